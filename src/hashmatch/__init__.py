@@ -1,0 +1,91 @@
+"""Match pictures on unencrypted surfaces against known-hash lists, exactly, for human review.
+
+Examples
+--------
+>>> import hashmatch as hm
+>>> known = hm.read_list("fixtures/lists/demo-pdq.csv")
+>>> matcher = hm.Matcher(known)
+>>> picture = "fixtures/images/plain/landscape-dusk.jpg"
+>>> record = matcher.check(picture, surface="profile_photo", item_id="user/42")
+>>> record.outcome.value
+'match'
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hashmatch.decode.policy import Picture as Picture
+    from hashmatch.decode.policy import decode_image as decode_image
+    from hashmatch.errors import BadRows as BadRows
+    from hashmatch.errors import HashesAreOpaque as HashesAreOpaque
+    from hashmatch.errors import HashmatchError as HashmatchError
+    from hashmatch.errors import ListError as ListError
+    from hashmatch.errors import NotHashed as NotHashed
+    from hashmatch.errors import SinkError as SinkError
+    from hashmatch.errors import SourceError as SourceError
+    from hashmatch.errors import SpecMismatch as SpecMismatch
+    from hashmatch.errors import UnknownPlugin as UnknownPlugin
+    from hashmatch.errors import UnknownSurface as UnknownSurface
+    from hashmatch.errors import UsageError as UsageError
+    from hashmatch.hashing import hash_image as hash_image
+    from hashmatch.hashing import hash_images as hash_images
+    from hashmatch.index import HashIndex as HashIndex
+    from hashmatch.matcher import Matcher as Matcher
+    from hashmatch.reading import ListFile as ListFile
+    from hashmatch.reading import read_list as read_list
+    from hashmatch.reading import read_list_file as read_list_file
+    from hashmatch.records.enums import Outcome as Outcome
+    from hashmatch.records.enums import Surface as Surface
+    from hashmatch.records.hashes import HashBatch as HashBatch
+    from hashmatch.records.hashes import HashSpec as HashSpec
+    from hashmatch.records.items import HashedImage as HashedImage
+    from hashmatch.records.items import ImageItem as ImageItem
+    from hashmatch.records.items import ItemOutcome as ItemOutcome
+    from hashmatch.records.lists import Entry as Entry
+    from hashmatch.records.lists import HashList as HashList
+    from hashmatch.records.lists import RejectedRow as RejectedRow
+    from hashmatch.records.matches import Matches as Matches
+    from hashmatch.records.review import ReviewRecord as ReviewRecord
+    from hashmatch.scan import ScanReport as ScanReport
+    from hashmatch.scan import scan_source as scan_source
+
+__version__ = "0.1.0"
+
+#: Where each public name lives; it is imported when it is first asked for.
+_HOMES = {
+    "hashmatch.decode.policy": "Picture decode_image",
+    "hashmatch.errors": (
+        "BadRows HashesAreOpaque HashmatchError ListError NotHashed SinkError SourceError "
+        "SpecMismatch UnknownPlugin UnknownSurface UsageError"
+    ),
+    "hashmatch.hashing": "hash_image hash_images",
+    "hashmatch.index": "HashIndex",
+    "hashmatch.matcher": "Matcher",
+    "hashmatch.reading": "ListFile read_list read_list_file",
+    "hashmatch.records.enums": "Outcome Surface",
+    "hashmatch.records.hashes": "HashBatch HashSpec",
+    "hashmatch.records.items": "HashedImage ImageItem ItemOutcome",
+    "hashmatch.records.lists": "Entry HashList RejectedRow",
+    "hashmatch.records.matches": "Matches",
+    "hashmatch.records.review": "ReviewRecord",
+    "hashmatch.scan": "ScanReport scan_source",
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605  (a list of names; the linter wants to see a literal)
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name on first use, so that ``import hashmatch`` stays light."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'hashmatch' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

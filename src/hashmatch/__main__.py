@@ -1,0 +1,5 @@
+"""``python -m hashmatch`` is the command line."""
+
+from hashmatch.cli import main
+
+main()

@@ -1,0 +1,55 @@
+"""``hashmatch match``: hashes computed elsewhere against known-hash lists."""
+
+from __future__ import annotations
+
+import click
+
+from hashmatch.cli.options import ListShape, match_options, open_lists, open_matcher
+
+
+@click.command(epilog="Python: hashmatch.Matcher(known).look_up(batch)")
+@click.argument("hashes", nargs=-1, required=True, metavar="HEX...")
+@match_options
+def match(
+    *,
+    hashes: tuple[str, ...],
+    list_paths: tuple[str, ...],
+    algorithm: str,
+    max_distance: int | None,
+    skip_bad_rows: bool,
+    list_format: str | None,
+    columns: tuple[str, ...],
+    delimiter: str | None,
+    encoding: str,
+) -> None:
+    r"""Look up hashes that were computed elsewhere, one line of JSON for each.
+
+    HEX may be - to read one hash a line from standard input. Lines are numbered by "query", from
+    1; no hash is repeated in the output.
+
+    \b
+    hashmatch match - --list known.csv < hashes.txt
+    """
+    import msgspec
+
+    from hashmatch import registry
+    from hashmatch.records.enums import Outcome
+    from hashmatch.records.hashes import HashBatch
+
+    texts: list[str] = []
+    for text in hashes:
+        texts += click.get_text_stream("stdin") if text == "-" else [text]
+    texts = [text for text in texts if text.strip()]
+    queries = HashBatch.from_hex(registry.spec(algorithm), texts)
+    shape = ListShape(list_format, columns, delimiter, encoding)
+    lists = open_lists(list_paths, shape, algorithm, skip_bad_rows)
+    matcher = open_matcher(lists, max_distance=max_distance)
+    for number, found in enumerate(matcher.look_up(queries), 1):
+        line = {
+            "query": number,
+            "outcome": Outcome.MATCH if found.match_count else Outcome.NO_MATCH,
+            "algorithm": algorithm,
+            "matches": found.matches,
+            "match_count": found.match_count,
+        }
+        click.echo(msgspec.json.encode(line))

@@ -1,0 +1,142 @@
+"""Options that several commands share, and the lists that they describe."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hashmatch.matcher import Matcher
+    from hashmatch.reading import ListFile
+    from hashmatch.records.lists import HashList
+
+    Command = Callable[..., Any]
+
+REFERENCE_KEY = "HASHMATCH_REFERENCE_KEY"
+
+quiet_option = click.option(
+    "-q", "--quiet", is_flag=True, help="No progress, summary or names of problems; errors only."
+)
+verbose_option = click.option(
+    "-v", "--verbose", is_flag=True, help="Name every problem, not only the first."
+)
+strict_option = click.option(
+    "--strict", is_flag=True, help="Exit with 1 if some image could not be hashed."
+)
+
+
+def algorithm_option(command: Command) -> Command:
+    """Add ``--algorithm``."""
+    return click.option(
+        "-a",
+        "--algorithm",
+        default="pdq",
+        show_default=True,
+        metavar="NAME",
+        help="pdq, phash, dhash, ahash, whash, md5, sha1, sha256, or an installed plug-in.",
+    )(command)
+
+
+@dataclass(frozen=True, slots=True)
+class ListShape:
+    """How list files are to be read, as the command line tells it."""
+
+    list_format: str | None
+    columns: tuple[str, ...]
+    delimiter: str | None
+    encoding: str
+
+    def read(self, path: str, algorithm: str) -> ListFile:
+        """Return all that the file at `path` holds."""
+        from hashmatch.reading import read_list_file
+
+        pairs = [pair.partition("=") for pair in self.columns]
+        for role, separator, name in pairs:
+            if not (role and separator and name):
+                raise click.BadParameter(
+                    "give ROLE=NAME, for example pdq=Hash", param_hint="--column"
+                )
+        return read_list_file(
+            path,
+            algorithm=algorithm,
+            format=self.list_format,
+            columns={role: name for role, _, name in pairs} or None,
+            delimiter=self.delimiter,
+            encoding=self.encoding,
+        )
+
+
+def shape_options(command: Command) -> Command:
+    """Add the options that make a `ListShape`."""
+    for option in (
+        click.option(
+            "--encoding",
+            type=click.Choice(["hex", "base64", "base32"]),
+            default="hex",
+            show_default=True,
+            help="How the lists write hashes.",
+        ),
+        click.option("--delimiter", metavar="CHAR", help="Of CSV lists, if it is not detected."),
+        click.option(
+            "--column",
+            "columns",
+            multiple=True,
+            metavar="ROLE=NAME",
+            help="Which column of a CSV list is what: pdq=Hash, id=Ref, label=Kind ... Repeatable.",
+        ),
+        click.option(
+            "--list-format", metavar="NAME", help="csv, jsonl or pdq-text, if it is not detected."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def match_options(command: Command) -> Command:
+    """Add the options that make a matcher."""
+    for option in (
+        click.option(
+            "--skip-bad-rows", is_flag=True, help="Go on without list rows that cannot be used."
+        ),
+        click.option(
+            "-d",
+            "--max-distance",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="Most differing bits of a match, inclusive. An entry's own limit outranks it. "
+            "[default: the algorithm's, 31 for pdq]",
+        ),
+        click.option(
+            "-l",
+            "--list",
+            "list_paths",
+            multiple=True,
+            required=True,
+            metavar="FILE",
+            help="A known-hash list: PDQ text, CSV or JSON lines. Repeatable.",
+        ),
+    ):
+        command = option(command)
+    return shape_options(algorithm_option(command))
+
+
+def open_lists(
+    paths: tuple[str, ...], shape: ListShape, algorithm: str, skip_bad_rows: bool
+) -> list[HashList]:
+    """Return the list of `algorithm` in each file."""
+    from hashmatch.reading import choose
+
+    return [choose(shape.read(path, algorithm), path, algorithm, skip_bad_rows) for path in paths]
+
+
+def open_matcher(lists: list[HashList], **options: Any) -> Matcher:
+    """Return a matcher, with the deployment's reference key if the environment has one."""
+    from hashmatch.matcher import Matcher
+
+    key = os.environ.get(REFERENCE_KEY, "")
+    return Matcher(*lists, reference_key=key.encode() or None, **options)

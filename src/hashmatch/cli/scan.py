@@ -1,0 +1,170 @@
+"""``hashmatch scan``: every image of a source against known-hash lists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hashmatch.cli.options import (
+    ListShape,
+    match_options,
+    open_lists,
+    open_matcher,
+    quiet_option,
+    strict_option,
+    verbose_option,
+)
+from hashmatch.cli.terminal import Exit, console, name_problems, progress
+from hashmatch.errors import SinkError, SourceError
+
+if TYPE_CHECKING:
+    from hashmatch.interfaces import Sink, Source
+    from hashmatch.matcher import Matcher
+    from hashmatch.scan import ScanReport
+
+
+@click.command(epilog="Python: hashmatch.scan_source(source, matcher, surface=...)")
+@click.argument("source")
+@match_options
+@click.option(
+    "-s",
+    "--surface",
+    required=True,
+    metavar="SURFACE",
+    help="Where the images were published: profile_photo, group_photo, user_report or public_post.",
+)
+@click.option(
+    "-o",
+    "--out",
+    default="-",
+    metavar="FILE",
+    help="Where records go: .jsonl or .csv. [default: -]",
+)
+@click.option("--report", metavar="FILE", help="Write counts and problems as JSON.")
+@click.option(
+    "--min-quality", type=click.IntRange(0, 100), metavar="N", help="Of pdq. [default: 50]"
+)
+@click.option("--include-hash", is_flag=True, help="Put each image's own hash into its record.")
+@strict_option
+@quiet_option
+@verbose_option
+@click.pass_context
+def scan(
+    ctx: click.Context,
+    *,
+    source: str,
+    list_paths: tuple[str, ...],
+    algorithm: str,
+    max_distance: int | None,
+    skip_bad_rows: bool,
+    list_format: str | None,
+    columns: tuple[str, ...],
+    delimiter: str | None,
+    encoding: str,
+    surface: str,
+    out: str,
+    report: str | None,
+    min_quality: int | None,
+    include_hash: bool,
+    strict: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    r"""Check every image of SOURCE, a folder or file, and write a review record for each match.
+
+    Records are JSON lines on standard output unless --out says otherwise. Each waits for a person;
+    hashmatch takes no action of its own.
+
+    \b
+    hashmatch scan photos/ --list known.csv --surface profile_photo > review.jsonl
+    """
+    from hashmatch import registry
+    from hashmatch.records.enums import Surface
+    from hashmatch.scan import ScanReport
+
+    where = Surface.parse(surface)
+    shape = ListShape(list_format, columns, delimiter, encoding)
+    lists = open_lists(list_paths, shape, algorithm, skip_bad_rows)
+    matcher = open_matcher(
+        lists, max_distance=max_distance, min_quality=min_quality, include_hash=include_hash
+    )
+    images = registry.open_source(source, where)
+    total = images.count()
+    if total == 0:
+        raise SourceError(f"{source}: no images in it")
+    sink = registry.open_sink(None if out == "-" else Path(out))
+    done = ScanReport(matcher)
+    try:
+        _run(images, matcher, sink, done, total, quiet)
+    except BaseException:
+        sink.abandon()
+        if not quiet and done.listed:
+            rest = "" if out == "-" else f"; records so far are in {out}.part"
+            click.echo(f"stopped after {done.listed:,} of {total or '?'} images{rest}", err=True)
+        raise
+    sink.close()
+    done.finish()
+    if report is not None:
+        _write_report(report, done)
+    if not quiet:
+        name_problems(done.problems, verbose)
+        _summary(done)
+    if strict and done.unhashed:
+        ctx.exit(Exit.SOME_UNHASHED)
+
+
+def _run(
+    source: Source,
+    matcher: Matcher,
+    sink: Sink,
+    report: ScanReport,
+    total: int | None,
+    quiet: bool,
+) -> None:
+    from hashmatch.records.review import ReviewRecord
+    from hashmatch.scan import scan_source
+
+    with progress(total, "images", quiet) as advance:
+        for result in scan_source(source, matcher, on_listed=report.listed_one):
+            report.add(result)
+            if isinstance(result, ReviewRecord):
+                sink.write(result)
+            advance(report.records)
+
+
+def _write_report(path: str, report: ScanReport) -> None:
+    try:
+        Path(path).write_bytes(report.to_json() + b"\n")
+    except OSError as error:
+        raise SinkError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _summary(report: ScanReport) -> None:
+    from rich.table import Table
+
+    from hashmatch.records.enums import Outcome
+
+    table = Table(title="What became of the images", title_justify="left")
+    table.add_column("outcome")
+    table.add_column("images", justify="right")
+    for outcome, count in report.outcomes.items():
+        if count or outcome in {Outcome.MATCH, Outcome.NO_MATCH}:
+            table.add_row(outcome.value, f"{count:,}")
+    table.add_section()
+    table.add_row("listed", f"{report.listed:,}")
+    screen = console()
+    screen.print(table)
+    matcher = report.matcher
+    for known in matcher.lists if matcher is not None else ():
+        left_out = f", {len(known.rejected):,} bad rows left out" if known.rejected else ""
+        screen.print(
+            f"list {known.name} version {known.version}: {len(known):,} "
+            f"{known.spec.algorithm} entries{left_out}",
+            markup=False,
+        )
+    rate = report.listed / report.seconds if report.seconds else 0.0
+    screen.print(
+        f"{report.records:,} records for review, in {report.seconds:.1f} s ({rate:,.0f} images/s)"
+    )

@@ -1,0 +1,107 @@
+"""The formats that are read, their limits, and opening a file as nothing else.
+
+Pillow registers more than forty parsers, among them ones that start other programs. Only the
+seven below ever see a byte. Limits are in pixels and stem from the memory that one megapixel was
+measured to cost in each decoder (WebP 15.5 MB, AVIF 8.7, PNG and TIFF up to 8, JPEG 8, progressive
+JPEG more), so that one picture stays within about 640 MiB. They are checked after the header and
+before any pixel.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from hashmatch.errors import ImageError
+from hashmatch.records.enums import Outcome
+
+if TYPE_CHECKING:
+    from PIL import ImageFile
+
+MEGAPIXEL = 1_000_000
+
+#: Pillow's name of each format read: the most pixels, and the media type.
+FORMATS = {
+    "JPEG": (256 * MEGAPIXEL, "image/jpeg"),
+    "PNG": (64 * MEGAPIXEL, "image/png"),
+    "WEBP": (36 * MEGAPIXEL, "image/webp"),
+    "GIF": (64 * MEGAPIXEL, "image/gif"),
+    "BMP": (64 * MEGAPIXEL, "image/bmp"),
+    "TIFF": (64 * MEGAPIXEL, "image/tiff"),
+    "AVIF": (50 * MEGAPIXEL, "image/avif"),
+}
+PROGRESSIVE_JPEG = 192 * MEGAPIXEL
+
+
+def identify(data: bytes) -> str:
+    """Return Pillow's name of the format that `data` begins as.
+
+    Raises
+    ------
+    ImageError
+        ``unsupported`` for anything but the formats above, ``undecodable`` for nothing at all.
+    """
+    if not data:
+        raise ImageError(Outcome.UNDECODABLE, "the file is empty")
+    Image.init()
+    for name in FORMATS:
+        if _accepts(name, data[:16]):
+            return name
+    raise ImageError(
+        Outcome.UNSUPPORTED, f"not a picture in one of the formats {', '.join(FORMATS)}"
+    )
+
+
+def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
+    """Return the picture in `data`, of the format called `name`, header read and no pixel decoded.
+
+    Pillow's own registry is asked rather than ``Image.open``, whose pixel limit is one setting of
+    the whole process and whose warnings the host's filters may turn into errors.
+
+    Raises
+    ------
+    ImageError
+        ``refused`` for more pixels than the format's limit, ``undecodable`` for a header that is
+        cut off. Pillow itself raises nearly anything on a broken header.
+    """
+    limit, _ = FORMATS[name]
+    if name == "WEBP":  # its decoder makes the whole canvas when it is opened
+        _check(name, *_webp_size(data), limit)
+    image: ImageFile.ImageFile = Image.OPEN[name][0](io.BytesIO(data), "")
+    if "progressive" in image.info:
+        limit = PROGRESSIVE_JPEG
+    _check(name, *image.size, limit)
+    return image
+
+
+def _accepts(name: str, head: bytes) -> bool:
+    accept = Image.OPEN[name][1] if name in Image.OPEN else None
+    return accept is not None and accept(head) is True
+
+
+def _check(name: str, width: int, height: int, limit: int) -> None:
+    if width * height > limit:
+        raise ImageError(
+            Outcome.REFUSED,
+            f"{name} of {width} x {height} = {width * height / MEGAPIXEL:.0f} megapixels, "
+            f"the limit is {limit // MEGAPIXEL}",
+        )
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """Return the width and height in a WebP header (RFC 9649, section 2.5 to 2.7)."""
+    try:
+        kind = data[12:16]
+        if kind == b"VP8X":
+            low, high = data[24:27] + b"\0", data[27:30] + b"\0"
+            return struct.unpack("<I", low)[0] + 1, struct.unpack("<I", high)[0] + 1
+        if kind == b"VP8L":
+            (bits,) = struct.unpack("<I", data[21:25])
+            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        width, height = struct.unpack("<HH", data[26:30])
+    except struct.error:
+        raise ImageError(Outcome.UNDECODABLE, "WEBP: the header is cut off") from None
+    return width & 0x3FFF, height & 0x3FFF

@@ -1,0 +1,99 @@
+"""What may be passed where an image is asked for, and its bytes."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, TypeAlias, Union, cast
+
+from hashmatch.errors import ImageError, UsageError
+from hashmatch.records.enums import Outcome
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+ImageInput: TypeAlias = Union[
+    "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]",
+    "Image.Image",
+    "NDArray[np.uint8]",
+]
+"""A path, the bytes of a file, a file object, a Pillow image, or an array of pixels."""
+
+MAX_BYTES = 256 * 2**20
+"""Larger files are refused unread: a 256-megapixel JPEG of a camera is about half of that."""
+
+
+def describe(image: ImageInput) -> str:
+    """Return a name for `image` in messages."""
+    if isinstance(image, str | os.PathLike):
+        return os.fsdecode(image)
+    name = getattr(image, "name", None) or getattr(image, "filename", None)
+    return name if isinstance(name, str) else f"<{type(image).__name__}>"
+
+
+def file_bytes(image: ImageInput) -> bytes | None:
+    """Return the bytes of `image` as received; None if it is pixels already.
+
+    Raises
+    ------
+    ImageError
+        ``failed`` if it cannot be read, ``unsupported`` if it is no regular file, ``refused`` if
+        it is larger than `MAX_BYTES`.
+    """
+    if isinstance(image, bytes | bytearray | memoryview):
+        data = bytes(image)
+    elif isinstance(image, str | os.PathLike):
+        return read_file(Path(image))
+    elif hasattr(image, "read"):
+        data = _read_object(cast("IO[bytes]", image))
+    elif hasattr(image, "__array_interface__"):  # arrays, and Pillow images too
+        return None
+    else:
+        raise UsageError(
+            f"an image is a path, bytes, a file object, a Pillow image or a uint8 array, "
+            f"not {type(image).__name__}"
+        )
+    if len(data) > MAX_BYTES:
+        raise too_many_bytes(len(data))
+    return data
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a regular file of at most `MAX_BYTES`; see `file_bytes`."""
+    try:
+        # Without O_NONBLOCK, opening a FIFO would wait for a writer for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ImageError(Outcome.UNSUPPORTED, "not a regular file")
+            if status.st_size > MAX_BYTES:
+                raise too_many_bytes(status.st_size)
+            return file.read(MAX_BYTES)
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ImageError(Outcome.FAILED, f"cannot be read: {reason}") from None
+
+
+def too_many_bytes(size: int) -> ImageError:
+    """Return the refusal of a file of `size` bytes."""
+    return ImageError(
+        Outcome.REFUSED, f"{size:,} bytes, the limit is {MAX_BYTES:,} bytes for one file"
+    )
+
+
+def _read_object(file: IO[bytes]) -> bytes:
+    """Return all that a file object holds, from its beginning where it can be wound back."""
+    try:
+        if file.seekable():
+            file.seek(0)
+        data = file.read(MAX_BYTES + 1)
+    except (OSError, io.UnsupportedOperation, ValueError) as error:
+        raise ImageError(Outcome.FAILED, f"cannot be read: {error}") from None
+    if not isinstance(data, bytes):
+        raise UsageError("the file object is open as text; open it in binary mode ('rb')")
+    return data

@@ -1,0 +1,141 @@
+"""The decode policy ``rgb/1``: the one way from an image to pixels, named in every record."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from hashmatch.decode.formats import FORMATS, MEGAPIXEL, identify, open_image
+from hashmatch.decode.inputs import ImageInput, file_bytes
+from hashmatch.decode.modes import array_rgb, upright_rgb
+from hashmatch.decode.tolerance import tolerant
+from hashmatch.errors import HashmatchError, ImageError, UsageError
+from hashmatch.records.enums import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+POLICY = "rgb/1"
+"""Changes whenever the same file would give other pixels."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Picture:
+    """Decoded pixels.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (height, width, 3)
+        Upright RGB, contiguous.
+    media_type : str, optional
+        Of the file; None for an array.
+    damaged : bool
+        Part of the file was missing or broken.
+    frame : int
+        Which frame or page it is, from 0.
+    """
+
+    pixels: NDArray[np.uint8]
+    media_type: str | None = None
+    damaged: bool = False
+    frame: int = 0
+
+
+def decode_image(image: ImageInput) -> Picture:
+    """Return the upright RGB pixels of `image` (its first frame), under policy ``rgb/1``.
+
+    EXIF orientation is applied; palette, CMYK, 16-bit, 1-bit, gray and float are brought to 8-bit
+    RGB by value; transparency is composited over white. A file that the strict decoder refuses is
+    tried again tolerantly, and flagged as damaged. The same picture as a path, bytes, a file
+    object, a Pillow image or an array gives the same pixels.
+
+    Parameters
+    ----------
+    image : path, bytes, file object, PIL.Image.Image or ndarray of uint8
+        An array is gray (h, w), RGB (h, w, 3) or RGBA (h, w, 4).
+
+    Raises
+    ------
+    ImageError
+        With its outcome and reason: ``unsupported``, ``undecodable``, ``refused`` or ``failed``.
+    UsageError
+        If `image` is none of these things.
+
+    Examples
+    --------
+    >>> decode_image(np.zeros((2, 3), np.uint8)).pixels.shape
+    (2, 3, 3)
+    """
+    if isinstance(image, np.ndarray):
+        return Picture(array_rgb(_checked(image)))
+    if isinstance(image, Image.Image):
+        return _decode_pillow(image)
+    data = file_bytes(image)
+    if data is None:
+        raise UsageError(f"an array of pixels is a numpy array, not {type(image).__name__}")
+    try:
+        return _decode_file(data, damaged=False)
+    except ImageError as strict:
+        if strict.outcome is not Outcome.UNDECODABLE:
+            raise
+        try:
+            return _decode_file(data, damaged=True)
+        except ImageError:
+            raise strict from None  # the first reason is about the file, not about our retry
+
+
+def _decode_file(data: bytes, *, damaged: bool) -> Picture:
+    name = identify(data)
+    with _as_outcomes(name), tolerant(damaged), open_image(data, name) as image:
+        image.load()
+        return Picture(upright_rgb(image), FORMATS[name][1], damaged)
+
+
+def _decode_pillow(image: Image.Image) -> Picture:
+    width, height = image.size
+    if width == 0 or height == 0:
+        raise ImageError(Outcome.TOO_SMALL, f"{width} x {height} pixels")
+    with _as_outcomes("Pillow image"):
+        with tolerant(False):
+            image.load()
+        media_type = Image.MIME.get(image.format or "")
+        frame = image.tell() if hasattr(image, "n_frames") else 0
+        return Picture(upright_rgb(image), media_type, frame=frame)
+
+
+@contextmanager
+def _as_outcomes(name: str) -> Iterator[None]:
+    """Turn whatever a decoder raises into the outcome of this one picture.
+
+    Nearly every built-in error has been seen from Pillow on a broken file, and what cannot be
+    decoded must never end a scan.
+    """
+    try:
+        yield
+    except HashmatchError:
+        raise
+    except MemoryError:
+        raise ImageError(Outcome.REFUSED, f"{name}: not enough memory to decode it") from None
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(Outcome.UNDECODABLE, f"{name}: {reason}") from None
+
+
+def _checked(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
+    channels = pixels.shape[2] if pixels.ndim == 3 else None
+    if pixels.dtype != np.uint8 or pixels.ndim not in {2, 3} or channels not in {None, 3, 4}:
+        raise UsageError(
+            f"an array of pixels is uint8 of shape (h, w), (h, w, 3) or (h, w, 4), "
+            f"not {pixels.dtype} {pixels.shape}"
+        )
+    if pixels.size == 0:
+        raise ImageError(Outcome.TOO_SMALL, f"{pixels.shape[1]} x {pixels.shape[0]} pixels")
+    if pixels.shape[0] * pixels.shape[1] > 256 * MEGAPIXEL:
+        raise ImageError(Outcome.REFUSED, "an array of more than 256 megapixels")
+    return pixels.astype(np.uint8, copy=False)

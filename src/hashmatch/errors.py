@@ -1,0 +1,110 @@
+"""Every error hashmatch raises on purpose, each one clear line for a person.
+
+The whole tree::
+
+    HashmatchError
+    ├── UsageError (ValueError)        the call is wrong: an option, a name, a number
+    │   ├── UnknownSurface             not one of the four unencrypted surfaces
+    │   ├── UnknownPlugin              no hasher, list format, source or sink of that name
+    │   ├── SpecMismatch               hashes of different algorithms or sizes never compare
+    │   └── HashesAreOpaque (TypeError)  an attempt to pickle hashes
+    ├── ListError                      a hash list cannot be used
+    │   └── BadRows                    it has rows that cannot be used, each named with its reason
+    ├── SourceError                    a source cannot be listed
+    ├── SinkError                      review records cannot be written
+    ├── NotHashed                      a hash was asked for where there is none
+    └── ImageError                     one picture could not be hashed; carries its outcome
+
+A message names the item and what to do. No message holds a hash value.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hashmatch.records.enums import Outcome
+    from hashmatch.records.lists import RejectedRow
+
+
+class HashmatchError(Exception):
+    """Base class of every error that hashmatch raises on purpose."""
+
+
+class UsageError(HashmatchError, ValueError):
+    """The call is wrong: an option, a name or a number is out of its range."""
+
+
+class UnknownSurface(UsageError):
+    """The surface is none of the four unencrypted ones; no others can be configured."""
+
+
+class UnknownPlugin(UsageError):
+    """No hasher, list format, source or sink of that name is installed."""
+
+
+class SpecMismatch(UsageError):
+    """Two hashes of different algorithms or sizes were to be compared."""
+
+
+class HashesAreOpaque(UsageError, TypeError):
+    """Hashes are never pickled: send a path, or hexadecimal text you chose to reveal."""
+
+
+class ListError(HashmatchError):
+    """A hash list is missing, unreadable, empty or in no known format."""
+
+
+class BadRows(ListError):
+    """A hash list has rows that cannot be used.
+
+    Parameters
+    ----------
+    path : str
+        The file, for the message.
+    rejected : sequence of RejectedRow
+        Each row's line number and reason; never its value.
+    """
+
+    #: Rows named in the message; the rest are counted. All are in `rejected`.
+    NAMED = 10
+
+    def __init__(self, path: str, rejected: Sequence[RejectedRow]) -> None:
+        self.rejected = tuple(rejected)
+        count = len(self.rejected)
+        lines = [f"{path}: {count} {'row' if count == 1 else 'rows'} cannot be used"]
+        lines += [f"  line {row.line}: {row.reason}" for row in self.rejected[: self.NAMED]]
+        if count > self.NAMED:
+            lines.append(f"  and {count - self.NAMED} more")
+        super().__init__("\n".join(lines))
+
+
+class SourceError(HashmatchError):
+    """A source of images is missing, empty or cannot be listed."""
+
+
+class SinkError(HashmatchError):
+    """Review records cannot be written where they were to go."""
+
+
+class NotHashed(HashmatchError):
+    """A hash was asked for of a picture that has none; the message says why."""
+
+
+class ImageError(HashmatchError):
+    """One picture could not be hashed.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        What became of it, from the closed set.
+    reason : str
+        Why, in one line.
+    """
+
+    def __init__(self, outcome: Outcome, reason: str) -> None:
+        super().__init__(reason)
+        self.outcome = outcome
+        self.reason = reason

@@ -1,0 +1,1 @@
+"""Hashers, one file each; `hashmatch.registry` finds them through entry points."""

@@ -1,0 +1,36 @@
+"""PDQ: 256 bits, with a quality; the hash that most lists of pictures carry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+
+from hashmatch.records.hashes import HashBatch, HashSpec
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Pdq:
+    """PDQ at full resolution, bit-identical to the reference (``pdqhash``) on the same pixels.
+
+    Source: the ThreatExchange ``pdq`` folder, and its paper of 2019. `max_distance` 31 and
+    `min_quality` 50 are its README's recommendations. `min_side` 64: a picture of 64 pixels stays
+    within 20 bits of its 800-pixel original, one of 32 drifts to 24, one of 8 to 104, while the
+    quality of all of them looks fine.
+    """
+
+    spec: ClassVar = HashSpec("pdq", 256)
+    reads: ClassVar[Literal["pixels"]] = "pixels"
+    max_distance: ClassVar = 31
+    min_quality: ClassVar = 50
+    min_side: ClassVar = 64
+
+    def hash(self, data: NDArray[np.uint8]) -> tuple[HashBatch, int]:
+        """Return the hash of RGB pixels (h, w, 3) and its quality, 0 to 100."""
+        from hashmatch._kernels import pdq
+
+        words = np.empty((1, 4), np.uint64)
+        quality = pdq.pdq(data, pdq.DCT, words[0])
+        return HashBatch(self.spec, words), quality

@@ -1,0 +1,90 @@
+"""HashIndex: every entry of a list within a distance of a query, and no other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hashmatch.errors import SpecMismatch, UsageError
+from hashmatch.records.hashes import HashBatch, HashSpec, Opaque
+from hashmatch.records.lists import HashList
+from hashmatch.records.matches import Matches
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Room for hits made before a search; a search that needs more is run again with enough.
+FIRST_CAPACITY = 1024
+
+
+class HashIndex(Opaque):
+    """An exact Hamming index over the hashes of a list. Safe to search from several threads.
+
+    Built with `build`; immutable, and never pickled.
+
+    Examples
+    --------
+    >>> spec = HashSpec("phash", 64)
+    >>> index = HashIndex.build(HashBatch.from_hex(spec, ["00" * 8, "ff" * 8]))
+    >>> hits = index.search(HashBatch.from_hex(spec, ["00" * 7 + "07"]), max_distance=3)
+    >>> hits.entry.tolist(), hits.distance.tolist()
+    ([0], [3])
+    """
+
+    __slots__ = ("_words", "spec")
+
+    def __init__(self, spec: HashSpec, words: NDArray[np.uint64]) -> None:
+        self.spec = spec
+        self._words = words
+
+    @classmethod
+    def build(cls, hashes: HashList | HashBatch) -> HashIndex:
+        """Return an index over `hashes`; entry numbers in its matches are rows of it."""
+        batch = hashes.hashes if isinstance(hashes, HashList) else hashes
+        return cls(batch.spec, batch.words)
+
+    def search(self, batch: HashBatch, max_distance: int) -> Matches:
+        """Return every pair of a query in `batch` and an entry within `max_distance` bits.
+
+        Parameters
+        ----------
+        batch : HashBatch
+            The queries, of the index's own spec.
+        max_distance : int
+            Inclusive, from 0 to ``spec.bits``.
+
+        Returns
+        -------
+        Matches
+            By query, then by entry.
+
+        Raises
+        ------
+        SpecMismatch
+            If the queries are hashes of another kind.
+        UsageError
+            If `max_distance` is out of its range.
+        """
+        if batch.spec != self.spec:
+            raise SpecMismatch(f"this index holds {self.spec}, it cannot be asked for {batch.spec}")
+        limit = int(max_distance)
+        if not 0 <= limit <= self.spec.bits:
+            raise UsageError(
+                f"max_distance is {limit}; for {self.spec} it is 0 to {self.spec.bits}"
+            )
+        from hashmatch._kernels.linear import within
+
+        capacity = FIRST_CAPACITY
+        while True:
+            query, entry, distance = (np.empty(capacity, np.int64) for _ in range(3))
+            found = within(batch.words, self._words, limit, query, entry, distance)
+            if found <= capacity:
+                return Matches(query[:found], entry[:found], distance[:found])
+            capacity = found
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def __repr__(self) -> str:
+        return f"<HashIndex {self.spec}, n={len(self)}>"

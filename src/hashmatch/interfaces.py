@@ -1,0 +1,148 @@
+"""What a plug-in has to offer: Protocols, so that it inherits nothing of ours.
+
+Each is found through an entry point of the group named with it, and `hashmatch.testing` has a
+contract check for each.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hashmatch.records.enums import Surface
+    from hashmatch.records.hashes import HashBatch, HashSpec
+    from hashmatch.records.items import ImageItem
+    from hashmatch.records.lists import RejectedRow
+    from hashmatch.records.review import ReviewRecord
+
+
+@runtime_checkable
+class Hasher(Protocol):
+    """Makes one hash of one picture. Entry point group ``hashmatch.hashers``; a class."""
+
+    @property
+    def spec(self) -> HashSpec:
+        """What it makes."""
+        ...
+
+    @property
+    def reads(self) -> Literal["pixels", "bytes"]:
+        """What `hash` is given."""
+        ...
+
+    @property
+    def max_distance(self) -> int:
+        """The recommended inclusive limit in bits."""
+        ...
+
+    @property
+    def min_quality(self) -> int:
+        """Hashes of a lower quality mean too little to be searched; 0 if it measures none."""
+        ...
+
+    @property
+    def min_side(self) -> int:
+        """Pictures with a shorter side, in pixels, are not hashed; 0 for no limit."""
+        ...
+
+    def hash(self, data: NDArray[np.uint8]) -> tuple[HashBatch, int | None]:
+        """Return a batch of one and the quality, 0 to 100, or None where none is measured.
+
+        Parameters
+        ----------
+        data : ndarray of uint8
+            Pixels: upright RGB, shape (height, width, 3), contiguous. Bytes: shape (n,).
+        """
+        ...
+
+
+class ListRow(NamedTuple):
+    """One hash that a list reader found, not yet decoded.
+
+    ``hash`` is text in the reader's encoding; ``algorithm`` None means whatever the caller expects
+    (`pdq` unless told otherwise).
+    """
+
+    line: int
+    hash: str
+    algorithm: str | None = None
+    external_id: str | None = None
+    labels: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    status: str = "active"
+    quality: int | None = None
+    max_distance: int | None = None
+
+
+class ListOptions(NamedTuple):
+    """How to read a list file whose shape has to be told.
+
+    ``columns`` maps a role (`pdq`, `md5`, ..., `hash`, `algorithm`, `id`, `labels`, `sources`,
+    `status`, `quality`, `max_distance`) to a column name; ``delimiter`` None means detected.
+    """
+
+    columns: Mapping[str, str] | None = None
+    delimiter: str | None = None
+
+
+@runtime_checkable
+class ListReader(Protocol):
+    """Reads one format of hash list. Entry point group ``hashmatch.lists``; a class."""
+
+    def detects(self, head: bytes) -> int:
+        """Return how sure it is, 0 to 100, that a file beginning with `head` is its format."""
+        ...
+
+    def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
+        """Yield every row of the file, usable or not, in order and in constant memory."""
+        ...
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Lists images and reads them. Entry point group ``hashmatch.sources``; built from a URL.
+
+    The entry point's name is the URL's scheme; ``directory`` is what has none.
+    """
+
+    def __init__(self, location: str, surface: Surface) -> None: ...
+
+    def items(self) -> Iterator[ImageItem]:
+        """Yield every item once. Raises SourceError if there is nothing to list."""
+        ...
+
+    def read(self, item: ImageItem) -> bytes:
+        """Return the content. Raises ImageError, with the item's outcome, if that fails."""
+        ...
+
+    def count(self) -> int | None:
+        """Return how many items there are, for progress; None if only listing would tell."""
+        ...
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Takes review records. Entry point group ``hashmatch.sinks``; built from a path or None.
+
+    The entry point's name is the file's suffix; None is standard output.
+    """
+
+    def __init__(self, path: Path | None) -> None: ...
+
+    def write(self, record: ReviewRecord) -> None:
+        """Take one record. Raises SinkError if it cannot be kept."""
+        ...
+
+    def close(self) -> None:
+        """Finish: everything written is in its place when this returns."""
+        ...
+
+    def abandon(self) -> None:
+        """Stop early: what was written stays, marked as unfinished."""
+        ...

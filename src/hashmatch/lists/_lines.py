@@ -1,0 +1,64 @@
+"""Lines of a text file from elsewhere: numbered, bounded, and never trusted."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, BinaryIO
+
+from hashmatch.records.lists import RejectedRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_LINE = 64 * 1024
+"""Bytes. The longest honest row, a hash with a path and labels, is some hundreds."""
+
+MAY_BE_HASH = re.compile(r"[0-9a-f]{10}|[A-Za-z0-9+/]{20}", re.IGNORECASE)
+"""What no name has and every hash has, in hexadecimal, base64 or base32."""
+
+BOM = b"\xef\xbb\xbf"
+
+
+def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, str] | RejectedRow]:
+    """Yield each line's number (from 1) and text without its end, or why it cannot be read.
+
+    A byte-order mark and blank lines are passed over; at most `MAX_LINE` bytes are held.
+    """
+    number = 0
+    while line := stream.readline(MAX_LINE + 1):
+        number += 1
+        if len(line) > MAX_LINE:
+            while not line.endswith(b"\n"):
+                line = stream.readline(MAX_LINE + 1)
+                if not line:
+                    break
+            yield RejectedRow(number, f"the line is longer than {MAX_LINE:,} bytes")
+            continue
+        if number == 1:
+            line = line.removeprefix(BOM)
+        if b"\0" in line:
+            yield RejectedRow(number, "the line has a NUL byte")
+            continue
+        try:
+            text = line.decode().strip()
+        except UnicodeDecodeError:
+            yield RejectedRow(number, "the line is not UTF-8 text")
+            continue
+        if text:
+            yield number, text
+
+
+def first_lines(head: bytes) -> list[str]:
+    """Return the lines of the beginning of a file that say something; `head` may end anywhere."""
+    text = head.removeprefix(BOM).decode(errors="replace")
+    lines = (line.strip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def shown(text: str) -> str:
+    """Return `text` for a message, or ``(hidden)`` if it is not surely a plain name.
+
+    A file whose header is missing, or whose columns have slipped, has hashes where names are
+    expected, and no message may show one.
+    """
+    return "(hidden)" if len(text) > 40 or MAY_BE_HASH.search(text) else text

@@ -1,0 +1,304 @@
+"""A hash-list file to hash lists: detect its format, decode its rows, account for each one."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from hashmatch import registry
+from hashmatch.errors import BadRows, ListError, UsageError
+from hashmatch.interfaces import ListOptions, ListRow
+from hashmatch.lists._lines import shown
+from hashmatch.records.hashes import ENCODINGS, HashBatch
+from hashmatch.records.lists import Entry, HashList, RejectedRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+HEAD = 8192
+"""Bytes of a file that formats are told apart by."""
+
+#: Statuses that take an entry out of a list (StopNCII v1 uses the first two).
+WITHDRAWN = {"withdrawn", "deleted", "removed"}
+
+#: Beginnings of files that hold no text we read, and what to do about it.
+FOREIGN = {
+    b"\xff\xfe": "is UTF-16 text; save it as UTF-8",
+    b"\xfe\xff": "is UTF-16 text; save it as UTF-8",
+    b"\x1f\x8b": "is compressed with gzip; unpack it first",
+    b"PK\x03\x04": "is a zip archive; unpack it first",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ListFile:
+    """All that a list file held.
+
+    Parameters
+    ----------
+    name, version : str
+        The file's stem unless told, and a digest of its content unless told.
+    format : str
+        The reader's name.
+    lists : tuple of HashList
+        One for each kind of hash, by algorithm name.
+    rejected : tuple of RejectedRow
+        Rows that could not be used.
+    removed : int
+        Rows whose status takes them out of the list.
+    """
+
+    name: str
+    version: str
+    format: str
+    lists: tuple[HashList, ...]
+    rejected: tuple[RejectedRow, ...]
+    removed: int
+
+    @property
+    def types(self) -> dict[str, int]:
+        """Entries of each algorithm."""
+        return {known.spec.algorithm: len(known) for known in self.lists}
+
+
+def read_list_file(
+    path: str | os.PathLike[str],
+    *,
+    algorithm: str = "pdq",
+    format: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    delimiter: str | None = None,
+    encoding: str = "hex",
+    name: str | None = None,
+    version: str | None = None,
+) -> ListFile:
+    """Read every row of a list file, good or bad, and say which is which.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    algorithm : str
+        What rows hold that do not say it themselves.
+    format : str, optional
+        ``pdq-text``, ``csv``, ``jsonl`` or a plug-in's name; detected unless given.
+    columns : mapping of str to str, optional
+        For CSV: role to column name, see `hashmatch.lists.mapped_csv`.
+    delimiter : str, optional
+        For CSV; detected unless given.
+    encoding : {"hex", "base64", "base32"}
+        How the hashes are written.
+    name, version : str, optional
+        What matches will call the list; by default the file's stem and a digest of its content.
+
+    Raises
+    ------
+    ListError
+        If the file cannot be read, is empty or is in no known format.
+
+    Examples
+    --------
+    >>> read_list_file("fixtures/lists/bad-rows.csv").types
+    {'pdq': 6}
+    """
+    place = os.fspath(path)
+    registry.spec(algorithm)
+    if encoding not in ENCODINGS:
+        raise UsageError(f"hash encoding {encoding!r} is not one of {', '.join(ENCODINGS)}")
+    try:
+        with open(place, "rb", buffering=0) as raw:
+            digesting = _Digesting(raw)
+            stream = io.BufferedReader(digesting, 64 * 1024)
+            head = bytes(stream.peek(HEAD)[:HEAD])
+            if not head:
+                raise ListError(f"{place}: the list is empty")
+            format = _detect(place, head) if format is None else format
+            reader = registry.list_reader(format)
+            options = ListOptions(columns, delimiter)
+            rows = _Rows(algorithm, encoding)
+            try:
+                rows.take(reader.rows(stream, options))
+            except (ListError, UsageError) as error:
+                raise type(error)(f"{place}: {error}") from None
+    except OSError as error:
+        raise ListError(f"{place}: cannot be read: {error.strerror or error}") from None
+    name = Path(place).stem if name is None else name
+    version = digesting.digest.hexdigest()[:12] if version is None else version
+    return rows.finish(name, version, format)
+
+
+def read_list(
+    path: str | os.PathLike[str],
+    algorithm: str | None = None,
+    *,
+    skip_bad_rows: bool = False,
+    max_distance: int | None = None,
+    format: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    delimiter: str | None = None,
+    encoding: str = "hex",
+    name: str | None = None,
+    version: str | None = None,
+) -> HashList:
+    """Read one hash list, ready to match with.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    algorithm : str, optional
+        Which hashes, if the file holds several kinds. Rows that do not name their kind are taken
+        to be of this one, or ``pdq``.
+    skip_bad_rows : bool
+        Go on without rows that cannot be used; they are in the result's ``rejected``.
+    max_distance : int, optional
+        The list's own inclusive limit in bits, instead of the algorithm's recommendation.
+    format, columns, delimiter, encoding, name, version
+        See `read_list_file`.
+
+    Raises
+    ------
+    BadRows
+        If some row cannot be used, naming each line and reason, unless `skip_bad_rows`.
+    ListError
+        If the file cannot be read, or has no usable row of the algorithm.
+
+    Examples
+    --------
+    >>> read_list("fixtures/lists/demo-pdq.csv", version="17")
+    <HashList demo-pdq, version 17, pdq (256 bits), n=207>
+    """
+    file = read_list_file(
+        path,
+        algorithm=algorithm or "pdq",
+        format=format,
+        columns=columns,
+        delimiter=delimiter,
+        encoding=encoding,
+        name=name,
+        version=version,
+    )
+    return choose(file, os.fspath(path), algorithm, skip_bad_rows, max_distance)
+
+
+def choose(
+    file: ListFile,
+    path: str,
+    algorithm: str | None,
+    skip_bad_rows: bool,
+    max_distance: int | None = None,
+) -> HashList:
+    """Return the list of `file` that holds `algorithm`, or its only one; see `read_list`."""
+    if file.rejected and not skip_bad_rows:
+        raise BadRows(path, file.rejected)
+    held = ", ".join(f"{kind} ({count:,})" for kind, count in file.types.items())
+    if not held:
+        raise ListError(f"{path}: the list has no usable row")
+    if algorithm is None and len(file.lists) > 1:
+        raise ListError(f"{path}: several kinds of hash, {held}: choose one as the algorithm")
+    for known in file.lists:
+        if algorithm in {None, known.spec.algorithm}:
+            return HashList(
+                known.name,
+                known.version,
+                known.spec,
+                known.hashes,
+                known.entries,
+                file.rejected,
+                max_distance,
+            )
+    raise ListError(f"{path}: no {algorithm} hashes in it; it holds {held}")
+
+
+class _Rows:
+    """Rows of one file on their way to lists, by algorithm."""
+
+    def __init__(self, algorithm: str, encoding: str) -> None:
+        self.algorithm = algorithm
+        self.encoding = encoding
+        self.data: dict[str, bytearray] = {}
+        self.entries: dict[str, list[Entry]] = {}
+        self.rejected: list[RejectedRow] = []
+        self.removed = 0
+        self._plain = Entry()  # most rows of large lists say nothing but the hash: share it
+
+    def take(self, rows: Iterable[ListRow | RejectedRow]) -> None:
+        for row in rows:
+            if isinstance(row, RejectedRow):
+                self.rejected.append(row)
+            elif row.status.lower() in WITHDRAWN:
+                self.removed += 1
+            else:
+                try:
+                    self._add(row)
+                except UsageError as error:  # a hash, number or algorithm that cannot be
+                    self.rejected.append(RejectedRow(row.line, str(error)))
+
+    def _add(self, row: ListRow) -> None:
+        algorithm = row.algorithm or self.algorithm
+        if algorithm not in registry.names(registry.HASHERS):
+            raise UsageError(f"no hasher is installed for its kind of hash, {shown(algorithm)}")
+        spec = registry.spec(algorithm)
+        if row.quality is not None and not 0 <= row.quality <= 100:
+            raise UsageError("quality is not 0 to 100")
+        if row.max_distance is not None and not 0 <= row.max_distance <= spec.bits:
+            raise UsageError(f"max_distance is not 0 to {spec.bits}")
+        value = spec.parse(row.hash, self.encoding)
+        entry = Entry(
+            row.external_id, row.labels, row.sources, row.status, row.quality, row.max_distance
+        )
+        self.data.setdefault(algorithm, bytearray()).extend(value)
+        self.entries.setdefault(algorithm, []).append(
+            self._plain if entry == self._plain else entry
+        )
+
+    def finish(self, name: str, version: str, format: str) -> ListFile:
+        lists = tuple(
+            HashList(
+                name,
+                version,
+                registry.spec(algorithm),
+                HashBatch.from_bytes(registry.spec(algorithm), self.data[algorithm]),
+                tuple(self.entries[algorithm]),
+            )
+            for algorithm in sorted(self.data)
+        )
+        return ListFile(name, version, format, lists, tuple(self.rejected), self.removed)
+
+
+class _Digesting(io.RawIOBase):
+    """A file that is digested as it is read, so that a pipe will do as well."""
+
+    def __init__(self, raw: BinaryIO | io.FileIO) -> None:
+        self._raw = raw
+        self.digest = hashlib.blake2b(digest_size=16)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        chunk = self._raw.read(len(buffer))
+        buffer[: len(chunk)] = chunk
+        self.digest.update(chunk)
+        return len(chunk)
+
+
+def _detect(place: str, head: bytes) -> str:
+    for beginning, advice in FOREIGN.items():
+        if head.startswith(beginning):
+            raise ListError(f"{place}: {advice}")
+    sure = Counter(
+        {name: registry.list_reader(name).detects(head) for name in registry.names(registry.LISTS)}
+    )
+    name, score = sure.most_common(1)[0]
+    if not score:
+        raise ListError(
+            f"{place}: in none of the formats {', '.join(sorted(sure))}; "
+            "if it is one of them, name it as the format"
+        )
+    return name

@@ -1,0 +1,79 @@
+"""The two closed sets: where a picture may come from, and what may become of it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from hashmatch.errors import UnknownSurface
+
+
+class Surface(StrEnum):
+    """An unencrypted place that a picture may come from.
+
+    The set is closed: end-to-end encrypted message content has no member, and none can be added
+    by configuration.
+
+    Examples
+    --------
+    >>> Surface.parse("profile_photo")
+    <Surface.PROFILE_PHOTO: 'profile_photo'>
+    """
+
+    PROFILE_PHOTO = "profile_photo"
+    GROUP_PHOTO = "group_photo"
+    USER_REPORT = "user_report"
+    PUBLIC_POST = "public_post"
+
+    @classmethod
+    def parse(cls, name: str) -> Surface:
+        """Return the surface called `name`.
+
+        Raises
+        ------
+        UnknownSurface
+            If `name` is none of the four.
+        """
+        try:
+            return cls(name)
+        except ValueError:
+            known = ", ".join(cls)
+            raise UnknownSurface(
+                f"surface {name!r} is not one that hashmatch works on; it is one of {known}"
+            ) from None
+
+
+class Outcome(StrEnum):
+    """What became of one picture: every item ends in exactly one of these."""
+
+    HASHED = "hashed"
+    """It has a hash. Hashing alone says so; a scan says ``match`` or ``no_match`` instead."""
+    MATCH = "match"
+    """At least one list entry is near enough: a review record waits for a person."""
+    NO_MATCH = "no_match"
+    """It was hashed and searched, and nothing is near enough."""
+    LOW_QUALITY = "low_quality"
+    """Too flat for its hash to mean anything: hashed, not searched."""
+    TOO_SMALL = "too_small"
+    """Fewer pixels on a side than the algorithm can hash reliably."""
+    UNSUPPORTED = "unsupported"
+    """Not a picture, or a format or pixel layout that hashmatch does not read."""
+    UNDECODABLE = "undecodable"
+    """A known format whose content is broken beyond the tolerant decoder."""
+    REFUSED = "refused"
+    """Over a safety limit; nothing of it was decoded."""
+    FAILED = "failed"
+    """It could not be read at all."""
+    SUPPRESSED = "suppressed"
+    """It matched, and a rule of the platform keeps it out of the queue, counted."""
+
+
+#: Outcomes with a hash behind them. The others are what ``--strict`` turns into exit code 1.
+HAVE_HASH = frozenset(
+    {
+        Outcome.HASHED,
+        Outcome.MATCH,
+        Outcome.NO_MATCH,
+        Outcome.LOW_QUALITY,
+        Outcome.SUPPRESSED,
+    }
+)

@@ -1,0 +1,217 @@
+"""Hashes as arrays: the one form in which hashmatch holds them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+import numpy as np
+
+from hashmatch.errors import HashesAreOpaque, SpecMismatch, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+
+ENCODINGS = ("hex", "base64", "base32")
+"""How lists write hashes as text."""
+
+
+class Opaque:
+    """Mix-in of everything that holds hash values: immutable, and never pickled."""
+
+    def __reduce__(self) -> NoReturn:
+        raise HashesAreOpaque(
+            f"a {type(self).__name__} is never pickled; send the path of the list instead"
+        )
+
+    def __copy__(self) -> Opaque:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Opaque:
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class HashSpec:
+    """What a hash is. Two hashes can be compared if and only if their specs are equal.
+
+    Parameters
+    ----------
+    algorithm : str
+        For example ``"pdq"``.
+    bits : int
+        Length of the hash; a multiple of 8.
+
+    Examples
+    --------
+    >>> HashSpec("pdq", 256).words
+    4
+    """
+
+    algorithm: str
+    bits: int
+
+    def __post_init__(self) -> None:
+        if self.bits <= 0 or self.bits % 8:
+            raise UsageError(f"a hash has a positive multiple of 8 bits, not {self.bits}")
+
+    def __str__(self) -> str:
+        return f"{self.algorithm} ({self.bits} bits)"
+
+    @property
+    def words(self) -> int:
+        """64-bit words that one hash takes; sha1's 160 bits leave the last word half used."""
+        return -(-self.bits // 64)
+
+    def parse(self, text: str, encoding: str = "hex") -> bytes:
+        """Return the bytes of one hash written as text.
+
+        Parameters
+        ----------
+        text : str
+            The hash, in either case, surrounding blanks allowed.
+        encoding : {"hex", "base64", "base32"}
+            How it is written; Arachnid, for one, writes PDQ as base64 and SHA-1 as base32.
+
+        Raises
+        ------
+        UsageError
+            If it is no hash of this spec. The message says why, never what the text was.
+        """
+        text = text.strip()
+        if not text:
+            raise UsageError("the hash is empty")
+        try:
+            if encoding == "hex":
+                if len(text) != self.bits // 4:
+                    raise UsageError(
+                        f"{len(text)} hex digits, a {self.algorithm} hash has {self.bits // 4}"
+                    )
+                # binascii, unlike bytes.fromhex, does not skip blanks inside the digits.
+                return binascii.unhexlify(text)
+            if encoding == "base64":
+                data = base64.b64decode(text, validate=True)
+            elif encoding == "base32":
+                data = base64.b32decode(text, casefold=True)
+            else:
+                raise UsageError(f"hash encoding {encoding!r} is not one of {', '.join(ENCODINGS)}")
+        except ValueError as error:  # binascii.Error and UsageError are both ValueErrors
+            if isinstance(error, UsageError):
+                raise
+            # The chained message could quote the text, so it ends here.
+            raise UsageError(f"the hash is not {encoding}") from None
+        if len(data) * 8 != self.bits:
+            raise UsageError(f"{len(data) * 8} bits, a {self.algorithm} hash has {self.bits}")
+        return data
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class HashBatch(Opaque):
+    """Any number of hashes of one spec, as an array; one hash is a batch of one.
+
+    Parameters
+    ----------
+    spec : HashSpec
+        What these hashes are.
+    words : ndarray of uint64, shape (n, spec.words)
+        The hashes, most significant bit first, so that hexadecimal text agrees with what
+        imagehash and the PDQ tools print. Made contiguous and read-only. Bits of the last word
+        beyond ``spec.bits`` are zero.
+
+    Raises
+    ------
+    UsageError
+        If the array has another shape or dtype.
+
+    Examples
+    --------
+    >>> batch = HashBatch.from_hex(HashSpec("phash", 64), ["f0f0f0f0f0f0f0f0"])
+    >>> len(batch), batch.words.shape
+    (1, (1, 1))
+    >>> batch
+    <HashBatch phash (64 bits), n=1>
+    """
+
+    spec: HashSpec
+    words: NDArray[np.uint64]
+
+    def __post_init__(self) -> None:
+        words = np.ascontiguousarray(self.words)
+        if words.dtype != np.uint64 or words.ndim != 2 or words.shape[1] != self.spec.words:
+            raise UsageError(
+                f"hashes of {self.spec} are a uint64 array of shape (n, {self.spec.words}), "
+                f"not {words.dtype} {words.shape}"
+            )
+        spare = self.spec.words * 64 - self.spec.bits
+        if spare and np.any(words[:, -1] & np.uint64((1 << spare) - 1)):
+            raise UsageError(f"bits beyond the {self.spec.bits} of {self.spec.algorithm} are set")
+        if words is self.words and words.flags.writeable:
+            words = words.view()
+        words.flags.writeable = False
+        object.__setattr__(self, "words", words)
+
+    @classmethod
+    def from_bytes(cls, spec: HashSpec, data: bytes | bytearray) -> HashBatch:
+        """Return the hashes laid one after the other in `data`, ``spec.bits // 8`` bytes each."""
+        size = spec.bits // 8
+        if len(data) % size:
+            raise UsageError(f"{len(data)} bytes are no whole number of {spec} hashes")
+        rows = np.frombuffer(data, np.uint8).reshape(-1, size)
+        padded = np.zeros((len(rows), spec.words * 8), np.uint8)
+        padded[:, :size] = rows
+        return cls(spec, padded.view(">u8").astype(np.uint64))
+
+    @classmethod
+    def from_hex(cls, spec: HashSpec, lines: Iterable[str]) -> HashBatch:
+        """Return the hashes written in hexadecimal, one a line, in either case.
+
+        Raises
+        ------
+        UsageError
+            Naming the position (from 1) of the first line that is no such hash.
+        """
+        data = bytearray()
+        for position, line in enumerate(lines, 1):
+            try:
+                data += spec.parse(line)
+            except UsageError as error:
+                raise UsageError(f"hash {position}: {error}") from None
+        return cls.from_bytes(spec, data)
+
+    @classmethod
+    def concatenate(cls, batches: Sequence[HashBatch]) -> HashBatch:
+        """Return one batch of all hashes in order; the batches, at least one, share a spec."""
+        if not batches:
+            raise UsageError("there is no batch to concatenate")
+        spec = batches[0].spec
+        for batch in batches:
+            if batch.spec != spec:
+                raise SpecMismatch(f"{batch.spec} cannot be joined to {spec}")
+        return cls(spec, np.concatenate([batch.words for batch in batches]))
+
+    def to_hex(self) -> list[str]:
+        """Return each hash as lower-case hexadecimal text. For your own pictures' hashes only."""
+        data = self.words.astype(">u8").tobytes()
+        stride, size = self.spec.words * 8, self.spec.bits // 8
+        return [data[i : i + size].hex() for i in range(0, len(data), stride)]
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __getitem__(self, rows: slice) -> HashBatch:
+        return HashBatch(self.spec, self.words[rows])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, HashBatch):
+            return NotImplemented
+        return self.spec == other.spec and np.array_equal(self.words, other.words)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<HashBatch {self.spec}, n={len(self)}>"

@@ -1,0 +1,120 @@
+"""One image, before and after: what a source lists, what hashing makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hashmatch.errors import NotHashed
+
+if TYPE_CHECKING:
+    from hashmatch.records.enums import Outcome, Surface
+    from hashmatch.records.hashes import HashBatch, HashSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ImageItem:
+    """One image as a source lists it, unread.
+
+    Parameters
+    ----------
+    key : str
+        Its name for people and records; always valid Unicode.
+    version : str
+        Changes when its content does: an etag, or modification time and size.
+    surface : Surface
+        Where it was published.
+    location : str
+        Where its source reads it; empty if that is the key.
+    """
+
+    key: str
+    version: str
+    surface: Surface
+    location: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HashedImage:
+    """What hashing made of one picture; always exactly one outcome.
+
+    Parameters
+    ----------
+    item : str
+        The picture's name, for messages.
+    spec : HashSpec
+        What was asked for.
+    outcome : Outcome
+        ``hashed`` or ``low_quality`` with a hash, anything else without.
+    reason : str
+        Why there is no good hash; empty if there is one.
+    hashes : HashBatch
+        A batch of one, or of none.
+    quality : int, optional
+        0 to 100, from algorithms that measure it (PDQ).
+    width, height : int, optional
+        Of the upright picture in pixels, once it has been decoded.
+    damaged : bool
+        Part of the file was missing or broken; the hash is of what could be decoded.
+    media_type : str, optional
+        For example ``"image/jpeg"``; None for arrays and for hashes of bytes.
+    frame : int
+        Which frame of an animation or page of a document, from 0.
+    decode_policy : str
+        How the pixels were made; empty for hashes of bytes.
+    """
+
+    item: str
+    spec: HashSpec
+    outcome: Outcome
+    hashes: HashBatch
+    reason: str = ""
+    quality: int | None = None
+    width: int | None = None
+    height: int | None = None
+    damaged: bool = False
+    media_type: str | None = None
+    frame: int = 0
+    decode_policy: str = ""
+
+    @property
+    def hex(self) -> str:
+        """The hash as lower-case hexadecimal text.
+
+        Raises
+        ------
+        NotHashed
+            If there is none, naming the picture and the reason.
+        """
+        if not len(self.hashes):
+            raise NotHashed(f"{self.item} has no hash: {self.outcome} ({self.reason})")
+        return self.hashes.to_hex()[0]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemOutcome:
+    """What became of one item that made no review record.
+
+    Parameters
+    ----------
+    key, version : str
+        Of the item.
+    surface : Surface
+        Of the item.
+    outcome : Outcome
+        Any but ``match`` and ``hashed``.
+    reason : str
+        Why it was not searched; empty for ``no_match``.
+    quality : int, optional
+        PDQ quality, 0 to 100.
+    damaged : bool
+        The file was damaged, and what could be decoded was hashed.
+    """
+
+    key: str
+    version: str
+    surface: Surface
+    outcome: Outcome
+    reason: str = ""
+    quality: int | None = None
+    damaged: bool = False

@@ -1,0 +1,131 @@
+"""Known-hash lists: opaque to everything but the search."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from hashmatch.errors import SpecMismatch, UsageError
+from hashmatch.records.hashes import HashBatch, HashSpec, Opaque
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class RejectedRow(NamedTuple):
+    """A row of a list file that could not be used: where and why, never its value."""
+
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a list says of one hash, apart from the hash.
+
+    Parameters
+    ----------
+    external_id : str, optional
+        The list owner's name for the entry.
+    labels : tuple of str
+        The owner's classification, for example ``("A1",)``.
+    sources : tuple of str
+        Who contributed it.
+    status : str
+        As the list gives it; withdrawn and deleted entries never get this far.
+    quality : int, optional
+        PDQ quality, 0 to 100, where the list gives one.
+    max_distance : int, optional
+        The entry's own inclusive limit in bits, which outranks every other.
+    """
+
+    external_id: str | None = None
+    labels: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    status: str = "active"
+    quality: int | None = None
+    max_distance: int | None = None
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class HashList(Opaque):
+    """A known-hash list of one kind of hash. Its values are never shown, logged or pickled.
+
+    Parameters
+    ----------
+    name, version : str
+        Named in every match made with it.
+    spec : HashSpec
+        What its hashes are.
+    hashes : HashBatch
+        The hashes, n of them.
+    entries : tuple of Entry
+        What is known of each, in the same order.
+    rejected : tuple of RejectedRow
+        Rows of its file that were left out because they could not be used.
+    max_distance : int, optional
+        The list's own inclusive limit in bits; an entry's own outranks it.
+
+    Examples
+    --------
+    >>> spec = HashSpec("phash", 64)
+    >>> HashList("demo", "1", spec, HashBatch.from_hex(spec, ["0f" * 8]), (Entry("a"),))
+    <HashList demo, version 1, phash (64 bits), n=1>
+    """
+
+    name: str
+    version: str
+    spec: HashSpec
+    hashes: HashBatch
+    entries: tuple[Entry, ...]
+    rejected: tuple[RejectedRow, ...] = ()
+    max_distance: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.hashes.spec != self.spec:
+            raise SpecMismatch(f"list {self.name} is of {self.spec}, its hashes {self.hashes.spec}")
+        if len(self.hashes) != len(self.entries):
+            raise UsageError(
+                f"list {self.name} has {len(self.hashes)} hashes and {len(self.entries)} entries"
+            )
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __repr__(self) -> str:
+        return f"<HashList {self.name}, version {self.version}, {self.spec}, n={len(self)}>"
+
+    def limits(self, default: int) -> NDArray[np.int64]:
+        """Return each entry's inclusive limit in bits: its own, else the list's, else `default`.
+
+        Returns
+        -------
+        ndarray of int64, shape (n,)
+        """
+        fallback = default if self.max_distance is None else self.max_distance
+        own = (fallback if e.max_distance is None else e.max_distance for e in self.entries)
+        return np.fromiter(own, np.int64, len(self))
+
+    def own_key(self) -> bytes:
+        """Return a key for `reference` that only holders of this very list can know.
+
+        It is a digest of all hashes, for deployments that set no secret of their own; references
+        made with it change when the list does.
+        """
+        return hashlib.blake2b(self.hashes.words.tobytes()).digest()
+
+    def reference(self, row: int, key: bytes) -> str:
+        """Return how a match names entry `row`: its external id, else a keyed reference.
+
+        The reference is a keyed BLAKE2b (RFC 7693) of the hash, so nobody without `key`, at most
+        64 bytes, can test a guess against it.
+        """
+        external_id = self.entries[row].external_id
+        if external_id is not None:
+            return external_id
+        value = self.hashes.words[row].tobytes()
+        digest = hashlib.blake2b(value, digest_size=12, key=key, person=b"hashmatch-entry")
+        return f"ref:{digest.hexdigest()}"

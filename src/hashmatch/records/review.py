@@ -1,0 +1,108 @@
+"""The review record: one matched image, waiting for a person. Schema ``hashmatch.review/1``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from hashmatch.records.enums import Outcome, Surface
+
+SCHEMA: Final = "hashmatch.review/1"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordItem:
+    """The image: where it is found again, and what it is. No bytes of it."""
+
+    key: str
+    version: str
+    surface: Surface
+    media_type: str | None
+    width: int | None
+    height: int | None
+    frame: int
+    damaged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecordHash:
+    """How the image was hashed. `value`, its own hash, only if it was asked for."""
+
+    algorithm: str
+    quality: int | None
+    decode_policy: str
+    variant: str
+    value: str | UnsetType = UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class RecordMatch:
+    """One entry that is near enough, and whose limit said so.
+
+    `distance` and `max_distance` are bits, the limit inclusive; `max_distance_from` says who set
+    it: the ``entry``, the ``list``, the ``caller`` or the ``algorithm``.
+    """
+
+    list: str
+    list_version: str
+    entry: str
+    distance: int
+    max_distance: int
+    max_distance_from: Literal["entry", "list", "caller", "algorithm"]
+    labels: tuple[str, ...]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRecord:
+    """One matched image for a person to look at; `matches` has the closest entry first.
+
+    Parameters
+    ----------
+    record_id : str
+        Stable: the same image version and the same lists give the same id.
+    created_at : str
+        UTC, ISO 8601 to the second.
+    item : RecordItem
+        The image.
+    hash : RecordHash
+        How it was hashed.
+    matches : tuple of RecordMatch
+        At most as many as the matcher was told to name.
+    match_count : int
+        All entries that matched, named or not.
+    """
+
+    record_id: str
+    created_at: str
+    item: RecordItem
+    hash: RecordHash
+    matches: tuple[RecordMatch, ...]
+    match_count: int
+    status: Literal["pending_review"] = "pending_review"
+    schema: Literal["hashmatch.review/1"] = SCHEMA
+
+    @property
+    def outcome(self) -> Outcome:
+        """Always ``Outcome.MATCH``, so that a record and an `ItemOutcome` can be told apart."""
+        return Outcome.MATCH
+
+    def to_json(self) -> bytes:
+        """Return the record as one line of JSON, without the line end."""
+        fields = msgspec.to_builtins(self)
+        head = {name: fields.pop(name) for name in ("schema", "record_id", "status")}
+        return msgspec.json.encode(head | fields)
+
+    @classmethod
+    def from_json(cls, line: bytes | str) -> ReviewRecord:
+        """Return the record written as `line`.
+
+        Raises
+        ------
+        msgspec.ValidationError
+            If it is no record of this schema; the message says where.
+        """
+        return msgspec.json.decode(line, type=cls)

@@ -1,0 +1,87 @@
+"""Finds plug-ins, ours and other people's, by name through entry points."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, cast
+
+from hashmatch.errors import UnknownPlugin
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hashmatch.interfaces import Hasher, ListReader, Sink, Source
+    from hashmatch.records.enums import Surface
+    from hashmatch.records.hashes import HashSpec
+
+HASHERS = "hashmatch.hashers"
+LISTS = "hashmatch.lists"
+SOURCES = "hashmatch.sources"
+SINKS = "hashmatch.sinks"
+
+_KIND = {HASHERS: "algorithm", LISTS: "list format", SOURCES: "source", SINKS: "output format"}
+
+
+@cache
+def _points(group: str) -> dict[str, EntryPoint]:
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=group):
+        other = found.setdefault(point.name, point)
+        if other.value != point.value:
+            # Which of the two would run must not depend on the order of installed packages.
+            raise UnknownPlugin(
+                f"two packages offer the {_KIND[group]} {point.name!r}: {other.value} and "
+                f"{point.value}; uninstall one"
+            )
+    return found
+
+
+def names(group: str) -> list[str]:
+    """Return the names of all plug-ins of `group`, sorted; none is imported."""
+    return sorted(_points(group))
+
+
+def load(group: str, name: str) -> Any:
+    """Return the class behind `name`.
+
+    Raises
+    ------
+    UnknownPlugin
+        If there is none, naming those there are, or if it cannot be imported.
+    """
+    point = _points(group).get(name)
+    if point is None:
+        raise UnknownPlugin(f"no {_KIND[group]} {name!r}; there are {', '.join(names(group))}")
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        raise UnknownPlugin(f"{_KIND[group]} {name!r} cannot be loaded: {error}") from error
+
+
+@cache
+def hasher(algorithm: str) -> Hasher:
+    """Return the hasher called `algorithm`. Hashers hold no state, so there is one of each."""
+    return cast("Hasher", load(HASHERS, algorithm)())
+
+
+def spec(algorithm: str) -> HashSpec:
+    """Return what hashes of `algorithm` are."""
+    return hasher(algorithm).spec
+
+
+def list_reader(name: str) -> ListReader:
+    """Return a reader of the list format called `name`."""
+    return cast("ListReader", load(LISTS, name)())
+
+
+def open_source(location: str, surface: Surface) -> Source:
+    """Return the source at `location`: ``scheme://...``, or a local folder or file."""
+    scheme, separator, _ = location.partition("://")
+    return cast("Source", load(SOURCES, scheme if separator else "directory")(location, surface))
+
+
+def open_sink(path: Path | None) -> Sink:
+    """Return the sink that a file's suffix asks for; JSON lines if it names none."""
+    suffix = path.suffix.removeprefix(".").lower() if path is not None else ""
+    return cast("Sink", load(SINKS, suffix if suffix in names(SINKS) else "jsonl")(path))

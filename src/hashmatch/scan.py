@@ -1,0 +1,159 @@
+"""The flow over a source: every item listed ends in exactly one result."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from hashmatch import registry
+from hashmatch.errors import HashmatchError, ImageError, SourceError
+from hashmatch.hashing import hash_image
+from hashmatch.records.enums import HAVE_HASH, Outcome, Surface
+from hashmatch.records.items import ItemOutcome
+from hashmatch.records.review import ReviewRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from hashmatch.interfaces import Source
+    from hashmatch.matcher import Matcher
+    from hashmatch.records.items import ImageItem
+
+
+def scan_source(
+    source: Source | str,
+    matcher: Matcher,
+    *,
+    surface: Surface | str | None = None,
+    on_listed: Callable[[ImageItem], object] | None = None,
+) -> Iterator[ReviewRecord | ItemOutcome]:
+    """Check every image of a source, in its order, one result for each.
+
+    Parameters
+    ----------
+    source : Source or str
+        A source, or the folder, file or URL of one.
+    matcher : Matcher
+        What to check against.
+    surface : Surface or str, optional
+        Where the images were published; needed if `source` is a string.
+    on_listed : callable, optional
+        Told of each item as it is listed, before it is read.
+
+    Yields
+    ------
+    ReviewRecord or ItemOutcome
+        A record, pending review, for each image that matches; otherwise what became of it.
+
+    Raises
+    ------
+    SourceError
+        If the source cannot be listed.
+    UnknownSurface
+        If `surface` is none of the four.
+
+    Examples
+    --------
+    >>> from hashmatch.reading import read_list
+    >>> matcher = Matcher(read_list("fixtures/lists/demo-pdq.csv"))
+    >>> results = list(scan_source("fixtures/images/flat", matcher, surface="public_post"))
+    >>> {result.outcome.value for result in results}
+    {'low_quality'}
+    """
+    if isinstance(source, str):
+        if surface is None:
+            raise SourceError(f"{source}: say on which surface its images were published")
+        source = registry.open_source(source, Surface.parse(surface))
+    for item in source.items():
+        if on_listed is not None:
+            on_listed(item)
+        yield check_item(source, matcher, item)
+
+
+def check_item(source: Source, matcher: Matcher, item: ImageItem) -> ReviewRecord | ItemOutcome:
+    """Read, hash and look up one item of `source`."""
+    try:
+        data = source.read(item)
+    except ImageError as error:
+        return ItemOutcome(item.key, item.version, item.surface, error.outcome, error.reason)
+    hashed = hash_image(
+        data, matcher.spec.algorithm, item=item.key, min_quality=matcher.min_quality
+    )
+    return matcher.check_hashed(item, hashed)
+
+
+@dataclass
+class ScanReport:
+    """Counts what a scan does, and proves at its end that nothing was lost.
+
+    Examples
+    --------
+    >>> report = ScanReport()
+    >>> report.listed_one()
+    >>> report.finish()
+    Traceback (most recent call last):
+    hashmatch.errors.HashmatchError: 1 listed, 0 accounted for: this is a bug in hashmatch
+    """
+
+    matcher: Matcher | None = None
+    listed: int = 0
+    records: int = 0
+    outcomes: dict[Outcome, int] = field(
+        default_factory=lambda: {o: 0 for o in Outcome if o is not Outcome.HASHED}
+    )
+    problems: list[ItemOutcome] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+
+    def listed_one(self, item: ImageItem | None = None) -> None:
+        """Count an item that the source has listed."""
+        self.listed += 1
+
+    def add(self, result: ReviewRecord | ItemOutcome) -> None:
+        """Count what became of an item, and keep it if it was not searched."""
+        self.outcomes[result.outcome] += 1
+        if isinstance(result, ReviewRecord):
+            self.records += 1
+        elif result.reason:
+            self.problems.append(result)
+
+    def finish(self) -> None:
+        """Stop the clock. Raises HashmatchError if some item has not ended in an outcome."""
+        self.seconds = time.monotonic() - self.started
+        accounted = sum(self.outcomes.values())
+        if accounted != self.listed:
+            raise HashmatchError(
+                f"{self.listed} listed, {accounted} accounted for: this is a bug in hashmatch"
+            )
+
+    @property
+    def unhashed(self) -> int:
+        """Items for which no hash could be made."""
+        return sum(n for outcome, n in self.outcomes.items() if outcome not in HAVE_HASH)
+
+    def to_json(self) -> bytes:
+        """Return the report as JSON: the counts, the lists, and each item that was not searched."""
+        lists = self.matcher.lists if self.matcher is not None else ()
+        report = {
+            "listed": self.listed,
+            "outcomes": {outcome.value: count for outcome, count in self.outcomes.items()},
+            "records": self.records,
+            "lists": [
+                {
+                    "name": known.name,
+                    "version": known.version,
+                    "entries": len(known),
+                    "rejected": len(known.rejected),
+                }
+                for known in lists
+            ],
+            "seconds": round(self.seconds, 3),
+            "not_searched": [
+                {"item": problem.key, "outcome": problem.outcome, "reason": problem.reason}
+                for problem in self.problems
+            ],
+        }
+        return msgspec.json.format(msgspec.json.encode(report), indent=2)

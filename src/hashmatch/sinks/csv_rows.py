@@ -1,0 +1,75 @@
+"""Review records as CSV, one row for each match, for people with a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+from hashmatch.sinks._files import OutputFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hashmatch.records.review import ReviewRecord
+
+COLUMNS = (
+    "record_id", "status", "created_at",
+    "key", "version", "surface", "media_type", "width", "height", "frame", "damaged",
+    "algorithm", "quality", "decode_policy", "variant",
+    "list", "list_version", "entry", "distance", "max_distance", "max_distance_from",
+    "labels", "sources", "match_count",
+)  # fmt: skip
+
+
+class CsvSink:
+    """Writes a header, then a row for each named match, closest first.
+
+    Several labels or sources share a cell, separated by blanks. The image's own hash is never in
+    it; ask for JSON lines if you need it.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._file = OutputFile(path)
+        self._begun = False
+
+    def write(self, record: ReviewRecord) -> None:
+        """Write the rows of one record."""
+        self._begin()
+        item, made = record.item, record.hash
+        for match in record.matches:
+            self._row(
+                record.record_id, record.status, record.created_at,
+                item.key, item.version, item.surface, item.media_type, item.width, item.height,
+                item.frame, str(item.damaged).lower(),
+                made.algorithm, made.quality, made.decode_policy, made.variant,
+                match.list, match.list_version, match.entry, match.distance, match.max_distance,
+                match.max_distance_from, " ".join(match.labels), " ".join(match.sources),
+                record.match_count,
+            )  # fmt: skip
+
+    def close(self) -> None:
+        """Finish the file; without a record it is a header alone."""
+        self._begin()
+        self._file.close()
+
+    def abandon(self) -> None:
+        """Stop early."""
+        self._file.abandon()
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            self._row(*COLUMNS)
+
+    def _row(self, *cells: object) -> None:
+        line = io.StringIO()
+        csv.writer(line, lineterminator="\n").writerow([_harmless(cell) for cell in cells])
+        self._file.write(line.getvalue())
+
+
+def _harmless(cell: object) -> object:
+    """Return `cell` so that no spreadsheet runs it: a key ``=cmd|...`` is somebody's attack."""
+    if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return "'" + cell
+    return cell

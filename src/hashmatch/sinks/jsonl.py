@@ -1,0 +1,31 @@
+"""Review records as JSON lines: the form that loses nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hashmatch.sinks._files import OutputFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hashmatch.records.review import ReviewRecord
+
+
+class JsonlSink:
+    """Writes one record a line, in the schema ``hashmatch.review/1``."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._file = OutputFile(path)
+
+    def write(self, record: ReviewRecord) -> None:
+        """Write one record."""
+        self._file.write(record.to_json().decode() + "\n")
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.close()
+
+    def abandon(self) -> None:
+        """Stop early."""
+        self._file.abandon()

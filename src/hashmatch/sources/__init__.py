@@ -1,0 +1,1 @@
+"""Sources of images, one file each; `hashmatch.registry` finds them through entry points."""
