@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from hashmatch import registry
 from hashmatch.errors import BadRows, ListError, UsageError
 from hashmatch.interfaces import ListOptions, ListRow
-from hashmatch.lists._lines import shown
+from hashmatch.lists._lines import DigestingFile, shown
 from hashmatch.records.hashes import ENCODINGS, HashBatch
 from hashmatch.records.lists import Entry, HashList, RejectedRow
 
@@ -112,7 +111,7 @@ def read_list_file(
         raise UsageError(f"hash encoding {encoding!r} is not one of {', '.join(ENCODINGS)}")
     try:
         with open(place, "rb", buffering=0) as raw:
-            digesting = _Digesting(raw)
+            digesting = DigestingFile(raw)
             stream = io.BufferedReader(digesting, 64 * 1024)
             head = bytes(stream.peek(HEAD)[:HEAD])
             if not head:
@@ -269,23 +268,6 @@ class _Rows:
             for algorithm in sorted(self.data)
         )
         return ListFile(name, version, format, lists, tuple(self.rejected), self.removed)
-
-
-class _Digesting(io.RawIOBase):
-    """A file that is digested as it is read, so that a pipe will do as well."""
-
-    def __init__(self, raw: BinaryIO | io.FileIO) -> None:
-        self._raw = raw
-        self.digest = hashlib.blake2b(digest_size=16)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        chunk = self._raw.read(len(buffer))
-        buffer[: len(chunk)] = chunk
-        self.digest.update(chunk)
-        return len(chunk)
 
 
 def _detect(place: str, head: bytes) -> str:

@@ -38,7 +38,10 @@ def match(
 
     texts: list[str] = []
     for text in hashes:
-        texts += click.get_text_stream("stdin") if text == "-" else [text]
+        if text == "-":
+            texts.extend(click.get_text_stream("stdin"))
+        else:
+            texts.append(text)
     texts = [text for text in texts if text.strip()]
     queries = HashBatch.from_hex(registry.spec(algorithm), texts)
     shape = ListShape(list_format, columns, delimiter, encoding)

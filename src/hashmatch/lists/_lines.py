@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import re
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -10,6 +12,8 @@ from hashmatch.records.lists import RejectedRow
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from typing_extensions import Buffer
+
 MAX_LINE = 64 * 1024
 """Bytes. The longest honest row, a hash with a path and labels, is some hundreds."""
 
@@ -17,6 +21,25 @@ MAY_BE_HASH = re.compile(r"[0-9a-f]{10}|[A-Za-z0-9+/]{20}", re.IGNORECASE)
 """What no name has and every hash has, in hexadecimal, base64 or base32."""
 
 BOM = b"\xef\xbb\xbf"
+
+
+class DigestingFile(io.RawIOBase):
+    """A file that is digested as it is read, once, so that a pipe will do as well."""
+
+    def __init__(self, raw: io.FileIO) -> None:
+        self._raw = raw
+        self.digest = hashlib.blake2b(digest_size=16)
+
+    def readable(self) -> bool:
+        """Return True: a `io.BufferedReader` asks."""
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        """Fill `buffer` and return how much of it."""
+        view = memoryview(buffer)
+        count = self._raw.readinto(view)
+        self.digest.update(view[:count])
+        return count
 
 
 def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, str] | RejectedRow]:
