@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from hashmatch.cli.options import ListShape, match_options, open_lists, open_matcher
@@ -39,7 +41,7 @@ def match(
     texts: list[str] = []
     for text in hashes:
         if text == "-":
-            texts.extend(click.get_text_stream("stdin"))
+            texts.extend(sys.stdin)
         else:
             texts.append(text)
     texts = [text for text in texts if text.strip()]

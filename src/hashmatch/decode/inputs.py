@@ -64,16 +64,21 @@ def file_bytes(image: ImageInput) -> bytes | None:
 
 def read_file(path: Path) -> bytes:
     """Return the content of a regular file of at most `MAX_BYTES`; see `file_bytes`."""
-    try:
+
+    def opener(name: str, flags: int) -> int:
         # Without O_NONBLOCK, opening a FIFO would wait for a writer for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
+        return os.open(name, flags | os.O_NONBLOCK)
+
+    try:
+        with open(path, "rb", opener=opener) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise ImageError(Outcome.UNSUPPORTED, "not a regular file")
             if status.st_size > MAX_BYTES:
                 raise too_many_bytes(status.st_size)
             return file.read(MAX_BYTES)
+    except IsADirectoryError:
+        raise ImageError(Outcome.UNSUPPORTED, "a folder, not a regular file") from None
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
         reason = getattr(error, "strerror", None) or str(error)
         raise ImageError(Outcome.FAILED, f"cannot be read: {reason}") from None

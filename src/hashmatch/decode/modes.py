@@ -56,7 +56,9 @@ def array_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode in TRANSPARENT or "transparency" in image.info:
-        return _over_white(image.convert("RGBA"))
+        # Pillow goes from premultiplied gray to RGBA only by way of plain gray.
+        straight = image.convert("LA") if image.mode == "La" else image
+        return _over_white(straight.convert("RGBA"))
     if image.mode == "RGB":
         return image
     if image.mode == "P" or image.mode in DIRECT:

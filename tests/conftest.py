@@ -1,0 +1,47 @@
+"""What the tests share: the fixtures, real photographs, and hypothesis without a clock."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("hashmatch", deadline=None, derandomize=True, max_examples=60)
+settings.load_profile("hashmatch")
+
+ROOT = Path(__file__).parent.parent
+FIXTURES = ROOT / "fixtures"
+IMAGES = FIXTURES / "images"
+LISTS = FIXTURES / "lists"
+
+# The examples in docstrings name fixtures from the top of the repository.
+os.chdir(ROOT)
+
+
+def golden(name: str) -> Any:
+    """Return what fixtures/golden holds under `name`."""
+    return json.loads((FIXTURES / "golden" / f"{name}.json").read_text())
+
+
+def photograph(key: str) -> Path:
+    """Return the path of a photograph that scikit-image or scikit-learn ships, by golden key."""
+    package, _, name = key.partition("/")
+    folder = {"skimage": "data", "sklearn": "datasets/images"}[package]
+    spec = find_spec(package)  # found, not imported: the packages themselves are slow
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    return Path(spec.submodule_search_locations[0]) / folder / name
+
+
+PHOTOGRAPHS = sorted(golden("photographs"))
+
+
+@pytest.fixture
+def demo_list() -> Path:
+    """Return the path of the demo list."""
+    return LISTS / "demo-pdq.csv"

@@ -1,0 +1,155 @@
+"""`hashmatch scan`: a record for each match, a summary for people, a report for machines."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cli_tools import DEMO, IMAGES, LISTS, Ran, run, scan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GOLDEN = json.loads((LISTS.parent / "golden" / "lists.json").read_text())
+PLANTED = [plant for plant in GOLDEN["planted"] if plant["list"] == "lists/demo-pdq.csv"]
+PICTURES = sum(1 for path in IMAGES.rglob("*") if path.is_file())
+PLAIN = IMAGES / "plain"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ran, dict[str, Any]]:
+    """A scan of all fixtures, and its report."""
+    report = tmp_path_factory.mktemp("whole") / "report.json"
+    ran = scan(IMAGES, "--report", report)
+    return ran, json.loads(report.read_text())
+
+
+def test_every_planted_match_within_the_distance_is_a_record(
+    whole: tuple[Ran, dict[str, Any]],
+) -> None:
+    ran, _ = whole
+    assert ran.code == 0
+    found = {
+        (record["item"]["key"], match["entry"], match["distance"])
+        for record in ran.lines
+        for match in record["matches"]
+    }
+    for plant in PLANTED:
+        named = (plant["file"], plant["entry"], plant["distance"])
+        assert (named in found) == (plant["distance"] <= 31), named
+
+
+def test_records_say_what_a_reviewer_needs(whole: tuple[Ran, dict[str, Any]]) -> None:
+    ran, _ = whole
+    for record in ran.lines:
+        assert list(record) == [
+            "schema", "record_id", "status", "created_at", "item", "hash", "matches", "match_count",
+        ]  # fmt: skip
+        assert record["schema"] == "hashmatch.review/1"
+        assert record["status"] == "pending_review"
+        assert record["item"]["surface"] == "profile_photo"
+        assert record["match_count"] == len(record["matches"]) > 0
+        distances = [match["distance"] for match in record["matches"]]
+        assert distances == sorted(distances)
+        assert {match["list"] for match in record["matches"]} == {"demo-pdq"}
+        assert "value" not in record["hash"]
+    assert len({record["record_id"] for record in ran.lines}) == len(ran.lines)
+
+
+def test_the_report_accounts_for_every_item(whole: tuple[Ran, dict[str, Any]]) -> None:
+    ran, report = whole
+    assert report["listed"] == sum(report["outcomes"].values()) == PICTURES
+    assert report["records"] == report["outcomes"]["match"] == len(ran.lines)
+    (known,) = report["lists"]
+    assert (known["name"], known["entries"], known["rejected"]) == ("demo-pdq", 207, 0)
+    assert report["seconds"] > 0
+    searched = report["outcomes"]["match"] + report["outcomes"]["no_match"]
+    assert len(report["not_searched"]) == PICTURES - searched
+    assert all(problem["reason"] for problem in report["not_searched"])
+
+
+def test_the_summary_has_the_same_numbers(whole: tuple[Ran, dict[str, Any]]) -> None:
+    ran, report = whole
+    rows = [line.strip("│ ").split("│") for line in ran.said.splitlines() if line[0] == "│"]
+    table = {outcome.strip(): int(count) for outcome, count in rows}
+    counted = {outcome: count for outcome, count in report["outcomes"].items() if count}
+    assert table == counted | {"listed": report["listed"]}
+    assert f"{report['records']} records for review" in ran.said
+
+
+def test_a_second_scan_gives_the_same_records(whole: tuple[Ran, dict[str, Any]]) -> None:
+    def stable(ran: Ran) -> list[dict[str, Any]]:
+        return [record | {"created_at": ""} for record in ran.lines]
+
+    again = scan(IMAGES, "-q")
+    assert (again.code, again.err) == (0, b"")
+    assert stable(again) == stable(whole[0])
+
+
+@pytest.mark.parametrize("limit", [0, 12, 30, 32])
+def test_max_distance_is_inclusive(limit: int) -> None:
+    ran = scan(IMAGES, "--max-distance", str(limit), "-q")
+    found = {match["entry"] for record in ran.lines for match in record["matches"]}
+    for plant in PLANTED:
+        assert (plant["entry"] in found) == (plant["distance"] <= limit), plant
+
+
+def test_include_hash_adds_the_images_own_hash() -> None:
+    hashes = {line["item"]: line["hash"] for line in run("hash", PLAIN).lines}
+    without, with_hash = scan(PLAIN), scan(PLAIN, "--include-hash")
+    assert without.lines
+    for record in with_hash.lines:
+        assert record["hash"]["value"] == hashes[str(PLAIN / record["item"]["key"])]
+    for text in hashes.values():
+        assert text not in without.out.decode() + without.said
+
+
+def test_several_lists_are_searched_and_reported_apart(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    text = LISTS / "demo-pdq.txt"
+    ran = scan(PLAIN, "--list", text, "--list", LISTS / "mixed-types.csv", "--report", report)
+    assert ran.code == 0
+    lists = json.loads(report.read_text())["lists"]
+    assert [known["name"] for known in lists] == ["demo-pdq", "demo-pdq", "mixed-types"]
+    assert [known["entries"] for known in lists][::2] == [207, 5]
+
+
+def test_a_file_is_a_source_of_one() -> None:
+    ran = scan(PLAIN / "landscape-dusk.jpg")
+    assert ran.code == 0
+    assert [record["item"]["key"] for record in ran.lines] == ["landscape-dusk.jpg"]
+
+
+def test_byte_hashes_match_exact_copies(tmp_path: Path) -> None:
+    picture = PLAIN / "tiles.png"
+    (line,) = run("hash", picture, "--algorithm", "md5").lines
+    known = tmp_path / "exact.csv"
+    known.write_text(f"md5,id\n{line['hash'].upper()},the-tiles\n")
+    (record,) = scan(PLAIN, "-a", "md5", known=known).lines
+    assert record["item"]["key"] == "tiles.png"
+    assert [match["entry"] for match in record["matches"]] == ["the-tiles"]
+
+
+@pytest.mark.parametrize(
+    ("source", "code"), [(IMAGES / "damaged", 1), (IMAGES / "flat", 0), (PLAIN, 0)]
+)
+def test_strict_is_about_images_without_a_hash(source: Path, code: int) -> None:
+    assert scan(source, "--strict", "-q").code == code
+
+
+def test_an_entry_without_an_id_is_named_by_a_keyed_reference(tmp_path: Path) -> None:
+    known = tmp_path / "bare.txt"
+    rows = DEMO.read_text().splitlines()[1:]
+    known.write_text("\n".join(row.split(",")[0] for row in rows) + "\n")
+    args = (PLAIN, "-q")
+    own = scan(*args, known=known)
+    keyed = scan(*args, known=known, HASHMATCH_REFERENCE_KEY="a secret")
+    names = [
+        [match["entry"] for record in ran.lines for match in record["matches"]]
+        for ran in (own, keyed)
+    ]
+    assert names[0]
+    assert all(name.startswith("ref:") for name in names[0] + names[1])
+    assert set(names[0]).isdisjoint(names[1])

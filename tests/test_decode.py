@@ -1,0 +1,296 @@
+"""Decode policy rgb/1: every mode, every way in, every way a file can be broken."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import IMAGES
+from PIL import Image, ImageFile
+
+import hashmatch as hm
+from hashmatch.decode import formats, inputs
+from hashmatch.decode.tolerance import tolerant
+from hashmatch.testing import picture
+
+
+def listed(name: str) -> list[dict[str, Any]]:
+    import json
+
+    rows: list[dict[str, Any]] = json.loads((IMAGES / f"{name}.json").read_text())
+    return rows
+
+
+def bits_apart(one: str, other: str) -> int:
+    return (int(one, 16) ^ int(other, 16)).bit_count()
+
+
+def encoded(format: str, image: Image.Image | None = None, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    (image or Image.fromarray(picture(1, 96, 80))).save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("row", listed("modes"), ids=lambda row: row["file"])
+def test_every_mode_hashes_as_its_original_by_every_way_in(row: dict[str, Any]) -> None:
+    path = IMAGES / row["file"]
+    original = hm.hash_image(IMAGES / row["original"])
+    with Image.open(path) as pillow, path.open("rb") as file:
+        ways: dict[str, Any] = {
+            "path": path,
+            "string": str(path),
+            "bytes": path.read_bytes(),
+            "memoryview": memoryview(path.read_bytes()),
+            "file object": file,
+            "Pillow image": pillow,
+            "array": hm.decode_image(path).pixels,
+        }
+        hashes = {way: hm.hash_image(image) for way, image in ways.items()}
+    assert {hashed.hex for hashed in hashes.values()} == {hashes["path"].hex}
+    assert bits_apart(hashes["path"].hex, original.hex) <= row["max_bits"]
+    assert (hashes["path"].width, hashes["path"].height) == (original.width, original.height)
+    assert not hashes["path"].damaged
+
+
+@pytest.mark.parametrize("row", listed("damaged"), ids=lambda row: row["file"])
+def test_damaged_files(row: dict[str, Any]) -> None:
+    hashed = hm.hash_image(IMAGES / row["file"])
+    if row["max_bits"] is None:
+        assert hashed.outcome in {hm.Outcome.UNDECODABLE, hm.Outcome.UNSUPPORTED}
+        assert hashed.reason
+    else:
+        assert (
+            bits_apart(hashed.hex, hm.hash_image(IMAGES / row["original"]).hex) <= row["max_bits"]
+        )
+        assert hashed.damaged == ("truncated" in row["file"])
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
+def test_each_format_is_read_and_named(format: str) -> None:
+    decoded = hm.decode_image(encoded(format))
+    assert decoded.media_type == formats.FORMATS[format][1]
+    assert decoded.pixels.shape == (80, 96, 3)
+    assert decoded.pixels.flags.c_contiguous
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
+def test_a_format_cut_off_anywhere_ends_in_an_outcome(format: str) -> None:
+    whole = encoded(format)
+    for tenth in range(10):
+        hashed = hm.hash_image(whole[: len(whole) * tenth // 10], "dhash")
+        assert hashed.outcome in {
+            hm.Outcome.HASHED, hm.Outcome.LOW_QUALITY, hm.Outcome.UNDECODABLE,
+            hm.Outcome.UNSUPPORTED,
+        }  # fmt: skip
+        assert hashed.reason or hashed.damaged
+        assert "\n" not in hashed.reason
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
+def test_flipped_bits_end_in_an_outcome(format: str) -> None:
+    whole = encoded(format)
+    rng = np.random.default_rng(7)
+    for _ in range(30):
+        broken = bytearray(whole)
+        for position in rng.integers(0, len(broken), 3):
+            broken[position] ^= 1 << int(rng.integers(0, 8))
+        assert isinstance(hm.hash_image(bytes(broken), "dhash").outcome, hm.Outcome)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_orientation_is_applied_once(format: str, orientation: int) -> None:
+    plain = Image.new("RGB", (96, 80), "white")
+    plain.paste("black", (0, 0, 30, 20))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    pixels = hm.decode_image(encoded(format, plain, exif=exif)).pixels
+    assert pixels.shape[:2] == ((96, 80) if orientation >= 5 else (80, 96))
+    dark = [bool(pixels[y, x].max() < 128) for y, x in ((8, 8), (8, -9), (-9, 8), (-9, -9))]
+    corner = {1: 0, 2: 1, 3: 3, 4: 2, 5: 0, 6: 1, 7: 3, 8: 2}[orientation]
+    assert dark == [place == corner for place in range(4)]
+
+
+def test_broken_exif_leaves_the_picture() -> None:
+    data = encoded("PNG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert hm.decode_image(data).pixels.shape == (80, 96, 3)
+
+
+@pytest.mark.parametrize(
+    ("mode", "white", "gray"),
+    [("I;16", 65535, 32768), ("I", 10**6, 500_000), ("F", 1.0, 0.5)],
+)
+def test_deep_pixels_come_down_by_value(mode: str, white: float, gray: float) -> None:
+    dtype = {"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]
+    values = np.array([[0, gray, white]], dtype)
+    assert hm.decode_image(Image.fromarray(values)).pixels[0, :, 0].tolist() == [0, 128, 255]
+
+
+def test_flat_and_boundless_float_pictures() -> None:
+    flat = Image.fromarray(np.full((2, 2), 7, np.float32))
+    assert not hm.decode_image(flat).pixels.any()
+    wild = Image.fromarray(np.array([[np.nan, np.inf, 1.0, -1.0]], np.float32))
+    assert hm.decode_image(wild).pixels[0, :, 0].tolist() == [128, 128, 255, 0]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA", "La", "RGBa"])
+def test_transparency_goes_over_white(mode: str) -> None:
+    clear = Image.new("LA" if mode in {"LA", "La", "PA"} else "RGBA", (4, 4), 0)
+    if mode == "PA":
+        clear = clear.convert("RGBA").quantize(4).convert("PA")
+        clear.putalpha(0)
+    elif mode in {"La", "RGBa"}:
+        clear = clear.convert(mode)
+    assert (hm.decode_image(clear).pixels == 255).all()
+
+
+def test_arrays() -> None:
+    gray = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    assert (hm.decode_image(gray).pixels == gray[:, :, None]).all()
+    clear = np.zeros((3, 4, 4), np.uint8)
+    assert (hm.decode_image(clear).pixels == 255).all()
+    strided = picture(1)[::2, ::-3]
+    assert hm.decode_image(strided).pixels.flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((4, 4), np.float32), np.zeros((4, 4, 2), np.uint8), np.zeros(4, np.uint8)],
+)
+def test_other_arrays_are_refused(array: Any) -> None:
+    with pytest.raises(hm.UsageError, match=r"uint8 of shape \(h, w\)"):
+        hm.decode_image(array)
+
+
+@pytest.mark.parametrize("thing", [7, None, ["a.jpg"], io.StringIO("text")])
+def test_what_is_no_image_at_all_is_refused(thing: Any) -> None:
+    with pytest.raises(hm.UsageError):
+        hm.hash_image(thing)
+
+
+def test_a_pixel_layout_without_a_way_to_rgb() -> None:
+    hashed = hm.hash_image(encoded("TIFF", Image.new("LAB", (96, 96))))
+    assert hashed.outcome is hm.Outcome.UNSUPPORTED
+    assert "LAB" in hashed.reason
+
+
+def png_header(width: int, height: int) -> bytes:
+    import zlib
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+def webp_header(width: int, height: int) -> bytes:
+    sizes = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    body = b"WEBPVP8X" + struct.pack("<I", 10) + b"\0\0\0\0" + sizes
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+@pytest.mark.parametrize(
+    ("data", "limit"),
+    [(png_header(9000, 9000), 64), (webp_header(16000, 16000), 36)],
+    ids=["png", "webp"],
+)
+def test_too_many_pixels_are_refused_from_the_header(data: bytes, limit: int) -> None:
+    hashed = hm.hash_image(data)
+    assert hashed.outcome is hm.Outcome.REFUSED
+    assert f"the limit is {limit}" in hashed.reason
+
+
+def test_jpeg_limits_are_larger_and_progressive_ones_smaller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(formats.FORMATS, "JPEG", (8000, "image/jpeg"))
+    monkeypatch.setattr(formats, "PROGRESSIVE_JPEG", 7000)
+    assert hm.hash_image(encoded("JPEG")).outcome is not hm.Outcome.REFUSED
+    assert hm.hash_image(encoded("JPEG", progressive=True)).outcome is hm.Outcome.REFUSED
+
+
+def test_too_many_bytes_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(inputs, "MAX_BYTES", 100)
+    (tmp_path / "big.jpg").write_bytes(b"x" * 101)
+    for image in (b"x" * 101, io.BytesIO(b"x" * 101), tmp_path / "big.jpg"):
+        assert hm.hash_image(image).outcome is hm.Outcome.REFUSED
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    missing = hm.hash_image(tmp_path / "missing.jpg")
+    assert (missing.outcome, missing.reason) == (
+        hm.Outcome.FAILED,
+        "cannot be read: No such file or directory",
+    )
+    os.mkfifo(tmp_path / "fifo")
+    assert hm.hash_image(tmp_path / "fifo").outcome is hm.Outcome.UNSUPPORTED
+    assert hm.hash_image(tmp_path).outcome is hm.Outcome.UNSUPPORTED
+    assert hm.hash_image("a\0b").outcome is hm.Outcome.FAILED
+    closed = io.BytesIO(b"")
+    closed.close()
+    assert hm.hash_image(closed).outcome is hm.Outcome.FAILED
+
+
+def test_a_file_object_is_read_from_its_beginning() -> None:
+    file = io.BytesIO(encoded("PNG"))
+    file.read()
+    assert hm.hash_image(file).outcome is hm.Outcome.HASHED
+
+
+def test_an_image_is_left_as_it_was() -> None:
+    image = Image.open(io.BytesIO(encoded("GIF")))
+    mode = image.mode
+    hm.hash_image(image)
+    assert image.mode == mode
+
+
+def test_tolerance_is_for_one_thread_only() -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    def tolerate() -> None:
+        with tolerant(True):
+            inside.set()
+            go_on.wait(10)
+
+    with ThreadPoolExecutor(1) as pool:
+        job = pool.submit(tolerate)
+        inside.wait(10)
+        try:
+            assert not ImageFile.LOAD_TRUNCATED_IMAGES
+            with Image.open(IMAGES / "damaged/truncated.jpg") as image:
+                with pytest.raises(OSError, match="truncated"):
+                    image.load()
+        finally:
+            go_on.set()
+        job.result()
+
+
+def test_damage_is_flagged_whatever_the_host_has_set() -> None:
+    data = (IMAGES / "damaged/truncated.jpg").read_bytes()
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    try:
+        ImageFile.LOAD_TRUNCATED_IMAGES = True
+        assert hm.decode_image(data).damaged
+        assert bool(ImageFile.LOAD_TRUNCATED_IMAGES)
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+def test_a_decoder_may_raise_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    for error, outcome in ((KeyError("x"), "undecodable"), (MemoryError(), "refused")):
+
+        def broken(*args: object, raised: BaseException = error) -> None:
+            raise raised
+
+        monkeypatch.setitem(Image.OPEN, "PNG", (broken, Image.OPEN["PNG"][1]))
+        assert hm.hash_image(encoded("PNG")).outcome == outcome

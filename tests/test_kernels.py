@@ -1,0 +1,140 @@
+"""Kernels against the oracle, the goldens and, where it is installed, the reference itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import naive
+import numpy as np
+import pytest
+from conftest import ROOT, golden
+from numpy.typing import NDArray
+
+from hashmatch._kernels import pdq as kernels
+from hashmatch._kernels.jit import kernel, popcount
+from hashmatch._kernels.linear import within
+
+JIT = not os.environ.get("NUMBA_DISABLE_JIT")
+SMALL = 70 * 70
+"""Pixels that the kernels manage in Python in a reasonable time."""
+
+
+def hashed(pixels: NDArray[np.uint8]) -> tuple[str, int]:
+    out = np.empty(4, np.uint64)
+    quality = kernels.pdq(pixels, kernels.DCT, out)
+    return "".join(f"{int(word):016x}" for word in out), quality
+
+
+def described(row: dict[str, Any]) -> NDArray[np.uint8]:
+    """Return the array that a line of golden/pdq_arrays.json describes."""
+    rng = np.random.default_rng(row["seed"])
+    h, w, c = row["shape"]
+    if row["kind"] == "uniform":
+        array = rng.integers(0, 256, (h, w, c), dtype=np.uint8)
+    elif row["kind"] == "low":
+        array = rng.integers(120, 136, (h, w, c), dtype=np.uint8)
+    elif row["kind"] == "blocks":
+        coarse = rng.integers(0, 256, (-(-h // 16), -(-w // 16), c), dtype=np.uint8)
+        array = coarse.repeat(16, axis=0).repeat(16, axis=1)[:h, :w]
+    else:
+        array = np.full((h, w, c), rng.integers(0, 256), dtype=np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(array, (h, w, 3)))
+
+
+def random_arrays(count: int, largest: int, seed: int) -> list[NDArray[np.uint8]]:
+    """Return noise, low contrast and blocks in random sizes, 5 x 5 and 64 x 64 among them."""
+    rng = np.random.default_rng(seed)
+    arrays = []
+    for number in range(count):
+        h, w = [(5, 5), (64, 64), *rng.integers(5, largest, (6, 2)).tolist()][number % 8]
+        kind = ["uniform", "low", "blocks"][number % 3]
+        arrays.append(described({"seed": seed + number, "kind": kind, "shape": (h, w, 3)}))
+    return arrays
+
+
+@pytest.mark.parametrize(
+    "row", golden("pdq_arrays"), ids=lambda row: f"{row['kind']}{row['shape']}"
+)
+def test_pdq_equals_the_reference_on_golden_arrays(row: dict[str, Any]) -> None:
+    h, w, _ = row["shape"]
+    if not JIT and h * w > SMALL:
+        pytest.skip("too large to run uncompiled")
+    assert hashed(described(row)) == (row["pdq"], row["pdq_quality"])
+
+
+def test_pdq_equals_the_oracle() -> None:
+    for pixels in random_arrays(200 if JIT else 4, 300 if JIT else 70, seed=11):
+        assert hashed(pixels) == naive.pdq(pixels), pixels.shape
+
+
+@pytest.mark.peers
+def test_pdq_equals_pdqhash() -> None:
+    pdqhash = pytest.importorskip("pdqhash", reason="the extra bench is not installed")
+    for pixels in random_arrays(2000 if JIT else 4, 260 if JIT else 70, seed=12):
+        bits, quality = pdqhash.compute(pixels)
+        assert hashed(pixels) == (f"{int(''.join(map(str, bits)), 2):064x}", quality), pixels.shape
+
+
+def test_pdq_writes_over_what_stood_in_its_output() -> None:
+    out = np.full(4, 2**64 - 1, np.uint64)
+    assert kernels.pdq(np.zeros((4, 900, 3), np.uint8), kernels.DCT, out) == 0
+    assert not out.any()
+
+
+@pytest.mark.parametrize("word", [0, 1, 2**63, 2**64 - 1, 0x0F0F0F0F0F0F0F0F])
+def test_popcount_and_its_twin(word: int) -> None:
+    @kernel
+    def compiled(value: Any) -> Any:
+        return popcount(value)
+
+    assert popcount(np.uint64(word)) == compiled(np.uint64(word)) == word.bit_count()
+
+
+@pytest.mark.skipif(not JIT, reason="types are checked when a kernel is compiled")
+def test_popcount_refuses_other_widths() -> None:
+    from numba.core.errors import TypingError
+
+    @kernel
+    def compiled(value: Any) -> Any:
+        return popcount(value)
+
+    with pytest.raises(TypingError):
+        compiled(np.int32(3))
+
+
+def test_linear_counts_on_past_the_end_of_its_output() -> None:
+    zeros = np.zeros((3, 1), np.uint64)
+    small = [np.full(2, -1, np.int64) for _ in range(3)]
+    assert within(zeros, zeros, 0, *small) == 9
+    assert [array.tolist() for array in small] == [[0, 0], [0, 1], [0, 0]]
+
+
+@pytest.mark.skipif(not JIT, reason="is itself what this test starts")
+def test_suite_passes_without_the_jit() -> None:
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "tests/test_kernels.py", "tests/test_index.py"]
+    run = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout[-3000:]
+    assert " passed" in run.stdout
+    assert " failed" not in run.stdout
+
+
+@pytest.mark.skipif(not JIT, reason="there is no cache without the JIT")
+def test_kernels_work_where_no_cache_can_be_written() -> None:
+    code = (
+        "from unittest import mock; import numba\n"
+        "real = numba.njit\n"
+        "def refusing(*a, cache=False, **k):\n"
+        "    if cache: raise RuntimeError('no locator available')\n"
+        "    return real(*a, **k)\n"
+        "numba.njit = refusing\n"
+        "from hashmatch._kernels import jit\n"
+        "print(jit.kernel(lambda: 7)())"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.stdout == "7\n", run.stderr
