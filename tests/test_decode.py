@@ -7,18 +7,20 @@ import os
 import struct
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from conftest import IMAGES
 from PIL import Image, ImageFile
 
 import hashmatch as hm
+from conftest import IMAGES
 from hashmatch.decode import formats, inputs
 from hashmatch.decode.tolerance import tolerant
 from hashmatch.testing import picture
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def listed(name: str) -> list[dict[str, Any]]:
@@ -267,9 +269,9 @@ def test_tolerance_is_for_one_thread_only() -> None:
         inside.wait(10)
         try:
             assert not ImageFile.LOAD_TRUNCATED_IMAGES
-            with Image.open(IMAGES / "damaged/truncated.jpg") as image:
-                with pytest.raises(OSError, match="truncated"):
-                    image.load()
+            image = Image.open(IMAGES / "damaged/truncated.jpg")
+            with image, pytest.raises(OSError, match="truncated"):
+                image.load()
         finally:
             go_on.set()
         job.result()

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import imagehash
 import numpy as np
 import pytest
-from conftest import IMAGES, PHOTOGRAPHS, golden, photograph
 from PIL import Image
 
 import hashmatch as hm
+from conftest import IMAGES, PHOTOGRAPHS, golden, photograph
 from hashmatch import registry
 from hashmatch.hashing import hash_image
 from hashmatch.testing import check_hasher, picture
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BUILT_IN = ["ahash", "dhash", "md5", "pdq", "phash", "sha1", "sha256", "whash"]
 REFERENCE = {
@@ -53,8 +55,7 @@ def test_golden_hashes(name: str, row: dict[str, Any], path: Path) -> None:
 def test_imagehash_itself_agrees(key: str) -> None:
     pixels = hm.decode_image(photograph(key)).pixels
     tall = pixels[:, : max(40, pixels.shape[0] // 3)]  # Pillow 13 resizes tall ones differently
-    for array in (pixels, tall, pixels[:37, :45]):
-        array = np.ascontiguousarray(array)
+    for array in map(np.ascontiguousarray, (pixels, tall, pixels[:37, :45])):
         for algorithm, reference in REFERENCE.items():
             hashes, quality = registry.hasher(algorithm).hash(array)
             assert hashes.to_hex() == [str(reference(Image.fromarray(array)))], algorithm
@@ -67,8 +68,8 @@ def test_pdqhash_itself_agrees(key: str) -> None:
     pdqhash = pytest.importorskip("pdqhash", reason="the extra bench is not installed")
     pixels = hm.decode_image(photograph(key)).pixels
     height, width = pixels.shape[:2]
-    for array in (pixels, pixels[: height // 2], pixels[:, : width // 3], pixels[::3, ::2]):
-        array = np.ascontiguousarray(array)
+    cuts = (pixels, pixels[: height // 2], pixels[:, : width // 3], pixels[::3, ::2])
+    for array in map(np.ascontiguousarray, cuts):
         bits, quality = pdqhash.compute(array)
         hashes, ours = registry.hasher("pdq").hash(array)
         assert hashes.to_hex() == [f"{int(''.join(map(str, bits)), 2):064x}"]

@@ -6,13 +6,13 @@ import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
-import naive
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import hashmatch as hm
+import naive
 from hashmatch.testing import flipped, hash_list, random_hashes
 
 JIT = not os.environ.get("NUMBA_DISABLE_JIT")

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import naive
 import numpy as np
 import pytest
-from conftest import ROOT, golden
-from numpy.typing import NDArray
 
+import naive
+from conftest import ROOT, golden
 from hashmatch._kernels import pdq as kernels
 from hashmatch._kernels.jit import kernel, popcount
 from hashmatch._kernels.linear import within
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 JIT = not os.environ.get("NUMBA_DISABLE_JIT")
 SMALL = 70 * 70

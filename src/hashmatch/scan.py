@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hashmatch import registry
-from hashmatch.errors import HashmatchError, ImageError, SourceError
+from hashmatch.errors import HashmatchError, ImageError, UsageError
 from hashmatch.hashing import hash_image
 from hashmatch.records.enums import HAVE_HASH, Outcome, Surface
 from hashmatch.records.items import ItemOutcome
@@ -43,30 +43,36 @@ def scan_source(
     on_listed : callable, optional
         Told of each item as it is listed, before it is read.
 
-    Yields
-    ------
-    ReviewRecord or ItemOutcome
+    Returns
+    -------
+    iterator of ReviewRecord or ItemOutcome
         A record, pending review, for each image that matches; otherwise what became of it.
+        Iterating raises SourceError if the source cannot be listed.
 
     Raises
     ------
-    SourceError
-        If the source cannot be listed.
-    UnknownSurface
-        If `surface` is none of the four.
+    UsageError
+        If `surface` is missing or none of the four, or there is no such kind of source.
 
     Examples
     --------
-    >>> from hashmatch.reading import read_list
-    >>> matcher = Matcher(read_list("fixtures/lists/demo-pdq.csv"))
+    >>> import hashmatch as hm
+    >>> matcher = hm.Matcher(hm.read_list("fixtures/lists/demo-pdq.csv"))
     >>> results = list(scan_source("fixtures/images/flat", matcher, surface="public_post"))
     >>> {result.outcome.value for result in results}
     {'low_quality'}
     """
     if isinstance(source, str):
         if surface is None:
-            raise SourceError(f"{source}: say on which surface its images were published")
+            raise UsageError(f"{source}: say on which surface its images were published")
         source = registry.open_source(source, Surface.parse(surface))
+    return _results(source, matcher, on_listed)
+
+
+def _results(
+    source: Source, matcher: Matcher, on_listed: Callable[[ImageItem], object] | None
+) -> Iterator[ReviewRecord | ItemOutcome]:
+    # Apart from scan_source, so that what is wrong with the call is said at the call.
     for item in source.items():
         if on_listed is not None:
             on_listed(item)

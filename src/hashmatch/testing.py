@@ -7,7 +7,7 @@ not keep what `hashmatch.interfaces` asks of it.
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -151,7 +151,7 @@ class XorHash:
     """A hasher small enough to check by hand: the XOR of all bytes, eight times over."""
 
     spec: ClassVar = HashSpec("xor", 64)
-    reads: ClassVar = "bytes"
+    reads: ClassVar[Literal["bytes"]] = "bytes"
     max_distance: ClassVar = 0
     min_quality: ClassVar = 0
     min_side: ClassVar = 0

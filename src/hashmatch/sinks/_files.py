@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hashmatch.errors import SinkError
@@ -74,7 +75,9 @@ class OutputFile:
     def abandon(self) -> None:
         """Leave an unfinished file as ``NAME.part``."""
         if self._path is not None:
-            self._file.close()
+            # What could not be written has been reported already, as the reason to stop.
+            with suppress(OSError):
+                self._file.close()
 
     def _name(self) -> str:
         return "standard output" if self._path is None else str(self._path)
