@@ -1,0 +1,86 @@
+"""README is true: its commands run, its Python runs, its record is a record."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hashmatch as hm
+from conftest import FIXTURES, ROOT
+
+TEXT = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+
+
+SHELL = [line for block in blocks("sh") for line in block.splitlines()]
+# The first two set everything up and would run this very test; .ci/run takes them from here.
+COMMANDS = SHELL[2:]
+
+
+def test_the_first_two_commands_set_up_and_run() -> None:
+    setup = "python3 -m venv --without-pip .venv && python3 -m pip --python .venv install"
+    assert SHELL[0].startswith(setup)
+    assert SHELL[0].split(" && ")[-1].startswith(".venv/bin/hashmatch scan fixtures/")
+    assert SHELL[1].startswith(setup)
+    assert SHELL[1].split(" && ")[-1] == ".venv/bin/python -m pytest -q"
+
+
+@pytest.mark.parametrize("command", [SHELL[0].split(" && ")[-1], *COMMANDS])
+def test_commands_run_as_printed(command: str, tmp_path: Path) -> None:
+    shutil.copytree(FIXTURES, tmp_path / "fixtures")
+    scripts = Path(sys.executable).parent
+    run = subprocess.run(
+        command.removeprefix(".venv/bin/"),
+        shell=True,
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{scripts}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "Traceback" not in run.stderr
+    if command == SHELL[0].split(" && ")[-1]:
+        assert len([hm.ReviewRecord.from_json(line) for line in run.stdout.splitlines()]) == 5
+        # All of the table in the README, but for the time it took.
+        (table,) = [block for block in blocks("text") if "What became" in block]
+        assert table.splitlines()[:-1] == run.stderr.splitlines()[:-1]
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python_runs(code: str) -> None:
+    exec(code, {})
+
+
+def test_the_record_is_one() -> None:
+    (record,) = blocks("json")
+    assert hm.ReviewRecord.from_json(record).matches[0].distance == 4
+
+
+def test_every_algorithm_outcome_and_format_is_documented() -> None:
+    from hashmatch import registry
+
+    documented = set(re.findall(r"`([\w-]+)`", TEXT))
+    assert set(registry.names(registry.HASHERS)) <= documented
+    assert set(registry.names(registry.LISTS)) <= documented
+    assert {outcome.value for outcome in hm.Outcome} - {"hashed"} <= documented
+    assert hm.__version__ == "0.1.0" or f"[{hm.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_limits_in_the_table_are_those_of_the_code() -> None:
+    from hashmatch import registry
+
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) \|", TEXT, re.MULTILINE)
+    assert len(rows) == 5
+    for name, bits, limit in rows:
+        hasher = registry.hasher(name)
+        assert (hasher.spec.bits, hasher.max_distance) == (int(bits), int(limit))
