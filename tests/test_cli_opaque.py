@@ -28,19 +28,17 @@ def hashes_in(known: Path) -> list[str]:
     return re.findall(r"\b[0-9a-fA-F]{16,}\b", known.read_text())
 
 
-@pytest.mark.parametrize("options", [[], ["-v"], ["-q"], ["--max-distance", "256"]])
-def test_a_scan(options: list[str]) -> None:
-    ran = scan(IMAGES / "modes", *options)
+def test_a_scan() -> None:
+    ran = scan(PLAIN, "-v", "--max-distance", "256")
     assert ran.code == 0
     silent_about(ran, *hashes_in(DEMO))
 
 
 @pytest.mark.parametrize("known", sorted(LISTS.iterdir()), ids=lambda path: path.name)
 def test_inspect(known: Path) -> None:
-    for options in (["-v"], ["--json"]):
-        ran = run("list", "inspect", known, *options)
-        assert ran.code == 0
-        silent_about(ran, *hashes_in(known))
+    ran = run("list", "inspect", known, "-v")
+    assert ran.code == 0
+    silent_about(ran, *hashes_in(known))
 
 
 def test_match() -> None:
@@ -51,8 +49,9 @@ def test_match() -> None:
 
 
 def test_a_scan_with_bad_rows() -> None:
-    for options in ([], ["-v"], ["--skip-bad-rows"], ["-a", "phash"], ["--list-format", "jsonl"]):
-        silent_about(scan(PLAIN, *options, known=LISTS / "bad-rows.csv"), *hashes_in(DEMO))
+    known = LISTS / "bad-rows.csv"
+    for options in (["--skip-bad-rows", "-v"], ["-a", "phash"], ["--list-format", "jsonl"]):
+        silent_about(scan(PLAIN, *options, known=known), *hashes_in(known))
 
 
 MISTAKES = {
@@ -83,35 +82,39 @@ MISTAKES = {
 def test_a_list_with_a_mistake(mistake: str, tmp_path: Path) -> None:
     known = tmp_path / "known.csv"
     known.write_text(MISTAKES[mistake])
-    named = ["--list-format", "csv"]
-    for options in ([], named, [*named, "--column", "pdq=nothing"]):
-        for ran in (
-            scan(PLAIN, "-v", *options, known=known),
-            run("list", "inspect", known, "-v", *options),
-        ):
-            assert ran.code in {0, 2}
-            silent_about(ran, VALUE, OTHER)
+    ran = run("list", "inspect", known, "-v")
+    assert ran.code in {0, 2}
+    silent_about(ran, VALUE, OTHER)
 
 
-@pytest.mark.parametrize("encoding", ["hex", "base64", "base32"])
+@pytest.mark.parametrize("mistake", ["header missing", "header missing, id first"])
+def test_a_column_that_is_not_there(mistake: str, tmp_path: Path) -> None:
+    known = tmp_path / "known.csv"
+    known.write_text(MISTAKES[mistake])
+    for options in ([], ["--column", "pdq=nothing"]):
+        ran = scan(PLAIN, "-v", "--list-format", "csv", *options, known=known)
+        assert ran.code == 2
+        silent_about(ran, VALUE, OTHER)
+
+
+@pytest.mark.parametrize("encoding", ["base64", "base32"])
 @pytest.mark.parametrize(
     "content", ["hash,algorithm\n{0},{0}\n", "{0},x\n{0},y\n", "phash {0}\n{0} {0}\n"]
 )
 def test_short_hashes_in_other_encodings(content: str, encoding: str, tmp_path: Path) -> None:
     texts = {
-        "hex": SHORT.hex(),
         "base64": base64.b64encode(SHORT).decode(),
         "base32": base64.b32encode(SHORT).decode(),
     }
     known = tmp_path / "known.csv"
     known.write_text(content.format(texts[encoding]))
-    for options in ([], ["--list-format", "csv"], ["--list-format", "pdq-text"]):
+    for options in ([], ["--list-format", "csv"]):
         told = [*options, "-a", "phash", "--encoding", encoding, "-v"]
         silent_about(run("list", "inspect", known, *told), texts[encoding])
 
 
-def test_the_demo() -> None:
-    ran = run("demo")
+def test_the_demo(tmp_path: Path) -> None:
+    ran = run("demo", TMPDIR=str(tmp_path))  # where it leaves its folder
     assert ran.code == 0
     assert [record["matches"][0]["distance"] for record in ran.lines] == [0, 12]
     folder = next(iter(re.findall(r"/\S*hashmatch-demo-[^/\s]+", ran.said)))

@@ -9,6 +9,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
@@ -63,6 +64,10 @@ def test_public_names_are_sorted_and_all_there() -> None:
         assert inspect.getdoc(value), name
     with pytest.raises(AttributeError, match="no attribute 'nope'"):
         _ = hm.nope
+
+
+def test_the_version_is_the_one_installed() -> None:
+    assert hm.__version__ == version("hashmatch")
 
 
 def test_no_public_name_is_also_a_module() -> None:

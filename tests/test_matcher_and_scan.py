@@ -240,5 +240,5 @@ def test_a_surface_is_needed() -> None:
     matcher = hm.Matcher(known_at(0))
     with pytest.raises(hm.UsageError, match="on which surface"):
         hm.scan_source(str(IMAGES), matcher)
-    with pytest.raises(hm.UnknownPlugin, match="no source 's4'"):
+    with pytest.raises(hm.UnknownPlugin, match="no source for s4:// is installed; there are local"):
         hm.scan_source("s4://bucket", matcher, surface="public_post")

@@ -118,7 +118,7 @@ def test_csv_defuses_formulas_and_keeps_every_cell(tmp_path: Path) -> None:
 
 def test_csv_without_records_is_a_header(tmp_path: Path) -> None:
     CsvSink(tmp_path / "r.csv").close()
-    assert (tmp_path / "r.csv").read_text().startswith("record_id,status,")
+    assert (tmp_path / "r.csv").read_text().startswith('"record_id","status",')
 
 
 def test_sinks_are_chosen_by_suffix(tmp_path: Path) -> None:

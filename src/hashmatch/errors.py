@@ -78,6 +78,7 @@ class BadRows(ListError):
         lines += [f"  line {row.line}: {row.reason}" for row in self.rejected[: self.NAMED]]
         if count > self.NAMED:
             lines.append(f"  and {count - self.NAMED} more")
+        self.lines = tuple(lines)
         super().__init__("\n".join(lines))
 
 

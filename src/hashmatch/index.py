@@ -71,7 +71,7 @@ class HashIndex(Opaque):
         limit = int(max_distance)
         if not 0 <= limit <= self.spec.bits:
             raise UsageError(
-                f"max_distance is {limit}; for {self.spec} it is 0 to {self.spec.bits}"
+                f"a maximum distance of {limit}; for {self.spec} it is 0 to {self.spec.bits}"
             )
         from hashmatch._kernels.linear import within
 

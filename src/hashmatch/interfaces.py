@@ -80,11 +80,17 @@ class ListRow(NamedTuple):
     max_distance: int | None = None
 
 
+ROLES = frozenset(
+    {"hash", "algorithm", "id", "label", "labels", "sources", "status", "quality", "max_distance"}
+)
+"""What a column may be, apart from the name of an algorithm: a column of such hashes."""
+
+
 class ListOptions(NamedTuple):
     """How to read a list file whose shape has to be told.
 
-    ``columns`` maps a role (`pdq`, `md5`, ..., `hash`, `algorithm`, `id`, `labels`, `sources`,
-    `status`, `quality`, `max_distance`) to a column name; ``delimiter`` None means detected.
+    ``columns`` maps a role, one of `ROLES` or an algorithm, to a column name; ``delimiter``, one
+    character, is detected if it is None.
     """
 
     columns: Mapping[str, str] | None = None

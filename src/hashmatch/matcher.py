@@ -111,7 +111,9 @@ class Matcher(Opaque):
                     "use a matcher for each"
                 )
         if max_distance is not None and not 0 <= max_distance <= self.spec.bits:
-            raise UsageError(f"max_distance is {max_distance}; it is 0 to {self.spec.bits}")
+            raise UsageError(
+                f"a maximum distance of {max_distance}; for {self.spec} it is 0 to {self.spec.bits}"
+            )
         if reference_key is not None and not 1 <= len(reference_key) <= 64:
             raise UsageError("a reference key has 1 to 64 bytes")
         if max_matches < 1:

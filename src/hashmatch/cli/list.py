@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hashmatch.cli.options import ListShape, algorithm_option, shape_options, verbose_option
-from hashmatch.cli.terminal import NAMED_PROBLEMS, console
+from hashmatch.cli.terminal import NAMED_PROBLEMS, Exit, console, print_line, printable
 
 if TYPE_CHECKING:
     from hashmatch.reading import ListFile
@@ -23,8 +23,11 @@ def list_() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @algorithm_option
 @shape_options
+@click.option("--strict", is_flag=True, help="Exit with 1 if some row cannot be used.")
 @verbose_option
+@click.pass_context
 def inspect(
+    ctx: click.Context,
     *,
     file: str,
     as_json: bool,
@@ -33,12 +36,17 @@ def inspect(
     columns: tuple[str, ...],
     delimiter: str | None,
     encoding: str,
+    strict: bool,
     verbose: bool,
 ) -> None:
     """Say what FILE holds: its format, how many hashes of each kind, and rows that cannot be used.
 
     --algorithm says what rows hold that do not say it themselves.
-    """
+
+    \b
+    hashmatch list inspect known.csv
+    hashmatch list inspect export.csv --column pdq=Fingerprint --column id=Reference
+    """  # noqa: D301  (the backspace tells click to keep the lines)
     import msgspec
 
     content = ListShape(list_format, columns, delimiter, encoding).read(file, algorithm)
@@ -51,16 +59,21 @@ def inspect(
             "removed": content.removed,
             "rejected": [{"line": row.line, "reason": row.reason} for row in content.rejected],
         }
-        click.echo(msgspec.json.encode(summary))
+        print_line(msgspec.json.encode(summary).decode())
     else:
         _show(content, verbose)
+    if strict and content.rejected:
+        ctx.exit(Exit.SOME_UNHASHED)
 
 
 def _show(content: ListFile, verbose: bool) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     screen = console(stderr=False)
-    table = Table(show_header=False, title=f"List {content.name}", title_justify="left")
+    table = Table(
+        show_header=False, title=escape(f"List {printable(content.name)}"), title_justify="left"
+    )
     table.add_row("version", content.version)
     table.add_row("format", content.format)
     for algorithm, count in content.types.items():

@@ -7,6 +7,7 @@ import sys
 import click
 
 from hashmatch.cli.options import ListShape, match_options, open_lists, open_matcher
+from hashmatch.cli.terminal import print_line
 
 
 @click.command(epilog="Python: hashmatch.Matcher(known).look_up(batch)")
@@ -24,14 +25,14 @@ def match(
     delimiter: str | None,
     encoding: str,
 ) -> None:
-    r"""Look up hashes that were computed elsewhere, one line of JSON for each.
+    """Look up hashes that were computed elsewhere, one line of JSON for each.
 
-    HEX may be - to read one hash a line from standard input. Lines are numbered by "query", from
-    1; no hash is repeated in the output.
+    HEX may be - to read one hash a line from standard input. The answers count the hashes by
+    "query", from 1, blank lines aside; no hash is repeated in them.
 
     \b
     hashmatch match - --list known.csv < hashes.txt
-    """
+    """  # noqa: D301  (the backspace tells click to keep the lines)
     import msgspec
 
     from hashmatch import registry
@@ -57,4 +58,4 @@ def match(
             "matches": found.matches,
             "match_count": found.match_count,
         }
-        click.echo(msgspec.json.encode(line))
+        print_line(msgspec.json.encode(line).decode())

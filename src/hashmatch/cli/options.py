@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashmatch.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -18,12 +20,14 @@ if TYPE_CHECKING:
     Command = Callable[..., Any]
 
 REFERENCE_KEY = "HASHMATCH_REFERENCE_KEY"
+MAX_KEY = 64
+"""Bytes; the longest key that BLAKE2b takes."""
 
 quiet_option = click.option(
     "-q", "--quiet", is_flag=True, help="No progress, summary or names of problems; errors only."
 )
 verbose_option = click.option(
-    "-v", "--verbose", is_flag=True, help="Name every problem, not only the first."
+    "-v", "--verbose", is_flag=True, help="Name every problem, not only the first 20."
 )
 strict_option = click.option(
     "--strict", is_flag=True, help="Exit with 1 if some image could not be hashed."
@@ -38,7 +42,7 @@ def algorithm_option(command: Command) -> Command:
         default="pdq",
         show_default=True,
         metavar="NAME",
-        help="pdq, phash, dhash, ahash, whash, md5, sha1, sha256, or an installed plug-in.",
+        help="What to hash with: pdq, phash, dhash, ahash, whash, md5, sha1, sha256 or a plug-in.",
     )(command)
 
 
@@ -81,7 +85,11 @@ def shape_options(command: Command) -> Command:
             show_default=True,
             help="How the lists write hashes.",
         ),
-        click.option("--delimiter", metavar="CHAR", help="Of CSV lists, if it is not detected."),
+        click.option(
+            "--delimiter",
+            metavar="CHAR",
+            help="What separates the columns of a CSV list, if it is not detected.",
+        ),
         click.option(
             "--column",
             "columns",
@@ -90,7 +98,9 @@ def shape_options(command: Command) -> Command:
             help="Which column of a CSV list is what: pdq=Hash, id=Ref, label=Kind ... Repeatable.",
         ),
         click.option(
-            "--list-format", metavar="NAME", help="csv, jsonl or pdq-text, if it is not detected."
+            "--list-format",
+            metavar="NAME",
+            help="Read lists as csv, jsonl or pdq-text, if it is not detected.",
         ),
     ):
         command = option(command)
@@ -138,5 +148,7 @@ def open_matcher(lists: list[HashList], **options: Any) -> Matcher:
     """Return a matcher, with the deployment's reference key if the environment has one."""
     from hashmatch.matcher import Matcher
 
-    key = os.environ.get(REFERENCE_KEY, "")
-    return Matcher(*lists, reference_key=key.encode() or None, **options)
+    key = os.environb.get(REFERENCE_KEY.encode(), b"")
+    if len(key) > MAX_KEY:
+        raise UsageError(f"{REFERENCE_KEY} has {len(key)} bytes; a key has at most {MAX_KEY}")
+    return Matcher(*lists, reference_key=key or None, **options)

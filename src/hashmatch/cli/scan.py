@@ -16,8 +16,8 @@ from hashmatch.cli.options import (
     strict_option,
     verbose_option,
 )
-from hashmatch.cli.terminal import Exit, console, name_problems, progress
-from hashmatch.errors import SinkError, SourceError
+from hashmatch.cli.terminal import Exit, console, name_problems, printable, progress
+from hashmatch.errors import HashmatchError, SourceError
 
 if TYPE_CHECKING:
     from hashmatch.interfaces import Sink, Source
@@ -44,7 +44,10 @@ if TYPE_CHECKING:
 )
 @click.option("--report", metavar="FILE", help="Write counts and problems as JSON.")
 @click.option(
-    "--min-quality", type=click.IntRange(0, 100), metavar="N", help="Of pdq. [default: 50]"
+    "--min-quality",
+    type=click.IntRange(0, 100),
+    metavar="N",
+    help="Least PDQ quality that is searched. [default: 50]",
 )
 @click.option("--include-hash", is_flag=True, help="Put each image's own hash into its record.")
 @strict_option
@@ -72,17 +75,18 @@ def scan(
     quiet: bool,
     verbose: bool,
 ) -> None:
-    r"""Check every image of SOURCE, a folder or file, and write a review record for each match.
+    """Check every image of SOURCE, a folder or file, and write a review record for each match.
 
     Records are JSON lines on standard output unless --out says otherwise. Each waits for a person;
     hashmatch takes no action of its own.
 
     \b
     hashmatch scan photos/ --list known.csv --surface profile_photo > review.jsonl
-    """
+    """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch import registry
     from hashmatch.records.enums import Surface
     from hashmatch.scan import ScanReport
+    from hashmatch.sinks._files import OutputFile
 
     where = Surface.parse(surface)
     shape = ListShape(list_format, columns, delimiter, encoding)
@@ -94,23 +98,29 @@ def scan(
     total = images.count()
     if total == 0:
         raise SourceError(f"{source}: no images in it")
+    # Both are opened before the first image: hours of work are not lost to a slip in a name.
+    counts = OutputFile(Path(report)) if report is not None else None
     sink = registry.open_sink(None if out == "-" else Path(out))
     done = ScanReport(matcher)
     try:
         _run(images, matcher, sink, done, total, quiet)
-    except BaseException:
+    except BaseException as error:
         sink.abandon()
-        if not quiet and done.listed:
-            rest = "" if out == "-" else f"; records so far are in {out}.part"
-            click.echo(f"stopped after {done.listed:,} of {total or '?'} images{rest}", err=True)
+        rest = "" if out == "-" else f"; records so far are in {out}.part"
+        stopped = f"stopped after {done.listed:,} of {total or '?'} images{rest}"
+        if isinstance(error, HashmatchError):
+            raise type(error)(f"{error}; {stopped}") from None
+        if isinstance(error, KeyboardInterrupt) and not quiet:
+            click.echo(printable(stopped), err=True)
         raise
     sink.close()
     done.finish()
-    if report is not None:
-        _write_report(report, done)
     if not quiet:
         name_problems(done.problems, verbose)
         _summary(done)
+    if counts is not None:
+        counts.write(done.to_json().decode() + "\n")
+        counts.close()
     if strict and done.unhashed:
         ctx.exit(Exit.SOME_UNHASHED)
 
@@ -126,19 +136,12 @@ def _run(
     from hashmatch.records.review import ReviewRecord
     from hashmatch.scan import scan_source
 
-    with progress(total, "images", quiet) as advance:
+    with progress(total, quiet, "matches") as advance:
         for result in scan_source(source, matcher, on_listed=report.listed_one):
             report.add(result)
             if isinstance(result, ReviewRecord):
                 sink.write(result)
             advance(report.records)
-
-
-def _write_report(path: str, report: ScanReport) -> None:
-    try:
-        Path(path).write_bytes(report.to_json() + b"\n")
-    except OSError as error:
-        raise SinkError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def _summary(report: ScanReport) -> None:
@@ -160,7 +163,7 @@ def _summary(report: ScanReport) -> None:
     for known in matcher.lists if matcher is not None else ():
         left_out = f", {len(known.rejected):,} bad rows left out" if known.rejected else ""
         screen.print(
-            f"list {known.name} version {known.version}: {len(known):,} "
+            f"list {printable(known.name)} version {known.version}: {len(known):,} "
             f"{known.spec.algorithm} entries{left_out}",
             markup=False,
         )

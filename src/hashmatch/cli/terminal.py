@@ -40,14 +40,15 @@ def console(*, stderr: bool = True) -> Console:
 
 
 @contextmanager
-def progress(total: int | None, noun: str, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """Show count, rate, matches and time left while stderr is a terminal.
+def progress(total: int | None, quiet: bool, counting: str = "") -> Iterator[Callable[[int], None]]:
+    """Show count, rate and time left while stderr is a terminal.
 
-    Yields a function to call after each item with the number of matches so far.
+    Yields a function to call after each image; its argument is how many of what it is `counting`,
+    for example matches, there are so far.
     """
     screen = console()
     if quiet or not screen.is_terminal:
-        yield lambda matches: None
+        yield lambda count: None
         return
     from rich.progress import (
         BarColumn,
@@ -57,30 +58,37 @@ def progress(total: int | None, noun: str, quiet: bool) -> Iterator[Callable[[in
         TimeRemainingColumn,
     )
 
-    # Records that go to a file must not pass through the bar, which would swallow them; records
-    # that go to the same screen must, or both would be torn.
-    to_screen = sys.stdout.isatty()
-    columns = (
-        TextColumn("{task.completed:,}" + (f" of {total:,} {noun}" if total else f" {noun}")),
+    columns = [
+        TextColumn("{task.completed:,}" + (f" of {total:,} images" if total else " images")),
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn("{task.fields[rate]}/s  {task.fields[matches]} matches"),
+        TextColumn(
+            "{task.fields[rate]}/s" + (f"  {{task.fields[count]:,}} {counting}" * bool(counting))
+        ),
         TimeRemainingColumn(),
-    )
+    ]
     with Progress(
         *columns,
         console=screen,
         transient=True,
-        redirect_stdout=to_screen,
+        # Lines for a file must not pass through the bar, which would swallow them; lines for the
+        # same screen must, or both would be torn.
+        redirect_stdout=sys.stdout.isatty(),
         redirect_stderr=False,
     ) as bar:
-        task = bar.add_task("", total=total, rate="-", matches=0)
+        task = bar.add_task("", total=total, rate="-", count=0)
 
-        def advance(matches: int) -> None:
+        def advance(count: int) -> None:
             speed = bar.tasks[0].speed
-            bar.update(task, advance=1, matches=matches, rate=f"{speed:,.0f}" if speed else "-")
+            bar.update(task, advance=1, count=count, rate=f"{speed:,.0f}" if speed else "-")
 
         yield advance
+
+
+def print_line(text: str) -> None:
+    """Print a line of data, through the progress bar if that stands in for standard output."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def name_problems(problems: Sequence[ItemOutcome], verbose: bool) -> None:
@@ -103,7 +111,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def hashed_line(hashed: HashedImage) -> bytes:
+def hashed_line(hashed: HashedImage) -> str:
     """Return a hashed image as a line of JSON, with its hash: it is the caller's own picture."""
     import msgspec
 
@@ -119,4 +127,4 @@ def hashed_line(hashed: HashedImage) -> bytes:
         }
     if hashed.reason:
         fields["reason"] = hashed.reason
-    return msgspec.json.encode(fields)
+    return msgspec.json.encode(fields).decode()

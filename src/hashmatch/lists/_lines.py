@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 MAX_LINE = 64 * 1024
 """Bytes. The longest honest row, a hash with a path and labels, is some hundreds."""
 
-MAY_BE_HASH = re.compile(r"[0-9a-f]{10}|[A-Za-z0-9+/]{20}", re.IGNORECASE)
-"""What no name has and every hash has, in hexadecimal, base64 or base32."""
+NAME = re.compile(r"[A-Za-z0-9]{1,10}(?:[ _-][A-Za-z0-9]{1,10}){0,3}")
+"""A plain name: up to four short words. A 64-bit hash takes eleven characters even in base64."""
+
+HEX = re.compile(r"[0-9a-fA-F]{10,}")
 
 BOM = b"\xef\xbb\xbf"
 
@@ -84,4 +86,6 @@ def shown(text: str) -> str:
     A file whose header is missing, or whose columns have slipped, has hashes where names are
     expected, and no message may show one.
     """
-    return "(hidden)" if len(text) > 40 or MAY_BE_HASH.search(text) else text
+    digits = re.sub(r"[ _-]", "", text)
+    plain = NAME.fullmatch(text) and not HEX.fullmatch(digits)
+    return text if plain else "(hidden)"

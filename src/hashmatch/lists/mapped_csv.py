@@ -15,7 +15,7 @@ import re
 from typing import TYPE_CHECKING, BinaryIO
 
 from hashmatch.errors import ListError, UsageError
-from hashmatch.interfaces import ListOptions, ListRow
+from hashmatch.interfaces import ROLES, ListOptions, ListRow
 from hashmatch.lists._lines import first_lines, numbered_lines, shown
 from hashmatch.records.lists import RejectedRow
 
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 #: Algorithms that are recognised as column names; others are told with ``columns``.
 HASHES = {"pdq", "phash", "dhash", "ahash", "whash", "md5", "sha1", "sha256"}
-OTHER_ROLES = {
-    "hash", "algorithm", "id", "label", "labels", "sources", "status", "quality", "max_distance",
-}  # fmt: skip
 
 #: A column's name, lower case, letters and digits only, and its role.
 KNOWN = {
@@ -128,7 +125,7 @@ def _roles(header: list[str], columns: Mapping[str, str]) -> list[str | None]:
             if _plain(name) not in plain:
                 raise UsageError(f"no column {name!r}; the columns are {names}")
             roles[plain.index(_plain(name))] = role
-    if not any(role and (role == "hash" or role not in OTHER_ROLES) for role in roles):
+    if not any(role and (role == "hash" or role not in ROLES) for role in roles):
         raise ListError(
             f"no column holds hashes; the columns are {names}: name one, for example pdq=COLUMN"
         )
@@ -144,7 +141,7 @@ def _rows(
         text = cell.strip()
         if role is None or not text:
             continue
-        if role in OTHER_ROLES - {"hash"}:
+        if role in ROLES - {"hash"}:
             fields[role] = text
         else:
             hashes.append((None if role == "hash" else role, text))

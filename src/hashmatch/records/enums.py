@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from enum import StrEnum
 
 from hashmatch.errors import UnknownSurface
@@ -36,10 +37,9 @@ class Surface(StrEnum):
         try:
             return cls(name)
         except ValueError:
-            known = ", ".join(cls)
-            raise UnknownSurface(
-                f"surface {name!r} is not one that hashmatch works on; it is one of {known}"
-            ) from None
+            near = get_close_matches(name, cls, n=1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            raise UnknownSurface(f"surface {name!r} is none of {', '.join(cls)}{meant}") from None
 
 
 class Outcome(StrEnum):

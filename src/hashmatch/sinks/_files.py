@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from hashmatch.errors import SinkError
 
@@ -35,15 +35,16 @@ class OutputFile:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._part: Path | None = None
+        self._file: TextIO | None = None
         if path is None:
-            self._file = sys.stdout
             return
         try:
             if path.exists() and not stat.S_ISREG(path.stat().st_mode):
                 self._file = path.open("w", encoding="utf-8", newline="")
             else:
                 self._part = path.with_name(path.name + ".part")
-                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+                self._part.unlink(missing_ok=True)  # what an earlier scan left, or somebody's link
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
                 descriptor = os.open(self._part, flags, 0o600)
                 self._file = open(descriptor, "w", encoding="utf-8", newline="")  # noqa: SIM115
         except OSError as error:
@@ -51,9 +52,11 @@ class OutputFile:
 
     def write(self, text: str) -> None:
         """Write `text` and hand it to the system: a record survives the end of the process."""
+        # Standard output is looked up each time: a progress bar may stand in for it by now.
+        file = sys.stdout if self._file is None else self._file
         try:
-            self._file.write(text)
-            self._file.flush()
+            file.write(text)
+            file.flush()
         except BrokenPipeError:  # the reader has seen enough; the command line ends quietly
             raise
         except OSError as error:
@@ -61,7 +64,7 @@ class OutputFile:
 
     def close(self) -> None:
         """Move a finished file to its place, on disk before it is there."""
-        if self._path is None:
+        if self._file is None or self._path is None:
             return
         try:
             if self._part is not None:
@@ -74,7 +77,7 @@ class OutputFile:
 
     def abandon(self) -> None:
         """Leave an unfinished file as ``NAME.part``."""
-        if self._path is not None:
+        if self._file is not None:
             # What could not be written has been reported already, as the reason to stop.
             with suppress(OSError):
                 self._file.close()

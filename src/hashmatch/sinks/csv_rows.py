@@ -64,12 +64,15 @@ class CsvSink:
 
     def _row(self, *cells: object) -> None:
         line = io.StringIO()
-        csv.writer(line, lineterminator="\n").writerow([_harmless(cell) for cell in cells])
+        # Everything is quoted and lines end as RFC 4180 has it: a carriage return or semicolon in
+        # a key then begins neither a row nor a cell, whatever reads the file.
+        writer = csv.writer(line, lineterminator="\r\n", quoting=csv.QUOTE_ALL)
+        writer.writerow([_harmless(cell) for cell in cells])
         self._file.write(line.getvalue())
 
 
 def _harmless(cell: object) -> object:
     """Return `cell` so that no spreadsheet runs it: a key ``=cmd|...`` is somebody's attack."""
-    if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")):
+    if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
         return "'" + cell
     return cell

@@ -1,0 +1,154 @@
+"""Hashers: of an array of pixels, and of the bytes of a JPEG."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+import hashmatch as hm
+from benchmarks.engines import OURS, Engine
+from hashmatch import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PEER_NAMES = {"ahash": "average_hash"}
+"""What imagehash calls its functions, where that is not their common name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HashEngine(Engine):
+    """`run` is timed; `answer` turns what it returned into (hash in hexadecimal, quality)."""
+
+    run: Callable[[Any], Any]
+    answer: Callable[[Any], tuple[str, int | None]]
+    furthest: int = 0
+    """Bits that its hash may be from ours; 0 unless its pipeline is another."""
+
+
+def hex_of_bits(bits: Any) -> str:
+    """Return 0/1 values, most significant first, as hexadecimal."""
+    return np.packbits(np.asarray(bits, np.uint8).ravel()).tobytes().hex()
+
+
+def our_array_hasher(algorithm: str) -> HashEngine:
+    """Return our hasher on decoded pixels."""
+    hasher = registry.hasher(algorithm)
+    return HashEngine(name=OURS, run=hasher.hash, answer=lambda raw: (raw[0].to_hex()[0], raw[1]))
+
+
+def our_file_hasher(algorithm: str) -> HashEngine:
+    """Return our whole way from bytes to hash, with its policy, limits and outcome."""
+    return HashEngine(
+        name=OURS,
+        run=lambda data: hm.hash_image(data, algorithm),
+        answer=lambda hashed: (hashed.hex, hashed.quality),
+    )
+
+
+def _pdqhash(pixels: Any) -> Any:
+    import pdqhash
+
+    return pdqhash.compute(pixels)
+
+
+def _imagehash(algorithm: str) -> Callable[[Any], Any]:
+    def run(image: Any) -> Any:
+        import imagehash
+
+        return getattr(imagehash, PEER_NAMES.get(algorithm, algorithm))(image)
+
+    return run
+
+
+def _threatexchange(data: bytes) -> Any:
+    from threatexchange.signal_type.pdq.signal import PdqSignal
+
+    return PdqSignal.hash_from_bytes(data)
+
+
+def _perception(name: str) -> Callable[[bytes], Any]:
+    def run(data: bytes) -> Any:
+        from perception import hashers
+
+        return getattr(hashers, name)().compute(io.BytesIO(data), hash_format="hex")
+
+    return run
+
+
+def array_engines(algorithm: str) -> list[HashEngine]:
+    """Return ours, then its peer, on decoded pixels."""
+    if algorithm == "pdq":
+        peer = HashEngine(
+            name="pdqhash",
+            needs=("pdqhash",),
+            run=_pdqhash,
+            answer=lambda raw: (hex_of_bits(raw[0]), int(raw[1])),
+        )
+    else:
+        compute = _imagehash(algorithm)
+        peer = HashEngine(
+            name="imagehash",
+            needs=("imagehash",),
+            run=lambda pixels: compute(Image.fromarray(pixels)),
+            answer=lambda raw: (hex_of_bits(raw.hash), None),
+        )
+    return [our_array_hasher(algorithm), peer]
+
+
+def file_engines(algorithm: str) -> list[HashEngine]:
+    """Return ours, then its peers, from the bytes of a plain RGB JPEG; algorithm pdq or phash."""
+    if algorithm == "phash":
+        compute = _imagehash("phash")
+        return [
+            our_file_hasher("phash"),
+            HashEngine(
+                name="Pillow + imagehash",
+                needs=("imagehash",),
+                run=lambda data: compute(Image.open(io.BytesIO(data))),
+                answer=lambda raw: (hex_of_bits(raw.hash), None),
+            ),
+            # OpenCV's gray and its area-averaging resize: near imagehash's bits, not equal.
+            HashEngine(
+                name="perception PHash",
+                needs=("perception",),
+                run=_perception("PHash"),
+                answer=lambda raw: (raw, None),
+                furthest=4,
+            ),
+        ]
+    return [
+        our_file_hasher("pdq"),
+        HashEngine(
+            name="Pillow + pdqhash",
+            needs=("pdqhash",),
+            run=lambda data: _pdqhash(np.asarray(Image.open(io.BytesIO(data)))),
+            answer=lambda raw: (hex_of_bits(raw[0]), int(raw[1])),
+        ),
+        HashEngine(
+            name="threatexchange PdqSignal",
+            needs=("threatexchange", "pdqhash"),
+            run=_threatexchange,
+            answer=lambda raw: (raw, None),
+        ),
+        HashEngine(
+            name="perception PDQHash",
+            needs=("perception", "pdqhash"),
+            run=_perception("PDQHash"),
+            answer=lambda raw: (raw, None),
+        ),
+    ]
+
+
+def same_hash(ours: tuple[str, int | None], peer: tuple[str, int | None], furthest: int) -> bool:
+    """Say whether a peer's (hash, quality) is within `furthest` bits of ours; qualities equal."""
+    bits = (int(ours[0], 16) ^ int(peer[0], 16)).bit_count()
+    return (
+        len(ours[0]) == len(peer[0])
+        and bits <= furthest
+        and (peer[1] is None or ours[1] == peer[1])
+    )

@@ -1,0 +1,94 @@
+"""Print how many times faster than its peers hashmatch is: `python benchmarks/ratios.py`.
+
+Ours and a peer's work alternate in one process. Each round gives a ratio, peer / ours; reported
+are the median of the ratios and the lowest and highest of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if __package__ in {None, ""}:  # run as a file, not with -m: the folder above is not on the path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import report
+from benchmarks.pairs import Pair, all_pairs
+from benchmarks.timing import in_turns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def compare(pair: Pair, rounds: int, least: float) -> dict[str, Any]:
+    """Check that both answer alike, time them, and return a row of the report."""
+    pair.check(pair.ours(), pair.theirs())
+    measured = in_turns(pair.ours, pair.theirs, rounds, least)
+    cpu = [r.peer.cpu / r.ours.cpu for r in measured]
+    return {
+        "work": pair.work,
+        "peer": pair.peer.name,
+        "ours_cpu_seconds": statistics.median(r.ours.cpu for r in measured),
+        "peer_cpu_seconds": statistics.median(r.peer.cpu for r in measured),
+        "ratio": statistics.median(cpu),
+        "lowest": min(cpu),
+        "highest": max(cpu),
+        "wall_ratio": statistics.median(r.peer.wall / r.ours.wall for r in measured),
+        "rounds": rounds,
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="rounds a pair, at least 5")
+    parser.add_argument(
+        "--least", type=float, default=0.05, help="CPU seconds of one side in a round"
+    )
+    parser.add_argument("--only", default="", help="pairs whose work or peer has this in its name")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there as well")
+    parser.add_argument("--record", metavar="NAME", help="write benchmarks/record/NAME.md as well")
+    parser.add_argument("--note", default="", help="a sentence for the record")
+    options = parser.parse_args(arguments)
+    if options.rounds < 5:
+        parser.error("fewer than 5 rounds show no spread")
+    # Piped into a file it would be folded to 80 columns.
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    load = [os.getloadavg()]
+    rows, missing = [], []
+    for pair in all_pairs():
+        if not isinstance(pair, Pair):
+            missing.append(f"{pair} (needs {', '.join(pair.missing)})")
+        elif options.only in f"{pair.work}, {pair.peer}":
+            rows.append(compare(pair, options.rounds, options.least))
+            console.print(*report.cells(rows[-1]), sep="  ")
+    load.append(os.getloadavg())
+    table = Table(*report.COLUMNS)
+    for row in rows:
+        table.add_row(*report.cells(row))
+    console.print(table)
+    for name in dict.fromkeys(missing):
+        console.print(f"not installed, not measured: {name}")
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+    if options.record:
+        command = [
+            "python",
+            "benchmarks/ratios.py",
+            *(sys.argv[1:] if arguments is None else arguments),
+        ]
+        path = Path(__file__).with_name("record") / f"{options.record}.md"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(report.markdown(rows, command, load, missing, options.note))
+        console.print(f"recorded in {path.name}")
+
+
+if __name__ == "__main__":
+    main()

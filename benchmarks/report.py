@@ -1,0 +1,98 @@
+"""A record of measured ratios, with everything that is needed to doubt it."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Row = dict[str, Any]
+    Load = tuple[float, float, float]
+
+COLUMNS = ("work", "peer", "ours, CPU", "peer, CPU", "peer / ours", "lowest - highest", "by wall")
+PACKAGES = [
+    "hashmatch",
+    "numpy",
+    "numba",
+    "Pillow",
+    "ImageHash",
+    "pdqhash",
+    "faiss-cpu",
+    "threatexchange",
+    "Perception",
+    "opencv-contrib-python-headless",
+    "scipy",
+]
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people read them, three digits."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-6:.3g} us"
+
+
+def cells(row: Row) -> list[str]:
+    """Return a row as text, in the order of `COLUMNS`."""
+    return [
+        row["work"],
+        row["peer"],
+        duration(row["ours_cpu_seconds"]),
+        duration(row["peer_cpu_seconds"]),
+        f"{row['ratio']:.2f}",
+        f"{row['lowest']:.2f} - {row['highest']:.2f}",
+        f"{row['wall_ratio']:.2f}",
+    ]
+
+
+def cpu_name() -> str:
+    """Return the processor's name and how many of it there are."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()}, {len(names)} logical cores"
+
+
+def versions() -> str:
+    """Return the versions of Python and of everybody measured."""
+    found = [f"Python {platform.python_version()}"]
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            found.append(f"{name} not installed")
+    return ", ".join(found)
+
+
+def markdown(
+    rows: Sequence[Row],
+    command: Sequence[str],
+    load: Sequence[Load],
+    missing: Sequence[str],
+    note: str,
+) -> str:
+    """Return the record."""
+    lines = [
+        f"# {datetime.now(UTC):%Y-%m-%d}",
+        "",
+        "Made by this command; how to read it is in ../README.md.",
+        "",
+        "```sh",
+        shlex.join(command),
+        "```",
+        "",
+        f"- Processor: {cpu_name()}; {platform.system()} {platform.machine()}",
+        f"- Versions: {versions()}",
+        f"- Load average of a minute: {load[0][0]:.2f} before, {load[-1][0]:.2f} after",
+    ]
+    lines += [f"- Not installed, not measured: {name}" for name in dict.fromkeys(missing)]
+    lines += [f"- {note}"] if note else []
+    lines += ["", f"| {' | '.join(COLUMNS)} |", f"|{'---|' * len(COLUMNS)}"]
+    lines += [f"| {' | '.join(cells(row))} |" for row in rows]
+    return "\n".join(lines) + "\n"
