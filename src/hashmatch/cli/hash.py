@@ -11,7 +11,11 @@ from hashmatch.cli.options import algorithm_option, quiet_option, strict_option
 from hashmatch.cli.terminal import Exit, hashed_line, print_line, progress
 
 
-@click.command("hash", epilog="Python: hashmatch.hash_image(image, algorithm=...)")
+@click.command(
+    "hash",
+    short_help="Print the hashes of your own pictures.",
+    epilog="Python: hashmatch.hash_image(image, algorithm=...)",
+)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @algorithm_option
 @strict_option

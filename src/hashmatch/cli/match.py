@@ -6,13 +6,23 @@ import sys
 
 import click
 
-from hashmatch.cli.options import ListShape, match_options, open_lists, open_matcher
+from hashmatch.cli.options import (
+    ListShape,
+    match_options,
+    open_lists,
+    open_matcher,
+    shape_options,
+)
 from hashmatch.cli.terminal import print_line
 
 
-@click.command(epilog="Python: hashmatch.Matcher(known).look_up(batch)")
+@click.command(
+    short_help="Look up hashes that were computed elsewhere.",
+    epilog="Python: hashmatch.Matcher(known).look_up(batch)",
+)
 @click.argument("hashes", nargs=-1, required=True, metavar="HEX...")
 @match_options
+@shape_options
 def match(
     *,
     hashes: tuple[str, ...],

@@ -108,31 +108,28 @@ def shape_options(command: Command) -> Command:
 
 
 def match_options(command: Command) -> Command:
-    """Add the options that make a matcher."""
-    for option in (
-        click.option(
-            "--skip-bad-rows", is_flag=True, help="Go on without list rows that cannot be used."
-        ),
-        click.option(
-            "-d",
-            "--max-distance",
-            type=click.IntRange(min=0),
-            metavar="N",
-            help="Most differing bits of a match, inclusive. An entry's own limit outranks it. "
-            "[default: the algorithm's, 31 for pdq]",
-        ),
-        click.option(
-            "-l",
-            "--list",
-            "list_paths",
-            multiple=True,
-            required=True,
-            metavar="FILE",
-            help="A known-hash list: PDQ text, CSV or JSON lines. Repeatable.",
-        ),
-    ):
-        command = option(command)
-    return shape_options(algorithm_option(command))
+    """Add the options that make a matcher, the needed one first in the help."""
+    skip_bad_rows = click.option(
+        "--skip-bad-rows", is_flag=True, help="Go on without list rows that cannot be used."
+    )
+    max_distance = click.option(
+        "-d",
+        "--max-distance",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Most differing bits of a match, inclusive. An entry's own limit outranks it. "
+        "[default: the algorithm's, 31 for pdq]",
+    )
+    lists = click.option(
+        "-l",
+        "--list",
+        "list_paths",
+        multiple=True,
+        required=True,
+        metavar="FILE",
+        help="A known-hash list: PDQ text, CSV or JSON lines. Repeatable.",
+    )
+    return lists(algorithm_option(max_distance(skip_bad_rows(command))))
 
 
 def open_lists(

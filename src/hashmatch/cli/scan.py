@@ -13,6 +13,7 @@ from hashmatch.cli.options import (
     open_lists,
     open_matcher,
     quiet_option,
+    shape_options,
     strict_option,
     verbose_option,
 )
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
     from hashmatch.scan import ScanReport
 
 
-@click.command(epilog="Python: hashmatch.scan_source(source, matcher, surface=...)")
+@click.command(
+    short_help="Check a folder of images against known-hash lists.",
+    epilog="Python: hashmatch.scan_source(source, matcher, surface=...)",
+)
 @click.argument("source")
-@match_options
 @click.option(
     "-s",
     "--surface",
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     metavar="SURFACE",
     help="Where the images were published: profile_photo, group_photo, user_report or public_post.",
 )
+@match_options
 @click.option(
     "-o",
     "--out",
@@ -53,6 +57,7 @@ if TYPE_CHECKING:
 @strict_option
 @quiet_option
 @verbose_option
+@shape_options
 @click.pass_context
 def scan(
     ctx: click.Context,
