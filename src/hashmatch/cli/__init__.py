@@ -46,6 +46,10 @@ class _Commands(click.Group):
             ctx.exit(Exit.USAGE)
         except HashmatchError as error:
             _say(str(error))
+            try:
+                sys.stdout.flush()
+            except OSError:  # the error was about just that
+                _close_stdout()
             ctx.exit(Exit.USAGE)
         except KeyboardInterrupt:
             ctx.exit(Exit.INTERRUPTED)
