@@ -51,6 +51,32 @@ def test_golden_hashes(name: str, row: dict[str, Any], path: Path) -> None:
         assert hash_image(path, algorithm).hex == row[algorithm], algorithm
 
 
+@pytest.mark.parametrize(("name", "row", "path"), CASES, ids=[case[0] for case in CASES])
+def test_golden_orientations(name: str, row: dict[str, Any], path: Path) -> None:
+    hashed = hash_image(path, orientations=True, min_quality=0)
+    assert hashed.hashes.to_hex() == row["pdq_orientations"]
+    assert hashed.hex == row["pdq_orientations"][0]
+
+
+def test_orientations_of_other_algorithms_are_hashes_of_the_turned_pixels() -> None:
+    pixels = picture(5)
+    image = Image.fromarray(pixels)
+    turn = Image.Transpose
+    turned = [
+        image, image.transpose(turn.ROTATE_90), image.transpose(turn.ROTATE_180),
+        image.transpose(turn.ROTATE_270), image.transpose(turn.FLIP_TOP_BOTTOM),
+        image.transpose(turn.FLIP_LEFT_RIGHT), image.transpose(turn.TRANSPOSE),
+        image.transpose(turn.TRANSVERSE),
+    ]  # fmt: skip
+    hashed = hash_image(pixels, "dhash", orientations=True)
+    assert hashed.hashes.to_hex() == [hash_image(one, "dhash").hex for one in turned]
+    assert len([*hm.Orientation]) == 8
+    # PDQ's own come from the DCT: near to those of the turned pixels, and surely the right ones.
+    ours = hash_image(pixels, orientations=True).hashes.to_hex()
+    for one, text in zip(turned, ours, strict=True):
+        assert (int(text, 16) ^ int(hash_image(one).hex, 16)).bit_count() <= 24
+
+
 @pytest.mark.parametrize("key", PHOTOGRAPHS)
 def test_imagehash_itself_agrees(key: str) -> None:
     pixels = hm.decode_image(photograph(key)).pixels

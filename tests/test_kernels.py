@@ -25,9 +25,9 @@ SMALL = 70 * 70
 
 
 def hashed(pixels: NDArray[np.uint8]) -> tuple[str, int]:
-    out = np.empty(4, np.uint64)
+    out = np.empty((1, 4), np.uint64)
     quality = kernels.pdq(pixels, kernels.DCT, out)
-    return "".join(f"{int(word):016x}" for word in out), quality
+    return "".join(f"{int(word):016x}" for word in out[0]), quality
 
 
 def described(row: dict[str, Any]) -> NDArray[np.uint8]:
@@ -78,10 +78,15 @@ def test_pdq_equals_pdqhash() -> None:
     for pixels in random_arrays(2000 if JIT else 4, 260 if JIT else 70, seed=12):
         bits, quality = pdqhash.compute(pixels)
         assert hashed(pixels) == (f"{int(''.join(map(str, bits)), 2):064x}", quality), pixels.shape
+        eight, same = pdqhash.compute_dihedral(pixels)
+        out = np.empty((8, 4), np.uint64)
+        assert kernels.pdq(pixels, kernels.DCT, out) == same
+        expected = [f"{int(''.join(map(str, bits)), 2):064x}" for bits in eight]
+        assert ["".join(f"{int(word):016x}" for word in row) for row in out] == expected
 
 
 def test_pdq_writes_over_what_stood_in_its_output() -> None:
-    out = np.full(4, 2**64 - 1, np.uint64)
+    out = np.full((8, 4), 2**64 - 1, np.uint64)
     assert kernels.pdq(np.zeros((4, 900, 3), np.uint8), kernels.DCT, out) == 0
     assert not out.any()
 

@@ -171,6 +171,8 @@ def test_calls_that_are_wrong() -> None:
     item = hm.ImageItem("k", "1", hm.Surface.PUBLIC_POST)
     with pytest.raises(hm.SpecMismatch):
         hm.Matcher(known).check_hashed(item, hm.hash_image(PICTURE, "phash"))
+    with pytest.raises(hm.UsageError, match="look_up takes them all"):
+        hm.Matcher(known).check_hashed(item, hm.hash_image(PICTURE, orientations=True))
 
 
 def test_an_empty_list_matches_nothing() -> None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from hashmatch.reading import ListFile as ListFile
     from hashmatch.reading import read_list as read_list
     from hashmatch.reading import read_list_file as read_list_file
+    from hashmatch.records.enums import Orientation as Orientation
     from hashmatch.records.enums import Outcome as Outcome
     from hashmatch.records.enums import Surface as Surface
     from hashmatch.records.hashes import HashBatch as HashBatch
@@ -65,7 +66,7 @@ _HOMES = {
     "hashmatch.index": "HashIndex",
     "hashmatch.matcher": "Matcher",
     "hashmatch.reading": "ListFile read_list read_list_file",
-    "hashmatch.records.enums": "Outcome Surface",
+    "hashmatch.records.enums": "Orientation Outcome Surface",
     "hashmatch.records.hashes": "HashBatch HashSpec",
     "hashmatch.records.items": "HashedImage ImageItem ItemOutcome",
     "hashmatch.records.lists": "Entry HashList RejectedRow",

@@ -10,6 +10,7 @@ from hashmatch import registry
 from hashmatch.decode.inputs import ImageInput, describe, file_bytes
 from hashmatch.decode.policy import POLICY, Picture, decode_image
 from hashmatch.errors import ImageError, UsageError
+from hashmatch.interfaces import OrientedHasher
 from hashmatch.records.enums import Outcome
 from hashmatch.records.hashes import HashBatch
 from hashmatch.records.items import HashedImage
@@ -26,6 +27,7 @@ def hash_image(
     image: ImageInput,
     algorithm: str = "pdq",
     *,
+    orientations: bool = False,
     item: str | None = None,
     min_quality: int | None = None,
 ) -> HashedImage:
@@ -40,6 +42,9 @@ def hash_image(
     algorithm : str
         A hasher's name: ``pdq``, ``phash``, ``dhash``, ``ahash``, ``whash``, ``md5``, ``sha1``,
         ``sha256``, or that of an installed plug-in.
+    orientations : bool
+        Give the hashes of all eight `Orientation`, upright first, in ``hashes``. PDQ's come from
+        one DCT; other algorithms hash the turned pixels.
     item : str, optional
         Its name in messages; by default the path or file name.
     min_quality : int, optional
@@ -71,7 +76,7 @@ def hash_image(
     try:
         if hasher.reads == "bytes":
             return _hash_bytes(image, name, hasher)
-        return _hash_picture(decode_image(image), name, hasher, floor)
+        return _hash_picture(decode_image(image), name, hasher, floor, orientations)
     except ImageError as error:
         nothing = HashBatch.from_bytes(hasher.spec, b"")
         return HashedImage(name, hasher.spec, error.outcome, nothing, error.reason)
@@ -101,7 +106,9 @@ def _hash_bytes(image: ImageInput, name: str, hasher: Hasher) -> HashedImage:
     return HashedImage(name, hasher.spec, Outcome.HASHED, hashes, quality=quality)
 
 
-def _hash_picture(picture: Picture, name: str, hasher: Hasher, min_quality: int) -> HashedImage:
+def _hash_picture(
+    picture: Picture, name: str, hasher: Hasher, min_quality: int, orientations: bool
+) -> HashedImage:
     height, width = picture.pixels.shape[:2]
 
     def result(
@@ -128,13 +135,27 @@ def _hash_picture(picture: Picture, name: str, hasher: Hasher, min_quality: int)
             f"{hasher.min_side} on each side"
         )
         return result(Outcome.TOO_SMALL, HashBatch.from_bytes(hasher.spec, b""), reason)
-    hashes, quality = hasher.hash(picture.pixels)
+    if orientations:
+        hashes, quality = _oriented(hasher, picture.pixels)
+    else:
+        hashes, quality = hasher.hash(picture.pixels)
     if quality is not None and quality < min_quality:
         reason = f"quality {quality}, at least {min_quality} is needed for a match to mean anything"
         return result(Outcome.LOW_QUALITY, hashes, reason, quality)
     if quality is None and _solid(picture.pixels):
         return result(Outcome.LOW_QUALITY, hashes, "one solid colour")
     return result(Outcome.HASHED, hashes, quality=quality)
+
+
+def _oriented(hasher: Hasher, pixels: NDArray[np.uint8]) -> tuple[HashBatch, int | None]:
+    """Return the hashes of all eight orientations, in the order of `Orientation`."""
+    if isinstance(hasher, OrientedHasher):
+        return hasher.hash_orientations(pixels)
+    across = pixels.swapaxes(0, 1)
+    turned = [np.rot90(pixels, turns) for turns in range(4)]
+    turned += [pixels[::-1], pixels[:, ::-1], across, across[::-1, ::-1]]
+    hashed = [hasher.hash(np.ascontiguousarray(array)) for array in turned]
+    return HashBatch.concatenate([hashes for hashes, _ in hashed]), hashed[0][1]
 
 
 def _solid(pixels: NDArray[np.uint8]) -> bool:

@@ -62,6 +62,15 @@ class Hasher(Protocol):
         ...
 
 
+@runtime_checkable
+class OrientedHasher(Hasher, Protocol):
+    """A hasher that knows all eight orientations of a picture without turning it eight times."""
+
+    def hash_orientations(self, data: NDArray[np.uint8]) -> tuple[HashBatch, int | None]:
+        """Return a batch of eight, in the order of `Orientation`, and the quality."""
+        ...
+
+
 class ListRow(NamedTuple):
     """One hash that a list reader found, not yet decoded.
 

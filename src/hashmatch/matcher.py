@@ -175,6 +175,11 @@ class Matcher(Opaque):
         """Look up an image that is hashed already; see `check`."""
         if hashed.spec != self.spec:
             raise SpecMismatch(f"{hashed.item} is hashed as {hashed.spec}, the lists {self.spec}")
+        if len(hashed.hashes) > 1:
+            raise UsageError(
+                f"{hashed.item} has the hashes of all its orientations; a check is of the upright "
+                "one, look_up takes them all"
+            )
         outcome = hashed.outcome
         if outcome is Outcome.HASHED:
             (found,) = self.look_up(hashed.hashes)

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from hashmatch.errors import ImageError, UsageError
-from hashmatch.interfaces import Hasher, ListOptions, ListReader, ListRow, Sink, Source
+from hashmatch.interfaces import (
+    Hasher,
+    ListOptions,
+    ListReader,
+    ListRow,
+    OrientedHasher,
+    Sink,
+    Source,
+)
 from hashmatch.records.enums import Outcome, Surface
 from hashmatch.records.hashes import HashBatch, HashSpec
 from hashmatch.records.items import ImageItem
@@ -180,6 +188,11 @@ def check_hasher(hasher: Hasher) -> None:
         assert len(hashes) == 1, "it makes more or less than one hash"
         assert hashes == again, "the same data gave two hashes"
         assert quality is None or 0 <= quality <= 100, "the quality is not 0 to 100"
+        if isinstance(hasher, OrientedHasher):
+            eight, same = hasher.hash_orientations(data)
+            assert len(eight) == 8, "there are eight orientations"
+            assert eight[:1] == hashes, "the first orientation is not the upright hash"
+            assert same == quality, "the orientations have another quality"
 
 
 def check_list_reader(

@@ -29,8 +29,19 @@ class Pdq:
 
     def hash(self, data: NDArray[np.uint8]) -> tuple[HashBatch, int]:
         """Return the hash of RGB pixels (h, w, 3) and its quality, 0 to 100."""
+        return self._hash(data, 1)
+
+    def hash_orientations(self, data: NDArray[np.uint8]) -> tuple[HashBatch, int]:
+        """Return the hashes of RGB pixels (h, w, 3) in all eight orientations, and the quality.
+
+        They come from one DCT, as in the reference (``pdqhash.compute_dihedral``), so they cost
+        next to nothing; the hash of the turned pixels themselves differs from them by some bits.
+        """
+        return self._hash(data, 8)
+
+    def _hash(self, data: NDArray[np.uint8], count: int) -> tuple[HashBatch, int]:
         from hashmatch._kernels import pdq
 
-        words = np.empty((1, 4), np.uint64)
-        quality = pdq.pdq(data, pdq.DCT, words[0])
+        words = np.empty((count, 4), np.uint64)
+        quality = pdq.pdq(data, pdq.DCT, words)
         return HashBatch(self.spec, words), quality

@@ -67,6 +67,22 @@ class Outcome(StrEnum):
     """It matched, and a rule of the platform keeps it out of the queue, counted."""
 
 
+class Orientation(StrEnum):
+    """The eight ways to lay a picture, in the order in which all eight hashes are given.
+
+    Rotations are counter-clockwise; the transverse diagonal runs from bottom left to top right.
+    """
+
+    UPRIGHT = "upright"
+    ROTATE_90 = "rotate_90"
+    ROTATE_180 = "rotate_180"
+    ROTATE_270 = "rotate_270"
+    FLIP_TOP_BOTTOM = "flip_top_bottom"
+    FLIP_LEFT_RIGHT = "flip_left_right"
+    TRANSPOSE = "transpose"
+    TRANSVERSE = "transverse"
+
+
 #: Outcomes with a hash behind them. The others are what ``--strict`` turns into exit code 1.
 HAVE_HASH = frozenset(
     {

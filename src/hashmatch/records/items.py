@@ -49,7 +49,7 @@ class HashedImage:
     reason : str
         Why there is no good hash; empty if there is one.
     hashes : HashBatch
-        A batch of one, or of none.
+        A batch of none, of one, or of eight in the order of `Orientation`, upright first.
     quality : int, optional
         0 to 100, from algorithms that measure it (PDQ).
     width, height : int, optional
