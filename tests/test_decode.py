@@ -14,8 +14,9 @@ import pytest
 from PIL import Image, ImageFile
 
 import hashmatch as hm
-from conftest import IMAGES
+from conftest import IMAGES, PHOTOGRAPHS, photograph
 from hashmatch.decode import formats, inputs
+from hashmatch.decode.jpeg import fast_pixels
 from hashmatch.decode.tolerance import tolerant
 from hashmatch.testing import picture
 
@@ -118,6 +119,39 @@ def test_orientation_is_applied_once(format: str, orientation: int) -> None:
     dark = [bool(pixels[y, x].max() < 128) for y, x in ((8, 8), (8, -9), (-9, 8), (-9, -9))]
     corner = {1: 0, 2: 1, 3: 3, 4: 2, 5: 0, 6: 1, 7: 3, 8: 2}[orientation]
     assert dark == [place == corner for place in range(4)]
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+def test_the_fast_jpeg_decoder_gives_pillows_pixels(subsampling: int, progressive: bool) -> None:
+    sizes = [(640, 480), (97, 131), (16, 16), (1, 1), (7, 300)]
+    pictures = [picture(n, *size) for n, size in enumerate(sizes)]
+    pictures += [hm.decode_image(photograph(key)).pixels for key in PHOTOGRAPHS[:8]]
+    for number, pixels in enumerate(pictures):
+        image = Image.fromarray(pixels).convert("RGB" if number % 4 else "L")
+        for quality in (30, 80, 97):
+            data = encoded(
+                "JPEG", image, quality=quality, subsampling=subsampling, progressive=progressive
+            )
+            with Image.open(io.BytesIO(data)) as opened:
+                fast = fast_pixels(data, opened)
+                assert fast is not None
+                assert np.array_equal(fast, np.asarray(opened.convert("RGB")))
+
+
+def test_the_fast_decoder_leaves_the_rest_to_pillow() -> None:
+    damaged = (IMAGES / "damaged/truncated.jpg").read_bytes()
+    cmyk = (IMAGES / "modes/cmyk.jpg").read_bytes()
+    for data in (damaged, cmyk, encoded("PNG")):
+        with Image.open(io.BytesIO(data)) as image:
+            assert fast_pixels(data, image) is None
+
+
+def test_transparent_16_bit_gray_is_white() -> None:
+    values = np.array([[0, 40000, 65535]], np.uint16)
+    image = Image.fromarray(values)
+    image.info["transparency"] = 0
+    assert hm.decode_image(image).pixels[0, :, 0].tolist() == [255, 156, 255]
 
 
 def test_broken_exif_leaves_the_picture() -> None:

@@ -1,5 +1,6 @@
 """Untrusted bytes to upright RGB pixels, under the decode policy ``rgb/1``.
 
 ``inputs`` (what may be passed), ``formats`` (allow-list, limits, opening), ``tolerance`` (damaged
-files), ``modes`` (any pixel layout to RGB), ``policy`` (the order in which these are applied).
+files), ``jpeg`` (the fast decoder), ``modes`` (any pixel layout to RGB), ``policy`` (the order in
+which these are applied).
 """

@@ -15,46 +15,51 @@ if TYPE_CHECKING:
 
 EXIF_ORIENTATION = 0x0112
 
-#: What turns a picture stored with each EXIF orientation (Exif 2.32, tag 0x0112) upright.
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
 DIRECT = {"1", "L", "RGBX", "CMYK", "YCbCr", "HSV"}
 TRANSPARENT = {"LA", "La", "PA", "RGBA", "RGBa"}
 
 
-def upright_rgb(image: Image.Image) -> NDArray[np.uint8]:
-    """Return the pixels of a loaded `image`, shape (height, width, 3), contiguous.
+def rgb(image: Image.Image) -> NDArray[np.uint8]:
+    """Return the pixels of a loaded `image` as they are stored, shape (height, width, 3).
 
     Raises
     ------
     ImageError
         ``unsupported`` for a layout without a defined way to RGB (CIELAB, for one).
     """
-    rgb = _rgb(image)
-    turn = UPRIGHT.get(_orientation(image))
-    if turn is not None:
-        rgb = rgb.transpose(turn)
-    return np.ascontiguousarray(np.asarray(rgb, np.uint8))
+    return np.asarray(_rgb(image), np.uint8)
 
 
 def array_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return gray (h, w), RGB (h, w, 3) or RGBA (h, w, 4) `pixels` as `upright_rgb` does."""
+    """Return gray (h, w), RGB (h, w, 3) or RGBA (h, w, 4) `pixels` as `rgb` does; contiguous."""
     if pixels.ndim == 2:
-        return np.ascontiguousarray(np.repeat(pixels[:, :, None], 3, axis=2))
-    if pixels.shape[2] == 4:
-        return upright_rgb(Image.fromarray(np.ascontiguousarray(pixels)))
+        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    elif pixels.shape[2] == 4:
+        pixels = rgb(Image.fromarray(np.ascontiguousarray(pixels)))
+    return np.ascontiguousarray(pixels)
+
+
+def upright(pixels: NDArray[np.uint8], image: Image.Image) -> NDArray[np.uint8]:
+    """Return `pixels` (h, w, 3), stored as `image` says, turned upright; contiguous.
+
+    EXIF orientations (Exif 2.32, tag 0x0112) from 5 on have rows and columns exchanged; what
+    remains is to mirror one direction or both.
+    """
+    orientation = _orientation(image)
+    if orientation in {5, 6, 7, 8}:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in {3, 4, 7, 8}:
+        pixels = pixels[::-1]
+    if orientation in {2, 3, 6, 7}:
+        pixels = pixels[:, ::-1]
     return np.ascontiguousarray(pixels)
 
 
 def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        return _high_byte(image).convert("RGB")
+    if image.mode in {"I", "F"}:
+        return Image.fromarray(_stretched(np.asarray(image))).convert("RGB")
     if image.mode in TRANSPARENT or "transparency" in image.info:
         # Pillow goes from premultiplied gray to RGBA only by way of plain gray.
         straight = image.convert("LA") if image.mode == "La" else image
@@ -63,13 +68,17 @@ def _rgb(image: Image.Image) -> Image.Image:
         return image
     if image.mode == "P" or image.mode in DIRECT:
         return image.convert("RGB")
-    if image.mode.startswith("I;16"):
-        # The high byte: what Pillow itself keeps of 16-bit colour, so gray and colour agree.
-        gray = (np.asarray(image) >> 8).astype(np.uint8)
-        return Image.fromarray(gray).convert("RGB")
-    if image.mode in {"I", "F"}:
-        return Image.fromarray(_stretched(np.asarray(image))).convert("RGB")
     raise ImageError(Outcome.UNSUPPORTED, f"pixel layout {image.mode} has no defined way to RGB")
+
+
+def _high_byte(image: Image.Image) -> Image.Image:
+    """Return 16-bit gray as 8-bit: the high byte is what Pillow itself keeps of 16-bit colour."""
+    values = np.asarray(image)
+    gray = (values >> 8).astype(np.uint8)
+    transparent = image.info.get("transparency")  # one gray value of a PNG's tRNS
+    if isinstance(transparent, int):
+        gray[values == transparent] = 255
+    return Image.fromarray(gray)
 
 
 def _over_white(image: Image.Image) -> Image.Image:

@@ -11,7 +11,8 @@ from PIL import Image
 
 from hashmatch.decode.formats import FORMATS, MEGAPIXEL, identify, open_image
 from hashmatch.decode.inputs import ImageInput, file_bytes
-from hashmatch.decode.modes import array_rgb, upright_rgb
+from hashmatch.decode.jpeg import fast_pixels
+from hashmatch.decode.modes import array_rgb, rgb, upright
 from hashmatch.decode.tolerance import tolerant
 from hashmatch.errors import HashmatchError, ImageError, UsageError
 from hashmatch.records.enums import Outcome
@@ -93,8 +94,11 @@ def decode_image(image: ImageInput) -> Picture:
 def _decode_file(data: bytes, *, damaged: bool) -> Picture:
     name = identify(data)
     with _as_outcomes(name), tolerant(damaged), open_image(data, name) as image:
-        image.load()
-        return Picture(upright_rgb(image), FORMATS[name][1], damaged)
+        pixels = None if damaged else fast_pixels(data, image)
+        if pixels is None:
+            image.load()
+            pixels = rgb(image)
+        return Picture(upright(pixels, image), FORMATS[name][1], damaged)
 
 
 def _decode_pillow(image: Image.Image) -> Picture:
@@ -106,7 +110,7 @@ def _decode_pillow(image: Image.Image) -> Picture:
             image.load()
         media_type = Image.MIME.get(image.format or "")
         frame = image.tell() if hasattr(image, "n_frames") else 0
-        return Picture(upright_rgb(image), media_type, frame=frame)
+        return Picture(upright(rgb(image), image), media_type, frame=frame)
 
 
 @contextmanager
