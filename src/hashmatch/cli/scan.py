@@ -105,20 +105,15 @@ def scan(
         raise SourceError(f"{source}: no images in it")
     # Both are opened before the first image: hours of work are not lost to a slip in a name.
     counts = OutputFile(Path(report)) if report is not None else None
-    sink = registry.open_sink(None if out == "-" else Path(out))
     done = ScanReport(matcher)
     try:
-        _run(images, matcher, sink, done, total, quiet)
-    except BaseException as error:
-        sink.abandon()
-        rest = "" if out == "-" else f"; records so far are in {out}.part"
-        stopped = f"stopped after {done.listed:,} of {total or '?'} images{rest}"
-        if isinstance(error, HashmatchError):
-            raise type(error)(f"{error}; {stopped}") from None
-        if isinstance(error, KeyboardInterrupt) and not quiet:
-            click.echo(printable(stopped), err=True)
+        sink = registry.open_sink(None if out == "-" else Path(out))
+        _run(images, matcher, sink, done, total, out, quiet)
+        sink.close()
+    except BaseException:
+        if counts is not None:
+            counts.discard()
         raise
-    sink.close()
     done.finish()
     if not quiet:
         name_problems(done.problems, verbose)
@@ -136,17 +131,29 @@ def _run(
     sink: Sink,
     report: ScanReport,
     total: int | None,
+    out: str,
     quiet: bool,
 ) -> None:
+    """Scan; whatever stops it early is told with how far it came and where its records are."""
     from hashmatch.records.review import ReviewRecord
     from hashmatch.scan import scan_source
 
-    with progress(total, quiet, "matches") as advance:
-        for result in scan_source(source, matcher, on_listed=report.listed_one):
-            report.add(result)
-            if isinstance(result, ReviewRecord):
-                sink.write(result)
-            advance(report.records)
+    try:
+        with progress(total, quiet, "matches") as advance:
+            for result in scan_source(source, matcher, on_listed=report.listed_one):
+                report.add(result)
+                if isinstance(result, ReviewRecord):
+                    sink.write(result)
+                advance(report.records)
+    except BaseException as error:
+        sink.abandon()
+        rest = "" if out == "-" else f"; records so far are in {out}.part"
+        stopped = f"stopped after {report.listed:,} of {total or '?'} images{rest}"
+        if isinstance(error, HashmatchError):
+            raise type(error)(f"{error}; {stopped}") from None
+        if isinstance(error, KeyboardInterrupt) and not quiet:
+            click.echo(printable(stopped), err=True)
+        raise
 
 
 def _summary(report: ScanReport) -> None:

@@ -82,5 +82,11 @@ class OutputFile:
             with suppress(OSError):
                 self._file.close()
 
+    def discard(self) -> None:
+        """Leave nothing."""
+        self.abandon()
+        if self._part is not None:
+            self._part.unlink(missing_ok=True)
+
     def _name(self) -> str:
         return "standard output" if self._path is None else str(self._path)
