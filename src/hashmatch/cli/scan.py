@@ -147,7 +147,8 @@ def _run(
                 advance(report.records)
     except BaseException as error:
         sink.abandon()
-        rest = "" if out == "-" else f"; records so far are in {out}.part"
+        part = Path(f"{out}.part")
+        rest = f"; records so far are in {part}" if out != "-" and part.exists() else ""
         stopped = f"stopped after {report.listed:,} of {total or '?'} images{rest}"
         if isinstance(error, HashmatchError):
             raise type(error)(f"{error}; {stopped}") from None
