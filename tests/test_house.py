@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -68,6 +69,10 @@ def test_public_names_are_sorted_and_all_there() -> None:
 
 def test_the_version_is_the_one_installed() -> None:
     assert hm.__version__ == version("hashmatch")
+
+
+def test_types_are_there_for_users() -> None:
+    assert (Path(hm.__path__[0]) / "py.typed").is_file()
 
 
 def test_no_public_name_is_also_a_module() -> None:
