@@ -60,6 +60,7 @@ class OutputFile:
         except BrokenPipeError:  # the reader has seen enough; the command line ends quietly
             raise
         except OSError as error:
+            self.abandon()
             raise SinkError(f"{self._name()}: cannot be written: {error.strerror}") from None
 
     def close(self) -> None:
@@ -73,6 +74,7 @@ class OutputFile:
             if self._part is not None:
                 os.replace(self._part, self._path)
         except OSError as error:
+            self.abandon()
             raise SinkError(f"{self._name()}: cannot be written: {error.strerror}") from None
 
     def abandon(self) -> None:
