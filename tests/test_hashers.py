@@ -141,6 +141,12 @@ def test_many_images_are_lazy_and_in_order() -> None:
         next(results)
 
 
+def test_one_image_is_not_many() -> None:
+    for one in ("a.jpg", b"bytes", IMAGES / "small/icon.png"):
+        with pytest.raises(hm.UsageError, match="call hash_image"):
+            hm.hash_images(one)  # type: ignore[arg-type]
+
+
 def test_unknown_algorithms_name_the_known() -> None:
     with pytest.raises(hm.UnknownPlugin, match="no algorithm 'photodna'; there are ahash, dhash"):
         hash_image(b"", "photodna")

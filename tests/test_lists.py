@@ -15,7 +15,7 @@ import hashmatch as hm
 from conftest import LISTS, golden
 from hashmatch import registry
 from hashmatch.interfaces import ListOptions, ListRow
-from hashmatch.lists._lines import MAX_LINE, numbered_lines, shown
+from hashmatch.lists.lines import MAX_LINE, numbered_lines, shown
 from hashmatch.testing import check_list_reader, random_hashes
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def test_forms_of_pdq_text(line: str, row: ListRow) -> None:
 
 def test_csv_roles_are_recognised_or_told() -> None:
     header = "Image ID;Hash Type;HASH;Tags;Category;Source;Max Distance;Comment\n"
-    row = ListRow(2, H[0], "pdq", "7", ("cat one", "a", "b"), ("x", "y"), max_distance=9)
+    row = ListRow(2, H[0], "pdq", "7", ("a", "b", "cat one"), ("x", "y"), max_distance=9)
     assert rows("csv", header + f"7;PDQ;{H[0]};a b;cat one;x,y;9;=cmd\n") == [row]
     told = rows("csv", f"who,what\n7,{H[0]}\n", columns={"pdq": "WHAT", "id": "who"})
     assert told == [ListRow(2, H[0], "pdq", "7")]
@@ -164,9 +164,84 @@ def test_other_encodings(tmp_path: Path, encoding: str) -> None:
     assert known.hashes.to_hex() == [H[0]]
 
 
+def test_columns_of_one_role_lose_nothing() -> None:
+    header = "id,filename,label,category,source,collab,pdq\n"
+    (row,) = rows("csv", header + f"42,a.jpg,x y,z,s1,s2,{H[0]}\n")
+    assert row == ListRow(2, H[0], "pdq", "42", ("x y", "z"), ("s1", "s2"))
+    (told,) = rows("csv", f"名前,番号,pdq\n山田,7,{H[0]}\n", columns={"pdq": "pdq", "id": "番号"})
+    assert told.external_id == "7"
+    with pytest.raises(hm.UsageError, match="cannot be both pdq and id"):
+        rows("csv", f"pdq\n{H[0]}\n", columns={"pdq": "pdq", "id": "PDQ"})
+    with pytest.raises(hm.UsageError, match="no columns"):
+        rows("pdq-text", H[0], columns={"pdq": "a"})
+
+
+def test_empty_first_cells_keep_their_place(tmp_path: Path) -> None:
+    file = read(tmp_path, f"sha256\tpdq\tid\n\t{H[0]}\t1\n{H[1]}\t\t2\n")
+    assert file.types == {"pdq": 1, "sha256": 1}
+    indexed = read(tmp_path, f"\tpdq\tid\n0\t{H[0]}\t42\n")
+    assert indexed.lists[0].entries[0].external_id == "42"
+
+
+def test_comments_before_a_header_and_other_line_ends(tmp_path: Path) -> None:
+    assert read(tmp_path, f"# made today\npdq,id\r\n{H[0]},1\r\n").types == {"pdq": 1}
+    file = read(tmp_path, f"pdq,id\n{H[0]},1\r{H[1]},2\n{H[2]},3\n")
+    assert "carriage return" in file.rejected[0].reason
+    assert file.types == {"pdq": 1}
+
+
+def test_what_hashmatch_hash_prints_reads_back(tmp_path: Path) -> None:
+    text = (
+        f'{{"item":"a.jpg","outcome":"hashed","algorithm":"PDQ","hash":"{H[0]}","quality":100}}\n'
+        f'{{"item":"b.jpg","outcome":"low_quality","algorithm":"pdq","hash":"{H[1]}"}}\n'
+        '{"item":"c.jpg","outcome":"undecodable","reason":"the file is empty"}\n'
+        f'{{"hash":"{H[2]}","labels":null,"status":" Deleted "}}\n'
+    )
+    file = read(tmp_path, text)
+    assert (file.types, file.removed, file.rejected) == ({"pdq": 1}, 3, ())
+    assert file.lists[0].entries[0].external_id == "a.jpg"
+
+
+def test_the_digest_of_an_empty_file_is_no_entry(tmp_path: Path) -> None:
+    file = read(tmp_path, f"md5\nd41d8cd98f00b204e9800998ecf8427e\n{H[0][:32]}\n")
+    assert (file.types, file.removed) == ({"md5": 1}, 1)
+
+
+@pytest.mark.parametrize("encoding", ["hex", "base64", "base32"])
+@pytest.mark.parametrize("written", ["hex", "base64", "base32"])
+@pytest.mark.parametrize("case", [str, str.lower, str.upper])
+def test_no_name_or_label_holds_the_hash(
+    tmp_path: Path, encoding: str, written: str, case: Any
+) -> None:
+    import base64
+
+    value = bytes.fromhex(H[0])
+    texts = {
+        "hex": H[0],
+        "base64": base64.b64encode(value).decode(),
+        "base32": base64.b32encode(value).decode(),
+    }
+    held = f"imgs|{case(texts[written])}.jpg"
+    file = read(
+        tmp_path,
+        f"pdq,id,label,source\n{texts[encoding]},{held},{held},{held}\n",
+        encoding=encoding,
+    )
+    assert file.lists[0].entries == (hm.Entry(),)
+
+
+@pytest.mark.parametrize("digits", ["9" * 5000, "²", "1" * 10])
+def test_numbers_that_are_none(tmp_path: Path, digits: str) -> None:
+    for text in (f"pdq,quality\n{H[0]},{digits}\n", f"hash={H[0]},quality={digits},filename=x\n"):
+        (row,) = read(tmp_path, text).rejected
+        assert row.reason == "quality is not a number"
+
+
 def test_withdrawn_entries_are_left_out(tmp_path: Path) -> None:
-    file = read(tmp_path, f"pdq,status\n{H[0]},Active\n{H[1]},Withdrawn\n{H[2]},deleted\n")
-    assert (file.types, file.removed, file.rejected) == ({"pdq": 1}, 2, ())
+    file = read(
+        tmp_path, f"pdq,status\n{H[0]},Active\n{H[1]},Withdrawn\n{H[2]},deleted\n,removed\n"
+    )
+    assert (file.types, file.removed, file.rejected) == ({"pdq": 1}, 3, ())
 
 
 @pytest.mark.parametrize(
@@ -196,6 +271,8 @@ def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
         hm.read_list(tmp_path / "missing.csv")
     with pytest.raises(hm.ListError, match="Is a directory"):
         hm.read_list(tmp_path)
+    with pytest.raises(hm.ListError, match="null byte"):
+        hm.read_list("a\0b")
 
 
 def test_no_message_shows_what_may_be_a_hash(tmp_path: Path) -> None:

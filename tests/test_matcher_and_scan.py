@@ -130,7 +130,7 @@ def test_references_with_a_key_outlive_the_list_version() -> None:
         entry: str = check(hm.Matcher(known, reference_key=key)).matches[0].entry
         return entry
 
-    assert reference(small, b"secret") == reference(large, b"secret")
+    assert reference(small, b"s" * 16) == reference(large, b"s" * 16)
     assert reference(small, None) != reference(large, None)
 
 
@@ -160,10 +160,14 @@ def test_calls_that_are_wrong() -> None:
         hm.Matcher(known, hash_list(random_hashes(hm.HashSpec("phash", 64), 1, seed=1)))
     with pytest.raises(hm.UsageError, match="0 to 256"):
         hm.Matcher(known, max_distance=257)
-    with pytest.raises(hm.UsageError, match="1 to 64 bytes"):
-        hm.Matcher(known, reference_key=b"x" * 65)
-    with pytest.raises(hm.UsageError, match="at least 1"):
-        hm.Matcher(known, max_matches=0)
+    for key in (b"x" * 65, b"x" * 15, "a secret of text, long enough"):
+        with pytest.raises(hm.UsageError, match="16 to 64 bytes"):
+            hm.Matcher(known, reference_key=key)  # type: ignore[arg-type]
+    for wrong in ({"max_matches": 0}, {"min_quality": 101}, {"max_distance": 31.5}):
+        with pytest.raises(hm.UsageError, match="whole number"):
+            hm.Matcher(known, **wrong)
+    with pytest.raises(hm.UsageError, match=r"takes hash lists.*not str"):
+        hm.Matcher("known.csv")  # type: ignore[arg-type]
     with pytest.raises(hm.UnknownSurface):
         hm.Matcher(known).check(PICTURE, surface="message")
     with pytest.raises(hm.UsageError, match="outside of 0 to 256"):
@@ -173,6 +177,71 @@ def test_calls_that_are_wrong() -> None:
         hm.Matcher(known).check_hashed(item, hm.hash_image(PICTURE, "phash"))
     with pytest.raises(hm.UsageError, match="look_up takes them all"):
         hm.Matcher(known).check_hashed(item, hm.hash_image(PICTURE, orientations=True))
+
+
+@pytest.mark.parametrize("surface", ["e2ee_message", None, 5])
+def test_no_way_leads_past_the_surfaces(surface: Any) -> None:
+    matcher = hm.Matcher(known_at(0))
+    with pytest.raises(hm.UnknownSurface):
+        hm.ImageItem("k", "1", surface)
+    with pytest.raises(hm.UnknownSurface):
+        list(hm.scan_source(MemorySource({"a": b""}, surface), matcher))
+    with pytest.raises(hm.UnknownSurface):
+        matcher.check(PICTURE, surface=surface)
+
+
+def test_a_source_has_its_surface_and_a_path_is_given_one() -> None:
+    matcher = hm.Matcher(known_at(0))
+    with pytest.raises(hm.UsageError, match="none besides"):
+        hm.scan_source(MemorySource({}, hm.Surface.PUBLIC_POST), matcher, surface="public_post")
+    results = hm.scan_source(IMAGES / "flat", matcher, surface="public_post")
+    assert [result.outcome for result in results] == ["low_quality"] * 2
+
+
+def test_what_has_no_name_is_given_one() -> None:
+    matcher = hm.Matcher(known_at(0))
+    with pytest.raises(hm.UsageError, match="give item_id"):
+        matcher.check(PICTURE.read_bytes(), surface="user_report")
+    record = matcher.check(PICTURE, surface="user_report")
+    assert isinstance(record, hm.ReviewRecord)
+    assert record.item.key == str(PICTURE)
+    odd = matcher.check(PICTURE, surface="user_report", item_id="a\udcff\ud800")
+    assert isinstance(odd, hm.ReviewRecord)
+    assert json.loads(odd.to_json())["item"]["key"] == "a\\udcff\\ud800"
+    with pytest.raises(hm.UsageError, match="are text"):
+        check(matcher, version=3)
+
+
+def test_versions_follow_the_content() -> None:
+    matcher = hm.Matcher(known_at(0))
+    images: list[Any] = [b"x", b"yy", PICTURE.read_bytes(), picture(1), picture(2)]
+    results = [check(matcher, image) for image in images]
+    versions = [getattr(r, "version", None) or r.item.version for r in results]
+    assert len(set(versions)) == len(images)
+    assert check(matcher, b"x").version == versions[0]
+
+
+def test_record_ids_depend_on_what_they_should() -> None:
+    lists = [
+        hm.HashList(name, "1", PDQ, known_at(4).hashes, (hm.Entry("e"),)) for name in ("a", "b")
+    ]
+    one, other = hm.Matcher(*lists), hm.Matcher(*reversed(lists))
+    assert check(one).record_id == check(other).record_id
+    assert check(one).record_id != check(hm.Matcher(lists[0])).record_id
+    reported = one.check(PICTURE, surface="user_report", item_id="user/42")
+    assert isinstance(reported, hm.ReviewRecord)
+    assert reported.record_id != check(one).record_id
+
+
+def test_the_least_quality_is_the_matchers() -> None:
+    flat = IMAGES / "flat/gradient.png"
+    assert check(hm.Matcher(known_at(0)), flat).outcome is hm.Outcome.LOW_QUALITY
+    assert check(hm.Matcher(known_at(0), min_quality=0), flat).outcome is hm.Outcome.NO_MATCH
+
+
+def test_no_secret_is_in_a_repr() -> None:
+    matcher = hm.Matcher(known_at(0), reference_key=b"TOP SECRET, REALLY")
+    assert "SECRET" not in repr(vars(matcher)) + repr(vars(matcher._lookup))
 
 
 def test_an_empty_list_matches_nothing() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import copy
+import dataclasses
 import json
 import pickle
 import traceback
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 import hashmatch as hm
 import naive
+from hashmatch.errors import ImageError
 from hashmatch.testing import example_record, hash_list, random_hashes
 
 if TYPE_CHECKING:
@@ -105,7 +107,14 @@ def test_a_batch_is_read_only_and_leaves_the_caller_his_array() -> None:
     batch = hm.HashBatch(PDQ, words)
     with pytest.raises(ValueError, match="read-only"):
         batch.words[0, 0] = 1
-    words[0, 0] = 1  # still the caller's to write
+    words[0, 0] = 1  # still the caller's to write, and no longer the batch's
+    assert not batch.words.any()
+    with pytest.raises(AttributeError):
+        batch.words = words
+    with pytest.raises(hm.UsageError, match="slices"):
+        batch[0]  # type: ignore[index]
+    with pytest.raises(TypeError):
+        list(batch)  # type: ignore[call-overload]
 
 
 def test_from_hex_names_the_line() -> None:
@@ -125,6 +134,8 @@ def test_hashes_are_never_shown_or_pickled(shown: object) -> None:
     batch = random_hashes(PDQ, 2, seed=4)
     known = hash_list(batch)
     matcher = hm.Matcher(known)
+    fields = dataclasses.asdict(known)
+    assert str(int(batch.words[0, 0])) not in str(fields)
     for thing in (batch, known, matcher, hm.HashIndex.build(known)):
         text = shown(thing)  # type: ignore[operator]
         for value in batch.to_hex():
@@ -166,11 +177,23 @@ def test_the_review_record_has_its_documented_form() -> None:
 
 
 def test_no_record_is_born_decided() -> None:
-    import msgspec
-
     line = example_record().to_json().replace(b"pending_review", b"confirmed")
-    with pytest.raises(msgspec.ValidationError, match="confirmed"):
-        hm.ReviewRecord.from_json(line)
+    for wrong in (line, b"{"):
+        with pytest.raises(hm.UsageError, match="not a review record"):
+            hm.ReviewRecord.from_json(wrong)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ImageError(hm.Outcome.REFUSED, "too large"),
+        hm.BadRows("l.csv", [hm.RejectedRow(3, "the hash is empty")]),
+        hm.UsageError("x"),
+    ],
+)
+def test_errors_travel_between_processes(error: hm.HashmatchError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
 
 
 def test_a_hash_that_is_not_there_says_why() -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hashmatch.errors import BadRows as BadRows
     from hashmatch.errors import HashesAreOpaque as HashesAreOpaque
     from hashmatch.errors import HashmatchError as HashmatchError
+    from hashmatch.errors import ImageError as ImageError
     from hashmatch.errors import ListError as ListError
     from hashmatch.errors import NotHashed as NotHashed
     from hashmatch.errors import SinkError as SinkError
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from hashmatch.hashing import hash_image as hash_image
     from hashmatch.hashing import hash_images as hash_images
     from hashmatch.index import HashIndex as HashIndex
+    from hashmatch.lookup import Found as Found
     from hashmatch.matcher import Matcher as Matcher
     from hashmatch.reading import ListFile as ListFile
     from hashmatch.reading import read_list as read_list
@@ -59,11 +61,12 @@ __version__ = "0.1.0"
 _HOMES = {
     "hashmatch.decode.policy": "Picture decode_image",
     "hashmatch.errors": (
-        "BadRows HashesAreOpaque HashmatchError ListError NotHashed SinkError SourceError "
-        "SpecMismatch UnknownPlugin UnknownSurface UsageError"
+        "BadRows HashesAreOpaque HashmatchError ImageError ListError NotHashed SinkError "
+        "SourceError SpecMismatch UnknownPlugin UnknownSurface UsageError"
     ),
     "hashmatch.hashing": "hash_image hash_images",
     "hashmatch.index": "HashIndex",
+    "hashmatch.lookup": "Found",
     "hashmatch.matcher": "Matcher",
     "hashmatch.reading": "ListFile read_list read_list_file",
     "hashmatch.records.enums": "Orientation Outcome Surface",
@@ -79,13 +82,15 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 __all__ = sorted(_HOME)  # noqa: PLE0605  (a list of names; the linter wants to see a literal)
 
 
-def __getattr__(name: str) -> object:
-    """Import a public name on first use, so that ``import hashmatch`` stays light."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'hashmatch' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a type checker would take any name for one of ours
+
+    def __getattr__(name: str) -> object:
+        """Import a public name on first use, so that ``import hashmatch`` stays light."""
+        if name not in _HOME:
+            raise AttributeError(f"module 'hashmatch' has no attribute {name!r}")
+        value = getattr(import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -72,6 +72,7 @@ class BadRows(ListError):
     NAMED = 10
 
     def __init__(self, path: str, rejected: Sequence[RejectedRow]) -> None:
+        self.path = path
         self.rejected = tuple(rejected)
         count = len(self.rejected)
         lines = [f"{path}: {count} {'row' if count == 1 else 'rows'} cannot be used"]
@@ -80,6 +81,9 @@ class BadRows(ListError):
             lines.append(f"  and {count - self.NAMED} more")
         self.lines = tuple(lines)
         super().__init__("\n".join(lines))
+
+    def __reduce__(self) -> tuple[type[BadRows], tuple[object, ...]]:
+        return type(self), (self.path, self.rejected)
 
 
 class SourceError(HashmatchError):
@@ -109,3 +113,6 @@ class ImageError(HashmatchError):
         super().__init__(reason)
         self.outcome = outcome
         self.reason = reason
+
+    def __reduce__(self) -> tuple[type[ImageError], tuple[object, ...]]:
+        return type(self), (self.outcome, self.reason)

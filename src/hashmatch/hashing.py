@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,6 +78,10 @@ def hash_image(
         if hasher.reads == "bytes":
             return _hash_bytes(image, name, hasher)
         return _hash_picture(decode_image(image), name, hasher, floor, orientations)
+    except MemoryError:
+        reason = "not enough memory to hash it"
+        nothing = HashBatch.from_bytes(hasher.spec, b"")
+        return HashedImage(name, hasher.spec, Outcome.REFUSED, nothing, reason)
     except ImageError as error:
         nothing = HashBatch.from_bytes(hasher.spec, b"")
         return HashedImage(name, hasher.spec, error.outcome, nothing, error.reason)
@@ -87,13 +92,23 @@ def hash_images(
 ) -> Iterator[HashedImage]:
     """Hash many pictures, lazily and in order; see `hash_image`.
 
+    Parameters
+    ----------
+    images : iterable of images
+        Each as for `hash_image`; taken one at a time.
+    algorithm : str
+        A hasher's name.
+    min_quality : int, optional
+        Below it the outcome is ``low_quality``; by default the hasher's own.
+
     Examples
     --------
     >>> [hashed.outcome.value for hashed in hash_images([b"", b"text"])]
     ['undecodable', 'unsupported']
     """
-    for image in images:
-        yield hash_image(image, algorithm, min_quality=min_quality)
+    if isinstance(images, str | bytes | os.PathLike):
+        raise UsageError("hash_images takes many images; for one, call hash_image")
+    return (hash_image(image, algorithm, min_quality=min_quality) for image in images)
 
 
 def _hash_bytes(image: ImageInput, name: str, hasher: Hasher) -> HashedImage:

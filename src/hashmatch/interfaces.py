@@ -88,6 +88,9 @@ class ListRow(NamedTuple):
     quality: int | None = None
     max_distance: int | None = None
 
+    def __repr__(self) -> str:  # tracebacks may show it
+        return f"<ListRow of line {self.line}>"
+
 
 ROLES = frozenset(
     {"hash", "algorithm", "id", "label", "labels", "sources", "status", "quality", "max_distance"}

@@ -3,52 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+import numpy as np
 from msgspec import UNSET
 
-from hashmatch import registry
-from hashmatch.decode.inputs import ImageInput, describe
-from hashmatch.errors import SpecMismatch, UsageError
+from hashmatch.decode.inputs import ImageInput, describe, file_bytes
+from hashmatch.errors import ImageError, SpecMismatch, UsageError
 from hashmatch.hashing import hash_image
-from hashmatch.index import HashIndex
+from hashmatch.lookup import Found, Lookup, in_range
 from hashmatch.records.enums import Outcome, Surface
 from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.items import HashedImage, ImageItem, ItemOutcome
-from hashmatch.records.review import RecordHash, RecordItem, RecordMatch, ReviewRecord
+from hashmatch.records.review import RecordHash, RecordItem, ReviewRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from hashmatch.records.hashes import HashSpec
     from hashmatch.records.lists import HashList
 
 UPRIGHT = "upright"
 """The variant of a query that is the picture as it is."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Found:
-    """What one hash is near: the closest entries, and how many there are in all."""
-
-    matches: tuple[RecordMatch, ...]
-    match_count: int
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Searched:
-    """A list ready to be searched: its index, and each entry's limit."""
-
-    known: HashList
-    index: HashIndex
-    limits: NDArray[np.int64]
-    widest: int
-    key: bytes
 
 
 class Matcher(Opaque):
@@ -71,7 +47,7 @@ class Matcher(Opaque):
     include_hash : bool
         Put the image's own hash into its record.
     reference_key : bytes, optional
-        The deployment's secret (at most 64 bytes) for references to entries without an id.
+        The deployment's secret, 16 to 64 bytes, for references to entries without an id.
     now : callable, optional
         Tells the time; for tests.
 
@@ -101,33 +77,14 @@ class Matcher(Opaque):
         reference_key: bytes | None = None,
         now: Callable[[], datetime] | None = None,
     ) -> None:
-        if not lists:
-            raise UsageError("a matcher needs at least one hash list")
-        self.spec: HashSpec = lists[0].spec
-        for known in lists:
-            if known.spec != self.spec:
-                raise SpecMismatch(
-                    f"list {known.name} holds {known.spec} and list {lists[0].name} {self.spec}; "
-                    "use a matcher for each"
-                )
-        if max_distance is not None and not 0 <= max_distance <= self.spec.bits:
-            raise UsageError(
-                f"a maximum distance of {max_distance}; for {self.spec} it is 0 to {self.spec.bits}"
-            )
-        if reference_key is not None and not 1 <= len(reference_key) <= 64:
-            raise UsageError("a reference key has 1 to 64 bytes")
-        if max_matches < 1:
-            raise UsageError("max_matches is at least 1")
+        in_range("a least quality", min_quality, 0, 100)
+        self._lookup = Lookup(lists, max_distance, max_matches, reference_key)
+        self.spec = self._lookup.spec
         self.lists = lists
+        self.max_distance = self._lookup.max_distance
         self.min_quality = min_quality
-        self._max_matches = max_matches
         self._include_hash = include_hash
         self._now = now or (lambda: datetime.now(UTC))
-        self._from_caller = max_distance is not None
-        if max_distance is None:
-            max_distance = registry.hasher(self.spec.algorithm).max_distance
-        self.max_distance = max_distance
-        self._searched = [_searched(known, max_distance, reference_key) for known in lists]
 
     def check(
         self,
@@ -146,10 +103,9 @@ class Matcher(Opaque):
         surface : Surface or str
             Where it was published; unlisted surfaces are refused.
         item_id : str, optional
-            What the record calls it; by default the path or file name.
+            What the record calls it; by default the path or file name, where there is one.
         version : str, optional
-            Changes when the content does, for example an etag; by default a digest of what the
-            picture was hashed to, so that one picture checked twice has one record id.
+            Changes when the content does, for example an etag; by default a digest of it.
 
         Returns
         -------
@@ -166,13 +122,23 @@ class Matcher(Opaque):
         """
         surface = Surface.parse(surface)
         name = describe(image) if item_id is None else item_id
+        if item_id is None and name.startswith("<"):
+            raise UsageError("say which image it is: bytes and pixels have no name, give item_id")
+        image, content = _content(image)
+        item = ImageItem(name, content if version is None else version, surface)
         hashed = hash_image(image, self.spec.algorithm, item=name, min_quality=self.min_quality)
-        if version is None:
-            version = _version(hashed)
-        return self.check_hashed(ImageItem(name, version, surface), hashed)
+        return self.check_hashed(item, hashed)
 
     def check_hashed(self, item: ImageItem, hashed: HashedImage) -> ReviewRecord | ItemOutcome:
-        """Look up an image that is hashed already; see `check`."""
+        """Look up an image that is hashed already; see `check`.
+
+        Parameters
+        ----------
+        item : ImageItem
+            What the image is, and where it was published.
+        hashed : HashedImage
+            Its hash, of the lists' own spec.
+        """
         if hashed.spec != self.spec:
             raise SpecMismatch(f"{hashed.item} is hashed as {hashed.spec}, the lists {self.spec}")
         if len(hashed.hashes) > 1:
@@ -197,42 +163,19 @@ class Matcher(Opaque):
         )
 
     def look_up(self, hashes: HashBatch) -> list[Found]:
-        """Return what each of `hashes` is near, for hashes computed elsewhere."""
-        per_query: list[list[tuple[int, int, int]]] = [[] for _ in range(len(hashes))]
-        for number, searched in enumerate(self._searched):
-            hits = searched.index.search(hashes, searched.widest)
-            hits = hits.where(hits.distance <= searched.limits[hits.entry])
-            for query, entry, distance in zip(
-                hits.query.tolist(), hits.entry.tolist(), hits.distance.tolist(), strict=True
-            ):
-                per_query[query].append((distance, number, entry))
-        return [
-            Found(tuple(self._match(*hit) for hit in sorted(hits)[: self._max_matches]), len(hits))
-            for hits in per_query
-        ]
+        """Return what each of many hashes is near, for hashes computed elsewhere.
 
-    def _match(self, distance: int, number: int, row: int) -> RecordMatch:
-        searched = self._searched[number]
-        known, entry = searched.known, searched.known.entries[row]
-        decided_by: Literal["entry", "list", "caller", "algorithm"] = (
-            "entry"
-            if entry.max_distance is not None
-            else "list"
-            if known.max_distance is not None
-            else "caller"
-            if self._from_caller
-            else "algorithm"
-        )
-        return RecordMatch(
-            list=known.name,
-            list_version=known.version,
-            entry=known.reference(row, searched.key),
-            distance=distance,
-            max_distance=int(searched.limits[row]),
-            max_distance_from=decided_by,
-            labels=entry.labels,
-            sources=entry.sources,
-        )
+        Parameters
+        ----------
+        hashes : HashBatch
+            Of the lists' own spec.
+
+        Returns
+        -------
+        list of Found
+            One for each hash, in order: its closest entries, and how many there are.
+        """
+        return self._lookup.find(hashes)
 
     def _record(self, item: ImageItem, hashed: HashedImage, found: Found) -> ReviewRecord:
         return ReviewRecord(
@@ -261,7 +204,7 @@ class Matcher(Opaque):
 
     def _record_id(self, item: ImageItem, hashed: HashedImage) -> str:
         """Return an id that is the same for the same image version and the same lists."""
-        lists = [part for known in self.lists for part in (known.name, known.version)]
+        lists = [part for pair in sorted((k.name, k.version) for k in self.lists) for part in pair]
         spec = (self.spec.algorithm, str(self.spec.bits), hashed.decode_policy)
         parts = (item.key, item.version, item.surface, str(hashed.frame), *spec, *lists)
         digest = hashlib.blake2b(digest_size=16, person=b"hashmatch-record")
@@ -271,17 +214,16 @@ class Matcher(Opaque):
         return digest.hexdigest()
 
 
-def _searched(known: HashList, default: int, key: bytes | None) -> _Searched:
-    limits = known.limits(default)
-    if len(limits) and not 0 <= limits.min() <= limits.max() <= known.spec.bits:
-        raise UsageError(f"list {known.name} has a max_distance outside of 0 to {known.spec.bits}")
-    widest = int(limits.max(initial=0))
-    own_key = known.own_key() if key is None else key
-    return _Searched(known, HashIndex.build(known), limits, widest, own_key)
-
-
-def _version(hashed: HashedImage) -> str:
-    """Return a stand-in for an etag, which is not the hash and leads nowhere."""
+def _content(image: ImageInput) -> tuple[ImageInput, str]:
+    """Return `image`, read if it is a file, and a version made of its content."""
     digest = hashlib.blake2b(digest_size=12, person=b"hashmatch-item")
-    digest.update(hashed.hashes.words.tobytes() + str((hashed.width, hashed.height)).encode())
-    return f"b2-{digest.hexdigest()}"
+    try:
+        data = file_bytes(image)
+    except ImageError:
+        return image, "unread"  # hashing it will say why
+    if data is not None:
+        digest.update(data)
+        return data, f"b2-{digest.hexdigest()}"
+    pixels = np.asarray(image)
+    digest.update(str((pixels.shape, pixels.dtype)).encode() + pixels.tobytes())
+    return image, f"b2-{digest.hexdigest()}"

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import io
 import os
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hashmatch import registry
+from hashmatch.entries import Rows
 from hashmatch.errors import BadRows, ListError, UsageError
-from hashmatch.interfaces import ROLES, ListOptions, ListRow
-from hashmatch.lists._lines import DigestingFile, shown
-from hashmatch.records.hashes import ENCODINGS, HashBatch
-from hashmatch.records.lists import Entry, HashList, RejectedRow
+from hashmatch.interfaces import ROLES, ListOptions
+from hashmatch.lists.lines import DigestingFile
+from hashmatch.records.hashes import ENCODINGS
+from hashmatch.records.items import clean_name
+from hashmatch.records.lists import HashList, RejectedRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 HEAD = 8192
 """Bytes of a file that formats are told apart by."""
-
-#: Statuses that take an entry out of a list (StopNCII v1 uses the first two).
-WITHDRAWN = {"withdrawn", "deleted", "removed"}
 
 #: Beginnings of files that hold no text we read, and what to do about it.
 FOREIGN = {
@@ -123,22 +121,24 @@ def read_list_file(
         with open(place, "rb", buffering=0) as raw:
             digesting = DigestingFile(raw)
             stream = io.BufferedReader(digesting, 64 * 1024)
-            head = bytes(stream.peek(HEAD)[:HEAD])
-            if not head:
-                raise ListError(f"{place}: the list is empty")
-            format = _detect(place, head) if format is None else format
+            format = _format(place, stream, format)
             reader = registry.list_reader(format)
             options = ListOptions(columns, delimiter)
-            rows = _Rows(algorithm, encoding)
+            rows = Rows(algorithm, encoding)
             try:
                 rows.take(reader.rows(stream, options))
             except (ListError, UsageError) as error:
                 raise type(error)(f"{place}: {error}") from None
     except OSError as error:
         raise ListError(f"{place}: cannot be read: {error.strerror or error}") from None
-    name = Path(place).stem if name is None else name
+    except ValueError as error:  # a path with a NUL in it
+        if isinstance(error, UsageError):
+            raise
+        raise ListError(f"{place!r}: cannot be read: {error}") from None
+    name = clean_name(Path(place).stem if name is None else name)
     version = digesting.digest.hexdigest()[:12] if version is None else version
-    return rows.finish(name, version, format)
+    lists = rows.lists(name, version)
+    return ListFile(name, version, format, lists, tuple(rows.rejected), rows.removed)
 
 
 def read_list(
@@ -167,7 +167,7 @@ def read_list(
         Go on without rows that cannot be used; they are in the result's ``rejected``.
     max_distance : int, optional
         The list's own inclusive limit in bits, instead of the algorithm's recommendation.
-    format, columns, delimiter, encoding, name, version
+    format, columns, delimiter, encoding, name, version : optional
         See `read_list_file`.
 
     Raises
@@ -224,73 +224,25 @@ def choose(
     raise ListError(f"{path}: no {algorithm} hashes in it; it holds {held}")
 
 
-class _Rows:
-    """Rows of one file on their way to lists, by algorithm."""
-
-    def __init__(self, algorithm: str, encoding: str) -> None:
-        self.algorithm = algorithm
-        self.encoding = encoding
-        self.data: dict[str, bytearray] = {}
-        self.entries: dict[str, list[Entry]] = {}
-        self.rejected: list[RejectedRow] = []
-        self.removed = 0
-        self._plain = Entry()  # most rows of large lists say nothing but the hash: share it
-
-    def take(self, rows: Iterable[ListRow | RejectedRow]) -> None:
-        for row in rows:
-            if isinstance(row, RejectedRow):
-                self.rejected.append(row)
-            elif row.status.lower() in WITHDRAWN:
-                self.removed += 1
-            else:
-                try:
-                    self._add(row)
-                except UsageError as error:  # a hash, number or algorithm that cannot be
-                    self.rejected.append(RejectedRow(row.line, str(error)))
-
-    def _add(self, row: ListRow) -> None:
-        algorithm = row.algorithm or self.algorithm
-        if algorithm not in registry.names(registry.HASHERS):
-            raise UsageError(f"no hasher is installed for its kind of hash, {shown(algorithm)}")
-        spec = registry.spec(algorithm)
-        if row.quality is not None and not 0 <= row.quality <= 100:
-            raise UsageError("quality is not 0 to 100")
-        if row.max_distance is not None and not 0 <= row.max_distance <= spec.bits:
-            raise UsageError(f"max_distance is not 0 to {spec.bits}")
-        value = spec.parse(row.hash, self.encoding)
-        # A name that is the hash itself would carry it into every record.
-        named = None if row.external_id == row.hash else row.external_id
-        entry = Entry(named, row.labels, row.sources, row.status, row.quality, row.max_distance)
-        self.data.setdefault(algorithm, bytearray()).extend(value)
-        self.entries.setdefault(algorithm, []).append(
-            self._plain if entry == self._plain else entry
-        )
-
-    def finish(self, name: str, version: str, format: str) -> ListFile:
-        lists = tuple(
-            HashList(
-                name,
-                version,
-                registry.spec(algorithm),
-                HashBatch.from_bytes(registry.spec(algorithm), self.data[algorithm]),
-                tuple(self.entries[algorithm]),
-            )
-            for algorithm in sorted(self.data)
-        )
-        return ListFile(name, version, format, lists, tuple(self.rejected), self.removed)
-
-
-def _detect(place: str, head: bytes) -> str:
-    for beginning, advice in FOREIGN.items():
-        if head.startswith(beginning):
-            raise ListError(f"{place}: {advice}")
-    sure = Counter(
-        {name: registry.list_reader(name).detects(head) for name in registry.names(registry.LISTS)}
-    )
-    name, score = sure.most_common(1)[0]
-    if not score:
+def _format(place: str, stream: io.BufferedReader[DigestingFile], told: str | None) -> str:
+    """Return the format that was told, or that the beginning of the file shows."""
+    head = bytes(stream.peek(HEAD)[:HEAD])
+    empty = not head
+    foreign = [advice for beginning, advice in FOREIGN.items() if head.startswith(beginning)]
+    sure = {
+        name: registry.list_reader(name).detects(head) for name in registry.names(registry.LISTS)
+    }
+    del head  # so that no traceback shows what the list begins with
+    if empty:
+        raise ListError(f"{place}: the list is empty")
+    if foreign:
+        raise ListError(f"{place}: {foreign[0]}")
+    if told is not None:
+        return told
+    best = max(sure, key=sure.__getitem__)
+    if not sure[best]:
         raise ListError(
             f"{place}: in none of the formats {', '.join(sorted(sure))}; if it is one, say which "
             "(--list-format NAME), and in CSV which column holds hashes (--column pdq=NAME)"
         )
-    return name
+    return best

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def scan_source(
-    source: Source | str,
+    source: Source | str | os.PathLike[str],
     matcher: Matcher,
     *,
     surface: Surface | str | None = None,
@@ -34,12 +35,12 @@ def scan_source(
 
     Parameters
     ----------
-    source : Source or str
+    source : Source, str or path
         A source, or the folder, file or URL of one.
     matcher : Matcher
         What to check against.
     surface : Surface or str, optional
-        Where the images were published; needed if `source` is a string.
+        Where the images were published; needed unless `source` is a Source, which knows it.
     on_listed : callable, optional
         Told of each item as it is listed, before it is read.
 
@@ -62,10 +63,13 @@ def scan_source(
     >>> {result.outcome.value for result in results}
     {'low_quality'}
     """
-    if isinstance(source, str):
+    if isinstance(source, str | os.PathLike):
+        source = os.fspath(source)
         if surface is None:
             raise UsageError(f"{source}: say on which surface its images were published")
         source = registry.open_source(source, Surface.parse(surface))
+    elif surface is not None:
+        raise UsageError("a source knows the surface of its images; give it none besides")
     return _results(source, matcher, on_listed)
 
 
@@ -95,6 +99,19 @@ def check_item(source: Source, matcher: Matcher, item: ImageItem) -> ReviewRecor
 class ScanReport:
     """Counts what a scan does, and proves at its end that nothing was lost.
 
+    Parameters
+    ----------
+    matcher : Matcher, optional
+        Whose lists the report names.
+    listed, records : int
+        Items listed, and review records made.
+    outcomes : dict of Outcome to int
+        How many items ended in each.
+    problems : list of ItemOutcome
+        The items that were not searched.
+    started, seconds : float
+        When it began, on the monotonic clock, and how long it took.
+
     Examples
     --------
     >>> report = ScanReport()
@@ -115,11 +132,23 @@ class ScanReport:
     seconds: float = 0.0
 
     def listed_one(self, item: ImageItem | None = None) -> None:
-        """Count an item that the source has listed."""
+        """Count an item that the source has listed.
+
+        Parameters
+        ----------
+        item : ImageItem, optional
+            Which; it makes no difference.
+        """
         self.listed += 1
 
     def add(self, result: ReviewRecord | ItemOutcome) -> None:
-        """Count what became of an item, and keep it if it was not searched."""
+        """Count what became of an item, and keep it if it was not searched.
+
+        Parameters
+        ----------
+        result : ReviewRecord or ItemOutcome
+            As `scan_source` gives it.
+        """
         self.outcomes[result.outcome] += 1
         if isinstance(result, ReviewRecord):
             self.records += 1

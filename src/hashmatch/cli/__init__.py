@@ -6,6 +6,7 @@ a command runs, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
@@ -32,6 +33,8 @@ class _Commands(click.Group):
         if sys.stdout is None:
             _say("standard output is closed")
             ctx.exit(Exit.USAGE)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # JSON is, whatever the locale
         if not os.environ.get(DEBUG):
             warnings.simplefilter("ignore")  # Pillow's, on odd files; each has its outcome
         try:

@@ -52,10 +52,9 @@ def match(
     texts: list[str] = []
     for text in hashes:
         if text == "-":
-            texts.extend(sys.stdin)
+            texts.extend(line for line in sys.stdin if line.strip())
         else:
             texts.append(text)
-    texts = [text for text in texts if text.strip()]
     queries = HashBatch.from_hex(registry.spec(algorithm), texts)
     shape = ListShape(list_format, columns, delimiter, encoding)
     lists = open_lists(list_paths, shape, algorithm, skip_bad_rows)

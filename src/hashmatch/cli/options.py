@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     Command = Callable[..., Any]
 
 REFERENCE_KEY = "HASHMATCH_REFERENCE_KEY"
-MAX_KEY = 64
-"""Bytes; the longest key that BLAKE2b takes."""
 
 quiet_option = click.option(
     "-q", "--quiet", is_flag=True, help="No progress, summary or names of problems; errors only."
@@ -65,6 +63,10 @@ class ListShape:
                 raise click.BadParameter(
                     "give ROLE=NAME, for example pdq=Hash", param_hint="--column"
                 )
+        roles = [role for role, _, _ in pairs]
+        for role in roles:
+            if roles.count(role) > 1:
+                raise click.BadParameter(f"{role} is given twice", param_hint="--column")
         return read_list_file(
             path,
             algorithm=algorithm,
@@ -143,9 +145,12 @@ def open_lists(
 
 def open_matcher(lists: list[HashList], **options: Any) -> Matcher:
     """Return a matcher, with the deployment's reference key if the environment has one."""
+    from hashmatch.lookup import LONGEST_KEY, SHORTEST_KEY
     from hashmatch.matcher import Matcher
 
     key = os.environb.get(REFERENCE_KEY.encode(), b"")
-    if len(key) > MAX_KEY:
-        raise UsageError(f"{REFERENCE_KEY} has {len(key)} bytes; a key has at most {MAX_KEY}")
+    if key and not SHORTEST_KEY <= len(key) <= LONGEST_KEY:
+        raise UsageError(
+            f"{REFERENCE_KEY} has {len(key)} bytes; a key has {SHORTEST_KEY} to {LONGEST_KEY}"
+        )
     return Matcher(*lists, reference_key=key or None, **options)

@@ -18,7 +18,7 @@ from hashmatch.cli.options import (
     verbose_option,
 )
 from hashmatch.cli.terminal import Exit, console, name_problems, printable, progress
-from hashmatch.errors import HashmatchError, SourceError
+from hashmatch.errors import HashmatchError, SourceError, UsageError
 
 if TYPE_CHECKING:
     from hashmatch.interfaces import Sink, Source
@@ -91,7 +91,7 @@ def scan(
     from hashmatch import registry
     from hashmatch.records.enums import Surface
     from hashmatch.scan import ScanReport
-    from hashmatch.sinks._files import OutputFile
+    from hashmatch.sinks.files import OutputFile
 
     where = Surface.parse(surface)
     shape = ListShape(list_format, columns, delimiter, encoding)
@@ -99,6 +99,7 @@ def scan(
     matcher = open_matcher(
         lists, max_distance=max_distance, min_quality=min_quality, include_hash=include_hash
     )
+    _check_places(source, out, report)
     images = registry.open_source(source, where)
     total = images.count()
     if total == 0:
@@ -123,6 +124,16 @@ def scan(
         counts.close()
     if strict and done.unhashed:
         ctx.exit(Exit.SOME_UNHASHED)
+
+
+def _check_places(source: str, out: str, report: str | None) -> None:
+    """Refuse to write where the scan would read, or two things to one place."""
+    places = [Path(place).resolve() for place in (out, report) if place not in {None, "-"}]
+    if len(set(places)) < len(places):
+        raise UsageError(f"{out}: records and report cannot go to one file")
+    for place in places:
+        if Path(source).is_dir() and place.is_relative_to(Path(source).resolve()):
+            raise UsageError(f"{place} is inside of {source}, which is scanned; write it elsewhere")
 
 
 def _run(

@@ -2,9 +2,9 @@
 
 Pillow registers more than forty parsers, among them ones that start other programs. Only the
 seven below ever see a byte. Limits are in pixels and stem from the memory that one megapixel was
-measured to cost in each decoder (WebP 15.5 MB, AVIF 8.7, PNG and TIFF up to 8, JPEG 8, progressive
-JPEG more), so that one picture stays within about 640 MiB. They are checked after the header and
-before any pixel.
+measured to cost in each decoder: WebP 15.5 MB, AVIF 8.7, PNG, TIFF and JPEG up to 8. They are
+checked after the header and before any pixel. A picture at its limit costs that and once more its
+pixels, 3 MB a megapixel, when it is turned or hashed.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ FORMATS = {
 }
 PROGRESSIVE_JPEG = 192 * MEGAPIXEL
 
+HEAD = 256
+"""Bytes that a format is recognised by."""
+BMP_HEADERS = {struct.pack("<I", size) for size in (12, 16, 40, 52, 56, 64, 108, 124)}
+
 
 def identify(data: bytes) -> str:
     """Return Pillow's name of the format that `data` begins as.
@@ -48,7 +52,7 @@ def identify(data: bytes) -> str:
         raise ImageError(Outcome.UNDECODABLE, "the file is empty")
     Image.init()
     for name in FORMATS:
-        if _accepts(name, data[:16]):
+        if _accepts(name, data[:HEAD]):
             return name
     raise ImageError(
         Outcome.UNSUPPORTED, f"not a picture in one of the formats {', '.join(FORMATS)}"
@@ -67,19 +71,34 @@ def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
         ``refused`` for more pixels than the format's limit, ``undecodable`` for a header that is
         cut off. Pillow itself raises nearly anything on a broken header.
     """
-    limit, _ = FORMATS[name]
     if name == "WEBP":  # its decoder makes the whole canvas when it is opened
-        _check(name, *_webp_size(data), limit)
+        _check(name, *_webp_size(data), FORMATS[name][0])
     image: ImageFile.ImageFile = Image.OPEN[name][0](io.BytesIO(data), "")
-    if "progressive" in image.info:
-        limit = PROGRESSIVE_JPEG
-    _check(name, *image.size, limit)
+    check_size(name, image)
+    if name == "PNG" and data[24:25] in {b"\2", b"\4"} and image.mode == "L":
+        # Pillow widens 2- and 4-bit gray to 8 bits, and leaves the transparent value as it was.
+        transparent = image.info.get("transparency")
+        if isinstance(transparent, int):
+            image.info["transparency"] = transparent * (255 // (2 ** data[24] - 1))
     return image
+
+
+def check_size(name: str, image: Image.Image) -> None:
+    """Raise ImageError, ``refused``, if `image` has more pixels than a file of its format may."""
+    limit = PROGRESSIVE_JPEG if "progressive" in image.info else FORMATS[name][0]
+    _check(name, *image.size, limit)
 
 
 def _accepts(name: str, head: bytes) -> bool:
     accept = Image.OPEN[name][1] if name in Image.OPEN else None
-    return accept is not None and accept(head) is True
+    if accept is None or accept(head[:16]) is not True:
+        return False
+    if name == "AVIF":  # HEIF has the same boxes, and often the same first brand
+        (size,) = struct.unpack(">I", head[:4])
+        return b"avif" in head[8:size] or b"avis" in head[8:size]
+    if name == "BMP":  # "BM" alone begins many a text; the size of the header follows
+        return head[14:18] in BMP_HEADERS
+    return True
 
 
 def _check(name: str, width: int, height: int, limit: int) -> None:

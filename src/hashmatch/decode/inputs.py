@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import stat
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import IO, TYPE_CHECKING, TypeAlias, Union, cast
 
 from hashmatch.errors import ImageError, UsageError
 from hashmatch.records.enums import Outcome
+from hashmatch.records.items import clean_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,9 +30,9 @@ MAX_BYTES = 256 * 2**20
 def describe(image: ImageInput) -> str:
     """Return a name for `image` in messages."""
     if isinstance(image, str | os.PathLike):
-        return os.fsdecode(image)
+        return clean_name(os.fsdecode(image))
     name = getattr(image, "name", None) or getattr(image, "filename", None)
-    return name if isinstance(name, str) else f"<{type(image).__name__}>"
+    return clean_name(name) if isinstance(name, str) else f"<{type(image).__name__}>"
 
 
 def file_bytes(image: ImageInput) -> bytes | None:
@@ -93,12 +93,19 @@ def too_many_bytes(size: int) -> ImageError:
 
 def _read_object(file: IO[bytes]) -> bytes:
     """Return all that a file object holds, from its beginning where it can be wound back."""
+    chunks: list[bytes] = []
+    size = 0
     try:
-        if file.seekable():
+        seekable = getattr(file, "seekable", None)
+        if seekable is not None and seekable():
             file.seek(0)
-        data = file.read(MAX_BYTES + 1)
-    except (OSError, io.UnsupportedOperation, ValueError) as error:
-        raise ImageError(Outcome.FAILED, f"cannot be read: {error}") from None
-    if not isinstance(data, bytes):
-        raise UsageError("the file object is open as text; open it in binary mode ('rb')")
-    return data
+        # A raw file or a socket gives what it has at the moment: only nothing means the end.
+        while size <= MAX_BYTES and (chunk := file.read(MAX_BYTES + 1 - size)):
+            chunks.append(chunk)
+            size += len(chunk)
+        return b"".join(chunks)
+    except TypeError:
+        raise UsageError("the file object is open as text; open it in binary mode ('rb')") from None
+    except Exception as error:  # it is the caller's, or a network's: it may raise anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(Outcome.FAILED, f"cannot be read: {reason}") from None

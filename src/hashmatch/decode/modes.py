@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import struct
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -13,7 +14,11 @@ from hashmatch.records.enums import Outcome
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-EXIF_ORIENTATION = 0x0112
+ORIENTATION = 0x0112
+SHORT = 3
+BITS_PER_SAMPLE = 258
+PHOTOMETRIC = 262
+SAMPLE_FORMAT = 339
 
 DIRECT = {"1", "L", "RGBX", "CMYK", "YCbCr", "HSV"}
 TRANSPARENT = {"LA", "La", "PA", "RGBA", "RGBa"}
@@ -59,8 +64,8 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         return _high_byte(image).convert("RGB")
     if image.mode in {"I", "F"}:
-        return Image.fromarray(_stretched(np.asarray(image))).convert("RGB")
-    if image.mode in TRANSPARENT or "transparency" in image.info:
+        return Image.fromarray(_stretched(_numbers(image))).convert("RGB")
+    if image.mode in TRANSPARENT or image.has_transparency_data:
         # Pillow goes from premultiplied gray to RGBA only by way of plain gray.
         straight = image.convert("LA") if image.mode == "La" else image
         return _over_white(straight.convert("RGBA"))
@@ -72,13 +77,28 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _high_byte(image: Image.Image) -> Image.Image:
-    """Return 16-bit gray as 8-bit: the high byte is what Pillow itself keeps of 16-bit colour."""
+    """Return 16-bit gray as 8-bit: the high byte is what Pillow itself keeps of 16-bit colour.
+
+    TIFF may use fewer bits of the sixteen, and may count from white to black.
+    """
     values = np.asarray(image)
-    gray = (values >> 8).astype(np.uint8)
+    tags: Any = getattr(image, "tag_v2", {})
+    gray = (values >> (tags.get(BITS_PER_SAMPLE, (16,))[0] - 8)).astype(np.uint8)
+    if tags.get(PHOTOMETRIC) == 0:
+        gray = 255 - gray
     transparent = image.info.get("transparency")  # one gray value of a PNG's tRNS
     if isinstance(transparent, int):
         gray[values == transparent] = 255
     return Image.fromarray(gray)
+
+
+def _numbers(image: Image.Image) -> NDArray[Any]:
+    """Return the values of a 32-bit image; Pillow reads a TIFF's unsigned ones as signed."""
+    values: NDArray[Any] = np.asarray(image)
+    tags: Any = getattr(image, "tag_v2", {})
+    if image.mode == "I" and SAMPLE_FORMAT in tags and tags[SAMPLE_FORMAT][0] == 1:
+        values = values.view(np.uint32)
+    return values
 
 
 def _over_white(image: Image.Image) -> Image.Image:
@@ -86,7 +106,7 @@ def _over_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(white, image).convert("RGB")
 
 
-def _stretched(values: NDArray[np.int32] | NDArray[np.float32]) -> NDArray[np.uint8]:
+def _stretched(values: NDArray[Any]) -> NDArray[np.uint8]:
     """Return `values`, which declare no white of their own, from least to most as 0 to 255."""
     numbers = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
     low, high = float(numbers.min()), float(numbers.max())
@@ -96,9 +116,27 @@ def _stretched(values: NDArray[np.int32] | NDArray[np.float32]) -> NDArray[np.ui
 
 
 def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(EXIF_ORIENTATION, 1))
-    except Exception:
-        # EXIF is a format of its own, often broken, and Pillow raises many things on it. A picture
-        # whose tag cannot be read is taken as it is stored, as every viewer does.
+    """Return the EXIF orientation, 1 to 8; 1 where there is none or it is broken.
+
+    Read here rather than by Pillow, which falls back on an XMP tag that browsers and phones do not
+    heed, and warns of broken tags, so that the host's warning filter would change the hash.
+    """
+    exif = image.info.get("exif", b"")
+    if not isinstance(exif, bytes):
         return 1
+    exif = exif.removeprefix(b"Exif\0\0")
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
+    if order is None:
+        return 1
+    try:
+        (start,) = struct.unpack_from(f"{order}I", exif, 4)
+        (count,) = struct.unpack_from(f"{order}H", exif, start)
+        for entry in range(count):
+            tag, kind, number, value = struct.unpack_from(
+                f"{order}HHIH", exif, start + 2 + 12 * entry
+            )
+            if tag == ORIENTATION:
+                return value if kind == SHORT and number == 1 and 1 <= value <= 8 else 1
+    except struct.error:  # the directory is cut off
+        return 1
+    return 1

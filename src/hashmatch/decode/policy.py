@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from hashmatch.decode.formats import FORMATS, MEGAPIXEL, identify, open_image
+from hashmatch.decode.formats import FORMATS, MEGAPIXEL, check_size, identify, open_image
 from hashmatch.decode.inputs import ImageInput, file_bytes
 from hashmatch.decode.jpeg import fast_pixels
 from hashmatch.decode.modes import array_rgb, rgb, upright
@@ -102,15 +102,27 @@ def _decode_file(data: bytes, *, damaged: bool) -> Picture:
 
 
 def _decode_pillow(image: Image.Image) -> Picture:
+    """Decode an image that the caller has opened, perhaps without loading it yet.
+
+    What it was opened as is the caller's choice; the limits and the second, tolerant try are ours.
+    """
     width, height = image.size
     if width == 0 or height == 0:
         raise ImageError(Outcome.TOO_SMALL, f"{width} x {height} pixels")
-    with _as_outcomes("Pillow image"):
-        with tolerant(False):
-            image.load()
-        media_type = Image.MIME.get(image.format or "")
-        frame = image.tell() if hasattr(image, "n_frames") else 0
-        return Picture(upright(rgb(image), image), media_type, frame=frame)
+    name = "JPEG" if image.format == "MPO" else image.format or "Pillow image"
+    if name in FORMATS:
+        check_size(name, image)
+    damaged = False
+    with _as_outcomes(name):
+        try:
+            with tolerant(False):
+                image.load()
+        except Exception:
+            damaged = True
+            with tolerant(True):
+                image.load()
+        media_type = FORMATS[name][1] if name in FORMATS else Image.MIME.get(name)
+        return Picture(upright(rgb(image), image), media_type, damaged, image.tell())
 
 
 @contextmanager

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_install = threading.Lock()
+"""Two threads that came first at once would else each ask a switch of their own."""
+
+
 class _PerThread(threading.local):
     """True or false as the thread has set it; elsewhere, what the host had set before."""
 
@@ -31,10 +35,11 @@ class _PerThread(threading.local):
 @contextmanager
 def tolerant(allowed: bool) -> Iterator[None]:
     """Decode in this thread with damage `allowed` or refused, whatever the host has set."""
-    switch: object = ImageFile.LOAD_TRUNCATED_IMAGES
-    if not isinstance(switch, _PerThread):  # the first time, or the host has set its own since
-        switch = _PerThread(bool(switch))
-        ImageFile.LOAD_TRUNCATED_IMAGES = switch  # type: ignore[assignment]
+    with _install:
+        switch: object = ImageFile.LOAD_TRUNCATED_IMAGES
+        if not isinstance(switch, _PerThread):  # the first time, or the host has set its own since
+            switch = _PerThread(bool(switch))
+            ImageFile.LOAD_TRUNCATED_IMAGES = switch  # type: ignore[assignment]
     before, switch.ours = switch.ours, allowed
     try:
         yield

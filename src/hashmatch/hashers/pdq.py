@@ -44,4 +44,5 @@ class Pdq:
 
         words = np.empty((count, 4), np.uint64)
         quality = pdq.pdq(data, pdq.DCT, words)
+        words.flags.writeable = False
         return HashBatch(self.spec, words), quality

@@ -5,7 +5,8 @@
     {"hash": "f8f8...f8", "algorithm": "pdq", "id": "42", "labels": ["A1"], "sources": ["demo"],
      "status": "active", "quality": 100, "max_distance": 31}
 
-Only ``hash`` is needed; ``item`` stands in for ``id``; other keys are passed over.
+Only ``hash`` is needed; ``item`` stands in for ``id``; other keys are passed over. Lines with an
+``outcome`` other than ``hashed`` are taken as removed.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
+from hashmatch.errors import UsageError
 from hashmatch.interfaces import ListOptions, ListRow
-from hashmatch.lists._lines import first_lines, numbered_lines
+from hashmatch.lists.lines import first_lines, numbered_lines
 from hashmatch.records.lists import RejectedRow
 
 if TYPE_CHECKING:
@@ -23,13 +25,14 @@ if TYPE_CHECKING:
 
 
 class _Line(msgspec.Struct):
-    hash: str
+    hash: str = ""
+    outcome: str = "hashed"
     algorithm: str | None = None
     id: str | int | None = None
     item: str | None = None
-    labels: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
-    status: str = "active"
+    labels: tuple[str, ...] | None = None
+    sources: tuple[str, ...] | None = None
+    status: str | None = None
     quality: int | None = None
     max_distance: int | None = None
 
@@ -39,10 +42,12 @@ class Jsonl:
 
     def detects(self, head: bytes) -> int:
         """Return how sure it is, 0 to 100."""
-        return 90 if any(line.startswith("{") for line in first_lines(head)[:1]) else 0
+        return 90 if any(line.lstrip().startswith("{") for line in first_lines(head)[:1]) else 0
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
-        """Yield every row; nothing in `options` applies."""
+        """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
+        if options.columns:
+            raise UsageError("JSON lines have no columns to tell apart")
         decoder = msgspec.json.Decoder(_Line)
         for line in numbered_lines(stream):
             if isinstance(line, RejectedRow):
@@ -56,14 +61,16 @@ class Jsonl:
                 yield RejectedRow(number, f"not a list row: {error}")
                 continue
             name = row.item if row.id is None else str(row.id)
+            # A line of `hashmatch hash` about a picture without a good hash is no entry.
+            status = (row.status or "active") if row.outcome == "hashed" else "removed"
             yield ListRow(
                 number,
                 row.hash,
                 row.algorithm.lower() if row.algorithm else None,
                 name,
-                row.labels,
-                row.sources,
-                row.status,
+                row.labels or (),
+                row.sources or (),
+                status,
                 row.quality,
                 row.max_distance,
             )

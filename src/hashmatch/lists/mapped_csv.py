@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from hashmatch.errors import ListError, UsageError
 from hashmatch.interfaces import ROLES, ListOptions, ListRow
-from hashmatch.lists._lines import first_lines, numbered_lines, shown
+from hashmatch.lists.lines import first_lines, numbered_lines, shown
 from hashmatch.records.lists import RejectedRow
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ KNOWN = {
     "maxdistance": "max_distance",
 }
 DELIMITERS = ",;\t|"
+SMALL_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 class MappedCsv:
@@ -86,6 +87,8 @@ class MappedCsv:
                 yield line
                 continue
             number, text = line
+            if roles is None and text.lstrip().startswith("#"):
+                continue  # a comment before the header
             if delimiter is None:
                 delimiter = _delimiter(text)
             cells = _cells(text, delimiter)
@@ -100,7 +103,7 @@ class MappedCsv:
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+    return "".join(filter(str.isalnum, name.casefold()))
 
 
 def _delimiter(header: str) -> str:
@@ -115,21 +118,33 @@ def _cells(text: str, delimiter: str) -> list[str] | None:
 
 
 def _roles(header: list[str], columns: Mapping[str, str]) -> list[str | None]:
-    """Return the role of each column; what the caller told outranks what is recognised."""
-    roles = [KNOWN.get(_plain(name)) for name in header]
+    """Return the role of each column: as told, or else as recognised."""
     names = ", ".join(shown(name) for name in header)
     if columns:
-        plain = [_plain(name) for name in header]
-        roles = [None] * len(header)
+        roles: list[str | None] = [None] * len(header)
         for role, name in columns.items():
-            if _plain(name) not in plain:
+            column = _column(header, name)
+            if column is None:
                 raise UsageError(f"no column {name!r}; the columns are {names}")
-            roles[plain.index(_plain(name))] = role
+            if roles[column] is not None:
+                raise UsageError(f"column {name!r} cannot be both {roles[column]} and {role}")
+            roles[column] = role
+    else:
+        roles = [KNOWN.get(_plain(name)) for name in header]
     if not any(role and (role == "hash" or role not in ROLES) for role in roles):
         raise ListError(
-            f"no column holds hashes; the columns are {names}: name one, for example pdq=COLUMN"
+            f"no column holds hashes; the columns are {names}: "
+            "say which one does (--column pdq=NAME)"
         )
     return roles
+
+
+def _column(header: list[str], name: str) -> int | None:
+    """Return which column is called `name`, to the letter or else but for case and signs."""
+    if name in header:
+        return header.index(name)
+    plain = [_plain(other) for other in header]
+    return plain.index(_plain(name)) if _plain(name) in plain else None
 
 
 def _rows(
@@ -137,33 +152,41 @@ def _rows(
 ) -> Iterator[ListRow | RejectedRow]:
     hashes: list[tuple[str | None, str]] = []
     fields: dict[str, str] = {}
+    labels: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
     for role, cell in zip(roles, cells, strict=False):
         text = cell.strip()
         if role is None or not text:
             continue
-        if role in ROLES - {"hash"}:
-            fields[role] = text
+        if role == "label":
+            labels += (text,)
+        elif role == "labels":
+            labels += _split(text)
+        elif role == "sources":
+            sources += _split(text)
+        elif role in ROLES - {"hash"}:
+            fields.setdefault(role, text)  # of two columns of one role the first counts
         else:
             hashes.append((None if role == "hash" else role, text))
-    if not hashes:
-        yield RejectedRow(number, "the hash is empty")
     numbers: dict[str, int] = {}
     for role in ("quality", "max_distance"):
         if role in fields:
-            if not fields[role].isdecimal():
+            if not SMALL_NUMBER.fullmatch(fields[role]):
                 yield RejectedRow(number, f"{role} is not a number")
                 return
             numbers[role] = int(fields[role])
-    label = (fields["label"],) if "label" in fields else ()
-    for column, text in hashes:
+    if not hashes and "status" not in fields:  # withdrawn entries often come without their hash
+        yield RejectedRow(number, "the hash is empty")
+        return
+    for column, text in hashes or [(None, "")]:
         algorithm = column or fields.get("algorithm")
         yield ListRow(
             number,
             text,
             algorithm.lower() if algorithm else None,
             fields.get("id"),
-            label + _split(fields.get("labels", "")),
-            _split(fields.get("sources", "")),
+            labels,
+            sources,
             fields.get("status", "active"),
             numbers.get("quality"),
             numbers.get("max_distance"),
@@ -171,4 +194,4 @@ def _rows(
 
 
 def _split(text: str) -> tuple[str, ...]:
-    return tuple(re.split(r"[\s,;]+", text)) if text else ()
+    return tuple(part for part in re.split(r"[\s,;]+", text) if part)

@@ -17,8 +17,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, BinaryIO
 
+from hashmatch.errors import UsageError
 from hashmatch.interfaces import ListOptions, ListRow
-from hashmatch.lists._lines import first_lines, numbered_lines
+from hashmatch.lists.lines import first_lines, numbered_lines
 from hashmatch.records.lists import RejectedRow
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 # 16 digits is the shortest hash of any algorithm; a bare word or number is not one.
 LOOKS_RIGHT = re.compile(r"(hash=)?[0-9a-f]{16,}(,|$)|[a-z][\w-]* +[0-9a-f]{16,}$", re.IGNORECASE)
 TYPED = re.compile(r"([A-Za-z][\w-]*)[ \t]+([^\s,]+)")
+SMALL_NUMBER = re.compile(r"[0-9]{1,9}")
 QUALITY_AND_NAME = re.compile(r"\s*(\d{1,3})\s*,(.*)")
 
 
@@ -35,15 +37,17 @@ class PdqText:
 
     def detects(self, head: bytes) -> int:
         """Return how sure it is, 0 to 100."""
-        return 80 if any(LOOKS_RIGHT.match(line) for line in first_lines(head)) else 0
+        return 80 if any(LOOKS_RIGHT.match(line.strip()) for line in first_lines(head)) else 0
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
-        """Yield every row; nothing in `options` applies."""
+        """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
+        if options.columns:
+            raise UsageError("PDQ text has no columns to tell apart")
         for line in numbered_lines(stream):
             if isinstance(line, RejectedRow):
                 yield line
-            elif not line[1].startswith("#"):
-                yield _row(*line)
+            elif not (text := line[1].strip()).startswith("#"):
+                yield _row(line[0], text)
 
 
 def _row(number: int, text: str) -> ListRow | RejectedRow:
@@ -60,13 +64,14 @@ def _row(number: int, text: str) -> ListRow | RejectedRow:
 
 def _named_fields(number: int, text: str) -> ListRow | RejectedRow:
     front, _, name = text.partition(",filename=")
-    fields = dict(field.split("=", 1) for field in front.split(",") if "=" in field)
+    pairs = (field.split("=", 1) for field in front.split(",") if "=" in field)
+    fields = {key.strip().lower(): value for key, value in pairs}
     quality = fields.get("quality", "")
-    if quality and not quality.isdecimal():
+    if quality and not SMALL_NUMBER.fullmatch(quality):
         return RejectedRow(number, "quality is not a number")
     return ListRow(
         number,
-        fields.get("hash", fields.get("HASH", "")),
+        fields["hash"],
         external_id=name.strip() or None,
         quality=int(quality) if quality else None,
     )

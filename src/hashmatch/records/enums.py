@@ -34,6 +34,8 @@ class Surface(StrEnum):
         UnknownSurface
             If `name` is none of the four.
         """
+        if not isinstance(name, str):
+            raise UnknownSurface(f"a surface is one of {', '.join(cls)}, not {name!r}")
         try:
             return cls(name)
         except ValueError:

@@ -86,31 +86,32 @@ class HashSpec:
         text = text.strip()
         if not text:
             raise UsageError("the hash is empty")
-        try:
-            if encoding == "hex":
-                if len(text) != self.bits // 4:
-                    raise UsageError(
-                        f"{len(text)} hex digits, a {self.algorithm} hash has {self.bits // 4}"
-                    )
-                # binascii, unlike bytes.fromhex, does not skip blanks inside the digits.
-                return binascii.unhexlify(text)
-            if encoding == "base64":
-                data = base64.b64decode(text, validate=True)
-            elif encoding == "base32":
-                data = base64.b32decode(text, casefold=True)
-            else:
-                raise UsageError(f"hash encoding {encoding!r} is not one of {', '.join(ENCODINGS)}")
-        except ValueError as error:  # binascii.Error and UsageError are both ValueErrors
-            if isinstance(error, UsageError):
-                raise
-            # The chained message could quote the text, so it ends here.
-            raise UsageError(f"the hash is not {encoding}") from None
+        if encoding == "hex" and len(text) * 4 != self.bits:
+            raise UsageError(
+                f"{len(text)} hex digits, a {self.algorithm} hash has {self.bits // 4}"
+            )
+        data = _decoded(text, encoding)
+        if data is None:
+            raise UsageError(f"the hash is not {encoding}")
         if len(data) * 8 != self.bits:
             raise UsageError(f"{len(data) * 8} bits, a {self.algorithm} hash has {self.bits}")
         return data
 
 
-@dataclass(frozen=True, eq=False, repr=False, slots=True)
+def _decoded(text: str, encoding: str) -> bytes | None:
+    """Return the bytes, or None; an error would carry the text along as its context."""
+    if encoding not in ENCODINGS:
+        raise UsageError(f"hash encoding {encoding!r} is not one of {', '.join(ENCODINGS)}")
+    try:
+        if encoding == "hex":
+            return binascii.unhexlify(text)  # unlike bytes.fromhex it skips no blanks
+        if encoding == "base64":
+            return base64.b64decode(text, validate=True)
+        return base64.b32decode(text, casefold=True)
+    except ValueError:
+        return None
+
+
 class HashBatch(Opaque):
     """Any number of hashes of one spec, as an array; one hash is a batch of one.
 
@@ -120,8 +121,8 @@ class HashBatch(Opaque):
         What these hashes are.
     words : ndarray of uint64, shape (n, spec.words)
         The hashes, most significant bit first, so that hexadecimal text agrees with what
-        imagehash and the PDQ tools print. Made contiguous and read-only. Bits of the last word
-        beyond ``spec.bits`` are zero.
+        imagehash and the PDQ tools print. Bits of the last word beyond ``spec.bits`` are zero.
+        Kept contiguous and read-only, and copied unless they are both already.
 
     Raises
     ------
@@ -137,38 +138,63 @@ class HashBatch(Opaque):
     <HashBatch phash (64 bits), n=1>
     """
 
+    # Not a dataclass: dataclasses.asdict would lay the words open.
+    __slots__ = ("spec", "words")
+
     spec: HashSpec
     words: NDArray[np.uint64]
 
-    def __post_init__(self) -> None:
-        words = np.ascontiguousarray(self.words)
-        if words.dtype != np.uint64 or words.ndim != 2 or words.shape[1] != self.spec.words:
+    def __init__(self, spec: HashSpec, words: NDArray[np.uint64]) -> None:
+        if not isinstance(words, np.ndarray) or (
+            words.dtype != np.uint64 or words.ndim != 2 or words.shape[1] != spec.words
+        ):
+            shape = f"{words.dtype} {words.shape}" if isinstance(words, np.ndarray) else "that"
             raise UsageError(
-                f"hashes of {self.spec} are a uint64 array of shape (n, {self.spec.words}), "
-                f"not {words.dtype} {words.shape}"
+                f"hashes of {spec} are a uint64 array of shape (n, {spec.words}), not {shape}"
             )
-        spare = self.spec.words * 64 - self.spec.bits
+        spare = spec.words * 64 - spec.bits
         if spare and np.any(words[:, -1] & np.uint64((1 << spare) - 1)):
-            raise UsageError(f"bits beyond the {self.spec.bits} of {self.spec.algorithm} are set")
-        if words is self.words and words.flags.writeable:
-            words = words.view()
-        words.flags.writeable = False
+            raise UsageError(f"bits beyond the {spec.bits} of {spec.algorithm} are set")
+        if words.flags.writeable or not words.flags.c_contiguous:
+            words = words.copy()  # an index must not change because its maker's array does
+            words.flags.writeable = False
+        object.__setattr__(self, "spec", spec)
         object.__setattr__(self, "words", words)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a {type(self).__name__} is immutable")
 
     @classmethod
     def from_bytes(cls, spec: HashSpec, data: bytes | bytearray) -> HashBatch:
-        """Return the hashes laid one after the other in `data`, ``spec.bits // 8`` bytes each."""
+        """Return the hashes laid one after the other in `data`.
+
+        Parameters
+        ----------
+        spec : HashSpec
+            What they are.
+        data : bytes
+            ``spec.bits // 8`` bytes each.
+        """
         size = spec.bits // 8
         if len(data) % size:
             raise UsageError(f"{len(data)} bytes are no whole number of {spec} hashes")
         rows = np.frombuffer(data, np.uint8).reshape(-1, size)
         padded = np.zeros((len(rows), spec.words * 8), np.uint8)
         padded[:, :size] = rows
-        return cls(spec, padded.view(">u8").astype(np.uint64))
+        words = padded.view(">u8").astype(np.uint64)
+        words.flags.writeable = False
+        return cls(spec, words)
 
     @classmethod
     def from_hex(cls, spec: HashSpec, lines: Iterable[str]) -> HashBatch:
         """Return the hashes written in hexadecimal, one a line, in either case.
+
+        Parameters
+        ----------
+        spec : HashSpec
+            What they are.
+        lines : iterable of str
+            ``spec.bits // 4`` digits each.
 
         Raises
         ------
@@ -185,14 +211,22 @@ class HashBatch(Opaque):
 
     @classmethod
     def concatenate(cls, batches: Sequence[HashBatch]) -> HashBatch:
-        """Return one batch of all hashes in order; the batches, at least one, share a spec."""
+        """Return one batch of all hashes in order.
+
+        Parameters
+        ----------
+        batches : sequence of HashBatch
+            At least one, all of one spec.
+        """
         if not batches:
             raise UsageError("there is no batch to concatenate")
         spec = batches[0].spec
         for batch in batches:
             if batch.spec != spec:
                 raise SpecMismatch(f"{batch.spec} cannot be joined to {spec}")
-        return cls(spec, np.concatenate([batch.words for batch in batches]))
+        words = np.concatenate([batch.words for batch in batches])
+        words.flags.writeable = False
+        return cls(spec, words)
 
     def to_hex(self) -> list[str]:
         """Return each hash as lower-case hexadecimal text. For your own pictures' hashes only."""
@@ -204,6 +238,8 @@ class HashBatch(Opaque):
         return len(self.words)
 
     def __getitem__(self, rows: slice) -> HashBatch:
+        if not isinstance(rows, slice):
+            raise UsageError("a batch is cut with slices: batch[0:1] is its first hash")
         return HashBatch(self.spec, self.words[rows])
 
     def __eq__(self, other: object) -> bool:
@@ -212,6 +248,7 @@ class HashBatch(Opaque):
         return self.spec == other.spec and np.array_equal(self.words, other.words)
 
     __hash__ = None  # type: ignore[assignment]
+    __iter__ = None
 
     def __repr__(self) -> str:
         return f"<HashBatch {self.spec}, n={len(self)}>"

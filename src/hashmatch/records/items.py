@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hashmatch.errors import NotHashed
+from hashmatch.errors import NotHashed, UsageError
+from hashmatch.records.enums import Surface
 
 if TYPE_CHECKING:
-    from hashmatch.records.enums import Outcome, Surface
+    from hashmatch.records.enums import Outcome
     from hashmatch.records.hashes import HashBatch, HashSpec
+
+
+def clean_name(name: str) -> str:
+    r"""Return `name` as valid Unicode; bytes of a file name that are no UTF-8 become ``\xNN``."""
+    try:
+        return os.fsencode(name).decode(errors="backslashreplace")
+    except UnicodeEncodeError:  # half of a surrogate pair, which no file name has
+        return name.encode(errors="backslashreplace").decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +29,11 @@ class ImageItem:
     Parameters
     ----------
     key : str
-        Its name for people and records; always valid Unicode.
+        Its name for people and records; made valid Unicode.
     version : str
         Changes when its content does: an etag, or modification time and size.
     surface : Surface
-        Where it was published.
+        Where it was published; a surface that is not listed raises UnknownSurface.
     location : str
         Where its source reads it; empty if that is the key.
     """
@@ -32,6 +42,13 @@ class ImageItem:
     version: str
     surface: Surface
     location: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.key, str) or not isinstance(self.version, str):
+            raise UsageError("an item's key and version are text")
+        object.__setattr__(self, "key", clean_name(self.key))
+        # Here and nowhere else: no way leads to a record from a surface that is not listed.
+        object.__setattr__(self, "surface", Surface.parse(self.surface))
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,11 @@ class HashList(Opaque):
     def limits(self, default: int) -> NDArray[np.int64]:
         """Return each entry's inclusive limit in bits: its own, else the list's, else `default`.
 
+        Parameters
+        ----------
+        default : int
+            For entries of a list without a limit.
+
         Returns
         -------
         ndarray of int64, shape (n,)
@@ -110,18 +115,26 @@ class HashList(Opaque):
         return np.fromiter(own, np.int64, len(self))
 
     def own_key(self) -> bytes:
-        """Return a key for `reference` that only holders of this very list can know.
+        """Return a key for `reference` that only holders of this very list can make.
 
         It is a digest of all hashes, for deployments that set no secret of their own; references
-        made with it change when the list does.
+        made with it change when the list does. A secret is better: the holder of a list of one
+        entry could be found out by guessing it.
         """
         return hashlib.blake2b(self.hashes.words.tobytes()).digest()
 
     def reference(self, row: int, key: bytes) -> str:
         """Return how a match names entry `row`: its external id, else a keyed reference.
 
-        The reference is a keyed BLAKE2b (RFC 7693) of the hash, so nobody without `key`, at most
-        64 bytes, can test a guess against it.
+        The reference is a keyed BLAKE2b (RFC 7693) of the hash, so nobody without the key can
+        test a guess against it.
+
+        Parameters
+        ----------
+        row : int
+            Which entry.
+        key : bytes
+            At most 64 bytes.
         """
         external_id = self.entries[row].external_id
         if external_id is not None:

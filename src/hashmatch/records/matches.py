@@ -45,7 +45,13 @@ class Matches:
         return len(self.query)
 
     def where(self, keep: NDArray[np.bool_]) -> Matches:
-        """Return the pairs for which `keep`, a mask of shape (n,), is true."""
+        """Return some of the pairs.
+
+        Parameters
+        ----------
+        keep : ndarray of bool, shape (n,)
+            Which.
+        """
         return Matches(self.query[keep], self.entry[keep], self.distance[keep])
 
     def sorted_by_distance(self) -> Matches:

@@ -8,6 +8,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from hashmatch.errors import UsageError
 from hashmatch.records.enums import Outcome, Surface
 
 SCHEMA: Final = "hashmatch.review/1"
@@ -74,6 +75,10 @@ class ReviewRecord:
         At most as many as the matcher was told to name.
     match_count : int
         All entries that matched, named or not.
+    status : str
+        Always ``pending_review``: no record is born decided.
+    schema : str
+        Always ``hashmatch.review/1``.
     """
 
     record_id: str
@@ -100,9 +105,17 @@ class ReviewRecord:
     def from_json(cls, line: bytes | str) -> ReviewRecord:
         """Return the record written as `line`.
 
+        Parameters
+        ----------
+        line : bytes or str
+            One JSON object.
+
         Raises
         ------
-        msgspec.ValidationError
+        UsageError
             If it is no record of this schema; the message says where.
         """
-        return msgspec.json.decode(line, type=cls)
+        try:
+            return msgspec.json.decode(line, type=cls)
+        except msgspec.MsgspecError as error:
+            raise UsageError(f"not a review record: {error}") from None

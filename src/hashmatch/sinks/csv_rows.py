@@ -6,7 +6,7 @@ import csv
 import io
 from typing import TYPE_CHECKING
 
-from hashmatch.sinks._files import OutputFile
+from hashmatch.sinks.files import OutputFile
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -46,7 +46,7 @@ class DirectorySource:
         """
         for key, entry_path in walk(self._root):
             yield ImageItem(
-                key=os.fsencode(key).decode(errors="backslashreplace"),
+                key=key,
                 version=_version(entry_path),
                 surface=self._surface,
                 location=entry_path,

@@ -64,20 +64,24 @@ def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, str] | RejectedRow]:
         if b"\0" in line:
             yield RejectedRow(number, "the line has a NUL byte")
             continue
+        line = line.rstrip(b"\r\n")
+        if b"\r" in line:
+            yield RejectedRow(number, "a carriage return in the line; end lines with line feeds")
+            continue
         try:
-            text = line.decode().strip()
+            text = line.decode()
         except UnicodeDecodeError:
             yield RejectedRow(number, "the line is not UTF-8 text")
             continue
-        if text:
+        if text.strip():  # blanks at its ends may be a row's empty cells
             yield number, text
 
 
 def first_lines(head: bytes) -> list[str]:
     """Return the lines of the beginning of a file that say something; `head` may end anywhere."""
     text = head.removeprefix(BOM).decode(errors="replace")
-    lines = (line.strip() for line in text.splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
+    lines = (line.rstrip("\r") for line in text.split("\n"))
+    return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
 def shown(text: str) -> str:
