@@ -135,5 +135,5 @@ def test_a_reference_key_of_the_wrong_length_is_named() -> None:
 
 
 def test_a_reference_key_may_be_any_bytes() -> None:
-    ran = scan(PLAIN, "-q", HASHMATCH_REFERENCE_KEY="k\udcff")
+    ran = scan(PLAIN, "-q", HASHMATCH_REFERENCE_KEY="sixteen or more \udcff")
     assert (ran.code, ran.err) == (0, b"")
