@@ -204,6 +204,19 @@ def test_tiff_says_how_its_gray_is_meant() -> None:
     assert np.array_equal(plain, inverted)
 
 
+def test_what_the_first_frame_of_a_gif_leaves_uncovered_is_white() -> None:
+    data = bytearray(encoded("GIF", Image.new("L", (6, 4), 90)))
+    place = data.index(b"\x2c")  # the image descriptor: left, top, width, height
+    assert struct.unpack_from("<HHHH", data, place + 1) == (0, 0, 6, 4)
+    struct.pack_into("<HH", data, 6, 9, 8)  # a larger canvas
+    struct.pack_into("<HH", data, place + 1, 2, 3)
+    expected = np.full((8, 9), 255)
+    expected[3:7, 2:8] = 90
+    assert np.array_equal(hm.decode_image(bytes(data)).pixels[..., 0], expected)
+    with Image.open(io.BytesIO(data)) as image:
+        assert np.array_equal(hm.decode_image(image).pixels[..., 0], expected)
+
+
 def test_files_are_known_by_more_than_their_first_letters() -> None:
     heic = b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + b"\0" * 40
     assert hm.hash_image(heic).outcome is hm.Outcome.UNSUPPORTED

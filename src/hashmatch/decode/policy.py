@@ -96,8 +96,7 @@ def _decode_file(data: bytes, *, damaged: bool) -> Picture:
     with _as_outcomes(name), tolerant(damaged), open_image(data, name) as image:
         pixels = None if damaged else fast_pixels(data, image)
         if pixels is None:
-            image.load()
-            pixels = rgb(image)
+            pixels = _pixels(image)
         return Picture(upright(pixels, image), FORMATS[name][1], damaged)
 
 
@@ -116,13 +115,31 @@ def _decode_pillow(image: Image.Image) -> Picture:
     with _as_outcomes(name):
         try:
             with tolerant(False):
-                image.load()
+                pixels = _pixels(image)
         except Exception:
             damaged = True
             with tolerant(True):
-                image.load()
+                pixels = _pixels(image)
         media_type = FORMATS[name][1] if name in FORMATS else Image.MIME.get(name)
-        return Picture(upright(rgb(image), image), media_type, damaged, image.tell())
+        return Picture(upright(pixels, image), media_type, damaged, image.tell())
+
+
+def _pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """Load `image` and return its RGB pixels as stored.
+
+    The first frame of a GIF may leave part of the canvas uncovered. Pillow fills that with the
+    first colour of the palette, viewers leave it transparent, so it is white here.
+    """
+    tiles = getattr(image, "tile", None)
+    covered = tiles[0].extents if image.format == "GIF" and tiles and image.tell() == 0 else None
+    image.load()
+    pixels = rgb(image)
+    if covered is None or covered == (0, 0, *image.size):
+        return pixels
+    left, top, right, bottom = covered
+    canvas = np.full_like(pixels, 255)
+    canvas[top:bottom, left:right] = pixels[top:bottom, left:right]
+    return canvas
 
 
 @contextmanager
