@@ -99,6 +99,11 @@ def public_callables() -> list[object]:
                 for key, member in vars(value).items()
                 if not key.startswith("_") and inspect.isfunction(member)
             ]
+            found += [
+                getattr(value, key)
+                for key, member in vars(value).items()
+                if not key.startswith("_") and isinstance(member, classmethod)
+            ]
     return [value for value in found if callable(value)]
 
 

@@ -75,6 +75,21 @@ def test_frames_of_an_open_animation_are_told_apart() -> None:
         assert hm.hash_image(image).frame == 1
 
 
+def test_a_pillow_image_that_memory_is_short_for_is_not_called_damaged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries = []
+
+    def exhausted(self: Image.Image) -> None:
+        tries.append(self)
+        raise MemoryError
+
+    with Image.open(io.BytesIO(encoded("PNG"))) as image:
+        monkeypatch.setattr(type(image), "load", exhausted)
+        assert hm.hash_image(image).outcome is hm.Outcome.REFUSED
+    assert len(tries) == 1
+
+
 def test_an_array_may_be_too_large() -> None:
     huge = np.broadcast_to(np.uint8(0), (20_000, 20_000))
     assert hm.hash_image(huge).outcome is hm.Outcome.REFUSED

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 import hashmatch as hm
 from conftest import FIXTURES, IMAGES, LISTS, golden
@@ -219,6 +221,18 @@ def test_versions_follow_the_content() -> None:
     versions = [getattr(r, "version", None) or r.item.version for r in results]
     assert len(set(versions)) == len(images)
     assert check(matcher, b"x").version == versions[0]
+
+
+def test_damaged_pillow_images_are_checked_like_their_files() -> None:
+    matcher = hm.Matcher(known_at(0))
+    damaged = IMAGES / "damaged/truncated.jpg"
+    with Image.open(damaged) as image:
+        result = check(matcher, image)
+    assert (result.outcome, result.damaged) == (hm.Outcome.NO_MATCH, True)
+    assert result.version.startswith("b2-")
+    with Image.open(io.BytesIO(damaged.read_bytes()[:900])) as image:
+        assert isinstance(check(matcher, image).outcome, hm.Outcome)
+    assert check(matcher, "missing.jpg").version == "unread"
 
 
 def test_record_ids_depend_on_what_they_should() -> None:

@@ -40,7 +40,13 @@ class HashIndex(Opaque):
 
     @classmethod
     def build(cls, hashes: HashList | HashBatch) -> HashIndex:
-        """Return an index over `hashes`; entry numbers in its matches are rows of it."""
+        """Return an index over the hashes of a list or batch.
+
+        Parameters
+        ----------
+        hashes : HashList or HashBatch
+            Of any size, 0 included; entry numbers in matches are its rows.
+        """
         batch = hashes.hashes if isinstance(hashes, HashList) else hashes
         return cls(batch.spec, batch.words)
 

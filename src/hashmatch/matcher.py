@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -124,9 +125,9 @@ class Matcher(Opaque):
         name = describe(image) if item_id is None else item_id
         if item_id is None and name.startswith("<"):
             raise UsageError("say which image it is: bytes and pixels have no name, give item_id")
-        image, content = _content(image)
-        item = ImageItem(name, content if version is None else version, surface)
+        image = _read(image)
         hashed = hash_image(image, self.spec.algorithm, item=name, min_quality=self.min_quality)
+        item = ImageItem(name, _content(image) if version is None else version, surface)
         return self.check_hashed(item, hashed)
 
     def check_hashed(self, item: ImageItem, hashed: HashedImage) -> ReviewRecord | ItemOutcome:
@@ -214,16 +215,30 @@ class Matcher(Opaque):
         return digest.hexdigest()
 
 
-def _content(image: ImageInput) -> tuple[ImageInput, str]:
-    """Return `image`, read if it is a file, and a version made of its content."""
-    digest = hashlib.blake2b(digest_size=12, person=b"hashmatch-item")
+def _read(image: ImageInput) -> ImageInput:
+    """Return the bytes of `image` if it is a file, so that it is read once; else itself."""
     try:
         data = file_bytes(image)
     except ImageError:
-        return image, "unread"  # hashing it will say why
-    if data is not None:
-        digest.update(data)
-        return data, f"b2-{digest.hexdigest()}"
-    pixels = np.asarray(image)
-    digest.update(str((pixels.shape, pixels.dtype)).encode() + pixels.tobytes())
-    return image, f"b2-{digest.hexdigest()}"
+        return image  # hashing it will say why
+    return image if data is None else data
+
+
+def _content(image: ImageInput) -> str:
+    """Return a version made of the content of `image`, as `_read` gave it and once it is hashed.
+
+    Hashing has loaded a Pillow image by then, tolerantly if it had to be: loading it here would
+    raise on a damaged one, or hide its damage from the hash.
+    """
+    digest = hashlib.blake2b(digest_size=12, person=b"hashmatch-item")
+    if isinstance(image, bytes):
+        digest.update(image)
+    elif isinstance(image, str | os.PathLike) or hasattr(image, "read"):
+        return "unread"
+    else:
+        try:
+            pixels = np.asarray(image)
+        except Exception:  # as undecodable as its outcome says; Pillow may raise anything
+            return "unread"
+        digest.update(str((pixels.shape, pixels.dtype)).encode() + pixels.tobytes())
+    return f"b2-{digest.hexdigest()}"

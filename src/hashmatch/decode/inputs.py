@@ -50,7 +50,9 @@ def file_bytes(image: ImageInput) -> bytes | None:
         return read_file(Path(image))
     elif hasattr(image, "read"):
         data = _read_object(cast("IO[bytes]", image))
-    elif hasattr(image, "__array_interface__"):  # arrays, and Pillow images too
+    elif hasattr(type(image), "__array_interface__"):
+        # Arrays, and Pillow images too: of those the type is asked, since asking one itself loads
+        # and copies the whole picture, and raises if it is damaged.
         return None
     else:
         raise UsageError(

@@ -116,7 +116,9 @@ def _decode_pillow(image: Image.Image) -> Picture:
         try:
             with tolerant(False):
                 pixels = _pixels(image)
-        except Exception:
+        except (HashmatchError, MemoryError):
+            raise  # trying again would change nothing
+        except Exception:  # as in a file: anything may mean damage
             damaged = True
             with tolerant(True):
                 pixels = _pixels(image)

@@ -29,6 +29,11 @@ class Surface(StrEnum):
     def parse(cls, name: str) -> Surface:
         """Return the surface called `name`.
 
+        Parameters
+        ----------
+        name : str
+            One of the four, or a `Surface` itself.
+
         Raises
         ------
         UnknownSurface
