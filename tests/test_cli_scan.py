@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 from cli_tools import DEMO, IMAGES, LISTS, Ran, run, scan
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GOLDEN = json.loads((LISTS.parent / "golden" / "lists.json").read_text())
+GOLDEN_HASHES = json.loads((LISTS.parent / "golden" / "hashes.json").read_text())
 PLANTED = [plant for plant in GOLDEN["planted"] if plant["list"] == "lists/demo-pdq.csv"]
 PICTURES = sum(1 for path in IMAGES.rglob("*") if path.is_file())
 PLAIN = IMAGES / "plain"
@@ -145,3 +147,26 @@ def test_an_entry_without_an_id_is_named_by_a_keyed_reference(tmp_path: Path) ->
     assert names[0]
     assert all(name.startswith("ref:") for name in names[0] + names[1])
     assert set(names[0]).isdisjoint(names[1])
+
+
+def test_lists_of_several_kinds_are_matched_at_once(tmp_path: Path) -> None:
+    hashed = GOLDEN_HASHES["plain/tiles.png"]
+    digests = tmp_path / "known=digests.txt"  # the file's name may have the sign in it
+    digests.write_text(f"{hashed['md5']},by its file\n")
+    ran = run("scan", PLAIN, "--surface", "public_post", "--list", DEMO, "--list", f"md5={digests}")
+    (tiles,) = [record for record in ran.lines if record["item"]["key"] == "tiles.png"]
+    kinds = [match["algorithm"] for match in tiles["matches"]]
+    assert (kinds[0], tiles["hash"]["algorithm"]) == ("md5", "md5")
+    assert "pdq" in kinds
+    assert tiles["item"]["width"]
+    assert "list known=digests version" in ran.said
+    as_said = run("scan", PLAIN, "--surface", "public_post", "-a", "md5", "--list", digests)
+    assert [record["item"]["key"] for record in as_said.lines] == ["tiles.png"]
+
+
+def test_variants_find_a_picture_that_was_turned(tmp_path: Path) -> None:
+    with Image.open(PLAIN / "landscape-dusk.jpg") as image:
+        image.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png")
+    assert scan(tmp_path).lines == []
+    (record,) = scan(tmp_path, "--variants", "orientations").lines
+    assert record["hash"]["variant"] == record["matches"][0]["variant"] == "rotate_270"

@@ -158,8 +158,13 @@ def test_calls_that_are_wrong() -> None:
     known = known_at(0)
     with pytest.raises(hm.UsageError, match="at least one"):
         hm.Matcher()
-    with pytest.raises(hm.SpecMismatch, match="list made-up holds phash"):
-        hm.Matcher(known, hash_list(random_hashes(hm.HashSpec("phash", 64), 1, seed=1)))
+    other = hash_list(random_hashes(hm.HashSpec("phash", 64), 1, seed=1))
+    with pytest.raises(hm.UsageError, match="one max_distance for pdq, phash"):
+        hm.Matcher(known, other, max_distance=5)
+    with pytest.raises(hm.UsageError, match="for dhash, of which there is no list"):
+        hm.Matcher(known, max_distance={"dhash": 5})
+    with pytest.raises(hm.UsageError, match="variants are one of none, orientations"):
+        hm.Matcher(known, variants="all")  # type: ignore[arg-type]
     with pytest.raises(hm.UsageError, match="0 to 256"):
         hm.Matcher(known, max_distance=257)
     for key in (b"x" * 65, b"x" * 15, "a secret of text, long enough"):
@@ -175,10 +180,11 @@ def test_calls_that_are_wrong() -> None:
     with pytest.raises(hm.UsageError, match="outside of 0 to 256"):
         hm.Matcher(known_at(0, max_distance=300))
     item = hm.ImageItem("k", "1", hm.Surface.PUBLIC_POST)
-    with pytest.raises(hm.SpecMismatch):
-        hm.Matcher(known).check_hashed(item, hm.hash_image(PICTURE, "phash"))
-    with pytest.raises(hm.UsageError, match="look_up takes them all"):
-        hm.Matcher(known).check_hashed(item, hm.hash_image(PICTURE, orientations=True))
+    for hashed in ([hm.hash_image(PICTURE, "phash")], [], hm.hash_all(PICTURE, ["pdq", "md5"])):
+        with pytest.raises(hm.SpecMismatch, match="is hashed as"):
+            hm.Matcher(known).check_hashed(item, *hashed)
+    with pytest.raises(hm.SpecMismatch, match="the hashes are phash"):
+        hm.Matcher(known).look_up(other.hashes)
 
 
 @pytest.mark.parametrize("surface", ["e2ee_message", None, 5])
@@ -314,7 +320,9 @@ def test_every_item_listed_is_counted_once() -> None:
     content = json.loads(report.to_json())
     assert content["listed"] == sum(content["outcomes"].values()) == 4
     assert content["records"] == content["outcomes"]["match"] == 1
-    assert content["lists"] == [{"name": "near", "version": "1", "entries": 1, "rejected": 0}]
+    assert content["lists"] == [
+        {"name": "near", "version": "1", "algorithm": "pdq", "entries": 1, "rejected": 0}
+    ]
     assert content["not_searched"][1] == {
         "item": "gone", "outcome": "failed", "reason": "cannot be read: connection reset",
     }  # fmt: skip

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hashmatch.errors import UnknownPlugin as UnknownPlugin
     from hashmatch.errors import UnknownSurface as UnknownSurface
     from hashmatch.errors import UsageError as UsageError
+    from hashmatch.hashing import hash_all as hash_all
     from hashmatch.hashing import hash_image as hash_image
     from hashmatch.hashing import hash_images as hash_images
     from hashmatch.index import HashIndex as HashIndex
@@ -64,7 +65,7 @@ _HOMES = {
         "BadRows HashesAreOpaque HashmatchError ImageError ListError NotHashed SinkError "
         "SourceError SpecMismatch UnknownPlugin UnknownSurface UsageError"
     ),
-    "hashmatch.hashing": "hash_image hash_images",
+    "hashmatch.hashing": "hash_all hash_image hash_images",
     "hashmatch.index": "HashIndex",
     "hashmatch.lookup": "Found",
     "hashmatch.matcher": "Matcher",

@@ -1,4 +1,4 @@
-"""An image to its hash, and to exactly one outcome whatever is wrong with it."""
+"""An image to its hashes, and each to exactly one outcome whatever is wrong with it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hashmatch.decode.inputs import ImageInput, describe, file_bytes
 from hashmatch.decode.policy import POLICY, Picture, decode_image
 from hashmatch.errors import ImageError, UsageError
 from hashmatch.interfaces import OrientedHasher
-from hashmatch.records.enums import Outcome
+from hashmatch.records.enums import Level, Orientation, Outcome, check_level
 from hashmatch.records.hashes import HashBatch
 from hashmatch.records.items import HashedImage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -71,20 +71,14 @@ def hash_image(
     >>> hash_image(b"not a picture").outcome.value
     'unsupported'
     """
-    name = describe(image) if item is None else item
-    hasher = registry.hasher(algorithm)
-    floor = hasher.min_quality if min_quality is None else min_quality
-    try:
-        if hasher.reads == "bytes":
-            return _hash_bytes(image, name, hasher)
-        return _hash_picture(decode_image(image), name, hasher, floor, orientations)
-    except MemoryError:
-        reason = "not enough memory to hash it"
-        nothing = HashBatch.from_bytes(hasher.spec, b"")
-        return HashedImage(name, hasher.spec, Outcome.REFUSED, nothing, reason)
-    except ImageError as error:
-        nothing = HashBatch.from_bytes(hasher.spec, b"")
-        return HashedImage(name, hasher.spec, error.outcome, nothing, error.reason)
+    (hashed,) = hash_all(
+        image,
+        (algorithm,),
+        variants="orientations" if orientations else "none",
+        item=item,
+        min_quality=min_quality,
+    )
+    return hashed
 
 
 def hash_images(
@@ -111,8 +105,86 @@ def hash_images(
     return (hash_image(image, algorithm, min_quality=min_quality) for image in images)
 
 
-def _hash_bytes(image: ImageInput, name: str, hasher: Hasher) -> HashedImage:
-    data = file_bytes(image)
+def hash_all(
+    image: ImageInput,
+    algorithms: Sequence[str],
+    *,
+    variants: Level = "none",
+    item: str | None = None,
+    min_quality: int | None = None,
+) -> list[HashedImage]:
+    """Hash one picture by several algorithms, read once and decoded once.
+
+    Parameters
+    ----------
+    image : path, bytes, file object, PIL.Image.Image or ndarray of uint8
+        See `hash_image`.
+    algorithms : sequence of str
+        Names of hashers.
+    variants : {"none", "orientations"}
+        Which other questions to ask about the picture.
+    item : str, optional
+        Its name in messages; by default the path or file name.
+    min_quality : int, optional
+        Below it the outcome is ``low_quality``; by default each hasher's own.
+
+    Returns
+    -------
+    list of HashedImage
+        One for each algorithm, in order.
+
+    Raises
+    ------
+    UsageError
+        As `hash_image` does.
+
+    Examples
+    --------
+    >>> both = hash_all("fixtures/images/plain/tiles.png", ["pdq", "sha256"])
+    >>> [(hashed.spec.algorithm, hashed.outcome.value) for hashed in both]
+    [('pdq', 'hashed'), ('sha256', 'hashed')]
+    """
+    if isinstance(algorithms, str):
+        raise UsageError("hash_all takes several algorithms; for one, call hash_image")
+    check_level(variants)
+    name = describe(image) if item is None else item
+    hashed: dict[str, list[HashedImage]] = {algorithm: [] for algorithm in algorithms}
+    hashers = [registry.hasher(algorithm) for algorithm in hashed]
+    of_bytes = [hasher for hasher in hashers if hasher.reads == "bytes"]
+    of_pixels = [hasher for hasher in hashers if hasher.reads == "pixels"]
+    try:
+        data = file_bytes(image)
+    except ImageError as error:
+        return [_unhashed(name, hasher, error.outcome, error.reason) for hasher in hashers]
+    for hasher in of_bytes:
+        hashed[hasher.spec.algorithm].append(_hash_bytes(data, name, hasher))
+    if of_pixels:
+        for picture in _pictures(image if data is None else data):
+            for hasher in of_pixels:
+                if isinstance(picture, ImageError):
+                    made = _unhashed(name, hasher, picture.outcome, picture.reason)
+                else:
+                    made = _hash_picture(picture, name, hasher, variants, min_quality)
+                hashed[hasher.spec.algorithm].append(made)
+    return [one for made_by in hashed.values() for one in made_by]
+
+
+def _pictures(image: ImageInput) -> Iterator[Picture | ImageError]:
+    """Yield what is to be hashed of `image`, or why nothing is."""
+    try:
+        yield decode_image(image)
+    except ImageError as error:
+        yield error
+    except MemoryError:
+        yield ImageError(Outcome.REFUSED, "not enough memory to decode it")
+
+
+def _unhashed(name: str, hasher: Hasher, outcome: Outcome, reason: str) -> HashedImage:
+    nothing = HashBatch.from_bytes(hasher.spec, b"")
+    return HashedImage(name, hasher.spec, outcome, nothing, reason)
+
+
+def _hash_bytes(data: bytes | None, name: str, hasher: Hasher) -> HashedImage:
     if data is None:
         raise UsageError(
             f"{hasher.spec.algorithm} is a hash of a file's bytes, and {name} has only pixels"
@@ -122,55 +194,64 @@ def _hash_bytes(image: ImageInput, name: str, hasher: Hasher) -> HashedImage:
 
 
 def _hash_picture(
-    picture: Picture, name: str, hasher: Hasher, min_quality: int, orientations: bool
+    picture: Picture, name: str, hasher: Hasher, variants: Level, min_quality: int | None
 ) -> HashedImage:
     height, width = picture.pixels.shape[:2]
-
-    def result(
-        outcome: Outcome, hashes: HashBatch, reason: str = "", quality: int | None = None
-    ) -> HashedImage:
-        return HashedImage(
-            item=name,
-            spec=hasher.spec,
-            outcome=outcome,
-            hashes=hashes,
-            reason=reason,
-            quality=quality,
-            width=width,
-            height=height,
-            damaged=picture.damaged,
-            media_type=picture.media_type,
-            frame=picture.frame,
-            decode_policy=POLICY,
-        )
-
+    algorithm = hasher.spec.algorithm
     if min(width, height) < hasher.min_side:
-        reason = (
-            f"{width} x {height} pixels, {hasher.spec.algorithm} needs "
-            f"{hasher.min_side} on each side"
-        )
-        return result(Outcome.TOO_SMALL, HashBatch.from_bytes(hasher.spec, b""), reason)
-    if orientations:
-        hashes, quality = _oriented(hasher, picture.pixels)
+        names: tuple[str, ...] = (Orientation.UPRIGHT,)
+        hashes, quality = HashBatch.from_bytes(hasher.spec, b""), None
+        outcome = Outcome.TOO_SMALL
+        reason = f"{width} x {height} pixels, {algorithm} needs {hasher.min_side} on each side"
     else:
-        hashes, quality = hasher.hash(picture.pixels)
-    if quality is not None and quality < min_quality:
-        reason = f"quality {quality}, at least {min_quality} is needed for a match to mean anything"
-        return result(Outcome.LOW_QUALITY, hashes, reason, quality)
-    if quality is None and _solid(picture.pixels):
-        return result(Outcome.LOW_QUALITY, hashes, "one solid colour")
-    return result(Outcome.HASHED, hashes, quality=quality)
+        try:
+            names, hashes, quality = _questions(picture.pixels, hasher, variants)
+        except MemoryError:
+            return _unhashed(name, hasher, Outcome.REFUSED, "not enough memory to hash it")
+        outcome, reason = _judged(picture.pixels, quality, hasher, min_quality)
+    return HashedImage(
+        item=name,
+        spec=hasher.spec,
+        outcome=outcome,
+        hashes=hashes,
+        reason=reason,
+        quality=quality,
+        width=width,
+        height=height,
+        damaged=picture.damaged,
+        media_type=picture.media_type,
+        frame=picture.frame,
+        decode_policy=POLICY,
+        variants=names,
+    )
 
 
-def _oriented(hasher: Hasher, pixels: NDArray[np.uint8]) -> tuple[HashBatch, int | None]:
-    """Return the hashes of all eight orientations, in the order of `Orientation`."""
+def _judged(
+    pixels: NDArray[np.uint8], quality: int | None, hasher: Hasher, min_quality: int | None
+) -> tuple[Outcome, str]:
+    """Return whether a hash of `quality` means anything, and else why not."""
+    least = hasher.min_quality if min_quality is None else min_quality
+    if quality is None:
+        return (Outcome.LOW_QUALITY, "one solid colour") if _solid(pixels) else (Outcome.HASHED, "")
+    if quality < least:
+        reason = f"quality {quality}, at least {least} is needed for a match to mean anything"
+        return Outcome.LOW_QUALITY, reason
+    return Outcome.HASHED, ""
+
+
+def _questions(
+    pixels: NDArray[np.uint8], hasher: Hasher, variants: Level
+) -> tuple[tuple[str, ...], HashBatch, int | None]:
+    """Return the names and hashes of what is asked about a picture, and its quality."""
+    if variants == "none":
+        return (Orientation.UPRIGHT,), *hasher.hash(pixels)
     if isinstance(hasher, OrientedHasher):
-        return hasher.hash_orientations(pixels)
+        return tuple(Orientation), *hasher.hash_orientations(pixels)
     across = pixels.swapaxes(0, 1)
     turned = [np.rot90(pixels, turns) for turns in range(4)]
     turned += [pixels[::-1], pixels[:, ::-1], across, across[::-1, ::-1]]
     hashed = [hasher.hash(np.ascontiguousarray(array)) for array in turned]
-    return HashBatch.concatenate([hashes for hashes, _ in hashed]), hashed[0][1]
+    return tuple(Orientation), HashBatch.concatenate([h for h, _ in hashed]), hashed[0][1]
 
 
 def _solid(pixels: NDArray[np.uint8]) -> bool:

@@ -1,22 +1,25 @@
-"""Hashes against several lists at once: whose limit counts, and how a match names its entry."""
+"""Hashes against several lists at once, of one kind of hash or of several."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from typing import TYPE_CHECKING, NamedTuple
 
 from hashmatch import registry
 from hashmatch.errors import SpecMismatch, UsageError
-from hashmatch.index import HashIndex
-from hashmatch.records.hashes import Opaque
+from hashmatch.records.enums import Outcome
+from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.lists import HashList
-from hashmatch.records.review import RecordMatch
+from hashmatch.searched import Hit, SearchedLists, in_range
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from collections.abc import Iterable, Sequence
 
-    from hashmatch.records.hashes import HashBatch
+    from hashmatch.records.hashes import HashSpec
+    from hashmatch.records.items import HashedImage
+    from hashmatch.records.review import RecordMatch
 
 SHORTEST_KEY = 16
 """Bytes; a shorter key could be tried out."""
@@ -24,131 +27,156 @@ LONGEST_KEY = 64
 """Bytes; the longest that BLAKE2b takes."""
 
 
+class Question(NamedTuple):
+    """One hash of an image: one row of a batch."""
+
+    image: HashedImage
+    row: int
+
+    @property
+    def variant(self) -> str:
+        """What it is a hash of."""
+        return str(self.image.variants[self.row])
+
+    @property
+    def hash(self) -> HashBatch:
+        """The hash, a batch of one."""
+        return self.image.hashes[self.row : self.row + 1]
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Found:
-    """What one hash is near: the closest entries, and how many there are in all."""
-
-    matches: tuple[RecordMatch, ...]
-    match_count: int
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Searched:
-    """A list ready to be searched: its index, and each entry's limit."""
-
-    known: HashList
-    index: HashIndex
-    limits: NDArray[np.int64]
-    widest: int
-    key: bytes = field(repr=False)
-
-
-class Lookup(Opaque):
-    """Lists ready to be searched together.
+    """What a hash, or any hash of an image, is near: the closest entries, and how many in all.
 
     Parameters
     ----------
-    lists : tuple of HashList
-        At least one; all of one spec.
-    max_distance : int or None
-        Inclusive limit in bits, instead of the algorithm's recommendation.
+    matches : tuple of RecordMatch
+        Closest first.
+    match_count : int
+        All of them, named or not.
+    closest : Question, optional
+        The hash that came closest, if it is known which image it is of.
+    """
+
+    matches: tuple[RecordMatch, ...]
+    match_count: int
+    closest: Question | None = None
+
+
+class Lookup(Opaque):
+    """Lists ready to be searched together, of one kind of hash or of several.
+
+    Parameters
+    ----------
+    lists : sequence of HashList
+        At least one.
+    max_distance : int or mapping of str to int or None
+        Inclusive limit in bits, instead of the algorithm's recommendation; see `Matcher`.
     max_matches : int
-        The most entries that are named for one hash.
+        The most entries that are named at once.
     reference_key : bytes or None
         The secret for references to entries without an id.
 
     Raises
     ------
-    SpecMismatch
-        If the lists hold different kinds of hash.
     UsageError
         If there is no list, or a limit is out of its range.
     """
 
     def __init__(
         self,
-        lists: tuple[HashList, ...],
-        max_distance: int | None,
+        lists: Sequence[HashList],
+        max_distance: int | Mapping[str, int] | None,
         max_matches: int,
         reference_key: bytes | None,
     ) -> None:
-        if not lists:
-            raise UsageError("a matcher needs at least one hash list")
-        for known in lists:
-            if not isinstance(known, HashList):
-                raise UsageError(
-                    f"a matcher takes hash lists, hashmatch.read_list makes one; "
-                    f"not {type(known).__name__}"
-                )
-        self.spec = lists[0].spec
-        for known in lists:
-            if known.spec != self.spec:
-                raise SpecMismatch(
-                    f"list {known.name} holds {known.spec} and list {lists[0].name} {self.spec}; "
-                    "use a matcher for each"
-                )
-        in_range("a maximum distance", max_distance, 0, self.spec.bits)
         in_range("max_matches", max_matches, 1, 2**31)
         if reference_key is not None and not (
             isinstance(reference_key, bytes) and SHORTEST_KEY <= len(reference_key) <= LONGEST_KEY
         ):
             raise UsageError(f"a reference key is {SHORTEST_KEY} to {LONGEST_KEY} bytes")
-        self._from_caller = max_distance is not None
-        if max_distance is None:
-            max_distance = registry.hasher(self.spec.algorithm).max_distance
-        self.max_distance = max_distance
+        by_spec = _by_spec(lists)
+        limits = _limits(max_distance, by_spec)
         self._max_matches = max_matches
-        self._searched = [_searched(known, max_distance, reference_key) for known in lists]
+        self._of = {
+            spec: SearchedLists(of_spec, limits.get(spec.algorithm), reference_key)
+            for spec, of_spec in by_spec.items()
+        }
 
-    def find(self, hashes: HashBatch) -> list[Found]:
+    @property
+    def specs(self) -> tuple[HashSpec, ...]:
+        """The kinds of hash in the lists, in their order."""
+        return tuple(self._of)
+
+    def find_each(self, hashes: HashBatch) -> list[Found]:
         """Return what each of `hashes` is near, in order; see `Matcher.look_up`."""
-        per_query: list[list[tuple[int, int, int]]] = [[] for _ in range(len(hashes))]
-        for number, searched in enumerate(self._searched):
-            hits = searched.index.search(hashes, searched.widest)
-            hits = hits.where(hits.distance <= searched.limits[hits.entry])
-            for query, entry, distance in zip(
-                hits.query.tolist(), hits.entry.tolist(), hits.distance.tolist(), strict=True
-            ):
-                per_query[query].append((distance, number, entry))
+        of_spec = self._of.get(hashes.spec)
+        if of_spec is None:
+            held = ", ".join(map(str, self._of))
+            raise SpecMismatch(f"the hashes are {hashes.spec}, the lists {held}")
+        per_query: list[list[Hit]] = [[] for _ in range(len(hashes))]
+        for hit in of_spec.hits(hashes):
+            per_query[hit.query].append(hit)
         return [
-            Found(tuple(self._match(*hit) for hit in sorted(hits)[: self._max_matches]), len(hits))
+            Found(tuple(map(of_spec.match, sorted(hits)[: self._max_matches])), len(hits))
             for hits in per_query
         ]
 
-    def _match(self, distance: int, number: int, row: int) -> RecordMatch:
-        searched = self._searched[number]
-        known, entry = searched.known, searched.known.entries[row]
-        decided_by: Literal["entry", "list", "caller", "algorithm"] = (
-            "entry"
-            if entry.max_distance is not None
-            else "list"
-            if known.max_distance is not None
-            else "caller"
-            if self._from_caller
-            else "algorithm"
-        )
-        return RecordMatch(
-            list=known.name,
-            list_version=known.version,
-            entry=known.reference(row, searched.key),
-            distance=distance,
-            max_distance=int(searched.limits[row]),
-            max_distance_from=decided_by,
-            labels=entry.labels,
-            sources=entry.sources,
-        )
+    def find_any(self, hashed: Sequence[HashedImage]) -> Found:
+        """Return what any hash of an image is near: each entry once, by the hash closest to it.
+
+        Only hashes that are good enough to be searched are.
+        """
+        found: list[tuple[float, RecordMatch, Question]] = []
+        count = 0
+        for spec, of_spec in self._of.items():
+            searched = [one for one in hashed if one.spec == spec and one.outcome is Outcome.HASHED]
+            if not searched:
+                continue
+            questions = [Question(one, row) for one in searched for row in range(len(one.hashes))]
+            closest: dict[tuple[int, int], Hit] = {}
+            for hit in sorted(of_spec.hits(HashBatch.concatenate([q.hashes for q in searched]))):
+                closest.setdefault((hit.list, hit.entry), hit)
+            count += len(closest)
+            for hit in list(closest.values())[: self._max_matches]:
+                by = questions[hit.query]
+                match = replace(of_spec.match(hit), variant=by.variant, frame=by.image.frame)
+                found.append((hit.distance / spec.bits, match, by))
+        found.sort(key=itemgetter(0))  # stable: within a kind they are in order already
+        matches = tuple(match for _, match, _ in found[: self._max_matches])
+        return Found(matches, count, found[0][2] if found else None)
 
 
-def in_range(what: str, value: int | None, least: int, most: int) -> None:
-    """Raise UsageError unless `value` is None or a whole number from `least` to `most`."""
-    if value is not None and not (isinstance(value, int) and least <= value <= most):
-        raise UsageError(f"{what} is a whole number from {least} to {most}, not {value!r}")
+def _by_spec(lists: Sequence[HashList]) -> dict[HashSpec, list[HashList]]:
+    """Return the lists of each kind of hash."""
+    if not lists:
+        raise UsageError("a matcher needs at least one hash list")
+    by_spec: dict[HashSpec, list[HashList]] = {}
+    for known in lists:
+        if not isinstance(known, HashList):
+            raise UsageError(
+                f"a matcher takes hash lists, hashmatch.read_list makes one; "
+                f"not {type(known).__name__}"
+            )
+        by_spec.setdefault(known.spec, []).append(known)
+    return by_spec
 
 
-def _searched(known: HashList, default: int, key: bytes | None) -> _Searched:
-    limits = known.limits(default)
-    if len(limits) and not 0 <= limits.min() <= limits.max() <= known.spec.bits:
-        raise UsageError(f"list {known.name} has a max_distance outside of 0 to {known.spec.bits}")
-    widest = int(limits.max(initial=0))
-    own_key = known.own_key() if key is None else key
-    return _Searched(known, HashIndex.build(known), limits, widest, own_key)
+def _limits(
+    max_distance: int | Mapping[str, int] | None, specs: Iterable[HashSpec]
+) -> Mapping[str, int]:
+    """Return the caller's limit for each algorithm that one was given for."""
+    if max_distance is None:
+        return {}
+    algorithms = [spec.algorithm for spec in specs]
+    if isinstance(max_distance, Mapping):
+        for algorithm in max_distance:
+            if algorithm not in algorithms:
+                raise UsageError(f"a max_distance for {algorithm}, of which there is no list")
+        return max_distance
+    if len(algorithms) > 1:  # one that is equal or not has no use for a limit that others need
+        algorithms = [name for name in algorithms if registry.hasher(name).max_distance > 0]
+    if len(algorithms) != 1:
+        names = ", ".join(spec.algorithm for spec in specs)
+        raise UsageError(f"one max_distance for {names}: give one by algorithm")
+    return {algorithms[0]: max_distance}

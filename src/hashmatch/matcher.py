@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import astuple
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,21 +12,20 @@ import numpy as np
 from msgspec import UNSET
 
 from hashmatch.decode.inputs import ImageInput, describe, file_bytes
+from hashmatch.decode.policy import POLICY
 from hashmatch.errors import ImageError, SpecMismatch, UsageError
-from hashmatch.hashing import hash_image
-from hashmatch.lookup import Found, Lookup, in_range
-from hashmatch.records.enums import Outcome, Surface
+from hashmatch.hashing import hash_all
+from hashmatch.lookup import Found, Lookup, Question
+from hashmatch.records.enums import Level, Outcome, Surface, check_level
 from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.items import HashedImage, ImageItem, ItemOutcome
 from hashmatch.records.review import RecordHash, RecordItem, ReviewRecord
+from hashmatch.searched import in_range
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from hashmatch.records.lists import HashList
-
-UPRIGHT = "upright"
-"""The variant of a query that is the picture as it is."""
 
 
 class Matcher(Opaque):
@@ -37,12 +37,16 @@ class Matcher(Opaque):
     Parameters
     ----------
     *lists : HashList
-        At least one; all of one spec.
-    max_distance : int, optional
-        Inclusive limit in bits, instead of the algorithm's recommendation. A list's own limit
-        outranks it, and an entry's own outranks both.
+        At least one. They may hold different kinds of hash: an image is then read and decoded
+        once, hashed as each kind, and one record has all that it matches.
+    max_distance : int or mapping of str to int, optional
+        Inclusive limit in bits, instead of the algorithm's recommendation; by algorithm if the
+        lists need several. A list's own limit outranks it, and an entry's own outranks both.
+        Hashes that are equal or not, as of files, keep their limit of 0 beside others.
     min_quality : int, optional
         Pictures of a lower quality are not searched; by default what the algorithm recommends.
+    variants : {"none", "orientations"}
+        Which other questions to ask about each picture, see `hashmatch.hash_all`.
     max_matches : int
         The most entries that a record names; ``match_count`` has their full number.
     include_hash : bool
@@ -54,8 +58,6 @@ class Matcher(Opaque):
 
     Raises
     ------
-    SpecMismatch
-        If the lists hold different kinds of hash.
     UsageError
         If there is no list, or a limit is out of its range.
 
@@ -71,21 +73,27 @@ class Matcher(Opaque):
     def __init__(
         self,
         *lists: HashList,
-        max_distance: int | None = None,
+        max_distance: int | Mapping[str, int] | None = None,
         min_quality: int | None = None,
+        variants: Level = "none",
         max_matches: int = 100,
         include_hash: bool = False,
         reference_key: bytes | None = None,
         now: Callable[[], datetime] | None = None,
     ) -> None:
         in_range("a least quality", min_quality, 0, 100)
+        check_level(variants)
         self._lookup = Lookup(lists, max_distance, max_matches, reference_key)
-        self.spec = self._lookup.spec
         self.lists = lists
-        self.max_distance = self._lookup.max_distance
         self.min_quality = min_quality
+        self.variants: Level = variants
         self._include_hash = include_hash
         self._now = now or (lambda: datetime.now(UTC))
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """What images are hashed with: one name for each kind of hash in the lists."""
+        return tuple(spec.algorithm for spec in self._lookup.specs)
 
     def check(
         self,
@@ -126,41 +134,60 @@ class Matcher(Opaque):
         if item_id is None and name.startswith("<"):
             raise UsageError("say which image it is: bytes and pixels have no name, give item_id")
         image = _read(image)
-        hashed = hash_image(image, self.spec.algorithm, item=name, min_quality=self.min_quality)
+        hashed = self.hash(image, name)
         item = ImageItem(name, _content(image) if version is None else version, surface)
-        return self.check_hashed(item, hashed)
+        return self.check_hashed(item, *hashed)
 
-    def check_hashed(self, item: ImageItem, hashed: HashedImage) -> ReviewRecord | ItemOutcome:
+    def hash(self, image: ImageInput, item: str) -> list[HashedImage]:
+        """Hash `image` in every way that the lists need; see `hashmatch.hash_all`.
+
+        Parameters
+        ----------
+        image : path, bytes, file object, PIL.Image.Image or ndarray of uint8
+            See `hashmatch.hash_image`.
+        item : str
+            Its name in messages.
+        """
+        return hash_all(
+            image,
+            self.algorithms,
+            variants=self.variants,
+            item=item,
+            min_quality=self.min_quality,
+        )
+
+    def check_hashed(self, item: ImageItem, *hashed: HashedImage) -> ReviewRecord | ItemOutcome:
         """Look up an image that is hashed already; see `check`.
 
         Parameters
         ----------
         item : ImageItem
             What the image is, and where it was published.
-        hashed : HashedImage
-            Its hash, of the lists' own spec.
+        *hashed : HashedImage
+            What `hash` made of it: its hashes of each kind in the lists.
+
+        Raises
+        ------
+        SpecMismatch
+            If a hash is of another kind than the lists, or one of their kinds is missing.
         """
-        if hashed.spec != self.spec:
-            raise SpecMismatch(f"{hashed.item} is hashed as {hashed.spec}, the lists {self.spec}")
-        if len(hashed.hashes) > 1:
-            raise UsageError(
-                f"{hashed.item} has the hashes of all its orientations; a check is of the upright "
-                "one, look_up takes them all"
-            )
-        outcome = hashed.outcome
-        if outcome is Outcome.HASHED:
-            (found,) = self.look_up(hashed.hashes)
-            if found.match_count:
-                return self._record(item, hashed, found)
-            outcome = Outcome.NO_MATCH
+        given = {one.spec for one in hashed}
+        if given != set(self._lookup.specs):
+            kinds, needed = (", ".join(map(str, specs)) for specs in (given, self._lookup.specs))
+            raise SpecMismatch(f"{item.key} is hashed as {kinds or 'nothing'}, the lists {needed}")
+        found = self._lookup.find_any(hashed)
+        if found.closest is not None:
+            return self._record(item, hashed, found, found.closest)
+        problem = _not_searched(hashed)
+        quality = [one.quality for one in hashed if one.quality is not None]
         return ItemOutcome(
             item.key,
             item.version,
             item.surface,
-            outcome,
-            hashed.reason,
-            hashed.quality,
-            hashed.damaged,
+            Outcome.NO_MATCH if problem is None else problem.outcome,
+            "" if problem is None else problem.reason,
+            quality[0] if quality else None,
+            any(one.damaged for one in hashed),
         )
 
     def look_up(self, hashes: HashBatch) -> list[Found]:
@@ -169,50 +196,65 @@ class Matcher(Opaque):
         Parameters
         ----------
         hashes : HashBatch
-            Of the lists' own spec.
+            Of a kind that the lists hold.
 
         Returns
         -------
         list of Found
             One for each hash, in order: its closest entries, and how many there are.
         """
-        return self._lookup.find(hashes)
+        return self._lookup.find_each(hashes)
 
-    def _record(self, item: ImageItem, hashed: HashedImage, found: Found) -> ReviewRecord:
+    def _record(
+        self,
+        item: ImageItem,
+        hashed: Sequence[HashedImage],
+        found: Found,
+        closest: Question,
+    ) -> ReviewRecord:
+        image = closest.image
+        # An exact match of a file knows nothing of its picture; another hash of it may.
+        pictured = next((one for one in (image, *hashed) if one.width is not None), image)
         return ReviewRecord(
-            record_id=self._record_id(item, hashed),
+            record_id=self._record_id(item),
             created_at=self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             item=RecordItem(
                 item.key,
                 item.version,
                 item.surface,
-                hashed.media_type,
-                hashed.width,
-                hashed.height,
-                hashed.frame,
-                hashed.damaged,
+                pictured.media_type,
+                pictured.width,
+                pictured.height,
+                image.frame,
+                any(one.damaged for one in hashed),
             ),
             hash=RecordHash(
-                self.spec.algorithm,
-                hashed.quality,
-                hashed.decode_policy,
-                UPRIGHT,
-                hashed.hex if self._include_hash else UNSET,
+                image.spec.algorithm,
+                image.quality,
+                image.decode_policy,
+                closest.variant,
+                closest.hash.to_hex()[0] if self._include_hash else UNSET,
             ),
             matches=found.matches,
             match_count=found.match_count,
         )
 
-    def _record_id(self, item: ImageItem, hashed: HashedImage) -> str:
+    def _record_id(self, item: ImageItem) -> str:
         """Return an id that is the same for the same image version and the same lists."""
         lists = [part for pair in sorted((k.name, k.version) for k in self.lists) for part in pair]
-        spec = (self.spec.algorithm, str(self.spec.bits), hashed.decode_policy)
-        parts = (item.key, item.version, item.surface, str(hashed.frame), *spec, *lists)
+        specs = [part for s in sorted(map(astuple, self._lookup.specs)) for part in map(str, s)]
+        parts = (item.key, item.version, item.surface, POLICY, *specs, *lists)
         digest = hashlib.blake2b(digest_size=16, person=b"hashmatch-record")
         for part in parts:
             encoded = part.encode(errors="surrogatepass")
             digest.update(len(encoded).to_bytes(8) + encoded)  # lengths keep parts apart
         return digest.hexdigest()
+
+
+def _not_searched(hashed: Sequence[HashedImage]) -> HashedImage | None:
+    """Return what could not be searched for at all, if anything: no frame of it, for some kind."""
+    searched = {one.spec for one in hashed if one.outcome is Outcome.HASHED}
+    return next((one for one in hashed if one.spec not in searched), None)
 
 
 def _read(image: ImageInput) -> ImageInput:

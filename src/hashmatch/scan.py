@@ -11,7 +11,6 @@ import msgspec
 
 from hashmatch import registry
 from hashmatch.errors import HashmatchError, ImageError, UsageError
-from hashmatch.hashing import hash_image
 from hashmatch.records.enums import HAVE_HASH, Outcome, Surface
 from hashmatch.records.items import ItemOutcome
 from hashmatch.records.review import ReviewRecord
@@ -89,10 +88,7 @@ def check_item(source: Source, matcher: Matcher, item: ImageItem) -> ReviewRecor
         data = source.read(item)
     except ImageError as error:
         return ItemOutcome(item.key, item.version, item.surface, error.outcome, error.reason)
-    hashed = hash_image(
-        data, matcher.spec.algorithm, item=item.key, min_quality=matcher.min_quality
-    )
-    return matcher.check_hashed(item, hashed)
+    return matcher.check_hashed(item, *matcher.hash(data, item.key))
 
 
 @dataclass
@@ -180,6 +176,7 @@ class ScanReport:
                 {
                     "name": known.name,
                     "version": known.version,
+                    "algorithm": known.spec.algorithm,
                     "entries": len(known),
                     "rejected": len(known.rejected),
                 }

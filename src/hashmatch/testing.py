@@ -257,7 +257,19 @@ def example_record(key: str = "profiles/1.jpg") -> ReviewRecord:
     1
     """
     item = RecordItem(key, "v1", Surface.PROFILE_PHOTO, "image/jpeg", 640, 480, 0, damaged=False)
-    near = RecordMatch("demo", "17", "made-up-4", 4, 31, "algorithm", ("A1",), ("demo",))
+    near = RecordMatch(
+        list="demo",
+        list_version="17",
+        entry="made-up-4",
+        algorithm="pdq",
+        distance=4,
+        max_distance=31,
+        max_distance_from="algorithm",
+        labels=("A1",),
+        sources=("demo",),
+        variant="upright",
+        frame=0,
+    )
     return ReviewRecord(
         record_id="0" * 32,
         created_at="2026-01-01T00:00:00Z",

@@ -109,6 +109,19 @@ def shape_options(command: Command) -> Command:
     return command
 
 
+def variants_option(command: Command) -> Command:
+    """Add ``--variants``."""
+    from hashmatch.records.enums import LEVELS
+
+    return click.option(
+        "--variants",
+        type=click.Choice(LEVELS),
+        default="none",
+        show_default=True,
+        help="What else to ask about each picture: its eight orientations.",
+    )(command)
+
+
 def match_options(command: Command) -> Command:
     """Add the options that make a matcher, the needed one first in the help."""
     skip_bad_rows = click.option(
@@ -128,8 +141,9 @@ def match_options(command: Command) -> Command:
         "list_paths",
         multiple=True,
         required=True,
-        metavar="FILE",
-        help="A known-hash list: PDQ text, CSV or JSON lines. Repeatable.",
+        metavar="[NAME=]FILE",
+        help="A known-hash list: PDQ text, CSV or JSON lines. With NAME= its hashes of that "
+        "algorithm instead. Repeatable: all lists are matched at once.",
     )
     return lists(algorithm_option(max_distance(skip_bad_rows(command))))
 
@@ -137,10 +151,17 @@ def match_options(command: Command) -> Command:
 def open_lists(
     paths: tuple[str, ...], shape: ListShape, algorithm: str, skip_bad_rows: bool
 ) -> list[HashList]:
-    """Return the list of `algorithm` in each file."""
+    """Return the list of `algorithm`, or of the one named before the path, in each file."""
+    from hashmatch import registry
     from hashmatch.reading import choose
 
-    return [choose(shape.read(path, algorithm), path, algorithm, skip_bad_rows) for path in paths]
+    lists = []
+    for given in paths:
+        name, separator, rest = given.partition("=")
+        named = separator and name in registry.names(registry.HASHERS)
+        kind, path = (name, rest) if named else (algorithm, given)
+        lists.append(choose(shape.read(path, kind), path, kind, skip_bad_rows))
+    return lists
 
 
 def open_matcher(lists: list[HashList], **options: Any) -> Matcher:

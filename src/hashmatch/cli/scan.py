@@ -15,6 +15,7 @@ from hashmatch.cli.options import (
     quiet_option,
     shape_options,
     strict_option,
+    variants_option,
     verbose_option,
 )
 from hashmatch.cli.terminal import Exit, console, name_problems, printable, progress
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     help="Where the images were published: profile_photo, group_photo, user_report or public_post.",
 )
 @match_options
+@variants_option
 @click.option(
     "-o",
     "--out",
@@ -72,6 +74,7 @@ def scan(
     delimiter: str | None,
     encoding: str,
     surface: str,
+    variants: str,
     out: str,
     report: str | None,
     min_quality: int | None,
@@ -87,6 +90,7 @@ def scan(
 
     \b
     hashmatch scan photos/ --list known.csv --surface profile_photo > review.jsonl
+    hashmatch scan photos/ --list pdq.csv --list md5=md5.txt --surface public_post
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch import registry
     from hashmatch.records.enums import Surface
@@ -97,7 +101,11 @@ def scan(
     shape = ListShape(list_format, columns, delimiter, encoding)
     lists = open_lists(list_paths, shape, algorithm, skip_bad_rows)
     matcher = open_matcher(
-        lists, max_distance=max_distance, min_quality=min_quality, include_hash=include_hash
+        lists,
+        max_distance=max_distance,
+        min_quality=min_quality,
+        variants=variants,
+        include_hash=include_hash,
     )
     _check_places(source, out, report)
     images = registry.open_source(source, where)

@@ -1,11 +1,12 @@
-"""The two closed sets: where a picture may come from, and what may become of it."""
+"""The closed sets: where a picture may come from, what is asked of it, what may become of it."""
 
 from __future__ import annotations
 
 from difflib import get_close_matches
 from enum import StrEnum
+from typing import Literal, TypeAlias, get_args
 
-from hashmatch.errors import UnknownSurface
+from hashmatch.errors import UnknownSurface, UsageError
 
 
 class Surface(StrEnum):
@@ -88,6 +89,18 @@ class Orientation(StrEnum):
     FLIP_LEFT_RIGHT = "flip_left_right"
     TRANSPOSE = "transpose"
     TRANSVERSE = "transverse"
+
+
+Level: TypeAlias = Literal["none", "orientations"]
+"""How much is asked about one picture; see `hashmatch.hash_all`."""
+
+LEVELS: tuple[Level, ...] = get_args(Level)
+
+
+def check_level(level: str) -> None:
+    """Raise UsageError unless `level` is one of `LEVELS`."""
+    if level not in LEVELS:
+        raise UsageError(f"variants are one of {', '.join(LEVELS)}, not {level!r}")
 
 
 #: Outcomes with a hash behind them. The others are what ``--strict`` turns into exit code 1.

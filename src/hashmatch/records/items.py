@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hashmatch.errors import NotHashed, UsageError
-from hashmatch.records.enums import Surface
+from hashmatch.records.enums import Orientation, Surface
 
 if TYPE_CHECKING:
     from hashmatch.records.enums import Outcome
@@ -66,7 +66,7 @@ class HashedImage:
     reason : str
         Why there is no good hash; empty if there is one.
     hashes : HashBatch
-        A batch of none, of one, or of eight in the order of `Orientation`, upright first.
+        None, one, or one for each of `variants`.
     quality : int, optional
         0 to 100, from algorithms that measure it (PDQ).
     width, height : int, optional
@@ -79,6 +79,8 @@ class HashedImage:
         Which frame of an animation or page of a document, from 0.
     decode_policy : str
         How the pixels were made; empty for hashes of bytes.
+    variants : tuple of str
+        What each hash is of: first the picture upright, then what was asked for besides.
     """
 
     item: str
@@ -93,6 +95,13 @@ class HashedImage:
     media_type: str | None = None
     frame: int = 0
     decode_policy: str = ""
+    variants: tuple[str, ...] = (Orientation.UPRIGHT,)
+
+    def __post_init__(self) -> None:
+        if len(self.hashes) not in {0, len(self.variants)}:
+            raise UsageError(
+                f"{self.item} has {len(self.hashes)} hashes of {len(self.variants)} variants"
+            )
 
     @property
     def hex(self) -> str:

@@ -16,7 +16,10 @@ SCHEMA: Final = "hashmatch.review/1"
 
 @dataclass(frozen=True, slots=True)
 class RecordItem:
-    """The image: where it is found again, and what it is. No bytes of it."""
+    """The image: where it is found again, and what it is. No bytes of it.
+
+    Of an animation or a document, `frame` is the one that is closest to an entry.
+    """
 
     key: str
     version: str
@@ -30,7 +33,12 @@ class RecordItem:
 
 @dataclass(frozen=True, slots=True)
 class RecordHash:
-    """How the image was hashed. `value`, its own hash, only if it was asked for."""
+    """The hash of the image that is closest to an entry, and how it was made.
+
+    `variant` is what it is a hash of: the picture ``upright``, or another of the questions asked
+    about it. `quality` is that of the upright picture. `value`, the hash itself, only if it was
+    asked for.
+    """
 
     algorithm: str
     quality: int | None
@@ -43,23 +51,31 @@ class RecordHash:
 class RecordMatch:
     """One entry that is near enough, and whose limit said so.
 
-    `distance` and `max_distance` are bits, the limit inclusive; `max_distance_from` says who set
-    it: the ``entry``, the ``list``, the ``caller`` or the ``algorithm``.
+    `distance` and `max_distance` are bits of `algorithm`, the limit inclusive; `max_distance_from`
+    says who set it: the ``entry``, the ``list``, the ``caller`` or the ``algorithm``. `variant` and
+    `frame` are of the hash that came closest to the entry; a lookup of hashes that were computed
+    elsewhere does not know them.
     """
 
     list: str
     list_version: str
     entry: str
+    algorithm: str
     distance: int
     max_distance: int
     max_distance_from: Literal["entry", "list", "caller", "algorithm"]
     labels: tuple[str, ...]
     sources: tuple[str, ...]
+    variant: str | UnsetType = UNSET
+    frame: int | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewRecord:
     """One matched image for a person to look at; `matches` has the closest entry first.
+
+    Closest is the smallest share of differing bits, so that an exact match of a file comes before
+    a near one of its picture.
 
     Parameters
     ----------

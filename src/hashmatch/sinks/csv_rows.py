@@ -41,8 +41,8 @@ class CsvSink:
             self._row(
                 record.record_id, record.status, record.created_at,
                 item.key, item.version, item.surface, item.media_type, item.width, item.height,
-                item.frame, str(item.damaged).lower(),
-                made.algorithm, made.quality, made.decode_policy, made.variant,
+                match.frame, str(item.damaged).lower(),
+                match.algorithm, made.quality, made.decode_policy, match.variant,
                 match.list, match.list_version, match.entry, match.distance, match.max_distance,
                 match.max_distance_from, " ".join(match.labels), " ".join(match.sources),
                 record.match_count,

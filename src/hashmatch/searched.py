@@ -1,0 +1,122 @@
+"""Lists of one spec, ready to be searched: whose limit counts, how a match names its entry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from hashmatch import registry
+from hashmatch.errors import UsageError
+from hashmatch.index import HashIndex
+from hashmatch.records.hashes import Opaque
+from hashmatch.records.review import RecordMatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hashmatch.records.hashes import HashBatch
+    from hashmatch.records.lists import HashList
+
+
+class Hit(NamedTuple):
+    """An entry within its limit of a query; the closest sorts first, then by list and entry."""
+
+    distance: int
+    list: int
+    entry: int
+    query: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Searched:
+    """A list ready to be searched: its index, and each entry's limit."""
+
+    known: HashList
+    index: HashIndex
+    limits: NDArray[np.int64]
+    widest: int
+    key: bytes = field(repr=False)
+
+
+class SearchedLists(Opaque):
+    """Lists of one spec, ready to be searched together.
+
+    Parameters
+    ----------
+    lists : sequence of HashList
+        At least one; all of one spec.
+    max_distance : int or None
+        Inclusive limit in bits, instead of the algorithm's recommendation.
+    reference_key : bytes or None
+        The secret for references to entries without an id.
+
+    Raises
+    ------
+    UsageError
+        If a limit is out of its range.
+    """
+
+    def __init__(
+        self,
+        lists: Sequence[HashList],
+        max_distance: int | None,
+        reference_key: bytes | None,
+    ) -> None:
+        spec = lists[0].spec
+        in_range("a maximum distance", max_distance, 0, spec.bits)
+        self._from_caller = max_distance is not None
+        if max_distance is None:
+            max_distance = registry.hasher(spec.algorithm).max_distance
+        self._searched = [_searched(known, max_distance, reference_key) for known in lists]
+
+    def hits(self, hashes: HashBatch) -> Iterator[Hit]:
+        """Yield every entry within its limit of every one of `hashes`."""
+        for number, searched in enumerate(self._searched):
+            hits = searched.index.search(hashes, searched.widest)
+            hits = hits.where(hits.distance <= searched.limits[hits.entry])
+            columns = (hits.distance.tolist(), hits.entry.tolist(), hits.query.tolist())
+            for distance, entry, query in zip(*columns, strict=True):
+                yield Hit(distance, number, entry, query)
+
+    def match(self, hit: Hit) -> RecordMatch:
+        """Return what a record says of `hit`."""
+        searched = self._searched[hit.list]
+        known, entry = searched.known, searched.known.entries[hit.entry]
+        decided_by: Literal["entry", "list", "caller", "algorithm"] = (
+            "entry"
+            if entry.max_distance is not None
+            else "list"
+            if known.max_distance is not None
+            else "caller"
+            if self._from_caller
+            else "algorithm"
+        )
+        return RecordMatch(
+            list=known.name,
+            list_version=known.version,
+            entry=known.reference(hit.entry, searched.key),
+            algorithm=known.spec.algorithm,
+            distance=hit.distance,
+            max_distance=int(searched.limits[hit.entry]),
+            max_distance_from=decided_by,
+            labels=entry.labels,
+            sources=entry.sources,
+        )
+
+
+def in_range(what: str, value: int | None, least: int, most: int) -> None:
+    """Raise UsageError unless `value` is None or a whole number from `least` to `most`."""
+    if value is not None and not (isinstance(value, int) and least <= value <= most):
+        raise UsageError(f"{what} is a whole number from {least} to {most}, not {value!r}")
+
+
+def _searched(known: HashList, default: int, key: bytes | None) -> _Searched:
+    limits = known.limits(default)
+    if len(limits) and not 0 <= limits.min() <= limits.max() <= known.spec.bits:
+        raise UsageError(f"list {known.name} has a max_distance outside of 0 to {known.spec.bits}")
+    widest = int(limits.max(initial=0))
+    own_key = known.own_key() if key is None else key
+    return _Searched(known, HashIndex.build(known), limits, widest, own_key)
