@@ -14,12 +14,14 @@ import hashmatch as hm
 from conftest import IMAGES, PHOTOGRAPHS, golden, photograph
 from hashmatch import registry
 from hashmatch.hashing import hash_image
-from hashmatch.testing import check_hasher, picture
+from hashmatch.interfaces import OrientedHasher
+from hashmatch.testing import check_hasher, hash_list, picture
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-BUILT_IN = ["ahash", "dhash", "md5", "pdq", "phash", "sha1", "sha256", "whash"]
+PROFILES = ["pdq-nearest512", "pdq-thumb512"]
+BUILT_IN = ["ahash", "dhash", "md5", "pdq", *PROFILES, "phash", "sha1", "sha256", "whash"]
 REFERENCE = {
     "phash": imagehash.phash,
     "dhash": imagehash.dhash,
@@ -75,6 +77,32 @@ def test_orientations_of_other_algorithms_are_hashes_of_the_turned_pixels() -> N
     ours = hash_image(pixels, orientations=True).hashes.to_hex()
     for one, text in zip(turned, ours, strict=True):
         assert (int(text, 16) ^ int(hash_image(one).hex, 16)).bit_count() <= 24
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_profile_is_a_kind_of_its_own(profile: str) -> None:
+    hasher, full = registry.hasher(profile), registry.hasher("pdq")
+    assert hasher.spec != full.spec
+    small, large = picture(3), np.repeat(np.repeat(picture(3), 3, 0), 3, 1)
+    assert np.array_equal(hasher.hash(small)[0].words, full.hash(small)[0].words)
+    assert isinstance(hasher, OrientedHasher)
+    upright, quality = hasher.hash(large)
+    eight, same = hasher.hash_orientations(large)
+    assert (eight[:1], same) == (upright, quality)
+    assert not np.array_equal(upright.words, full.hash(large)[0].words)
+    known = hash_list(upright)
+    with pytest.raises(hm.SpecMismatch):
+        hm.HashIndex.build(known).search(full.hash(large)[0], 31)
+    assert hm.Matcher(known).check(large, surface="public_post", item_id="p").outcome == "match"
+
+
+def test_rows_that_say_pdq_are_of_the_profile_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "known.csv"
+    path.write_text(f"signal_type,hash\npdq,{'0f' * 32}\nmd5,{'0f' * 16}\n")
+    for profile in ("pdq", *PROFILES):
+        known = hm.read_list(path, profile)
+        assert (known.spec.algorithm, len(known)) == (profile, 1)
+        assert hm.read_list_file(path, algorithm=profile).types == {"md5": 1, profile: 1}
 
 
 @pytest.mark.parametrize("key", PHOTOGRAPHS)

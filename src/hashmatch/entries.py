@@ -31,7 +31,8 @@ class Rows:
     Parameters
     ----------
     algorithm : str
-        What rows hold that do not say it themselves.
+        What rows hold that do not say it themselves. A profile, such as ``pdq-nearest512``, is also
+        what rows hold that only name its algorithm, ``pdq``.
     encoding : {"hex", "base64", "base32"}
         How the hashes are written.
     """
@@ -60,6 +61,8 @@ class Rows:
 
     def _add(self, row: ListRow) -> None:
         algorithm = row.algorithm or self.algorithm
+        if self.algorithm.startswith(f"{algorithm}-"):
+            algorithm = self.algorithm  # lists say pdq whatever its profile: the caller knows
         if algorithm not in registry.names(registry.HASHERS):
             raise UsageError(f"no hasher is installed for its kind of hash, {shown(algorithm)}")
         spec = registry.spec(algorithm)
