@@ -14,7 +14,8 @@ import naive
 from conftest import ROOT, golden
 from hashmatch._kernels import pdq as kernels
 from hashmatch._kernels.jit import kernel, popcount
-from hashmatch._kernels.linear import within
+from hashmatch._kernels.lanes import GROUP
+from hashmatch._kernels.linear import columns, head_length, within
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -114,15 +115,35 @@ def test_popcount_refuses_other_widths() -> None:
 
 def test_linear_counts_on_past_the_end_of_its_output() -> None:
     zeros = np.zeros((3, 1), np.uint64)
+    entries, queries = columns(zeros, GROUP), columns(zeros)
     small = [np.full(2, -1, np.int64) for _ in range(3)]
-    assert within(zeros, zeros, 0, *small) == 9
+    assert within(entries, tuple(entries), 3, queries, tuple(queries), 0, *small) == 9
     assert [array.tolist() for array in small] == [[0, 0], [0, 1], [0, 0]]
+
+
+def test_columns_hold_the_hash_from_its_most_significant_bit_on() -> None:
+    words = np.array([[0x0123456789ABCDEF, 1], [2**63, 2**64 - 1]], np.uint64)
+    laid = columns(words, 4)
+    assert laid[:, 0].tolist() == [0x01234567, 0x89ABCDEF, 0, 1]
+    assert laid[:, 1].tolist() == [0x80000000, 0, 0xFFFFFFFF, 0xFFFFFFFF]
+    assert laid.shape == (4, 4)
+    assert not laid[:, 2:].any()
+    assert columns(words[:0], 4).shape == (4, 0)
+
+
+@pytest.mark.parametrize(
+    ("count", "limit", "length"),
+    [(8, 0, 1), (8, 31, 4), (8, 60, 8), (8, 256, 8), (2, 8, 2), (6, 0, 1), (6, 80, 6)],
+)
+def test_a_head_is_as_long_as_it_has_to_be(count: int, limit: int, length: int) -> None:
+    assert head_length(count, limit) == length
 
 
 @pytest.mark.skipif(not JIT, reason="is itself what this test starts")
 def test_suite_passes_without_the_jit() -> None:
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "tests/test_kernels.py", "tests/test_index.py"]
+    files = [f"tests/test_{name}.py" for name in ("kernels", "lanes", "index")]
+    command = [sys.executable, "-m", "pytest", "-q", *files]
     run = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )

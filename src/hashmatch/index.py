@@ -32,11 +32,12 @@ class HashIndex(Opaque):
     ([0], [3])
     """
 
-    __slots__ = ("_words", "spec")
+    __slots__ = ("_columns", "_count", "spec")
 
-    def __init__(self, spec: HashSpec, words: NDArray[np.uint64]) -> None:
+    def __init__(self, spec: HashSpec, columns: NDArray[np.uint32], count: int) -> None:
         self.spec = spec
-        self._words = words
+        self._columns = columns
+        self._count = count
 
     @classmethod
     def build(cls, hashes: HashList | HashBatch) -> HashIndex:
@@ -47,8 +48,11 @@ class HashIndex(Opaque):
         hashes : HashList or HashBatch
             Of any size, 0 included; entry numbers in matches are its rows.
         """
+        from hashmatch._kernels.lanes import GROUP
+        from hashmatch._kernels.linear import columns
+
         batch = hashes.hashes if isinstance(hashes, HashList) else hashes
-        return cls(batch.spec, batch.words)
+        return cls(batch.spec, columns(batch.words, GROUP), len(batch))
 
     def search(self, batch: HashBatch, max_distance: int) -> Matches:
         """Return every pair of a query in `batch` and an entry within `max_distance` bits.
@@ -79,18 +83,25 @@ class HashIndex(Opaque):
             raise UsageError(
                 f"a maximum distance of {limit}; for {self.spec} it is 0 to {self.spec.bits}"
             )
-        from hashmatch._kernels.linear import within
+        from hashmatch._kernels.linear import columns, head_length, within
 
+        queries = columns(batch.words)
+        head = head_length(len(queries), limit)
+        heads = tuple(self._columns[:head]), tuple(queries[:head])
         capacity = FIRST_CAPACITY
         while True:
             query, entry, distance = (np.empty(capacity, np.int64) for _ in range(3))
-            found = within(batch.words, self._words, limit, query, entry, distance)
+            found = within(
+                self._columns, heads[0], self._count, queries, heads[1], limit,
+                query, entry, distance,
+            )  # fmt: skip
             if found <= capacity:
-                return Matches(query[:found], entry[:found], distance[:found])
+                order = np.lexsort((entry[:found], query[:found]))
+                return Matches(query[order], entry[order], distance[order])
             capacity = found
 
     def __len__(self) -> int:
-        return len(self._words)
+        return self._count
 
     def __repr__(self) -> str:
         return f"<HashIndex {self.spec}, n={len(self)}>"
