@@ -1,8 +1,8 @@
 """The formats that are read, their limits, and opening a file as nothing else.
 
 Pillow registers more than forty parsers, among them ones that start other programs. Only the
-seven below ever see a byte. Limits are in pixels and stem from the memory that one megapixel was
-measured to cost in each decoder: WebP 15.5 MB, AVIF 8.7, PNG, TIFF and JPEG up to 8. They are
+ones below ever see a byte. Limits are in pixels and stem from the memory that one megapixel was
+measured to cost in each decoder: WebP 15.5 MB, AVIF 8.7, HEIF 7.6, PNG, TIFF and JPEG up to 8. They are
 checked after the header and before any pixel. A picture at its limit costs that and once more its
 pixels, 3 MB a megapixel, when it is turned or hashed.
 """
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from hashmatch.decode import heif
 from hashmatch.errors import ImageError
 from hashmatch.records.enums import Outcome
 
@@ -33,6 +34,9 @@ FORMATS = {
     "TIFF": (64 * MEGAPIXEL, "image/tiff"),
     "AVIF": (50 * MEGAPIXEL, "image/avif"),
 }
+HEIF = "HEIF"
+if heif.INSTALLED:
+    FORMATS[HEIF] = (64 * MEGAPIXEL, "image/heif")
 PROGRESSIVE_JPEG = 192 * MEGAPIXEL
 
 HEAD = 256
@@ -54,6 +58,10 @@ def identify(data: bytes) -> str:
     for name in FORMATS:
         if _accepts(name, data[:HEAD]):
             return name
+    if heif.is_heif(data[:HEAD]):
+        raise ImageError(
+            Outcome.UNSUPPORTED, "HEIF, which needs the extra: pip install 'hashmatch[heif]'"
+        )
     raise ImageError(
         Outcome.UNSUPPORTED, f"not a picture in one of the formats {', '.join(FORMATS)}"
     )
@@ -73,7 +81,11 @@ def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
     """
     if name == "WEBP":  # its decoder makes the whole canvas when it is opened
         _check(name, *_webp_size(data), FORMATS[name][0])
-    image: ImageFile.ImageFile = Image.OPEN[name][0](io.BytesIO(data), "")
+    image: ImageFile.ImageFile
+    if name == HEIF:
+        image = heif.open_heif(data)
+    else:
+        image = Image.OPEN[name][0](io.BytesIO(data), "")
     check_size(name, image)
     if name == "PNG" and data[24:25] in {b"\2", b"\4"} and image.mode == "L":
         # Pillow widens 2- and 4-bit gray to 8 bits, and leaves the transparent value as it was.
@@ -90,12 +102,13 @@ def check_size(name: str, image: Image.Image) -> None:
 
 
 def _accepts(name: str, head: bytes) -> bool:
+    if name == HEIF:
+        return heif.is_heif(head)
     accept = Image.OPEN[name][1] if name in Image.OPEN else None
     if accept is None or accept(head[:16]) is not True:
         return False
     if name == "AVIF":  # HEIF has the same boxes, and often the same first brand
-        (size,) = struct.unpack(">I", head[:4])
-        return b"avif" in head[8:size] or b"avis" in head[8:size]
+        return bool(heif.brands(head) & heif.AVIF_BRANDS)
     if name == "BMP":  # "BM" alone begins many a text; the size of the header follows
         return head[14:18] in BMP_HEADERS
     return True

@@ -24,15 +24,22 @@ DIRECT = {"1", "L", "RGBX", "CMYK", "YCbCr", "HSV"}
 TRANSPARENT = {"LA", "La", "PA", "RGBA", "RGBa"}
 
 
-def rgb(image: Image.Image) -> NDArray[np.uint8]:
+def rgb(image: Image.Image, below: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
     """Return the pixels of a loaded `image` as they are stored, shape (height, width, 3).
+
+    Parameters
+    ----------
+    image : Image
+        Loaded.
+    below : ndarray of uint8, shape (height, width, 3), optional
+        What shows through where the image is transparent; white unless given.
 
     Raises
     ------
     ImageError
         ``unsupported`` for a layout without a defined way to RGB (CIELAB, for one).
     """
-    return np.asarray(_rgb(image), np.uint8)
+    return np.asarray(_rgb(image, below), np.uint8)
 
 
 def array_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -45,12 +52,16 @@ def array_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def upright(pixels: NDArray[np.uint8], image: Image.Image) -> NDArray[np.uint8]:
-    """Return `pixels` (h, w, 3), stored as `image` says, turned upright; contiguous.
+    """Return `pixels` (h, w, 3), stored as `image` says, turned upright; contiguous."""
+    return turned(pixels, orientation(image))
+
+
+def turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Return `pixels` (h, w, 3) of an EXIF orientation, 1 to 8, turned upright; contiguous.
 
     EXIF orientations (Exif 2.32, tag 0x0112) from 5 on have rows and columns exchanged; what
     remains is to mirror one direction or both.
     """
-    orientation = _orientation(image)
     if orientation in {5, 6, 7, 8}:
         pixels = pixels.swapaxes(0, 1)
     if orientation in {3, 4, 7, 8}:
@@ -60,15 +71,15 @@ def upright(pixels: NDArray[np.uint8], image: Image.Image) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _rgb(image: Image.Image, below: NDArray[np.uint8] | None) -> Image.Image:
     if image.mode.startswith("I;16"):
-        return _high_byte(image).convert("RGB")
+        image = _high_byte(image)
     if image.mode in {"I", "F"}:
         return Image.fromarray(_stretched(_numbers(image))).convert("RGB")
     if image.mode in TRANSPARENT or image.has_transparency_data:
         # Pillow goes from premultiplied gray to RGBA only by way of plain gray.
         straight = image.convert("LA") if image.mode == "La" else image
-        return _over_white(straight.convert("RGBA"))
+        return _over(straight.convert("RGBA"), below)
     if image.mode == "RGB":
         return image
     if image.mode == "P" or image.mode in DIRECT:
@@ -87,9 +98,10 @@ def _high_byte(image: Image.Image) -> Image.Image:
     if tags.get(PHOTOMETRIC) == 0:
         gray = 255 - gray
     transparent = image.info.get("transparency")  # one gray value of a PNG's tRNS
-    if isinstance(transparent, int):
-        gray[values == transparent] = 255
-    return Image.fromarray(gray)
+    if not isinstance(transparent, int):
+        return Image.fromarray(gray)
+    opaque = np.where(values == transparent, np.uint8(0), np.uint8(255))
+    return Image.fromarray(np.dstack([gray, opaque]), "LA")
 
 
 def _numbers(image: Image.Image) -> NDArray[Any]:
@@ -101,9 +113,12 @@ def _numbers(image: Image.Image) -> NDArray[Any]:
     return values
 
 
-def _over_white(image: Image.Image) -> Image.Image:
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image).convert("RGB")
+def _over(image: Image.Image, below: NDArray[np.uint8] | None) -> Image.Image:
+    if below is None:
+        ground = Image.new("RGBA", image.size, "white")
+    else:
+        ground = Image.fromarray(below).convert("RGBA")
+    return Image.alpha_composite(ground, image).convert("RGB")
 
 
 def _stretched(values: NDArray[Any]) -> NDArray[np.uint8]:
@@ -115,7 +130,7 @@ def _stretched(values: NDArray[Any]) -> NDArray[np.uint8]:
     return np.rint((numbers - low) * (255.0 / (high - low))).astype(np.uint8)
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; 1 where there is none or it is broken.
 
     Read here rather than by Pillow, which falls back on an XMP tag that browsers and phones do not

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from hashmatch.decode.formats import FORMATS, MEGAPIXEL, check_size, identify, open_image
+from hashmatch.decode.formats import FORMATS, HEIF, MEGAPIXEL, check_size, identify, open_image
+from hashmatch.decode.heif import order
 from hashmatch.decode.inputs import ImageInput, file_bytes
 from hashmatch.decode.jpeg import fast_pixels
 from hashmatch.decode.modes import array_rgb, rgb, upright
@@ -93,10 +94,11 @@ def decode_image(image: ImageInput) -> Picture:
 
 def _decode_file(data: bytes, *, damaged: bool) -> Picture:
     name = identify(data)
-    with _as_outcomes(name), tolerant(damaged), open_image(data, name) as image:
+    # Of a damaged HEIF its reader, where it may be tolerant, makes a black picture.
+    with as_outcomes(name), tolerant(damaged and name != HEIF), open_image(data, name) as image:
         pixels = None if damaged else fast_pixels(data, image)
         if pixels is None:
-            pixels = _pixels(image)
+            pixels = loaded_pixels(image)
         return Picture(upright(pixels, image), FORMATS[name][1], damaged)
 
 
@@ -112,21 +114,22 @@ def _decode_pillow(image: Image.Image) -> Picture:
     if name in FORMATS:
         check_size(name, image)
     damaged = False
-    with _as_outcomes(name):
+    with as_outcomes(name):
         try:
             with tolerant(False):
-                pixels = _pixels(image)
+                pixels = loaded_pixels(image)
         except (HashmatchError, MemoryError):
             raise  # trying again would change nothing
         except Exception:  # as in a file: anything may mean damage
             damaged = True
-            with tolerant(True):
-                pixels = _pixels(image)
+            with tolerant(name != HEIF):
+                pixels = loaded_pixels(image)
         media_type = FORMATS[name][1] if name in FORMATS else Image.MIME.get(name)
-        return Picture(upright(pixels, image), media_type, damaged, image.tell())
+        frame = order(image).index(image.tell()) if name == HEIF else image.tell()
+        return Picture(upright(pixels, image), media_type, damaged, frame)
 
 
-def _pixels(image: Image.Image) -> NDArray[np.uint8]:
+def loaded_pixels(image: Image.Image) -> NDArray[np.uint8]:
     """Load `image` and return its RGB pixels as stored.
 
     The first frame of a GIF may leave part of the canvas uncovered. Pillow fills that with the
@@ -145,7 +148,7 @@ def _pixels(image: Image.Image) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def _as_outcomes(name: str) -> Iterator[None]:
+def as_outcomes(name: str) -> Iterator[None]:
     """Turn whatever a decoder raises into the outcome of this one picture.
 
     Nearly every built-in error has been seen from Pillow on a broken file, and what cannot be

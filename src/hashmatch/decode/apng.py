@@ -1,0 +1,93 @@
+"""The frames of an animated PNG, found from its chunks (PNG specification, third edition, W3C)."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import TYPE_CHECKING
+
+from hashmatch.decode.canvas import After, Patch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+DISPOSALS = {1: After.CLEARED, 2: After.RESTORED}
+KEPT = {b"PLTE", b"tRNS", b"eXIf"}
+"""The chunks that bear on how pixels are read, and hold for every frame."""
+
+Span = tuple[int, int]
+
+
+def patches(data: bytes, most_chunks: int) -> Iterator[Patch]:
+    """Yield the frames of the animation in a PNG; none if it has none.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    most_chunks : int
+        Chunks looked at before giving up.
+    """
+    kept: list[bytes] = []
+    control: bytes = b""
+    spans: list[Span] = []
+    animated = False
+    for kind, start, end in _chunks(data, most_chunks):
+        if kind in KEPT:
+            kept.append(_chunk(kind, data[start:end]))
+        elif kind == b"acTL":
+            animated = True
+        elif not animated:
+            if kind == b"IDAT":  # nobody plays what comes behind a still picture
+                return
+        elif kind == b"fcTL":
+            if control and spans:
+                yield _patch(data, control, kept, spans)
+            control, spans = data[start:end], []
+        elif kind == b"IDAT" and control:  # without a control it is not part of the animation
+            spans.append((start, end))
+        elif kind == b"fdAT":
+            spans.append((start + 4, end))  # a number precedes the data
+    if control and spans:
+        yield _patch(data, control, kept, spans)
+
+
+def starts_with_default(data: bytes, most_chunks: int) -> bool:
+    """Return whether the default image of a PNG is apart from its animation."""
+    for kind, _, _ in _chunks(data, most_chunks):
+        if kind in {b"fcTL", b"IDAT"}:
+            return kind == b"IDAT"
+    return True
+
+
+def _chunks(data: bytes, most: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the kind of each chunk, and where its body begins and ends; the last may be cut off."""
+    position = len(SIGNATURE)
+    for _ in range(most):
+        if position + 8 > len(data):
+            return
+        length, kind = struct.unpack_from(">I4s", data, position)
+        start = position + 8
+        yield kind, start, min(start + length, len(data))
+        position = start + length + 4
+
+
+def _patch(data: bytes, control: bytes, kept: list[bytes], spans: list[Span]) -> Patch:
+    # sequence number, width, height, left, top, delay and its unit, disposal, blending
+    _, width, height, left, top, _, _, disposal, blending = struct.unpack(
+        ">IIIIIHHBB", control.ljust(26, b"\0")[:26]
+    )
+    bits = data[24:29]  # depth, colour type, and the methods
+
+    def alone() -> bytes:
+        header = _chunk(b"IHDR", struct.pack(">II", width, height) + bits)
+        body = b"".join(_chunk(b"IDAT", data[start:end]) for start, end in spans)
+        return SIGNATURE + header + b"".join(kept) + body + _chunk(b"IEND", b"")
+
+    after = DISPOSALS.get(disposal, After.STAYS)
+    return Patch(left, top, width, height, after, blending == 1, alone)
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

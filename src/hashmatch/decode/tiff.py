@@ -1,0 +1,41 @@
+"""The pages of a TIFF, found from its directories (TIFF 6.0, section 2; BigTIFF the same in 64 bits).
+
+A page is opened by a copy of the file whose header names that page's directory as the first, so
+that it is held to the limits and read in the way of any other file.
+"""
+
+from __future__ import annotations
+
+import struct
+
+
+def pages(data: bytes, most: int) -> list[int]:
+    """Return where the directories of the first `most` pages lie, each once."""
+    layout = _layout(data)
+    offset_format, at, count_format, entry = layout
+    found: dict[int, None] = {}  # in order; a chain may be a ring
+    try:
+        (place,) = struct.unpack_from(offset_format, data, at)
+        while place and place not in found and len(found) < most:
+            (entries,) = struct.unpack_from(count_format, data, place)
+            found[place] = None
+            behind = place + struct.calcsize(count_format) + entry * entries
+            (place,) = struct.unpack_from(offset_format, data, behind)
+    except struct.error:  # it points beyond the file
+        pass
+    return list(found)
+
+
+def page(data: bytes, place: int) -> bytes:
+    """Return `data` with the directory at `place` as its first."""
+    offset_format, at, _, _ = _layout(data)
+    offset = struct.pack(offset_format, place)
+    return data[:at] + offset + data[at + len(offset) :]
+
+
+def _layout(data: bytes) -> tuple[str, int, str, int]:
+    """Return how an offset is written, where the first one is, how a count is, an entry's bytes."""
+    order = "<" if data[:1] == b"I" else ">"
+    if 43 in data[2:4]:  # BigTIFF
+        return f"{order}Q", 8, f"{order}Q", 20
+    return f"{order}I", 4, f"{order}H", 12
