@@ -2,9 +2,9 @@
 
 Pillow registers more than forty parsers, among them ones that start other programs. Only the
 ones below ever see a byte. Limits are in pixels and stem from the memory that one megapixel was
-measured to cost in each decoder: WebP 15.5 MB, AVIF 8.7, HEIF 7.6, PNG, TIFF and JPEG up to 8. They are
-checked after the header and before any pixel. A picture at its limit costs that and once more its
-pixels, 3 MB a megapixel, when it is turned or hashed.
+measured to cost in each decoder: WebP 15.5 MB, AVIF 8.7, HEIF 7.6, PNG, TIFF and JPEG up to 8. They
+are checked after the header and before any pixel. A picture at its limit costs that and once more
+its pixels, 3 MB a megapixel, when it is turned or hashed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from hashmatch.decode import heif
+from hashmatch.decode.quirks import mend
 from hashmatch.errors import ImageError
 from hashmatch.records.enums import Outcome
 
@@ -81,17 +82,9 @@ def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
     """
     if name == "WEBP":  # its decoder makes the whole canvas when it is opened
         _check(name, *_webp_size(data), FORMATS[name][0])
-    image: ImageFile.ImageFile
-    if name == HEIF:
-        image = heif.open_heif(data)
-    else:
-        image = Image.OPEN[name][0](io.BytesIO(data), "")
+    image = heif.open_heif(data) if name == HEIF else Image.OPEN[name][0](io.BytesIO(data), "")
     check_size(name, image)
-    if name == "PNG" and data[24:25] in {b"\2", b"\4"} and image.mode == "L":
-        # Pillow widens 2- and 4-bit gray to 8 bits, and leaves the transparent value as it was.
-        transparent = image.info.get("transparency")
-        if isinstance(transparent, int):
-            image.info["transparency"] = transparent * (255 // (2 ** data[24] - 1))
+    mend(image)
     return image
 
 

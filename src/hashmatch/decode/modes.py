@@ -19,6 +19,7 @@ SHORT = 3
 BITS_PER_SAMPLE = 258
 PHOTOMETRIC = 262
 SAMPLE_FORMAT = 339
+UNSIGNED, SIGNED = 1, 2
 
 DIRECT = {"1", "L", "RGBX", "CMYK", "YCbCr", "HSV"}
 TRANSPARENT = {"LA", "La", "PA", "RGBA", "RGBa"}
@@ -74,8 +75,8 @@ def turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
 def _rgb(image: Image.Image, below: NDArray[np.uint8] | None) -> Image.Image:
     if image.mode.startswith("I;16"):
         image = _high_byte(image)
-    if image.mode in {"I", "F"}:
-        return Image.fromarray(_stretched(_numbers(image))).convert("RGB")
+    if image.mode in {"I", "F"} or _is_signed(image):
+        return Image.fromarray(_stretched(image)).convert("RGB")
     if image.mode in TRANSPARENT or image.has_transparency_data:
         # Pillow goes from premultiplied gray to RGBA only by way of plain gray.
         straight = image.convert("LA") if image.mode == "La" else image
@@ -93,7 +94,7 @@ def _high_byte(image: Image.Image) -> Image.Image:
     TIFF may use fewer bits of the sixteen, and may count from white to black.
     """
     values = np.asarray(image)
-    tags: Any = getattr(image, "tag_v2", {})
+    tags = _tags(image)
     gray = (values >> (tags.get(BITS_PER_SAMPLE, (16,))[0] - 8)).astype(np.uint8)
     if tags.get(PHOTOMETRIC) == 0:
         gray = 255 - gray
@@ -104,11 +105,27 @@ def _high_byte(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.dstack([gray, opaque]), "LA")
 
 
+def _tags(image: Image.Image) -> Any:
+    """Return the tags of a TIFF; none of any other image."""
+    return getattr(image, "tag_v2", {})
+
+
+def _is_signed(image: Image.Image) -> bool:
+    """Return whether gray in 8 bits is of a TIFF with signed samples, which Pillow overlooks."""
+    return image.mode == "L" and _tags(image).get(SAMPLE_FORMAT, (1,))[0] == SIGNED
+
+
 def _numbers(image: Image.Image) -> NDArray[Any]:
-    """Return the values of a 32-bit image; Pillow reads a TIFF's unsigned ones as signed."""
+    """Return the values of numbers without a white of their own, signed as they are meant.
+
+    A TIFF's are unsigned unless it says otherwise (TIFF 6.0, section 19); those of Pillow's mode I
+    are signed.
+    """
     values: NDArray[Any] = np.asarray(image)
-    tags: Any = getattr(image, "tag_v2", {})
-    if image.mode == "I" and SAMPLE_FORMAT in tags and tags[SAMPLE_FORMAT][0] == 1:
+    if image.mode == "L":
+        return values.view(np.int8)
+    tags = _tags(image)
+    if image.mode == "I" and tags and tags.get(SAMPLE_FORMAT, (1,))[0] == UNSIGNED:
         values = values.view(np.uint32)
     return values
 
@@ -121,13 +138,14 @@ def _over(image: Image.Image, below: NDArray[np.uint8] | None) -> Image.Image:
     return Image.alpha_composite(ground, image).convert("RGB")
 
 
-def _stretched(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return `values`, which declare no white of their own, from least to most as 0 to 255."""
-    numbers = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
+def _stretched(image: Image.Image) -> NDArray[np.uint8]:
+    """Return numbers, which declare no white of their own, from least to most as 0 to 255."""
+    numbers = np.nan_to_num(_numbers(image).astype(np.float64), posinf=0.0, neginf=0.0)
     low, high = float(numbers.min()), float(numbers.max())
     if high == low:
-        return np.zeros(values.shape, np.uint8)
-    return np.rint((numbers - low) * (255.0 / (high - low))).astype(np.uint8)
+        return np.zeros(numbers.shape, np.uint8)
+    gray = np.rint((numbers - low) * (255.0 / (high - low))).astype(np.uint8)
+    return 255 - gray if _tags(image).get(PHOTOMETRIC) == 0 else gray
 
 
 def orientation(image: Image.Image) -> int:

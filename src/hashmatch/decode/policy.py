@@ -14,6 +14,7 @@ from hashmatch.decode.heif import order
 from hashmatch.decode.inputs import ImageInput, file_bytes
 from hashmatch.decode.jpeg import fast_pixels
 from hashmatch.decode.modes import array_rgb, rgb, upright
+from hashmatch.decode.quirks import mend
 from hashmatch.decode.tolerance import tolerant
 from hashmatch.errors import HashmatchError, ImageError, UsageError
 from hashmatch.records.enums import Outcome
@@ -115,6 +116,7 @@ def _decode_pillow(image: Image.Image) -> Picture:
         check_size(name, image)
     damaged = False
     with as_outcomes(name):
+        mend(image)
         try:
             with tolerant(False):
                 pixels = loaded_pixels(image)

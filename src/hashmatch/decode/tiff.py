@@ -1,4 +1,4 @@
-"""The pages of a TIFF, found from its directories (TIFF 6.0, section 2; BigTIFF the same in 64 bits).
+"""The pages of a TIFF, found from its directories (TIFF 6.0, section 2; BigTIFF in 64 bits).
 
 A page is opened by a copy of the file whose header names that page's directory as the first, so
 that it is held to the limits and read in the way of any other file.
