@@ -199,14 +199,15 @@ def _sequence(image: Any, name: str, first: Picture, most: int) -> Iterator[Pict
 
 @contextmanager
 def _put_back(image: Image.Image) -> Iterator[None]:
-    """Leave an open image at the frame it stood at, loaded or not, as it was."""
-    place = image.tell()
-    loaded = getattr(image, "_im", None)  # asking for `im` itself raises where it is not loaded
-    kept = None if loaded is None else loaded.copy()
+    """Leave an open image at the frame it stood at, with what the caller may have drawn on it."""
+    place, kept = image.tell(), None
+    with suppress(Exception):  # the frame may be broken, and then there is nothing to keep
+        image.load()
+        kept = image.im.copy()
     try:
         yield
     finally:
-        with suppress(Exception):  # it has been there before; a broken file must not end a scan
+        with suppress(Exception):
             image.seek(place)
             if kept is not None:
                 image.load()
@@ -215,16 +216,14 @@ def _put_back(image: Image.Image) -> Iterator[None]:
 
 def _file_behind(image: Any) -> bytes | None:
     """Return the bytes that an open image is read from; None if there are none any more."""
-    file = getattr(image, "_fp", None) or getattr(image, "fp", None)
-    if file is None or getattr(file, "closed", True):
-        return None
     try:
+        file = getattr(image, "_fp", None) or image.fp
         place = file.tell()
         file.seek(0)
         try:
             data: bytes = file.read(MAX_BYTES + 1)
         finally:
             file.seek(place)
-    except Exception:  # it is the caller's: it may raise anything
+    except Exception:  # closed, or the caller's own and raising anything
         return None
     return data if len(data) <= MAX_BYTES else None
