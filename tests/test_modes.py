@@ -81,8 +81,8 @@ def test_deep_samples_in_separate_planes_are_not_taken_for_pixels(compression: s
             hashed = hm.hash_image(way)
             assert hashed.outcome is hm.Outcome.UNSUPPORTED
             assert "separate planes" in hashed.reason
-    planes = np.moveaxis(COLOUR, 2, 0).copy()
-    data = tiff(planes, photometric="rgb", planarconfig="separate", compression=compression)
+    plain = np.moveaxis(COLOUR, 2, 0).copy()
+    data = tiff(plain, photometric="rgb", planarconfig="separate", compression=compression)
     assert np.array_equal(both_ways(data), COLOUR)
 
 
