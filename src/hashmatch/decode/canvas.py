@@ -8,55 +8,23 @@ see-through; so each patch is decoded as a still picture of its own and laid dow
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hashmatch.decode.formats import open_image
 from hashmatch.decode.modes import orientation, rgb, turned
+from hashmatch.decode.patches import After
 from hashmatch.decode.policy import as_outcomes
 from hashmatch.decode.tolerance import tolerant
 from hashmatch.errors import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-
-class After(Enum):
-    """What becomes of a patch's place before the next patch is drawn."""
-
-    STAYS = 0
-    CLEARED = 1
-    RESTORED = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Patch:
-    """One frame as it is stored.
-
-    Parameters
-    ----------
-    left, top, width, height : int
-        Its place on the canvas, in pixels; what lies outside is not shown.
-    after : After
-        What becomes of its place.
-    over : bool
-        Drawn over what is there; else in its stead.
-    file : function
-        Makes the bytes of a file that holds this patch alone.
-    """
-
-    left: int
-    top: int
-    width: int
-    height: int
-    after: After
-    over: bool
-    file: Callable[[], bytes]
+    from hashmatch.decode.patches import Patch
 
 
 class Canvas:

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import io
 import struct
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from hashmatch.decode import heif
+from hashmatch.decode import gif, heif
 from hashmatch.decode.quirks import mend
 from hashmatch.errors import ImageError
 from hashmatch.records.enums import Outcome
@@ -80,8 +81,13 @@ def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
         ``refused`` for more pixels than the format's limit, ``undecodable`` for a header that is
         cut off. Pillow itself raises nearly anything on a broken header.
     """
-    if name == "WEBP":  # its decoder makes the whole canvas when it is opened
+    # Two decoders make canvases when they open a file, and rely on the host's limits for them.
+    if name == "WEBP":
         _check(name, *_webp_size(data), FORMATS[name][0])
+    elif name == "GIF":
+        for patch in islice(gif.patches(data), 1):
+            right, bottom = patch.left + patch.width, patch.top + patch.height
+            _check(name, right, bottom, FORMATS[name][0])
     image = heif.open_heif(data) if name == HEIF else Image.OPEN[name][0](io.BytesIO(data), "")
     check_size(name, image)
     mend(image)

@@ -23,7 +23,7 @@ from hashmatch.errors import ImageError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from hashmatch.decode.canvas import Patch
+    from hashmatch.decode.patches import Patch
 
 MOST = 8
 """Frames of one file, unless told: eight hashes cost what the eight orientations of one picture do,
@@ -35,8 +35,6 @@ REACH = 128 * MEGAPIXEL
 LEAST = 16_384
 """Pixels that any frame counts for, however small: what opening one costs in time."""
 MOST_PAGES = 4096
-MOST_BLOCKS = 2**21
-"""Blocks or chunks of a file looked at to find its frames."""
 
 PATCHED, PAGED, SEQUENCES = {"GIF", "PNG"}, {"TIFF"}, {"WEBP", "AVIF", HEIF}
 
@@ -77,7 +75,8 @@ def decode_frames(image: ImageInput, most: int = MOST) -> Iterator[Picture]:
     Raises
     ------
     ImageError
-        When the first frame is asked for: as `decode_image`.
+        When the first frame is asked for: as `decode_image`. Later only ``refused``, if memory
+        runs out.
     UsageError
         If `most` is less than 1, or `image` is nothing that can be decoded.
 
@@ -131,20 +130,26 @@ def _of_pillow(image: Image.Image, most: int) -> Iterator[Picture]:
 def _later(data: bytes, first: Picture, most: int) -> Iterator[Picture]:
     """Yield what follows the `first` picture of the file `data`."""
     name = identify(data)
-    if name in PATCHED:
-        yield from _patched(data, name, first, most)
-    elif name in PAGED:
-        places = tiff.pages(data, MOST_PAGES)
-        for number in islice(sampled(len(places), most), 1, None):
-            try:
-                picture = decode_image(tiff.page(data, places[number]))
-            except ImageError:
-                picture = replace(first, damaged=True)
-            first = replace(picture, frame=number)
-            yield first
-    elif name in SEQUENCES:
-        with as_outcomes(name), tolerant(False), open_image(data, name) as image:
-            yield from _sequence(image, name, first, most)
+    with as_outcomes(name):
+        if name in PATCHED:
+            yield from _patched(data, name, first, most)
+        elif name in PAGED:
+            yield from _pages(data, first, most)
+        elif name in SEQUENCES:
+            with open_image(data, name) as image:
+                yield from _sequence(image, name, first, most)
+
+
+def _pages(data: bytes, first: Picture, most: int) -> Iterator[Picture]:
+    places = tiff.pages(data, MOST_PAGES)
+    last = first
+    for number in islice(sampled(len(places), most), 1, None):
+        try:
+            page = decode_image(tiff.page(data, places[number]))
+        except ImageError:
+            page = replace(last, damaged=True)
+        last = replace(page, frame=number)
+        yield last
 
 
 def _patched(data: bytes, name: str, first: Picture, most: int) -> Iterator[Picture]:
@@ -152,12 +157,13 @@ def _patched(data: bytes, name: str, first: Picture, most: int) -> Iterator[Pict
     before = 0  # pictures ahead of the animation
     if name == "GIF":
         height, width = first.pixels.shape[:2]  # the first frame may be larger than the screen
-        found = gif.patches(data, MOST_BLOCKS)
+        patches = _within_reach(gif.patches(data))
     else:
         width, height = struct.unpack_from(">II", data, 16)
-        found = apng.patches(data, MOST_BLOCKS)
-        before = apng.starts_with_default(data, MOST_BLOCKS)
-    patches = _within_reach(found)
+        patches = _within_reach(apng.patches(data))
+        before = apng.starts_with_default(data)
+    if before + len(patches) == 1:
+        return
     canvas = Canvas(name, height, width, patches)
     for number in islice(sampled(before + len(patches), most), 1, None):
         pixels = canvas.show(number - before)

@@ -21,7 +21,7 @@ def pages(data: bytes, most: int) -> list[int]:
             found[place] = None
             behind = place + struct.calcsize(count_format) + entry * entries
             (place,) = struct.unpack_from(offset_format, data, behind)
-    except struct.error:  # it points beyond the file
+    except (struct.error, OverflowError):  # it points beyond the file
         pass
     return list(found)
 
