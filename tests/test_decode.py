@@ -341,6 +341,12 @@ def test_jpeg_limits_are_larger_and_progressive_ones_smaller(
     assert hm.hash_image(encoded("JPEG", progressive=True)).outcome is hm.Outcome.REFUSED
 
 
+def test_run_lengths_have_a_limit_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "RUN_LENGTH_BMP", 1000)
+    assert hm.hash_image(IMAGES / "modes/runs.bmp").outcome is hm.Outcome.REFUSED
+    assert hm.hash_image(IMAGES / "modes/rgb565.bmp").outcome is not hm.Outcome.REFUSED
+
+
 def test_a_decoder_may_raise_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     for error, outcome in ((KeyError("x"), "undecodable"), (MemoryError(), "refused")):
 

@@ -40,6 +40,8 @@ HEIF = "HEIF"
 if heif.INSTALLED:
     FORMATS[HEIF] = (64 * MEGAPIXEL, "image/heif")
 PROGRESSIVE_JPEG = 192 * MEGAPIXEL
+RUN_LENGTH_BMP = 8 * MEGAPIXEL
+"""Pillow undoes these runs in Python, so that here the limit is one of time: a few seconds."""
 
 HEAD = 256
 """Bytes that a format is recognised by."""
@@ -96,7 +98,12 @@ def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
 
 def check_size(name: str, image: Image.Image) -> None:
     """Raise ImageError, ``refused``, if `image` has more pixels than a file of its format may."""
-    limit = PROGRESSIVE_JPEG if "progressive" in image.info else FORMATS[name][0]
+    tiles = getattr(image, "tile", [])
+    limit = FORMATS[name][0]
+    if "progressive" in image.info:
+        limit = PROGRESSIVE_JPEG
+    elif tiles and tiles[0].codec_name == "bmp_rle":
+        limit = RUN_LENGTH_BMP
     _check(name, *image.size, limit)
 
 
