@@ -90,9 +90,10 @@ class Canvas:
             image.load()
             if self._drawn == 0:
                 self._orientation = orientation(image)
-            shown = self._place(patch).shape
-            cut = image.crop((0, 0, shown[1], shown[0]))
-            return rgb(cut, below)
+            height, width = self._place(patch).shape[:2]
+            if image.size == (width, height):
+                return rgb(image, below)
+            return rgb(image.crop((0, 0, width, height)), below)
 
     def _place(self, patch: Patch) -> NDArray[np.uint8]:
         """Return the part of the canvas that `patch` covers: a view, not a copy."""

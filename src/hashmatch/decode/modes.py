@@ -21,6 +21,9 @@ PHOTOMETRIC = 262
 SAMPLE_FORMAT = 339
 UNSIGNED, SIGNED = 1, 2
 
+BAND = 2**18
+"""Pixels composited at once."""
+
 DIRECT = {"1", "L", "RGBX", "CMYK", "YCbCr", "HSV"}
 TRANSPARENT = {"LA", "La", "PA", "RGBA", "RGBa"}
 
@@ -40,7 +43,11 @@ def rgb(image: Image.Image, below: NDArray[np.uint8] | None = None) -> NDArray[n
     ImageError
         ``unsupported`` for a layout without a defined way to RGB (CIELAB, for one).
     """
-    return np.asarray(_rgb(image, below), np.uint8)
+    if image.mode.startswith("I;16"):
+        image = _high_byte(image)
+    if image.mode in TRANSPARENT or image.has_transparency_data:
+        return _over(image, below)
+    return np.asarray(_rgb(image), np.uint8)
 
 
 def array_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -72,15 +79,10 @@ def turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels)
 
 
-def _rgb(image: Image.Image, below: NDArray[np.uint8] | None) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        image = _high_byte(image)
+def _rgb(image: Image.Image) -> Image.Image:
+    """Return an opaque `image` as RGB."""
     if image.mode in {"I", "F"} or _is_signed(image):
         return Image.fromarray(_stretched(image)).convert("RGB")
-    if image.mode in TRANSPARENT or image.has_transparency_data:
-        # Pillow goes from premultiplied gray to RGBA only by way of plain gray.
-        straight = image.convert("LA") if image.mode == "La" else image
-        return _over(straight.convert("RGBA"), below)
     if image.mode == "RGB":
         return image
     if image.mode == "P" or image.mode in DIRECT:
@@ -130,12 +132,23 @@ def _numbers(image: Image.Image) -> NDArray[Any]:
     return values
 
 
-def _over(image: Image.Image, below: NDArray[np.uint8] | None) -> Image.Image:
-    if below is None:
-        ground = Image.new("RGBA", image.size, "white")
-    else:
-        ground = Image.fromarray(below).convert("RGBA")
-    return Image.alpha_composite(ground, image).convert("RGB")
+def _over(image: Image.Image, below: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    """Return `image` over what lies below it; some rows at a time, as each step makes a copy."""
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    rows = max(1, BAND // width)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        part = image.crop((0, top, width, bottom))
+        if part.mode == "La":  # Pillow goes from it to RGBA only by way of plain gray
+            part = part.convert("LA")
+        if below is None:
+            ground = Image.new("RGBA", part.size, "white")
+        else:
+            ground = Image.fromarray(below[top:bottom]).convert("RGBA")
+        laid = Image.alpha_composite(ground, part.convert("RGBA"))
+        pixels[top:bottom] = np.asarray(laid.convert("RGB"))
+    return pixels
 
 
 def _stretched(image: Image.Image) -> NDArray[np.uint8]:
