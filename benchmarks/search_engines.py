@@ -114,7 +114,7 @@ ENGINES = (
     SearchEngine(
         name=OURS,
         form=lambda batch: batch,
-        build=HashIndex.build,
+        build=lambda batch: HashIndex.build(batch, LIMIT),
         search=lambda index, queries: index.search(queries, LIMIT),
         hits=lambda raw: triples(raw.query, raw.entry, raw.distance),
     ),

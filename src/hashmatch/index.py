@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hashmatch.banded import PAIR, Banded, plan
 from hashmatch.errors import SpecMismatch, UsageError
 from hashmatch.records.hashes import HashBatch, HashSpec, Opaque
 from hashmatch.records.lists import HashList
@@ -14,6 +15,8 @@ from hashmatch.records.matches import Matches
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hashmatch.banded import Hits
+
 #: Room for hits made before a search; a search that needs more is run again with enough.
 FIRST_CAPACITY = 1024
 
@@ -21,7 +24,9 @@ FIRST_CAPACITY = 1024
 class HashIndex(Opaque):
     """An exact Hamming index over the hashes of a list. Safe to search from several threads.
 
-    Built with `build`; immutable, and never pickled.
+    Built with `build`; immutable, and never pickled. It looks at every entry or, in longer lists
+    that were built for a limit, at those that nearly share some bits with the query; `explain` says
+    which.
 
     Examples
     --------
@@ -32,27 +37,39 @@ class HashIndex(Opaque):
     ([0], [3])
     """
 
-    __slots__ = ("_columns", "_count", "spec")
+    __slots__ = ("_banded", "_columns", "_count", "spec")
 
-    def __init__(self, spec: HashSpec, columns: NDArray[np.uint32], count: int) -> None:
+    def __init__(
+        self, spec: HashSpec, columns: NDArray[np.uint32], count: int, banded: Banded | None
+    ) -> None:
         self.spec = spec
         self._columns = columns
         self._count = count
+        self._banded = banded
 
     @classmethod
-    def build(cls, hashes: HashList | HashBatch) -> HashIndex:
+    def build(cls, hashes: HashList | HashBatch, max_distance: int | None = None) -> HashIndex:
         """Return an index over the hashes of a list or batch.
 
         Parameters
         ----------
         hashes : HashList or HashBatch
             Of any size, 0 included; entry numbers in matches are its rows.
+        max_distance : int, optional
+            The largest limit that will be asked for, in bits. Searches up to it are then the faster
+            the longer the list is; others, and without it all, look at every entry.
         """
         from hashmatch._kernels.lanes import GROUP
         from hashmatch._kernels.linear import columns
 
         batch = hashes.hashes if isinstance(hashes, HashList) else hashes
-        return cls(batch.spec, columns(batch.words, GROUP), len(batch))
+        banded = None
+        if max_distance is not None and batch.spec.bits % 64 == 0:
+            limit = in_bits(batch.spec, max_distance)
+            bands = plan(batch.spec.bits, limit, len(batch))
+            if bands is not None and bands.cost < PAIR * len(batch):
+                banded = Banded.build(batch.words, limit, bands.bands)
+        return cls(batch.spec, columns(batch.words, GROUP), len(batch), banded)
 
     def search(self, batch: HashBatch, max_distance: int) -> Matches:
         """Return every pair of a query in `batch` and an entry within `max_distance` bits.
@@ -78,30 +95,46 @@ class HashIndex(Opaque):
         """
         if batch.spec != self.spec:
             raise SpecMismatch(f"this index holds {self.spec}, it cannot be asked for {batch.spec}")
-        limit = int(max_distance)
-        if not 0 <= limit <= self.spec.bits:
-            raise UsageError(
-                f"a maximum distance of {limit}; for {self.spec} it is 0 to {self.spec.bits}"
-            )
-        from hashmatch._kernels.linear import columns, head_length, within
-
-        queries = columns(batch.words)
-        head = head_length(len(queries), limit)
-        heads = tuple(self._columns[:head]), tuple(queries[:head])
+        limit = in_bits(self.spec, max_distance)
+        banded = self._banded
+        search = self._linear if banded is None or limit > banded.limit else banded.within
         capacity = FIRST_CAPACITY
         while True:
             query, entry, distance = (np.empty(capacity, np.int64) for _ in range(3))
-            found = within(
-                self._columns, heads[0], self._count, queries, heads[1], limit,
-                query, entry, distance,
-            )  # fmt: skip
+            found = search(batch.words, limit, (query, entry, distance))
             if found <= capacity:
                 order = np.lexsort((entry[:found], query[:found]))
                 return Matches(query[order], entry[order], distance[order])
             capacity = found
+
+    def explain(self) -> str:
+        """Return in a sentence how this index searches, and why."""
+        if self._banded is None:
+            return f"looks at every one of {self._count:,} entries"
+        bands, masks = len(self._banded.bands), len(self._banded.masks)
+        return (
+            f"up to {self._banded.limit} bits, looks at those of {self._count:,} entries that are "
+            f"at one of {masks} addresses in {bands} bands; beyond, at every entry"
+        )
+
+    def _linear(self, queries: NDArray[np.uint64], limit: int, out: Hits) -> int:
+        from hashmatch._kernels.linear import columns, head_length, within
+
+        laid = columns(queries)
+        head = head_length(len(laid), limit)
+        heads = tuple(self._columns[:head]), tuple(laid[:head])
+        return within(self._columns, heads[0], self._count, laid, heads[1], limit, *out)
 
     def __len__(self) -> int:
         return self._count
 
     def __repr__(self) -> str:
         return f"<HashIndex {self.spec}, n={len(self)}>"
+
+
+def in_bits(spec: HashSpec, max_distance: int) -> int:
+    """Return `max_distance` as an int; raise UsageError unless it is 0 to ``spec.bits``."""
+    limit = int(max_distance)
+    if not 0 <= limit <= spec.bits:
+        raise UsageError(f"a maximum distance of {limit}; for {spec} it is 0 to {spec.bits}")
+    return limit

@@ -119,4 +119,4 @@ def _searched(known: HashList, default: int, key: bytes | None) -> _Searched:
         raise UsageError(f"list {known.name} has a max_distance outside of 0 to {known.spec.bits}")
     widest = int(limits.max(initial=0))
     own_key = known.own_key() if key is None else key
-    return _Searched(known, HashIndex.build(known), limits, widest, own_key)
+    return _Searched(known, HashIndex.build(known, widest), limits, widest, own_key)
