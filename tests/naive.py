@@ -100,3 +100,112 @@ def pdq(pixels: NDArray[np.uint8]) -> tuple[str, int]:
     median = sorted(flat)[127]
     bits = sum(1 << k for k, value in enumerate(flat) if value > median)
     return f"{bits:064x}", min(steps // 90, 100)
+
+
+# Pillow's grey and Lanczos resize, and the four hashes of imagehash, in pure Python.
+
+
+def grey(pixels: NDArray[np.uint8]) -> list[list[int]]:
+    """The rows of RGB pixels (h, w, 3) as luma, 0 to 255."""
+    return [
+        [(19595 * r + 38470 * g + 7471 * b + 32768) >> 16 for r, g, b in row]
+        for row in pixels.tolist()
+    ]
+
+
+def lanczos(size: int, reduced: int) -> list[tuple[int, list[int]]]:
+    """What each of `reduced` pixels is made of: the first of `size`, and weights in 1/2^22."""
+
+    def sinc(x: float) -> float:
+        return math.sin(x * math.pi) / (x * math.pi) if x else 1.0
+
+    scale = size / reduced
+    wide = max(scale, 1.0)
+    made = []
+    for o in range(reduced):
+        centre = (o + 0.5) * scale
+        first = max(int(centre - 3 * wide + 0.5), 0)
+        end = min(int(centre + 3 * wide + 0.5), size)
+        at = [(t - centre + 0.5) * (1 / wide) for t in range(first, end)]
+        values = [sinc(x) * sinc(x / 3) if -3 <= x < 3 else 0.0 for x in at]
+        total = 0.0
+        for value in values:  # not sum(): it keeps more digits than a C double
+            total += value
+        weights = [value / total * 2**22 for value in values]
+        made.append((first, [int(w - 0.5) if w < 0 else int(w + 0.5) for w in weights]))
+    return made
+
+
+def resized_rows(rows: list[list[int]], width: int) -> list[list[int]]:
+    """Every row resized to `width`."""
+    if len(rows[0]) == width:
+        return rows
+    weights = lanczos(len(rows[0]), width)
+    sums = [
+        [sum(w * row[first + t] for t, w in enumerate(some)) for first, some in weights]
+        for row in rows
+    ]
+    return [[min(max((value + 2**21) >> 22, 0), 255) for value in row] for row in sums]
+
+
+def turned(rows: list[list[int]]) -> list[list[int]]:
+    """Columns as rows."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def resize(rows: list[list[int]], width: int, height: int) -> list[list[int]]:
+    """Rows first, or columns first where they lose over twice as many pixels as rows do."""
+    fewer_rows, fewer_columns = len(rows) - height, len(rows[0]) - width
+    if fewer_rows > 0 and fewer_rows > 2 * fewer_columns:
+        return resized_rows(turned(resized_rows(turned(rows), height)), width)
+    return turned(resized_rows(turned(resized_rows(rows, width)), height))
+
+
+def as_hex(bits: Sequence[bool]) -> str:
+    """64 bits, the first the most significant, in hexadecimal."""
+    return f"{int(''.join(str(int(bit)) for bit in bits), 2):016x}"
+
+
+def ahash(pixels: NDArray[np.uint8]) -> str:
+    """Which of 8 x 8 pixels are lighter than their mean."""
+    flat = [value for row in resize(grey(pixels), 8, 8) for value in row]
+    return as_hex([value > sum(flat) / 64 for value in flat])
+
+
+def dhash(pixels: NDArray[np.uint8]) -> str:
+    """Which of 9 x 8 pixels are darker than their right neighbour."""
+    rows = resize(grey(pixels), 9, 8)
+    return as_hex([row[x] < row[x + 1] for row in rows for x in range(8)])
+
+
+def above_median(values: Sequence[float], doubt: float) -> str | None:
+    """Which of 64 values are above their median; None where it is a matter of the last bits."""
+    lower, upper = sorted(values)[31:33]
+    return None if upper - lower <= doubt else as_hex([value > lower for value in values])
+
+
+def product(one: Sequence[float], other: Sequence[float]) -> float:
+    """The sum of the products."""
+    return sum(a * b for a, b in zip(one, other, strict=True))
+
+
+def phash(pixels: NDArray[np.uint8]) -> str | None:
+    """Which of the 8 x 8 lowest DCT coefficients of 32 x 32 pixels are above their median."""
+    rows = resize(grey(pixels), 32, 32)
+    cosines = [[math.cos(math.pi * k * (2 * n + 1) / 64) for n in range(32)] for k in range(8)]
+    half = [[product(wave, column) for column in turned(rows)] for wave in cosines]
+    return above_median([product(row, wave) for row in half for wave in cosines], 1e-6)
+
+
+def whash(pixels: NDArray[np.uint8]) -> str | None:
+    """Which of 8 x 8 blocks of the picture, at a power of two, are lighter than the median one."""
+    side = 8
+    while 2 * side <= min(pixels.shape[:2]):
+        side *= 2
+    rows, block = resize(grey(pixels), side, side), side // 8
+    sums = [
+        sum(sum(row[x : x + block]) for row in rows[y : y + block])
+        for y in range(0, side, block)
+        for x in range(0, side, block)
+    ]
+    return above_median(sums, 0)

@@ -142,7 +142,8 @@ def test_a_head_is_as_long_as_it_has_to_be(count: int, limit: int, length: int) 
 @pytest.mark.skipif(not JIT, reason="is itself what this test starts")
 def test_suite_passes_without_the_jit() -> None:
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
-    files = [f"tests/test_{name}.py" for name in ("kernels", "lanes", "banded", "index")]
+    names = ("kernels", "lanes", "banded", "index", "resample")
+    files = [f"tests/test_{name}.py" for name in names]
     command = [sys.executable, "-m", "pytest", "-q", *files]
     run = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from hashmatch.hashers._imagehash import hash_with
+from hashmatch.hashers._bits import hash_of
 from hashmatch.records.hashes import HashBatch, HashSpec
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ class DifferenceHash:
     """dhash as ``imagehash.dhash`` computes it, bit for bit.
 
     It is whether each pixel of a 9 x 8 gray picture is darker than its right neighbour.
+    Source of the algorithm: imagehash 4.3.2, which follows N. Krawetz, "Kind of Like That", The
+    Hacker Factor Blog, 2013.
     Source of `max_distance`: our own measurement; 6 is what re-encoding and
     resizing did at most to 88 photographs; different photographs come as near as 10 once in a
     thousand pairs, so its matches want a second hash.
@@ -30,6 +32,7 @@ class DifferenceHash:
 
     def hash(self, data: NDArray[np.uint8]) -> tuple[HashBatch, None]:
         """Return the hash of RGB pixels (h, w, 3); no quality is measured."""
-        import imagehash
+        from hashmatch._kernels.resample import grey_picture
 
-        return hash_with(imagehash.dhash, self.spec, data)
+        small = grey_picture(data, 9, 8)
+        return hash_of(self.spec, small[:, 1:] > small[:, :-1])

@@ -1,0 +1,271 @@
+"""Pillow's greyscale and its Lanczos resize, pixel for pixel, a strip of the picture at a time.
+
+Source: Pillow 13's ``libImaging/Convert.c`` and ``Resample.c``. Along one axis, each new pixel is
+a weighted sum of old ones, in integers, rounded and clipped to 8 bits::
+
+    for o in range(reduced):
+        first, end = spans[o]
+        total = sum(weights[o][t] * line[first + t] for t in range(end - first))
+        resized[o] = clip((total + 2**21) >> 22, 0, 255)
+
+Pillow does this to every row, and then to every column of what came out of that; for a picture
+much taller than wide the other way round, which gives other pixels, since both are rounded.
+
+Sums of whole rows vectorise, sums along a row do not. So the picture is taken in strips of rows,
+each made grey, transposed, resized as if its columns were rows, and transposed back. A strip stays
+in the processor's cache; the grey picture is never in memory as a whole, but where columns are
+first. `tests/naive.py` has the same in pure Python.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from hashmatch._kernels.jit import kernel
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Bytes: TypeAlias = NDArray[np.uint8]
+    Spans: TypeAlias = NDArray[np.int64]
+    Weights: TypeAlias = NDArray[np.int32]
+
+LOBES = 3.0
+"""Pixels on each side that a new pixel is made of, in the larger of old and new pixels."""
+ONE = 1 << 22
+"""The weight 1. Sums of 8-bit pixels then fill 30 bits; two are left for what overshoots."""
+STRIP = 128
+"""Rows in a strip: enough for whole vectors, few enough for the cache. 32 to 128 differ little."""
+
+
+@kernel
+def sinc(x: float) -> float:
+    """Return sin(pi x) / (pi x), by the C library's ``sin``, which is Pillow's too."""
+    if x == 0.0:
+        return 1.0
+    x = x * math.pi
+    return math.sin(x) / x
+
+
+@kernel
+def fill_weights(size: int, spans: Spans, weights: Weights) -> None:
+    """Write what each new pixel is made of, for `size` pixels resized to ``len(spans)``.
+
+    Double precision and Pillow's order of operations: where the sum of a few weights falls on a
+    half, the last bit of one weight would show.
+
+    Parameters
+    ----------
+    size : int
+    spans : ndarray of int64, shape (reduced, 2)
+        First old pixel, and the one after the last.
+    weights : ndarray of int32, shape (reduced, at least the longest span)
+        In units of 1 / `ONE`.
+    """
+    reduced = spans.shape[0]
+    scale = size / reduced
+    filter_scale = max(scale, 1.0)  # enlarged, the filter is as wide as old pixels
+    support = LOBES * filter_scale
+    per_pixel = 1.0 / filter_scale
+    exact = np.empty(weights.shape[1], np.float64)
+    for o in range(reduced):
+        centre = (o + 0.5) * scale
+        first = max(int(centre - support + 0.5), 0)
+        end = min(int(centre + support + 0.5), size)
+        total = 0.0
+        for t in range(end - first):
+            x = (t + first - centre + 0.5) * per_pixel
+            value = sinc(x) * sinc(x / 3) if -LOBES <= x < LOBES else 0.0
+            exact[t] = value
+            total += value
+        for t in range(end - first):
+            value = exact[t] / total * ONE
+            weights[o, t] = int(value - 0.5) if value < 0.0 else int(value + 0.5)
+        spans[o, 0], spans[o, 1] = first, end
+
+
+@lru_cache(maxsize=64)
+def lanczos(size: int, reduced: int) -> tuple[Spans, Weights]:
+    """Return spans and weights, see `fill_weights`; of the sizes seen last they are kept.
+
+    They hold about 24 bytes for each of `size` pixels. If `reduced` equals `size` each weight is 1
+    for the pixel itself and 0 for others, so that the pass that Pillow leaves out changes nothing.
+    """
+    spans = np.empty((reduced, 2), np.int64)
+    longest = 2 * math.ceil(LOBES * max(size / reduced, 1.0)) + 1
+    weights = np.zeros((reduced, longest), np.int32)
+    fill_weights(size, spans, weights)
+    return spans, weights
+
+
+@kernel
+def grey(pixels: Bytes, first: int, count: int, out: Bytes) -> None:
+    """Write `count` rows of (h, w, 3) `pixels` from row `first` on, grey, to the left of `out`.
+
+    ITU-R BT.601 luma with the weights 0.299, 0.587 and 0.114 in 1/65536, rounded.
+    """
+    width = pixels.shape[1]
+    for k in range(count):
+        # Flat and unsigned, so that the compiler sees neither strides nor negative indices.
+        row = pixels[first + k].reshape(-1)
+        line = out[k, :width]
+        for x in range(line.shape[0]):
+            red = np.uint64(3) * np.uint64(x)
+            green, blue = red + np.uint64(1), red + np.uint64(2)
+            line[x] = (
+                np.int32(19595) * np.int32(row[red])
+                + np.int32(38470) * np.int32(row[green])
+                + np.int32(7471) * np.int32(row[blue])
+                + np.int32(32768)
+            ) >> np.int32(16)
+
+
+@kernel
+def transpose(rows: Bytes, out: Bytes) -> None:
+    """Write the first rows of `rows` to the columns of `out`, as many of both as `out` has.
+
+    Eight rows at a time: what is written next to each other is written in one go.
+    """
+    count = min(rows.shape[0], out.shape[1])
+    eights = count - count % 8
+    for k in range(0, eights, 8):
+        r0, r1, r2, r3 = rows[k], rows[k + 1], rows[k + 2], rows[k + 3]
+        r4, r5, r6, r7 = rows[k + 4], rows[k + 5], rows[k + 6], rows[k + 7]
+        for x in range(out.shape[0]):
+            place = out[x]
+            place[k], place[k + 1], place[k + 2], place[k + 3] = r0[x], r1[x], r2[x], r3[x]
+            place[k + 4], place[k + 5], place[k + 6], place[k + 7] = r4[x], r5[x], r6[x], r7[x]
+    for k in range(eights, count):
+        for x in range(out.shape[0]):
+            out[x, k] = rows[k, x]
+
+
+@kernel
+def weighted_rows(rows: Bytes, spans: Spans, weights: Weights, out: Bytes) -> None:
+    """Resize the columns of `rows`, (size, w), to `out`, (reduced, w).
+
+    No sum overflows 32 bits: the weights of one span add up to `ONE`, their sizes to at most 1.6
+    times that (the lobes below zero), and a pixel has 8 bits.
+    """
+    width = rows.shape[1]
+    sums = np.empty(width, np.int32)
+    for o in range(out.shape[0]):
+        first, end = spans[o, 0], spans[o, 1]
+        count = end - first
+        fours = count - count % 4
+        sums[:] = np.int32(ONE // 2)
+        # Four rows in one go: the sums are read and written a quarter as often.
+        for t in range(0, fours, 4):
+            w0, w1, w2, w3 = weights[o, t], weights[o, t + 1], weights[o, t + 2], weights[o, t + 3]
+            y = first + t
+            r0, r1, r2, r3 = rows[y], rows[y + 1], rows[y + 2], rows[y + 3]
+            for x in range(width):
+                sums[x] += (
+                    w0 * np.int32(r0[x])
+                    + w1 * np.int32(r1[x])
+                    + w2 * np.int32(r2[x])
+                    + w3 * np.int32(r3[x])
+                )
+        for t in range(fours, count):
+            weight, row = weights[o, t], rows[first + t]
+            for x in range(width):
+                sums[x] += weight * np.int32(row[x])
+        line = out[o]
+        for x in range(width):
+            line[x] = min(max(sums[x] >> np.int32(22), np.int32(0)), np.int32(255))
+
+
+@kernel
+def line_length(width: int) -> int:
+    """Return the bytes from one row of a strip to the next.
+
+    An odd number of cache lines: at a multiple of 4096 the pixels of a column would all fall into
+    one set of the cache and push each other out (4x slower at a width of 4096, measured).
+    """
+    return ((width + 63) // 64 | 1) * 64
+
+
+@kernel
+def resize_columns_first(
+    pixels: Bytes,
+    column_spans: Spans,
+    column_weights: Weights,
+    row_spans: Spans,
+    row_weights: Weights,
+    out: Bytes,
+) -> None:
+    """Resize as `resize_rows_first` does, in the other order."""
+    height, width = pixels.shape[0], pixels.shape[1]
+    plane = np.empty((height, width), np.uint8)
+    grey(pixels, 0, height, plane)
+    low = np.empty((out.shape[0], width), np.uint8)
+    weighted_rows(plane, row_spans, row_weights, low)
+    turned = np.empty((width, out.shape[0]), np.uint8)
+    transpose(low, turned)
+    made = np.empty((out.shape[1], out.shape[0]), np.uint8)
+    weighted_rows(turned, column_spans, column_weights, made)
+    transpose(made, out)
+
+
+@kernel
+def resize_rows_first(
+    pixels: Bytes,
+    column_spans: Spans,
+    column_weights: Weights,
+    row_spans: Spans,
+    row_weights: Weights,
+    out: Bytes,
+) -> None:
+    """Write (h, w, 3) `pixels`, grey and resized, to `out`.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (h, w, 3)
+        Contiguous.
+    column_spans, column_weights
+        From `lanczos`, of the width.
+    row_spans, row_weights
+        Of the height.
+    out : ndarray of uint8, shape (new height, new width)
+    """
+    height, width = pixels.shape[0], pixels.shape[1]
+    strip = min(STRIP, height)
+    lines = np.empty((strip, line_length(width)), np.uint8)
+    turned = np.empty((width, strip), np.uint8)
+    made = np.empty((out.shape[1], strip), np.uint8)
+    narrow = np.empty((height, out.shape[1]), np.uint8)
+    for y in range(0, height, strip):
+        count = min(strip, height - y)
+        grey(pixels, y, count, lines)
+        transpose(lines, turned)
+        weighted_rows(turned, column_spans, column_weights, made)
+        transpose(made, narrow[y : y + count])
+    weighted_rows(narrow, row_spans, row_weights, out)
+
+
+def grey_picture(pixels: Bytes, width: int, height: int) -> Bytes:
+    """Return ``convert("L").resize((width, height), LANCZOS)`` of RGB `pixels`, as Pillow has it.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (h, w, 3)
+        Contiguous, neither side 0.
+    width, height : int
+        The new size, in pixels; larger or smaller.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width)
+    """
+    old_height, old_width = pixels.shape[:2]
+    out = np.empty((height, width), np.uint8)
+    # Pillow 13's order (its pull request 9549): columns first where they lose more than twice as
+    # many pixels as rows do, and any at all.
+    columns_first = old_height - height > max(0, 2 * (old_width - width))
+    resize = resize_columns_first if columns_first else resize_rows_first
+    resize(pixels, *lanczos(old_width, width), *lanczos(old_height, height), out)
+    return out

@@ -1,0 +1,53 @@
+"""What ahash, dhash, phash and whash share: 8 x 8 bits, and where imagehash itself decides them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hashmatch.records.hashes import HashBatch, HashSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+
+def hash_of(spec: HashSpec, bits: NDArray[np.bool_]) -> tuple[HashBatch, None]:
+    """Return 64 `bits`, the first the most significant, as a hash; no quality is measured."""
+    return HashBatch.from_bytes(spec, np.packbits(bits).tobytes()), None
+
+
+def above_median(
+    values: NDArray[np.generic], doubt: float, itself: Callable[[], NDArray[np.bool_]]
+) -> NDArray[np.bool_]:
+    """Return which of 64 `values` are above their median, as imagehash finds them.
+
+    The median of 64 values lies midway between the two in the middle. If these are apart, no error
+    below half their distance moves a value to its other side. If they are not, the last bits of
+    imagehash's own floats decide, and nothing but its own steps has those.
+
+    Parameters
+    ----------
+    values : ndarray
+        What imagehash computes, in any unit, with errors that never add up to `doubt`.
+    doubt : float
+        Values no further apart than this are not told apart.
+    itself : callable
+        Does what imagehash does.
+    """
+    lower, upper = np.sort(values, axis=None)[31:33]
+    return values > lower if upper - lower > doubt else itself()
+
+
+def imagehash_bits(name: str, small: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return the bits of imagehash's function `name` on a grey picture of the size it resizes to.
+
+    It then neither converts nor resizes anything: only what comes after that is computed again.
+    """
+    import imagehash
+    from PIL import Image
+
+    bits: NDArray[np.bool_] = getattr(imagehash, name)(Image.fromarray(small)).hash
+    return bits
