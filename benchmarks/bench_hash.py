@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.hash_engines import HashEngine, array_engines, file_engines, same_hash
+from benchmarks.hash_engines import (
+    HashEngine,
+    array_engines,
+    file_engines,
+    four_engines,
+    same_hash,
+)
 from benchmarks.workloads import SIZES, jpeg, photo
 
 if TYPE_CHECKING:
@@ -33,6 +39,16 @@ def test_jpeg(benchmark: BenchmarkFixture, algorithm: str, engine: HashEngine) -
     ours, *peers = file_engines(algorithm)
     names = ", ".join(map(str, peers))
     benchmark.group = f"{algorithm} of a 640 x 640 JPEG's bytes: {ours}; {names}"
+    data = jpeg(1)
+    expected = ours.answer(ours.run(data))
+    raw = benchmark(engine.run, data)
+    assert same_hash(expected, engine.answer(raw), engine.furthest)
+
+
+@pytest.mark.parametrize("engine", four_engines(), indirect=True, ids=str)
+def test_four_of_a_jpeg(benchmark: BenchmarkFixture, engine: HashEngine) -> None:
+    ours, peer = four_engines()
+    benchmark.group = f"ahash, phash, dhash and whash of a 640 x 640 JPEG's bytes: {ours}; {peer}"
     data = jpeg(1)
     expected = ours.answer(ours.run(data))
     raw = benchmark(engine.run, data)

@@ -100,6 +100,33 @@ def array_engines(algorithm: str) -> list[HashEngine]:
     return [our_array_hasher(algorithm), peer]
 
 
+FOUR = ("ahash", "phash", "dhash", "whash")
+
+
+def four_engines() -> list[HashEngine]:
+    """Return ours, then imagehash: four hashes of one JPEG's bytes, decoded once on both sides."""
+    hashers = [registry.hasher(algorithm) for algorithm in FOUR]
+
+    def ours(data: bytes) -> Any:
+        pixels = hm.decode_image(data).pixels
+        return "".join(hasher.hash(pixels)[0].to_hex()[0] for hasher in hashers)
+
+    def peer(data: bytes) -> Any:
+        image = Image.open(io.BytesIO(data))
+        image.load()
+        return "".join(hex_of_bits(_imagehash(algorithm)(image).hash) for algorithm in FOUR)
+
+    return [
+        HashEngine(name=OURS, run=ours, answer=lambda raw: (raw, None)),
+        HashEngine(
+            name="Pillow + imagehash",
+            needs=("imagehash",),
+            run=peer,
+            answer=lambda raw: (raw, None),
+        ),
+    ]
+
+
 def file_engines(algorithm: str) -> list[HashEngine]:
     """Return ours, then its peers, from the bytes of a plain RGB JPEG; algorithm pdq or phash."""
     if algorithm == "phash":

@@ -82,8 +82,10 @@ def hash_pairs() -> Iterator[Pair | Engine]:
     for algorithm in ("pdq", "phash", "dhash", "ahash", "whash"):
         cases.append((f"{algorithm}, 640 array", hash_engines.array_engines(algorithm), "640"))
     cases.append(("pdq, 12 MP array", hash_engines.array_engines("pdq"), "12MP"))
+    cases.append(("phash, 12 MP array", hash_engines.array_engines("phash"), "12MP"))
     for algorithm in ("pdq", "phash"):
         cases.append((f"{algorithm}, 640 JPEG", hash_engines.file_engines(algorithm), None))
+    cases.append(("a, p, d, whash, 640 JPEG", hash_engines.four_engines(), None))
     for work, engines, size in cases:
         data = jpeg(1) if size is None else photo(size)
         ours, *peers = engines
