@@ -125,41 +125,61 @@ def grey(pixels: Bytes, first: int, count: int, out: Bytes) -> None:
 
 
 @kernel
-def transpose(rows: Bytes, out: Bytes) -> None:
-    """Write the first rows of `rows` to the columns of `out`, as many of both as `out` has.
-
-    Eight rows at a time: what is written next to each other is written in one go.
-    """
-    count = min(rows.shape[0], out.shape[1])
-    eights = count - count % 8
-    for k in range(0, eights, 8):
-        r0, r1, r2, r3 = rows[k], rows[k + 1], rows[k + 2], rows[k + 3]
-        r4, r5, r6, r7 = rows[k + 4], rows[k + 5], rows[k + 6], rows[k + 7]
-        for x in range(out.shape[0]):
-            place = out[x]
-            place[k], place[k + 1], place[k + 2], place[k + 3] = r0[x], r1[x], r2[x], r3[x]
-            place[k + 4], place[k + 5], place[k + 6], place[k + 7] = r4[x], r5[x], r6[x], r7[x]
-    for k in range(eights, count):
-        for x in range(out.shape[0]):
-            out[x, k] = rows[k, x]
+def eights(count: int) -> int:
+    """Return `count`, made up to a multiple of eight."""
+    return (count + 7) // 8 * 8
 
 
 @kernel
-def weighted_rows(rows: Bytes, spans: Spans, weights: Weights, out: Bytes) -> None:
-    """Resize the columns of `rows`, (size, w), to `out`, (reduced, w).
+def transpose(rows: Bytes, words: NDArray[np.uint64], out: Bytes) -> None:
+    """Write the first columns of `rows`, as many as `out` has rows, to the rows of `out`.
+
+    Eight rows become words of eight bytes, which vectorises, and the words change places, an
+    eighth as many moves as there are bytes. The words are little-endian, as all of Numba's targets.
+
+    Parameters
+    ----------
+    rows : ndarray of uint8, shape (8 * n, at least m)
+    words : ndarray of uint64, shape (n, at least m)
+        Written over.
+    out : ndarray of uint8, shape (m, 8 * n)
+    """
+    places = out.view(np.uint64)
+    for k in range(places.shape[1]):
+        r0, r1, r2, r3 = rows[8 * k], rows[8 * k + 1], rows[8 * k + 2], rows[8 * k + 3]
+        r4, r5, r6, r7 = rows[8 * k + 4], rows[8 * k + 5], rows[8 * k + 6], rows[8 * k + 7]
+        line = words[k]
+        for x in range(places.shape[0]):
+            line[x] = (
+                np.uint64(r0[x])
+                | np.uint64(r1[x]) << np.uint64(8)
+                | np.uint64(r2[x]) << np.uint64(16)
+                | np.uint64(r3[x]) << np.uint64(24)
+                | np.uint64(r4[x]) << np.uint64(32)
+                | np.uint64(r5[x]) << np.uint64(40)
+                | np.uint64(r6[x]) << np.uint64(48)
+                | np.uint64(r7[x]) << np.uint64(56)
+            )
+    for x in range(places.shape[0]):
+        for k in range(places.shape[1]):
+            places[x, k] = words[k, x]
+
+
+@kernel
+def weighted_rows(rows: Bytes, width: int, spans: Spans, weights: Weights, out: Bytes) -> None:
+    """Resize the first `width` columns of `rows` to as many rows as `out` has.
 
     No sum overflows 32 bits: the weights of one span add up to `ONE`, their sizes to at most 1.6
     times that (the lobes below zero), and a pixel has 8 bits.
     """
-    width = rows.shape[1]
     sums = np.empty(width, np.int32)
     for o in range(out.shape[0]):
         first, end = spans[o, 0], spans[o, 1]
         count = end - first
-        fours = count - count % 4
+        whole = count - count % 4
         sums[:] = np.int32(ONE // 2)
         # Four rows in one go: the sums are read and written a quarter as often.
-        for t in range(0, fours, 4):
+        for t in range(0, whole, 4):
             w0, w1, w2, w3 = weights[o, t], weights[o, t + 1], weights[o, t + 2], weights[o, t + 3]
             y = first + t
             r0, r1, r2, r3 = rows[y], rows[y + 1], rows[y + 2], rows[y + 3]
@@ -170,7 +190,7 @@ def weighted_rows(rows: Bytes, spans: Spans, weights: Weights, out: Bytes) -> No
                     + w2 * np.int32(r2[x])
                     + w3 * np.int32(r3[x])
                 )
-        for t in range(fours, count):
+        for t in range(whole, count):
             weight, row = weights[o, t], rows[first + t]
             for x in range(width):
                 sums[x] += weight * np.int32(row[x])
@@ -181,34 +201,12 @@ def weighted_rows(rows: Bytes, spans: Spans, weights: Weights, out: Bytes) -> No
 
 @kernel
 def line_length(width: int) -> int:
-    """Return the bytes from one row of a strip to the next.
+    """Return how far apart to put rows whose columns are read next.
 
-    An odd number of cache lines: at a multiple of 4096 the pixels of a column would all fall into
-    one set of the cache and push each other out (4x slower at a width of 4096, measured).
+    An odd number of cache lines: at a multiple of 4096 bytes the pixels of a column would all fall
+    into one set of the cache and push each other out (4x slower at a width of 4096, measured).
     """
     return ((width + 63) // 64 | 1) * 64
-
-
-@kernel
-def resize_columns_first(
-    pixels: Bytes,
-    column_spans: Spans,
-    column_weights: Weights,
-    row_spans: Spans,
-    row_weights: Weights,
-    out: Bytes,
-) -> None:
-    """Resize as `resize_rows_first` does, in the other order."""
-    height, width = pixels.shape[0], pixels.shape[1]
-    plane = np.empty((height, width), np.uint8)
-    grey(pixels, 0, height, plane)
-    low = np.empty((out.shape[0], width), np.uint8)
-    weighted_rows(plane, row_spans, row_weights, low)
-    turned = np.empty((width, out.shape[0]), np.uint8)
-    transpose(low, turned)
-    made = np.empty((out.shape[1], out.shape[0]), np.uint8)
-    weighted_rows(turned, column_spans, column_weights, made)
-    transpose(made, out)
 
 
 @kernel
@@ -233,18 +231,50 @@ def resize_rows_first(
     out : ndarray of uint8, shape (new height, new width)
     """
     height, width = pixels.shape[0], pixels.shape[1]
-    strip = min(STRIP, height)
-    lines = np.empty((strip, line_length(width)), np.uint8)
+    strip, across = min(STRIP, eights(height)), eights(out.shape[1])
+    # What makes the last strip whole, and the new width a multiple of eight, is never written to,
+    # and of no meaning.
+    grey_lines = np.empty((strip, line_length(width)), np.uint8)
+    words = np.empty((strip // 8, line_length(width)), np.uint64)
     turned = np.empty((width, strip), np.uint8)
-    made = np.empty((out.shape[1], strip), np.uint8)
-    narrow = np.empty((height, out.shape[1]), np.uint8)
+    made = np.empty((across, strip), np.uint8)
+    made_words = np.empty((across // 8, strip), np.uint64)
+    narrow = np.empty(((height + strip - 1) // strip * strip, across), np.uint8)
     for y in range(0, height, strip):
-        count = min(strip, height - y)
-        grey(pixels, y, count, lines)
-        transpose(lines, turned)
-        weighted_rows(turned, column_spans, column_weights, made)
-        transpose(made, narrow[y : y + count])
-    weighted_rows(narrow, row_spans, row_weights, out)
+        grey(pixels, y, min(strip, height - y), grey_lines)
+        transpose(grey_lines, words, turned)
+        weighted_rows(turned, strip, column_spans, column_weights, made[: out.shape[1]])
+        transpose(made, made_words, narrow[y : y + strip])
+    weighted_rows(narrow, out.shape[1], row_spans, row_weights, out)
+
+
+def resize_columns_first(
+    pixels: Bytes,
+    column_spans: Spans,
+    column_weights: Weights,
+    row_spans: Spans,
+    row_weights: Weights,
+    out: Bytes,
+) -> None:
+    """Resize as `resize_rows_first` does, in the other order, with the grey picture in memory.
+
+    Not a kernel itself: it would take as long to compile as the other, for few pictures.
+    """
+    height, width = pixels.shape[:2]
+    low, across = eights(out.shape[0]), eights(out.shape[1])
+    grey_lines = np.empty((height, width), np.uint8)
+    grey(pixels, 0, height, grey_lines)
+    short = np.empty((low, line_length(width)), np.uint8)
+    weighted_rows(grey_lines, width, row_spans, row_weights, short[: out.shape[0]])
+    words = np.empty((low // 8, line_length(width)), np.uint64)
+    turned = np.empty((width, low), np.uint8)
+    transpose(short, words, turned)
+    made = np.empty((across, low), np.uint8)
+    weighted_rows(turned, low, column_spans, column_weights, made[: out.shape[1]])
+    made_words = np.empty((across // 8, low), np.uint64)
+    whole = np.empty((low, across), np.uint8)
+    transpose(made, made_words, whole)
+    out[:] = whole[: out.shape[0], : out.shape[1]]
 
 
 def grey_picture(pixels: Bytes, width: int, height: int) -> Bytes:
