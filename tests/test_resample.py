@@ -15,7 +15,8 @@ import naive
 from conftest import PHOTOGRAPHS, photograph
 from hashmatch import registry
 from hashmatch._kernels import resample
-from hashmatch._kernels.resample import grey_picture, lanczos
+from hashmatch._kernels.lanczos import LARGEST_KEPT, ONE, lanczos
+from hashmatch._kernels.resample import grey_picture
 from hashmatch.hashers import _bits
 from hashmatch.testing import picture
 from test_kernels import JIT
@@ -95,14 +96,19 @@ def test_weights_of_an_unchanged_size_change_nothing(size: int) -> None:
     for o in range(size):
         whole = np.zeros(size, np.int64)
         whole[spans[o, 0] : spans[o, 1]] = weights[o, : spans[o, 1] - spans[o, 0]]
-        assert whole.tolist() == [resample.ONE * (x == o) for x in range(size)]
+        assert whole.tolist() == [ONE * (x == o) for x in range(size)]
+
+
+def test_weights_of_huge_sizes_are_not_kept() -> None:
+    assert lanczos(640, 8)[1] is lanczos(640, 8)[1]
+    assert lanczos(LARGEST_KEPT + 1, 1)[1] is not lanczos(LARGEST_KEPT + 1, 1)[1]
 
 
 def test_no_sum_overflows() -> None:
     for size in [*range(1, 200), 1000, 65535] if JIT else [1, 5, 30]:
         for reduced in (8, 9, 32, 64):
             absolute = np.abs(lanczos(size, reduced)[1].astype(np.int64)).sum(axis=1)
-            assert absolute.max() * 255 + resample.ONE // 2 < 2**31
+            assert absolute.max() * 255 + ONE // 2 < 2**31
 
 
 @pytest.mark.skipif(not JIT, reason="16 million colours")
