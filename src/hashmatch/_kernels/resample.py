@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Bytes: TypeAlias = NDArray[np.uint8]
 
 STRIP = 128
-"""Rows in a strip. 32 take half as long again, at 640 pixels and at 12 MP; 256 gain nothing more."""
+"""Rows in a strip. 32 take half as long again, at 640 pixels and at 12 MP; 256 gain nothing."""
 
 
 @kernel
