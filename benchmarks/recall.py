@@ -1,0 +1,182 @@
+"""Which transformed photographs are found again, and which others are taken for them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from hashmatch import HashBatch, hash_image, registry
+from hashmatch.records.enums import Orientation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from benchmarks.photographs import Photograph
+    from benchmarks.transformations import Transformation
+    from hashmatch.interfaces import Hasher
+
+LEVELS = ("none", "orientations", "standard", "thorough")
+ALIKE = 0.3
+"""Originals that differ in no more than this share of PDQ's bits (76 of 256) are listed as alike.
+
+Unrelated photographs differ in half of them, give or take 3 %.
+"""
+
+
+def levels() -> tuple[str, ...]:
+    """Return the levels that the installed library has."""
+    return LEVELS if find_spec("hashmatch.variants") else LEVELS[:2]
+
+
+class Asked(NamedTuple):
+    """What is looked up for one picture: the questions' names, their hashes, the quality."""
+
+    names: tuple[str, ...]
+    words: NDArray[np.uint64]
+    quality: int | None
+
+
+def questions(pixels: NDArray[np.uint8], algorithm: str, level: str) -> Asked:
+    """Return what `level` asks about RGB pixels (h, w, 3)."""
+    if find_spec("hashmatch.variants"):
+        asked = import_module("hashmatch.variants").ask(registry.hasher(algorithm), pixels, level)
+        return Asked(asked.names, asked.hashes.words, asked.quality)
+    hashed = hash_image(pixels, algorithm, orientations=level == "orientations", min_quality=0)
+    words = hashed.hashes.words
+    return Asked(tuple(map(str, Orientation))[: len(words)], words, hashed.quality)
+
+
+def distances(queries: NDArray[np.uint64], entries: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return all Hamming distances, (queries, entries)."""
+    differing = np.bitwise_count(queries[:, None, :] ^ entries[None, :, :])
+    return np.asarray(differing.sum(axis=2, dtype=np.int64))
+
+
+class Mistaken(NamedTuple):
+    """A picture taken for another: who asked, what was done to it, who was found, and by what."""
+
+    query: int
+    transformation: str
+    entry: int
+    distance: int
+    variant: str
+
+
+@dataclass
+class Result:
+    """What one hasher found at one level."""
+
+    algorithm: str
+    level: str
+    own: dict[str, list[int]] = field(default_factory=dict)
+    """By transformation, for each query: the smallest distance to its own entry."""
+    unsearched: Counter[str] = field(default_factory=Counter)
+    """By transformation: pictures whose quality is below the hasher's, which are not searched."""
+    found_by: dict[str, Counter[str]] = field(default_factory=dict)
+    """By transformation: which question was nearest where there was a match."""
+    others: list[Mistaken] = field(default_factory=list)
+    """Every (query, entry) of different pictures within the limit, with its nearest question."""
+    wrong_questions: Counter[str] = field(default_factory=Counter)
+    """By question: how many such pairs it is within the limit in."""
+    asked: int = 0
+    """Questions asked in all."""
+    pairs: Counter[str] = field(default_factory=Counter)
+    """By the entry's kind: (query, entry) pairs of different pictures."""
+
+    @property
+    def false_pairs(self) -> set[tuple[int, str, int]]:
+        return {other[:3] for other in self.others}
+
+
+@dataclass(frozen=True)
+class Known:
+    """The list: the queries' originals at full resolution, then entries no query is made of."""
+
+    pictures: Sequence[Photograph]
+    words: NDArray[np.uint64]
+
+    @property
+    def paths(self) -> NDArray[np.str_]:
+        """The files that the entries are from: a picture and its tiles are not different ones."""
+        return np.array([str(picture.path) for picture in self.pictures])
+
+
+def hash_originals(pictures: Sequence[Photograph], hasher: Hasher) -> NDArray[np.uint64]:
+    """Return their full-resolution hashes as words."""
+    return HashBatch.concatenate([hasher.hash(one.pixels())[0] for one in pictures]).words
+
+
+def alike(words: NDArray[np.uint64]) -> list[tuple[int, int, int]]:
+    """Return (one, other, PDQ distance) of pictures that are near-duplicates before anything."""
+    apart = distances(words, words)
+    limit = ALIKE * 64 * words.shape[1]
+    rows, columns = np.nonzero(np.triu(apart <= limit, k=1))
+    return [(int(a), int(b), int(apart[a, b])) for a, b in zip(rows, columns, strict=True)]
+
+
+def measure(
+    queries: Sequence[Photograph],
+    known: Known,
+    table: dict[str, Transformation],
+    side: int,
+    algorithm: str,
+    level_names: Sequence[str],
+) -> list[Result]:
+    """Transform every query, ask for it at every level, and return one result a level.
+
+    The first entries of `known` are the queries' originals, in their order.
+    """
+    hasher = registry.hasher(algorithm)
+    results = [Result(algorithm, level) for level in level_names]
+    kinds = np.array([picture.kind for picture in known.pictures])
+    paths = known.paths
+    for number, query in enumerate(queries):
+        image = query.image(side)
+        other = paths != str(query.path)
+        for name, transform in table.items():
+            pixels = np.ascontiguousarray(np.asarray(transform(image)))
+            for result in results:
+                asked = questions(pixels, algorithm, result.level)
+                apart = distances(asked.words, known.words)
+                _note(result, name, number, asked, apart, other, hasher)
+                result.pairs.update(Counter(kinds[other].tolist()))
+    return results
+
+
+def _note(
+    result: Result,
+    transformation: str,
+    number: int,
+    asked: Asked,
+    apart: NDArray[np.int64],
+    other: NDArray[np.bool_],
+    hasher: Hasher,
+) -> None:
+    """Add what one picture's questions found; `apart` is (questions, entries)."""
+    own = apart[:, number]
+    nearest = int(own.argmin())
+    result.asked += len(own)
+    searched = asked.quality is None or asked.quality >= hasher.min_quality
+    if not searched:
+        result.unsearched[transformation] += 1
+    # An unsearched picture is not found, whatever its distance.
+    distance = int(own[nearest]) if searched else hasher.spec.bits
+    result.own.setdefault(transformation, []).append(distance)
+    if distance <= hasher.max_distance:
+        result.found_by.setdefault(transformation, Counter())[asked.names[nearest]] += 1
+    if not searched:
+        return
+    within = (apart <= hasher.max_distance) & other
+    for entry in np.flatnonzero(within.any(axis=0)):
+        by = int(apart[:, entry].argmin())
+        row = Mistaken(number, transformation, int(entry), int(apart[by, entry]), asked.names[by])
+        result.others.append(row)
+    for question in np.flatnonzero(within.any(axis=1)):
+        result.wrong_questions[asked.names[question]] += int(within[question].sum())
