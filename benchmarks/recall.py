@@ -14,7 +14,7 @@ from hashmatch import HashBatch, hash_image, registry
 from hashmatch.records.enums import Orientation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -55,8 +55,10 @@ def questions(pixels: NDArray[np.uint8], algorithm: str, level: str) -> Asked:
 
 def distances(queries: NDArray[np.uint64], entries: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Return all Hamming distances, (queries, entries)."""
-    differing = np.bitwise_count(queries[:, None, :] ^ entries[None, :, :])
-    return np.asarray(differing.sum(axis=2, dtype=np.int64))
+    apart = np.zeros((len(queries), len(entries)), np.int64)
+    for word in range(queries.shape[1]):  # one word at a time: all at once would be a large array
+        apart += np.bitwise_count(queries[:, word, None] ^ entries[None, :, word])
+    return apart
 
 
 class Mistaken(NamedTuple):
@@ -124,14 +126,15 @@ def alike(words: NDArray[np.uint64]) -> list[tuple[int, int, int]]:
 def measure(
     queries: Sequence[Photograph],
     known: Known,
-    table: dict[str, Transformation],
+    table: Callable[[int], dict[str, Transformation]],
     side: int,
     algorithm: str,
     level_names: Sequence[str],
 ) -> list[Result]:
     """Transform every query, ask for it at every level, and return one result a level.
 
-    The first entries of `known` are the queries' originals, in their order.
+    The first entries of `known` are the queries' originals, in their order. `table` gives the
+    transformations for the n-th query.
     """
     hasher = registry.hasher(algorithm)
     results = [Result(algorithm, level) for level in level_names]
@@ -140,13 +143,14 @@ def measure(
     for number, query in enumerate(queries):
         image = query.image(side)
         other = paths != str(query.path)
-        for name, transform in table.items():
+        pairs = Counter(kinds[other].tolist())
+        for name, transform in table(number).items():
             pixels = np.ascontiguousarray(np.asarray(transform(image)))
             for result in results:
                 asked = questions(pixels, algorithm, result.level)
                 apart = distances(asked.words, known.words)
                 _note(result, name, number, asked, apart, other, hasher)
-                result.pairs.update(Counter(kinds[other].tolist()))
+                result.pairs.update(pairs)
     return results
 
 
