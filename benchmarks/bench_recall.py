@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if __package__ in {None, ""}:  # run as a file, not with -m: the folder above is not on the path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+import numpy as np
 import pytest
 from rich.console import Console
 from rich.table import Table
@@ -28,6 +29,7 @@ from benchmarks.recall import Known, alike, hash_originals, levels, measure
 from benchmarks.recall_distances import distance_table
 from benchmarks.transformations import table
 from hashmatch import registry
+from hashmatch.interfaces import OrientedHasher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,17 +53,21 @@ that comes from the DCT, in the reference as well."""
 def population(folders: Sequence[Path]) -> tuple[list[Photograph], list[str]]:
     """Return the pictures to ask about, and a line on each one that is left out."""
     pdq = registry.hasher("pdq")
-    kept, left_out = [], []
+    assert isinstance(pdq, OrientedHasher)
+    kept, words, left_out = [], [], []
     for picture in shipped() + in_folders(folders):
-        quality = pdq.hash(picture.pixels())[1] or 0
-        if quality < MIN_QUALITY:
-            left_out.append(f"{picture.name}: a {picture.kind} of quality {quality}")
+        hashes, quality = pdq.hash_orientations(picture.pixels())
+        if quality is None or quality < MIN_QUALITY:
+            left_out.append(f"{picture.name} ({picture.kind}): quality {quality}")
         else:
             kept.append(picture)
+            words.append(hashes.words)
     twins: set[int] = set()
-    for one, other, distance in alike(hash_originals(kept, pdq)):
-        twins.add(other)
-        left_out.append(f"{kept[other].name}: {distance} bits from {kept[one].name}")
+    for one, other, distance in alike(np.array(words)):
+        if one not in twins and other not in twins:
+            twins.add(other)
+            near = f"{distance} bits from {kept[one].name}"
+            left_out.append(f"{kept[other].name} ({kept[other].kind}): {near}")
     return [picture for n, picture in enumerate(kept) if n not in twins], left_out
 
 

@@ -81,8 +81,10 @@ class Result:
     """By transformation, for each query: the smallest distance to its own entry."""
     unsearched: Counter[str] = field(default_factory=Counter)
     """By transformation: pictures whose quality is below the hasher's, which are not searched."""
-    found_by: dict[str, Counter[str]] = field(default_factory=dict)
-    """By transformation: which question was nearest where there was a match."""
+    by: dict[str, list[str]] = field(default_factory=dict)
+    """By transformation, for each query: the question that came nearest to its own entry."""
+    closest: dict[str, int] = field(default_factory=dict)
+    """By kind of pair: the smallest distance between different pictures."""
     others: list[Mistaken] = field(default_factory=list)
     """Every (query, entry) of different pictures within the limit, with its nearest question."""
     wrong_questions: Counter[str] = field(default_factory=Counter)
@@ -90,7 +92,7 @@ class Result:
     asked: int = 0
     """Questions asked in all."""
     pairs: Counter[str] = field(default_factory=Counter)
-    """By the entry's kind: (query, entry) pairs of different pictures."""
+    """By kind of pair: (query, entry) pairs of different pictures."""
 
     @property
     def false_pairs(self) -> set[tuple[int, str, int]]:
@@ -116,10 +118,13 @@ def hash_originals(pictures: Sequence[Photograph], hasher: Hasher) -> NDArray[np
 
 
 def alike(words: NDArray[np.uint64]) -> list[tuple[int, int, int]]:
-    """Return (one, other, PDQ distance) of pictures that are near-duplicates before anything."""
-    apart = distances(words, words)
-    limit = ALIKE * 64 * words.shape[1]
-    rows, columns = np.nonzero(np.triu(apart <= limit, k=1))
+    """Return (one, other, PDQ distance) of pictures that are near-duplicates before anything.
+
+    `words` are PDQ hashes in all orientations, (pictures, 8, 4), the upright one first: the second
+    of two may be the first one turned or mirrored.
+    """
+    apart = np.min([distances(words[:, 0], words[:, turn]) for turn in range(8)], axis=0)
+    rows, columns = np.nonzero(np.triu(apart <= ALIKE * 256, k=1))
     return [(int(a), int(b), int(apart[a, b])) for a, b in zip(rows, columns, strict=True)]
 
 
@@ -138,18 +143,20 @@ def measure(
     """
     hasher = registry.hasher(algorithm)
     results = [Result(algorithm, level) for level in level_names]
-    kinds = np.array([picture.kind for picture in known.pictures])
+    of_entries = np.array([picture.kind for picture in known.pictures])
     paths = known.paths
     for number, query in enumerate(queries):
         image = query.image(side)
         other = paths != str(query.path)
+        # A pair with an artwork in it is no pair of photographs, whichever side it is on.
+        kinds = np.full_like(of_entries, query.kind) if query.kind == "artwork" else of_entries
         pairs = Counter(kinds[other].tolist())
         for name, transform in table(number).items():
             pixels = np.ascontiguousarray(np.asarray(transform(image)))
             for result in results:
                 asked = questions(pixels, algorithm, result.level)
                 apart = distances(asked.words, known.words)
-                _note(result, name, number, asked, apart, other, hasher)
+                _note(result, name, number, asked, apart, other, kinds, hasher)
                 result.pairs.update(pairs)
     return results
 
@@ -161,6 +168,7 @@ def _note(
     asked: Asked,
     apart: NDArray[np.int64],
     other: NDArray[np.bool_],
+    kinds: NDArray[np.str_],
     hasher: Hasher,
 ) -> None:
     """Add what one picture's questions found; `apart` is (questions, entries)."""
@@ -173,10 +181,12 @@ def _note(
     # An unsearched picture is not found, whatever its distance.
     distance = int(own[nearest]) if searched else hasher.spec.bits
     result.own.setdefault(transformation, []).append(distance)
-    if distance <= hasher.max_distance:
-        result.found_by.setdefault(transformation, Counter())[asked.names[nearest]] += 1
+    result.by.setdefault(transformation, []).append(asked.names[nearest])
     if not searched:
         return
+    for kind in set(kinds[other]):
+        least = int(apart[:, other & (kinds == kind)].min())
+        result.closest[kind] = min(least, result.closest.get(kind, least))
     within = (apart <= hasher.max_distance) & other
     for entry in np.flatnonzero(within.any(axis=0)):
         by = int(apart[:, entry].argmin())

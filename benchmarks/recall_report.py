@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,7 +46,9 @@ def rows(results: Sequence[Result], queries: Sequence[Photograph], limit: int) -
                     else [],
                     "missed": [queries[n].name for n in mine if own[n] > limit],
                     "not_searched": result.unsearched[name],
-                    "found_by": dict(result.found_by.get(name, {}).items()),
+                    "found_by": dict(
+                        Counter(result.by[name][n] for n in mine if own[n] <= limit).most_common()
+                    ),
                 }
                 found.append(row)
     return found
@@ -70,7 +73,8 @@ def false_rows(
                     "pairs": result.pairs[kind],
                     "false": len(mine),
                     "not_in_none": len(new),
-                    "different_photographs": len({(one.query, one.entry) for one in mine}),
+                    "closest": result.closest.get(kind),
+                    "picture_pairs": len({(one.query, one.entry) for one in mine}),
                     "by_question": _by_question(new),
                     "worst": [
                         {
@@ -112,7 +116,9 @@ def pivot(found: Sequence[Row], kind: str) -> tuple[list[str], list[list[str]]]:
     return titles, [[name, *(f"{recall[name, *c]:.2f}" for c in columns)] for name in names]
 
 
-FALSE_COLUMNS = ("hasher", "level", "pairs with", "pairs", "matched", "new", "picture pairs", "by")
+FALSE_COLUMNS = (
+    "hasher", "level", "pairs with", "pairs", "closest", "matched", "new", "picture pairs", "by",
+)  # fmt: skip
 
 
 def false_cells(row: Row) -> list[str]:
@@ -123,9 +129,10 @@ def false_cells(row: Row) -> list[str]:
         row["level"],
         row["pairs_with"] + "s",
         f"{row['pairs']:,}",
+        str(row["closest"]),
         str(row["false"]),
         str(row["not_in_none"]),
-        str(row["different_photographs"]),
+        str(row["picture_pairs"]),
         by,
     ]
 
