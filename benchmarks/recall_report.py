@@ -62,6 +62,8 @@ def false_rows(
     found = []
     for result in results:
         for kind in KINDS:
+            if not result.pairs[kind]:
+                continue
             mine = [one for one in result.others if pair_kind(one, queries, entries) == kind]
             before = plain.get(result.algorithm, set())
             new = [one for one in mine if one[:3] not in before]
