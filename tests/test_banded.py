@@ -54,7 +54,13 @@ def problems(draw: st.DrawFn) -> tuple[int, list[int], list[int], int, int]:
         for distance in (limit - 1, limit, limit + 1):
             if distance >= 0:
                 queries.append(entry ^ sum(1 << bit for bit in order[:distance]))
-    return bits, queries, entries + entries[:1], limit, draw(st.sampled_from([10, 3000 if JIT else 40]))
+    return (
+        bits,
+        queries,
+        entries + entries[:1],
+        limit,
+        draw(st.sampled_from([10, 3000 if JIT else 40])),
+    )
 
 
 @settings(max_examples=60 if JIT else 12)
