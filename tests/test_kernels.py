@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 JIT = not os.environ.get("NUMBA_DISABLE_JIT")
+KERNELS = Path(kernels.__file__).parent
 SMALL = 70 * 70
 """Pixels that the kernels manage in Python in a reasonable time."""
 
@@ -151,6 +153,31 @@ def test_suite_passes_without_the_jit() -> None:
     assert run.returncode == 0, run.stdout[-3000:]
     assert " passed" in run.stdout
     assert " failed" not in run.stdout
+
+
+@pytest.mark.skipif(not JIT, reason="there is no cache without the JIT")
+def test_a_cached_kernel_is_compiled_anew_when_one_that_it_calls_has_changed(
+    tmp_path: Path,
+) -> None:
+    package = tmp_path / "copied"
+    package.mkdir()
+    (package / "jit.py").write_bytes((KERNELS / "jit.py").read_bytes())
+    (package / "outer.py").write_text(
+        "from copied.jit import kernel\nfrom copied.inner import inner\n"
+        "@kernel\ndef outer(): return inner()\n"
+    )
+    answers = []
+    for answer in (7, 8, 8):
+        (package / "inner.py").write_text(
+            f"from copied.jit import kernel\n@kernel\ndef inner(): return {answer}\n"
+        )
+        code = "from copied.outer import outer; print(outer(), *outer.stats.cache_hits.values())"
+        run = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, run.stderr
+        answers.append(run.stdout.split())
+    assert answers == [["7"], ["8"], ["8", "1"]]
 
 
 @pytest.mark.skipif(not JIT, reason="there is no cache without the JIT")
