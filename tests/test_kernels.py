@@ -14,6 +14,7 @@ import pytest
 import naive
 from conftest import ROOT, golden
 from hashmatch._kernels import pdq as kernels
+from hashmatch._kernels import reduce
 from hashmatch._kernels.jit import kernel, popcount
 from hashmatch._kernels.lanes import GROUP
 from hashmatch._kernels.linear import columns, head_length, within
@@ -94,6 +95,29 @@ def test_pdq_writes_over_what_stood_in_its_output() -> None:
     assert not out.any()
 
 
+@pytest.mark.skipif(not JIT, reason="too large to run uncompiled")
+@pytest.mark.parametrize("shape", [(5, 4096), (7, 4097), (6, 9001), (9001, 6), (16, 4113), (33, 2)])
+def test_pdq_equals_the_oracle_where_the_window_is_wider_than_a_vector(
+    shape: tuple[int, int],
+) -> None:
+    pixels = np.random.default_rng(sum(shape)).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    assert hashed(pixels) == naive.pdq(pixels)
+
+
+def test_luma_is_the_reference_s_for_every_colour() -> None:
+    reds = range(256) if JIT else (255,)
+    green_and_blue = np.stack(np.divmod(np.arange(2**16 if JIT else 300), 256), axis=-1)
+    colours = np.empty((1, len(green_and_blue), 3), np.uint8)
+    colours[0, :, 1:] = green_and_blue
+    ours = np.empty((1, colours.shape[1]), np.float32)
+    for red in reds:
+        colours[..., 0] = red
+        reduce.luma(colours, 0, 1, ours)
+        channels = colours[0].astype(np.float64).T
+        expected = channels[0] * 0.299 + channels[1] * 0.587 + channels[2] * 0.114
+        np.testing.assert_array_equal(ours[0], expected.astype(np.float32))
+
+
 @pytest.mark.parametrize("word", [0, 1, 2**63, 2**64 - 1, 0x0F0F0F0F0F0F0F0F])
 def test_popcount_and_its_twin(word: int) -> None:
     @kernel
@@ -144,7 +168,7 @@ def test_a_head_is_as_long_as_it_has_to_be(count: int, limit: int, length: int) 
 @pytest.mark.skipif(not JIT, reason="is itself what this test starts")
 def test_suite_passes_without_the_jit() -> None:
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
-    names = ("kernels", "lanes", "banded", "index", "resample")
+    names = ("kernels", "lanes", "strips", "banded", "index", "resample")
     files = [f"tests/test_{name}.py" for name in names]
     command = [sys.executable, "-m", "pytest", "-q", *files]
     run = subprocess.run(
