@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from numba import njit, types
@@ -15,12 +17,26 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
+def _digest() -> str:
+    """Return what changes whenever any kernel's source does."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+
+
+DIGEST = _digest()
+
+
 def kernel(function: F) -> F:
     """Compile `function` without the GIL, cached on disk where a place can be written.
 
     Nothing is compiled before the first call. IEEE order of operations is kept (no fastmath):
     PDQ's bits depend on it.
+
+    numba looks at the file of `function` alone to see whether what it has in its cache is old, but
+    kernels of other files are compiled into it. Hence all their sources are in the name that it is
+    cached under; without, an upgrade that changes one of them would go on running the other.
     """
+    function.__qualname__ += f"-{DIGEST}"
     try:
         compiled: F = njit(nogil=True, cache=True, error_model="numpy")(function)
     except RuntimeError:
