@@ -8,10 +8,14 @@ import pytest
 
 from benchmarks.hash_engines import (
     HashEngine,
+    OrientationsEngine,
     array_engines,
     file_engines,
     four_engines,
+    orientations_of_arrays,
+    orientations_of_files,
     same_hash,
+    same_orientations,
 )
 from benchmarks.workloads import SIZES, jpeg, photo
 
@@ -34,12 +38,13 @@ def test_array(benchmark: BenchmarkFixture, algorithm: str, engine: HashEngine, 
     assert same_hash(expected, engine.answer(raw), engine.furthest)
 
 
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("algorithm", "engine"), ON_FILES, indirect=["engine"], ids=str)
-def test_jpeg(benchmark: BenchmarkFixture, algorithm: str, engine: HashEngine) -> None:
+def test_jpeg(benchmark: BenchmarkFixture, algorithm: str, engine: HashEngine, size: str) -> None:
     ours, *peers = file_engines(algorithm)
     names = ", ".join(map(str, peers))
-    benchmark.group = f"{algorithm} of a 640 x 640 JPEG's bytes: {ours}; {names}"
-    data = jpeg(1)
+    benchmark.group = f"{algorithm} of a {size} JPEG's bytes: {ours}; {names}"
+    data = jpeg(1, size)
     expected = ours.answer(ours.run(data))
     raw = benchmark(engine.run, data)
     assert same_hash(expected, engine.answer(raw), engine.furthest)
@@ -53,3 +58,21 @@ def test_four_of_a_jpeg(benchmark: BenchmarkFixture, engine: HashEngine) -> None
     expected = ours.answer(ours.run(data))
     raw = benchmark(engine.run, data)
     assert same_hash(expected, engine.answer(raw), engine.furthest)
+
+
+@pytest.mark.parametrize("engine", orientations_of_arrays(), indirect=True, ids=str)
+def test_orientations_of_an_array(benchmark: BenchmarkFixture, engine: OrientationsEngine) -> None:
+    ours, peer = orientations_of_arrays()
+    benchmark.group = f"pdq in 8 orientations, 640 pixels: {ours} and {peer}"
+    expected = ours.answer(ours.run(photo("640")))
+    raw = benchmark(engine.run, photo("640"))
+    assert same_orientations(expected, engine.answer(raw), engine.furthest)
+
+
+@pytest.mark.parametrize("engine", orientations_of_files(), indirect=True, ids=str)
+def test_orientations_of_a_jpeg(benchmark: BenchmarkFixture, engine: OrientationsEngine) -> None:
+    ours, peer = orientations_of_files()
+    benchmark.group = f"pdq in 8 orientations, 640 JPEG: {ours} and {peer}"
+    expected = ours.answer(ours.run(jpeg(1)))
+    raw = benchmark(engine.run, jpeg(1))
+    assert same_orientations(expected, engine.answer(raw), engine.furthest)

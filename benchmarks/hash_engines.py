@@ -1,4 +1,4 @@
-"""Hashers: of an array of pixels, and of the bytes of a JPEG."""
+"""Hashers: of an array of pixels, of the bytes of a JPEG, and in all eight orientations."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from PIL import Image
 import hashmatch as hm
 from benchmarks.engines import OURS, Engine
 from hashmatch import registry
+from hashmatch.interfaces import OrientedHasher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +57,12 @@ def _pdqhash(pixels: Any) -> Any:
     return pdqhash.compute(pixels)
 
 
+def _pdqhash_orientations(pixels: Any) -> Any:
+    import pdqhash
+
+    return pdqhash.compute_dihedral(pixels)
+
+
 def _imagehash(algorithm: str) -> Callable[[Any], Any]:
     def run(image: Any) -> Any:
         import imagehash
@@ -69,6 +76,21 @@ def _threatexchange(data: bytes) -> Any:
     from threatexchange.signal_type.pdq.signal import PdqSignal
 
     return PdqSignal.hash_from_bytes(data)
+
+
+def _threatexchange_rotations(data: bytes) -> Any:
+    """Do what its ``match --rotations`` does: eight files, each turned, encoded and hashed."""
+    from threatexchange.content_type.photo import PhotoContent
+    from threatexchange.signal_type.pdq.signal import PdqSignal
+
+    turned = PhotoContent.all_simple_rotations(data).values()
+    return [PdqSignal.hash_from_bytes(one) for one in turned]
+
+
+def _simplejpeg(data: bytes) -> Any:
+    import simplejpeg
+
+    return simplejpeg.decode_jpeg(data, "RGB")
 
 
 def _perception(name: str) -> Callable[[bytes], Any]:
@@ -169,6 +191,77 @@ def file_engines(algorithm: str) -> list[HashEngine]:
             answer=lambda raw: (raw, None),
         ),
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrientationsEngine(Engine):
+    """`run` is timed; `answer` turns what it returned into eight hashes in hexadecimal."""
+
+    run: Callable[[Any], Any]
+    answer: Callable[[Any], list[str]]
+    furthest: int = 0
+    """Bits that each of its hashes may be from the nearest of ours."""
+
+
+def orientations_of_arrays() -> list[OrientationsEngine]:
+    """Return ours, then its peer, from decoded pixels to eight hashes."""
+    hasher = registry.hasher("pdq")
+    assert isinstance(hasher, OrientedHasher)
+    return [
+        OrientationsEngine(
+            name=OURS, run=hasher.hash_orientations, answer=lambda raw: raw[0].to_hex()
+        ),
+        OrientationsEngine(
+            name="pdqhash",
+            needs=("pdqhash",),
+            run=_pdqhash_orientations,
+            answer=lambda raw: [hex_of_bits(bits) for bits in raw[0]],
+        ),
+    ]
+
+
+def orientations_of_files() -> list[OrientationsEngine]:
+    """Return ours, then its peer, from the bytes of a JPEG to eight hashes."""
+    return [
+        OrientationsEngine(
+            name=OURS,
+            run=lambda data: hm.hash_image(data, orientations=True),
+            answer=lambda hashed: hashed.hashes.to_hex(),
+        ),
+        # It hashes turned pixels that have been encoded once more; ours are of one DCT.
+        OrientationsEngine(
+            name="threatexchange --rotations",
+            needs=("threatexchange", "pdqhash"),
+            run=_threatexchange_rotations,
+            answer=lambda raw: raw,
+            furthest=24,
+        ),
+    ]
+
+
+def floor_engine() -> HashEngine:
+    """Return what no way from a JPEG to its hash can be faster than: decoding it.
+
+    Its answer is the hash of what it decodes.
+    """
+    hasher = our_array_hasher("pdq")
+    return HashEngine(
+        name="bare decode (simplejpeg)",
+        needs=("simplejpeg",),
+        run=_simplejpeg,
+        answer=lambda pixels: hasher.answer(hasher.run(pixels)),
+    )
+
+
+def same_orientations(ours: list[str], peer: list[str], furthest: int) -> bool:
+    """Say whether both are eight, and each of a peer's is within `furthest` bits of one of ours.
+
+    Equal hashes must be in the same order; a peer that turns the pixels has an order of its own.
+    """
+    if furthest == 0:
+        return len(ours) == 8 and ours == peer
+    nearest = [min((int(a, 16) ^ int(b, 16)).bit_count() for a in ours) for b in peer]
+    return len(ours) == len(peer) == 8 and max(nearest) <= furthest
 
 
 def same_hash(ours: tuple[str, int | None], peer: tuple[str, int | None], furthest: int) -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import command_engines, hash_engines
@@ -17,38 +15,48 @@ from hashmatch.testing import flipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
+    from benchmarks.command_engines import CommandEngine
     from benchmarks.engines import Engine
     from benchmarks.flow_engines import FlowEngine
-    from hashmatch import HashList
+    from benchmarks.hash_engines import HashEngine, OrientationsEngine
+    from benchmarks.search_engines import SearchEngine
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class Sides:
     """Two ways to do one work; `check` raises AssertionError if their answers differ."""
 
-    work: str
-    peer: Engine
     ours: Callable[[], Any]
     theirs: Callable[[], Any]
     check: Callable[[Any, Any], None]
 
 
-def all_pairs() -> Iterator[Pair | Engine]:
-    """Yield the pairs, made as they are asked for; an engine alone is one not installed."""
-    # New interpreters first, while this one is small: it is copied to start them.
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """A comparison by name. `prepare`, given an empty folder, makes what is to be compared."""
+
+    work: str
+    peer: Engine
+    prepare: Callable[[Path], Sides]
+    is_floor: bool = False
+    """The peer does only a part of our work: how many times as long do we take?"""
+
+    def __str__(self) -> str:
+        return f"{self.work}, {self.peer}"
+
+
+def all_pairs() -> Iterator[Pair]:
+    """Yield every pair. Nothing is drawn, built or imported before one is prepared."""
     yield from command_pairs()
     yield from hash_pairs()
+    yield from orientation_pairs()
     yield from search_pairs()
-    in_list = [flipped(hash_image(jpeg(1)).hashes, 12, seed=1)]
-    image = "check a JPEG against 100,000"
-    yield from flow_pairs(image, IMAGE, list_with(in_list, 100_000), jpeg(1), {("made-up-0", 12)})
-    with tempfile.TemporaryDirectory() as folder:
-        known, expected = draw_folder(Path(folder))
-        yield from flow_pairs("scan a folder of 100", FOLDER, known, Path(folder), expected)
+    yield from flow_pairs()
 
 
-def command_pairs() -> Iterator[Pair | Engine]:
+def command_pairs() -> Iterator[Pair]:
     """Yield imports, help texts and first hashes in fresh interpreters."""
     for work, engines in (
         ("import", command_engines.IMPORT),
@@ -56,115 +64,133 @@ def command_pairs() -> Iterator[Pair | Engine]:
         ("import and hash one JPEG", command_engines.FIRST_HASH),
     ):
         ours, *peers = engines
-        first_hash = engines is command_engines.FIRST_HASH
-
-        def check(mine: str, other: str, first_hash: bool = first_hash) -> None:
-            assert mine  # that an engine prints what it is to print, the benchmarks assert
-            assert not first_hash or mine == other
-
         for peer in peers:
-            yield (
-                peer
-                if peer.missing
-                else Pair(
-                    work=work,
-                    peer=peer,
-                    ours=partial(command_engines.run, ours),
-                    theirs=partial(command_engines.run, peer),
-                    check=check,
-                )
-            )
+            yield Pair(work=work, peer=peer, prepare=partial(_commands, ours, peer))
 
 
-def hash_pairs() -> Iterator[Pair | Engine]:
-    """Yield hashes of arrays and of JPEGs."""
-    cases: list[tuple[str, list[hash_engines.HashEngine], Any]] = []
+def _commands(ours: CommandEngine, peer: CommandEngine, _: Path) -> Sides:
+    def check(mine: str, other: str) -> None:
+        assert mine  # that an engine prints what it is to print, the benchmarks assert
+        assert peer not in command_engines.FIRST_HASH or mine == other
+
+    return Sides(
+        ours=partial(command_engines.run, ours),
+        theirs=partial(command_engines.run, peer),
+        check=check,
+    )
+
+
+def hash_pairs() -> Iterator[Pair]:
+    """Yield hashes of arrays and of JPEGs; and what PDQ of a JPEG takes over decoding it."""
+    cases: list[tuple[str, list[HashEngine], Callable[[], Any]]] = []
     for algorithm in ("pdq", "phash", "dhash", "ahash", "whash"):
-        cases.append((f"{algorithm}, 640 array", hash_engines.array_engines(algorithm), "640"))
-    cases.append(("pdq, 12 MP array", hash_engines.array_engines("pdq"), "12MP"))
-    cases.append(("phash, 12 MP array", hash_engines.array_engines("phash"), "12MP"))
+        engines = hash_engines.array_engines(algorithm)
+        cases.append((f"{algorithm}, 640 array", engines, partial(photo, "640")))
     for algorithm in ("pdq", "phash"):
-        cases.append((f"{algorithm}, 640 JPEG", hash_engines.file_engines(algorithm), None))
-    cases.append(("a, p, d, whash, 640 JPEG", hash_engines.four_engines(), None))
-    for work, engines, size in cases:
-        data = jpeg(1) if size is None else photo(size)
+        engines = hash_engines.array_engines(algorithm)
+        cases.append((f"{algorithm}, 12 MP array", engines, partial(photo, "12MP")))
+    pdq, phash = hash_engines.file_engines("pdq"), hash_engines.file_engines("phash")
+    small, large = partial(jpeg, 1), partial(jpeg, 1, "12MP")
+    cases.append(("pdq, 640 JPEG", pdq, small))
+    cases.append(("pdq, 12 MP JPEG", pdq, large))
+    cases.append(("phash, 640 JPEG", phash, small))
+    cases.append(("a, p, d, whash, 640 JPEG", hash_engines.four_engines(), small))
+    for work, (ours, *peers), data in cases:
+        for peer in peers:
+            yield Pair(work=work, peer=peer, prepare=partial(_hashes, ours, peer, data))
+    floor = hash_engines.floor_engine()
+    for work, data in (("pdq, 640 JPEG", small), ("pdq, 12 MP JPEG", large)):
+        prepare = partial(_hashes, pdq[0], floor, data)
+        yield Pair(work=work, peer=floor, prepare=prepare, is_floor=True)
+
+
+def _hashes(ours: HashEngine, peer: HashEngine, data: Callable[[], Any], _: Path) -> Sides:
+    def check(mine: Any, other: Any) -> None:
+        assert hash_engines.same_hash(ours.answer(mine), peer.answer(other), peer.furthest)
+
+    given = data()
+    return Sides(ours=partial(ours.run, given), theirs=partial(peer.run, given), check=check)
+
+
+def orientation_pairs() -> Iterator[Pair]:
+    """Yield PDQ in all eight orientations, of an array and of a JPEG."""
+    for kind, engines, data in (
+        ("array", hash_engines.orientations_of_arrays(), partial(photo, "640")),
+        ("JPEG", hash_engines.orientations_of_files(), partial(jpeg, 1)),
+    ):
         ours, *peers = engines
         for peer in peers:
-
-            def check(
-                mine: Any,
-                other: Any,
-                ours: hash_engines.HashEngine = ours,
-                peer: hash_engines.HashEngine = peer,
-            ) -> None:
-                answers = ours.answer(mine), peer.answer(other)
-                assert hash_engines.same_hash(*answers, peer.furthest)
-
-            yield (
-                peer
-                if peer.missing
-                else Pair(
-                    work=work,
-                    peer=peer,
-                    ours=partial(ours.run, data),
-                    theirs=partial(peer.run, data),
-                    check=check,
-                )
-            )
+            prepare = partial(_orientations, ours, peer, data)
+            yield Pair(work=f"pdq in 8 orientations, 640 {kind}", peer=peer, prepare=prepare)
 
 
-def search_pairs() -> Iterator[Pair | Engine]:
+def _orientations(
+    ours: OrientationsEngine, peer: OrientationsEngine, data: Callable[[], Any], _: Path
+) -> Sides:
+    def check(mine: Any, other: Any) -> None:
+        answers = ours.answer(mine), peer.answer(other)
+        assert hash_engines.same_orientations(*answers, peer.furthest)
+
+    given = data()
+    return Sides(ours=partial(ours.run, given), theirs=partial(peer.run, given), check=check)
+
+
+def search_pairs() -> Iterator[Pair]:
     """Yield searches for 100 hashes, both ways, with the index built beforehand."""
     ours = ENGINES[0]
     for size in (10_000, 100_000, 1_000_000):
-        work = planted(size)
         for peer in ENGINES[1:]:
             if size > peer.largest:
                 continue
-            if peer.missing:
-                yield peer
-                continue
-            indexes = [engine.build(engine.form(work.known)) for engine in (ours, peer)]
             for way in WAYS:
-                our_run, our_hits = asking(ours, indexes[0], work.queries, way)
-                peer_run, peer_hits = asking(peer, indexes[1], work.queries, way)
-
-                def check(
-                    mine: Any,
-                    other: Any,
-                    our_hits: Callable[[Any], Any] = our_hits,
-                    peer_hits: Callable[[Any], Any] = peer_hits,
-                    expected: Any = work.hits,
-                ) -> None:
-                    assert our_hits(mine) == peer_hits(other) == expected
-
-                yield Pair(
-                    work=f"search {size:,}, {way}",
-                    peer=peer,
-                    ours=our_run,
-                    theirs=peer_run,
-                    check=check,
-                )
+                prepare = partial(_searches, ours, peer, size, way)
+                yield Pair(work=f"search {size:,}, {way}", peer=peer, prepare=prepare)
 
 
-def flow_pairs(
-    work: str, engines: tuple[FlowEngine, ...], known: HashList, data: Any, expected: set[Any]
-) -> Iterator[Pair | Engine]:
+def _searches(ours: SearchEngine, peer: SearchEngine, size: int, way: str, _: Path) -> Sides:
+    work = planted(size)
+    indexes = [engine.build(engine.form(work.known)) for engine in (ours, peer)]
+    our_run, our_hits = asking(ours, indexes[0], work.queries, way)
+    peer_run, peer_hits = asking(peer, indexes[1], work.queries, way)
+
+    def check(mine: Any, other: Any) -> None:
+        assert our_hits(mine) == peer_hits(other) == work.hits
+
+    return Sides(ours=our_run, theirs=peer_run, check=check)
+
+
+def flow_pairs() -> Iterator[Pair]:
     """Yield the whole way, with lists loaded beforehand."""
-    ours, *peers = engines
-    for peer in peers:
+    for work, engines, prepare in (
+        ("check a JPEG against 100,000", IMAGE, _image),
+        ("scan a folder of 100", FOLDER, _folder),
+    ):
+        ours, *peers = engines
+        for peer in peers:
+            yield Pair(work=work, peer=peer, prepare=partial(prepare, ours, peer))
 
-        def check(mine: Any, other: Any, peer: FlowEngine = peer) -> None:
-            assert ours.answer(mine) == peer.answer(other) == expected
 
-        yield (
-            peer
-            if peer.missing
-            else Pair(
-                work=work,
-                peer=peer,
-                ours=partial(ours.ready(known), data),
-                theirs=partial(peer.ready(known), data),
-                check=check,
-            )
-        )
+def _image(ours: FlowEngine, peer: FlowEngine, _: Path) -> Sides:
+    known = list_with([flipped(hash_image(jpeg(1)).hashes, 12, seed=1)], 100_000)
+
+    def check(mine: Any, other: Any) -> None:
+        assert ours.answer(mine) == peer.answer(other) == {("made-up-0", 12)}
+
+    return Sides(
+        ours=partial(ours.ready(known), jpeg(1)),
+        theirs=partial(peer.ready(known), jpeg(1)),
+        check=check,
+    )
+
+
+def _folder(ours: FlowEngine, peer: FlowEngine, folder: Path) -> Sides:
+    known, expected = draw_folder(folder)
+
+    def check(mine: Any, other: Any) -> None:
+        assert ours.answer(mine) == peer.answer(other) == expected
+
+    return Sides(
+        ours=partial(ours.ready(known), folder),
+        theirs=partial(peer.ready(known), folder),
+        check=check,
+    )

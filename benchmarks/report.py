@@ -39,16 +39,24 @@ def duration(seconds: float) -> str:
     return f"{seconds / 1e-6:.3g} us"
 
 
+def times(ratio: float, is_floor: bool) -> str:
+    """Return peer / ours; over a floor as 1 / how many times as long we take."""
+    return f"1 / {1 / ratio:.2f}" if is_floor else f"{ratio:.2f}"
+
+
 def cells(row: Row) -> list[str]:
     """Return a row as text, in the order of `COLUMNS`."""
+    lowest, ratio, highest, wall = (
+        times(row[name], row["is_floor"]) for name in ("lowest", "ratio", "highest", "wall_ratio")
+    )
     return [
         row["work"],
         row["peer"],
         duration(row["ours_cpu_seconds"]),
         duration(row["peer_cpu_seconds"]),
-        f"{row['ratio']:.2f}",
-        f"{row['lowest']:.2f} - {row['highest']:.2f}",
-        f"{row['wall_ratio']:.2f}",
+        ratio,
+        f"{lowest} - {highest}",
+        wall,
     ]
 
 

@@ -38,10 +38,10 @@ def photo(size: str) -> NDArray[np.uint8]:
 
 
 @cache
-def jpeg(seed: int, side: int = 640) -> bytes:
+def jpeg(seed: int, size: str = "640") -> bytes:
     """Return a drawn picture as a JPEG of quality 80."""
     buffer = io.BytesIO()
-    Image.fromarray(picture(seed, side, side)).save(buffer, "JPEG", quality=80)
+    Image.fromarray(picture(seed, *SIZES[size])).save(buffer, "JPEG", quality=80)
     return buffer.getvalue()
 
 
