@@ -41,6 +41,15 @@ def photograph(key: str) -> Path:
 PHOTOGRAPHS = sorted(golden("photographs"))
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave slow tests out unless they are asked for by name."""
+    if "slow" in config.option.markexpr:
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if item not in slow]
+
+
 @pytest.fixture
 def demo_list() -> Path:
     """Return the path of the demo list."""

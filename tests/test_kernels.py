@@ -20,6 +20,8 @@ from hashmatch._kernels.lanes import GROUP
 from hashmatch._kernels.linear import columns, head_length, within
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
 JIT = not os.environ.get("NUMBA_DISABLE_JIT")
@@ -32,6 +34,11 @@ def hashed(pixels: NDArray[np.uint8]) -> tuple[str, int]:
     out = np.empty((1, 4), np.uint64)
     quality = kernels.pdq(pixels, kernels.DCT, out)
     return "".join(f"{int(word):016x}" for word in out[0]), quality
+
+
+def hexadecimal(bits: NDArray[np.uint8]) -> str:
+    """Return the bits that pdqhash answers with as its text form."""
+    return f"{int(''.join(map(str, bits)), 2):064x}"
 
 
 def described(row: dict[str, Any]) -> NDArray[np.uint8]:
@@ -61,6 +68,33 @@ def random_arrays(count: int, largest: int, seed: int) -> list[NDArray[np.uint8]
     return arrays
 
 
+def structured_arrays(count: int, largest: int, seed: int) -> list[NDArray[np.uint8]]:
+    """Return what rounds in step: stripes, checkers, rows all alike, ramps, two colours, strips.
+
+    Sums of noise round this way and that; those of a pattern may drift, and meet ties.
+    """
+    rng = np.random.default_rng(seed)
+    arrays = []
+    for number in range(count):
+        h, w = rng.integers(5, largest, 2).tolist()
+        if number % 7 == 6:
+            h, w = [(5, 9 * largest), (9 * largest, 6), (16, 129), (257, 32), (64, 64)][seed % 5]
+        y, x = np.mgrid[:h, :w]
+        period = int(rng.integers(2, 24))
+        colours = rng.integers(0, 256, (period, 3), dtype=np.uint8)
+        array = [
+            colours[x % period],
+            colours[(y // period) % period],
+            colours[(x // period + y // period) % 2],
+            rng.integers(0, 256, (1, w, 3), dtype=np.uint8).repeat(h, axis=0),
+            ((x * int(rng.integers(1, 9)) + y) % 256)[..., None] * np.ones(3, np.int64),
+            colours[rng.integers(0, 2, (h, w))],
+            np.where((y < h // 2)[..., None], colours[x % period], colours[y % period]),
+        ][number % 7]
+        arrays.append(np.ascontiguousarray(array, np.uint8))
+    return arrays
+
+
 @pytest.mark.parametrize(
     "row", golden("pdq_arrays"), ids=lambda row: f"{row['kind']}{row['shape']}"
 )
@@ -71,28 +105,41 @@ def test_pdq_equals_the_reference_on_golden_arrays(row: dict[str, Any]) -> None:
     assert hashed(described(row)) == (row["pdq"], row["pdq_quality"])
 
 
+def all_orientations(pixels: NDArray[np.uint8]) -> tuple[list[str], int]:
+    out = np.empty((8, 4), np.uint64)
+    quality = kernels.pdq(pixels, kernels.DCT, out)
+    return ["".join(f"{int(word):016x}" for word in row) for row in out], quality
+
+
 def test_pdq_equals_the_oracle() -> None:
-    for pixels in random_arrays(200 if JIT else 4, 300 if JIT else 70, seed=11):
+    arrays = random_arrays(200 if JIT else 4, 300 if JIT else 70, seed=11)
+    arrays += structured_arrays(100 if JIT else 4, 200 if JIT else 40, seed=13)
+    for pixels in arrays:
         assert hashed(pixels) == naive.pdq(pixels), pixels.shape
+
+
+def assert_equal_to_pdqhash(arrays: Iterable[NDArray[np.uint8]]) -> None:
+    pdqhash = pytest.importorskip("pdqhash", reason="the extra bench is not installed")
+    for pixels in arrays:
+        bits, quality = pdqhash.compute(pixels)
+        assert hashed(pixels) == (hexadecimal(bits), quality), pixels.shape
+        eight, same = pdqhash.compute_dihedral(pixels)
+        assert all_orientations(pixels) == ([hexadecimal(one) for one in eight], same), pixels.shape
 
 
 @pytest.mark.peers
 def test_pdq_equals_pdqhash() -> None:
-    pdqhash = pytest.importorskip("pdqhash", reason="the extra bench is not installed")
-    for pixels in random_arrays(2000 if JIT else 4, 260 if JIT else 70, seed=12):
-        bits, quality = pdqhash.compute(pixels)
-        assert hashed(pixels) == (f"{int(''.join(map(str, bits)), 2):064x}", quality), pixels.shape
-        eight, same = pdqhash.compute_dihedral(pixels)
-        out = np.empty((8, 4), np.uint64)
-        assert kernels.pdq(pixels, kernels.DCT, out) == same
-        expected = [f"{int(''.join(map(str, bits)), 2):064x}" for bits in eight]
-        assert ["".join(f"{int(word):016x}" for word in row) for row in out] == expected
+    assert_equal_to_pdqhash(random_arrays(2000 if JIT else 4, 260 if JIT else 70, seed=12))
 
 
-def test_pdq_writes_over_what_stood_in_its_output() -> None:
-    out = np.full((8, 4), 2**64 - 1, np.uint64)
-    assert kernels.pdq(np.zeros((4, 900, 3), np.uint8), kernels.DCT, out) == 0
-    assert not out.any()
+@pytest.mark.slow
+@pytest.mark.peers
+@pytest.mark.parametrize("part", range(20))
+@pytest.mark.skipif(not JIT, reason="too many to run uncompiled")
+def test_pdq_equals_pdqhash_on_a_hundred_thousand_arrays(part: int) -> None:
+    for seed in range(1000 + 50 * part, 1050 + 50 * part):  # a few at a time: they are in memory
+        assert_equal_to_pdqhash(random_arrays(50, 260, seed=100 * seed))
+        assert_equal_to_pdqhash(structured_arrays(50, 260, seed=100 * seed + 50))
 
 
 @pytest.mark.skipif(not JIT, reason="too large to run uncompiled")
