@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import command_engines, hash_engines
 from benchmarks.flow_engines import FOLDER, IMAGE
 from benchmarks.search_engines import ENGINES, WAYS, asking
-from benchmarks.workloads import draw_folder, jpeg, list_with, photo, planted
+from benchmarks.workloads import draw_folder, elsewhere, jpeg, list_with, photo, planted
 from hashmatch import hash_image
 from hashmatch.testing import flipped
 
@@ -108,7 +108,7 @@ def _hashes(ours: HashEngine, peer: HashEngine, data: Callable[[], Any], _: Path
     def check(mine: Any, other: Any) -> None:
         assert hash_engines.same_hash(ours.answer(mine), peer.answer(other), peer.furthest)
 
-    given = data()
+    given = elsewhere(data)
     return Sides(ours=partial(ours.run, given), theirs=partial(peer.run, given), check=check)
 
 
@@ -131,7 +131,7 @@ def _orientations(
         answers = ours.answer(mine), peer.answer(other)
         assert hash_engines.same_orientations(*answers, peer.furthest)
 
-    given = data()
+    given = elsewhere(data)
     return Sides(ours=partial(ours.run, given), theirs=partial(peer.run, given), check=check)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, TypeVar
 
 from PIL import Image
 
@@ -13,10 +15,13 @@ from hashmatch import HashBatch, HashList, HashSpec, hash_image
 from hashmatch.testing import flipped, hash_list, picture, random_hashes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 PDQ = HashSpec("pdq", 256)
 LIMIT = 31
@@ -43,6 +48,15 @@ def jpeg(seed: int, size: str = "640") -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(picture(seed, *SIZES[size])).save(buffer, "JPEG", quality=80)
     return buffer.getvalue()
+
+
+def elsewhere(make: Callable[[], T]) -> T:
+    """Return what `make` does, done in another process.
+
+    Drawing frees large blocks, after which malloc treats all others differently; see README.md.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(make).result()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
