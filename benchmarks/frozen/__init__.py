@@ -7,6 +7,8 @@ machine, as a number of milliseconds would.
 They may be renewed only in a change that makes the library's faster, so that from then on the gate
 guards the gain; never to let a slower kernel pass::
 
-    cp src/hashmatch/_kernels/{jit,lanes,linear,pdq,reduce,strips}.py benchmarks/frozen/
+    cd src/hashmatch/_kernels
+    cp {jit,lanes,linear,signatures,bands,pdq,reduce,strips}.py ../../../benchmarks/frozen/
+    cd -
     sed -i 's/hashmatch\\._kernels/benchmarks.frozen/g' benchmarks/frozen/*.py
 """

@@ -6,54 +6,112 @@ The naive loop (``tests/naive.py`` has it in pure Python)::
         for e in entries:
             if popcount(q ^ e) <= limit:
                 yield q, e
+
+Most entries differ from a query by half of their bits, and by more than the limit in their first
+128 bits already. So the hashes are laid in columns of 32 bits, and the first few columns, an
+entry's head, are compared 128 entries at a time in vector registers (`benchmarks.frozen.lanes`);
+only entries whose head is near enough have the rest looked at.
 """
 
 from __future__ import annotations
 
+import math
+from functools import cache
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from benchmarks.frozen.jit import kernel, popcount
+from benchmarks.frozen.lanes import GROUP, MASK, any_near, lowest, near
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
+
+    from benchmarks.frozen.lanes import Columns
+
+BLOCK = 2048
+"""Entries that all queries are asked of before the next: 32 KiB of heads stay in the near cache."""
+SPARED = 0.05
+"""Groups that need a closer look, at most, if bits are random: more, and a longer head pays."""
+
+
+def columns(words: NDArray[np.uint64], multiple: int = 1) -> NDArray[np.uint32]:
+    """Return hashes (n, words) as columns (2 * words, m) of 32 bits, most significant first.
+
+    m is n brought up to a `multiple`; what is added is zero.
+    """
+    count = -(-len(words) // multiple) * multiple
+    laid = np.zeros((2 * words.shape[1], count), np.uint32)
+    laid[0::2, : len(words)] = (words >> np.uint64(32)).T
+    laid[1::2, : len(words)] = (words & np.uint64(0xFFFFFFFF)).T
+    return laid
+
+
+@cache
+def head_length(count: int, limit: int) -> int:
+    """Return how many of `count` columns make the head: the shorter, the more entries pass it.
+
+    Doubled until hardly a group has an entry that passes: of b random bits at most `limit` are
+    set with probability ``sum(comb(b, i) for i in range(limit + 1)) / 2**b``. Doubled, since each
+    length is compiled for itself.
+    """
+    length = 1
+    while length < count:
+        bits = 32 * length
+        passing = sum(math.comb(bits, i) for i in range(min(limit, bits) + 1)) / 2**bits
+        if GROUP * passing <= SPARED:
+            return length
+        length = min(2 * length, count)
+    return count
 
 
 @kernel
 def within(
-    queries: NDArray[np.uint64],
-    entries: NDArray[np.uint64],
+    entries: NDArray[np.uint32],
+    entry_heads: Columns,
+    count: int,
+    queries: NDArray[np.uint32],
+    query_heads: Columns,
     limit: int,
     query_out: NDArray[np.int64],
     entry_out: NDArray[np.int64],
     distance_out: NDArray[np.int64],
 ) -> int:
-    """Write every pair within `limit` bits, by query and then entry; return how many there are.
+    """Write every pair within `limit` bits, in no order; return how many there are.
 
-    The count goes on past the end of the outputs, which then hold the first of the pairs: the
-    caller comes back with larger ones.
+    The number goes on past the end of the outputs, which then hold some of the pairs: the caller
+    comes back with larger ones.
 
     Parameters
     ----------
-    queries : ndarray of uint64, shape (n, words)
-    entries : ndarray of uint64, shape (m, words)
+    entries : ndarray of uint32, shape (columns, n)
+        As `columns` lays them; n is a multiple of `GROUP`, and the first `count` are entries.
+    entry_heads : tuple of ndarray of uint32, each of shape (n,)
+        The first columns of `entries`.
+    queries, query_heads : ndarray of uint32, shape (columns, m), and a tuple of its first columns
     limit : int
         Inclusive, in bits.
     query_out, entry_out, distance_out : ndarray of int64, shape (capacity,)
     """
     found = 0
-    capacity = query_out.shape[0]
-    for q in range(queries.shape[0]):
-        for e in range(entries.shape[0]):
-            distance = 0
-            for word in range(queries.shape[1]):
-                # No early end past the limit: the branch is taken at random, and each one the
-                # processor guesses wrong costs more than the words it would save (4x, measured).
-                distance += popcount(queries[q, word] ^ entries[e, word])
-            if distance <= limit:
-                if found < capacity:
-                    query_out[found] = q
-                    entry_out[found] = e
-                    distance_out[found] = distance
-                found += 1
+    for block in range(0, count, BLOCK):
+        end = min(block + BLOCK, count)
+        for q in range(queries.shape[1]):
+            for group in range(block, end, GROUP):
+                if not any_near(entry_heads, group, query_heads, q, limit):
+                    continue
+                for first in range(group, group + GROUP, MASK):
+                    mask = near(entry_heads, first, query_heads, q, limit)
+                    while mask != np.uint64(0):
+                        e = first + lowest(mask)
+                        mask &= mask - np.uint64(1)
+                        distance = 0
+                        for column in range(entries.shape[0]):
+                            distance += popcount(np.uint64(entries[column, e] ^ queries[column, q]))
+                        if distance <= limit and e < count:
+                            if found < query_out.shape[0]:
+                                query_out[found] = q
+                                entry_out[found] = e
+                                distance_out[found] = distance
+                            found += 1
     return found

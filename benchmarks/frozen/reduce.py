@@ -20,6 +20,12 @@ Every addition and division is the reference's, in its order and precision (floa
 hash depends on the last bit of a sum. Only nothing is added and taken off more often: the picture
 lies in zeros, which fill the windows that hang over its edge, and no sum changes by a zero.
 `tests/naive.py` has the filters one after the other.
+
+In exact arithmetic one tent filter would do, in a third of the time, and where no coefficient comes
+near the median the bits would be the same. But how near is near? The rounding of the reference
+moves a coefficient by 0.001 in most photographs and by 0.02 in some; stripes whose period rounds
+in step drift by 0.14 at 640 pixels and 0.4 at 4000. A gate of 0.15 sends every second photograph
+back to this code, a narrower one rests on luck.
 """
 
 from __future__ import annotations
