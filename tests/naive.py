@@ -209,3 +209,84 @@ def whash(pixels: NDArray[np.uint8]) -> str | None:
         for x in range(0, side, block)
     ]
     return above_median(sums, 0)
+
+
+def small_grey(pixels: NDArray[np.uint8], cells: int) -> list[list[float]]:
+    """The mean luma of each of cells x cells equal parts of a picture whose pixels are squares."""
+    height, width = pixels.shape[:2]
+
+    def overlap(cell: int, pixel: int, length: int) -> float:
+        first, last = cell * length / cells, (cell + 1) * length / cells
+        return max(0.0, min(last, pixel + 1) - max(first, pixel))
+
+    grey = [[0.299 * r + 0.587 * g + 0.114 * b for r, g, b in row] for row in pixels.tolist()]
+    return [
+        [
+            sum(
+                overlap(i, y, height) * overlap(j, x, width) * grey[y][x]
+                for y in range(i * height // cells, min(height, (i + 1) * height // cells + 1))
+                for x in range(j * width // cells, min(width, (j + 1) * width // cells + 1))
+            )
+            * (cells * cells / (height * width))
+            for j in range(cells)
+        ]
+        for i in range(cells)
+    ]
+
+
+def continued(picture: list[list[float]], margin: int, fading: float) -> list[list[float]]:
+    """The picture with `margin` rows above and below, then columns beside, each its edge faded.
+
+    The edge is a sum of waves, each of which falls by exp(-fading * frequency * distance).
+    """
+
+    def faded(edge: Sequence[float], distance: int) -> list[float]:
+        n = len(edge)
+        waves = [
+            sum(v * math.cos(math.pi / n * k * (x + 0.5)) for x, v in enumerate(edge))
+            for k in range(n)
+        ]
+        scale = [
+            math.exp(-fading * math.pi / n * k * distance) * (2 if k else 1) / n for k in range(n)
+        ]
+        return [
+            sum(
+                w * s * math.cos(math.pi / n * k * (x + 0.5))
+                for k, (w, s) in enumerate(zip(waves, scale, strict=True))
+            )
+            for x in range(n)
+        ]
+
+    def above_and_below(rows: list[list[float]]) -> list[list[float]]:
+        above = [faded(rows[0], d) for d in range(margin, 0, -1)]
+        return above + rows + [faded(rows[-1], d) for d in range(1, margin + 1)]
+
+    tall = above_and_below(picture)
+    sideways = above_and_below([list(column) for column in zip(*tall, strict=True)])
+    return [list(row) for row in zip(*sideways, strict=True)]
+
+
+def framed(picture: Sequence[Sequence[float]], margin: int, box: Sequence[float]) -> int:
+    """PDQ's bits of what a frame shows, as its integrals against products of cosines.
+
+    `box` is (left, top, right, bottom), the picture without its margins being 0 to 1; beyond the
+    margins their last cell goes on.
+    """
+    left, top, right, bottom = box
+
+    def integral(k: int, cell: int, first: float, last: float, count: int) -> float:
+        side = count - 2 * margin
+        begin = -math.inf if cell == 0 else (cell - margin) / side
+        end = math.inf if cell == count - 1 else (cell + 1 - margin) / side
+        u, v = (min(max((e - first) / (last - first), 0.0), 1.0) for e in (begin, end))
+        return (math.sin(math.pi * k * v) - math.sin(math.pi * k * u)) / (math.pi * k)
+
+    n = len(picture)
+    rows = [[integral(k, y, top, bottom, n) for y in range(n)] for k in range(1, 17)]
+    columns = [[integral(k, x, left, right, n) for x in range(n)] for k in range(1, 17)]
+    half = [[sum(a * picture[y][x] for y, a in enumerate(row)) for x in range(n)] for row in rows]
+    values = [
+        sum(b * v for b, v in zip(column, row, strict=True)) for row in half for column in columns
+    ]
+    median = sorted(values)[127]
+    return sum(1 << i for i, value in enumerate(values) if value > median)

@@ -71,6 +71,33 @@ class OrientedHasher(Hasher, Protocol):
         ...
 
 
+class Framing(NamedTuple):
+    """Where the frame of a picture may have been before it was cropped or turned.
+
+    ``left``, ``top``, ``right`` and ``bottom`` are the parts of the frame's width or height that
+    lie beyond the picture, where what it showed has to be guessed; the frame is then turned
+    counter-clockwise about the picture's centre by ``turn`` degrees.
+    """
+
+    left: float = 0.0
+    top: float = 0.0
+    right: float = 0.0
+    bottom: float = 0.0
+    turn: float = 0.0
+
+
+@runtime_checkable
+class FramedHasher(OrientedHasher, Protocol):
+    """A hasher that hashes a picture in other frames, hundreds of them at about its usual cost.
+
+    These hashes are near those of the reframed pixels, not equal to them.
+    """
+
+    def hash_framings(self, data: NDArray[np.uint8], framings: tuple[Framing, ...]) -> HashBatch:
+        """Return a batch of as many hashes as there are `framings`, in their order."""
+        ...
+
+
 class ListRow(NamedTuple):
     """One hash that a list reader found, not yet decoded.
 

@@ -11,6 +11,8 @@ from hashmatch.records.hashes import HashBatch, HashSpec
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hashmatch.interfaces import Framing
+
 
 class Pdq:
     """PDQ at full resolution, bit-identical to the reference (``pdqhash``) on the same pixels.
@@ -38,6 +40,15 @@ class Pdq:
         next to nothing; the hash of the turned pixels themselves differs from them by some bits.
         """
         return self._hash(data, 8)
+
+    def hash_framings(self, data: NDArray[np.uint8], framings: tuple[Framing, ...]) -> HashBatch:
+        """Return the hashes of RGB pixels (h, w, 3) in other frames, in their order.
+
+        All come from one small grey picture, so that a hundred cost about as much as one hash.
+        """
+        from hashmatch.hashers import _framings
+
+        return HashBatch(self.spec, _framings.words(data, framings))
 
     def _hash(self, data: NDArray[np.uint8], count: int) -> tuple[HashBatch, int]:
         from hashmatch._kernels import pdq

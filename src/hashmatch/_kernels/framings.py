@@ -1,0 +1,216 @@
+"""PDQ's bits for many framings of one small picture, without hashing it many times.
+
+A framing is a rectangle around, inside or across the picture. PDQ's coefficients of what it shows
+are, but for the sampling, its integrals against products of two cosines, which separate::
+
+    coefficients[k, l] = sum(rows[k, y] * picture[y, x] * columns[l, x] for y, x)
+
+where rows[k, y] is the integral of cos(pi k u) over cell y, u being 0 at the upper edge of the
+framing and 1 at the lower (`axis`). Framings that share their rows share half of the work. Framings
+that are turned do not separate: they are sampled (`turned_samples`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hashmatch._kernels.jit import kernel
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+COEFFICIENTS = 16
+"""Side of PDQ's block of coefficients: frequencies 1 to 16, in half periods a side."""
+
+
+def axis(first: float, last: float, cells: int, margin: int) -> NDArray[np.float32]:
+    """Return the integrals of 16 cosines over each cell, shape (16, cells + 2 * margin).
+
+    Parameters
+    ----------
+    first, last : float
+        Where the framing begins and ends; the picture does at 0 and 1.
+    cells, margin : int
+        Cells of the picture, and beyond each of its ends.
+    """
+    k = np.arange(1, COEFFICIENTS + 1)[:, None]
+    edges = (np.arange(cells + 2 * margin + 1) - margin) / cells
+    edges[0], edges[-1] = min(edges[0], first), max(edges[-1], last)  # the last cells go on
+    sines = np.sin(math.pi * k * ((edges - first) / (last - first)).clip(0, 1)) / (math.pi * k)
+    return np.ascontiguousarray(np.diff(sines), np.float32)
+
+
+@kernel
+def above_median(coefficients: NDArray[np.float32], out: NDArray[np.uint64]) -> None:
+    """Set bit k, from the least significant, where coefficient k of 256 is in the upper half.
+
+    Any threshold between the two middle values gives the bits that their median gives, so it is
+    found by halving: forty counts of 256 values cost less than sorting them. Equal middle values
+    are never told apart; then fewer than half of the bits are set, as in PDQ.
+    """
+    low, high = coefficients[0], coefficients[0]
+    for k in range(256):
+        low, high = min(low, coefficients[k]), max(high, coefficients[k])
+    threshold = high
+    for _ in range(40):
+        threshold = np.float32(0.5) * (low + high)
+        count = np.int32(0)
+        for k in range(256):
+            count += np.int32(coefficients[k] > threshold)
+        if count == 128:
+            break
+        if count > 128:
+            low = threshold
+        else:
+            high = threshold
+        threshold = high
+    for word in range(4):
+        bits = np.uint64(0)
+        for k in range(64):
+            bits |= np.uint64(coefficients[64 * (3 - word) + k] > threshold) << np.uint64(k)
+        out[word] = bits
+
+
+@kernel
+def times(
+    left: NDArray[np.float32], right: NDArray[np.float32], first: int, out: NDArray[np.float32]
+) -> None:
+    """Write ``left @ right``, from column `first` of `right` on, to `out` of shape (m, n).
+
+    ::
+
+        for i, j in np.ndindex(out.shape):
+            out[i, j] = sum(left[i, k] * right[k, first + j] for k in range(left.shape[1]))
+
+    Two rows and four terms a pass, so that few values are loaded and sums rarely stored. `left` has
+    an even number of rows, and of columns a multiple of four.
+    """
+    columns = out.shape[1]
+    for i in range(0, left.shape[0], 2):
+        upper, lower = out[i], out[i + 1]
+        upper[:] = np.float32(0.0)
+        lower[:] = np.float32(0.0)
+        for k in range(0, left.shape[1], 4):
+            a, b, c, d = left[i, k], left[i, k + 1], left[i, k + 2], left[i, k + 3]
+            e, f, g, h = left[i + 1, k], left[i + 1, k + 1], left[i + 1, k + 2], left[i + 1, k + 3]
+            row0, row1 = right[k][first:], right[k + 1][first:]
+            row2, row3 = right[k + 2][first:], right[k + 3][first:]
+            for j in range(columns):
+                v0, v1, v2, v3 = row0[j], row1[j], row2[j], row3[j]
+                upper[j] += (a * v0 + b * v1) + (c * v2 + d * v3)
+                lower[j] += (e * v0 + f * v1) + (g * v2 + h * v3)
+
+
+@kernel
+def framed(
+    picture: NDArray[np.float32],
+    rows: NDArray[np.float32],
+    columns: NDArray[np.float32],
+    starts: NDArray[np.int64],
+    out: NDArray[np.uint64],
+) -> None:
+    """Hash framings of `picture` into `out`, those of one pair of `rows` after the other.
+
+    Parameters
+    ----------
+    picture : ndarray of float32, shape (n, n)
+        With its margins.
+    rows : ndarray of float32, shape (r, 16, n)
+        `axis` of each pair of upper and lower edges.
+    columns : ndarray of float32, shape (n, q * 16)
+        `axis` of left and right edges, transposed, for each of the q framings.
+    starts : ndarray of int64, shape (r + 1,)
+        Framings ``starts[i]`` to ``starts[i + 1]`` have ``rows[i]``.
+    out : ndarray of uint64, shape (q, 4)
+    """
+    half = np.empty((COEFFICIENTS, picture.shape[1]), np.float32)
+    flat = np.empty(COEFFICIENTS * COEFFICIENTS, np.float32)
+    for i in range(rows.shape[0]):
+        times(rows[i], picture, 0, half)
+        first, last = starts[i], starts[i + 1]
+        block = np.empty((COEFFICIENTS, (last - first) * COEFFICIENTS), np.float32)
+        times(half, columns, first * COEFFICIENTS, block)
+        for framing in range(first, last):
+            left = (framing - first) * COEFFICIENTS
+            for k in range(COEFFICIENTS):
+                for j in range(COEFFICIENTS):
+                    flat[COEFFICIENTS * k + j] = block[k, left + j]
+            above_median(flat, out[framing])
+
+
+@kernel
+def turned_samples(
+    picture: NDArray[np.float32], corner: NDArray[np.float64], out: NDArray[np.float32]
+) -> None:
+    """Write `picture` within a turned framing to (n, n) `out`, bilinearly.
+
+    Parameters
+    ----------
+    picture : ndarray of float32, shape (m, m)
+    corner : ndarray of float64, shape (3, 2)
+        Upper left corner, and the ways from it to the upper right and to the lower left one, each
+        (y, x) in cells. What is outside of the picture is its nearest cell.
+    out : ndarray of float32
+        What is within one cell of the framing's edge is the value there: in a picture that was
+        turned, the black that its corners were filled with begins at that edge.
+    """
+    cells, side = out.shape[0], np.uint64(picture.shape[0])
+    flat = picture.reshape(-1)
+    zero, last = np.float32(0.0), np.float32(picture.shape[0] - 1.001)
+    inset = 1.0 / picture.shape[0]
+    steps = np.empty(cells, np.float32)
+    for j in range(cells):
+        steps[j] = min(max((j + 0.5) / cells, inset), 1.0 - inset)
+    down, right = np.float32(corner[1, 0]), np.float32(corner[1, 1])
+    places = np.empty(cells, np.uint64)
+    below, beside = np.empty(cells, np.float32), np.empty(cells, np.float32)
+    for i in range(cells):
+        y0 = np.float32(corner[0, 0] + steps[i] * corner[2, 0] - 0.5)
+        x0 = np.float32(corner[0, 1] + steps[i] * corner[2, 1] - 0.5)
+        for j in range(cells):  # apart from the next loop, so that it runs eight at a time
+            y, x = y0 + steps[j] * down, x0 + steps[j] * right
+            y = zero if y < zero else (last if y > last else y)
+            x = zero if x < zero else (last if x > last else x)
+            top, left = np.int32(y), np.int32(x)
+            below[j], beside[j] = y - np.float32(top), x - np.float32(left)
+            places[j] = np.uint64(top) * side + np.uint64(left)
+        line = out[i]
+        for j in range(cells):
+            place = places[j]
+            a, b = flat[place], flat[place + np.uint64(1)]
+            c, d = flat[place + side], flat[place + side + np.uint64(1)]
+            upper, lower = a + beside[j] * (b - a), c + beside[j] * (d - c)
+            line[j] = upper + below[j] * (lower - upper)
+
+
+@kernel
+def turned(
+    picture: NDArray[np.float32],
+    corners: NDArray[np.float64],
+    whole: NDArray[np.float32],
+    out: NDArray[np.uint64],
+) -> None:
+    """Hash turned framings of `picture` into `out`.
+
+    Parameters
+    ----------
+    picture : ndarray of float32, shape (m, m)
+    corners : ndarray of float64, shape (q, 3, 2)
+        As for `turned_samples`.
+    whole : ndarray of float32, shape (16, n)
+        `axis` of n samples without a margin.
+    out : ndarray of uint64, shape (q, 4)
+    """
+    cells = whole.shape[1]
+    samples = np.empty((cells, cells), np.float32)
+    half = np.empty((COEFFICIENTS, cells), np.float32)
+    block = np.empty((COEFFICIENTS, COEFFICIENTS), np.float32)
+    across = np.ascontiguousarray(whole.T)
+    for framing in range(corners.shape[0]):
+        turned_samples(picture, corners[framing], samples)
+        times(whole, samples, 0, half)
+        times(half, across, 0, block)
+        above_median(block.reshape(-1), out[framing])
