@@ -34,18 +34,20 @@ def share_near(line: NDArray[np.uint8], colour: NDArray[np.float32], levels: flo
 
 
 @kernel
-def step(line: NDArray[np.uint8], other: NDArray[np.uint8]) -> int:
+def step(line: NDArray[np.uint8], other: NDArray[np.uint8]) -> np.int64:
     """Return the sum of the differences of two lines."""
-    total = 0
+    total = np.int64(0)
     for x in range(line.shape[0]):
         for channel in range(3):
-            total += abs(int(line[x, channel]) - int(other[x, channel]))
+            total += abs(np.int64(line[x, channel]) - np.int64(other[x, channel]))
     return total
 
 
 @kernel
-def bar(lines: NDArray[np.uint8], plain: float, least: float, most: int) -> int:
-    """Return of how many of `lines`, from the first, a bar consists; 0 if there is none.
+def bar(lines: NDArray[np.uint8], plain: float, least: float, most: int) -> tuple[int, float]:
+    """Return of how many of `lines`, from the first, a bar consists, and how sharply it ends.
+
+    0 and 0.0 if there is none; sharpness is the mean step in levels to the line after it.
 
     It begins with a plain line, ends with one, and all between have its colour in a part `least`
     of their pixels: a border if that is `plain`, a caption if it is less. Where it ends is not
@@ -65,9 +67,9 @@ def bar(lines: NDArray[np.uint8], plain: float, least: float, most: int) -> int:
     """
     colour = np.zeros(3, np.float32)
     for channel in range(3):
-        total = 0
+        total = np.int64(0)
         for x in range(lines.shape[1]):
-            total += int(lines[0, x, channel])
+            total += np.int64(lines[0, x, channel])
         colour[channel] = np.float32(total / lines.shape[1])
     end = 0
     for y in range(most):
@@ -77,7 +79,7 @@ def bar(lines: NDArray[np.uint8], plain: float, least: float, most: int) -> int:
         elif share < least or y == 0:
             break
     if end == 0:
-        return 0
+        return 0, 0.0
     found, greatest = end, step(lines[end], lines[end - 1])
     for y in range(end, min(end + BLOCK - 1, most)):
         if share_near(lines[y], colour, RINGING) < plain:
@@ -85,4 +87,4 @@ def bar(lines: NDArray[np.uint8], plain: float, least: float, most: int) -> int:
         size = step(lines[y + 1], lines[y])
         if size > greatest:
             found, greatest = y + 1, size
-    return found
+    return found, greatest / (3 * lines.shape[1])

@@ -1,0 +1,163 @@
+"""The other questions to ask about one picture: orientations, trims, frames it was cut from.
+
+A list's hashes are never changed; a variant is one more hash of the query, and may only add
+matches. What each level adds was chosen by what it finds on photographs, and by that it brings no
+match between different ones: see ``benchmarks/bench_recall.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hashmatch.errors import UsageError
+from hashmatch.interfaces import FramedHasher, Framing, Hasher, OrientedHasher
+from hashmatch.records.enums import Orientation
+from hashmatch.records.hashes import HashBatch
+from hashmatch.variants.frames import crops_and_turns
+from hashmatch.variants.trims import Cut, borders, captions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+LEVELS = ("none", "orientations", "standard", "thorough")
+"""How much is asked about one picture. Each level asks what the one before it asks, and more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """What to look up for one picture.
+
+    ``hashes`` are of one spec, ``names`` say what each is, the first being ``"upright"``, and
+    ``quality`` is that of the upright hash, 0 to 100, or None where none is measured.
+    """
+
+    names: tuple[str, ...]
+    hashes: HashBatch
+    quality: int | None
+
+
+def ask(hasher: Hasher, pixels: NDArray[np.uint8], level: str) -> Questions:
+    """Return the questions of one level about a picture.
+
+    Parameters
+    ----------
+    hasher : Hasher
+        A hasher of bytes has but one question.
+    pixels : ndarray of uint8, shape (height, width, 3)
+        Upright RGB, contiguous.
+    level : {"none", "orientations", "standard", "thorough"}
+        ``none``: the picture as it is. ``orientations``: also turned and mirrored, eight in all.
+        ``standard``: also without its borders, and low-passed. ``thorough``: also without captions
+        and, for a `FramedHasher`, in the frames from which it may have been cropped or turned.
+
+    Returns
+    -------
+    Questions
+        How many depends on the level, and on the borders that the picture seems to have.
+
+    Raises
+    ------
+    UsageError
+        If there is no such level.
+
+    Notes
+    -----
+    Hashers of 64 bits have no frames. Two unrelated hashes are within 8 bits of each other with a
+    chance of 2.8e-10; hundreds of questions to ten million entries would bring a false match for
+    every picture or two.
+
+    Examples
+    --------
+    >>> from hashmatch.hashers.pdq import Pdq
+    >>> from hashmatch.testing import picture
+    >>> ask(Pdq(), picture(1), "orientations").names[:3]
+    ('upright', 'rotate_90', 'rotate_180')
+    """
+    if level not in LEVELS:
+        raise UsageError(f"variants {level!r} is not one of {', '.join(LEVELS)}")
+    if level == "none" or hasher.reads == "bytes":
+        hashes, quality = hasher.hash(pixels)
+        return Questions(("upright",), hashes, quality)
+    hashes, quality = oriented(hasher, pixels)
+    names, batches = list(ORIENTED), [hashes]
+    for added, batch in _more(hasher, pixels, LEVELS.index(level), hashes):
+        names += added
+        batches.append(batch)
+    return Questions(tuple(names), HashBatch.concatenate(batches), quality)
+
+
+ORIENTED = tuple(str(orientation) for orientation in Orientation)
+
+
+def oriented(hasher: Hasher, pixels: NDArray[np.uint8]) -> tuple[HashBatch, int | None]:
+    """Return the hashes of `pixels` in the order of `Orientation`, and the upright one's quality.
+
+    Parameters
+    ----------
+    hasher : Hasher
+        One of pixels. If it is no `OrientedHasher`, it hashes the turned pixels.
+    pixels : ndarray of uint8, shape (height, width, 3)
+        Upright RGB, contiguous.
+    """
+    if isinstance(hasher, OrientedHasher):
+        return hasher.hash_orientations(pixels)
+    return hash_turned(hasher, pixels)
+
+
+def hash_turned(hasher: Hasher, pixels: NDArray[np.uint8]) -> tuple[HashBatch, int | None]:
+    """Return what `oriented` returns, from the turned pixels whatever the hasher is."""
+    across = pixels.swapaxes(0, 1)
+    turned = [np.rot90(pixels, turns) for turns in range(4)]
+    turned += [pixels[::-1], pixels[:, ::-1], across, across[::-1, ::-1]]
+    hashed = [hasher.hash(np.ascontiguousarray(array)) for array in turned]
+    return HashBatch.concatenate([hashes for hashes, _ in hashed]), hashed[0][1]
+
+
+def _more(
+    hasher: Hasher, pixels: NDArray[np.uint8], level: int, known: HashBatch
+) -> Iterator[tuple[list[str], HashBatch]]:
+    """Yield the names and hashes of what is asked beyond the orientations, which are `known`."""
+    standard, thorough = level >= LEVELS.index("standard"), level >= LEVELS.index("thorough")
+    if isinstance(hasher, FramedHasher):
+        framings = {"smooth": Framing()}
+        if thorough:
+            framings |= crops_and_turns(pixels.shape[1] / pixels.shape[0])
+        hashes = hasher.hash_framings(pixels, tuple(framings.values()))
+        astray = int(np.bitwise_count(hashes.words[0] ^ known.words[0]).sum())
+        if astray > hasher.max_distance // 2:
+            # A texture too fine for the hasher's samples: the hashes of its orientations that are
+            # got without turning it may be far from those of the turned picture.
+            turned, _ = hash_turned(hasher, pixels)
+            yield [f"{name}/turned" for name in ORIENTED[1:]], turned[1:]
+        if standard:
+            yield list(framings), hashes
+    if standard:
+        views = borders(pixels)
+        if thorough:
+            views |= captions(pixels)
+        for name, cut in views.items():
+            yield from _view(hasher, pixels, name, cut, thorough)
+
+
+def _view(
+    hasher: Hasher, pixels: NDArray[np.uint8], name: str, cut: Cut, thorough: bool
+) -> Iterator[tuple[list[str], HashBatch]]:
+    """Yield the questions about what is left of `pixels` without a border."""
+    height, width = pixels.shape[:2]
+    top, bottom, left, right = cut
+    view = np.ascontiguousarray(pixels[top : height - bottom, left : width - right])
+    if min(view.shape[:2]) < hasher.min_side:
+        return
+    hashes, quality = oriented(hasher, view)
+    if quality is not None and quality < hasher.min_quality:
+        return  # without its border there is too little to it
+    yield [name, *(f"{name}/{orientation}" for orientation in ORIENTED[1:])], hashes
+    if thorough and isinstance(hasher, FramedHasher):
+        # The bar may have been laid over the picture, not beside it.
+        whole = Framing(left / width, top / height, right / width, bottom / height)
+        yield [f"{name}/whole"], hasher.hash_framings(view, (whole,))
