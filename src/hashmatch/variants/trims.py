@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -11,6 +11,17 @@ if TYPE_CHECKING:
 
 Cut: TypeAlias = tuple[int, int, int, int]
 """Lines to take off at the top, at the bottom, at the left and at the right."""
+
+
+class Bar(NamedTuple):
+    """Lines of one colour at a side of a picture, and how sharply they end, in levels."""
+
+    lines: int
+    sharpness: float
+
+
+Bars: TypeAlias = tuple[Bar, Bar, Bar, Bar]
+"""At the top, at the bottom, at the left and at the right."""
 
 LEAST_KEPT = 0.25
 """Of a side: a wide picture letterboxed on an upright screen keeps 0.31."""
@@ -32,18 +43,17 @@ def borders(pixels: NDArray[np.uint8]) -> dict[str, Cut]:
     """Return what to take off (h, w, 3) `pixels` that seem to have a border, by name.
 
     A picture may go on in its border's colour, so that several cuts are tried: all that looks like
-    border; its rows alone, or its columns; as much on opposite sides; as much on all.
+    border; what ends sharply; as much on opposite sides; as much on all.
     """
-    found, sharpness = _sides(pixels, PLAIN, PLAIN)
-    if sharpness < SHARP:
+    bars = _bars(pixels, PLAIN, PLAIN)
+    if max(bar.sharpness for bar in bars) < SHARP:
         return {}
-    top, bottom, left, right = found
+    top, bottom, left, right = (bar.lines for bar in bars)
     down, across = min(top, bottom), min(left, right)
     frame = min(down, across)
     wanted = {
-        "trim": found,
-        "trim_rows": (top, bottom, 0, 0),
-        "trim_columns": (0, 0, left, right),
+        "trim": (top, bottom, left, right),
+        "trim_sharp": _sharp(bars),
         "trim_even": (down, down, across, across),
         "trim_frame": (frame, frame, frame, frame),
     }
@@ -53,18 +63,22 @@ def borders(pixels: NDArray[np.uint8]) -> dict[str, Cut]:
 def captions(pixels: NDArray[np.uint8]) -> dict[str, Cut]:
     """Return what to take off (h, w, 3) `pixels` that have a bar with a caption, by name.
 
-    Above or below, with whatever border the other sides have.
+    The bar is above or below; it is taken off alone, and with the borders of the other sides.
     """
+    plain = [bar.lines for bar in _bars(pixels, PLAIN, PLAIN)]
+    below, above = _bars(pixels, PLAIN, CAPTION), _bars(pixels, CAPTION, PLAIN)
     wanted: dict[str, Cut] = {}
-    for name, above, below in (
-        ("caption_below", PLAIN, CAPTION),
-        ("caption_above", CAPTION, PLAIN),
-    ):
-        cut, sharpness = _sides(pixels, above, below)
-        if sharpness >= SHARP:
-            wanted[name] = cut
-    plain, _ = _sides(pixels, PLAIN, PLAIN)
-    return {n: cut for n, cut in _distinct(pixels, wanted).items() if cut != plain}
+    if below[1].lines > plain[1] and below[1].sharpness >= SHARP:
+        wanted |= {"caption_below": (0, below[1].lines, 0, 0), "caption_below_trim": _sharp(below)}
+    if above[0].lines > plain[0] and above[0].sharpness >= SHARP:
+        wanted |= {"caption_above": (above[0].lines, 0, 0, 0), "caption_above_trim": _sharp(above)}
+    return _distinct(pixels, wanted)
+
+
+def _sharp(bars: Bars) -> Cut:
+    """Return the cut of those `bars` that end sharply."""
+    top, bottom, left, right = (bar.lines if bar.sharpness >= SHARP else 0 for bar in bars)
+    return top, bottom, left, right
 
 
 def _distinct(pixels: NDArray[np.uint8], wanted: dict[str, Cut]) -> dict[str, Cut]:
@@ -79,26 +93,26 @@ def _distinct(pixels: NDArray[np.uint8], wanted: dict[str, Cut]) -> dict[str, Cu
     return kept
 
 
-def _sides(pixels: NDArray[np.uint8], above: float, below: float) -> tuple[Cut, float]:
-    """Return how many lines the bars on each side have, and how sharp the sharpest ends.
+def _bars(pixels: NDArray[np.uint8], above: float, below: float) -> Bars:
+    """Return the bars at the top, at the bottom, at the left and at the right.
 
     `above` and `below` are the parts of their lines that have their colour.
     """
-    (top, bottom), sharpness = _pair(pixels, above, below)
-    rows = pixels[top : len(pixels) - bottom]
-    (left, right), beside = _pair(rows.swapaxes(0, 1), PLAIN, PLAIN)
-    if (left or right) and not (top or bottom):  # bars beside the picture hid those above it
-        (top, bottom), sharpness = _pair(pixels[:, left : pixels.shape[1] - right], above, below)
-    return (top, bottom, left, right), max(sharpness, beside)
+    top, bottom = _pair(pixels, above, below)
+    rows = pixels[top.lines : len(pixels) - bottom.lines]
+    left, right = _pair(rows.swapaxes(0, 1), PLAIN, PLAIN)
+    if (left.lines or right.lines) and not (top.lines or bottom.lines):
+        # Bars beside the picture may have hidden those above and below it.
+        columns = pixels[:, left.lines : pixels.shape[1] - right.lines]
+        top, bottom = _pair(columns, above, below)
+    return top, bottom, left, right
 
 
-def _pair(lines: NDArray[np.uint8], first: float, last: float) -> tuple[tuple[int, int], float]:
-    """Return the same of two opposite sides: the first and the last of `lines`."""
+def _pair(lines: NDArray[np.uint8], first: float, last: float) -> tuple[Bar, Bar]:
+    """Return the bars at two opposite sides: the first and the last of `lines`."""
     from hashmatch._kernels.borders import bar
 
     most = int(len(lines) * (1 - LEAST_KEPT))
-    begin, sharp_begin = bar(lines, PLAIN, first, most)
-    end, sharp_end = bar(lines[::-1], PLAIN, last, most)
-    if begin + end > most:
-        return (0, 0), 0.0
-    return (begin, end), max(sharp_begin, sharp_end)
+    begin = Bar(*bar(lines, PLAIN, first, most))
+    end = Bar(*bar(lines[::-1], PLAIN, last, most))
+    return (begin, end) if begin.lines + end.lines <= most else (Bar(0, 0.0), Bar(0, 0.0))
