@@ -87,9 +87,12 @@ def across(band: NDArray[np.float32], out: NDArray[np.float32], scale: np.float3
     width, cells = band.shape[0], out.shape[0]
     for j in range(cells):
         left, right = j * width / cells, (j + 1) * width / cells
+        first, last = j * width // cells, -(-(j + 1) * width // cells)
         total = np.float32(0.0)
-        for x in range(int(left), min(width, math.ceil(right))):
-            total += np.float32(min(right, x + 1.0) - max(left, float(x))) * band[x]
+        for x in range(first, last):
+            total += band[x]
+        total -= np.float32(left - first) * band[first]
+        total -= np.float32(last - right) * band[last - 1]
         out[j] = total * scale
 
 

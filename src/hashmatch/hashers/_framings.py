@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,21 +16,31 @@ if TYPE_CHECKING:
     from hashmatch.interfaces import Framing
 
 FINE = 2 * CELLS
-"""Side of the picture in which frames are turned: black corners reach half as far into it."""
+"""Side of the picture for frames that turn within it: its cells mix less with black corners."""
+WHOLE = framings.axis(0.0, 1.0, CELLS, 0)
+"""The rows, and the columns, of a frame that has been sampled."""
 
 
 class Plan(NamedTuple):
-    """The upright framings of a set, in the form that `framings.framed` takes, and their places."""
+    """A set of n framings in the form that the kernels take.
+
+    ``rows``, ``columns`` and ``starts`` are `framings.framed`'s arguments for those that are not
+    turned; ``upright``, ``within`` and ``around`` are the places in the set of these, and of the
+    turned ones without and with a part beyond the picture; ``framings`` are all, shape (n, 5).
+    """
 
     rows: NDArray[np.float32]
     columns: NDArray[np.float32]
     starts: NDArray[np.int64]
     upright: NDArray[np.int64]
+    within: NDArray[np.int64]
+    around: NDArray[np.int64]
+    framings: NDArray[np.float64]
 
 
 def words(pixels: NDArray[np.uint8], wanted: tuple[Framing, ...]) -> NDArray[np.uint64]:
     """Return the hashes of (h, w, 3) `pixels` in the `wanted` framings, shape (n, 4)."""
-    height, width = pixels.shape[:2]
+    plan = _plan(wanted)
     fine = np.empty((FINE, FINE), np.float32)
     continued.shrunk(pixels, fine)
     pairs = fine[::2] + fine[1::2]
@@ -40,81 +49,68 @@ def words(pixels: NDArray[np.uint8], wanted: tuple[Framing, ...]) -> NDArray[np.
     continued.continued(small, continued.BLUR, continued.BLUR_TALL, guessed)
 
     out = np.empty((len(wanted), 4), np.uint64)
-    plan = _plan(wanted)
-    if len(plan.upright):
-        hashes = np.empty((len(plan.upright), 4), np.uint64)
-        framings.framed(guessed, plan.rows, plan.columns, plan.starts, hashes)
-        out[plan.upright] = hashes
+    hashes = np.empty((len(plan.upright), 4), np.uint64)
+    framings.framed(guessed, plan.rows, plan.columns, plan.starts, hashes)
+    out[plan.upright] = hashes
     # A turned frame that keeps to the picture has no use for guesses, which black corners spoil.
-    for within, picture, margin in ((True, fine, 0), (False, guessed, MARGIN)):
-        turned = [i for i, f in enumerate(wanted) if f.turn and within is not any(f[:4])]
-        if turned:
-            cells = picture.shape[0] - 2 * margin
-            corners = [_corners(wanted[i], width, height, cells, margin) for i in turned]
-            hashes = np.empty((len(turned), 4), np.uint64)
-            framings.turned(picture, np.array(corners), _whole(), hashes)
-            out[turned] = hashes
+    for places, picture, margin in ((plan.within, fine, 0), (plan.around, guessed, MARGIN)):
+        if len(places):
+            corners = _corners(plan.framings[places], pixels.shape[1], pixels.shape[0])
+            scaled = corners * (picture.shape[0] - 2 * margin)
+            scaled[:, 0] += margin
+            hashes = np.empty((len(places), 4), np.uint64)
+            framings.turned(picture, scaled, WHOLE, hashes)
+            out[places] = hashes
     out.flags.writeable = False
     return out
 
 
-@lru_cache(maxsize=1)
-def _whole() -> NDArray[np.float32]:
-    return framings.axis(0.0, 1.0, CELLS, 0)
-
-
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _plan(wanted: tuple[Framing, ...]) -> Plan:
-    """Return what `wanted`, sorted by their upper and lower edges, come to."""
-    upright = [i for i, framing in enumerate(wanted) if not framing.turn]
-    upright.sort(key=lambda i: (wanted[i].top, wanted[i].bottom))
+    """Return `wanted` as a plan, those that are not turned sorted by their rows."""
+    upright = [place for place, framing in enumerate(wanted) if not framing.turn]
+    upright.sort(key=lambda place: (wanted[place].top, wanted[place].bottom))
     rows: dict[tuple[float, float], int] = {}
-    for i in upright:
-        edges = wanted[i].top, wanted[i].bottom
-        rows[edges] = rows.get(edges, 0) + 1
     side = CELLS + 2 * MARGIN
-    columns = np.empty((side, 16 * len(upright)), np.float32)
-    for place, i in enumerate(upright):
-        columns[:, 16 * place : 16 * place + 16] = _axis(wanted[i].left, wanted[i].right).T
+    columns = np.empty((side, framings.COEFFICIENTS * len(upright)), np.float32)
+    for number, place in enumerate(upright):
+        left, top, right, bottom, _ = wanted[place]
+        rows[top, bottom] = rows.get((top, bottom), 0) + 1
+        first = framings.COEFFICIENTS * number
+        columns[:, first : first + framings.COEFFICIENTS] = _axis(left, right).T
+    all_of_them = np.array(wanted, np.float64).reshape(-1, 5)
+    turned, beyond = all_of_them[:, 4] != 0, all_of_them[:, :4].any(axis=1)
+    axes = np.empty((len(rows), framings.COEFFICIENTS, side), np.float32)
+    for number, edges in enumerate(rows):
+        axes[number] = _axis(*edges)
     return Plan(
-        np.array([_axis(*edges) for edges in rows], np.float32).reshape(-1, 16, side),
+        axes,
         columns,
         np.cumsum([0, *rows.values()]),
         np.array(upright, np.int64),
+        np.flatnonzero(turned & ~beyond),
+        np.flatnonzero(turned & beyond),
+        all_of_them,
     )
 
 
+@lru_cache(maxsize=1024)
 def _axis(before: float, after: float) -> NDArray[np.float32]:
     """Return `framings.axis` of a frame of which `before` and `after` lie beyond the picture."""
     side = 1.0 / (1.0 - before - after)  # of the frame, the picture's being 1
     return framings.axis(-before * side, 1.0 + after * side, CELLS, MARGIN)
 
 
-def _corners(
-    framing: Framing, width: int, height: int, cells: int, margin: int
-) -> list[tuple[float, float]]:
-    """Return `framing` as `framings.turned_samples` takes it.
+def _corners(wanted: NDArray[np.float64], width: int, height: int) -> NDArray[np.float64]:
+    """Return framings (n, 5) as `framings.turned_samples` takes them, the picture being 1 x 1.
 
-    It is turned in pixels, since cells are not square where the picture is not.
+    They are turned in pixels, since a picture is seldom square.
     """
-    across = width / (1.0 - framing.left - framing.right)
-    down = height / (1.0 - framing.top - framing.bottom)
-    left = -framing.left * across - width / 2
-    top = -framing.top * down - height / 2
-    cos, sin = math.cos(math.radians(framing.turn)), math.sin(math.radians(framing.turn))
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        """Return (y, x) in cells of a point in pixels from the centre, y downwards, turned."""
-        turned_x, turned_y = x * cos + y * sin, y * cos - x * sin
-        return (
-            (turned_y / height + 0.5) * cells + margin,
-            (turned_x / width + 0.5) * cells + margin,
-        )
-
-    corner = place(left, top)
-    right, low = place(left + across, top), place(left, top + down)
-    return [
-        corner,
-        (right[0] - corner[0], right[1] - corner[1]),
-        (low[0] - corner[0], low[1] - corner[1]),
-    ]
+    left, top, right, bottom, turn = wanted.T
+    across, down = width / (1 - left - right), height / (1 - top - bottom)
+    x, y = -left * across - width / 2, -top * down - height / 2  # from the centre, y downwards
+    cos, sin = np.cos(np.radians(turn)), np.sin(np.radians(turn))
+    corner = [(y * cos - x * sin) / height + 0.5, (x * cos + y * sin) / width + 0.5]
+    to_right = [-across * sin / height, across * cos / width]
+    to_lower = [down * cos / height, down * sin / width]
+    return np.ascontiguousarray(np.array([corner, to_right, to_lower]).transpose(2, 0, 1))

@@ -106,16 +106,32 @@ def oriented(hasher: Hasher, pixels: NDArray[np.uint8]) -> tuple[HashBatch, int 
     """
     if isinstance(hasher, OrientedHasher):
         return hasher.hash_orientations(pixels)
-    return hash_turned(hasher, pixels)
-
-
-def hash_turned(hasher: Hasher, pixels: NDArray[np.uint8]) -> tuple[HashBatch, int | None]:
-    """Return what `oriented` returns, from the turned pixels whatever the hasher is."""
     across = pixels.swapaxes(0, 1)
     turned = [np.rot90(pixels, turns) for turns in range(4)]
     turned += [pixels[::-1], pixels[:, ::-1], across, across[::-1, ::-1]]
     hashed = [hasher.hash(np.ascontiguousarray(array)) for array in turned]
     return HashBatch.concatenate([hashes for hashes, _ in hashed]), hashed[0][1]
+
+
+def _flipped(
+    hasher: OrientedHasher, pixels: NDArray[np.uint8]
+) -> Iterator[tuple[list[str], HashBatch]]:
+    """Yield the orientations once more, all but two from pixels that were flipped first.
+
+    A hasher samples a picture at places, such as the pixel right of the middle of each cell, that
+    lie elsewhere in a mirrored one. Only transposing leaves them where they are.
+    """
+    mirrored = pixels.take(np.arange(pixels.shape[1])[::-1], axis=1)  # [:, ::-1] copies slowly
+    flips = {
+        (Orientation.FLIP_LEFT_RIGHT, Orientation.ROTATE_90): mirrored,
+        (Orientation.FLIP_TOP_BOTTOM, Orientation.ROTATE_270): pixels[::-1],
+        (Orientation.ROTATE_180, Orientation.TRANSVERSE): mirrored[::-1],
+    }
+    transposed = list(Orientation).index(Orientation.TRANSPOSE)
+    for names, flipped in flips.items():
+        hashes, _ = hasher.hash_orientations(np.ascontiguousarray(flipped))
+        both = [hashes[:1], hashes[transposed : transposed + 1]]
+        yield [f"{name}/flipped" for name in names], HashBatch.concatenate(both)
 
 
 def _more(
@@ -130,10 +146,8 @@ def _more(
         hashes = hasher.hash_framings(pixels, tuple(framings.values()))
         astray = int(np.bitwise_count(hashes.words[0] ^ known.words[0]).sum())
         if astray > hasher.max_distance // 2:
-            # A texture too fine for the hasher's samples: the hashes of its orientations that are
-            # got without turning it may be far from those of the turned picture.
-            turned, _ = hash_turned(hasher, pixels)
-            yield [f"{name}/turned" for name in ORIENTED[1:]], turned[1:]
+            # Texture finer than the hasher's samples, which then depend on where they are taken.
+            yield from _flipped(hasher, pixels)
         if standard:
             yield list(framings), hashes
     if standard:
