@@ -13,6 +13,8 @@ import numpy as np
 
 from hashmatch.errors import ImageError, UsageError
 from hashmatch.interfaces import (
+    FramedHasher,
+    Framing,
     Hasher,
     ListOptions,
     ListReader,
@@ -193,6 +195,12 @@ def check_hasher(hasher: Hasher) -> None:
             assert len(eight) == 8, "there are eight orientations"
             assert eight[:1] == hashes, "the first orientation is not the upright hash"
             assert same == quality, "the orientations have another quality"
+        if isinstance(hasher, FramedHasher):
+            framings = (Framing(), Framing(left=0.05), Framing(turn=2.0))
+            framed = hasher.hash_framings(data, framings)
+            assert len(framed) == len(framings), "there is one hash for each framing"
+            assert framed == hasher.hash_framings(data.copy(), framings), "framings gave two hashes"
+            assert framed.spec == hasher.spec, "hashes of framings are not of its spec"
 
 
 def check_list_reader(

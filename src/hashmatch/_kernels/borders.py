@@ -11,10 +11,8 @@ from hashmatch._kernels.jit import kernel
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FLAT = 16
-"""Levels by which a border's pixels stray from its colour: JPEG at quality 30 stays within."""
 RINGING = 40
-"""And in the lines that share their blocks of 8 x 8 with the picture."""
+"""Levels by which lines stray that share JPEG's blocks of 8 x 8 with what the border borders on."""
 BLOCK = 8
 
 
@@ -44,7 +42,9 @@ def step(line: NDArray[np.uint8], other: NDArray[np.uint8]) -> np.int64:
 
 
 @kernel
-def bar(lines: NDArray[np.uint8], plain: float, least: float, most: int) -> tuple[int, float]:
+def bar(
+    lines: NDArray[np.uint8], flat: float, plain: float, least: float, most: int
+) -> tuple[int, float]:
     """Return of how many of `lines`, from the first, a bar consists, and how sharply it ends.
 
     0 and 0.0 if there is none; sharpness is the mean step in levels to the line after it.
@@ -58,6 +58,8 @@ def bar(lines: NDArray[np.uint8], plain: float, least: float, most: int) -> tupl
     ----------
     lines : ndarray of uint8, shape (h, w, 3)
         Rows from the top on, or any other side turned to be the top.
+    flat : float
+        By how many levels a pixel of that colour may differ from it.
     plain : float
         The part of a plain line's pixels that have its colour.
     least : float
@@ -73,7 +75,7 @@ def bar(lines: NDArray[np.uint8], plain: float, least: float, most: int) -> tupl
         colour[channel] = np.float32(total / lines.shape[1])
     end = 0
     for y in range(most):
-        share = share_near(lines[y], colour, FLAT)
+        share = share_near(lines[y], colour, flat)
         if share >= plain:
             end = y + 1
         elif share < least or y == 0:

@@ -17,7 +17,7 @@ from hashmatch.interfaces import FramedHasher, Framing, Hasher, OrientedHasher
 from hashmatch.records.enums import Orientation
 from hashmatch.records.hashes import HashBatch
 from hashmatch.variants.frames import crops_and_turns
-from hashmatch.variants.trims import Cut, borders, captions
+from hashmatch.variants.trims import FLAT, Cut, borders, captions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,11 +167,20 @@ def _view(
     view = np.ascontiguousarray(pixels[top : height - bottom, left : width - right])
     if min(view.shape[:2]) < hasher.min_side:
         return
-    hashes, quality = oriented(hasher, view)
-    if quality is not None and quality < hasher.min_quality:
+    if isinstance(hasher, OrientedHasher):  # others would pay eight times, and for little
+        hashes, quality = hasher.hash_orientations(view)
+    else:
+        hashes, quality = hasher.hash(view)
+    if _flat(view) if quality is None else quality < hasher.min_quality:
         return  # without its border there is too little to it
-    yield [name, *(f"{name}/{orientation}" for orientation in ORIENTED[1:])], hashes
+    names = [name, *(f"{name}/{orientation}" for orientation in ORIENTED[1:])]
+    yield names[: len(hashes)], hashes
     if thorough and isinstance(hasher, FramedHasher):
         # The bar may have been laid over the picture, not beside it.
         whole = Framing(left / width, top / height, right / width, bottom / height)
         yield [f"{name}/whole"], hasher.hash_framings(view, (whole,))
+
+
+def _flat(pixels: NDArray[np.uint8]) -> bool:
+    """Return whether all pixels are about alike, as what is left of a border in a border is."""
+    return int(np.ptp(pixels, axis=(0, 1)).max()) <= 2 * FLAT
