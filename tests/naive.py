@@ -290,3 +290,58 @@ def framed(picture: Sequence[Sequence[float]], margin: int, box: Sequence[float]
     ]
     median = sorted(values)[127]
     return sum(1 << i for i, value in enumerate(values) if value > median)
+
+
+def turned(
+    picture: Sequence[Sequence[float]], corner: Sequence[Sequence[float]], cells: int, inset: float
+) -> list[list[float]]:
+    """Bilinear samples of a picture between an upper left corner (y, x) and its two neighbours.
+
+    `corner` is that corner, then the ways to the upper right and to the lower left one.
+    """
+    last = len(picture) - 1
+
+    def value(y: float, x: float) -> float:
+        y, x = min(max(y, 0.0), last), min(max(x, 0.0), last)
+        top, left = min(int(y), last - 1), min(int(x), last - 1)
+        upper, lower = (
+            picture[row][left] * (left + 1 - x) + picture[row][left + 1] * (x - left)
+            for row in (top, top + 1)
+        )
+        return upper * (top + 1 - y) + lower * (y - top)
+
+    steps = [min(max((j + 0.5) / cells, inset), 1 - inset) for j in range(cells)]
+    (y0, x0), (yu, xu), (yv, xv) = corner
+    return [
+        [value(y0 + u * yu + v * yv - 0.5, x0 + u * xu + v * xv - 0.5) for u in steps]
+        for v in steps
+    ]
+
+
+def bar(
+    lines: Sequence[Sequence[Sequence[int]]], flat: float, plain: float, least: float, most: int
+) -> tuple[int, float]:
+    """How many lines have the first one's colour, up to a plain one, and the step after them."""
+    width = len(lines[0])
+    colour = [sum(pixel[c] for pixel in lines[0]) / width for c in range(3)]
+
+    def share(y: int, levels: float) -> float:
+        near = [all(abs(p[c] - colour[c]) <= levels for c in range(3)) for p in lines[y]]
+        return sum(near) / width
+
+    def step(y: int) -> int:
+        """From line y - 1 to line y."""
+        pairs = zip(lines[y], lines[y - 1], strict=True)
+        return sum(abs(a[c] - b[c]) for a, b in pairs for c in range(3))
+
+    run = 0
+    while run < most and share(run, flat) >= (plain if run == 0 else least):
+        run += 1
+    end = max((y + 1 for y in range(run) if share(y, flat) >= plain), default=0)
+    if not end:
+        return 0, 0.0
+    ends = [end]  # in the rest of a JPEG block the bar may go on, smeared
+    while ends[-1] < min(end + 7, most) and share(ends[-1], 40) >= plain:
+        ends.append(ends[-1] + 1)
+    best = max(ends, key=lambda y: (step(y), -y))
+    return best, step(best) / (3 * width)

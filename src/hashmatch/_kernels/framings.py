@@ -154,13 +154,13 @@ def turned_samples(
         Upper left corner, and the ways from it to the upper right and to the lower left one, each
         (y, x) in cells. What is outside of the picture is its nearest cell.
     out : ndarray of float32
-        What is within one cell of the framing's edge is the value there: in a picture that was
-        turned, the black that its corners were filled with begins at that edge.
+        Nearer to the framing's edge than a cell and a half it repeats what is there. In a picture
+        that was turned, the black of its corners begins at that edge, and reaches as far in.
     """
     cells, side = out.shape[0], np.uint64(picture.shape[0])
     flat = picture.reshape(-1)
     zero, last = np.float32(0.0), np.float32(picture.shape[0] - 1.001)
-    inset = 1.0 / picture.shape[0]
+    inset = 1.5 / picture.shape[0]
     steps = np.empty(cells, np.float32)
     for j in range(cells):
         steps[j] = min(max((j + 0.5) / cells, inset), 1.0 - inset)

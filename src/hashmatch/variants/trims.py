@@ -45,8 +45,8 @@ def borders(pixels: NDArray[np.uint8]) -> dict[str, Cut]:
     """Return what to take off (h, w, 3) `pixels` that seem to have a border, by name.
 
     A picture may go on in its border's colour, so that several cuts are tried: what ends sharply;
-    all that looks like border; its rows alone, or its columns; as much on opposite sides; as much
-    on all.
+    all that looks like border; as much on opposite sides; as much on all; and rows alone, or
+    columns, if the others are not as wide on both sides, as borders mostly are.
     """
     bars = _bars(pixels, PLAIN, PLAIN)
     if max(bar.sharpness for bar in bars) < SHARP:
@@ -57,11 +57,13 @@ def borders(pixels: NDArray[np.uint8]) -> dict[str, Cut]:
     wanted = {
         "trim": _sharp(bars),
         "trim_soft": (top, bottom, left, right),
-        "trim_rows": (top, bottom, 0, 0),
-        "trim_columns": (0, 0, left, right),
         "trim_even": (down, down, across, across),
         "trim_frame": (frame, frame, frame, frame),
     }
+    if abs(left - right) > ALIKE * pixels.shape[1]:
+        wanted["trim_rows"] = top, bottom, 0, 0
+    if abs(top - bottom) > ALIKE * pixels.shape[0]:
+        wanted["trim_columns"] = 0, 0, left, right
     return _distinct(pixels, wanted)
 
 
