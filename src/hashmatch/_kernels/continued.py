@@ -58,7 +58,8 @@ def shrunk(pixels: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
     several cells a pixel. This is a low pass, unlike PDQ's samples of a picture of 96 pixels.
     """
     height, width, cells = pixels.shape[0], pixels.shape[1], out.shape[0]
-    scale = np.float32(cells * cells / (1000.0 * height * width))
+    scale = cells * cells / (1000.0 * height * width)
+    firsts = np.arange(cells) * width // cells
     line, band = np.empty(width, np.float32), np.zeros(width, np.float32)
     for y in range(height):
         row = pixels[y].reshape(-1)
@@ -77,23 +78,33 @@ def shrunk(pixels: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
             for x in range(width):
                 band[x] += share * line[x]
             if (i + 1) * height <= (y + 1) * cells:  # the cell ends within this row
-                across(band, out[i], scale)
+                across(band, firsts, out[i], scale)
                 band[:] = np.float32(0.0)
 
 
 @kernel
-def across(band: NDArray[np.float32], out: NDArray[np.float32], scale: np.float32) -> None:
-    """Write the integrals of `band` over each of the equal cells of `out`, times `scale`."""
+def across(
+    band: NDArray[np.float32], firsts: NDArray[np.int64], out: NDArray[np.float32], scale: float
+) -> None:
+    """Write the integrals of `band` over each of the equal cells of `out`, times `scale`.
+
+    ``firsts`` is the first pixel of each cell. All cells take one pixel a pass, so that their sums
+    advance together, and then what is left of each.
+    """
     width, cells = band.shape[0], out.shape[0]
+    out[:] = np.float32(0.0)
+    common = width // cells
+    for k in range(common):
+        for j in range(cells):
+            out[j] += band[np.uint64(firsts[j] + k)]
     for j in range(cells):
-        left, right = j * width / cells, (j + 1) * width / cells
-        first, last = j * width // cells, -(-(j + 1) * width // cells)
-        total = np.float32(0.0)
-        for x in range(first, last):
+        first, last = firsts[j], -(-(j + 1) * width // cells)
+        total = out[j]
+        for x in range(first + common, last):
             total += band[x]
-        total -= np.float32(left - first) * band[first]
-        total -= np.float32(last - right) * band[last - 1]
-        out[j] = total * scale
+        total -= np.float32(j * width / cells - first) * band[first]
+        total -= np.float32(last - (j + 1) * width / cells) * band[last - 1]
+        out[j] = total * np.float32(scale)
 
 
 @kernel
