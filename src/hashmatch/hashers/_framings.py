@@ -41,6 +41,8 @@ class Plan(NamedTuple):
 def words(pixels: NDArray[np.uint8], wanted: tuple[Framing, ...]) -> NDArray[np.uint64]:
     """Return the hashes of (h, w, 3) `pixels` in the `wanted` framings, shape (n, 4)."""
     plan = _plan(wanted)
+    pixels = pixels.view()
+    pixels.flags.writeable = False  # compiled once, whether the caller's array is or is not
     fine = np.empty((FINE, FINE), np.float32)
     continued.shrunk(pixels, fine)
     pairs = fine[::2] + fine[1::2]

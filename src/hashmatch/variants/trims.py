@@ -105,6 +105,8 @@ def _bars(pixels: NDArray[np.uint8], above: float, below: float) -> Bars:
 
     `above` and `below` are the parts of their lines that have their colour.
     """
+    pixels = pixels.view()
+    pixels.flags.writeable = False  # compiled once, whether the caller's array is or is not
     top, bottom = _pair(pixels, above, below)
     rows = pixels[top.lines : len(pixels) - bottom.lines]
     left, right = _pair(rows.swapaxes(0, 1), PLAIN, PLAIN)
