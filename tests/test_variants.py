@@ -97,6 +97,12 @@ def test_other_hashers_hash_what_is_left_within_a_border() -> None:
     assert ask(hasher, card, "standard").names == tuple(Orientation)
 
 
+def test_what_is_left_within_a_border_has_to_be_a_picture() -> None:
+    bordered = np.pad(photo(SOME[0]), ((30, 30), (30, 30), (0, 0)))
+    assert "trim" in ask(PDQ, bordered, "standard").names
+    assert "trim" not in ask(PDQ, bordered, "standard", min_quality=101).names
+
+
 def test_pdq_is_framed_and_the_whole_picture_as_a_frame_is_near_its_hash() -> None:
     assert isinstance(PDQ, FramedHasher)
     assert not isinstance(registry.hasher("phash"), FramedHasher)

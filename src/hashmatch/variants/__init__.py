@@ -41,7 +41,9 @@ class Questions:
     quality: int | None
 
 
-def ask(hasher: Hasher, pixels: NDArray[np.uint8], level: str) -> Questions:
+def ask(
+    hasher: Hasher, pixels: NDArray[np.uint8], level: str, *, min_quality: int | None = None
+) -> Questions:
     """Return the questions of one level about a picture.
 
     Parameters
@@ -54,6 +56,8 @@ def ask(hasher: Hasher, pixels: NDArray[np.uint8], level: str) -> Questions:
         ``none``: the picture as it is. ``orientations``: also turned and mirrored, eight in all.
         ``standard``: also without its borders, and low-passed. ``thorough``: also without captions
         and, for a `FramedHasher`, in the frames from which it may have been cropped or turned.
+    min_quality : int, optional
+        What is left without a border is not asked for below it; by default the hasher's own.
 
     Returns
     -------
@@ -67,9 +71,13 @@ def ask(hasher: Hasher, pixels: NDArray[np.uint8], level: str) -> Questions:
 
     Notes
     -----
-    Hashers of 64 bits have no frames. Two unrelated hashes are within 8 bits of each other with a
-    chance of 2.8e-10; hundreds of questions to ten million entries would bring a false match for
-    every picture or two.
+    Names are stable: an `Orientation`; ``smooth``; ``trim``, ``caption_below`` and the like;
+    ``pad:`` and ``turn:`` with the frame, see `hashmatch.variants.frames`. A slash joins what was
+    done first to what was done then: ``trim/rotate_90``, ``rotate_90/flipped``, ``trim/whole``.
+
+    Hashers of 64 bits have no frames, and trims in one orientation: `thorough` adds captions to
+    them, no more. Two unrelated hashes are within 8 bits of each other with a chance of 2.8e-10;
+    hundreds of questions to ten million entries would bring a false match for every picture or two.
 
     Examples
     --------
@@ -85,7 +93,8 @@ def ask(hasher: Hasher, pixels: NDArray[np.uint8], level: str) -> Questions:
         return Questions(("upright",), hashes, quality)
     hashes, quality = oriented(hasher, pixels)
     names, batches = list(ORIENTED), [hashes]
-    for added, batch in _more(hasher, pixels, LEVELS.index(level), hashes):
+    floor = hasher.min_quality if min_quality is None else min_quality
+    for added, batch in _more(hasher, pixels, LEVELS.index(level), hashes, floor):
         names += added
         batches.append(batch)
     return Questions(tuple(names), HashBatch.concatenate(batches), quality)
@@ -135,7 +144,7 @@ def _flipped(
 
 
 def _more(
-    hasher: Hasher, pixels: NDArray[np.uint8], level: int, known: HashBatch
+    hasher: Hasher, pixels: NDArray[np.uint8], level: int, known: HashBatch, floor: int
 ) -> Iterator[tuple[list[str], HashBatch]]:
     """Yield the names and hashes of what is asked beyond the orientations, which are `known`."""
     standard, thorough = level >= LEVELS.index("standard"), level >= LEVELS.index("thorough")
@@ -155,11 +164,11 @@ def _more(
         if thorough:
             views |= captions(pixels)
         for name, cut in views.items():
-            yield from _view(hasher, pixels, name, cut, thorough)
+            yield from _view(hasher, pixels, name, cut, floor, thorough)
 
 
 def _view(
-    hasher: Hasher, pixels: NDArray[np.uint8], name: str, cut: Cut, thorough: bool
+    hasher: Hasher, pixels: NDArray[np.uint8], name: str, cut: Cut, floor: int, thorough: bool
 ) -> Iterator[tuple[list[str], HashBatch]]:
     """Yield the questions about what is left of `pixels` without a border."""
     height, width = pixels.shape[:2]
@@ -171,7 +180,7 @@ def _view(
         hashes, quality = hasher.hash_orientations(view)
     else:
         hashes, quality = hasher.hash(view)
-    if _flat(view) if quality is None else quality < hasher.min_quality:
+    if _flat(view) if quality is None else quality < floor:
         return  # without its border there is too little to it
     names = [name, *(f"{name}/{orientation}" for orientation in ORIENTED[1:])]
     yield names[: len(hashes)], hashes

@@ -34,7 +34,7 @@ FLAT = 16
 SHARP = 2.5
 """Levels by which a border's last line differs from the picture's first, on its sharpest side.
 
-Less, and it is a sky or a dark corner: of 75 photographs 16 seem to have a border, 6 a sharp one,
+Less, and it is a sky or a dark corner: of 75 photographs 16 seem to have a border, 7 a sharp one,
 and of 1,016 sides of borders drawn around photographs 98 % are as sharp.
 """
 ALIKE = 0.005
