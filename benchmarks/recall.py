@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hashmatch import HashBatch, hash_image, registry
-from hashmatch.records.enums import Orientation
+from hashmatch import HashBatch, registry
+from hashmatch.variants import ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,36 +19,14 @@ if TYPE_CHECKING:
     from benchmarks.photographs import Photograph
     from benchmarks.transformations import Transformation
     from hashmatch.interfaces import Hasher
+    from hashmatch.records.enums import Level
+    from hashmatch.variants import Questions
 
-LEVELS = ("none", "orientations", "standard", "thorough")
 ALIKE = 0.3
 """Originals that differ in no more than this share of PDQ's bits (76 of 256) are listed as alike.
 
 Unrelated photographs differ in half of them, give or take 3 %.
 """
-
-
-def levels() -> tuple[str, ...]:
-    """Return the levels that the installed library has."""
-    return LEVELS if find_spec("hashmatch.variants") else LEVELS[:2]
-
-
-class Asked(NamedTuple):
-    """What is looked up for one picture: the questions' names, their hashes, the quality."""
-
-    names: tuple[str, ...]
-    words: NDArray[np.uint64]
-    quality: int | None
-
-
-def questions(pixels: NDArray[np.uint8], algorithm: str, level: str) -> Asked:
-    """Return what `level` asks about RGB pixels (h, w, 3)."""
-    if find_spec("hashmatch.variants"):
-        asked = import_module("hashmatch.variants").ask(registry.hasher(algorithm), pixels, level)
-        return Asked(asked.names, asked.hashes.words, asked.quality)
-    hashed = hash_image(pixels, algorithm, orientations=level == "orientations", min_quality=0)
-    words = hashed.hashes.words
-    return Asked(tuple(map(str, Orientation))[: len(words)], words, hashed.quality)
 
 
 def distances(queries: NDArray[np.uint64], entries: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -76,7 +52,7 @@ class Result:
     """What one hasher found at one level."""
 
     algorithm: str
-    level: str
+    level: Level
     own: dict[str, list[int]] = field(default_factory=dict)
     """By transformation, for each query: the smallest distance to its own entry."""
     unsearched: Counter[str] = field(default_factory=Counter)
@@ -134,7 +110,7 @@ def measure(
     table: Callable[[int], dict[str, Transformation]],
     side: int,
     algorithm: str,
-    level_names: Sequence[str],
+    level_names: Sequence[Level],
 ) -> list[Result]:
     """Transform every query, ask for it at every level, and return one result a level.
 
@@ -154,8 +130,8 @@ def measure(
         for name, transform in table(number).items():
             pixels = np.ascontiguousarray(np.asarray(transform(image)))
             for result in results:
-                asked = questions(pixels, algorithm, result.level)
-                apart = distances(asked.words, known.words)
+                asked = ask(hasher, pixels, result.level)
+                apart = distances(asked.hashes.words, known.words)
                 _note(result, name, number, asked, apart, other, kinds, hasher)
                 result.pairs.update(pairs)
     return results
@@ -165,7 +141,7 @@ def _note(
     result: Result,
     transformation: str,
     number: int,
-    asked: Asked,
+    asked: Questions,
     apart: NDArray[np.int64],
     other: NDArray[np.bool_],
     kinds: NDArray[np.str_],

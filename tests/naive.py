@@ -148,7 +148,7 @@ def resized_rows(rows: list[list[int]], width: int) -> list[list[int]]:
     return [[min(max((value + 2**21) >> 22, 0), 255) for value in row] for row in sums]
 
 
-def turned(rows: list[list[int]]) -> list[list[int]]:
+def columns_as_rows(rows: list[list[int]]) -> list[list[int]]:
     """Columns as rows."""
     return [list(column) for column in zip(*rows, strict=True)]
 
@@ -157,8 +157,8 @@ def resize(rows: list[list[int]], width: int, height: int) -> list[list[int]]:
     """Rows first, or columns first where they lose over twice as many pixels as rows do."""
     fewer_rows, fewer_columns = len(rows) - height, len(rows[0]) - width
     if fewer_rows > 0 and fewer_rows > 2 * fewer_columns:
-        return resized_rows(turned(resized_rows(turned(rows), height)), width)
-    return turned(resized_rows(turned(resized_rows(rows, width)), height))
+        return resized_rows(columns_as_rows(resized_rows(columns_as_rows(rows), height)), width)
+    return columns_as_rows(resized_rows(columns_as_rows(resized_rows(rows, width)), height))
 
 
 def as_hex(bits: Sequence[bool]) -> str:
@@ -193,7 +193,7 @@ def phash(pixels: NDArray[np.uint8]) -> str | None:
     """Which of the 8 x 8 lowest DCT coefficients of 32 x 32 pixels are above their median."""
     rows = resize(grey(pixels), 32, 32)
     cosines = [[math.cos(math.pi * k * (2 * n + 1) / 64) for n in range(32)] for k in range(8)]
-    half = [[product(wave, column) for column in turned(rows)] for wave in cosines]
+    half = [[product(wave, column) for column in columns_as_rows(rows)] for wave in cosines]
     return above_median([product(row, wave) for row in half for wave in cosines], 1e-6)
 
 

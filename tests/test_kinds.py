@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import hashmatch as hm
 from conftest import IMAGES, golden
@@ -136,3 +138,33 @@ def test_a_scan_of_several_kinds(tmp_path: Path) -> None:
     records = [json.loads(r.to_json()) for r in results if isinstance(r, hm.ReviewRecord)]
     assert [[m["list"] for m in record["matches"]] for record in records] == [["pdq", "md5"]]
     assert {m["frame"] for m in records[0]["matches"]} == {0}
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "TIFF"])
+def test_a_picture_hidden_in_an_animation_is_found_in_its_frame(kind: str) -> None:
+    first, *others = (Image.fromarray(picture(seed)) for seed in (1, 2, 3))
+    file = io.BytesIO()
+    first.save(file, kind, save_all=True, append_images=others, duration=200)
+    image = file.getvalue()
+    known = hash_list(hm.hash_image(picture(3)).hashes)
+    assert check(hm.Matcher(known), image).outcome == "no_match"
+    record = check(hm.Matcher(near("sha1", image=image), known, variants="standard"), image)
+    assert [(m.algorithm, m.frame) for m in record.matches] == [("sha1", 0), ("pdq", 2)]
+    assert (record.item.frame, record.item.width) == (0, 480)
+    assert check(hm.Matcher(known, variants="standard"), image).item.frame == 2
+    every = hash_all(image, ["md5", "pdq"], variants="standard")
+    assert [(h.spec.algorithm, h.frame) for h in every] == [
+        ("md5", 0), ("pdq", 0), ("pdq", 1), ("pdq", 2),
+    ]  # fmt: skip
+
+
+def test_a_framed_and_a_cropped_picture_are_found_by_their_levels() -> None:
+    pixels = picture(5, 480, 360)
+    known = hash_list(hm.hash_image(pixels).hashes)
+    framed = np.pad(pixels, ((20, 20), (24, 24), (0, 0)))
+    cropped = np.ascontiguousarray(pixels[12:-6, 10:-14])
+    for array, level, prefix in ((framed, "standard", "trim"), (cropped, "thorough", "pad:")):
+        assert check(hm.Matcher(known, variants="orientations"), array).outcome == "no_match"
+        record = check(hm.Matcher(known, variants=level), array)  # type: ignore[arg-type]
+        assert record.matches[0].variant.startswith(prefix)
+        assert record.match_count == 1

@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch import registry
+from hashmatch.decode.frames import decode_frames
 from hashmatch.decode.inputs import ImageInput, describe, file_bytes
 from hashmatch.decode.policy import POLICY, Picture, decode_image
 from hashmatch.errors import ImageError, UsageError
-from hashmatch.interfaces import OrientedHasher
 from hashmatch.records.enums import Level, Orientation, Outcome, check_level
 from hashmatch.records.hashes import HashBatch
 from hashmatch.records.items import HashedImage
+from hashmatch.variants import Questions, ask, oriented
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from hashmatch.interfaces import Hasher
+
+    Asking = Callable[[Hasher, NDArray[np.uint8]], Questions]
 
 
 def hash_image(
@@ -71,13 +74,13 @@ def hash_image(
     >>> hash_image(b"not a picture").outcome.value
     'unsupported'
     """
-    (hashed,) = hash_all(
-        image,
-        (algorithm,),
-        variants="orientations" if orientations else "none",
-        item=item,
-        min_quality=min_quality,
-    )
+
+    def asked(hasher: Hasher, pixels: NDArray[np.uint8]) -> Questions:
+        if not orientations:
+            return ask(hasher, pixels, "none")
+        return Questions(tuple(Orientation), *oriented(hasher, pixels))
+
+    (hashed,) = _hash_all(image, (algorithm,), asked, item, min_quality, frames=False)
     return hashed
 
 
@@ -121,8 +124,10 @@ def hash_all(
         See `hash_image`.
     algorithms : sequence of str
         Names of hashers.
-    variants : {"none", "orientations"}
-        Which other questions to ask about the picture.
+    variants : {"none", "orientations", "standard", "thorough"}
+        Which other questions to ask about the picture, see `hashmatch.variants.ask`. From
+        ``standard`` on, of each of the sampled frames of an animation or pages of a document,
+        see `hashmatch.decode_frames`.
     item : str, optional
         Its name in messages; by default the path or file name.
     min_quality : int, optional
@@ -131,7 +136,7 @@ def hash_all(
     Returns
     -------
     list of HashedImage
-        One for each algorithm, in order.
+        One for each algorithm, in order; of each frame, if several are hashed.
 
     Raises
     ------
@@ -147,6 +152,23 @@ def hash_all(
     if isinstance(algorithms, str):
         raise UsageError("hash_all takes several algorithms; for one, call hash_image")
     check_level(variants)
+
+    def asked(hasher: Hasher, pixels: NDArray[np.uint8]) -> Questions:
+        return ask(hasher, pixels, variants, min_quality=min_quality)
+
+    frames = variants in {"standard", "thorough"}
+    return _hash_all(image, algorithms, asked, item, min_quality, frames)
+
+
+def _hash_all(
+    image: ImageInput,
+    algorithms: Sequence[str],
+    asked: Asking,
+    item: str | None,
+    min_quality: int | None,
+    frames: bool,
+) -> list[HashedImage]:
+    """Return the hashes of `image`, one for each algorithm and frame, and what was `asked`."""
     name = describe(image) if item is None else item
     hashed: dict[str, list[HashedImage]] = {algorithm: [] for algorithm in algorithms}
     hashers = [registry.hasher(algorithm) for algorithm in hashed]
@@ -159,20 +181,23 @@ def hash_all(
     for hasher in of_bytes:
         hashed[hasher.spec.algorithm].append(_hash_bytes(data, name, hasher))
     if of_pixels:
-        for picture in _pictures(image if data is None else data):
+        for picture in _pictures(image if data is None else data, frames):
             for hasher in of_pixels:
                 if isinstance(picture, ImageError):
                     made = _unhashed(name, hasher, picture.outcome, picture.reason)
                 else:
-                    made = _hash_picture(picture, name, hasher, variants, min_quality)
+                    made = _hash_picture(picture, name, hasher, asked, min_quality)
                 hashed[hasher.spec.algorithm].append(made)
     return [one for made_by in hashed.values() for one in made_by]
 
 
-def _pictures(image: ImageInput) -> Iterator[Picture | ImageError]:
-    """Yield what is to be hashed of `image`, or why nothing is."""
+def _pictures(image: ImageInput, frames: bool) -> Iterator[Picture | ImageError]:
+    """Yield what is to be hashed of `image`, or why nothing more is."""
     try:
-        yield decode_image(image)
+        if frames:
+            yield from decode_frames(image)
+        else:
+            yield decode_image(image)
     except ImageError as error:
         yield error
     except MemoryError:
@@ -194,7 +219,11 @@ def _hash_bytes(data: bytes | None, name: str, hasher: Hasher) -> HashedImage:
 
 
 def _hash_picture(
-    picture: Picture, name: str, hasher: Hasher, variants: Level, min_quality: int | None
+    picture: Picture,
+    name: str,
+    hasher: Hasher,
+    asked: Asking,
+    min_quality: int | None,
 ) -> HashedImage:
     height, width = picture.pixels.shape[:2]
     algorithm = hasher.spec.algorithm
@@ -205,7 +234,7 @@ def _hash_picture(
         reason = f"{width} x {height} pixels, {algorithm} needs {hasher.min_side} on each side"
     else:
         try:
-            names, hashes, quality = _questions(picture.pixels, hasher, variants)
+            names, hashes, quality = asked(hasher, picture.pixels)
         except MemoryError:
             return _unhashed(name, hasher, Outcome.REFUSED, "not enough memory to hash it")
         outcome, reason = _judged(picture.pixels, quality, hasher, min_quality)
@@ -237,21 +266,6 @@ def _judged(
         reason = f"quality {quality}, at least {least} is needed for a match to mean anything"
         return Outcome.LOW_QUALITY, reason
     return Outcome.HASHED, ""
-
-
-def _questions(
-    pixels: NDArray[np.uint8], hasher: Hasher, variants: Level
-) -> tuple[tuple[str, ...], HashBatch, int | None]:
-    """Return the names and hashes of what is asked about a picture, and its quality."""
-    if variants == "none":
-        return (Orientation.UPRIGHT,), *hasher.hash(pixels)
-    if isinstance(hasher, OrientedHasher):
-        return tuple(Orientation), *hasher.hash_orientations(pixels)
-    across = pixels.swapaxes(0, 1)
-    turned = [np.rot90(pixels, turns) for turns in range(4)]
-    turned += [pixels[::-1], pixels[:, ::-1], across, across[::-1, ::-1]]
-    hashed = [hasher.hash(np.ascontiguousarray(array)) for array in turned]
-    return tuple(Orientation), HashBatch.concatenate([h for h, _ in hashed]), hashed[0][1]
 
 
 def _solid(pixels: NDArray[np.uint8]) -> bool:

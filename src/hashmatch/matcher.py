@@ -45,7 +45,7 @@ class Matcher(Opaque):
         Hashes that are equal or not, as of files, keep their limit of 0 beside others.
     min_quality : int, optional
         Pictures of a lower quality are not searched; by default what the algorithm recommends.
-    variants : {"none", "orientations"}
+    variants : {"none", "orientations", "standard", "thorough"}
         Which other questions to ask about each picture, see `hashmatch.hash_all`.
     max_matches : int
         The most entries that a record names; ``match_count`` has their full number.

@@ -118,7 +118,9 @@ def variants_option(command: Command) -> Command:
         type=click.Choice(LEVELS),
         default="none",
         show_default=True,
-        help="What else to ask about each picture: its eight orientations.",
+        help="What else to ask about each picture: its eight orientations; then also what is "
+        "inside of its borders, and the frames of animations; then also what it was cropped or "
+        "turned from.",
     )(command)
 
 

@@ -91,8 +91,8 @@ class Orientation(StrEnum):
     TRANSVERSE = "transverse"
 
 
-Level: TypeAlias = Literal["none", "orientations"]
-"""How much is asked about one picture; see `hashmatch.hash_all`."""
+Level: TypeAlias = Literal["none", "orientations", "standard", "thorough"]
+"""How much is asked about one picture: each asks what the one before it asks, and more."""
 
 LEVELS: tuple[Level, ...] = get_args(Level)
 

@@ -7,14 +7,12 @@ match between different ones: see ``benchmarks/bench_recall.py``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hashmatch.errors import UsageError
 from hashmatch.interfaces import FramedHasher, Framing, Hasher, OrientedHasher
-from hashmatch.records.enums import Orientation
+from hashmatch.records.enums import LEVELS, Level, Orientation, check_level
 from hashmatch.records.hashes import HashBatch
 from hashmatch.variants.frames import crops_and_turns
 from hashmatch.variants.trims import FLAT, Cut, borders, captions
@@ -24,12 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-LEVELS = ("none", "orientations", "standard", "thorough")
-"""How much is asked about one picture. Each level asks what the one before it asks, and more."""
 
-
-@dataclass(frozen=True, slots=True)
-class Questions:
+class Questions(NamedTuple):
     """What to look up for one picture.
 
     ``hashes`` are of one spec, ``names`` say what each is, the first being ``"upright"``, and
@@ -42,7 +36,7 @@ class Questions:
 
 
 def ask(
-    hasher: Hasher, pixels: NDArray[np.uint8], level: str, *, min_quality: int | None = None
+    hasher: Hasher, pixels: NDArray[np.uint8], level: Level, *, min_quality: int | None = None
 ) -> Questions:
     """Return the questions of one level about a picture.
 
@@ -86,11 +80,10 @@ def ask(
     >>> ask(Pdq(), picture(1), "orientations").names[:3]
     ('upright', 'rotate_90', 'rotate_180')
     """
-    if level not in LEVELS:
-        raise UsageError(f"variants {level!r} is not one of {', '.join(LEVELS)}")
+    check_level(level)
     if level == "none" or hasher.reads == "bytes":
         hashes, quality = hasher.hash(pixels)
-        return Questions(("upright",), hashes, quality)
+        return Questions((Orientation.UPRIGHT,), hashes, quality)
     hashes, quality = oriented(hasher, pixels)
     names, batches = list(ORIENTED), [hashes]
     floor = hasher.min_quality if min_quality is None else min_quality
