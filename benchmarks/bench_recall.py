@@ -180,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _without_folder(argument: str) -> str:
-    return Path(argument).name if Path(argument).is_dir() else argument
+    return Path(argument).name if "/" in argument else argument
 
 
 @pytest.fixture(scope="module")

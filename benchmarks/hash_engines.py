@@ -17,6 +17,8 @@ from hashmatch.interfaces import OrientedHasher
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hashmatch.records.enums import Level
+
 PEER_NAMES = {"ahash": "average_hash"}
 """What imagehash calls its functions, where that is not their common name."""
 
@@ -237,6 +239,15 @@ def orientations_of_files() -> list[OrientationsEngine]:
             furthest=24,
         ),
     ]
+
+
+def level_engine(level: Level) -> HashEngine:
+    """Return our whole way from bytes to the hashes of a level of variants."""
+    return HashEngine(
+        name=f"hashmatch, {level}",
+        run=lambda data: hm.hash_all(data, ["pdq"], variants=level)[0],
+        answer=lambda hashed: (hashed.hex, hashed.quality),
+    )
 
 
 def floor_engine() -> HashEngine:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import command_engines, hash_engines
 from benchmarks.flow_engines import FOLDER, IMAGE
 from benchmarks.search_engines import ENGINES, WAYS, asking
-from benchmarks.workloads import draw_folder, elsewhere, jpeg, list_with, photo, planted
+from benchmarks.workloads import draw_folder, elsewhere, jpeg, list_with, photo, photograph, planted
 from hashmatch import hash_image
+from hashmatch.records.enums import LEVELS
 from hashmatch.testing import flipped
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def all_pairs() -> Iterator[Pair]:
     yield from command_pairs()
     yield from hash_pairs()
     yield from orientation_pairs()
+    yield from variant_pairs()
     yield from search_pairs()
     yield from flow_pairs()
 
@@ -110,6 +112,15 @@ def _hashes(ours: HashEngine, peer: HashEngine, data: Callable[[], Any], _: Path
 
     given = elsewhere(data)
     return Sides(ours=partial(ours.run, given), theirs=partial(peer.run, given), check=check)
+
+
+def variant_pairs() -> Iterator[Pair]:
+    """Yield each level of variants of a JPEG, next to the picture as it is."""
+    alone = hash_engines.level_engine("none")
+    for level in LEVELS[1:]:
+        asked = hash_engines.level_engine(level)
+        prepare = partial(_hashes, asked, alone, photograph)
+        yield Pair(work=f"pdq {level}, 640 photograph", peer=alone, prepare=prepare, is_floor=True)
 
 
 def orientation_pairs() -> Iterator[Pair]:

@@ -6,7 +6,9 @@ import io
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from PIL import Image
@@ -16,7 +18,6 @@ from hashmatch.testing import flipped, hash_list, picture, random_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -47,6 +48,20 @@ def jpeg(seed: int, size: str = "640") -> bytes:
     """Return a drawn picture as a JPEG of quality 80."""
     buffer = io.BytesIO()
     Image.fromarray(picture(seed, *SIZES[size])).save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()
+
+
+def photograph() -> bytes:
+    """Return scikit-learn's china.jpg, 640 x 427, as a JPEG of quality 80.
+
+    What variants cost depends on what a picture shows: drawn ones seem to have borders.
+    """
+    package = find_spec("sklearn")
+    assert package is not None
+    assert package.submodule_search_locations is not None
+    path = Path(package.submodule_search_locations[0]) / "datasets/images/china.jpg"
+    buffer = io.BytesIO()
+    Image.open(path).save(buffer, "JPEG", quality=80)
     return buffer.getvalue()
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hashmatch.interfaces import FramedHasher, Framing, Hasher, OrientedHasher
+from hashmatch.interfaces import Framing, Hasher, OrientedHasher, is_framed, is_oriented
 from hashmatch.records.enums import LEVELS, Level, Orientation, check_level
 from hashmatch.records.hashes import HashBatch
 from hashmatch.variants.frames import crops_and_turns
@@ -106,7 +106,7 @@ def oriented(hasher: Hasher, pixels: NDArray[np.uint8]) -> tuple[HashBatch, int 
     pixels : ndarray of uint8, shape (height, width, 3)
         Upright RGB, contiguous.
     """
-    if isinstance(hasher, OrientedHasher):
+    if is_oriented(hasher):
         return hasher.hash_orientations(pixels)
     across = pixels.swapaxes(0, 1)
     turned = [np.rot90(pixels, turns) for turns in range(4)]
@@ -141,7 +141,7 @@ def _more(
 ) -> Iterator[tuple[list[str], HashBatch]]:
     """Yield the names and hashes of what is asked beyond the orientations, which are `known`."""
     standard, thorough = level >= LEVELS.index("standard"), level >= LEVELS.index("thorough")
-    if isinstance(hasher, FramedHasher):
+    if is_framed(hasher):
         framings = {"smooth": Framing()}
         if thorough:
             framings |= crops_and_turns(pixels.shape[1] / pixels.shape[0])
@@ -169,7 +169,7 @@ def _view(
     view = np.ascontiguousarray(pixels[top : height - bottom, left : width - right])
     if min(view.shape[:2]) < hasher.min_side:
         return
-    if isinstance(hasher, OrientedHasher):  # others would pay eight times, and for little
+    if is_oriented(hasher):  # others would pay eight times, and for little
         hashes, quality = hasher.hash_orientations(view)
     else:
         hashes, quality = hasher.hash(view)
@@ -177,7 +177,7 @@ def _view(
         return  # without its border there is too little to it
     names = [name, *(f"{name}/{orientation}" for orientation in ORIENTED[1:])]
     yield names[: len(hashes)], hashes
-    if thorough and isinstance(hasher, FramedHasher):
+    if thorough and is_framed(hasher):
         # The bar may have been laid over the picture, not beside it.
         whole = Framing(left / width, top / height, right / width, bottom / height)
         yield [f"{name}/whole"], hasher.hash_framings(view, (whole,))
