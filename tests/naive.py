@@ -234,10 +234,13 @@ def small_grey(pixels: NDArray[np.uint8], cells: int) -> list[list[float]]:
     ]
 
 
-def continued(picture: list[list[float]], margin: int, fading: float) -> list[list[float]]:
+def continued(
+    picture: list[list[float]], edges: list[list[float]], margin: int, fading: float
+) -> list[list[float]]:
     """The picture with `margin` rows above and below, then columns beside, each its edge faded.
 
-    The edge is a sum of waves, each of which falls by exp(-fading * frequency * distance).
+    `edges` are those above, below, left and right. An edge is a sum of waves, each of which falls
+    by exp(-fading * frequency * distance).
     """
 
     def faded(edge: Sequence[float], distance: int) -> list[float]:
@@ -257,12 +260,19 @@ def continued(picture: list[list[float]], margin: int, fading: float) -> list[li
             for x in range(n)
         ]
 
-    def above_and_below(rows: list[list[float]]) -> list[list[float]]:
-        above = [faded(rows[0], d) for d in range(margin, 0, -1)]
-        return above + rows + [faded(rows[-1], d) for d in range(1, margin + 1)]
+    def put_around(
+        rows: list[list[float]], first: list[float], last: list[float]
+    ) -> list[list[float]]:
+        above = [faded(first, d) for d in range(margin, 0, -1)]
+        return above + rows + [faded(last, d) for d in range(1, margin + 1)]
 
-    tall = above_and_below(picture)
-    sideways = above_and_below([list(column) for column in zip(*tall, strict=True)])
+    tall = put_around(picture, edges[0], edges[1])
+    columns = [list(column) for column in zip(*tall, strict=True)]
+    left, right = (
+        column[:margin] + edge + column[-margin:]
+        for column, edge in ((columns[0], edges[2]), (columns[-1], edges[3]))
+    )
+    sideways = put_around(columns, left, right)
     return [list(row) for row in zip(*sideways, strict=True)]
 
 

@@ -37,16 +37,17 @@ def noise(seed: int, height: int, width: int) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def small(seed: int) -> NDArray[np.float32]:
-    """Return a drawn landscape as a small grey picture."""
-    out = np.empty((CELLS, CELLS), np.float32)
-    continued.shrunk(picture(seed, 96, 80), out)
-    return out
+def small(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return a picture as a small grey one, and its edges."""
+    out, edges = np.empty((CELLS, CELLS), np.float32), np.empty((4, CELLS), np.float32)
+    continued.shrunk(pixels, out)
+    continued.edges(pixels, edges)
+    return out, edges
 
 
-def guessed(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+def guessed(grey: NDArray[np.float32], edges: NDArray[np.float32]) -> NDArray[np.float32]:
     out = np.empty((CELLS + 2 * MARGIN, CELLS + 2 * MARGIN), np.float32)
-    continued.continued(grey, continued.BLUR, continued.BLUR_TALL, out)
+    continued.continued(grey, edges, continued.BLUR, continued.BLUR_TALL, out)
     return out
 
 
@@ -65,9 +66,24 @@ def test_shrunk_equals_the_oracle(seed: int, height: int, width: int, cells: int
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_continued_equals_the_oracle(seed: int) -> None:
-    grey = small(seed)
-    expected = naive.continued(grey.tolist(), MARGIN, continued.FADING)
-    np.testing.assert_allclose(guessed(grey), expected, rtol=1e-4, atol=0.01)
+    grey, edges = small(picture(seed, 96, 80))
+    expected = naive.continued(grey.tolist(), edges.tolist(), MARGIN, continued.FADING)
+    np.testing.assert_allclose(guessed(grey, edges), expected, rtol=1e-4, atol=0.01)
+
+
+@FEW
+@given(seed=seeds, height=sides, width=sides, cells=st.sampled_from([1, 7, 16]))
+def test_edges_equal_the_oracle(seed: int, height: int, width: int, cells: int) -> None:
+    pixels = np.repeat(np.repeat(noise(seed, height, width), 3, 0), 4, 1)
+    rows, columns = (max(1, int(continued.EDGE * side + 0.5)) for side in pixels.shape[:2])
+    out = np.empty((4, cells), np.float32)
+    continued.edges(pixels, out)
+    across = pixels.swapaxes(0, 1)
+    strips = pixels[:rows], pixels[-rows:], across[:columns], across[-columns:]
+    for edge, strip in zip(out, strips, strict=True):
+        # Of a strip only its length is cut into cells: its whole depth is one.
+        line = strip.mean(axis=0, keepdims=True).repeat(cells, 0)
+        np.testing.assert_allclose(edge, naive.small_grey(line, cells)[0], rtol=1e-4)
 
 
 @FEW
@@ -83,7 +99,8 @@ def test_framings_equal_the_oracle(
     box = (-left * across, -top * down, 1 + right * across, 1 + bottom * down)
     wanted = (Framing(), Framing(left, top, right, bottom), Framing(top=top))
     hashes = Pdq().hash_framings(pixels, wanted)
-    expected = naive.framed(guessed(grey).tolist(), MARGIN, box)
+    _, edges = small(pixels)
+    expected = naive.framed(guessed(grey, edges).tolist(), MARGIN, box)
     # A coefficient next to the median may fall on either side of it by the order of a sum.
     assert (bits(hashes.words[1]) ^ expected).bit_count() <= 4
     assert Pdq().hash_framings(pixels, wanted[1:2]) == hashes[1:2]

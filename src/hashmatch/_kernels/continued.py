@@ -4,8 +4,9 @@ A picture that was cropped is put back in its place by guessing what was cut awa
 close to a field whose power falls with the square of the frequency (Field, "Relations between the
 statistics of natural images and the response properties of cortical cells", 1987), and of such a
 field the best guess beyond an edge is the harmonic one: the edge itself, its detail dying away
-with the distance, the finer the sooner. A linear predictor fitted to photographs from eight rows
-inside the edge did no better than this one row.
+with the distance, the finer the sooner. The edge is that of the picture, not of its small copy,
+whose outermost cells lie half a cell inside: so 3 to 5 of 100 more crops are found. A linear
+predictor fitted to photographs from eight rows inside the edge did no better than this one row.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ CELLS = 64
 """Side of the small picture. PDQ keeps 8 periods a side, so that 32 would do but for the edges."""
 MARGIN = 8
 """Cells of guess on each side: an eighth of the picture."""
+EDGE = 0.003
+"""Of a side: how much of it is its edge. One row is noisy; a hundredth is no longer the edge."""
 FADING = 0.5
 """How fast detail dies away. 1 would be right for edges without noise; measured best: 0.5 to 1."""
 
@@ -83,6 +86,39 @@ def shrunk(pixels: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
 
 
 @kernel
+def edges(pixels: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
+    """Write the mean luma along the edges of (h, w, 3) `pixels`, cell by cell, to `out` (4, n).
+
+    Top, bottom, left and right, each `EDGE` of a side deep.
+    """
+    height, width, cells = pixels.shape[0], pixels.shape[1], out.shape[1]
+    rows, columns = max(1, int(EDGE * height + 0.5)), max(1, int(EDGE * width + 0.5))
+    beside, below = np.arange(cells) * width // cells, np.arange(cells) * height // cells
+    for end in range(2):
+        line = np.zeros(width, np.float32)
+        for k in range(rows):
+            y = height - 1 - k if end else k
+            for x in range(width):
+                line[x] += thousandths(pixels, y, x)
+        across(line, beside, out[end], cells / (1000.0 * width * rows))
+        column = np.zeros(height, np.float32)
+        for y in range(height):
+            for k in range(columns):
+                column[y] += thousandths(pixels, y, width - 1 - k if end else k)
+        across(column, below, out[2 + end], cells / (1000.0 * height * columns))
+
+
+@kernel
+def thousandths(pixels: NDArray[np.uint8], y: int, x: int) -> np.float32:
+    """Return a thousand times the luma of a pixel."""
+    return np.float32(
+        np.int32(299) * np.int32(pixels[y, x, 0])
+        + np.int32(587) * np.int32(pixels[y, x, 1])
+        + np.int32(114) * np.int32(pixels[y, x, 2])
+    )
+
+
+@kernel
 def across(
     band: NDArray[np.float32], firsts: NDArray[np.int64], out: NDArray[np.float32], scale: float
 ) -> None:
@@ -110,6 +146,7 @@ def across(
 @kernel
 def continued(
     picture: NDArray[np.float32],
+    edge: NDArray[np.float32],
     blur: NDArray[np.float32],
     blur_tall: NDArray[np.float32],
     out: NDArray[np.float32],
@@ -119,17 +156,23 @@ def continued(
     Parameters
     ----------
     picture, out : ndarray of float32
+    edge : ndarray of float32, shape (4, n)
+        As `edges` writes them.
     blur, blur_tall : ndarray of float32, shape (m, n, n) and (m, n + 2m, n + 2m)
         `BLUR` and `BLUR_TALL`. Arguments, since a compiled kernel would freeze globals.
     """
     margin, cells = blur.shape[0], picture.shape[0]
     inner = out[margin : margin + cells, margin : margin + cells]
     inner[:] = picture
-    spread(picture[0], blur, out[:margin][::-1, margin : margin + cells])
-    spread(picture[cells - 1], blur, out[margin + cells :, margin : margin + cells])
+    spread(edge[0], blur, out[:margin][::-1, margin : margin + cells])
+    spread(edge[1], blur, out[margin + cells :, margin : margin + cells])
     across_margin = out.T
-    spread(out[:, margin].copy(), blur_tall, across_margin[:margin][::-1])
-    spread(out[:, margin + cells - 1].copy(), blur_tall, across_margin[margin + cells :])
+    tall = out[:, margin].copy()
+    tall[margin : margin + cells] = edge[2]
+    spread(tall, blur_tall, across_margin[:margin][::-1])
+    tall = out[:, margin + cells - 1].copy()
+    tall[margin : margin + cells] = edge[3]
+    spread(tall, blur_tall, across_margin[margin + cells :])
 
 
 @kernel

@@ -48,7 +48,9 @@ def words(pixels: NDArray[np.uint8], wanted: tuple[Framing, ...]) -> NDArray[np.
     pairs = fine[::2] + fine[1::2]
     small = (pairs[:, ::2] + pairs[:, 1::2]) * np.float32(0.25)
     guessed = np.empty((CELLS + 2 * MARGIN, CELLS + 2 * MARGIN), np.float32)
-    continued.continued(small, continued.BLUR, continued.BLUR_TALL, guessed)
+    edges = np.empty((4, CELLS), np.float32)
+    continued.edges(pixels, edges)
+    continued.continued(small, edges, continued.BLUR, continued.BLUR_TALL, guessed)
 
     out = np.empty((len(wanted), 4), np.uint64)
     hashes = np.empty((len(plan.upright), 4), np.uint64)
