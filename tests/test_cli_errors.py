@@ -83,6 +83,10 @@ def test_a_source_that_cannot_be_read(place: Path, source: str, words: list[str]
     [
         (["--max-distance", "9999"], ["9999", "256"]),
         (["--max-distance", "-1"], ["-1"]),
+        (["--max-distance", "pdq=x"], ["'pdq=x'", "whole number"]),
+        (["--max-distance", "phash=5"], ["phash", "no list"]),
+        (["-d", "5", "-d", "pdq=5"], ["either one limit"]),
+        (["-d", "5", "-d", "6"], ["twice"]),
         (["--min-quality", "101"], ["101"]),
         (["--algorithm", "psychic"], ["psychic", "pdq"]),
         (["--algorithm", "phash"], ["phash", "pdq"]),

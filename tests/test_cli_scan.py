@@ -170,3 +170,14 @@ def test_variants_find_a_picture_that_was_turned(tmp_path: Path) -> None:
     assert scan(tmp_path).lines == []
     (record,) = scan(tmp_path, "--variants", "orientations").lines
     assert record["hash"]["variant"] == record["matches"][0]["variant"] == "rotate_270"
+
+
+def test_limits_are_given_by_algorithm() -> None:
+    mixed = LISTS / "demo.jsonl"
+    both = ["--list", f"phash={mixed}", "--list", str(DEMO)]
+    refused = run("scan", PLAIN, "--surface", "public_post", *both, "-d", "5")
+    assert (refused.code, "-d pdq=31" in refused.said) == (2, True)
+    ran = run("scan", PLAIN, "--surface", "public_post", *both, "-d", "pdq=4", "-d", "phash=0")
+    matches = [match for record in ran.lines for match in record["matches"]]
+    assert {m["distance"] for m in matches if m["max_distance_from"] == "caller"} <= {0, 4}
+    assert any(m["algorithm"] == "pdq" and m["max_distance"] == 4 for m in matches)

@@ -178,5 +178,7 @@ def _limits(
         algorithms = [name for name in algorithms if registry.hasher(name).max_distance > 0]
     if len(algorithms) != 1:
         names = ", ".join(spec.algorithm for spec in specs)
-        raise UsageError(f"one max_distance for {names}: give one by algorithm")
+        raise UsageError(
+            f"one max_distance for {names}: give one by algorithm ({{'pdq': 31}}, -d pdq=31)"
+        )
     return {algorithms[0]: max_distance}

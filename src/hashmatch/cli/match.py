@@ -28,7 +28,7 @@ def match(
     hashes: tuple[str, ...],
     list_paths: tuple[str, ...],
     algorithm: str,
-    max_distance: int | None,
+    max_distance: int | dict[str, int] | None,
     skip_bad_rows: bool,
     list_format: str | None,
     columns: tuple[str, ...],

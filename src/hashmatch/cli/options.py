@@ -124,6 +124,27 @@ def variants_option(command: Command) -> Command:
     )(command)
 
 
+def _limits(
+    ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+) -> int | dict[str, int] | None:
+    """Return the limit of all lists, or the limits by algorithm."""
+    limits: dict[str, int] = {}
+    for text in given:
+        name, _, number = text.rpartition("=")
+        if not number.isascii() or not number.isdigit():
+            raise click.BadParameter(f"{text!r} is no whole number of bits from 0")
+        if name in limits:
+            raise click.BadParameter(f"{name or 'one limit for all lists'} is given twice")
+        limits[name] = int(number)
+    if not limits:
+        return None
+    if "" not in limits:
+        return limits
+    if len(limits) > 1:
+        raise click.BadParameter("give either one limit, or one for each algorithm by name")
+    return limits[""]
+
+
 def match_options(command: Command) -> Command:
     """Add the options that make a matcher, the needed one first in the help."""
     skip_bad_rows = click.option(
@@ -132,10 +153,11 @@ def match_options(command: Command) -> Command:
     max_distance = click.option(
         "-d",
         "--max-distance",
-        type=click.IntRange(min=0),
-        metavar="N",
-        help="Most differing bits of a match, inclusive. An entry's own limit outranks it. "
-        "[default: the algorithm's, 31 for pdq]",
+        multiple=True,
+        callback=_limits,
+        metavar="[NAME=]N",
+        help="Most differing bits of a match, inclusive; with NAME= of that algorithm, repeatable. "
+        "An entry's own limit outranks it. [default: the algorithm's, 31 for pdq]",
     )
     lists = click.option(
         "-l",

@@ -67,7 +67,7 @@ def scan(
     source: str,
     list_paths: tuple[str, ...],
     algorithm: str,
-    max_distance: int | None,
+    max_distance: int | dict[str, int] | None,
     skip_bad_rows: bool,
     list_format: str | None,
     columns: tuple[str, ...],
