@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import hashmatch as hm
 import naive
+from hashmatch.banded import Band, Banded
 from hashmatch.errors import ImageError
 from hashmatch.testing import example_record, hash_list, random_hashes
 
@@ -134,10 +135,12 @@ def test_hashes_are_never_shown_or_pickled(shown: object) -> None:
     batch = random_hashes(PDQ, 2, seed=4)
     known = hash_list(batch)
     matcher = hm.Matcher(known)
+    bands = Banded.build(batch.words, 31, (Band(0, 256, 8, 31),))
     fields = dataclasses.asdict(known)
     assert str(int(batch.words[0, 0])) not in str(fields)
-    for thing in (batch, known, matcher, hm.HashIndex.build(known)):
+    for thing in (batch, known, matcher, hm.HashIndex.build(known), bands):
         text = shown(thing)  # type: ignore[operator]
+        assert str(int(batch.words[0, 0])) not in text
         for value in batch.to_hex():
             assert value[:8] not in text
         with pytest.raises(hm.HashesAreOpaque):
@@ -150,6 +153,9 @@ def test_a_list_checks_its_parts() -> None:
     batch = random_hashes(PDQ, 2, seed=4)
     with pytest.raises(hm.UsageError, match="2 hashes and 1 entries"):
         hm.HashList("l", "1", PDQ, batch, (hm.Entry(),))
+    for name, version in (("l", 17), (None, "1")):
+        with pytest.raises(hm.UsageError, match="name and version are text"):
+            hm.HashList(name, version, PDQ, batch, (hm.Entry(), hm.Entry()))  # type: ignore[arg-type]
     with pytest.raises(hm.SpecMismatch):
         hm.HashList("l", "1", hm.HashSpec("phash", 64), batch, (hm.Entry(), hm.Entry()))
 

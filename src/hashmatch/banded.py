@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from hashmatch.records.hashes import Opaque
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -78,8 +80,8 @@ def _band_cost(address: int, tolerance: int, count: int) -> float:
     return places * (PLACE + RUN * (1 + met / 32) + CANDIDATE * met * passing)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Banded:
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Banded(Opaque):
     """The tables of one list; see `hashmatch._kernels.bands.within` for each."""
 
     words: NDArray[np.uint64]

@@ -85,6 +85,8 @@ class HashList(Opaque):
     max_distance: int | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not isinstance(self.version, str):
+            raise UsageError("a list's name and version are text")
         if self.hashes.spec != self.spec:
             raise SpecMismatch(f"list {self.name} is of {self.spec}, its hashes {self.hashes.spec}")
         if len(self.hashes) != len(self.entries):
