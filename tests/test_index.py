@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,6 +105,18 @@ def test_a_distance_out_of_range_is_refused(limit: int) -> None:
     index = hm.HashIndex.build(batch_of([1], 64))
     with pytest.raises(hm.UsageError, match="it is 0 to 64"):
         index.search(batch_of([1], 64), limit)
+
+
+@pytest.mark.parametrize("limit", [31.9, "31", None, float("nan"), [1]])
+def test_a_distance_that_is_no_whole_number_is_refused(limit: Any) -> None:
+    """31.9 was cut to 31, and text was taken for a number."""
+    batch = batch_of([1], 64)
+    with pytest.raises(hm.UsageError, match="whole number"):
+        hm.HashIndex.build(batch).search(batch, limit)
+    if limit is not None:
+        with pytest.raises(hm.UsageError, match="whole number"):
+            hm.HashIndex.build(batch, limit)
+    assert len(hm.HashIndex.build(batch, np.int64(3)).search(batch, np.int64(3))) == 1  # type: ignore[arg-type]
 
 
 def test_search_from_threads() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -134,7 +135,10 @@ class HashIndex(Opaque):
 
 def in_bits(spec: HashSpec, max_distance: int) -> int:
     """Return `max_distance` as an int; raise UsageError unless it is 0 to ``spec.bits``."""
-    limit = int(max_distance)
+    try:
+        limit = index(max_distance)  # int would cut 31.9, and take text
+    except TypeError:
+        raise UsageError(f"a maximum distance is a whole number, not {max_distance!r}") from None
     if not 0 <= limit <= spec.bits:
         raise UsageError(f"a maximum distance of {limit}; for {spec} it is 0 to {spec.bits}")
     return limit
