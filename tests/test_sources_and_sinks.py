@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 from pathlib import Path
 
@@ -114,6 +115,18 @@ def test_csv_defuses_formulas_and_keeps_every_cell(tmp_path: Path) -> None:
     assert [row["key"] for row in rows] == [*(f"'{key}" for key in keys[:4]), keys[4]]
     assert {row["entry"] for row in rows} == {"made-up-4"}
     assert rows[0]["labels"] == "A1"
+
+
+def test_csv_has_an_empty_cell_for_what_a_record_does_not_know(tmp_path: Path) -> None:
+    fields = json.loads(example_record().to_json())
+    for match in fields["matches"]:
+        match.pop("variant", None)
+        match.pop("frame", None)
+    sink = CsvSink(tmp_path / "r.csv")
+    sink.write(hm.ReviewRecord.from_json(json.dumps(fields)))
+    sink.close()
+    with (tmp_path / "r.csv").open(newline="") as file:
+        assert [(row["variant"], row["frame"]) for row in csv.DictReader(file)] == [("", "")]
 
 
 def test_csv_without_records_is_a_header(tmp_path: Path) -> None:

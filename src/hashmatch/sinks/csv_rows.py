@@ -6,6 +6,8 @@ import csv
 import io
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+
 from hashmatch.sinks.files import OutputFile
 
 if TYPE_CHECKING:
@@ -73,6 +75,8 @@ class CsvSink:
 
 def _harmless(cell: object) -> object:
     """Return `cell` so that no spreadsheet runs it: a key ``=cmd|...`` is somebody's attack."""
+    if cell is UNSET:  # a match that was not made by this version may not know its variant
+        return ""
     if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
         return "'" + cell
     return cell
