@@ -185,6 +185,8 @@ def test_calls_that_are_wrong() -> None:
             hm.Matcher(known).check_hashed(item, *hashed)
     with pytest.raises(hm.SpecMismatch, match="the hashes are phash"):
         hm.Matcher(known).look_up(other.hashes)
+    with pytest.raises(hm.UsageError, match="a HashBatch, not list"):
+        hm.Matcher(known).look_up(["00" * 32])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("surface", ["e2ee_message", None, 5])
@@ -222,7 +224,12 @@ def test_what_has_no_name_is_given_one() -> None:
 
 def test_versions_follow_the_content() -> None:
     matcher = hm.Matcher(known_at(0))
-    images: list[Any] = [b"x", b"yy", PICTURE.read_bytes(), picture(1), picture(2)]
+    paletted = Image.fromarray(picture(1)).convert("P")
+    recoloured = paletted.copy()  # the same numbers, other colours
+    recoloured.putpalette((paletted.getpalette() or [])[::-1])
+    images: list[Any] = [
+        b"x", b"yy", PICTURE.read_bytes(), picture(1), picture(2), paletted, recoloured,
+    ]  # fmt: skip
     results = [check(matcher, image) for image in images]
     versions = [getattr(r, "version", None) or r.item.version for r in results]
     assert len(set(versions)) == len(images)

@@ -110,6 +110,8 @@ class Lookup(Opaque):
 
     def find_each(self, hashes: HashBatch) -> list[Found]:
         """Return what each of `hashes` is near, in order; see `Matcher.look_up`."""
+        if not isinstance(hashes, HashBatch):
+            raise UsageError(f"hashes to look up are a HashBatch, not {type(hashes).__name__}")
         of_spec = self._of.get(hashes.spec)
         if of_spec is None:
             held = ", ".join(map(str, self._of))

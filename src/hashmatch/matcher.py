@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from msgspec import UNSET
+from PIL.Image import Image
 
 from hashmatch.decode.inputs import ImageInput, describe, file_bytes
 from hashmatch.decode.policy import POLICY
@@ -280,7 +281,9 @@ def _content(image: ImageInput) -> str:
     else:
         try:
             pixels = np.asarray(image)
+            # What the numbers of a Pillow image mean, its mode and colours say.
+            colours = (image.mode, image.getpalette()) if isinstance(image, Image) else ()
         except Exception:  # as undecodable as its outcome says; Pillow may raise anything
             return "unread"
-        digest.update(str((pixels.shape, pixels.dtype)).encode() + pixels.tobytes())
+        digest.update(str((pixels.shape, pixels.dtype, *colours)).encode() + pixels.tobytes())
     return f"b2-{digest.hexdigest()}"
