@@ -134,6 +134,20 @@ def test_lists_of_different_kinds_are_not_mixed(place: Path) -> None:
     one_line(scan(PLAIN, "-a", "md5", known=LISTS / "demo.jsonl"), "md5")
 
 
+@pytest.mark.parametrize("given", ["MD5=md5.csv", "md55=md5.csv", "=md5.csv"])
+def test_a_kind_of_list_that_is_none_is_named(given: str) -> None:
+    name = given.partition("=")[0]
+    one_line(scan(PLAIN, "--list", given), given, f"no algorithm is called {name!r}", "md5, pdq")
+
+
+def test_a_list_given_twice_would_count_every_match_twice(place: Path) -> None:
+    copied = place / "demo" / DEMO.name
+    copied.parent.mkdir(exist_ok=True)
+    copied.write_bytes(DEMO.read_bytes())
+    for again in (DEMO, copied, f"pdq={DEMO}"):
+        one_line(scan(PLAIN, "--list", again), "pdq hashes are given twice")
+
+
 def test_a_reference_key_of_the_wrong_length_is_named() -> None:
     one_line(scan(PLAIN, HASHMATCH_REFERENCE_KEY="k" * 65), "HASHMATCH_REFERENCE_KEY")
 

@@ -179,12 +179,22 @@ def open_lists(
     from hashmatch import registry
     from hashmatch.reading import choose
 
-    lists = []
+    lists: list[HashList] = []
     for given in paths:
         name, separator, rest = given.partition("=")
-        named = separator and name in registry.names(registry.HASHERS)
+        known = registry.names(registry.HASHERS)
+        named = separator and name in known
+        if separator and not named and os.sep not in name and not os.path.exists(given):
+            raise UsageError(
+                f"{given}: no such file, and no algorithm is called {name!r}; there are "
+                f"{', '.join(known)}"
+            )
         kind, path = (name, rest) if named else (algorithm, given)
-        lists.append(choose(shape.read(path, kind), path, kind, skip_bad_rows))
+        found = choose(shape.read(path, kind), path, kind, skip_bad_rows)
+        for other in lists:  # every match would be counted twice
+            if (found.name, found.version, found.spec) == (other.name, other.version, other.spec):
+                raise UsageError(f"{path}: its {kind} hashes are given twice")
+        lists.append(found)
     return lists
 
 
