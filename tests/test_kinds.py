@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from hashmatch.testing import flipped, hash_list, picture, random_hashes
 if TYPE_CHECKING:
     from pathlib import Path
 
+JIT = not os.environ.get("NUMBA_DISABLE_JIT")
 PICTURE = IMAGES / "plain/landscape-dusk.jpg"
 BROKEN = IMAGES / "damaged/empty.jpg"
 
@@ -117,6 +120,27 @@ def test_an_entry_is_named_once_by_the_variant_that_is_closest() -> None:
     assert record.hash.value == eight.hex
     with pytest.raises(hm.UsageError, match="8 hashes of 1 variants"):
         hm.HashedImage("x", eight.spec, hm.Outcome.HASHED, eight.hashes)
+
+
+def test_one_wide_limit_does_not_have_every_entry_looked_at() -> None:
+    hashed = hm.hash_image(PICTURE)
+    count = 40_000 if JIT else 30
+    others = random_hashes(hashed.spec, count, seed=7)
+    near = flipped(hashed.hashes, 31, seed=1)
+    hashes = hm.HashBatch.concatenate([others, near, flipped(hashed.hashes, 40, seed=2)])
+    limits = [256, *[None] * (count - 1), None, 40]
+    entries = tuple(hm.Entry(str(row), max_distance=own) for row, own in enumerate(limits))
+    known = hm.HashList("mixed", "1", hashed.spec, hashes, entries)
+    matcher = hm.Matcher(known, variants="thorough" if JIT else "orientations")
+    data = PICTURE.read_bytes()
+    check(matcher, data)  # kernels are loaded
+    tracemalloc.start()
+    record = check(matcher, data)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    found = {(match.entry, match.max_distance) for match in record.matches}
+    assert found == {("0", 256), (str(count), 31), (str(count + 1), 40)}
+    assert most < 64 * 2**20  # 405 questions by 40,000 entries took 900 MB
 
 
 def test_variants_only_add_matches() -> None:
