@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -184,3 +185,19 @@ def test_damage_is_flagged_whatever_the_host_has_set() -> None:
         assert bool(ImageFile.LOAD_TRUNCATED_IMAGES)
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_small_file_takes_little_memory(opened: bool) -> None:
+    """256 MiB were reserved for each, so that under a limit of memory nothing could be read."""
+    path = IMAGES / "plain/tiles.png"
+    tracemalloc.start()
+    if opened:
+        with path.open("rb") as file:
+            data = inputs.file_bytes(file)
+    else:
+        data = inputs.file_bytes(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert data == path.read_bytes()
+    assert most < 4 * 2**20

@@ -25,6 +25,8 @@ ImageInput: TypeAlias = Union[
 
 MAX_BYTES = 256 * 2**20
 """Larger files are refused unread: a 256-megapixel JPEG of a camera is about half of that."""
+STEP = 2**20
+"""Bytes that are asked of a file object at a time, since it may reserve them all at once."""
 
 
 def describe(image: ImageInput) -> str:
@@ -78,7 +80,11 @@ def read_file(path: Path) -> bytes:
                 raise ImageError(Outcome.UNSUPPORTED, "not a regular file")
             if status.st_size > MAX_BYTES:
                 raise too_many_bytes(status.st_size)
-            return file.read(MAX_BYTES)
+            # A size that is asked for is reserved at once: 256 MiB for a thumbnail, if it were
+            # `MAX_BYTES`. Files that the system makes up say 0.
+            return file.read(status.st_size or STEP)
+    except MemoryError:
+        raise ImageError(Outcome.REFUSED, "not enough memory to read it") from None
     except IsADirectoryError:
         raise ImageError(Outcome.UNSUPPORTED, "a folder, not a regular file") from None
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
@@ -102,7 +108,7 @@ def _read_object(file: IO[bytes]) -> bytes:
         if seekable is not None and seekable():
             file.seek(0)
         # A raw file or a socket gives what it has at the moment: only nothing means the end.
-        while size <= MAX_BYTES and (chunk := file.read(MAX_BYTES + 1 - size)):
+        while size <= MAX_BYTES and (chunk := file.read(min(STEP, MAX_BYTES + 1 - size))):
             chunks.append(chunk)
             size += len(chunk)
         return b"".join(chunks)
