@@ -121,6 +121,23 @@ def test_an_index_takes_bands_for_long_lists_and_says_so() -> None:
         hm.HashIndex.build(batch, 257)
 
 
+def test_queries_among_near_duplicates_are_searched_linearly() -> None:
+    spec = hm.HashSpec("pdq", 256)
+    size = 60_000 if JIT else 60
+    batch = random_hashes(spec, size, seed=4)
+    copies = hm.HashBatch.concatenate([batch[: size // 2], *[batch[:1]] * (size // 2)])
+    index = hm.HashIndex.build(copies, 31)
+    queries = hm.HashBatch.concatenate([flipped(batch[:1], 9, seed=1), batch[5:6]])
+    assert index._banded is not None or not JIT
+    if index._banded is not None:
+        out = np.empty(9, np.int64), np.empty(9, np.int64), np.empty(9, np.int64)
+        assert index._banded.within(queries.words, 31, out, most=size // 100) == -1
+    hits = index.search(queries, 31)
+    assert len(hits) == size // 2 + 2
+    assert (hits.distance[hits.query == 0] == 9).all()
+    assert hits.entry[hits.query == 1].tolist() == [5]
+
+
 @pytest.mark.parametrize(("bits", "limit"), [(64, 64), (256, 200)])
 def test_bands_are_no_use_for_wide_limits(bits: int, limit: int) -> None:
     batch = random_hashes(hm.HashSpec("any", bits), 50, seed=2)

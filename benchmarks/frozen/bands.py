@@ -197,13 +197,15 @@ def within(
     near: NDArray[np.uint16],
     far: NDArray[np.uint16],
     rows: NDArray[np.uint32],
+    most: int,
     query_out: NDArray[np.int64],
     entry_out: NDArray[np.int64],
     distance_out: NDArray[np.int64],
 ) -> int:
     """Write every pair within `limit` bits, in no order; return how many there are.
 
-    The number goes on past the end of the outputs, which then hold some of the pairs.
+    The number goes on past the end of the outputs, which then hold some of the pairs. It is -1 if
+    more than `most` candidates were looked at: then what was written is not all.
 
     Parameters
     ----------
@@ -222,13 +224,15 @@ def within(
         Where the starts of each band begin.
     starts, near, far, rows
         As `sort_band` makes them, band after band; `near` has `RUN` to spare at its end.
+    most : int
+        Candidates that may be looked at; it is looked after once in `ROOM` of them.
     """
     total = entries.shape[0]
     widest = np.max(of_band[1:] - of_band[:-1])
     first_place = np.empty(AHEAD * widest, np.int64)
     last_place = np.empty(AHEAD * widest, np.int64)
     candidates = np.empty((ROOM, 4), np.int64)
-    waiting = 0
+    waiting, looked_at = 0, 0
     found = 0
     for block in range(0, queries.shape[0], BLOCK):
         count = min(BLOCK, queries.shape[0] - block)
@@ -263,7 +267,10 @@ def within(
                                 entries, queries, limit, bands, limits, near, far, rows,
                                 candidates, waiting, found, query_out, entry_out, distance_out,
                             )  # fmt: skip
+                            looked_at += waiting
                             waiting = 0
+                            if looked_at > most:
+                                return -1
                         while mask != np.uint64(0):
                             at = place + lowest(mask)
                             mask &= mask - np.uint64(1)

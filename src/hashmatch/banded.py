@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 PLACE, RUN, CANDIDATE, PAIR = 9.0, 3.0, 30.0, 0.13
 """Nanoseconds, measured on one core: finding the entries of an address, comparing 32 signatures,
 looking closer at one entry, and an entry of a linear search."""
+SHARE = 200
+"""Of the entries, the part of which a query may make candidates: looking closer at more takes as
+long as looking at every entry. It is a query among near-duplicates that does."""
+NO_LIMIT = 2**62
 SIGNATURE = 32
 LONGEST_ADDRESS = 20
 """Bits; a band's table of starts is then 4 MiB."""
@@ -135,13 +139,18 @@ class Banded(Opaque):
             rows=rows,
         )
 
-    def within(self, queries: NDArray[np.uint64], limit: int, out: Hits) -> int:
-        """Write the pairs within `limit`, at most the limit of these tables; return how many."""
+    def within(
+        self, queries: NDArray[np.uint64], limit: int, out: Hits, most: int = NO_LIMIT
+    ) -> int:
+        """Write the pairs within `limit`, at most the limit of these tables; return how many.
+
+        Or -1, if more than `most` candidates had to be looked at.
+        """
         from hashmatch._kernels import bands as kernels
 
         return kernels.within(
             self.words, queries, limit, self.bands, self.limits, self.masks, self.of_band,
-            self.begin, self.starts, self.near, self.far, self.rows, *out,
+            self.begin, self.starts, self.near, self.far, self.rows, most, *out,
         )  # fmt: skip
 
 

@@ -170,24 +170,25 @@ def _hash_all(
 ) -> list[HashedImage]:
     """Return the hashes of `image`, one for each algorithm and frame, and what was `asked`."""
     name = describe(image) if item is None else item
-    hashed: dict[str, list[HashedImage]] = {algorithm: [] for algorithm in algorithms}
-    hashers = [registry.hasher(algorithm) for algorithm in hashed]
-    of_bytes = [hasher for hasher in hashers if hasher.reads == "bytes"]
-    of_pixels = [hasher for hasher in hashers if hasher.reads == "pixels"]
+    # By the name that was asked for: a plug-in's entry point may call it otherwise than its spec.
+    hashers = {algorithm: registry.hasher(algorithm) for algorithm in algorithms}
+    hashed: dict[str, list[HashedImage]] = {algorithm: [] for algorithm in hashers}
+    of_bytes = {a: hasher for a, hasher in hashers.items() if hasher.reads == "bytes"}
+    of_pixels = {a: hasher for a, hasher in hashers.items() if hasher.reads == "pixels"}
     try:
         data = file_bytes(image)
     except ImageError as error:
-        return [_unhashed(name, hasher, error.outcome, error.reason) for hasher in hashers]
-    for hasher in of_bytes:
-        hashed[hasher.spec.algorithm].append(_hash_bytes(data, name, hasher))
+        return [_unhashed(name, hasher, error.outcome, error.reason) for hasher in hashers.values()]
+    for algorithm, hasher in of_bytes.items():
+        hashed[algorithm].append(_hash_bytes(data, name, hasher))
     if of_pixels:
         for picture in _pictures(image if data is None else data, frames):
-            for hasher in of_pixels:
+            for algorithm, hasher in of_pixels.items():
                 if isinstance(picture, ImageError):
                     made = _unhashed(name, hasher, picture.outcome, picture.reason)
                 else:
                     made = _hash_picture(picture, name, hasher, asked, min_quality)
-                hashed[hasher.spec.algorithm].append(made)
+                hashed[algorithm].append(made)
     return [one for made_by in hashed.values() for one in made_by]
 
 

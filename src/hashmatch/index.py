@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashmatch.banded import PAIR, Banded, plan
+from hashmatch.banded import PAIR, SHARE, Banded, plan
 from hashmatch.errors import SpecMismatch, UsageError
 from hashmatch.records.hashes import HashBatch, HashSpec, Opaque
 from hashmatch.records.lists import HashList
@@ -98,7 +98,7 @@ class HashIndex(Opaque):
             raise SpecMismatch(f"this index holds {self.spec}, it cannot be asked for {batch.spec}")
         limit = in_bits(self.spec, max_distance)
         banded = self._banded
-        search = self._linear if banded is None or limit > banded.limit else banded.within
+        search = self._linear if banded is None or limit > banded.limit else self._near
         capacity = FIRST_CAPACITY
         while True:
             query, entry, distance = (np.empty(capacity, np.int64) for _ in range(3))
@@ -115,8 +115,17 @@ class HashIndex(Opaque):
         bands, masks = len(self._banded.bands), len(self._banded.masks)
         return (
             f"up to {self._banded.limit} bits, looks at those of {self._count:,} entries that are "
-            f"at one of {masks} addresses in {bands} bands; beyond, at every entry"
+            f"at one of {masks} addresses in {bands} bands; beyond, and among near-duplicates, at "
+            "every entry"
         )
+
+    def _near(self, queries: NDArray[np.uint64], limit: int, out: Hits) -> int:
+        """Search by bands, or linearly where the queries lie among near-duplicates."""
+        if self._banded is None:
+            return self._linear(queries, limit, out)
+        most = len(queries) * self._count // SHARE
+        found = self._banded.within(queries, limit, out, most)
+        return self._linear(queries, limit, out) if found < 0 else found
 
     def _linear(self, queries: NDArray[np.uint64], limit: int, out: Hits) -> int:
         from hashmatch._kernels.linear import columns, head_length, within
