@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
-
+from hashmatch.hashers._pdq import hash_pixels
 from hashmatch.records.hashes import HashBatch, HashSpec
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from hashmatch.interfaces import Framing
@@ -31,7 +31,7 @@ class Pdq:
 
     def hash(self, data: NDArray[np.uint8]) -> tuple[HashBatch, int]:
         """Return the hash of RGB pixels (h, w, 3) and its quality, 0 to 100."""
-        return self._hash(data, 1)
+        return hash_pixels(self.spec, data, 1)
 
     def hash_orientations(self, data: NDArray[np.uint8]) -> tuple[HashBatch, int]:
         """Return the hashes of RGB pixels (h, w, 3) in all eight orientations, and the quality.
@@ -39,7 +39,7 @@ class Pdq:
         They come from one DCT, as in the reference (``pdqhash.compute_dihedral``), so they cost
         next to nothing; the hash of the turned pixels themselves differs from them by some bits.
         """
-        return self._hash(data, 8)
+        return hash_pixels(self.spec, data, 8)
 
     def hash_framings(self, data: NDArray[np.uint8], framings: tuple[Framing, ...]) -> HashBatch:
         """Return the hashes of RGB pixels (h, w, 3) in other frames, in their order.
@@ -49,11 +49,3 @@ class Pdq:
         from hashmatch.hashers import _framings
 
         return HashBatch(self.spec, _framings.words(data, framings))
-
-    def _hash(self, data: NDArray[np.uint8], count: int) -> tuple[HashBatch, int]:
-        from hashmatch._kernels import pdq
-
-        words = np.empty((count, 4), np.uint64)
-        quality = pdq.pdq(data, pdq.DCT, words)
-        words.flags.writeable = False
-        return HashBatch(self.spec, words), quality
