@@ -179,6 +179,9 @@ def test_calls_that_are_wrong() -> None:
         hm.Matcher(known).check(PICTURE, surface="message")
     with pytest.raises(hm.UsageError, match="outside of 0 to 256"):
         hm.Matcher(known_at(0, max_distance=300))
+    for limit in (31.7, "31", float("nan")):
+        with pytest.raises(hm.UsageError, match="no whole number of bits"):
+            hm.Matcher(known_at(0, max_distance=limit))
     item = hm.ImageItem("k", "1", hm.Surface.PUBLIC_POST)
     for hashed in ([hm.hash_image(PICTURE, "phash")], [], hm.hash_all(PICTURE, ["pdq", "md5"])):
         with pytest.raises(hm.SpecMismatch, match="is hashed as"):

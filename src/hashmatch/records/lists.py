@@ -111,10 +111,18 @@ class HashList(Opaque):
         Returns
         -------
         ndarray of int64, shape (n,)
+
+        Raises
+        ------
+        UsageError
+            If a limit is no whole number.
         """
         fallback = default if self.max_distance is None else self.max_distance
-        own = (fallback if e.max_distance is None else e.max_distance for e in self.entries)
-        return np.fromiter(own, np.int64, len(self))
+        own = [fallback if e.max_distance is None else e.max_distance for e in self.entries]
+        limits = np.array(own or [0])
+        if limits.dtype.kind not in "iu":  # 31.7 would become 31, and text a number
+            raise UsageError(f"list {self.name} has a max_distance that is no whole number of bits")
+        return limits[: len(own)].astype(np.int64)
 
     def own_key(self) -> bytes:
         """Return a key for `reference` that only holders of this very list can make.
