@@ -202,6 +202,9 @@ def test_columns_hold_the_hash_from_its_most_significant_bit_on() -> None:
     assert laid.shape == (4, 4)
     assert not laid[:, 2:].any()
     assert columns(words[:0], 4).shape == (4, 0)
+    for size in (1, 100, 5000):  # every column begins where a cache line does
+        laid = columns(np.ones((size, 4), np.uint64), GROUP)
+        assert {row.ctypes.data % 64 for row in laid} == {0}
 
 
 @pytest.mark.parametrize(
