@@ -39,7 +39,7 @@ def test_every_planted_entry_is_found_at_its_distance(plant: dict[str, Any]) -> 
     image = IMAGES / plant["file"]
     hashed = hm.hash_image(image, plant["algorithm"])
     ids = [entry.external_id for entry in known.entries]
-    hits = hm.HashIndex.build(known).search(hashed.hashes, max_distance=40)
+    hits = hm.HashIndex.build(known.hashes).search(hashed.hashes, max_distance=40)
     near = {(ids[e], d) for e, d in zip(hits.entry.tolist(), hits.distance.tolist(), strict=True)}
     if plant["entry"] is not None:
         assert (plant["entry"], plant["distance"]) in near

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 import hashmatch as hm
 import naive
-from hashmatch.banded import Band, Banded
 from hashmatch.errors import ImageError
+from hashmatch.segment import Segment
 from hashmatch.testing import example_record, hash_list, random_hashes
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def test_hashes_are_never_shown_or_pickled(shown: object) -> None:
     batch = random_hashes(PDQ, 2, seed=4)
     known = hash_list(batch)
     matcher = hm.Matcher(known)
-    bands = Banded.build(batch.words, 31, (Band(0, 256, 8, 31),))
+    bands = Segment.build(batch.words, 256, 31)
     fields = dataclasses.asdict(known)
     assert str(int(batch.words[0, 0])) not in str(fields)
     for thing in (batch, known, matcher, hm.HashIndex.build(known), bands):

@@ -8,6 +8,7 @@ The whole tree::
     │   ├── UnknownPlugin              no hasher, list format, source or sink of that name
     │   ├── SpecMismatch               hashes of different algorithms or sizes never compare
     │   └── HashesAreOpaque (TypeError)  an attempt to pickle hashes
+    ├── TooManyMatches                 an answer that would not fit in memory
     ├── ListError                      a hash list cannot be used
     │   └── BadRows                    it has rows that cannot be used, each named with its reason
     ├── SourceError                    a source cannot be listed
@@ -51,6 +52,10 @@ class SpecMismatch(UsageError):
 
 class HashesAreOpaque(UsageError, TypeError):
     """Hashes are never pickled: send a path, or hexadecimal text you chose to reveal."""
+
+
+class TooManyMatches(HashmatchError):
+    """There are more matches than one answer holds; the message says how to get at them."""
 
 
 class ListError(HashmatchError):

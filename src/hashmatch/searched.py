@@ -5,19 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import numpy as np
-
 from hashmatch import registry
 from hashmatch.errors import UsageError
 from hashmatch.index import HashIndex
-from hashmatch.records.hashes import HashBatch, Opaque
+from hashmatch.records.hashes import Opaque
 from hashmatch.records.review import RecordMatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
-
+    from hashmatch.records.hashes import HashBatch
     from hashmatch.records.lists import HashList
 
 
@@ -28,23 +25,15 @@ class Hit(NamedTuple):
     list: int
     entry: int
     query: int
-
-
-class _Part(NamedTuple):
-    """Rows of a list that are searched up to one limit."""
-
-    rows: NDArray[np.int64]
-    entries: HashIndex
-    limit: int
+    max_distance: int
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Searched:
-    """A list ready to be searched: each entry's limit, and an index of each part of it."""
+    """A list ready to be searched."""
 
     known: HashList
-    parts: tuple[_Part, ...]
-    limits: NDArray[np.int64]
+    entries: HashIndex
     key: bytes = field(repr=False)
 
 
@@ -82,13 +71,10 @@ class SearchedLists(Opaque):
     def hits(self, hashes: HashBatch) -> Iterator[Hit]:
         """Yield every entry within its limit of every one of `hashes`."""
         for number, searched in enumerate(self._searched):
-            for part in searched.parts:
-                hits = part.entries.search(hashes, part.limit)
-                rows = part.rows[hits.entry]
-                near = hits.distance <= searched.limits[rows]
-                columns = (hits.distance[near], rows[near], hits.query[near])
-                for distance, entry, query in zip(*(c.tolist() for c in columns), strict=True):
-                    yield Hit(distance, number, entry, query)
+            found = searched.entries.search(hashes)
+            columns = found.distance, found.entry, found.query, found.max_distance
+            for distance, entry, query, limit in zip(*(c.tolist() for c in columns), strict=True):
+                yield Hit(distance, number, entry, query, limit)
 
     def match(self, hit: Hit) -> RecordMatch:
         """Return what a record says of `hit`."""
@@ -109,7 +95,7 @@ class SearchedLists(Opaque):
             entry=known.reference(hit.entry, searched.key),
             algorithm=known.spec.algorithm,
             distance=hit.distance,
-            max_distance=int(searched.limits[hit.entry]),
+            max_distance=hit.max_distance,
             max_distance_from=decided_by,
             labels=entry.labels,
             sources=entry.sources,
@@ -123,23 +109,5 @@ def in_range(what: str, value: int | None, least: int, most: int) -> None:
 
 
 def _searched(known: HashList, default: int, key: bytes | None) -> _Searched:
-    limits = known.limits(default)
-    if len(limits) and not 0 <= limits.min() <= limits.max() <= known.spec.bits:
-        raise UsageError(f"list {known.name} has a max_distance outside of 0 to {known.spec.bits}")
     own_key = known.own_key() if key is None else key
-    return _Searched(known, tuple(_parts(known, limits)), limits, own_key)
-
-
-def _parts(known: HashList, limits: NDArray[np.int64]) -> Iterator[_Part]:
-    """Yield the parts of a list: entries of all limits up to the usual one, and of each wider one.
-
-    One entry with a limit of 256 bits would otherwise have every question answered with all
-    entries, of which all but one are then too far.
-    """
-    usual = int(np.median(limits)) if len(limits) else 0
-    for limit in (usual, *np.unique(limits[limits > usual]).tolist()):
-        rows = np.flatnonzero(limits <= usual if limit == usual else limits == limit)
-        hashes = known.hashes
-        if len(rows) < len(hashes):
-            hashes = HashBatch(known.spec, hashes.words[rows])
-        yield _Part(rows, HashIndex.build(hashes, limit), limit)
+    return _Searched(known, HashIndex.build(known, default), own_key)

@@ -1,8 +1,8 @@
-"""What a search returns: parallel arrays, every hit, no padding."""
+"""What a search found: parallel arrays, every hit, no padding."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,51 +10,120 @@ import numpy as np
 from hashmatch.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Matches:
-    """Every pair of a query and an entry within the distance, by query, then by entry.
+    """Pairs of a query and an entry that are near enough, by query, then by entry.
 
     Parameters
     ----------
-    query : ndarray of int64, shape (n,)
-        Row of the query in the batch that was searched for.
-    entry : ndarray of int64, shape (n,)
-        Row of the entry in the list or batch that the index was built from.
+    query, entry : ndarray of int64, shape (n,)
+        Row of the query, and number of the entry, of each pair.
     distance : ndarray of int64, shape (n,)
-        Differing bits between the two.
+        Differing bits.
+    max_distance : ndarray of int64, shape (n,)
+        The inclusive limit that applied: the entry's own or its list's, else the one asked for.
+    snapshot : str
+        Of the index that answered; see `HashIndex.with_changes`.
+    counts : ndarray of int64, shape (queries,), optional
+        If some pairs were left out, as was asked for: how many each query has in all.
 
     Examples
     --------
-    >>> rows = np.array([0, 0]), np.array([3, 8]), np.array([12, 0])
-    >>> Matches(*rows).sorted_by_distance().entry.tolist()
+    >>> rows = np.array([0, 0]), np.array([3, 8]), np.array([12, 0]), np.array([31, 31])
+    >>> Matches(*rows, snapshot="demo 1").sorted_by_distance().entry.tolist()
     [8, 3]
     """
 
     query: NDArray[np.int64]
     entry: NDArray[np.int64]
     distance: NDArray[np.int64]
+    max_distance: NDArray[np.int64]
+    snapshot: str
+    counts: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
-        if not self.query.shape == self.entry.shape == self.distance.shape == (len(self.query),):
-            raise UsageError("query, entry and distance are one-dimensional and equally long")
+        shape = (len(self.query),)
+        columns = self.query, self.entry, self.distance, self.max_distance
+        if any(column.shape != shape for column in columns):
+            raise UsageError(
+                "query, entry, distance and max_distance are one-dimensional and equally long"
+            )
 
     def __len__(self) -> int:
         return len(self.query)
 
-    def where(self, keep: NDArray[np.bool_]) -> Matches:
+    @property
+    def total(self) -> int:
+        """How many pairs there are, those left out included."""
+        return len(self) if self.counts is None else int(self.counts.sum())
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Matches]) -> Matches:
+        """Return one of all parts of one answer, in their order.
+
+        Parameters
+        ----------
+        parts : sequence of Matches
+            At least one; all of one snapshot. Nothing was left out of any.
+        """
+        if not parts or any(part.counts is not None for part in parts):
+            raise UsageError("what is concatenated is one part or more, with nothing left out")
+        if len({part.snapshot for part in parts}) > 1:
+            raise UsageError("matches of several snapshots cannot be told apart once concatenated")
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            np.concatenate([part.query for part in parts]),
+            np.concatenate([part.entry for part in parts]),
+            np.concatenate([part.distance for part in parts]),
+            np.concatenate([part.max_distance for part in parts]),
+            parts[0].snapshot,
+        )
+
+    def where(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> Matches:
         """Return some of the pairs.
 
         Parameters
         ----------
-        keep : ndarray of bool, shape (n,)
+        keep : ndarray of bool, shape (n,), or of int64
             Which.
         """
-        return Matches(self.query[keep], self.entry[keep], self.distance[keep])
+        return Matches(
+            self.query[keep],
+            self.entry[keep],
+            self.distance[keep],
+            self.max_distance[keep],
+            self.snapshot,
+            self.counts,
+        )
 
     def sorted_by_distance(self) -> Matches:
         """Return the pairs by query, then closest first, then by entry."""
+        return self.where(np.lexsort((self.entry, self.distance, self.query)))
+
+    def closest(self, most: int) -> Matches:
+        """Return at most `most` pairs of each query: the closest, of equal ones the lower entries.
+
+        Parameters
+        ----------
+        most : int
+            How many.
+        """
         order = np.lexsort((self.entry, self.distance, self.query))
-        return Matches(self.query[order], self.entry[order], self.distance[order])
+        query = self.query[order]
+        begins = np.searchsorted(query, query)  # where the pairs of the same query begin
+        return self.where(np.sort(order[np.arange(len(self)) - begins < most]))
+
+    def counting(self, counts: NDArray[np.int64]) -> Matches:
+        """Return the same pairs, with how many there are of each query in all.
+
+        Parameters
+        ----------
+        counts : ndarray of int64, shape (queries,)
+        """
+        return replace(self, counts=counts)

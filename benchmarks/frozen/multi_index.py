@@ -1,0 +1,299 @@
+"""Exact Hamming search among the entries that nearly share a band of bits with the query.
+
+The naive loop (``tests/naive.py`` has it in pure Python)::
+
+    for q in queries:
+        for e in entries:
+            if popcount(q ^ e) <= limit:
+                yield q, e
+
+Multi-index hashing (Norouzi, Punjani, Fleet, CVPR 2012) in its general form (GPH: Qin et al., ICDE
+2018): the bits are cut into bands, and band b is given a tolerance t[b] so that the sum of all
+t[b] + 1 is limit + 1. A pair that differed by more than t[b] in each band would differ by limit + 1
+bits at least; so every entry within the limit is found by looking, band by band, at the entries
+whose band differs from the query's by t[b] bits or fewer.
+
+Pigeonring (Qin and Xiao, VLDB 2018): lay the bands in a ring. The differences d[b] - (t[b] + 1) add
+up to less than 0, so from some band on every sum along the ring is less than 0. It is enough to
+find an entry by that band, and there not only its own bits are bounded, but with the bits that
+follow it in the ring too. 32 of those are kept with each entry, its signature, and tell nearly all
+entries apart that are met by chance.
+
+For each band, entries are grouped by its first bits, the address (`benchmarks.frozen.tables`).
+Both searches look at the same lines. One takes query after query through all bands, and answers
+soonest; the other takes band after band, queries in the order of their addresses, so that what they
+look at lies close together, and answers most.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.frozen.candidates import (
+    HIT,
+    LINE_AT,
+    NEAR_ONES,
+    OF_BAND,
+    OF_GROUP,
+    QUERY,
+    ROOM,
+    sift,
+)
+from benchmarks.frozen.jit import kernel
+from benchmarks.frozen.memory import item, prefetch
+from benchmarks.frozen.ring import ring_bits
+from benchmarks.frozen.signatures import LINE, near_signatures
+from benchmarks.frozen.tables import (
+    ADDRESS,
+    BAND,
+    BANDS,
+    EACH,
+    FIRST,
+    GROUP,
+    GROUPS,
+    GROUPS_END,
+    HEAD,
+    LAST,
+    LINES,
+    NEAR,
+    OFFSET,
+    WIDEST,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+EVERY = -1
+"""Stands for the entry in the one row of a query that was given up."""
+AHEAD = 4
+"""Bands whose lines are asked for before those of the first are looked at."""
+QUERY_BITS = 14
+"""2**14 queries at a time go through a band."""
+SORTED_BITS = 10
+"""Of an address, by which queries are sorted: lines of equal ones lie within a few pages."""
+AHEAD_OF_QUERY = 2
+"""Queries, the same as `AHEAD` where bands come one after the other."""
+
+
+@kernel
+def key_of(queries: NDArray[np.uint64], q: int, head: NDArray[np.int64], band: int) -> int:
+    """Return the query's address in a band, and after it 16 bits of its signature."""
+    offset, address = item(head, band + OFFSET), item(head, band + ADDRESS)
+    own, signature = (
+        ring_bits(queries, q, offset, address),
+        ring_bits(queries, q, offset + address, 16),
+    )
+    return (own << 16) | signature
+
+
+@kernel
+def ask_for(head: NDArray[np.int64], halves: NDArray[np.uint16], band: int, address: int) -> None:
+    """Have the lines brought near that `probe` is going to look at."""
+    lines, each = item(head, band + LINES), item(head, band + EACH)
+    for group in range(item(head, band + GROUPS), item(head, band + GROUPS_END), GROUP):
+        for m in range(item(head, group + FIRST), item(head, group + LAST)):
+            first = lines + (address ^ item(head, m)) * each
+            for line in range(first, first + each, LINE):
+                prefetch(halves, line)
+
+
+@kernel
+def probe(
+    head: NDArray[np.int64],
+    halves: NDArray[np.uint16],
+    band: int,
+    q: int,
+    key: int,
+    hits: NDArray[np.int64],
+    count: int,
+) -> int:
+    """Look at all lines of a query in a band; add those with something near to `hits`."""
+    lines, each = item(head, band + LINES), item(head, band + EACH)
+    address, signature = key >> 16, key & 0xFFFF
+    for group in range(item(head, band + GROUPS), item(head, band + GROUPS_END), GROUP):
+        limit = item(head, group + NEAR)
+        for m in range(item(head, group + FIRST), item(head, group + LAST)):
+            first = lines + (address ^ item(head, m)) * each
+            for line in range(first, first + each, LINE):
+                near = near_signatures(halves, line, signature, limit)
+                if near != np.uint64(0):
+                    hits[count, LINE_AT], hits[count, NEAR_ONES] = line, np.int64(near)
+                    hits[count, QUERY], hits[count, OF_BAND] = q, band
+                    hits[count, OF_GROUP] = group
+                    count += 1
+    return count
+
+
+@kernel
+def without_given_up(found: int, work: NDArray[np.int64], most: int, out: NDArray[np.int64]) -> int:
+    """Put one row in the place of all of a query that was given up; return how many are left."""
+    given_up = 0
+    for q in range(work.shape[0]):
+        given_up += work[q] > most
+    if given_up == 0 or found + given_up > out.shape[1]:
+        return found + given_up
+    left = 0
+    for i in range(found):
+        if work[out[0, i]] <= most:
+            out[0, left], out[1, left], out[2, left] = out[0, i], out[1, i], out[2, i]
+            left += 1
+    for q in range(work.shape[0]):
+        if work[q] > most:
+            out[0, left], out[1, left], out[2, left] = q, EVERY, 0
+            left += 1
+    return left
+
+
+@kernel
+def one_by_one(
+    head: NDArray[np.int64],
+    tables: NDArray[np.uint64],
+    entries: NDArray[np.uint64],
+    queries: NDArray[np.uint64],
+    limit: int,
+    most: int,
+    room: NDArray[np.int64],
+    out: NDArray[np.int64],
+) -> int:
+    """Write every pair within `limit` bits, in no order; return how many rows there are.
+
+    The number goes on past the end of `out`, which then holds some of the pairs: the caller comes
+    back with a larger one.
+
+    Parameters
+    ----------
+    head, tables : ndarray of int64 and of uint64
+        See `benchmarks.frozen.tables`.
+    entries, queries : ndarray of uint64, shapes (n, w) and (m, w)
+    limit : int
+        Inclusive, in bits; no more than the bands were cut for.
+    most : int
+        Candidates of a query that are looked at; one with more gets a row with entry `EVERY`.
+    room : ndarray of int64, shape (r, HIT)
+        For use in between; `WIDEST` + 2 * `ROOM` rows will do.
+    out : ndarray of int64, shape (3, capacity)
+        Query, entry and distance of each pair.
+    """
+    if entries.shape[0] == 0:
+        return 0
+    halves = tables.view(np.uint16)
+    last = HEAD + head[BANDS] * BAND
+    if room.shape[0] < 2 * ROOM + head[WIDEST]:
+        room = np.empty((2 * ROOM + head[WIDEST], HIT), np.int64)
+    hits, candidates = room[:-ROOM], room[-ROOM:]
+    work = np.zeros(queries.shape[0], np.int64)
+    found, count = 0, 0
+    for q in range(queries.shape[0]):
+        for ahead in range(HEAD - AHEAD * BAND, last, BAND):
+            band = ahead + AHEAD * BAND
+            if band < last:
+                ask_for(head, halves, band, key_of(queries, q, head, band) >> 16)
+            if ahead < HEAD:
+                continue
+            key = key_of(queries, q, head, ahead)
+            count = probe(head, halves, ahead, q, key, hits, count)
+            if count >= ROOM:
+                found = sift(
+                    head,
+                    tables,
+                    entries,
+                    queries,
+                    limit,
+                    hits,
+                    count,
+                    candidates,
+                    found,
+                    work,
+                    most,
+                    out,
+                )
+                count = 0
+    found = sift(
+        head, tables, entries, queries, limit, hits, count, candidates, found, work, most,
+        out,
+    )  # fmt: skip
+    return without_given_up(found, work, most, out)
+
+
+@kernel
+def sort_queries(
+    queries: NDArray[np.uint64],
+    first: int,
+    head: NDArray[np.int64],
+    band: int,
+    keys: NDArray[np.int64],
+    place: NDArray[np.int64],
+    ordered: NDArray[np.int64],
+) -> None:
+    """Write keys, and which query they are of, in the order of the first bits of the address.
+
+    Parameters
+    ----------
+    keys, ordered : ndarray of int64, shape (queries from `first` on)
+        The former is for use in between.
+    place : ndarray of int64, shape (2**SORTED_BITS + 1,)
+        For use in between.
+    """
+    shift = max(0, item(head, band + ADDRESS) - SORTED_BITS) + 16 + QUERY_BITS
+    place[:] = 0
+    for i in range(keys.shape[0]):
+        keys[i] = (key_of(queries, first + i, head, band) << QUERY_BITS) | i
+        place[(keys[i] >> shift) + 1] += 1
+    for k in range(1, place.shape[0]):
+        place[k] += place[k - 1]
+    for i in range(keys.shape[0]):
+        k = item(keys, i) >> shift
+        ordered[item(place, k)] = item(keys, i)
+        place[k] += 1
+
+
+@kernel
+def together(
+    head: NDArray[np.int64],
+    tables: NDArray[np.uint64],
+    entries: NDArray[np.uint64],
+    queries: NDArray[np.uint64],
+    limit: int,
+    most: int,
+    room: NDArray[np.int64],
+    out: NDArray[np.int64],
+) -> int:
+    """Do what `one_by_one` does; sooner, if queries are many."""
+    if entries.shape[0] == 0:
+        return 0
+    halves = tables.view(np.uint16)
+    last = HEAD + head[BANDS] * BAND
+    if room.shape[0] < 2 * ROOM + head[WIDEST]:
+        room = np.empty((2 * ROOM + head[WIDEST], HIT), np.int64)
+    hits, candidates = room[:-ROOM], room[-ROOM:]
+    work = np.zeros(queries.shape[0], np.int64)
+    at_once = min(queries.shape[0], 1 << QUERY_BITS)
+    all_keys, all_ordered = np.empty(at_once, np.int64), np.empty(at_once, np.int64)
+    place = np.empty((1 << SORTED_BITS) + 1, np.int64)
+    found, count = 0, 0
+    for first in range(0, queries.shape[0], 1 << QUERY_BITS):
+        size = min(1 << QUERY_BITS, queries.shape[0] - first)
+        keys, ordered = all_keys[:size], all_ordered[:size]
+        for band in range(HEAD, last, BAND):
+            sort_queries(queries, first, head, band, keys, place, ordered)
+            for i in range(-AHEAD_OF_QUERY, size):
+                if i + AHEAD_OF_QUERY < size:
+                    key = item(ordered, i + AHEAD_OF_QUERY) >> QUERY_BITS
+                    ask_for(head, halves, band, key >> 16)
+                if i < 0:
+                    continue
+                q = first + (item(ordered, i) & ((1 << QUERY_BITS) - 1))
+                count = probe(head, halves, band, q, item(ordered, i) >> QUERY_BITS, hits, count)
+                if count >= ROOM:
+                    found = sift(
+                        head, tables, entries, queries, limit, hits, count, candidates, found,
+                        work, most, out,
+                    )  # fmt: skip
+                    count = 0
+    found = sift(
+        head, tables, entries, queries, limit, hits, count, candidates, found, work, most,
+        out,
+    )  # fmt: skip
+    return without_given_up(found, work, most, out)

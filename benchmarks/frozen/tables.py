@@ -1,0 +1,158 @@
+"""The tables of a multi-index: for each band of bits, the entries in the order of its address.
+
+One array of numbers, the head, says where everything is, and one of 64-bit words holds the rest, so
+that a search has two things to be given and an index file one thing to hold. The head is made anew
+for every process and believed; what lies in the tables is not, since the file that they are read
+from may be written over at any moment: nothing in them may lead out of them, or to no end.
+
+The head has int64:
+
+beginning
+    `BANDS`: how many there are; `WIDEST`: the most lines that a query looks at in one band.
+bands
+    From `HEAD` on, `BAND` for each: see there.
+groups
+    `GROUP` for each band and number of bits, 0, 1 ... tolerance, that an address is changed by: the
+    first and the last + 1 of its masks, how far half a signature may be then, and a whole one.
+masks
+    What to change in an address.
+
+The tables have, each place counted in elements of its type:
+
+starts, uint32
+    For each band 2**address + 1: where the entries of an address begin in far and rows.
+far, uint16, and rows, uint32
+    For each band and entry in the order of addresses: half of its signature, and which it is.
+lines, uint16
+    For each address of each band as many lines of the cache as its entries are likely to need, with
+    the other half of their signatures: a single load shows whether any of `FULL` is near. The first
+    element says how many follow, `COUNTED` + 0 to `FULL`. In the last line of an address that has
+    yet more entries it is `MORE`. Then `SHORT` follow, and the number, in two elements, of the line
+    of the same band where they go on, again `FULL` to a line.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.frozen.jit import kernel
+from benchmarks.frozen.memory import item, number
+from benchmarks.frozen.ring import ring_bits
+from benchmarks.frozen.signatures import LINE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BANDS, WIDEST, HEAD = 0, 1, 8
+OFFSET, ADDRESS, GROUPS, GROUPS_END, STARTS, FAR, ROWS, LINES, LINES_END, EACH, BAND = range(11)
+"""Of a band: its first bit, bits of its address, its groups, where its other parts begin, where its
+lines end, and how many elements in lines each address has."""
+FIRST, LAST, NEAR, WHOLE, GROUP = range(5)
+"""Of a group; see above."""
+FULL, SHORT = LINE - 1, LINE - 3
+COUNTED, MORE = 0xFFE0, 0
+"""A search sees the first element as 16 or 11 bits or more away from what it looks for, so that it
+need not care; and as 0 bits away, so that it has to."""
+
+
+@kernel
+def further_lines(count: int, each: int) -> int:
+    """Return how many lines `count` entries of an address take beyond its own `each`."""
+    room = each * FULL
+    return 0 if count <= room else (count - room + FULL - SHORT + FULL - 1) // FULL
+
+
+@kernel
+def count_band(
+    words: NDArray[np.uint64], offset: int, address: int, each: int, starts: NDArray[np.uint32]
+) -> int:
+    """Write where each address' entries start; return how many lines they take beyond their own.
+
+    Parameters
+    ----------
+    words : ndarray of uint64, shape (n, w)
+    offset, address : int
+        The band's first bit, and bits of its address.
+    each : int
+        Lines that each address has.
+    starts : ndarray of uint32, shape (2**address + 1,)
+    """
+    starts[:] = 0
+    for e in range(words.shape[0]):
+        starts[ring_bits(words, e, offset, address) + 1] += np.uint32(1)
+    lines = 0
+    for a in range(starts.shape[0] - 1):
+        lines += further_lines(number(starts[a + 1]), each)
+        starts[a + 1] += starts[a]
+    return lines
+
+
+@kernel
+def line_beyond(lines: NDArray[np.uint16], line: int) -> int:
+    """Return where the signatures go on that do not fit into an address' own lines."""
+    low, high = item(lines, line + LINE - 2), item(lines, line + LINE - 1)
+    return LINE * (number(low) | (number(high) << 16))
+
+
+@kernel
+def clear_lines(starts: NDArray[np.uint32], each: int, lines: NDArray[np.uint16]) -> None:
+    """Write how many signatures are to be in each line, and where they go on; see `fill_band`."""
+    beyond = (starts.shape[0] - 1) * each
+    lines[:] = 0
+    for a in range(starts.shape[0] - 1):
+        left = number(starts[a + 1]) - number(starts[a])
+        further = further_lines(left, each)
+        for line in range(a * each * LINE, (a + 1) * each * LINE, LINE):
+            lines[line] = COUNTED + min(FULL, left)
+            left -= min(FULL, left)
+        if further:
+            last = ((a + 1) * each - 1) * LINE
+            lines[last] = MORE
+            lines[last + LINE - 2] = beyond & 0xFFFF
+            lines[last + LINE - 1] = beyond >> 16
+            left += FULL - SHORT
+        for line in range(beyond * LINE, (beyond + further) * LINE, LINE):
+            lines[line] = COUNTED + min(FULL, left)
+            left -= min(FULL, left)
+        beyond += further
+
+
+@kernel
+def fill_band(
+    words: NDArray[np.uint64],
+    offset: int,
+    address: int,
+    each: int,
+    starts: NDArray[np.uint32],
+    far: NDArray[np.uint16],
+    rows: NDArray[np.uint32],
+    lines: NDArray[np.uint16],
+) -> None:
+    """Write the other parts of a band whose `starts` are counted.
+
+    Parameters
+    ----------
+    words, offset, address, each, starts
+        As `count_band` had and made them.
+    far : ndarray of uint16, shape (n,)
+    rows : ndarray of uint32, shape (n,)
+    lines : ndarray of uint16, shape (LINE * (each * 2**address + lines beyond),)
+    """
+    clear_lines(starts, each, lines)
+    place = starts[:-1].copy()
+    for e in range(words.shape[0]):
+        a = ring_bits(words, e, offset, address)
+        at = number(place[a])
+        place[a] += np.uint32(1)
+        signature = ring_bits(words, e, offset + address, 32)
+        far[at] = signature & 0xFFFF
+        rows[at] = e
+        lane = at - number(starts[a])
+        nth = min(lane // FULL, each - 1)
+        line, lane = (a * each + nth) * LINE, lane - nth * FULL
+        if lines[line] == MORE and lane >= SHORT:
+            line = line_beyond(lines, line) + (lane - SHORT) // FULL * LINE
+            lane = (lane - SHORT) % FULL
+        lines[line + 1 + lane] = signature >> 16

@@ -1,0 +1,215 @@
+"""From lines that hold something near to pairs: whole signatures, whole hashes, each pair once.
+
+Each step asks memory for what the next one reads, for many at a time: they lie anywhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hashmatch._kernels.jit import kernel, popcount
+from hashmatch._kernels.lanes import lowest
+from hashmatch._kernels.memory import item, number, prefetch
+from hashmatch._kernels.ring import ring_bits
+from hashmatch._kernels.signatures import LINE, near_signatures
+from hashmatch._kernels.tables import (
+    ADDRESS,
+    BAND,
+    EACH,
+    FAR,
+    FULL,
+    GROUP,
+    GROUPS,
+    GROUPS_END,
+    HEAD,
+    LINES,
+    LINES_END,
+    MORE,
+    NEAR,
+    OFFSET,
+    ROWS,
+    SHORT,
+    STARTS,
+    WHOLE,
+    line_beyond,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ROOM = 256
+"""Lines and candidates that wait to be looked at more closely."""
+FURTHER = 4
+"""Lines beyond the first of an address that are asked for at once."""
+LINE_AT, NEAR_ONES, QUERY, OF_BAND, OF_GROUP, HIT = range(6)
+"""Columns of hits: the place of a line, which are near in it, and what was asked there."""
+START, LANE, ASKED, BY, LEFT = range(5)
+"""Columns of candidates: the place of their address in starts, the place from there, the query, the
+band, and how far the other half of the signature may be."""
+
+
+@kernel
+def found_before(
+    head: NDArray[np.int64],
+    entries: NDArray[np.uint64],
+    e: int,
+    queries: NDArray[np.uint64],
+    q: int,
+    band: int,
+) -> bool:
+    """Say whether an earlier band finds the same pair: each is reported by the first that does."""
+    for b in range(HEAD, band, BAND):
+        offset, address = item(head, b + OFFSET), item(head, b + ADDRESS)
+        ours, theirs = (
+            ring_bits(entries, e, offset, address),
+            ring_bits(queries, q, offset, address),
+        )
+        group = item(head, b + GROUPS) + GROUP * popcount(np.uint64(ours ^ theirs))
+        if group >= item(head, b + GROUPS_END):
+            continue
+        offset += address
+        unlike = ring_bits(entries, e, offset, 32) ^ ring_bits(queries, q, offset, 32)
+        if popcount(np.uint64(unlike >> 16)) <= item(head, group + NEAR) and popcount(
+            np.uint64(unlike)
+        ) <= item(head, group + WHOLE):
+            return True
+    return False
+
+
+@kernel
+def look_closer(
+    head: NDArray[np.int64],
+    tables: NDArray[np.uint64],
+    entries: NDArray[np.uint64],
+    queries: NDArray[np.uint64],
+    limit: int,
+    candidates: NDArray[np.int64],
+    count: int,
+    found: int,
+    out: NDArray[np.int64],
+) -> int:
+    """Compare whole signatures of `count` candidates, then whole hashes; return how many are found.
+
+    Parameters
+    ----------
+    head, tables : ndarray of int64 and of uint64
+        See `hashmatch._kernels.tables`.
+    entries, queries, limit, out
+        See `hashmatch._kernels.multi_index`.
+    candidates : ndarray of int64, shape (ROOM, HIT)
+        Written over.
+    """
+    halves, singles = tables.view(np.uint16), tables.view(np.uint32)
+    last = entries.shape[0] - 1
+    for i in range(count):
+        band = candidates[i, BY]
+        at = min(number(item(singles, candidates[i, START])) + candidates[i, LANE], last)
+        prefetch(halves, item(head, band + FAR) + at)
+        prefetch(singles, item(head, band + ROWS) + at)
+        candidates[i, START] = at
+    left = 0
+    for i in range(count):
+        at, q, band = candidates[i, START], candidates[i, ASKED], candidates[i, BY]
+        far = number(item(halves, item(head, band + FAR) + at))
+        end = item(head, band + OFFSET) + item(head, band + ADDRESS)
+        if popcount(np.uint64(far ^ ring_bits(queries, q, end + 16, 16))) <= candidates[i, LEFT]:
+            candidates[left, START] = min(number(item(singles, item(head, band + ROWS) + at)), last)
+            candidates[left, ASKED], candidates[left, BY] = q, band
+            left += 1
+    for i in range(left):
+        e, q = candidates[i, START], candidates[i, ASKED]
+        distance = 0
+        for word in range(entries.shape[1]):
+            distance += popcount(entries[e, word] ^ queries[q, word])
+        if distance > limit:
+            continue
+        if found_before(head, entries, e, queries, q, candidates[i, BY]):
+            continue
+        if found < out.shape[1]:
+            out[0, found], out[1, found], out[2, found] = q, e, distance
+        found += 1
+    return found
+
+
+@kernel
+def sift(
+    head: NDArray[np.int64],
+    tables: NDArray[np.uint64],
+    entries: NDArray[np.uint64],
+    queries: NDArray[np.uint64],
+    limit: int,
+    hits: NDArray[np.int64],
+    count: int,
+    candidates: NDArray[np.int64],
+    found: int,
+    work: NDArray[np.int64],
+    most: int,
+    out: NDArray[np.int64],
+) -> int:
+    """Look at what is near in `count` lines; return how many pairs are found by now.
+
+    Parameters
+    ----------
+    hits : ndarray of int64, shape (ROOM + most lines of a band, HIT)
+    work : ndarray of int64, shape (m,)
+        For each query, how many candidates and further lines there were; beyond `most` it is given
+        up: what is written of it is not all.
+    """
+    halves, singles = tables.view(np.uint16), tables.view(np.uint32)
+    for i in range(count):
+        band = hits[i, OF_BAND]
+        line, first_line = hits[i, LINE_AT], item(head, band + LINES)
+        prefetch(
+            singles, item(head, band + STARTS) + (line - first_line) // item(head, band + EACH)
+        )
+        if item(halves, line) == MORE:
+            further = first_line + line_beyond(halves, line)
+            for k in range(FURTHER):
+                prefetch(halves, further + k * LINE)
+    waiting = 0
+    for i in range(count):
+        line, near, q = hits[i, LINE_AT], np.uint64(hits[i, NEAR_ONES]), hits[i, QUERY]
+        band, group = hits[i, OF_BAND], hits[i, OF_GROUP]
+        if work[q] > most:
+            continue
+        first_line = item(head, band + LINES)
+        address = (line - first_line) // item(head, band + EACH)
+        start = item(head, band + STARTS) + address
+        end = item(head, band + OFFSET) + item(head, band + ADDRESS)
+        signature = ring_bits(queries, q, end, 16)
+        whole = item(head, group + WHOLE)
+        lane = (line - first_line - address * item(head, band + EACH)) // LINE * FULL
+        in_line, left, is_last = number(item(halves, line)) & FULL, 0, False
+        if item(halves, line) == MORE:
+            in_line, is_last = SHORT, True
+            count_here = number(item(singles, start + 1)) - number(item(singles, start))
+            left = min(count_here, entries.shape[0]) - lane - SHORT
+        while True:
+            near = (near >> np.uint64(1)) & ((np.uint64(1) << np.uint64(in_line)) - np.uint64(1))
+            while near != np.uint64(0):
+                k = lowest(near)
+                near &= near - np.uint64(1)
+                if waiting == ROOM:
+                    found = look_closer(
+                        head, tables, entries, queries, limit, candidates, waiting, found, out
+                    )
+                    waiting = 0
+                unlike = number(item(halves, line + 1 + k)) ^ signature
+                candidates[waiting, START], candidates[waiting, LANE] = start, lane + k
+                candidates[waiting, ASKED], candidates[waiting, BY] = q, band
+                candidates[waiting, LEFT] = whole - popcount(np.uint64(unlike))
+                waiting += 1
+                work[q] += 1
+            if left <= 0 or work[q] > most:
+                break
+            lane += in_line
+            line = first_line + line_beyond(halves, line) if is_last else line + LINE
+            line = min(line, item(head, band + LINES_END) - LINE)
+            is_last = False
+            near = near_signatures(halves, line, signature, item(head, group + NEAR))
+            in_line = min(FULL, left)
+            left -= in_line
+            work[q] += 1
+    return look_closer(head, tables, entries, queries, limit, candidates, waiting, found, out)

@@ -1,0 +1,151 @@
+"""How the bits of a hash are cut into bands for a multi-index: how many, how tolerant, how long."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from itertools import combinations
+from typing import NamedTuple
+
+LINE, FAR_LINE = 3.0, 1.2
+"""Nanoseconds, measured on one core: looking at an address' line, if all lines together take 1 MiB;
+and more each time that they take twice as much, since fewer of them are near."""
+OVERFLOW, FURTHER = 30.0, 3.0
+"""Turning to where the entries of an address go on, and looking at each line there."""
+CANDIDATE, PAIR = 15.0, 0.08
+"""Looking closer at an entry with half a signature that is near; an entry of a linear search."""
+SIGNATURE = 32
+"""Bits kept of what follows an address; the first half of them is looked at first."""
+ROOM = 31
+"""Entries in the line of an address."""
+FILLED = 12
+"""Entries for each address, at least: its line takes 64 bytes even when it has one."""
+LONGEST_ADDRESS = 24
+"""Bits; with more, the places of 2**24 lines of 32 numbers do not fit 30 bits."""
+
+
+class Band(NamedTuple):
+    """Consecutive bits of the hash, of which the first are its address."""
+
+    offset: int
+    width: int
+    address: int
+    tolerance: int
+
+    def lines(self, count: int) -> int:
+        """Return how many lines of the cache the entries of an address are likely to need.
+
+        Of `count` random entries, an address has ``count / 2**address``, give or take the root of
+        that (Poisson); some addresses may need more, and get it elsewhere.
+        """
+        met = count / (1 << self.address)
+        return max(1, math.ceil((met + 1.5 * math.sqrt(met)) / ROOM))
+
+    @property
+    def masks(self) -> tuple[tuple[int, ...], ...]:
+        """What to change in an address: nothing, each bit, each two ... as many as tolerated."""
+        return tuple(
+            tuple(sum(1 << bit for bit in bits) for bits in combinations(range(self.address), n))
+            for n in range(self.tolerance + 1)
+        )
+
+
+class Plan(NamedTuple):
+    """Bands for lists of some size and a limit, and the nanoseconds that a query may take."""
+
+    bands: tuple[Band, ...]
+    cost: float
+
+
+@lru_cache(maxsize=64)
+def plan(bits: int, limit: int, count: int) -> Plan | None:
+    """Return the bands that should cost least; None if none would cost less than every entry.
+
+    The sum of all tolerances + 1 is limit + 1, see `hashmatch._kernels.multi_index`. The cost is
+    for random bits: what lines cost to look at, and the entries met there by chance.
+    """
+    near = sum(math.comb(bits, i) for i in range(limit + 1)) / 2**bits
+    if CANDIDATE * near >= PAIR:  # so many are near that looking at every entry is as soon done
+        return None
+    best = Plan((), PAIR * count)
+    most = min(LONGEST_ADDRESS, bits - SIGNATURE, int(math.log2(max(8, count / FILLED))))
+    for number in range(1, min(limit + 1, bits // 3) + 1):
+        for longest in range(3, min(most, -(-bits // number)) + 1):
+            if _least_cost(number, longest, limit, count) >= best.cost:
+                continue
+            bands = _equal_bands(bits, limit, number, longest)
+            if all(band.tolerance <= band.address for band in bands):
+                cost = _cost(bands, count)
+                best = min(best, Plan(bands, cost), key=lambda one: one.cost)
+    return best if best.bands else None
+
+
+def _equal_bands(bits: int, limit: int, number: int, longest: int) -> tuple[Band, ...]:
+    """Return `number` bands as equal as can be, with addresses no longer than `longest`."""
+    width, wider = divmod(bits, number)
+    tolerance, more = divmod(limit + 1, number)
+    bands: list[Band] = []
+    for b in range(number):
+        offset = bands[-1].offset + bands[-1].width if bands else 0
+        own = width + (b < wider)
+        bands.append(Band(offset, own, min(own, longest), tolerance - 1 + (b < more)))
+    return tuple(bands)
+
+
+def _least_cost(number: int, longest: int, limit: int, count: int) -> float:
+    """Return less than `_cost` of `number` bands, sooner: most need no closer look."""
+    tolerance = (limit + 1) // number - 1
+    met = count / (1 << longest)
+    line = LINE + FURTHER * max(0.0, met / ROOM - 1)
+    return number * sum(
+        math.comb(longest, changed)
+        * (line + CANDIDATE * met * _passing(2 * tolerance + 1 - changed))
+        for changed in range(tolerance + 1)
+    )
+
+
+@lru_cache
+def _passing(limit: int) -> float:
+    """Return which part of random half signatures are within `limit` bits."""
+    half = SIGNATURE // 2
+    return float(sum(math.comb(half, i) for i in range(limit + 1)) / 2**half)
+
+
+def _cost(bands: tuple[Band, ...], count: int) -> float:
+    size = sum(64 * band.lines(count) << band.address for band in bands) / 2**20
+    line = LINE + FAR_LINE * max(0.0, math.log2(size))
+    cost = 0.0
+    for b, band in enumerate(bands):
+        met = count / (1 << band.address)
+        lines = band.lines(count)
+        overflowing = math.erfc((ROOM * lines + 0.5 - met) / math.sqrt(2 * met)) / 2
+        place = line + overflowing * OVERFLOW + FURTHER * (lines - 1)
+        for changed in range(band.tolerance + 1):
+            near, _ = signature_limits(bands, b, changed)
+            cost += math.comb(band.address, changed) * (place + CANDIDATE * met * _passing(near))
+    return cost
+
+
+def signature_limits(bands: tuple[Band, ...], b: int, changed: int) -> tuple[int, int]:
+    """Return how far half the signature of an entry may be, and the whole one, to be looked at.
+
+    From the band by which an entry is found, every sum of differences along the ring is less than
+    that of the tolerances + 1 of the bands that it reaches into.
+
+    Parameters
+    ----------
+    bands : tuple of Band
+    b : int
+        The band by which it is found.
+    changed : int
+        By how many bits its address differs.
+    """
+    limits = []
+    for length in (SIGNATURE // 2, SIGNATURE):
+        reached, allowed, i = 0, 0, b
+        while reached < bands[b].address + length:
+            reached += bands[i].width
+            allowed += bands[i].tolerance + 1
+            i = (i + 1) % len(bands)
+        limits.append(min(allowed - 1 - changed, length))
+    return limits[0], limits[1]

@@ -1,0 +1,149 @@
+"""The parts of an index: entries that were added together, and those with a wider limit apart."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from hashmatch.answers import MOST, in_blocks
+from hashmatch.segment import Pairs, Segment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+MERGED = 2**18
+"""Entries of a part at most that is made of smaller ones: it takes some tenths of a second."""
+NO_LIMIT = -1
+"""In the place of an own limit."""
+
+
+class Part(NamedTuple):
+    """A segment, and what entries its rows are.
+
+    Parameters
+    ----------
+    segment : Segment
+    numbers : ndarray of uint32, shape (n,), optional
+        The number of each row's entry, ascending; without it, the row itself.
+    own : int
+        The widest own limit of its entries, or `NO_LIMIT`.
+    """
+
+    segment: Segment
+    numbers: NDArray[np.uint32] | None
+    own: int
+
+    def entries(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the numbers of the entries that some rows are."""
+        return rows if self.numbers is None else self.numbers[rows].astype(np.int64)
+
+    def numbered(self, pairs: Pairs) -> Pairs:
+        """Return pairs with rows of the segment as pairs with numbers of entries."""
+        return pairs if self.numbers is None else pairs._replace(entry=self.entries(pairs.entry))
+
+    def live(self, gone: NDArray[np.bool_] | None) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """Return the hashes of entries that were not removed, and their numbers."""
+        numbers = self.entries(np.arange(len(self.segment.words)))
+        if gone is None:
+            return self.segment.words, numbers
+        kept = np.flatnonzero(~gone[numbers])
+        words = self.segment.words[kept]
+        words.flags.writeable = False
+        return words, numbers[kept]
+
+
+def divide(
+    words: NDArray[np.uint64],
+    first: int,
+    own: NDArray[np.int16] | None,
+    bits: int,
+    limit: int | None,
+) -> Iterator[Part]:
+    """Yield the parts of hashes whose numbers begin at `first`.
+
+    One with all entries whose own limit is no wider than usual, and one for each wider limit. One
+    entry with a limit of 256 bits would otherwise have every question answered with all entries, of
+    which all but one are then too far.
+
+    Parameters
+    ----------
+    words : ndarray of uint64, shape (n, w)
+    first : int
+    own : ndarray of int16, shape (n,), optional
+        Own limits, `NO_LIMIT` where there is none.
+    bits : int
+        Of a hash.
+    limit : int, optional
+        For entries without their own.
+    """
+    if own is None or not len(words) or own.max() == NO_LIMIT:
+        numbers = None if first == 0 else np.arange(first, first + len(words), dtype=np.uint32)
+        yield Part(Segment.build(words, bits, limit), numbers, NO_LIMIT)
+        return
+    limits = np.where(own == NO_LIMIT, NO_LIMIT if limit is None else limit, own)
+    usual = int(np.median(limits))
+    for wider in (usual, *np.unique(limits[limits > usual]).tolist()):
+        rows = np.flatnonzero(limits <= usual if wider == usual else limits == wider)
+        of_part = words[rows]
+        of_part.flags.writeable = False
+        built_for = None if wider == NO_LIMIT else wider
+        numbers = (first + rows).astype(np.uint32)
+        yield Part(Segment.build(of_part, bits, built_for), numbers, int(own[rows].max()))
+
+
+def merge(parts: list[Part], gone: NDArray[np.bool_] | None, bits: int) -> list[Part]:
+    """Return fewer parts: the last ones, while each is no larger than what follows it, made one.
+
+    A list that grows by little and little keeps a number of parts like the logarithm of that. Large
+    parts stay as they are, so that this takes time like the change.
+    """
+    parts = list(parts)
+    while len(parts) > 1:
+        one, other = parts[-2:]
+        sizes = len(one.segment.words), len(other.segment.words)
+        if (
+            one.own != NO_LIMIT
+            or other.own != NO_LIMIT
+            or sizes[0] > sizes[1]
+            or sum(sizes) > MERGED
+        ):
+            break
+        kept = [part.live(gone) for part in (one, other)]
+        words = np.concatenate([words for words, _ in kept])
+        words.flags.writeable = False
+        numbers = np.concatenate([numbers for _, numbers in kept]).astype(np.uint32)
+        limit = max(one.segment.limit, other.segment.limit)
+        segment = Segment.build(words, bits, None if limit < 0 else limit)
+        parts[-2:] = [Part(segment, numbers, NO_LIMIT)]
+    return parts
+
+
+def joined(found: Sequence[Pairs]) -> Pairs:
+    """Return the pairs that parts found as one, by query, then by entry."""
+    if len(found) == 1:
+        return found[0]
+    return Pairs(*(np.concatenate(columns) for columns in zip(*found, strict=True))).in_order()
+
+
+def pairs_among(
+    parts: Sequence[Part], gone: NDArray[np.bool_] | None, limit: int
+) -> Iterator[Pairs]:
+    """Yield every two entries within `limit` bits, in parts that fit in memory.
+
+    The lower number comes as the query.
+    """
+    for place, part in enumerate(parts):
+        words, numbers = part.live(gone)
+        for other in parts[place:]:
+            search = partial(other.segment.search, limit=limit, room=MOST)
+            for first, pairs in in_blocks(words, search):
+                one, two = numbers[first + pairs.query], other.entries(pairs.entry)
+                kept = one < two if other is part else np.ones(len(one), np.bool_)
+                if gone is not None:
+                    kept &= ~gone[two]
+                lower, higher = np.minimum(one, two), np.maximum(one, two)
+                yield Pairs(lower, higher, pairs.distance).where(kept).in_order()

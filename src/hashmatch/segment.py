@@ -1,0 +1,158 @@
+"""A segment of an index: hashes that are searched together, linearly or by their tables."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from hashmatch._kernels.candidates import HIT, ROOM
+from hashmatch._kernels.lanes import GROUP
+from hashmatch._kernels.linear import columns, head_length, within
+from hashmatch._kernels.multi_index import EVERY, one_by_one, together
+from hashmatch.bands import CANDIDATE, PAIR, plan
+from hashmatch.records.hashes import Opaque
+from hashmatch.tables import Tables
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FIRST_CAPACITY = 1024
+"""Pairs that there is room for before a search; one that finds more is run again with enough."""
+USUAL_WIDEST = 1024
+"""Lines that a query looks at in one band; a search that looks at more makes its own room."""
+FEW = 64
+"""Queries; more are searched together."""
+
+
+class Pairs(NamedTuple):
+    """Found pairs: rows of queries, rows of entries, their distances; each int64 of shape (n,)."""
+
+    query: NDArray[np.int64]
+    entry: NDArray[np.int64]
+    distance: NDArray[np.int64]
+
+    def where(self, keep: NDArray[np.bool_]) -> Pairs:
+        """Return some of them."""
+        return Pairs(self.query[keep], self.entry[keep], self.distance[keep])
+
+    def in_order(self) -> Pairs:
+        """Return them by query, then by entry."""
+        if len(self.query) < 2:
+            return self
+        order = np.argsort((self.query << 32) | self.entry)  # rows are below 2**31 and 2**32
+        return Pairs(self.query[order], self.entry[order], self.distance[order])
+
+
+NOTHING = Pairs(*(np.empty(0, np.int64) for _ in range(3)))
+for _column in NOTHING:
+    _column.flags.writeable = False
+
+
+class _Room(threading.local):
+    """What a thread's searches write to before they know how much they find."""
+
+    def __init__(self) -> None:
+        between = np.empty((2 * ROOM + USUAL_WIDEST, HIT), np.int64)
+        self.arrays = between, np.empty((3, FIRST_CAPACITY), np.int64)
+
+
+_room = _Room()
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Segment(Opaque):
+    """Hashes of one spec, and what speeds up searching them. Rows are counted from 0.
+
+    Parameters
+    ----------
+    words : ndarray of uint64, shape (n, w)
+    columns : ndarray of uint32, shape (2 * w, n and more)
+        The same, laid for a linear search.
+    tables : Tables, optional
+        The same, laid for a multi-index search.
+    limit : int
+        What the tables were laid for, in bits; -1 without tables.
+    most : int
+        Candidates that looking at takes as long as looking at every entry.
+    """
+
+    words: NDArray[np.uint64]
+    columns: NDArray[np.uint32]
+    tables: Tables | None
+    limit: int
+    most: int
+
+    @classmethod
+    def build(cls, words: NDArray[np.uint64], bits: int, limit: int | None) -> Segment:
+        """Return a segment that is searched the sooner up to `limit` bits, if that is given."""
+        planned = None
+        if limit is not None and bits % 64 == 0:
+            planned = plan(bits, limit, len(words))
+        laid = columns(words, GROUP)
+        if limit is None or planned is None:
+            return cls(words, laid, None, -1, 0)
+        tables = Tables.build(words, planned.bands)
+        return cls(words, laid, tables, limit, int(PAIR / CANDIDATE * len(words)))
+
+    def search(
+        self, queries: NDArray[np.uint64], limit: int, room: int | None = None
+    ) -> Pairs | None:
+        """Return every pair within `limit` bits, by query, then by entry.
+
+        Or None, if those of several queries are more than `room`: ask for fewer at a time.
+        """
+        if len(queries) <= 1:
+            room = None
+        if self.tables is None or limit > self.limit:
+            pairs = self._linearly(queries, limit, room)
+            return pairs and pairs.in_order()
+        by_tables = one_by_one if len(queries) <= FEW else together
+        between, out = _room.arrays
+        given = self.tables.head, self.tables.tables, self.words, queries, limit, self.most, between
+        found = by_tables(*given, out)
+        if not found:
+            return NOTHING
+        while found > out.shape[1]:
+            if room is not None and found > room:
+                return None
+            out = np.empty((3, found), np.int64)
+            found = by_tables(*given, out)
+        pairs = Pairs(*out[:, :found].copy())
+        given_up = pairs.entry == EVERY
+        if not given_up.any():
+            return pairs.in_order()
+        rows = pairs.query[given_up]
+        others = self._linearly(queries[rows], limit, room)
+        if others is None:
+            return None
+        others = others._replace(query=rows[others.query])
+        kept = (column[~given_up] for column in pairs)
+        both = zip(kept, others, strict=True)
+        return Pairs(*(np.concatenate(columns) for columns in both)).in_order()
+
+    def _linearly(self, queries: NDArray[np.uint64], limit: int, room: int | None) -> Pairs | None:
+        laid = columns(queries)
+        head = head_length(len(laid), limit)
+        heads = tuple(self.columns[:head]), tuple(laid[:head])
+        _, out = _room.arrays
+        while True:
+            found = within(self.columns, heads[0], len(self.words), laid, heads[1], limit, *out)
+            if found <= out.shape[1]:
+                return Pairs(*out[:, :found].copy())
+            if room is not None and found > room:
+                return None
+            out = np.empty((3, found), np.int64)
+
+    def explain(self) -> str:
+        """Return how it is searched, and why."""
+        count = len(self.words)
+        if self.tables is None:
+            return f"looks at every one of {count:,} entries"
+        bands = len(self.tables.bands)
+        return (
+            f"up to {self.limit} bits, looks at those of {count:,} entries that nearly share one "
+            f"of {bands} bands with the query; beyond, and among near-duplicates, at every entry"
+        )

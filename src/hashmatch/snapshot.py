@@ -1,0 +1,155 @@
+"""One state of an index: its parts, the limits of entries, which were removed, and its name."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hashmatch.errors import UsageError
+from hashmatch.parts import NO_LIMIT, Part, divide, joined, merge
+from hashmatch.records.hashes import Opaque
+from hashmatch.records.lists import HashList
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from hashmatch.records.hashes import HashBatch, HashSpec
+    from hashmatch.segment import Pairs
+
+ROOM = 2**26
+"""Pairs of several queries at once, 2 GiB of them."""
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Snapshot(Opaque):
+    """What an index holds at some time.
+
+    Parameters
+    ----------
+    spec : HashSpec
+    name : str
+    parts : tuple of Part
+    limit : int, optional
+        For entries without their own, in bits; what the parts were built for.
+    own : ndarray of int16, shape (following,), optional
+        Limits of entries or of their list, by number; `NO_LIMIT` where there is none.
+    gone : ndarray of bool, shape (following,), optional
+        Which entries were removed, by number.
+    following : int
+        The number that the next entry gets.
+    """
+
+    spec: HashSpec
+    name: str
+    parts: tuple[Part, ...]
+    limit: int | None
+    own: NDArray[np.int16] | None
+    gone: NDArray[np.bool_] | None
+    following: int
+
+    @classmethod
+    def build(cls, hashes: HashList | HashBatch, limit: int | None, name: str | None) -> Snapshot:
+        """Return the first state of an index; see `HashIndex.build`."""
+        words, own = words_and_limits(hashes)
+        parts = tuple(divide(words, 0, own, hashes.spec.bits, limit))
+        return cls(hashes.spec, name_of(hashes, name), parts, limit, own, None, len(words))
+
+    def changed(
+        self, added: HashList | HashBatch, removed: ArrayLike, name: str | None
+    ) -> Snapshot:
+        """Return the next state; see `HashIndex.with_changes`."""
+        words, own = words_and_limits(added)
+        following = self.following + len(words)
+        if own is not None or self.own is not None:
+            of_all = np.full(following, NO_LIMIT, np.int16)
+            of_all[: self.following] = NO_LIMIT if self.own is None else self.own
+            of_all[self.following :] = NO_LIMIT if own is None else own
+            own_of_all: NDArray[np.int16] | None = of_all
+        else:
+            own_of_all = None
+        gone = self._without(removed, following)
+        parts = list(self.parts)
+        if len(words):
+            parts += divide(words, self.following, own, self.spec.bits, self.limit)
+            parts = merge(parts, gone, self.spec.bits)
+        return Snapshot(
+            self.spec, name_of(added, name), tuple(parts), self.limit, own_of_all, gone, following
+        )
+
+    def find(self, words: NDArray[np.uint64], limit: int) -> Pairs | None:
+        """Return every pair near enough, by query, then by entry; None if they are too many."""
+        found = []
+        for part in self.parts:
+            pairs = part.segment.search(words, max(limit, part.own), ROOM)
+            if pairs is None:
+                return None
+            found.append(self._kept(part.numbered(pairs), limit))
+        return joined(found)
+
+    def _kept(self, pairs: Pairs, limit: int) -> Pairs:
+        """Return the pairs whose entry is there still, and within its own limit."""
+        if self.gone is not None:
+            pairs = pairs.where(~self.gone[pairs.entry])
+        if self.own is not None:
+            pairs = pairs.where(pairs.distance <= self.limits(pairs.entry, limit))
+        return pairs
+
+    def limits(self, entries: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
+        """Return the limit of each of some entries."""
+        if self.own is None:
+            return np.full(len(entries), limit)
+        own = self.own[entries].astype(np.int64)
+        return np.where(own == NO_LIMIT, limit, own)
+
+    def _without(self, removed: ArrayLike, following: int) -> NDArray[np.bool_] | None:
+        """Return which of the entries there are to be are gone."""
+        rows = np.asarray(removed)
+        if not rows.size and self.gone is None:
+            return None
+        gone = np.zeros(following, np.bool_)
+        if self.gone is not None:
+            gone[: self.following] = self.gone
+        if rows.size:
+            if rows.ndim != 1 or rows.dtype.kind not in "iu":
+                raise UsageError("removed entries are given by their numbers, one after the other")
+            for row in rows[(rows < 0) | (rows >= self.following)][:1].tolist():
+                raise UsageError(
+                    f"there is no entry {row} to remove, only 0 to {self.following - 1}"
+                )
+            for row in rows[gone[rows]][:1].tolist():
+                raise UsageError(f"entry {row} was removed before")
+            gone[rows] = True
+        return gone
+
+    def __len__(self) -> int:
+        return self.following - (0 if self.gone is None else int(self.gone.sum()))
+
+
+def name_of(hashes: HashList | HashBatch, name: str | None) -> str:
+    """Return `name`; without one, what a list calls itself, or something random.
+
+    Not a digest of the hashes: whoever reads that could test what a short list holds.
+    """
+    if name is not None:
+        return name
+    if isinstance(hashes, HashList):
+        return f"{hashes.name} {hashes.version}"
+    return secrets.token_hex(8)
+
+
+def words_and_limits(
+    hashes: HashList | HashBatch,
+) -> tuple[NDArray[np.uint64], NDArray[np.int16] | None]:
+    """Return hashes, and the limits that they or their list have, if any has."""
+    if not isinstance(hashes, HashList):
+        return hashes.words, None
+    limits = hashes.limits(NO_LIMIT)
+    if not len(limits) or (limits == NO_LIMIT).all():
+        return hashes.hashes.words, None
+    bits = hashes.spec.bits
+    if limits.max() > bits or (limits < NO_LIMIT).any():
+        raise UsageError(f"list {hashes.name} has a max_distance outside of 0 to {bits}")
+    return hashes.hashes.words, limits.astype(np.int16)
