@@ -1,15 +1,15 @@
-"""Every comparison of `ratios.py`: a piece of work, ours and a peer's way to do it."""
+"""Every comparison of `ratios.py`, those of searches apart."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import command_engines, hash_engines
+from benchmarks.comparison import Pair, Sides
 from benchmarks.flow_engines import FOLDER, IMAGE
-from benchmarks.search_engines import ENGINES, WAYS, asking
-from benchmarks.workloads import draw_folder, elsewhere, jpeg, list_with, photo, photograph, planted
+from benchmarks.search_pairs import search_pairs
+from benchmarks.workloads import draw_folder, elsewhere, jpeg, list_with, photo, photograph
 from hashmatch import hash_image
 from hashmatch.records.enums import LEVELS
 from hashmatch.testing import flipped
@@ -19,33 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.command_engines import CommandEngine
-    from benchmarks.engines import Engine
     from benchmarks.flow_engines import FlowEngine
     from benchmarks.hash_engines import HashEngine, OrientationsEngine
-    from benchmarks.search_engines import SearchEngine
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sides:
-    """Two ways to do one work; `check` raises AssertionError if their answers differ."""
-
-    ours: Callable[[], Any]
-    theirs: Callable[[], Any]
-    check: Callable[[Any, Any], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pair:
-    """A comparison by name. `prepare`, given an empty folder, makes what is to be compared."""
-
-    work: str
-    peer: Engine
-    prepare: Callable[[Path], Sides]
-    is_floor: bool = False
-    """The peer does only a part of our work: how many times as long do we take?"""
-
-    def __str__(self) -> str:
-        return f"{self.work}, {self.peer}"
 
 
 def all_pairs() -> Iterator[Pair]:
@@ -144,30 +119,6 @@ def _orientations(
 
     given = elsewhere(data)
     return Sides(ours=partial(ours.run, given), theirs=partial(peer.run, given), check=check)
-
-
-def search_pairs() -> Iterator[Pair]:
-    """Yield searches for 100 hashes, both ways, with the index built beforehand."""
-    ours = ENGINES[0]
-    for size in (10_000, 100_000, 1_000_000):
-        for peer in ENGINES[1:]:
-            if size > peer.largest:
-                continue
-            for way in WAYS:
-                prepare = partial(_searches, ours, peer, size, way)
-                yield Pair(work=f"search {size:,}, {way}", peer=peer, prepare=prepare)
-
-
-def _searches(ours: SearchEngine, peer: SearchEngine, size: int, way: str, _: Path) -> Sides:
-    work = planted(size)
-    indexes = [engine.build(engine.form(work.known)) for engine in (ours, peer)]
-    our_run, our_hits = asking(ours, indexes[0], work.queries, way)
-    peer_run, peer_hits = asking(peer, indexes[1], work.queries, way)
-
-    def check(mine: Any, other: Any) -> None:
-        assert our_hits(mine) == peer_hits(other) == work.hits
-
-    return Sides(ours=our_run, theirs=peer_run, check=check)
 
 
 def flow_pairs() -> Iterator[Pair]:

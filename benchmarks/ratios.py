@@ -24,11 +24,13 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import report
-from benchmarks.pairs import Pair, all_pairs
+from benchmarks.pairs import all_pairs
 from benchmarks.timing import in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from benchmarks.comparison import Pair
 
 
 def compare(pair: Pair, rounds: int, least: float) -> dict[str, Any]:
@@ -37,17 +39,22 @@ def compare(pair: Pair, rounds: int, least: float) -> dict[str, Any]:
         sides = pair.prepare(Path(folder))
         sides.check(sides.ours(), sides.theirs())
         measured = in_turns(sides.ours, sides.theirs, rounds, least)
-    cpu = [r.peer.cpu / r.ours.cpu for r in measured]
+    # The time of one question: a slow peer may have been asked fewer.
+    share = sides.our_questions / sides.their_questions
+    cpu = [share * r.peer.cpu / r.ours.cpu for r in measured]
     return {
         "work": pair.work,
         "peer": pair.peer.name,
         "is_floor": pair.is_floor,
-        "ours_cpu_seconds": statistics.median(r.ours.cpu for r in measured),
-        "peer_cpu_seconds": statistics.median(r.peer.cpu for r in measured),
+        "our_questions": sides.our_questions,
+        "peer_questions": sides.their_questions,
+        "ours_cpu_seconds": statistics.median(r.ours.cpu for r in measured) / sides.our_questions,
+        "peer_cpu_seconds": statistics.median(r.peer.cpu for r in measured) / sides.their_questions,
         "ratio": statistics.median(cpu),
         "lowest": min(cpu),
         "highest": max(cpu),
-        "wall_ratio": statistics.median(r.peer.wall / r.ours.wall for r in measured),
+        "wall_ratio": share * statistics.median(r.peer.wall / r.ours.wall for r in measured),
+        "goal": pair.goal,
         "rounds": rounds,
     }
 

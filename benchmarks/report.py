@@ -15,7 +15,17 @@ if TYPE_CHECKING:
     Row = dict[str, Any]
     Load = tuple[float, float, float]
 
-COLUMNS = ("work", "peer", "ours, CPU", "peer, CPU", "peer / ours", "lowest - highest", "by wall")
+COLUMNS = (
+    "work",
+    "peer",
+    "questions",
+    "ours, CPU",
+    "peer, CPU",
+    "peer / ours",
+    "lowest - highest",
+    "by wall",
+    "goal",
+)
 PACKAGES = [
     "hashmatch",
     "numpy",
@@ -25,6 +35,7 @@ PACKAGES = [
     "pdqhash",
     "faiss-cpu",
     "threatexchange",
+    "usearch",
     "Perception",
     "opencv-contrib-python-headless",
     "scipy",
@@ -49,14 +60,17 @@ def cells(row: Row) -> list[str]:
     lowest, ratio, highest, wall = (
         times(row[name], row["is_floor"]) for name in ("lowest", "ratio", "highest", "wall_ratio")
     )
+    asked = row["our_questions"], row["peer_questions"]
     return [
         row["work"],
         row["peer"],
+        " / ".join(f"{count:,}" for count in asked) if max(asked) > 1 else "",
         duration(row["ours_cpu_seconds"]),
         duration(row["peer_cpu_seconds"]),
         ratio,
         f"{lowest} - {highest}",
         wall,
+        "" if row["goal"] is None else f"{row['goal']:g}",
     ]
 
 
@@ -67,6 +81,14 @@ def cpu_name() -> str:
     return f"{names[0] if names else platform.processor()}, {len(names)} logical cores"
 
 
+def faiss_code() -> str:
+    """Return which of its ways faiss takes on this processor: it has several in one wheel."""
+    import faiss
+
+    config = getattr(faiss, "SIMDConfig", None)  # since 1.14; before, it says what it is made of
+    return f"code for {config.get_level_name() if config else faiss.get_compile_options().strip()}"
+
+
 def versions() -> str:
     """Return the versions of Python and of everybody measured."""
     found = [f"Python {platform.python_version()}"]
@@ -75,6 +97,9 @@ def versions() -> str:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             found.append(f"{name} not installed")
+            continue
+        if name == "faiss-cpu":
+            found[-1] += f" ({faiss_code()})"
     return ", ".join(found)
 
 
