@@ -103,16 +103,12 @@ def versions() -> str:
     return ", ".join(found)
 
 
-def markdown(
-    rows: Sequence[Row],
-    command: Sequence[str],
-    load: Sequence[Load],
-    missing: Sequence[str],
-    note: str,
-) -> str:
-    """Return the record."""
-    lines = [
-        f"# {datetime.now(UTC):%Y-%m-%d}",
+def opening(
+    title: str, command: Sequence[str], load: Sequence[Load], notes: Sequence[str] = ()
+) -> list[str]:
+    """Return how a record begins: what made it, and where."""
+    return [
+        f"# {datetime.now(UTC):%Y-%m-%d}{title}",
         "",
         "Made by this command; how to read it is in ../README.md.",
         "",
@@ -123,9 +119,24 @@ def markdown(
         f"- Processor: {cpu_name()}; {platform.system()} {platform.machine()}",
         f"- Versions: {versions()}",
         f"- Load average of a minute: {load[0][0]:.2f} before, {load[-1][0]:.2f} after",
+        *(f"- {note}" for note in notes if note),
     ]
-    lines += [f"- Not installed, not measured: {name}" for name in dict.fromkeys(missing)]
-    lines += [f"- {note}"] if note else []
-    lines += ["", f"| {' | '.join(COLUMNS)} |", f"|{'---|' * len(COLUMNS)}"]
-    lines += [f"| {' | '.join(cells(row))} |" for row in rows]
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table in Markdown."""
+    lines = ["", f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    return lines + [f"| {' | '.join(row)} |" for row in rows]
+
+
+def markdown(
+    rows: Sequence[Row],
+    command: Sequence[str],
+    load: Sequence[Load],
+    missing: Sequence[str],
+    note: str,
+) -> str:
+    """Return the record of ratios."""
+    notes = [*(f"Not installed, not measured: {name}" for name in dict.fromkeys(missing)), note]
+    lines = [*opening("", command, load, notes), *table(COLUMNS, [cells(row) for row in rows])]
     return "\n".join(lines) + "\n"
