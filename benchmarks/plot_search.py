@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SIZES = (10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
 KINDS: tuple[Literal["uniform", "skewed"], ...] = ("uniform", "skewed")
 LEAST = 0.05
-"""CPU seconds of one side in a round."""
+"""CPU seconds of one side in a round; peers are asked as many questions as take them so long."""
 COLOURS = {
     "hashmatch": "#D55E00",
     "faiss IndexBinaryFlat": "#0072B2",
@@ -70,7 +70,7 @@ def measured(case: Case, rounds: int) -> list[Row]:
             continue
         theirs = Side.built(peer, case)
         for way in WAYS:
-            sides = compared(ours, theirs, case, way)
+            sides = compared(ours, theirs, case, way, LEAST)
             sides.check(sides.ours(), sides.theirs())
             turns = in_turns(sides.ours, sides.theirs, rounds, LEAST)
             of_ours[way] += [turn.ours.cpu / sides.our_questions for turn in turns]
@@ -119,9 +119,14 @@ def draw(rows: Sequence[Row], path: Path) -> None:
 
     kinds = [kind for kind in KINDS if any(row["kind"] == kind for row in rows)]
     figure, axes = plt.subplots(
-        len(kinds), 2, sharex=True, sharey=True, squeeze=False, figsize=(11, 0.6 + 4.4 * len(kinds)),
+        len(kinds),
+        2,
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        figsize=(11, 0.6 + 4.4 * len(kinds)),
         layout="constrained",
-    )  # fmt: skip
+    )
     sizes = sorted({row["size"] for row in rows})
     for line, kind in zip(axes, kinds, strict=True):
         for axis, way in zip(line, WAYS, strict=True):

@@ -32,7 +32,7 @@ QUESTIONS = 10_000
 """As many as we are asked, in one call or one a call."""
 FEWEST = 20
 SECONDS = 0.5
-"""A peer is asked as many as it answers in about this time, `FEWEST` at least."""
+"""A peer is asked as many as it answers in about this time."""
 MILLION = Case(1_000_000)
 GOALS: dict[Case, tuple[float, float] | None] = {
     Case(10_000): None,
@@ -98,14 +98,14 @@ class Side:
         batch = to_time(case, QUESTIONS).batch[:count]
         return asking(self.engine, self.index, batch, way, case.limit)
 
-    def affordable(self, case: Case, way: str) -> int:
-        """Return how many questions take this engine about `SECONDS`.
+    def affordable(self, case: Case, way: str, seconds: float) -> int:
+        """Return how many questions take this engine about so long, `FEWEST` at least.
 
         What looks at every entry takes as long for each of 20 questions as for each of 10,000.
         """
         run, _ = self.asked(case, FEWEST, way)
         run()  # cold
-        return min(max(FEWEST, int(FEWEST * SECONDS / measure(run, 1).cpu)), QUESTIONS)
+        return min(max(FEWEST, int(FEWEST * seconds / measure(run, 1).cpu)), QUESTIONS)
 
 
 def check(ours: Side, peer: Side, case: Case) -> None:
@@ -120,10 +120,10 @@ def check(ours: Side, peer: Side, case: Case) -> None:
     assert peer.engine.agrees(hits, others[1](others[0]())), "the engines disagree"
 
 
-def compared(ours: Side, peer: Side, case: Case, way: str) -> Sides:
+def compared(ours: Side, peer: Side, case: Case, way: str, seconds: float = SECONDS) -> Sides:
     """Return both, we asked all the questions and the peer those that it can afford."""
     check(ours, peer, case)
-    count = peer.affordable(case, way)
+    count = peer.affordable(case, way, seconds)
     our_run, our_hits = ours.asked(case, QUESTIONS, way)
     peer_run, peer_hits = peer.asked(case, count, way)
 
