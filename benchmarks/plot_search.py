@@ -148,7 +148,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
             label(axis, ends, sizes[-1])
             axis.set(xscale="log", yscale="log", title=f"{kind} lists, {way}")
             axis.set_xticks(sizes, [short(size) for size in sizes])
-            axis.set_xlim(sizes[0] / 1.4, sizes[-1] * 12)
+            axis.set_xlim(sizes[0] / 1.4, sizes[-1] * 20)
             axis.xaxis.set_minor_locator(NullLocator())
             axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: report.duration(value)))
             axis.yaxis.set_minor_locator(NullLocator())
@@ -175,7 +175,7 @@ def label(axis: Any, ends: Sequence[tuple[int, float, str]], right: int) -> None
         axis.annotate(
             LABELS[engine], (size, seconds), (right * 1.45, height), color=COLOURS[engine],
             fontsize=8.5, va="center", fontweight=bold,
-            arrowprops={"arrowstyle": "-", "color": COLOURS[engine], "lw": 0.5, "alpha": 0.5},
+            arrowprops={"arrowstyle": "-", "color": COLOURS[engine], "lw": 0.8, "ls": ":"},
         )  # fmt: skip
 
 
