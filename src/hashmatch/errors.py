@@ -11,6 +11,7 @@ The whole tree::
     ├── TooManyMatches                 an answer that would not fit in memory
     ├── ListError                      a hash list cannot be used
     │   └── BadRows                    it has rows that cannot be used, each named with its reason
+    ├── IndexFileError                 an index file cannot be written, or cannot be searched
     ├── SourceError                    a source cannot be listed
     ├── SinkError                      review records cannot be written
     ├── NotHashed                      a hash was asked for where there is none
@@ -89,6 +90,10 @@ class BadRows(ListError):
 
     def __reduce__(self) -> tuple[type[BadRows], tuple[object, ...]]:
         return type(self), (self.path, self.rejected)
+
+
+class IndexFileError(HashmatchError):
+    """An index file is missing, truncated, damaged, of another version, or cannot be written."""
 
 
 class SourceError(HashmatchError):

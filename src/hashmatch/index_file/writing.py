@@ -1,0 +1,182 @@
+"""An index file is in its place whole, or what was there before still is."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import stat
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+import numpy as np
+import xxhash
+
+from hashmatch.errors import IndexFileError, UsageError
+from hashmatch.index_file.layout import (
+    DTYPES,
+    PAGE,
+    Block,
+    Description,
+    encode,
+    end_of,
+    padded,
+    refuse_big_endian,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from hashmatch.index_file.layout import Dtype
+
+    Blocks = Sequence[tuple[str, NDArray[Any]]]
+
+CHUNK = 1 << 26
+"""Bytes written at once: Linux takes no more than 2 GiB, and Ctrl-C waits for a call to end."""
+
+
+def write(path: str | os.PathLike[str], description: Description, blocks: Blocks) -> None:
+    """Write an index file, or leave the one that is there as it is.
+
+    It is written under another name in the same folder, readable by its owner only since it holds
+    a list's hashes, and renamed once it is on the disk. What writers that were killed have left
+    there is removed.
+
+    Parameters
+    ----------
+    path : str or path
+        Its place.
+    description : Description
+        What it holds; its own ``blocks`` are not looked at.
+    blocks : sequence of (str, ndarray)
+        Each array's name and the array: of whole numbers, with one or two dimensions, contiguous
+        in C order.
+
+    Raises
+    ------
+    UsageError
+        If an array or the description is one that a file cannot hold.
+    IndexFileError
+        If it cannot be written.
+    """
+    refuse_big_endian()
+    target = os.fspath(path)
+    head, described, end = _header(description, blocks)
+    try:
+        with _replacing(target) as file:
+            _write_at(file, head, 0)
+            for block, (_, array) in zip(described, blocks, strict=True):
+                _write_at(file, _bytes(array), block.offset)
+            # The filling after the last block; the zeros of the others are where nothing was put.
+            os.ftruncate(file, end)
+            os.fsync(file)
+    except OSError as error:
+        raise IndexFileError(f"{target} cannot be written: {error.strerror}") from None
+    except ValueError as error:  # a null in the path
+        raise IndexFileError(f"{target!r} cannot be written: {error}") from None
+
+
+def _header(description: Description, blocks: Blocks) -> tuple[bytes, tuple[Block, ...], int]:
+    """Return the first bytes of a file, where its blocks go, and where it ends."""
+    for name, array in blocks:
+        fits = array.dtype.name in DTYPES and array.dtype.isnative
+        if not fits or array.ndim not in {1, 2} or not array.flags.c_contiguous:
+            raise UsageError(
+                f"block {name} is {array.dtype} {array.shape}; blocks are contiguous arrays of "
+                "whole numbers with one or two dimensions"
+            )
+    sums = [_checksum(array) for _, array in blocks]
+    length = PAGE
+    while True:  # the header is longer if its offsets are, and they are if it is
+        described, offset = [], length
+        for (name, array), checksum in zip(blocks, sums, strict=True):
+            dtype, size = cast("Dtype", array.dtype.name), array.nbytes
+            described.append(Block(name, dtype, array.shape, offset, size, checksum))
+            offset += padded(size)
+        whole = msgspec.structs.replace(description, blocks=tuple(described))
+        try:
+            head, end = encode(whole), end_of(whole, length)
+        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
+            raise UsageError(f"an index file cannot hold that description: {error}") from None
+        if len(head) == length:
+            return head, whole.blocks, end
+        length = len(head)
+
+
+def _bytes(array: NDArray[Any]) -> memoryview:
+    return memoryview(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+
+
+def _checksum(array: NDArray[Any]) -> str:
+    total = xxhash.xxh3_64(_bytes(array))
+    total.update(bytes(padded(array.nbytes) - array.nbytes))
+    return total.hexdigest()
+
+
+def _write_at(file: int, data: bytes | memoryview, offset: int) -> None:
+    view, done = memoryview(data), 0
+    while done < len(view):
+        done += os.pwrite(file, view[done : done + CHUNK], offset + done)
+
+
+@contextmanager
+def _replacing(target: str) -> Iterator[int]:
+    """Give the descriptor of a new file that takes the place of `target` at the end."""
+    with suppress(FileNotFoundError):
+        mode = os.lstat(target).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+            raise OSError(0, "it is a folder" if stat.S_ISDIR(mode) else "it is no ordinary file")
+    folder, name = os.path.split(target)
+    folder = folder or os.curdir
+    file, part = _part(folder, name)
+    try:
+        try:
+            yield file
+            os.replace(part, target)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(part)
+            raise
+        inside = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(inside)
+        finally:
+            os.close(inside)
+    finally:
+        os.close(file)
+    _remove_left_over(folder, name)
+
+
+def _part(folder: str, name: str) -> tuple[int, str]:
+    """Make a file of a name of its own, locked for as long as it is open."""
+    while True:
+        part = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.part")
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        file = os.open(part, flags, 0o600)
+        with suppress(OSError):  # no locks on this file system; then none are taken for stale
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file).st_nlink:
+            return file, part
+        os.close(file)  # another writer locked it first, and removed it as left over
+
+
+def _remove_left_over(folder: str, name: str) -> None:
+    """Remove the parts of `name` that nobody holds a lock on: their writers are dead."""
+    ours = re.compile(re.escape(f".{name}.") + "[0-9a-f]{16}[.]part")
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if not ours.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False):
+                continue
+            with suppress(OSError):
+                flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+                file = os.open(entry.path, flags)
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    # If its writer has just renamed it, nothing has this name any more.
+                    os.unlink(entry.path)
+                finally:
+                    os.close(file)
