@@ -26,7 +26,8 @@ language, where what is there is what runs; compiling it takes 6 ms, against 350
         if nested:                                        # it gave up, and raised it again
             previous.handler = SIG_DFL
         sigaction(signal, previous)
-        raise(signal)
+        raise(signal)                                     # which ends it, unless it is ignored
+        passing = 0
 
     def changed(slot):
         status = fstat(slot.file)
@@ -123,6 +124,7 @@ default:
 restore:
   call i32 @sigaction(i32 %signal, ptr @previous, ptr null)
   call i32 @raise(i32 %signal)
+  store atomic i32 0, ptr @passing seq_cst, align 4
   ret void
 }
 
