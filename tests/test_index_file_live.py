@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-COUNT = 1 << 19
+COUNT = 1 << 18
 DESCRIPTION = Description(
     HashSpec("phash", 64), "1", None, "0.1.0", (Segment(None, {"words": "words"}),)
 )
@@ -153,13 +153,6 @@ HARM: dict[str, Callable[[Path], object]] = {
     "written over": written_over(cut_first=False),
     "appended to": appended_to,
 }
-NO_HARM: dict[str, Callable[[Path], object]] = {
-    "replaced": lambda path: snapshot(path, 2),
-    "deleted": os.unlink,
-    "renamed": lambda path: path.rename(path.with_name("old")),
-    "linked": lambda path: path.with_name("second").hardlink_to(path),
-    "made readable for others": lambda path: path.chmod(0o644),
-}
 
 
 @guarded
@@ -182,11 +175,16 @@ def test_a_reader_survives(path: Path, harm: str, order: str) -> None:
     assert reader.end() == (5, "", "")
 
 
-@pytest.mark.parametrize("change", NO_HARM)
-def test_a_reader_notices_nothing(path: Path, change: str) -> None:
+def test_a_reader_notices_nothing_of_what_leaves_its_file_whole(path: Path) -> None:
     reader = Script(READER, path, "forwards")
     assert reader.line() == "open"
-    NO_HARM[change](path)
+    path.chmod(0o644)
+    path.with_name("second").hardlink_to(path)
+    path.rename(path.with_name("old"))
+    path.with_name("second").rename(path)
+    path.with_name("old").unlink()
+    snapshot(path, 2)  # from here on, no name is the reader's file's
+    path.unlink()
     assert reader.end() == (0, "right to the end", "")
 
 
@@ -196,7 +194,7 @@ def test_opening_a_file_that_is_written_over_all_the_time(path: Path) -> None:
         """
         say("ready")
         begun, refused, right = time.monotonic(), 0, 0
-        while time.monotonic() < begun + 1.5:
+        while time.monotonic() < begun + 0.7:
             try:
                 opened = open_blocks(sys.argv[1])
                 words = opened.blocks["words"]
@@ -224,7 +222,7 @@ def test_a_killed_writer_leaves_the_old_file_or_the_new(path: Path) -> None:
         """
         path, folder = sys.argv[1], os.path.dirname(sys.argv[1])
         def made(number):
-            words = np.full(1 << 19, number, np.uint64)
+            words = np.full(1 << 18, number, np.uint64)
             return msgspec.structs.replace(first, snapshot=str(number)), [("words", words)]
         first = open_blocks(path).description
         begun = time.monotonic()
@@ -232,7 +230,7 @@ def test_a_killed_writer_leaves_the_old_file_or_the_new(path: Path) -> None:
         takes = time.monotonic() - begun
         random.seed(0)
         now, left = 1, 0
-        for number in range(2, 50):
+        for number in range(2, 42):
             child = os.fork()
             if not child:
                 write(path, *made(number))
@@ -278,10 +276,6 @@ def test_other_bus_errors_end_the_process_as_before(path: Path, enabled: str) ->
     )
     assert (code, out) == (-signal.SIGBUS, "open")
     assert err.count("Fatal Python error: Bus error") == (1 if enabled else 0)
-    code, out, err = finished(
-        f"{enabled}\nopened = open_blocks(sys.argv[1])\nos.kill(os.getpid(), signal.SIGBUS)", path
-    )
-    assert code == -signal.SIGBUS
 
 
 @guarded
@@ -310,6 +304,9 @@ def test_another_who_takes_the_signal_later(path: Path) -> None:
     code, out, err = finished(
         """
         first = open_blocks(sys.argv[1])
+        if not os.fork():
+            os.kill(os.getpid(), signal.SIGBUS)
+        say(os.WTERMSIG(os.wait()[1]))
         faulthandler.enable()
         second = open_blocks(sys.argv[1])
         os.truncate(sys.argv[1], 0)
@@ -318,7 +315,7 @@ def test_another_who_takes_the_signal_later(path: Path) -> None:
         """,
         path,
     )
-    assert (code, out) == (-signal.SIGBUS, "0")
+    assert (code, out.split()) == (-signal.SIGBUS, [str(int(signal.SIGBUS)), "0"])
     assert err.count("Fatal Python error: Bus error") == 1
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hashmatch.errors import HashesAreOpaque as HashesAreOpaque
     from hashmatch.errors import HashmatchError as HashmatchError
     from hashmatch.errors import ImageError as ImageError
+    from hashmatch.errors import IndexFileError as IndexFileError
     from hashmatch.errors import ListError as ListError
     from hashmatch.errors import NotHashed as NotHashed
     from hashmatch.errors import SinkError as SinkError
@@ -64,8 +65,8 @@ _HOMES = {
     "hashmatch.decode.frames": "decode_frames",
     "hashmatch.decode.policy": "Picture decode_image",
     "hashmatch.errors": (
-        "BadRows HashesAreOpaque HashmatchError ImageError ListError NotHashed SinkError "
-        "SourceError SpecMismatch UnknownPlugin UnknownSurface UsageError"
+        "BadRows HashesAreOpaque HashmatchError ImageError IndexFileError ListError NotHashed "
+        "SinkError SourceError SpecMismatch UnknownPlugin UnknownSurface UsageError"
     ),
     "hashmatch.hashing": "hash_all hash_image hash_images",
     "hashmatch.index": "HashIndex",
