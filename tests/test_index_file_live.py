@@ -41,6 +41,8 @@ COMMON = """
     from hashmatch.index_file.writing import write
     from hashmatch.records.hashes import HashSpec
 
+    signal.alarm(60)  # a test that fails ends all the same
+
     def say(text):
         print(text, flush=True)
 
@@ -169,8 +171,8 @@ def test_a_reader_survives(path: Path, harm: str, order: str) -> None:
     assert reader.line() == "open"
     HARM[harm](path)
     assert reader.line() == (
-        f"{path} was truncated or written over while it was open; open it again, and replace "
-        "index files by renaming, as save does"
+        f"{path} was truncated or written over while it was open, or its disk failed; open it "
+        "again, and replace index files by renaming, as save does"
     )
     assert reader.end() == (5, "", "")
 

@@ -68,15 +68,19 @@ class MappedFile(Opaque):
     def check_unchanged(self) -> None:
         """Raise IndexFileError if the file is no longer what was opened.
 
-        To be called after everything that reads the arrays, before its result is used: a file that
-        is cut off reads as zeros from then on, one that is written over reads as anything, and
-        neither harms the process. A file that was replaced by renaming, or deleted, is still whole
-        and raises nothing.
+        To be called after everything that reads the arrays, before its result is used. A file that
+        was cut off reads as zeros, one that was written over as anything at all, so who reads must
+        stay inside of the arrays whatever is in them. A file that was replaced by renaming, or
+        deleted, is still whole and raises nothing.
+
+        A write is seen by the time of change that it leaves, before any byte of it is. Somebody who
+        writes through a mapping of his own, or sets that time back, goes unnoticed, and somebody on
+        another machine may for as long as a network file system keeps such times in its cache.
         """
         if self._changed(self._slot):
             raise IndexFileError(
-                f"{self._path} was truncated or written over while it was open; open it again, and "
-                "replace index files by renaming, as save does"
+                f"{self._path} was truncated or written over while it was open, or its disk "
+                "failed; open it again, and replace index files by renaming, as save does"
             )
 
     def verify(self) -> None:
@@ -129,6 +133,19 @@ def open_blocks(path: str | os.PathLike[str], *, check: bool = True) -> MappedFi
     ------
     IndexFileError
         If it cannot be read, or is not a whole and sound index file of this version.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from hashmatch.index_file.writing import write
+    >>> from hashmatch.records.hashes import HashSpec
+    >>> description = Description(HashSpec("phash", 64), "demo/17", None, "0.1.0")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write(folder + "/demo", description, [("rows", np.array([2, 0, 1], np.uint32))])
+    ...     opened = open_blocks(folder + "/demo")
+    >>> opened.blocks["rows"], opened.description.snapshot
+    (array([2, 0, 1], dtype=uint32), 'demo/17')
+    >>> opened.check_unchanged()  # it was deleted, and is still whole
     """
     refuse_big_endian()
     name = os.fspath(path)

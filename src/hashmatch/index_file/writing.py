@@ -49,7 +49,7 @@ def write(path: str | os.PathLike[str], description: Description, blocks: Blocks
     Parameters
     ----------
     path : str or path
-        Its place.
+        Its place. A link there is replaced, not what it leads to.
     description : Description
         What it holds; its own ``blocks`` are not looked at.
     blocks : sequence of (str, ndarray)
