@@ -29,6 +29,27 @@ def search(
     ]
 
 
+def nearest(
+    queries: Sequence[int], entries: Sequence[int], k: int, limits: Sequence[int]
+) -> list[list[tuple[int, int]]]:
+    """Of each query its k nearest (entry row, distance) within its limit; equally near by row."""
+    answers = []
+    for query, limit in zip(queries, limits, strict=True):
+        ranked = sorted(((query ^ entry).bit_count(), e) for e, entry in enumerate(entries))
+        answers.append([(e, distance) for distance, e in ranked[:k] if distance <= limit])
+    return answers
+
+
+def join(left: Sequence[int], right: Sequence[int], limit: int) -> list[tuple[int, int, int]]:
+    """Every (left row, right row, distance) within `limit` bits, by left row, then by right."""
+    return search(left, right, limit)
+
+
+def self_join(values: Sequence[int], limit: int) -> list[tuple[int, int, int]]:
+    """Every (row, later row, distance) within `limit` bits, by row, then by the later one."""
+    return [(i, j, distance) for i, j, distance in search(values, values, limit) if i < j]
+
+
 def words(value: int, bits: int) -> list[int]:
     """The 64-bit words of a hash, most significant first, zeros after its last bit."""
     count = -(-bits // 64)

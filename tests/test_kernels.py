@@ -218,7 +218,7 @@ def test_a_head_is_as_long_as_it_has_to_be(count: int, limit: int, length: int) 
 @pytest.mark.skipif(not JIT, reason="is itself what this test starts")
 def test_suite_passes_without_the_jit() -> None:
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
-    names = ("kernels", "lanes", "strips", "multi_index", "index", "resample")
+    names = ("kernels", "lanes", "strips", "multi_index", "index", "nearest", "resample")
     files = [f"tests/test_{name}.py" for name in names]
     command = [sys.executable, "-m", "pytest", "-q", *files]
     run = subprocess.run(
