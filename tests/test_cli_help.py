@@ -29,7 +29,7 @@ LEAVES = {path for path, command in COMMANDS.items() if not isinstance(command, 
 
 
 def test_there_are_the_commands_of_the_readme() -> None:
-    assert {("scan",), ("hash",), ("match",), ("list", "inspect"), ("demo",)} <= LEAVES
+    assert {("scan",), ("hash",), ("match",), ("list", "inspect"), ("demo",), ("warm",)} <= LEAVES
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)

@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from hashmatch.records.review import ReviewRecord as ReviewRecord
     from hashmatch.scan import ScanReport as ScanReport
     from hashmatch.scan import scan_source as scan_source
+    from hashmatch.warming import Warmed as Warmed
+    from hashmatch.warming import warm as warm
 
 __version__ = "0.1.0"
 
@@ -80,6 +82,7 @@ _HOMES = {
     "hashmatch.records.matches": "Matches",
     "hashmatch.records.review": "ReviewRecord",
     "hashmatch.scan": "ScanReport scan_source",
+    "hashmatch.warming": "Warmed warm",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from numba import njit, types
 from numba.extending import intrinsic, overload
+
+from hashmatch._kernels.cache import KernelCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,22 +30,16 @@ DIGEST = _digest()
 
 
 def kernel(function: F) -> F:
-    """Compile `function` without the GIL, cached on disk where a place can be written.
+    """Compile `function` without the GIL, kept on disk where that is possible and safe.
 
     Nothing is compiled before the first call. IEEE order of operations is kept (no fastmath):
-    PDQ's bits depend on it.
-
-    numba looks at the file of `function` alone to see whether what it has in its cache is old, but
-    kernels of other files are compiled into it. Hence all their sources are in the name that it is
-    cached under; without, an upgrade that changes one of them would go on running the other.
+    PDQ's bits depend on it. Where kernels are kept, `hashmatch._kernels.places` says.
     """
-    function.__qualname__ += f"-{DIGEST}"
-    try:
-        compiled: F = njit(nogil=True, cache=True, error_model="numpy")(function)
-    except RuntimeError:
-        # Numba found nowhere to write its cache (a read-only image without a home directory).
-        compiled = njit(nogil=True, error_model="numpy")(function)
-    return compiled
+    compiled: Any = njit(nogil=True, error_model="numpy")(function)
+    if compiled is not function:  # as it is with the JIT disabled
+        with contextlib.suppress(RuntimeError):  # it comes from no file
+            compiled._cache = KernelCache(function, DIGEST)
+    return cast("F", compiled)
 
 
 def popcount(word: np.uint64) -> int:

@@ -226,6 +226,8 @@ def grey_picture(pixels: Bytes, width: int, height: int) -> Bytes:
     -------
     ndarray of uint8, shape (height, width)
     """
+    pixels = pixels.view()
+    pixels.flags.writeable = False  # compiled once, whether the caller's array is or is not
     old_height, old_width = pixels.shape[:2]
     out = np.empty((height, width), np.uint8)
     # Pillow 13's order (its pull request 9549): columns first where they lose more than twice as

@@ -21,6 +21,7 @@ from hashmatch.cli.list import list_
 from hashmatch.cli.match import match
 from hashmatch.cli.scan import scan
 from hashmatch.cli.terminal import Exit, printable
+from hashmatch.cli.warm import warm
 from hashmatch.errors import BadRows, HashmatchError
 
 DEBUG = "HASHMATCH_DEBUG"
@@ -99,5 +100,5 @@ def main() -> None:
     """
 
 
-for command in (scan, hash_, match, list_, demo):
+for command in (scan, hash_, match, list_, demo, warm):
     main.add_command(command)

@@ -16,6 +16,8 @@ def hash_pixels(spec: HashSpec, pixels: NDArray[np.uint8], count: int) -> tuple[
     """Return the PDQ hashes of RGB `pixels`, of one orientation or all eight, and the quality."""
     from hashmatch._kernels import pdq
 
+    pixels = pixels.view()
+    pixels.flags.writeable = False  # compiled once, whether the caller's array is or is not
     words = np.empty((count, spec.words), np.uint64)
     quality = pdq.pdq(pixels, pdq.DCT, words)
     words.flags.writeable = False

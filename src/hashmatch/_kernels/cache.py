@@ -1,0 +1,102 @@
+"""Compiled kernels kept on disk: found where nothing can be written, and safe to share.
+
+Numba has such a cache of its own, and this is made of its parts. It was not enough in three ways.
+It never reads from where it cannot write, so that what was compiled into a container image was
+compiled again by every container. It takes any folder that it can write to, be it another user's.
+And the code of all signatures of a function is numbered in one index: two processes that compile
+two of them at once may give both the same number, and one will run the other's code ever after.
+Here each signature, processor and version of the sources has a file of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from numba import config
+from numba.core import caching
+
+from hashmatch._kernels.places import places
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Kept(NamedTuple):
+    """A kernel that this process has used: where it is kept, and whether it was compiled now."""
+
+    folder: Path | None
+    is_new: bool
+
+
+used: list[Kept] = []
+
+
+class _Source(caching.InTreeCacheLocator):  # type: ignore[misc]
+    """Numba's account of a function's source file, which does not care where the cache is."""
+
+    @classmethod
+    def from_function(cls, function: Callable[..., Any], file: str) -> _Source | None:
+        return cls(function, file) if Path(file).is_file() else None
+
+
+class _Implementation(caching.CompileResultCacheImpl):  # type: ignore[misc]
+    _locator_classes = (_Source,)
+
+
+class KernelCache(caching.FunctionCache):  # type: ignore[misc]
+    """The cache of one kernel.
+
+    Parameters
+    ----------
+    function : callable
+        What is compiled. RuntimeError is raised if it comes from no file.
+    digest : str
+        Changes whenever a kernel does that may be compiled into this one. Numba itself looks at
+        the file of `function` alone.
+    """
+
+    _impl_class = _Implementation
+
+    def __init__(self, function: Callable[..., Any], digest: str) -> None:
+        super().__init__(function)
+        source = Path(inspect.getfile(function))
+        self._package = source.parent
+        self._stamp = digest + hashlib.sha256(source.read_bytes()).hexdigest()
+
+    @property
+    def _places(self) -> Any:
+        return places(self._package, config.CACHE_DIR)
+
+    def _file(self, folder: Path, key: Any) -> Any:
+        own = hashlib.sha256(repr((self._stamp, key)).encode()).hexdigest()[:16]
+        name = f"{self._impl.filename_base}-{own}"
+        return caching.IndexDataCacheFile(str(folder), name, self._stamp)
+
+    def _load_overload(self, sig: Any, target_context: Any) -> Any:
+        # The key holds the processor: another one's code is never found.
+        key = self._index_key(sig, target_context.codegen())
+        for folder in self._places.read:
+            # A file cut short by a crash, or not to be read: compiling mends it.
+            with contextlib.suppress(Exception):
+                kept = self._file(folder, key).load(key)
+                if kept is not None:
+                    result = self._impl.rebuild(target_context, kept)
+                    used.append(Kept(folder, is_new=False))
+                    return result
+        return None
+
+    def _save_overload(self, sig: Any, data: Any) -> None:
+        folder = self._places.write if self._impl.check_cachable(data) else None
+        if folder is not None:
+            key = self._index_key(sig, data.codegen)
+            try:
+                file = self._file(folder, key)
+                file.flush()  # an index cut short would be read before it is written
+                file.save(key, self._impl.reduce(data))
+            except OSError:  # the disk is full, or the folder gone: compiled for this process only
+                folder = None
+        used.append(Kept(folder, is_new=True))

@@ -1,0 +1,39 @@
+"""``hashmatch warm``: compile the kernels ahead of time, as for a container image."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from hashmatch.cli.terminal import printable
+from hashmatch.errors import UsageError
+
+
+@click.command(
+    short_help="Compile ahead of time, as in a container image.", epilog="Python: hashmatch.warm()"
+)
+def warm() -> None:
+    """Compile now what the first hash and the first search would have to wait for.
+
+    It is kept for later runs, beside the installed package if that can be written, else in the
+    user's cache directory; NUMBA_CACHE_DIR names another folder. Run it as the last step of
+    building a container image: containers then start at once, and may run as any user, on a
+    read-only file system. It is done for the kind of processor that it runs on; on another kind,
+    kernels are compiled again.
+
+    \b
+    hashmatch warm
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    from hashmatch.warming import warm as warm_all
+
+    warmed = warm_all()
+    if not warmed.is_kept:
+        raise UsageError(
+            "what was compiled cannot be kept: no folder for it can be written and is private to "
+            "this user; NUMBA_CACHE_DIR names one"
+        )
+    done = f"Compiled {warmed.compiled} kernels" if warmed.compiled else "Nothing left to compile"
+    click.echo(f"{done}, in {warmed.seconds:.1f} s")
+    for folder in warmed.folders:
+        click.echo(f"kept in {printable(os.fsdecode(folder))}")
