@@ -25,8 +25,16 @@ SEED = 20260101
 class Warmed(NamedTuple):
     """What `warm` did.
 
-    ``compiled`` is how many kernels were compiled, ``folders`` where those that this process uses
-    are kept, and ``is_kept`` whether all of them are; ``seconds`` are of the clock on the wall.
+    Parameters
+    ----------
+    compiled : int
+        Kernels that were compiled now.
+    folders : tuple of Path
+        Where the kernels that this process uses are kept.
+    is_kept : bool
+        Whether all of them are.
+    seconds : float
+        How long it took, on the wall's clock.
     """
 
     compiled: int

@@ -5,7 +5,7 @@ It never reads from where it cannot write, so that what was compiled into a cont
 compiled again by every container. It takes any folder that it can write to, be it another user's.
 And the code of all signatures of a function is numbered in one index: two processes that compile
 two of them at once may give both the same number, and one will run the other's code ever after.
-Here each signature, processor and version of the sources has a file of its own.
+Here each signature, processor and version of numba and of the sources has a file of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from numba import config
+import numba
 from numba.core import caching
 
 from hashmatch._kernels.places import places
@@ -35,12 +35,25 @@ class Kept(NamedTuple):
 used: list[Kept] = []
 
 
-class _Source(caching.InTreeCacheLocator):  # type: ignore[misc]
-    """Numba's account of a function's source file, which does not care where the cache is."""
+class _Source(caching._CacheLocator):  # type: ignore[misc]
+    """What numba asks about a function's source file; where kernels are kept is not its matter."""
+
+    def __init__(self, function: Callable[..., Any], file: str) -> None:
+        self._py_file = file
+        self._line = function.__code__.co_firstlineno
 
     @classmethod
     def from_function(cls, function: Callable[..., Any], file: str) -> _Source | None:
         return cls(function, file) if Path(file).is_file() else None
+
+    def get_cache_path(self) -> str:
+        return str(Path(self._py_file).with_name("__pycache__"))
+
+    def get_source_stamp(self) -> str:
+        return hashlib.sha256(Path(self._py_file).read_bytes()).hexdigest()
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
 
 
 class _Implementation(caching.CompileResultCacheImpl):  # type: ignore[misc]
@@ -63,13 +76,12 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
 
     def __init__(self, function: Callable[..., Any], digest: str) -> None:
         super().__init__(function)
-        source = Path(inspect.getfile(function))
-        self._package = source.parent
-        self._stamp = digest + hashlib.sha256(source.read_bytes()).hexdigest()
+        self._package = Path(inspect.getfile(function)).parent
+        self._stamp = numba.__version__ + digest + self._impl.locator.get_source_stamp()
 
     @property
     def _places(self) -> Any:
-        return places(self._package, config.CACHE_DIR)
+        return places(self._package, numba.config.CACHE_DIR)
 
     def _file(self, folder: Path, key: Any) -> Any:
         own = hashlib.sha256(repr((self._stamp, key)).encode()).hexdigest()[:16]
