@@ -26,7 +26,7 @@ def test_after_it_nothing_is_compiled_any_more() -> None:
         for algorithm in pixels:
             hm.hash_image(path, algorithm, orientations=True)
         hm.hash_all(path, algorithms, variants="thorough")
-    for name in ("demo-pdq.csv", "threatexchange-dataset.csv"):
+    for name in ("demo-pdq.csv", "demo-pdq.txt"):
         known = hm.read_list(LISTS / name)
         for limit in (0, 5, known.spec.bits):
             hm.Matcher(known, max_distance=limit).look_up(known.hashes[:2])
