@@ -35,7 +35,7 @@ def found(
     rows, distances = (np.full((len(queries), k), -7, np.int64) for _ in range(2))
     nearest(
         known, tuple(known[:head]), len(entries), asked, tuple(asked[:head]),
-        np.array(limits, np.int64), counts, rows, distances,
+        np.array(limits, np.int64), np.empty(0, np.bool_), counts, rows, distances,
     )  # fmt: skip
     return [
         list(zip(rows[q, :n].tolist(), distances[q, :n].tolist(), strict=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from hashmatch._kernels.candidates import HIT, ROOM
 from hashmatch._kernels.lanes import GROUP
 from hashmatch._kernels.linear import columns, head_length, within
 from hashmatch._kernels.multi_index import EVERY, one_by_one, together
+from hashmatch._kernels.nearest import nearest
 from hashmatch.bands import CANDIDATE, PAIR, plan
 from hashmatch.records.hashes import Opaque
 from hashmatch.tables import Tables
@@ -75,15 +76,17 @@ class Segment(Opaque):
         The same, laid for a multi-index search.
     limit : int
         What the tables were laid for, in bits; -1 without tables.
-    most : int
-        Candidates that looking at takes as long as looking at every entry.
     """
 
     words: NDArray[np.uint64]
     columns: NDArray[np.uint32]
     tables: Tables | None
     limit: int
-    most: int
+    most: int = field(init=False)
+    """Candidates of a query that take as long to look at as every entry does."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "most", int(PAIR / CANDIDATE * len(self.words)))
 
     @classmethod
     def build(cls, words: NDArray[np.uint64], bits: int, limit: int | None) -> Segment:
@@ -92,10 +95,11 @@ class Segment(Opaque):
         if limit is not None and bits % 64 == 0:
             planned = plan(bits, limit, len(words))
         laid = columns(words, GROUP)
+        laid.flags.writeable = False  # as in a file: kernels are compiled for either kind
         if limit is None or planned is None:
-            return cls(words, laid, None, -1, 0)
+            return cls(words, laid, None, -1)
         tables = Tables.build(words, planned.bands)
-        return cls(words, laid, tables, limit, int(PAIR / CANDIDATE * len(words)))
+        return cls(words, laid, tables, limit)
 
     def search(
         self, queries: NDArray[np.uint64], limit: int, room: int | None = None
@@ -145,6 +149,33 @@ class Segment(Opaque):
             if room is not None and found > room:
                 return None
             out = np.empty((3, found), np.int64)
+
+    def nearest(
+        self,
+        queries: NDArray[np.uint64],
+        count: int,
+        limit: int,
+        passed_over: NDArray[np.bool_],
+    ) -> Pairs:
+        """Return the `count` entries nearest to each query, if they are within `limit` bits.
+
+        Parameters
+        ----------
+        passed_over : ndarray of bool, shape (n,) or (0,)
+            Entries that are not to be found.
+        """
+        laid = columns(queries)
+        heads = tuple(self.columns), tuple(laid)
+        shape = len(queries), min(count, len(self.words))
+        found = np.zeros(shape[0], np.int64)
+        entry, distance = np.empty(shape, np.int64), np.empty(shape, np.int64)
+        limits = np.full(shape[0], limit)
+        nearest(
+            self.columns, heads[0], len(self.words), laid, heads[1], limits, passed_over,
+            found, entry, distance,
+        )  # fmt: skip
+        taken = np.arange(shape[1]) < found[:, None]
+        return Pairs(np.repeat(np.arange(shape[0]), found), entry[taken], distance[taken])
 
     def explain(self) -> str:
         """Return how it is searched, and why."""

@@ -97,6 +97,16 @@ class Snapshot(Opaque):
             pairs = pairs.where(pairs.distance <= self.limits(pairs.entry, limit))
         return pairs
 
+    def nearest(self, words: NDArray[np.uint64], count: int, limit: int) -> Pairs:
+        """Return the `count` entries nearest to each query, and more of each part maybe."""
+        found = []
+        for part in self.parts:
+            gone = np.empty(0, np.bool_)
+            if self.gone is not None:
+                gone = self.gone[part.entries(np.arange(len(part.segment.words)))]
+            found.append(part.numbered(part.segment.nearest(words, count, limit, gone)))
+        return joined(found)
+
     def limits(self, entries: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
         """Return the limit of each of some entries."""
         if self.own is None:

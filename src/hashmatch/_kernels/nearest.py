@@ -62,6 +62,7 @@ def nearest(
     queries: NDArray[np.uint32],
     query_heads: Columns,
     limits: NDArray[np.int64],
+    passed_over: NDArray[np.bool_],
     found: NDArray[np.int64],
     entry_out: NDArray[np.int64],
     distance_out: NDArray[np.int64],
@@ -79,6 +80,8 @@ def nearest(
     queries, query_heads : ndarray of uint32, shape (columns, m), and a tuple of its first columns
     limits : ndarray of int64, shape (m,)
         Of each query, how far an entry may be at most, inclusive, in bits.
+    passed_over : ndarray of bool, shape (count,) or (0,)
+        Entries that are not to be found; none, if it is empty.
     found : ndarray of int64, shape (m,)
         Where to write how many entries each query has: k, or all within its limit if these are
         fewer.
@@ -112,6 +115,8 @@ def nearest(
                         for column in range(entries.shape[0]):
                             distance += popcount(np.uint64(entries[column, e] ^ queries[column, q]))
                         if distance > limit or e >= count:
+                            continue
+                        if passed_over.shape[0] and passed_over[e]:
                             continue
                         key = (distance << ROW_BITS) | e
                         if kept < k:
