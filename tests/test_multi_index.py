@@ -14,10 +14,11 @@ import hashmatch as hm
 import naive
 from hashmatch import segment
 from hashmatch._kernels import memory, signatures
-from hashmatch._kernels.candidates import HIT, ROOM
+from hashmatch._kernels.candidates import HIT
 from hashmatch._kernels.jit import kernel
 from hashmatch._kernels.multi_index import EVERY, one_by_one, together
 from hashmatch._kernels.ring import ring_bits
+from hashmatch._kernels.tables import MOST
 from hashmatch.bands import Band, Plan, plan
 from hashmatch.segment import Segment
 from hashmatch.tables import Tables
@@ -56,11 +57,13 @@ def bands_for(bits: int, limit: int, pretended: int) -> tuple[Band, ...]:
 
 
 def found(way: Any, laid: tuple[Any, Any], queries: Any, limit: int, room: int = 50_000) -> Any:
-    tables, words = laid[0], laid[1]
-    out = np.empty((3, room), np.int64)
-    between = np.empty((2 * ROOM, HIT), np.int64)
-    count = way(tables.head, tables.tables, words, queries, limit, 2**62, between, out)
-    return sorted(zip(*out[:, :count].tolist(), strict=True)), count
+    tables, words = laid
+    head = tables.head.copy()
+    head[MOST] = 2**62
+    head.flags.writeable = False
+    rows = np.empty((tables.between + room, HIT), np.int64)
+    count = way(head, tables.tables, words, queries, limit, rows)
+    return sorted(map(tuple, rows[tables.between :][:count, :3].tolist())), count
 
 
 @st.composite
@@ -155,10 +158,14 @@ def test_a_query_among_near_duplicates_is_given_up(way: Any) -> None:
     batch = random_hashes(spec, 100, seed=4)
     words = hm.HashBatch.concatenate([batch, *[batch[:1]] * 400]).words
     tables = Tables.build(words, bands_for(256, 31, 5000))
-    out, between = np.empty((3, 5000), np.int64), np.empty((2 * ROOM, HIT), np.int64)
+    head = tables.head.copy()
+    head[MOST] = 200
+    head.flags.writeable = False
+    rows = np.empty((tables.between + 5000, HIT), np.int64)
     queries = hm.HashBatch.concatenate([flipped(batch[:1], 9, seed=1), batch[5:6]]).words
-    count = way(tables.head, tables.tables, words, queries, 31, 200, between, out)
-    assert sorted(zip(*out[:, :count].tolist(), strict=True)) == [(0, EVERY, 0), (1, 5, 0)]
+    count = way(head, tables.tables, words, queries, 31, rows)
+    answer = rows[tables.between :][:count, :3].tolist()
+    assert sorted(answer) == [[0, EVERY, 0], [1, 5, 0]]
 
 
 def test_what_was_given_up_is_searched_linearly(monkeypatch: pytest.MonkeyPatch) -> None:

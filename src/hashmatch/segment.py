@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hashmatch._kernels.candidates import HIT, ROOM
+from hashmatch._kernels.candidates import HIT
 from hashmatch._kernels.lanes import GROUP
 from hashmatch._kernels.linear import columns, head_length, within
-from hashmatch._kernels.multi_index import EVERY, one_by_one, together
+from hashmatch._kernels.multi_index import BETWEEN, EVERY, one_by_one, together
 from hashmatch._kernels.nearest import nearest
-from hashmatch.bands import CANDIDATE, PAIR, plan
+from hashmatch.bands import plan
 from hashmatch.records.hashes import Opaque
 from hashmatch.tables import Tables
 
@@ -56,8 +56,8 @@ class _Room(threading.local):
     """What a thread's searches write to before they know how much they find."""
 
     def __init__(self) -> None:
-        between = np.empty((2 * ROOM + USUAL_WIDEST, HIT), np.int64)
-        self.arrays = between, np.empty((3, FIRST_CAPACITY), np.int64)
+        self.rows = np.empty((BETWEEN + USUAL_WIDEST + FIRST_CAPACITY, HIT), np.int64)
+        self.out = np.empty((3, FIRST_CAPACITY), np.int64)
 
 
 _room = _Room()
@@ -82,11 +82,6 @@ class Segment(Opaque):
     columns: NDArray[np.uint32]
     tables: Tables | None
     limit: int
-    most: int = field(init=False)
-    """Candidates of a query that take as long to look at as every entry does."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "most", int(PAIR / CANDIDATE * len(self.words)))
 
     @classmethod
     def build(cls, words: NDArray[np.uint64], bits: int, limit: int | None) -> Segment:
@@ -108,23 +103,23 @@ class Segment(Opaque):
 
         Or None, if those of several queries are more than `room`: ask for fewer at a time.
         """
-        if len(queries) <= 1:
-            room = None
-        if self.tables is None or limit > self.limit:
+        tables = self.tables
+        if tables is None or limit > self.limit:
             pairs = self._linearly(queries, limit, room)
             return pairs and pairs.in_order()
         by_tables = one_by_one if len(queries) <= FEW else together
-        between, out = _room.arrays
-        given = self.tables.head, self.tables.tables, self.words, queries, limit, self.most, between
-        found = by_tables(*given, out)
+        rows = _room.rows
+        if len(rows) < tables.between + FIRST_CAPACITY:
+            rows = np.empty((tables.between + FIRST_CAPACITY, HIT), np.int64)
+        found = by_tables(tables.head, tables.tables, self.words, queries, limit, rows)
         if not found:
             return NOTHING
-        while found > out.shape[1]:
-            if room is not None and found > room:
+        while found > len(rows) - tables.between:
+            if room is not None and found > room and len(queries) > 1:
                 return None
-            out = np.empty((3, found), np.int64)
-            found = by_tables(*given, out)
-        pairs = Pairs(*out[:, :found].copy())
+            rows = np.empty((tables.between + found, HIT), np.int64)
+            found = by_tables(tables.head, tables.tables, self.words, queries, limit, rows)
+        pairs = Pairs(*rows[tables.between : tables.between + found, :3].T.copy())
         given_up = pairs.entry == EVERY
         if not given_up.any():
             return pairs.in_order()
@@ -141,12 +136,12 @@ class Segment(Opaque):
         laid = columns(queries)
         head = head_length(len(laid), limit)
         heads = tuple(self.columns[:head]), tuple(laid[:head])
-        _, out = _room.arrays
+        out = _room.out
         while True:
             found = within(self.columns, heads[0], len(self.words), laid, heads[1], limit, *out)
             if found <= out.shape[1]:
                 return Pairs(*out[:, :found].copy())
-            if room is not None and found > room:
+            if room is not None and found > room and len(queries) > 1:
                 return None
             out = np.empty((3, found), np.int64)
 

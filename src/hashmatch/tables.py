@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hashmatch._kernels import tables as kernels
+from hashmatch._kernels.multi_index import BETWEEN
 from hashmatch._kernels.signatures import LINE
-from hashmatch.bands import signature_limits
+from hashmatch.bands import CANDIDATE, PAIR, signature_limits
 from hashmatch.records.hashes import Opaque
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ class Tables(Opaque):
     lines: tuple[int, ...]
     head: NDArray[np.int64]
     tables: NDArray[np.uint64]
+    between: int = field(init=False)
+    """Rows that a search needs for use in between."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "between", BETWEEN + int(self.head[kernels.WIDEST]))
 
     @classmethod
     def build(cls, words: NDArray[np.uint64], bands: tuple[Band, ...]) -> Tables:
@@ -103,7 +109,8 @@ def lay_head(
         first_line = place(2, lines[b] * LINE)
         rows[b] += [first_line, first_line + lines[b] * LINE, band.lines(count) * LINE]
     widest = max(sum(map(len, band.masks)) * band.lines(count) for band in bands)
-    beginning = [len(bands), widest, *[0] * (kernels.HEAD - 2)]
+    most = int(PAIR / CANDIDATE * count)  # looking closer at more takes as long as at every entry
+    beginning = [len(bands), widest, most, *[0] * (kernels.HEAD - 3)]
     head = np.array([*beginning, *chain(*rows, *groups), *masks], np.int64)
     head.flags.writeable = False
     return head, end // 8

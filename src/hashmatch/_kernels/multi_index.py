@@ -32,13 +32,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch._kernels.candidates import (
-    HIT,
+    BEFORE,
     LINE_AT,
     NEAR_ONES,
     OF_BAND,
     OF_GROUP,
+    OF_START,
     QUERY,
     ROOM,
+    SIGNATURE,
     sift,
 )
 from hashmatch._kernels.jit import kernel
@@ -51,14 +53,17 @@ from hashmatch._kernels.tables import (
     BANDS,
     EACH,
     FIRST,
+    FULL,
     GROUP,
     GROUPS,
     GROUPS_END,
     HEAD,
     LAST,
     LINES,
+    MOST,
     NEAR,
     OFFSET,
+    STARTS,
     WIDEST,
 )
 
@@ -69,6 +74,8 @@ EVERY = -1
 """Stands for the entry in the one row of a query that was given up."""
 AHEAD = 4
 """Bands whose lines are asked for before those of the first are looked at."""
+BETWEEN = 1 + 2 * ROOM
+"""Rows for use in between, besides the lines that a query looks at in a band."""
 QUERY_BITS = 14
 """2**14 queries at a time go through a band."""
 SORTED_BITS = 10
@@ -111,6 +118,7 @@ def probe(
 ) -> int:
     """Look at all lines of a query in a band; add those with something near to `hits`."""
     lines, each = item(head, band + LINES), item(head, band + EACH)
+    starts = item(head, band + STARTS)
     address, signature = key >> 16, key & 0xFFFF
     for group in range(item(head, band + GROUPS), item(head, band + GROUPS_END), GROUP):
         limit = item(head, group + NEAR)
@@ -121,9 +129,20 @@ def probe(
                 if near != np.uint64(0):
                     hits[count, LINE_AT], hits[count, NEAR_ONES] = line, np.int64(near)
                     hits[count, QUERY], hits[count, OF_BAND] = q, band
-                    hits[count, OF_GROUP] = group
+                    hits[count, OF_GROUP], hits[count, SIGNATURE] = group, signature
+                    hits[count, OF_START] = starts + (address ^ item(head, m))
+                    hits[count, BEFORE] = ((line - first) // LINE) * FULL
                     count += 1
     return count
+
+
+@kernel
+def divided(
+    room: NDArray[np.int64], widest: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows for hits, for candidates, and for what is found; the first is for counts."""
+    hits, out = BETWEEN - ROOM, BETWEEN + widest
+    return room[hits:out], room[1:hits], room[out:]
 
 
 @kernel
@@ -132,16 +151,16 @@ def without_given_up(found: int, work: NDArray[np.int64], most: int, out: NDArra
     given_up = 0
     for q in range(work.shape[0]):
         given_up += work[q] > most
-    if given_up == 0 or found + given_up > out.shape[1]:
+    if given_up == 0 or found + given_up > out.shape[0]:
         return found + given_up
     left = 0
     for i in range(found):
-        if work[out[0, i]] <= most:
-            out[0, left], out[1, left], out[2, left] = out[0, i], out[1, i], out[2, i]
+        if work[out[i, 0]] <= most:
+            out[left, 0], out[left, 1], out[left, 2] = out[i, 0], out[i, 1], out[i, 2]
             left += 1
     for q in range(work.shape[0]):
         if work[q] > most:
-            out[0, left], out[1, left], out[2, left] = q, EVERY, 0
+            out[left, 0], out[left, 1], out[left, 2] = q, EVERY, 0
             left += 1
     return left
 
@@ -153,14 +172,12 @@ def one_by_one(
     entries: NDArray[np.uint64],
     queries: NDArray[np.uint64],
     limit: int,
-    most: int,
     room: NDArray[np.int64],
-    out: NDArray[np.int64],
 ) -> int:
     """Write every pair within `limit` bits, in no order; return how many rows there are.
 
-    The number goes on past the end of `out`, which then holds some of the pairs: the caller comes
-    back with a larger one.
+    The number goes on past the end of the room for them, which then holds some of the pairs: the
+    caller comes back with more.
 
     Parameters
     ----------
@@ -169,21 +186,20 @@ def one_by_one(
     entries, queries : ndarray of uint64, shapes (n, w) and (m, w)
     limit : int
         Inclusive, in bits; no more than the bands were cut for.
-    most : int
-        Candidates of a query that are looked at; one with more gets a row with entry `EVERY`.
     room : ndarray of int64, shape (r, HIT)
-        For use in between; `WIDEST` + 2 * `ROOM` rows will do.
-    out : ndarray of int64, shape (3, capacity)
-        Query, entry and distance of each pair.
+        The first ``BETWEEN + head[WIDEST]`` rows are for use in between. In the others, the first
+        three columns are written: query, entry and distance of each pair. A query with more than
+        `MOST` candidates is given up, and has one row with entry `EVERY`.
     """
     if entries.shape[0] == 0:
         return 0
-    halves = tables.view(np.uint16)
+    halves, singles = tables.view(np.uint16), tables.view(np.uint32)
     last = HEAD + head[BANDS] * BAND
-    if room.shape[0] < 2 * ROOM + head[WIDEST]:
-        room = np.empty((2 * ROOM + head[WIDEST], HIT), np.int64)
-    hits, candidates = room[:-ROOM], room[-ROOM:]
-    work = np.zeros(queries.shape[0], np.int64)
+    hits, candidates, out = divided(room, head[WIDEST])
+    work = room[0]
+    if queries.shape[0] > work.shape[0]:
+        work = np.zeros(queries.shape[0], np.int64)
+    work[:] = 0
     found, count = 0, 0
     for q in range(queries.shape[0]):
         for ahead in range(HEAD - AHEAD * BAND, last, BAND):
@@ -197,7 +213,8 @@ def one_by_one(
             if count >= ROOM:
                 found = sift(
                     head,
-                    tables,
+                    halves,
+                    singles,
                     entries,
                     queries,
                     limit,
@@ -206,15 +223,13 @@ def one_by_one(
                     candidates,
                     found,
                     work,
-                    most,
                     out,
                 )
                 count = 0
     found = sift(
-        head, tables, entries, queries, limit, hits, count, candidates, found, work, most,
-        out,
-    )  # fmt: skip
-    return without_given_up(found, work, most, out)
+        head, halves, singles, entries, queries, limit, hits, count, candidates, found, work, out
+    )
+    return without_given_up(found, work, head[MOST], out)
 
 
 @kernel
@@ -256,19 +271,18 @@ def together(
     entries: NDArray[np.uint64],
     queries: NDArray[np.uint64],
     limit: int,
-    most: int,
     room: NDArray[np.int64],
-    out: NDArray[np.int64],
 ) -> int:
     """Do what `one_by_one` does; sooner, if queries are many."""
     if entries.shape[0] == 0:
         return 0
-    halves = tables.view(np.uint16)
+    halves, singles = tables.view(np.uint16), tables.view(np.uint32)
     last = HEAD + head[BANDS] * BAND
-    if room.shape[0] < 2 * ROOM + head[WIDEST]:
-        room = np.empty((2 * ROOM + head[WIDEST], HIT), np.int64)
-    hits, candidates = room[:-ROOM], room[-ROOM:]
-    work = np.zeros(queries.shape[0], np.int64)
+    hits, candidates, out = divided(room, head[WIDEST])
+    work = room[0]
+    if queries.shape[0] > work.shape[0]:
+        work = np.zeros(queries.shape[0], np.int64)
+    work[:] = 0
     at_once = min(queries.shape[0], 1 << QUERY_BITS)
     all_keys, all_ordered = np.empty(at_once, np.int64), np.empty(at_once, np.int64)
     place = np.empty((1 << SORTED_BITS) + 1, np.int64)
@@ -288,12 +302,21 @@ def together(
                 count = probe(head, halves, band, q, item(ordered, i) >> QUERY_BITS, hits, count)
                 if count >= ROOM:
                     found = sift(
-                        head, tables, entries, queries, limit, hits, count, candidates, found,
-                        work, most, out,
-                    )  # fmt: skip
+                        head,
+                        halves,
+                        singles,
+                        entries,
+                        queries,
+                        limit,
+                        hits,
+                        count,
+                        candidates,
+                        found,
+                        work,
+                        out,
+                    )
                     count = 0
     found = sift(
-        head, tables, entries, queries, limit, hits, count, candidates, found, work, most,
-        out,
-    )  # fmt: skip
-    return without_given_up(found, work, most, out)
+        head, halves, singles, entries, queries, limit, hits, count, candidates, found, work, out
+    )
+    return without_given_up(found, work, head[MOST], out)
