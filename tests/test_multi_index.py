@@ -164,7 +164,7 @@ def test_a_query_among_near_duplicates_is_given_up(way: Any) -> None:
     rows = np.empty((tables.between + 5000, HIT), np.int64)
     queries = hm.HashBatch.concatenate([flipped(batch[:1], 9, seed=1), batch[5:6]]).words
     count = way(head, tables.tables, words, queries, 31, rows)
-    answer = rows[tables.between :][:count, :3].tolist()
+    answer = rows[tables.between :][:-count, :3].tolist()
     assert sorted(answer) == [[0, EVERY, 0], [1, 5, 0]]
 
 

@@ -111,18 +111,19 @@ class Segment(Opaque):
         rows = _room.rows
         if len(rows) < tables.between + FIRST_CAPACITY:
             rows = np.empty((tables.between + FIRST_CAPACITY, HIT), np.int64)
-        found = by_tables(tables.head, tables.tables, self.words, queries, limit, rows)
+        given = tables.head, tables.tables, self.words, queries, limit
+        found = by_tables(*given, rows)
         if not found:
             return NOTHING
-        while found > len(rows) - tables.between:
-            if room is not None and found > room and len(queries) > 1:
+        while abs(found) > len(rows) - tables.between:
+            if room is not None and abs(found) > room and len(queries) > 1:
                 return None
-            rows = np.empty((tables.between + found, HIT), np.int64)
-            found = by_tables(tables.head, tables.tables, self.words, queries, limit, rows)
-        pairs = Pairs(*rows[tables.between : tables.between + found, :3].T.copy())
-        given_up = pairs.entry == EVERY
-        if not given_up.any():
+            rows = np.empty((tables.between + abs(found), HIT), np.int64)
+            found = by_tables(*given, rows)
+        pairs = Pairs(*rows[tables.between : tables.between + abs(found), :3].T.copy())
+        if found > 0:
             return pairs.in_order()
+        given_up = pairs.entry == EVERY
         rows = pairs.query[given_up]
         others = self._linearly(queries[rows], limit, room)
         if others is None:

@@ -110,7 +110,9 @@ class Snapshot(Opaque):
     def limits(self, entries: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
         """Return the limit of each of some entries."""
         if self.own is None:
-            return np.full(len(entries), limit)
+            limits = np.empty_like(entries)  # np.full takes as long as a search
+            limits.fill(limit)
+            return limits
         own = self.own[entries].astype(np.int64)
         return np.where(own == NO_LIMIT, limit, own)
 

@@ -107,6 +107,25 @@ def ask_for(head: NDArray[np.int64], halves: NDArray[np.uint16], band: int, addr
 
 
 @kernel
+def note(
+    hits: NDArray[np.int64],
+    at: int,
+    line: int,
+    near: np.uint64,
+    q: int,
+    band: int,
+    group: int,
+    start: int,
+    before: int,
+    signature: int,
+) -> None:
+    """Write a row of `hits`."""
+    hits[at, LINE_AT], hits[at, NEAR_ONES], hits[at, QUERY] = line, np.int64(near), q
+    hits[at, OF_BAND], hits[at, OF_GROUP], hits[at, OF_START] = band, group, start
+    hits[at, BEFORE], hits[at, SIGNATURE] = before, signature
+
+
+@kernel
 def probe(
     head: NDArray[np.int64],
     halves: NDArray[np.uint16],
@@ -122,16 +141,23 @@ def probe(
     address, signature = key >> 16, key & 0xFFFF
     for group in range(item(head, band + GROUPS), item(head, band + GROUPS_END), GROUP):
         limit = item(head, group + NEAR)
+        if each == LINE:  # as in the loop below, which would take a tenth longer
+            for m in range(item(head, group + FIRST), item(head, group + LAST)):
+                own = address ^ item(head, m)
+                line = lines + own * LINE
+                near = near_signatures(halves, line, signature, limit)
+                if near != np.uint64(0):
+                    note(hits, count, line, near, q, band, group, starts + own, 0, signature)
+                    count += 1
+            continue
         for m in range(item(head, group + FIRST), item(head, group + LAST)):
-            first = lines + (address ^ item(head, m)) * each
+            own = address ^ item(head, m)
+            first = lines + own * each
             for line in range(first, first + each, LINE):
                 near = near_signatures(halves, line, signature, limit)
                 if near != np.uint64(0):
-                    hits[count, LINE_AT], hits[count, NEAR_ONES] = line, np.int64(near)
-                    hits[count, QUERY], hits[count, OF_BAND] = q, band
-                    hits[count, OF_GROUP], hits[count, SIGNATURE] = group, signature
-                    hits[count, OF_START] = starts + (address ^ item(head, m))
-                    hits[count, BEFORE] = ((line - first) // LINE) * FULL
+                    before = (line - first) // LINE * FULL
+                    note(hits, count, line, near, q, band, group, starts + own, before, signature)
                     count += 1
     return count
 
@@ -147,12 +173,17 @@ def divided(
 
 @kernel
 def without_given_up(found: int, work: NDArray[np.int64], most: int, out: NDArray[np.int64]) -> int:
-    """Put one row in the place of all of a query that was given up; return how many are left."""
+    """Put one row in the place of all of a query that was given up; return how many are left.
+
+    Or minus that, if there is such a query.
+    """
     given_up = 0
     for q in range(work.shape[0]):
         given_up += work[q] > most
-    if given_up == 0 or found + given_up > out.shape[0]:
-        return found + given_up
+    if given_up == 0:
+        return found
+    if found + given_up > out.shape[0]:
+        return -(found + given_up)
     left = 0
     for i in range(found):
         if work[out[i, 0]] <= most:
@@ -162,7 +193,7 @@ def without_given_up(found: int, work: NDArray[np.int64], most: int, out: NDArra
         if work[q] > most:
             out[left, 0], out[left, 1], out[left, 2] = q, EVERY, 0
             left += 1
-    return left
+    return -left
 
 
 @kernel
@@ -189,7 +220,8 @@ def one_by_one(
     room : ndarray of int64, shape (r, HIT)
         The first ``BETWEEN + head[WIDEST]`` rows are for use in between. In the others, the first
         three columns are written: query, entry and distance of each pair. A query with more than
-        `MOST` candidates is given up, and has one row with entry `EVERY`.
+        `MOST` candidates is given up, and has one row with entry `EVERY`; then minus the number of
+        rows is returned.
     """
     if entries.shape[0] == 0:
         return 0

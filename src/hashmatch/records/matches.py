@@ -47,9 +47,8 @@ class Matches:
     counts: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
-        shape = (len(self.query),)
-        columns = self.query, self.entry, self.distance, self.max_distance
-        if any(column.shape != shape for column in columns):
+        query, entry, distance = self.query.shape, self.entry.shape, self.distance.shape
+        if not query == entry == distance == self.max_distance.shape or len(query) != 1:
             raise UsageError(
                 "query, entry, distance and max_distance are one-dimensional and equally long"
             )
