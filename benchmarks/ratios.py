@@ -80,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--least", type=float, default=0.05, help="CPU seconds of one side in a round"
     )
     parser.add_argument("--only", default="", help="pairs whose work or peer has this in its name")
+    parser.add_argument("--goals", action="store_true", help="only pairs that have a goal")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there as well")
     parser.add_argument("--record", metavar="NAME", help="write benchmarks/record/NAME.md as well")
     parser.add_argument("--note", default="", help="a sentence for the record")
@@ -98,6 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     load = [os.getloadavg()]
     rows, missing = [], []
     for pair in all_pairs():
+        if options.goals and pair.goal is None:
+            continue
         if pair.peer.missing:
             missing.append(f"{pair.peer} (needs {', '.join(pair.peer.missing)})")
         elif options.only in str(pair):
