@@ -131,7 +131,7 @@ def test_search_from_threads() -> None:
 
 def test_an_index_is_opaque() -> None:
     index = hm.HashIndex.build(batch_of([0xABC], 64))
-    assert repr(index) == "<HashIndex any (64 bits), n=1>"
+    assert repr(index) == f"<HashIndex {index.snapshot}, any (64 bits), n=1>"
     with pytest.raises(hm.HashesAreOpaque, match="never pickled"):
         pickle.dumps(index)
 

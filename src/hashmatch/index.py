@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hashmatch.arguments import hashes_in, in_bits, path_of
 from hashmatch.errors import SpecMismatch
 from hashmatch.records.hashes import HashBatch
-from hashmatch.searchable import Searchable, in_bits
+from hashmatch.searchable import Searchable
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -64,10 +65,11 @@ class HashIndex(Searchable):
         Raises
         ------
         UsageError
-            If a limit is out of its range.
+            If `hashes` are none of these, or a limit is out of its range.
         """
         from hashmatch.snapshot import Snapshot
 
+        hashes = hashes_in("an index is built over", hashes)
         limit = None if max_distance is None else in_bits(hashes.spec, max_distance)
         return cls(Snapshot.build(hashes, limit, snapshot))
 
@@ -95,7 +97,7 @@ class HashIndex(Searchable):
         """
         from hashmatch.stored import read
 
-        return cls(*read(path, check))
+        return cls(*read(path_of(path), check))
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the index to a file, in the place of the one that is there, at once and whole.
@@ -110,12 +112,12 @@ class HashIndex(Searchable):
         Raises
         ------
         IndexFileError
-            If it cannot be written.
+            If it cannot be written, or this index is in a file that was cut off or written over;
+            what was at `path` is then still there.
         """
         from hashmatch.stored import write
 
-        write(path, self._state)
-        self._check()
+        write(path_of(path), self._state, self._check)
 
     def with_changes(
         self,
@@ -146,9 +148,12 @@ class HashIndex(Searchable):
         """
         if added is None:
             added = HashBatch(self.spec, np.empty((0, self.spec.words), np.uint64))
+        added = hashes_in("what is added is", added)
         if added.spec != self.spec:
             raise SpecMismatch(f"this index holds {self.spec}, {added.spec} cannot be added to it")
-        return HashIndex(self._state.changed(added, removed, snapshot), self._file)
+        state = self._state.changed(added, removed, snapshot)
+        self._check()
+        return HashIndex(state, self._file)
 
     def explain(self) -> str:
         """Return how this index searches, and why."""
@@ -161,8 +166,18 @@ class HashIndex(Searchable):
         """The number that the next entry added gets."""
         return self._state.following
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes; of an opened file, in pages shared with whoever else opened it."""
+        return self._state.nbytes
+
+    @property
+    def path(self) -> str | None:
+        """The file that it was opened from, or what it was made from with `with_changes`."""
+        return None if self._file is None else self._file.path
+
     def __len__(self) -> int:
         return len(self._state)
 
     def __repr__(self) -> str:
-        return f"<HashIndex {self.spec}, n={len(self)}>"
+        return f"<HashIndex {self.snapshot}, {self.spec}, n={len(self)}>"

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from operator import index
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
 from hashmatch.answers import AT_ONCE, MOST, closest, collected, in_blocks
+from hashmatch.arguments import at_least_one, hashes_in, in_bits, no_hashes
 from hashmatch.errors import SpecMismatch, UsageError
-from hashmatch.records.hashes import HashBatch, HashSpec, Opaque
+from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.lists import HashList
 from hashmatch.records.matches import Matches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from hashmatch.index_file.mapped import MappedFile
-    from hashmatch.segment import Pairs
+    from hashmatch.records.hashes import HashSpec
+    from hashmatch.segment import Pairs, Segment
     from hashmatch.snapshot import Snapshot
 
 
@@ -42,17 +45,35 @@ class Searchable(Opaque):
 
     __slots__ = ("_file", "_nothing", "_plain", "_state", "snapshot", "spec")
 
+    _file: MappedFile | None
+    _state: Snapshot
+    _plain: Segment | None
+    _nothing: Matches
+    spec: HashSpec
+    snapshot: str
+
     def __init__(self, state: Snapshot, file: MappedFile | None = None) -> None:
-        self._file = file
-        self.spec = state.spec
-        self.snapshot = state.name
-        self._state = state
         part = state.parts[0]
         unchanged = state.own is None and state.gone is None and part.numbers is None
-        self._plain = part.segment if unchanged and len(state.parts) == 1 else None
         nothing = np.empty(0, np.int64)
         nothing.flags.writeable = False
-        self._nothing = Matches(nothing, nothing, nothing, nothing, state.name)
+        for name, value in (
+            ("_file", file),
+            ("_state", state),
+            ("_plain", part.segment if unchanged and len(state.parts) == 1 else None),
+            ("_nothing", Matches(nothing, nothing, nothing, nothing, state.name)),
+            ("spec", state.spec),
+            ("snapshot", state.name),
+        ):
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a {type(self).__name__} is immutable")
+
+    @property
+    def max_distance(self) -> int | None:
+        """The limit that it was built for, in bits; what searches without one of their own take."""
+        return self._state.limit
 
     def search(
         self, batch: HashBatch, max_distance: int | None = None, most: int | None = None
@@ -79,11 +100,14 @@ class Searchable(Opaque):
         SpecMismatch
             If the queries are hashes of another kind.
         UsageError
-            If a number is out of its range.
+            If `batch` is no batch, or a number is out of its range; or if neither the call nor the
+            index has a limit.
+        IndexFileError
+            If the index is in a file that was cut off or written over.
         TooManyMatches
             If there are more than fit in memory; see `stream`.
         """
-        limit = self._limit_for(max_distance, batch)
+        limit = self._limit_of(batch, max_distance)
         if most is not None:
             count = at_least_one("most", most)
             return closest(self.stream(batch, limit), len(batch), count, self._nothing)
@@ -101,10 +125,13 @@ class Searchable(Opaque):
         batch : HashBatch
             The queries.
         max_distance : int, optional
-            As for `search`.
+            As for `search`, as are the errors.
         """
-        limit = self._limit_for(max_distance, batch)
-        for first, pairs in in_blocks(batch.words, lambda words: self._state.find(words, limit)):
+        limit = self._limit_of(batch, max_distance)  # here: a generator would raise at its first
+        return self._stream(batch.words, limit)
+
+    def _stream(self, words: NDArray[np.uint64], limit: int) -> Iterator[Matches]:
+        for first, pairs in in_blocks(words, lambda some: self._state.find(some, limit)):
             yield self._matches(pairs._replace(query=pairs.query + first), limit)
 
     def nearest(self, batch: HashBatch, k: int, max_distance: int | None = None) -> Matches:
@@ -124,7 +151,7 @@ class Searchable(Opaque):
         Matches
             By query, nearest first.
         """
-        limit = self._limit_for(self.spec.bits if max_distance is None else max_distance, batch)
+        limit = self._limit_of(batch, self.spec.bits if max_distance is None else max_distance)
         count = at_least_one("k", k)
         found = []
         for first in range(0, len(batch), AT_ONCE):
@@ -168,12 +195,15 @@ class Searchable(Opaque):
             As for `search`.
         """
         if not isinstance(other, Searchable):
-            batch = other.hashes if isinstance(other, HashList) else other
-            yield from self.stream(batch, max_distance)
-            return
+            batch = hashes_in("what is joined is a HashIndex,", other)
+            return self.stream(batch.hashes if isinstance(batch, HashList) else batch, max_distance)
+        self._check_spec(other.spec)
+        return self._stream_index(other, self._limit_for(max_distance))
+
+    def _stream_index(self, other: Searchable, limit: int) -> Iterator[Matches]:
         for part in other._state.parts:
             words, numbers = part.live(other._state.gone)
-            for found in self.stream(HashBatch(other.spec, words), max_distance):
+            for found in self._stream(words, limit):
                 other._check()
                 yield replace(found, query=numbers[found.query])
 
@@ -201,9 +231,11 @@ class Searchable(Opaque):
         max_distance : int, optional
             As for `self_join`.
         """
+        return self._stream_pairs(self._limit_for(max_distance))
+
+    def _stream_pairs(self, limit: int) -> Iterator[Matches]:
         from hashmatch.parts import pairs_among
 
-        limit = self._limit_for(max_distance)
         for pairs in pairs_among(self._state.parts, self._state.gone, limit):
             self._check()
             yield Matches(*pairs, np.full(len(pairs.query), limit), self.snapshot)
@@ -219,33 +251,21 @@ class Searchable(Opaque):
             return self._nothing
         return Matches(*pairs, self._state.limits(pairs.entry, limit), self.snapshot)
 
-    def _limit_for(self, max_distance: int | None, batch: HashBatch | None = None) -> int:
-        if batch is not None and batch.spec is not self.spec and batch.spec != self.spec:
-            raise SpecMismatch(f"this index holds {self.spec}, it cannot be asked for {batch.spec}")
+    def _limit_of(self, batch: HashBatch, max_distance: int | None) -> int:
+        """Return the limit of a search in bits, once it is sure that `batch` can be searched."""
+        if not isinstance(batch, HashBatch):
+            raise no_hashes("queries are a HashBatch", batch)
+        if batch.spec is not self.spec:
+            self._check_spec(batch.spec)
+        return self._limit_for(max_distance)
+
+    def _check_spec(self, spec: HashSpec) -> None:
+        if spec != self.spec:
+            raise SpecMismatch(f"this index holds {self.spec}, it cannot be asked for {spec}")
+
+    def _limit_for(self, max_distance: int | None) -> int:
         if max_distance is not None:
             return in_bits(self.spec, max_distance)
         if self._state.limit is None:
             raise UsageError("a max_distance is needed: the index was built without one")
         return self._state.limit
-
-
-def at_least_one(name: str, value: int) -> int:
-    """Return `value` as an int; raise UsageError unless it is a whole number from 1 on."""
-    try:
-        number = index(value)
-    except TypeError:
-        raise UsageError(f"{name} is a whole number, not {value!r}") from None
-    if number < 1:
-        raise UsageError(f"{name} is 1 at least, not {number}")
-    return number
-
-
-def in_bits(spec: HashSpec, max_distance: int) -> int:
-    """Return `max_distance` as an int; raise UsageError unless it is 0 to ``spec.bits``."""
-    try:
-        limit = index(max_distance)  # int would cut 31.9, and take text
-    except TypeError:
-        raise UsageError(f"a maximum distance is a whole number, not {max_distance!r}") from None
-    if not 0 <= limit <= spec.bits:
-        raise UsageError(f"a maximum distance of {limit}; for {spec} it is 0 to {spec.bits}")
-    return limit

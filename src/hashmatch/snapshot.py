@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hashmatch.arguments import text_of
 from hashmatch.errors import UsageError
 from hashmatch.parts import NO_LIMIT, Part, divide, joined, merge
 from hashmatch.records.hashes import Opaque
@@ -126,7 +127,10 @@ class Snapshot(Opaque):
             gone[: self.following] = self.gone
         if rows.size:
             if rows.ndim != 1 or rows.dtype.kind not in "iu":
-                raise UsageError("removed entries are given by their numbers, one after the other")
+                raise UsageError(
+                    "removed entries are a sequence of their numbers, as [3, 17], not a "
+                    f"{type(removed).__name__} of anything else"
+                )
             for row in rows[(rows < 0) | (rows >= self.following)][:1].tolist():
                 raise UsageError(
                     f"there is no entry {row} to remove, only 0 to {self.following - 1}"
@@ -135,6 +139,16 @@ class Snapshot(Opaque):
                 raise UsageError(f"entry {row} was removed before")
             gone[rows] = True
         return gone
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all its arrays."""
+        arrays: list[NDArray[Any] | None] = [self.own, self.gone]
+        for part in self.parts:
+            arrays += [part.segment.words, part.segment.columns, part.numbers]
+            if part.segment.tables is not None:
+                arrays += [part.segment.tables.head, part.segment.tables.tables]
+        return sum(array.nbytes for array in arrays if array is not None)
 
     def __len__(self) -> int:
         return self.following - (0 if self.gone is None else int(self.gone.sum()))
@@ -146,7 +160,7 @@ def name_of(hashes: HashList | HashBatch, name: str | None) -> str:
     Not a digest of the hashes: whoever reads that could test what a short list holds.
     """
     if name is not None:
-        return name
+        return text_of(name)
     if isinstance(hashes, HashList):
         return f"{hashes.name} {hashes.version}"
     return secrets.token_hex(8)
@@ -158,10 +172,11 @@ def words_and_limits(
     """Return hashes, and the limits that they or their list have, if any has."""
     if not isinstance(hashes, HashList):
         return hashes.words, None
-    limits = hashes.limits(NO_LIMIT)
-    if not len(limits) or (limits == NO_LIMIT).all():
+    unlimited = int(np.iinfo(np.int64).min)  # NO_LIMIT might be a limit that a list has in error
+    limits, bits = hashes.limits(unlimited), hashes.spec.bits
+    own = limits[limits != unlimited]
+    if not len(own):
         return hashes.hashes.words, None
-    bits = hashes.spec.bits
-    if limits.max() > bits or (limits < NO_LIMIT).any():
+    if own.min() < 0 or own.max() > bits:
         raise UsageError(f"list {hashes.name} has a max_distance outside of 0 to {bits}")
-    return hashes.hashes.words, limits.astype(np.int16)
+    return hashes.hashes.words, np.where(limits == unlimited, NO_LIMIT, limits).astype(np.int16)

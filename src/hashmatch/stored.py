@@ -21,14 +21,13 @@ from hashmatch.snapshot import Snapshot
 from hashmatch.tables import Tables, lay_head
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from os import PathLike
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
 
-def write(path: str | PathLike[str], state: Snapshot) -> None:
-    """Write a snapshot; see `HashIndex.save`."""
+def write(path: str, state: Snapshot, check: Callable[[], None]) -> None:
+    """Write a snapshot, unless `check` raises once it was read; see `HashIndex.save`."""
     blocks: list[tuple[str, NDArray[Any]]] = []
     stored = []
     for place, part in enumerate(state.parts):
@@ -54,10 +53,10 @@ def write(path: str | PathLike[str], state: Snapshot) -> None:
     description = Description(
         state.spec, state.name, POLICY, hashmatch.__version__, tuple(stored), facts
     )
-    write_blocks(path, description, blocks)
+    write_blocks(path, description, blocks, check)
 
 
-def read(path: str | PathLike[str], check: bool) -> tuple[Snapshot, MappedFile]:
+def read(path: str, check: bool) -> tuple[Snapshot, MappedFile]:
     """Return the snapshot in a file, and the open file; see `HashIndex.open`."""
     file = open_blocks(path, check=check)
     try:

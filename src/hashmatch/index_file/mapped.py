@@ -49,12 +49,12 @@ class MappedFile(Opaque):
         Every array by its name, read-only, its first element at a multiple of 4096 bytes.
     """
 
-    __slots__ = ("_changed", "_mapping", "_path", "_slot", "blocks", "description")
+    __slots__ = ("_changed", "_mapping", "_slot", "blocks", "description", "path")
 
     blocks: Mapping[str, NDArray[Any]]
 
     def __init__(self, path: str, description: Description, mapping: _Mapping, slot: int) -> None:
-        self._path = path
+        self.path = path
         self._mapping = mapping
         self._slot, self._changed = slot, mapping.guard.changed
         self.description = description
@@ -79,7 +79,7 @@ class MappedFile(Opaque):
         """
         if self._changed(self._slot):
             raise IndexFileError(
-                f"{self._path} was truncated or written over while it was open, or its disk "
+                f"{self.path} was truncated or written over while it was open, or its disk "
                 "failed; open it again, and replace index files by renaming, as save does"
             )
 
@@ -90,7 +90,7 @@ class MappedFile(Opaque):
             sound = _checksum(self._mapping, block.offset, stop) == block.checksum
             self.check_unchanged()
             if not sound:
-                raise damaged(self._path, f"block {block.name}")
+                raise damaged(self.path, f"block {block.name}")
 
     def __repr__(self) -> str:
         spec, count = self.description.spec, len(self.blocks)
