@@ -16,8 +16,9 @@ from hashmatch import segment
 from hashmatch._kernels import memory, signatures
 from hashmatch._kernels.candidates import HIT
 from hashmatch._kernels.jit import kernel
-from hashmatch._kernels.multi_index import EVERY, one_by_one, together
+from hashmatch._kernels.multi_index import one_by_one, together
 from hashmatch._kernels.ring import ring_bits
+from hashmatch._kernels.room import EVERY
 from hashmatch._kernels.tables import MOST
 from hashmatch.bands import Band, Plan, plan
 from hashmatch.segment import Segment

@@ -17,7 +17,6 @@ from benchmarks.frozen.signatures import LINE, near_signatures
 from benchmarks.frozen.tables import (
     ADDRESS,
     BAND,
-    EACH,
     FAR,
     FULL,
     GROUP,
@@ -27,11 +26,11 @@ from benchmarks.frozen.tables import (
     LINES,
     LINES_END,
     MORE,
+    MOST,
     NEAR,
     OFFSET,
     ROWS,
     SHORT,
-    STARTS,
     WHOLE,
     line_beyond,
 )
@@ -43,8 +42,9 @@ ROOM = 256
 """Lines and candidates that wait to be looked at more closely."""
 FURTHER = 4
 """Lines beyond the first of an address that are asked for at once."""
-LINE_AT, NEAR_ONES, QUERY, OF_BAND, OF_GROUP, HIT = range(6)
-"""Columns of hits: the place of a line, which are near in it, and what was asked there."""
+LINE_AT, NEAR_ONES, QUERY, OF_BAND, OF_GROUP, OF_START, BEFORE, SIGNATURE, HIT = range(9)
+"""Columns of hits: the place of a line, which are near in it, and what was asked there: the place
+of the address in starts, the entries of it in lines before, and half of the query's signature."""
 START, LANE, ASKED, BY, LEFT = range(5)
 """Columns of candidates: the place of their address in starts, the place from there, the query, the
 band, and how far the other half of the signature may be."""
@@ -81,7 +81,8 @@ def found_before(
 @kernel
 def look_closer(
     head: NDArray[np.int64],
-    tables: NDArray[np.uint64],
+    halves: NDArray[np.uint16],
+    singles: NDArray[np.uint32],
     entries: NDArray[np.uint64],
     queries: NDArray[np.uint64],
     limit: int,
@@ -94,14 +95,13 @@ def look_closer(
 
     Parameters
     ----------
-    head, tables : ndarray of int64 and of uint64
-        See `benchmarks.frozen.tables`.
+    head, halves, singles : ndarray of int64, of uint16, and of uint32
+        The latter are the same tables. See `benchmarks.frozen.tables`.
     entries, queries, limit, out
         See `benchmarks.frozen.multi_index`.
     candidates : ndarray of int64, shape (ROOM, HIT)
         Written over.
     """
-    halves, singles = tables.view(np.uint16), tables.view(np.uint32)
     last = entries.shape[0] - 1
     for i in range(count):
         band = candidates[i, BY]
@@ -127,8 +127,8 @@ def look_closer(
             continue
         if found_before(head, entries, e, queries, q, candidates[i, BY]):
             continue
-        if found < out.shape[1]:
-            out[0, found], out[1, found], out[2, found] = q, e, distance
+        if found < out.shape[0]:
+            out[found, 0], out[found, 1], out[found, 2] = q, e, distance
         found += 1
     return found
 
@@ -136,7 +136,8 @@ def look_closer(
 @kernel
 def sift(
     head: NDArray[np.int64],
-    tables: NDArray[np.uint64],
+    halves: NDArray[np.uint16],
+    singles: NDArray[np.uint32],
     entries: NDArray[np.uint64],
     queries: NDArray[np.uint64],
     limit: int,
@@ -145,7 +146,6 @@ def sift(
     candidates: NDArray[np.int64],
     found: int,
     work: NDArray[np.int64],
-    most: int,
     out: NDArray[np.int64],
 ) -> int:
     """Look at what is near in `count` lines; return how many pairs are found by now.
@@ -154,18 +154,14 @@ def sift(
     ----------
     hits : ndarray of int64, shape (ROOM + most lines of a band, HIT)
     work : ndarray of int64, shape (m,)
-        For each query, how many candidates and further lines there were; beyond `most` it is given
+        For each query, how many candidates and further lines there were; beyond `MOST` it is given
         up: what is written of it is not all.
     """
-    halves, singles = tables.view(np.uint16), tables.view(np.uint32)
+    most = item(head, MOST)
     for i in range(count):
-        band = hits[i, OF_BAND]
-        line, first_line = hits[i, LINE_AT], item(head, band + LINES)
-        prefetch(
-            singles, item(head, band + STARTS) + (line - first_line) // item(head, band + EACH)
-        )
-        if item(halves, line) == MORE:
-            further = first_line + line_beyond(halves, line)
+        prefetch(singles, hits[i, OF_START])
+        if item(halves, hits[i, LINE_AT]) == MORE:
+            further = item(head, hits[i, OF_BAND] + LINES) + line_beyond(halves, hits[i, LINE_AT])
             for k in range(FURTHER):
                 prefetch(halves, further + k * LINE)
     waiting = 0
@@ -174,13 +170,8 @@ def sift(
         band, group = hits[i, OF_BAND], hits[i, OF_GROUP]
         if work[q] > most:
             continue
-        first_line = item(head, band + LINES)
-        address = (line - first_line) // item(head, band + EACH)
-        start = item(head, band + STARTS) + address
-        end = item(head, band + OFFSET) + item(head, band + ADDRESS)
-        signature = ring_bits(queries, q, end, 16)
+        start, lane, signature = hits[i, OF_START], hits[i, BEFORE], hits[i, SIGNATURE]
         whole = item(head, group + WHOLE)
-        lane = (line - first_line - address * item(head, band + EACH)) // LINE * FULL
         in_line, left, is_last = number(item(halves, line)) & FULL, 0, False
         if item(halves, line) == MORE:
             in_line, is_last = SHORT, True
@@ -193,7 +184,16 @@ def sift(
                 near &= near - np.uint64(1)
                 if waiting == ROOM:
                     found = look_closer(
-                        head, tables, entries, queries, limit, candidates, waiting, found, out
+                        head,
+                        halves,
+                        singles,
+                        entries,
+                        queries,
+                        limit,
+                        candidates,
+                        waiting,
+                        found,
+                        out,
                     )
                     waiting = 0
                 unlike = number(item(halves, line + 1 + k)) ^ signature
@@ -205,11 +205,13 @@ def sift(
             if left <= 0 or work[q] > most:
                 break
             lane += in_line
-            line = first_line + line_beyond(halves, line) if is_last else line + LINE
+            line = item(head, band + LINES) + line_beyond(halves, line) if is_last else line + LINE
             line = min(line, item(head, band + LINES_END) - LINE)
             is_last = False
             near = near_signatures(halves, line, signature, item(head, group + NEAR))
             in_line = min(FULL, left)
             left -= in_line
             work[q] += 1
-    return look_closer(head, tables, entries, queries, limit, candidates, waiting, found, out)
+    return look_closer(
+        head, halves, singles, entries, queries, limit, candidates, waiting, found, out
+    )

@@ -32,18 +32,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.frozen.candidates import (
-    HIT,
-    LINE_AT,
-    NEAR_ONES,
-    OF_BAND,
-    OF_GROUP,
-    QUERY,
     ROOM,
     sift,
 )
 from benchmarks.frozen.jit import kernel
 from benchmarks.frozen.memory import item, prefetch
 from benchmarks.frozen.ring import ring_bits
+from benchmarks.frozen.room import divided, note, without_given_up
 from benchmarks.frozen.signatures import LINE, near_signatures
 from benchmarks.frozen.tables import (
     ADDRESS,
@@ -51,22 +46,23 @@ from benchmarks.frozen.tables import (
     BANDS,
     EACH,
     FIRST,
+    FULL,
     GROUP,
     GROUPS,
     GROUPS_END,
     HEAD,
     LAST,
     LINES,
+    MOST,
     NEAR,
     OFFSET,
+    STARTS,
     WIDEST,
 )
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-EVERY = -1
-"""Stands for the entry in the one row of a query that was given up."""
 AHEAD = 4
 """Bands whose lines are asked for before those of the first are looked at."""
 QUERY_BITS = 14
@@ -111,39 +107,29 @@ def probe(
 ) -> int:
     """Look at all lines of a query in a band; add those with something near to `hits`."""
     lines, each = item(head, band + LINES), item(head, band + EACH)
+    starts = item(head, band + STARTS)
     address, signature = key >> 16, key & 0xFFFF
     for group in range(item(head, band + GROUPS), item(head, band + GROUPS_END), GROUP):
         limit = item(head, group + NEAR)
+        if each == LINE:  # as in the loop below, which would take a tenth longer
+            for m in range(item(head, group + FIRST), item(head, group + LAST)):
+                own = address ^ item(head, m)
+                line = lines + own * LINE
+                near = near_signatures(halves, line, signature, limit)
+                if near != np.uint64(0):
+                    note(hits, count, line, near, q, band, group, starts + own, 0, signature)
+                    count += 1
+            continue
         for m in range(item(head, group + FIRST), item(head, group + LAST)):
-            first = lines + (address ^ item(head, m)) * each
+            own = address ^ item(head, m)
+            first = lines + own * each
             for line in range(first, first + each, LINE):
                 near = near_signatures(halves, line, signature, limit)
                 if near != np.uint64(0):
-                    hits[count, LINE_AT], hits[count, NEAR_ONES] = line, np.int64(near)
-                    hits[count, QUERY], hits[count, OF_BAND] = q, band
-                    hits[count, OF_GROUP] = group
+                    before = (line - first) // LINE * FULL
+                    note(hits, count, line, near, q, band, group, starts + own, before, signature)
                     count += 1
     return count
-
-
-@kernel
-def without_given_up(found: int, work: NDArray[np.int64], most: int, out: NDArray[np.int64]) -> int:
-    """Put one row in the place of all of a query that was given up; return how many are left."""
-    given_up = 0
-    for q in range(work.shape[0]):
-        given_up += work[q] > most
-    if given_up == 0 or found + given_up > out.shape[1]:
-        return found + given_up
-    left = 0
-    for i in range(found):
-        if work[out[0, i]] <= most:
-            out[0, left], out[1, left], out[2, left] = out[0, i], out[1, i], out[2, i]
-            left += 1
-    for q in range(work.shape[0]):
-        if work[q] > most:
-            out[0, left], out[1, left], out[2, left] = q, EVERY, 0
-            left += 1
-    return left
 
 
 @kernel
@@ -153,14 +139,12 @@ def one_by_one(
     entries: NDArray[np.uint64],
     queries: NDArray[np.uint64],
     limit: int,
-    most: int,
     room: NDArray[np.int64],
-    out: NDArray[np.int64],
 ) -> int:
     """Write every pair within `limit` bits, in no order; return how many rows there are.
 
-    The number goes on past the end of `out`, which then holds some of the pairs: the caller comes
-    back with a larger one.
+    The number goes on past the end of the room for them, which then holds some of the pairs: the
+    caller comes back with more.
 
     Parameters
     ----------
@@ -169,21 +153,21 @@ def one_by_one(
     entries, queries : ndarray of uint64, shapes (n, w) and (m, w)
     limit : int
         Inclusive, in bits; no more than the bands were cut for.
-    most : int
-        Candidates of a query that are looked at; one with more gets a row with entry `EVERY`.
     room : ndarray of int64, shape (r, HIT)
-        For use in between; `WIDEST` + 2 * `ROOM` rows will do.
-    out : ndarray of int64, shape (3, capacity)
-        Query, entry and distance of each pair.
+        The first ``BETWEEN + head[WIDEST]`` rows are for use in between. In the others, the first
+        three columns are written: query, entry and distance of each pair. A query with more than
+        `MOST` candidates is given up, and has one row with entry `EVERY`; then minus the number of
+        rows is returned.
     """
     if entries.shape[0] == 0:
         return 0
-    halves = tables.view(np.uint16)
+    halves, singles = tables.view(np.uint16), tables.view(np.uint32)
     last = HEAD + head[BANDS] * BAND
-    if room.shape[0] < 2 * ROOM + head[WIDEST]:
-        room = np.empty((2 * ROOM + head[WIDEST], HIT), np.int64)
-    hits, candidates = room[:-ROOM], room[-ROOM:]
-    work = np.zeros(queries.shape[0], np.int64)
+    hits, candidates, out = divided(room, head[WIDEST])
+    work = room[0]
+    if queries.shape[0] > work.shape[0]:
+        work = np.zeros(queries.shape[0], np.int64)
+    work[:] = 0
     found, count = 0, 0
     for q in range(queries.shape[0]):
         for ahead in range(HEAD - AHEAD * BAND, last, BAND):
@@ -197,7 +181,8 @@ def one_by_one(
             if count >= ROOM:
                 found = sift(
                     head,
-                    tables,
+                    halves,
+                    singles,
                     entries,
                     queries,
                     limit,
@@ -206,15 +191,13 @@ def one_by_one(
                     candidates,
                     found,
                     work,
-                    most,
                     out,
                 )
                 count = 0
     found = sift(
-        head, tables, entries, queries, limit, hits, count, candidates, found, work, most,
-        out,
-    )  # fmt: skip
-    return without_given_up(found, work, most, out)
+        head, halves, singles, entries, queries, limit, hits, count, candidates, found, work, out
+    )
+    return without_given_up(found, work, head[MOST], out)
 
 
 @kernel
@@ -256,19 +239,18 @@ def together(
     entries: NDArray[np.uint64],
     queries: NDArray[np.uint64],
     limit: int,
-    most: int,
     room: NDArray[np.int64],
-    out: NDArray[np.int64],
 ) -> int:
     """Do what `one_by_one` does; sooner, if queries are many."""
     if entries.shape[0] == 0:
         return 0
-    halves = tables.view(np.uint16)
+    halves, singles = tables.view(np.uint16), tables.view(np.uint32)
     last = HEAD + head[BANDS] * BAND
-    if room.shape[0] < 2 * ROOM + head[WIDEST]:
-        room = np.empty((2 * ROOM + head[WIDEST], HIT), np.int64)
-    hits, candidates = room[:-ROOM], room[-ROOM:]
-    work = np.zeros(queries.shape[0], np.int64)
+    hits, candidates, out = divided(room, head[WIDEST])
+    work = room[0]
+    if queries.shape[0] > work.shape[0]:
+        work = np.zeros(queries.shape[0], np.int64)
+    work[:] = 0
     at_once = min(queries.shape[0], 1 << QUERY_BITS)
     all_keys, all_ordered = np.empty(at_once, np.int64), np.empty(at_once, np.int64)
     place = np.empty((1 << SORTED_BITS) + 1, np.int64)
@@ -288,12 +270,21 @@ def together(
                 count = probe(head, halves, band, q, item(ordered, i) >> QUERY_BITS, hits, count)
                 if count >= ROOM:
                     found = sift(
-                        head, tables, entries, queries, limit, hits, count, candidates, found,
-                        work, most, out,
-                    )  # fmt: skip
+                        head,
+                        halves,
+                        singles,
+                        entries,
+                        queries,
+                        limit,
+                        hits,
+                        count,
+                        candidates,
+                        found,
+                        work,
+                        out,
+                    )
                     count = 0
     found = sift(
-        head, tables, entries, queries, limit, hits, count, candidates, found, work, most,
-        out,
-    )  # fmt: skip
-    return without_given_up(found, work, most, out)
+        head, halves, singles, entries, queries, limit, hits, count, candidates, found, work, out
+    )
+    return without_given_up(found, work, head[MOST], out)

@@ -8,7 +8,8 @@ from may be written over at any moment: nothing in them may lead out of them, or
 The head has int64:
 
 beginning
-    `BANDS`: how many there are; `WIDEST`: the most lines that a query looks at in one band.
+    `BANDS`: how many there are; `WIDEST`: the most lines that a query looks at in one band; `MOST`:
+    the most candidates of a query that are looked at.
 bands
     From `HEAD` on, `BAND` for each: see there.
 groups
@@ -45,13 +46,15 @@ from benchmarks.frozen.signatures import LINE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BANDS, WIDEST, HEAD = 0, 1, 8
+BANDS, WIDEST, MOST, HEAD = 0, 1, 2, 8
 OFFSET, ADDRESS, GROUPS, GROUPS_END, STARTS, FAR, ROWS, LINES, LINES_END, EACH, BAND = range(11)
 """Of a band: its first bit, bits of its address, its groups, where its other parts begin, where its
 lines end, and how many elements in lines each address has."""
 FIRST, LAST, NEAR, WHOLE, GROUP = range(5)
 """Of a group; see above."""
 FULL, SHORT = LINE - 1, LINE - 3
+PART_BITS = 8
+"""Of an address, by which entries are sorted before they are put in their place."""
 COUNTED, MORE = 0xFFE0, 0
 """A search sees the first element as 16 or 11 bits or more away from what it looks for, so that it
 need not care; and as 0 bits away, so that it has to."""
@@ -141,14 +144,16 @@ def fill_band(
     lines : ndarray of uint16, shape (LINE * (each * 2**address + lines beyond),)
     """
     clear_lines(starts, each, lines)
+    keys = np.empty(words.shape[0], np.uint64)
+    sorted_rows = np.empty(words.shape[0], np.uint32)
+    sort_roughly(words, offset, address, starts, keys, sorted_rows)
     place = starts[:-1].copy()
-    for e in range(words.shape[0]):
-        a = ring_bits(words, e, offset, address)
+    for i in range(words.shape[0]):
+        a, signature = number(keys[i] >> np.uint64(32)), number(keys[i] & np.uint64(0xFFFFFFFF))
         at = number(place[a])
         place[a] += np.uint32(1)
-        signature = ring_bits(words, e, offset + address, 32)
         far[at] = signature & 0xFFFF
-        rows[at] = e
+        rows[at] = sorted_rows[i]
         lane = at - number(starts[a])
         nth = min(lane // FULL, each - 1)
         line, lane = (a * each + nth) * LINE, lane - nth * FULL
@@ -156,3 +161,40 @@ def fill_band(
             line = line_beyond(lines, line) + (lane - SHORT) // FULL * LINE
             lane = (lane - SHORT) % FULL
         lines[line + 1 + lane] = signature >> 16
+
+
+@kernel
+def sort_roughly(
+    words: NDArray[np.uint64],
+    offset: int,
+    address: int,
+    starts: NDArray[np.uint32],
+    keys: NDArray[np.uint64],
+    rows: NDArray[np.uint32],
+) -> None:
+    """Write address and signature of each entry, and its row, by the first bits of the address.
+
+    Entries of one part of the addresses are then put where they belong before those of the next,
+    and each part of the tables is near while it is written: twice as fast with ten million.
+
+    Parameters
+    ----------
+    words, offset, address, starts
+        As for `fill_band`.
+    keys : ndarray of uint64, shape (n,)
+        Written; the address above 32 bits of signature.
+    rows : ndarray of uint32, shape (n,)
+        Written.
+    """
+    shift = max(0, address - PART_BITS)
+    place = np.empty(1 << (address - shift), np.int64)
+    for part in range(place.shape[0]):
+        place[part] = starts[part << shift]
+    for e in range(words.shape[0]):
+        a = ring_bits(words, e, offset, address)
+        at = place[a >> shift]
+        place[a >> shift] += 1
+        keys[at] = (np.uint64(a) << np.uint64(32)) | np.uint64(
+            ring_bits(words, e, offset + address, 32)
+        )
+        rows[at] = e

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hashmatch.segment import Pairs
+    from hashmatch.pairs import Pairs
 
 AT_ONCE = 2**14
 """Queries of a block, at most; what they find has to fit in memory."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hashmatch.answers import MOST, in_blocks
-from hashmatch.segment import Pairs, Segment
+from hashmatch.pairs import Pairs
+from hashmatch.segment import Segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,6 +10,7 @@ import numpy as np
 from hashmatch.answers import AT_ONCE, MOST, closest, collected, in_blocks
 from hashmatch.arguments import at_least_one, hashes_in, in_bits, no_hashes
 from hashmatch.errors import SpecMismatch, UsageError
+from hashmatch.pairs import NOTHING
 from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.lists import HashList
 from hashmatch.records.matches import Matches
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hashmatch.index_file.mapped import MappedFile
+    from hashmatch.pairs import Pairs
     from hashmatch.records.hashes import HashSpec
-    from hashmatch.segment import Pairs, Segment
+    from hashmatch.segment import Segment
     from hashmatch.snapshot import Snapshot
 
 
@@ -107,12 +109,25 @@ class Searchable(Opaque):
         TooManyMatches
             If there are more than fit in memory; see `stream`.
         """
-        limit = self._limit_of(batch, max_distance)
-        if most is not None:
-            count = at_least_one("most", most)
-            return closest(self.stream(batch, limit), len(batch), count, self._nothing)
-        if self._plain is not None and len(batch) <= AT_ONCE:
-            pairs = self._plain.search(batch.words, limit, MOST)
+        plain = self._plain
+        if (  # what a service asks: looking closer at it would take as long as the answer
+            plain is not None
+            and most is None
+            and batch.__class__ is HashBatch
+            and batch.spec is self.spec
+            and max_distance.__class__ is int
+            and 0 <= max_distance <= plain.limit
+        ):
+            limit = max_distance
+        else:
+            limit = self._limit_of(batch, max_distance)
+            if most is not None:
+                count = at_least_one("most", most)
+                return closest(self.stream(batch, limit), len(batch), count, self._nothing)
+        if plain is not None and len(batch.words) <= AT_ONCE:
+            pairs = plain.search(batch.words, limit, MOST)
+            if pairs is NOTHING and self._file is None:
+                return self._nothing
             if pairs is not None:
                 return self._matches(pairs, limit)
         return collected(self.stream(batch, limit), self._nothing, "use stream, or most=...")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hashmatch._kernels.candidates import HIT
 from hashmatch._kernels.lanes import GROUP
 from hashmatch._kernels.linear import columns, head_length, within
-from hashmatch._kernels.multi_index import BETWEEN, EVERY, one_by_one, together
+from hashmatch._kernels.multi_index import one_by_one, together
 from hashmatch._kernels.nearest import nearest
+from hashmatch._kernels.room import BETWEEN, EVERY
 from hashmatch.bands import plan
+from hashmatch.pairs import NOTHING, Pairs
 from hashmatch.records.hashes import Opaque
 from hashmatch.tables import Tables
 
@@ -26,30 +28,6 @@ USUAL_WIDEST = 1024
 """Lines that a query looks at in one band; a search that looks at more makes its own room."""
 FEW = 64
 """Queries; more are searched together."""
-
-
-class Pairs(NamedTuple):
-    """Found pairs: rows of queries, rows of entries, their distances; each int64 of shape (n,)."""
-
-    query: NDArray[np.int64]
-    entry: NDArray[np.int64]
-    distance: NDArray[np.int64]
-
-    def where(self, keep: NDArray[np.bool_]) -> Pairs:
-        """Return some of them."""
-        return Pairs(self.query[keep], self.entry[keep], self.distance[keep])
-
-    def in_order(self) -> Pairs:
-        """Return them by query, then by entry."""
-        if len(self.query) < 2:
-            return self
-        order = np.argsort((self.query << 32) | self.entry)  # rows are below 2**31 and 2**32
-        return Pairs(self.query[order], self.entry[order], self.distance[order])
-
-
-NOTHING = Pairs(*(np.empty(0, np.int64) for _ in range(3)))
-for _column in NOTHING:
-    _column.flags.writeable = False
 
 
 class _Room(threading.local):
@@ -111,15 +89,14 @@ class Segment(Opaque):
         rows = _room.rows
         if len(rows) < tables.between + FIRST_CAPACITY:
             rows = np.empty((tables.between + FIRST_CAPACITY, HIT), np.int64)
-        given = tables.head, tables.tables, self.words, queries, limit
-        found = by_tables(*given, rows)
+        found = by_tables(tables.head, tables.tables, self.words, queries, limit, rows)
         if not found:
             return NOTHING
         while abs(found) > len(rows) - tables.between:
             if room is not None and abs(found) > room and len(queries) > 1:
                 return None
             rows = np.empty((tables.between + abs(found), HIT), np.int64)
-            found = by_tables(*given, rows)
+            found = by_tables(tables.head, tables.tables, self.words, queries, limit, rows)
         pairs = Pairs(*rows[tables.between : tables.between + abs(found), :3].T.copy())
         if found > 0:
             return pairs.in_order()

@@ -17,8 +17,8 @@ from hashmatch.records.lists import HashList
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from hashmatch.pairs import Pairs
     from hashmatch.records.hashes import HashBatch, HashSpec
-    from hashmatch.segment import Pairs
 
 ROOM = 2**26
 """Pairs of several queries at once, 2 GiB of them."""

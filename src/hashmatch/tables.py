@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch._kernels import tables as kernels
-from hashmatch._kernels.multi_index import BETWEEN
+from hashmatch._kernels.room import BETWEEN
 from hashmatch._kernels.signatures import LINE
 from hashmatch.bands import CANDIDATE, PAIR, signature_limits
 from hashmatch.records.hashes import Opaque
