@@ -55,6 +55,8 @@ class Searchable(Opaque):
     snapshot: str
 
     def __init__(self, state: Snapshot, file: MappedFile | None = None) -> None:
+        if not hasattr(state, "parts"):  # somebody took the class for what makes one
+            raise UsageError("HashIndex.build makes an index of hashes, HashIndex.open of a file")
         part = state.parts[0]
         unchanged = state.own is None and state.gone is None and part.numbers is None
         nothing = np.empty(0, np.int64)
@@ -212,7 +214,8 @@ class Searchable(Opaque):
         if not isinstance(other, Searchable):
             batch = hashes_in("what is joined is a HashIndex,", other)
             return self.stream(batch.hashes if isinstance(batch, HashList) else batch, max_distance)
-        self._check_spec(other.spec)
+        if other.spec != self.spec:
+            raise self._mismatch(other.spec)
         return self._stream_index(other, self._limit_for(max_distance))
 
     def _stream_index(self, other: Searchable, limit: int) -> Iterator[Matches]:
@@ -270,13 +273,12 @@ class Searchable(Opaque):
         """Return the limit of a search in bits, once it is sure that `batch` can be searched."""
         if not isinstance(batch, HashBatch):
             raise no_hashes("queries are a HashBatch", batch)
-        if batch.spec is not self.spec:
-            self._check_spec(batch.spec)
+        if batch.spec is not self.spec and batch.spec != self.spec:
+            raise self._mismatch(batch.spec)
         return self._limit_for(max_distance)
 
-    def _check_spec(self, spec: HashSpec) -> None:
-        if spec != self.spec:
-            raise SpecMismatch(f"this index holds {self.spec}, it cannot be asked for {spec}")
+    def _mismatch(self, spec: HashSpec) -> SpecMismatch:
+        return SpecMismatch(f"this index holds {self.spec}, it cannot be asked for {spec}")
 
     def _limit_for(self, max_distance: int | None) -> int:
         if max_distance is not None:

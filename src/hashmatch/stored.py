@@ -9,7 +9,6 @@ import numpy as np
 import hashmatch
 from hashmatch._kernels.lanes import GROUP
 from hashmatch.bands import LONGEST_ADDRESS, SIGNATURE, Band
-from hashmatch.decode.policy import POLICY
 from hashmatch.errors import IndexFileError
 from hashmatch.index_file.layout import Description
 from hashmatch.index_file.layout import Segment as Stored
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 
 def write(path: str, state: Snapshot, check: Callable[[], None]) -> None:
     """Write a snapshot, unless `check` raises once it was read; see `HashIndex.save`."""
+    from hashmatch.decode.policy import POLICY  # with Pillow, which nobody needs who only reads
+
     blocks: list[tuple[str, NDArray[Any]]] = []
     stored = []
     for place, part in enumerate(state.parts):

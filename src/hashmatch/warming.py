@@ -10,6 +10,7 @@ from hashmatch import registry
 from hashmatch.hashing import hash_all, hash_image
 from hashmatch.index import HashIndex
 from hashmatch.matcher import Matcher
+from hashmatch.segment import FEW
 from hashmatch.testing import hash_list, picture, random_hashes
 
 if TYPE_CHECKING:
@@ -105,10 +106,17 @@ def _hash(algorithms: list[str]) -> None:
 
 
 def _search(spec: HashSpec, limit: int) -> None:
-    """Search short and long lists, within a limit and beyond it."""
-    known, queries = random_hashes(spec, ENTRIES, SEED), random_hashes(spec, 2, SEED + 1)
-    HashIndex.build(known, max_distance=limit).search(queries, limit)
+    """Ask short and long lists all that an index can be asked, within a limit and beyond it.
+
+    No index file is made: its arrays are of the same kinds as those in memory, so that kernels are.
+    """
+    known, other = random_hashes(spec, ENTRIES, SEED), random_hashes(spec, 2 * FEW, SEED + 1)
+    index = HashIndex.build(known, limit)
+    for some in (index, index.with_changes(other, removed=[0])):
+        for queries in (other[:1], other):  # each its own way, see `hashmatch.segment`
+            some.search(queries)
+            some.nearest(queries, 1)
     short = HashIndex.build(known[:100])
-    for other in range(0, spec.bits + 1, 8):  # the kernel is another one for some limits
-        short.search(queries, other)
-    Matcher(hash_list(known[:100])).look_up(queries)
+    for within in range(0, spec.bits + 1, 8):  # the kernel is another one for some limits
+        short.search(other[:1], within)
+    Matcher(hash_list(known[:100])).look_up(other)
