@@ -110,12 +110,11 @@ class HashIndex(Searchable):
         Raises
         ------
         IndexFileError
-            If it cannot be written.
+            If it cannot be written, or the file that this index was opened from has changed.
         """
         from hashmatch.stored import write
 
-        write(path, self._state)
-        self._check()
+        write(path, self._state, self._check)
 
     def with_changes(
         self,
@@ -142,7 +141,7 @@ class HashIndex(Searchable):
         SpecMismatch
             If the new entries are hashes of another kind.
         UsageError
-            If there is no entry of a number, or it was removed before.
+            If there is no entry of a number, or it is removed twice.
         """
         if added is None:
             added = HashBatch(self.spec, np.empty((0, self.spec.words), np.uint64))

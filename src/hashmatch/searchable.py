@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashmatch.answers import AT_ONCE, MOST, closest, collected, in_blocks
+from hashmatch.answers import AT_ONCE, MOST, USUAL, closest, collected, in_blocks
 from hashmatch.errors import SpecMismatch, UsageError
-from hashmatch.records.hashes import HashBatch, HashSpec, Opaque
+from hashmatch.records.hashes import Opaque
 from hashmatch.records.lists import HashList
 from hashmatch.records.matches import Matches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from hashmatch.index_file.mapped import MappedFile
+    from hashmatch.records.hashes import HashBatch, HashSpec
     from hashmatch.segment import Pairs
     from hashmatch.snapshot import Snapshot
 
@@ -84,14 +87,14 @@ class Searchable(Opaque):
             If there are more than fit in memory; see `stream`.
         """
         limit = self._limit_for(max_distance, batch)
-        if most is not None:
-            count = at_least_one("most", most)
-            return closest(self.stream(batch, limit), len(batch), count, self._nothing)
-        if self._plain is not None and len(batch) <= AT_ONCE:
-            pairs = self._plain.search(batch.words, limit, MOST)
-            if pairs is not None:
-                return self._matches(pairs, limit)
-        return collected(self.stream(batch, limit), self._nothing, "use stream, or most=...")
+        count = None if most is None else at_least_one("most", most)
+        whole = self._at_once(batch.words, limit)
+        if count is not None:
+            parts = self._stream(batch.words, limit) if whole is None else [whole]
+            return closest(parts, len(batch), count, self._nothing)
+        if whole is not None and len(whole) <= MOST:
+            return whole
+        return collected(self._stream(batch.words, limit), self._nothing, "use stream, or most=...")
 
     def stream(self, batch: HashBatch, max_distance: int | None = None) -> Iterator[Matches]:
         """Yield what `search` returns in parts that fit in memory: of some queries, then of others.
@@ -104,7 +107,21 @@ class Searchable(Opaque):
             As for `search`.
         """
         limit = self._limit_for(max_distance, batch)
-        for first, pairs in in_blocks(batch.words, lambda words: self._state.find(words, limit)):
+        whole = self._at_once(batch.words, limit)
+        if whole is not None:
+            yield whole
+        else:
+            yield from self._stream(batch.words, limit)
+
+    def _at_once(self, words: NDArray[np.uint64], limit: int) -> Matches | None:
+        """Return the whole answer, if it is had as easily as that."""
+        if self._plain is None or len(words) > AT_ONCE:
+            return None
+        pairs = self._plain.search(words, limit, MOST)
+        return pairs and self._matches(pairs, limit)
+
+    def _stream(self, words: NDArray[np.uint64], limit: int) -> Iterator[Matches]:
+        for first, pairs in in_blocks(words, lambda some: self._state.find(some, limit)):
             yield self._matches(pairs._replace(query=pairs.query + first), limit)
 
     def nearest(self, batch: HashBatch, k: int, max_distance: int | None = None) -> Matches:
@@ -123,18 +140,26 @@ class Searchable(Opaque):
         -------
         Matches
             By query, nearest first.
+
+        Raises
+        ------
+        TooManyMatches
+            If there are more than fit in memory.
         """
         limit = self._limit_for(self.spec.bits if max_distance is None else max_distance, batch)
-        count = at_least_one("k", k)
-        found = []
-        for first in range(0, len(batch), AT_ONCE):
-            pairs = self._state.nearest(batch.words[first : first + AT_ONCE], count, limit)
+        count = min(at_least_one("k", k), max(1, len(self._state)))
+        found = self._nearest(batch.words, count, limit)
+        return collected(found, self._nothing, "ask for fewer").sorted_by_distance()
+
+    def _nearest(self, words: NDArray[np.uint64], count: int, limit: int) -> Iterator[Matches]:
+        at_once = max(1, min(AT_ONCE, USUAL // count))
+        for first in range(0, len(words), at_once):
+            pairs = self._state.nearest(words[first : first + at_once], count, limit)
             limits = np.full(len(pairs.query), limit)
             query = pairs.query + first
             part = Matches(query, pairs.entry, pairs.distance, limits, self.snapshot)
             self._check()
-            found.append(part.closest(count))
-        return collected(found, self._nothing, "ask for fewer").sorted_by_distance()
+            yield part.closest(count)
 
     def join(
         self, other: Searchable | HashList | HashBatch, max_distance: int | None = None
@@ -153,12 +178,13 @@ class Searchable(Opaque):
         TooManyMatches
             If there are more than fit in memory; see `stream_join`.
         """
-        return collected(self.stream_join(other, max_distance), self._nothing, "use stream_join")
+        parts = self.stream_join(other, max_distance)
+        return collected(parts, self._nothing, "use stream_join").in_order()
 
     def stream_join(
         self, other: Searchable | HashList | HashBatch, max_distance: int | None = None
     ) -> Iterator[Matches]:
-        """Yield what `join` returns in parts that fit in memory.
+        """Yield what `join` returns in parts that fit in memory, each in order.
 
         Parameters
         ----------
@@ -171,9 +197,10 @@ class Searchable(Opaque):
             batch = other.hashes if isinstance(other, HashList) else other
             yield from self.stream(batch, max_distance)
             return
+        limit = self._limit_for(max_distance, other)
         for part in other._state.parts:
             words, numbers = part.live(other._state.gone)
-            for found in self.stream(HashBatch(other.spec, words), max_distance):
+            for found in self._stream(words, limit):
                 other._check()
                 yield replace(found, query=numbers[found.query])
 
@@ -191,10 +218,11 @@ class Searchable(Opaque):
         TooManyMatches
             If there are more than fit in memory; see `stream_self_join`.
         """
-        return collected(self.stream_self_join(max_distance), self._nothing, "use stream_self_join")
+        parts = self.stream_self_join(max_distance)
+        return collected(parts, self._nothing, "use stream_self_join").in_order()
 
     def stream_self_join(self, max_distance: int | None = None) -> Iterator[Matches]:
-        """Yield what `self_join` returns in parts that fit in memory.
+        """Yield what `self_join` returns in parts that fit in memory, each in order.
 
         Parameters
         ----------
@@ -219,9 +247,11 @@ class Searchable(Opaque):
             return self._nothing
         return Matches(*pairs, self._state.limits(pairs.entry, limit), self.snapshot)
 
-    def _limit_for(self, max_distance: int | None, batch: HashBatch | None = None) -> int:
-        if batch is not None and batch.spec is not self.spec and batch.spec != self.spec:
-            raise SpecMismatch(f"this index holds {self.spec}, it cannot be asked for {batch.spec}")
+    def _limit_for(
+        self, max_distance: int | None, asked: HashBatch | Searchable | None = None
+    ) -> int:
+        if asked is not None and asked.spec is not self.spec and asked.spec != self.spec:
+            raise SpecMismatch(f"this index holds {self.spec}, it cannot be asked for {asked.spec}")
         if max_distance is not None:
             return in_bits(self.spec, max_distance)
         if self._state.limit is None:

@@ -27,7 +27,7 @@ from hashmatch.index_file.layout import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -39,7 +39,12 @@ CHUNK = 1 << 26
 """Bytes written at once: Linux takes no more than 2 GiB, and Ctrl-C waits for a call to end."""
 
 
-def write(path: str | os.PathLike[str], description: Description, blocks: Blocks) -> None:
+def write(
+    path: str | os.PathLike[str],
+    description: Description,
+    blocks: Blocks,
+    check: Callable[[], None] | None = None,
+) -> None:
     """Write an index file, or leave the one that is there as it is.
 
     It is written under another name in the same folder, readable by its owner only since it holds
@@ -55,6 +60,8 @@ def write(path: str | os.PathLike[str], description: Description, blocks: Blocks
     blocks : sequence of (str, ndarray)
         Each array's name and the array: of whole numbers, with one or two dimensions, contiguous
         in C order.
+    check : callable, optional
+        Called once all is written, and before the file takes its place; if it raises, it does not.
 
     Raises
     ------
@@ -74,6 +81,8 @@ def write(path: str | os.PathLike[str], description: Description, blocks: Blocks
             # The filling after the last block; the zeros of the others are where nothing was put.
             os.ftruncate(file, end)
             os.fsync(file)
+            if check is not None:  # arrays of another file may have changed meanwhile
+                check()
     except OSError as error:
         raise IndexFileError(f"{target} cannot be written: {error.strerror}") from None
     except ValueError as error:  # a null in the path
