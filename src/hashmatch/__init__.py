@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hashmatch.errors import SinkError as SinkError
     from hashmatch.errors import SourceError as SourceError
     from hashmatch.errors import SpecMismatch as SpecMismatch
+    from hashmatch.errors import TooManyMatches as TooManyMatches
     from hashmatch.errors import UnknownPlugin as UnknownPlugin
     from hashmatch.errors import UnknownSurface as UnknownSurface
     from hashmatch.errors import UsageError as UsageError
@@ -68,7 +69,7 @@ _HOMES = {
     "hashmatch.decode.policy": "Picture decode_image",
     "hashmatch.errors": (
         "BadRows HashesAreOpaque HashmatchError ImageError IndexFileError ListError NotHashed "
-        "SinkError SourceError SpecMismatch UnknownPlugin UnknownSurface UsageError"
+        "SinkError SourceError SpecMismatch TooManyMatches UnknownPlugin UnknownSurface UsageError"
     ),
     "hashmatch.hashing": "hash_all hash_image hash_images",
     "hashmatch.index": "HashIndex",
