@@ -110,8 +110,8 @@ def drawn(
     rng: np.random.Generator, some: list[int], bits: int
 ) -> tuple[HashList | hm.HashBatch, list[Known]]:
     """Return a plain batch, or a list with limits of its own, of its entries, or both."""
-    count = [0, 1, 2, rng.integers(3, 20), rng.integers(0, LARGEST + 1)][rng.integers(5)]
-    values = near_some(rng, some, int(count), bits)
+    sizes = 0, 1, 2, int(rng.integers(3, 20)), int(rng.integers(0, LARGEST + 1))
+    values = near_some(rng, some, sizes[rng.integers(5)], bits)
     batch, kind = batch_of(values, bits), rng.integers(0, 4)
     if kind == 0:
         return batch, [Known(value, None) for value in values]
