@@ -68,7 +68,10 @@ def closest(parts: Iterable[Matches], queries: int, most: int, nothing: Matches)
     counts = np.zeros(queries, np.int64)
     kept: list[Matches] = []
     for part in parts:
-        counts += np.bincount(part.query, minlength=queries)
-        kept.append(part.closest(most))
+        if not len(part):
+            continue
+        of_part = np.bincount(part.query, minlength=queries)
+        counts += of_part
+        kept.append(part.closest(most) if of_part.max() > most else part)
     whole = collected(kept, nothing, "ask for fewer of each query")
     return whole.counting(counts)

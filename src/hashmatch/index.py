@@ -144,7 +144,7 @@ class HashIndex(Searchable):
         SpecMismatch
             If the new entries are hashes of another kind.
         UsageError
-            If there is no entry of a number, or it was removed before.
+            If there is no entry of a number, or it is removed twice.
         """
         if added is None:
             added = HashBatch(self.spec, np.empty((0, self.spec.words), np.uint64))

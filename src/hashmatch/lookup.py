@@ -12,7 +12,7 @@ from hashmatch.errors import SpecMismatch, UsageError
 from hashmatch.records.enums import Outcome
 from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.lists import HashList
-from hashmatch.searched import Hit, SearchedLists, in_range
+from hashmatch.searched import SearchedLists, in_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -116,12 +116,10 @@ class Lookup(Opaque):
         if of_spec is None:
             held = ", ".join(map(str, self._of))
             raise SpecMismatch(f"the hashes are {hashes.spec}, the lists {held}")
-        per_query: list[list[Hit]] = [[] for _ in range(len(hashes))]
-        for hit in of_spec.hits(hashes):
-            per_query[hit.query].append(hit)
+        closest, counts = of_spec.hits_of_each(hashes, self._max_matches)
         return [
-            Found(tuple(map(of_spec.match, sorted(hits)[: self._max_matches])), len(hits))
-            for hits in per_query
+            Found(tuple(map(of_spec.match, hits)), count)
+            for hits, count in zip(closest, counts, strict=True)
         ]
 
     def find_any(self, hashed: Sequence[HashedImage]) -> Found:
@@ -136,11 +134,10 @@ class Lookup(Opaque):
             if not searched:
                 continue
             questions = [Question(one, row) for one in searched for row in range(len(one.hashes))]
-            closest: dict[tuple[int, int], Hit] = {}
-            for hit in sorted(of_spec.hits(HashBatch.concatenate([q.hashes for q in searched]))):
-                closest.setdefault((hit.list, hit.entry), hit)
-            count += len(closest)
-            for hit in list(closest.values())[: self._max_matches]:
+            hashes = HashBatch.concatenate([one.hashes for one in searched])
+            closest, in_all = of_spec.hits_of_any(hashes, self._max_matches)
+            count += in_all
+            for hit in closest:
                 by = questions[hit.query]
                 match = replace(of_spec.match(hit), variant=by.variant, frame=by.image.frame)
                 found.append((hit.distance / spec.bits, match, by))

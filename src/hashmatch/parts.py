@@ -32,11 +32,18 @@ class Part(NamedTuple):
         The number of each row's entry, ascending; without it, the row itself.
     own : int
         The widest own limit of its entries, or `NO_LIMIT`.
+    every : bool
+        Whether every entry has one, so that it does not matter what a search asks for.
     """
 
     segment: Segment
     numbers: NDArray[np.uint32] | None
     own: int
+    every: bool = False
+
+    def reach(self, limit: int) -> int:
+        """Return how far any of its entries may be from a query, if `limit` bits are asked for."""
+        return self.own if self.every else max(limit, self.own)
 
     def entries(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the numbers of the entries that some rows are."""
@@ -86,41 +93,51 @@ def divide(
         yield Part(Segment.build(words, bits, limit), numbers, NO_LIMIT)
         return
     limits = np.where(own == NO_LIMIT, NO_LIMIT if limit is None else limit, own)
-    usual = int(np.median(limits))
+    usual = int(np.sort(limits)[len(limits) // 2])
     for wider in (usual, *np.unique(limits[limits > usual]).tolist()):
         rows = np.flatnonzero(limits <= usual if wider == usual else limits == wider)
         of_part = words[rows]
         of_part.flags.writeable = False
         built_for = None if wider == NO_LIMIT else wider
         numbers = (first + rows).astype(np.uint32)
-        yield Part(Segment.build(of_part, bits, built_for), numbers, int(own[rows].max()))
+        segment = Segment.build(of_part, bits, built_for)
+        yield Part(segment, numbers, int(own[rows].max()), bool((own[rows] != NO_LIMIT).all()))
 
 
-def merge(parts: list[Part], gone: NDArray[np.bool_] | None, bits: int) -> list[Part]:
-    """Return fewer parts: the last ones, while each is no larger than what follows it, made one.
+def merge(
+    parts: Sequence[Part], gone: NDArray[np.bool_] | None, bits: int, limit: int | None
+) -> list[Part]:
+    """Return fewer parts: of those that reach equally far, the last ones made one.
 
-    A list that grows by little and little keeps a number of parts like the logarithm of that. Large
-    parts stay as they are, so that this takes time like the change.
+    While each is no larger than what follows it. So a list that grows by little and little keeps a
+    number of parts like the logarithm of that. Large parts stay as they are, so that this takes
+    time like the change.
     """
-    parts = list(parts)
-    while len(parts) > 1:
-        one, other = parts[-2:]
-        sizes = len(one.segment.words), len(other.segment.words)
-        if (
-            one.own != NO_LIMIT
-            or other.own != NO_LIMIT
-            or sizes[0] > sizes[1]
-            or sum(sizes) > MERGED
-        ):
-            break
-        kept = [part.live(gone) for part in (one, other)]
-        words = np.concatenate([words for words, _ in kept])
-        words.flags.writeable = False
-        numbers = np.concatenate([numbers for _, numbers in kept]).astype(np.uint32)
-        limit = max(one.segment.limit, other.segment.limit)
-        segment = Segment.build(words, bits, None if limit < 0 else limit)
-        parts[-2:] = [Part(segment, numbers, NO_LIMIT)]
-    return parts
+    by_reach: dict[int, list[Part]] = {}
+    for part in parts:
+        reach = part.reach(NO_LIMIT if limit is None else limit)
+        alike = by_reach.setdefault(reach, [])
+        alike.append(part)
+        while len(alike) > 1 and _is_small(alike[-2], alike[-1]):
+            other, one = alike.pop(), alike.pop()
+            alike.append(_merged(one, other, gone, bits, None if reach == NO_LIMIT else reach))
+    return [part for alike in by_reach.values() for part in alike]
+
+
+def _is_small(one: Part, other: Part) -> bool:
+    sizes = len(one.segment.words), len(other.segment.words)
+    return sizes[0] <= sizes[1] and sum(sizes) <= MERGED
+
+
+def _merged(
+    one: Part, other: Part, gone: NDArray[np.bool_] | None, bits: int, limit: int | None
+) -> Part:
+    kept = [part.live(gone) for part in (one, other)]
+    words = np.concatenate([words for words, _ in kept])
+    words.flags.writeable = False
+    numbers = np.concatenate([numbers for _, numbers in kept]).astype(np.uint32)
+    segment = Segment.build(words, bits, limit)
+    return Part(segment, numbers, max(one.own, other.own), one.every and other.every)
 
 
 def joined(found: Sequence[Pairs]) -> Pairs:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
-from hashmatch.answers import AT_ONCE, MOST, closest, collected, in_blocks
+from hashmatch.answers import AT_ONCE, MOST, USUAL, closest, collected, in_blocks
 from hashmatch.arguments import at_least_one, hashes_in, in_bits, no_hashes
 from hashmatch.errors import SpecMismatch, UsageError
 from hashmatch.pairs import NOTHING
@@ -167,18 +167,26 @@ class Searchable(Opaque):
         -------
         Matches
             By query, nearest first.
+
+        Raises
+        ------
+        TooManyMatches
+            If there are more than fit in memory.
         """
         limit = self._limit_of(batch, self.spec.bits if max_distance is None else max_distance)
-        count = at_least_one("k", k)
-        found = []
-        for first in range(0, len(batch), AT_ONCE):
-            pairs = self._state.nearest(batch.words[first : first + AT_ONCE], count, limit)
+        count = min(at_least_one("k", k), max(1, len(self._state)))
+        found = self._nearest(batch.words, count, limit)
+        return collected(found, self._nothing, "ask for fewer").sorted_by_distance()
+
+    def _nearest(self, words: NDArray[np.uint64], count: int, limit: int) -> Iterator[Matches]:
+        at_once = max(1, min(AT_ONCE, USUAL // count))
+        for first in range(0, len(words), at_once):
+            pairs = self._state.nearest(words[first : first + at_once], count, limit)
             limits = np.full(len(pairs.query), limit)
             query = pairs.query + first
             part = Matches(query, pairs.entry, pairs.distance, limits, self.snapshot)
             self._check()
-            found.append(part.closest(count))
-        return collected(found, self._nothing, "ask for fewer").sorted_by_distance()
+            yield part.closest(count)
 
     def join(
         self, other: Searchable | HashList | HashBatch, max_distance: int | None = None
@@ -197,12 +205,13 @@ class Searchable(Opaque):
         TooManyMatches
             If there are more than fit in memory; see `stream_join`.
         """
-        return collected(self.stream_join(other, max_distance), self._nothing, "use stream_join")
+        parts = self.stream_join(other, max_distance)
+        return collected(parts, self._nothing, "use stream_join").in_order()
 
     def stream_join(
         self, other: Searchable | HashList | HashBatch, max_distance: int | None = None
     ) -> Iterator[Matches]:
-        """Yield what `join` returns in parts that fit in memory.
+        """Yield what `join` returns in parts that fit in memory, each in order.
 
         Parameters
         ----------
@@ -239,10 +248,11 @@ class Searchable(Opaque):
         TooManyMatches
             If there are more than fit in memory; see `stream_self_join`.
         """
-        return collected(self.stream_self_join(max_distance), self._nothing, "use stream_self_join")
+        parts = self.stream_self_join(max_distance)
+        return collected(parts, self._nothing, "use stream_self_join").in_order()
 
     def stream_self_join(self, max_distance: int | None = None) -> Iterator[Matches]:
-        """Yield what `self_join` returns in parts that fit in memory.
+        """Yield what `self_join` returns in parts that fit in memory, each in order.
 
         Parameters
         ----------

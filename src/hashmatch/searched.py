@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+import numpy as np
+
 from hashmatch import registry
 from hashmatch.errors import UsageError
 from hashmatch.index import HashIndex
 from hashmatch.records.hashes import Opaque
+from hashmatch.records.matches import Matches
 from hashmatch.records.review import RecordMatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from hashmatch.records.hashes import HashBatch
     from hashmatch.records.lists import HashList
@@ -68,13 +71,36 @@ class SearchedLists(Opaque):
             max_distance = registry.hasher(spec.algorithm).max_distance
         self._searched = [_searched(known, max_distance, reference_key) for known in lists]
 
-    def hits(self, hashes: HashBatch) -> Iterator[Hit]:
-        """Yield every entry within its limit of every one of `hashes`."""
+    def hits_of_each(self, hashes: HashBatch, most: int) -> tuple[list[list[Hit]], list[int]]:
+        """Return the closest `most` hits of each of `hashes`, and how many each has in all."""
+        closest: list[list[Hit]] = [[] for _ in range(len(hashes))]
+        counts = np.zeros(len(hashes), np.int64)
         for number, searched in enumerate(self._searched):
-            found = searched.entries.search(hashes)
-            columns = found.distance, found.entry, found.query, found.max_distance
-            for distance, entry, query, limit in zip(*(c.tolist() for c in columns), strict=True):
-                yield Hit(distance, number, entry, query, limit)
+            found = searched.entries.search(hashes, most=most)
+            if found.counts is not None:
+                counts += found.counts
+            for hit in _as_hits(found, number):
+                closest[hit.query].append(hit)
+        return [sorted(hits)[:most] for hits in closest], counts.tolist()
+
+    def hits_of_any(self, hashes: HashBatch, most: int) -> tuple[list[Hit], int]:
+        """Return the closest `most` entries that any of `hashes` hits, and how many do in all.
+
+        Each once, by the hash closest to it, of equally close ones the first.
+        """
+        closest: list[Hit] = []
+        count = 0
+        for number, searched in enumerate(self._searched):
+            found: Matches | None = None
+            for part in searched.entries.stream(hashes):
+                if len(part):
+                    both = part if found is None else Matches.concatenate([found, part])
+                    found = both if len(hashes) == 1 else _each_entry_once(both)
+            if found is not None:
+                count += len(found)
+                nearest = np.argsort(found.distance, kind="stable")[:most]
+                closest += _as_hits(found.where(nearest), number)
+        return sorted(closest)[:most], count
 
     def match(self, hit: Hit) -> RecordMatch:
         """Return what a record says of `hit`."""
@@ -100,6 +126,19 @@ class SearchedLists(Opaque):
             labels=entry.labels,
             sources=entry.sources,
         )
+
+
+def _as_hits(found: Matches, number: int) -> list[Hit]:
+    columns = found.distance, found.entry, found.query, found.max_distance
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return [Hit(distance, number, entry, query, limit) for distance, entry, query, limit in rows]
+
+
+def _each_entry_once(found: Matches) -> Matches:
+    """Return of each entry the closest pair, the first of equal ones, by entry."""
+    order = np.lexsort((found.distance, found.entry))
+    entry = found.entry[order]
+    return found.where(order[np.diff(entry, prepend=-1) > 0])
 
 
 def in_range(what: str, value: int | None, least: int, most: int) -> None:

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 ROOM = 2**26
 """Pairs of several queries at once, 2 GiB of them."""
+LONGEST = 2**15 - 8
+"""Bits of a hash that can be indexed, so that limits take two bytes each."""
+MOST_NUMBERS = 2**32
+"""Of entries, those removed included: a number takes four bytes."""
+_NONE = -(2**62)
+"""Stands for no limit where a list could say anything else."""
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
@@ -54,6 +60,8 @@ class Snapshot(Opaque):
     @classmethod
     def build(cls, hashes: HashList | HashBatch, limit: int | None, name: str | None) -> Snapshot:
         """Return the first state of an index; see `HashIndex.build`."""
+        if hashes.spec.bits > LONGEST:
+            raise UsageError(f"hashes of {hashes.spec} are too long for an index")
         words, own = words_and_limits(hashes)
         parts = tuple(divide(words, 0, own, hashes.spec.bits, limit))
         return cls(hashes.spec, name_of(hashes, name), parts, limit, own, None, len(words))
@@ -64,6 +72,8 @@ class Snapshot(Opaque):
         """Return the next state; see `HashIndex.with_changes`."""
         words, own = words_and_limits(added)
         following = self.following + len(words)
+        if following > MOST_NUMBERS:
+            raise UsageError("there are no numbers left for these entries; build the index again")
         if own is not None or self.own is not None:
             of_all = np.full(following, NO_LIMIT, np.int16)
             of_all[: self.following] = NO_LIMIT if self.own is None else self.own
@@ -75,7 +85,7 @@ class Snapshot(Opaque):
         parts = list(self.parts)
         if len(words):
             parts += divide(words, self.following, own, self.spec.bits, self.limit)
-            parts = merge(parts, gone, self.spec.bits)
+            parts = merge(parts, gone, self.spec.bits, self.limit)
         return Snapshot(
             self.spec, name_of(added, name), tuple(parts), self.limit, own_of_all, gone, following
         )
@@ -84,7 +94,7 @@ class Snapshot(Opaque):
         """Return every pair near enough, by query, then by entry; None if they are too many."""
         found = []
         for part in self.parts:
-            pairs = part.segment.search(words, max(limit, part.own), ROOM)
+            pairs = part.segment.search(words, part.reach(limit), ROOM)
             if pairs is None:
                 return None
             found.append(self._kept(part.numbered(pairs), limit))
@@ -119,7 +129,10 @@ class Snapshot(Opaque):
 
     def _without(self, removed: ArrayLike, following: int) -> NDArray[np.bool_] | None:
         """Return which of the entries there are to be are gone."""
-        rows = np.asarray(removed)
+        try:
+            rows = np.asarray(removed)
+        except ValueError:  # rows of different lengths
+            rows = np.empty(1, object)
         if not rows.size and self.gone is None:
             return None
         gone = np.zeros(following, np.bool_)
@@ -137,6 +150,9 @@ class Snapshot(Opaque):
                 )
             for row in rows[gone[rows]][:1].tolist():
                 raise UsageError(f"entry {row} was removed before")
+            numbers, times = np.unique(rows, return_counts=True)
+            for row in numbers[times > 1][:1].tolist():
+                raise UsageError(f"entry {row} is to be removed twice")
             gone[rows] = True
         return gone
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import comb
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +17,18 @@ from hashmatch.index_file.mapped import MappedFile, open_blocks
 from hashmatch.index_file.writing import write as write_blocks
 from hashmatch.parts import NO_LIMIT, Part
 from hashmatch.segment import Segment
-from hashmatch.snapshot import Snapshot
+from hashmatch.snapshot import LONGEST, Snapshot
 from hashmatch.tables import Tables, lay_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
+
+
+MOST_MASKS, SOME_MASKS = 2**22, 2**16
+"""Lines that a query looks at in all: what a file says is believed before any of it is laid out, up
+to one for each entry, and a few more since tests lay out short lists like long ones."""
 
 
 def write(path: str, state: Snapshot, check: Callable[[], None]) -> None:
@@ -36,7 +42,7 @@ def write(path: str, state: Snapshot, check: Callable[[], None]) -> None:
         arrays: dict[str, NDArray[Any]] = {"words": segment.words, "columns": segment.columns}
         if part.numbers is not None:
             arrays["numbers"] = part.numbers
-        facts: dict[str, int | float | str] = {"own": part.own}
+        facts: dict[str, int | float | str] = {"own": part.own, "every": int(part.every)}
         if segment.tables is not None:
             arrays["tables"] = segment.tables.tables
             facts["bands"] = ";".join(",".join(map(str, band)) for band in segment.tables.bands)
@@ -80,6 +86,13 @@ def _snapshot(description: Description, blocks: Mapping[str, NDArray[Any]]) -> S
     gone = _array(blocks["gone"], np.uint8, (following,)) != 0 if "gone" in blocks else None
     if not parts:
         raise ValueError("it has no parts")
+    if spec.bits > LONGEST:
+        raise ValueError("its hashes are too long")
+    rows = sum(len(part.segment.words) for part in parts)
+    if not following - (0 if gone is None else int(gone.sum())) <= rows <= following:
+        raise ValueError("it has more or fewer entries than numbers")
+    if own is None and any(part.own != NO_LIMIT for part in parts):
+        raise ValueError("its limits are not there")
     known = None if limit is None else _number(limit, 0, spec.bits)
     return Snapshot(spec, description.snapshot, parts, known, own, gone, following)
 
@@ -107,23 +120,30 @@ def _part(stored: Stored, blocks: Mapping[str, NDArray[Any]], bits: int, followi
         tables = Tables(bands, lines, head, _array(of_part["tables"], np.uint64, (size,)))
     limit = NO_LIMIT if tables is None or stored.limit is None else stored.limit
     own = _number(stored.facts["own"], NO_LIMIT, bits)
-    return Part(Segment(words, columns, tables, limit), numbers, own)
+    every = bool(_number(stored.facts["every"], 0, 1))
+    return Part(Segment(words, columns, tables, limit), numbers, own, every)
 
 
 def _check_bands(
     bands: tuple[Band, ...], lines: tuple[int, ...], bits: int, limit: int | None, count: int
 ) -> None:
     """Raise ValueError unless these are bands that find every entry, and lines for them."""
-    end = 0
+    end, masks = 0, 0
     for band, own in zip(bands, lines, strict=True):
         longest = min(band.width, LONGEST_ADDRESS, bits - SIGNATURE)
-        if band.offset != end or not 0 <= band.tolerance <= band.address <= longest:
+        fits = 0 <= band.tolerance <= band.address and 1 <= band.address <= longest
+        if band.offset != end or not fits:
             raise ValueError("its bands make no sense")
+        masks += sum(comb(band.address, changed) for changed in range(band.tolerance + 1))
+        if masks > min(MOST_MASKS, SOME_MASKS + count):
+            raise ValueError("its bands take longer than looking at every entry")
         if own < band.lines(count) << band.address:
             raise ValueError("its bands have too few lines")
         end += band.width
-    if end != bits or sum(band.tolerance + 1 for band in bands) - 1 != limit:
+    if end != bits or bits % 64 or sum(band.tolerance + 1 for band in bands) - 1 != limit:
         raise ValueError("its bands do not find every entry")
+    if limit > bits:
+        raise ValueError("its limit is more than all bits")
 
 
 def _array(array: NDArray[Any], dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:

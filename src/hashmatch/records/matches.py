@@ -101,6 +101,13 @@ class Matches:
             self.counts,
         )
 
+    def in_order(self) -> Matches:
+        """Return the pairs by query, then by entry."""
+        steps = np.diff(self.query)
+        if ((steps > 0) | ((steps == 0) & (np.diff(self.entry) > 0))).all():
+            return self
+        return self.where(np.lexsort((self.entry, self.query)))
+
     def sorted_by_distance(self) -> Matches:
         """Return the pairs by query, then closest first, then by entry."""
         return self.where(np.lexsort((self.entry, self.distance, self.query)))
@@ -113,6 +120,8 @@ class Matches:
         most : int
             How many.
         """
+        if len(self) <= most:
+            return self
         order = np.lexsort((self.entry, self.distance, self.query))
         query = self.query[order]
         begins = np.searchsorted(query, query)  # where the pairs of the same query begin
