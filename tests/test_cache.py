@@ -37,6 +37,8 @@ def doubled(value):
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     places.cache_clear()
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)  # whoever runs the tests may have set it
+    monkeypatch.setattr("numba.config.CACHE_DIR", "")
     (tmp_path / "doubling.py").write_text(SOURCE)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
