@@ -10,8 +10,8 @@ from typing import NamedTuple
 LINE, FAR_LINE = 3.0, 1.2
 """Nanoseconds, measured on one core: looking at an address' line, if all lines together take 1 MiB;
 and more each time that they take twice as much, since fewer of them are near."""
-OVERFLOW, FURTHER = 30.0, 3.0
-"""Turning to where the entries of an address go on, and looking at each line there."""
+BAND, OVERFLOW, FURTHER = 12.0, 30.0, 4.5
+"""Turning to a band, to where the entries of an address go on, and looking at each further line."""
 CANDIDATE, PAIR = 15.0, 0.08
 """Looking closer at an entry with half a signature that is near; an entry of a linear search."""
 SIGNATURE = 32
@@ -97,7 +97,7 @@ def _least_cost(number: int, longest: int, limit: int, count: int) -> float:
     tolerance = (limit + 1) // number - 1
     met = count / (1 << longest)
     line = LINE + FURTHER * max(0.0, met / ROOM - 1)
-    return number * sum(
+    return number * BAND + number * sum(
         math.comb(longest, changed)
         * (line + CANDIDATE * met * _passing(2 * tolerance + 1 - changed))
         for changed in range(tolerance + 1)
@@ -114,7 +114,7 @@ def _passing(limit: int) -> float:
 def _cost(bands: tuple[Band, ...], count: int) -> float:
     size = sum(64 * band.lines(count) << band.address for band in bands) / 2**20
     line = LINE + FAR_LINE * max(0.0, math.log2(size))
-    cost = 0.0
+    cost = BAND * len(bands)
     for b, band in enumerate(bands):
         met = count / (1 << band.address)
         lines = band.lines(count)
