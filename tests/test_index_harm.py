@@ -138,7 +138,7 @@ CORRUPTED = """
 
 @pytest.mark.skipif(not JIT, reason="too many to run uncompiled")
 @pytest.mark.parametrize(
-    ("rounds", "seed"), [(300, 1), pytest.param(6000, 2, marks=pytest.mark.slow)]
+    ("rounds", "seed"), [(150, 1), pytest.param(6000, 2, marks=pytest.mark.slow)]
 )
 def test_damage_that_nobody_checked_for(tmp_path: Path, rounds: int, seed: int) -> None:
     code, out, err = finished(CORRUPTED, tmp_path, rounds, seed, limit=60 + rounds // 10)
@@ -198,7 +198,7 @@ def test_whatever_is_in_the_tables_kernels_stay_inside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
-    code, out, err = finished(EVERY_PLACE, tmp_path, 60)
+    code, out, err = finished(EVERY_PLACE, tmp_path, 30)
     assert (code, out) == (0, "read nothing beyond"), err[-2000:]
 
 
