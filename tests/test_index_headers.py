@@ -163,7 +163,7 @@ SAID = {  # what would be read out of place, or for ever, is refused for that, a
     "tables beyond all bits": "its limit is more than all bits",
     "lines are few": "its bands have too few lines",
     "own is not there": "its limits are not there",
-    "following is more": "it has more or fewer entries than numbers",
+    "a part twice": "it has more or fewer entries than numbers",
 }
 
 
