@@ -306,6 +306,21 @@ def test_a_list_that_grows_by_little_and_little_has_few_parts(own: int | None) -
     assert hits.entry[zero].tolist() == [n for n in range(len(hashes)) if n not in gone]
 
 
+def test_the_nearest_of_what_is_left_of_a_long_list() -> None:
+    """Its rows are its numbers; those of what was added later are not."""
+    hashes = random_hashes(SPEC, 400 if JIT else 150, seed=6)
+    index = (
+        hm.HashIndex.build(hashes, 3)
+        .with_changes(hashes[:5], [1, 2])
+        .with_changes(removed=[len(hashes), len(hashes) + 1])
+    )
+    nearest = index.nearest(hashes[:4], 1)
+    assert rows_of(nearest)[0] == (0, 0, 0, 64)
+    assert nearest.entry[3] == 3
+    assert nearest.entry[2] == len(hashes) + 2
+    assert nearest.distance[1] > 0
+
+
 def test_large_parts_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "MERGED", 50)
     hashes = random_hashes(SPEC, 40, seed=3)

@@ -114,7 +114,8 @@ class Snapshot(Opaque):
         for part in self.parts:
             gone = np.empty(0, np.bool_)
             if self.gone is not None:
-                gone = self.gone[part.entries(np.arange(len(part.segment.words)))]
+                rows = slice(len(part.segment.words)) if part.numbers is None else part.numbers
+                gone = self.gone[rows]
             found.append(part.numbered(part.segment.nearest(words, count, limit, gone)))
         return joined(found)
 
