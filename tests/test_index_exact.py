@@ -137,7 +137,7 @@ def test_equal_lists(tmp_path: Path, bits: int, way: str, value: str) -> None:
 def large(bits: int) -> tuple[hm.HashBatch, hm.HashBatch, dict[int, Rows]]:
     """Return thousands of entries, queries at all distances from some, and what is near what."""
     spec = hm.HashSpec("any", bits)
-    entries = random_hashes(spec, 6000, seed=bits)
+    entries = random_hashes(spec, 20_000, seed=bits)
     heap = flipped(hm.HashBatch.concatenate([entries[:1]] * 40), 5, seed=4)
     entries = hm.HashBatch.concatenate([entries, heap, entries[7:9]])
     near = [flipped(entries[row : row + 1], distance, seed=distance)
@@ -160,7 +160,7 @@ def test_thousands_of_entries(tmp_path: Path, bits: int, way: str) -> None:
     entries, queries, answers = large(bits)
     assert len(queries) > 64
     index = made(way, entries, bits // 8, tmp_path)
-    if way != "linear" and bits not in (160, 128):
+    if way != "linear" and bits in (64, 256):  # the others are too short a list for it
         assert "bands" in index.explain()
     for limit, expected in answers.items():
         if limit <= bits // 4 or way in ("linear", "changed"):

@@ -130,7 +130,7 @@ class Searchable(Opaque):
             pairs = plain.search(batch.words, limit, MOST)
             if pairs is NOTHING and self._file is None:
                 return self._nothing
-            if pairs is not None:
+            if pairs is not None and len(pairs.query) <= MOST:
                 return self._matches(pairs, limit)
         return collected(self.stream(batch, limit), self._nothing, "use stream, or most=...")
 
