@@ -21,7 +21,7 @@ ROOM = 31
 FILLED = 12
 """Entries for each address, at least: its line takes 64 bytes even when it has one."""
 LONGEST_ADDRESS = 24
-"""Bits; with more, the places of 2**24 lines of 32 numbers do not fit 30 bits."""
+"""Bits; the lines of a band then take 1 GiB."""
 
 
 class Band(NamedTuple):

@@ -171,7 +171,7 @@ class Searchable(Opaque):
         Raises
         ------
         TooManyMatches
-            If there are more than fit in memory.
+            If there are more than fit in memory. Other errors are those of `search`.
         """
         limit = self._limit_of(batch, self.spec.bits if max_distance is None else max_distance)
         count = min(at_least_one("k", k), max(1, len(self._state)))
@@ -203,7 +203,7 @@ class Searchable(Opaque):
         Raises
         ------
         TooManyMatches
-            If there are more than fit in memory; see `stream_join`.
+            If there are more than fit in memory; see `stream_join`. Others are those of `search`.
         """
         parts = self.stream_join(other, max_distance)
         return collected(parts, self._nothing, "use stream_join").in_order()
@@ -246,7 +246,7 @@ class Searchable(Opaque):
         Raises
         ------
         TooManyMatches
-            If there are more than fit in memory; see `stream_self_join`.
+            If there are more than fit in memory; see `stream_self_join`. Others as of `search`.
         """
         parts = self.stream_self_join(max_distance)
         return collected(parts, self._nothing, "use stream_self_join").in_order()

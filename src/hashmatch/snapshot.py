@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hashmatch.answers import MOST as ROOM
 from hashmatch.arguments import text_of
 from hashmatch.errors import UsageError
 from hashmatch.parts import NO_LIMIT, Part, divide, joined, merge
@@ -20,14 +21,10 @@ if TYPE_CHECKING:
     from hashmatch.pairs import Pairs
     from hashmatch.records.hashes import HashBatch, HashSpec
 
-ROOM = 2**26
-"""Pairs of several queries at once, 2 GiB of them."""
 LONGEST = 2**15 - 8
 """Bits of a hash that can be indexed, so that limits take two bytes each."""
 MOST_NUMBERS = 2**32
 """Of entries, those removed included: a number takes four bytes."""
-_NONE = -(2**62)
-"""Stands for no limit where a list could say anything else."""
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
