@@ -70,7 +70,7 @@ class Rows:
             raise UsageError("quality is not 0 to 100")
         if row.max_distance is not None and not 0 <= row.max_distance <= spec.bits:
             raise UsageError(f"max_distance is not 0 to {spec.bits}")
-        value = spec.parse(row.hash, self.encoding)
+        value = spec.parse(row.hash, row.encoding or self.encoding)
         if value == _of_nothing(algorithm):
             self.removed += 1  # every empty file would match it
             return

@@ -117,10 +117,28 @@ def is_framed(hasher: Hasher) -> TypeGuard[FramedHasher]:
 
 
 class ListRow(NamedTuple):
-    """One hash that a list reader found, not yet decoded.
+    """One statement of a list about one hash, as a reader found it, not yet decoded.
 
-    ``hash`` is text in the reader's encoding; ``algorithm`` None means whatever the caller expects
-    (`pdq` unless told otherwise).
+    Parameters
+    ----------
+    line : int
+        Where it is in its file, from 1.
+    hash : str
+        Text in ``encoding``; empty in a row that only withdraws what has its ``external_id``.
+    algorithm : str, optional
+        None means whatever the caller expects, ``pdq`` unless told otherwise.
+    external_id : str, optional
+        What the list's owner calls it. A later row of the same id takes the place of an earlier.
+    labels, sources : tuple of str
+    status : str
+        In the list's own words; `hashmatch.entries` says which have an effect.
+    quality, max_distance : int, optional
+    updated : float, optional
+        When the list's owner said so, in seconds since 1970 UTC. Rows without it are said now.
+    upvotes, downvotes : int
+        How many others agree with the hash being listed, and how many do not.
+    encoding : {"hex", "base64", "base32"}, optional
+        How ``hash`` is written, if the format says so; else what the caller expects.
     """
 
     line: int
@@ -132,6 +150,10 @@ class ListRow(NamedTuple):
     status: str = "active"
     quality: int | None = None
     max_distance: int | None = None
+    updated: float | None = None
+    upvotes: int = 0
+    downvotes: int = 0
+    encoding: str | None = None
 
     def __repr__(self) -> str:  # tracebacks may show it
         return f"<ListRow of line {self.line}>"
