@@ -11,7 +11,8 @@ import pytest
 
 import hashmatch as hm
 from hashmatch import answers, parts, searchable, segment, snapshot
-from hashmatch.records.lists import Entry, HashList
+from hashmatch.records.entries import Entry
+from hashmatch.records.lists import HashList
 from hashmatch.testing import flipped, hash_list, random_hashes
 
 if TYPE_CHECKING:

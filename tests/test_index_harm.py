@@ -28,7 +28,8 @@ COMMON = """
     import numpy as np
     import hashmatch as hm
     from hashmatch.index_file.mapped import open_blocks
-    from hashmatch.records.lists import Entry, HashList
+    from hashmatch.records.entries import Entry
+    from hashmatch.records.lists import HashList
     from hashmatch.testing import flipped, random_hashes
 
     signal.alarm(LIMIT)  # what goes on for ever ends all the same

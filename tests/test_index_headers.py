@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hashmatch as hm
-from hashmatch.records.lists import Entry, HashList
+from hashmatch.records.entries import Entry
+from hashmatch.records.lists import HashList
 from hashmatch.testing import hash_list, random_hashes
 from test_index_file import aged, header_of, laid_out
 

@@ -12,8 +12,9 @@ import pytest
 import hashmatch as hm
 from hashmatch import answers, searchable
 from hashmatch.lookup import Lookup
+from hashmatch.records.entries import Entry
 from hashmatch.records.items import HashedImage
-from hashmatch.records.lists import Entry, HashList
+from hashmatch.records.lists import HashList
 from hashmatch.testing import flipped, hash_list, random_hashes
 
 if TYPE_CHECKING:

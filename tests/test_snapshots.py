@@ -11,7 +11,8 @@ import pytest
 import hashmatch as hm
 import naive
 from hashmatch import parts
-from hashmatch.records.lists import Entry, HashList
+from hashmatch.records.entries import Entry
+from hashmatch.records.lists import HashList
 from hashmatch.testing import hash_list, random_hashes
 
 if TYPE_CHECKING:

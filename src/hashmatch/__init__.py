@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from hashmatch.reading import ListFile as ListFile
     from hashmatch.reading import read_list as read_list
     from hashmatch.reading import read_list_file as read_list_file
+    from hashmatch.records.entries import Entry as Entry
     from hashmatch.records.enums import Orientation as Orientation
     from hashmatch.records.enums import Outcome as Outcome
     from hashmatch.records.enums import Surface as Surface
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from hashmatch.records.items import HashedImage as HashedImage
     from hashmatch.records.items import ImageItem as ImageItem
     from hashmatch.records.items import ItemOutcome as ItemOutcome
-    from hashmatch.records.lists import Entry as Entry
     from hashmatch.records.lists import HashList as HashList
     from hashmatch.records.lists import RejectedRow as RejectedRow
     from hashmatch.records.matches import Matches as Matches
@@ -76,10 +76,11 @@ _HOMES = {
     "hashmatch.lookup": "Found",
     "hashmatch.matcher": "Matcher",
     "hashmatch.reading": "ListFile read_list read_list_file",
+    "hashmatch.records.entries": "Entry",
     "hashmatch.records.enums": "Orientation Outcome Surface",
     "hashmatch.records.hashes": "HashBatch HashSpec",
     "hashmatch.records.items": "HashedImage ImageItem ItemOutcome",
-    "hashmatch.records.lists": "Entry HashList RejectedRow",
+    "hashmatch.records.lists": "HashList RejectedRow",
     "hashmatch.records.matches": "Matches",
     "hashmatch.records.review": "ReviewRecord",
     "hashmatch.scan": "ScanReport scan_source",

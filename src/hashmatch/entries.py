@@ -12,8 +12,9 @@ from hashmatch import registry
 from hashmatch.errors import UsageError
 from hashmatch.interfaces import ListRow
 from hashmatch.lists.lines import shown
+from hashmatch.records.entries import Entry
 from hashmatch.records.hashes import HashBatch
-from hashmatch.records.lists import Entry, HashList, RejectedRow
+from hashmatch.records.lists import HashList, RejectedRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -23,10 +23,11 @@ from hashmatch.interfaces import (
     Sink,
     Source,
 )
+from hashmatch.records.entries import Entry
 from hashmatch.records.enums import Outcome, Surface
 from hashmatch.records.hashes import HashBatch, HashSpec
 from hashmatch.records.items import ImageItem
-from hashmatch.records.lists import Entry, HashList, RejectedRow
+from hashmatch.records.lists import HashList, RejectedRow
 from hashmatch.records.review import RecordHash, RecordItem, RecordMatch, ReviewRecord
 
 if TYPE_CHECKING:

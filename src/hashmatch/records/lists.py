@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hashmatch.errors import SpecMismatch, UsageError
+from hashmatch.records.entries import Entries
 from hashmatch.records.hashes import HashBatch, HashSpec, Opaque
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
+
+    from hashmatch.index import HashIndex
+    from hashmatch.records.entries import Entry
 
 
 class RejectedRow(NamedTuple):
@@ -20,34 +26,6 @@ class RejectedRow(NamedTuple):
 
     line: int
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What a list says of one hash, apart from the hash.
-
-    Parameters
-    ----------
-    external_id : str, optional
-        The list owner's name for the entry.
-    labels : tuple of str
-        The owner's classification, for example ``("A1",)``.
-    sources : tuple of str
-        Who contributed it.
-    status : str
-        As the list gives it; withdrawn and deleted entries never get this far.
-    quality : int, optional
-        PDQ quality, 0 to 100, where the list gives one.
-    max_distance : int, optional
-        The entry's own inclusive limit in bits, which outranks every other.
-    """
-
-    external_id: str | None = None
-    labels: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
-    status: str = "active"
-    quality: int | None = None
-    max_distance: int | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
@@ -62,15 +40,18 @@ class HashList(Opaque):
         What its hashes are.
     hashes : HashBatch
         The hashes, n of them.
-    entries : tuple of Entry
-        What is known of each, in the same order.
+    entries : sequence of Entry
+        What is known of each, in the same order; kept as columns, see `Entries`.
     rejected : tuple of RejectedRow
         Rows of its file that were left out because they could not be used.
     max_distance : int, optional
         The list's own inclusive limit in bits; an entry's own outranks it.
+    index : HashIndex, optional
+        An index over these very hashes and limits, if there is one already.
 
     Examples
     --------
+    >>> from hashmatch import Entry
     >>> spec = HashSpec("phash", 64)
     >>> HashList("demo", "1", spec, HashBatch.from_hex(spec, ["0f" * 8]), (Entry("a"),))
     <HashList demo, version 1, phash (64 bits), n=1>
@@ -80,11 +61,13 @@ class HashList(Opaque):
     version: str
     spec: HashSpec
     hashes: HashBatch
-    entries: tuple[Entry, ...]
+    entries: Sequence[Entry]
     rejected: tuple[RejectedRow, ...] = ()
     max_distance: int | None = None
+    index: HashIndex | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "entries", Entries.of(self.entries))
         if not isinstance(self.name, str) or not isinstance(self.version, str):
             raise UsageError("a list's name and version are text")
         if self.hashes.spec != self.spec:
@@ -118,11 +101,12 @@ class HashList(Opaque):
             If a limit is no whole number.
         """
         fallback = default if self.max_distance is None else self.max_distance
-        own = [fallback if e.max_distance is None else e.max_distance for e in self.entries]
+        entries = Entries.of(self.entries)
+        own = [fallback if e.max_distance is None else e.max_distance for e in entries.kinds]
         limits = np.array(own or [0])
         if limits.dtype.kind not in "iu":  # 31.7 would become 31, and text a number
             raise UsageError(f"list {self.name} has a max_distance that is no whole number of bits")
-        return limits[: len(own)].astype(np.int64)
+        return limits.astype(np.int64)[np.asarray(entries.kind[:])]
 
     def own_key(self) -> bytes:
         """Return a key for `reference` that only holders of this very list can make.
