@@ -118,7 +118,7 @@ def test_bad_csv_rows_cost_only_themselves(tmp_path: Path, line: str, reason: st
     [
         "{", "[]", "{}", '{"hash": 5}', '{"hash": NaN}', '{"hash": "ab", "labels": "A1"}',
         '{"hash": "' + H[0] + '", "max_distance": 999}', "[" * 5000, '"' + H[0] + '"',
-        '{"hash": "' + H[0] + '", "algorithm": "photodna"}',
+        '{"hash": "' + H[0] + '", "algorithm": "pqd"}',
         '{"hash": "' + H[0] + '", "quality": 1' + "0" * 5000 + "}",
     ],
 )  # fmt: skip

@@ -1,8 +1,27 @@
-"""Rows that a list reader found, to entries: decoded, checked, and kept from showing a hash."""
+"""Rows that list readers found, to statements: decoded, checked, and kept from showing a hash.
+
+What a row says of an entry has one of these effects:
+
+=========  ==================================================================================
+effect     of which rows
+=========  ==================================================================================
+listed     all others
+removed    status ``withdrawn``, ``deleted`` or ``removed``, and the digest of an empty file: the
+           entry is taken out
+benign     status ``benign``, ``non_malicious``, ``negative_class`` or ``not_pertinent``: the owner
+           says that it is nothing to be found; it is left out, and so is what was said before
+disputed   status ``disputed``, or more members against it than for it (its own member is for it):
+           left out like the benign, unless asked for
+unmatched  of a kind that nobody can match here, `UNMATCHABLE`: counted by kind
+rejected   what cannot be used: a hash of the wrong length, a limit that is none, an unknown kind
+=========  ==================================================================================
+"""
 
 from __future__ import annotations
 
 import base64
+import math
+from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -10,24 +29,29 @@ import numpy as np
 
 from hashmatch import registry
 from hashmatch.errors import UsageError
-from hashmatch.interfaces import ListRow
+from hashmatch.growing import Growing
+from hashmatch.interfaces import ListRow, PlainRows
 from hashmatch.lists.lines import shown
 from hashmatch.records.entries import Entry
-from hashmatch.records.hashes import HashBatch
-from hashmatch.records.lists import HashList, RejectedRow
+from hashmatch.records.lists import RejectedRow
+from hashmatch.statements import Statements, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: Statuses that take an entry out of a list (StopNCII v1 uses the first two).
 WITHDRAWN = {"withdrawn", "deleted", "removed"}
-
-PLAIN = ListRow(0, "")[3:]
-"""What a row says that says nothing but its hash."""
+BENIGN = {"benign", "non_malicious", "negative_class", "not_pertinent"}
+DISPUTED = "disputed"
+UNMATCHABLE = {
+    "photodna", "pdna", "tmk", "tmk_pdqf", "netclean", "videntifier", "ssvh", "ssvh_pdna",
+    "ssvh_safer_hash", "vpdq", "text", "raw_text", "url", "trend_query", "other", "unknown",
+}  # fmt: skip
+"""Kinds of hash in the lists of hotlines that cannot be compared here, or are not of pictures;
+so are those that begin with ``video_``."""
 
 
 class Rows:
-    """The rows of one file on their way to lists: each becomes an entry, a rejection or neither.
+    """The rows of the pages of one list on their way to statements: each is accounted for once.
 
     Parameters
     ----------
@@ -35,35 +59,125 @@ class Rows:
         What rows hold that do not say it themselves. A profile, such as ``pdq-nearest512``, is also
         what rows hold that only name its algorithm, ``pdq``.
     encoding : {"hex", "base64", "base32"}
-        How the hashes are written.
+        How hashes are written by formats that do not say it.
+    now : float
+        When rows were said that do not say it themselves, in seconds since 1970 UTC.
+    keep_disputed : bool
+        Whether disputed entries are listed.
+
+    Attributes
+    ----------
+    counts : Counter of str
+        Rows of each effect.
+    unmatchable : Counter of str
+        Rows of each kind that nobody can match here.
+    rejected : list of RejectedRow
+    withdrawn : dict of Subject to float
+        What is taken out, and since when.
     """
 
-    def __init__(self, algorithm: str, encoding: str) -> None:
+    def __init__(
+        self, algorithm: str, encoding: str, now: float, keep_disputed: bool = False
+    ) -> None:
         self.algorithm = algorithm
         self.encoding = encoding
-        self.data: dict[str, bytearray] = {}
-        self.entries: dict[str, list[Entry]] = {}
+        self.now = now
+        self.keep_disputed = keep_disputed
+        self.counts: Counter[str] = Counter()
+        self.unmatchable: Counter[str] = Counter()
         self.rejected: list[RejectedRow] = []
-        self.removed = 0
-        self._plain = Entry()  # most rows of large lists say nothing but the hash: share it
+        self.withdrawn: dict[Subject, float] = {}
+        self._growing: dict[str, Growing] = {}
 
-    def take(self, rows: Iterable[ListRow | RejectedRow]) -> None:
+    def take(self, rows: Iterable[ListRow | PlainRows | RejectedRow]) -> None:
         """Take what a reader found; it streams."""
         for row in rows:
-            if isinstance(row, RejectedRow):
+            if isinstance(row, PlainRows):
+                if not self._add_plain(row):
+                    self.take(row.rows())
+            elif isinstance(row, RejectedRow):
                 self.rejected.append(row)
-            elif row.status.strip().lower() in WITHDRAWN:
-                self.removed += 1
             else:
                 try:
                     self._add(row)
                 except UsageError as error:  # a hash, number or algorithm that cannot be
                     self.rejected.append(RejectedRow(row.line, str(error)))
 
+    def statements(self) -> list[Statements]:
+        """Return what was said of hashes of each kind, by its name. Nothing is taken after this."""
+        return [self._growing[algorithm].finish() for algorithm in sorted(self._growing)]
+
     def _add(self, row: ListRow) -> None:
-        algorithm = row.algorithm or self.algorithm
-        if self.algorithm.startswith(f"{algorithm}-"):
-            algorithm = self.algorithm  # lists say pdq whatever its profile: the caller knows
+        updated = self.now if row.updated is None else row.updated
+        status = row.status.strip().lower()
+        algorithm = self._algorithm(row.algorithm)
+        if status in WITHDRAWN:
+            self._withdraw(row, algorithm, updated)
+            self.counts["removed"] += 1
+            return
+        before = math.nextafter(updated, -math.inf)  # as old as it may another say otherwise
+        if algorithm in UNMATCHABLE or algorithm.startswith("video_"):
+            self._withdraw_id(row.external_id, before)
+            self.unmatchable[algorithm] += 1
+            return
+        value = self._value(row, algorithm)
+        disputed = status == DISPUTED or row.downvotes > row.upvotes + 1
+        if status in BENIGN or (disputed and not self.keep_disputed):
+            self._withdraw_id(row.external_id, before)
+            self.counts["benign" if status in BENIGN else DISPUTED] += 1
+        elif value == _of_nothing(algorithm):
+            self.counts["removed"] += 1  # every empty file would match it
+        else:
+            forms = _forms(value)
+            kind = Entry(
+                None,
+                _safe(row.labels, forms),
+                _safe(row.sources, forms),
+                DISPUTED if disputed else row.status,
+                row.quality,
+                row.max_distance,
+            )
+            of_kind = self._of(algorithm)
+            named = next(iter(_safe((row.external_id,), forms)), None)
+            of_kind.add(value, of_kind.kind_of(kind), named, updated)
+
+    def _add_plain(self, rows: PlainRows) -> bool:
+        """Take rows that say nothing but a hash, quality and id; or none of them, if any is odd."""
+        if self.algorithm not in registry.names(registry.HASHERS):
+            return False
+        spec = registry.spec(self.algorithm)
+        digits = spec.bits // 4
+        text = b"".join(rows.hashes)
+        if self.encoding != "hex" or len(text) != digits * len(rows.hashes):
+            return False
+        if set(map(len, rows.hashes)) != {digits} or set(map(len, rows.qualities)) - {0, 1, 2, 3}:
+            return False
+        shortest = len(_forms(bytes(spec.bits // 8))[1])
+        for value, name in zip(rows.hashes, rows.ids, strict=True):
+            if len(name) >= shortest and not _safe(
+                (name.decode(),), _forms(bytes.fromhex(value.decode()))
+            ):
+                return False
+        values = bytes.fromhex(text.decode())
+        nothing = _of_nothing(self.algorithm)
+        if nothing is not None and nothing in values:
+            return False
+        of_kind = self._of(self.algorithm)
+        number = {quality: self._quality_kind(of_kind, quality) for quality in set(rows.qualities)}
+        kinds = [number[quality] for quality in rows.qualities]
+        of_kind.add_all(values, kinds, rows.ids, self.now)
+        return True
+
+    def _quality_kind(self, of_kind: Growing, quality: bytes) -> int:
+        return of_kind.kind_of(Entry(quality=int(quality) if quality else None))
+
+    def _algorithm(self, named: str | None) -> str:
+        """Return of which algorithm a row is that names it so, or not at all."""
+        if named is None or self.algorithm.startswith(f"{named}-"):
+            return self.algorithm  # lists say pdq whatever its profile: the caller knows
+        return named
+
+    def _value(self, row: ListRow, algorithm: str) -> bytes:
         if algorithm not in registry.names(registry.HASHERS):
             raise UsageError(f"no hasher is installed for its kind of hash, {shown(algorithm)}")
         spec = registry.spec(algorithm)
@@ -71,36 +185,45 @@ class Rows:
             raise UsageError("quality is not 0 to 100")
         if row.max_distance is not None and not 0 <= row.max_distance <= spec.bits:
             raise UsageError(f"max_distance is not 0 to {spec.bits}")
-        value = spec.parse(row.hash, row.encoding or self.encoding)
-        if value == _of_nothing(algorithm):
-            self.removed += 1  # every empty file would match it
-            return
-        entry = self._plain
-        if row[3:] != PLAIN:
-            forms = _forms(value)
-            entry = Entry(
-                next(iter(_safe((row.external_id,), forms)), None),
-                _safe(row.labels, forms),
-                _safe(row.sources, forms),
-                row.status,
-                row.quality,
-                row.max_distance,
-            )
-        self.data.setdefault(algorithm, bytearray()).extend(value)
-        self.entries.setdefault(algorithm, []).append(entry)
+        return spec.parse(row.hash, row.encoding or self.encoding)
 
-    def lists(self, name: str, version: str) -> tuple[HashList, ...]:
-        """Return a list of the entries of each algorithm, by its name."""
-        return tuple(
-            HashList(
-                name,
-                version,
-                registry.spec(algorithm),
-                HashBatch.from_bytes(registry.spec(algorithm), self.data[algorithm]),
-                tuple(self.entries[algorithm]),
-            )
-            for algorithm in sorted(self.data)
-        )
+    def _withdraw(self, row: ListRow, algorithm: str, updated: float) -> None:
+        """Take out what has the row's id; and its hash, where that has no id, or the row has none.
+
+        A row that says neither, as when a list blanks what it withdraws, takes nothing out.
+        """
+        text = row.hash.strip()
+        if text and algorithm in registry.names(registry.HASHERS):
+            try:
+                value = registry.spec(algorithm).parse(text, row.encoding or self.encoding)
+            except UsageError:
+                if not row.external_id:
+                    raise
+            else:
+                subject = Subject(None, algorithm, _words(algorithm, value), not row.external_id)
+                self._take_out(subject, updated)
+                if row.external_id and not _safe((row.external_id,), _forms(value)):
+                    return  # an id that holds the hash is kept with no entry either
+        self._withdraw_id(row.external_id, updated)
+
+    def _withdraw_id(self, external_id: str | None, updated: float) -> None:
+        if external_id:
+            self._take_out(Subject(external_id), updated)
+
+    def _take_out(self, subject: Subject, updated: float) -> None:
+        self.withdrawn[subject] = max(updated, self.withdrawn.get(subject, -math.inf))
+
+    def _of(self, algorithm: str) -> Growing:
+        if algorithm not in self._growing:
+            self._growing[algorithm] = Growing(registry.spec(algorithm))
+        return self._growing[algorithm]
+
+
+def _words(algorithm: str, value: bytes) -> bytes:
+    """Return a hash as it is in a batch, to compare with what `Statements.value` gives."""
+    from hashmatch.records.hashes import HashBatch
+
+    return HashBatch.from_bytes(registry.spec(algorithm), value).words.tobytes()
 
 
 @cache

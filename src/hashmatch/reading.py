@@ -1,35 +1,23 @@
-"""A hash-list file to hash lists: detect its format, decode its rows, account for each one."""
+"""A hash-list file to hash lists, each row accounted for."""
 
 from __future__ import annotations
 
-import io
 import os
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hashmatch import registry
-from hashmatch.entries import Rows
-from hashmatch.errors import BadRows, ListError, UsageError
-from hashmatch.interfaces import ROLES, ListOptions
-from hashmatch.lists.lines import DigestingFile
-from hashmatch.records.hashes import ENCODINGS
+import numpy as np
+
+from hashmatch.errors import BadRows, ListError
+from hashmatch.pages import Shape, read_page
 from hashmatch.records.items import clean_name
 from hashmatch.records.lists import HashList, RejectedRow
+from hashmatch.statements import standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-HEAD = 8192
-"""Bytes of a file that formats are told apart by."""
-
-#: Beginnings of files that hold no text we read, and what to do about it.
-FOREIGN = {
-    b"\xff\xfe": "is UTF-16 text; save it as UTF-8",
-    b"\xfe\xff": "is UTF-16 text; save it as UTF-8",
-    b"\x1f\x8b": "is compressed with gzip; unpack it first",
-    b"PK\x03\x04": "is a zip archive; unpack it first",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +36,11 @@ class ListFile:
         Rows that could not be used.
     removed : int
         Rows whose status takes them out of the list.
+    benign, disputed : int
+        Rows that were left out because their owner says that they are nothing to be found, or more
+        members are against them than for them; see `hashmatch.entries`.
+    unmatchable : dict of str to int
+        Rows of each kind of hash that nobody can match here, PhotoDNA and the like.
     """
 
     name: str
@@ -56,6 +49,9 @@ class ListFile:
     lists: tuple[HashList, ...]
     rejected: tuple[RejectedRow, ...]
     removed: int
+    benign: int = 0
+    disputed: int = 0
+    unmatchable: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def types(self) -> dict[str, int]:
@@ -71,6 +67,7 @@ def read_list_file(
     columns: Mapping[str, str] | None = None,
     delimiter: str | None = None,
     encoding: str = "hex",
+    keep_disputed: bool = False,
     name: str | None = None,
     version: str | None = None,
 ) -> ListFile:
@@ -89,7 +86,9 @@ def read_list_file(
     delimiter : str, optional
         For CSV; detected unless given.
     encoding : {"hex", "base64", "base32"}
-        How the hashes are written.
+        How the hashes are written, by formats that do not say it.
+    keep_disputed : bool
+        Whether to list entries that more members are against than for.
     name, version : str, optional
         What matches will call the list; by default the file's stem and a digest of its content.
 
@@ -104,41 +103,29 @@ def read_list_file(
     {'pdq': 6}
     """
     place = os.fspath(path)
-    registry.spec(algorithm)
-    if encoding not in ENCODINGS:
-        raise UsageError(f"hash encoding {encoding!r} is not one of {', '.join(ENCODINGS)}")
-    if delimiter is not None and len(delimiter) != 1:
-        raise UsageError(f"a delimiter is one character, not {len(delimiter)}")
-    for role in columns or ():
-        if role not in ROLES and role not in registry.names(registry.HASHERS):
-            raise UsageError(
-                f"no column can be {role!r}; a role is an algorithm's name or one of "
-                f"{', '.join(sorted(ROLES))}"
-            )
-    if columns and format is None:
-        format = "csv"
-    try:
-        with open(place, "rb", buffering=0) as raw:
-            digesting = DigestingFile(raw)
-            stream = io.BufferedReader(digesting, 64 * 1024)
-            format = _format(place, stream, format)
-            reader = registry.list_reader(format)
-            options = ListOptions(columns, delimiter)
-            rows = Rows(algorithm, encoding)
-            try:
-                rows.take(reader.rows(stream, options))
-            except (ListError, UsageError) as error:
-                raise type(error)(f"{place}: {error}") from None
-    except OSError as error:
-        raise ListError(f"{place}: cannot be read: {error.strerror or error}") from None
-    except ValueError as error:  # a path with a NUL in it
-        if isinstance(error, UsageError):
-            raise
-        raise ListError(f"{place!r}: cannot be read: {error}") from None
+    shape = Shape(algorithm, format, columns, delimiter, encoding, keep_disputed)
+    rows = shape.rows(time.time())
+    page = read_page(place, shape, rows)
     name = clean_name(Path(place).stem if name is None else name)
-    version = digesting.digest.hexdigest()[:12] if version is None else version
-    lists = rows.lists(name, version)
-    return ListFile(name, version, format, lists, tuple(rows.rejected), rows.removed)
+    version = page.digest[:12] if version is None else version
+    said = rows.statements()
+    kept = standing(said, rows.withdrawn)
+    lists = [
+        HashList(name, version, each.hashes.spec, stands.hashes, stands.entries)
+        for each, which in zip(said, kept, strict=True)
+        if len(stands := each if which.all() else each.take(np.flatnonzero(which)))
+    ]
+    return ListFile(
+        name,
+        version,
+        page.format,
+        tuple(lists),
+        tuple(rows.rejected),
+        rows.counts["removed"],
+        rows.counts["benign"],
+        rows.counts["disputed"],
+        dict(sorted(rows.unmatchable.items())),
+    )
 
 
 def read_list(
@@ -222,27 +209,3 @@ def choose(
                 max_distance,
             )
     raise ListError(f"{path}: no {algorithm} hashes in it; it holds {held}")
-
-
-def _format(place: str, stream: io.BufferedReader[DigestingFile], told: str | None) -> str:
-    """Return the format that was told, or that the beginning of the file shows."""
-    head = bytes(stream.peek(HEAD)[:HEAD])
-    empty = not head
-    foreign = [advice for beginning, advice in FOREIGN.items() if head.startswith(beginning)]
-    sure = {
-        name: registry.list_reader(name).detects(head) for name in registry.names(registry.LISTS)
-    }
-    del head  # so that no traceback shows what the list begins with
-    if empty:
-        raise ListError(f"{place}: the list is empty")
-    if foreign:
-        raise ListError(f"{place}: {foreign[0]}")
-    if told is not None:
-        return told
-    best = max(sure, key=sure.__getitem__)
-    if not sure[best]:
-        raise ListError(
-            f"{place}: in none of the formats {', '.join(sorted(sure))}; if it is one, say which "
-            "(--list-format NAME), and in CSV which column holds hashes (--column pdq=NAME)"
-        )
-    return best

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 MAX_LINE = 64 * 1024
 """Bytes. The longest honest row, a hash with a path and labels, is some hundreds."""
 
+BLOCK = 1 << 15
+"""Bytes of lines that are read together: few enough that a bad row costs few others their speed."""
+
 NAME = re.compile(r"[A-Za-z0-9]{1,10}(?:[ _-][A-Za-z0-9]{1,10}){0,3}")
 """A plain name: up to four short words. A 64-bit hash takes eleven characters even in base64."""
 
@@ -42,6 +45,27 @@ class DigestingFile(io.RawIOBase):
         count = self._raw.readinto(view)
         self.digest.update(view[:count])
         return count
+
+
+def blocks_of_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield the number of the first of some whole lines, and the lines; see `numbered_lines`.
+
+    A line that is too long is cut to one byte more than `MAX_LINE`.
+    """
+    number = 1
+    while block := stream.read(BLOCK):
+        if not block.endswith(b"\n"):
+            rest = stream.readline(MAX_LINE + 1)
+            block += rest
+            if len(rest) > MAX_LINE:
+                while (rest := stream.readline(MAX_LINE + 1)) and not rest.endswith(b"\n"):
+                    pass
+            if not block.endswith(b"\n"):
+                block += b"\n"
+        if number == 1:
+            block = block.removeprefix(BOM)
+        yield number, block
+        number += block.count(b"\n")
 
 
 def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, str] | RejectedRow]:

@@ -14,12 +14,13 @@ Names may hold commas: they are the rest of the line. ``#`` begins a comment lin
 
 from __future__ import annotations
 
+import io
 import re
 from typing import TYPE_CHECKING, BinaryIO
 
 from hashmatch.errors import UsageError
-from hashmatch.interfaces import ListOptions, ListRow
-from hashmatch.lists.lines import first_lines, numbered_lines
+from hashmatch.interfaces import ListOptions, ListRow, PlainRows
+from hashmatch.lists.lines import blocks_of_lines, first_lines, numbered_lines
 from hashmatch.records.lists import RejectedRow
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ LOOKS_RIGHT = re.compile(r"(hash=)?[0-9a-f]{16,}(,|$)|[a-z][\w-]* +[0-9a-f]{16,}
 TYPED = re.compile(r"([A-Za-z][\w-]*)[ \t]+([^\s,]+)")
 SMALL_NUMBER = re.compile(r"[0-9]{1,9}")
 QUALITY_AND_NAME = re.compile(r"\s*(\d{1,3})\s*,(.*)")
+PLAIN = re.compile(
+    rb"^([0-9A-Fa-f]+)(?:,(?:([0-9]{1,2}|100),)?(?! *[0-9]{1,3} *,)([!-~](?:[ -~]{0,999}[!-~])?)?)?\r?$",
+    re.MULTILINE,
+)
+"""A row of one of the first three forms as nearly all are: nothing in it has to be looked at."""
 
 
 class PdqText:
@@ -48,6 +54,21 @@ class PdqText:
                 yield line
             elif not (text := line[1].strip()).startswith("#"):
                 yield _row(line[0], text)
+
+    def plain_rows(
+        self, stream: BinaryIO, options: ListOptions
+    ) -> Iterator[PlainRows | ListRow | RejectedRow]:
+        """Yield every row, some hundreds together where they are plain."""
+        if options.columns:
+            raise UsageError("PDQ text has no columns to tell apart")
+        for first, block in blocks_of_lines(stream):
+            rows = PLAIN.findall(block)
+            if len(rows) == block.count(b"\n"):
+                hashes, qualities, names = map(list, zip(*rows, strict=True))
+                yield PlainRows(first, hashes, qualities, names)
+                continue
+            for row in self.rows(io.BytesIO(block), options):
+                yield row._replace(line=first - 1 + row.line)
 
 
 def _row(number: int, text: str) -> ListRow | RejectedRow:

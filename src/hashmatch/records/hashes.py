@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
@@ -172,12 +173,19 @@ class HashBatch(Opaque):
         ----------
         spec : HashSpec
             What they are.
-        data : bytes
-            ``spec.bits // 8`` bytes each.
+        data : bytes or bytearray
+            ``spec.bits // 8`` bytes each. A bytearray is taken over and must not be used any more:
+            of a list of many millions there is no room for two.
         """
         size = spec.bits // 8
         if len(data) % size:
             raise UsageError(f"{len(data)} bytes are no whole number of {spec} hashes")
+        if isinstance(data, bytearray) and not spec.bits % 64:
+            words = np.frombuffer(data, np.uint64).reshape(-1, spec.words)
+            if sys.byteorder == "little":
+                words.byteswap(inplace=True)
+            words.flags.writeable = False
+            return cls(spec, words)
         rows = np.frombuffer(data, np.uint8).reshape(-1, size)
         padded = np.zeros((len(rows), spec.words * 8), np.uint8)
         padded[:, :size] = rows

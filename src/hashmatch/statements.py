@@ -1,0 +1,186 @@
+"""What a list says of its hashes, and when: merged so that the order of its pages makes no matter.
+
+A list comes in pages and updates, in any order and some of them twice. Each row is a statement
+about an entry, which is known by its external id or, without one, by its hash. Of the statements
+about an entry the latest stand, and of those equally late all that differ. A withdrawal takes away
+what is as old as it or older. This is a maximum over what was said, so that it comes to the same
+however pages are divided, ordered or repeated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import xxhash
+
+from hashmatch.records.hashes import HashBatch, Opaque
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from hashmatch.records.entries import Entries
+
+MIX = tuple(np.uint64(odd) for odd in (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F))
+"""Odd numbers (two primes of xxHash) that words are multiplied with to tell hashes apart."""
+
+
+class Subject(NamedTuple):
+    """What a withdrawal is about: an id in any algorithm, or a hash of one.
+
+    Without an id, ``named`` says whether entries that have one are meant as well.
+    """
+
+    external_id: str | None = None
+    algorithm: str = ""
+    value: bytes = b""
+    named: bool = False
+
+    def __repr__(self) -> str:  # tracebacks may show it
+        return "<Subject>"
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Statements(Opaque):
+    """What a list says of hashes of one kind, a row for each statement.
+
+    Parameters
+    ----------
+    hashes : HashBatch
+    entries : Entries
+    key : ndarray of uint64, shape (n,)
+        A digest of the id or else of the hash: entries of different keys are different ones.
+    updated : ndarray of float64, shape (n,)
+        When it was said, in seconds since 1970 UTC.
+    """
+
+    hashes: HashBatch
+    entries: Entries
+    key: NDArray[np.uint64]
+    updated: NDArray[np.float64]
+
+    @property
+    def algorithm(self) -> str:
+        """Of its hashes."""
+        return self.hashes.spec.algorithm
+
+    def value(self, row: int) -> bytes:
+        """Return the hash of one row, in the machine's order of bytes."""
+        return bytes(self.hashes.words[row].tobytes())
+
+    def subjects(self, row: int) -> tuple[Subject, ...]:
+        """Return what a withdrawal may be about that means this row; the first names the entry."""
+        external_id = None if self.entries.ids is None else self.entries.ids[row]
+        algorithm, value = self.algorithm, self.value(row)
+        by_hash = Subject(None, algorithm, value, True)
+        if external_id is not None:
+            return Subject(external_id), by_hash
+        return Subject(None, algorithm, value), by_hash
+
+    def take(self, rows: NDArray[np.int64]) -> Statements:
+        """Return some of the statements."""
+        words = self.hashes.words[rows]
+        words.flags.writeable = False
+        hashes = HashBatch(self.hashes.spec, words)
+        return Statements(hashes, self.entries.take(rows), self.key[rows], self.updated[rows])
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+
+def standing(
+    said: Sequence[Statements], withdrawn: dict[Subject, float]
+) -> list[NDArray[np.bool_]]:
+    """Return which statements stand, of each of `said`.
+
+    Only those that share their key with another or with a withdrawal are looked at one by one.
+
+    Parameters
+    ----------
+    said : sequence of Statements
+        One for each kind of hash.
+    withdrawn : dict of Subject to float
+        What was withdrawn, and when.
+    """
+    kept = [np.ones(len(each), np.bool_) for each in said]
+    suspects = list(_suspects(said, withdrawn))
+    latest: dict[Subject, float] = {}
+    for each, rows in suspects:
+        for row in rows.tolist():
+            entry = said[each].subjects(row)[0]
+            latest[entry] = max(latest.get(entry, -np.inf), float(said[each].updated[row]))
+    for each, rows in suspects:
+        seen: set[tuple[Subject, bytes, int]] = set()
+        of_kind = said[each]
+        for row in rows.tolist():
+            subjects, updated = of_kind.subjects(row), float(of_kind.updated[row])
+            same = subjects[0], of_kind.value(row), int(of_kind.entries.kind[row : row + 1][0])
+            stands = (
+                same not in seen
+                and updated == latest[subjects[0]]
+                and not any(updated <= withdrawn.get(subject, -np.inf) for subject in subjects)
+            )
+            if stands:
+                seen.add(same)
+            kept[each][row] = stands
+    return kept
+
+
+def _suspects(
+    said: Sequence[Statements], withdrawn: dict[Subject, float]
+) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yield which of `said`, and its rows that may not stand."""
+    keys = np.concatenate([np.empty(0, np.uint64), *(each.key for each in said)])
+    keys.sort()
+    repeated = keys[1:][keys[1:] == keys[:-1]]
+    about = np.concatenate([np.unique(repeated), keys_of(withdrawn)])
+    of_hashes = [subject for subject in withdrawn if subject.named]
+    del keys, repeated
+    for number, each in enumerate(said):
+        suspect = np.isin(each.key, about) if len(about) else np.zeros(len(each), np.bool_)
+        if of_hashes:
+            suspect |= np.isin(hash_keys(each.hashes.words), keys_of(of_hashes))
+        rows = np.flatnonzero(suspect)
+        if len(rows):
+            yield number, rows
+
+
+def keys_of(subjects: Iterable[Subject]) -> NDArray[np.uint64]:
+    """Return the key that statements about each of some subjects have."""
+    keys = []
+    for subject in subjects:
+        if subject.external_id is not None:
+            keys.append(id_key(subject.external_id.encode(errors="surrogatepass")))
+        else:
+            words = np.frombuffer(subject.value, np.uint64).reshape(1, -1)
+            keys.append(int(hash_keys(words)[0]))
+    return np.array(keys, np.uint64)
+
+
+def id_key(external_id: bytes) -> int:
+    """Return the key of an id in UTF-8."""
+    return xxhash.xxh3_64_intdigest(external_id)
+
+
+def hash_keys(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the key of each of some hashes, (n, w)."""
+    keys = np.zeros(len(words), np.uint64)
+    for column in words.T:
+        keys ^= column
+        keys *= MIX[0]
+        keys ^= keys >> np.uint64(29)
+        keys *= MIX[1]
+        keys ^= keys >> np.uint64(32)
+    return keys
+
+
+def later(*withdrawn: dict[Subject, float]) -> dict[Subject, float]:
+    """Return all withdrawals as one: each subject's latest."""
+    latest: dict[Subject, float] = {}
+    for each in withdrawn:
+        for subject, updated in each.items():
+            latest[subject] = max(latest.get(subject, -np.inf), updated)
+    return latest
