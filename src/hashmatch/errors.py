@@ -10,7 +10,9 @@ The whole tree::
     │   └── HashesAreOpaque (TypeError)  an attempt to pickle hashes
     ├── TooManyMatches                 an answer that would not fit in memory
     ├── ListError                      a hash list cannot be used
-    │   └── BadRows                    it has rows that cannot be used, each named with its reason
+    │   ├── BadRows                    it has rows that cannot be used, each named with its reason
+    │   └── StoreError                 a list store, or a key, is damaged, open to others or in use
+    │       └── UntrustedList          a version that is unsigned, older than before, or expired
     ├── IndexFileError                 an index file cannot be written, or cannot be searched
     ├── SourceError                    a source cannot be listed
     ├── SinkError                      review records cannot be written
@@ -90,6 +92,14 @@ class BadRows(ListError):
 
     def __reduce__(self) -> tuple[type[BadRows], tuple[object, ...]]:
         return type(self), (self.path, self.rejected)
+
+
+class StoreError(ListError):
+    """A list store or a key cannot be used: it is damaged, incomplete or open to others."""
+
+
+class UntrustedList(StoreError):
+    """A version of a list is whole, but its signatures, its number or its age refuse it."""
 
 
 class IndexFileError(HashmatchError):

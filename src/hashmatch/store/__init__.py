@@ -1,0 +1,1 @@
+"""The list store: a folder of signed, immutable versions of one list, private to its owner."""

@@ -1,0 +1,187 @@
+"""What a version of a list says of itself: the text that is signed, and the digest of each file.
+
+A manifest is JSON that can be written in one way only: keys in order, no spaces, everything said.
+Text that says the same in another way, a key twice for instance, is none.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import msgspec
+
+from hashmatch.errors import StoreError, UsageError
+
+SCHEMA: Literal["hashmatch.list/1"] = "hashmatch.list/1"
+LARGEST = 1 << 20
+"""Bytes of a manifest; one of a dozen files takes about four thousand."""
+HIGHEST = 99_999_999
+"""Of version numbers, which have eight digits in file names."""
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+Size = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+KeyId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
+Version = Annotated[int, msgspec.Meta(ge=1, le=HIGHEST)]
+
+
+class StoredFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One file of a version, by its content.
+
+    ``role`` says what it is to the store, ``algorithm`` whose hashes it holds if it holds any of
+    one kind, ``sha256`` and ``bytes`` what is on the disk, encrypted or not, and ``facts`` whatever
+    else the store has to know of it; never a value of a hash.
+    """
+
+    role: Name
+    sha256: Sha256
+    bytes: Size
+    algorithm: Name | None = None
+    facts: dict[str, int | float | str | None] = {}
+
+
+class ImportedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A file that a version was made from, as it was received, and what was found in it."""
+
+    name: Name
+    sha256: Sha256
+    bytes: Size
+    rows: Size = 0
+    rejected: Size = 0
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A version of a list.
+
+    Parameters
+    ----------
+    name : str
+        Of the list.
+    version : int
+        From 1, one more than that of the version before.
+    created : datetime
+        In UTC, whole seconds.
+    expires : datetime, optional
+        When it ought to have been followed by another; None is never.
+    hashmatch : str
+        The version of hashmatch that made it.
+    decode_policy : str, optional
+        How the pictures behind the hashes were read, where that is known.
+    base : int, optional
+        The version that it was made from.
+    key_ids : tuple of str
+        Of the keys that it is to be signed with, in order.
+    sealed : bool
+        Whether its files are encrypted.
+    counts : dict of str to dict of str to int
+        By algorithm: how many entries, how many removed, quarantined for which reason and so on.
+    files : tuple of StoredFile
+    sources : tuple of ImportedFile
+    schema : "hashmatch.list/1"
+
+    Examples
+    --------
+    >>> made = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> manifest = Manifest(name="demo", version=1, created=made, hashmatch="0.1.0")
+    >>> decode("1.json", encode(manifest), 1) == manifest
+    True
+    """
+
+    name: Name
+    version: Version
+    created: datetime
+    hashmatch: Name
+    expires: datetime | None = None
+    decode_policy: Name | None = None
+    base: Version | None = None
+    key_ids: tuple[KeyId, ...] = ()
+    sealed: bool = False
+    counts: dict[str, dict[str, Size]] = {}
+    files: tuple[StoredFile, ...] = ()
+    sources: tuple[ImportedFile, ...] = ()
+    schema: Literal["hashmatch.list/1"] = SCHEMA
+
+    def __post_init__(self) -> None:
+        for moment in (self.created, self.expires):
+            if moment is not None and (moment.tzinfo is not UTC or moment.microsecond):
+                raise ValueError("a time that is no whole second in UTC")
+        if self.base is not None and self.base >= self.version:
+            raise ValueError("a base that is no earlier version")
+        if list(self.key_ids) != sorted(set(self.key_ids)):
+            raise ValueError("key ids that are not in order, or twice")
+
+
+class _Schema(msgspec.Struct):
+    schema: str
+
+
+def encode(manifest: Manifest) -> bytes:
+    """Return the bytes of a manifest, which are what is signed.
+
+    Raises
+    ------
+    UsageError
+        If it holds what `decode` would refuse or read otherwise.
+    """
+    try:
+        data = _canonical(manifest)
+        if len(data) > LARGEST:
+            raise ValueError(f"{len(data):,} bytes, of {LARGEST:,} at most")
+        if msgspec.json.decode(data, type=Manifest) != manifest:
+            raise ValueError("JSON does not keep it as it is")
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise UsageError(f"a manifest cannot be written: {error}") from None
+    return data
+
+
+def decode(path: str, data: bytes, version: int | None = None) -> Manifest:
+    """Return the manifest that some bytes are.
+
+    Parameters
+    ----------
+    path : str
+        For messages.
+    data : bytes
+        Nothing of them is believed, or shown.
+    version : int, optional
+        The version that it has to be of, as its file name says.
+
+    Raises
+    ------
+    StoreError
+        If they are none, or that of another version.
+    """
+    try:
+        if len(data) > LARGEST:
+            raise ValueError
+        manifest = msgspec.json.decode(data, type=Manifest, strict=True)
+        if _canonical(manifest) != data:
+            raise ValueError
+    # What msgspec and json say of it may quote it.
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        raise StoreError(_problem(path, data)) from None
+    if version is not None and manifest.version != version:
+        raise StoreError(
+            f"{path} is the manifest of version {manifest.version}, and in the place of version "
+            f"{version}; put each where it was"
+        )
+    return manifest
+
+
+def _canonical(manifest: Manifest) -> bytes:
+    return msgspec.json.encode(manifest, order="sorted")
+
+
+def _problem(path: str, data: bytes) -> str:
+    """Say what is wrong with a manifest that cannot be decoded."""
+    try:
+        kind, _, number = msgspec.json.decode(data, type=_Schema).schema.partition("/")
+        if kind == "hashmatch.list" and number.isascii() and number.isdigit() and number != "1":
+            return (
+                f"{path} is a manifest of format {int(number[:9])}, and this version of hashmatch "
+                "reads format 1; use the version that wrote it"
+            )
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        pass
+    return f"{path} is damaged, or no manifest; restore it, or import the list again"

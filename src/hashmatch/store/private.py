@@ -1,0 +1,156 @@
+"""Files of a store: private to their owner, whole or absent, and checked on what is then read.
+
+Names are looked up once. A file is opened without following a link, and its owner, mode and digest
+are those of the open file: nobody can put another in its place between the check and the use.
+Folders are checked by name. In a folder that only its owner can write to, nobody else renames.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashmatch.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHUNK = 1 << 20
+"""Bytes read or written at once."""
+
+
+class Digest(NamedTuple):
+    """What a file holds, as a manifest names it: its SHA-256 in hexadecimal, and its length."""
+
+    sha256: str
+    bytes: int
+
+
+def check_private(path: str, *, allow_readable: bool = False) -> None:
+    """Refuse a file or folder that somebody else can read or change.
+
+    It has to belong to us or to the superuser, who can do everything anyway. What may be done is
+    taken from the mode, not tried out: the superuser may read what is closed to all.
+
+    Parameters
+    ----------
+    path : str
+        A file or a folder. A link is refused, wherever it leads.
+    allow_readable : bool
+        Whether others may read it. Nobody else may ever write to it.
+
+    Raises
+    ------
+    StoreError
+        If it is not there or not private; the message says what to do.
+    """
+    try:
+        found = os.lstat(path)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+    _check(path, found, allow_readable)
+
+
+def _check(path: str, found: os.stat_result, allow_readable: bool) -> None:
+    mode = found.st_mode
+    if stat.S_ISLNK(mode):
+        raise _is_link(path)
+    is_folder = stat.S_ISDIR(mode)
+    if not is_folder and not stat.S_ISREG(mode):
+        raise StoreError(f"{path} is neither a file nor a folder; remove it")
+    if found.st_uid not in {0, os.geteuid()}:
+        raise StoreError(
+            f"{path} belongs to another user (id {found.st_uid}), who can change it; "
+            f"take it over with chown {os.geteuid()}"
+        )
+    if mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise StoreError(f"{path} can be changed by others; close it with chmod go-w")
+    if mode & (stat.S_IRWXG | stat.S_IRWXO) and not allow_readable:
+        raise StoreError(
+            f"{path} can be read by others; close it with chmod {700 if is_folder else 600}, "
+            "or allow that by name"
+        )
+
+
+@contextmanager
+def opened(path: str, *, allow_readable: bool = False, follow: bool = False) -> Iterator[int]:
+    """Give the descriptor of a private file, to be read from.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    allow_readable : bool
+        As for `check_private`.
+    follow : bool
+        Whether it may be a link: what is checked is the file that it leads to. Not for files of a
+        store; secrets that are mounted into a container are links.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be opened, or is not private.
+    """
+    # A pipe would wait for its writer; opened so, it does not, and is then refused.
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
+    try:
+        file = os.open(path, flags)
+    except (OSError, ValueError) as error:
+        is_link = not follow and isinstance(error, OSError) and error.errno == errno.ELOOP
+        raise (_is_link(path) if is_link else _unreadable(path, error)) from None
+    try:
+        found = os.fstat(file)
+        if stat.S_ISDIR(found.st_mode):
+            raise StoreError(f"{path} is a folder; a file belongs there")
+        _check(path, found, allow_readable)
+        yield file
+    finally:
+        os.close(file)
+
+
+def read(path: str, most: int, *, allow_readable: bool = False, follow: bool = False) -> bytes:
+    """Return what a small private file holds; StoreError if that is more than `most` bytes."""
+    with opened(path, allow_readable=allow_readable, follow=follow) as file:
+        data = b"".join(chunks(path, file, most + 1))
+    if len(data) > most:
+        raise StoreError(f"{path} has more than {most:,} bytes; it is damaged, or something else")
+    return data
+
+
+def digest(path: str, file: int) -> Digest:
+    """Return the digest of an open file, from its beginning; `path` is for messages."""
+    total, length = hashlib.sha256(), 0
+    for chunk in chunks(path, file):
+        total.update(chunk)
+        length += len(chunk)
+    return Digest(total.hexdigest(), length)
+
+
+def chunks(path: str, file: int, most: int | None = None) -> Iterator[bytes]:
+    """Yield what an open file holds from its beginning, up to `most` bytes."""
+    offset = 0
+    while most is None or offset < most:
+        size = CHUNK if most is None else min(CHUNK, most - offset)
+        try:
+            chunk = os.pread(file, size, offset)
+        except OSError as error:
+            raise _unreadable(path, error) from None
+        if not chunk:
+            return
+        offset += len(chunk)
+        yield chunk
+
+
+def _is_link(path: str) -> StoreError:
+    return StoreError(f"{path} is a link, and a store has none; put the file itself there")
+
+
+def _unreadable(path: str, error: OSError | ValueError) -> StoreError:
+    if isinstance(error, FileNotFoundError):
+        return StoreError(f"{path} is missing; restore it, or import the list again")
+    reason = error.strerror if isinstance(error, OSError) else error
+    return StoreError(f"{path} cannot be read: {reason}")
