@@ -105,7 +105,18 @@ class Rows:
 
     def statements(self) -> list[Statements]:
         """Return what was said of hashes of each kind, by its name. Nothing is taken after this."""
-        return [self._growing[algorithm].finish() for algorithm in sorted(self._growing)]
+        growing, self._growing = self._growing, {}
+        return [growing[algorithm].finish() for algorithm in sorted(growing)]
+
+    @property
+    def total(self) -> int:
+        """All rows."""
+        return self.counts.total() + self.unmatchable.total() + len(self.rejected)
+
+    def summary(self) -> dict[str, int]:
+        """Return how many rows had each effect, with kinds that nobody can match by their name."""
+        unmatchable = {f"unmatchable: {kind}": n for kind, n in sorted(self.unmatchable.items())}
+        return {**dict(sorted(self.counts.items())), "rejected": len(self.rejected), **unmatchable}
 
     def _add(self, row: ListRow) -> None:
         updated = self.now if row.updated is None else row.updated
@@ -140,6 +151,7 @@ class Rows:
             of_kind = self._of(algorithm)
             named = next(iter(_safe((row.external_id,), forms)), None)
             of_kind.add(value, of_kind.kind_of(kind), named, updated)
+            self.counts["listed"] += 1
 
     def _add_plain(self, rows: PlainRows) -> bool:
         """Take rows that say nothing but a hash, quality and id; or none of them, if any is odd."""
@@ -166,6 +178,7 @@ class Rows:
         number = {quality: self._quality_kind(of_kind, quality) for quality in set(rows.qualities)}
         kinds = [number[quality] for quality in rows.qualities]
         of_kind.add_all(values, kinds, rows.ids, self.now)
+        self.counts["listed"] += len(kinds)
         return True
 
     def _quality_kind(self, of_kind: Growing, quality: bytes) -> int:

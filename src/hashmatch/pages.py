@@ -14,7 +14,7 @@ from hashmatch.lists.lines import DigestingFile
 from hashmatch.records.hashes import ENCODINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 HEAD = 8192
 """Bytes of a file that formats are told apart by."""
@@ -63,12 +63,25 @@ class Page(NamedTuple):
     """A list file, or one page of several, that was read."""
 
     format: str
-    digest: str
-    """BLAKE2b of its bytes, 16 of them in hexadecimal."""
+    sha256: str
+    """Of its bytes, in hexadecimal."""
+    size: int
+    """Bytes."""
 
 
-def read_page(place: str, shape: Shape, rows: Rows) -> Page:
+def read_page(
+    place: str, shape: Shape, rows: Rows, on_read: Callable[[int], object] | None = None
+) -> Page:
     """Read every row of a file into `rows`.
+
+    Parameters
+    ----------
+    place : str
+        Its path.
+    shape : Shape
+    rows : Rows
+    on_read : callable, optional
+        Told how many more bytes were read, for progress.
 
     Raises
     ------
@@ -78,7 +91,7 @@ def read_page(place: str, shape: Shape, rows: Rows) -> Page:
     format = "csv" if shape.columns and shape.format is None else shape.format
     try:
         with open(place, "rb", buffering=0) as raw:
-            digesting = DigestingFile(raw)
+            digesting = DigestingFile(raw, on_read)
             stream = io.BufferedReader(digesting, 64 * 1024)
             format = _format(place, stream, format)
             reader = registry.list_reader(format)
@@ -93,7 +106,7 @@ def read_page(place: str, shape: Shape, rows: Rows) -> Page:
         if isinstance(error, UsageError):
             raise
         raise ListError(f"{place!r}: cannot be read: {error}") from None
-    return Page(format, digesting.digest.hexdigest())
+    return Page(format, digesting.digest.hexdigest(), digesting.size)
 
 
 def _format(place: str, stream: io.BufferedReader[DigestingFile], told: str | None) -> str:

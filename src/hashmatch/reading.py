@@ -27,7 +27,7 @@ class ListFile:
     Parameters
     ----------
     name, version : str
-        The file's stem unless told, and a digest of its content unless told.
+        The file's stem unless told, and the beginning of the SHA-256 of its content unless told.
     format : str
         The reader's name.
     lists : tuple of HashList
@@ -90,7 +90,8 @@ def read_list_file(
     keep_disputed : bool
         Whether to list entries that more members are against than for.
     name, version : str, optional
-        What matches will call the list; by default the file's stem and a digest of its content.
+        What matches will call the list; by default the file's stem, and the first 12
+        digits of the SHA-256 of its content.
 
     Raises
     ------
@@ -107,7 +108,7 @@ def read_list_file(
     rows = shape.rows(time.time())
     page = read_page(place, shape, rows)
     name = clean_name(Path(place).stem if name is None else name)
-    version = page.digest[:12] if version is None else version
+    version = page.sha256[:12] if version is None else version
     said = rows.statements()
     kept = standing(said, rows.withdrawn)
     lists = [

@@ -37,6 +37,7 @@ class _Searched:
 
     known: HashList
     entries: HashIndex
+    limit: int | None  # where it is not what the index was built for
     key: bytes = field(repr=False)
 
 
@@ -76,7 +77,7 @@ class SearchedLists(Opaque):
         closest: list[list[Hit]] = [[] for _ in range(len(hashes))]
         counts = np.zeros(len(hashes), np.int64)
         for number, searched in enumerate(self._searched):
-            found = searched.entries.search(hashes, most=most)
+            found = searched.entries.search(hashes, searched.limit, most=most)
             if found.counts is not None:
                 counts += found.counts
             for hit in _as_hits(found, number):
@@ -92,7 +93,7 @@ class SearchedLists(Opaque):
         count = 0
         for number, searched in enumerate(self._searched):
             found: Matches | None = None
-            for part in searched.entries.stream(hashes):
+            for part in searched.entries.stream(hashes, searched.limit):
                 if len(part):
                     both = part if found is None else Matches.concatenate([found, part])
                     found = both if len(hashes) == 1 else _each_entry_once(both)
@@ -149,4 +150,7 @@ def in_range(what: str, value: int | None, least: int, most: int) -> None:
 
 def _searched(known: HashList, default: int, key: bytes | None) -> _Searched:
     own_key = known.own_key() if key is None else key
-    return _Searched(known, HashIndex.build(known, default), own_key)
+    if known.index is None:
+        return _Searched(known, HashIndex.build(known, default), None, own_key)
+    limit = None if known.index.max_distance == default else default
+    return _Searched(known, known.index, limit, own_key)

@@ -9,12 +9,13 @@ however pages are divided, ordered or repeated.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import xxhash
 
+from hashmatch.records.entries import Entries, concatenated
 from hashmatch.records.hashes import HashBatch, Opaque
 
 if TYPE_CHECKING:
@@ -22,10 +23,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hashmatch.records.entries import Entries
-
 MIX = tuple(np.uint64(odd) for odd in (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F))
 """Odd numbers (two primes of xxHash) that words are multiplied with to tell hashes apart."""
+
+SIEVE = 20
+"""Bits of a key that are looked at first, in a table that the processor keeps near."""
+BLOCK = 1 << 20
+"""Keys that are looked at together."""
 
 
 class Subject(NamedTuple):
@@ -87,6 +91,10 @@ class Statements(Opaque):
         hashes = HashBatch(self.hashes.spec, words)
         return Statements(hashes, self.entries.take(rows), self.key[rows], self.updated[rows])
 
+    def anonymous(self) -> Statements:
+        """Return the same without ids, for what needs none: they take more room than the rest."""
+        return replace(self, entries=Entries(self.entries.kind, self.entries.kinds))
+
     def __len__(self) -> int:
         return len(self.hashes)
 
@@ -140,12 +148,24 @@ def _suspects(
     of_hashes = [subject for subject in withdrawn if subject.named]
     del keys, repeated
     for number, each in enumerate(said):
-        suspect = np.isin(each.key, about) if len(about) else np.zeros(len(each), np.bool_)
+        rows = rows_about(each.key, about)
         if of_hashes:
-            suspect |= np.isin(hash_keys(each.hashes.words), keys_of(of_hashes))
-        rows = np.flatnonzero(suspect)
+            by_hash = rows_about(hash_keys(each.hashes.words), keys_of(of_hashes))
+            rows = np.union1d(rows, by_hash)
         if len(rows):
             yield number, rows
+
+
+def rows_about(keys: NDArray[np.uint64], about: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return which of many `keys` are among a few; numpy's isin would sort all of them."""
+    first_bits = np.zeros(1 << SIEVE, np.bool_)
+    first_bits[about >> np.uint64(64 - SIEVE)] = True
+    rows = []
+    for begin in range(0, len(keys), BLOCK):
+        block = keys[begin : begin + BLOCK]
+        maybe = np.flatnonzero(first_bits[block >> np.uint64(64 - SIEVE)])
+        rows.append(begin + maybe[np.isin(block[maybe], about)])
+    return np.concatenate([np.empty(0, np.int64), *rows])
 
 
 def keys_of(subjects: Iterable[Subject]) -> NDArray[np.uint64]:
@@ -184,3 +204,22 @@ def later(*withdrawn: dict[Subject, float]) -> dict[Subject, float]:
         for subject, updated in each.items():
             latest[subject] = max(latest.get(subject, -np.inf), updated)
     return latest
+
+
+def joined(said: Iterable[Statements]) -> list[Statements]:
+    """Return all statements, those about hashes of one kind together, by its name."""
+    by_algorithm: dict[str, list[Statements]] = {}
+    for each in said:
+        by_algorithm.setdefault(each.algorithm, []).append(each)
+    return [_concatenated(by_algorithm[algorithm]) for algorithm in sorted(by_algorithm)]
+
+
+def _concatenated(parts: Sequence[Statements]) -> Statements:
+    if len(parts) == 1:
+        return parts[0]
+    return Statements(
+        HashBatch.concatenate([part.hashes for part in parts]),
+        concatenated([part.entries for part in parts]),
+        np.concatenate([part.key for part in parts]),
+        np.concatenate([part.updated for part in parts]),
+    )

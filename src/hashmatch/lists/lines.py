@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from hashmatch.records.lists import RejectedRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from typing_extensions import Buffer
 
@@ -31,9 +31,11 @@ BOM = b"\xef\xbb\xbf"
 class DigestingFile(io.RawIOBase):
     """A file that is digested as it is read, once, so that a pipe will do as well."""
 
-    def __init__(self, raw: io.FileIO) -> None:
+    def __init__(self, raw: io.FileIO, on_read: Callable[[int], object] | None = None) -> None:
         self._raw = raw
-        self.digest = hashlib.blake2b(digest_size=16)
+        self._on_read = on_read
+        self.size = 0
+        self.digest = hashlib.sha256()
 
     def readable(self) -> bool:
         """Return True: a `io.BufferedReader` asks."""
@@ -44,6 +46,9 @@ class DigestingFile(io.RawIOBase):
         view = memoryview(buffer)
         count = self._raw.readinto(view)
         self.digest.update(view[:count])
+        self.size += count
+        if self._on_read is not None:
+            self._on_read(count)
         return count
 
 

@@ -32,7 +32,8 @@ TYPED = re.compile(r"([A-Za-z][\w-]*)[ \t]+([^\s,]+)")
 SMALL_NUMBER = re.compile(r"[0-9]{1,9}")
 QUALITY_AND_NAME = re.compile(r"\s*(\d{1,3})\s*,(.*)")
 PLAIN = re.compile(
-    rb"^([0-9A-Fa-f]+)(?:,(?:([0-9]{1,2}|100),)?(?! *[0-9]{1,3} *,)([!-~](?:[ -~]{0,999}[!-~])?)?)?\r?$",
+    rb"^([0-9A-Fa-f]+)"
+    rb"(?:,(?:([0-9]{1,2}|100),)?(?! *[0-9]{1,3} *,)([!-~](?:[ -~]{0,999}[!-~])?)?)?\r?$",
     re.MULTILINE,
 )
 """A row of one of the first three forms as nearly all are: nothing in it has to be looked at."""

@@ -172,3 +172,25 @@ max_distance=None))
 def anonymous(entry: Entry) -> Entry:
     """Return what `entry` says apart from its id."""
     return entry if entry.external_id is None else replace(entry, external_id=None)
+
+
+def concatenated(parts: Sequence[Entries]) -> Entries:
+    """Return the entries of all parts in order."""
+    if len(parts) == 1:
+        return parts[0]
+    kinds: dict[Entry, int] = {}
+    kind = []
+    for part in parts:
+        numbers = [kinds.setdefault(each, len(kinds)) for each in part.kinds]
+        kind.append(np.array(numbers, np.uint32)[np.asarray(part.kind[:])])
+    ids = None
+    if any(part.ids is not None for part in parts):
+        data, ends = [], [np.zeros(1, np.int64)]
+        for part in parts:
+            if part.ids is None:
+                ends.append(np.repeat(ends[-1][-1:], len(part)))
+            else:
+                data.append(np.asarray(part.ids.data[:]))
+                ends.append(ends[-1][-1] + np.asarray(part.ids.ends[:])[1:])
+        ids = Texts(np.concatenate(data), np.concatenate(ends))
+    return Entries(np.concatenate([np.empty(0, np.uint32), *kind]), tuple(kinds), ids)

@@ -133,6 +133,10 @@ class HashList(Opaque):
         external_id = self.entries[row].external_id
         if external_id is not None:
             return external_id
-        value = self.hashes.words[row].tobytes()
-        digest = hashlib.blake2b(value, digest_size=12, key=key, person=b"hashmatch-entry")
+        digest = hashlib.blake2b(
+            self._value(row), digest_size=12, key=key, person=b"hashmatch-entry"
+        )
         return f"ref:{digest.hexdigest()}"
+
+    def _value(self, row: int) -> bytes:
+        return bytes(self.hashes.words[row].tobytes())

@@ -1,0 +1,30 @@
+"""What a block file would hold, in pieces: for files that are encrypted before they are written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hashmatch.index_file.layout import padded
+from hashmatch.index_file.writing import _bytes, _header
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hashmatch.index_file.layout import Description
+    from hashmatch.index_file.writing import Blocks
+
+
+def in_pieces(description: Description, blocks: Blocks) -> Iterator[bytes | memoryview]:
+    """Yield the bytes that `write` would write, one after the other.
+
+    Parameters
+    ----------
+    description : Description
+    blocks : sequence of (str, ndarray)
+        As for `write`.
+    """
+    head, _, _ = _header(description, blocks)
+    yield head
+    for _, array in blocks:
+        yield _bytes(array)
+        yield bytes(padded(array.nbytes) - array.nbytes)

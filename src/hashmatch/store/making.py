@@ -1,0 +1,142 @@
+"""Makes the files of a version of a list: its statements checked for degenerate hashes, indexed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from hashmatch import registry
+from hashmatch.index import HashIndex
+from hashmatch.index_file.pieces import in_pieces
+from hashmatch.index_file.writing import write
+from hashmatch.quarantine import REASONS, degenerate
+from hashmatch.records.entries import Entries
+from hashmatch.records.lists import HashList
+from hashmatch.store import sealed, whole
+from hashmatch.store.columns import laid
+from hashmatch.store.content import INDEX, STATE, STATEMENTS, State
+from hashmatch.store.manifest import StoredFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from hashmatch.index_file.layout import Description
+    from hashmatch.index_file.writing import Blocks
+    from hashmatch.records.hashes import HashBatch
+    from hashmatch.statements import Statements, Subject
+    from hashmatch.store.folder import Folder
+    from hashmatch.store.sealing_keys import SealingKey
+
+SHARED_FROM = 1 << 16
+"""Statements; shorter lists are written anew with each version, so that no two share a file."""
+
+
+class Making:
+    """Makes files in the folder of a list.
+
+    Parameters
+    ----------
+    folder : Folder
+    name : str
+        Of the list.
+    key : SealingKey, optional
+        What they are encrypted with.
+    pictures : mapping of str to HashBatch
+        By algorithm, hashes of default pictures; entries near them are put into quarantine.
+    limits : mapping of str to int
+        By algorithm, the list's own limits in bits.
+    on_step : callable, optional
+        Told what is done next, for people.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        name: str,
+        key: SealingKey | None,
+        pictures: Mapping[str, HashBatch],
+        limits: Mapping[str, int],
+        on_step: Callable[[str], object] | None = None,
+    ) -> None:
+        self.folder, self.name, self.key = folder, name, key
+        self.pictures, self.limits = pictures, limits
+        self._on_step = on_step or (lambda step: None)
+
+    def quarantine(self, said: Statements) -> NDArray[np.uint8]:
+        """Return which statements are about hashes that match what they should not, and why."""
+        return degenerate(said.hashes, self.pictures.get(said.algorithm))
+
+    def statements(self, said: Statements, codes: NDArray[np.uint8], *, shared: bool) -> StoredFile:
+        """Write some statements."""
+        self._on_step(f"writing {len(said):,} {said.algorithm} entries")
+        description, blocks = laid(said, codes, self.name)
+        found = self.folder.add(lambda path: self._write(path, description, blocks), shared=shared)
+        facts: dict[str, int | float | str | None] = {"rows": len(said)}
+        return StoredFile(
+            role=STATEMENTS,
+            algorithm=said.algorithm,
+            sha256=found.sha256,
+            bytes=found.bytes,
+            facts=facts,
+        )
+
+    def index(self, said: Statements, version: int) -> StoredFile | None:
+        """Write an index over the hashes of some statements; none if files are encrypted."""
+        if self.key is not None:
+            return None  # it would hold the hashes in the clear; it is made when it is opened
+        algorithm = said.algorithm
+        self._on_step(f"indexing {len(said):,} {algorithm} entries")
+        limit = registry.hasher(algorithm).max_distance
+        entries = Entries(said.entries.kind, said.entries.kinds)
+        own = self.limits.get(algorithm)
+        known = HashList(self.name, str(version), said.hashes.spec, said.hashes, entries, (), own)
+        found = self.folder.add(lambda path: HashIndex.build(known, limit).save(path), shared=False)
+        return StoredFile(
+            role=INDEX,
+            algorithm=algorithm,
+            sha256=found.sha256,
+            bytes=found.bytes,
+            facts={"rows": len(said), "max_distance": limit},
+        )
+
+    def state(
+        self, gone: Mapping[str, NDArray[np.int64]], withdrawn: Mapping[Subject, float]
+    ) -> StoredFile:
+        """Write what a version says besides statements."""
+        numbers = {
+            algorithm: rows.astype(np.uint32).tobytes()
+            for algorithm, rows in sorted(gone.items())
+            if len(rows)
+        }
+        subjects = [(*subject, when) for subject, when in withdrawn.items()]
+        subjects.sort(key=lambda fields: (fields[0] or "", *fields[1:]))
+        data = msgspec.msgpack.encode(State(numbers, tuple(subjects), dict(self.limits)))
+        found = self.folder.add(lambda path: self._write_bytes(path, data), shared=False)
+        return StoredFile(role=STATE, sha256=found.sha256, bytes=found.bytes)
+
+    def _write(self, path: str, description: Description, blocks: Blocks) -> None:
+        if self.key is None:
+            write(path, description, blocks)
+        else:
+            sealed.seal(path, in_pieces(description, blocks), self.key)
+
+    def _write_bytes(self, path: str, data: bytes) -> None:
+        if self.key is None:
+            whole.write(path, data)
+        else:
+            sealed.seal(path, [data], self.key)
+
+
+def counted(codes: NDArray[np.uint8]) -> dict[str, int]:
+    """Return how many statements are matched, and how many are in quarantine for which reason."""
+    numbers = np.bincount(codes, minlength=len(REASONS)).tolist()
+    reasons = {
+        f"quarantined: {reason}": count
+        for reason, count in zip(REASONS[1:], numbers[1:], strict=True)
+        if count
+    }
+    return {"entries": numbers[0], **reasons}

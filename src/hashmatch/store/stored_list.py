@@ -1,0 +1,130 @@
+"""Lists of a store, ready to be searched: all that they hold stays on the disk until needed."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+
+from hashmatch.records.hashes import HashBatch
+from hashmatch.records.lists import HashList
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hashmatch.index import HashIndex
+    from hashmatch.records.entries import Entry
+    from hashmatch.store.columns import StoredStatements
+    from hashmatch.store.content import Kind
+
+
+class StoredEntries(Sequence["Entry"]):
+    """The entries of all segments of a list, by the numbers that its index gives them.
+
+    Those that count no more, or are in quarantine, are among them: numbers do not change.
+    """
+
+    def __init__(self, segments: Sequence[StoredStatements]) -> None:
+        self._segments = segments
+        self._ends = list(accumulate(segment.rows for segment in segments))
+
+    def place(self, row: int) -> tuple[StoredStatements, int]:
+        """Return which segment has a row, and which of its own it is."""
+        row = range(len(self))[row]  # counts from the end, and raises IndexError
+        number = bisect_right(self._ends, row)
+        return self._segments[number], row - (self._ends[number - 1] if number else 0)
+
+    @overload
+    def __getitem__(self, row: int) -> Entry: ...
+    @overload
+    def __getitem__(self, row: slice) -> tuple[Entry, ...]: ...
+    def __getitem__(self, row: int | slice) -> Entry | tuple[Entry, ...]:
+        if isinstance(row, slice):
+            return tuple(self[r] for r in range(*row.indices(len(self))))
+        segment, own = self.place(row)
+        return segment.entries[own]
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __repr__(self) -> str:
+        return f"<StoredEntries n={len(self)}>"
+
+
+class StoredList(HashList):
+    """A `HashList` of a list store. Its length is the number of entries that are matched.
+
+    Attributes
+    ----------
+    problems : tuple of str
+        What was found wrong while it was opened, and did not keep it from serving: tell somebody.
+    """
+
+    __slots__ = ("_kind", "_secret", "problems")
+
+    entries: StoredEntries
+    index: HashIndex
+    problems: tuple[str, ...]
+    _kind: Kind
+    _secret: bytes
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        kind: Kind,
+        index: HashIndex,
+        limit: int | None,
+        secret: bytes,
+        problems: tuple[str, ...] = (),
+    ) -> None:
+        facts = {
+            "name": name,
+            "version": version,
+            "spec": kind.segments[0].spec,
+            "entries": StoredEntries(kind.segments),
+            "rejected": (),
+            "max_distance": limit,
+            "index": index,
+            "problems": problems,
+            "_kind": kind,
+            "_secret": secret,
+        }
+        for field, value in facts.items():
+            object.__setattr__(self, field, value)
+
+    @property
+    def hashes(self) -> HashBatch:
+        """All hashes, read from the disk now; those that count no more are among them."""
+        words = np.concatenate([segment.words() for segment in self._kind.segments])
+        words.flags.writeable = False
+        return HashBatch(self.spec, words)
+
+    @property
+    def unmatched(self) -> NDArray[np.int64]:
+        """Numbers of entries that count no more, or are in quarantine."""
+        return self._kind.unmatched()
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def limits(self, default: int) -> NDArray[np.int64]:
+        """Return each entry's inclusive limit in bits; see `HashList.limits`."""
+        fallback = default if self.max_distance is None else self.max_distance
+        limits = []
+        for segment in self._kind.segments:
+            kinds = segment.entries.kinds
+            own = [fallback if e.max_distance is None else e.max_distance for e in kinds]
+            limits.append(np.array(own or [0], np.int64)[np.asarray(segment.entries.kind[:])])
+        return np.concatenate(limits)
+
+    def own_key(self) -> bytes:
+        """Return the secret of the store, which references are made with."""
+        return self._secret
+
+    def _value(self, row: int) -> bytes:
+        segment, own = self.entries.place(row)
+        return bytes(segment.words(own, own + 1).tobytes())
