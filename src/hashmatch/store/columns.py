@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from hashmatch.store.blocks import BlockFile
 
 WHAT = "statements"
+FEW = 100
+"""One in so many rows is fewer reads of the file than all of it."""
 
 
 def laid(said: Statements, quarantine: NDArray[np.uint8], name: str) -> tuple[Description, Blocks]:
@@ -134,24 +136,33 @@ class StoredStatements(Opaque):
 
     def load(self) -> Statements:
         """Return all statements."""
-        return self._statements(None)
-
-    def take(self, rows: NDArray[np.int64]) -> Statements:
-        """Return some statements; their columns are read, not all that they say."""
-        return self._statements(rows)
-
-    def _statements(self, rows: NDArray[np.int64] | None) -> Statements:
         words = self.words()
-        kind, key = self._file.load("kind"), self.key
+        words.flags.writeable = False
         ids = None
         if self.entries.ids is not None:
             ids = Texts(self._file.load("ids"), self._file.load("ends"))
-        constant = self._file.description.facts.get("updated")
-        if constant is None:
-            updated = self._file.load("updated").view(np.float64)
-        else:
-            updated = np.broadcast_to(np.float64(constant), self.rows)
+        entries = Entries(self._file.load("kind"), self.entries.kinds, ids)
+        updated = self._updated(slice(None))
+        return Statements(HashBatch(self.spec, words), entries, self.key, updated)
+
+    def take(self, rows: NDArray[np.int64]) -> Statements:
+        """Return some statements; if they are few, of the file only what they take is read."""
+        if len(rows) > self.rows // FEW:
+            return self.load().take(rows)
+        each = rows.tolist()
+        nothing = np.empty((0, self.spec.words), np.uint64)
+        words = np.concatenate([nothing, *(self.words(row, row + 1) for row in each)])
         words.flags.writeable = False
-        entries = Entries(kind, self.entries.kinds, ids)
-        said = Statements(HashBatch(self.spec, words), entries, key, updated)
-        return said if rows is None else said.take(rows)
+        kind = [int(self.entries.kind[row : row + 1][0]) for row in each]
+        ids = None
+        if self.entries.ids is not None:
+            ids = Texts.of(self.entries.ids[row] for row in each)
+        entries = Entries(np.array(kind, np.uint32), self.entries.kinds, ids)
+        updated = np.array([self._updated(slice(row, row + 1))[0] for row in each], np.float64)
+        return Statements(HashBatch(self.spec, words), entries, self.key[rows], updated)
+
+    def _updated(self, rows: slice) -> NDArray[np.float64]:
+        constant = self._file.description.facts.get("updated")
+        if constant is not None:
+            return np.broadcast_to(np.float64(constant), len(range(*rows.indices(self.rows))))
+        return self._file.load("updated", rows.start, rows.stop).view(np.float64)

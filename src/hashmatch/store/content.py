@@ -151,11 +151,11 @@ def open_index(folder: Folder, content: Content, algorithm: str, problems: list[
     if index is None:
         hasher = registry.hasher(algorithm)
         index = HashIndex.build(as_list(content, algorithm, first), hasher.max_distance)
+    snapshot = f"{content.manifest.name} {content.manifest.version}"
+    if others:
+        index = index.with_changes(as_list(content, algorithm, others), (), snapshot)
     removed = kind.unmatched()
-    if not others and not len(removed):
-        return index
-    added = as_list(content, algorithm, others) if others else None
-    return index.with_changes(added, removed, f"{content.manifest.name} {content.manifest.version}")
+    return index.with_changes(None, removed, snapshot) if others or len(removed) else index
 
 
 def _stored_index(folder: Folder, kind: Kind, problems: list[str]) -> HashIndex | None:
