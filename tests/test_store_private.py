@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OTHER_USER = 12345
-"""Files of another user can be made by the superuser only."""
 
 
 def digest_of(data: bytes) -> Digest:
@@ -76,11 +75,13 @@ def test_modes(folder: Path, bits: int, is_folder: bool) -> None:
             private.read(str(path), 10)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser gives files away")
 def test_files_of_others_are_refused(folder: Path) -> None:
     path = folder / "x"
     whole.write(str(path), b"x")
-    os.chown(path, OTHER_USER, -1)
+    try:
+        os.chown(path, OTHER_USER, -1)
+    except PermissionError:
+        pytest.skip("only the superuser gives files away")
     for check in (private.check_private, lambda p: private.read(p, 9)):
         with pytest.raises(StoreError, match=f"belongs to another user .id {OTHER_USER}."):
             check(str(path))
