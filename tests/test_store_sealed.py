@@ -115,13 +115,15 @@ def test_no_two_files_are_alike(path: str) -> None:
 
 def refused(path: str, data: bytes, plain: bytes) -> None:
     """Assert that a file is refused, and that what was handed out before is its true beginning."""
-    with open(path, "wb") as file:
-        file.write(data)
-    os.chmod(path, 0o600)
     handed = b""
-    with private.opened(path) as descriptor, pytest.raises(StoreError) as raised:  # noqa: PT012
-        for chunk in unseal(path, descriptor, OURS):
-            handed += chunk
+    descriptor = os.memfd_create("sealed")
+    try:
+        os.write(descriptor, data)
+        with pytest.raises(StoreError) as raised:  # noqa: PT012
+            for chunk in unseal(path, descriptor, OURS):
+                handed += chunk
+    finally:
+        os.close(descriptor)
     assert str(raised.value).startswith(path)
     assert "\n" not in str(raised.value)
     assert plain.startswith(handed)

@@ -168,3 +168,27 @@ def load_public(path: str) -> PublicKey:
     if not isinstance(key, Ed25519PublicKey):
         raise StoreError(f"{path} holds another kind of public key; lists take Ed25519")
     return PublicKey(key.public_bytes_raw())
+
+
+def save_pair(name: str, key: PrivateKey, passphrase: bytes | None = None) -> None:
+    """Write a key to NAME.key and what it is trusted by to NAME.pub, both new.
+
+    Parameters
+    ----------
+    name : str
+        A path without its ending.
+    key : PrivateKey
+        The one that signs.
+    passphrase : bytes, optional
+        As for `PrivateKey.save`.
+
+    Raises
+    ------
+    StoreError
+        If one of them is there, or cannot be written.
+    """
+    for path in (f"{name}.key", f"{name}.pub"):
+        if os.path.lexists(path):  # before one of the two is written
+            raise StoreError(f"{path} is there already, and is never written over")
+    key.save(f"{name}.key", passphrase)
+    save_public(f"{name}.pub", key.public)

@@ -135,7 +135,7 @@ def encode(manifest: Manifest) -> bytes:
     return data
 
 
-def decode(path: str, data: bytes, version: int | None = None) -> Manifest:
+def decode(path: str, data: bytes, version: int | None = None, name: str | None = None) -> Manifest:
     """Return the manifest that some bytes are.
 
     Parameters
@@ -146,11 +146,13 @@ def decode(path: str, data: bytes, version: int | None = None) -> Manifest:
         Nothing of them is believed, or shown.
     version : int, optional
         The version that it has to be of, as its file name says.
+    name : str, optional
+        The list that it has to be of: keys may sign several.
 
     Raises
     ------
     StoreError
-        If they are none, or that of another version.
+        If they are none, or that of another version or list.
     """
     try:
         if len(data) > LARGEST:
@@ -165,6 +167,11 @@ def decode(path: str, data: bytes, version: int | None = None) -> Manifest:
         raise StoreError(
             f"{path} is the manifest of version {manifest.version}, and in the place of version "
             f"{version}; put each where it was"
+        )
+    if name is not None and manifest.name != name:
+        raise StoreError(
+            f"{path} is the manifest of another list than the one that belongs there; "
+            "put each where it was"
         )
     return manifest
 
