@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from hashmatch.errors import SinkError as SinkError
     from hashmatch.errors import SourceError as SourceError
     from hashmatch.errors import SpecMismatch as SpecMismatch
+    from hashmatch.errors import StoreError as StoreError
     from hashmatch.errors import TooManyMatches as TooManyMatches
     from hashmatch.errors import UnknownPlugin as UnknownPlugin
     from hashmatch.errors import UnknownSurface as UnknownSurface
+    from hashmatch.errors import UntrustedList as UntrustedList
     from hashmatch.errors import UsageError as UsageError
     from hashmatch.hashing import hash_all as hash_all
     from hashmatch.hashing import hash_image as hash_image
@@ -56,8 +58,13 @@ if TYPE_CHECKING:
     from hashmatch.records.lists import RejectedRow as RejectedRow
     from hashmatch.records.matches import Matches as Matches
     from hashmatch.records.review import ReviewRecord as ReviewRecord
+    from hashmatch.revealing import write_list as write_list
     from hashmatch.scan import ScanReport as ScanReport
     from hashmatch.scan import scan_source as scan_source
+    from hashmatch.store.changing import Change as Change
+    from hashmatch.store.changing import Changed as Changed
+    from hashmatch.store.list_store import ListStore as ListStore
+    from hashmatch.store.list_store import Trust as Trust
     from hashmatch.warming import Warmed as Warmed
     from hashmatch.warming import warm as warm
 
@@ -69,7 +76,8 @@ _HOMES = {
     "hashmatch.decode.policy": "Picture decode_image",
     "hashmatch.errors": (
         "BadRows HashesAreOpaque HashmatchError ImageError IndexFileError ListError NotHashed "
-        "SinkError SourceError SpecMismatch TooManyMatches UnknownPlugin UnknownSurface UsageError"
+        "SinkError SourceError SpecMismatch StoreError TooManyMatches UnknownPlugin UnknownSurface "
+        "UntrustedList UsageError"
     ),
     "hashmatch.hashing": "hash_all hash_image hash_images",
     "hashmatch.index": "HashIndex",
@@ -83,7 +91,10 @@ _HOMES = {
     "hashmatch.records.lists": "HashList RejectedRow",
     "hashmatch.records.matches": "Matches",
     "hashmatch.records.review": "ReviewRecord",
+    "hashmatch.revealing": "write_list",
     "hashmatch.scan": "ScanReport scan_source",
+    "hashmatch.store.changing": "Change Changed",
+    "hashmatch.store.list_store": "ListStore Trust",
     "hashmatch.warming": "Warmed warm",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}

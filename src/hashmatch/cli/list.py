@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hashmatch.cli.keys import keygen
+from hashmatch.cli.list_changes import import_, update
+from hashmatch.cli.list_checks import diff, export, sign, verify
 from hashmatch.cli.options import ListShape, algorithm_option, shape_options, verbose_option
 from hashmatch.cli.terminal import NAMED_PROBLEMS, Exit, console, print_line, printable
 
@@ -89,3 +92,7 @@ def _show(content: ListFile, verbose: bool) -> None:
         click.echo(f"line {row.line}: {row.reason}")
     if len(content.rejected) > len(shown):
         click.echo(f"and {len(content.rejected) - len(shown):,} more; -v names them all")
+
+
+for command in (import_, update, verify, diff, sign, export, keygen):
+    list_.add_command(command)

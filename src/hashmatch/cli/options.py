@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hashmatch.matcher import Matcher
+    from hashmatch.pages import Shape
     from hashmatch.reading import ListFile
     from hashmatch.records.lists import HashList
 
@@ -57,6 +58,24 @@ class ListShape:
         """Return all that the file at `path` holds."""
         from hashmatch.reading import read_list_file
 
+        return read_list_file(
+            path,
+            algorithm=algorithm,
+            format=self.list_format,
+            columns=self._columns(),
+            delimiter=self.delimiter,
+            encoding=self.encoding,
+        )
+
+    def shape(self, algorithm: str, keep_disputed: bool) -> Shape:
+        """Return the same, for the pages of a list store."""
+        from hashmatch.pages import Shape
+
+        columns, encoding = self._columns(), self.encoding
+        return Shape(algorithm, self.list_format, columns, self.delimiter, encoding, keep_disputed)
+
+    def _columns(self) -> dict[str, str] | None:
+        """Return the column of each role that was told."""
         pairs = [pair.partition("=") for pair in self.columns]
         for role, separator, name in pairs:
             if not (role and separator and name):
@@ -67,14 +86,7 @@ class ListShape:
         for role in roles:
             if roles.count(role) > 1:
                 raise click.BadParameter(f"{role} is given twice", param_hint="--column")
-        return read_list_file(
-            path,
-            algorithm=algorithm,
-            format=self.list_format,
-            columns={role: name for role, _, name in pairs} or None,
-            delimiter=self.delimiter,
-            encoding=self.encoding,
-        )
+        return {role: name for role, _, name in pairs} or None
 
 
 def shape_options(command: Command) -> Command:

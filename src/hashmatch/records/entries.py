@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, overload
@@ -162,6 +163,18 @@ max_distance=None))
 
     def __repr__(self) -> str:
         return f"<Entries n={len(self)}>"
+
+    def labels(self, without: NDArray[np.int64] | None = None) -> Counter[str]:
+        """Return how many entries have each label; those of the rows `without` are not counted."""
+        kind = np.asarray(self.kind[:])
+        if without is not None:
+            kind = np.delete(kind, without)
+        counts: Counter[str] = Counter()
+        numbers = np.bincount(kind, minlength=len(self.kinds)).tolist()
+        for each, count in zip(self.kinds, numbers, strict=True):
+            for label in each.labels:
+                counts[label] += count
+        return +counts
 
     def take(self, rows: NDArray[np.int64]) -> Entries:
         """Return some of the entries, in the order of `rows`."""

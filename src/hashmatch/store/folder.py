@@ -186,21 +186,38 @@ class Folder:
         StoreError
             If there is none that is.
         """
-        expected = Digest(named.sha256, named.bytes)
         wrong: list[str] = []
-        for folder in ("files", "copies"):
-            path = self.inside(folder, named.sha256)
-            if folder == "copies" and not os.path.lexists(path):
-                continue
+        for path in self._places(named):
             try:
-                with private.opened(path, allow_readable=self.allow_readable) as file:
-                    if private.digest(path, file) == expected:
-                        problems += wrong
-                        return path, os.dup(file)
-                wrong.append(f"{path} is damaged: it is not what its manifest says")
+                file = self._sound(path, named)
             except StoreError as error:
                 wrong.append(str(error))
+                continue
+            problems += wrong
+            return path, file
         raise StoreError("; ".join(wrong))
+
+    def wrong(self, named: StoredFile) -> list[str]:
+        """Return what is wrong with a file and its copy, if anything is."""
+        wrong = []
+        for path in self._places(named):
+            try:
+                os.close(self._sound(path, named))
+            except StoreError as error:
+                wrong.append(str(error))
+        return wrong
+
+    def _places(self, named: StoredFile) -> list[str]:
+        """Return the path of a file, and that of its copy if it has one."""
+        copy = self.inside("copies", named.sha256)
+        return [self.inside("files", named.sha256), *([copy] if os.path.lexists(copy) else [])]
+
+    def _sound(self, path: str, named: StoredFile) -> int:
+        """Return a descriptor of what is what its manifest says; StoreError if it is not."""
+        with private.opened(path, allow_readable=self.allow_readable) as file:
+            if private.digest(path, file) != Digest(named.sha256, named.bytes):
+                raise StoreError(f"{path} is damaged: it is not what its manifest says")
+            return os.dup(file)
 
     def prune(self, versions: Sequence[int]) -> None:
         """Remove some versions, and then all files that no version names."""

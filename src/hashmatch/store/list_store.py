@@ -14,11 +14,11 @@ from hashmatch.store.folder import Folder
 from hashmatch.store.stored_list import StoredList
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from hashmatch.store.changing import Change, Changed
     from hashmatch.store.content import Content
-    from hashmatch.store.keys import PublicKey
+    from hashmatch.store.keys import PrivateKey, PublicKey
     from hashmatch.store.manifest import Manifest
     from hashmatch.store.sealing_keys import SealingKey
 
@@ -85,11 +85,16 @@ class ListStore(Opaque):
         """The time, in whole seconds."""
         return (self._now or datetime.now(UTC)).replace(microsecond=0)
 
-    def open(self) -> tuple[StoredList, ...]:
+    def open(self, algorithm: str | None = None) -> tuple[StoredList, ...]:
         """Return the lists of the latest version that can be used, one for each kind of hash.
 
         One that is damaged, or not signed as it should be, is passed over: the last good version
         serves, and `StoredList.problems` says why.
+
+        Parameters
+        ----------
+        algorithm : str, optional
+            Of the one list that is wanted.
 
         Raises
         ------
@@ -100,26 +105,31 @@ class ListStore(Opaque):
             its place, or it expired too long ago.
         """
         opened, problems = self.latest()
-        return self.lists(opened, problems)
+        if algorithm is not None and algorithm not in opened.kinds:
+            held = ", ".join(opened.kinds) or "nothing that can be matched"
+            raise StoreError(f"{self.path}: no {algorithm} hashes in it; it holds {held}")
+        return self.lists(opened, problems, opened.kinds if algorithm is None else [algorithm])
 
-    def lists(self, opened: Content, problems: list[str]) -> tuple[StoredList, ...]:
-        """Return the lists of an open version, ready to be searched."""
+    def lists(
+        self, opened: Content, problems: list[str], algorithms: Iterable[str]
+    ) -> tuple[StoredList, ...]:
+        """Return some lists of an open version, ready to be searched."""
         secret = self.folder.secret()
         indexes = {
             algorithm: content.open_index(self.folder, opened, algorithm, problems)
-            for algorithm in opened.kinds
+            for algorithm in algorithms
         }
         return tuple(
             StoredList(
                 opened.manifest.name,
                 str(opened.manifest.version),
-                kind,
-                indexes[algorithm],
+                opened.kinds[algorithm],
+                index,
                 opened.limits.get(algorithm),
                 secret,
                 tuple(problems),
             )
-            for algorithm, kind in opened.kinds.items()
+            for algorithm, index in indexes.items()
         )
 
     def latest(self) -> tuple[Content, list[str]]:
@@ -221,14 +231,50 @@ class ListStore(Opaque):
 
         return update_files(self, paths, change or Change())
 
-    def manifests(self) -> list[tuple[Manifest | None, str]]:
-        """Return the manifest of each version, the latest first, or what is wrong with it."""
-        found: list[tuple[Manifest | None, str]] = []
+    def version(self, version: int) -> Content:
+        """Return what a version holds, the latest or not; it is verified, old or expired or not.
+
+        Raises
+        ------
+        StoreError
+            If there is no such version, or it is damaged or not signed as it should be.
+        """
+        self.folder.check()
+        data, manifest = self.folder.manifest(version)
+        self.trust.check(data, self.folder.signatures(version))
+        return content.read(self.folder, manifest, self.key, [])
+
+    def verify(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield each version, the latest first, and what is wrong with it, if anything is.
+
+        Its manifest, its signatures and every byte of its files and their copies are looked at.
+        """
+        self.folder.check()
         for version in self.folder.versions():
+            problems: list[str] = []
             try:
-                data, manifest = self.folder.manifest(version)
-                self.trust.check(data, self.folder.signatures(version))
-                found.append((manifest, ""))
+                opened = self.version(version)
+                for named in opened.manifest.files:
+                    problems += self.folder.wrong(named)
             except StoreError as error:
-                found.append((None, f"version {version}: {error}"))
-        return found
+                problems.append(str(error))
+            yield version, problems
+
+    def sign(self, key: PrivateKey) -> Manifest:
+        """Add a signature to the latest version, of whom else may sign it; return its manifest.
+
+        Raises
+        ------
+        StoreError
+            If that version is not whole: nobody signs what cannot be read.
+        """
+        versions = self.folder.versions()
+        if not versions:
+            raise StoreError(f"{self.path} has no version of a list; import one")
+        data, manifest = self.folder.manifest(versions[0])
+        content.read(self.folder, manifest, self.key, [])
+        others = [
+            one for one in self.folder.signatures(versions[0]) if one.key_id != key.public.key_id
+        ]
+        self.folder.sign(versions[0], [*others, signatures.sign(data, key)])
+        return manifest

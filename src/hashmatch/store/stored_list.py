@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, overload
@@ -46,6 +47,16 @@ class StoredEntries(Sequence["Entry"]):
             return tuple(self[r] for r in range(*row.indices(len(self))))
         segment, own = self.place(row)
         return segment.entries[own]
+
+    def labels(self, without: NDArray[np.int64]) -> Counter[str]:
+        """Return how many entries have each label; those of the rows `without` are not counted."""
+        counts: Counter[str] = Counter()
+        first = 0
+        for segment in self._segments:
+            own = without[(without >= first) & (without < first + segment.rows)] - first
+            counts += segment.entries.labels(own)
+            first += segment.rows
+        return counts
 
     def __len__(self) -> int:
         return self._ends[-1]
