@@ -87,4 +87,5 @@ def _among(words: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.b
     order = np.argsort(keys)
     place = np.searchsorted(keys, hash_keys(words), sorter=order)
     same: NDArray[np.bool_] = known[order[np.minimum(place, len(known) - 1)]] == words
-    return same.all(1)
+    whole: NDArray[np.bool_] = np.all(same, axis=1)
+    return whole
