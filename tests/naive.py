@@ -376,3 +376,18 @@ def bar(
         ends.append(ends[-1] + 1)
     best = max(ends, key=lambda y: (step(y), -y))
     return best, step(best) / (3 * width)
+
+
+def suspect(
+    value: int, bits: int, references: Sequence[tuple[int, int, int]], low: int, is_long: bool
+) -> int:
+    """The code of the first (reference, radius, code) that is near, else `low`, else 0."""
+    for reference, radius, code in references:
+        if (value ^ reference).bit_count() <= radius:
+            return code
+    if is_long:
+        pieces = [value >> 16 * i & 0xFFFF for i in range(bits // 16)]
+        balanced = 7 / 16 <= value.bit_count() / bits <= 9 / 16
+        if len(set(pieces)) <= len(pieces) * (0.5 if balanced else 0.75):
+            return low
+    return 0

@@ -17,6 +17,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hashmatch.breaker import Breaker as Breaker
+    from hashmatch.breaker import Trip as Trip
     from hashmatch.decode.frames import decode_frames as decode_frames
     from hashmatch.decode.policy import Picture as Picture
     from hashmatch.decode.policy import decode_image as decode_image
@@ -65,6 +67,7 @@ __version__ = "0.1.0"
 
 #: Where each public name lives; it is imported when it is first asked for.
 _HOMES = {
+    "hashmatch.breaker": "Breaker Trip",
     "hashmatch.decode.frames": "decode_frames",
     "hashmatch.decode.policy": "Picture decode_image",
     "hashmatch.errors": (
