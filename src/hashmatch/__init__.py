@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from hashmatch.records.lists import RejectedRow as RejectedRow
     from hashmatch.records.matches import Matches as Matches
     from hashmatch.records.review import ReviewRecord as ReviewRecord
+    from hashmatch.records.review import SuppressedBy as SuppressedBy
     from hashmatch.scan import ScanReport as ScanReport
     from hashmatch.scan import scan_source as scan_source
     from hashmatch.warming import Warmed as Warmed
@@ -84,7 +85,7 @@ _HOMES = {
     "hashmatch.records.items": "HashedImage ImageItem ItemOutcome",
     "hashmatch.records.lists": "Entry HashList RejectedRow",
     "hashmatch.records.matches": "Matches",
-    "hashmatch.records.review": "ReviewRecord",
+    "hashmatch.records.review": "ReviewRecord SuppressedBy",
     "hashmatch.scan": "ScanReport scan_source",
     "hashmatch.warming": "Warmed warm",
 }

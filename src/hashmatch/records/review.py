@@ -79,9 +79,19 @@ class RecordMatch:
 class SuppressedBy:
     """The rule that keeps a record out of the queue.
 
-    For ``benign``, `list` to `distance` are the benign entry that the picture is. For ``breaker``,
-    they are the closest of the tripped entries. For ``too_few_sources``, `sources` are those that
-    back its entries, and `min_sources` how many are asked for.
+    Parameters
+    ----------
+    reason : {"benign", "too_few_sources", "breaker"}
+        Which rule; `hashmatch.protection` says what each means.
+    list, list_version, entry, algorithm : str, optional
+        For ``benign``, the benign entry that the picture is; for ``breaker``, the closest of the
+        tripped entries.
+    distance : int, optional
+        From it to the picture, in bits.
+    sources : tuple of str, optional
+        For ``too_few_sources``, those that back the entries.
+    min_sources : int, optional
+        How many were asked for.
     """
 
     reason: Reason
