@@ -87,7 +87,7 @@ def test_an_operator_resets_some_or_all() -> None:
     assert breaker.lets_through([match("a", "one")])
     assert breaker.reset(entry="a") == 2
     assert breaker.reset() == 1
-    assert breaker.tripped == ()
+    assert not breaker.tripped
 
 
 def test_a_state_goes_on_in_another_process() -> None:
