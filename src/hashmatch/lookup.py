@@ -122,11 +122,13 @@ class Lookup(Opaque):
             for hits, count in zip(closest, counts, strict=True)
         ]
 
-    def find_any(self, hashed: Sequence[HashedImage]) -> Found:
+    def find_any(self, hashed: Sequence[HashedImage], most: int | None = None) -> Found:
         """Return what any hash of an image is near: each entry once, by the hash closest to it.
 
-        Only hashes that are good enough to be searched are.
+        Only hashes that are good enough to be searched are. At most `most` entries are named,
+        instead of the number that is always.
         """
+        most = self._max_matches if most is None else most
         found: list[tuple[float, RecordMatch, Question]] = []
         count = 0
         for spec, of_spec in self._of.items():
@@ -135,14 +137,14 @@ class Lookup(Opaque):
                 continue
             questions = [Question(one, row) for one in searched for row in range(len(one.hashes))]
             hashes = HashBatch.concatenate([one.hashes for one in searched])
-            closest, in_all = of_spec.hits_of_any(hashes, self._max_matches)
+            closest, in_all = of_spec.hits_of_any(hashes, most)
             count += in_all
             for hit in closest:
                 by = questions[hit.query]
                 match = replace(of_spec.match(hit), variant=by.variant, frame=by.image.frame)
                 found.append((hit.distance / spec.bits, match, by))
         found.sort(key=itemgetter(0))  # stable: within a kind they are in order already
-        matches = tuple(match for _, match, _ in found[: self._max_matches])
+        matches = tuple(match for _, match, _ in found[:most])
         return Found(matches, count, found[0][2] if found else None)
 
 

@@ -13,14 +13,16 @@ from hashmatch import registry
 from hashmatch.errors import HashmatchError, ImageError, UsageError
 from hashmatch.records.enums import HAVE_HASH, Outcome, Surface
 from hashmatch.records.items import ItemOutcome
-from hashmatch.records.review import ReviewRecord
+from hashmatch.records.review import REASONS, ReviewRecord, SuppressedBy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from hashmatch.breaker import Trip
     from hashmatch.interfaces import Source
     from hashmatch.matcher import Matcher
     from hashmatch.records.items import ImageItem
+    from hashmatch.records.lists import HashList
 
 
 def scan_source(
@@ -46,8 +48,9 @@ def scan_source(
     Returns
     -------
     iterator of ReviewRecord or ItemOutcome
-        A record, pending review, for each image that matches; otherwise what became of it.
-        Iterating raises SourceError if the source cannot be listed.
+        A record for each image that matches, pending review unless a rule of the matcher
+        suppresses it; otherwise what became of it. Iterating raises SourceError if the source
+        cannot be listed.
 
     Raises
     ------
@@ -100,9 +103,13 @@ class ScanReport:
     matcher : Matcher, optional
         Whose lists the report names.
     listed, records : int
-        Items listed, and review records made.
+        Items listed, and records that wait for a person.
     outcomes : dict of Outcome to int
         How many items ended in each.
+    suppressed : dict of str to int
+        How many records each rule suppressed; see `hashmatch.protection`.
+    alarms : list of Trip
+        Those of the matcher's breaker: give it ``on_trip=report.alarms.append``.
     problems : list of ItemOutcome
         The items that were not searched.
     started, seconds : float
@@ -123,6 +130,8 @@ class ScanReport:
     outcomes: dict[Outcome, int] = field(
         default_factory=lambda: {o: 0 for o in Outcome if o is not Outcome.HASHED}
     )
+    suppressed: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
+    alarms: list[Trip] = field(default_factory=list)
     problems: list[ItemOutcome] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
@@ -147,7 +156,10 @@ class ScanReport:
         """
         self.outcomes[result.outcome] += 1
         if isinstance(result, ReviewRecord):
-            self.records += 1
+            if isinstance(result.suppressed_by, SuppressedBy):
+                self.suppressed[result.suppressed_by.reason] += 1
+            else:
+                self.records += 1
         elif result.reason:
             self.problems.append(result)
 
@@ -167,21 +179,23 @@ class ScanReport:
 
     def to_json(self) -> bytes:
         """Return the report as JSON: the counts, the lists, and each item that was not searched."""
-        lists = self.matcher.lists if self.matcher is not None else ()
+        matcher = self.matcher
         report = {
             "listed": self.listed,
             "outcomes": {outcome.value: count for outcome, count in self.outcomes.items()},
             "records": self.records,
-            "lists": [
+            "suppressed": self.suppressed,
+            "alarms": [
                 {
-                    "name": known.name,
-                    "version": known.version,
-                    "algorithm": known.spec.algorithm,
-                    "entries": len(known),
-                    "rejected": len(known.rejected),
+                    "list": trip.list,
+                    "list_version": trip.list_version,
+                    "entry": trip.entry,
+                    "records": trip.records,
                 }
-                for known in lists
+                for trip in self.alarms
             ],
+            "lists": _described(matcher.lists if matcher is not None else ()),
+            "benign": _described(matcher.protection.lists if matcher is not None else ()),
             "seconds": round(self.seconds, 3),
             "not_searched": [
                 {"item": problem.key, "outcome": problem.outcome, "reason": problem.reason}
@@ -189,3 +203,16 @@ class ScanReport:
             ],
         }
         return msgspec.json.format(msgspec.json.encode(report), indent=2)
+
+
+def _described(lists: Sequence[HashList]) -> list[dict[str, object]]:
+    return [
+        {
+            "name": known.name,
+            "version": known.version,
+            "algorithm": known.spec.algorithm,
+            "entries": len(known),
+            "rejected": len(known.rejected),
+        }
+        for known in lists
+    ]

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from hashmatch import __version__
+from hashmatch.cli.cores import no_core_dumps
 from hashmatch.cli.demo import demo
 from hashmatch.cli.hash import hash_
 from hashmatch.cli.list import list_
@@ -29,6 +30,13 @@ DEBUG = "HASHMATCH_DEBUG"
 
 class _Commands(click.Group):
     """Turns every way a command can end into its exit code and at most a line of text."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        # Here, since this is how the program starts: whoever calls commands from Python, as tests
+        # do, keeps his process as it is.
+        if not os.environ.get(DEBUG):
+            no_core_dumps()
+        return super().__call__(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         if sys.stdout is None:

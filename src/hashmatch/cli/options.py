@@ -184,6 +184,40 @@ def match_options(command: Command) -> Command:
     return lists(algorithm_option(max_distance(skip_bad_rows(command))))
 
 
+def protection_options(command: Command) -> Command:
+    """Add what keeps matches out of the queue."""
+    for option in (
+        click.option(
+            "--breaker",
+            "breaker_limit",
+            type=click.IntRange(0),
+            default=100,
+            show_default=True,
+            metavar="N",
+            help="Records that one entry may have in the queue; further ones are suppressed, with "
+            "one alarm. 0 lets all through.",
+        ),
+        click.option(
+            "--min-sources",
+            type=click.IntRange(1),
+            default=1,
+            show_default=True,
+            metavar="N",
+            help="Suppress matches whose entries are backed by less than N different sources.",
+        ),
+        click.option(
+            "--benign",
+            "benign_paths",
+            multiple=True,
+            metavar="[NAME=]FILE",
+            help="A list of pictures that are known to be harmless, in any format of a list: "
+            "matches of them are suppressed. Repeatable.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def open_lists(
     paths: tuple[str, ...], shape: ListShape, algorithm: str, skip_bad_rows: bool
 ) -> list[HashList]:

@@ -12,6 +12,7 @@ from hashmatch.cli.options import (
     match_options,
     open_lists,
     open_matcher,
+    protection_options,
     quiet_option,
     shape_options,
     strict_option,
@@ -22,6 +23,9 @@ from hashmatch.cli.terminal import Exit, console, name_problems, printable, prog
 from hashmatch.errors import HashmatchError, SourceError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hashmatch.breaker import Trip
     from hashmatch.interfaces import Sink, Source
     from hashmatch.matcher import Matcher
     from hashmatch.scan import ScanReport
@@ -56,6 +60,7 @@ if TYPE_CHECKING:
     help="Least PDQ quality that is searched. [default: 50]",
 )
 @click.option("--include-hash", is_flag=True, help="Put each image's own hash into its record.")
+@protection_options
 @strict_option
 @quiet_option
 @verbose_option
@@ -79,20 +84,25 @@ def scan(
     report: str | None,
     min_quality: int | None,
     include_hash: bool,
+    benign_paths: tuple[str, ...],
+    min_sources: int,
+    breaker_limit: int,
     strict: bool,
     quiet: bool,
     verbose: bool,
 ) -> None:
     """Check every image of SOURCE, a folder or file, and write a review record for each match.
 
-    Records are JSON lines on standard output unless --out says otherwise. Each waits for a person;
-    hashmatch takes no action of its own.
+    Records are JSON lines on standard output unless --out says otherwise. Those that are
+    pending_review wait for a person; hashmatch takes no action of its own. --benign, --min-sources
+    and --breaker make some of them suppressed instead: they say why, and wait for nobody.
 
     \b
     hashmatch scan photos/ --list known.csv --surface profile_photo > review.jsonl
     hashmatch scan photos/ --list pdq.csv --list md5=md5.txt --surface public_post
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch import registry
+    from hashmatch.breaker import Breaker
     from hashmatch.records.enums import Surface
     from hashmatch.scan import ScanReport
     from hashmatch.sinks.files import OutputFile
@@ -100,8 +110,15 @@ def scan(
     where = Surface.parse(surface)
     shape = ListShape(list_format, columns, delimiter, encoding)
     lists = open_lists(list_paths, shape, algorithm, skip_bad_rows)
+    alarms: list[Trip] = []
     matcher = open_matcher(
         lists,
+        benign=open_lists(benign_paths, shape, algorithm, skip_bad_rows),
+        min_sources=min_sources,
+        # One scan fills one queue, however long it takes.
+        breaker=Breaker(breaker_limit, window=None, on_trip=alarms.append)
+        if breaker_limit
+        else None,
         max_distance=max_distance,
         min_quality=min_quality,
         variants=variants,
@@ -114,7 +131,7 @@ def scan(
         raise SourceError(f"{source}: no images in it")
     # Both are opened before the first image: hours of work are not lost to a slip in a name.
     counts = OutputFile(Path(report)) if report is not None else None
-    done = ScanReport(matcher)
+    done = ScanReport(matcher, alarms=alarms)
     try:
         sink = registry.open_sink(None if out == "-" else Path(out))
         _run(images, matcher, sink, done, total, out, quiet)
@@ -123,6 +140,8 @@ def scan(
         if counts is not None:
             counts.discard()
         raise
+    finally:
+        _raise_alarms(alarms)
     done.finish()
     if not quiet:
         name_problems(done.problems, verbose)
@@ -132,6 +151,17 @@ def scan(
         counts.close()
     if strict and done.unhashed:
         ctx.exit(Exit.SOME_UNHASHED)
+
+
+def _raise_alarms(alarms: Sequence[Trip]) -> None:
+    """Name the entries that flooded the queue; quiet or not, somebody has to look at them."""
+    for trip in alarms:
+        entry = printable(f"{trip.entry} of list {trip.list}, version {trip.list_version},")
+        click.echo(
+            f"alarm: entry {entry} has {trip.records:,} records for review; "
+            "records that match nothing else are suppressed",
+            err=True,
+        )
 
 
 def _check_places(source: str, out: str, report: str | None) -> None:
@@ -192,13 +222,18 @@ def _summary(report: ScanReport) -> None:
     screen = console()
     screen.print(table)
     matcher = report.matcher
-    for known in matcher.lists if matcher is not None else ():
+    lists = matcher.lists if matcher is not None else ()
+    benign = matcher.protection.lists if matcher is not None else ()
+    for what, known in [("list", one) for one in lists] + [("benign list", one) for one in benign]:
         left_out = f", {len(known.rejected):,} bad rows left out" if known.rejected else ""
         screen.print(
-            f"list {printable(known.name)} version {known.version}: {len(known):,} "
+            f"{what} {printable(known.name)} version {known.version}: {len(known):,} "
             f"{known.spec.algorithm} entries{left_out}",
             markup=False,
         )
+    why = [f"{count:,} {reason}" for reason, count in report.suppressed.items() if count]
+    if why:
+        screen.print(f"suppressed: {', '.join(why)}", markup=False)
     rate = report.listed / report.seconds if report.seconds else 0.0
     screen.print(
         f"{report.records:,} records for review, in {report.seconds:.1f} s ({rate:,.0f} images/s)"
