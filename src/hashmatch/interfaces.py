@@ -160,7 +160,18 @@ class ListRow(NamedTuple):
 
 
 ROLES = frozenset(
-    {"hash", "algorithm", "id", "label", "labels", "sources", "status", "quality", "max_distance"}
+    {
+        "hash",
+        "algorithm",
+        "id",
+        "label",
+        "labels",
+        "sources",
+        "status",
+        "quality",
+        "max_distance",
+        "updated",
+    }
 )
 """What a column may be, apart from the name of an algorithm: a column of such hashes."""
 

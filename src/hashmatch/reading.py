@@ -13,6 +13,7 @@ from hashmatch.entries import Rows
 from hashmatch.errors import BadRows, ListError, UsageError
 from hashmatch.interfaces import ROLES, ListOptions
 from hashmatch.lists.lines import DigestingFile
+from hashmatch.lists.utf16 import Utf8File
 from hashmatch.records.hashes import ENCODINGS
 from hashmatch.records.items import clean_name
 from hashmatch.records.lists import HashList, RejectedRow
@@ -25,8 +26,6 @@ HEAD = 8192
 
 #: Beginnings of files that hold no text we read, and what to do about it.
 FOREIGN = {
-    b"\xff\xfe": "is UTF-16 text; save it as UTF-8",
-    b"\xfe\xff": "is UTF-16 text; save it as UTF-8",
     b"\x1f\x8b": "is compressed with gzip; unpack it first",
     b"PK\x03\x04": "is a zip archive; unpack it first",
 }
@@ -83,7 +82,7 @@ def read_list_file(
     algorithm : str
         What rows hold that do not say it themselves.
     format : str, optional
-        ``pdq-text``, ``csv``, ``jsonl`` or a plug-in's name; detected unless given.
+        A reader's name, such as ``pdq-text``, ``csv`` or ``ncmec-xml``; detected unless given.
     columns : mapping of str to str, optional
         For CSV: role to column name, see `hashmatch.lists.mapped_csv`.
     delimiter : str, optional
@@ -120,7 +119,9 @@ def read_list_file(
     try:
         with open(place, "rb", buffering=0) as raw:
             digesting = DigestingFile(raw)
-            stream = io.BufferedReader(digesting, 64 * 1024)
+            stream: io.BufferedReader = io.BufferedReader(digesting, 64 * 1024)
+            if Utf8File.suits(stream.peek(2)):
+                stream = io.BufferedReader(Utf8File(stream), 64 * 1024)
             format = _format(place, stream, format)
             reader = registry.list_reader(format)
             options = ListOptions(columns, delimiter)
@@ -224,7 +225,7 @@ def choose(
     raise ListError(f"{path}: no {algorithm} hashes in it; it holds {held}")
 
 
-def _format(place: str, stream: io.BufferedReader[DigestingFile], told: str | None) -> str:
+def _format(place: str, stream: io.BufferedReader, told: str | None) -> str:
     """Return the format that was told, or that the beginning of the file shows."""
     head = bytes(stream.peek(HEAD)[:HEAD])
     empty = not head
