@@ -94,8 +94,8 @@ class JsonRecords:
     is_record : callable
         Whether a value is one; asked after a bad record, to find the next.
     within : callable, optional
-        Given the beginning of a first element and the page's fields, whether it is no record but
-        has them in it.
+        Given such a place, the beginning of its first element and the page's fields, whether its
+        elements are no records but have them in them.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class JsonRecords:
         stream: BinaryIO,
         holds: Callable[[Place], bool],
         is_record: Callable[[Any], bool],
-        within: Callable[[bytes, dict[str, Any]], bool] | None = None,
+        within: Callable[[Place, bytes, dict[str, Any]], bool] | None = None,
     ) -> None:
         self.window = Window(stream)
         self.holds = holds
@@ -190,7 +190,7 @@ class JsonRecords:
             if first and self.within is not None:
                 window.hold(CHUNK)
                 head = window.buffer[window.place : window.place + CHUNK]
-                if self.within(head, self.fields):
+                if self.within(place, head, self.fields):
                     return  # the caller goes on into it, and through all of its siblings
             first = False
             line = window.line
@@ -226,7 +226,7 @@ class JsonRecords:
         element = window.match(ELEMENT, limit, len(key))
         if element is None:
             if window.ended and len(window.buffer) - window.place <= limit:
-                return None, "not JSON: the file ends in the middle of it", 0, None
+                return None, "not JSON, or the file ends in the middle of it", 0, None
             return (
                 None,
                 f"not JSON, or longer than {limit:,} bytes, or with more than {DEPTH} brackets "

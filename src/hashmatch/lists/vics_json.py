@@ -64,10 +64,10 @@ def _is_record(value: Any) -> bool:
     return isinstance(value, dict) and "MediaID" in value
 
 
-def _is_case(head: bytes, page: dict[str, Any]) -> bool:
+def _is_case(place: Place, head: bytes, page: dict[str, Any]) -> bool:
     """Return whether what begins with `head` is a case; its media are the records then."""
-    told = any(str(page.get(f"{key}")).endswith("#Cases") for key in page if "odata." in key)
-    return told or CASE.match(head) is not None
+    told = any(str(page[key]).endswith("#Cases") for key in page if "odata." in key)
+    return place.key == "value" and (told or CASE.match(head) is not None)
 
 
 def _rows(line: int, record: Any) -> Iterator[ListRow]:
