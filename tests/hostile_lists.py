@@ -24,8 +24,8 @@ class HostileFile(NamedTuple):
     """A file, and what has to be said of it.
 
     ``kept`` are the hashes (PDQ, or MD5 in VICS) of its good records, ``bad`` the lines where
-    something has to be reported, ``secrets`` what no message may hold; ``refused`` files hold
-    nothing to keep and may be refused as a whole.
+    something has to be reported, ``maybe`` those where it may be, ``secrets`` what no message may
+    hold; ``refused`` files hold nothing to keep and may be refused as a whole.
     """
 
     name: str
@@ -35,6 +35,7 @@ class HostileFile(NamedTuple):
     bad: frozenset[int]
     secrets: tuple[str, ...]
     refused: bool = False
+    maybe: frozenset[int] = frozenset()
 
 
 def of(format: str) -> str:
@@ -142,6 +143,11 @@ IN_JSON: dict[str, Callable[[str, str, str], str]] = {
     "hash is a number": lambda _, text, hash: text.replace(f'"{hash}"', "5"),
     "hash is an array": lambda _, text, hash: text.replace(f'"{hash}"', f'["{hash}"]', 1),
 }
+#: What leaves the brackets around a record in disorder.
+BROKEN = {
+    "deep", "deeper, not closed", "no closing quote", "no closing bracket", "brackets crossed",
+    "no value", "a bare word", "half a pair", "a raw control character",
+}  # fmt: skip
 OF: dict[str, dict[str, Callable[[str, str, str], str]]] = {
     "csv": {
         "no closing quote": lambda _, text, __: text.replace(",", ',"', 1),
@@ -180,42 +186,64 @@ def spoilers(format: str) -> dict[str, Callable[[str, str, str], str]]:
 # --- files ---------------------------------------------------------------------------------------
 
 
+class Records:
+    """Records of one file as they are made up, good and bad."""
+
+    def __init__(self, format: str, rng: random.Random) -> None:
+        self.format = format
+        self.rng = rng
+        self.texts: list[str] = []
+        self.names: list[str] = []
+        self.bad: set[int] = set()
+        self.maybe: set[int] = set()
+        self.kept: set[str] = set()
+        self.secrets: list[str] = []
+        self.broken = False
+
+    def add(self, spoil: dict[str, Callable[[str, str, str], str]]) -> None:
+        """Make one up, spoilt with something of `spoil` at times."""
+        number = len(self.texts)
+        digits = 32 if of(self.format) == "md5" else 64
+        hash = f"{self.rng.getrandbits(digits * 4):0{digits}x}"
+        text = record(self.format, hash, number + 1)
+        if self.rng.random() > 0.4:
+            self.broken = False
+            name = self.rng.choice(sorted(HARMLESS))
+            self.texts.append(HARMLESS[name](self.format, text, hash))
+            self.kept.add(hash)
+            if self.rng.random() < 0.1 and self.format in LINES:
+                self.texts.append(self.texts[-1])  # the same once more
+            return
+        name = self.rng.choice(sorted(spoil))
+        self.names.append(name)
+        self.texts.append(spoil[name](self.format, text, hash))
+        self.secrets.append(hash)
+        # What is no object cannot be told from what is left of a broken one before it.
+        unclear = self.broken and not self.texts[-1].startswith("{")
+        (self.maybe if unclear else self.bad).add(number)
+        self.broken = self.format in PAGES and (name in BROKEN or unclear)
+
+
 def mixed(seed: int) -> HostileFile:
     """Return a file of 0 to 12 records, good and bad, in some disguise."""
     rng = random.Random(seed)
     format = FORMATS[seed % len(FORMATS)]
-    digits = 32 if of(format) == "md5" else 64
     spoil = spoilers(format)
-    records: list[str] = []
-    bad: list[int] = []
-    kept: set[str] = set()
-    secrets: list[str] = []
-    names: list[str] = []
-    for number in range(rng.choice([0, 1, 1, 2, 3, 5, 8, 12])):
-        hash = f"{rng.getrandbits(digits * 4):0{digits}x}"
-        text = record(format, hash, number + 1)
-        if rng.random() < 0.4:
-            name = rng.choice(sorted(spoil))
-            names.append(name)
-            records.append(spoil[name](format, text, hash))
-            bad.append(number)
-            secrets.append(hash)
-        else:
-            records.append(HARMLESS[rng.choice(sorted(HARMLESS))](format, text, hash))
-            kept.add(hash)
-            if format in LINES and rng.random() < 0.1:
-                records[-1] += "  "
-    count = None
-    lies = format in {"stopncii-json", "tat-json", "ncmec-xml"} and rng.random() < 0.2
-    if lies:
-        count = len(records) + rng.choice([1, 5, 10**6])
-    text, first = whole(format, records, count)
-    lines = {first + number for number in bad}
-    if lies:
-        last = len(text.rstrip("\n").split("\n"))
-        lines.add(last)
-        names.append("a count that lies")
     disguise = rng.choice(["", "", "BOM", "UTF-16", "UTF-16-BE", "CRLF", "blank lines after"])
+    if disguise.startswith("UTF-16"):
+        spoil.pop("no UTF-8", None)
+    made = Records(format, rng)
+    for _ in range(rng.choice([0, 1, 1, 2, 3, 5, 8, 12])):
+        made.add(spoil)
+    lies = format in {"stopncii-json", "tat-json", "ncmec-xml"} and rng.random() < 0.2
+    count = len(made.texts) + rng.choice([1, 5, 10**6]) if lies else None
+    text, first = whole(format, made.texts, count)
+    bad, maybe = ({first + n for n in lines} for lines in (made.bad, made.maybe))
+    if lies:
+        made.names.append("a count that lies")
+        last = len(text.rstrip("\n").split("\n"))
+        # Nobody can count what is broken.
+        (maybe if set(made.names) & BROKEN and format in PAGES else bad).add(last)
     if disguise == "CRLF":
         text = text.replace("\n", "\r\n")
     if disguise == "blank lines after":
@@ -223,15 +251,15 @@ def mixed(seed: int) -> HostileFile:
     data = text.encode("utf-8", "surrogateescape")
     if disguise == "BOM":
         data = b"\xef\xbb\xbf" + data
-    elif disguise.startswith("UTF-16"):
-        order = "be" if disguise.endswith("BE") else "le"
-        mark = "\ufeff".encode(f"utf-16-{order}")
-        # What is no UTF-8 is no text either: half of a pair stands in its place.
-        data = mark + text.encode(f"utf-16-{order}", "surrogatepass")
-        lines -= {first + n for n in bad if "\udce9" in records[n]}
-        kept |= {s for n, s in zip(bad, secrets, strict=True) if "\udce9" in records[n]}
-    name = f"{seed}: {format}, {disguise}, {', '.join(names)}"
-    return HostileFile(name, format, data, frozenset(kept), frozenset(lines), tuple(secrets))
+    elif disguise == "UTF-16":
+        data = text.encode("utf-16")
+    elif disguise == "UTF-16-BE":
+        data = ("\ufeff" + text).encode("utf-16-be")
+    name = f"{seed}: {format}, {disguise}, {', '.join(made.names)}"
+    return HostileFile(
+        name, format, data, frozenset(made.kept), frozenset(bad), tuple(made.secrets),
+        maybe=frozenset(maybe),
+    )  # fmt: skip
 
 
 def cut(seed: int) -> HostileFile:

@@ -34,20 +34,27 @@ def test_the_files_are_500_and_of_every_format() -> None:
     assert set(Counter(file.format for file in FILES)) == set(FORMATS)
 
 
+def read(path: Path, format: str | None) -> tuple[hm.ListFile | None, str]:
+    """Return what was read and "", or None and what the error says; no other error is let by."""
+    try:
+        return hm.read_list_file(path, format=format), ""
+    except hm.HashmatchError as error:
+        line, said = str(error), in_chain(error)
+    assert "\n" not in line
+    return None, said
+
+
 def check(file: HostileFile, path: Path) -> None:
     path.write_bytes(file.data)
-    try:
-        found = hm.read_list_file(path, format=file.format)
-    except hm.HashmatchError as error:
-        said = in_chain(error)
-        assert "\n" not in str(error), file.name
-        assert file.refused or not file.data or not (file.kept or file.bad), (file.name, said)
+    found, said = read(path, file.format)
+    if found is None:
+        assert file.refused or not (file.kept or file.bad or file.maybe), (file.name, said)
     else:
         kept = {hash for known in found.lists for hash in known.hashes.to_hex()}
         assert kept == file.kept, file.name
         lines = {row.line for row in found.rejected}
         if not file.refused:
-            assert lines == file.bad, (file.name, found.rejected)
+            assert file.bad <= lines <= file.bad | file.maybe, (file.name, found.rejected)
         assert set(found.types) <= {of(file.format)}, file.name
         assert all(row.reason and "\n" not in row.reason for row in found.rejected), file.name
         said = " ".join(row.reason for row in found.rejected) + repr(found)
@@ -64,11 +71,8 @@ def test_every_good_row_is_kept_and_every_bad_one_reported(tmp_path: Path, part:
 def test_detecting_them_raises_nothing_else(tmp_path: Path, part: int) -> None:
     for file in FILES[part * 50 : part * 50 + 50]:
         (tmp_path / "list").write_bytes(file.data)
-        try:
-            hm.read_list_file(tmp_path / "list")
-        except hm.HashmatchError as error:
-            assert "\n" not in str(error), file.name
-            assert not any(secret[:12] in in_chain(error) for secret in file.secrets), file.name
+        _, said = read(tmp_path / "list", None)
+        assert not any(secret[:12] in said for secret in file.secrets), file.name
 
 
 def read_aside(path: Path, format: str) -> tuple[int, set[str], list[int]]:
@@ -104,7 +108,9 @@ def long_file(path: Path, format: str, size: int) -> tuple[frozenset[str], int]:
 @pytest.mark.parametrize(
     "format",
     [
-        name if name in {"pdq-text", "stopncii-json"} else pytest.param(name, marks=pytest.mark.slow)
+        name
+        if name in {"pdq-text", "stopncii-json"}
+        else pytest.param(name, marks=pytest.mark.slow)
         for name in FORMATS
     ],
 )

@@ -158,9 +158,11 @@ def miscounted(page: Page) -> Iterator[RejectedRow]:
     one may state more than it has.
     """
     stated = page.fields.get("count")
-    if not isinstance(stated, int) or isinstance(stated, bool) or stated == page.records:
+    if page.records is None or not isinstance(stated, int) or isinstance(stated, bool):
         return
     others = ("next", "previous", "hasMoreRecords", "nextPageToken")
+    if stated == page.records:
+        return
     if stated > page.records and any(page.fields.get(key) for key in others):
         return
     yield RejectedRow(page.line, f"the page says {stated:,} records and has {page.records:,}")

@@ -48,6 +48,7 @@ def _nested(depth: int) -> bytes:
 ELEMENT = re.compile(rb"[{\[]" + _nested(DEPTH - 1) + rb"[}\]]|" + STRING + rb'|[^\s,\[\]{}"]++')
 KEY = re.compile(STRING + rb"\s*+:\s*+")
 NEXT = re.compile(rb'[,\[{}]\s*+(?=[{"])')
+OPENING = re.compile(rb"\{(?=\s*+\")")
 TOKEN = re.compile(rb'[{}\[\]:,"]|[^\s{}\[\]:,"]{1,200}+')
 BLANK = re.compile(rb"\s*+")
 BETWEEN = re.compile(rb"[\s,]*+")
@@ -67,11 +68,14 @@ class Record(NamedTuple):
 
 
 class Page(NamedTuple):
-    """The end of a page: its line, the plain values beside the records, and how many those were."""
+    """The end of a page: its line, the plain values beside the records, and how many those were.
+
+    ``records`` is None where bad ones made that uncertain.
+    """
 
     line: int
     fields: dict[str, Any]
-    records: int
+    records: int | None
 
 
 class Place(NamedTuple):
@@ -91,8 +95,9 @@ class JsonRecords:
         JSON.
     holds : callable
         Whether the elements in a bracket, given its `Place`, are the records.
-    is_record : callable
-        Whether a value is one; asked after a bad record, to find the next.
+    needs : str
+        A key that records have and nothing within them does; asked for after a bad record, to find
+        the next. Records that are no objects are found by their commas.
     within : callable, optional
         Given such a place, the beginning of its first element and the page's fields, whether its
         elements are no records but have them in them.
@@ -102,15 +107,15 @@ class JsonRecords:
         self,
         stream: BinaryIO,
         holds: Callable[[Place], bool],
-        is_record: Callable[[Any], bool],
+        needs: str,
         within: Callable[[Place, bytes, dict[str, Any]], bool] | None = None,
     ) -> None:
         self.window = Window(stream)
         self.holds = holds
-        self.is_record = is_record
+        self.needs = needs
         self.within = within
         self.fields: dict[str, Any] = {}
-        self.found = 0
+        self.found: int | None = 0
         self.attempts = 0
         self.lost = False
 
@@ -195,7 +200,8 @@ class JsonRecords:
             first = False
             line = window.line
             value, reason, size, key = self._element(place, MAX_RECORD)
-            self.found += 1
+            if self.found is not None:
+                self.found += 1
             if reason is None:
                 window.place += size
                 yield Record(line, value, key)
@@ -203,6 +209,7 @@ class JsonRecords:
             yield RejectedRow(line, reason)
             if reason.startswith("not JSON"):
                 window.place += 1
+                self.found = None
                 if not self._found_next(place):
                     self.lost = True
                     if self.attempts >= MAX_ATTEMPTS:
@@ -252,10 +259,22 @@ class JsonRecords:
             window.place = found.end()
             window.hold(CHUNK)
             value, reason, size, _ = self._element(place, CHUNK)
-            if reason is None and self.is_record(value):
+            if reason is None and self._is_record(value):
                 return True
             if reason is None:
                 window.place += size - 1  # it may end with the bracket that a record follows
-            else:
-                self.attempts += 1
+                continue
+            self.attempts += 1
+            # Another bad record is worth a report; an object within the last is not.
+            key = KEY.match(window.buffer, window.place) if place.opener == b"{" else None
+            begin = OPENING.match(window.buffer, key.end() if key else window.place)
+            after = OPENING.search(window.buffer, begin.end()) if begin else None
+            own = window.buffer[window.place : after.start() if after else window.place + CHUNK]
+            if begin and f'"{self.needs}"'.encode() in own:
+                return True
         return False
+
+    def _is_record(self, value: Any) -> bool:
+        if isinstance(value, str):
+            return value.count(",") > 1  # hash,quality,timestamp
+        return isinstance(value, dict) and self.needs in value

@@ -41,7 +41,7 @@ class StopNciiJson:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
         if options.columns:
             raise UsageError("StopNCII JSON has no columns to tell apart")
-        for record in JsonRecords(stream, _holds, _is_record):
+        for record in JsonRecords(stream, _holds, "hashValue"):
             if isinstance(record, RejectedRow):
                 yield record
             elif isinstance(record, Page):
@@ -52,10 +52,6 @@ class StopNciiJson:
 
 def _holds(place: Place) -> bool:
     return place.key == "hashRecords" and place.opener == b"["
-
-
-def _is_record(value: Any) -> bool:
-    return isinstance(value, dict) and "hashValue" in value
 
 
 def _rows(line: int, record: Any) -> Iterator[ListRow]:

@@ -43,7 +43,7 @@ class TatJson:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
         if options.columns:
             raise UsageError("Tech Against Terrorism JSON has no columns to tell apart")
-        for record in JsonRecords(stream, _holds, _is_record):
+        for record in JsonRecords(stream, _holds, "hash_digest"):
             if isinstance(record, RejectedRow):
                 yield record
             elif isinstance(record, Page):
@@ -54,10 +54,6 @@ class TatJson:
 
 def _holds(place: Place) -> bool:
     return place.key == "results" and place.opener == b"["
-
-
-def _is_record(value: Any) -> bool:
-    return isinstance(value, dict) and "hash_digest" in value
 
 
 def _rows(line: int, record: Any) -> Iterator[ListRow]:

@@ -48,7 +48,7 @@ class ThreatExchangeJson:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
         if options.columns:
             raise UsageError("ThreatExchange JSON has no columns to tell apart")
-        for record in JsonRecords(stream, _holds, _is_record):
+        for record in JsonRecords(stream, _holds, "indicator"):
             if isinstance(record, RejectedRow):
                 yield record
             elif not isinstance(record, Page):
@@ -57,10 +57,6 @@ class ThreatExchangeJson:
 
 def _holds(place: Place) -> bool:
     return place.key == "data" and place.opener == b"["
-
-
-def _is_record(value: Any) -> bool:
-    return isinstance(value, dict) and "indicator" in value
 
 
 def _rows(line: int, record: Any) -> Iterator[ListRow]:

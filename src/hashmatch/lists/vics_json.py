@@ -49,7 +49,7 @@ class VicsJson:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
         if options.columns:
             raise UsageError("VICS JSON has no columns to tell apart")
-        for record in JsonRecords(stream, _holds, _is_record, _is_case):
+        for record in JsonRecords(stream, _holds, "MediaID", _is_case):
             if isinstance(record, RejectedRow):
                 yield record
             elif not isinstance(record, Page):
@@ -58,10 +58,6 @@ class VicsJson:
 
 def _holds(place: Place) -> bool:
     return place.opener == b"[" and (place.key, place.depth) in {("value", 1), ("Media", 3)}
-
-
-def _is_record(value: Any) -> bool:
-    return isinstance(value, dict) and "MediaID" in value
 
 
 def _is_case(place: Place, head: bytes, page: dict[str, Any]) -> bool:

@@ -79,7 +79,7 @@ def _lines(stream: BinaryIO) -> Iterator[ListRow | RejectedRow]:
 
 
 def _json(stream: BinaryIO) -> Iterator[ListRow | RejectedRow]:
-    for record in JsonRecords(stream, _holds, _is_record):
+    for record in JsonRecords(stream, _holds, "hash"):
         if isinstance(record, RejectedRow):
             yield record
         elif not isinstance(record, Page):
@@ -88,12 +88,6 @@ def _json(stream: BinaryIO) -> Iterator[ListRow | RejectedRow]:
 
 def _holds(place: Place) -> bool:
     return place.depth == 0
-
-
-def _is_record(value: Any) -> bool:
-    if isinstance(value, str):
-        return value.count(",") == 2
-    return isinstance(value, dict) and "hash" in value
 
 
 def _frame(line: int, frame: Any) -> Iterator[ListRow]:
