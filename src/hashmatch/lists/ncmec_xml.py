@@ -206,6 +206,8 @@ class _Entry:
         text = "".join(self.text).strip()
         self.text = []
         name = path[-1]
+        if self.too_long:
+            return
         if len(path) == 4 and name == "member":
             self.member = (self.member[0], text)
         elif len(path) == 4:
