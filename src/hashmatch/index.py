@@ -116,8 +116,12 @@ class HashIndex(Searchable):
         ----------
         path : str or path
             The file; as for `save`.
-        hashes, max_distance, snapshot
-            As for `build`. Hashes that are mapped from a file are not read in as a whole.
+        hashes : HashList or HashBatch
+            As for `build`. Those that are mapped from a file are not copied as a whole.
+        max_distance : int, optional
+            As for `build`.
+        snapshot : str, optional
+            As for `build`.
 
         Raises
         ------
