@@ -13,7 +13,8 @@ import hashmatch as hm
 from hashmatch import segment
 from hashmatch.errors import IndexFileError, UsageError
 from hashmatch.index_file import room
-from hashmatch.records.lists import Entry, HashList
+from hashmatch.records.entries import Entry
+from hashmatch.records.lists import HashList
 from hashmatch.testing import random_hashes
 from test_index_exact import WIDTHS, batch_of, found, pretended
 

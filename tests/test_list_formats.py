@@ -58,7 +58,8 @@ def test_files_read_to_lists_of_what_can_be_matched(name: str) -> None:
     gone = {"deleted", "withdrawn", "non_malicious", "not_pertinent"}
     kept: dict[str, set[str]] = {}
     for row in EXCHANGES[name]["rows"]:
-        if row["hash"] and row.get("status", "active").lower() not in gone:
+        disputed = row.get("downvotes", 0) > row.get("upvotes", 0) + 1
+        if row["hash"] and not disputed and row.get("status", "active").lower() not in gone:
             kept.setdefault(row["algorithm"] or "pdq", set()).add(row["hash"].lower())
     for algorithm, hashes in kept.items():
         assert hashes <= found[algorithm]

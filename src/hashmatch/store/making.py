@@ -94,7 +94,7 @@ class Making:
         entries = Entries(said.entries.kind, said.entries.kinds)
         own = self.limits.get(algorithm)
         known = HashList(self.name, str(version), said.hashes.spec, said.hashes, entries, (), own)
-        found = self.folder.add(lambda path: HashIndex.build(known, limit).save(path), shared=False)
+        found = self.folder.add(lambda path: HashIndex.build_file(path, known, limit), shared=False)
         return StoredFile(
             role=INDEX,
             algorithm=algorithm,
