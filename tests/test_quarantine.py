@@ -94,7 +94,7 @@ def test_ordinary_pictures_are_left_alone(algorithm: str) -> None:
 
 @pytest.mark.parametrize("algorithm", [*PERCEPTUAL, *DIGESTS])
 def test_hashes_at_random_are_left_alone(algorithm: str) -> None:
-    assert not degenerate(random_hashes(registry.spec(algorithm), 100_000, seed=6)).any()
+    assert not degenerate(random_hashes(registry.spec(algorithm), 20_000, seed=6)).any()
 
 
 def test_hashes_as_pdq_makes_them_are_left_alone() -> None:

@@ -215,6 +215,8 @@ class Matcher(Opaque):
     def look_up(self, hashes: HashBatch) -> list[Found]:
         """Return what each of many hashes is near, for hashes computed elsewhere.
 
+        No record is made of them, so that nothing is suppressed or counted.
+
         Parameters
         ----------
         hashes : HashBatch

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hashmatch.breaker import Trip
     from hashmatch.interfaces import Source
     from hashmatch.matcher import Matcher
-    from hashmatch.records.items import ImageItem
+    from hashmatch.records.items import HashedImage, ImageItem
     from hashmatch.records.lists import HashList
 
 
@@ -31,6 +31,7 @@ def scan_source(
     *,
     surface: Surface | str | None = None,
     on_listed: Callable[[ImageItem], object] | None = None,
+    on_hashed: Callable[[ImageItem, list[HashedImage]], object] | None = None,
 ) -> Iterator[ReviewRecord | ItemOutcome]:
     """Check every image of a source, in its order, one result for each.
 
@@ -44,6 +45,9 @@ def scan_source(
         Where the images were published; needed unless `source` is a Source, which knows it.
     on_listed : callable, optional
         Told of each item as it is listed, before it is read.
+    on_hashed : callable, optional
+        Told of each item with what hashing made of it, before it is looked up; say
+        `hashmatch.keeper.Keeper.add`.
 
     Returns
     -------
@@ -72,26 +76,37 @@ def scan_source(
         source = registry.open_source(source, Surface.parse(surface))
     elif surface is not None:
         raise UsageError("a source knows the surface of its images; give it none besides")
-    return _results(source, matcher, on_listed)
+    return _results(source, matcher, on_listed, on_hashed)
 
 
 def _results(
-    source: Source, matcher: Matcher, on_listed: Callable[[ImageItem], object] | None
+    source: Source,
+    matcher: Matcher,
+    on_listed: Callable[[ImageItem], object] | None,
+    on_hashed: Callable[[ImageItem, list[HashedImage]], object] | None,
 ) -> Iterator[ReviewRecord | ItemOutcome]:
     # Apart from scan_source, so that what is wrong with the call is said at the call.
     for item in source.items():
         if on_listed is not None:
             on_listed(item)
-        yield check_item(source, matcher, item)
+        yield check_item(source, matcher, item, on_hashed)
 
 
-def check_item(source: Source, matcher: Matcher, item: ImageItem) -> ReviewRecord | ItemOutcome:
+def check_item(
+    source: Source,
+    matcher: Matcher,
+    item: ImageItem,
+    on_hashed: Callable[[ImageItem, list[HashedImage]], object] | None = None,
+) -> ReviewRecord | ItemOutcome:
     """Read, hash and look up one item of `source`."""
     try:
         data = source.read(item)
     except ImageError as error:
         return ItemOutcome(item.key, item.version, item.surface, error.outcome, error.reason)
-    return matcher.check_hashed(item, *matcher.hash(data, item.key))
+    hashed = matcher.hash(data, item.key)
+    if on_hashed is not None:
+        on_hashed(item, hashed)
+    return matcher.check_hashed(item, *hashed)
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -212,6 +213,37 @@ def protection_options(command: Command) -> Command:
             metavar="[NAME=]FILE",
             help="A list of pictures that are known to be harmless, in any format of a list: "
             "matches of them are suppressed. Repeatable.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _time(ctx: click.Context, parameter: click.Parameter, given: str | None) -> timedelta | None:
+    """Return a time such as 30d or 12h."""
+    if given is None:
+        return None
+    unit = {"d": "days", "h": "hours"}.get(given[-1:])
+    number = given[:-1]
+    if unit is None or not (number.isascii() and number.isdigit()) or not 0 < int(number) < 100_000:
+        raise click.BadParameter(f"{given!r} is no time; give days as 30d or hours as 12h")
+    return timedelta(**{unit: int(number)})
+
+
+def keep_options(command: Command) -> Command:
+    """Add what keeps the hashes of a scan."""
+    for option in (
+        click.option(
+            "--keep-for",
+            callback=_time,
+            metavar="TIME",
+            help="How long, in days or hours: 30d, 12h. They are not read after it.",
+        ),
+        click.option(
+            "--keep-hashes",
+            "kept_in",
+            metavar="DIR",
+            help="Keep the hashes of all images there, to match them with later lists.",
         ),
     ):
         command = option(command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import click
 
 from hashmatch.cli.options import (
     ListShape,
+    keep_options,
     match_options,
     open_lists,
     open_matcher,
@@ -24,9 +26,11 @@ from hashmatch.errors import HashmatchError, SourceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import timedelta
 
     from hashmatch.breaker import Trip
     from hashmatch.interfaces import Sink, Source
+    from hashmatch.keeper import Keeper
     from hashmatch.matcher import Matcher
     from hashmatch.scan import ScanReport
 
@@ -61,6 +65,7 @@ if TYPE_CHECKING:
 )
 @click.option("--include-hash", is_flag=True, help="Put each image's own hash into its record.")
 @protection_options
+@keep_options
 @strict_option
 @quiet_option
 @verbose_option
@@ -87,6 +92,8 @@ def scan(
     benign_paths: tuple[str, ...],
     min_sources: int,
     breaker_limit: int,
+    kept_in: str | None,
+    keep_for: timedelta | None,
     strict: bool,
     quiet: bool,
     verbose: bool,
@@ -103,6 +110,7 @@ def scan(
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch import registry
     from hashmatch.breaker import Breaker
+    from hashmatch.keeper import Keeper
     from hashmatch.records.enums import Surface
     from hashmatch.scan import ScanReport
     from hashmatch.sinks.files import OutputFile
@@ -124,7 +132,10 @@ def scan(
         variants=variants,
         include_hash=include_hash,
     )
-    _check_places(source, out, report)
+    _check_places(source, out, report, kept_in)
+    if (kept_in is None) != (keep_for is None):
+        raise UsageError("--keep-hashes and --keep-for go together: where, and how long")
+    keeper = None if kept_in is None or keep_for is None else Keeper(kept_in, keep_for)
     images = registry.open_source(source, where)
     total = images.count()
     if total == 0:
@@ -134,7 +145,8 @@ def scan(
     done = ScanReport(matcher, alarms=alarms)
     try:
         sink = registry.open_sink(None if out == "-" else Path(out))
-        _run(images, matcher, sink, done, total, out, quiet)
+        with keeper or nullcontext():
+            _run(images, matcher, sink, done, total, out, quiet, keeper)
         sink.close()
     except BaseException:
         if counts is not None:
@@ -164,11 +176,12 @@ def _raise_alarms(alarms: Sequence[Trip]) -> None:
         )
 
 
-def _check_places(source: str, out: str, report: str | None) -> None:
+def _check_places(source: str, out: str, report: str | None, kept_in: str | None) -> None:
     """Refuse to write where the scan would read, or two things to one place."""
-    places = [Path(place).resolve() for place in (out, report) if place not in {None, "-"}]
+    given = (out if out != "-" else None, report, kept_in)
+    places = [Path(place).resolve() for place in given if place is not None]
     if len(set(places)) < len(places):
-        raise UsageError(f"{out}: records and report cannot go to one file")
+        raise UsageError(f"{out}: records, report and hashes go each to a place of its own")
     for place in places:
         if Path(source).is_dir() and place.is_relative_to(Path(source).resolve()):
             raise UsageError(f"{place} is inside of {source}, which is scanned; write it elsewhere")
@@ -182,6 +195,7 @@ def _run(
     total: int | None,
     out: str,
     quiet: bool,
+    keeper: Keeper | None,
 ) -> None:
     """Scan; whatever stops it early is told with how far it came and where its records are."""
     from hashmatch.records.review import ReviewRecord
@@ -189,7 +203,8 @@ def _run(
 
     try:
         with progress(total, quiet, "matches") as advance:
-            for result in scan_source(source, matcher, on_listed=report.listed_one):
+            keep = None if keeper is None else keeper.add
+            for result in scan_source(source, matcher, on_listed=report.listed_one, on_hashed=keep):
                 report.add(result)
                 if isinstance(result, ReviewRecord):
                     sink.write(result)
