@@ -21,7 +21,7 @@ def test_a_scan_keeps_what_it_hashed(tmp_path: Path) -> None:
     ran = scan(PLAIN, "--keep-hashes", folder, "--keep-for", "30d", "-q")
     assert (ran.code, ran.said) == (0, "")
     (path,) = folder.iterdir()
-    [(batch, items)] = each(folder, hm.HashSpec("pdq", 256))
+    [(batch, items, _, _)] = each(folder, hm.HashSpec("pdq", 256))
     kept = {items[row][0].key: batch.to_hex()[row] for row in range(len(batch))}
     assert set(kept) == {one.name for one in PLAIN.iterdir()}
     assert all(value == hm.hash_image(PLAIN / key).hex for key, value in kept.items())

@@ -34,7 +34,7 @@ def test_what_is_kept_comes_back_bit_for_bit(tmp_path: Path) -> None:
     kept(folder)
     seen = {}
     for spec in (PDQ, MD5):
-        for batch, items in each(folder, spec, START):
+        for batch, items, _, _ in each(folder, spec, START):
             for row in range(len(batch)):
                 item, hashed = items[row]
                 seen[item.key] = (item, hashed)
@@ -58,7 +58,7 @@ def test_a_later_list_gives_the_record_that_the_picture_would(tmp_path: Path) ->
     index = hm.HashIndex.build(added.hashes, 31)
     matcher = hm.Matcher(added, now=lambda: START)
     records = []
-    for batch, items in each(folder, PDQ, START):
+    for batch, items, _, _ in each(folder, PDQ, START):
         for row in sorted({items.number(r): r for r in index.join(batch).query.tolist()}.values()):
             item, hashed = items[row]
             records.append(matcher.check_hashed(item, *[h for h in hashed if h.spec == PDQ]))

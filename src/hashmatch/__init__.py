@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from hashmatch.records.matches import Matches as Matches
     from hashmatch.records.review import ReviewRecord as ReviewRecord
     from hashmatch.records.review import SuppressedBy as SuppressedBy
+    from hashmatch.rescan import rescan_kept as rescan_kept
     from hashmatch.revealing import write_list as write_list
     from hashmatch.scan import ScanReport as ScanReport
     from hashmatch.scan import scan_source as scan_source
@@ -95,6 +96,7 @@ _HOMES = {
     "hashmatch.records.lists": "HashList RejectedRow",
     "hashmatch.records.matches": "Matches",
     "hashmatch.records.review": "ReviewRecord SuppressedBy",
+    "hashmatch.rescan": "rescan_kept",
     "hashmatch.revealing": "write_list",
     "hashmatch.scan": "ScanReport scan_source",
     "hashmatch.store.changing": "Change Changed",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hashmatch.records.items import HashedImage, ImageItem
+    from hashmatch.records.lists import HashList
 
 MOST = 10_000
 """Pictures of a file: as many are held in memory until it is written, some MB."""
@@ -40,6 +41,8 @@ class Keeper(Opaque):
         Where; it is made if need be, for its owner only.
     keep_for : timedelta
         How long; longer than nothing.
+    lists : sequence of HashList
+        What the scan matches with: a later one need only match what these did not have.
     most : int
         Pictures of each file.
     now : datetime, optional
@@ -59,7 +62,7 @@ class Keeper(Opaque):
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with Keeper(folder, timedelta(days=30)) as keeper:
     ...         keeper.add(hm.ImageItem("user/1", "v1", hm.Surface.PROFILE_PHOTO), hashed)
-    ...     [(batch, items)] = each(folder, HashSpec("pdq", 256))
+    ...     [(batch, items, lists, pictures)] = each(folder, HashSpec("pdq", 256))
     ...     item, again = items[0]
     >>> batch, item.key, again[0].quality == hashed[0].quality
     (<HashBatch pdq (256 bits), n=1>, 'user/1', True)
@@ -69,6 +72,7 @@ class Keeper(Opaque):
         self,
         folder: str | os.PathLike[str],
         keep_for: timedelta,
+        lists: Sequence[HashList] = (),
         *,
         most: int = MOST,
         now: datetime | None = None,
@@ -86,6 +90,7 @@ class Keeper(Opaque):
         self._created = now or datetime.now(UTC)
         self._expires = self._created + keep_for
         self._scan = f"{self._created.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(6)}"
+        self._lists = {known.name: known.version for known in lists}
         self._most = most
         self._files = 0
         self._clear()
@@ -162,7 +167,12 @@ class Keeper(Opaque):
             decode_policy=None,
             hashmatch=__version__,
             segments=tuple(segments),
-            facts={"kept": 1, "created": created, "expires": expires},
+            facts={
+                "kept": 1,
+                "created": created,
+                "expires": expires,
+                "lists": msgspec.json.encode(self._lists).decode(),
+            },
         )
         write(self._folder / f"{self._scan}-{self._files:06}{SUFFIX}", description, blocks)
         self._files += 1

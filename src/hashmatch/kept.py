@@ -58,10 +58,16 @@ class KeptItem(msgspec.Struct, array_like=True):
 
 
 class Kept(NamedTuple):
-    """The hashes of one kind in one file: rows of `hashes`, and what row each is of."""
+    """The hashes of one kind in one file: rows of `hashes`, and what row each is of.
+
+    ``lists`` has the version of each list that they were matched with then, by its name, and
+    ``pictures`` how many there are.
+    """
 
     hashes: HashBatch
     items: KeptItems
+    lists: dict[str, str]
+    pictures: int
 
 
 class KeptItems(Opaque):
@@ -131,7 +137,9 @@ def each(
             kind = specs.index(spec)
             words = file.blocks[f"words {kind}"].copy()
             file.check_unchanged()
-            yield Kept(HashBatch(spec, words), KeptItems(file, specs, kind))
+            lists = _lists(path, file)
+            pictures = len(file.blocks["ends"])
+            yield Kept(HashBatch(spec, words), KeptItems(file, specs, kind), lists, pictures)
 
 
 def purge(folder: str | os.PathLike[str], now: datetime | None = None) -> int:
@@ -164,6 +172,13 @@ def _files(folder: str | os.PathLike[str]) -> Iterator[tuple[Path, MappedFile]]:
         raise UsageError(f"{folder}: no folder of kept hashes")
     for path in sorted(Path(folder).glob(f"[!.]*{SUFFIX}")):
         yield path, open_blocks(path, check=False)
+
+
+def _lists(path: Path, file: MappedFile) -> dict[str, str]:
+    try:
+        return msgspec.json.decode(str(file.description.facts["lists"]), type=dict[str, str])
+    except (KeyError, msgspec.MsgspecError):
+        raise IndexFileError(f"{path} does not say which lists it was matched with") from None
 
 
 def _expires(path: Path, file: MappedFile) -> datetime:

@@ -17,6 +17,9 @@ from hashmatch.searched import SearchedLists, in_range
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from hashmatch.records.hashes import HashSpec
     from hashmatch.records.items import HashedImage
     from hashmatch.records.review import RecordMatch
@@ -108,14 +111,23 @@ class Lookup(Opaque):
         """The kinds of hash in the lists, in their order."""
         return tuple(self._of)
 
-    def find_each(self, hashes: HashBatch) -> list[Found]:
-        """Return what each of `hashes` is near, in order; see `Matcher.look_up`."""
+    def _searched(self, hashes: HashBatch) -> SearchedLists:
+        """Return the lists of the kind of `hashes`."""
         if not isinstance(hashes, HashBatch):
             raise UsageError(f"hashes to look up are a HashBatch, not {type(hashes).__name__}")
         of_spec = self._of.get(hashes.spec)
         if of_spec is None:
             held = ", ".join(map(str, self._of))
             raise SpecMismatch(f"the hashes are {hashes.spec}, the lists {held}")
+        return of_spec
+
+    def rows_that_match(self, hashes: HashBatch) -> NDArray[np.int64]:
+        """Return which of `hashes` are near any entry; see `Matcher.rows_that_match`."""
+        return self._searched(hashes).rows_that_match(hashes)
+
+    def find_each(self, hashes: HashBatch) -> list[Found]:
+        """Return what each of `hashes` is near, in order; see `Matcher.look_up`."""
+        of_spec = self._searched(hashes)
         closest, counts = of_spec.hits_of_each(hashes, self._max_matches)
         return [
             Found(tuple(map(of_spec.match, hits)), count)

@@ -25,6 +25,9 @@ from hashmatch.searched import in_range
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from hashmatch.breaker import Breaker
     from hashmatch.records.lists import HashList
     from hashmatch.records.review import SuppressedBy
@@ -211,6 +214,16 @@ class Matcher(Opaque):
             quality[0] if quality else None,
             any(one.damaged for one in hashed),
         )
+
+    def rows_that_match(self, hashes: HashBatch) -> NDArray[np.int64]:
+        """Return the numbers, in order, of those of many hashes that are near any entry.
+
+        Parameters
+        ----------
+        hashes : HashBatch
+            Of a kind that the lists hold.
+        """
+        return self._lookup.rows_that_match(hashes)
 
     def look_up(self, hashes: HashBatch) -> list[Found]:
         """Return what each of many hashes is near, for hashes computed elsewhere.

@@ -20,6 +20,7 @@ from hashmatch.cli.demo import demo
 from hashmatch.cli.hash import hash_
 from hashmatch.cli.list import list_
 from hashmatch.cli.match import match
+from hashmatch.cli.rescan import rescan
 from hashmatch.cli.scan import scan
 from hashmatch.cli.terminal import Exit, printable
 from hashmatch.cli.warm import warm
@@ -108,5 +109,5 @@ def main() -> None:
     """
 
 
-for command in (scan, hash_, match, list_, demo, warm):
+for command in (scan, rescan, hash_, match, list_, demo, warm):
     main.add_command(command)

@@ -158,12 +158,9 @@ def _limits(
     return limits[""]
 
 
-def match_options(command: Command) -> Command:
-    """Add the options that make a matcher, the needed one first in the help."""
-    skip_bad_rows = click.option(
-        "--skip-bad-rows", is_flag=True, help="Go on without list rows that cannot be used."
-    )
-    max_distance = click.option(
+def max_distance_option(command: Command) -> Command:
+    """Add ``--max-distance``."""
+    return click.option(
         "-d",
         "--max-distance",
         multiple=True,
@@ -171,6 +168,13 @@ def match_options(command: Command) -> Command:
         metavar="[NAME=]N",
         help="Most differing bits of a match, inclusive; with NAME= of that algorithm, repeatable. "
         "An entry's own limit outranks it. [default: the algorithm's, 31 for pdq]",
+    )(command)
+
+
+def match_options(command: Command) -> Command:
+    """Add the options that make a matcher, the needed one first in the help."""
+    skip_bad_rows = click.option(
+        "--skip-bad-rows", is_flag=True, help="Go on without list rows that cannot be used."
     )
     lists = click.option(
         "-l",
@@ -182,7 +186,7 @@ def match_options(command: Command) -> Command:
         help="A known-hash list: PDQ text, CSV or JSON lines. With NAME= its hashes of that "
         "algorithm instead. Repeatable: all lists are matched at once.",
     )
-    return lists(algorithm_option(max_distance(skip_bad_rows(command))))
+    return lists(algorithm_option(max_distance_option(skip_bad_rows(command))))
 
 
 def protection_options(command: Command) -> Command:

@@ -135,7 +135,7 @@ def scan(
     _check_places(source, out, report, kept_in)
     if (kept_in is None) != (keep_for is None):
         raise UsageError("--keep-hashes and --keep-for go together: where, and how long")
-    keeper = None if kept_in is None or keep_for is None else Keeper(kept_in, keep_for)
+    keeper = None if kept_in is None or keep_for is None else Keeper(kept_in, keep_for, lists)
     images = registry.open_source(source, where)
     total = images.count()
     if total == 0:

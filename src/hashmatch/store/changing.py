@@ -89,8 +89,14 @@ class Change:
 class Changed(NamedTuple):
     """What a change has made.
 
-    ``rejected`` has rows that could not be used, with the path of their file; ``problems`` what was
-    found wrong with the version before.
+    Parameters
+    ----------
+    manifest : Manifest
+        Of the new version.
+    rejected : list of (str, RejectedRow)
+        Rows that could not be used, with the path of their file.
+    problems : list of str
+        What was found wrong with the version before.
     """
 
     manifest: Manifest

@@ -42,7 +42,15 @@ class Trust:
     grace: timedelta = freshness.GRACE
 
     def check(self, data: bytes, signed: Sequence[signatures.Signature]) -> tuple[str, ...]:
-        """Return the ids of the keys that signed a manifest; UntrustedList if too few did."""
+        """Return the ids of the keys that signed a manifest; UntrustedList if too few did.
+
+        Parameters
+        ----------
+        data : bytes
+            Of the manifest.
+        signed : sequence of Signature
+            Over it.
+        """
         if not self.keys:
             return ()
         return signatures.verify(data, signed, self.keys, self.needed)
@@ -113,7 +121,17 @@ class ListStore(Opaque):
     def lists(
         self, opened: Content, problems: list[str], algorithms: Iterable[str]
     ) -> tuple[StoredList, ...]:
-        """Return some lists of an open version, ready to be searched."""
+        """Return some lists of an open version, ready to be searched.
+
+        Parameters
+        ----------
+        opened : Content
+            The version.
+        problems : list of str
+            What was found wrong; what is found wrong now is added.
+        algorithms : iterable of str
+            Of which kinds of hash.
+        """
         secret = self.folder.secret()
         indexes = {
             algorithm: content.open_index(self.folder, opened, algorithm, problems)
@@ -234,6 +252,11 @@ class ListStore(Opaque):
     def version(self, version: int) -> Content:
         """Return what a version holds, the latest or not; it is verified, old or expired or not.
 
+        Parameters
+        ----------
+        version : int
+            Its number.
+
         Raises
         ------
         StoreError
@@ -262,6 +285,11 @@ class ListStore(Opaque):
 
     def sign(self, key: PrivateKey) -> Manifest:
         """Add a signature to the latest version, of whom else may sign it; return its manifest.
+
+        Parameters
+        ----------
+        key : PrivateKey
+            Whose signature.
 
         Raises
         ------
