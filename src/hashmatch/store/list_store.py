@@ -116,22 +116,12 @@ class ListStore(Opaque):
         if algorithm is not None and algorithm not in opened.kinds:
             held = ", ".join(opened.kinds) or "nothing that can be matched"
             raise StoreError(f"{self.path}: no {algorithm} hashes in it; it holds {held}")
-        return self.lists(opened, problems, opened.kinds if algorithm is None else [algorithm])
+        return self._lists(opened, problems, opened.kinds if algorithm is None else [algorithm])
 
-    def lists(
+    def _lists(
         self, opened: Content, problems: list[str], algorithms: Iterable[str]
     ) -> tuple[StoredList, ...]:
-        """Return some lists of an open version, ready to be searched.
-
-        Parameters
-        ----------
-        opened : Content
-            The version.
-        problems : list of str
-            What was found wrong; what is found wrong now is added.
-        algorithms : iterable of str
-            Of which kinds of hash.
-        """
+        """Return some lists of an open version, ready to be searched."""
         secret = self.folder.secret()
         indexes = {
             algorithm: content.open_index(self.folder, opened, algorithm, problems)
