@@ -160,6 +160,30 @@ def test_vics_types_wobble(more: Any, kinds: list[str], labels: Any, status: str
     assert all(row.hash == "" for row in found if row.algorithm == "photodna")
 
 
+def test_pdq_is_of_a_picture_even_where_the_rest_is_of_a_video() -> None:
+    tags = ["media_type_video"]
+    page = te(descriptors={"data": [{"status": "MALICIOUS", "tags": tags}]})
+    assert [(row.algorithm, row.hash) for row in rows("threatexchange-json", page)] == [
+        ("pdq", H[0])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("format", "page"),
+    [
+        ("threatexchange-json", '{"data": [], "paging": {}}'),
+        ("stopncii-json", '{"count":0,"nextSetTimestamp":1,"hashRecords":[]}'),
+        ("tat-json", '{"count":0,"next":null,"checkpoint":"1,2","results":[]}'),
+        ("vics-json", '{"odata.metadata":"x#Cases","value":[]}'),
+        ("ncmec-xml", f'{NCMEC}<images count="0"/><videos count="0"/></queryResult>'),
+    ],
+)
+def test_pages_without_records(format: str, page: str, tmp_path: Any) -> None:
+    (tmp_path / "page").write_text(page)
+    file = hm.read_list_file(tmp_path / "page")
+    assert (file.format, file.types, file.rejected) == (format, {}, ())
+
+
 def test_ncmec_refuses_what_may_hide_entities() -> None:
     for kind in ("<!DOCTYPE x>", '<!DOCTYPE x [<!ENTITY a "b">]>'):
         with pytest.raises(hm.ListError, match="document type"):
@@ -238,7 +262,8 @@ def test_updated_in_csv_and_json_lines() -> None:
 
 def test_photodna_is_counted_and_not_kept() -> None:
     assert rows("csv", "hash,algorithm\nAAAA,PhotoDNA\n") == [ListRow(2, "", "photodna")]
-    assert rows("jsonl", '{"hash":"AAAA","algorithm":"photodna"}') == [ListRow(1, "", "photodna")]
+    assert rows("jsonl", '{"hash":"AAAA","algorithm":"PDNA"}') == [ListRow(1, "", "photodna")]
+    assert rows("pdq-text", "photodna AAAA") == [ListRow(1, "", "photodna")]
 
 
 @pytest.mark.parametrize(
