@@ -329,7 +329,7 @@ def test_a_pipe_is_as_good_as_a_file(tmp_path: Path) -> None:
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_lines_or_rejected(data: bytes) -> None:
-    for format in ("pdq-text", "csv", "jsonl"):
+    for format in registry.names(registry.LISTS):
         try:
             found = rows(format, data)
         except hm.HashmatchError:

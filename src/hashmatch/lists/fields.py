@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from hashmatch.lists import times
@@ -33,8 +34,9 @@ ALGORITHMS = {
     "sha1base32": "sha1",
 }
 
-#: Kinds that digest a file, so that of a video they are another kind: no picture has them.
-OF_FILES = {"md5", "sha1", "sha256", "pdq"}
+#: Kinds that digest a file, so that of a video they are another kind: no picture has them. A PDQ
+#: hash is always of a picture, if only of a video's frame.
+OF_FILES = {"md5", "sha1", "sha256"}
 
 #: Kinds whose values are passed on; those of all others are not even looked at.
 MATCHABLE = {"pdq", "md5", "sha1", "sha256"}
@@ -117,6 +119,7 @@ def time(record: dict[str, Any], key: str) -> float | None:
     return moment
 
 
+@lru_cache(maxsize=1024)  # a list has few names, a million times
 def algorithm(name: str, *, video: bool = False) -> str:
     """Return what we call a kind of hash that an exchange calls `name`.
 
@@ -126,8 +129,13 @@ def algorithm(name: str, *, video: bool = False) -> str:
     plain = re.sub(r"[\W_]+", "", name).lower()
     known = ALGORITHMS.get(plain, plain)
     if video and known in OF_FILES:
-        known = "vpdq" if known == "pdq" else f"video_{known}"
+        known = f"video_{known}"
     return known if known and known.isascii() and shown(known) == known else "other"
+
+
+def is_photodna(name: str | None) -> bool:
+    """Return whether `name` is one of PhotoDNA's, whose values are never kept."""
+    return name is not None and algorithm(name) == "photodna"
 
 
 def value_of(kind: str, value: str) -> str:

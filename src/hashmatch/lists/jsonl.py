@@ -57,12 +57,12 @@ class Jsonl:
                 yield line
                 continue
             number, text = line
-            value, reason = parsed(text.strip())
+            record, reason = parsed(text.strip())
             if reason is not None:
                 yield RejectedRow(number, reason)
                 continue
             try:
-                row = msgspec.convert(value, _Line)
+                row = msgspec.convert(record, _Line)
             except msgspec.ValidationError as error:
                 # msgspec names the place and the type, never the value.
                 yield RejectedRow(number, f"not a list row: {error}")
@@ -71,13 +71,15 @@ class Jsonl:
             if row.updated is not None and updated is None:
                 yield RejectedRow(number, "updated is not a time")
                 continue
-            algorithm = row.algorithm.lower() if row.algorithm else None
+            algorithm, value = row.algorithm.lower() if row.algorithm else None, row.hash
+            if fields.is_photodna(algorithm):
+                algorithm, value = "photodna", ""
             name = row.item if row.id is None else str(row.id)
             # A line of `hashmatch hash` about a picture without a good hash is no entry.
             status = (row.status or "active") if row.outcome == "hashed" else "removed"
             yield ListRow(
                 number,
-                "" if fields.algorithm(algorithm or "") == "photodna" else row.hash,
+                value,
                 algorithm,
                 name,
                 row.labels or (),

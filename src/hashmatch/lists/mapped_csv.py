@@ -196,12 +196,13 @@ def _rows(
     if not hashes and "status" not in told:  # withdrawn entries often come without their hash
         yield RejectedRow(number, "the hash is empty")
         return
-    for column, text in hashes or [(None, "")]:
+    for column, value in hashes or [(None, "")]:
         algorithm = (column or told.get("algorithm") or "").lower()
+        opaque = fields.is_photodna(algorithm)
         yield ListRow(
             number,
-            "" if fields.algorithm(algorithm) == "photodna" else text,
-            algorithm or None,
+            "" if opaque else value,
+            "photodna" if opaque else algorithm or None,
             told.get("id"),
             labels,
             sources,

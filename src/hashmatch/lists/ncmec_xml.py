@@ -97,7 +97,8 @@ class _Page:
     def __init__(self) -> None:
         self.rows: deque[ListRow | RejectedRow] = deque()
         self.names: dict[str, str] = {}
-        self.parser = expat.ParserCreate(namespace_separator=" ", intern=self.names)
+        # Whatever the file says it is in: Python knows codecs that expat cannot use.
+        self.parser = expat.ParserCreate("UTF-8", " ", intern=self.names)
         self.parser.buffer_text = True
         self.parser.StartDoctypeDeclHandler = _refuse_doctype
         self.parser.StartElementHandler = self._start

@@ -42,7 +42,9 @@ class ThreatExchangeJson:
         mine = re.search(rb'"(indicator|descriptors|should_delete|last_updated)"\s*:', head)
         if not page or not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
             return 0
-        return 95 if mine else 0
+        if mine:
+            return 95
+        return 92 if re.search(rb'"data"\s*:\s*\[\s*\]', head) else 0  # the last page is empty
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""

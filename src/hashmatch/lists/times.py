@@ -55,9 +55,10 @@ def _of_text(text: str) -> float | None:
         moment = datetime.fromisoformat(
             f"{day}T{time or '00:00'}{f'.{fraction:0<6.6}' if _exact(time, fraction) else ''}{zone}"
         )
-        return (moment if zone else moment.replace(tzinfo=UTC)).timestamp()
+        since = (moment if zone else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
+    return since if since >= 0 else None  # no list is older than that: a slip
 
 
 def _exact(time: str | None, fraction: str | None) -> bool:
