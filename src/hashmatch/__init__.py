@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hashmatch.errors import HashmatchError as HashmatchError
     from hashmatch.errors import ImageError as ImageError
     from hashmatch.errors import IndexFileError as IndexFileError
+    from hashmatch.errors import LedgerError as LedgerError
     from hashmatch.errors import ListError as ListError
     from hashmatch.errors import NotHashed as NotHashed
     from hashmatch.errors import SinkError as SinkError
@@ -80,9 +81,9 @@ _HOMES = {
     "hashmatch.decode.frames": "decode_frames",
     "hashmatch.decode.policy": "Picture decode_image",
     "hashmatch.errors": (
-        "BadRows HashesAreOpaque HashmatchError ImageError IndexFileError ListError NotHashed "
-        "SinkError SourceError SpecMismatch StoreError TooManyMatches UnknownPlugin UnknownSurface "
-        "UntrustedList UsageError"
+        "BadRows HashesAreOpaque HashmatchError ImageError IndexFileError LedgerError ListError "
+        "NotHashed SinkError SourceError SpecMismatch StoreError TooManyMatches UnknownPlugin "
+        "UnknownSurface UntrustedList UsageError"
     ),
     "hashmatch.hashing": "hash_all hash_image hash_images",
     "hashmatch.index": "HashIndex",
