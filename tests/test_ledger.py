@@ -20,7 +20,7 @@ from hashmatch.testing import example_record
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hashmatch.ledger import LedgerScan, Result
+    from hashmatch.accounting import LedgerScan, Result
 
 ABOUT = {"source": "photos", "lists": [["demo", "17"]], "options": {"variants": "none"}}
 
