@@ -170,4 +170,5 @@ def _text(key: bytes) -> str:
 
 
 def now() -> str:
+    """Return the time, UTC, ISO 8601 to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
