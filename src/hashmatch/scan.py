@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from hashmatch import registry
 from hashmatch.errors import HashmatchError, ImageError, UsageError
+from hashmatch.overlapping import in_order
 from hashmatch.records.enums import HAVE_HASH, Outcome, Surface
 from hashmatch.records.items import ItemOutcome
 from hashmatch.records.review import REASONS, ReviewRecord, SuppressedBy
+from hashmatch.searched import in_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from hashmatch.records.items import HashedImage, ImageItem
     from hashmatch.records.lists import HashList
 
+MOST_THREADS = 1024
+
 
 def scan_source(
     source: Source | str | os.PathLike[str],
@@ -32,6 +37,7 @@ def scan_source(
     surface: Surface | str | None = None,
     on_listed: Callable[[ImageItem], object] | None = None,
     on_hashed: Callable[[ImageItem, list[HashedImage]], object] | None = None,
+    threads: int = 1,
 ) -> Iterator[ReviewRecord | ItemOutcome]:
     """Check every image of a source, in its order, one result for each.
 
@@ -48,6 +54,8 @@ def scan_source(
     on_hashed : callable, optional
         Told of each item with what hashing made of it, before it is looked up; say
         `hashmatch.keeper.Keeper.add`.
+    threads : int
+        How many images are read, decoded and hashed at once. Results do not depend on it.
 
     Returns
     -------
@@ -76,7 +84,8 @@ def scan_source(
         source = registry.open_source(source, Surface.parse(surface))
     elif surface is not None:
         raise UsageError("a source knows the surface of its images; give it none besides")
-    return _results(source, matcher, on_listed, on_hashed)
+    in_range("threads", threads, 1, MOST_THREADS)
+    return _results(source, matcher, on_listed, on_hashed, threads)
 
 
 def _results(
@@ -84,29 +93,32 @@ def _results(
     matcher: Matcher,
     on_listed: Callable[[ImageItem], object] | None,
     on_hashed: Callable[[ImageItem, list[HashedImage]], object] | None,
+    threads: int,
 ) -> Iterator[ReviewRecord | ItemOutcome]:
     # Apart from scan_source, so that what is wrong with the call is said at the call.
-    for item in source.items():
-        if on_listed is not None:
-            on_listed(item)
-        yield check_item(source, matcher, item, on_hashed)
+    def listed() -> Iterator[ImageItem]:
+        for item in source.items():
+            if on_listed is not None:
+                on_listed(item)
+            yield item
+
+    # Looking up is quick, and a breaker counts: that is done here, in the order of the listing.
+    for item, hashed in in_order(listed(), partial(hash_item, source, matcher), threads):
+        if isinstance(hashed, ItemOutcome):
+            yield hashed
+            continue
+        if on_hashed is not None:
+            on_hashed(item, hashed)
+        yield matcher.check_hashed(item, *hashed)
 
 
-def check_item(
-    source: Source,
-    matcher: Matcher,
-    item: ImageItem,
-    on_hashed: Callable[[ImageItem, list[HashedImage]], object] | None = None,
-) -> ReviewRecord | ItemOutcome:
-    """Read, hash and look up one item of `source`."""
+def hash_item(source: Source, matcher: Matcher, item: ImageItem) -> list[HashedImage] | ItemOutcome:
+    """Read and hash one item of `source`; or return what became of it if it cannot be read."""
     try:
         data = source.read(item)
     except ImageError as error:
         return ItemOutcome(item.key, item.version, item.surface, error.outcome, error.reason)
-    hashed = matcher.hash(data, item.key)
-    if on_hashed is not None:
-        on_hashed(item, hashed)
-    return matcher.check_hashed(item, *hashed)
+    return matcher.hash(data, item.key)
 
 
 @dataclass
