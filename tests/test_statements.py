@@ -87,7 +87,7 @@ def test_benign_disputed_and_unmatchable_rows_replace_what_was_said_before() -> 
     (each,) = rows.statements()
     (kept,) = standing([each], rows.withdrawn)
     assert [each.entries[row].external_id for row in np.flatnonzero(kept).tolist()] == ["d"]
-    assert rows.counts == {"benign": 2, "disputed": 1}
+    assert rows.counts == {"listed": 5, "benign": 2, "disputed": 1}
     assert rows.unmatchable == {"photodna": 1}
     assert rows.rejected == []
 
