@@ -161,10 +161,8 @@ def check_answers(store: hm.ListStore) -> None:
                 for row in sorted(live)
                 if (distance := (int(text, 16) ^ int(names[row], 16)).bit_count()) <= own[row]
             ]
-            assert (
-                list(zip(*(c.tolist() for c in (found.query, found.entry, found.distance))))
-                == wanted
-            )
+            columns = np.column_stack([found.query, found.entry, found.distance])
+            assert [tuple(row) for row in columns.tolist()] == wanted
         assert len(known) == len(live)
         assert len(limits) == len(known.entries)
 

@@ -152,12 +152,14 @@ def _check_sealing(store: ListStore) -> None:
 
 
 def _making(store: ListStore, change: Change, before: Content | None) -> Making:
-    name = change.name or (before.manifest.name if before else None)
-    name = clean_name(name or os.path.basename(os.path.abspath(store.path)))
-    if before is not None and name != before.manifest.name:
+    named = marks.read(marks.place(store.path), allow_readable=store.folder.allow_readable).name
+    named = before.manifest.name if before else named
+    name = change.name or named or os.path.basename(os.path.abspath(store.path))
+    name = clean_name(name)
+    if named is not None and name != named:
         raise StoreError(
-            f"the list in {store.path} is called {before.manifest.name!r}, and stays so; make a "
-            f"new store for one called {name!r}"
+            f"the list in {store.path} is called {named!r}, and stays so; make a new store for "
+            f"one called {name!r}"
         )
     limits = change.limits if change.limits is not None else before.limits if before else {}
     pictures = before.pictures if before else {}

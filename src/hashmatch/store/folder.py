@@ -155,8 +155,8 @@ class Folder:
             with suppress(FileNotFoundError):  # of a version that was never finished
                 os.unlink(path)
 
-    def add(self, write: Callable[[str], None], *, shared: bool) -> Digest:
-        """Put a file among the others, named by what it holds.
+    def add(self, write: Callable[[str], None], *, shared: bool) -> tuple[Digest, bool]:
+        """Put a file among the others, named by what it holds; return that, and if it is twice.
 
         Parameters
         ----------
@@ -182,7 +182,7 @@ class Folder:
                 os.unlink(path)
         if shared:
             whole.copy(target, self.inside("copies", found.sha256), found)
-        return found
+        return found, shared
 
     def find(self, named: StoredFile, problems: list[str]) -> tuple[str, int]:
         """Return the path and a descriptor of a file that is what its manifest says.

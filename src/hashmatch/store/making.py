@@ -79,16 +79,12 @@ class Making:
         """Write some statements."""
         self._on_step(f"writing {len(said):,} {said.algorithm} entries")
         description, blocks = laid(said, codes, self.name)
-        found = self.folder.add(lambda path: self._write(path, description, blocks), shared=shared)
-        facts: dict[str, int | float | str | None] = {"rows": len(said)}
-        if shared:
-            facts[TWICE] = 1
-        return StoredFile(
-            role=STATEMENTS,
-            algorithm=said.algorithm,
-            sha256=found.sha256,
-            bytes=found.bytes,
-            facts=facts,
+        return self._add(
+            STATEMENTS,
+            said.algorithm,
+            {"rows": len(said)},
+            lambda path: self._write(path, description, blocks),
+            shared,
         )
 
     def index(self, said: Statements, version: int) -> StoredFile | None:
@@ -101,13 +97,9 @@ class Making:
         entries = Entries(said.entries.kind, said.entries.kinds)
         own = self.limits.get(algorithm)
         known = HashList(self.name, str(version), said.hashes.spec, said.hashes, entries, (), own)
-        found = self.folder.add(lambda path: HashIndex.build(known, limit).save(path), shared=False)
-        return StoredFile(
-            role=INDEX,
-            algorithm=algorithm,
-            sha256=found.sha256,
-            bytes=found.bytes,
-            facts={"rows": len(said), "max_distance": limit},
+        facts = {"rows": len(said), "max_distance": limit}
+        return self._add(
+            INDEX, algorithm, facts, lambda path: HashIndex.build(known, limit).save(path)
         )
 
     def state(
@@ -123,8 +115,25 @@ class Making:
         subjects.sort(key=lambda fields: (fields[0] or "", *fields[1:]))
         state = State(numbers, tuple(subjects), dict(self.limits), dict(self.pictures))
         data = msgspec.msgpack.encode(state)
-        found = self.folder.add(lambda path: self._write_bytes(path, data), shared=False)
-        return StoredFile(role=STATE, sha256=found.sha256, bytes=found.bytes)
+        # Most updates change nothing of it: versions share it.
+        return self._add(STATE, None, {}, lambda path: self._write_bytes(path, data), True)
+
+    def _add(
+        self,
+        role: str,
+        algorithm: str | None,
+        facts: dict[str, int],
+        write: Callable[[str], None],
+        shared: bool = False,
+    ) -> StoredFile:
+        found, is_twice = self.folder.add(write, shared=shared)
+        return StoredFile(
+            role=role,
+            algorithm=algorithm,
+            sha256=found.sha256,
+            bytes=found.bytes,
+            facts={**facts, TWICE: 1} if is_twice else dict(facts),
+        )
 
     def _write(self, path: str, description: Description, blocks: Blocks) -> None:
         if self.key is None:
