@@ -1,4 +1,4 @@
-"""A bit that changed or a file that was cut off is named, and costs no answer: the last good serves.
+"""A bit that changed, a file that was cut off: it is named, and the last good version answers.
 
 In the store are two versions written whole, and a third that shares its files with the second.
 """
@@ -166,13 +166,15 @@ def test_what_is_damaged_in_every_version_is_refused(pristine: Pristine) -> None
     with pristine.copied() as store:
         for path in (store.folder.inside("secret.key"), store.folder.inside("copies/secret.key")):
             Path(path).write_bytes(b"x" * 48)
-        with pytest.raises(hm.StoreError, match="secret.key is damaged.*restore one"):
+        with pytest.raises(hm.StoreError, match=r"secret.key is damaged.*restore one"):
             store.open()
         assert "damaged" in str(next(store.verify()))
     with pristine.copied() as store:
         for version in (1, 2, 3):
             Path(store.folder.inside("versions", f"{version:08}.json")).write_bytes(b"{}")
-        with pytest.raises(hm.StoreError, match="version 3 is not used: .*; version 2 is not used"):
+        with pytest.raises(
+            hm.StoreError, match=r"version 3 is not used: .*; version 2 is not used"
+        ):
             store.open()
 
 
@@ -190,7 +192,7 @@ def test_an_import_over_damage_has_to_be_accepted(pristine: Pristine, tmp_path: 
     with pristine.copied() as store:
         Path(store.folder.inside("versions", "00000003.sig")).unlink()
         given = [page(tmp_path, rows(3, seed=8, name="m"))]
-        with pytest.raises(hm.StoreError, match="an update would go on from version 2: .* damage"):
+        with pytest.raises(hm.StoreError, match=r"an update would go on from version 2: .* damage"):
             store.update_files(given, hm.Change(signer=KEY))
         change: dict[str, Any] = {"accept": ["damage"]}
         made = store.update_files(given, hm.Change(signer=KEY, **change))

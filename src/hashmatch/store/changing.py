@@ -233,9 +233,10 @@ def _signed(store: ListStore, version: int) -> tuple[bytes, Sequence[signatures.
 def _remove_old(store: ListStore, change: Change, latest: Manifest) -> None:
     """Remove versions that another took the place of long ago, but for the two last."""
     oldest = store.now - change.keep
-    versions = store.folder.versions()
-    for replaced_by, version in pairwise(versions[1:]):
-        if version != latest.base and store.folder.created(replaced_by) < oldest:
+    replaced = list(pairwise(store.folder.versions()[1:]))
+    old = [version for later, version in replaced if store.folder.created(later) <= oldest]
+    for version in old:
+        if version != latest.base:
             store.folder.remove(version)
 
 
