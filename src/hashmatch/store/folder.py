@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from hashmatch.errors import StoreError
+from hashmatch.errors import IndexFileError, StoreError
 from hashmatch.store import manifest as manifests
 from hashmatch.store import private, signatures, whole
 from hashmatch.store.private import Digest
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 MANIFEST = re.compile(r"([0-9]{8})\.json")
 STORED = re.compile(r"[0-9a-f]{64}")
-FOLDERS = "versions", "files", "copies"
+FOLDERS = "files", "copies", "versions"  # the last tells that all are there
 OTHERS = "marks.json", "marks.json.lock", "secret.key", "lock"
 TWICE = "copies"
 """A fact of files that are kept twice."""
@@ -177,6 +177,8 @@ class Folder:
             whole.sync(self.inside("files"))
         except OSError as error:
             raise StoreError(f"{path} cannot be written: {error.strerror}") from None
+        except IndexFileError as error:
+            raise StoreError(str(error)) from None
         finally:
             with suppress(OSError):
                 os.unlink(path)
