@@ -259,6 +259,7 @@ def test_the_form_is_fixed(path: str) -> None:
     document = json.loads(Path(path).read_bytes())
     checksum = document["sha256"]
     assert document | {"sha256": ""} == {
+        "name": None,
         "schema": "hashmatch.marks/1",
         "sha256": "",
         "used": "2026-01-01T00:00:00Z",

@@ -66,10 +66,10 @@ if TYPE_CHECKING:
     from hashmatch.revealing import write_list as write_list
     from hashmatch.scan import ScanReport as ScanReport
     from hashmatch.scan import scan_source as scan_source
-    from hashmatch.store.changing import Change as Change
-    from hashmatch.store.changing import Changed as Changed
+    from hashmatch.store.change import Change as Change
+    from hashmatch.store.change import Changed as Changed
     from hashmatch.store.list_store import ListStore as ListStore
-    from hashmatch.store.list_store import Trust as Trust
+    from hashmatch.store.trust import Trust as Trust
     from hashmatch.warming import Warmed as Warmed
     from hashmatch.warming import warm as warm
 
@@ -100,8 +100,9 @@ _HOMES = {
     "hashmatch.rescan": "rescan_kept",
     "hashmatch.revealing": "write_list",
     "hashmatch.scan": "ScanReport scan_source",
-    "hashmatch.store.changing": "Change Changed",
-    "hashmatch.store.list_store": "ListStore Trust",
+    "hashmatch.store.change": "Change Changed",
+    "hashmatch.store.list_store": "ListStore",
+    "hashmatch.store.trust": "Trust",
     "hashmatch.warming": "Warmed warm",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING
@@ -50,6 +51,7 @@ UNMATCHABLE = {
 so are those that begin with ``video_``."""
 MOST_NAMED = 100_000
 """Rows that cannot be used and are named: of a file of nothing but such rows, some MB of memory."""
+VIDEO = re.compile(r"video_[a-z0-9_]{1,12}")
 
 
 class Rows:
@@ -146,12 +148,16 @@ class Rows:
         before = math.nextafter(updated, -math.inf)  # as old as it may another say otherwise
         if algorithm in UNMATCHABLE or algorithm.startswith("video_"):
             self._withdraw_id(row.external_id, before)
-            self.unmatchable[algorithm] += 1
+            known = algorithm in UNMATCHABLE or VIDEO.fullmatch(algorithm)
+            self.unmatchable[algorithm if known else "video"] += 1  # no value in place of a name
             return
         value = self._value(row, algorithm)
         disputed = status == DISPUTED or row.downvotes > row.upvotes + 1
         if status in BENIGN or (disputed and not self.keep_disputed):
-            self._withdraw_id(row.external_id, before)
+            if row.external_id:
+                self._withdraw_id(row.external_id, before)
+            else:
+                self._take_out(Subject(None, algorithm, _words(algorithm, value)), before)
             self.counts["benign" if status in BENIGN else DISPUTED] += 1
         elif value == _of_nothing(algorithm):
             self.counts["removed"] += 1  # every empty file would match it

@@ -9,6 +9,7 @@ however pages are divided, ordered or repeated.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -111,7 +112,9 @@ def standing(
     said : sequence of Statements
         One for each kind of hash.
     withdrawn : dict of Subject to float
-        What was withdrawn, and when.
+        What was withdrawn, and when. If a hash was, and with it the latest that was said of an
+        entry with an id, then what was said of that before is added here: it stands no more, even
+        if it comes again when nothing is left of the later.
     """
     kept = [np.ones(len(each), np.bool_) for each in said]
     suspects = list(_suspects(said, withdrawn))
@@ -126,11 +129,11 @@ def standing(
         for row in rows.tolist():
             subjects, updated = of_kind.subjects(row), float(of_kind.updated[row])
             same = subjects[0], of_kind.value(row), int(of_kind.entries.kind[row : row + 1][0])
-            stands = (
-                same not in seen
-                and updated == latest[subjects[0]]
-                and not any(updated <= withdrawn.get(subject, -np.inf) for subject in subjects)
-            )
+            is_withdrawn = any(updated <= withdrawn.get(about, -np.inf) for about in subjects)
+            if is_withdrawn and subjects[0].external_id is not None:
+                before = math.nextafter(updated, -math.inf)
+                withdrawn[subjects[0]] = max(before, withdrawn.get(subjects[0], -np.inf))
+            stands = same not in seen and updated == latest[subjects[0]] and not is_withdrawn
             if stands:
                 seen.add(same)
             kept[each][row] = stands

@@ -70,8 +70,9 @@ def trust_options(command: Command) -> Command:
 def open_store(path: str, options: dict[str, Any]) -> ListStore:
     """Return the store at `path`, with what `trust_options` gave; takes them out of `options`."""
     from hashmatch.store.keys import load_public
-    from hashmatch.store.list_store import ListStore, Trust
+    from hashmatch.store.list_store import ListStore
     from hashmatch.store.sealing_keys import sealing_key
+    from hashmatch.store.trust import Trust
 
     files = options.pop("trusted") or tuple(
         name for name in os.environ.get(TRUSTED, "").split(os.pathsep) if name

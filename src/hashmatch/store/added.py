@@ -41,7 +41,7 @@ def added(
     algorithm : str
         Which hashes.
     secret : bytes
-        The key of references, see `Folder.secret`.
+        The key of references, see `hashmatch.store.reference_key`.
     """
     kind = after.kinds.get(algorithm)
     if kind is None:

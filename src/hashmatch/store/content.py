@@ -38,12 +38,14 @@ class State(msgspec.Struct, frozen=True):
     """What a version says besides statements.
 
     ``gone`` has, by algorithm, the numbers of statements that count no more, as bytes of uint32;
-    ``withdrawn`` the fields of each `Subject`, and when; ``limits`` the list's own by algorithm.
+    ``withdrawn`` the fields of each `Subject`, and when; ``limits`` the list's own by algorithm;
+    ``pictures`` by algorithm the hashes of default pictures, as bytes of uint64.
     """
 
     gone: dict[str, bytes]
     withdrawn: tuple[tuple[str | None, str, bytes, bool, float], ...]
     limits: dict[str, int] = {}
+    pictures: dict[str, bytes] = {}
 
     def __repr__(self) -> str:
         return "<State>"
@@ -76,6 +78,7 @@ class Content:
     kinds: dict[str, Kind]
     withdrawn: dict[Subject, float]
     limits: dict[str, int]
+    pictures: dict[str, bytes]
 
 
 def read(
@@ -113,7 +116,7 @@ def read(
         for algorithm, of_kind in sorted(segments.items())
     }
     withdrawn = {Subject(*fields[:4]): fields[4] for fields in state.withdrawn}
-    return Content(manifest, kinds, withdrawn, state.limits)
+    return Content(manifest, kinds, withdrawn, state.limits, state.pictures)
 
 
 def _whole(opened: OpenFile, path: str, manifest: Manifest, key: SealingKey | None) -> memoryview:

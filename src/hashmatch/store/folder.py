@@ -7,8 +7,9 @@
       versions/00000017.sig   signatures over exactly those bytes
       files/<sha256>          what manifests name, by its content; versions share them
       copies/<sha256>         the same again, of files that versions share: if one is damaged
+      copies/secret.key
       marks.json              the highest version used, see `hashmatch.store.marks`
-      secret.key              32 random bytes that keyed references are made with
+      secret.key              what keyed references are made with: `hashmatch.store.reference_key`
       lock                    held while a version is made
 """
 
@@ -19,9 +20,10 @@ import os
 import re
 import secrets
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from hashmatch.errors import StoreError
+from hashmatch.errors import IndexFileError, StoreError
 from hashmatch.store import manifest as manifests
 from hashmatch.store import private, signatures, whole
 from hashmatch.store.private import Digest
@@ -33,9 +35,11 @@ if TYPE_CHECKING:
     from hashmatch.store.signatures import Signature
 
 MANIFEST = re.compile(r"([0-9]{8})\.json")
-FOLDERS = "versions", "files", "copies"
-SECRET = 32
-"""Bytes."""
+STORED = re.compile(r"[0-9a-f]{64}")
+FOLDERS = "files", "copies", "versions"  # the last tells that all are there
+OTHERS = "marks.json", "marks.json.lock", "secret.key", "lock"
+TWICE = "copies"
+"""A fact of files that are kept twice."""
 
 
 class Folder:
@@ -58,19 +62,20 @@ class Folder:
 
     def make(self) -> None:
         """Make what is not there of it; StoreError if something else is in the way."""
-        with suppress(NotADirectoryError, FileNotFoundError):
-            strange = set(os.listdir(self.path)) - {
-                *FOLDERS, "marks.json", "marks.json.lock", "secret.key", "lock",
-            }  # fmt: skip
-            if strange:
+        try:
+            found = os.listdir(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            found = []
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise StoreError(f"{self.path} cannot be read: {reason}") from None
+        for name in found:
+            if name not in {*FOLDERS, *OTHERS} and not whole.PART.fullmatch(name):
                 raise StoreError(
                     f"{self.path} has other things in it than a list store; give a new folder"
                 )
         for folder in (self.path, *map(self.inside, FOLDERS)):
             whole.make_folder(folder, allow_readable=self.allow_readable)
-        if not os.path.lexists(self.inside("secret.key")):
-            with suppress(StoreError):  # somebody else was first
-                whole.write(self.inside("secret.key"), secrets.token_bytes(SECRET), replace=False)
 
     def check(self) -> None:
         """Refuse what is no list store, or not private."""
@@ -100,14 +105,6 @@ class Folder:
         finally:
             os.close(lock)
 
-    def secret(self) -> bytes:
-        """Return the key of references."""
-        path = self.inside("secret.key")
-        data = private.read(path, SECRET, allow_readable=self.allow_readable)
-        if len(data) != SECRET:
-            raise StoreError(f"{path} is damaged: it has {len(data)} bytes of {SECRET}; restore it")
-        return data
-
     def versions(self) -> list[int]:
         """Return the numbers of all versions that have a manifest, the latest first."""
         try:
@@ -117,11 +114,22 @@ class Folder:
         found = (MANIFEST.fullmatch(name) for name in names)
         return sorted((int(match[1]) for match in found if match), reverse=True)
 
-    def manifest(self, version: int) -> tuple[bytes, Manifest]:
-        """Return the bytes of a version's manifest, and what they say."""
+    def manifest(self, version: int, name: str | None = None) -> tuple[bytes, Manifest]:
+        """Return the bytes of a version's manifest, and what they say; StoreError if not of `name`.
+
+        Keys may sign several lists.
+        """
         path = self.inside("versions", f"{version:08}.json")
         data = private.read(path, manifests.LARGEST, allow_readable=self.allow_readable)
-        return data, manifests.decode(path, data, version)
+        return data, manifests.decode(path, data, version, name)
+
+    def created(self, version: int) -> datetime:
+        """Return when a version was made, of one with a damaged manifest when that was written."""
+        try:
+            return self.manifest(version)[1].created
+        except StoreError:
+            written = os.lstat(self.inside("versions", f"{version:08}.json")).st_mtime
+            return datetime.fromtimestamp(written, UTC)
 
     def signatures(self, version: int) -> tuple[Signature, ...]:
         """Return the signatures of a version; none if it has no file of them."""
@@ -147,30 +155,36 @@ class Folder:
             with suppress(FileNotFoundError):  # of a version that was never finished
                 os.unlink(path)
 
-    def add(self, write: Callable[[str], None], *, shared: bool) -> Digest:
-        """Put a file among the others, named by what it holds.
+    def add(self, write: Callable[[str], None], *, shared: bool) -> tuple[Digest, bool]:
+        """Put a file among the others, named by what it holds; return that, and if it is twice.
 
         Parameters
         ----------
         write : callable
             Given a path, writes the file there, whole and on the disk.
         shared : bool
-            Whether later versions may share it: then it is kept twice.
+            Whether later versions may share it: then it is kept twice. So is one that is there
+            already, as versions share it from now on.
         """
         path = self.inside("files", f"new-{secrets.token_hex(8)}")
         try:
             write(path)
             with private.opened(path) as file:
                 found = private.digest(path, file)
-            os.rename(path, self.inside("files", found.sha256))
-        except BaseException:
+            target = self.inside("files", found.sha256)
+            shared = shared or os.path.lexists(target)
+            os.rename(path, target)
+            whole.sync(self.inside("files"))
+        except OSError as error:
+            raise StoreError(f"{path} cannot be written: {error.strerror}") from None
+        except IndexFileError as error:
+            raise StoreError(str(error)) from None
+        finally:
             with suppress(OSError):
                 os.unlink(path)
-            raise
         if shared:
-            source = self.inside("files", found.sha256)
-            whole.copy(source, self.inside("copies", found.sha256), found)
-        return found
+            whole.copy(target, self.inside("copies", found.sha256), found)
+        return found, shared
 
     def find(self, named: StoredFile, problems: list[str]) -> tuple[str, int]:
         """Return the path and a descriptor of a file that is what its manifest says.
@@ -207,10 +221,21 @@ class Folder:
                 wrong.append(str(error))
         return wrong
 
+    def mend(self, named: StoredFile) -> None:
+        """Put a sound one of two files in the place of a damaged one."""
+        places = self._places(named)
+        if len(places) > 1 and self.wrong(named):
+            sound, file = self.find(named, [])
+            os.close(file)
+            for path in set(places) - {sound}:
+                expected = Digest(named.sha256, named.bytes)
+                whole.copy(sound, path, expected, allow_readable=self.allow_readable)
+
     def _places(self, named: StoredFile) -> list[str]:
-        """Return the path of a file, and that of its copy if it has one."""
+        """Return the path of a file, and that of its copy if it has one, or ought to."""
         copy = self.inside("copies", named.sha256)
-        return [self.inside("files", named.sha256), *([copy] if os.path.lexists(copy) else [])]
+        is_twice = named.facts.get(TWICE) or os.path.lexists(copy)
+        return [self.inside("files", named.sha256), *([copy] if is_twice else [])]
 
     def _sound(self, path: str, named: StoredFile) -> int:
         """Return a descriptor of what is what its manifest says; StoreError if it is not."""
@@ -219,16 +244,26 @@ class Folder:
                 raise StoreError(f"{path} is damaged: it is not what its manifest says")
             return os.dup(file)
 
-    def prune(self, versions: Sequence[int]) -> None:
-        """Remove some versions, and then all files that no version names."""
-        for version in versions:
-            for suffix in ("json", "sig"):
-                with suppress(FileNotFoundError):
-                    os.unlink(self.inside("versions", f"{version:08}.{suffix}"))
-        named: set[str] = set()
+    def remove(self, version: int) -> None:
+        """Remove a version; its files go with the next `sweep`."""
+        for suffix in ("json", "sig"):
+            with suppress(FileNotFoundError):
+                os.unlink(self.inside("versions", f"{version:08}.{suffix}"))
+
+    def sweep(self) -> None:
+        """Remove what no version names, and what writers that were killed have left behind.
+
+        While a manifest is damaged nobody knows what it named, so that only the latter goes.
+        """
+        named: set[str] = {"secret.key"}
+        is_known = True
         for version in self.versions():
-            named |= {file.sha256 for file in self.manifest(version)[1].files}
+            try:
+                named |= {file.sha256 for file in self.manifest(version)[1].files}
+            except StoreError:
+                is_known = False
         for folder in ("files", "copies"):
-            for name in set(os.listdir(self.inside(folder))) - named:
-                with suppress(OSError):
-                    os.unlink(self.inside(folder, name))
+            with suppress(OSError):
+                for name in set(os.listdir(self.inside(folder))) - named:
+                    if is_known or not STORED.fullmatch(name):
+                        os.unlink(self.inside(folder, name))

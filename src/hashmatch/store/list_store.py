@@ -3,57 +3,24 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from hashmatch.errors import StoreError, UntrustedList
+from hashmatch.errors import StoreError
 from hashmatch.records.hashes import Opaque
-from hashmatch.store import content, freshness, marks, signatures
+from hashmatch.store import content, freshness, marks, reference_key
 from hashmatch.store.folder import Folder
 from hashmatch.store.stored_list import StoredList
+from hashmatch.store.trust import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from hashmatch.store.changing import Change, Changed
+    from hashmatch.store.change import Change, Changed
     from hashmatch.store.content import Content
-    from hashmatch.store.keys import PrivateKey, PublicKey
+    from hashmatch.store.keys import PrivateKey
     from hashmatch.store.manifest import Manifest
     from hashmatch.store.sealing_keys import SealingKey
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """Whom to believe that a list is what it says.
-
-    Parameters
-    ----------
-    keys : sequence of PublicKey
-        Without any, nobody's signature is asked for: a list is then only as good as its folder.
-    needed : int
-        How many of them have to have signed.
-    grace : timedelta
-        How long a list is used after it has expired.
-    """
-
-    keys: Sequence[PublicKey] = ()
-    needed: int = 1
-    grace: timedelta = freshness.GRACE
-
-    def check(self, data: bytes, signed: Sequence[signatures.Signature]) -> tuple[str, ...]:
-        """Return the ids of the keys that signed a manifest; UntrustedList if too few did.
-
-        Parameters
-        ----------
-        data : bytes
-            Of the manifest.
-        signed : sequence of Signature
-            Over it.
-        """
-        if not self.keys:
-            return ()
-        return signatures.verify(data, signed, self.keys, self.needed)
 
 
 class ListStore(Opaque):
@@ -71,6 +38,16 @@ class ListStore(Opaque):
         Whether others may read it: whoever can read a list can look its hashes up.
     now : datetime, optional
         The time, in UTC; for tests.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = ListStore(f"{folder}/demo")
+    ...     made = store.import_files(["fixtures/lists/demo-pdq.csv"])
+    ...     known, = store.open()
+    >>> known, made.manifest.counts["pdq"]
+    (<HashList demo, version 1, pdq (256 bits), n=207>, {'entries': 207})
     """
 
     def __init__(
@@ -121,8 +98,18 @@ class ListStore(Opaque):
     def _lists(
         self, opened: Content, problems: list[str], algorithms: Iterable[str]
     ) -> tuple[StoredList, ...]:
-        """Return some lists of an open version, ready to be searched."""
-        secret = self.folder.secret()
+        """Return some lists of an open version, ready to be searched.
+
+        Parameters
+        ----------
+        opened : Content
+            See `latest` and `version`.
+        problems : list of str
+            What was found wrong with it; more may be added.
+        algorithms : iterable of str
+            Of which kinds of hash.
+        """
+        secret = reference_key.read(self.folder, self.key, problems)
         indexes = {
             algorithm: content.open_index(self.folder, opened, algorithm, problems)
             for algorithm in algorithms
@@ -140,34 +127,55 @@ class ListStore(Opaque):
             for algorithm, index in indexes.items()
         )
 
-    def latest(self) -> tuple[Content, list[str]]:
-        """Return what the latest usable version holds, and the problems there were; see `open`."""
+    def latest(self, *, fresh: bool = True) -> tuple[Content, list[str]]:
+        """Return what the latest usable version holds, and the problems there were; see `open`.
+
+        Parameters
+        ----------
+        fresh : bool
+            Whether it is refused if it has expired; not where another is to be made from it.
+        """
         self.folder.check()
         place = marks.place(self.path)
         known = marks.read(place, allow_readable=self.folder.allow_readable)
-        problems = [known.damage] if known.damage else []
-        refused: list[str] = []
         versions = self.folder.versions()
         if not versions:
             raise StoreError(f"{self.path} has no version of a list; import one")
+        problems = [known.damage] if known.damage else []
+        refused: list[StoreError] = []
         for version in versions:
             try:
-                found, _key_ids = self._usable(version, known, versions, problems)
+                found = self._usable(version, known, len(refused), problems)
+                break
             except StoreError as error:
-                refused.append(f"version {version} is not used: {error}")
-                continue
-            problems = [*refused, *problems]
-            self._note(place, version, known, problems)
-            return found, problems
-        raise UntrustedList("; ".join([*refused, *problems]))
+                refused.append(type(error)(f"version {version} is not used: {error}"))
+        if refused and self.folder.versions()[:1] != versions[:1]:
+            return self.latest(fresh=fresh)  # it was replaced, and perhaps removed, meanwhile
+        problems = [*map(str, refused), *problems]
+        if len(refused) == len(versions):
+            raise type(refused[0])("; ".join(problems))
+        if fresh:  # an older version would be no better
+            warning = freshness.check_fresh(
+                known, found.manifest.expires, now=self.now, grace=self.trust.grace
+            )
+            problems += [warning] if warning else []
+        self._note(place, found.manifest, known, problems)
+        return found, problems
 
-    def _note(self, place: str, version: int, known: marks.Marks, problems: list[str]) -> None:
+    def _note(
+        self, place: str, manifest: Manifest, known: marks.Marks, problems: list[str]
+    ) -> None:
         """Keep that a version is in use; that this cannot be kept is only a problem."""
-        ids = tuple(key.key_id for key in self.trust.keys)
-        readable = self.folder.allow_readable
-        floor = version if known.damage else 0
         try:
-            marks.raise_to(place, version, ids, floor=floor, now=self.now, allow_readable=readable)
+            marks.raise_to(
+                place,
+                manifest.version,
+                [key.key_id for key in self.trust.keys],
+                floor=manifest.version if known.damage else 0,
+                now=self.now,
+                name=manifest.name,
+                allow_readable=self.folder.allow_readable,
+            )
         except StoreError as error:
             problems.append(
                 f"an older version would not be noticed: {error}; name a folder that can be "
@@ -175,28 +183,17 @@ class ListStore(Opaque):
             )
 
     def _usable(
-        self,
-        version: int,
-        known: marks.Marks,
-        versions: list[int],
-        problems: list[str],
-    ) -> tuple[Content, tuple[str, ...]]:
-        data, manifest = self.folder.manifest(version)
+        self, version: int, known: marks.Marks, refused: int, problems: list[str]
+    ) -> Content:
+        """Return what a version holds, if it is whole and to be trusted.
+
+        It may be older than the last one used by as many as come after it and are `refused`.
+        """
+        data, manifest = self.folder.manifest(version, known.name)
         key_ids = self.trust.check(data, self.folder.signatures(version))
-        marks.check(
-            known,
-            version,
-            key_ids,
-            floor=version if known.damage else 0,
-            behind=versions[0] - version,
-        )
-        warning = freshness.check_fresh(
-            known, manifest.expires, now=self.now, grace=self.trust.grace
-        )
-        found = content.read(self.folder, manifest, self.key, problems)
-        if warning:
-            problems.append(warning)
-        return found, key_ids
+        floor = version if known.damage else 0
+        marks.check(known, version, key_ids, floor=floor, behind=refused)
+        return content.read(self.folder, manifest, self.key, problems)
 
     def import_files(self, paths: Sequence[str], change: Change | None = None) -> Changed:
         """Make a new version of all that some files say; the store is made if it is not there.
@@ -215,7 +212,8 @@ class ListStore(Opaque):
             If a file cannot be read, or the list would change so much that somebody has to accept
             it by name. The version before goes on serving.
         """
-        from hashmatch.store.changing import Change, import_files
+        from hashmatch.store.change import Change
+        from hashmatch.store.changing import import_files
 
         return import_files(self, paths, change or Change())
 
@@ -235,7 +233,8 @@ class ListStore(Opaque):
         ListError
             As for `import_files`.
         """
-        from hashmatch.store.changing import Change, update_files
+        from hashmatch.store.change import Change
+        from hashmatch.store.changing import update_files
 
         return update_files(self, paths, change or Change())
 
@@ -253,25 +252,20 @@ class ListStore(Opaque):
             If there is no such version, or it is damaged or not signed as it should be.
         """
         self.folder.check()
-        data, manifest = self.folder.manifest(version)
+        known = marks.read(marks.place(self.path), allow_readable=self.folder.allow_readable)
+        data, manifest = self.folder.manifest(version, known.name)
         self.trust.check(data, self.folder.signatures(version))
         return content.read(self.folder, manifest, self.key, [])
 
     def verify(self) -> Iterator[tuple[int, list[str]]]:
         """Yield each version, the latest first, and what is wrong with it, if anything is.
 
-        Its manifest, its signatures and every byte of its files and their copies are looked at.
+        Its manifest, its signatures and every byte of its files and their copies are looked at;
+        with the latest also what all versions need.
         """
-        self.folder.check()
-        for version in self.folder.versions():
-            problems: list[str] = []
-            try:
-                opened = self.version(version)
-                for named in opened.manifest.files:
-                    problems += self.folder.wrong(named)
-            except StoreError as error:
-                problems.append(str(error))
-            yield version, problems
+        from hashmatch.store.checking import verify
+
+        return verify(self)
 
     def sign(self, key: PrivateKey) -> Manifest:
         """Add a signature to the latest version, of whom else may sign it; return its manifest.
@@ -279,20 +273,13 @@ class ListStore(Opaque):
         Parameters
         ----------
         key : PrivateKey
-            Whose signature.
+            Whose.
 
         Raises
         ------
         StoreError
             If that version is not whole: nobody signs what cannot be read.
         """
-        versions = self.folder.versions()
-        if not versions:
-            raise StoreError(f"{self.path} has no version of a list; import one")
-        data, manifest = self.folder.manifest(versions[0])
-        content.read(self.folder, manifest, self.key, [])
-        others = [
-            one for one in self.folder.signatures(versions[0]) if one.key_id != key.public.key_id
-        ]
-        self.folder.sign(versions[0], [*others, signatures.sign(data, key)])
-        return manifest
+        from hashmatch.store.checking import sign
+
+        return sign(self, key)

@@ -13,10 +13,12 @@ from hashmatch.index_file.pieces import in_pieces
 from hashmatch.index_file.writing import write
 from hashmatch.quarantine import REASONS, degenerate
 from hashmatch.records.entries import Entries
+from hashmatch.records.hashes import HashBatch
 from hashmatch.records.lists import HashList
 from hashmatch.store import sealed, whole
 from hashmatch.store.columns import laid
 from hashmatch.store.content import INDEX, STATE, STATEMENTS, State
+from hashmatch.store.folder import TWICE
 from hashmatch.store.manifest import StoredFile
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
     from hashmatch.index_file.layout import Description
     from hashmatch.index_file.writing import Blocks
-    from hashmatch.records.hashes import HashBatch
     from hashmatch.statements import Statements, Subject
     from hashmatch.store.folder import Folder
     from hashmatch.store.sealing_keys import SealingKey
@@ -45,7 +46,7 @@ class Making:
         Of the list.
     key : SealingKey, optional
         What they are encrypted with.
-    pictures : mapping of str to HashBatch
+    pictures : mapping of str to bytes
         By algorithm, hashes of default pictures; entries near them are put into quarantine.
     limits : mapping of str to int
         By algorithm, the list's own limits in bits.
@@ -58,7 +59,7 @@ class Making:
         folder: Folder,
         name: str,
         key: SealingKey | None,
-        pictures: Mapping[str, HashBatch],
+        pictures: Mapping[str, bytes],
         limits: Mapping[str, int],
         on_step: Callable[[str], object] | None = None,
     ) -> None:
@@ -68,20 +69,22 @@ class Making:
 
     def quarantine(self, said: Statements) -> NDArray[np.uint8]:
         """Return which statements are about hashes that match what they should not, and why."""
-        return degenerate(said.hashes, self.pictures.get(said.algorithm))
+        data, spec = self.pictures.get(said.algorithm), said.hashes.spec
+        if data is None:
+            return degenerate(said.hashes)
+        words = np.frombuffer(data, np.uint64).reshape(-1, spec.words)
+        return degenerate(said.hashes, HashBatch(spec, words))
 
     def statements(self, said: Statements, codes: NDArray[np.uint8], *, shared: bool) -> StoredFile:
         """Write some statements."""
         self._on_step(f"writing {len(said):,} {said.algorithm} entries")
         description, blocks = laid(said, codes, self.name)
-        found = self.folder.add(lambda path: self._write(path, description, blocks), shared=shared)
-        facts: dict[str, int | float | str | None] = {"rows": len(said)}
-        return StoredFile(
-            role=STATEMENTS,
-            algorithm=said.algorithm,
-            sha256=found.sha256,
-            bytes=found.bytes,
-            facts=facts,
+        return self._add(
+            STATEMENTS,
+            said.algorithm,
+            {"rows": len(said)},
+            lambda path: self._write(path, description, blocks),
+            shared,
         )
 
     def index(self, said: Statements, version: int) -> StoredFile | None:
@@ -94,13 +97,9 @@ class Making:
         entries = Entries(said.entries.kind, said.entries.kinds)
         own = self.limits.get(algorithm)
         known = HashList(self.name, str(version), said.hashes.spec, said.hashes, entries, (), own)
-        found = self.folder.add(lambda path: HashIndex.build_file(path, known, limit), shared=False)
-        return StoredFile(
-            role=INDEX,
-            algorithm=algorithm,
-            sha256=found.sha256,
-            bytes=found.bytes,
-            facts={"rows": len(said), "max_distance": limit},
+        facts = {"rows": len(said), "max_distance": limit}
+        return self._add(
+            INDEX, algorithm, facts, lambda path: HashIndex.build_file(path, known, limit)
         )
 
     def state(
@@ -114,9 +113,27 @@ class Making:
         }
         subjects = [(*subject, when) for subject, when in withdrawn.items()]
         subjects.sort(key=lambda fields: (fields[0] or "", *fields[1:]))
-        data = msgspec.msgpack.encode(State(numbers, tuple(subjects), dict(self.limits)))
-        found = self.folder.add(lambda path: self._write_bytes(path, data), shared=False)
-        return StoredFile(role=STATE, sha256=found.sha256, bytes=found.bytes)
+        state = State(numbers, tuple(subjects), dict(self.limits), dict(self.pictures))
+        data = msgspec.msgpack.encode(state)
+        # Most updates change nothing of it: versions share it.
+        return self._add(STATE, None, {}, lambda path: self._write_bytes(path, data), True)
+
+    def _add(
+        self,
+        role: str,
+        algorithm: str | None,
+        facts: dict[str, int],
+        write: Callable[[str], None],
+        shared: bool = False,
+    ) -> StoredFile:
+        found, is_twice = self.folder.add(write, shared=shared)
+        return StoredFile(
+            role=role,
+            algorithm=algorithm,
+            sha256=found.sha256,
+            bytes=found.bytes,
+            facts={**facts, TWICE: 1} if is_twice else dict(facts),
+        )
 
     def _write(self, path: str, description: Description, blocks: Blocks) -> None:
         if self.key is None:

@@ -14,8 +14,8 @@ import msgspec
 from hashmatch.errors import StoreError, UsageError
 
 SCHEMA: Literal["hashmatch.list/1"] = "hashmatch.list/1"
-LARGEST = 1 << 20
-"""Bytes of a manifest; one of a dozen files takes about four thousand."""
+LARGEST = 1 << 24
+"""Bytes of a manifest; one of a dozen files takes about four thousand, each page of a list 200."""
 HIGHEST = 99_999_999
 """Of version numbers, which have eight digits in file names."""
 

@@ -41,7 +41,7 @@ Who = Annotated[str, msgspec.Meta(pattern=rf"^([0-9a-f]{{16}}|{UNSIGNED})\Z")]
 
 
 class Marks(msgspec.Struct, frozen=True):
-    """The highest version that was used, by key id, and when the list was last used.
+    """The highest version that was used, by key id, when the list was last used, and its name.
 
     ``damage`` is one line if there is a file of marks that cannot be believed. Nothing is known
     then; take the highest version that is there and whole for a `floor`.
@@ -50,6 +50,7 @@ class Marks(msgspec.Struct, frozen=True):
     versions: dict[str, int] = {}
     used: datetime | None = None
     damage: str | None = None
+    name: str | None = None
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,6 +58,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     versions: dict[Who, Version]
     used: datetime | None
+    name: str | None = None
     sha256: str = ""
     schema: Literal["hashmatch.marks/1"] = "hashmatch.marks/1"
 
@@ -103,7 +105,7 @@ def read(path: str, *, allow_readable: bool = False) -> Marks:
             raise ValueError
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
         return Marks(damage=f"{path} is damaged: which versions were used is not known from it")
-    return Marks(dict(file.versions), file.used)
+    return Marks(dict(file.versions), file.used, name=file.name)
 
 
 def check(
@@ -156,6 +158,7 @@ def raise_to(
     *,
     floor: int = 0,
     now: datetime | None = None,
+    name: str | None = None,
     allow_readable: bool = False,
 ) -> Marks:
     """Note that a version is in use, and return the marks after that. A mark never sinks.
@@ -175,6 +178,8 @@ def raise_to(
         As for `check`; damaged marks begin again from it.
     now : datetime, optional
         In UTC.
+    name : str, optional
+        Of the list; the first one stays.
     allow_readable : bool
         As for `read`.
 
@@ -197,13 +202,14 @@ def raise_to(
             key: max(known.versions.get(key, 0), least) for key in (*key_ids, UNSIGNED)
         }
         used = moment if known.used is None else max(known.used, moment)
-        data = _File(versions, used).encode()
+        name = name if known.name is None else known.name
+        data = _File(versions, used, name).encode()
         try:
             msgspec.json.decode(data, type=_File)
         except msgspec.MsgspecError as error:  # they would be taken for damaged
             raise UsageError(f"marks cannot be written: {error}") from None
         whole.write(path, data)
-    return Marks(versions, used)
+    return Marks(versions, used, name=name)
 
 
 @contextmanager

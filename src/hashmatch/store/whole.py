@@ -38,7 +38,7 @@ def make_folder(path: str, *, allow_readable: bool = False) -> None:
     """
     try:
         os.mkdir(path, 0o700)
-        _sync(os.path.dirname(path) or os.curdir)
+        sync(os.path.dirname(path) or os.curdir)
     except FileExistsError:
         check_private(path, allow_readable=allow_readable)
         if not stat.S_ISDIR(os.lstat(path).st_mode):
@@ -109,7 +109,7 @@ def writing(path: str, *, replace: bool = True) -> Iterator[int]:
             raise
         finally:
             os.close(file)
-        _sync(folder)
+        sync(folder)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}") from None
     _remove_left_over(folder)
@@ -165,7 +165,8 @@ def _remove_left_over(folder: str) -> None:
                     os.close(file)
 
 
-def _sync(folder: str) -> None:
+def sync(folder: str) -> None:
+    """Have the names in a folder on the disk."""
     inside = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(inside)
