@@ -401,3 +401,36 @@ def standing(
         if when == max(others) and not gone:
             kept.add(row)
     return kept
+
+
+def suspect(
+    value: int, bits: int, references: Sequence[tuple[int, int, int]], low: int, is_long: bool
+) -> int:
+    """The code of the first (reference, radius, code) that is near, else `low`, else 0."""
+    for reference, radius, code in references:
+        if (value ^ reference).bit_count() <= radius:
+            return code
+    if is_long:
+        pieces = [value >> 16 * i & 0xFFFF for i in range(bits // 16)]
+        balanced = 7 / 16 <= value.bit_count() / bits <= 9 / 16
+        if len(set(pieces)) <= len(pieces) * (0.5 if balanced else 0.75):
+            return low
+    return 0
+
+
+def is_benign(listed: Sequence[int], benign: Sequence[int], most: int) -> bool:
+    """Whether a picture at these distances from listed and from benign entries is harmless."""
+    near = [distance for distance in benign if distance <= most]
+    return bool(near) and min(listed) > 0 and min(near) <= min(listed)
+
+
+def let_through(records: Sequence[set[str]], limit: int) -> tuple[list[bool], set[str]]:
+    """Which records have an entry that had less than `limit` records, and which reached it."""
+    had: dict[str, int] = {}
+    let = []
+    for entries in records:
+        open_ones = [entry for entry in entries if had.get(entry, 0) < limit]
+        for entry in open_ones:
+            had[entry] = had.get(entry, 0) + 1
+        let.append(bool(open_ones))
+    return let, {entry for entry, count in had.items() if count >= limit}

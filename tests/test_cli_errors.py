@@ -48,7 +48,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("header.csv", ["no usable row"]),
         ("picture.csv", []),
         ("packed.csv", ["gzip"]),
-        ("wide.csv", ["UTF-16"]),
+        ("wide.csv", ["no usable row"]),  # UTF-16 is read, and this has a header only
         ("archive.csv", ["zip"]),
         ("prose.csv", ["none of the formats"]),
         ("nameless.csv", ["none of the formats"]),

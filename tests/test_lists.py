@@ -248,10 +248,10 @@ def test_withdrawn_entries_are_left_out(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"", "the list is empty"),
-        (b"\n\n", "in none of the formats csv, jsonl, pdq-text"),
+        (b"\n\n", "in none of the formats csv, jsonl, ncmec-xml, pdq-text"),
         (b"# nothing but a comment\n", "in none of the formats"),
         (b"just words\n", "in none of the formats"),
-        ("pdq\n".encode("utf-16"), "UTF-16"),
+        ("pdq\n".encode("utf-16"), "no usable row"),
         (b"\x1f\x8b\x08\0", "gzip"),
         (b"PK\x03\x04", "zip"),
         (b"pdq,id\n", "no usable row"),
@@ -329,7 +329,7 @@ def test_a_pipe_is_as_good_as_a_file(tmp_path: Path) -> None:
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_lines_or_rejected(data: bytes) -> None:
-    for format in ("pdq-text", "csv", "jsonl"):
+    for format in registry.names(registry.LISTS):
         try:
             found = rows(format, data)
         except hm.HashmatchError:

@@ -189,6 +189,29 @@ def test_no_record_is_born_decided() -> None:
             hm.ReviewRecord.from_json(wrong)
 
 
+def test_a_suppressed_record_says_what_suppressed_it() -> None:
+    record = example_record(suppressed=True)
+    assert record.outcome is hm.Outcome.SUPPRESSED
+    assert hm.ReviewRecord.from_json(record.to_json()) == record
+    written = json.loads(record.to_json())
+    assert written["status"] == "suppressed"
+    assert written["suppressed_by"] == {
+        "reason": "benign", "list": "known", "list_version": "3", "entry": "b-1",
+        "algorithm": "pdq", "distance": 2,
+    }  # fmt: skip
+    for was, becomes in (
+        (record.to_json(), b"pending_review"),
+        (example_record().to_json(), b"suppressed"),
+        (record.to_json().replace(b'"benign"', b'"mine"'), b"suppressed"),
+    ):
+        wrong = was.replace(b"pending_review", becomes).replace(b'"suppressed"', b'"%s"' % becomes)
+        with pytest.raises(hm.UsageError, match="not a review record"):
+            hm.ReviewRecord.from_json(wrong)
+    for changes in ({"status": "confirmed"}, {"status": "pending_review"}):
+        with pytest.raises(hm.UsageError):
+            dataclasses.replace(record, **changes)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -148,3 +148,12 @@ def test_rows_together_are_most_of_a_list(tmp_path: Path) -> None:
     file = hm.read_list_file(tmp_path / "l.txt")
     assert [row.line for row in file.rejected] == [5001]
     assert file.types == {"pdq": 2}  # what comes twice is listed once
+
+
+def test_of_too_many_bad_rows_the_first_are_named_and_the_others_counted(tmp_path: Path) -> None:
+    (tmp_path / "l.txt").write_text("f8" * 32 + "\n" + "x\n" * 100_007)
+    file = hm.read_list_file(tmp_path / "l.txt")
+    assert len(file.rejected) == 100_001
+    last = file.rejected[-1]
+    assert (last.line, last.reason) == (100_008, "7 more rows cannot be used; 100,000 are named")
+    assert file.types == {"pdq": 1}

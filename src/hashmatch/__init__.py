@@ -17,6 +17,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hashmatch.breaker import Breaker as Breaker
+    from hashmatch.breaker import Trip as Trip
     from hashmatch.decode.frames import decode_frames as decode_frames
     from hashmatch.decode.policy import Picture as Picture
     from hashmatch.decode.policy import decode_image as decode_image
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from hashmatch.errors import HashmatchError as HashmatchError
     from hashmatch.errors import ImageError as ImageError
     from hashmatch.errors import IndexFileError as IndexFileError
+    from hashmatch.errors import LedgerError as LedgerError
     from hashmatch.errors import ListError as ListError
     from hashmatch.errors import NotHashed as NotHashed
     from hashmatch.errors import SinkError as SinkError
@@ -58,6 +61,8 @@ if TYPE_CHECKING:
     from hashmatch.records.lists import RejectedRow as RejectedRow
     from hashmatch.records.matches import Matches as Matches
     from hashmatch.records.review import ReviewRecord as ReviewRecord
+    from hashmatch.records.review import SuppressedBy as SuppressedBy
+    from hashmatch.rescan import rescan_kept as rescan_kept
     from hashmatch.revealing import write_list as write_list
     from hashmatch.scan import ScanReport as ScanReport
     from hashmatch.scan import scan_source as scan_source
@@ -72,12 +77,13 @@ __version__ = "0.1.0"
 
 #: Where each public name lives; it is imported when it is first asked for.
 _HOMES = {
+    "hashmatch.breaker": "Breaker Trip",
     "hashmatch.decode.frames": "decode_frames",
     "hashmatch.decode.policy": "Picture decode_image",
     "hashmatch.errors": (
-        "BadRows HashesAreOpaque HashmatchError ImageError IndexFileError ListError NotHashed "
-        "SinkError SourceError SpecMismatch StoreError TooManyMatches UnknownPlugin UnknownSurface "
-        "UntrustedList UsageError"
+        "BadRows HashesAreOpaque HashmatchError ImageError IndexFileError LedgerError ListError "
+        "NotHashed SinkError SourceError SpecMismatch StoreError TooManyMatches UnknownPlugin "
+        "UnknownSurface UntrustedList UsageError"
     ),
     "hashmatch.hashing": "hash_all hash_image hash_images",
     "hashmatch.index": "HashIndex",
@@ -90,7 +96,8 @@ _HOMES = {
     "hashmatch.records.items": "HashedImage ImageItem ItemOutcome",
     "hashmatch.records.lists": "HashList RejectedRow",
     "hashmatch.records.matches": "Matches",
-    "hashmatch.records.review": "ReviewRecord",
+    "hashmatch.records.review": "ReviewRecord SuppressedBy",
+    "hashmatch.rescan": "rescan_kept",
     "hashmatch.revealing": "write_list",
     "hashmatch.scan": "ScanReport scan_source",
     "hashmatch.store.change": "Change Changed",

@@ -50,6 +50,8 @@ UNMATCHABLE = {
 """Kinds of hash in the lists of hotlines that cannot be compared here, or are not of pictures;
 so are those that begin with ``video_``."""
 VIDEO = re.compile(r"video_[a-z0-9_]{1,12}")
+MOST_NAMED = 100_000
+"""Rows that cannot be used and are named: of a file of nothing but such rows, some MB of memory."""
 
 
 class Rows:
@@ -88,6 +90,7 @@ class Rows:
         self.counts: Counter[str] = Counter()
         self.unmatchable: Counter[str] = Counter()
         self.rejected: list[RejectedRow] = []
+        self._unnamed = 0
         self.withdrawn: dict[Subject, float] = {}
         self._growing: dict[str, Growing] = {}
 
@@ -98,12 +101,21 @@ class Rows:
                 if not self._add_plain(row):
                     self.take(row.rows())
             elif isinstance(row, RejectedRow):
-                self.rejected.append(row)
+                self._reject(row)
             else:
                 try:
                     self._add(row)
                 except UsageError as error:  # a hash, number or algorithm that cannot be
-                    self.rejected.append(RejectedRow(row.line, str(error)))
+                    self._reject(RejectedRow(row.line, str(error)))
+
+    def _reject(self, row: RejectedRow) -> None:
+        """Keep why a row cannot be used; of too many, how many more there are."""
+        if len(self.rejected) < MOST_NAMED:
+            self.rejected.append(row)
+            return
+        self._unnamed += 1
+        told = f"{self._unnamed:,} more rows cannot be used; {MOST_NAMED:,} are named"
+        self.rejected[MOST_NAMED:] = [RejectedRow(row.line, told)]
 
     def statements(self) -> list[Statements]:
         """Return what was said of hashes of each kind, by its name. Nothing is taken after this."""
@@ -113,12 +125,17 @@ class Rows:
     @property
     def total(self) -> int:
         """All rows."""
-        return self.counts.total() + self.unmatchable.total() + len(self.rejected)
+        return self.counts.total() + self.unmatchable.total() + self.refused
+
+    @property
+    def refused(self) -> int:
+        """Rows that cannot be used, named or not."""
+        return min(len(self.rejected), MOST_NAMED) + self._unnamed
 
     def summary(self) -> dict[str, int]:
         """Return how many rows had each effect, with kinds that nobody can match by their name."""
         unmatchable = {f"unmatchable: {kind}": n for kind, n in sorted(self.unmatchable.items())}
-        return {**dict(sorted(self.counts.items())), "rejected": len(self.rejected), **unmatchable}
+        return {**dict(sorted(self.counts.items())), "rejected": self.refused, **unmatchable}
 
     def _add(self, row: ListRow) -> None:
         updated = self.now if row.updated is None else row.updated

@@ -99,6 +99,54 @@ class HashIndex(Searchable):
 
         return cls(*read(path_of(path), check))
 
+    @classmethod
+    def build_file(
+        cls,
+        path: str | PathLike[str],
+        hashes: HashList | HashBatch,
+        max_distance: int | None = None,
+        snapshot: str | None = None,
+    ) -> None:
+        """Write what ``build(hashes, max_distance, snapshot).save(path)`` would, in little memory.
+
+        The index is made in its file, a part at a time, and put in its place at once and whole. So
+        it needs the memory of the hashes and of one of its bands instead of that of all.
+
+        Parameters
+        ----------
+        path : str or path
+            The file; as for `save`.
+        hashes : HashList or HashBatch
+            As for `build`. Those that are mapped from a file are not copied as a whole.
+        max_distance : int, optional
+            As for `build`.
+        snapshot : str, optional
+            As for `build`.
+
+        Raises
+        ------
+        UsageError
+            As `build`.
+        IndexFileError
+            As `save`; what was at `path` is then still there.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from hashmatch import HashSpec
+        >>> known = HashBatch.from_hex(HashSpec("phash", 64), ["00" * 8, "ff" * 8])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     HashIndex.build_file(folder + "/known.index", known, max_distance=3)
+        ...     index = HashIndex.open(folder + "/known.index")
+        >>> len(index), index.max_distance
+        (2, 3)
+        """
+        from hashmatch.stored import build
+
+        hashes = hashes_in("an index is built over", hashes)
+        limit = None if max_distance is None else in_bits(hashes.spec, max_distance)
+        build(path_of(path), hashes, limit, snapshot)
+
     def save(self, path: str | PathLike[str]) -> None:
         """Write the index to a file, in the place of the one that is there, at once and whole.
 

@@ -185,7 +185,18 @@ class PlainRows(NamedTuple):
 
 
 ROLES = frozenset(
-    {"hash", "algorithm", "id", "label", "labels", "sources", "status", "quality", "max_distance"}
+    {
+        "hash",
+        "algorithm",
+        "id",
+        "label",
+        "labels",
+        "sources",
+        "status",
+        "quality",
+        "max_distance",
+        "updated",
+    }
 )
 """What a column may be, apart from the name of an algorithm: a column of such hashes."""
 

@@ -17,6 +17,9 @@ from hashmatch.searched import SearchedLists, in_range
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from hashmatch.records.hashes import HashSpec
     from hashmatch.records.items import HashedImage
     from hashmatch.records.review import RecordMatch
@@ -108,25 +111,36 @@ class Lookup(Opaque):
         """The kinds of hash in the lists, in their order."""
         return tuple(self._of)
 
-    def find_each(self, hashes: HashBatch) -> list[Found]:
-        """Return what each of `hashes` is near, in order; see `Matcher.look_up`."""
+    def _searched(self, hashes: HashBatch) -> SearchedLists:
+        """Return the lists of the kind of `hashes`."""
         if not isinstance(hashes, HashBatch):
             raise UsageError(f"hashes to look up are a HashBatch, not {type(hashes).__name__}")
         of_spec = self._of.get(hashes.spec)
         if of_spec is None:
             held = ", ".join(map(str, self._of))
             raise SpecMismatch(f"the hashes are {hashes.spec}, the lists {held}")
+        return of_spec
+
+    def rows_that_match(self, hashes: HashBatch) -> NDArray[np.int64]:
+        """Return which of `hashes` are near any entry; see `Matcher.rows_that_match`."""
+        return self._searched(hashes).rows_that_match(hashes)
+
+    def find_each(self, hashes: HashBatch) -> list[Found]:
+        """Return what each of `hashes` is near, in order; see `Matcher.look_up`."""
+        of_spec = self._searched(hashes)
         closest, counts = of_spec.hits_of_each(hashes, self._max_matches)
         return [
             Found(tuple(map(of_spec.match, hits)), count)
             for hits, count in zip(closest, counts, strict=True)
         ]
 
-    def find_any(self, hashed: Sequence[HashedImage]) -> Found:
+    def find_any(self, hashed: Sequence[HashedImage], most: int | None = None) -> Found:
         """Return what any hash of an image is near: each entry once, by the hash closest to it.
 
-        Only hashes that are good enough to be searched are.
+        Only hashes that are good enough to be searched are. At most `most` entries are named,
+        instead of the number that is always.
         """
+        most = self._max_matches if most is None else most
         found: list[tuple[float, RecordMatch, Question]] = []
         count = 0
         for spec, of_spec in self._of.items():
@@ -135,14 +149,14 @@ class Lookup(Opaque):
                 continue
             questions = [Question(one, row) for one in searched for row in range(len(one.hashes))]
             hashes = HashBatch.concatenate([one.hashes for one in searched])
-            closest, in_all = of_spec.hits_of_any(hashes, self._max_matches)
+            closest, in_all = of_spec.hits_of_any(hashes, most)
             count += in_all
             for hit in closest:
                 by = questions[hit.query]
                 match = replace(of_spec.match(hit), variant=by.variant, frame=by.image.frame)
                 found.append((hit.distance / spec.bits, match, by))
         found.sort(key=itemgetter(0))  # stable: within a kind they are in order already
-        matches = tuple(match for _, match, _ in found[: self._max_matches])
+        matches = tuple(match for _, match, _ in found[:most])
         return Found(matches, count, found[0][2] if found else None)
 
 

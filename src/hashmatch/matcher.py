@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import astuple
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import numpy as np
 from msgspec import UNSET
-from PIL.Image import Image
 
-from hashmatch.decode.inputs import ImageInput, describe, file_bytes
+from hashmatch.content import content_version, read_once
+from hashmatch.decode.inputs import ImageInput, describe
 from hashmatch.decode.policy import POLICY
-from hashmatch.errors import ImageError, SpecMismatch, UsageError
+from hashmatch.errors import SpecMismatch, UsageError
 from hashmatch.hashing import hash_all
 from hashmatch.lookup import Found, Lookup, Question
+from hashmatch.protection import Protection
 from hashmatch.records.enums import Level, Outcome, Surface, check_level
 from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.items import HashedImage, ImageItem, ItemOutcome
@@ -26,14 +25,19 @@ from hashmatch.searched import in_range
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hashmatch.breaker import Breaker
     from hashmatch.records.lists import HashList
+    from hashmatch.records.review import SuppressedBy
 
 
 class Matcher(Opaque):
     """Checks images against one or more known-hash lists. Safe to use from several threads.
 
-    A match is a question to a person, never a verdict: `check` makes a record that is pending
-    review, and does nothing else.
+    A match is a question to a person, never a verdict: `check` makes a record, and does nothing
+    else.
 
     Parameters
     ----------
@@ -54,6 +58,14 @@ class Matcher(Opaque):
         Put the image's own hash into its record.
     reference_key : bytes, optional
         The deployment's secret, 16 to 64 bytes, for references to entries without an id.
+    benign : HashList or sequence of HashList
+        Pictures known to be harmless: a match of one of them is suppressed, see
+        `hashmatch.protection`. Images are hashed as their kinds of hash too.
+    min_sources : int
+        A match backed by less different sources is suppressed.
+    breaker : Breaker, optional
+        Suppresses what one entry matches too often. By default none is: a breaker remembers, and
+        the answer to a picture would depend on those before it without anybody having asked so.
     now : callable, optional
         Tells the time; for tests.
 
@@ -80,11 +92,17 @@ class Matcher(Opaque):
         max_matches: int = 100,
         include_hash: bool = False,
         reference_key: bytes | None = None,
+        benign: HashList | Sequence[HashList] = (),
+        min_sources: int = 1,
+        breaker: Breaker | None = None,
         now: Callable[[], datetime] | None = None,
     ) -> None:
         in_range("a least quality", min_quality, 0, 100)
         check_level(variants)
         self._lookup = Lookup(lists, max_distance, max_matches, reference_key)
+        self.protection = Protection(benign, min_sources, breaker, reference_key)
+        self._needed = frozenset(self._lookup.specs)
+        self._taken = self._needed | self.protection.specs
         self.lists = lists
         self.min_quality = min_quality
         self.variants: Level = variants
@@ -93,8 +111,9 @@ class Matcher(Opaque):
 
     @property
     def algorithms(self) -> tuple[str, ...]:
-        """What images are hashed with: one name for each kind of hash in the lists."""
-        return tuple(spec.algorithm for spec in self._lookup.specs)
+        """What images are hashed with: one name for each kind of hash in any of the lists."""
+        specs = dict.fromkeys((*self._lookup.specs, *(k.spec for k in self.protection.lists)))
+        return tuple(spec.algorithm for spec in specs)
 
     def check(
         self,
@@ -120,8 +139,8 @@ class Matcher(Opaque):
         Returns
         -------
         ReviewRecord or ItemOutcome
-            A record, pending review, if something matches; otherwise what became of the image.
-            Both have an ``outcome``.
+            A record if something matches, pending review unless a rule suppresses it; otherwise
+            what became of the image. Both have an ``outcome``.
 
         Raises
         ------
@@ -134,9 +153,9 @@ class Matcher(Opaque):
         name = describe(image) if item_id is None else item_id
         if item_id is None and name.startswith("<"):
             raise UsageError("say which image it is: bytes and pixels have no name, give item_id")
-        image = _read(image)
+        image = read_once(image)
         hashed = self.hash(image, name)
-        item = ImageItem(name, _content(image) if version is None else version, surface)
+        item = ImageItem(name, content_version(image) if version is None else version, surface)
         return self.check_hashed(item, *hashed)
 
     def hash(self, image: ImageInput, item: str) -> list[HashedImage]:
@@ -165,7 +184,8 @@ class Matcher(Opaque):
         item : ImageItem
             What the image is, and where it was published.
         *hashed : HashedImage
-            What `hash` made of it: its hashes of each kind in the lists.
+            What `hash` made of it: its hashes of each kind in the lists. Those that only benign
+            lists hold may be missing; they then explain nothing.
 
         Raises
         ------
@@ -173,14 +193,18 @@ class Matcher(Opaque):
             If a hash is of another kind than the lists, or one of their kinds is missing.
         """
         given = {one.spec for one in hashed}
-        if given != set(self._lookup.specs):
+        if not self._needed <= given <= self._taken:
             kinds, needed = (", ".join(map(str, specs)) for specs in (given, self._lookup.specs))
             raise SpecMismatch(f"{item.key} is hashed as {kinds or 'nothing'}, the lists {needed}")
         found = self._lookup.find_any(hashed)
         if found.closest is not None:
-            return self._record(item, hashed, found, found.closest)
-        problem = _not_searched(hashed)
-        quality = [one.quality for one in hashed if one.quality is not None]
+            by = self.protection.rule(
+                hashed, found, lambda most: self._lookup.find_any(hashed, most)
+            )
+            return self._record(item, hashed, found, found.closest, by)
+        asked = [one for one in hashed if one.spec in self._needed]
+        problem = _not_searched(asked)
+        quality = [one.quality for one in asked if one.quality is not None]
         return ItemOutcome(
             item.key,
             item.version,
@@ -191,8 +215,20 @@ class Matcher(Opaque):
             any(one.damaged for one in hashed),
         )
 
+    def rows_that_match(self, hashes: HashBatch) -> NDArray[np.int64]:
+        """Return the numbers, in order, of those of many hashes that are near any entry.
+
+        Parameters
+        ----------
+        hashes : HashBatch
+            Of a kind that the lists hold.
+        """
+        return self._lookup.rows_that_match(hashes)
+
     def look_up(self, hashes: HashBatch) -> list[Found]:
         """Return what each of many hashes is near, for hashes computed elsewhere.
+
+        No record is made of them, so that nothing is suppressed or counted.
 
         Parameters
         ----------
@@ -212,6 +248,7 @@ class Matcher(Opaque):
         hashed: Sequence[HashedImage],
         found: Found,
         closest: Question,
+        by: SuppressedBy | None,
     ) -> ReviewRecord:
         image = closest.image
         # An exact match of a file knows nothing of its picture; another hash of it may.
@@ -238,6 +275,8 @@ class Matcher(Opaque):
             ),
             matches=found.matches,
             match_count=found.match_count,
+            status="pending_review" if by is None else "suppressed",
+            suppressed_by=UNSET if by is None else by,
         )
 
     def _record_id(self, item: ImageItem) -> str:
@@ -256,34 +295,3 @@ def _not_searched(hashed: Sequence[HashedImage]) -> HashedImage | None:
     """Return what could not be searched for at all, if anything: no frame of it, for some kind."""
     searched = {one.spec for one in hashed if one.outcome is Outcome.HASHED}
     return next((one for one in hashed if one.spec not in searched), None)
-
-
-def _read(image: ImageInput) -> ImageInput:
-    """Return the bytes of `image` if it is a file, so that it is read once; else itself."""
-    try:
-        data = file_bytes(image)
-    except ImageError:
-        return image  # hashing it will say why
-    return image if data is None else data
-
-
-def _content(image: ImageInput) -> str:
-    """Return a version made of the content of `image`, as `_read` gave it and once it is hashed.
-
-    Hashing has loaded a Pillow image by then, tolerantly if it had to be: loading it here would
-    raise on a damaged one, or hide its damage from the hash.
-    """
-    digest = hashlib.blake2b(digest_size=12, person=b"hashmatch-item")
-    if isinstance(image, bytes):
-        digest.update(image)
-    elif isinstance(image, str | os.PathLike) or hasattr(image, "read"):
-        return "unread"
-    else:
-        try:
-            pixels = np.asarray(image)
-            # What the numbers of a Pillow image mean, its mode and colours say.
-            colours = (image.mode, image.getpalette()) if isinstance(image, Image) else ()
-        except Exception:  # as undecodable as its outcome says; Pillow may raise anything
-            return "unread"
-        digest.update(str((pixels.shape, pixels.dtype, *colours)).encode() + pixels.tobytes())
-    return f"b2-{digest.hexdigest()}"

@@ -11,6 +11,7 @@ from hashmatch.entries import Rows
 from hashmatch.errors import ListError, UsageError
 from hashmatch.interfaces import ROLES, ListOptions
 from hashmatch.lists.lines import DigestingFile
+from hashmatch.lists.utf16 import Utf8File
 from hashmatch.records.hashes import ENCODINGS
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ HEAD = 8192
 
 #: Beginnings of files that hold no text we read, and what to do about it.
 FOREIGN = {
-    b"\xff\xfe": "is UTF-16 text; save it as UTF-8",
-    b"\xfe\xff": "is UTF-16 text; save it as UTF-8",
     b"\x1f\x8b": "is compressed with gzip; unpack it first",
     b"PK\x03\x04": "is a zip archive; unpack it first",
 }
@@ -92,7 +91,9 @@ def read_page(
     try:
         with open(place, "rb", buffering=0) as raw:
             digesting = DigestingFile(raw, on_read)
-            stream = io.BufferedReader(digesting, 64 * 1024)
+            stream: io.BufferedReader = io.BufferedReader(digesting, 64 * 1024)
+            if Utf8File.suits(stream.peek(2)):
+                stream = io.BufferedReader(Utf8File(stream), 64 * 1024)
             format = _format(place, stream, format)
             reader = registry.list_reader(format)
             read = getattr(reader, "plain_rows", reader.rows)
@@ -109,7 +110,7 @@ def read_page(
     return Page(format, digesting.digest.hexdigest(), digesting.size)
 
 
-def _format(place: str, stream: io.BufferedReader[DigestingFile], told: str | None) -> str:
+def _format(place: str, stream: io.BufferedReader, told: str | None) -> str:
     """Return the format that was told, or that the beginning of the file shows."""
     head = bytes(stream.peek(HEAD)[:HEAD])
     empty = not head

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from hashmatch.index_file.room import FileRoom
+
 MERGED = 2**18
 """Entries of a part at most that is made of smaller ones: it takes some tenths of a second."""
 NO_LIMIT = -1
@@ -70,6 +72,7 @@ def divide(
     own: NDArray[np.int16] | None,
     bits: int,
     limit: int | None,
+    room: FileRoom | None = None,
 ) -> Iterator[Part]:
     """Yield the parts of hashes whose numbers begin at `first`.
 
@@ -87,10 +90,12 @@ def divide(
         Of a hash.
     limit : int, optional
         For entries without their own.
+    room : FileRoom, optional
+        Where the arrays of each part are to be written, in its turn.
     """
     if own is None or not len(words) or own.max() == NO_LIMIT:
         numbers = None if first == 0 else np.arange(first, first + len(words), dtype=np.uint32)
-        yield Part(Segment.build(words, bits, limit), numbers, NO_LIMIT)
+        yield Part(Segment.build(words, bits, limit, room), numbers, NO_LIMIT)
         return
     limits = np.where(own == NO_LIMIT, NO_LIMIT if limit is None else limit, own)
     usual = int(np.sort(limits)[len(limits) // 2])
@@ -100,7 +105,9 @@ def divide(
         of_part.flags.writeable = False
         built_for = None if wider == NO_LIMIT else wider
         numbers = (first + rows).astype(np.uint32)
-        segment = Segment.build(of_part, bits, built_for)
+        segment = Segment.build(of_part, bits, built_for, room)
+        if room is not None:
+            room.hold(numbers)
         yield Part(segment, numbers, int(own[rows].max()), bool((own[rows] != NO_LIMIT).all()))
 
 

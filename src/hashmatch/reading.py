@@ -80,7 +80,7 @@ def read_list_file(
     algorithm : str
         What rows hold that do not say it themselves.
     format : str, optional
-        ``pdq-text``, ``csv``, ``jsonl`` or a plug-in's name; detected unless given.
+        A reader's name, such as ``pdq-text``, ``csv`` or ``ncmec-xml``; detected unless given.
     columns : mapping of str to str, optional
         For CSV: role to column name, see `hashmatch.lists.mapped_csv`.
     delimiter : str, optional

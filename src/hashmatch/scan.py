@@ -5,22 +5,29 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from hashmatch import registry
 from hashmatch.errors import HashmatchError, ImageError, UsageError
+from hashmatch.overlapping import in_order
 from hashmatch.records.enums import HAVE_HASH, Outcome, Surface
 from hashmatch.records.items import ItemOutcome
-from hashmatch.records.review import ReviewRecord
+from hashmatch.records.review import REASONS, ReviewRecord, SuppressedBy
+from hashmatch.searched import in_range
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from hashmatch.breaker import Trip
     from hashmatch.interfaces import Source
     from hashmatch.matcher import Matcher
-    from hashmatch.records.items import ImageItem
+    from hashmatch.records.items import HashedImage, ImageItem
+    from hashmatch.records.lists import HashList
+
+MOST_THREADS = 1024
 
 
 def scan_source(
@@ -29,6 +36,8 @@ def scan_source(
     *,
     surface: Surface | str | None = None,
     on_listed: Callable[[ImageItem], object] | None = None,
+    on_hashed: Callable[[ImageItem, list[HashedImage]], object] | None = None,
+    threads: int = 1,
 ) -> Iterator[ReviewRecord | ItemOutcome]:
     """Check every image of a source, in its order, one result for each.
 
@@ -42,12 +51,18 @@ def scan_source(
         Where the images were published; needed unless `source` is a Source, which knows it.
     on_listed : callable, optional
         Told of each item as it is listed, before it is read.
+    on_hashed : callable, optional
+        Told of each item with what hashing made of it, before it is looked up; say
+        `hashmatch.keeper.Keeper.add`.
+    threads : int
+        How many images are read, decoded and hashed at once. Results do not depend on it.
 
     Returns
     -------
     iterator of ReviewRecord or ItemOutcome
-        A record, pending review, for each image that matches; otherwise what became of it.
-        Iterating raises SourceError if the source cannot be listed.
+        A record for each image that matches, pending review unless a rule of the matcher
+        suppresses it; otherwise what became of it. Iterating raises SourceError if the source
+        cannot be listed.
 
     Raises
     ------
@@ -69,26 +84,41 @@ def scan_source(
         source = registry.open_source(source, Surface.parse(surface))
     elif surface is not None:
         raise UsageError("a source knows the surface of its images; give it none besides")
-    return _results(source, matcher, on_listed)
+    in_range("threads", threads, 1, MOST_THREADS)
+    return _results(source, matcher, on_listed, on_hashed, threads)
 
 
 def _results(
-    source: Source, matcher: Matcher, on_listed: Callable[[ImageItem], object] | None
+    source: Source,
+    matcher: Matcher,
+    on_listed: Callable[[ImageItem], object] | None,
+    on_hashed: Callable[[ImageItem, list[HashedImage]], object] | None,
+    threads: int,
 ) -> Iterator[ReviewRecord | ItemOutcome]:
     # Apart from scan_source, so that what is wrong with the call is said at the call.
-    for item in source.items():
-        if on_listed is not None:
-            on_listed(item)
-        yield check_item(source, matcher, item)
+    def listed() -> Iterator[ImageItem]:
+        for item in source.items():
+            if on_listed is not None:
+                on_listed(item)
+            yield item
+
+    # Looking up is quick, and a breaker counts: that is done here, in the order of the listing.
+    for item, hashed in in_order(listed(), partial(hash_item, source, matcher), threads):
+        if isinstance(hashed, ItemOutcome):
+            yield hashed
+            continue
+        if on_hashed is not None:
+            on_hashed(item, hashed)
+        yield matcher.check_hashed(item, *hashed)
 
 
-def check_item(source: Source, matcher: Matcher, item: ImageItem) -> ReviewRecord | ItemOutcome:
-    """Read, hash and look up one item of `source`."""
+def hash_item(source: Source, matcher: Matcher, item: ImageItem) -> list[HashedImage] | ItemOutcome:
+    """Read and hash one item of `source`; or return what became of it if it cannot be read."""
     try:
         data = source.read(item)
     except ImageError as error:
         return ItemOutcome(item.key, item.version, item.surface, error.outcome, error.reason)
-    return matcher.check_hashed(item, *matcher.hash(data, item.key))
+    return matcher.hash(data, item.key)
 
 
 @dataclass
@@ -100,9 +130,13 @@ class ScanReport:
     matcher : Matcher, optional
         Whose lists the report names.
     listed, records : int
-        Items listed, and review records made.
+        Items listed, and records that wait for a person.
     outcomes : dict of Outcome to int
         How many items ended in each.
+    suppressed : dict of str to int
+        How many records each rule suppressed; see `hashmatch.protection`.
+    alarms : list of Trip
+        Those of the matcher's breaker: give it ``on_trip=report.alarms.append``.
     problems : list of ItemOutcome
         The items that were not searched.
     started, seconds : float
@@ -123,6 +157,8 @@ class ScanReport:
     outcomes: dict[Outcome, int] = field(
         default_factory=lambda: {o: 0 for o in Outcome if o is not Outcome.HASHED}
     )
+    suppressed: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
+    alarms: list[Trip] = field(default_factory=list)
     problems: list[ItemOutcome] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
@@ -147,7 +183,10 @@ class ScanReport:
         """
         self.outcomes[result.outcome] += 1
         if isinstance(result, ReviewRecord):
-            self.records += 1
+            if isinstance(result.suppressed_by, SuppressedBy):
+                self.suppressed[result.suppressed_by.reason] += 1
+            else:
+                self.records += 1
         elif result.reason:
             self.problems.append(result)
 
@@ -167,21 +206,23 @@ class ScanReport:
 
     def to_json(self) -> bytes:
         """Return the report as JSON: the counts, the lists, and each item that was not searched."""
-        lists = self.matcher.lists if self.matcher is not None else ()
+        matcher = self.matcher
         report = {
             "listed": self.listed,
             "outcomes": {outcome.value: count for outcome, count in self.outcomes.items()},
             "records": self.records,
-            "lists": [
+            "suppressed": self.suppressed,
+            "alarms": [
                 {
-                    "name": known.name,
-                    "version": known.version,
-                    "algorithm": known.spec.algorithm,
-                    "entries": len(known),
-                    "rejected": len(known.rejected),
+                    "list": trip.list,
+                    "list_version": trip.list_version,
+                    "entry": trip.entry,
+                    "records": trip.records,
                 }
-                for known in lists
+                for trip in self.alarms
             ],
+            "lists": _described(matcher.lists if matcher is not None else ()),
+            "benign": _described(matcher.protection.lists if matcher is not None else ()),
             "seconds": round(self.seconds, 3),
             "not_searched": [
                 {"item": problem.key, "outcome": problem.outcome, "reason": problem.reason}
@@ -189,3 +230,16 @@ class ScanReport:
             ],
         }
         return msgspec.json.format(msgspec.json.encode(report), indent=2)
+
+
+def _described(lists: Sequence[HashList]) -> list[dict[str, object]]:
+    return [
+        {
+            "name": known.name,
+            "version": known.version,
+            "algorithm": known.spec.algorithm,
+            "entries": len(known),
+            "rejected": len(known.rejected),
+        }
+        for known in lists
+    ]

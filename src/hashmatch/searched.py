@@ -17,6 +17,8 @@ from hashmatch.records.review import RecordMatch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from hashmatch.records.hashes import HashBatch
     from hashmatch.records.lists import HashList
 
@@ -83,6 +85,13 @@ class SearchedLists(Opaque):
             for hit in _as_hits(found, number):
                 closest[hit.query].append(hit)
         return [sorted(hits)[:most] for hits in closest], counts.tolist()
+
+    def rows_that_match(self, hashes: HashBatch) -> NDArray[np.int64]:
+        """Return which of `hashes` are within some limit of some entry, in order."""
+        found = [np.empty(0, np.int64)]
+        for searched in self._searched:
+            found += [part.query for part in searched.entries.stream(hashes, searched.limit)]
+        return np.unique(np.concatenate(found))
 
     def hits_of_any(self, hashes: HashBatch, most: int) -> tuple[list[Hit], int]:
         """Return the closest `most` entries that any of `hashes` hits, and how many do in all.

@@ -22,10 +22,14 @@ from hashmatch.tables import Tables
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hashmatch.index_file.room import FileRoom
+
 FIRST_CAPACITY = 1024
 """Pairs that there is room for before a search; one that finds more is run again with enough."""
 USUAL_WIDEST = 1024
 """Lines that a query looks at in one band; a search that looks at more makes its own room."""
+AT_ONCE = 2**18
+"""Entries laid in columns at a time where they are to lie in a file."""
 FEW = 64
 """Queries; more are searched together."""
 
@@ -62,16 +66,25 @@ class Segment(Opaque):
     limit: int
 
     @classmethod
-    def build(cls, words: NDArray[np.uint64], bits: int, limit: int | None) -> Segment:
-        """Return a segment that is searched the sooner up to `limit` bits, if that is given."""
+    def build(
+        cls,
+        words: NDArray[np.uint64],
+        bits: int,
+        limit: int | None,
+        room: FileRoom | None = None,
+    ) -> Segment:
+        """Return a segment that is searched the sooner up to `limit` bits, if that is given.
+
+        Its arrays are in memory, or also in the `room` of a file.
+        """
         planned = None
         if limit is not None and bits % 64 == 0:
             planned = plan(bits, limit, len(words))
-        laid = columns(words, GROUP)
+        laid = columns(words, GROUP) if room is None else _columns_in(room, words)
         laid.flags.writeable = False  # as in a file: kernels are compiled for either kind
         if limit is None or planned is None:
             return cls(words, laid, None, -1)
-        tables = Tables.build(words, planned.bands)
+        tables = Tables.build(words, planned.bands, room)
         return cls(words, laid, tables, limit)
 
     def search(
@@ -160,3 +173,15 @@ class Segment(Opaque):
             f"up to {self.limit} bits, looks at those of {count:,} entries that nearly share one "
             f"of {bands} bands with the query; beyond, and among near-duplicates, at every entry"
         )
+
+
+def _columns_in(room: FileRoom, words: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """Write hashes, and the same as `columns` lays them, to a file."""
+    count, width = words.shape
+    room.hold(words)
+    laid: NDArray[np.uint32] = room.new((2 * width, -(-count // GROUP) * GROUP), np.uint32)
+    for begin in range(0, count, AT_ONCE):
+        some = words[begin : begin + AT_ONCE]
+        laid[:, begin : begin + len(some)] = columns(some)
+        room.rest()
+    return laid

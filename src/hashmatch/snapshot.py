@@ -18,6 +18,7 @@ from hashmatch.records.lists import HashList
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from hashmatch.index_file.room import FileRoom
     from hashmatch.pairs import Pairs
     from hashmatch.records.hashes import HashBatch, HashSpec
 
@@ -55,12 +56,20 @@ class Snapshot(Opaque):
     following: int
 
     @classmethod
-    def build(cls, hashes: HashList | HashBatch, limit: int | None, name: str | None) -> Snapshot:
-        """Return the first state of an index; see `HashIndex.build`."""
+    def build(
+        cls,
+        hashes: HashList | HashBatch,
+        limit: int | None,
+        name: str | None,
+        room: FileRoom | None = None,
+    ) -> Snapshot:
+        """Return the first state of an index; see `HashIndex.build` and `build_file`."""
         if hashes.spec.bits > LONGEST:
             raise UsageError(f"hashes of {hashes.spec} are too long for an index")
         words, own = words_and_limits(hashes)
-        parts = tuple(divide(words, 0, own, hashes.spec.bits, limit))
+        parts = tuple(divide(words, 0, own, hashes.spec.bits, limit, room))
+        if room is not None and own is not None:
+            room.hold(own)
         return cls(hashes.spec, name_of(hashes, name), parts, limit, own, None, len(words))
 
     def changed(

@@ -15,6 +15,7 @@ from hashmatch.index_file.layout import Description
 from hashmatch.index_file.layout import Segment as Stored
 from hashmatch.index_file.mapped import MappedFile, open_blocks
 from hashmatch.index_file.writing import write as write_blocks
+from hashmatch.index_file.writing import write_built
 from hashmatch.parts import NO_LIMIT, Part
 from hashmatch.segment import Segment
 from hashmatch.snapshot import LONGEST, Snapshot
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from hashmatch.index_file.room import FileRoom
+    from hashmatch.records.hashes import HashBatch
+    from hashmatch.records.lists import HashList
+
 
 MOST_MASKS, SOME_MASKS = 2**22, 2**16
 """Lines that a query looks at in all: what a file says is believed before any of it is laid out, up
@@ -33,6 +38,24 @@ to one for each entry, and a few more since tests lay out short lists like long 
 
 def write(path: str, state: Snapshot, check: Callable[[], None]) -> None:
     """Write a snapshot, unless `check` raises once it was read; see `HashIndex.save`."""
+    description, blocks = _described(state)
+    write_blocks(path, description, blocks, check)
+
+
+def build(path: str, hashes: HashList | HashBatch, limit: int | None, name: str | None) -> None:
+    """Write the first state of an index, made in its file; see `HashIndex.build_file`."""
+
+    def made(room: FileRoom) -> tuple[Description, list[str]]:
+        description, blocks = _described(Snapshot.build(hashes, limit, name, room))
+        if [(array.dtype, array.shape) for _, array in blocks] != room.kinds:
+            raise AssertionError("arrays lie in the file in another order than in its description")
+        return description, [name for name, _ in blocks]
+
+    write_built(path, made)
+
+
+def _described(state: Snapshot) -> tuple[Description, list[tuple[str, NDArray[Any]]]]:
+    """Return what a file of a snapshot says, and its arrays by name, in the order of the file."""
     from hashmatch.decode.policy import POLICY  # with Pillow, which nobody needs who only reads
 
     blocks: list[tuple[str, NDArray[Any]]] = []
@@ -40,13 +63,13 @@ def write(path: str, state: Snapshot, check: Callable[[], None]) -> None:
     for place, part in enumerate(state.parts):
         segment = part.segment
         arrays: dict[str, NDArray[Any]] = {"words": segment.words, "columns": segment.columns}
-        if part.numbers is not None:
-            arrays["numbers"] = part.numbers
         facts: dict[str, int | float | str] = {"own": part.own, "every": int(part.every)}
         if segment.tables is not None:
             arrays["tables"] = segment.tables.tables
             facts["bands"] = ";".join(",".join(map(str, band)) for band in segment.tables.bands)
             facts["lines"] = ",".join(map(str, segment.tables.lines))
+        if part.numbers is not None:
+            arrays["numbers"] = part.numbers
         names = {role: f"{place}/{role}" for role in arrays}
         blocks += [(names[role], array) for role, array in arrays.items()]
         stored.append(Stored(segment.limit, names, facts))
@@ -60,7 +83,7 @@ def write(path: str, state: Snapshot, check: Callable[[], None]) -> None:
     description = Description(
         state.spec, state.name, POLICY, hashmatch.__version__, tuple(stored), facts
     )
-    write_blocks(path, description, blocks, check)
+    return description, blocks
 
 
 def read(path: str, check: bool) -> tuple[Snapshot, MappedFile]:

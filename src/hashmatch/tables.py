@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hashmatch.bands import Band
+    from hashmatch.index_file.room import FileRoom
 
 CACHE_LINE = 64
 """Bytes; every part of the tables begins at a multiple."""
@@ -47,8 +48,13 @@ class Tables(Opaque):
         object.__setattr__(self, "between", BETWEEN + int(self.head[kernels.WIDEST]))
 
     @classmethod
-    def build(cls, words: NDArray[np.uint64], bands: tuple[Band, ...]) -> Tables:
-        """Return the tables of hashes, (n, w), n below 2**32; those of the same list are equal."""
+    def build(
+        cls, words: NDArray[np.uint64], bands: tuple[Band, ...], room: FileRoom | None = None
+    ) -> Tables:
+        """Return the tables of hashes, (n, w), n below 2**32; those of the same list are equal.
+
+        They are in memory, or in the `room` of a file.
+        """
         count = len(words)
         starts = [np.empty(2**band.address + 1, np.uint32) for band in bands]
         each = [band.lines(count) for band in bands]
@@ -57,8 +63,11 @@ class Tables(Opaque):
             for band, own, begin in zip(bands, each, starts, strict=True)
         )
         head, size = lay_head(bands, lines, count)
-        tables = _aligned(size)
-        tables[:] = 0
+        if room is None:
+            tables = _aligned(size)
+            tables[:] = 0
+        else:
+            tables = room.new((size,), np.uint64)
         singles, halves = tables.view(np.uint32), tables.view(np.uint16)
         for b, band in enumerate(bands):
             row = head[kernels.HEAD + kernels.BAND * b :][: kernels.BAND].tolist()
@@ -75,6 +84,8 @@ class Tables(Opaque):
                 singles[rows : rows + count],
                 halves[row[kernels.LINES] : row[kernels.LINES_END]],
             )
+            if room is not None:
+                room.rest()
         tables.flags.writeable = False
         return cls(bands, lines, head, tables)
 

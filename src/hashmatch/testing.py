@@ -10,6 +10,7 @@ import io
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
+from msgspec import UNSET
 
 from hashmatch.errors import ImageError, UsageError
 from hashmatch.interfaces import (
@@ -28,7 +29,7 @@ from hashmatch.records.enums import Outcome, Surface
 from hashmatch.records.hashes import HashBatch, HashSpec
 from hashmatch.records.items import ImageItem
 from hashmatch.records.lists import HashList, RejectedRow
-from hashmatch.records.review import RecordHash, RecordItem, RecordMatch, ReviewRecord
+from hashmatch.records.review import RecordHash, RecordItem, RecordMatch, ReviewRecord, SuppressedBy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -250,15 +251,18 @@ def check_sink(make: Callable[[Path | None], Sink], path: Path) -> None:
     assert not path.exists(), "an abandoned file stands in the place of a whole one"
     sink = make(path)
     sink.write(example_record())
+    sink.write(example_record("profiles/kept-out.jpg", suppressed=True))
     sink.write(example_record("profiles/2.jpg"))
     sink.close()
     content = path.read_bytes()
     assert b"profiles/1.jpg" in content, "the first record is missing"
+    assert b"profiles/kept-out.jpg" in content, "a suppressed record is missing"
+    assert b"suppressed" in content, "it does not say that a record is suppressed"
     assert b"profiles/2.jpg" in content, "the last record is missing"
 
 
-def example_record(key: str = "profiles/1.jpg") -> ReviewRecord:
-    """Return a review record of a made-up match.
+def example_record(key: str = "profiles/1.jpg", *, suppressed: bool = False) -> ReviewRecord:
+    """Return a review record of a made-up match, or a suppressed one.
 
     Examples
     --------
@@ -286,4 +290,8 @@ def example_record(key: str = "profiles/1.jpg") -> ReviewRecord:
         hash=RecordHash("pdq", 98, "rgb/1", "upright"),
         matches=(near,),
         match_count=1,
+        status="suppressed" if suppressed else "pending_review",
+        suppressed_by=SuppressedBy("benign", "known", "3", "b-1", "pdq", 2)
+        if suppressed
+        else UNSET,
     )

@@ -10,6 +10,7 @@ from hashmatch import registry
 from hashmatch.hashing import hash_all, hash_image
 from hashmatch.index import HashIndex
 from hashmatch.matcher import Matcher
+from hashmatch.quarantine import degenerate
 from hashmatch.segment import FEW
 from hashmatch.testing import hash_list, picture, random_hashes
 
@@ -120,3 +121,4 @@ def _search(spec: HashSpec, limit: int) -> None:
     for within in range(0, spec.bits + 1, 8):  # the kernel is another one for some limits
         short.search(other[:1], within)
     Matcher(hash_list(known[:100])).look_up(other)
+    degenerate(other)

@@ -15,10 +15,12 @@ from typing import Any
 import click
 
 from hashmatch import __version__
+from hashmatch.cli.cores import no_core_dumps
 from hashmatch.cli.demo import demo
 from hashmatch.cli.hash import hash_
 from hashmatch.cli.list import list_
 from hashmatch.cli.match import match
+from hashmatch.cli.rescan import rescan
 from hashmatch.cli.scan import scan
 from hashmatch.cli.terminal import Exit, printable
 from hashmatch.cli.warm import warm
@@ -29,6 +31,13 @@ DEBUG = "HASHMATCH_DEBUG"
 
 class _Commands(click.Group):
     """Turns every way a command can end into its exit code and at most a line of text."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        # Here, since this is how the program starts: whoever calls commands from Python, as tests
+        # do, keeps his process as it is.
+        if not os.environ.get(DEBUG):
+            no_core_dumps()
+        return super().__call__(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         if sys.stdout is None:
@@ -100,5 +109,5 @@ def main() -> None:
     """
 
 
-for command in (scan, hash_, match, list_, demo, warm):
+for command in (scan, rescan, hash_, match, list_, demo, warm):
     main.add_command(command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -157,12 +158,9 @@ def _limits(
     return limits[""]
 
 
-def match_options(command: Command) -> Command:
-    """Add the options that make a matcher, the needed one first in the help."""
-    skip_bad_rows = click.option(
-        "--skip-bad-rows", is_flag=True, help="Go on without list rows that cannot be used."
-    )
-    max_distance = click.option(
+def max_distance_option(command: Command) -> Command:
+    """Add ``--max-distance``."""
+    return click.option(
         "-d",
         "--max-distance",
         multiple=True,
@@ -170,6 +168,13 @@ def match_options(command: Command) -> Command:
         metavar="[NAME=]N",
         help="Most differing bits of a match, inclusive; with NAME= of that algorithm, repeatable. "
         "An entry's own limit outranks it. [default: the algorithm's, 31 for pdq]",
+    )(command)
+
+
+def match_options(command: Command) -> Command:
+    """Add the options that make a matcher, the needed one first in the help."""
+    skip_bad_rows = click.option(
+        "--skip-bad-rows", is_flag=True, help="Go on without list rows that cannot be used."
     )
     lists = click.option(
         "-l",
@@ -181,7 +186,72 @@ def match_options(command: Command) -> Command:
         help="A known-hash list: PDQ text, CSV or JSON lines. With NAME= its hashes of that "
         "algorithm instead. Repeatable: all lists are matched at once.",
     )
-    return lists(algorithm_option(max_distance(skip_bad_rows(command))))
+    return lists(algorithm_option(max_distance_option(skip_bad_rows(command))))
+
+
+def protection_options(command: Command) -> Command:
+    """Add what keeps matches out of the queue."""
+    for option in (
+        click.option(
+            "--breaker",
+            "breaker_limit",
+            type=click.IntRange(0),
+            default=100,
+            show_default=True,
+            metavar="N",
+            help="Records that one entry may have in the queue; further ones are suppressed, with "
+            "one alarm. 0 lets all through.",
+        ),
+        click.option(
+            "--min-sources",
+            type=click.IntRange(1),
+            default=1,
+            show_default=True,
+            metavar="N",
+            help="Suppress matches whose entries are backed by less than N different sources.",
+        ),
+        click.option(
+            "--benign",
+            "benign_paths",
+            multiple=True,
+            metavar="[NAME=]FILE",
+            help="A list of pictures that are known to be harmless, in any format of a list: "
+            "matches of them are suppressed. Repeatable.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _time(ctx: click.Context, parameter: click.Parameter, given: str | None) -> timedelta | None:
+    """Return a time such as 30d or 12h."""
+    if given is None:
+        return None
+    unit = {"d": "days", "h": "hours"}.get(given[-1:])
+    number = given[:-1]
+    if unit is None or not (number.isascii() and number.isdigit()) or not 0 < int(number) < 100_000:
+        raise click.BadParameter(f"{given!r} is no time; give days as 30d or hours as 12h")
+    return timedelta(**{unit: int(number)})
+
+
+def keep_options(command: Command) -> Command:
+    """Add what keeps the hashes of a scan."""
+    for option in (
+        click.option(
+            "--keep-for",
+            callback=_time,
+            metavar="TIME",
+            help="How long, in days or hours: 30d, 12h. They are not read after it.",
+        ),
+        click.option(
+            "--keep-hashes",
+            "kept_in",
+            metavar="DIR",
+            help="Keep the hashes of all images there, to match them with later lists.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def open_lists(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,11 @@ import click
 
 from hashmatch.cli.options import (
     ListShape,
+    keep_options,
     match_options,
     open_lists,
     open_matcher,
+    protection_options,
     quiet_option,
     shape_options,
     strict_option,
@@ -22,7 +25,12 @@ from hashmatch.cli.terminal import Exit, console, name_problems, printable, prog
 from hashmatch.errors import HashmatchError, SourceError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from hashmatch.breaker import Trip
     from hashmatch.interfaces import Sink, Source
+    from hashmatch.keeper import Keeper
     from hashmatch.matcher import Matcher
     from hashmatch.scan import ScanReport
 
@@ -56,6 +64,8 @@ if TYPE_CHECKING:
     help="Least PDQ quality that is searched. [default: 50]",
 )
 @click.option("--include-hash", is_flag=True, help="Put each image's own hash into its record.")
+@protection_options
+@keep_options
 @strict_option
 @quiet_option
 @verbose_option
@@ -79,20 +89,28 @@ def scan(
     report: str | None,
     min_quality: int | None,
     include_hash: bool,
+    benign_paths: tuple[str, ...],
+    min_sources: int,
+    breaker_limit: int,
+    kept_in: str | None,
+    keep_for: timedelta | None,
     strict: bool,
     quiet: bool,
     verbose: bool,
 ) -> None:
     """Check every image of SOURCE, a folder or file, and write a review record for each match.
 
-    Records are JSON lines on standard output unless --out says otherwise. Each waits for a person;
-    hashmatch takes no action of its own.
+    Records are JSON lines on standard output unless --out says otherwise. Those that are
+    pending_review wait for a person; hashmatch takes no action of its own. --benign, --min-sources
+    and --breaker make some of them suppressed instead: they say why, and wait for nobody.
 
     \b
     hashmatch scan photos/ --list known.csv --surface profile_photo > review.jsonl
     hashmatch scan photos/ --list pdq.csv --list md5=md5.txt --surface public_post
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch import registry
+    from hashmatch.breaker import Breaker
+    from hashmatch.keeper import Keeper
     from hashmatch.records.enums import Surface
     from hashmatch.scan import ScanReport
     from hashmatch.sinks.files import OutputFile
@@ -100,29 +118,42 @@ def scan(
     where = Surface.parse(surface)
     shape = ListShape(list_format, columns, delimiter, encoding)
     lists = open_lists(list_paths, shape, algorithm, skip_bad_rows)
+    alarms: list[Trip] = []
     matcher = open_matcher(
         lists,
+        benign=open_lists(benign_paths, shape, algorithm, skip_bad_rows),
+        min_sources=min_sources,
+        # One scan fills one queue, however long it takes.
+        breaker=Breaker(breaker_limit, window=None, on_trip=alarms.append)
+        if breaker_limit
+        else None,
         max_distance=max_distance,
         min_quality=min_quality,
         variants=variants,
         include_hash=include_hash,
     )
-    _check_places(source, out, report)
+    _check_places(source, out, report, kept_in)
+    if (kept_in is None) != (keep_for is None):
+        raise UsageError("--keep-hashes and --keep-for go together: where, and how long")
+    keeper = None if kept_in is None or keep_for is None else Keeper(kept_in, keep_for, lists)
     images = registry.open_source(source, where)
     total = images.count()
     if total == 0:
         raise SourceError(f"{source}: no images in it")
     # Both are opened before the first image: hours of work are not lost to a slip in a name.
     counts = OutputFile(Path(report)) if report is not None else None
-    done = ScanReport(matcher)
+    done = ScanReport(matcher, alarms=alarms)
     try:
         sink = registry.open_sink(None if out == "-" else Path(out))
-        _run(images, matcher, sink, done, total, out, quiet)
+        with keeper or nullcontext():
+            _run(images, matcher, sink, done, total, out, quiet, keeper)
         sink.close()
     except BaseException:
         if counts is not None:
             counts.discard()
         raise
+    finally:
+        _raise_alarms(alarms)
     done.finish()
     if not quiet:
         name_problems(done.problems, verbose)
@@ -134,11 +165,23 @@ def scan(
         ctx.exit(Exit.SOME_UNHASHED)
 
 
-def _check_places(source: str, out: str, report: str | None) -> None:
+def _raise_alarms(alarms: Sequence[Trip]) -> None:
+    """Name the entries that flooded the queue; quiet or not, somebody has to look at them."""
+    for trip in alarms:
+        entry = printable(f"{trip.entry} of list {trip.list}, version {trip.list_version},")
+        click.echo(
+            f"alarm: entry {entry} has {trip.records:,} records for review; "
+            "records that match nothing else are suppressed",
+            err=True,
+        )
+
+
+def _check_places(source: str, out: str, report: str | None, kept_in: str | None) -> None:
     """Refuse to write where the scan would read, or two things to one place."""
-    places = [Path(place).resolve() for place in (out, report) if place not in {None, "-"}]
+    given = (out if out != "-" else None, report, kept_in)
+    places = [Path(place).resolve() for place in given if place is not None]
     if len(set(places)) < len(places):
-        raise UsageError(f"{out}: records and report cannot go to one file")
+        raise UsageError(f"{out}: records, report and hashes go each to a place of its own")
     for place in places:
         if Path(source).is_dir() and place.is_relative_to(Path(source).resolve()):
             raise UsageError(f"{place} is inside of {source}, which is scanned; write it elsewhere")
@@ -152,6 +195,7 @@ def _run(
     total: int | None,
     out: str,
     quiet: bool,
+    keeper: Keeper | None,
 ) -> None:
     """Scan; whatever stops it early is told with how far it came and where its records are."""
     from hashmatch.records.review import ReviewRecord
@@ -159,7 +203,8 @@ def _run(
 
     try:
         with progress(total, quiet, "matches") as advance:
-            for result in scan_source(source, matcher, on_listed=report.listed_one):
+            keep = None if keeper is None else keeper.add
+            for result in scan_source(source, matcher, on_listed=report.listed_one, on_hashed=keep):
                 report.add(result)
                 if isinstance(result, ReviewRecord):
                     sink.write(result)
@@ -192,13 +237,18 @@ def _summary(report: ScanReport) -> None:
     screen = console()
     screen.print(table)
     matcher = report.matcher
-    for known in matcher.lists if matcher is not None else ():
+    lists = matcher.lists if matcher is not None else ()
+    benign = matcher.protection.lists if matcher is not None else ()
+    for what, known in [("list", one) for one in lists] + [("benign list", one) for one in benign]:
         left_out = f", {len(known.rejected):,} bad rows left out" if known.rejected else ""
         screen.print(
-            f"list {printable(known.name)} version {known.version}: {len(known):,} "
+            f"{what} {printable(known.name)} version {known.version}: {len(known):,} "
             f"{known.spec.algorithm} entries{left_out}",
             markup=False,
         )
+    why = [f"{count:,} {reason}" for reason, count in report.suppressed.items() if count]
+    if why:
+        screen.print(f"suppressed: {', '.join(why)}", markup=False)
     rate = report.listed / report.seconds if report.seconds else 0.0
     screen.print(
         f"{report.records:,} records for review, in {report.seconds:.1f} s ({rate:,.0f} images/s)"

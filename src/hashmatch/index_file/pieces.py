@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hashmatch.index_file.layout import padded
-from hashmatch.index_file.writing import _bytes, _header
+from hashmatch.index_file.writing import _bytes, _check, _checksum, _header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,9 @@ def in_pieces(description: Description, blocks: Blocks) -> Iterator[bytes | memo
     blocks : sequence of (str, ndarray)
         As for `write`.
     """
-    head, _, _ = _header(description, blocks)
+    _check(blocks)
+    kinds = [(name, array.dtype, array.shape, _checksum(array)) for name, array in blocks]
+    head, _, _ = _header(description, kinds)
     yield head
     for _, array in blocks:
         yield _bytes(array)

@@ -8,6 +8,7 @@ import re
 import secrets
 import stat
 from contextlib import contextmanager, suppress
+from math import prod
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -25,6 +26,7 @@ from hashmatch.index_file.layout import (
     padded,
     refuse_big_endian,
 )
+from hashmatch.index_file.room import FileRoom, write_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -34,9 +36,7 @@ if TYPE_CHECKING:
     from hashmatch.index_file.layout import Dtype
 
     Blocks = Sequence[tuple[str, NDArray[Any]]]
-
-CHUNK = 1 << 26
-"""Bytes written at once: Linux takes no more than 2 GiB, and Ctrl-C waits for a call to end."""
+    Kind = tuple[str, np.dtype[Any], tuple[int, ...], str]
 
 
 def write(
@@ -73,12 +73,14 @@ def write(
     """
     refuse_big_endian()
     target = os.fspath(path)
-    head, described, end = _header(description, blocks)
+    _check(blocks)
+    kinds = [(name, array.dtype, array.shape, _checksum(array)) for name, array in blocks]
+    head, described, end = _header(description, kinds)
     try:
         with _replacing(target) as file:
-            _write_at(file, head, 0)
+            write_at(file, head, 0)
             for block, (_, array) in zip(described, blocks, strict=True):
-                _write_at(file, _bytes(array), block.offset)
+                write_at(file, _bytes(array), block.offset)
             # The filling after the last block; the zeros of the others are where nothing was put.
             os.ftruncate(file, end)
             os.fsync(file)
@@ -90,8 +92,48 @@ def write(
         raise IndexFileError(f"{target!r} cannot be written: {error}") from None
 
 
-def _header(description: Description, blocks: Blocks) -> tuple[bytes, tuple[Block, ...], int]:
-    """Return the first bytes of a file, where its blocks go, and where it ends."""
+def write_built(
+    path: str | os.PathLike[str], build: Callable[[FileRoom], tuple[Description, Sequence[str]]]
+) -> None:
+    """Write an index file as `write` does, its arrays being made where they are to lie.
+
+    Parameters
+    ----------
+    path : str or path
+        Its place.
+    build : callable
+        Given the room that the file has for arrays, makes them there; returns what the file holds
+        and the names of the arrays, in their order.
+
+    Raises
+    ------
+    UsageError, IndexFileError
+        As `write`; and what `build` raises. What was at `path` is then still there.
+    """
+    refuse_big_endian()
+    target = os.fspath(path)
+    try:
+        with _replacing(target) as file:
+            room = FileRoom(file)
+            description, names = build(room)
+            room.rest()
+            of_all = zip(names, room.kinds, room.checksums(), strict=True)
+            kinds = [(name, *kind, checksum) for name, kind, checksum in of_all]
+            head, _, end = _header(description, kinds)
+            room.make_way(len(head))
+            write_at(file, head, 0)
+            os.ftruncate(file, end)
+            os.fsync(file)
+    except OSError as error:
+        raise IndexFileError(f"{target} cannot be written: {error.strerror}") from None
+    except UsageError:
+        raise
+    except ValueError as error:  # a null in the path
+        raise IndexFileError(f"{target!r} cannot be written: {error}") from None
+
+
+def _check(blocks: Blocks) -> None:
+    """Raise UsageError unless a file can hold these arrays."""
     for name, array in blocks:
         fits = array.dtype.name in DTYPES and array.dtype.isnative
         if not fits or array.ndim not in {1, 2} or not array.flags.c_contiguous:
@@ -99,13 +141,19 @@ def _header(description: Description, blocks: Blocks) -> tuple[bytes, tuple[Bloc
                 f"block {name} is {array.dtype} {array.shape}; blocks are contiguous arrays of "
                 "whole numbers with one or two dimensions"
             )
-    sums = [_checksum(array) for _, array in blocks]
+
+
+def _header(
+    description: Description, kinds: Sequence[Kind]
+) -> tuple[bytes, tuple[Block, ...], int]:
+    """Return the first bytes of a file, where its blocks go, and where it ends."""
     length = PAGE
     while True:  # the header is longer if its offsets are, and they are if it is
         described, offset = [], length
-        for (name, array), checksum in zip(blocks, sums, strict=True):
-            dtype, size = cast("Dtype", array.dtype.name), array.nbytes
-            described.append(Block(name, dtype, array.shape, offset, size, checksum))
+        for name, dtype, shape, checksum in kinds:
+            size = prod(shape) * dtype.itemsize
+            of_array = cast("Dtype", dtype.name)
+            described.append(Block(name, of_array, shape, offset, size, checksum))
             offset += padded(size)
         whole = msgspec.structs.replace(description, blocks=tuple(described))
         try:
@@ -125,12 +173,6 @@ def _checksum(array: NDArray[Any]) -> str:
     total = xxhash.xxh3_64(_bytes(array))
     total.update(bytes(padded(array.nbytes) - array.nbytes))
     return total.hexdigest()
-
-
-def _write_at(file: int, data: bytes | memoryview, offset: int) -> None:
-    view, done = memoryview(data), 0
-    while done < len(view):
-        done += os.pwrite(file, view[done : done + CHUNK], offset + done)
 
 
 @contextmanager

@@ -3,10 +3,11 @@
 ::
 
     {"hash": "f8f8...f8", "algorithm": "pdq", "id": "42", "labels": ["A1"], "sources": ["demo"],
-     "status": "active", "quality": 100, "max_distance": 31}
+     "status": "active", "quality": 100, "max_distance": 31, "updated": "2026-01-01T00:00:00Z"}
 
-Only ``hash`` is needed; ``item`` stands in for ``id``; other keys are passed over. Lines with an
-``outcome`` other than ``hashed`` are taken as removed.
+Only ``hash`` is needed; ``item`` stands in for ``id``; ``updated`` is ISO 8601 or seconds since
+1970; other keys are passed over. Lines with an ``outcome`` other than ``hashed`` are taken as
+removed. PhotoDNA is counted; its values are not kept.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import msgspec
 
 from hashmatch.errors import UsageError
 from hashmatch.interfaces import ListOptions, ListRow
+from hashmatch.lists import fields, times
 from hashmatch.lists.lines import first_lines, numbered_lines
+from hashmatch.lists.strict_json import parsed
 from hashmatch.records.lists import RejectedRow
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ class _Line(msgspec.Struct):
     status: str | None = None
     quality: int | None = None
     max_distance: int | None = None
+    updated: str | int | float | None = None
 
 
 class Jsonl:
@@ -48,29 +52,40 @@ class Jsonl:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
         if options.columns:
             raise UsageError("JSON lines have no columns to tell apart")
-        decoder = msgspec.json.Decoder(_Line)
         for line in numbered_lines(stream):
             if isinstance(line, RejectedRow):
                 yield line
                 continue
             number, text = line
+            record, reason = parsed(text.strip())
+            if reason is not None:
+                yield RejectedRow(number, reason)
+                continue
             try:
-                row = decoder.decode(text)
-            except (msgspec.MsgspecError, RecursionError) as error:
+                row = msgspec.convert(record, _Line)
+            except msgspec.ValidationError as error:
                 # msgspec names the place and the type, never the value.
                 yield RejectedRow(number, f"not a list row: {error}")
                 continue
+            updated = None if row.updated is None else times.seconds(row.updated)
+            if row.updated is not None and updated is None:
+                yield RejectedRow(number, "updated is not a time")
+                continue
+            algorithm, value = row.algorithm.lower() if row.algorithm else None, row.hash
+            if fields.is_photodna(algorithm):
+                algorithm, value = "photodna", ""
             name = row.item if row.id is None else str(row.id)
             # A line of `hashmatch hash` about a picture without a good hash is no entry.
             status = (row.status or "active") if row.outcome == "hashed" else "removed"
             yield ListRow(
                 number,
-                row.hash,
-                row.algorithm.lower() if row.algorithm else None,
+                value,
+                algorithm,
                 name,
                 row.labels or (),
                 row.sources or (),
                 status,
                 row.quality,
                 row.max_distance,
+                updated,
             )

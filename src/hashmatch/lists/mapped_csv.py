@@ -2,10 +2,13 @@
 
 Roles: an algorithm's name (``pdq``, ``md5``, ...: the column holds such hashes; there may be
 several), ``hash`` with or without ``algorithm``, ``id``, ``label`` (one), ``labels`` (separated by
-blanks, commas or semicolons), ``sources``, ``status``, ``quality``, ``max_distance``. Columns
-without a role are passed over. `KNOWN` has the names that need no telling, among them those of the
-threatexchange dataset (``signal_type,signal_str,collab,category,tags``) and of Interpol's ICSE
-export.
+blanks, commas or semicolons), ``sources``, ``status``, ``quality``, ``max_distance``, ``updated``
+(ISO 8601 or seconds since 1970). Columns without a role are passed over. `KNOWN` has the names that
+need no telling, among them those of the threatexchange dataset
+(``signal_type,signal_str,collab,category,tags``) and of Interpol's ICSE export.
+
+A label that is one of the dataset's categories, `CATEGORIES`, is the status too if there is no
+other. PhotoDNA is counted; its values are not kept.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from hashmatch.errors import ListError, UsageError
 from hashmatch.interfaces import ROLES, ListOptions, ListRow
+from hashmatch.lists import fields, times
 from hashmatch.lists.lines import first_lines, numbered_lines, shown
 from hashmatch.records.lists import RejectedRow
 
@@ -54,7 +58,16 @@ KNOWN = {
     "status": "status",
     "quality": "quality",
     "maxdistance": "max_distance",
+    "updated": "updated",
+    "updatedat": "updated",
+    "updatedon": "updated",
+    "lastupdated": "updated",
+    "dateupdated": "updated",
+    "photodna": "photodna",
 }
+
+#: What python-threatexchange says of a hash as a whole; negative and disputed ones are kept out.
+CATEGORIES = {"POSITIVE_CLASS", "NEGATIVE_CLASS", "DISPUTED", "INVESTIGATION_SEED"}
 DELIMITERS = ",;\t|"
 SMALL_NUMBER = re.compile(r"[0-9]{1,9}")
 
@@ -151,7 +164,7 @@ def _rows(
     number: int, cells: list[str], roles: list[str | None]
 ) -> Iterator[ListRow | RejectedRow]:
     hashes: list[tuple[str | None, str]] = []
-    fields: dict[str, str] = {}
+    told: dict[str, str] = {}
     labels: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     for role, cell in zip(roles, cells, strict=False):
@@ -165,31 +178,38 @@ def _rows(
         elif role == "sources":
             sources += _split(text)
         elif role in ROLES - {"hash"}:
-            fields.setdefault(role, text)  # of two columns of one role the first counts
+            told.setdefault(role, text)  # of two columns of one role the first counts
         else:
             hashes.append((None if role == "hash" else role, text))
     numbers: dict[str, int] = {}
     for role in ("quality", "max_distance"):
-        if role in fields:
-            if not SMALL_NUMBER.fullmatch(fields[role]):
+        if role in told:
+            if not SMALL_NUMBER.fullmatch(told[role]):
                 yield RejectedRow(number, f"{role} is not a number")
                 return
-            numbers[role] = int(fields[role])
-    if not hashes and "status" not in fields:  # withdrawn entries often come without their hash
+            numbers[role] = int(told[role])
+    updated = times.seconds(told["updated"]) if "updated" in told else None
+    if "updated" in told and updated is None:
+        yield RejectedRow(number, "updated is not a time")
+        return
+    status = told.get("status") or next((one for one in labels if one in CATEGORIES), "active")
+    if not hashes and "status" not in told:  # withdrawn entries often come without their hash
         yield RejectedRow(number, "the hash is empty")
         return
-    for column, text in hashes or [(None, "")]:
-        algorithm = column or fields.get("algorithm")
+    for column, value in hashes or [(None, "")]:
+        algorithm = (column or told.get("algorithm") or "").lower()
+        opaque = fields.is_photodna(algorithm)
         yield ListRow(
             number,
-            text,
-            algorithm.lower() if algorithm else None,
-            fields.get("id"),
+            "" if opaque else value,
+            "photodna" if opaque else algorithm or None,
+            told.get("id"),
             labels,
             sources,
-            fields.get("status", "active"),
+            status,
             numbers.get("quality"),
             numbers.get("max_distance"),
+            updated,
         )
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from hashmatch.errors import UsageError
 from hashmatch.interfaces import ListOptions, ListRow, PlainRows
+from hashmatch.lists import fields
 from hashmatch.lists.lines import blocks_of_lines, first_lines, numbered_lines
 from hashmatch.records.lists import RejectedRow
 
@@ -76,6 +77,8 @@ def _row(number: int, text: str) -> ListRow | RejectedRow:
     if text.lower().startswith("hash="):
         return _named_fields(number, text)
     if typed := TYPED.fullmatch(text):
+        if fields.is_photodna(typed[1]):
+            return ListRow(number, "", algorithm="photodna")
         return ListRow(number, typed[2], algorithm=typed[1].lower())
     value, _, rest = text.partition(",")
     named = QUALITY_AND_NAME.fullmatch(rest)

@@ -205,6 +205,6 @@ def concatenated(parts: Sequence[Entries]) -> Entries:
             else:
                 data.append(np.asarray(part.ids.data[:]))
                 ends.append(end + np.asarray(part.ids.ends[:])[1:])
-                end += len(part.ids.data)
+                end += len(data[-1])
         ids = Texts(np.concatenate(data), np.concatenate(ends))
     return Entries(np.concatenate([np.empty(0, np.uint32), *kind]), tuple(kinds), ids)

@@ -1,9 +1,9 @@
-"""The review record: one matched image, waiting for a person. Schema ``hashmatch.review/1``."""
+"""The review record: one matched image, for a person to look at. Schema ``hashmatch.review/1``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -12,6 +12,11 @@ from hashmatch.errors import UsageError
 from hashmatch.records.enums import Outcome, Surface
 
 SCHEMA: Final = "hashmatch.review/1"
+
+Reason: TypeAlias = Literal["benign", "too_few_sources", "breaker"]
+"""Why a match is kept out of the queue; `hashmatch.protection` says what each means."""
+
+REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +76,37 @@ class RecordMatch:
 
 
 @dataclass(frozen=True, slots=True)
+class SuppressedBy:
+    """The rule that keeps a record out of the queue.
+
+    Parameters
+    ----------
+    reason : {"benign", "too_few_sources", "breaker"}
+        Which rule; `hashmatch.protection` says what each means.
+    list, list_version, entry, algorithm : str, optional
+        For ``benign``, the benign entry that the picture is; for ``breaker``, the closest of the
+        tripped entries.
+    distance : int, optional
+        From it to the picture, in bits.
+    sources : tuple of str, optional
+        For ``too_few_sources``, those that back the entries.
+    min_sources : int, optional
+        How many were asked for.
+    """
+
+    reason: Reason
+    list: str | UnsetType = UNSET
+    list_version: str | UnsetType = UNSET
+    entry: str | UnsetType = UNSET
+    algorithm: str | UnsetType = UNSET
+    distance: int | UnsetType = UNSET
+    sources: tuple[str, ...] | UnsetType = UNSET
+    min_sources: int | UnsetType = UNSET
+
+
+@dataclass(frozen=True, slots=True)
 class ReviewRecord:
-    """One matched image for a person to look at; `matches` has the closest entry first.
+    """One matched image; `matches` has the closest entry first.
 
     Closest is the smallest share of differing bits, so that an exact match of a file comes before
     a near one of its picture.
@@ -91,8 +125,11 @@ class ReviewRecord:
         At most as many as the matcher was told to name.
     match_count : int
         All entries that matched, named or not.
-    status : str
-        Always ``pending_review``: no record is born decided.
+    status : {"pending_review", "suppressed"}
+        Whether it waits for a person, or is kept for the record only. There is no other: no record
+        is born decided.
+    suppressed_by : SuppressedBy, optional
+        Which rule suppressed it; there if and only if its status is ``suppressed``.
     schema : str
         Always ``hashmatch.review/1``.
     """
@@ -103,13 +140,20 @@ class ReviewRecord:
     hash: RecordHash
     matches: tuple[RecordMatch, ...]
     match_count: int
-    status: Literal["pending_review"] = "pending_review"
+    status: Literal["pending_review", "suppressed"] = "pending_review"
+    suppressed_by: SuppressedBy | UnsetType = UNSET
     schema: Literal["hashmatch.review/1"] = SCHEMA
+
+    def __post_init__(self) -> None:
+        if self.status not in {"pending_review", "suppressed"}:
+            raise UsageError("a record is pending_review or suppressed: a person decides")
+        if (self.status == "suppressed") != (self.suppressed_by is not UNSET):
+            raise UsageError("a record says what suppressed it if and only if it is suppressed")
 
     @property
     def outcome(self) -> Outcome:
-        """Always ``Outcome.MATCH``, so that a record and an `ItemOutcome` can be told apart."""
-        return Outcome.MATCH
+        """``Outcome.MATCH``, or ``Outcome.SUPPRESSED``."""
+        return Outcome.MATCH if self.status == "pending_review" else Outcome.SUPPRESSED
 
     def to_json(self) -> bytes:
         """Return the record as one line of JSON, without the line end."""

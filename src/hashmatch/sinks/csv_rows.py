@@ -21,14 +21,16 @@ COLUMNS = (
     "algorithm", "quality", "decode_policy", "variant",
     "list", "list_version", "entry", "distance", "max_distance", "max_distance_from",
     "labels", "sources", "match_count",
+    "suppressed_by", "suppressed_by_list", "suppressed_by_entry", "suppressed_by_distance",
 )  # fmt: skip
 
 
 class CsvSink:
     """Writes a header, then a row for each named match, closest first.
 
-    Several labels or sources share a cell, separated by blanks. The image's own hash is never in
-    it; ask for JSON lines if you need it.
+    Several labels or sources share a cell, separated by blanks. Rows whose status is ``suppressed``
+    wait for nobody; their last cells say which rule kept them out of the queue. The image's own
+    hash is never in it; ask for JSON lines if you need it.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -38,7 +40,8 @@ class CsvSink:
     def write(self, record: ReviewRecord) -> None:
         """Write the rows of one record."""
         self._begin()
-        item, made = record.item, record.hash
+        item, made, by = record.item, record.hash, record.suppressed_by
+        why = () if by is UNSET else (by.reason, by.list, by.entry, by.distance)
         for match in record.matches:
             self._row(
                 record.record_id, record.status, record.created_at,
@@ -48,6 +51,7 @@ class CsvSink:
                 match.list, match.list_version, match.entry, match.distance, match.max_distance,
                 match.max_distance_from, " ".join(match.labels), " ".join(match.sources),
                 record.match_count,
+                *(why or ("", "", "", "")),
             )  # fmt: skip
 
     def close(self) -> None:
@@ -75,7 +79,7 @@ class CsvSink:
 
 def _harmless(cell: object) -> object:
     """Return `cell` so that no spreadsheet runs it: a key ``=cmd|...`` is somebody's attack."""
-    if cell is UNSET:  # a match that was not made by this version may not know its variant
+    if cell is UNSET:  # not every match knows its variant, nor every rule an entry
         return ""
     if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
         return "'" + cell

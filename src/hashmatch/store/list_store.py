@@ -93,22 +93,12 @@ class ListStore(Opaque):
         if algorithm is not None and algorithm not in opened.kinds:
             held = ", ".join(opened.kinds) or "nothing that can be matched"
             raise StoreError(f"{self.path}: no {algorithm} hashes in it; it holds {held}")
-        return self.lists(opened, problems, opened.kinds if algorithm is None else [algorithm])
+        return self._lists(opened, problems, opened.kinds if algorithm is None else [algorithm])
 
-    def lists(
+    def _lists(
         self, opened: Content, problems: list[str], algorithms: Iterable[str]
     ) -> tuple[StoredList, ...]:
-        """Return some lists of an open version, ready to be searched.
-
-        Parameters
-        ----------
-        opened : Content
-            See `latest` and `version`.
-        problems : list of str
-            What was found wrong with it; more may be added.
-        algorithms : iterable of str
-            Of which kinds of hash.
-        """
+        """Return some lists of an open version, ready to be searched."""
         secret = reference_key.read(self.folder, self.key, problems)
         indexes = {
             algorithm: content.open_index(self.folder, opened, algorithm, problems)
@@ -273,7 +263,7 @@ class ListStore(Opaque):
         Parameters
         ----------
         key : PrivateKey
-            Whose.
+            Whose signature.
 
         Raises
         ------

@@ -99,7 +99,7 @@ class Making:
         known = HashList(self.name, str(version), said.hashes.spec, said.hashes, entries, (), own)
         facts = {"rows": len(said), "max_distance": limit}
         return self._add(
-            INDEX, algorithm, facts, lambda path: HashIndex.build(known, limit).save(path)
+            INDEX, algorithm, facts, lambda path: HashIndex.build_file(path, known, limit)
         )
 
     def state(

@@ -1,0 +1,165 @@
+"""The ledger: what a scan has done, in SQLite, so that it goes on after all but a lost disk.
+
+One transaction holds the outcomes of a batch, its records and how far the listing has come, and is
+on the disk when `LedgerScan.commit` returns (WAL, ``synchronous=FULL``): a process that is killed
+at any moment has done a batch wholly or not at all. A scan is known by all that its answers depend
+on; another list or another option is another scan, in the same file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import sqlite3
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from hashmatch.accounting import LedgerScan, now, told
+from hashmatch.errors import LedgerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+APPLICATION = 0x484D4C47
+"""What the file says it is (PRAGMA application_id): "HMLG"."""
+FORMAT = 1
+FILE = "ledger.db"
+TABLES = """
+CREATE TABLE scan (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, about TEXT NOT NULL, begun TEXT NOT NULL,
+    ended TEXT, listed INTEGER NOT NULL DEFAULT 0, position BLOB, breaker TEXT
+);
+CREATE TABLE outcome (
+    scan INTEGER NOT NULL, outcome TEXT NOT NULL, count INTEGER NOT NULL,
+    PRIMARY KEY (scan, outcome)
+) WITHOUT ROWID;
+CREATE TABLE record (
+    scan INTEGER NOT NULL, number INTEGER NOT NULL, line BLOB NOT NULL, PRIMARY KEY (scan, number)
+) WITHOUT ROWID;
+CREATE TABLE problem (
+    scan INTEGER NOT NULL, number INTEGER NOT NULL, item BLOB NOT NULL, PRIMARY KEY (scan, number)
+) WITHOUT ROWID;
+"""
+"""Of an item, ``number`` is its place in the listing, from 1. Those that were searched and match
+nothing are only counted: of a bucket of a billion, that is nearly all."""
+
+
+class Ledger:
+    """The file of a folder for states; one process at a time writes to it.
+
+    Parameters
+    ----------
+    folder : str or path
+        Made if it is not there, for its owner only: records are about people.
+
+    Raises
+    ------
+    LedgerError
+        If it cannot be opened, is something else or of a newer version, or in use.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, Ledger(folder) as ledger:
+    ...     scan = ledger.scan({"source": "photos", "lists": ["demo 17"]})
+    ...     scan.state().listed
+    0
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.path = os.path.join(os.fspath(folder), FILE)
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise LedgerError(f"{folder}: no state can be kept there: {reason}") from None
+        try:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise LedgerError(
+                    f"{folder} is in use by another scan; wait for it, or give another folder"
+                ) from None
+            with suppress(FileExistsError):
+                os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            self._connection = sqlite3.connect(self.path, isolation_level=None, timeout=30)
+            try:
+                with told(self.path):
+                    self._prepare()
+            except BaseException:
+                self._connection.close()
+                raise
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _prepare(self) -> None:
+        run = self._connection.execute
+        (application,) = run("PRAGMA application_id").fetchone()
+        (version,) = run("PRAGMA user_version").fetchone()
+        (tables,) = run("SELECT count(*) FROM sqlite_schema").fetchone()
+        if application != APPLICATION and (application or tables):
+            raise LedgerError(f"{self.path} is no ledger of hashmatch; give another folder")
+        if version > FORMAT:
+            raise LedgerError(
+                f"{self.path} is of format {version}, and hashmatch here knows {FORMAT}; use "
+                "the version that made it, or give another folder"
+            )
+        run("PRAGMA journal_mode = WAL")
+        run("PRAGMA synchronous = FULL")  # survives a power cut; NORMAL loses the last commits
+        if application != APPLICATION:
+            self._connection.executescript(
+                f"BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION}; "
+                f"PRAGMA user_version = {FORMAT}; COMMIT;"
+            )
+
+    def scan(self, about: Mapping[str, object]) -> LedgerScan:
+        """Return the scan that is all this about: the one that was begun, or a new one.
+
+        Parameters
+        ----------
+        about : mapping of str to JSON-able
+            All that the answers depend on: source, surface, lists and their versions, options.
+        """
+        text = msgspec.json.encode(about, order="deterministic").decode()
+        name = hashlib.blake2b(text.encode(), digest_size=8, person=b"hashmatch-scan").hexdigest()
+        with told(self.path):
+            self._connection.execute(
+                "INSERT INTO scan (name, about, begun) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (name, text, now()),
+            )
+            (number,) = self._connection.execute(
+                "SELECT id FROM scan WHERE name = ?", (name,)
+            ).fetchone()
+        return LedgerScan(self.path, self._connection, number, name)
+
+    def scans(self) -> list[dict[str, Any]]:
+        """Return what is known of each scan, the first begun first."""
+        names = "name", "about", "begun", "ended", "listed"
+        with told(self.path):
+            rows = self._connection.execute(
+                f"SELECT {', '.join(names)}, id FROM scan ORDER BY id"  # noqa: S608 - our names
+            ).fetchall()
+            return [
+                {
+                    **dict(zip(names, row, strict=False)),
+                    "about": msgspec.json.decode(row[1]),
+                    "outcomes": LedgerScan(self.path, self._connection, row[-1], row[0]).outcomes(),
+                }
+                for row in rows
+            ]
+
+    def close(self) -> None:
+        """Close the file; others may open it then."""
+        self._connection.close()
+        os.close(self._lock)
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
