@@ -275,7 +275,7 @@ def open_lists(
             )
         kind, path = (name, rest) if named else (algorithm, given)
         if is_store(path):
-            found = one_list(path, kind, dict(trust))
+            found: HashList = one_list(path, kind, dict(trust))
         else:
             found = choose(shape.read(path, kind), path, kind, skip_bad_rows)
         for other in lists:  # every match would be counted twice

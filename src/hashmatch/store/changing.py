@@ -52,7 +52,7 @@ def read_files(store: ListStore, paths: Sequence[str], change: Change) -> _Read:
     rows = change.shape.rows(store.now.timestamp())
     sources, rejected = [], []
     for path in paths:
-        before, bad = rows.total, len(rows.rejected)
+        before, refused, bad = rows.total, rows.refused, len(rows.rejected)
         page = read_page(path, change.shape, rows, change.on_read)
         rejected += [(path, row) for row in rows.rejected[bad:]]
         sources.append(
@@ -61,13 +61,13 @@ def read_files(store: ListStore, paths: Sequence[str], change: Change) -> _Read:
                 sha256=page.sha256,
                 bytes=page.size,
                 rows=rows.total - before,
-                rejected=len(rows.rejected) - bad,
+                rejected=rows.refused - refused,
             )
         )
-    if len(rejected) > MOST_BAD * rows.total and BAD_ROWS not in change.accept:
+    if rows.refused > MOST_BAD * rows.total and BAD_ROWS not in change.accept:
         first = "; ".join(f"{path}, line {row.line}: {row.reason}" for path, row in rejected[:3])
         raise StoreError(
-            f"{len(rejected):,} of {rows.total:,} rows cannot be used, more than {MOST_BAD:.1%} "
+            f"{rows.refused:,} of {rows.total:,} rows cannot be used, more than {MOST_BAD:.1%} "
             f"({first}); mend them, or accept {BAD_ROWS}"
         )
     return _Read(rows, tuple(sources), rejected)
