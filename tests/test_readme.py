@@ -23,7 +23,7 @@ def blocks(language: str) -> list[str]:
 
 SHELL = [line for block in blocks("sh") for line in block.splitlines()]
 # The first two set everything up and would run this very test; .ci/run takes them from here.
-COMMANDS = SHELL[2:]
+COMMANDS = blocks("sh")[2:]
 
 
 def test_the_first_two_commands_set_up_and_run() -> None:
@@ -39,8 +39,7 @@ def test_commands_run_as_printed(command: str, tmp_path: Path) -> None:
     shutil.copytree(FIXTURES, tmp_path / "fixtures")
     scripts = Path(sys.executable).parent
     run = subprocess.run(
-        command.removeprefix(".venv/bin/"),
-        shell=True,
+        ["bash", "-euc", command.removeprefix(".venv/bin/")],
         cwd=tmp_path,
         env={**os.environ, "PATH": f"{scripts}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)},
         capture_output=True,

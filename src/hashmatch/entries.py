@@ -49,9 +49,9 @@ UNMATCHABLE = {
 }  # fmt: skip
 """Kinds of hash in the lists of hotlines that cannot be compared here, or are not of pictures;
 so are those that begin with ``video_``."""
+VIDEO = re.compile(r"video_[a-z0-9_]{1,12}")
 MOST_NAMED = 100_000
 """Rows that cannot be used and are named: of a file of nothing but such rows, some MB of memory."""
-VIDEO = re.compile(r"video_[a-z0-9_]{1,12}")
 
 
 class Rows:

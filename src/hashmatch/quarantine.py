@@ -141,6 +141,23 @@ def degenerate(hashes: HashBatch, pictures: HashBatch | None = None) -> NDArray[
     return _suspects(hashes, known)
 
 
+def by_reason(codes: NDArray[np.uint8]) -> dict[str, int]:
+    """Return how many hashes are degenerate for each reason, of those for which some are.
+
+    Parameters
+    ----------
+    codes : ndarray of uint8, shape (n,)
+        From `degenerate`.
+
+    Examples
+    --------
+    >>> by_reason(np.array([0, 1, 1, 4], np.uint8))
+    {'all zero': 2, 'a solid colour': 1}
+    """
+    numbers = np.bincount(codes, minlength=len(REASONS)).tolist()
+    return {name: n for name, n in zip(REASONS, numbers, strict=True) if name and n}
+
+
 def _suspects(hashes: HashBatch, known: list[tuple[int, int, HashBatch]]) -> NDArray[np.uint8]:
     """Return the code of each hash; `known` is codes, distances, and the hashes that have them."""
     from hashmatch._kernels.suspects import suspects

@@ -16,6 +16,7 @@ from hashmatch.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hashmatch.records.hashes import HashBatch
     from hashmatch.store.change import Change, Changed
     from hashmatch.store.manifest import Manifest
 
@@ -151,8 +152,6 @@ def _make(store: str, files: tuple[str, ...], how: str, options: dict[str, Any])
 
 
 def _change(options: dict[str, Any]) -> Change:
-    from hashmatch import registry
-    from hashmatch.quarantine import degenerate_pictures
     from hashmatch.store.change import Change
     from hashmatch.store.keys import given_passphrase, load_private
 
@@ -160,12 +159,7 @@ def _change(options: dict[str, Any]) -> Change:
         options["list_format"], options["columns"], options["delimiter"], options["encoding"]
     ).shape(options["algorithm"], options["keep_disputed"])
     limits = _limits(options["limits"])
-    pictures = None
-    if options["pictures"]:
-        pictures = {}
-        for algorithm in registry.names(registry.HASHERS):
-            if registry.hasher(algorithm).reads == "pixels":
-                pictures[algorithm] = degenerate_pictures(options["pictures"], algorithm)
+    pictures = _pictures(options["pictures"]) if options["pictures"] else None
     signer = options["signer"]
     return Change(
         name=options["name"],
@@ -177,6 +171,21 @@ def _change(options: dict[str, Any]) -> Change:
         pictures=pictures,
         limits=limits,
     )
+
+
+def _pictures(folders: tuple[str, ...]) -> dict[str, HashBatch]:
+    """Return the hashes of default pictures, of every algorithm that hashes pixels."""
+    from hashmatch import registry
+    from hashmatch.quarantine import degenerate_pictures
+    from hashmatch.records.hashes import HashBatch
+
+    return {
+        algorithm: HashBatch.concatenate(
+            [degenerate_pictures(folder, algorithm) for folder in folders]
+        )
+        for algorithm in registry.names(registry.HASHERS)
+        if registry.hasher(algorithm).reads == "pixels"
+    }
 
 
 def _limits(given: tuple[str, ...]) -> dict[str, int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
@@ -34,6 +35,7 @@ def match(
     columns: tuple[str, ...],
     delimiter: str | None,
     encoding: str,
+    **trust: Any,
 ) -> None:
     """Look up hashes that were computed elsewhere, one line of JSON for each.
 
@@ -57,7 +59,7 @@ def match(
             texts.append(text)
     queries = HashBatch.from_hex(registry.spec(algorithm), texts)
     shape = ListShape(list_format, columns, delimiter, encoding)
-    lists = open_lists(list_paths, shape, algorithm, skip_bad_rows)
+    lists = open_lists(list_paths, shape, algorithm, skip_bad_rows, trust)
     matcher = open_matcher(lists, max_distance=max_distance)
     for number, found in enumerate(matcher.look_up(queries), 1):
         line = {

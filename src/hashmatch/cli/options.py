@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashmatch.cli.stores import is_store, one_list, trust_options
 from hashmatch.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hashmatch.matcher import Matcher
     from hashmatch.pages import Shape
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from hashmatch.records.lists import HashList
 
     Command = Callable[..., Any]
+    Trust = dict[str, Any]  # what `trust_options` gave
 
 REFERENCE_KEY = "HASHMATCH_REFERENCE_KEY"
 
@@ -182,11 +184,11 @@ def match_options(command: Command) -> Command:
         "list_paths",
         multiple=True,
         required=True,
-        metavar="[NAME=]FILE",
-        help="A known-hash list: PDQ text, CSV or JSON lines. With NAME= its hashes of that "
-        "algorithm instead. Repeatable: all lists are matched at once.",
+        metavar="[NAME=]PATH",
+        help="A known-hash list: the folder of a list store, or a file of any format. With NAME= "
+        "its hashes of that algorithm instead. Repeatable: all lists are matched at once.",
     )
-    return lists(algorithm_option(max_distance_option(skip_bad_rows(command))))
+    return lists(algorithm_option(max_distance_option(skip_bad_rows(trust_options(command)))))
 
 
 def protection_options(command: Command) -> Command:
@@ -255,9 +257,9 @@ def keep_options(command: Command) -> Command:
 
 
 def open_lists(
-    paths: tuple[str, ...], shape: ListShape, algorithm: str, skip_bad_rows: bool
+    paths: Sequence[str], shape: ListShape, algorithm: str, skip_bad_rows: bool, trust: Trust
 ) -> list[HashList]:
-    """Return the list of `algorithm`, or of the one named before the path, in each file."""
+    """Return the list of `algorithm`, or of the one named before the path, at each path."""
     from hashmatch import registry
     from hashmatch.reading import choose
 
@@ -272,7 +274,10 @@ def open_lists(
                 f"{', '.join(known)}"
             )
         kind, path = (name, rest) if named else (algorithm, given)
-        found = choose(shape.read(path, kind), path, kind, skip_bad_rows)
+        if is_store(path):
+            found: HashList = one_list(path, kind, dict(trust))
+        else:
+            found = choose(shape.read(path, kind), path, kind, skip_bad_rows)
         for other in lists:  # every match would be counted twice
             if (found.name, found.version, found.spec) == (other.name, other.version, other.spec):
                 raise UsageError(f"{path}: its {kind} hashes are given twice")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -73,6 +73,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def scan(
     ctx: click.Context,
+    /,
     *,
     source: str,
     list_paths: tuple[str, ...],
@@ -97,6 +98,7 @@ def scan(
     strict: bool,
     quiet: bool,
     verbose: bool,
+    **trust: Any,
 ) -> None:
     """Check every image of SOURCE, a folder or file, and write a review record for each match.
 
@@ -117,11 +119,11 @@ def scan(
 
     where = Surface.parse(surface)
     shape = ListShape(list_format, columns, delimiter, encoding)
-    lists = open_lists(list_paths, shape, algorithm, skip_bad_rows)
+    lists = open_lists(list_paths, shape, algorithm, skip_bad_rows, trust)
     alarms: list[Trip] = []
     matcher = open_matcher(
         lists,
-        benign=open_lists(benign_paths, shape, algorithm, skip_bad_rows),
+        benign=open_lists(benign_paths, shape, algorithm, skip_bad_rows, trust),
         min_sources=min_sources,
         # One scan fills one queue, however long it takes.
         breaker=Breaker(breaker_limit, window=None, on_trip=alarms.append)

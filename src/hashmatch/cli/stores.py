@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from hashmatch.store.list_store import ListStore
+    from hashmatch.store.stored_list import StoredList
 
     Command = Callable[..., Any]
 
@@ -148,7 +149,7 @@ def reading(
         )
 
 
-def one_list(path: str, algorithm: str, options: dict[str, Any]) -> Any:
+def one_list(path: str, algorithm: str, options: dict[str, Any]) -> StoredList:
     """Return the list of `algorithm` in a store, after saying what is wrong with it."""
     store = open_store(path, options)
     lists = store.open(algorithm)

@@ -98,17 +98,7 @@ class ListStore(Opaque):
     def _lists(
         self, opened: Content, problems: list[str], algorithms: Iterable[str]
     ) -> tuple[StoredList, ...]:
-        """Return some lists of an open version, ready to be searched.
-
-        Parameters
-        ----------
-        opened : Content
-            See `latest` and `version`.
-        problems : list of str
-            What was found wrong with it; more may be added.
-        algorithms : iterable of str
-            Of which kinds of hash.
-        """
+        """Return some lists of an open version, ready to be searched."""
         secret = reference_key.read(self.folder, self.key, problems)
         indexes = {
             algorithm: content.open_index(self.folder, opened, algorithm, problems)
@@ -273,7 +263,7 @@ class ListStore(Opaque):
         Parameters
         ----------
         key : PrivateKey
-            Whose.
+            Whose signature.
 
         Raises
         ------

@@ -11,7 +11,7 @@ from hashmatch import registry
 from hashmatch.index import HashIndex
 from hashmatch.index_file.pieces import in_pieces
 from hashmatch.index_file.writing import write
-from hashmatch.quarantine import REASONS, degenerate
+from hashmatch.quarantine import by_reason, degenerate
 from hashmatch.records.entries import Entries
 from hashmatch.records.hashes import HashBatch
 from hashmatch.records.lists import HashList
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 SHARED_FROM = 1 << 16
 """Statements; shorter lists are written anew with each version, so that no two share a file."""
+QUARANTINED = "quarantined: "
+"""In the counts of a manifest, before each reason."""
 
 
 class Making:
@@ -150,10 +152,5 @@ class Making:
 
 def counted(codes: NDArray[np.uint8]) -> dict[str, int]:
     """Return how many statements are matched, and how many are in quarantine for which reason."""
-    numbers = np.bincount(codes, minlength=len(REASONS)).tolist()
-    reasons = {
-        f"quarantined: {reason}": count
-        for reason, count in zip(REASONS[1:], numbers[1:], strict=True)
-        if count
-    }
-    return {"entries": numbers[0], **reasons}
+    reasons = {f"{QUARANTINED}{reason}": count for reason, count in by_reason(codes).items()}
+    return {"entries": int(np.count_nonzero(codes == 0)), **reasons}

@@ -40,9 +40,9 @@ def make_folder(path: str, *, allow_readable: bool = False) -> None:
         os.mkdir(path, 0o700)
         sync(os.path.dirname(path) or os.curdir)
     except FileExistsError:
-        check_private(path, allow_readable=allow_readable)
-        if not stat.S_ISDIR(os.lstat(path).st_mode):
+        if stat.S_ISREG(os.lstat(path).st_mode):
             raise StoreError(f"{path} is in the way of a folder; move it elsewhere") from None
+        check_private(path, allow_readable=allow_readable)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise StoreError(f"{path!r} cannot be made: {reason}") from None
