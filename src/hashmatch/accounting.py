@@ -23,7 +23,7 @@ Result = ReviewRecord | ItemOutcome
 
 
 class State(NamedTuple):
-    """How far a scan has come: `position` is the key of the last item that is accounted for."""
+    """How far a scan has come: `position` is that of the last item that is accounted for."""
 
     listed: int
     position: str | None
@@ -81,7 +81,7 @@ class LedgerScan:
                 (listed,) = run("SELECT listed FROM scan WHERE id = ?", (self._id,)).fetchone()
                 for number, (_, result) in enumerate(batch, listed + 1):
                     self._add(number, result)
-                position = _bytes(batch[-1][0].key) if batch else None
+                position = _bytes(batch[-1][0].position) if batch else None
                 run(
                     "UPDATE scan SET listed = listed + ?, position = coalesce(?, position), "
                     "breaker = ?, ended = ? WHERE id = ?",

@@ -43,6 +43,8 @@ class Keeper(Opaque):
         How long; longer than nothing.
     lists : sequence of HashList
         What the scan matches with: a later one need only match what these did not have.
+    scan : str, optional
+        A name for the scan, if it may be stopped and go on: see `flush`.
     most : int
         Pictures of each file.
     now : datetime, optional
@@ -74,6 +76,7 @@ class Keeper(Opaque):
         keep_for: timedelta,
         lists: Sequence[HashList] = (),
         *,
+        scan: str | None = None,
         most: int = MOST,
         now: datetime | None = None,
     ) -> None:
@@ -89,7 +92,8 @@ class Keeper(Opaque):
             raise UsageError(f"{folder}: others can enter it; chmod 700 it, it holds hashes")
         self._created = now or datetime.now(UTC)
         self._expires = self._created + keep_for
-        self._scan = f"{self._created.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(6)}"
+        began = f"{self._created.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(6)}"
+        self._scan = began if scan is None else f"scan-{scan}"
         self._lists = {known.name: known.version for known in lists}
         self._most = most
         self._files = 0
@@ -128,6 +132,18 @@ class Keeper(Opaque):
         )
         if len(self._items) >= self._most:
             self._write()
+
+    def flush(self, number: int) -> None:
+        """Write what is not on the disk yet, as the file of that number.
+
+        Parameters
+        ----------
+        number : int
+            How many items the scan had accounted for before these: if it does them again, they
+            take the place of themselves.
+        """
+        self._files = number
+        self.close()
 
     def close(self) -> None:
         """Write what is not on the disk yet."""
@@ -174,6 +190,6 @@ class Keeper(Opaque):
                 "lists": msgspec.json.encode(self._lists).decode(),
             },
         )
-        write(self._folder / f"{self._scan}-{self._files:06}{SUFFIX}", description, blocks)
+        write(self._folder / f"{self._scan}-{self._files:012}{SUFFIX}", description, blocks)
         self._files += 1
         self._clear()

@@ -19,7 +19,7 @@ from hashmatch.records.review import REASONS, ReviewRecord, SuppressedBy
 from hashmatch.searched import in_range
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from hashmatch.breaker import Trip
     from hashmatch.interfaces import Source
@@ -96,20 +96,33 @@ def _results(
     threads: int,
 ) -> Iterator[ReviewRecord | ItemOutcome]:
     # Apart from scan_source, so that what is wrong with the call is said at the call.
-    def listed() -> Iterator[ImageItem]:
-        for item in source.items():
-            if on_listed is not None:
-                on_listed(item)
-            yield item
+    items = (_told(item, on_listed) for item in source.items())
+    for _, result in check_items(source, items, matcher, on_hashed, threads):
+        yield result
 
+
+def _told(item: ImageItem, on_listed: Callable[[ImageItem], object] | None) -> ImageItem:
+    if on_listed is not None:
+        on_listed(item)
+    return item
+
+
+def check_items(
+    source: Source,
+    items: Iterable[ImageItem],
+    matcher: Matcher,
+    on_hashed: Callable[[ImageItem, list[HashedImage]], object] | None,
+    threads: int,
+) -> Iterator[tuple[ImageItem, ReviewRecord | ItemOutcome]]:
+    """Yield each of some items of `source`, in order, and what becomes of it."""
     # Looking up is quick, and a breaker counts: that is done here, in the order of the listing.
-    for item, hashed in in_order(listed(), partial(hash_item, source, matcher), threads):
+    for item, hashed in in_order(items, partial(hash_item, source, matcher), threads):
         if isinstance(hashed, ItemOutcome):
-            yield hashed
+            yield item, hashed
             continue
         if on_hashed is not None:
             on_hashed(item, hashed)
-        yield matcher.check_hashed(item, *hashed)
+        yield item, matcher.check_hashed(item, *hashed)
 
 
 def hash_item(source: Source, matcher: Matcher, item: ImageItem) -> list[HashedImage] | ItemOutcome:
