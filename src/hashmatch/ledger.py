@@ -13,6 +13,7 @@ import hashlib
 import os
 import sqlite3
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -54,6 +55,8 @@ class Ledger:
     ----------
     folder : str or path
         Made if it is not there, for its owner only: records are about people.
+    reading : bool
+        Only look at what is there, also while a scan is writing.
 
     Raises
     ------
@@ -69,8 +72,15 @@ class Ledger:
     0
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], *, reading: bool = False) -> None:
         self.path = os.path.join(os.fspath(folder), FILE)
+        self._lock: int | None = None
+        if reading:
+            with told(self.path):
+                place = f"{Path(self.path).absolute().as_uri()}?mode=ro"
+                self._connection = sqlite3.connect(place, uri=True, timeout=30)
+                self._check()
+            return
         try:
             os.makedirs(folder, mode=0o700, exist_ok=True)
             self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -97,7 +107,8 @@ class Ledger:
             os.close(self._lock)
             raise
 
-    def _prepare(self) -> None:
+    def _check(self) -> int:
+        """Return what the file says it is; LedgerError if that is nothing of ours."""
         run = self._connection.execute
         (application,) = run("PRAGMA application_id").fetchone()
         (version,) = run("PRAGMA user_version").fetchone()
@@ -109,6 +120,11 @@ class Ledger:
                 f"{self.path} is of format {version}, and hashmatch here knows {FORMAT}; use "
                 "the version that made it, or give another folder"
             )
+        return int(application)
+
+    def _prepare(self) -> None:
+        run = self._connection.execute
+        application = self._check()
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")  # survives a power cut; NORMAL loses the last commits
         if application != APPLICATION:
@@ -156,7 +172,9 @@ class Ledger:
     def close(self) -> None:
         """Close the file; others may open it then."""
         self._connection.close()
-        os.close(self._lock)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def __enter__(self) -> Ledger:
         return self

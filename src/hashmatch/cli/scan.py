@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,21 +20,23 @@ from hashmatch.cli.options import (
     variants_option,
     verbose_option,
 )
+from hashmatch.cli.states import ScanCommand, cores, resumed, scanned
 from hashmatch.cli.terminal import Exit, console, name_problems, printable, progress
 from hashmatch.errors import HashmatchError, SourceError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from datetime import timedelta
 
+    from hashmatch.accounting import Result
     from hashmatch.breaker import Trip
-    from hashmatch.interfaces import Sink, Source
-    from hashmatch.keeper import Keeper
-    from hashmatch.matcher import Matcher
+    from hashmatch.interfaces import Sink
     from hashmatch.scan import ScanReport
 
 
 @click.command(
+    cls=ScanCommand,
     short_help="Check a folder of images against known-hash lists.",
     epilog="Python: hashmatch.scan_source(source, matcher, surface=...)",
 )
@@ -66,6 +67,19 @@ if TYPE_CHECKING:
 @click.option("--include-hash", is_flag=True, help="Put each image's own hash into its record.")
 @protection_options
 @keep_options
+@click.option(
+    "--state",
+    metavar="DIR",
+    help="Keep there how far the scan has come: the same command goes on where it was stopped, by "
+    "whatever. hashmatch scan status DIR says how far that is.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    default=cores,
+    metavar="N",
+    help="Images that are worked on at once. [default: as many as there are processors]",
+)
 @strict_option
 @quiet_option
 @verbose_option
@@ -95,6 +109,8 @@ def scan(
     breaker_limit: int,
     kept_in: str | None,
     keep_for: timedelta | None,
+    state: str | None,
+    workers: int,
     strict: bool,
     quiet: bool,
     verbose: bool,
@@ -112,8 +128,8 @@ def scan(
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch import registry
     from hashmatch.breaker import Breaker
-    from hashmatch.keeper import Keeper
     from hashmatch.records.enums import Surface
+    from hashmatch.resuming import about_scan
     from hashmatch.scan import ScanReport
     from hashmatch.sinks.files import OutputFile
 
@@ -134,10 +150,10 @@ def scan(
         variants=variants,
         include_hash=include_hash,
     )
-    _check_places(source, out, report, kept_in)
+    _check_places(source, out, report, kept_in, state)
     if (kept_in is None) != (keep_for is None):
         raise UsageError("--keep-hashes and --keep-for go together: where, and how long")
-    keeper = None if kept_in is None or keep_for is None else Keeper(kept_in, keep_for, lists)
+    keep = None if kept_in is None or keep_for is None else (kept_in, keep_for)
     images = registry.open_source(source, where)
     total = images.count()
     if total == 0:
@@ -147,8 +163,25 @@ def scan(
     done = ScanReport(matcher, alarms=alarms)
     try:
         sink = registry.open_sink(None if out == "-" else Path(out))
-        with keeper or nullcontext():
-            _run(images, matcher, sink, done, total, out, quiet, keeper)
+        found: AbstractContextManager[Iterator[Result]]
+        if state is None:
+            found = scanned(images, matcher, done, workers, keep)
+        else:
+            about = about_scan(
+                source,
+                matcher,
+                surface=surface,
+                max_distance=max_distance,
+                min_quality=min_quality,
+                variants=variants,
+                include_hash=include_hash,
+                min_sources=min_sources,
+                breaker=breaker_limit,
+            )
+            found = resumed(
+                state, about, images, matcher, done, sink, workers=workers, keep=keep, quiet=quiet
+            )
+        _run(found, sink, done, total, out, quiet)
         sink.close()
     except BaseException:
         if counts is not None:
@@ -178,35 +211,31 @@ def _raise_alarms(alarms: Sequence[Trip]) -> None:
         )
 
 
-def _check_places(source: str, out: str, report: str | None, kept_in: str | None) -> None:
+def _check_places(source: str, out: str, *others: str | None) -> None:
     """Refuse to write where the scan would read, or two things to one place."""
-    given = (out if out != "-" else None, report, kept_in)
+    given = (out if out != "-" else None, *others)
     places = [Path(place).resolve() for place in given if place is not None]
     if len(set(places)) < len(places):
-        raise UsageError(f"{out}: records, report and hashes go each to a place of its own")
+        raise UsageError(f"{out}: records, report, hashes and state go each to a place of its own")
     for place in places:
         if Path(source).is_dir() and place.is_relative_to(Path(source).resolve()):
             raise UsageError(f"{place} is inside of {source}, which is scanned; write it elsewhere")
 
 
 def _run(
-    source: Source,
-    matcher: Matcher,
+    found: AbstractContextManager[Iterator[Result]],
     sink: Sink,
     report: ScanReport,
     total: int | None,
     out: str,
     quiet: bool,
-    keeper: Keeper | None,
 ) -> None:
     """Scan; whatever stops it early is told with how far it came and where its records are."""
     from hashmatch.records.review import ReviewRecord
-    from hashmatch.scan import scan_source
 
     try:
-        with progress(total, quiet, "matches") as advance:
-            keep = None if keeper is None else keeper.add
-            for result in scan_source(source, matcher, on_listed=report.listed_one, on_hashed=keep):
+        with found as results, progress(total, quiet, "matches", report.listed) as advance:
+            for result in results:
                 report.add(result)
                 if isinstance(result, ReviewRecord):
                     sink.write(result)

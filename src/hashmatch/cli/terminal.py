@@ -40,8 +40,10 @@ def console(*, stderr: bool = True) -> Console:
 
 
 @contextmanager
-def progress(total: int | None, quiet: bool, counting: str = "") -> Iterator[Callable[[int], None]]:
-    """Show count, rate and time left while stderr is a terminal.
+def progress(
+    total: int | None, quiet: bool, counting: str = "", done: int = 0
+) -> Iterator[Callable[[int], None]]:
+    """Show count, rate and time left while stderr is a terminal; some may be `done` already.
 
     Yields a function to call after each image; its argument is how many of what it is `counting`,
     for example matches, there are so far.
@@ -76,7 +78,7 @@ def progress(total: int | None, quiet: bool, counting: str = "") -> Iterator[Cal
         redirect_stdout=sys.stdout.isatty(),
         redirect_stderr=False,
     ) as bar:
-        task = bar.add_task("", total=total, rate="-", count=0)
+        task = bar.add_task("", total=total, completed=done, rate="-", count=0)
 
         def advance(count: int) -> None:
             speed = bar.tasks[0].speed
