@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
@@ -48,9 +49,10 @@ class Lines:
 class Two:
     def __init__(self, location, surface):
         self.surface = surface
-    def items(self):
+    def items(self, after=None):
         for key in ("one", "two"):
-            yield hm.ImageItem(key, "1", self.surface)
+            if after is None or key > after:
+                yield hm.ImageItem(key, "1", self.surface)
     def read(self, item):
         import io
         from PIL import Image
@@ -59,6 +61,8 @@ class Two:
         return file.getvalue()
     def count(self):
         return 2
+    def close(self):
+        pass
 
 class Count:
     def __init__(self, path):
@@ -202,12 +206,32 @@ def test_the_contract_finds_broken_list_readers() -> None:
 
 def test_the_contract_finds_broken_sources() -> None:
     class Twice(testing.MemorySource):
-        def items(self) -> Iterator[hm.ImageItem]:
-            yield from super().items()
-            yield from super().items()
+        def items(self, after: str | None = None) -> Iterator[hm.ImageItem]:
+            yield from super().items(after)
+            yield from super().items(after)
 
     with pytest.raises(AssertionError, match="listed twice"):
         testing.check_source(Twice({"a": b""}, hm.Surface.PUBLIC_POST))
+
+    class FromTheStart(testing.MemorySource):
+        def items(self, after: str | None = None) -> Iterator[hm.ImageItem]:
+            yield from super().items()
+
+    with pytest.raises(AssertionError, match="does not list on after a"):
+        testing.check_source(FromTheStart({"a": b"", "b": b""}, hm.Surface.PUBLIC_POST))
+
+    class OneAtATime(testing.MemorySource):
+        reading = 0
+
+        def read(self, item: hm.ImageItem) -> bytes:
+            self.reading += 1
+            time.sleep(0.01)
+            self.reading -= 1
+            return b"alone" if not self.reading else b"disturbed"
+
+    images = {str(number): b"" for number in range(8)}
+    with pytest.raises(AssertionError, match="many threads read something else"):
+        testing.check_source(OneAtATime(images, hm.Surface.PUBLIC_POST))
 
 
 def test_the_contract_finds_broken_sinks(tmp_path: Path) -> None:

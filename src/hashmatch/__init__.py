@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from hashmatch.errors import BadRows as BadRows
     from hashmatch.errors import HashesAreOpaque as HashesAreOpaque
     from hashmatch.errors import HashmatchError as HashmatchError
+    from hashmatch.errors import ImageChanged as ImageChanged
     from hashmatch.errors import ImageError as ImageError
+    from hashmatch.errors import ImageUnavailable as ImageUnavailable
     from hashmatch.errors import IndexFileError as IndexFileError
     from hashmatch.errors import LedgerError as LedgerError
     from hashmatch.errors import ListError as ListError
@@ -81,9 +83,9 @@ _HOMES = {
     "hashmatch.decode.frames": "decode_frames",
     "hashmatch.decode.policy": "Picture decode_image",
     "hashmatch.errors": (
-        "BadRows HashesAreOpaque HashmatchError ImageError IndexFileError LedgerError ListError "
-        "NotHashed SinkError SourceError SpecMismatch StoreError TooManyMatches UnknownPlugin "
-        "UnknownSurface UntrustedList UsageError"
+        "BadRows HashesAreOpaque HashmatchError ImageChanged ImageError ImageUnavailable "
+        "IndexFileError LedgerError ListError NotHashed SinkError SourceError SpecMismatch "
+        "StoreError TooManyMatches UnknownPlugin UnknownSurface UntrustedList UsageError"
     ),
     "hashmatch.hashing": "hash_all hash_image hash_images",
     "hashmatch.index": "HashIndex",

@@ -19,6 +19,8 @@ The whole tree::
     ├── LedgerError                    what a scan has done cannot be written down, or read
     ├── NotHashed                      a hash was asked for where there is none
     └── ImageError                     one picture could not be hashed; carries its outcome
+        ├── ImageChanged               it is not what was listed; carries the item as it is now
+        └── ImageUnavailable           it could not be read for now; another try may succeed
 
 A message names the item and what to do. No message holds a hash value.
 """
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hashmatch.records.enums import Outcome
+    from hashmatch.records.items import ImageItem
     from hashmatch.records.lists import RejectedRow
 
 
@@ -141,3 +144,33 @@ class ImageError(HashmatchError):
 
     def __reduce__(self) -> tuple[type[ImageError], tuple[object, ...]]:
         return type(self), (self.outcome, self.reason)
+
+
+class ImageChanged(ImageError):
+    """What is to be read is not of the version that was listed; nothing is wrong with it.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        What becomes of it if nobody reads it again.
+    reason : str
+        In one line.
+    item : ImageItem
+        The item as it is now.
+    data : bytes, optional
+        The content of that item, if it has been read; otherwise read the item.
+    """
+
+    def __init__(
+        self, outcome: Outcome, reason: str, item: ImageItem, data: bytes | None = None
+    ) -> None:
+        super().__init__(outcome, reason)
+        self.item = item
+        self.data = data
+
+    def __reduce__(self) -> tuple[type[ImageChanged], tuple[object, ...]]:
+        return type(self), (self.outcome, self.reason, self.item, self.data)
+
+
+class ImageUnavailable(ImageError):
+    """One picture could not be read for now, for a reason that may pass: try again."""

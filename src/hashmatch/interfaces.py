@@ -240,21 +240,40 @@ class PlainListReader(ListReader, Protocol):
 class Source(Protocol):
     """Lists images and reads them. Entry point group ``hashmatch.sources``; built from a URL.
 
-    The entry point's name is the URL's scheme; ``directory`` is what has none.
+    The entry point's name is the URL's scheme; ``directory`` is what has none. A scan that was
+    stopped goes on from the position of the last item it was done with.
     """
 
     def __init__(self, location: str, surface: Surface) -> None: ...
 
-    def items(self) -> Iterator[ImageItem]:
-        """Yield every item once. Raises SourceError if there is nothing to list."""
+    def items(self, after: str | None = None) -> Iterator[ImageItem]:
+        """Yield every item once, in an order that stays the same while nothing changes.
+
+        Raises SourceError if there is nothing to list.
+
+        Parameters
+        ----------
+        after : str, optional
+            The `ImageItem.position` of an item: only what comes after it is yielded, and that it
+            is gone by now makes no difference.
+        """
         ...
 
     def read(self, item: ImageItem) -> bytes:
-        """Return the content. Raises ImageError, with the item's outcome, if that fails."""
+        """Return the content, trying once; many threads may call it at the same time.
+
+        Raises ImageError, with the item's outcome, if that fails: ImageUnavailable where another
+        try may succeed, ImageChanged where the content is of another version than was listed.
+        `hashmatch.fetching` acts on both.
+        """
         ...
 
     def count(self) -> int | None:
-        """Return how many items there are, for progress; None if only listing would tell."""
+        """Return how many items there are, for progress; None if that takes too long to tell."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections and files; nothing is read after that."""
         ...
 
 

@@ -67,12 +67,13 @@ def rescan_kept(
             f"{store.path} has no version {since}; it has "
             f"{', '.join(map(str, reversed(store.folder.versions())))}"
         )
+    secret = reference_key.read(store.folder, store.key, [])
     matchers: dict[int | None, Matcher | None] = {}
 
     def matcher_since(version: int | None) -> Matcher | None:
         if version not in matchers:
             before = None if version is None else store.version(version)
-            new = added(before, after, algorithm, reference_key.read(store.folder, store.key, []))
+            new = added(before, after, algorithm, secret)
             matchers[version] = None if new is None else make_matcher(new)
         return matchers[version]
 

@@ -36,17 +36,24 @@ class ImageItem:
         Where it was published; a surface that is not listed raises UnknownSurface.
     location : str
         Where its source reads it; empty if that is the key.
+    position : str
+        From where its source lists on after it, valid Unicode; the key if it is empty.
+    size : int, optional
+        Of its content in bytes, if the listing says so.
     """
 
     key: str
     version: str
     surface: Surface
     location: str = ""
+    position: str = ""
+    size: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.key, str) or not isinstance(self.version, str):
             raise UsageError("an item's key and version are text")
         object.__setattr__(self, "key", clean_name(self.key))
+        object.__setattr__(self, "position", self.position or self.key)
         # Here and nowhere else: no way leads to a record from a surface that is not listed.
         object.__setattr__(self, "surface", Surface.parse(self.surface))
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from hashmatch.decode.inputs import read_file
-from hashmatch.errors import SourceError
+from hashmatch.errors import ImageChanged, SourceError
+from hashmatch.records.enums import Outcome
 from hashmatch.records.items import ImageItem
+from hashmatch.sources._local import look_at, read_local
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +24,10 @@ class DirectorySource:
     A key is the path below the folder with ``/`` between its parts; bytes of a name that are no
     UTF-8 appear as ``\xNN``. Links to files are followed, links to folders are not: they may
     lead round in a circle. What cannot be read, a pipe for one, is listed all the same and ends
-    in an outcome of its own.
+    in an outcome of its own. A folder that is removed during the listing is passed over.
+
+    One folder at a time is held in memory, about 150 bytes for each name in it. A position is the
+    key with what is no plain ASCII in it quoted as in a URL.
 
     Parameters
     ----------
@@ -36,33 +41,63 @@ class DirectorySource:
         self._root = location
         self._surface = surface
 
-    def items(self) -> Iterator[ImageItem]:
+    def items(self, after: str | None = None) -> Iterator[ImageItem]:
         """Yield every item once.
+
+        Parameters
+        ----------
+        after : str, optional
+            Only what comes after the item of this position.
 
         Raises
         ------
         SourceError
             If the folder, or one below it, cannot be listed or is not there.
         """
-        for key, entry_path in walk(self._root):
+        last = None if after is None else os.fsdecode(unquote_to_bytes(after))
+        for key, entry_path in walk(self._root, last):
+            version, size = look_at(entry_path)
             yield ImageItem(
                 key=key,
-                version=_version(entry_path),
+                version=version,
                 surface=self._surface,
                 location=entry_path,
+                position=quote_from_bytes(os.fsencode(key)),
+                size=size,
             )
 
     def read(self, item: ImageItem) -> bytes:
-        """Return the content of `item`; ImageError if it is no regular file or unreadable."""
-        return read_file(Path(item.location))
+        """Return the content of `item`.
+
+        Raises
+        ------
+        ImageError
+            If it is no regular file, too large or unreadable; ImageChanged, with the content, if
+            it is another file than was listed.
+        """
+        version, data = read_local(item.location)
+        if version != item.version:
+            now = replace(item, version=version, size=len(data))
+            raise ImageChanged(Outcome.FAILED, "it changed since it was listed", now, data)
+        return data
 
     def count(self) -> int:
         """Return how many items there are, by listing them all without looking at them."""
         return sum(1 for _ in walk(self._root))
 
+    def close(self) -> None:
+        """Do nothing: no file is open between two reads."""
 
-def walk(root: str) -> Iterator[tuple[str, str]]:
+
+def walk(root: str, after: str | None = None) -> Iterator[tuple[str, str]]:
     """Yield the key and path of every file below `root`, in the order of keys; or `root` itself.
+
+    Parameters
+    ----------
+    root : str
+        A folder or file.
+    after : str, optional
+        Only keys that come after this one.
 
     Raises
     ------
@@ -72,13 +107,18 @@ def walk(root: str) -> Iterator[tuple[str, str]]:
     if not os.path.isdir(root):
         if not os.path.lexists(root):
             raise SourceError(f"{root}: no such folder or file")
-        yield os.path.basename(root), root
+        if after is None:
+            yield os.path.basename(root), root
         return
     pending = [""]
     while pending:
         key = pending.pop()
         if not key or key.endswith("/"):
-            pending += sorted(_listing(root, key), reverse=True)
+            inside = _listing(root, key)
+            if after is not None:
+                # A folder comes after its own name, and is entered if `after` is below it.
+                inside = [k for k in inside if k > after or (k[-1] == "/" and after.startswith(k))]
+            pending += sorted(inside, reverse=True)
         else:
             yield key, os.path.join(root, key)
 
@@ -95,14 +135,9 @@ def _listing(root: str, folder: str) -> list[str]:
                 folder + entry.name + ("/" if entry.is_dir(follow_symlinks=False) else "")
                 for entry in entries
             ]
+    except FileNotFoundError:
+        if folder:  # it was there a moment ago
+            return []
+        raise SourceError(f"{place}: no such folder or file") from None
     except OSError as error:
         raise SourceError(f"{place}: cannot be listed: {error.strerror}") from None
-
-
-def _version(path: str) -> str:
-    """Return modification time in nanoseconds and size, which change when the content does."""
-    try:
-        status = os.stat(path)
-    except OSError:  # gone since it was listed, or a link to nothing: reading it will say so
-        return "unknown"
-    return f"{status.st_mtime_ns}-{status.st_size}"

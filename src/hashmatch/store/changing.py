@@ -52,16 +52,16 @@ def read_files(store: ListStore, paths: Sequence[str], change: Change) -> _Read:
     rows = change.shape.rows(store.now.timestamp())
     sources, rejected = [], []
     for path in paths:
-        before, refused, bad = rows.total, rows.refused, len(rows.rejected)
+        before, bad, named = rows.total, rows.refused, len(rows.rejected)
         page = read_page(path, change.shape, rows, change.on_read)
-        rejected += [(path, row) for row in rows.rejected[bad:]]
+        rejected += [(path, row) for row in rows.rejected[named:]]
         sources.append(
             ImportedFile(
                 name=clean_name(os.path.basename(path))[:LONGEST] or "-",
                 sha256=page.sha256,
                 bytes=page.size,
                 rows=rows.total - before,
-                rejected=rows.refused - refused,
+                rejected=rows.refused - bad,
             )
         )
     if rows.refused > MOST_BAD * rows.total and BAD_ROWS not in change.accept:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from msgspec import UNSET
 
-from hashmatch.errors import ImageError, UsageError
+from hashmatch.errors import UsageError
 from hashmatch.interfaces import (
     FramedHasher,
     Framing,
@@ -22,17 +22,17 @@ from hashmatch.interfaces import (
     ListRow,
     OrientedHasher,
     Sink,
-    Source,
 )
 from hashmatch.records.entries import Entry
-from hashmatch.records.enums import Outcome, Surface
+from hashmatch.records.enums import Surface
 from hashmatch.records.hashes import HashBatch, HashSpec
-from hashmatch.records.items import ImageItem
 from hashmatch.records.lists import HashList, RejectedRow
 from hashmatch.records.review import RecordHash, RecordItem, RecordMatch, ReviewRecord, SuppressedBy
+from hashmatch.testing.sources import MemorySource as MemorySource
+from hashmatch.testing.sources import check_source as check_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -105,37 +105,6 @@ def hash_list(batch: HashBatch, name: str = "made-up", version: str = "1") -> Ha
     """
     entries = tuple(Entry(f"{name}-{row}") for row in range(len(batch)))
     return HashList(name, version, batch.spec, batch, entries)
-
-
-class MemorySource:
-    """A source of images held in memory, by key; contents may be the error to raise instead.
-
-    Examples
-    --------
-    >>> source = MemorySource({"a.jpg": b"..."}, Surface.PUBLIC_POST)
-    >>> [item.key for item in source.items()]
-    ['a.jpg']
-    """
-
-    def __init__(self, images: Mapping[str, bytes | ImageError], surface: Surface) -> None:
-        self._images = dict(images)
-        self._surface = surface
-
-    def items(self) -> Iterator[ImageItem]:
-        """Yield an item for each key."""
-        for key in self._images:
-            yield ImageItem(key, "1", self._surface)
-
-    def read(self, item: ImageItem) -> bytes:
-        """Return the content, or raise the error that stands in its place."""
-        content = self._images[item.key]
-        if isinstance(content, ImageError):
-            raise content
-        return content
-
-    def count(self) -> int:
-        """Return how many there are."""
-        return len(self._images)
 
 
 class MemorySink:
@@ -220,26 +189,6 @@ def check_list_reader(
     lines = [row.line for row in rows]
     assert lines == sorted(lines), "line numbers go back"
     assert min(lines, default=1) >= 1, "line numbers begin at 1"
-
-
-def check_source(source: Source) -> None:
-    """Check a source that has at least one item: keys, versions, reading, counting."""
-    assert isinstance(source, Source), "it lacks part of the Source protocol"
-    items = list(source.items())
-    assert items, "it lists nothing"
-    keys = [item.key for item in items]
-    assert len(set(keys)) == len(keys), "a key is listed twice"
-    assert [item.key for item in source.items()] == keys, "a second listing differs"
-    assert source.count() in {None, len(items)}, "count and listing differ"
-    for item in items:
-        assert item.key.encode(), "a key is empty"
-        assert item.version, f"{item.key} has no version"
-        assert isinstance(item.surface, Surface), f"{item.key} has no surface"
-        try:
-            assert isinstance(source.read(item), bytes), f"{item.key} is not read as bytes"
-        except ImageError as error:
-            assert error.outcome is not Outcome.HASHED, "an error cannot mean hashed"
-            assert error.reason, f"{item.key}: no reason is given"
 
 
 def check_sink(make: Callable[[Path | None], Sink], path: Path) -> None:

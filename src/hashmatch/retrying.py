@@ -1,0 +1,151 @@
+"""How hard to try: pauses between tries, when to give up, and how many bytes a second."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from dataclasses import dataclass
+
+from hashmatch.errors import SourceError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a scan may ask of a server.
+
+    Parameters
+    ----------
+    deadline : float
+        Seconds from the first try of an item, or of a page of a listing, after which there is no
+        other. The default outlasts the restart of a server.
+    first_delay, longest_delay : float
+        Before try n + 1 there is a pause of ``uniform(0, min(longest_delay, first_delay * 2**n))``
+        seconds: full jitter, so that what failed together does not come back together (M. Brooker,
+        "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+    spare_retries : int
+        How many tries there may be besides the first ones, whatever succeeds.
+    retry_ratio : float
+        How many more there may be for each success. A server that fails more than that is not
+        helped by more requests: the scan stops, and goes on when it is started again.
+    rate : float, optional
+        Most bytes a second; None for no limit.
+
+    Examples
+    --------
+    >>> Limits(rate=1e6).deadline
+    60.0
+    """
+
+    deadline: float = 60.0
+    first_delay: float = 0.1
+    longest_delay: float = 5.0
+    spare_retries: int = 1000
+    retry_ratio: float = 0.5
+    rate: float | None = None
+
+    def __post_init__(self) -> None:
+        numbers = (self.deadline, self.first_delay, self.longest_delay)
+        if min(*numbers, self.spare_retries, self.retry_ratio) < 0:
+            raise UsageError("limits are not negative")
+        if self.rate is not None and not self.rate > 0:
+            raise UsageError(f"a rate is more than 0 bytes a second, not {self.rate}")
+
+
+class Tries:
+    """Keeps one scan's `Limits`, and counts; used by many threads.
+
+    Attributes
+    ----------
+    successes, retries : int
+        Reads that succeeded, and tries that were not the first.
+    received : int
+        Bytes of content.
+    last_success : float
+        When the last read succeeded, on the monotonic clock; at first, when this was made.
+
+    Examples
+    --------
+    >>> tries = Tries(Limits(spare_retries=1, first_delay=0.0))
+    >>> tries.pause(0, deadline=time.monotonic() + 9)
+    True
+    >>> tries.pause(1, deadline=time.monotonic() + 9)
+    Traceback (most recent call last):
+    hashmatch.errors.SourceError: 1 retry for 0 items read: ...
+    """
+
+    def __init__(self, limits: Limits | None = None, seed: int | None = None) -> None:
+        self.limits = limits or Limits()
+        self.successes = 0
+        self.retries = 0
+        self.received = 0
+        self.last_success = time.monotonic()
+        self._random = random.Random(seed)  # noqa: S311  (nobody gains by guessing a pause)
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._free_at = self.last_success - 1.0
+
+    def succeeded(self, size: int) -> None:
+        """Count a read of `size` bytes."""
+        with self._lock:
+            self.successes += 1
+            self.received += size
+            self.last_success = time.monotonic()
+
+    def pause(self, attempt: int, deadline: float) -> bool:
+        """Wait until it is time for another try.
+
+        Parameters
+        ----------
+        attempt : int
+            How many tries there were, less one.
+        deadline : float
+            When there is to be no other, on the monotonic clock.
+
+        Returns
+        -------
+        bool
+            False if there shall be none: the deadline would pass, or `stop` was called.
+
+        Raises
+        ------
+        SourceError
+            If the scan's budget of retries is spent.
+        """
+        longest = min(self.limits.longest_delay, self.limits.first_delay * 2 ** min(attempt, 60))
+        with self._lock:
+            delay = self._random.uniform(0, longest)
+            if time.monotonic() + delay > deadline or self._stopped.is_set():
+                return False
+            allowed = self.limits.spare_retries + self.limits.retry_ratio * self.successes
+            if self.retries >= allowed:
+                raise SourceError(
+                    f"{self.retries:,} {'retry' if self.retries == 1 else 'retries'} for "
+                    f"{self.successes:,} items read: the server fails too often; try again later"
+                )
+            self.retries += 1
+        return not self._stopped.wait(delay)
+
+    def pace(self, size: int) -> bool:
+        """Wait until `size` bytes may be received; False if `stop` was called.
+
+        A bucket of tokens that holds a second's worth: after a quiet time there may be as much at
+        once, and never more than the rate over any longer time.
+        """
+        if self.limits.rate is None:
+            return not self._stopped.is_set()
+        with self._lock:
+            now = time.monotonic()
+            start = max(self._free_at, now - 1.0)
+            self._free_at = start + size / self.limits.rate
+            delay = start - now
+        return not self._stopped.wait(max(0.0, delay))
+
+    def stop(self) -> None:
+        """End all waiting: no other try, no other read."""
+        self._stopped.set()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped.is_set()

@@ -1,0 +1,64 @@
+"""Reads files of this machine together with the version of what was read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from hashmatch.decode.inputs import MAX_BYTES, read_file, too_many_bytes
+from hashmatch.errors import ImageError
+from hashmatch.records.enums import Outcome
+
+#: How often a file that is being written is read before it is given up.
+TRIES = 3
+
+UNKNOWN = "unknown"
+
+
+def version(status: os.stat_result) -> str:
+    """Return modification time in nanoseconds and size, which change when the content does."""
+    return f"{status.st_mtime_ns}-{status.st_size}"
+
+
+def look_at(path: str) -> tuple[str, int | None]:
+    """Return the version of the file at `path` and its size in bytes; None if it is no file."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # gone, or a link to nothing: reading it will say so
+        return UNKNOWN, None
+    return version(status), status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def read_local(path: str) -> tuple[str, bytes]:
+    """Return the content of a regular file and the version of just that content.
+
+    Pipes, sockets and devices are never opened: a device may act on it.
+
+    Raises
+    ------
+    ImageError
+        ``unsupported`` if it is no regular file, ``refused`` if it is larger than
+        `hashmatch.decode.inputs.MAX_BYTES`, ``failed`` if it cannot be read, or if it was written
+        to each time that it was read.
+    """
+    for _ in range(TRIES):
+        before = _status(path)
+        if stat.S_ISDIR(before.st_mode):
+            raise ImageError(Outcome.UNSUPPORTED, "a folder, not a regular file")
+        if not stat.S_ISREG(before.st_mode):
+            raise ImageError(Outcome.UNSUPPORTED, "not a regular file")
+        if before.st_size > MAX_BYTES:
+            raise too_many_bytes(before.st_size)
+        data = read_file(Path(path))
+        if version(before) == version(_status(path)):
+            return version(before), data
+    raise ImageError(Outcome.FAILED, "it changed each time that it was read")
+
+
+def _status(path: str) -> os.stat_result:
+    try:
+        return os.stat(path)
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ImageError(Outcome.FAILED, f"cannot be read: {reason}") from None
