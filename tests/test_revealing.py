@@ -72,6 +72,13 @@ def test_pdq_text_keeps_names_and_qualities(
     )
 
 
+def test_half_of_a_surrogate_pair_is_escaped(tmp_path: Path) -> None:
+    entries = [hm.Entry("a\ud800", ("\udfff\ud83d",))]
+    known = hm.HashList("l", "1", PHASH, random_hashes(PHASH, 1, seed=1), entries)
+    ((_, entry),) = written(tmp_path, known, "jsonl")
+    assert (entry.external_id, entry.labels) == ("a\\ud800", ("\\udfff\\ud83d",))
+
+
 def test_it_has_to_be_meant(tmp_path: Path) -> None:
     known = hm.read_list("fixtures/lists/demo-pdq.csv")
     for meant in (False, None, 1, "yes"):

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from hashmatch.errors import ListError, UsageError
+from hashmatch.records.items import clean_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,9 +108,9 @@ def _json_lines(known: HashList) -> Iterator[bytes]:
         fields = {
             "hash": text,
             "algorithm": known.spec.algorithm,
-            "id": entry.external_id,
-            "labels": entry.labels or None,
-            "sources": entry.sources or None,
+            "id": None if entry.external_id is None else clean_name(entry.external_id),
+            "labels": [clean_name(label) for label in entry.labels] or None,
+            "sources": [clean_name(source) for source in entry.sources] or None,
             "status": None if entry.status == "active" else entry.status,
             "quality": entry.quality,
             "max_distance": entry.max_distance,
