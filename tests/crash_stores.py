@@ -23,7 +23,7 @@ from list_stores import KEY, answers, open_store, page, rows
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CALLS = "write", "fsync", "rename", "replace", "link", "unlink", "mkdir", "ftruncate"
+CALLS = "write", "pwrite", "fsync", "rename", "replace", "link", "unlink", "mkdir", "ftruncate"
 FIRST, MORE = rows(40), rows(3, seed=2, name="more")
 REWRITTEN = rows(38)
 

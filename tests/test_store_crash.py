@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
@@ -84,6 +86,30 @@ def test_many_at_once(tmp_path: Path) -> None:
     assert len(ids(store)) == 40 + added
     assert store.folder.versions()[0] == 1 + added
     assert not any(problems for _, problems in store.verify())
+
+
+def test_opening_while_versions_come_and_go(tmp_path: Path) -> None:
+    store = make(tmp_path, rows(40))
+    done = Event()
+
+    def read() -> list[int]:
+        seen = []
+        while not done.is_set():
+            (known,) = open_store(store.path).open()
+            assert known.problems == ()
+            assert len(known.hashes) == len(known) == 39 + int(known.version)
+            seen.append(int(known.version))
+        return seen
+
+    with ThreadPoolExecutor(2) as pool:
+        readers = [pool.submit(read) for _ in range(2)]
+        for number in range(15):
+            given = page(tmp_path, rows(1, seed=90 + number, name=f"{number}-"))
+            store.update_files([given], hm.Change(signer=KEY, keep=timedelta(0)))
+        done.set()
+        for reader in readers:
+            seen = reader.result()
+            assert seen == sorted(seen)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from hashmatch.errors import ListError, UsageError
+from hashmatch.records.items import clean_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,8 +68,13 @@ def write_list(
     place = os.fspath(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
-        with os.fdopen(os.open(place, flags, 0o600), "wb") as file:
-            return reveal(known, file, format)
+        opened = os.open(place, flags, 0o600)
+        try:
+            with os.fdopen(opened, "wb") as file:
+                return reveal(known, file, format)
+        except BaseException:
+            os.unlink(place)
+            raise
     except FileExistsError:
         raise ListError(f"{place} is there already, and is never written over") from None
     except (OSError, ValueError) as error:
@@ -88,7 +94,9 @@ def reveal(known: HashList, file: BinaryIO, format: str) -> int:
 def _rows(known: HashList) -> Iterator[tuple[int, str]]:
     """Yield the number and hexadecimal text of each entry that is matched."""
     kept = np.ones(len(known.entries), np.bool_)
-    kept[getattr(known, "unmatched", ())] = False
+    unmatched = getattr(known, "unmatched", None)  # of a list in a store
+    if unmatched is not None:
+        kept[unmatched] = False
     hashes = known.hashes
     for row in np.flatnonzero(kept).tolist():
         yield row, hashes[row : row + 1].to_hex()[0]
@@ -100,9 +108,9 @@ def _json_lines(known: HashList) -> Iterator[bytes]:
         fields = {
             "hash": text,
             "algorithm": known.spec.algorithm,
-            "id": entry.external_id,
-            "labels": entry.labels or None,
-            "sources": entry.sources or None,
+            "id": None if entry.external_id is None else clean_name(entry.external_id),
+            "labels": [clean_name(label) for label in entry.labels] or None,
+            "sources": [clean_name(source) for source in entry.sources] or None,
             "status": None if entry.status == "active" else entry.status,
             "quality": entry.quality,
             "max_distance": entry.max_distance,
@@ -114,7 +122,7 @@ def _json_lines(known: HashList) -> Iterator[bytes]:
 def _pdq_text(known: HashList) -> Iterator[bytes]:
     for row, text in _rows(known):
         entry = known.entries[row]
-        name = " ".join((entry.external_id or "").split())
+        name = " ".join((entry.external_id or "").replace("\0", " ").split())
         if entry.quality is not None:
             line = f"{text},{entry.quality},{name}"
         elif QUALITY_AND_MORE.match(name):  # "7,a.jpg" would be read as a quality and a name

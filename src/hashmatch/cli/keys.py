@@ -7,7 +7,10 @@ import click
 from hashmatch.cli.terminal import printable
 
 
-@click.command(epilog="Python: hashmatch.store.keys.PrivateKey.generate().save(path)")
+@click.command(
+    short_help="Make a pair of keys, to sign lists with and to trust them by.",
+    epilog="Python: hashmatch.store.keys.PrivateKey.generate().save(path)",
+)
 @click.argument("name")
 def keygen(name: str) -> None:
     """Make a pair of keys: NAME.key to sign lists with, NAME.pub to trust them by.

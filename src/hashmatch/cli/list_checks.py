@@ -13,7 +13,10 @@ from hashmatch.cli.terminal import NAMED_PROBLEMS, Exit, print_line, printable
 from hashmatch.errors import StoreError
 
 
-@click.command(epilog="Python: hashmatch.ListStore(path).verify()")
+@click.command(
+    short_help="Look at every byte of every version of a store.",
+    epilog="Python: hashmatch.ListStore(path).verify()",
+)
 @click.argument("store")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a version.")
 @trust_options
@@ -45,7 +48,10 @@ def verify(ctx: click.Context, /, store: str, as_json: bool, **options: Any) -> 
         ctx.exit(Exit.SOME_UNHASHED)
 
 
-@click.command(epilog="Python: hashmatch.ListStore(path).sign(key)")
+@click.command(
+    short_help="Add a signature to the latest version of a store.",
+    epilog="Python: hashmatch.ListStore(path).sign(key)",
+)
 @click.argument("store")
 @click.option("--key", "signer", required=True, metavar="FILE.key", help="Whose signature.")
 @trust_options
@@ -64,7 +70,10 @@ def sign(store: str, signer: str, **options: Any) -> None:
     click.echo(f"version {manifest.version} is signed by {key.public.key_id}")
 
 
-@click.command(epilog="Python: hashmatch.store.comparing.difference(before, after)")
+@click.command(
+    short_help="Say what became of a list between two versions.",
+    epilog="Python: hashmatch.store.comparing.difference(before, after)",
+)
 @click.argument("store")
 @click.argument("before", type=int, required=False)
 @click.argument("after", type=int, required=False)

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from hashmatch.reading import ListFile
 
 
-@click.command(epilog="Python: hashmatch.read_list_file(path), hashmatch.ListStore(path).open()")
+@click.command(
+    short_help="Say what a list file, or a list store, holds.",
+    epilog="Python: hashmatch.read_list_file(path), hashmatch.ListStore(path).open()",
+)
 @click.argument("path", metavar="FILE")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @algorithm_option
