@@ -21,6 +21,7 @@ from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.items import HashedImage, ImageItem, ItemOutcome
 from hashmatch.records.review import RecordHash, RecordItem, ReviewRecord
 from hashmatch.searched import in_range
+from hashmatch.unseen import unseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -80,6 +81,7 @@ class Matcher(Opaque):
     ('undecodable', 'the file is empty')
     """
 
+    @unseen
     def __init__(
         self,
         *lists: HashList,
@@ -112,6 +114,7 @@ class Matcher(Opaque):
         specs = dict.fromkeys((*self._lookup.specs, *(k.spec for k in self.protection.lists)))
         return tuple(spec.algorithm for spec in specs)
 
+    @unseen
     def check(
         self,
         image: ImageInput,
@@ -155,6 +158,7 @@ class Matcher(Opaque):
         item = ImageItem(name, content_version(image) if version is None else version, surface)
         return self.check_hashed(item, *hashed)
 
+    @unseen
     def hash(self, image: ImageInput, item: str) -> list[HashedImage]:
         """Hash `image` in every way that the lists need; see `hashmatch.hash_all`.
 
@@ -173,6 +177,7 @@ class Matcher(Opaque):
             min_quality=self.min_quality,
         )
 
+    @unseen
     def check_hashed(self, item: ImageItem, *hashed: HashedImage) -> ReviewRecord | ItemOutcome:
         """Look up an image that is hashed already; see `check`.
 
@@ -212,6 +217,7 @@ class Matcher(Opaque):
             any(one.damaged for one in hashed),
         )
 
+    @unseen
     def look_up(self, hashes: HashBatch) -> list[Found]:
         """Return what each of many hashes is near, for hashes computed elsewhere.
 

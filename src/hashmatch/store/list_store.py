@@ -12,6 +12,7 @@ from hashmatch.records.hashes import Opaque
 from hashmatch.store import content, freshness, marks, signatures
 from hashmatch.store.folder import Folder
 from hashmatch.store.stored_list import StoredList
+from hashmatch.unseen import unseen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -85,6 +86,7 @@ class ListStore(Opaque):
         """The time, in whole seconds."""
         return (self._now or datetime.now(UTC)).replace(microsecond=0)
 
+    @unseen
     def open(self, algorithm: str | None = None) -> tuple[StoredList, ...]:
         """Return the lists of the latest version that can be used, one for each kind of hash.
 
@@ -110,6 +112,7 @@ class ListStore(Opaque):
             raise StoreError(f"{self.path}: no {algorithm} hashes in it; it holds {held}")
         return self.lists(opened, problems, opened.kinds if algorithm is None else [algorithm])
 
+    @unseen
     def lists(
         self, opened: Content, problems: list[str], algorithms: Iterable[str]
     ) -> tuple[StoredList, ...]:
@@ -132,6 +135,7 @@ class ListStore(Opaque):
             for algorithm, index in indexes.items()
         )
 
+    @unseen
     def latest(self) -> tuple[Content, list[str]]:
         """Return what the latest usable version holds, and the problems there were; see `open`."""
         self.folder.check()
@@ -190,6 +194,7 @@ class ListStore(Opaque):
             problems.append(warning)
         return found, key_ids
 
+    @unseen
     def import_files(self, paths: Sequence[str], change: Change | None = None) -> Changed:
         """Make a new version of all that some files say; the store is made if it is not there.
 
@@ -211,6 +216,7 @@ class ListStore(Opaque):
 
         return import_files(self, paths, change or Change())
 
+    @unseen
     def update_files(self, paths: Sequence[str], change: Change | None = None) -> Changed:
         """Make a new version of the last one and of what some files say has changed since.
 
@@ -231,6 +237,7 @@ class ListStore(Opaque):
 
         return update_files(self, paths, change or Change())
 
+    @unseen
     def version(self, version: int) -> Content:
         """Return what a version holds, the latest or not; it is verified, old or expired or not.
 
@@ -260,6 +267,7 @@ class ListStore(Opaque):
                 problems.append(str(error))
             yield version, problems
 
+    @unseen
     def sign(self, key: PrivateKey) -> Manifest:
         """Add a signature to the latest version, of whom else may sign it; return its manifest.
 
