@@ -192,7 +192,16 @@ def told(error: BaseException) -> str:
         seen.add(id(each))
         parts += [str(each), repr(each), repr(each.args), repr(vars(each))]
         parts += [repr(getattr(each, name, "")) for name in ("object", "doc", "lines", "rejected")]
-        parts += traceback.TracebackException.from_exception(each, capture_locals=True).format()
+        parts += traceback.format_exception(each)
+        for frame, _ in traceback.walk_tb(each.__traceback__):
+            parts += map(_repr, frame.f_locals.values())
         left += [other for other in (each.__cause__, each.__context__) if other is not None]
         left += getattr(each, "exceptions", ())
     return "\n".join(parts)
+
+
+def _repr(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # of what was half made when it failed
+        return type(error).__name__
