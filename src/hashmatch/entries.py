@@ -32,6 +32,7 @@ from hashmatch.errors import UsageError
 from hashmatch.growing import Growing
 from hashmatch.interfaces import ListRow, PlainRows
 from hashmatch.lists.lines import shown
+from hashmatch.names import without_hashes
 from hashmatch.records.entries import Entry
 from hashmatch.records.lists import RejectedRow
 from hashmatch.statements import Statements, Subject
@@ -106,7 +107,7 @@ class Rows:
     def statements(self) -> list[Statements]:
         """Return what was said of hashes of each kind, by its name. Nothing is taken after this."""
         growing, self._growing = self._growing, {}
-        return [growing[algorithm].finish() for algorithm in sorted(growing)]
+        return without_hashes([growing[algorithm].finish() for algorithm in sorted(growing)])
 
     @property
     def total(self) -> int:
@@ -140,11 +141,12 @@ class Rows:
             self.counts["removed"] += 1  # every empty file would match it
         else:
             forms = _forms(value)
+            said = "".join(_safe((row.status,), forms)) or "active"
             kind = Entry(
                 None,
                 _safe(row.labels, forms),
                 _safe(row.sources, forms),
-                DISPUTED if disputed else row.status,
+                DISPUTED if disputed else said,
                 row.quality,
                 row.max_distance,
             )
