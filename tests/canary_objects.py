@@ -9,9 +9,16 @@ import json
 import logging
 import pickle
 import pprint
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+import hashmatch as hm
+from hashmatch.statements import Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def of_ours(thing: object) -> list[Any]:
@@ -47,9 +54,12 @@ def shown(thing: object) -> bytes:
         said.write(repr(dataclasses.asdict(thing)) + repr(dataclasses.astuple(thing)))
     if hasattr(thing, "__dict__"):
         said.write(repr(vars(thing)))
-    said.write(repr(copy.copy(thing)) + repr(copy.deepcopy(thing)))
+    for copied in (copy.copy, copy.deepcopy):
+        with suppress(TypeError, hm.UsageError):  # refused, as it may be
+            said.write(repr(copied(thing)))
     written = [said.getvalue().encode(errors="backslashreplace")]
-    for write in (_pickled, msgspec.json.encode, msgspec.msgpack.encode, _json):
+    encoders: list[Callable[[object], bytes]] = [_pickled, msgspec.json.encode, msgspec.msgpack.encode, _json]
+    for write in encoders[:1] if isinstance(thing, Subject) else encoders:  # a tuple, for its file
         try:
             written.append(write(thing))
         except (TypeError, AttributeError, ValueError, pickle.PicklingError):

@@ -28,8 +28,7 @@ def failures(call: Callable[[], object]) -> Iterator[tuple[str, BaseException]]:
     reached: dict[CodeType, None] = {}
 
     def note(frame: FrameType) -> None:
-        if frame.f_code.co_name != "__del__":  # Python reports what they raise, and goes on
-            reached[frame.f_code] = None
+        reached[frame.f_code] = None
 
     _traced(call, note)
     for code in reached:
@@ -45,7 +44,7 @@ def failures(call: Callable[[], object]) -> Iterator[tuple[str, BaseException]]:
 
 def _traced(call: Callable[[], object], on_return: Callable[[FrameType], None]) -> Any:
     def local(frame: FrameType, event: str, arg: object) -> Any:
-        if event == "return":
+        if event == "return" and not _cleans_up(frame):
             on_return(frame)
         return local
 
@@ -64,3 +63,10 @@ def _traced(call: Callable[[], object], on_return: Callable[[FrameType], None]) 
     finally:
         sys.settrace(before)
     return None
+
+
+def _cleans_up(frame: FrameType | None) -> bool:
+    """Return whether a frame is of a `__del__`, whose errors Python reports and goes on."""
+    while frame is not None and frame.f_code.co_name != "__del__":
+        frame = frame.f_back
+    return frame is not None

@@ -34,6 +34,7 @@ from hashmatch.interfaces import ListRow, PlainRows
 from hashmatch.lists.lines import shown
 from hashmatch.names import without_hashes
 from hashmatch.records.entries import Entry
+from hashmatch.records.hashes import Opaque
 from hashmatch.records.lists import RejectedRow
 from hashmatch.statements import Statements, Subject
 
@@ -51,7 +52,7 @@ UNMATCHABLE = {
 so are those that begin with ``video_``."""
 
 
-class Rows:
+class Rows(Opaque):
     """The rows of the pages of one list on their way to statements: each is accounted for once.
 
     Parameters
