@@ -58,7 +58,7 @@ def shown(thing: object) -> bytes:
         with suppress(TypeError, hm.UsageError):  # refused, as it may be
             said.write(repr(copied(thing)))
     written = [said.getvalue().encode(errors="backslashreplace")]
-    encoders: list[Callable[[object], bytes]] = [_pickled, msgspec.json.encode, msgspec.msgpack.encode, _json]
+    encoders: list[Callable[[object], bytes]] = [_pickled, msgspec.json.encode, _json]
     for write in encoders[:1] if isinstance(thing, Subject) else encoders:  # a tuple, for its file
         try:
             written.append(write(thing))
