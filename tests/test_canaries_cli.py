@@ -18,6 +18,7 @@ from cli_tools import IMAGES, PROGRAM, environment
 from conftest import LISTS
 from forced_errors import failures
 from hashmatch.cli import main
+from hashmatch.store.keys import PrivateKey, save_pair
 from hashmatch.testing import flipped
 
 if TYPE_CHECKING:
@@ -133,9 +134,7 @@ def test_commands_that_fail_anywhere(tmp_path: Path, known: Path) -> None:
     count = 0
     for number, command in enumerate(commands(known, tmp_path)):
         if command[1] == "keygen":
-            hm.store.keys.save_pair(
-                str(tmp_path / "key"), hm.store.keys.PrivateKey.generate(), None
-            )
+            save_pair(str(tmp_path / "key"), PrivateKey.generate(), None)
             continue
 
         def use(command: list[str] = command) -> None:
