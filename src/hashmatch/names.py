@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
     from hashmatch.statements import Statements
 
-SHORTEST = 16
-"""Digits of the shortest hash of any algorithm."""
-DIGITS = re.compile(rf"[0-9a-fA-F]{{{SHORTEST},}}")
+DIGITS = re.compile(r"[0-9a-fA-F]{16,}")
+"""As many as the shortest hash of any algorithm has, or more."""
 
 
 def without_hashes(said: Sequence[Statements]) -> list[Statements]:
@@ -35,27 +34,28 @@ def without_hashes(said: Sequence[Statements]) -> list[Statements]:
     said : sequence of Statements
         All of a list: one for each kind of hash.
     """
-    maybe = {text for each in said for text in _suspects(each.entries)}
+    shortest = min((each.hashes.spec.bits // 4 for each in said), default=0)
+    maybe = {text for each in said for text in _suspects(each.entries, shortest)}
     hashes = _hashes_among(maybe, said) if maybe else set()
     if not hashes:
         return list(said)
-    return [_cleaned(each, hashes) for each in said]
+    return [_cleaned(each, hashes, shortest) for each in said]
 
 
-def _suspects(entries: Entries) -> Iterable[str]:
+def _suspects(entries: Entries, shortest: int) -> Iterable[str]:
     """Yield runs of digits, in lower case, that are long enough to be a hash."""
     for kind in entries.kinds:
         for text in (*kind.labels, *kind.sources, kind.status):
             yield from _runs(text)
-    for row in _long(entries.ids):
+    for row in _long(entries.ids, shortest):
         yield from _runs(_id(entries, row))
 
 
-def _long(ids: Texts | None) -> list[int]:
+def _long(ids: Texts | None, shortest: int) -> list[int]:
     """Return which ids are long enough."""
     if ids is None:
         return []
-    rows: list[int] = np.flatnonzero(np.diff(np.asarray(ids.ends[:])) >= SHORTEST).tolist()
+    rows: list[int] = np.flatnonzero(np.diff(np.asarray(ids.ends[:])) >= shortest).tolist()
     return rows
 
 
@@ -90,7 +90,7 @@ def _hashes_among(maybe: set[str], said: Sequence[Statements]) -> set[str]:
     return found
 
 
-def _cleaned(said: Statements, hashes: set[str]) -> Statements:
+def _cleaned(said: Statements, hashes: set[str], shortest: int) -> Statements:
     def clean(texts: Iterable[str]) -> tuple[str, ...]:
         return tuple(text for text in texts if not hashes.intersection(_runs(text)))
 
@@ -102,7 +102,7 @@ def _cleaned(said: Statements, hashes: set[str]) -> Statements:
         safe = replace(kind, labels=clean(kind.labels), sources=clean(kind.sources), status=status)
         numbers.append(kinds.setdefault(safe, len(kinds)))
     kind_of = np.array(numbers, np.uint32)[np.asarray(entries.kind[:])]
-    hidden = [row for row in _long(entries.ids) if not clean((_id(entries, row),))]
+    hidden = [row for row in _long(entries.ids, shortest) if not clean((_id(entries, row),))]
     ids, key = entries.ids, said.key
     if hidden and ids is not None:
         named = [ids[row] for row in range(len(ids))]

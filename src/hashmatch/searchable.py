@@ -14,7 +14,6 @@ from hashmatch.pairs import NOTHING
 from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.lists import HashList
 from hashmatch.records.matches import Matches
-from hashmatch.unseen import forget
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,32 +111,28 @@ class Searchable(Opaque):
         TooManyMatches
             If there are more than fit in memory; see `stream`.
         """
-        try:
-            plain = self._plain
-            if (  # what a service asks: looking closer at it would take as long as the answer
-                plain is not None
-                and most is None
-                and batch.__class__ is HashBatch
-                and batch.spec is self.spec
-                and max_distance.__class__ is int
-                and 0 <= max_distance <= plain.limit
-            ):
-                limit = max_distance
-            else:
-                limit = self._limit_of(batch, max_distance)
-                if most is not None:
-                    count = at_least_one("most", most)
-                    return closest(self.stream(batch, limit), len(batch), count, self._nothing)
-            if plain is not None and len(batch.words) <= AT_ONCE:
-                pairs = plain.search(batch.words, limit, MOST)
-                if pairs is NOTHING and self._file is None:
-                    return self._nothing
-                if pairs is not None and len(pairs.query) <= MOST:
-                    return self._matches(pairs, limit)
-            return collected(self.stream(batch, limit), self._nothing, "use stream, or most=...")
-        except BaseException as error:  # as `unseen` does, at no cost where all goes well
-            forget(error)
-            raise
+        plain = self._plain
+        if (  # what a service asks: looking closer at it would take as long as the answer
+            plain is not None
+            and most is None
+            and batch.__class__ is HashBatch
+            and batch.spec is self.spec
+            and max_distance.__class__ is int
+            and 0 <= max_distance <= plain.limit
+        ):
+            limit = max_distance
+        else:
+            limit = self._limit_of(batch, max_distance)
+            if most is not None:
+                count = at_least_one("most", most)
+                return closest(self.stream(batch, limit), len(batch), count, self._nothing)
+        if plain is not None and len(batch.words) <= AT_ONCE:
+            pairs = plain.search(batch.words, limit, MOST)
+            if pairs is NOTHING and self._file is None:
+                return self._nothing
+            if pairs is not None and len(pairs.query) <= MOST:
+                return self._matches(pairs, limit)
+        return collected(self.stream(batch, limit), self._nothing, "use stream, or most=...")
 
     def stream(self, batch: HashBatch, max_distance: int | None = None) -> Iterator[Matches]:
         """Yield what `search` returns in parts that fit in memory: of some queries, then of others.
