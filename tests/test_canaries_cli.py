@@ -130,6 +130,7 @@ def test_a_spoilt_list(path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # files just opened
 def test_commands_that_fail_anywhere(tmp_path: Path, known: Path) -> None:
     count = 0
     for number, command in enumerate(commands(known, tmp_path)):
