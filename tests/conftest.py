@@ -41,6 +41,20 @@ def photograph(key: str) -> Path:
 PHOTOGRAPHS = sorted(golden("photographs"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--canaries``, see tests/canary_watch.py."""
+    parser.addoption("--canaries", action="store_true", help="fail tests that show a list's hash")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch everything, at DEBUG, if that is asked for."""
+    if config.option.canaries:
+        from canary_watch import CanaryWatch
+
+        config.option.log_level = "DEBUG"
+        config.pluginmanager.register(CanaryWatch())
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave slow tests out unless they are asked for by name."""
     if "slow" in config.option.markexpr:

@@ -41,7 +41,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("name", "words"),
     [
         ("missing.csv", ["cannot be read", "No such file"]),
-        ("folder", ["cannot be read", "directory"]),
+        ("folder", ["is no list store", "hashmatch list import"]),
         ("/proc/self/mem", ["cannot be read"]),
         ("empty.csv", ["empty"]),
         ("blank.csv", []),

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import hashmatch as hm
 import naive
 from hashmatch.errors import ImageError
+from hashmatch.records.entries import Entries, Entry, concatenated
 from hashmatch.segment import Segment
 from hashmatch.testing import example_record, hash_list, random_hashes
 
@@ -229,3 +230,10 @@ def test_a_hash_that_is_not_there_says_why() -> None:
     hashed = hm.hash_image(b"", item="a.jpg")
     with pytest.raises(hm.NotHashed, match=r"a.jpg has no hash: undecodable \(the file is empty\)"):
         _ = hashed.hex
+
+
+def test_entries_are_joined_where_some_parts_are_empty() -> None:
+    named, nobody = Entries.of([Entry("a"), Entry("b")]), Entries.of([])
+    some = Entries.of([Entry(labels=("A1",))])
+    joined = concatenated([nobody, named, nobody, some, nobody, named])
+    assert list(joined) == [*named, *some, *named]

@@ -33,7 +33,9 @@ from hashmatch.errors import UsageError
 from hashmatch.growing import Growing
 from hashmatch.interfaces import ListRow, PlainRows
 from hashmatch.lists.lines import shown
+from hashmatch.names import without_hashes
 from hashmatch.records.entries import Entry
+from hashmatch.records.hashes import Opaque
 from hashmatch.records.lists import RejectedRow
 from hashmatch.statements import Statements, Subject
 
@@ -54,7 +56,7 @@ MOST_NAMED = 100_000
 """Rows that cannot be used and are named: of a file of nothing but such rows, some MB of memory."""
 
 
-class Rows:
+class Rows(Opaque):
     """The rows of the pages of one list on their way to statements: each is accounted for once.
 
     Parameters
@@ -120,7 +122,7 @@ class Rows:
     def statements(self) -> list[Statements]:
         """Return what was said of hashes of each kind, by its name. Nothing is taken after this."""
         growing, self._growing = self._growing, {}
-        return [growing[algorithm].finish() for algorithm in sorted(growing)]
+        return without_hashes([growing[algorithm].finish() for algorithm in sorted(growing)])
 
     @property
     def total(self) -> int:
@@ -163,11 +165,12 @@ class Rows:
             self.counts["removed"] += 1  # every empty file would match it
         else:
             forms = _forms(value)
+            said = "".join(_safe((row.status,), forms)) or "active"
             kind = Entry(
                 None,
                 _safe(row.labels, forms),
                 _safe(row.sources, forms),
-                DISPUTED if disputed else row.status,
+                DISPUTED if disputed else said,
                 row.quality,
                 row.max_distance,
             )

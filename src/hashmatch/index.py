@@ -10,6 +10,7 @@ from hashmatch.arguments import hashes_in, in_bits, path_of
 from hashmatch.errors import SpecMismatch
 from hashmatch.records.hashes import HashBatch
 from hashmatch.searchable import Searchable
+from hashmatch.unseen import unseen
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -43,6 +44,7 @@ class HashIndex(Searchable):
     __slots__ = ()
 
     @classmethod
+    @unseen
     def build(
         cls,
         hashes: HashList | HashBatch,
@@ -74,6 +76,7 @@ class HashIndex(Searchable):
         return cls(Snapshot.build(hashes, limit, snapshot))
 
     @classmethod
+    @unseen
     def open(cls, path: str | PathLike[str], check: bool = True) -> HashIndex:
         """Return the index in a file that `save` made, without reading it in.
 
@@ -100,6 +103,7 @@ class HashIndex(Searchable):
         return cls(*read(path_of(path), check))
 
     @classmethod
+    @unseen
     def build_file(
         cls,
         path: str | PathLike[str],
@@ -147,6 +151,7 @@ class HashIndex(Searchable):
         limit = None if max_distance is None else in_bits(hashes.spec, max_distance)
         build(path_of(path), hashes, limit, snapshot)
 
+    @unseen
     def save(self, path: str | PathLike[str]) -> None:
         """Write the index to a file, in the place of the one that is there, at once and whole.
 
@@ -167,6 +172,7 @@ class HashIndex(Searchable):
 
         write(path_of(path), self._state, self._check)
 
+    @unseen
     def with_changes(
         self,
         added: HashList | HashBatch | None = None,

@@ -21,6 +21,7 @@ from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.items import HashedImage, ImageItem, ItemOutcome
 from hashmatch.records.review import RecordHash, RecordItem, ReviewRecord
 from hashmatch.searched import in_range
+from hashmatch.unseen import unseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -83,6 +84,7 @@ class Matcher(Opaque):
     ('undecodable', 'the file is empty')
     """
 
+    @unseen
     def __init__(
         self,
         *lists: HashList,
@@ -115,6 +117,7 @@ class Matcher(Opaque):
         specs = dict.fromkeys((*self._lookup.specs, *(k.spec for k in self.protection.lists)))
         return tuple(spec.algorithm for spec in specs)
 
+    @unseen
     def check(
         self,
         image: ImageInput,
@@ -158,6 +161,7 @@ class Matcher(Opaque):
         item = ImageItem(name, content_version(image) if version is None else version, surface)
         return self.check_hashed(item, *hashed)
 
+    @unseen
     def hash(self, image: ImageInput, item: str) -> list[HashedImage]:
         """Hash `image` in every way that the lists need; see `hashmatch.hash_all`.
 
@@ -176,6 +180,7 @@ class Matcher(Opaque):
             min_quality=self.min_quality,
         )
 
+    @unseen
     def check_hashed(self, item: ImageItem, *hashed: HashedImage) -> ReviewRecord | ItemOutcome:
         """Look up an image that is hashed already; see `check`.
 
@@ -225,8 +230,9 @@ class Matcher(Opaque):
         """
         return self._lookup.rows_that_match(hashes)
 
+    @unseen
     def look_up(self, hashes: HashBatch) -> list[Found]:
-        """Return what each of many hashes is near, for hashes computed elsewhere.
+        """Return what each of many hashes is near, in order, for hashes computed elsewhere.
 
         No record is made of them, so that nothing is suppressed or counted.
 
@@ -234,11 +240,6 @@ class Matcher(Opaque):
         ----------
         hashes : HashBatch
             Of a kind that the lists hold.
-
-        Returns
-        -------
-        list of Found
-            One for each hash, in order: its closest entries, and how many there are.
         """
         return self._lookup.find_each(hashes)
 

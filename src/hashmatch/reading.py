@@ -15,6 +15,7 @@ from hashmatch.pages import Shape, read_page
 from hashmatch.records.items import clean_name
 from hashmatch.records.lists import HashList, RejectedRow
 from hashmatch.statements import standing
+from hashmatch.unseen import unseen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,6 +60,7 @@ class ListFile:
         return {known.spec.algorithm: len(known) for known in self.lists}
 
 
+@unseen
 def read_list_file(
     path: str | os.PathLike[str],
     *,

@@ -11,6 +11,7 @@ import numpy as np
 
 from hashmatch.errors import ListError, UsageError
 from hashmatch.records.items import clean_name
+from hashmatch.unseen import unseen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,7 @@ FORMATS = "jsonl", "pdq-text"
 QUALITY_AND_MORE = re.compile(r"\d{1,3}\s*,")
 
 
+@unseen
 def write_list(
     known: HashList, path: str | os.PathLike[str], format: str = "jsonl", *, reveal_hashes: bool
 ) -> int:
@@ -82,6 +84,7 @@ def write_list(
         raise ListError(f"{place} cannot be written: {reason}") from None
 
 
+@unseen
 def reveal(known: HashList, file: BinaryIO, format: str) -> int:
     """Write a list's hashes and entries; see `write_list`."""
     count = 0

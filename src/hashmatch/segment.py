@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,7 +44,6 @@ class _Room(threading.local):
 _room = _Room()
 
 
-@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Segment(Opaque):
     """Hashes of one spec, and what speeds up searching them. Rows are counted from 0.
 
@@ -60,10 +58,17 @@ class Segment(Opaque):
         What the tables were laid for, in bits; -1 without tables.
     """
 
-    words: NDArray[np.uint64]
-    columns: NDArray[np.uint32]
-    tables: Tables | None
-    limit: int
+    # Not a dataclass: dataclasses.asdict would lay the words open.
+    __slots__ = ("columns", "limit", "tables", "words")
+
+    def __init__(
+        self,
+        words: NDArray[np.uint64],
+        columns: NDArray[np.uint32],
+        tables: Tables | None,
+        limit: int,
+    ) -> None:
+        self.words, self.columns, self.tables, self.limit = words, columns, tables, limit
 
     @classmethod
     def build(

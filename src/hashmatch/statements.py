@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
 import xxhash
 
+from hashmatch.errors import HashesAreOpaque
 from hashmatch.records.entries import Entries, concatenated
 from hashmatch.records.hashes import HashBatch, Opaque
 
@@ -46,6 +47,9 @@ class Subject(NamedTuple):
 
     def __repr__(self) -> str:  # tracebacks may show it
         return "<Subject>"
+
+    def __reduce__(self) -> NoReturn:
+        raise HashesAreOpaque("a Subject is never pickled; send the path of the list instead")
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,6 @@ CACHE_LINE = 64
 """Bytes; every part of the tables begins at a multiple."""
 
 
-@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Tables(Opaque):
     """The tables of a list of hashes, and where everything is in them.
 
@@ -37,15 +35,18 @@ class Tables(Opaque):
     tables : ndarray of uint64
     """
 
-    bands: tuple[Band, ...]
-    lines: tuple[int, ...]
-    head: NDArray[np.int64]
-    tables: NDArray[np.uint64]
-    between: int = field(init=False)
-    """Rows that a search needs for use in between."""
+    # Not a dataclass: dataclasses.asdict would lay the tables open.
+    __slots__ = ("bands", "between", "head", "lines", "tables")
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "between", BETWEEN + int(self.head[kernels.WIDEST]))
+    def __init__(
+        self,
+        bands: tuple[Band, ...],
+        lines: tuple[int, ...],
+        head: NDArray[np.int64],
+        tables: NDArray[np.uint64],
+    ) -> None:
+        self.bands, self.lines, self.head, self.tables = bands, lines, head, tables
+        self.between = BETWEEN + int(head[kernels.WIDEST])  # rows a search needs meanwhile
 
     @classmethod
     def build(

@@ -198,13 +198,14 @@ def concatenated(parts: Sequence[Entries]) -> Entries:
         kind.append(np.array(numbers, np.uint32)[np.asarray(part.kind[:])])
     ids = None
     if any(part.ids is not None for part in parts):
-        data, ends, end = [], [np.zeros(1, np.int64)], 0
-        for part in parts:
+        data, ends, total = [], [np.zeros(1, np.int64)], 0
+        for part in parts:  # any of which may be empty
             if part.ids is None:
-                ends.append(np.full(len(part), end))
+                ends.append(np.full(len(part), total))
             else:
+                own = np.asarray(part.ids.ends[:])
                 data.append(np.asarray(part.ids.data[:]))
-                ends.append(end + np.asarray(part.ids.ends[:])[1:])
-                end += len(data[-1])
+                ends.append(total + own[1:])
+                total += int(own[-1])
         ids = Texts(np.concatenate(data), np.concatenate(ends))
     return Entries(np.concatenate([np.empty(0, np.uint32), *kind]), tuple(kinds), ids)

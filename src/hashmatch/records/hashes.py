@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from hashmatch.errors import HashesAreOpaque, SpecMismatch, UsageError
+from hashmatch.unseen import unseen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -166,6 +167,7 @@ class HashBatch(Opaque):
         raise AttributeError(f"a {type(self).__name__} is immutable")
 
     @classmethod
+    @unseen
     def from_bytes(cls, spec: HashSpec, data: bytes | bytearray) -> HashBatch:
         """Return the hashes laid one after the other in `data`.
 
@@ -194,6 +196,7 @@ class HashBatch(Opaque):
         return cls(spec, words)
 
     @classmethod
+    @unseen
     def from_hex(cls, spec: HashSpec, lines: Iterable[str]) -> HashBatch:
         """Return the hashes written in hexadecimal, one a line, in either case.
 
@@ -218,6 +221,7 @@ class HashBatch(Opaque):
         return cls.from_bytes(spec, data)
 
     @classmethod
+    @unseen
     def concatenate(cls, batches: Sequence[HashBatch]) -> HashBatch:
         """Return one batch of all hashes in order.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hashmatch.statements import Statements, hash_keys
+from hashmatch.unseen import unseen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,7 @@ class Difference(NamedTuple):
     removed: list[str | None]
 
 
+@unseen
 def difference(before: Content, after: Content) -> list[Difference]:
     """Return what became of a list between two versions, by algorithm."""
     found = []

@@ -13,7 +13,7 @@ from hashmatch import registry
 from hashmatch.errors import IndexFileError, StoreError
 from hashmatch.index import HashIndex
 from hashmatch.records.entries import Entries, concatenated
-from hashmatch.records.hashes import HashBatch
+from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.lists import HashList
 from hashmatch.statements import Subject
 from hashmatch.store import sealed
@@ -52,7 +52,7 @@ class State(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Kind:
+class Kind(Opaque):
     """All about hashes of one algorithm. Rows are numbered through its segments."""
 
     segments: list[StoredStatements]
@@ -71,7 +71,7 @@ class Kind:
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Content:
+class Content(Opaque):
     """An open version."""
 
     manifest: Manifest

@@ -12,6 +12,7 @@ from hashmatch.store import content, freshness, marks, reference_key
 from hashmatch.store.folder import Folder
 from hashmatch.store.stored_list import StoredList
 from hashmatch.store.trust import Trust
+from hashmatch.unseen import unseen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -70,6 +71,7 @@ class ListStore(Opaque):
         """The time, in whole seconds."""
         return (self._now or datetime.now(UTC)).replace(microsecond=0)
 
+    @unseen
     def open(self, algorithm: str | None = None) -> tuple[StoredList, ...]:
         """Return the lists of the latest version that can be used, one for each kind of hash.
 
@@ -95,6 +97,7 @@ class ListStore(Opaque):
             raise StoreError(f"{self.path}: no {algorithm} hashes in it; it holds {held}")
         return self._lists(opened, problems, opened.kinds if algorithm is None else [algorithm])
 
+    @unseen
     def _lists(
         self, opened: Content, problems: list[str], algorithms: Iterable[str]
     ) -> tuple[StoredList, ...]:
@@ -117,6 +120,7 @@ class ListStore(Opaque):
             for algorithm, index in indexes.items()
         )
 
+    @unseen
     def latest(self, *, fresh: bool = True) -> tuple[Content, list[str]]:
         """Return what the latest usable version holds, and the problems there were; see `open`.
 
@@ -185,6 +189,7 @@ class ListStore(Opaque):
         marks.check(known, version, key_ids, floor=floor, behind=refused)
         return content.read(self.folder, manifest, self.key, problems)
 
+    @unseen
     def import_files(self, paths: Sequence[str], change: Change | None = None) -> Changed:
         """Make a new version of all that some files say; the store is made if it is not there.
 
@@ -207,6 +212,7 @@ class ListStore(Opaque):
 
         return import_files(self, paths, change or Change())
 
+    @unseen
     def update_files(self, paths: Sequence[str], change: Change | None = None) -> Changed:
         """Make a new version of the last one and of what some files say has changed since.
 
@@ -228,6 +234,7 @@ class ListStore(Opaque):
 
         return update_files(self, paths, change or Change())
 
+    @unseen
     def version(self, version: int) -> Content:
         """Return what a version holds, the latest or not; it is verified, old or expired or not.
 
@@ -257,6 +264,7 @@ class ListStore(Opaque):
 
         return verify(self)
 
+    @unseen
     def sign(self, key: PrivateKey) -> Manifest:
         """Add a signature to the latest version, of whom else may sign it; return its manifest.
 

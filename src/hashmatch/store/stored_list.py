@@ -12,6 +12,7 @@ import numpy as np
 
 from hashmatch.records.hashes import HashBatch
 from hashmatch.records.lists import HashList
+from hashmatch.unseen import unseen
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,6 +109,7 @@ class StoredList(HashList):
             object.__setattr__(self, field, value)
 
     @property
+    @unseen
     def hashes(self) -> HashBatch:
         """All hashes, read from the disk now; those that count no more are among them."""
         words = np.concatenate([segment.words() for segment in self._kind.segments])
