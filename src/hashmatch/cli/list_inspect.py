@@ -86,7 +86,7 @@ def _of_file(content: ListFile) -> dict[str, Any]:
         "version": content.version,
         "format": content.format,
         "types": content.types,
-        "labels": dict(sorted(labels.items())),
+        "labels": _shown(labels),
         "removed": content.removed,
         "benign": content.benign,
         "disputed": content.disputed,
@@ -126,7 +126,7 @@ def _of_store(path: str, trust: dict[str, Any]) -> dict[str, Any]:
         "signed_by": [signed.key_id for signed in store.folder.signatures(manifest.version)],
         "encrypted": manifest.sealed,
         "types": {name: manifest.counts[name]["entries"] for name in opened.kinds},
-        "labels": dict(sorted(labels.items())),
+        "labels": _shown(labels),
         "removed": rows.get("removed", 0),
         "benign": rows.get("benign", 0),
         "disputed": rows.get("disputed", 0),
@@ -183,3 +183,13 @@ def _show(facts: dict[str, Any], verbose: bool) -> None:
         click.echo(f"line {row['line']}: {row['reason']}")
     if count > len(shown):
         click.echo(f"and {count - len(shown):,} more; -v names them all")
+
+
+def _shown(labels: Counter[str]) -> dict[str, int]:
+    """Return how many entries have each label; what may be a hash in a label's place is hidden."""
+    from hashmatch.names import DIGITS
+
+    counts: Counter[str] = Counter()
+    for label, count in labels.items():
+        counts["(hidden)" if DIGITS.search(label) else label] += count
+    return dict(sorted(counts.items()))
