@@ -11,6 +11,7 @@ import msgspec
 
 from hashmatch import registry
 from hashmatch.errors import HashmatchError, ImageError, UsageError
+from hashmatch.fetching import read_item
 from hashmatch.records.enums import HAVE_HASH, Outcome, Surface
 from hashmatch.records.items import ItemOutcome
 from hashmatch.records.review import REASONS, ReviewRecord, SuppressedBy
@@ -99,10 +100,9 @@ def check_item(
     on_hashed: Callable[[ImageItem, list[HashedImage]], object] | None = None,
 ) -> ReviewRecord | ItemOutcome:
     """Read, hash and look up one item of `source`."""
-    try:
-        data = source.read(item)
-    except ImageError as error:
-        return ItemOutcome(item.key, item.version, item.surface, error.outcome, error.reason)
+    item, data = read_item(source, item)
+    if isinstance(data, ImageError):
+        return ItemOutcome(item.key, item.version, item.surface, data.outcome, data.reason)
     hashed = matcher.hash(data, item.key)
     if on_hashed is not None:
         on_hashed(item, hashed)
