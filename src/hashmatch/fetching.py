@@ -34,6 +34,8 @@ MOST_BYTES = 128 * 2**20
 UNKNOWN_SIZE = 2**20
 #: How often an item is read again that is another each time.
 MOST_CHANGES = 3
+#: Items that are read ahead of one that has to be tried again, where order is kept.
+MOST_AHEAD = 1000
 #: Items that are listed together, ahead of those that are read.
 CHUNK = 256
 
@@ -151,7 +153,8 @@ def fetch(
         How many bytes may be read and not yet taken, by the sizes in the listing. An item that is
         larger by itself is read when no other is held.
     ordered : bool
-        In the order of the listing; otherwise as they come, at most `threads` * 4 items early.
+        In the order of the listing, in which an item that is tried again holds up those after it,
+        of which up to `MOST_AHEAD` are read meanwhile; otherwise as they come.
 
     Returns
     -------
@@ -196,10 +199,10 @@ def _fetched(
         done: SimpleQueue[Future[Fetched]] = SimpleQueue()
         cost: dict[Future[Fetched], int] = {}
         waiting = next(upcoming, None)
+        held, most = 0, max(MOST_AHEAD if ordered else 0, 4 * threads)
         try:
             while waiting is not None or cost:
-                held = sum(cost.values())
-                while waiting is not None and len(cost) < 4 * threads:
+                while waiting is not None and len(cost) < most:
                     size = UNKNOWN_SIZE if waiting.size is None else waiting.size
                     if cost and held + size > most_bytes:
                         break
@@ -213,7 +216,7 @@ def _fetched(
                     waiting = next(upcoming, None)
                 ready = line.popleft() if ordered else done.get()
                 yield ready.result()
-                del cost[ready]  # what was yielded is held until the next is asked for
+                held -= cost.pop(ready)  # what was yielded is held until the next is asked for
         except BaseException:  # GeneratorExit, when nobody wants the rest
             tries.stop()
             pool.shutdown(cancel_futures=True)
