@@ -6,8 +6,12 @@ import random
 import threading
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hashmatch.errors import SourceError, UsageError
+
+if TYPE_CHECKING:
+    from hashmatch.records.items import ImageItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,8 @@ class Tries:
         Bytes of content.
     last_success : float
         When the last read succeeded, on the monotonic clock; at first, when this was made.
+    last_read : ImageItem or None
+        What was read then.
 
     Examples
     --------
@@ -80,14 +86,16 @@ class Tries:
         self.retries = 0
         self.received = 0
         self.last_success = time.monotonic()
+        self.last_read: ImageItem | None = None
         self._random = random.Random(seed)  # noqa: S311  (nobody gains by guessing a pause)
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._free_at = self.last_success - 1.0
 
-    def succeeded(self, size: int) -> None:
-        """Count a read of `size` bytes."""
+    def succeeded(self, item: ImageItem, size: int) -> None:
+        """Count that `item`, of `size` bytes, was read."""
         with self._lock:
+            self.last_read = item
             self.successes += 1
             self.received += size
             self.last_success = time.monotonic()
@@ -126,20 +134,20 @@ class Tries:
             self.retries += 1
         return not self._stopped.wait(delay)
 
-    def pace(self, size: int) -> bool:
-        """Wait until `size` bytes may be received; False if `stop` was called.
+    def pace(self, size: int) -> None:
+        """Wait for as long as the rate asks for after `size` bytes were received, or until `stop`.
 
         A bucket of tokens that holds a second's worth: after a quiet time there may be as much at
-        once, and never more than the rate over any longer time.
+        once, and no more than the rate over any longer time.
         """
         if self.limits.rate is None:
-            return not self._stopped.is_set()
+            return
         with self._lock:
             now = time.monotonic()
-            start = max(self._free_at, now - 1.0)
-            self._free_at = start + size / self.limits.rate
-            delay = start - now
-        return not self._stopped.wait(max(0.0, delay))
+            self._free_at = max(self._free_at, now - 1.0) + size / self.limits.rate
+            delay = self._free_at - now
+        if delay > 0:
+            self._stopped.wait(delay)
 
     def stop(self) -> None:
         """End all waiting: no other try, no other read."""

@@ -12,6 +12,7 @@ import msgspec
 
 from hashmatch import registry
 from hashmatch.errors import HashmatchError, ImageError, UsageError
+from hashmatch.fetching import read_item
 from hashmatch.overlapping import in_order
 from hashmatch.records.enums import HAVE_HASH, Outcome, Surface
 from hashmatch.records.items import ItemOutcome
@@ -116,7 +117,7 @@ def check_items(
 ) -> Iterator[tuple[ImageItem, ReviewRecord | ItemOutcome]]:
     """Yield each of some items of `source`, in order, and what becomes of it."""
     # Looking up is quick, and a breaker counts: that is done here, in the order of the listing.
-    for item, hashed in in_order(items, partial(hash_item, source, matcher), threads):
+    for _, (item, hashed) in in_order(items, partial(hash_item, source, matcher), threads):
         if isinstance(hashed, ItemOutcome):
             yield item, hashed
             continue
@@ -125,13 +126,17 @@ def check_items(
         yield item, matcher.check_hashed(item, *hashed)
 
 
-def hash_item(source: Source, matcher: Matcher, item: ImageItem) -> list[HashedImage] | ItemOutcome:
-    """Read and hash one item of `source`; or return what became of it if it cannot be read."""
-    try:
-        data = source.read(item)
-    except ImageError as error:
-        return ItemOutcome(item.key, item.version, item.surface, error.outcome, error.reason)
-    return matcher.hash(data, item.key)
+def hash_item(
+    source: Source, matcher: Matcher, item: ImageItem
+) -> tuple[ImageItem, list[HashedImage] | ItemOutcome]:
+    """Read and hash one item of `source`; or say what became of it if it cannot be read.
+
+    The item comes with the version of what was read, which may have changed since it was listed.
+    """
+    item, data = read_item(source, item)
+    if isinstance(data, ImageError):
+        return item, ItemOutcome(item.key, item.version, item.surface, data.outcome, data.reason)
+    return item, matcher.hash(data, item.key)
 
 
 @dataclass

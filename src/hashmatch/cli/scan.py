@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=ScanCommand,
-    short_help="Check a folder of images against known-hash lists.",
+    short_help="Check a folder or bucket of images against known-hash lists.",
     epilog="Python: hashmatch.scan_source(source, matcher, surface=...)",
 )
 @click.argument("source")
@@ -116,7 +116,10 @@ def scan(
     verbose: bool,
     **trust: Any,
 ) -> None:
-    """Check every image of SOURCE, a folder or file, and write a review record for each match.
+    """Check every image of SOURCE and write a review record for each match.
+
+    SOURCE is a folder or file, or a URL: s3://, gs:// or az://BUCKET/FOLDER; manifest://, jsonl://
+    or parquet://FILE?base=PLACE; https://HOST/LIST; tar:// or zip://FILE.
 
     Records are JSON lines on standard output unless --out says otherwise. Those that are
     pending_review wait for a person; hashmatch takes no action of its own. --benign, --min-sources

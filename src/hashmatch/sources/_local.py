@@ -62,3 +62,21 @@ def _status(path: str) -> os.stat_result:
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
         reason = getattr(error, "strerror", None) or str(error)
         raise ImageError(Outcome.FAILED, f"cannot be read: {reason}") from None
+
+
+def read_part(path: str, known: str, start: int, length: int) -> bytes:
+    """Return a part of the file at `path`, which is still of the version `known`.
+
+    Raises
+    ------
+    ImageError
+        ``failed`` if it is not, or cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            if version(os.fstat(file.fileno())) != known:
+                raise ImageError(Outcome.FAILED, "the file that it is in has changed")
+            file.seek(start)
+            return file.read(length)
+    except OSError as error:
+        raise ImageError(Outcome.FAILED, f"cannot be read: {error.strerror}") from None
