@@ -6,7 +6,6 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import obstore
 import pytest
 
 import hashmatch as hm
@@ -21,6 +20,8 @@ from hashmatch.testing import check_source
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+obstore = pytest.importorskip("obstore")
 
 SURFACE = hm.Surface.PROFILE_PHOTO
 COUNT = 2500

