@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from hashmatch.hashing import hash_image as hash_image
     from hashmatch.hashing import hash_images as hash_images
     from hashmatch.index import HashIndex as HashIndex
+    from hashmatch.ledger import Ledger as Ledger
     from hashmatch.lookup import Found as Found
     from hashmatch.matcher import Matcher as Matcher
     from hashmatch.reading import ListFile as ListFile
@@ -65,6 +66,8 @@ if TYPE_CHECKING:
     from hashmatch.records.review import ReviewRecord as ReviewRecord
     from hashmatch.records.review import SuppressedBy as SuppressedBy
     from hashmatch.rescan import rescan_kept as rescan_kept
+    from hashmatch.resuming import about_scan as about_scan
+    from hashmatch.resuming import resume_scan as resume_scan
     from hashmatch.revealing import write_list as write_list
     from hashmatch.scan import ScanReport as ScanReport
     from hashmatch.scan import scan_source as scan_source
@@ -89,6 +92,7 @@ _HOMES = {
     ),
     "hashmatch.hashing": "hash_all hash_image hash_images",
     "hashmatch.index": "HashIndex",
+    "hashmatch.ledger": "Ledger",
     "hashmatch.lookup": "Found",
     "hashmatch.matcher": "Matcher",
     "hashmatch.reading": "ListFile read_list read_list_file",
@@ -100,6 +104,7 @@ _HOMES = {
     "hashmatch.records.matches": "Matches",
     "hashmatch.records.review": "ReviewRecord SuppressedBy",
     "hashmatch.rescan": "rescan_kept",
+    "hashmatch.resuming": "about_scan resume_scan",
     "hashmatch.revealing": "write_list",
     "hashmatch.scan": "ScanReport scan_source",
     "hashmatch.store.change": "Change Changed",

@@ -74,6 +74,8 @@ class Folder:
                 raise StoreError(
                     f"{self.path} has other things in it than a list store; give a new folder"
                 )
+        with suppress(OSError):  # if it cannot be made, the next says why
+            os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
         for folder in (self.path, *map(self.inside, FOLDERS)):
             whole.make_folder(folder, allow_readable=self.allow_readable)
 
