@@ -93,6 +93,7 @@ def test_a_store(sealed: bool, tmp_path: Path, pages: list[str], temporary: Path
     look_at(place, holds=not sealed)
 
 
+@pytest.mark.slow
 def test_a_store_that_fails_anywhere(tmp_path: Path, pages: list[str], temporary: Path) -> None:
     os.umask(0)
     few = [page for page in pages if "demo.jsonl" in page or "ncmec" in page]

@@ -173,7 +173,7 @@ THEN: Fact = ("a", "phash", VALUES["phash"][1], "x", 2.0, "listed")
 GONE: Fact = (None, "phash", VALUES["phash"][1], "x", 3.0, "by hash")
 
 
-@settings(max_examples=120)
+@settings(max_examples=60)
 @example(([FIRST, THEN, GONE], [[[FIRST, THEN, GONE]], [[FIRST, THEN], [GONE], [FIRST]]]))
 @given(divided())
 def test_a_store_is_what_was_said_whatever_the_order_and_the_number_of_updates(
@@ -186,7 +186,7 @@ def test_a_store_is_what_was_said_whatever_the_order_and_the_number_of_updates(
         check_answers(store)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(st.lists(facts, max_size=6), min_size=1, max_size=4))
 def test_what_has_no_time_is_said_when_it_comes(
     tmp_path_factory: pytest.TempPathFactory, parts: list[list[Fact]]
