@@ -16,6 +16,7 @@ The whole tree::
     ├── IndexFileError                 an index file cannot be written, or cannot be searched
     ├── SourceError                    a source cannot be listed
     ├── SinkError                      review records cannot be written
+    ├── WorkersError                   decode workers cannot be started, or are closed
     ├── NotHashed                      a hash was asked for where there is none
     └── ImageError                     one picture could not be hashed; carries its outcome
 
@@ -112,6 +113,10 @@ class SourceError(HashmatchError):
 
 class SinkError(HashmatchError):
     """Review records cannot be written where they were to go."""
+
+
+class WorkersError(HashmatchError):
+    """The workers that decode untrusted pictures cannot be started, or are closed already."""
 
 
 class NotHashed(HashmatchError):

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from PIL import ImageFile
 
 
-def fast_pixels(data: bytes, image: ImageFile.ImageFile) -> NDArray[np.uint8] | None:
+def fast_pixels(
+    data: bytes, image: ImageFile.ImageFile, into: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8] | None:
     """Return the RGB pixels of a sound JPEG of colour or gray; None where Pillow has to decode.
 
     Both are libjpeg-turbo with its slow DCT and fancy upsampling, so the pixels are the same, which
@@ -25,12 +27,14 @@ def fast_pixels(data: bytes, image: ImageFile.ImageFile) -> NDArray[np.uint8] | 
         The file.
     image : ImageFile
         The same file, its header read by Pillow.
+    into : ndarray of uint8, shape (bytes,), optional
+        Memory for the pixels to be made in.
     """
     if image.format not in {"JPEG", "MPO"} or image.mode not in {"RGB", "L"}:
         return None
     try:
         pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
-            data, "RGB", fastdct=False, fastupsample=False, strict=True
+            data, "RGB", fastdct=False, fastupsample=False, buffer=into, strict=True
         )
     except ValueError:
         return None

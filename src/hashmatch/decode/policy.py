@@ -82,8 +82,22 @@ def decode_image(image: ImageInput) -> Picture:
     data = file_bytes(image)
     if data is None:
         raise UsageError(f"an array of pixels is a numpy array, not {type(image).__name__}")
+    return decode_file(data)
+
+
+def decode_file(data: bytes, into: NDArray[np.uint8] | None = None) -> Picture:
+    """Return what `decode_image` does of a file.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    into : ndarray of uint8, shape (bytes,), optional
+        Memory that a decoder which can may make the pixels in, from its beginning. Others ignore
+        it, so look where the pixels are.
+    """
     try:
-        return _decode_file(data, damaged=False)
+        return _decode_file(data, damaged=False, into=into)
     except ImageError as strict:
         if strict.outcome is not Outcome.UNDECODABLE:
             raise
@@ -93,11 +107,11 @@ def decode_image(image: ImageInput) -> Picture:
             raise strict from None  # the first reason is about the file, not about our retry
 
 
-def _decode_file(data: bytes, *, damaged: bool) -> Picture:
+def _decode_file(data: bytes, *, damaged: bool, into: NDArray[np.uint8] | None = None) -> Picture:
     name = identify(data)
     # Of a damaged HEIF its reader, where it may be tolerant, makes a black picture.
     with as_outcomes(name), tolerant(damaged and name != HEIF), open_image(data, name) as image:
-        pixels = None if damaged else fast_pixels(data, image)
+        pixels = None if damaged else fast_pixels(data, image, into)
         if pixels is None:
             pixels = loaded_pixels(image)
         return Picture(upright(pixels, image), FORMATS[name][1], damaged)
