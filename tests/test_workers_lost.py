@@ -55,7 +55,7 @@ def wait_until_gone(pids: list[int], seconds: float = 10.0) -> None:
         (b"!crash", "the decoder ended by SIGSEGV, in each of 3 tries"),
         (b"!spin", "decoding took more than 0.2 s of processor time, in each of 3 tries"),
         (b"!sleep", "decoding took more than 0.6 s, in each of 3 tries"),
-        (b"!bloat", "decoding took more than 1024 MiB of memory, in each of 3 tries"),
+        (b"!bloat", "decoding took more than 640 MiB of memory, in each of 3 tries"),
         (b"!leave", "the decoder ended, in each of 3 tries"),
     ],
 )

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from hashmatch.decode.floods import refuse_floods
 from hashmatch.decode.formats import FORMATS, HEIF, MEGAPIXEL, check_size, identify, open_image
 from hashmatch.decode.heif import order
 from hashmatch.decode.inputs import ImageInput, file_bytes
-from hashmatch.decode.jpeg import fast_pixels
+from hashmatch.decode.jpeg import fast_pixels, scale_down
 from hashmatch.decode.modes import array_rgb, rgb, upright
 from hashmatch.decode.quirks import mend
 from hashmatch.decode.tolerance import tolerant
@@ -109,8 +110,10 @@ def decode_file(data: bytes, into: NDArray[np.uint8] | None = None) -> Picture:
 
 def _decode_file(data: bytes, *, damaged: bool, into: NDArray[np.uint8] | None = None) -> Picture:
     name = identify(data)
+    refuse_floods(data, name)
     # Of a damaged HEIF its reader, where it may be tolerant, makes a black picture.
     with as_outcomes(name), tolerant(damaged and name != HEIF), open_image(data, name) as image:
+        scale_down(image)
         pixels = None if damaged else fast_pixels(data, image, into)
         if pixels is None:
             pixels = loaded_pixels(image)

@@ -190,6 +190,7 @@ class Lane:
                     yield picture
                 finally:
                     del picture
+                    self._clear()
                 if job.most == 0:
                     return
                 message = MORE
@@ -201,7 +202,7 @@ class Lane:
         if reply.kind is Kind.ERROR:
             raise ImageError(reply.outcome, reply.reason)
         if reply.kind is Kind.BLOAT:
-            mebibytes = self._limits.address_space // 2**20
+            mebibytes = self._limits.memory // 2**20
             raise self._gone(f"decoding took more than {mebibytes} MiB of memory")
         if reply.kind is not Kind.END:
             raise self._gone("the decoder answered what was not asked")
@@ -255,6 +256,9 @@ class Lane:
             return
         if size > LARGE:
             os.ftruncate(self._given, 0)
+        self._clear()
+
+    def _clear(self) -> None:
         if self._largest > LARGE:
             self._shared.madvise(mmap.MADV_REMOVE)
             self._largest = 0

@@ -7,7 +7,7 @@ from math import isfinite
 
 from hashmatch.errors import UsageError
 
-GIB = 2**30
+MIB, GIB = 2**20, 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,8 @@ class WorkerLimits:
         busy machine must not make pictures fail.
     address_space : int
         Bytes of a worker's address space, code and the pixels that it shares included.
+    memory : int
+        Bytes that a worker may fill, code and the pixels that it shares not included.
     tries : int
         After so many tries that each lost a worker, the item is ``failed``.
     items : int
@@ -44,6 +46,7 @@ class WorkerLimits:
     cpu_seconds: float = 2.0
     wall_seconds: float = 20.0
     address_space: int = GIB
+    memory: int = 640 * MIB
     tries: int = 3
     items: int = 1000
 
@@ -57,3 +60,5 @@ class WorkerLimits:
                 raise UsageError(f"{name} is {getattr(self, name)}, at least 1 is needed")
         if self.address_space < GIB // 2:
             raise UsageError("a worker needs an address space of 512 MiB at least")
+        if self.memory < 128 * MIB:
+            raise UsageError("a worker needs a memory of 128 MiB at least")

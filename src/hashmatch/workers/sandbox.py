@@ -36,13 +36,15 @@ def described(layers: Layers) -> str:
     return (on or "none") + (f"; without {off}" if off else "")
 
 
-def close_in(address_space: int) -> Layers:
+def close_in(address_space: int, memory: int) -> Layers:
     """Close this process in, for ever.
 
     Parameters
     ----------
     address_space : int
         Bytes that it may map.
+    memory : int
+        Bytes that it may map for itself alone and write to.
 
     Returns
     -------
@@ -53,6 +55,7 @@ def close_in(address_space: int) -> Layers:
     if landlock.close_in():  # before the limits, as it needs a descriptor
         layers |= Layers.LANDLOCK
     resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     # What is open stays open, and nothing else can be: no file, no socket, no copy of either.
     for limit in FORBIDDEN:
         resource.setrlimit(limit, (0, 0))

@@ -59,7 +59,7 @@ def serve(
     """
     pixels = np.frombuffer(shared, np.uint8)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # whose default is to end the process at once
-    layers = close_in(limits.address_space)
+    layers = close_in(limits.address_space, limits.memory)
     channel.send(Reply(Kind.READY, frame=layers.value).packed())
     message = channel.recv(MOST_MESSAGE)
     while message:
