@@ -112,6 +112,13 @@ def test_map_ends_by_what_its_work_raises(pool: hm.DecodePool) -> None:
     assert sorted(pool.map(abs, [-1, 2])) == [(-1, 1), (2, 2)]
 
 
+def test_a_matcher_takes_the_decoder_too(pool: hm.DecodePool, demo_list: Path) -> None:
+    matcher = hm.Matcher(hm.read_list(demo_list), variants="standard")
+    for path in FILES[::9]:
+        here, there = matcher.hash(path, "it"), matcher.hash(path, "it", pool.pictures)
+        assert seen(there) == seen(here)
+
+
 def test_many_threads_share_few_workers(pool: hm.DecodePool) -> None:
     here = {path: seen(hm.hash_all(path, ["pdq"])) for path in FILES[:20]}
     wrong: list[Path] = []

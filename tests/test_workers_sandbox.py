@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import platform
 import struct
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,13 +65,31 @@ def test_the_report_names_what_is_on_and_what_is_not(pool: hm.DecodePool) -> Non
     assert described(Layers(0)) == "none; without limits, landlock, seccomp"
 
 
-def test_a_kernel_without_a_layer_is_said_aloud(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hashmatch.workers.lane.Lane.layers", Layers.LIMITS, raising=False)
-    monkeypatch.setattr(
-        "hashmatch.workers.pool.DecodePool.layers", property(lambda _: Layers.LIMITS)
+def test_a_kernel_without_layers_is_said_aloud_and_limits_hold() -> None:
+    code = (
+        "import warnings; from worker_hooks_bare import BarePool\n"
+        "with warnings.catch_warnings(record=True) as said:\n"
+        "    warnings.simplefilter('always')\n"
+        "    pool = BarePool(1)\n"
+        "print(said[0].message)\n"
+        "print(pool.decode_image('fixtures/images/modes/turned.heic').pixels.shape)\n"
+        "for name in ('open for reading', 'open for writing', 'connect'):\n"
+        "    try: pool.decode_image(b'!probe ' + name.encode())\n"
+        "    except Exception as error: print(error)\n"
+        "pool.close()\n"
     )
-    with pytest.warns(RuntimeWarning, match="limits; without landlock, seccomp"):
-        hm.DecodePool(workers=1).close()
+    path = os.pathsep.join([str(Path(hm.__file__).parent.parent), "tests"])
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": path},
+    )
+    said, shape, *refused = run.stdout.splitlines()
+    assert said == "decode workers: limits; without landlock, seccomp"
+    assert shape == str(hm.decode_image("fixtures/images/modes/turned.heic").pixels.shape)
+    assert refused == [f"refused {errno.EMFILE}"] * 3
 
 
 @pytest.mark.parametrize("machine", seccomp.TABLES)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hashmatch.breaker import Breaker
+    from hashmatch.hashing import Decode
     from hashmatch.records.lists import HashList
     from hashmatch.records.review import SuppressedBy
 
@@ -158,7 +159,7 @@ class Matcher(Opaque):
         item = ImageItem(name, content_version(image) if version is None else version, surface)
         return self.check_hashed(item, *hashed)
 
-    def hash(self, image: ImageInput, item: str) -> list[HashedImage]:
+    def hash(self, image: ImageInput, item: str, decode: Decode | None = None) -> list[HashedImage]:
         """Hash `image` in every way that the lists need; see `hashmatch.hash_all`.
 
         Parameters
@@ -167,13 +168,12 @@ class Matcher(Opaque):
             See `hashmatch.hash_image`.
         item : str
             Its name in messages.
+        decode : callable, optional
+            See `hashmatch.hash_all`.
         """
+        level, least = self.variants, self.min_quality
         return hash_all(
-            image,
-            self.algorithms,
-            variants=self.variants,
-            item=item,
-            min_quality=self.min_quality,
+            image, self.algorithms, variants=level, item=item, min_quality=least, decode=decode
         )
 
     def check_hashed(self, item: ImageItem, *hashed: HashedImage) -> ReviewRecord | ItemOutcome:

@@ -57,7 +57,8 @@ def decode_image(image: ImageInput) -> Picture:
     EXIF orientation is applied; palette, CMYK, 16-bit, 1-bit, gray and float are brought to 8-bit
     RGB by value; transparency is composited over white. A file that the strict decoder refuses is
     tried again tolerantly, and flagged as damaged. The same picture as a path, bytes, a file
-    object, a Pillow image or an array gives the same pixels.
+    object, a Pillow image or an array gives the same pixels. Only a JPEG of more than 64 megapixels
+    is decoded at half, a quarter or an eighth of its sides, unless it is open as a Pillow image.
 
     Parameters
     ----------
