@@ -100,7 +100,7 @@ def test_help_loads_nothing_heavy(args: list[str]) -> None:
         [sys.executable, "-c", script], capture_output=True, env=environment(), check=True
     )
     loaded = set(json.loads(done.stderr))
-    heavy = {"numpy", "numba", "rich", "PIL", "scipy", "imagehash", "msgspec", "pebble", "csv"}
+    heavy = {"numpy", "numba", "rich", "PIL", "scipy", "imagehash", "msgspec", "csv"}
     assert heavy & loaded == set()
 
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from hashmatch.errors import UnknownSurface as UnknownSurface
     from hashmatch.errors import UntrustedList as UntrustedList
     from hashmatch.errors import UsageError as UsageError
+    from hashmatch.errors import WorkersError as WorkersError
     from hashmatch.hashing import hash_all as hash_all
     from hashmatch.hashing import hash_image as hash_image
     from hashmatch.hashing import hash_images as hash_images
@@ -77,6 +78,8 @@ if TYPE_CHECKING:
     from hashmatch.store.trust import Trust as Trust
     from hashmatch.warming import Warmed as Warmed
     from hashmatch.warming import warm as warm
+    from hashmatch.workers.limits import WorkerLimits as WorkerLimits
+    from hashmatch.workers.pool import DecodePool as DecodePool
 
 __version__ = "0.1.0"
 
@@ -88,7 +91,8 @@ _HOMES = {
     "hashmatch.errors": (
         "BadRows HashesAreOpaque HashmatchError ImageChanged ImageError ImageUnavailable "
         "IndexFileError LedgerError ListError NotHashed SinkError SourceError SpecMismatch "
-        "StoreError TooManyMatches UnknownPlugin UnknownSurface UntrustedList UsageError"
+        "StoreError TooManyMatches UnknownPlugin UnknownSurface UntrustedList UsageError "
+        "WorkersError"
     ),
     "hashmatch.hashing": "hash_all hash_image hash_images",
     "hashmatch.index": "HashIndex",
@@ -111,6 +115,8 @@ _HOMES = {
     "hashmatch.store.list_store": "ListStore",
     "hashmatch.store.trust": "Trust",
     "hashmatch.warming": "Warmed warm",
+    "hashmatch.workers.limits": "WorkerLimits",
+    "hashmatch.workers.pool": "DecodePool",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

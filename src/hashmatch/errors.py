@@ -17,6 +17,7 @@ The whole tree::
     ├── SourceError                    a source cannot be listed
     ├── SinkError                      review records cannot be written
     ├── LedgerError                    what a scan has done cannot be written down, or read
+    ├── WorkersError                   decode workers cannot be started, or are closed
     ├── NotHashed                      a hash was asked for where there is none
     └── ImageError                     one picture could not be hashed; carries its outcome
         ├── ImageChanged               it is not what was listed; carries the item as it is now
@@ -120,6 +121,10 @@ class SinkError(HashmatchError):
 
 class LedgerError(HashmatchError):
     """What a scan has done cannot be written to its ledger, or read from it."""
+
+
+class WorkersError(HashmatchError):
+    """The workers that decode untrusted pictures cannot be started, or are closed already."""
 
 
 class NotHashed(HashmatchError):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from hashmatch.interfaces import Hasher
 
+    Decode = Callable[[ImageInput, bool], Iterator[Picture]]
     Asking = Callable[[Hasher, NDArray[np.uint8]], Questions]
 
 
@@ -115,6 +116,7 @@ def hash_all(
     variants: Level = "none",
     item: str | None = None,
     min_quality: int | None = None,
+    decode: Decode | None = None,
 ) -> list[HashedImage]:
     """Hash one picture by several algorithms, read once and decoded once.
 
@@ -132,6 +134,9 @@ def hash_all(
         Its name in messages; by default the path or file name.
     min_quality : int, optional
         Below it the outcome is ``low_quality``; by default each hasher's own.
+    decode : callable, optional
+        Gives the pictures in a file, the first one or the sampled frames: the `pictures` of a
+        `hashmatch.DecodePool`, for bytes that are not trusted. By default they are decoded here.
 
     Returns
     -------
@@ -157,7 +162,7 @@ def hash_all(
         return ask(hasher, pixels, variants, min_quality=min_quality)
 
     frames = variants in {"standard", "thorough"}
-    return _hash_all(image, algorithms, asked, item, min_quality, frames)
+    return _hash_all(image, algorithms, asked, item, min_quality, frames, decode)
 
 
 def _hash_all(
@@ -167,6 +172,7 @@ def _hash_all(
     item: str | None,
     min_quality: int | None,
     frames: bool,
+    decode: Decode | None = None,
 ) -> list[HashedImage]:
     """Return the hashes of `image`, one for each algorithm and frame, and what was `asked`."""
     name = describe(image) if item is None else item
@@ -182,7 +188,7 @@ def _hash_all(
     for algorithm, hasher in of_bytes.items():
         hashed[algorithm].append(_hash_bytes(data, name, hasher))
     if of_pixels:
-        for picture in _pictures(image if data is None else data, frames):
+        for picture in _pictures(image if data is None else data, frames, decode):
             for algorithm, hasher in of_pixels.items():
                 if isinstance(picture, ImageError):
                     made = _unhashed(name, hasher, picture.outcome, picture.reason)
@@ -192,10 +198,14 @@ def _hash_all(
     return [one for made_by in hashed.values() for one in made_by]
 
 
-def _pictures(image: ImageInput, frames: bool) -> Iterator[Picture | ImageError]:
+def _pictures(
+    image: ImageInput, frames: bool, decode: Decode | None
+) -> Iterator[Picture | ImageError]:
     """Yield what is to be hashed of `image`, or why nothing more is."""
     try:
-        if frames:
+        if decode is not None:
+            yield from decode(image, frames)
+        elif frames:
             yield from decode_frames(image)
         else:
             yield decode_image(image)

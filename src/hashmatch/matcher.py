@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hashmatch.breaker import Breaker
+    from hashmatch.hashing import Decode
     from hashmatch.records.lists import HashList
     from hashmatch.records.review import SuppressedBy
 
@@ -162,7 +163,7 @@ class Matcher(Opaque):
         return self.check_hashed(item, *hashed)
 
     @unseen
-    def hash(self, image: ImageInput, item: str) -> list[HashedImage]:
+    def hash(self, image: ImageInput, item: str, decode: Decode | None = None) -> list[HashedImage]:
         """Hash `image` in every way that the lists need; see `hashmatch.hash_all`.
 
         Parameters
@@ -171,13 +172,12 @@ class Matcher(Opaque):
             See `hashmatch.hash_image`.
         item : str
             Its name in messages.
+        decode : callable, optional
+            See `hashmatch.hash_all`.
         """
+        level, least = self.variants, self.min_quality
         return hash_all(
-            image,
-            self.algorithms,
-            variants=self.variants,
-            item=item,
-            min_quality=self.min_quality,
+            image, self.algorithms, variants=level, item=item, min_quality=least, decode=decode
         )
 
     @unseen

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from hashmatch.decode import gif, heif
+from hashmatch.decode.jpeg import MOST_COEFFICIENTS, coefficient_bytes
 from hashmatch.decode.quirks import mend
 from hashmatch.errors import ImageError
 from hashmatch.records.enums import Outcome
@@ -105,6 +106,14 @@ def check_size(name: str, image: Image.Image) -> None:
     elif tiles and tiles[0].codec_name == "bmp_rle":
         limit = RUN_LENGTH_BMP
     _check(name, *image.size, limit)
+    if "progressive" in image.info and getattr(image, "layer", None):
+        taken = coefficient_bytes(image)
+        if taken > MOST_COEFFICIENTS:
+            raise ImageError(
+                Outcome.REFUSED,
+                f"{name}, progressive: {taken // 2**20} MiB of coefficients, "
+                f"the limit is {MOST_COEFFICIENTS // 2**20}",
+            )
 
 
 def _accepts(name: str, head: bytes) -> bool:

@@ -33,7 +33,7 @@ def patches(data: bytes, most_blocks: int = MOST_BLOCKS) -> Iterator[Patch]:
         Blocks looked at before giving up: a GIF may hold a block for every two of its bytes.
     """
     walk = _Walk(data, most_blocks)
-    position = SCREEN + _table(data[10])
+    position = SCREEN + table(data[10])
     control = b""
     try:
         while (kind := data[position]) != TRAILER:
@@ -43,7 +43,7 @@ def patches(data: bytes, most_blocks: int = MOST_BLOCKS) -> Iterator[Patch]:
                     control = data[position:end]
             elif kind == IMAGE:
                 left, top, width, height, flags = struct.unpack_from("<HHHHB", data, position + 1)
-                end = walk.past(position + 10 + _table(flags) + 1)
+                end = walk.past(position + 10 + table(flags) + 1)
                 after = DISPOSALS.get(control[3] >> 2 & 7, After.STAYS) if control else After.STAYS
                 file = partial(_alone, data, control, position, end)
                 yield Patch(left, top, width, height, after, True, file)
@@ -77,14 +77,15 @@ class _Walk:
             raise IndexError
 
 
-def _table(flags: int) -> int:
+def table(flags: int) -> int:
+    """Return the bytes of the colour table that the `flags` of a screen or an image promise."""
     return 3 << (flags & 7) + 1 if flags & TABLE else 0
 
 
 def _alone(data: bytes, control: bytes, start: int, end: int) -> bytes:
     """Return a GIF of the one frame in `data[start:end]`, as large as the frame."""
     size = data[start + 5 : start + 9]
-    head = data[:6] + size + data[10 : SCREEN + _table(data[10])]
+    head = data[:6] + size + data[10 : SCREEN + table(data[10])]
     if control:  # what is left of its flags says whether one colour is transparent
         control = control[:3] + bytes([control[3] & 1]) + control[4:]
     return head + control + data[start : start + 1] + b"\0\0\0\0" + data[start + 5 : end] + b";"

@@ -23,6 +23,8 @@ UNSIGNED, SIGNED = 1, 2
 
 BAND = 2**18
 """Pixels composited at once."""
+LARGE = 2**24
+"""Pixels from which on memory matters more than a tenth of the time."""
 
 DIRECT = {"1", "L", "RGBX", "CMYK", "YCbCr", "HSV"}
 TRANSPARENT = {"LA", "La", "PA", "RGBA", "RGBa"}
@@ -47,7 +49,18 @@ def rgb(image: Image.Image, below: NDArray[np.uint8] | None = None) -> NDArray[n
         image = _high_byte(image)
     if image.mode in TRANSPARENT or image.has_transparency_data:
         return _over(image, below)
-    return np.asarray(_rgb(image), np.uint8)
+    if image.mode in {"I", "F"} or _is_signed(image):  # whose scale depends on all pixels
+        image = Image.fromarray(_stretched(image))
+    width, height = image.size
+    if width * height <= LARGE:
+        return np.asarray(_rgb(image), np.uint8)
+    # Pillow's own way from an image to an array holds all pixels three times.
+    pixels = np.empty((height, width, 3), np.uint8)
+    rows = max(1, BAND // width)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        pixels[top:bottom] = np.asarray(_rgb(image.crop((0, top, width, bottom))))
+    return pixels
 
 
 def array_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -81,8 +94,6 @@ def turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
 
 def _rgb(image: Image.Image) -> Image.Image:
     """Return an opaque `image` as RGB."""
-    if image.mode in {"I", "F"} or _is_signed(image):
-        return Image.fromarray(_stretched(image)).convert("RGB")
     if image.mode == "RGB":
         return image
     if image.mode == "P" or image.mode in DIRECT:

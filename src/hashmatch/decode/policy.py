@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from hashmatch.decode.floods import refuse_floods
 from hashmatch.decode.formats import FORMATS, HEIF, MEGAPIXEL, check_size, identify, open_image
 from hashmatch.decode.heif import order
 from hashmatch.decode.inputs import ImageInput, file_bytes
-from hashmatch.decode.jpeg import fast_pixels
+from hashmatch.decode.jpeg import fast_pixels, scale_down
 from hashmatch.decode.modes import array_rgb, rgb, upright
 from hashmatch.decode.quirks import mend
 from hashmatch.decode.tolerance import tolerant
@@ -56,7 +57,8 @@ def decode_image(image: ImageInput) -> Picture:
     EXIF orientation is applied; palette, CMYK, 16-bit, 1-bit, gray and float are brought to 8-bit
     RGB by value; transparency is composited over white. A file that the strict decoder refuses is
     tried again tolerantly, and flagged as damaged. The same picture as a path, bytes, a file
-    object, a Pillow image or an array gives the same pixels.
+    object, a Pillow image or an array gives the same pixels. Only a JPEG of more than 64 megapixels
+    is decoded at half, a quarter or an eighth of its sides, unless it is open as a Pillow image.
 
     Parameters
     ----------
@@ -82,8 +84,22 @@ def decode_image(image: ImageInput) -> Picture:
     data = file_bytes(image)
     if data is None:
         raise UsageError(f"an array of pixels is a numpy array, not {type(image).__name__}")
+    return decode_file(data)
+
+
+def decode_file(data: bytes, into: NDArray[np.uint8] | None = None) -> Picture:
+    """Return what `decode_image` does of a file.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    into : ndarray of uint8, shape (bytes,), optional
+        Memory that a decoder which can may make the pixels in, from its beginning. Others ignore
+        it, so look where the pixels are.
+    """
     try:
-        return _decode_file(data, damaged=False)
+        return _decode_file(data, damaged=False, into=into)
     except ImageError as strict:
         if strict.outcome is not Outcome.UNDECODABLE:
             raise
@@ -93,11 +109,13 @@ def decode_image(image: ImageInput) -> Picture:
             raise strict from None  # the first reason is about the file, not about our retry
 
 
-def _decode_file(data: bytes, *, damaged: bool) -> Picture:
+def _decode_file(data: bytes, *, damaged: bool, into: NDArray[np.uint8] | None = None) -> Picture:
     name = identify(data)
+    refuse_floods(data, name)
     # Of a damaged HEIF its reader, where it may be tolerant, makes a black picture.
     with as_outcomes(name), tolerant(damaged and name != HEIF), open_image(data, name) as image:
-        pixels = None if damaged else fast_pixels(data, image)
+        scale_down(image)
+        pixels = None if damaged else fast_pixels(data, image, into)
         if pixels is None:
             pixels = loaded_pixels(image)
         return Picture(upright(pixels, image), FORMATS[name][1], damaged)

@@ -1,0 +1,160 @@
+"""What is said between a worker and its pool: fixed fields, each checked; nothing is unpickled.
+
+A worker that a hostile file has taken over may say anything. So the parent reads numbers of known
+width, looks them up in its own tables, and holds shapes against its own buffer.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+
+from hashmatch.records.enums import Outcome
+
+CHANNELS = 3
+MOST_PIXELS = 64_000_000
+"""The most pixels that decoding gives, see `hashmatch.decode.formats`."""
+BUFFER = MOST_PIXELS * CHANNELS
+MOST_REASON = 2000
+"""Bytes of a reason; the longest that any decoder gives is a tenth of it."""
+MOST_MESSAGE = 4096
+
+UP, FORK, END = b"U", b"F", b"E"
+"""Between the pool and its nursery: it is up, start a worker, end the worker of a number."""
+ASKED_END = struct.Struct("<cq")
+STARTED = struct.Struct("<q")
+ENDED = struct.Struct("<qqd")
+"""How a worker ended: its exit status, its peak memory in KiB, its processor seconds."""
+
+MORE = b"M"
+"""To a worker: the next frame. Anything else is the next job."""
+_JOB = struct.Struct("<cQII")
+_REPLY = struct.Struct("<BBBBIII")
+
+OUTCOMES = (
+    Outcome.UNDECODABLE,
+    Outcome.UNSUPPORTED,
+    Outcome.REFUSED,
+    Outcome.TOO_SMALL,
+    Outcome.FAILED,
+)
+MEDIA_TYPES = (
+    None,
+    "image/jpeg",
+    "image/png",
+    "image/webp",
+    "image/gif",
+    "image/bmp",
+    "image/tiff",
+    "image/avif",
+    "image/heif",
+)
+
+
+class Kind(IntEnum):
+    """What a worker may say."""
+
+    READY = 0
+    """It is closed in; ``frame`` has the layers."""
+    PICTURE = 1
+    """Pixels are in the shared buffer, until it is asked for more."""
+    END = 2
+    """There are no more pictures."""
+    ERROR = 3
+    """There is no picture, and an outcome and a reason instead."""
+    BLOAT = 4
+    """Memory ran out elsewhere than where that is expected."""
+
+
+class NotUnderstood(Exception):
+    """A worker said what no worker says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a worker is asked for: the item's bytes are in the shared input.
+
+    Parameters
+    ----------
+    size : int
+        Bytes.
+    most : int
+        Frames to give at most; 0 for the picture itself, as `decode_image` gives it.
+    skip : int
+        Frames at the beginning that an earlier try has given.
+    """
+
+    size: int
+    most: int = 0
+    skip: int = 0
+
+    def packed(self) -> bytes:
+        """Return the message."""
+        return _JOB.pack(b"J", self.size, self.most, self.skip)
+
+    @classmethod
+    def unpacked(cls, message: bytes) -> Job:
+        """Return what `message` asks for."""
+        return cls(*_JOB.unpack(message)[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a worker says, in its fields' ranges."""
+
+    kind: Kind
+    outcome: Outcome = Outcome.UNDECODABLE
+    media_type: str | None = None
+    damaged: bool = False
+    height: int = 0
+    width: int = 0
+    frame: int = 0
+    reason: str = ""
+
+    def packed(self) -> bytes:
+        """Return the message."""
+        numbers = _REPLY.pack(
+            self.kind,
+            OUTCOMES.index(self.outcome),
+            MEDIA_TYPES.index(self.media_type),
+            self.damaged,
+            self.height,
+            self.width,
+            self.frame,
+        )
+        reason = self.reason.encode(errors="backslashreplace")[:MOST_REASON]
+        return numbers + reason
+
+    @classmethod
+    def unpacked(cls, message: bytes) -> Reply:
+        """Return what `message` says.
+
+        Raises
+        ------
+        NotUnderstood
+            If a field is out of its range, or the picture would not fit into the buffer.
+        """
+        try:
+            kind, outcome, media_type, damaged, height, width, frame = _REPLY.unpack_from(message)
+            reply = cls(
+                Kind(kind),
+                OUTCOMES[outcome],
+                MEDIA_TYPES[media_type],
+                bool(damaged),
+                height,
+                width,
+                frame,
+                _one_line(message[_REPLY.size :]),
+            )
+        except (struct.error, ValueError, IndexError):
+            raise NotUnderstood from None
+        if reply.kind is Kind.PICTURE and not 0 < height * width <= MOST_PIXELS:
+            raise NotUnderstood
+        return reply
+
+
+def _one_line(reason: bytes) -> str:
+    """Return a reason as text that a terminal can be shown."""
+    text = reason[:MOST_REASON].decode(errors="ignore")
+    return "".join(letter if letter.isprintable() else "�" for letter in text)

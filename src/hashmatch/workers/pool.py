@@ -1,0 +1,295 @@
+"""DecodePool: pictures decoded in workers that are closed in, hashed here."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import warnings
+import weakref
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from hashmatch.decode.frames import MOST
+from hashmatch.decode.inputs import ImageInput, file_bytes
+from hashmatch.decode.policy import decode_image
+from hashmatch.errors import UsageError, WorkersError
+from hashmatch.workers.lane import Lane
+from hashmatch.workers.limits import WorkerLimits
+from hashmatch.workers.sandbox import Layers, described
+from hashmatch.workers.starting import CLOSED, Nursery
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator
+    from concurrent.futures import Future
+    from types import TracebackType
+
+    from hashmatch.decode.policy import Picture
+    from hashmatch.workers.starting import Ended
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+AHEAD = 2
+"""Items taken for each worker before their results are: one in work, one that follows."""
+
+
+class DecodePool:
+    """Decodes untrusted pictures in processes of their own. Safe to use from several threads.
+
+    Each worker has one item at a time. It is closed in by every layer that the kernel offers, and
+    what a file does to it, to crash, hang or fill its memory, costs that file one of its tries.
+    Pixels come back in shared memory, the same as in-process decoding gives, and are hashed here.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Processes; by default one for each core that this process may use.
+    limits : WorkerLimits, optional
+        What one item may cost.
+
+    Raises
+    ------
+    WorkersError
+        If workers cannot be started.
+    UsageError
+        If `workers` is less than 1.
+
+    Warns
+    -----
+    RuntimeWarning
+        If the kernel, or the container around, offers fewer layers than `Layers` names.
+
+    Examples
+    --------
+    >>> import hashmatch as hm
+    >>> with hm.DecodePool(workers=1) as pool:
+    ...     hashed = hm.hash_all(b"not a picture", ["pdq"], decode=pool.pictures)
+    >>> hashed[0].outcome.value
+    'unsupported'
+    """
+
+    _decoder = "hashmatch.workers.worker:decoded"
+    """What workers decode with; tests have others."""
+
+    def __init__(self, workers: int | None = None, limits: WorkerLimits | None = None) -> None:
+        count = len(os.sched_getaffinity(0)) if workers is None else workers
+        if count < 1:
+            raise UsageError(f"workers is {workers}, at least 1 is needed")
+        self.limits = WorkerLimits() if limits is None else limits
+        self._owner = os.getpid()
+        self._nursery = Nursery(self.limits, self._decoder)
+        self._lanes = [Lane(self._nursery, self.limits) for _ in range(count)]
+        self._idle: queue.SimpleQueue[Lane | None] = queue.SimpleQueue()
+        self._closed = threading.Event()
+        self._end = weakref.finalize(
+            self, _close, self._owner, self._closed, self._lanes, self._nursery, self._idle
+        )
+        try:
+            for lane in self._lanes:
+                lane.start()
+                self._idle.put(lane)
+        except BaseException:
+            self.close()
+            raise
+        missing = ~self.layers
+        if missing:
+            warnings.warn(f"decode workers: {self.report}", RuntimeWarning, stacklevel=2)
+
+    @property
+    def workers(self) -> int:
+        """Processes that decode."""
+        return len(self._lanes)
+
+    @property
+    def layers(self) -> Layers:
+        """What closes every worker in."""
+        common = ~Layers(0)
+        for lane in self._lanes:
+            common &= lane.layers
+        return common
+
+    @property
+    def report(self) -> str:
+        """One line on what closes the workers in, and what does not."""
+        return described(self.layers)
+
+    @property
+    def ended(self) -> list[Ended]:
+        """How the latest workers ended, for tests and measurements."""
+        return [ended for lane in self._lanes for ended in lane.ended]
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes of the pool that there are at the moment: nursery first, then workers."""
+        return [self._nursery.pid, *(lane.pid for lane in self._lanes if lane.pid is not None)]
+
+    def pictures(self, image: ImageInput, frames: bool = False) -> Generator[Picture]:
+        """Decode a file as `hashmatch.hash_all` asks for it: without copying a pixel.
+
+        Pixels are a view of shared memory, and each picture's are there until the next is asked
+        for or the iterator ends. To keep them, use `decode_image` or `decode_frames`.
+
+        Parameters
+        ----------
+        image : path, bytes, file object or ndarray of uint8
+            As for `hashmatch.decode_image`. An array is pixels already, and is left as it is.
+        frames : bool
+            As `hashmatch.decode_frames` does; else the picture alone.
+
+        Yields
+        ------
+        Picture
+
+        Raises
+        ------
+        ImageError
+            As in-process decoding does; besides ``failed``, with its reason, if each try lost a
+            worker.
+        UsageError
+            If `image` is an open Pillow image, which this process has begun to parse.
+        WorkersError
+            If the pool is closed, or workers end before they are ready.
+        """
+        yield from self._decoded(image, MOST if frames else 0)
+
+    def decode_image(self, image: ImageInput) -> Picture:
+        """Return what `hashmatch.decode_image` returns, decoded in a worker; see `pictures`.
+
+        Parameters
+        ----------
+        image : path, bytes, file object or ndarray of uint8
+            As for `pictures`.
+        """
+        (picture,) = map(_copied, self._decoded(image, 0))
+        return picture
+
+    def decode_frames(self, image: ImageInput, most: int = MOST) -> Iterator[Picture]:
+        """Yield what `hashmatch.decode_frames` yields, decoded in a worker; see `pictures`.
+
+        Parameters
+        ----------
+        image : path, bytes, file object or ndarray of uint8
+            As for `pictures`.
+        most : int
+            Frames given, the first one included.
+        """
+        if most < 1:
+            raise UsageError(f"most is {most}; at least the first frame is given")
+        return map(_copied, self._decoded(image, most))
+
+    def map(
+        self, work: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Iterator[tuple[Item, Result]]:
+        """Do `work` on each of many items, one at a time for each worker, and each exactly once.
+
+        Parameters
+        ----------
+        work : callable
+            Called in threads; say, to hash an item with ``decode=pool.pictures``.
+        items : iterable
+            Taken as they are needed: two for each worker at most are ahead of their results.
+
+        Yields
+        ------
+        tuple of item and result
+            As they are ready, in no order. What `work` raises is raised here, and ends it.
+
+        Examples
+        --------
+        >>> with DecodePool(workers=1) as pool:
+        ...     sorted(pool.map(len, ["one", "three"]))
+        [('one', 3), ('three', 5)]
+        """
+        threads = ThreadPoolExecutor(self.workers, "hashmatch-decode")
+        running: dict[Future[Result], Item] = {}
+        try:
+            for item in items:
+                running[threads.submit(work, item)] = item
+                if len(running) >= AHEAD * self.workers:
+                    yield from _finished(running)
+            while running:
+                yield from _finished(running)
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+    def close(self) -> None:
+        """End every process of the pool; whoever waits for one is told. Once is enough."""
+        self._end()
+
+    def __enter__(self) -> DecodePool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _decoded(self, image: ImageInput, most: int) -> Iterator[Picture]:
+        if isinstance(image, np.ndarray):
+            yield decode_image(image)
+            return
+        data = file_bytes(image)
+        if data is None:
+            raise UsageError("a decode pool takes files, and no image that is open here already")
+        lane = self._taken()
+        try:
+            yield from lane.pictures(data, most)
+        finally:
+            self._idle.put(lane)
+            if self._closed.is_set():
+                _drain(self._idle)
+
+    def _taken(self) -> Lane:
+        """Return a lane that nobody uses, waiting for one."""
+        if os.getpid() != self._owner:
+            raise WorkersError("a pool of decode workers is of use only in the process it is of")
+        lane = None if self._closed.is_set() else self._idle.get()
+        if lane is None:
+            self._idle.put(None)  # for the next who waits
+            raise WorkersError(CLOSED)
+        return lane
+
+
+def _copied(picture: Picture) -> Picture:
+    return replace(picture, pixels=picture.pixels.copy())
+
+
+def _finished(running: dict[Future[Result], Item]) -> Iterator[tuple[Item, Result]]:
+    """Yield at least one of the items that are `running`, and forget it."""
+    for future in wait(running, return_when=FIRST_COMPLETED).done:
+        yield running.pop(future), future.result()
+
+
+def _close(
+    owner: int,
+    closed: threading.Event,
+    lanes: list[Lane],
+    nursery: Nursery,
+    idle: queue.SimpleQueue[Lane | None],
+) -> None:
+    """Close a pool; apart from it, so that it can be done when nobody has it any more."""
+    if os.getpid() != owner:
+        return  # a fork of the process that the pool is of
+    closed.set()
+    for lane in lanes:
+        lane.stop()
+    nursery.close()
+    _drain(idle)
+
+
+def _drain(idle: queue.SimpleQueue[Lane | None]) -> None:
+    """Close the lanes that nobody uses; the others are closed by who does."""
+    with suppress(queue.Empty):
+        while True:
+            lane = idle.get_nowait()
+            if lane is not None:
+                lane.close()
+    idle.put(None)  # for who waits for one

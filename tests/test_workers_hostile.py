@@ -1,0 +1,80 @@
+"""Hostile files in workers: one verdict each, and nothing else happens to anybody."""
+
+from __future__ import annotations
+
+import gc
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import hashmatch as hm
+from hostile_pictures import hostile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hashmatch.records.enums import Level
+
+pytestmark = pytest.mark.filterwarnings("ignore:decode workers")
+MIB = 2**20
+CLOSED = set(hm.Outcome) - {hm.Outcome.MATCH, hm.Outcome.NO_MATCH, hm.Outcome.SUPPRESSED}
+
+
+def resident() -> int:
+    """Return the bytes of this process that are in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def judged(files: Iterable[tuple[str, bytes]]) -> dict[str, tuple[hm.Outcome, str]]:
+    """Return one verdict for each file, while watching what it costs."""
+    verdicts: dict[str, tuple[hm.Outcome, str]] = {}
+    number = 0
+    with hm.DecodePool(workers=2, limits=hm.WorkerLimits(items=50)) as pool:
+        hm.hash_all(bytes(9), ["pdq"], decode=pool.pictures)
+
+        def verdict(named: tuple[str, bytes]) -> tuple[hm.Outcome, str]:
+            variants: Level = "standard" if len(named[1]) % 4 == 0 else "none"
+            hashed = hm.hash_all(named[1], ["pdq"], variants=variants, decode=pool.pictures)
+            assert {one.outcome for one in hashed} <= CLOSED
+            return hashed[0].outcome, hashed[0].reason
+
+        for (name, _), found in pool.map(verdict, files):
+            verdicts[f"{number} {name}"] = found
+            number += 1
+        for lane in pool._lanes:
+            lane.end()
+        ended = pool.ended
+    assert max(one.memory for one in ended) <= 640 * MIB
+    return verdicts
+
+
+def check(seed: int, count: int, large: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    judged(hostile(seed + 1, 20, False))  # kernels are compiled, tables filled
+    files = list(hostile(seed, count, large))  # made first, since making them takes memory too
+    gc.collect()
+    descriptors, before = len(os.listdir("/proc/self/fd")), resident()
+    verdicts = judged(files)
+    assert len(verdicts) == count
+    for name, (outcome, reason) in verdicts.items():
+        assert outcome in {hm.Outcome.HASHED} or reason, name
+        assert reason.isprintable()
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert resident() - before <= 64 * MIB
+    assert capfd.readouterr() == ("", "")
+    outcomes = [outcome for outcome, _ in verdicts.values()]
+    tally = {outcome.value: outcomes.count(outcome) for outcome in set(outcomes)}
+    failed = [name for name, (outcome, _) in verdicts.items() if outcome is hm.Outcome.FAILED]
+    assert len(failed) <= 10, failed
+    assert tally["hashed"] > count // 10
+
+
+def test_hundreds_of_hostile_files(capfd: pytest.CaptureFixture[str]) -> None:
+    check(7, 400, large=False, capfd=capfd)
+
+
+@pytest.mark.slow
+def test_thousands_of_hostile_files(capfd: pytest.CaptureFixture[str]) -> None:
+    check(11, 4000, large=True, capfd=capfd)

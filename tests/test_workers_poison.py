@@ -1,0 +1,99 @@
+"""One item in a hundred crashes, hangs or bloats its worker; all others are done, each once."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import hashmatch as hm
+from conftest import PHOTOGRAPHS, photograph
+from worker_hooks import HookedPool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.filterwarnings("ignore:decode workers")
+# A picture here takes 1.5 ms, so that a spin of 2 s would outweigh a thousand of them. The limit is
+# as far above that as 2 s are above the 60 ms of a photograph of 12 megapixels.
+LIMITS = hm.WorkerLimits(cpu_seconds=0.05, wall_seconds=0.5, memory=160 * 2**20)
+POISONS = (b"!crash", b"!sleep", b"!spin", b"!bloat", b"!leave")
+REASONS = {
+    b"!crash": "SIGSEGV",
+    b"!sleep": "decoding took more than 0.5 s",
+    b"!spin": "decoding took more than",  # on a busy machine the clock on the wall is first
+    b"!bloat": "decoding took more than",
+    b"!leave": "the decoder ended",
+}
+
+
+def pictures(count: int) -> list[bytes]:
+    """Return different JPEGs of 640 x 640."""
+    made = []
+    for number in range(count):
+        with Image.open(photograph(PHOTOGRAPHS[number % len(PHOTOGRAPHS)])) as image:
+            file = io.BytesIO()
+            image.convert("RGB").resize((640, 640)).rotate(number).save(file, "JPEG", quality=90)
+            made.append(file.getvalue())
+    return made
+
+
+def items(count: int, poisoned: bool, good: list[bytes]) -> Iterator[tuple[int, bytes]]:
+    for number in range(count):
+        bad = poisoned and number % 100 == 50
+        yield number, POISONS[number // 100 % len(POISONS)] if bad else good[number % len(good)]
+
+
+def run(count: int, poisoned: bool, good: list[bytes]) -> tuple[float, Counter[str]]:
+    """Return the seconds, and how often each outcome was, once every item has been looked at."""
+    outcomes: Counter[str] = Counter()
+    expected = [hm.hash_image(data).hashes.words for data in good]
+    done: list[int] = []
+    # Two lanes more than cores: a worker that only sleeps leaves its core to others.
+    with HookedPool(workers=4, limits=LIMITS) as pool:
+        began = time.perf_counter()
+        for (number, data), (hashed,) in pool.map(
+            lambda item: hm.hash_all(item[1], ["pdq"], decode=pool.pictures),
+            items(count, poisoned, good),
+        ):
+            done.append(number)
+            outcomes[hashed.outcome.value] += 1
+            if data in REASONS:
+                assert hashed.outcome is hm.Outcome.FAILED
+                assert REASONS[data] in hashed.reason
+                assert "in each of 3 tries" in hashed.reason
+            else:
+                assert np.array_equal(hashed.hashes.words, expected[number % len(good)])
+        seconds = time.perf_counter() - began
+        if poisoned:
+            assert len(pool.ended) >= min(3 * outcomes["failed"], 1000)
+    assert sorted(done) == list(range(count))
+    return seconds, outcomes
+
+
+def test_poison_costs_only_itself() -> None:
+    good = pictures(20)
+    _, outcomes = run(2_000, True, good)
+    assert outcomes["failed"] == 20
+    assert outcomes["failed"] + outcomes["hashed"] + outcomes["low_quality"] == 2_000
+
+
+@pytest.mark.slow
+def test_throughput_among_poison() -> None:
+    good = pictures(100)
+    run(500, False, good)
+    clean = poisoned = 0.0
+    failed = 0
+    for _ in range(10):  # in turns, so that what else the machine does falls on both
+        clean += run(2_000, False, good)[0]
+        seconds, outcomes = run(2_000, True, good)
+        poisoned += seconds
+        failed += outcomes["failed"]
+    assert failed == 200
+    print(f"clean {20_000 / clean:.0f}/s, poisoned {20_000 / poisoned:.0f}/s")  # noqa: T201
+    assert clean / poisoned >= 0.8
