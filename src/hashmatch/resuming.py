@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from hashmatch.accounting import LedgerScan, Result
+    from hashmatch.hashing import Decode
     from hashmatch.interfaces import Source
     from hashmatch.keeper import Keeper
     from hashmatch.matcher import Matcher
@@ -58,6 +59,7 @@ def resume_scan(
     account: LedgerScan,
     *,
     threads: int = 1,
+    decode: Decode | None = None,
     keeper: Keeper | None = None,
     batch: int = BATCH,
     on_listed: Callable[[ImageItem], object] | None = None,
@@ -76,6 +78,8 @@ def resume_scan(
     account : LedgerScan
         See `Ledger.scan` and `about_scan`.
     threads : int
+        As for `scan_source`.
+    decode : callable, optional
         As for `scan_source`.
     keeper : Keeper, optional
         Keeps the hashes of what is scanned; made with ``scan=account.name``.
@@ -116,7 +120,7 @@ def resume_scan(
             yield item
 
     began = time.monotonic()
-    for item, result in check_items(source, items(), matcher, keep, threads):
+    for item, result in check_items(source, items(), matcher, keep, threads, decode):
         pending.append((item, result))
         if len(pending) >= batch or time.monotonic() - began >= SECONDS:
             yield from commit()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from hashmatch.breaker import Trip
+    from hashmatch.hashing import Decode
     from hashmatch.interfaces import Source
     from hashmatch.matcher import Matcher
     from hashmatch.records.items import HashedImage, ImageItem
@@ -39,6 +40,7 @@ def scan_source(
     on_listed: Callable[[ImageItem], object] | None = None,
     on_hashed: Callable[[ImageItem, list[HashedImage]], object] | None = None,
     threads: int = 1,
+    decode: Decode | None = None,
 ) -> Iterator[ReviewRecord | ItemOutcome]:
     """Check every image of a source, in its order, one result for each.
 
@@ -57,6 +59,9 @@ def scan_source(
         `hashmatch.keeper.Keeper.add`.
     threads : int
         How many images are read, decoded and hashed at once. Results do not depend on it.
+    decode : callable, optional
+        `DecodePool.pictures`, so that images are parsed in processes of their own only; by default
+        in this one, which is for input that is trusted.
 
     Returns
     -------
@@ -86,7 +91,7 @@ def scan_source(
     elif surface is not None:
         raise UsageError("a source knows the surface of its images; give it none besides")
     in_range("threads", threads, 1, MOST_THREADS)
-    return _results(source, matcher, on_listed, on_hashed, threads)
+    return _results(source, matcher, on_listed, on_hashed, threads, decode)
 
 
 def _results(
@@ -95,10 +100,11 @@ def _results(
     on_listed: Callable[[ImageItem], object] | None,
     on_hashed: Callable[[ImageItem, list[HashedImage]], object] | None,
     threads: int,
+    decode: Decode | None,
 ) -> Iterator[ReviewRecord | ItemOutcome]:
     # Apart from scan_source, so that what is wrong with the call is said at the call.
     items = (_told(item, on_listed) for item in source.items())
-    for _, result in check_items(source, items, matcher, on_hashed, threads):
+    for _, result in check_items(source, items, matcher, on_hashed, threads, decode):
         yield result
 
 
@@ -114,10 +120,11 @@ def check_items(
     matcher: Matcher,
     on_hashed: Callable[[ImageItem, list[HashedImage]], object] | None,
     threads: int,
+    decode: Decode | None = None,
 ) -> Iterator[tuple[ImageItem, ReviewRecord | ItemOutcome]]:
     """Yield each of some items of `source`, in order, and what becomes of it."""
     # Looking up is quick, and a breaker counts: that is done here, in the order of the listing.
-    for _, (item, hashed) in in_order(items, partial(hash_item, source, matcher), threads):
+    for _, (item, hashed) in in_order(items, partial(hash_item, source, matcher, decode), threads):
         if isinstance(hashed, ItemOutcome):
             yield item, hashed
             continue
@@ -127,7 +134,7 @@ def check_items(
 
 
 def hash_item(
-    source: Source, matcher: Matcher, item: ImageItem
+    source: Source, matcher: Matcher, decode: Decode | None, item: ImageItem
 ) -> tuple[ImageItem, list[HashedImage] | ItemOutcome]:
     """Read and hash one item of `source`; or say what became of it if it cannot be read.
 
@@ -136,7 +143,7 @@ def hash_item(
     item, data = read_item(source, item)
     if isinstance(data, ImageError):
         return item, ItemOutcome(item.key, item.version, item.surface, data.outcome, data.reason)
-    return item, matcher.hash(data, item.key)
+    return item, matcher.hash(data, item.key, decode)
 
 
 @dataclass
@@ -159,6 +166,8 @@ class ScanReport:
         The items that were not searched.
     started, seconds : float
         When it began, on the monotonic clock, and how long it took.
+    sandbox : str
+        What closed in the processes that decoded the images, `DecodePool.report`.
 
     Examples
     --------
@@ -180,6 +189,7 @@ class ScanReport:
     problems: list[ItemOutcome] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
+    sandbox: str = "none: images were decoded in this process"
 
     def listed_one(self, item: ImageItem | None = None) -> None:
         """Count an item that the source has listed.
@@ -242,6 +252,7 @@ class ScanReport:
             "lists": _described(matcher.lists if matcher is not None else ()),
             "benign": _described(matcher.protection.lists if matcher is not None else ()),
             "seconds": round(self.seconds, 3),
+            "sandbox": self.sandbox,
             "not_searched": [
                 {"item": problem.key, "outcome": problem.outcome, "reason": problem.reason}
                 for problem in self.problems

@@ -80,6 +80,11 @@ if TYPE_CHECKING:
     metavar="N",
     help="Images that are worked on at once. [default: as many as there are processors]",
 )
+@click.option(
+    "--in-process",
+    is_flag=True,
+    help="Decode images in this process, not in ones that are closed in: for trusted images only.",
+)
 @strict_option
 @quiet_option
 @verbose_option
@@ -111,6 +116,7 @@ def scan(
     keep_for: timedelta | None,
     state: str | None,
     workers: int,
+    in_process: bool,
     strict: bool,
     quiet: bool,
     verbose: bool,
@@ -168,7 +174,7 @@ def scan(
         sink = registry.open_sink(None if out == "-" else Path(out))
         found: AbstractContextManager[Iterator[Result]]
         if state is None:
-            found = scanned(images, matcher, done, workers, keep)
+            found = scanned(images, matcher, done, workers, in_process, keep)
         else:
             about = about_scan(
                 source,
@@ -181,9 +187,8 @@ def scan(
                 min_sources=min_sources,
                 breaker=breaker_limit,
             )
-            found = resumed(
-                state, about, images, matcher, done, sink, workers=workers, keep=keep, quiet=quiet
-            )
+            how = workers, in_process, keep
+            found = resumed(state, about, images, matcher, done, sink, *how, quiet=quiet)
         _run(found, sink, done, total, out, quiet)
         sink.close()
     except BaseException:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from hashmatch.accounting import Result
+    from hashmatch.hashing import Decode
     from hashmatch.interfaces import Sink, Source
     from hashmatch.matcher import Matcher
     from hashmatch.scan import ScanReport
@@ -87,9 +88,10 @@ def resumed(
     matcher: Matcher,
     report: ScanReport,
     sink: Sink,
-    *,
     workers: int,
+    in_process: bool,
     keep: tuple[str, timedelta] | None,
+    *,
     quiet: bool,
 ) -> Iterator[Iterator[Result]]:
     """Give the results of what is not accounted for yet; what is goes to the report and the sink.
@@ -115,14 +117,16 @@ def resumed(
         keeper = None
         if keep is not None:
             keeper = Keeper(*keep, matcher.lists, scan=account.name)
-        yield resume_scan(
-            source,
-            matcher,
-            account,
-            threads=workers,
-            keeper=keeper,
-            on_listed=report.listed_one,
-        )
+        with decoder(workers, in_process, report) as decode:
+            yield resume_scan(
+                source,
+                matcher,
+                account,
+                threads=workers,
+                decode=decode,
+                keeper=keeper,
+                on_listed=report.listed_one,
+            )
 
 
 @contextmanager
@@ -131,17 +135,37 @@ def scanned(
     matcher: Matcher,
     report: ScanReport,
     workers: int,
+    in_process: bool,
     keep: tuple[str, timedelta] | None,
 ) -> Iterator[Iterator[Result]]:
     """Give the results of a scan that is done at one go."""
     from hashmatch.keeper import Keeper
     from hashmatch.scan import scan_source
 
-    with nullcontext() if keep is None else Keeper(*keep, matcher.lists) as keeper:
+    keeping = nullcontext() if keep is None else Keeper(*keep, matcher.lists)
+    with keeping as keeper, decoder(workers, in_process, report) as decode:
         add = None if keeper is None else keeper.add
         yield scan_source(
-            source, matcher, on_listed=report.listed_one, on_hashed=add, threads=workers
+            source,
+            matcher,
+            on_listed=report.listed_one,
+            on_hashed=add,
+            threads=workers,
+            decode=decode,
         )
+
+
+@contextmanager
+def decoder(workers: int, in_process: bool, report: ScanReport) -> Iterator[Decode | None]:
+    """Give what decodes untrusted images: processes that are closed in, unless told otherwise."""
+    if in_process:
+        yield None
+        return
+    from hashmatch.workers.pool import DecodePool
+
+    with DecodePool(workers) as pool:
+        report.sandbox = pool.report
+        yield pool.pictures
 
 
 def cores() -> int:
