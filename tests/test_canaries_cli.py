@@ -73,6 +73,7 @@ def known(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_every_command_as_a_process(tmp_path: Path, known: Path) -> None:
     """At DEBUG, with what Python tells of crashes; nothing is left where temporary files go."""
     for name in ("site", "temporary", "made"):
