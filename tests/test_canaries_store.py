@@ -32,6 +32,14 @@ def silent(output: bytes | str, about: str = "") -> None:
     assert not found, f"a hash is shown as {', '.join(found)}: {about}"
 
 
+@pytest.fixture(autouse=True)
+def _no_umask() -> Iterator[None]:
+    """Nobody else's rights may come from the umask."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture
 def pages(tmp_path: Path) -> list[str]:
     """Return pages of canaries in every format."""
@@ -71,7 +79,6 @@ def look_at(store: Path, *, holds: bool) -> None:
 
 @pytest.mark.parametrize("sealed", [False, True])
 def test_a_store(sealed: bool, tmp_path: Path, pages: list[str], temporary: Path) -> None:
-    os.umask(0)
     place = tmp_path / "store"
     key = PrivateKey.generate()
     trust = hm.Trust([key.public])
@@ -95,7 +102,6 @@ def test_a_store(sealed: bool, tmp_path: Path, pages: list[str], temporary: Path
 
 @pytest.mark.slow
 def test_a_store_that_fails_anywhere(tmp_path: Path, pages: list[str], temporary: Path) -> None:
-    os.umask(0)
     few = [page for page in pages if "demo.jsonl" in page or "ncmec" in page]
     count = 0
 
