@@ -89,6 +89,7 @@ def named(file: hm.ListFile) -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_reading_that_fails_anywhere(path: Path, tmp_path: Path) -> None:
     if path.name == "demo-pdq.csv":

@@ -103,6 +103,7 @@ def test_every_command_as_a_process(tmp_path: Path, known: Path) -> None:
     assert not (tmp_path / "made" / "revealed").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_every_format(path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     known = tmp_path / path.name
@@ -116,6 +117,7 @@ def test_every_format(path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixtu
         silent(f"{record.getMessage()} {record.args!r}", record.name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_a_spoilt_list(path: Path, tmp_path: Path) -> None:
     known = tmp_path / path.name

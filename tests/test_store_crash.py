@@ -43,6 +43,7 @@ def test_killed_before_each_call_that_changes_the_disk(tmp_path: Path, how: str)
     assert count > 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["import", "update", "rewrite"])
 def test_killed_at_random(tmp_path: Path, how: str) -> None:
     assert killed(tmp_path, how, "0.05", 20).startswith("20 ")
