@@ -70,6 +70,9 @@ if TYPE_CHECKING:
     from hashmatch.resuming import about_scan as about_scan
     from hashmatch.resuming import resume_scan as resume_scan
     from hashmatch.revealing import write_list as write_list
+    from hashmatch.review.handing.coop import to_coop as to_coop
+    from hashmatch.review.handing.hma import to_hma as to_hma
+    from hashmatch.review.handing.pytx import to_pytx as to_pytx
     from hashmatch.scan import ScanReport as ScanReport
     from hashmatch.scan import scan_source as scan_source
     from hashmatch.store.change import Change as Change
@@ -110,6 +113,9 @@ _HOMES = {
     "hashmatch.rescan": "rescan_kept",
     "hashmatch.resuming": "about_scan resume_scan",
     "hashmatch.revealing": "write_list",
+    "hashmatch.review.handing.coop": "to_coop",
+    "hashmatch.review.handing.hma": "to_hma",
+    "hashmatch.review.handing.pytx": "to_pytx",
     "hashmatch.scan": "ScanReport scan_source",
     "hashmatch.store.change": "Change Changed",
     "hashmatch.store.list_store": "ListStore",

@@ -1,0 +1,1 @@
+"""Human review: the queue, its page, and what is handed over from it."""
