@@ -192,7 +192,6 @@ def test_no_hash_is_in_any_of_them() -> None:
     record = example_record()
     value = "f8" * 32
     shown = replace(record, hash=replace(record.hash, value=value))
-    said = [hm.to_hma(shown), hm.to_coop(shown, type_id="t", url="https://a.example/1")]
-    said += [vars(match.metadata) if hasattr(match.metadata, "__dict__") else match.metadata
-             for match in hm.to_pytx(shown)]  # fmt: skip
+    said: list[object] = [hm.to_hma(shown), [match.metadata for match in hm.to_pytx(shown)]]
+    said.append(hm.to_coop(shown, type_id="t", url="https://a.example/1"))
     assert value not in repr(said)

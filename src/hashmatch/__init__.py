@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hashmatch.errors import LedgerError as LedgerError
     from hashmatch.errors import ListError as ListError
     from hashmatch.errors import NotHashed as NotHashed
+    from hashmatch.errors import ReviewError as ReviewError
     from hashmatch.errors import SinkError as SinkError
     from hashmatch.errors import SourceError as SourceError
     from hashmatch.errors import SpecMismatch as SpecMismatch
@@ -93,9 +94,9 @@ _HOMES = {
     "hashmatch.decode.policy": "Picture decode_image",
     "hashmatch.errors": (
         "BadRows HashesAreOpaque HashmatchError ImageChanged ImageError ImageUnavailable "
-        "IndexFileError LedgerError ListError NotHashed SinkError SourceError SpecMismatch "
-        "StoreError TooManyMatches UnknownPlugin UnknownSurface UntrustedList UsageError "
-        "WorkersError"
+        "IndexFileError LedgerError ListError NotHashed ReviewError SinkError SourceError "
+        "SpecMismatch StoreError TooManyMatches UnknownPlugin UnknownSurface UntrustedList "
+        "UsageError WorkersError"
     ),
     "hashmatch.hashing": "hash_all hash_image hash_images",
     "hashmatch.index": "HashIndex",
