@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from hashmatch.decode.frames import decode_frames as decode_frames
     from hashmatch.decode.policy import Picture as Picture
     from hashmatch.decode.policy import decode_image as decode_image
+    from hashmatch.disabled import Disabled as Disabled
+    from hashmatch.disabled import leave_out as leave_out
+    from hashmatch.disabled import read_disabled as read_disabled
     from hashmatch.errors import BadRows as BadRows
     from hashmatch.errors import HashesAreOpaque as HashesAreOpaque
     from hashmatch.errors import HashmatchError as HashmatchError
@@ -92,6 +95,7 @@ _HOMES = {
     "hashmatch.breaker": "Breaker Trip",
     "hashmatch.decode.frames": "decode_frames",
     "hashmatch.decode.policy": "Picture decode_image",
+    "hashmatch.disabled": "Disabled leave_out read_disabled",
     "hashmatch.errors": (
         "BadRows HashesAreOpaque HashmatchError ImageChanged ImageError ImageUnavailable "
         "IndexFileError LedgerError ListError NotHashed ReviewError SinkError SourceError "
