@@ -1,1 +1,1 @@
-"""Human review: the queue, its page, and what is handed over from it."""
+"""Human review: a queue of cases, what people decide about them, and a history that shows edits."""
