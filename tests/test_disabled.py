@@ -88,7 +88,7 @@ def test_of_several_segments_the_right_one_is_left_out(tmp_path: Path) -> None:
     kept.update_files([str(tmp_path / "withdrawn.jsonl")], accept)
     (known,) = kept.open()
     assert isinstance(known, StoredList)
-    for name in ("demo-0003", "demo-0150", "demo-0206"):
+    for name in ("demo-0003", "demo-0150", "planted-tiles-d31"):
         (row,) = known.rows_named([name])
         assert known.entries[row].external_id == name
         (matched_one,) = hm.Matcher(known).look_up(known.hashes[row : row + 1])
