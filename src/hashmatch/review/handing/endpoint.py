@@ -80,7 +80,7 @@ class Endpoint:
         self._port = port or (443 if self.is_secure else 80)
         self._authority = parts.netloc
         self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        self._timeout = timeout
+        self.timeout = timeout
 
     @property
     def name(self) -> str:
@@ -105,9 +105,9 @@ class Endpoint:
         Unreachable
             If there was no answer.
         """
-        ends = _Deadline(self._timeout)
+        ends = _Deadline(self.timeout)
         try:
-            link = ends.watch(socket.create_connection((self._host, self._port), self._timeout))
+            link = ends.watch(socket.create_connection((self._host, self._port), self.timeout))
             if self._context is None:
                 if not ipaddress.ip_address(link.getpeername()[0]).is_loopback:
                     raise UsageError("plain http is for this very machine; give an https:// URL")
