@@ -20,6 +20,7 @@ class CaseRow(NamedTuple):
 
     number: int
     opened_at: int
+    asked_at: int
     first_item: int
     state: str = CaseState.PENDING_REVIEW.value
     round: int = 1
@@ -46,7 +47,7 @@ class CaseRow(NamedTuple):
     def summary(self) -> Summary:
         """What it says of its items."""
         labels, surfaces = self.names
-        return Summary(*self[7:13], tuple(labels), tuple(surfaces))
+        return Summary(*self[8:14], tuple(labels), tuple(surfaces))
 
     @property
     def names(self) -> tuple[list[str], list[str]]:
@@ -70,7 +71,6 @@ class CaseRow(NamedTuple):
 
 
 COLUMNS = ", ".join(CaseRow._fields)
-_MARKS = ", ".join("?" * len(CaseRow._fields))
 _SET = ", ".join(f"{name} = ?" for name in CaseRow._fields[1:])
 
 
@@ -86,14 +86,14 @@ def waiting_rows(row: CaseRow) -> Iterator[tuple[str, str, str, int, int]]:
 
 def load(database: Database, number: int) -> CaseRow | None:
     """Return the row of a case, if there is one."""
-    found = database.rows(f"SELECT {COLUMNS} FROM review_case WHERE number = ?", (number,))  # noqa: S608 - our names
+    found = database.rows(f"SELECT {COLUMNS} FROM review_case WHERE number = ?", (number,))
     return CaseRow(*found[0]) if found else None
 
 
 def load_all(database: Database, numbers: Sequence[int]) -> dict[int, CaseRow]:
     """Return the rows of some cases."""
     condition, value = database.among(numbers)
-    sql = f"SELECT {COLUMNS} FROM review_case WHERE number {condition}"  # noqa: S608 - our names
+    sql = f"SELECT {COLUMNS} FROM review_case WHERE number {condition}"
     return {row[0]: CaseRow(*row) for row in database.rows(sql, (value,))}
 
 
@@ -122,10 +122,10 @@ def save(database: Database, changes: Iterable[tuple[CaseRow | None, CaseRow]]) 
     both = gone & come
     condition = "label = ? AND surface = ? AND not_for = ? AND later = ? AND case_number = ?"
     if gone - both:
-        database.run_all(f"DELETE FROM waiting WHERE {condition}", sorted(gone - both))  # noqa: S608
+        database.run_all(f"DELETE FROM waiting WHERE {condition}", sorted(gone - both))
     if new:
-        database.run_all(f"INSERT INTO review_case ({COLUMNS}) VALUES ({_MARKS})", new)  # noqa: S608
+        database.insert("review_case", new)
     if changed:
-        database.run_all(f"UPDATE review_case SET {_SET} WHERE number = ?", changed)  # noqa: S608
+        database.run_all(f"UPDATE review_case SET {_SET} WHERE number = ?", changed)
     if come - both:
-        database.run_all("INSERT INTO waiting VALUES (?, ?, ?, ?, ?)", sorted(come - both))
+        database.insert("waiting", sorted(come - both))
