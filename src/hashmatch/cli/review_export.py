@@ -25,7 +25,9 @@ def _since(ctx: click.Context, parameter: click.Parameter, given: str | None) ->
     try:
         found = datetime.fromisoformat(given)
     except ValueError:
-        raise click.BadParameter(f"{given!r} is no time; give 2026-01-31, or with T12:00Z") from None
+        raise click.BadParameter(
+            f"{given!r} is no time; give 2026-01-31, or with T12:00Z"
+        ) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
