@@ -34,13 +34,14 @@ class Incoming(NamedTuple):
     origin: Origin
     line: bytes
     hash: bytes | None
+    looks: list[int]
 
     @classmethod
-    def of(cls, record: ReviewRecord, origin: Origin) -> Incoming:
+    def of(cls, record: ReviewRecord, origin: Origin, settings: Settings) -> Incoming:
         """Take the hash out of a record."""
         value = record.hash.value
         if value is UNSET:
-            return cls(record, origin, record.to_json(), None)
+            return cls(record, origin, record.to_json(), None, [])
         try:
             taken = bytes.fromhex(value)
         except ValueError:
@@ -48,7 +49,9 @@ class Incoming(NamedTuple):
         if not taken:
             raise ReviewError(f"record {record.record_id} has something else for a hash")
         record = replace(record, hash=replace(record.hash, value=UNSET))
-        return cls(record, origin, record.to_json(), taken)
+        algorithm = record.hash.algorithm
+        looks = likeness.hash_looks(algorithm, taken, settings.same_picture.get(algorithm, 0))
+        return cls(record, origin, record.to_json(), taken, looks)
 
     @property
     def digest(self) -> bytes:
@@ -110,7 +113,7 @@ def add_batch(
             seen.add(record.record_id)
             if not record.matches:
                 raise ReviewError(f"record {record.record_id} has no match")
-            new.append(Incoming.of(record, origin))
+            new.append(Incoming.of(record, origin, settings))
     known = len(pending) - len(new)
     if not new:
         return Added(0, known, suppressed, 0)
@@ -187,7 +190,7 @@ def _sorted_into_cases(
         )
         number += 1
     save(database, [(before.get(one), row) for one, row in after.items()])
-    database.insert("likeness", same.rows)
+    database.insert("likeness", sorted(same.rows))
     return opened, items
 
 
@@ -199,8 +202,7 @@ class Same:
         self._hashes: dict[int, list[tuple[int, str, bytes]]] = {}
         self._entries: dict[int, int] = {}
         self.rows: list[tuple[int, int]] = []
-        looks = [self._looks(each) for each in new if each.hash is not None]
-        condition, value = database.among(sorted({look for each in looks for look in each}))
+        condition, value = database.among(sorted({look for each in new for look in each.looks}))
         for look, case, algorithm, known in database.rows(
             "SELECT look, number, hash_algorithm, hash FROM likeness "
             f"JOIN review_case ON number = case_number WHERE look {condition} AND hash IS NOT NULL",
@@ -228,10 +230,6 @@ class Same:
         cases = {case for found in self._hashes.values() for case, _, _ in found}
         return sorted(cases | set(self._entries.values()))
 
-    def _looks(self, each: Incoming) -> list[int]:
-        algorithm = each.record.hash.algorithm
-        return likeness.hash_looks(algorithm, each.hash or b"", self._limits.get(algorithm, 0))
-
     def case(self, each: Incoming) -> int | None:
         """Return the nearest case of the same picture, of equally near ones the oldest."""
         if each.hash is None:
@@ -245,7 +243,7 @@ class Same:
         algorithm = each.record.hash.algorithm
         near = [
             (likeness.distance(each.hash, known), case)
-            for look in self._looks(each)
+            for look in each.looks
             for case, other, known in self._hashes.get(look, ())
             if other == algorithm and len(known) == len(each.hash)
         ]
@@ -259,6 +257,6 @@ class Same:
                 self._entries.setdefault(look, case)
                 self.rows.append((look, case))
             return
-        for look in self._looks(each):
+        for look in each.looks:
             self._hashes.setdefault(look, []).append((case, each.record.hash.algorithm, each.hash))
             self.rows.append((look, case))

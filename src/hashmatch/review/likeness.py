@@ -9,13 +9,19 @@ name to stand for one hash of an algorithm. The two kinds are never compared wit
 
 from __future__ import annotations
 
+from functools import cache
 from hashlib import blake2b
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from hashmatch.records.review import ReviewRecord
+
+
+PRIME = 2**61 - 1
+"""What a longer part is brought below; shorter ones stay what they are."""
 
 
 def _look(*parts: object) -> int:
@@ -36,12 +42,21 @@ def hash_looks(algorithm: str, value: bytes, same: int) -> list[int]:
     same : int
         Bits in which hashes of one picture may differ.
     """
-    bits, number = len(value) * 8, int.from_bytes(value, "big")
+    number = int.from_bytes(value, "big")
+    return [
+        seed ^ (number >> start & mask) % PRIME
+        for seed, start, mask in _parts(algorithm, len(value) * 8, same)
+    ]
+
+
+@cache
+def _parts(algorithm: str, bits: int, same: int) -> list[tuple[int, int, int]]:
+    """Return of each part a number of its own, where it starts, and a mask as wide as it is."""
     parts = min(same + 1, bits)
     edges = [bits * i // parts for i in range(parts + 1)]
     return [
-        _look(algorithm, parts, i, number >> edges[i] & (1 << edges[i + 1] - edges[i]) - 1)
-        for i in range(parts)
+        (_look(algorithm, bits, parts, i), start, (1 << end - start) - 1)
+        for i, (start, end) in enumerate(pairwise(edges))
     ]
 
 
