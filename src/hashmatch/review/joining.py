@@ -1,4 +1,4 @@
-"""Which case a record joins: the nearest one of the same picture, among all and those just opened."""
+"""Which case a record joins: the nearest of the same picture, among all and those just opened."""
 
 from __future__ import annotations
 
