@@ -62,10 +62,10 @@ def _parts(algorithm: str, bits: int, same: int) -> list[tuple[int, int, int]]:
 
 def entry_looks(
     record: ReviewRecord, same_picture: Mapping[str, int]
-) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+) -> Iterator[tuple[int, list[int]]]:
     """Yield what stands for each entry that a record without a hash matched closely.
 
-    Yields the number to be found by, and those to look for, each with the sum of both distances.
+    Yields the number to be found by, and those to look for: of each distance that is near enough.
     """
     for match in record.matches:
         same = same_picture.get(match.algorithm, 0)
@@ -74,11 +74,25 @@ def entry_looks(
         entry = match.list, match.list_version, match.entry, match.algorithm
         yield (
             _look(*entry, match.distance),
-            [
-                (_look(*entry, other), match.distance + other)
-                for other in range(same - match.distance + 1)
-            ],
+            [_look(*entry, other) for other in range(same - match.distance + 1)],
         )
+
+
+def entry_distance(
+    left: ReviewRecord, right: ReviewRecord, same_picture: Mapping[str, int]
+) -> int | None:
+    """Return the least sum of two records' distances to one entry; None if it is too large."""
+    there = {
+        (match.list, match.list_version, match.entry, match.algorithm): match.distance
+        for match in right.matches
+    }
+    sums = [
+        match.distance + there[entry]
+        for match in left.matches
+        if (entry := (match.list, match.list_version, match.entry, match.algorithm)) in there
+        and match.distance + there[entry] <= same_picture.get(match.algorithm, 0)
+    ]
+    return min(sums, default=None)
 
 
 def distance(left: bytes, right: bytes) -> int:
