@@ -43,7 +43,7 @@ def judged(files: Iterable[tuple[str, bytes]]) -> dict[str, tuple[hm.Outcome, st
         for (name, _), found in pool.map(verdict, files):
             verdicts[f"{number} {name}"] = found
             number += 1
-        for lane in pool._lanes:
+        for lane in pool._lanes.all:
             lane.end()
         ended = pool.ended
     assert max(one.memory for one in ended) <= 640 * MIB
