@@ -66,11 +66,11 @@ if TYPE_CHECKING:
     from hashmatch.records.matches import Matches as Matches
     from hashmatch.records.review import ReviewRecord as ReviewRecord
     from hashmatch.records.review import SuppressedBy as SuppressedBy
+    from hashmatch.reporting import ScanReport as ScanReport
     from hashmatch.rescan import rescan_kept as rescan_kept
     from hashmatch.resuming import about_scan as about_scan
     from hashmatch.resuming import resume_scan as resume_scan
     from hashmatch.revealing import write_list as write_list
-    from hashmatch.scan import ScanReport as ScanReport
     from hashmatch.scan import scan_source as scan_source
     from hashmatch.store.change import Change as Change
     from hashmatch.store.change import Changed as Changed
@@ -107,10 +107,11 @@ _HOMES = {
     "hashmatch.records.lists": "HashList RejectedRow",
     "hashmatch.records.matches": "Matches",
     "hashmatch.records.review": "ReviewRecord SuppressedBy",
+    "hashmatch.reporting": "ScanReport",
     "hashmatch.rescan": "rescan_kept",
     "hashmatch.resuming": "about_scan resume_scan",
     "hashmatch.revealing": "write_list",
-    "hashmatch.scan": "ScanReport scan_source",
+    "hashmatch.scan": "scan_source",
     "hashmatch.store.change": "Change Changed",
     "hashmatch.store.list_store": "ListStore",
     "hashmatch.store.trust": "Trust",

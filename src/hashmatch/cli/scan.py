@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from hashmatch.accounting import Result
     from hashmatch.breaker import Trip
     from hashmatch.interfaces import Sink
-    from hashmatch.scan import ScanReport
+    from hashmatch.reporting import ScanReport
 
 
 @click.command(
@@ -138,8 +138,8 @@ def scan(
     from hashmatch import registry
     from hashmatch.breaker import Breaker
     from hashmatch.records.enums import Surface
+    from hashmatch.reporting import ScanReport
     from hashmatch.resuming import about_scan
-    from hashmatch.scan import ScanReport
     from hashmatch.sinks.files import OutputFile
 
     where = Surface.parse(surface)

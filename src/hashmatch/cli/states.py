@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hashmatch.hashing import Decode
     from hashmatch.interfaces import Sink, Source
     from hashmatch.matcher import Matcher
-    from hashmatch.scan import ScanReport
+    from hashmatch.reporting import ScanReport
 
 
 class ScanCommand(click.Command):
