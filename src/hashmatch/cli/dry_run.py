@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hashmatch.cli.scan_options import processors
 from hashmatch.cli.terminal import console, printable
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def dry_run(name: str, source: Source, matcher: Matcher, means: Means) -> None:
     from hashmatch.scan import Effort
 
     with means.decoder(ScanReport()) as decode:
-        effort = Effort(means.workers, decode, means.tries(), means.readers)
+        effort = Effort(min(means.workers, processors()), decode, means.tries(), means.readers)
         found = estimate(source, matcher, effort)
     if not found.items:
         raise SourceError(f"{name}: no images in it")

@@ -124,7 +124,7 @@ def _results(job: Job, sink: Sink, report: ScanReport, stack: ExitStack) -> Resu
     observers = [*job.observers, *screen]
     common: dict[str, Any] = {
         "on_listed": report.listed_one,
-        "threads": job.means.workers,
+        "threads": job.means.threads,
         "decode": decode,
         "tries": job.means.tries(),
         "readers": job.means.readers,

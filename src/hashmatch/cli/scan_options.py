@@ -35,6 +35,11 @@ class Means:
     limit_rate: float | None
     in_process: bool
 
+    @property
+    def threads(self) -> int:
+        """How many threads there are: a file that holds its worker up may have one to itself."""
+        return self.workers if self.in_process else 2 * self.workers
+
     def tries(self) -> Tries:
         """Return the limits of one scan."""
         from hashmatch.retrying import Limits, Tries
@@ -54,9 +59,14 @@ class Means:
             yield pool.pictures
 
 
-def cores() -> int:
+def processors() -> int:
     """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def workers() -> int:
+    """Return one more: while a picture is hashed here, its worker has nothing to do."""
+    return processors() + 1
 
 
 def _rate(ctx: click.Context, parameter: click.Parameter, given: str | None) -> float | None:
@@ -153,9 +163,9 @@ def job_options(command: Command) -> Command:
         click.option(
             "--workers",
             type=click.IntRange(1, 256),
-            default=cores,
+            default=workers,
             metavar="N",
-            help="Images that are decoded and hashed at once. [default: as many as there are "
+            help="Images that are decoded and hashed at once. [default: one more than there are "
             "processors]",
         ),
         click.option(
