@@ -55,6 +55,18 @@ class Limits:
         if self.rate is not None and not self.rate > 0:
             raise UsageError(f"a rate is more than 0 bytes a second, not {self.rate}")
 
+    def delay(self, attempt: int, chance: random.Random) -> float:
+        """Return how many seconds to wait before another try.
+
+        Parameters
+        ----------
+        attempt : int
+            How many tries there were, less one.
+        chance : random.Random
+            Where the jitter comes from.
+        """
+        return chance.uniform(0, min(self.longest_delay, self.first_delay * 2 ** min(attempt, 60)))
+
 
 class Tries:
     """Keeps one scan's `Limits`, and counts; used by many threads.
@@ -120,9 +132,8 @@ class Tries:
         SourceError
             If the scan's budget of retries is spent.
         """
-        longest = min(self.limits.longest_delay, self.limits.first_delay * 2 ** min(attempt, 60))
         with self._lock:
-            delay = self._random.uniform(0, longest)
+            delay = self.limits.delay(attempt, self._random)
             if time.monotonic() + delay > deadline or self._stopped.is_set():
                 return None
             allowed = self.limits.spare_retries + self.limits.retry_ratio * self.successes
