@@ -17,6 +17,7 @@ The whole tree::
     ├── SourceError                    a source cannot be listed
     ├── SinkError                      review records cannot be written
     ├── LedgerError                    what a scan has done cannot be written down, or read
+    ├── ReviewError                    a review queue cannot be used, or refuses what was asked
     ├── WorkersError                   decode workers cannot be started, or are closed
     ├── NotHashed                      a hash was asked for where there is none
     └── ImageError                     one picture could not be hashed; carries its outcome
@@ -121,6 +122,10 @@ class SinkError(HashmatchError):
 
 class LedgerError(HashmatchError):
     """What a scan has done cannot be written to its ledger, or read from it."""
+
+
+class ReviewError(HashmatchError):
+    """A review queue cannot be opened, was edited, or refuses what was asked of it."""
 
 
 class WorkersError(HashmatchError):

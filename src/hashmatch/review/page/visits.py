@@ -73,7 +73,8 @@ def route(
     method: str = "GET",
     *,
     nameless: bool = False,
-    quiet: bool = False,
+    script: bool = False,
+    touch: bool = True,
 ) -> Route:
     """Return a route to a handler, which runs in a thread: the queue and sources block.
 
@@ -89,15 +90,17 @@ def route(
         ``GET`` or ``POST``; a post is looked at only if it carries the session's token.
     nameless : bool
         Whether it answers who is not logged in.
-    quiet : bool
-        It is the browser that asks, not a person: no reason to stay logged in, and answers are for
-        a script.
+    script : bool
+        It is the page's script that asks: it carries the token whatever the method, and is told
+        in plain text what is wrong.
+    touch : bool
+        Whether it shows that somebody is there, so that the session goes on.
     """
 
     async def answer(request: Request) -> Response:
         try:
             secret = _cookie(request, place.cookie)
-            session = place.sessions.find(secret, touch=not quiet) if secret else None
+            session = place.sessions.find(secret, touch=touch) if secret else None
             posted = await _form(request) if method == "POST" else {}
         except BadForm as error:
             return place.sorry(str(error), None, 400)
@@ -106,31 +109,31 @@ def route(
                 secret = place.sessions.begin()
                 session = place.sessions.find(secret)
             if session is None or not (session.reviewer or nameless):
-                return _stranger(place, method, quiet=quiet)
+                return _stranger(place, method, script=script)
         token = posted.pop("csrf", "") or request.headers.get(CSRF_HEADER, "")
-        if (method == "POST" or quiet) and not session.owns(token):
+        if (method == "POST" or script) and not session.owns(token):
             return place.sorry("This form is not one of yours. Nothing was done.", session, 403)
         visit = Visit(request, session, secret, posted)
-        return await run_in_threadpool(_handled, place, handler, visit, quiet)
+        return await run_in_threadpool(_handled, place, handler, visit, script)
 
     return Route(path, answer, methods=[method])
 
 
-def _handled(place: Place, handler: Handler, visit: Visit, quiet: bool) -> Response:
+def _handled(place: Place, handler: Handler, visit: Visit, script: bool) -> Response:
     """Answer in a thread; what the queue refuses is said to the person."""
     try:
         if visit.reviewer and not place.knows(visit.reviewer):
             place.sessions.end(visit.secret)
-            return _stranger(place, "GET", quiet=quiet)
+            return _stranger(place, "GET", script=script)
         return handler(place, visit)
     except HashmatchError as error:
-        if quiet:
+        if script:
             return PlainTextResponse(f"{error}\n", 409)
         return place.sorry(str(error), visit.session, 409)
 
 
-def _stranger(place: Place, method: str, *, quiet: bool) -> Response:
-    if quiet:
+def _stranger(place: Place, method: str, *, script: bool) -> Response:
+    if script:
         return PlainTextResponse("You are no longer logged in.\n", 403)
     if method == "GET":
         return to("/login")

@@ -1,0 +1,116 @@
+"""The history of a review queue: events that are only ever appended, each with the digest of all.
+
+The digest of an event is the SHA-256 of the digest before it and of what it says, so that no event
+can be changed, left out or put in without changing every later digest. Whoever keeps the last one
+elsewhere also notices that the end was cut off, or that all of it was written anew.
+
+===============  =================================================================================
+kind             what happened
+===============  =================================================================================
+made             the queue was; its name and settings
+added            records came; how many, and the digest of all that is kept of them
+taken            a case was handed to a reviewer, until a time
+renewed          and is held for longer
+given_back       its reviewer gave it back
+lapsed           its reviewer did not come back in time
+decided          a reviewer decided about some records
+undone           and took that back
+asked_again      a case that was decided waits for a person again
+held, released   a case is kept whatever its age, or no longer
+purged           records that had expired were removed
+settings         the queue works in another way now
+reviewer_added   somebody may review, with a token of which this keeps a digest
+reviewer_removed and may no longer
+===============  =================================================================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from hashmatch.review.answers import Event
+from hashmatch.review.times import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from hashmatch.review.database import Database
+
+FIRST = "0" * 64
+"""The digest before the first event."""
+PAGE = 1000
+COLUMNS = "number, happened_at, who, kind, case_number, body, digest"
+
+
+def digest_of(
+    previous: str, number: int, at: int, who: str, kind: str, case: int | None, body: str
+) -> str:
+    """Return the digest of an event."""
+    said = msgspec.json.encode([previous, number, at, who, kind, case, body])
+    return hashlib.sha256(said).hexdigest()
+
+
+def last(database: Database) -> tuple[int, str, int]:
+    """Return the number, the digest and the time of the last event."""
+    rows = database.rows(
+        "SELECT number, digest, happened_at FROM event ORDER BY number DESC LIMIT 1"
+    )
+    return rows[0] if rows else (0, FIRST, 0)
+
+
+def append(
+    database: Database,
+    at: int,
+    who: str,
+    kind: str,
+    case: int | None = None,
+    **body: Any,
+) -> int:
+    """Add an event, within a transaction; return its number."""
+    number, previous, _ = last(database)
+    text = msgspec.json.encode(body, order="sorted").decode()
+    digest = digest_of(previous, number + 1, at, who, kind, case, text)
+    database.run(
+        f"INSERT INTO event ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - our names
+        (number + 1, at, who, kind, case, text, digest),
+    )
+    return number + 1
+
+
+def events(database: Database, name: str, case: int | None = None) -> Iterator[Event]:
+    """Yield the history, or what of it is about one case.
+
+    Parameters
+    ----------
+    database : Database
+        Asked for some at a time, so that nobody waits for whoever reads.
+    name : str
+        Of the queue, in the ids of its cases.
+    case : int, optional
+        The case: also the events that brought its records.
+    """
+    batches = ""
+    if case is not None:
+        batches = (
+            " AND (case_number = ? OR number IN (SELECT batch FROM item WHERE case_number = ?))"
+        )
+    after, previous = 0, FIRST
+    while True:
+        rows = database.rows(
+            f"SELECT {COLUMNS} FROM event WHERE number > ?{batches} ORDER BY number LIMIT {PAGE}",  # noqa: S608 - our names
+            (after, case, case) if case is not None else (after,),
+        )
+        for number, at, who, kind, about, text, digest in rows:
+            if number != after + 1 and number > 1:
+                ((previous,),) = database.rows(
+                    "SELECT digest FROM event WHERE number = ?", (number - 1,)
+                )
+            body: Mapping[str, Any] = msgspec.json.decode(text)
+            case_id = None if about is None else f"{name}-{about}"
+            yield Event(number, moment(at), who, kind, case_id, body, previous, digest)
+            after, previous = number, digest
+        if len(rows) < PAGE:
+            return

@@ -1,0 +1,67 @@
+"""Made-up review records for the tests of review: random hashes, no pictures."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+
+from hashmatch.records.enums import Surface
+from hashmatch.records.review import RecordHash, RecordItem, RecordMatch, ReviewRecord
+
+if TYPE_CHECKING:
+    from msgspec import UnsetType
+
+
+def make_record(
+    number: int,
+    value: int | None = None,
+    *,
+    distance: int = 4,
+    limit: int = 31,
+    labels: tuple[str, ...] = ("A1",),
+    surface: Surface = Surface.PROFILE_PHOTO,
+    quality: int | None = 98,
+    entry: str = "entry-1",
+    algorithm: str = "pdq",
+    bits: int = 256,
+    name: str = "demo",
+) -> ReviewRecord:
+    """Return record `number`; `value` is the image's own hash."""
+    hashed: str | UnsetType = UNSET if value is None else f"{value:0{bits // 4}x}"
+    match = RecordMatch(name, "17", entry, algorithm, distance, limit, "algorithm", labels, (name,))
+    key = f"profiles/{number:07}.jpg"
+    item = RecordItem(key, f"v{number}", surface, "image/jpeg", 640, 640, 0, False)
+    how = RecordHash(algorithm, quality, "rgb/1", "upright", hashed)
+    return ReviewRecord(f"record-{number:07}", "2026-01-01T00:00:00Z", item, how, (match,), 1)
+
+
+def random_hash(rng: random.Random, bits: int = 256) -> int:
+    """Return a hash of one half of all bits, as of an ordinary picture."""
+    return rng.getrandbits(bits)
+
+
+def flipped(rng: random.Random, value: int, count: int, bits: int = 256) -> int:
+    """Return a hash that differs from `value` in exactly `count` bits."""
+    for bit in rng.sample(range(bits), count):
+        value ^= 1 << bit
+    return value
+
+
+def many(count: int, seed: int = 7, pictures: int | None = None) -> list[ReviewRecord]:
+    """Return records of random pictures: as many pictures as records, or fewer."""
+    rng = random.Random(seed)
+    hashes = [random_hash(rng) for _ in range(pictures or count)]
+    surfaces = list(Surface)
+    return [
+        make_record(
+            number,
+            flipped(rng, hashes[number % len(hashes)], rng.randrange(3)),
+            distance=rng.randrange(32),
+            labels=rng.choice([("A1",), ("A2", "B1"), ()]),
+            surface=rng.choice(surfaces),
+            quality=rng.randrange(50, 101),
+        )
+        for number in range(count)
+    ]
