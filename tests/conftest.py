@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from review_queues import clock, make_queue, postgres, where  # noqa: F401 - fixtures
+
 settings.register_profile("hashmatch", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("hashmatch")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,61 +12,12 @@ import pytest
 from hashmatch.errors import ReviewError, UsageError
 from hashmatch.records.decisions import Case, CaseState, ConfirmedCase, Origin, Verdict
 from hashmatch.review.answers import Added, Pause
-from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
+from review_queues import decided, taken
 from review_records import flipped, make_record, many, random_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    MakeQueue = Callable[..., ReviewQueue]
-
-
-class Clock:
-    """A time that tests set."""
-
-    def __init__(self) -> None:
-        self.time = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.time
-
-    def pass_(self, **time: float) -> None:
-        self.time += timedelta(**time)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def make_queue(tmp_path: Path, clock: Clock) -> Iterator[MakeQueue]:
-    made: list[ReviewQueue] = []
-
-    def make(settings: Settings | None = None) -> ReviewQueue:
-        where = str(tmp_path / "queue.db")
-        queue = ReviewQueue.open(where, create=True, settings=settings, now=clock)
-        made.append(queue)
-        return queue
-
-    yield make
-    for queue in made:
-        queue.verify()
-        queue.close()
-
-
-def taken(queue: ReviewQueue, reviewer: str = "ana") -> Case:
-    case = queue.take(reviewer)
-    assert isinstance(case, Case)
-    return case
-
-
-def decided(queue: ReviewQueue, verdict: str, reviewer: str = "ana") -> Case:
-    case = taken(queue, reviewer)
-    queue.decide(case.case_id, reviewer, verdict, "seen", case.seen)
-    return queue.case(case.case_id)
+    from review_queues import Clock, MakeQueue
 
 
 def test_records_come_in_once(make_queue: MakeQueue) -> None:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 BATCH = 1000
 """Records of one transaction: it is over in about 0.2 s, for which a reviewer can wait."""
-INSERT = "INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class Incoming(NamedTuple):
@@ -124,12 +123,14 @@ def add_batch(
         records=len(items),
         digest=batch_digest((row[0], row[1], row[2], row[-1]) for row in items),
     )
-    database.run_all(INSERT, items)
+    database.insert("item", items)
     return Added(len(new), known, suppressed, opened)
 
 
 def _known(database: Database, ids: Sequence[str], again: bool) -> set[str]:
     """Return which records are there, or have been."""
+    if not ids:
+        return set()
     condition, value = database.among(ids)
     there = " AND line IS NOT NULL" if again else ""
     sql = f"SELECT record_id FROM item WHERE record_id {condition}{there}"  # noqa: S608 - no values
@@ -160,7 +161,7 @@ def _sorted_into_cases(
             joined, opened = case_number + opened, opened + 1
             same.open(each, joined)
             algorithm = each.record.hash.algorithm if each.hash is not None else ""
-            row = CaseRow(joined, at, number, hash_algorithm=algorithm, hash=each.hash)
+            row = CaseRow(joined, at, at, number, hash_algorithm=algorithm, hash=each.hash)
         else:
             row = after.get(joined) or before[joined]
         asked = row.state in WAITING and not row.not_for
@@ -184,7 +185,7 @@ def _sorted_into_cases(
         )
         number += 1
     save(database, [(before.get(one), row) for one, row in after.items()])
-    database.run_all("INSERT INTO likeness VALUES (?, ?)", same.rows)
+    database.insert("likeness", same.rows)
     return opened, items
 
 

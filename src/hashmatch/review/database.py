@@ -46,12 +46,20 @@ class Database(Protocol):
         """Do it for each of some rows."""
         ...
 
+    def insert(self, table: str, rows: Sequence[Sequence[object]]) -> None:
+        """Put whole rows into a table."""
+        ...
+
     def among(self, values: Sequence[int] | Sequence[str]) -> tuple[str, object]:
         """Return what follows a column's name to say that it is one of `values`, and its value."""
         ...
 
     def damage(self) -> str:
         """Return what is wrong with the tables themselves; empty if nothing is."""
+        ...
+
+    def forget(self) -> None:
+        """Leave nothing of deleted rows where that is the database's own doing."""
         ...
 
     def close(self) -> None:

@@ -188,7 +188,7 @@ def look_again(
         f"UPDATE item SET round = ? WHERE case_number = ?{condition}",  # noqa: S608 - no values
         (row.round + 1, row.number),
     )
-    after = settled(row._replace(round=row.round + 1), [])
+    after = settled(row._replace(round=row.round + 1, asked_at=now), [])
     save(database, [(row, after)])
     history.append(
         database, now, who, "asked_again", row.number, reason=reason, inherited_only=inherited_only

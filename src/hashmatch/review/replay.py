@@ -28,6 +28,7 @@ class CaseAt:
         self.round = 1
         self.standing: list[Standing] = []
         self.lease: tuple[str | None, int | None] = (None, None)
+        self.asked_at: int | None = None
         self.hold: tuple[str, int | None] = ("", None)
 
     @property
@@ -37,7 +38,8 @@ class CaseAt:
         final = state not in WAITING
         if self.lease[0] is not None:
             state = CaseState.IN_REVIEW
-        return {
+        said: dict[str, Any] = {} if self.asked_at is None else {"asked_at": self.asked_at}
+        return said | {
             "state": state.value,
             "round": self.round,
             "not_for": not_for,
@@ -117,6 +119,7 @@ class Replay:
             self.decisions[undone] = at
         elif kind == "asked_again":
             case.round += 1
+            case.asked_at = at
             case.standing = []
         elif kind in {"held", "released"}:
             case.hold = (kind, at)

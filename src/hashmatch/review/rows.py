@@ -20,6 +20,7 @@ class CaseRow(NamedTuple):
 
     number: int
     opened_at: int
+    asked_at: int
     first_item: int
     state: str = CaseState.PENDING_REVIEW.value
     round: int = 1
@@ -46,7 +47,7 @@ class CaseRow(NamedTuple):
     def summary(self) -> Summary:
         """What it says of its items."""
         labels, surfaces = self.names
-        return Summary(*self[7:13], tuple(labels), tuple(surfaces))
+        return Summary(*self[8:14], tuple(labels), tuple(surfaces))
 
     @property
     def names(self) -> tuple[list[str], list[str]]:
@@ -70,7 +71,6 @@ class CaseRow(NamedTuple):
 
 
 COLUMNS = ", ".join(CaseRow._fields)
-_MARKS = ", ".join("?" * len(CaseRow._fields))
 _SET = ", ".join(f"{name} = ?" for name in CaseRow._fields[1:])
 
 
@@ -124,8 +124,8 @@ def save(database: Database, changes: Iterable[tuple[CaseRow | None, CaseRow]]) 
     if gone - both:
         database.run_all(f"DELETE FROM waiting WHERE {condition}", sorted(gone - both))  # noqa: S608
     if new:
-        database.run_all(f"INSERT INTO review_case ({COLUMNS}) VALUES ({_MARKS})", new)  # noqa: S608
+        database.insert("review_case", new)
     if changed:
         database.run_all(f"UPDATE review_case SET {_SET} WHERE number = ?", changed)  # noqa: S608
     if come - both:
-        database.run_all("INSERT INTO waiting VALUES (?, ?, ?, ?, ?)", sorted(come - both))
+        database.insert("waiting", sorted(come - both))

@@ -18,8 +18,8 @@ CREATE TABLE event (
 CREATE INDEX event_who ON event (who, number);
 CREATE INDEX event_case ON event (case_number, number);
 CREATE TABLE review_case (
-    number {number} NOT NULL PRIMARY KEY, opened_at BIGINT NOT NULL, first_item BIGINT NOT NULL,
-    state TEXT NOT NULL,
+    number {number} NOT NULL PRIMARY KEY, opened_at BIGINT NOT NULL, asked_at BIGINT NOT NULL,
+    first_item BIGINT NOT NULL, state TEXT NOT NULL,
     round BIGINT NOT NULL, not_for TEXT NOT NULL, priority BIGINT NOT NULL, items BIGINT NOT NULL,
     distance BIGINT NOT NULL, max_distance BIGINT NOT NULL, algorithm TEXT NOT NULL,
     list_name TEXT NOT NULL, quality BIGINT, labels TEXT NOT NULL, surfaces TEXT NOT NULL,

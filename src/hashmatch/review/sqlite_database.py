@@ -80,6 +80,7 @@ class SqliteDatabase:
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")  # survives a power cut; NORMAL loses the last decisions
         run("PRAGMA trusted_schema = OFF")
+        run("PRAGMA secure_delete = ON")  # what has expired is written over
         run(f"PRAGMA cache_size = -{CACHE}")
         return not application
 
@@ -150,9 +151,19 @@ class SqliteDatabase:
         with self._lock, _told(self.where):
             self._connection.executemany(sql, rows)
 
+    def insert(self, table: str, rows: Sequence[Sequence[object]]) -> None:
+        """Put whole rows into a table."""
+        if rows:
+            marks = ", ".join("?" * len(rows[0]))
+            self.run_all(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 - our names
+
     def among(self, values: Sequence[int] | Sequence[str]) -> tuple[str, object]:
         """Return what follows a column's name to say that it is one of `values`, and its value."""
         return "IN (SELECT value FROM json_each(?))", msgspec.json.encode(values).decode()
+
+    def forget(self) -> None:
+        """Empty the log of changes, if nobody is reading from it: it has what was deleted."""
+        self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Close the file."""

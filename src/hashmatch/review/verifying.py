@@ -241,7 +241,7 @@ def _expected(
     _, first, _, opened_at, _, line, value, *_ = rows[0]
     found = summary(records)
     algorithm = "" if value is None else ReviewRecord.from_json(line).hash.algorithm
-    row = CaseRow(number, opened_at, first, hash_algorithm=algorithm, hash=value)
+    row = CaseRow(number, opened_at, opened_at, first, hash_algorithm=algorithm, hash=value)
     row = row.saying(found, priority(found, opened_at, settings))
     return row._replace(**replay.case(number).columns)
 

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 MOST_ITEMS = 100
 """Records that a page lists; the others are counted."""
 REASONS = (
-    "The same picture",
+    "It is what the labels say",
     "The same picture, edited",
-    "Another picture that looks alike",
-    "Nothing to compare it with",
+    "Something else that looks alike",
+    "Too little of it can be seen",
     "The picture is not there any more",
 )
 """What is suggested; anything may be said."""

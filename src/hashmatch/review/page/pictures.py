@@ -12,7 +12,7 @@ from hashmatch.fetching import read_item
 from hashmatch.records.items import ImageItem
 from hashmatch.retrying import Limits, Tries
 from hashmatch.review.page.covering import Step, covered
-from hashmatch.workers import DecodePool
+from hashmatch.workers.pool import DecodePool
 
 if TYPE_CHECKING:
     from hashmatch.interfaces import Source

@@ -17,8 +17,8 @@ VERDICTS = {
     Verdict.ESCALATED: "Escalated",
 }
 MEANINGS = {
-    Verdict.CONFIRMED: "it is the picture that the list names",
-    Verdict.NOT_A_MATCH: "it is another picture",
+    Verdict.CONFIRMED: "it is what the list says it is",
+    Verdict.NOT_A_MATCH: "it is something else",
     Verdict.UNSURE: "I cannot tell",
     Verdict.ESCALATED: "somebody else should decide",
 }

@@ -1,0 +1,109 @@
+"""A real PostgreSQL server on this machine, in a folder of its own, reached by a socket there."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROGRAMS = Path("/usr/lib/postgresql")
+
+
+def programs() -> Path | None:
+    """Return where Debian's package postgresql puts its programs; None if it is not installed."""
+    found = sorted(PROGRAMS.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    return found[-1].parent if found else None
+
+
+def missing() -> str:
+    """Return why there can be no server; empty if there can."""
+    if programs() is None:
+        return "Debian's postgresql is not installed"
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:
+        return "psycopg is not installed (extra postgres)"
+    return ""
+
+
+class Server:
+    """A server that tests start, stop and ask for databases."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        # Nobody else on the machine gets to the socket; the server refuses to run as root.
+        self._user: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            user = pwd.getpwnam("postgres")
+            os.chown(folder, user.pw_uid, user.pw_gid)
+            self._user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        self._count = 0
+
+    def run(self, program: str, *arguments: str) -> None:
+        found = programs()
+        assert found is not None
+        subprocess.run(
+            [found / program, *arguments],
+            check=True,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"},
+            **self._user,
+        )
+
+    def make(self) -> None:
+        self.run(
+            "initdb", "-D", f"{self.folder}/data", "-U", "postgres", "-A", "trust",
+            "--no-sync", "-E", "UTF8",
+        )  # fmt: skip
+        settings = Path(f"{self.folder}/data/postgresql.conf")
+        with settings.open("a") as file:
+            file.write(
+                f"listen_addresses = ''\nunix_socket_directories = '{self.folder}'\n"
+                "max_connections = 50\n"
+            )
+
+    def start(self) -> None:
+        self.run("pg_ctl", "-D", f"{self.folder}/data", "-l", f"{self.folder}/log", "-w", "start")
+
+    def stop(self) -> None:
+        self.run("pg_ctl", "-D", f"{self.folder}/data", "-m", "immediate", "-w", "stop")
+
+    def url(self, database: str) -> str:
+        return f"postgresql://postgres@/{database}?host={self.folder}"
+
+    def database(self) -> str:
+        """Make a database and return its URL."""
+        import psycopg
+
+        self._count += 1
+        name = f"queue_{os.getpid()}_{self._count}"
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return self.url(name)
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    """Give a server that runs."""
+    folder = Path(tempfile.mkdtemp(prefix="hashmatch-pg-", dir="/tmp"))  # a socket's path is short
+    server = Server(folder)
+    try:
+        server.make()
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
