@@ -11,11 +11,12 @@ from msgspec import UNSET
 from hashmatch.errors import ReviewError
 from hashmatch.review import history, likeness
 from hashmatch.review.answers import Added
+from hashmatch.review.looks import entry_rows
 from hashmatch.review.rows import CaseRow, load_all, save
 from hashmatch.review.rules import WAITING, priority
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from hashmatch.records.decisions import Origin
     from hashmatch.records.review import ReviewRecord
@@ -133,7 +134,7 @@ def _known(database: Database, ids: Sequence[str], again: bool) -> set[str]:
         return set()
     condition, value = database.among(ids)
     there = " AND line IS NOT NULL" if again else ""
-    sql = f"SELECT record_id FROM item WHERE record_id {condition}{there}"  # noqa: S608 - no values
+    sql = f"SELECT record_id FROM item WHERE record_id {condition}{there}"
     return {name for (name,) in database.rows(sql, (value,))}
 
 
@@ -189,14 +190,6 @@ def _sorted_into_cases(
     return opened, items
 
 
-def entry_rows(
-    record: ReviewRecord, same_picture: Mapping[str, int], case: int
-) -> list[tuple[int, int]]:
-    """Return the rows of ``likeness`` of a case whose first record has no hash."""
-    looks = dict.fromkeys(look for look, _ in likeness.entry_looks(record, same_picture))
-    return [(look, case) for look in looks]
-
-
 class Same:
     """Finds the case of each record of a batch, among those of the queue and of the batch."""
 
@@ -208,7 +201,7 @@ class Same:
         looks = [self._looks(each) for each in new if each.hash is not None]
         condition, value = database.among(sorted({look for each in looks for look in each}))
         for look, case, algorithm, known in database.rows(
-            "SELECT look, number, hash_algorithm, hash FROM likeness "  # noqa: S608 - no values
+            "SELECT look, number, hash_algorithm, hash FROM likeness "
             f"JOIN review_case ON number = case_number WHERE look {condition} AND hash IS NOT NULL",
             (value,),
         ):
@@ -222,7 +215,7 @@ class Same:
         }
         condition, value = database.among(sorted(probes))
         for look, case in database.rows(
-            f"SELECT look, min(number) FROM likeness JOIN review_case ON number = case_number "  # noqa: S608 - no values
+            f"SELECT look, min(number) FROM likeness JOIN review_case ON number = case_number "
             f"WHERE look {condition} AND hash IS NULL GROUP BY look",
             (value,),
         ):

@@ -20,6 +20,7 @@ from hashmatch.records.decisions import (
 )
 from hashmatch.records.enums import Surface
 from hashmatch.records.review import ReviewRecord
+from hashmatch.review.retention import is_held
 from hashmatch.review.rows import load
 from hashmatch.review.times import moment
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from hashmatch.review.database import Database
     from hashmatch.review.rows import CaseRow
+    from hashmatch.review.settings import Settings
 
 DECISION = (
     "number, case_number, verdict, reviewer, decided_at, reason, record_ids, seen, labels, needed, "
@@ -58,13 +60,13 @@ def seen_digest(lines: Iterable[bytes]) -> str:
 
 def decisions_of(database: Database, name: str, number: int) -> list[Decision]:
     """Return every decision about a case, oldest first."""
-    sql = f"SELECT {DECISION} FROM decision WHERE case_number = ? ORDER BY number"  # noqa: S608 - our names
+    sql = f"SELECT {DECISION} FROM decision WHERE case_number = ? ORDER BY number"
     return [decision_of(name, row) for row in database.rows(sql, (number,))]
 
 
 def decision(database: Database, name: str, number: int) -> Decision:
     """Return one decision."""
-    (row,) = database.rows(f"SELECT {DECISION} FROM decision WHERE number = ?", (number,))  # noqa: S608 - our names
+    (row,) = database.rows(f"SELECT {DECISION} FROM decision WHERE number = ?", (number,))
     return decision_of(name, row)
 
 
@@ -88,13 +90,23 @@ def decision_of(name: str, row: Sequence[object]) -> Decision:
     )
 
 
-def whole(database: Database, name: str, row: CaseRow, now: int, *, blind: bool = False) -> Case:
+def whole(
+    database: Database,
+    settings: Settings,
+    name: str,
+    row: CaseRow,
+    now: int,
+    *,
+    blind: bool = False,
+) -> Case:
     """Return a case with all that belongs to it.
 
     Parameters
     ----------
     database : Database
         In a transaction.
+    settings : Settings
+        Of the queue.
     name : str
         Of the queue.
     row : CaseRow
@@ -139,5 +151,5 @@ def whole(database: Database, name: str, row: CaseRow, now: int, *, blind: bool 
         quality=row.quality,
         round=row.round,
         seen=seen_digest(line for line, *_, asked in found if asked == row.round),
-        held=row.hold == "held",
+        held=is_held(row, settings),
     )

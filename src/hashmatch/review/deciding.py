@@ -110,7 +110,7 @@ def decide(
         row.round, superseded, None,
     )  # fmt: skip
     database.run(
-        f"INSERT INTO decision ({DECISION}) VALUES ({', '.join('?' * len(values))})",  # noqa: S608 - our names
+        f"INSERT INTO decision ({DECISION}) VALUES ({', '.join('?' * len(values))})",
         values,
     )
     standing = [*before, Live(number, verdict.value, reviewer, needed, now)]
@@ -185,7 +185,7 @@ def look_again(
     inherited_only = bool(inherited) and not all_
     condition = " AND round = 0" if inherited_only else ""
     database.run(
-        f"UPDATE item SET round = ? WHERE case_number = ?{condition}",  # noqa: S608 - no values
+        f"UPDATE item SET round = ? WHERE case_number = ?{condition}",
         (row.round + 1, row.number),
     )
     after = settled(row._replace(round=row.round + 1, asked_at=now), [])

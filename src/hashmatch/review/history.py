@@ -74,7 +74,7 @@ def append(
     text = msgspec.json.encode(body, order="sorted").decode()
     digest = digest_of(previous, number + 1, at, who, kind, case, text)
     database.run(
-        f"INSERT INTO event ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - our names
+        f"INSERT INTO event ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (number + 1, at, who, kind, case, text, digest),
     )
     return number + 1
@@ -100,7 +100,7 @@ def events(database: Database, name: str, case: int | None = None) -> Iterator[E
     after, previous = 0, FIRST
     while True:
         rows = database.rows(
-            f"SELECT {COLUMNS} FROM event WHERE number > ?{batches} ORDER BY number LIMIT {PAGE}",  # noqa: S608 - our names
+            f"SELECT {COLUMNS} FROM event WHERE number > ?{batches} ORDER BY number LIMIT {PAGE}",
             (after, case, case) if case is not None else (after,),
         )
         for number, at, who, kind, about, text, digest in rows:

@@ -89,12 +89,12 @@ def _first(database: Database, reviewer: str, label: str, surface: str) -> int |
     while True:
         if not_for != reviewer:
             heads += database.rows(
-                f"SELECT later, case_number FROM waiting WHERE {shelf} AND not_for = ? "  # noqa: S608 - no values
+                f"SELECT later, case_number FROM waiting WHERE {shelf} AND not_for = ? "
                 "ORDER BY later, case_number LIMIT 1",
                 (label, surface, not_for),
             )
         following = database.rows(
-            f"SELECT not_for FROM waiting WHERE {shelf} AND not_for > ? ORDER BY not_for LIMIT 1",  # noqa: S608 - no values
+            f"SELECT not_for FROM waiting WHERE {shelf} AND not_for > ? ORDER BY not_for LIMIT 1",
             (label, surface, not_for),
         )
         if not following:

@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import secrets
-from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from hashmatch.errors import ReviewError, UsageError
-from hashmatch.records.decisions import CaseState, ConfirmedCase, Origin, Verdict
+from hashmatch.records.decisions import Origin, Verdict
 from hashmatch.records.enums import Surface
 from hashmatch.records.review import ReviewRecord
 from hashmatch.review import cases, deciding, history, leases
 from hashmatch.review.adding import BATCH, add_batch
-from hashmatch.review.answers import Added, Pause, Verified
+from hashmatch.review.answers import Added, Pause
 from hashmatch.review.database import FORMAT, open_database
+from hashmatch.review.keeping import Keeping
 from hashmatch.review.reviewers import Reviewers, named
 from hashmatch.review.rows import CaseRow
-from hashmatch.review.rules import WAITING
 from hashmatch.review.settings import Settings
-from hashmatch.review.times import micros, moment, utc
+from hashmatch.review.times import micros, utc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from hashmatch.records.decisions import Case, Decision
-    from hashmatch.review.answers import Event
     from hashmatch.review.database import Database
 
 PAGE = 500
 
 
-class ReviewQueue:
+class ReviewQueue(Keeping):
     """Cases that wait for people, in a file (SQLite) or on a server (PostgreSQL).
 
     Every call is one transaction: a process that is killed in the midst of it has done all of it or
@@ -60,11 +58,8 @@ class ReviewQueue:
     """
 
     def __init__(self, database: Database, name: str, now: Callable[[], datetime]) -> None:
-        self._database = database
-        self._now = now
+        super().__init__(database, name, now)
         self.reviewers = Reviewers(database, now)
-        self.where = database.where
-        self.name = name
 
     @classmethod
     def open(
@@ -102,17 +97,6 @@ class ReviewQueue:
         except BaseException:
             database.close()
             raise
-
-    @contextmanager
-    def _writing(self) -> Iterator[tuple[Database, Settings, int]]:
-        with self._database.writing():
-            yield self._database, self.settings, micros(self._now())
-
-    @property
-    def settings(self) -> Settings:
-        """How it works, now."""
-        ((text,),) = self._database.rows("SELECT settings FROM queue")
-        return Settings.from_json(text)
 
     def add(
         self,
@@ -170,7 +154,7 @@ class ReviewQueue:
             found = leases.take(database, settings, reviewer, label or "", where, at)
             if not isinstance(found, CaseRow):
                 return found
-            return cases.whole(database, self.name, found, at, blind=True)
+            return cases.whole(database, settings, self.name, found, at, blind=True)
 
     def renew(self, case_id: str, reviewer: str) -> Case:
         """Hold a case for longer; ReviewError if the reviewer does not hold it any more."""
@@ -178,7 +162,7 @@ class ReviewQueue:
             row = self._row(case_id)
             leases.held_by(row, reviewer, at, case_id)
             row = leases.renew(database, settings, row, reviewer, at)
-            return cases.whole(database, self.name, row, at, blind=True)
+            return cases.whole(database, settings, self.name, row, at, blind=True)
 
     def give_back(self, case_id: str, reviewer: str) -> None:
         """Let somebody else have a case; ReviewError if the reviewer does not hold it."""
@@ -242,7 +226,7 @@ class ReviewQueue:
         with self._writing() as (database, settings, at):
             row = self._row(case_id)
             row = deciding.undo(database, settings, row, decision_id, int(number), reviewer, at)
-            return cases.whole(database, self.name, row, at, blind=True)
+            return cases.whole(database, settings, self.name, row, at, blind=True)
 
     def look_again(self, case_id: str, who: str, reason: str, *, everything: bool = False) -> Case:
         """Let a case that was decided wait for a person again.
@@ -260,129 +244,10 @@ class ReviewQueue:
             only about those, if there are any.
         """
         named(who)
-        with self._writing() as (database, _, at):
+        with self._writing() as (database, settings, at):
             row = self._row(case_id)
             row = deciding.look_again(database, row, case_id, who, reason, at, all_=everything)
-            return cases.whole(database, self.name, row, at)
-
-    def case(self, case_id: str) -> Case:
-        """Return a case as it is now, with every decision about it."""
-        with self._database.reading():
-            return cases.whole(self._database, self.name, self._row(case_id), micros(self._now()))
-
-    def cases(
-        self,
-        state: CaseState | str | None = None,
-        *,
-        label: str | None = None,
-        surface: Surface | str | None = None,
-    ) -> Iterator[Case]:
-        """Yield cases in the order in which they were opened; those that expired are left out.
-
-        Parameters
-        ----------
-        state : CaseState or str, optional
-            Only those.
-        label : str, optional
-            Only those that have it.
-        surface : Surface or str, optional
-            Only those with pictures from there.
-        """
-        after = 0
-        while True:
-            condition, values = "", []
-            if state is not None and CaseState(state) not in WAITING:
-                condition, values = "AND state = ?", [CaseState(state).value]
-            rows = self._database.rows(
-                f"SELECT number FROM review_case WHERE number > ? AND items > 0 {condition} "  # noqa: S608 - no values
-                f"ORDER BY number LIMIT {PAGE}",
-                (after, *values),
-            )
-            for (number,) in rows:
-                after = number
-                case = self.case(str(number))
-                if (
-                    (state is None or case.state == state)
-                    and (label is None or label in case.labels)
-                    and (surface is None or surface in case.surfaces)
-                    and case.items
-                ):
-                    yield case
-            if len(rows) < PAGE:
-                return
-
-    def counts(self) -> Mapping[CaseState, int]:
-        """Return how many cases are in each state now; those that expired are in none."""
-        with self._database.reading():
-            found: dict[str, int] = dict(
-                self._database.rows(
-                    "SELECT state, count(*) FROM review_case WHERE items > 0 GROUP BY state"
-                )
-            )
-            ((lapsed,),) = self._database.rows(
-                "SELECT count(*) FROM review_case WHERE lease_until IS NOT NULL "
-                "AND lease_until <= ? AND items > 0",
-                (micros(self._now()),),
-            )
-        counts = {state: found.get(state.value, 0) for state in CaseState}
-        counts[CaseState.PENDING_REVIEW] += lapsed
-        counts[CaseState.IN_REVIEW] -= lapsed
-        return counts
-
-    def history(self, case_id: str | None = None) -> Iterator[Event]:
-        """Yield all that ever happened, or what of it is about one case, oldest first."""
-        number = None if case_id is None else self._row(case_id).number
-        return history.events(self._database, self.name, number)
-
-    def confirmed(self, since_event: int = 0) -> Iterator[ConfirmedCase]:
-        """Yield the cases that people confirmed finally, in the order of their last decision.
-
-        Nothing is yielded while it may still be undone, nor what comes after it: whoever goes on
-        from the `ConfirmedCase.event` of the last one misses none.
-
-        Parameters
-        ----------
-        since_event : int
-            Go on after it.
-        """
-        while True:
-            with self._database.reading():
-                now = self._now()
-                found = self._database.rows(
-                    "SELECT number, decided_event, decided_at FROM review_case "
-                    "WHERE state = 'confirmed' AND decided_event > ? AND items > 0 "
-                    "ORDER BY decided_event LIMIT 1",
-                    (since_event,),
-                )
-                if not found:
-                    return
-                ((number, since_event, at),) = found
-                final_at = moment(at) + self.settings.undo
-                if final_at > now:
-                    return
-                case = self.case(str(number))
-            yield ConfirmedCase(case, since_event, final_at, now)
-
-    def _row(self, case_id: str) -> CaseRow:
-        return cases.row_of(self._database, cases.case_number(case_id, self.name), self.name)
-
-    def verify(self, head: str | None = None) -> Verified:
-        """Go through the whole history and compare every row with what follows from it.
-
-        Parameters
-        ----------
-        head : str, optional
-            A `Verified.head` of before: also refuse a history that was cut off or written anew.
-
-        Raises
-        ------
-        ReviewError
-            If anything was edited, naming the first that was.
-        """
-        from hashmatch.review.verifying import verify
-
-        with self._database.reading():
-            return verify(self._database, head)
+            return cases.whole(database, settings, self.name, row, at)
 
     def close(self) -> None:
         """Let go of the database."""

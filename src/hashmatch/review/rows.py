@@ -86,14 +86,14 @@ def waiting_rows(row: CaseRow) -> Iterator[tuple[str, str, str, int, int]]:
 
 def load(database: Database, number: int) -> CaseRow | None:
     """Return the row of a case, if there is one."""
-    found = database.rows(f"SELECT {COLUMNS} FROM review_case WHERE number = ?", (number,))  # noqa: S608 - our names
+    found = database.rows(f"SELECT {COLUMNS} FROM review_case WHERE number = ?", (number,))
     return CaseRow(*found[0]) if found else None
 
 
 def load_all(database: Database, numbers: Sequence[int]) -> dict[int, CaseRow]:
     """Return the rows of some cases."""
     condition, value = database.among(numbers)
-    sql = f"SELECT {COLUMNS} FROM review_case WHERE number {condition}"  # noqa: S608 - our names
+    sql = f"SELECT {COLUMNS} FROM review_case WHERE number {condition}"
     return {row[0]: CaseRow(*row) for row in database.rows(sql, (value,))}
 
 
@@ -122,10 +122,10 @@ def save(database: Database, changes: Iterable[tuple[CaseRow | None, CaseRow]]) 
     both = gone & come
     condition = "label = ? AND surface = ? AND not_for = ? AND later = ? AND case_number = ?"
     if gone - both:
-        database.run_all(f"DELETE FROM waiting WHERE {condition}", sorted(gone - both))  # noqa: S608
+        database.run_all(f"DELETE FROM waiting WHERE {condition}", sorted(gone - both))
     if new:
         database.insert("review_case", new)
     if changed:
-        database.run_all(f"UPDATE review_case SET {_SET} WHERE number = ?", changed)  # noqa: S608
+        database.run_all(f"UPDATE review_case SET {_SET} WHERE number = ?", changed)
     if come - both:
         database.insert("waiting", sorted(come - both))

@@ -155,7 +155,7 @@ class SqliteDatabase:
         """Put whole rows into a table."""
         if rows:
             marks = ", ".join("?" * len(rows[0]))
-            self.run_all(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 - our names
+            self.run_all(f"INSERT INTO {table} VALUES ({marks})", rows)
 
     def among(self, values: Sequence[int] | Sequence[str]) -> tuple[str, object]:
         """Return what follows a column's name to say that it is one of `values`, and its value."""

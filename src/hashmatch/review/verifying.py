@@ -14,10 +14,11 @@ import msgspec
 
 from hashmatch.errors import HashmatchError, ReviewError
 from hashmatch.records.review import ReviewRecord
-from hashmatch.review import history, likeness
-from hashmatch.review.adding import batch_digest, content_digest, entry_rows
+from hashmatch.review import history
+from hashmatch.review.adding import batch_digest, content_digest
 from hashmatch.review.answers import Verified
 from hashmatch.review.cases import DECISION
+from hashmatch.review.looks import rows_of_case
 from hashmatch.review.replay import Replay
 from hashmatch.review.rows import COLUMNS, CaseRow, waiting_rows
 from hashmatch.review.rules import priority, summary
@@ -79,7 +80,7 @@ class _History:
         head_found = head is None or head == previous
         while True:
             rows = self.database.rows(
-                f"SELECT {history.COLUMNS} FROM event WHERE number > ? "  # noqa: S608 - our names
+                f"SELECT {history.COLUMNS} FROM event WHERE number > ? "
                 f"ORDER BY number LIMIT {PAGE}",
                 (number,),
             )
@@ -136,7 +137,7 @@ class _History:
 
     def _decided(self, number: int, at: int, who: str, case: int, body: Any) -> None:
         found = self.database.rows(
-            f"SELECT {DECISION} FROM decision WHERE number = ?",  # noqa: S608 - our names
+            f"SELECT {DECISION} FROM decision WHERE number = ?",
             (number,),
         )
         ids, labels = (msgspec.json.encode(body[name]).decode() for name in ("records", "labels"))
@@ -167,12 +168,12 @@ def _compare(database: Database, replay: Replay) -> None:
         if row != expected:
             raise _edited(database, f"case {replay.queue[0]}-{number} is not what it has to be")
         waiting.put(waiting_rows(row))
-        looks.put(_looks(settings, row, rows[0]))
+        looks.put(rows_of_case(settings, number, *rows[0][5:7]))
     if next(cases, None) is not None:
         raise _edited(database, "there are cases without records")
     for table, expected_bag in (("waiting", waiting), ("likeness", looks)):
         found = Bag()
-        found.put(database.rows(f"SELECT * FROM {table}"))  # noqa: S608 - our names
+        found.put(database.rows(f"SELECT * FROM {table}"))
         if found.total != expected_bag.total:
             raise _edited(database, f"table {table} is not what it has to be")
 
@@ -193,7 +194,7 @@ class Bag:
 def _cases(database: Database) -> Iterator[CaseRow]:
     number = 0
     while rows := database.rows(
-        f"SELECT {COLUMNS} FROM review_case WHERE number > ? ORDER BY number LIMIT {PAGE}",  # noqa: S608 - our names
+        f"SELECT {COLUMNS} FROM review_case WHERE number > ? ORDER BY number LIMIT {PAGE}",
         (number,),
     ):
         for row in rows:
@@ -207,7 +208,7 @@ ITEM = "case_number, number, record_id, added_at, round, line, hash, source, loc
 def _items_by_case(database: Database) -> Iterator[tuple[int, list[Row]]]:
     after, case, together = (0, 0), 0, list["Row"]()
     while rows := database.rows(
-        f"SELECT {ITEM} FROM item WHERE (case_number, number) > (?, ?) "  # noqa: S608 - our names
+        f"SELECT {ITEM} FROM item WHERE (case_number, number) > (?, ?) "
         f"ORDER BY case_number, number LIMIT {PAGE}",
         after,
     ):
@@ -244,14 +245,3 @@ def _expected(
     row = CaseRow(number, opened_at, opened_at, first, hash_algorithm=algorithm, hash=value)
     row = row.saying(found, priority(found, opened_at, settings))
     return row._replace(**replay.case(number).columns)
-
-
-def _looks(settings: Settings, row: CaseRow, first: Row) -> Iterator[tuple[int, int]]:
-    """Yield the rows of ``likeness`` by which a case is found."""
-    line, value = first[5:7]
-    if value is not None:
-        same = settings.same_picture.get(row.hash_algorithm, 0)
-        looks = likeness.hash_looks(row.hash_algorithm, value, same)
-        yield from ((look, row.number) for look in dict.fromkeys(looks))
-    elif line is not None:
-        yield from entry_rows(ReviewRecord.from_json(line), settings.same_picture, row.number)

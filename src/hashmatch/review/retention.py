@@ -1,0 +1,173 @@
+"""How long what is kept: who never was confirmed is forgotten, what was is held until released.
+
+Of a record that has expired its id stays, so that the next scan does not bring it back, and what
+the history says of it: when it came, who decided what, and the digest of what it was.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hashmatch.errors import ReviewError
+from hashmatch.records.decisions import CaseState
+from hashmatch.records.review import ReviewRecord
+from hashmatch.review import history
+from hashmatch.review.answers import Purged
+from hashmatch.review.looks import rows_of_case
+from hashmatch.review.rows import COLUMNS, CaseRow, save
+from hashmatch.review.rules import WAITING, priority, summary
+from hashmatch.review.times import micros
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hashmatch.review.database import Database, Row
+    from hashmatch.review.settings import Settings
+
+PAGE = 200
+"""Cases that are looked at in one transaction."""
+HELD = frozenset({CaseState.CONFIRMED, CaseState.ESCALATED})
+"""What the rule of `Settings.hold_confirmed` is about: somebody has to act on these."""
+
+
+def is_held(row: CaseRow, settings: Settings) -> bool:
+    """Return whether a case is kept whatever its age."""
+    by_rule = row.state in HELD and settings.hold_confirmed
+    return row.hold == "held" or (by_rule and row.hold != "released")
+
+
+def expires_at(row: CaseRow, asked: int, added_at: int, settings: Settings) -> int | None:
+    """Return when an item of a case expires; None if it is held.
+
+    Parameters
+    ----------
+    row : CaseRow
+        The case.
+    asked : int
+        The item's round; 0 if no decision covers it.
+    added_at : int
+        When the item came.
+    settings : Settings
+        Of the queue.
+    """
+    pending, rejected = micros(settings.keep_pending), micros(settings.keep_rejected)
+    if is_held(row, settings):
+        return None
+    if row.state in WAITING:
+        return max(added_at, row.asked_at) + pending
+    if not asked:
+        return added_at + pending
+    decided_at = row.decided_at or 0
+    if row.state == CaseState.UNSURE:
+        return decided_at + pending
+    if row.hold == "released":
+        return max(decided_at, row.hold_at or 0) + rejected
+    return decided_at + rejected
+
+
+def hold(database: Database, row: CaseRow, who: str, kind: str, reason: str, now: int) -> CaseRow:
+    """Keep a case whatever its age, or no longer; `kind` is ``held`` or ``released``."""
+    if not row.items:
+        raise ReviewError("it has no records left; they have expired")
+    after = row._replace(hold=kind, hold_at=now)
+    save(database, [(row, after)])
+    history.append(database, now, who, kind, row.number, reason=reason)
+    return after
+
+
+def purge_some(
+    database: Database, settings: Settings, after: int, now: int, who: str, *, dry_run: bool
+) -> tuple[Purged, int | None]:
+    """Remove what has expired of some cases, within a transaction.
+
+    Parameters
+    ----------
+    database : Database
+        In a transaction.
+    settings : Settings
+        Of the queue.
+    after : int
+        The number of the case after which to begin.
+    now : int
+        What has expired by then.
+    who : str
+        Whose doing it is.
+    dry_run : bool
+        Remove nothing, only count.
+
+    Returns
+    -------
+    removed : Purged
+        What was removed, or would be.
+    last : int or None
+        The number of the last case that was looked at; None if there are no more.
+    """
+    cases = database.rows(
+        f"SELECT {COLUMNS} FROM review_case WHERE number > ? AND items > 0 "
+        f"ORDER BY number LIMIT {PAGE}",
+        (after,),
+    )
+    if not cases:
+        return Purged(), None
+    condition, value = database.among([row[0] for row in cases])
+    items: dict[int, list[Row]] = {}
+    for case, *rest in database.rows(
+        f"SELECT case_number, number, added_at, round FROM item WHERE case_number {condition} "
+        "AND line IS NOT NULL ORDER BY number",
+        (value,),
+    ):
+        items.setdefault(case, []).append(tuple(rest))
+    gone: list[int] = []
+    changes: list[tuple[CaseRow, CaseRow]] = []
+    counts = {"pending": 0, "rejected": 0, "confirmed": 0, "cases": 0}
+    for case in cases:
+        row = CaseRow(*case)
+        if row.lease_until is not None and row.lease_until > now:
+            continue  # somebody is looking at it
+        expired = [
+            number
+            for number, added_at, asked in items.get(row.number, ())
+            if (end := expires_at(row, asked, added_at, settings)) is not None and end <= now
+        ]
+        if not expired:
+            continue
+        gone += expired
+        counts[_kind(row)] += len(expired)
+        counts["cases"] += len(expired) == row.items
+        if not dry_run:
+            changes.append((row, _without(database, settings, row, expired)))
+    if changes:
+        save(database, changes)
+        database.run_all(
+            "UPDATE item SET line = NULL, hash = NULL, source = NULL, location = NULL "
+            "WHERE number = ?",
+            [(number,) for number in gone],
+        )
+        history.append(database, now, who, "purged", None, items=gone)
+    return Purged(**counts), cases[-1][0]
+
+
+def _kind(row: CaseRow) -> str:
+    if row.state in WAITING or row.state == CaseState.UNSURE:
+        return "pending"
+    return "rejected" if row.state == CaseState.NOT_A_MATCH else "confirmed"
+
+
+def _without(
+    database: Database, settings: Settings, row: CaseRow, expired: Sequence[int]
+) -> CaseRow:
+    """Return a case without some of its items; nothing joins it if the first is among them."""
+    gone = set(expired)
+    rows = database.rows(
+        "SELECT number, line, hash FROM item WHERE case_number = ? AND line IS NOT NULL "
+        "ORDER BY number",
+        (row.number,),
+    )
+    after = row
+    if row.first_item in gone:
+        number, line, value = rows[0]
+        looks = rows_of_case(settings, row.number, line, value) if number == row.first_item else ()
+        database.run_all("DELETE FROM likeness WHERE look = ? AND case_number = ?", list(looks))
+        after = after._replace(hash=None, hash_algorithm="")
+    found = summary(ReviewRecord.from_json(line) for number, line, _ in rows if number not in gone)
+    return after.saying(found, priority(found, row.opened_at, settings))
