@@ -19,7 +19,6 @@ from hashmatch.records.enums import Surface
 from hashmatch.review.page.pictures import Pictures
 from hashmatch.review.page.serving import Serving
 from hashmatch.review.queue import ReviewQueue
-from hashmatch.scan import check_items
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,12 +40,13 @@ def filled(folder: Path, settings: Settings | None = None, names: tuple[str, ...
     source = registry.open_source(str(photos), Surface.PROFILE_PHOTO)
     matcher = hm.Matcher(hm.read_list(LISTS / "demo-pdq.csv"), include_hash=True)
     path = str(folder / "queue.db")
-    items = [item for item in source.items() if not names or item.key in names]
+    listed: dict[str, hm.ImageItem] = {}
+    found = hm.scan_source(source, matcher, on_listed=lambda item: listed.update({item.key: item}))
     with ReviewQueue.open(path, settings=settings, create=True) as queue:
         queue.add(
-            (result, Origin(str(photos), item.location))
-            for item, result in check_items(source, items, matcher, None, 1)
-            if isinstance(result, hm.ReviewRecord)
+            (result, Origin(str(photos), listed[result.item.key].location))
+            for result in found
+            if isinstance(result, hm.ReviewRecord) and (not names or result.item.key in names)
         )
     return path
 
@@ -160,7 +160,9 @@ class Browser:
     def get(self, path: str, **headers: str | None) -> Answer:
         return self.send("GET", path, None, _named(headers))
 
-    def post(self, path: str, fields: dict[str, str] | None = None, **headers: str | None) -> Answer:
+    def post(
+        self, path: str, fields: dict[str, str] | None = None, **headers: str | None
+    ) -> Answer:
         given = {"csrf": self.csrf} | (fields or {})
         return self.send("POST", path, urlencode(given).encode(), _named(headers))
 

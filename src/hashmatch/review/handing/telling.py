@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hashmatch.records.decisions import CaseState
 from hashmatch.review import history
 from hashmatch.review.answers import Event
 from hashmatch.review.handing.messages import (

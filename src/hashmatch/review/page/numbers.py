@@ -1,4 +1,11 @@
 """Statistics."""
+
 from __future__ import annotations
-def statistics(place, visit): raise NotImplementedError
-def plot(place, visit): raise NotImplementedError
+
+
+def statistics(place, visit):
+    raise NotImplementedError
+
+
+def plot(place, visit):
+    raise NotImplementedError
