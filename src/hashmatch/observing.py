@@ -250,5 +250,6 @@ class Watch:
 
     def _tell(self, kind: Kind, **fields: str) -> None:
         if self.observe is not None:
-            self._told = time.monotonic()
+            if kind in {"batch", "progress"}:
+                self._told = time.monotonic()
             self.observe(Event(kind, self.counters, **fields))
