@@ -96,6 +96,15 @@ def test_retries_and_alarms_are_told() -> None:
     assert last.retries == 2
 
 
+def test_signed_urls_are_told_without_their_signatures() -> None:
+    events: list[Event] = []
+    gone = hm.ImageError(hm.Outcome.FAILED, "it is gone")
+    images = {"https://a.example/b.jpg?X-Amz-Signature=5ec2e7": gone, "what?.jpg": gone}
+    list(hm.scan_source(MemorySource(images, SURFACE), matcher(), observe=events.append))
+    told = [event.item for event in events if event.item]
+    assert told == ["https://a.example/b.jpg", "what?.jpg"]
+
+
 def test_a_stop_says_why() -> None:
     events: list[Event] = []
 
