@@ -85,6 +85,7 @@ def test_shards_together_are_the_whole(
         assert sum(share[1][name] for share in shares) == count
     told = run("scan", "status", tmp_path / "state", "--json").lines
     assert len({one["name"] for one in told}) == SHARDS
+    assert f"({SHARDS - 1}/{SHARDS})" in run("scan", "status", tmp_path / "state").out.decode()
 
 
 @served
@@ -130,7 +131,7 @@ def test_a_server_that_is_down_for_three_seconds_costs_nothing(port: int, tmp_pa
     thread = threading.Thread(target=outage)
     thread.start()
     ran = scan_bucket(
-        proxy.port, "--report", tmp_path / "report", "--log-json", log, "--limit-rate", "400k",
+        proxy.port, "--report", tmp_path / "report", "--log-json", log, "--limit-rate", "1.5M",
         "--readers", "4", "--out", tmp_path / "a.jsonl",
     )  # fmt: skip
     done.set()
