@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
+import random
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -148,6 +152,56 @@ def test_a_server_that_is_down_is_not_asked_for_everything() -> None:
     assert list(found) == list(range(2000))
     assert len(asked) <= 16
     assert tries.retries < 100
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_whatever_the_bounds_and_the_weather(seed: int) -> None:
+    """Sizes, delays, failures and changes by chance: each once, in order, none left behind."""
+    chance = random.Random(seed)
+    contents = {
+        f"{n:03}": b"%d " % n * chance.randrange(1, 400) for n in range(chance.randrange(150))
+    }
+    failures = {key: chance.choice([0] * 8 + [1, 2]) for key in contents}
+    sized = chance.random() < 0.5
+    lock = threading.Lock()
+
+    class Weather(MemorySource):
+        def items(self, after: str | None = None) -> Iterator[hm.ImageItem]:
+            for item in super().items(after):
+                yield item if sized else replace(item, size=None)
+
+        def read(self, item: hm.ImageItem) -> bytes:
+            with lock:
+                pause, left = chance.choice([0, 0, 0.001]), failures[item.key]
+                failures[item.key] -= 1
+            time.sleep(pause)
+            if left > 0:
+                raise hm.ImageUnavailable(hm.Outcome.FAILED, "cannot be read: status 500")
+            return super().read(item)
+
+    def work(fetched: Fetched) -> tuple[str, bytes | hm.ImageError]:
+        time.sleep(0.0005 * len(fetched[0].key[:1]))
+        return fetched[0].key, fetched[1]
+
+    bounds = Bounds(
+        readers=chance.choice([1, 2, 16]), threads=chance.choice([1, 3]),
+        most_bytes=chance.choice([1, 500, 10**7]), most_items=chance.choice([1, 2, 40]),
+        ordered=chance.random() < 0.7,
+    )  # fmt: skip
+    tries = Tries(Limits(first_delay=0.002, longest_delay=0.01), seed=seed)
+    images = Weather(contents, SURFACE)
+    found = Flow(images, images.items(), work, tries, bounds)
+    wanted = chance.choice([3, 10**6, 10**6])
+    results: list[tuple[str, object]] = list(itertools.islice(iter(found), wanted))
+    if bounds.ordered:
+        assert results == list(contents.items())[: len(results)]
+    else:
+        assert set(results) <= set(contents.items())
+        assert len(set(results)) == len(results)
+    assert len(results) == min(wanted, len(contents))
+    assert (found.reading, found.waiting) == (0, 0) or wanted == 3
+    gc.collect()
+    assert not [one for one in threading.enumerate() if one.name.startswith("hashmatch")]
 
 
 def test_a_scan_is_the_same_with_any_number_of_threads() -> None:

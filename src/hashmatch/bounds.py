@@ -14,7 +14,7 @@ MOST_READERS = 1024
 #: Bytes that are read and not yet worked on, or taken.
 MOST_BYTES = 32 * 2**20
 #: Items that go before one that has to be tried again, or takes long, where order is kept.
-MOST_AHEAD = 1000
+MOST_AHEAD = 2000
 #: What an item counts for whose size is not known before it is read.
 UNKNOWN_SIZE = 2**20
 

@@ -179,14 +179,17 @@ class Watch:
     def retried(self, item: str, reason: str) -> None:
         """Take down, in any thread, that an item will be tried again."""
         if self.observe is not None:
-            self._retries.append((item, reason))
+            self._retries.append((_shown(item), reason))
 
     def ended(self, result: Result) -> None:
         """Count what became of an item, and tell of it if it was not searched."""
         self._outcomes[result.outcome] += 1
         if isinstance(result, ItemOutcome) and result.reason and self.observe is not None:
             self._tell(
-                "problem", item=result.key, outcome=result.outcome.value, reason=result.reason
+                "problem",
+                item=_shown(result.key),
+                outcome=result.outcome.value,
+                reason=result.reason,
             )
 
     def batch(self) -> None:
@@ -250,5 +253,11 @@ class Watch:
 
     def _tell(self, kind: Kind, **fields: str) -> None:
         if self.observe is not None:
-            self._told = time.monotonic()
+            if kind in {"batch", "progress"}:
+                self._told = time.monotonic()
             self.observe(Event(kind, self.counters, **fields))
+
+
+def _shown(key: str) -> str:
+    """Return a key without what follows the ``?`` of a URL: there are the signatures."""
+    return key.partition("?")[0] if "://" in key else key

@@ -36,7 +36,8 @@ class ScanReport:
     suppressed : dict of str to int
         How many records each rule suppressed; see `hashmatch.protection`.
     alarms : list of Trip
-        Those of the matcher's breaker: give it ``on_trip=report.alarms.append``.
+        Those of the matcher's breaker: give it ``on_trip=report.alarms.append``, or take them from
+        `Breaker.trips` at the end, which has those from before a scan went on.
     problems : list of ItemOutcome
         The items that were not searched.
     started, seconds : float

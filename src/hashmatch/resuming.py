@@ -37,7 +37,7 @@ def about_scan(source: str, matcher: Matcher, **options: Any) -> dict[str, Any]:
     matcher : Matcher
         Whose lists and benign lists count.
     **options : JSON-able
-        What else was asked for: the surface, limits, variants and rules.
+        What else was asked for: the surface, the shard, limits, variants and rules.
     """
     return {
         "source": source,

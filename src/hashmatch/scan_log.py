@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
@@ -94,7 +95,8 @@ class JsonLog:
     def close(self) -> None:
         """Close the file."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # what could not be written has been reported already
+                self._file.close()
 
     def _write(self, text: str) -> None:
         file = sys.stdout if self._file is None else self._file
@@ -104,6 +106,7 @@ class JsonLog:
         except BrokenPipeError:  # the reader has seen enough; the command line ends quietly
             raise
         except OSError as error:
+            self.close()
             raise self._cannot(error) from None
 
     def _cannot(self, error: OSError) -> SinkError:

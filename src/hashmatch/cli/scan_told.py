@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections import deque
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 WIDE = 100
 """Columns of a terminal that has room for a bar."""
+RECENT = 40
+"""Events that the rate is of: about ten seconds."""
 
 
 class Watchers:
@@ -104,20 +108,24 @@ def on_screen(total: int | None, done: int, quiet: bool) -> Iterator[list[Observ
         redirect_stderr=False,
     ) as bar:
         task = bar.add_task("", total=total, completed=done, said="")
+        recent = deque([(time.monotonic(), done)], maxlen=RECENT)
 
         def show(event: Event) -> None:
             if event.kind in {"batch", "progress", "end"}:
-                bar.update(task, completed=event.counters.done)
-                bar.update(task, said=_said(event.counters, bar.tasks[0].speed))
+                count = event.counters.done
+                recent.append((time.monotonic(), count))
+                seconds = max(recent[-1][0] - recent[0][0], 0.001)
+                said = _said(event.counters, (count - recent[0][1]) / seconds)
+                bar.update(task, completed=count, said=said)
 
         yield [show]
 
 
-def _said(counters: Counters, speed: float | None) -> str:
+def _said(counters: Counters, speed: float) -> str:
     """Return what there is to say besides how many are done; what is nothing is left out."""
     outcomes = counters.outcomes
     searched = sum(outcomes[name] for name in ("match", "no_match", "suppressed"))
-    parts = [f"{speed:,.0f}/s" if speed else "-/s", f"{outcomes['match']:,} matches"]
+    parts = [f"{speed:,.0f}/s", f"{outcomes['match']:,} matches"]
     for count, what in (
         (counters.done - searched, "not searched"),
         (counters.queued, "queued"),

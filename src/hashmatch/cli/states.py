@@ -63,7 +63,7 @@ def status(state: str, as_json: bool) -> None:
         searched = sum(counts.get(name, 0) for name in ("match", "no_match", "suppressed"))
         table.add_row(
             scan["name"],
-            printable(str(about.get("source", ""))),
+            printable(" ".join(filter(None, (about.get("source", ""), _shard(about))))),
             printable(lists),
             scan["begun"],
             scan["ended"] or "not yet",
@@ -72,6 +72,12 @@ def status(state: str, as_json: bool) -> None:
             f"{scan['listed'] - searched:,}",
         )
     console(stderr=False).print(table)
+
+
+def _shard(about: dict[str, Any]) -> str:
+    """Return which part of its source a scan is of, if it is not of all."""
+    shard = about.get("options", {}).get("shard")
+    return f"({shard})" if shard else ""
 
 
 def taken_up(account: LedgerScan, report: ScanReport, sink: Sink, quiet: bool) -> None:
