@@ -178,7 +178,10 @@ class Deliveries:
             "WHERE endpoint = ? AND state = ? ORDER BY event",
             (self._endpoint, DEAD),
         )
-        return [DeadLetter(*row[:3], moment(row[3]), row[4]) for row in found]
+        return [
+            DeadLetter(event, case, tries, moment(since), problem)
+            for event, case, tries, since, problem in found
+        ]
 
     def waiting(self) -> tuple[int, int]:
         """Return how many messages wait, and how many were sent."""

@@ -89,7 +89,7 @@ class Secrets:
         try:
             return cls.parse(data.decode("ascii", "replace"))
         except UsageError as error:
-            raise UsageError(f"{place}: {error}; make one with --new-secret") from None
+            raise UsageError(f"{place}: {error}; hashmatch review secret makes one") from None
 
     def __reduce__(self) -> NoReturn:
         raise UsageError("secrets are never pickled; send the path of their file instead")
