@@ -7,18 +7,22 @@ import shutil
 import threading
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
+from random import Random
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import hashmatch as hm
 from conftest import IMAGES, LISTS
 from hashmatch import registry
-from hashmatch.records.decisions import Origin
+from hashmatch.records.decisions import Case, Origin
 from hashmatch.records.enums import Surface
+from hashmatch.records.review import RecordHash, RecordItem, RecordMatch
 from hashmatch.review.page.pictures import Pictures
 from hashmatch.review.page.serving import Serving
 from hashmatch.review.queue import ReviewQueue
+from hashmatch.review.settings import Settings
 from hashmatch.scan import check_items
 
 if TYPE_CHECKING:
@@ -26,8 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import uvicorn
-
-    from hashmatch.review.settings import Settings
 
 FORM = "application/x-www-form-urlencoded"
 PICTURES = ("landscape-dusk.jpg", "tiles.png", "texture-marble.jpg", "chart-bars.png")
@@ -48,6 +50,64 @@ def filled(folder: Path, settings: Settings | None = None, names: tuple[str, ...
             for item, result in check_items(source, items, matcher, None, 1)
             if isinstance(result, hm.ReviewRecord)
         )
+    return path
+
+
+def made_up(number: int, distance: int = 4, name: str = "demo") -> hm.ReviewRecord:
+    """Return a record of no picture at all."""
+    matches = RecordMatch(
+        list=name,
+        list_version="17",
+        entry=f"{name}-{number:04}",
+        algorithm="pdq",
+        distance=distance,
+        max_distance=31,
+        max_distance_from="list",
+        labels=("A1",),
+        sources=(name,),
+    )
+    return hm.ReviewRecord(
+        record_id=f"{number:064x}",
+        created_at="2026-01-01T00:00:00Z",
+        item=RecordItem(
+            f"profiles/{number:06}.jpg",
+            "v1",
+            Surface.PROFILE_PHOTO,
+            "image/jpeg",
+            640,
+            480,
+            0,
+            False,
+        ),
+        hash=RecordHash("pdq", 90, "rgb/1", "upright"),
+        matches=(matches,),
+        match_count=1,
+    )
+
+
+def lively(folder: Path, seed: int = 7) -> str:
+    """Make a queue in which some weeks of work were done."""
+    random, path = Random(seed), str(folder / "lively.db")
+    day = timedelta(days=1)
+    clock = [datetime.now(UTC) - 25 * day]
+    settings = Settings(two_reviewers=True, pause=timedelta(0), in_a_row=10_000)
+    with ReviewQueue.open(path, settings=settings, create=True, now=lambda: clock[0]) as queue:
+        for number in range(260):
+            if number % 10 == 0:
+                clock[0] += day * random.uniform(0.2, 1.4) * 0.9
+            distance, name = random.randrange(0, 32, 2), random.choice(("demo", "a-second-list"))
+            queue.add([made_up(number, distance, name)])
+            if number > 230:
+                continue
+            right = random.random() > distance / 60
+            for reviewer in ("ana", "bo"):
+                case = queue.take(reviewer)
+                if not isinstance(case, Case):
+                    break
+                says = right if random.random() < 0.93 else not right
+                unsure = random.choice(("unsure", "escalated", None, None, None, None))
+                verdict = unsure or ("confirmed" if says else "not_a_match")
+                queue.decide(case.case_id, reviewer, verdict, "made up", case.seen)
     return path
 
 
@@ -160,7 +220,9 @@ class Browser:
     def get(self, path: str, **headers: str | None) -> Answer:
         return self.send("GET", path, None, _named(headers))
 
-    def post(self, path: str, fields: dict[str, str] | None = None, **headers: str | None) -> Answer:
+    def post(
+        self, path: str, fields: dict[str, str] | None = None, **headers: str | None
+    ) -> Answer:
         given = {"csrf": self.csrf} | (fields or {})
         return self.send("POST", path, urlencode(given).encode(), _named(headers))
 

@@ -92,7 +92,9 @@ class Serving:
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
-            raise UsageError(f"{self.host!r} is no address; what people call it is --name") from None
+            raise UsageError(
+                f"{self.host!r} is no address; what people call it is --name"
+            ) from None
 
     @property
     def tls(self) -> bool:
