@@ -59,7 +59,8 @@ class Incoming(NamedTuple):
 def content_digest(line: bytes, value: bytes | None, source: str, location: str) -> bytes:
     """Return the SHA-256 of all that is kept of a record and may expire."""
     total = hashlib.sha256()
-    for part in (line, value or b"", source.encode(), location.encode()):
+    apart = b"" if value is None else b"\1" + value
+    for part in (line, apart, source.encode(), location.encode()):
         total.update(len(part).to_bytes(8, "big"))
         total.update(part)
     return total.digest()

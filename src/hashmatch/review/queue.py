@@ -92,8 +92,10 @@ class ReviewQueue(Keeping):
         try:
             if is_new:
                 _make(database, settings or Settings(), micros(now()))
-            ((name,),) = database.rows("SELECT name FROM queue")
-            return cls(database, name, now)
+            names = database.rows("SELECT name FROM queue")
+            if len(names) != 1:
+                raise ReviewError(f"{database.where} was edited: it has {len(names)} names")
+            return cls(database, names[0][0], now)
         except BaseException:
             database.close()
             raise

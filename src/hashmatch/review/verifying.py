@@ -54,7 +54,7 @@ def verify(database: Database, head: str | None) -> Verified:
         found = _History(database)
         number, digest = found.go_through(head)
         _compare(database, found.replay)
-    except (KeyError, TypeError, ValueError, LookupError, msgspec.MsgspecError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise _edited(database, f"something says what hashmatch never wrote ({error})") from None
     except ReviewError:
         raise
