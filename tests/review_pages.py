@@ -10,20 +10,25 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
+
+import pytest
+from starlette.applications import Starlette
 
 import hashmatch as hm
 from conftest import IMAGES, LISTS
 from hashmatch import registry
 from hashmatch.records.decisions import Case, Origin
 from hashmatch.records.enums import Surface
-from hashmatch.records.review import RecordHash, RecordItem, RecordMatch
+from hashmatch.review.page.guard import Guard
 from hashmatch.review.page.pictures import Pictures
+from hashmatch.review.page.place import Place
 from hashmatch.review.page.serving import Serving
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
 from hashmatch.scan import check_items
+from review_records import make_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,10 +37,11 @@ if TYPE_CHECKING:
     import uvicorn
 
 FORM = "application/x-www-form-urlencoded"
-PICTURES = ("landscape-dusk.jpg", "tiles.png", "texture-marble.jpg", "chart-bars.png")
 
 
-def filled(folder: Path, settings: Settings | None = None, names: tuple[str, ...] = ()) -> str:
+def filled(
+    folder: Path, settings: Settings | None = None, names: tuple[str, ...] = (), origin: bool = True
+) -> str:
     """Make a queue in `folder` of the pictures of the fixtures that the demo list knows."""
     photos = folder / "photos"
     if not photos.exists():
@@ -46,43 +52,11 @@ def filled(folder: Path, settings: Settings | None = None, names: tuple[str, ...
     items = [item for item in source.items() if not names or item.key in names]
     with ReviewQueue.open(path, settings=settings, create=True) as queue:
         queue.add(
-            (result, Origin(str(photos), item.location))
+            (result, Origin(str(photos), item.location) if origin else Origin())
             for item, result in check_items(source, items, matcher, None, 1)
             if isinstance(result, hm.ReviewRecord)
         )
     return path
-
-
-def made_up(number: int, distance: int = 4, name: str = "demo") -> hm.ReviewRecord:
-    """Return a record of no picture at all."""
-    matches = RecordMatch(
-        list=name,
-        list_version="17",
-        entry=f"{name}-{number:04}",
-        algorithm="pdq",
-        distance=distance,
-        max_distance=31,
-        max_distance_from="list",
-        labels=("A1",),
-        sources=(name,),
-    )
-    return hm.ReviewRecord(
-        record_id=f"{number:064x}",
-        created_at="2026-01-01T00:00:00Z",
-        item=RecordItem(
-            f"profiles/{number:06}.jpg",
-            "v1",
-            Surface.PROFILE_PHOTO,
-            "image/jpeg",
-            640,
-            480,
-            0,
-            False,
-        ),
-        hash=RecordHash("pdq", 90, "rgb/1", "upright"),
-        matches=(matches,),
-        match_count=1,
-    )
 
 
 def lively(folder: Path, seed: int = 7) -> str:
@@ -96,7 +70,7 @@ def lively(folder: Path, seed: int = 7) -> str:
             if number % 10 == 0:
                 clock[0] += day * random.uniform(0.2, 1.4) * 0.9
             distance, name = random.randrange(0, 32, 2), random.choice(("demo", "a-second-list"))
-            queue.add([made_up(number, distance, name)])
+            queue.add([make_record(number, distance=distance, name=name, entry=f"{number}")])
             if number > 230:
                 continue
             right = random.random() > distance / 60
@@ -132,9 +106,19 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def place(self) -> Any:
+    def guard(self) -> Guard:
+        """What stands before every request."""
+        guard = self._server.config.app
+        assert isinstance(guard, Guard)
+        return guard
+
+    @property
+    def place(self) -> Place:
         """What the pages share."""
-        return self._server.config.loaded_app.place
+        app = self.guard._app
+        assert isinstance(app, Starlette)
+        place: Place = app.state.place
+        return place
 
     def close(self) -> None:
         self._server.should_exit = True
@@ -248,3 +232,25 @@ class Browser:
 
 def _named(headers: dict[str, str | None]) -> dict[str, str | None]:
     return {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+class Desk:
+    """A served queue and two people who may review."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.tokens = {name: server.queue.reviewers.add(name) for name in ("ana", "bo")}
+
+    def browser(self, name: str = "") -> Browser:
+        """Return a browser, in which somebody is logged in if they are named."""
+        browser = Browser(self.server)
+        if name:
+            assert browser.log_in(name, self.tokens[name]).status == 303
+        return browser
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """Serve a queue of drawn pictures to the tests of a module."""
+    with served(filled(tmp_path_factory.mktemp("page"))) as server:
+        yield Desk(server)

@@ -78,7 +78,9 @@ def application(place: Place, door: Door) -> Guard:
                 await sweeping
 
     gone = {404: nowhere, 405: nowhere}
-    return Guard(Starlette(routes=routes, lifespan=life, exception_handlers=gone), door)
+    app = Starlette(routes=routes, lifespan=life, exception_handlers=gone)
+    app.state.place = place
+    return Guard(app, door)
 
 
 async def _give_back(place: Place) -> None:
