@@ -434,21 +434,3 @@ def let_through(records: Sequence[set[str]], limit: int) -> tuple[list[bool], se
             had[entry] = had.get(entry, 0) + 1
         let.append(bool(open_ones))
     return let, {entry for entry, count in had.items() if count >= limit}
-
-
-def wilson(part: int, whole: int) -> tuple[float, float]:
-    """Wilson's interval by bisection: shares from which the count is 1.96 deviations away."""
-    deviations = 1.959963984540054
-
-    def far(share: float) -> bool:
-        away = abs(part - whole * share)
-        return away > deviations * math.sqrt(whole * share * (1 - share))
-
-    ends = []
-    for end in (0.0, 1.0):
-        outside, inside = end, part / whole
-        for _ in range(200):
-            middle = (outside + inside) / 2
-            outside, inside = (middle, inside) if far(middle) else (outside, middle)
-        ends.append(inside)
-    return ends[0], ends[1]

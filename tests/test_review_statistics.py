@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import naive
+import naive_review
 from hashmatch.records.decisions import Verdict
 from hashmatch.review.intervals import Share, wilson
 from hashmatch.review.settings import Settings
@@ -42,7 +42,7 @@ def test_intervals_are_those_published(part: int, whole: int, low: float, high: 
 def test_an_interval_is_where_the_score_says(part: int, more: int) -> None:
     share = wilson(part, part + more)
     assert 0 <= share.low <= part / (part + more) <= share.high <= 1
-    low, high = naive.wilson(part, part + more)
+    low, high = naive_review.wilson(part, part + more)
     assert math.isclose(share.low, low, abs_tol=1e-9)
     assert math.isclose(share.high, high, abs_tol=1e-9)
 

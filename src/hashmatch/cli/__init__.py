@@ -21,6 +21,7 @@ from hashmatch.cli.hash import hash_
 from hashmatch.cli.list import list_
 from hashmatch.cli.match import match
 from hashmatch.cli.rescan import rescan
+from hashmatch.cli.review import review
 from hashmatch.cli.scan import scan
 from hashmatch.cli.terminal import Exit, printable
 from hashmatch.cli.warm import warm
@@ -109,5 +110,5 @@ def main() -> None:
     """
 
 
-for command in (scan, rescan, hash_, match, list_, demo, warm):
+for command in (scan, rescan, hash_, match, list_, review, demo, warm):
     main.add_command(command)

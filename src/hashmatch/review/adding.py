@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
-
-from msgspec import UNSET
+from typing import TYPE_CHECKING
 
 from hashmatch.errors import ReviewError
-from hashmatch.review import history, likeness
+from hashmatch.records.review import ReviewRecord
+from hashmatch.review import history
 from hashmatch.review.answers import Added
-from hashmatch.review.looks import entry_rows
+from hashmatch.review.joining import Incoming, Same
 from hashmatch.review.rows import CaseRow, load_all, save
 from hashmatch.review.rules import WAITING, priority
 
@@ -19,51 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from hashmatch.records.decisions import Origin
-    from hashmatch.records.review import ReviewRecord
     from hashmatch.review.database import Database
     from hashmatch.review.settings import Settings
 
 BATCH = 1000
 """Records of one transaction: it is over in about 0.2 s, for which a reviewer can wait."""
-
-
-class Incoming(NamedTuple):
-    """A record as it is kept: the image's own hash apart from the rest."""
-
-    record: ReviewRecord
-    origin: Origin
-    line: bytes
-    hash: bytes | None
-
-    @classmethod
-    def of(cls, record: ReviewRecord, origin: Origin) -> Incoming:
-        """Take the hash out of a record."""
-        value = record.hash.value
-        if value is UNSET:
-            return cls(record, origin, record.to_json(), None)
-        try:
-            taken = bytes.fromhex(value)
-        except ValueError:
-            taken = b""
-        if not taken:
-            raise ReviewError(f"record {record.record_id} has something else for a hash")
-        record = replace(record, hash=replace(record.hash, value=UNSET))
-        return cls(record, origin, record.to_json(), taken)
-
-    @property
-    def digest(self) -> bytes:
-        """The SHA-256 of all that is kept and may expire."""
-        return content_digest(self.line, self.hash, self.origin.source, self.origin.location)
-
-
-def content_digest(line: bytes, value: bytes | None, source: str, location: str) -> bytes:
-    """Return the SHA-256 of all that is kept of a record and may expire."""
-    total = hashlib.sha256()
-    apart = b"" if value is None else b"\1" + value
-    for part in (line, apart, source.encode(), location.encode()):
-        total.update(len(part).to_bytes(8, "big"))
-        total.update(part)
-    return total.digest()
 
 
 def batch_digest(items: Iterable[tuple[int, str, int, bytes]]) -> str:
@@ -110,7 +68,7 @@ def add_batch(
             seen.add(record.record_id)
             if not record.matches:
                 raise ReviewError(f"record {record.record_id} has no match")
-            new.append(Incoming.of(record, origin))
+            new.append(Incoming.of(record, origin, settings))
     known = len(pending) - len(new)
     if not new:
         return Added(0, known, suppressed, 0)
@@ -187,78 +145,5 @@ def _sorted_into_cases(
         )
         number += 1
     save(database, [(before.get(one), row) for one, row in after.items()])
-    database.insert("likeness", same.rows)
+    database.insert("likeness", sorted(same.rows))
     return opened, items
-
-
-class Same:
-    """Finds the case of each record of a batch, among those of the queue and of the batch."""
-
-    def __init__(self, database: Database, settings: Settings, new: Sequence[Incoming]) -> None:
-        self._limits = settings.same_picture
-        self._hashes: dict[int, list[tuple[int, str, bytes]]] = {}
-        self._entries: dict[int, int] = {}
-        self.rows: list[tuple[int, int]] = []
-        looks = [self._looks(each) for each in new if each.hash is not None]
-        condition, value = database.among(sorted({look for each in looks for look in each}))
-        for look, case, algorithm, known in database.rows(
-            "SELECT look, number, hash_algorithm, hash FROM likeness "
-            f"JOIN review_case ON number = case_number WHERE look {condition} AND hash IS NOT NULL",
-            (value,),
-        ):
-            self._hashes.setdefault(look, []).append((case, algorithm, known))
-        probes = {
-            look
-            for each in new
-            if each.hash is None
-            for _, others in likeness.entry_looks(each.record, self._limits)
-            for look, _ in others
-        }
-        condition, value = database.among(sorted(probes))
-        for look, case in database.rows(
-            f"SELECT look, min(number) FROM likeness JOIN review_case ON number = case_number "
-            f"WHERE look {condition} AND hash IS NULL GROUP BY look",
-            (value,),
-        ):
-            self._entries[look] = case
-
-    @property
-    def candidates(self) -> list[int]:
-        """Every case that a record of the batch may join."""
-        cases = {case for found in self._hashes.values() for case, _, _ in found}
-        return sorted(cases | set(self._entries.values()))
-
-    def _looks(self, each: Incoming) -> list[int]:
-        algorithm = each.record.hash.algorithm
-        return likeness.hash_looks(algorithm, each.hash or b"", self._limits.get(algorithm, 0))
-
-    def case(self, each: Incoming) -> int | None:
-        """Return the nearest case of the same picture, of equally near ones the oldest."""
-        if each.hash is None:
-            sums = [
-                (total, self._entries[look])
-                for _, others in likeness.entry_looks(each.record, self._limits)
-                for look, total in others
-                if look in self._entries
-            ]
-            return min(sums, default=(0, None))[1]
-        algorithm = each.record.hash.algorithm
-        near = [
-            (likeness.distance(each.hash, known), case)
-            for look in self._looks(each)
-            for case, other, known in self._hashes.get(look, ())
-            if other == algorithm and len(known) == len(each.hash)
-        ]
-        distance, case = min(near, default=(0, None))
-        return case if distance <= self._limits.get(algorithm, 0) else None
-
-    def open(self, each: Incoming, case: int) -> None:
-        """Let later records join a new case."""
-        if each.hash is None:
-            for look, _ in entry_rows(each.record, self._limits, case):
-                self._entries.setdefault(look, case)
-                self.rows.append((look, case))
-            return
-        for look in self._looks(each):
-            self._hashes.setdefault(look, []).append((case, each.record.hash.algorithm, each.hash))
-            self.rows.append((look, case))

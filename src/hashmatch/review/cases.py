@@ -22,6 +22,7 @@ from hashmatch.records.enums import Surface
 from hashmatch.records.review import ReviewRecord
 from hashmatch.review.retention import is_held
 from hashmatch.review.rows import load
+from hashmatch.review.rules import WAITING
 from hashmatch.review.times import moment
 
 if TYPE_CHECKING:
@@ -90,14 +91,18 @@ def decision_of(name: str, row: Sequence[object]) -> Decision:
     )
 
 
+def is_blind(row: CaseRow) -> bool:
+    """Return whether a case waits for a second reviewer, or is held by one."""
+    return row.state in WAITING and bool(row.not_for)
+
+
 def whole(
     database: Database,
     settings: Settings,
     name: str,
     row: CaseRow,
     now: int,
-    *,
-    blind: bool = False,
+    viewer: str | None = None,
 ) -> Case:
     """Return a case with all that belongs to it.
 
@@ -113,8 +118,9 @@ def whole(
         Of the case.
     now : int
         A lease that has run out by then is none.
-    blind : bool
-        Leave out what was decided this time.
+    viewer : str, optional
+        Who is shown it: while it waits for a second reviewer, what the first one decided is for
+        nobody else to see.
     """
     found = database.rows(
         "SELECT line, source, location, added_at, round FROM item "
@@ -128,8 +134,8 @@ def whole(
         for line, source, location, at, asked in found
     )
     decisions = decisions_of(database, name, row.number)
-    if blind:
-        decisions = [decision for decision in decisions if decision.round != row.round]
+    if viewer is not None and is_blind(row):
+        decisions = [one for one in decisions if one.round != row.round or one.reviewer == viewer]
     state, lease = CaseState(row.state), None
     if row.lease_reviewer is not None and row.lease_until is not None:
         if row.lease_until > now:

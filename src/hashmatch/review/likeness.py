@@ -9,13 +9,19 @@ name to stand for one hash of an algorithm. The two kinds are never compared wit
 
 from __future__ import annotations
 
+from functools import cache
 from hashlib import blake2b
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from hashmatch.records.review import ReviewRecord
+
+
+PRIME = 2**61 - 1
+"""What a longer part is brought below; shorter ones stay what they are."""
 
 
 def _look(*parts: object) -> int:
@@ -36,21 +42,30 @@ def hash_looks(algorithm: str, value: bytes, same: int) -> list[int]:
     same : int
         Bits in which hashes of one picture may differ.
     """
-    bits, number = len(value) * 8, int.from_bytes(value, "big")
+    number = int.from_bytes(value, "big")
+    return [
+        seed ^ (number >> start & mask) % PRIME
+        for seed, start, mask in _parts(algorithm, len(value) * 8, same)
+    ]
+
+
+@cache
+def _parts(algorithm: str, bits: int, same: int) -> list[tuple[int, int, int]]:
+    """Return of each part a number of its own, where it starts, and a mask as wide as it is."""
     parts = min(same + 1, bits)
     edges = [bits * i // parts for i in range(parts + 1)]
     return [
-        _look(algorithm, parts, i, number >> edges[i] & (1 << edges[i + 1] - edges[i]) - 1)
-        for i in range(parts)
+        (_look(algorithm, bits, parts, i), start, (1 << end - start) - 1)
+        for i, (start, end) in enumerate(pairwise(edges))
     ]
 
 
 def entry_looks(
     record: ReviewRecord, same_picture: Mapping[str, int]
-) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+) -> Iterator[tuple[int, list[int]]]:
     """Yield what stands for each entry that a record without a hash matched closely.
 
-    Yields the number to be found by, and those to look for, each with the sum of both distances.
+    Yields the number to be found by, and those to look for: of each distance that is near enough.
     """
     for match in record.matches:
         same = same_picture.get(match.algorithm, 0)
@@ -59,11 +74,25 @@ def entry_looks(
         entry = match.list, match.list_version, match.entry, match.algorithm
         yield (
             _look(*entry, match.distance),
-            [
-                (_look(*entry, other), match.distance + other)
-                for other in range(same - match.distance + 1)
-            ],
+            [_look(*entry, other) for other in range(same - match.distance + 1)],
         )
+
+
+def entry_distance(
+    left: ReviewRecord, right: ReviewRecord, same_picture: Mapping[str, int]
+) -> int | None:
+    """Return the least sum of two records' distances to one entry; None if it is too large."""
+    there = {
+        (match.list, match.list_version, match.entry, match.algorithm): match.distance
+        for match in right.matches
+    }
+    sums = [
+        match.distance + there[entry]
+        for match in left.matches
+        if (entry := (match.list, match.list_version, match.entry, match.algorithm)) in there
+        and match.distance + there[entry] <= same_picture.get(match.algorithm, 0)
+    ]
+    return min(sums, default=None)
 
 
 def distance(left: bytes, right: bytes) -> int:

@@ -49,11 +49,20 @@ class Looking:
         ((text,),) = self._database.rows("SELECT settings FROM queue")
         return Settings.from_json(text)
 
-    def case(self, case_id: str) -> Case:
-        """Return a case as it is now, with every decision about it."""
+    def case(self, case_id: str, *, viewer: str | None = None) -> Case:
+        """Return a case as it is now, with the decisions about it.
+
+        Parameters
+        ----------
+        case_id : str
+            Which.
+        viewer : str, optional
+            Who is shown it: while a case waits for a second reviewer, what the first one decided
+            is left out for everybody else. Without a name nothing is.
+        """
         with self._database.reading():
             row, now = self._row(case_id), micros(self._now())
-            return cases.whole(self._database, self.settings, self.name, row, now)
+            return cases.whole(self._database, self.settings, self.name, row, now, viewer)
 
     def cases(
         self,
@@ -114,10 +123,26 @@ class Looking:
         counts[CaseState.IN_REVIEW] -= lapsed
         return counts
 
-    def history(self, case_id: str | None = None) -> Iterator[Event]:
-        """Yield all that ever happened, or what of it is about one case, oldest first."""
-        number = None if case_id is None else self._row(case_id).number
-        return history.events(self._database, self.name, number)
+    def history(self, case_id: str | None = None, *, viewer: str | None = None) -> Iterator[Event]:
+        """Yield all that ever happened, or what of it is about one case, oldest first.
+
+        Parameters
+        ----------
+        case_id : str, optional
+            Which case.
+        viewer : str, optional
+            As for `case`: what others did about it since it was last asked about is left out while
+            it waits for a second reviewer.
+        """
+        if case_id is None:
+            yield from history.events(self._database, self.name)
+            return
+        row = self._row(case_id)
+        blind, asked = viewer is not None and cases.is_blind(row), 1
+        for event in history.events(self._database, self.name, row.number):
+            asked += event.kind == "asked_again"
+            if not (blind and asked == row.round and event.who != viewer) or event.kind == "added":
+                yield event
 
     def confirmed(self, since_event: int = 0) -> Iterator[ConfirmedCase]:
         """Yield the cases that people confirmed finally, in the order of their last decision.

@@ -156,7 +156,7 @@ class ReviewQueue(Keeping):
             found = leases.take(database, settings, reviewer, label or "", where, at)
             if not isinstance(found, CaseRow):
                 return found
-            return cases.whole(database, settings, self.name, found, at, blind=True)
+            return cases.whole(database, settings, self.name, found, at, reviewer)
 
     def renew(self, case_id: str, reviewer: str) -> Case:
         """Hold a case for longer; ReviewError if the reviewer does not hold it any more."""
@@ -164,7 +164,7 @@ class ReviewQueue(Keeping):
             row = self._row(case_id)
             leases.held_by(row, reviewer, at, case_id)
             row = leases.renew(database, settings, row, reviewer, at)
-            return cases.whole(database, settings, self.name, row, at, blind=True)
+            return cases.whole(database, settings, self.name, row, at, reviewer)
 
     def give_back(self, case_id: str, reviewer: str) -> None:
         """Let somebody else have a case; ReviewError if the reviewer does not hold it."""
@@ -228,7 +228,7 @@ class ReviewQueue(Keeping):
         with self._writing() as (database, settings, at):
             row = self._row(case_id)
             row = deciding.undo(database, settings, row, decision_id, int(number), reviewer, at)
-            return cases.whole(database, settings, self.name, row, at, blind=True)
+            return cases.whole(database, settings, self.name, row, at, reviewer)
 
     def look_again(self, case_id: str, who: str, reason: str, *, everything: bool = False) -> Case:
         """Let a case that was decided wait for a person again.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -23,6 +24,9 @@ APPLICATION = 0x484D5251
 """What the file says it is (PRAGMA application_id): "HMRQ"."""
 PATIENCE = 60.0
 """Seconds that a call waits for others' transactions; the longest are of `add`, far below one."""
+LOG = 16384
+"""Pages of changes, 64 MiB, before they are put in their places: a batch of records changes many,
+and the next one many of the same."""
 CACHE = 64 * 1024
 """KiB of pages kept in memory: a queue of a million cases looks at random places of its indexes."""
 
@@ -49,7 +53,7 @@ class SqliteDatabase:
                 f"{where}: there is no review queue; make one with hashmatch review init {where}"
             )
         with _told(where):
-            os.close(os.open(where, os.O_RDWR | os.O_CLOEXEC))  # says more than SQLite would
+            _openable(where)
             connection = sqlite3.connect(
                 where, isolation_level=None, timeout=PATIENCE, check_same_thread=False
             )
@@ -79,6 +83,8 @@ class SqliteDatabase:
             )
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")  # survives a power cut; NORMAL loses the last decisions
+        run(f"PRAGMA wal_autocheckpoint = {LOG}")
+        run(f"PRAGMA journal_size_limit = {LOG * 4096}")
         run("PRAGMA trusted_schema = OFF")
         run("PRAGMA secure_delete = ON")  # what has expired is written over
         run(f"PRAGMA cache_size = -{CACHE}")
@@ -169,6 +175,16 @@ class SqliteDatabase:
         """Close the file."""
         with self._lock:
             self._connection.close()
+
+
+def _openable(where: str) -> None:
+    """Raise OSError, which says more than SQLite would, unless this is a file to write to."""
+    descriptor = os.open(where, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ReviewError(f"{where} is no file, and a review queue is one")
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -15,9 +15,10 @@ import msgspec
 from hashmatch.errors import HashmatchError, ReviewError
 from hashmatch.records.review import ReviewRecord
 from hashmatch.review import history
-from hashmatch.review.adding import batch_digest, content_digest
+from hashmatch.review.adding import batch_digest
 from hashmatch.review.answers import Verified
 from hashmatch.review.cases import DECISION
+from hashmatch.review.joining import content_digest
 from hashmatch.review.looks import rows_of_case
 from hashmatch.review.replay import Replay
 from hashmatch.review.rows import COLUMNS, CaseRow, waiting_rows

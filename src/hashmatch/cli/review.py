@@ -1,0 +1,34 @@
+"""``hashmatch review``: the queue of what people have to look at."""
+
+from __future__ import annotations
+
+import click
+
+from hashmatch.cli.review_changes import hold, look_again, purge, release, reviewers, settings
+from hashmatch.cli.review_looks import list_, show, status, verify
+from hashmatch.cli.review_records import add, init
+
+
+@click.group("review")
+def review() -> None:
+    """Keep what matched until people have decided about it, and a history of who decided what.
+
+    QUEUE is a file, or postgresql://USER@HOST/DATABASE.
+    """
+
+
+for command in (
+    init,
+    add,
+    status,
+    list_,
+    show,
+    verify,
+    purge,
+    settings,
+    reviewers,
+    look_again,
+    hold,
+    release,
+):
+    review.add_command(command)
