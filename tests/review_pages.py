@@ -7,18 +7,27 @@ import shutil
 import threading
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
-from typing import TYPE_CHECKING, Any
+from random import Random
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
+
+import pytest
+from starlette.applications import Starlette
 
 import hashmatch as hm
 from conftest import IMAGES, LISTS
 from hashmatch import registry
-from hashmatch.records.decisions import Origin
+from hashmatch.records.decisions import Case, Origin
 from hashmatch.records.enums import Surface
+from hashmatch.review.page.guard import Guard
 from hashmatch.review.page.pictures import Pictures
+from hashmatch.review.page.place import Place
 from hashmatch.review.page.serving import Serving
 from hashmatch.review.queue import ReviewQueue
+from hashmatch.review.settings import Settings
+from review_records import make_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,13 +35,12 @@ if TYPE_CHECKING:
 
     import uvicorn
 
-    from hashmatch.review.settings import Settings
-
 FORM = "application/x-www-form-urlencoded"
-PICTURES = ("landscape-dusk.jpg", "tiles.png", "texture-marble.jpg", "chart-bars.png")
 
 
-def filled(folder: Path, settings: Settings | None = None, names: tuple[str, ...] = ()) -> str:
+def filled(
+    folder: Path, settings: Settings | None = None, names: tuple[str, ...] = (), origin: bool = True
+) -> str:
     """Make a queue in `folder` of the pictures of the fixtures that the demo list knows."""
     photos = folder / "photos"
     if not photos.exists():
@@ -48,6 +56,32 @@ def filled(folder: Path, settings: Settings | None = None, names: tuple[str, ...
             for result in found
             if isinstance(result, hm.ReviewRecord) and (not names or result.item.key in names)
         )
+    return path
+
+
+def lively(folder: Path, seed: int = 7) -> str:
+    """Make a queue in which some weeks of work were done."""
+    random, path = Random(seed), str(folder / "lively.db")
+    day = timedelta(days=1)
+    clock = [datetime.now(UTC) - 25 * day]
+    settings = Settings(two_reviewers=True, pause=timedelta(0), in_a_row=10_000)
+    with ReviewQueue.open(path, settings=settings, create=True, now=lambda: clock[0]) as queue:
+        for number in range(260):
+            if number % 10 == 0:
+                clock[0] += day * random.uniform(0.2, 1.4) * 0.9
+            distance, name = random.randrange(0, 32, 2), random.choice(("demo", "a-second-list"))
+            queue.add([make_record(number, distance=distance, name=name, entry=f"{number}")])
+            if number > 230:
+                continue
+            right = random.random() > distance / 60
+            for reviewer in ("ana", "bo"):
+                case = queue.take(reviewer)
+                if not isinstance(case, Case):
+                    break
+                says = right if random.random() < 0.93 else not right
+                unsure = random.choice(("unsure", "escalated", None, None, None, None))
+                verdict = unsure or ("confirmed" if says else "not_a_match")
+                queue.decide(case.case_id, reviewer, verdict, "made up", case.seen)
     return path
 
 
@@ -72,9 +106,19 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def place(self) -> Any:
+    def guard(self) -> Guard:
+        """What stands before every request."""
+        guard = self._server.config.app
+        assert isinstance(guard, Guard)
+        return guard
+
+    @property
+    def place(self) -> Place:
         """What the pages share."""
-        return self._server.config.loaded_app.place
+        app = self.guard._app
+        assert isinstance(app, Starlette)
+        place: Place = app.state.place
+        return place
 
     def close(self) -> None:
         self._server.should_exit = True
@@ -188,3 +232,25 @@ class Browser:
 
 def _named(headers: dict[str, str | None]) -> dict[str, str | None]:
     return {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+class Desk:
+    """A served queue and two people who may review."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.tokens = {name: server.queue.reviewers.add(name) for name in ("ana", "bo")}
+
+    def browser(self, name: str = "") -> Browser:
+        """Return a browser, in which somebody is logged in if they are named."""
+        browser = Browser(self.server)
+        if name:
+            assert browser.log_in(name, self.tokens[name]).status == 303
+        return browser
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """Serve a queue of drawn pictures to the tests of a module."""
+    with served(filled(tmp_path_factory.mktemp("page"))) as server:
+        yield Desk(server)

@@ -39,9 +39,9 @@ def login(place: Place, visit: Visit) -> Response:
         return place.page("login.html", visit.session, 403, wrong=text, name=name)
     place.attempts.succeeded(name)
     place.sessions.end(visit.secret)
-    answer = to("/")
-    place.set_cookie(answer, place.sessions.begin(name))
-    return answer
+    welcome = to("/")
+    place.set_cookie(welcome, place.sessions.begin(name))
+    return welcome
 
 
 def logout(place: Place, visit: Visit) -> Response:

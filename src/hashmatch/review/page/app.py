@@ -49,6 +49,9 @@ def application(place: Place, door: Door) -> Guard:
     async def nowhere(request: Request, error: Exception) -> Response:
         return place.sorry("There is no such page.", None, 404)
 
+    async def broken(request: Request, error: Exception) -> Response:
+        return place.sorry("Something went wrong here. Look at what was done.", None, 500)
+
     routes = [
         Route("/static/{name}", file),
         route(place, "/login", access.login_page, nameless=True),
@@ -77,8 +80,10 @@ def application(place: Place, door: Door) -> Guard:
             with suppress(asyncio.CancelledError):
                 await sweeping
 
-    gone = {404: nowhere, 405: nowhere}
-    return Guard(Starlette(routes=routes, lifespan=life, exception_handlers=gone), door)
+    errors = {404: nowhere, 405: nowhere, Exception: broken}
+    app = Starlette(routes=routes, lifespan=life, exception_handlers=errors)
+    app.state.place = place
+    return Guard(app, door)
 
 
 async def _give_back(place: Place) -> None:

@@ -46,8 +46,8 @@ class Attempts:
         now, waits = self._clock(), [0.0]
         with self._lock:
             for key in (("name", name), ("address", address)):
-                times = self._failures.get(key, ())
-                if len(times) >= MOST[key[0]]:
+                times = self._failures.get(key)
+                if times is not None and len(times) >= MOST[key[0]]:
                     waits.append(times[0] + WITHIN - now)
         return math.ceil(max(waits))
 

@@ -34,7 +34,7 @@ class Step(IntEnum):
 
 
 def covered(pixels: NDArray[np.uint8], step: Step) -> bytes:
-    """Return a picture as JPEG, no more uncovered than `step` says, and with no metadata.
+    r"""Return a picture as JPEG, no more uncovered than `step` says, and with no metadata.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def covered(pixels: NDArray[np.uint8], step: Step) -> bytes:
     >>> import numpy as np
     >>> picture = np.random.default_rng(1).integers(0, 256, (90, 160, 3)).astype(np.uint8)
     >>> covered(picture, Step.COVERED)[:2]
-    b'\\xff\\xd8'
+    b'\xff\xd8'
     """
     # A picture of 64 megapixels would take Pillow 256 MB; every n-th pixel is enough to look at.
     every = max(1, max(pixels.shape[:2]) // (2 * LONGEST))

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 
 if TYPE_CHECKING:
@@ -99,9 +100,6 @@ class Guard:
             return
         try:
             await self._app(scope, _limited(receive), sealed)
-        except _TooLarge:
-            if not begun:
-                await _said("The form is too large.", 413)(scope, receive, sealed)
         except Exception as error:  # a traceback in the log could hold what is private
             logger.error("a page failed: %s", type(error).__name__)
             if not begun:
@@ -184,10 +182,6 @@ class _Headers:
         return values[0].decode("latin-1") if len(values) == 1 else ", ".join(["?"] * len(values))
 
 
-class _TooLarge(Exception):
-    """A body went on for longer than a form does."""
-
-
 def _limited(receive: Receive) -> Receive:
     """Return `receive` for bodies of at most `MOST_BODY` bytes, whatever their header says."""
     total = 0
@@ -197,7 +191,7 @@ def _limited(receive: Receive) -> Receive:
         message = await receive()
         total += len(message.get("body", b""))
         if total > MOST_BODY:
-            raise _TooLarge
+            raise HTTPException(413, "The form is too large.")
         return message
 
     return limited

@@ -14,6 +14,7 @@ from hashmatch.errors import ReviewError
 from hashmatch.review.page import wording
 from hashmatch.review.page.attempts import Attempts
 from hashmatch.review.page.leaving import Leaving
+from hashmatch.review.page.numbers import Figures
 from hashmatch.review.page.recent import Recent
 from hashmatch.review.page.sessions import Sessions
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from hashmatch.review.page.sessions import Session
     from hashmatch.review.queue import ReviewQueue
 
-STATIC = {"page.css": "text/css", "page.js": "text/javascript"}
+STATIC = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
 
 def templates() -> Environment:
@@ -67,6 +68,7 @@ class Place:
     leaving: Leaving = field(default_factory=Leaving)
     recent: Recent = field(default_factory=Recent)
     held: dict[str, str] = field(default_factory=dict)
+    figures: Figures = field(default_factory=Figures)
     templates: Environment = field(default_factory=templates)
     static: dict[str, bytes] = field(default_factory=static)
 
