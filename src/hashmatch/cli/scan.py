@@ -23,6 +23,7 @@ from hashmatch.cli.options import (
 )
 from hashmatch.cli.scan_job import Job, scan_to
 from hashmatch.cli.scan_options import Means, job_options, output_options, source_options
+from hashmatch.cli.scan_sinks import open_sinks
 from hashmatch.cli.scan_summary import summary
 from hashmatch.cli.scan_told import about_job, watchers
 from hashmatch.cli.states import ScanCommand
@@ -66,7 +67,8 @@ def scan(
     encoding: str,
     surface: str,
     variants: str,
-    out: str,
+    out: str | None,
+    review: str | None,
     report: str | None,
     min_quality: int | None,
     include_hash: bool,
@@ -94,9 +96,10 @@ def scan(
     SOURCE is a folder or file, or a URL: s3://, gs:// or az://BUCKET/FOLDER; manifest://, jsonl://
     or parquet://FILE?base=PLACE; https://HOST/LIST; tar:// or zip://FILE.
 
-    Records are JSON lines on standard output unless --out says otherwise. Those that are
-    pending_review wait for a person; hashmatch takes no action of its own. --benign, --min-sources
-    and --breaker make some of them suppressed instead: they say why, and wait for nobody.
+    Records are JSON lines on standard output unless --out or --review says otherwise. Those that
+    are pending_review wait for a person; hashmatch takes no action of its own. --benign,
+    --min-sources and --breaker make some of them suppressed instead: they say why, and wait for
+    nobody.
 
     With --state, records are those of all that was ever done there: the file of --out is written
     whole each time, and is the same whatever stopped the scan in between.
@@ -105,7 +108,7 @@ def scan(
     hashmatch scan photos/ --list known.csv --surface profile_photo > review.jsonl
     hashmatch scan photos/ --list pdq.csv --list md5=md5.txt --surface public_post
     hashmatch scan s3://photos/2026 --list known.csv --surface profile_photo \\
-        --out review.jsonl --state state --shard 0/8 --limit-rate 50M
+        --review queue.db --state state --shard 0/8 --limit-rate 50M
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch import registry
     from hashmatch.breaker import Breaker
@@ -114,6 +117,8 @@ def scan(
     from hashmatch.resuming import about_scan
     from hashmatch.sharding import Shard
 
+    if out is None and review is None:
+        out = "-"
     where = Surface.parse(surface)
     shape = ListShape(list_format, columns, delimiter, encoding)
     lists = open_lists(list_paths, shape, algorithm, skip_bad_rows, trust)
@@ -126,9 +131,9 @@ def scan(
         max_distance=max_distance,
         min_quality=min_quality,
         variants=variants,
-        include_hash=include_hash,
+        include_hash=include_hash or review is not None,
     )
-    _check_places(source, out, report, kept_in, state, log_json, metrics)
+    _check_places(source, out, report, review, kept_in, state, log_json, metrics)
     if (kept_in is None) != (keep_for is None):
         raise UsageError("--keep-hashes and --keep-for go together: where, and how long")
     keep = None if kept_in is None or keep_for is None else (kept_in, keep_for)
@@ -145,7 +150,8 @@ def scan(
         total = images.count()
         if total == 0:
             raise SourceError(f"{source}: no images in it")
-        job = Job(images, matcher, means, total, quiet, keep)
+        sinks = open_sinks(out, review, source, include_hash)
+        job = Job(images, matcher, sinks, means, total, quiet, keep)
         if state is not None:
             from hashmatch.ledger import Ledger
 
@@ -159,7 +165,7 @@ def scan(
                 max_distance=max_distance,
                 min_quality=min_quality,
                 variants=variants,
-                include_hash=include_hash,
+                include_hash=include_hash or review is not None,
                 min_sources=min_sources,
                 breaker=breaker_limit,
             )
@@ -174,10 +180,10 @@ def scan(
         ctx.exit(Exit.SOME_UNHASHED)
 
 
-def _check_places(source: str, out: str, *others: str | None) -> None:
+def _check_places(source: str, out: str | None, *others: str | None) -> None:
     """Refuse to write where the scan would read, or two things to one place."""
     given = (out if out != "-" else None, *others)
-    places = [Path(place).resolve() for place in given if place is not None]
+    places = [Path(place).resolve() for place in given if place is not None and "://" not in place]
     if len(set(places)) < len(places):
         raise UsageError(f"{out}: records, report, hashes and state go each to a place of its own")
     for place in places:

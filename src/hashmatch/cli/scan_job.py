@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.scan_sinks import Sinks
 from hashmatch.cli.scan_summary import raise_alarms
 from hashmatch.cli.scan_told import Watchers, on_screen
 from hashmatch.cli.states import taken_up
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from hashmatch.cli.scan_options import Means
+    from hashmatch.cli.scan_sinks import Sinks
     from hashmatch.interfaces import Sink, Source
     from hashmatch.ledger import Ledger
     from hashmatch.matcher import Matcher
@@ -42,12 +42,13 @@ class Job:
         What keeps its state, if anything does, and what makes it this scan.
     observers : list of callable
         Told of its events.
-    sinks : list of Sink
-        Given each record besides the file of ``--out``.
+    sinks : Sinks
+        Given each record.
     """
 
     source: Source
     matcher: Matcher
+    sinks: Sinks
     means: Means
     total: int | None
     quiet: bool
@@ -55,21 +56,18 @@ class Job:
     ledger: Ledger | None = None
     about: dict[str, Any] = field(default_factory=dict)
     observers: list[Observe] = field(default_factory=list)
-    sinks: list[Sink] = field(default_factory=list)
 
 
-def scan_to(job: Job, done: ScanReport, out: str, report: str | None) -> None:
+def scan_to(job: Job, done: ScanReport, out: str | None, report: str | None) -> None:
     """Scan, with records, alarms and counts going where they should, or left as they are."""
-    from hashmatch import registry
     from hashmatch.sinks.files import OutputFile
 
     # All are opened before the first image: hours of work are not lost to a slip in a name.
     counts = OutputFile(Path(report)) if report is not None else None
     breaker = job.matcher.protection.breaker
     try:
-        sink = Sinks([registry.open_sink(None if out == "-" else Path(out)), *job.sinks])
-        _run(job, sink, done, out)
-        sink.close()
+        _run(job, job.sinks, done, out)
+        job.sinks.close()
         done.alarms = [] if breaker is None else list(breaker.trips)
         done.finish()
     except BaseException:
@@ -83,7 +81,7 @@ def scan_to(job: Job, done: ScanReport, out: str, report: str | None) -> None:
         counts.close()
 
 
-def _run(job: Job, sink: Sink, report: ScanReport, out: str) -> None:
+def _run(job: Job, sink: Sink, report: ScanReport, out: str | None) -> None:
     """Scan; whatever stops it early is told with how far it came and where its records are."""
     from hashmatch.records.review import ReviewRecord
 

@@ -120,9 +120,15 @@ def output_options(command: Command) -> Command:
         click.option(
             "-o",
             "--out",
-            default="-",
             metavar="FILE",
-            help="Where records go: .jsonl or .csv. [default: -]",
+            help="Where records go: .jsonl or .csv. [default: -, unless there is --review]",
+        ),
+        click.option(
+            "--review",
+            metavar="QUEUE",
+            help="Put records into this queue of hashmatch review, each once however often it is "
+            "found. It keeps each picture's own hash, as --state does then, so that a picture that "
+            "was found a hundred times is looked at once.",
         ),
         click.option("--report", metavar="FILE", help="Write counts and problems as JSON."),
         click.option(

@@ -1,7 +1,10 @@
-"""Where records go, if that is to several places."""
+"""Where records go: to a file or standard output, to a queue for review, or both."""
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,6 +12,9 @@ if TYPE_CHECKING:
 
     from hashmatch.interfaces import Sink
     from hashmatch.records.review import ReviewRecord
+
+LOCAL = frozenset({"manifest", "jsonl", "parquet", "tar", "zip"})
+"""Schemes of what is named by a path."""
 
 
 class Sinks:
@@ -45,3 +51,64 @@ class Sinks:
         """Stop early."""
         for sink in self._sinks:
             sink.abandon()
+
+
+class WithoutHash:
+    """Hands records over without the hashes of their images.
+
+    Parameters
+    ----------
+    sink : Sink
+        To whom.
+    """
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.close, self.abandon = sink.close, sink.abandon
+
+    def write(self, record: ReviewRecord) -> None:
+        """Hand over one record."""
+        from msgspec import UNSET
+
+        self._sink.write(replace(record, hash=replace(record.hash, value=UNSET)))
+
+
+def open_sinks(out: str | None, review: str | None, source: str, include_hash: bool) -> Sinks:
+    """Return what takes the records of a scan; all of it is opened before the first image.
+
+    Parameters
+    ----------
+    out, review : str, optional
+        A file, or ``-`` for standard output; and a queue. At least one of them.
+    source : str
+        What is scanned, for whoever looks at a picture later.
+    include_hash : bool
+        Whether hashes of images go anywhere but into the queue.
+    """
+    from hashmatch import registry
+
+    sinks: list[Sink] = []
+    if review is not None:
+        from hashmatch.review.sink import ReviewSink
+
+        sinks.append(ReviewSink(review, anywhere(source), who="scan"))
+    if out is not None:
+        sink = registry.open_sink(None if out == "-" else Path(out))
+        sinks.append(WithoutHash(sink) if review is not None and not include_hash else sink)
+    return Sinks(sinks)
+
+
+def anywhere(source: str) -> str:
+    """Return `source` as it is called from any folder: paths on this machine in full.
+
+    Examples
+    --------
+    >>> anywhere("s3://photos/2026"), anywhere("tar:///srv/photos.tar")
+    ('s3://photos/2026', 'tar:///srv/photos.tar')
+    """
+    scheme, separator, rest = source.partition("://")
+    if not separator:
+        return os.path.abspath(source)
+    if scheme in LOCAL and not rest.startswith("/") and "://" not in rest.partition("?")[0]:
+        return f"{scheme}://{os.path.abspath(rest)}"
+    return source

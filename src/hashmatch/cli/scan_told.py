@@ -37,7 +37,7 @@ class Watchers:
 
 @contextmanager
 def watchers(
-    log: str | None, metrics: str | None, out: str, about: dict[str, Any]
+    log: str | None, metrics: str | None, out: str | None, about: dict[str, Any]
 ) -> Iterator[list[Observe]]:
     """Give who is told besides the screen; their files are opened before the first image."""
     from hashmatch.metrics import MetricsFile
