@@ -45,20 +45,25 @@ def all_decided(where: str, cases: int, people: int, kills: int, seed: int) -> C
         working = {n: start("review", where, seed + n, f"reviewer-{n}") for n in range(people)}
         said: list[str] = []
         hired = people
-        while working:
-            time.sleep(rng.random() * 0.4)
-            if kills and len(working) == people:
-                kills -= 1
-                number = rng.choice(sorted(working))
-                working[number].send_signal(signal.SIGKILL)
-                hired += 1
-                working[hired] = start("review", where, seed + hired, f"reviewer-{hired}")
-            for number, process in list(working.items()):
-                if process.poll() is not None or not kills:
-                    out, _ = process.communicate()
-                    said += [line for line in out.splitlines() if line != "ready"]
-                    assert process.returncode in {0, -signal.SIGKILL}
-                    del working[number]
+        try:
+            while working:
+                time.sleep(rng.random() * 0.4)
+                if kills and len(working) == people:
+                    kills -= 1
+                    number = rng.choice(sorted(working))
+                    working[number].send_signal(signal.SIGKILL)
+                    hired += 1
+                    working[hired] = start("review", where, seed + hired, f"reviewer-{hired}")
+                for number, process in list(working.items()):
+                    if process.poll() is not None or not kills:
+                        out, _ = process.communicate()
+                        said += [line for line in out.splitlines() if line != "ready"]
+                        assert process.returncode in {0, -signal.SIGKILL}
+                        del working[number]
+        finally:
+            for process in working.values():
+                process.kill()
+                process.communicate()
         counts = queue.counts()
         assert counts[CaseState.PENDING_REVIEW] == counts[CaseState.IN_REVIEW] == 0
         found = list(queue.cases())

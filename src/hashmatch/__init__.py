@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from hashmatch.records.matches import Matches as Matches
     from hashmatch.records.review import ReviewRecord as ReviewRecord
     from hashmatch.records.review import SuppressedBy as SuppressedBy
+    from hashmatch.reporting import ScanReport as ScanReport
     from hashmatch.rescan import rescan_kept as rescan_kept
     from hashmatch.resuming import about_scan as about_scan
     from hashmatch.resuming import resume_scan as resume_scan
@@ -77,7 +78,6 @@ if TYPE_CHECKING:
     from hashmatch.review.handing.coop import to_coop as to_coop
     from hashmatch.review.handing.hma import to_hma as to_hma
     from hashmatch.review.handing.pytx import to_pytx as to_pytx
-    from hashmatch.scan import ScanReport as ScanReport
     from hashmatch.scan import scan_source as scan_source
     from hashmatch.store.change import Change as Change
     from hashmatch.store.change import Changed as Changed
@@ -115,13 +115,14 @@ _HOMES = {
     "hashmatch.records.lists": "HashList RejectedRow",
     "hashmatch.records.matches": "Matches",
     "hashmatch.records.review": "ReviewRecord SuppressedBy",
+    "hashmatch.reporting": "ScanReport",
     "hashmatch.rescan": "rescan_kept",
     "hashmatch.resuming": "about_scan resume_scan",
     "hashmatch.revealing": "write_list",
     "hashmatch.review.handing.coop": "to_coop",
     "hashmatch.review.handing.hma": "to_hma",
     "hashmatch.review.handing.pytx": "to_pytx",
-    "hashmatch.scan": "ScanReport scan_source",
+    "hashmatch.scan": "scan_source",
     "hashmatch.store.change": "Change Changed",
     "hashmatch.store.list_store": "ListStore",
     "hashmatch.store.trust": "Trust",

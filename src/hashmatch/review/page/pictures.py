@@ -1,0 +1,156 @@
+"""Fetches a picture from its source at the moment somebody asks to see it, and keeps none of it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from hashmatch import registry
+from hashmatch.errors import HashmatchError, ImageError
+from hashmatch.fetching import read_item
+from hashmatch.records.items import ImageItem
+from hashmatch.retrying import Limits, Tries
+from hashmatch.review.page.covering import Step, covered
+from hashmatch.workers.pool import DecodePool
+
+if TYPE_CHECKING:
+    from hashmatch.interfaces import Source
+    from hashmatch.records.decisions import CaseItem
+    from hashmatch.records.enums import Surface
+
+DEADLINE = 8.0
+"""Seconds until somebody who waits for a picture is told that there is none."""
+BY_LISTING = frozenset({"tar", "parquet"})
+"""Sources whose items are read by more than their key and location: size, or number of the row."""
+OPEN = 16
+"""Sources that are open at a time."""
+
+
+class NoPicture(HashmatchError):
+    """There is nothing to show; the message says why, in one line and for a person."""
+
+
+class Pictures:
+    """Shows pictures of cases, covered. Used by many threads.
+
+    Nothing of a picture is kept or written here: it is fetched, decoded in a worker that is closed
+    in, covered and forgotten, every time.
+
+    Parameters
+    ----------
+    source : str, optional
+        Where the pictures are of records that do not say it.
+    pool : DecodePool, optional
+        Decodes them; by default one of two workers, which `close` closes.
+    """
+
+    def __init__(self, source: str = "", pool: DecodePool | None = None) -> None:
+        self._source = source
+        self._own = pool is None
+        self._pool = pool or DecodePool(workers=2)
+        self._sources: dict[tuple[str, Surface], Source] = {}
+        self._lock = threading.Lock()
+
+    def shown(self, item: CaseItem, step: Step) -> bytes:
+        """Return the picture of a record as JPEG, uncovered as far as `step`.
+
+        Parameters
+        ----------
+        item : CaseItem
+            The record, and where its picture is.
+        step : Step
+            How far.
+
+        Raises
+        ------
+        NoPicture
+            If it cannot be fetched or decoded, or is no longer the picture that was matched.
+        """
+        try:
+            return self._decoded(self._content(item), item.record.item.frame, step)
+        except NoPicture:
+            raise
+        except ImageError as error:
+            self._forget()
+            raise NoPicture(f"The picture cannot be shown: {error.reason}.") from None
+        except HashmatchError:
+            self._forget()
+            # Its message names places that are no business of whoever looks at pictures.
+            raise NoPicture("The source of the picture cannot be read now.") from None
+
+    def close(self) -> None:
+        """Let go of every source, and of the workers."""
+        self._forget()
+        if self._own:
+            self._pool.close()
+
+    def _forget(self) -> None:
+        """Open every source anew next time: a list of pictures may have been replaced."""
+        with self._lock:
+            self._sources.clear()  # each ends with the last who reads from it
+
+    def _content(self, item: CaseItem) -> bytes:
+        wanted = item.record.item
+        where = item.origin.source or self._source
+        if not where:
+            raise NoPicture("Nobody said where this picture is.")
+        source = self._opened(where, wanted.surface)
+        listed = _listed(source, where, item, known=bool(item.origin.source))
+        read, content = read_item(source, listed, Tries(Limits(deadline=DEADLINE)))
+        if isinstance(content, ImageError):
+            raise content
+        if read.version != wanted.version:
+            raise NoPicture(
+                "What is there now is not the picture that was matched: it has changed since. "
+                "It is not shown."
+            )
+        return content
+
+    def _opened(self, where: str, surface: Surface) -> Source:
+        """Return a source, kept open: a bucket's connections are worth keeping."""
+        with self._lock:
+            source = self._sources.get((where, surface))
+        if source is None:
+            source = registry.open_source(where, surface)
+            with self._lock:
+                if len(self._sources) >= OPEN:
+                    self._sources.pop(next(iter(self._sources)))  # may be in use: it ends with that
+                self._sources[where, surface] = source
+        return source
+
+    def _decoded(self, content: bytes, frame: int, step: Step) -> bytes:
+        pictures = self._pool.pictures(content, frames=frame > 0)
+        try:
+            for picture in pictures:
+                if picture.frame == frame or not frame:
+                    return covered(picture.pixels, step)
+        finally:
+            pictures.close()
+        raise NoPicture(f"The picture has no frame {frame}, which is the one that was matched.")
+
+
+def _listed(source: Source, where: str, item: CaseItem, *, known: bool) -> ImageItem:
+    """Return the item of a record as its source listed it."""
+    record, location = item.record.item, item.origin.location
+    scheme, separator, _ = where.partition("://")
+    if (known and location and scheme not in BY_LISTING) or scheme in {"s3", "gs", "az"}:
+        if not separator:
+            location = _inside(where, location or record.key)
+        return ImageItem(record.key, record.version, record.surface, location)
+    if not separator and os.path.isdir(where):
+        place = _inside(where, os.path.join(where, record.key))
+        return ImageItem(record.key, record.version, record.surface, place)
+    for listed in source.items():
+        if listed.key == record.key:
+            return listed
+    raise NoPicture("The picture is no longer in its source.")
+
+
+def _inside(folder: str, path: str) -> str:
+    """Return `path` unless it leads out of `folder`: a record must not point at any file at all."""
+    place = os.path.abspath(path)
+    root = os.path.abspath(folder)
+    if place != root and not place.startswith(os.path.join(root, "")):
+        raise NoPicture("The record names a place outside of its source.")
+    return path
