@@ -19,7 +19,7 @@ from hashmatch.review.handing.messages import (
     ConfirmedMessage,
     DecidedMessage,
 )
-from hashmatch.review.handing.telling import event_of, message_of
+from hashmatch.review.handing.telling import NotYet, event_of, message_of
 from hashmatch.review.settings import Settings
 from hashmatch.testing import example_record
 from review_queues import Clock, decided, taken
@@ -125,6 +125,7 @@ def test_only_decisions_have_messages(make_queue: MakeQueue, clock: Clock) -> No
     for event in queue.history():
         if event.kind in {"decided", "asked_again"}:
             message = message_of(queue, event.number)
+            assert not isinstance(message, NotYet)
             kinds.append(message.kind if message else None)
     assert kinds == ["case.confirmed"]
 

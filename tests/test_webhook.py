@@ -7,6 +7,8 @@ import logging
 import signal
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -129,10 +131,31 @@ def test_what_is_asked_again_is_told_so(make_queue: MakeQueue, clock: Clock) -> 
     assert kinds == ["confirmed", "asked_again", "not_a_match"]
     asked = told(receiver)[1]["data"]
     assert (asked["by"], asked["reason"]) == ("eve", "a mistake")
+    assert asked["inherited_only"] is False
     with receiving() as late:  # who begins now is not told what no longer holds
         webhook(queue, late, clock, name="late").push()
     kinds = [message["type"].removeprefix("case.") for message in told(late)]
     assert kinds == ["asked_again", "not_a_match"]
+
+
+def test_nothing_is_lost_when_there_is_more_time_to_undo(
+    make_queue: MakeQueue, clock: Clock
+) -> None:
+    queue = make_queue()
+    queue.add(many(2))
+    decided(queue, "confirmed")
+    case = decided(queue, "confirmed")
+    clock.pass_(**FINAL)
+    with receiving(503, 503) as receiver:
+        hook = webhook(queue, receiver, clock, limits=Limits(3600.0, 1.0, 1.0))
+        assert hook.push().failed == 2  # they were final, and nobody took them
+        queue.change(replace(queue.settings, undo=timedelta(hours=1)))
+        clock.pass_(minutes=1)
+        assert hook.push() == (0, 0, 0, 2, "")  # now they may be undone again
+        queue.undo(case.decisions[0].decision_id, "ana")
+        clock.pass_(hours=1)
+        assert hook.push()[:4] == (1, 0, 0, 0)
+    assert len(receiver.requests) == 3
 
 
 def test_inherited_items_are_not_told_as_confirmed(make_queue: MakeQueue, clock: Clock) -> None:
