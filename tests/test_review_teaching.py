@@ -170,8 +170,14 @@ def test_a_benign_file_keeps_what_the_queue_forgets(
 
 def test_entries_are_disabled_by_somebody_for_a_reason(queue: ReviewQueue) -> None:
     assert disabled(queue) == ()
-    for reason, who in (("", "ana"), ("  ", "ana"), ("why", ""), ("x" * 10_001, "ana")):
-        with pytest.raises(hm.UsageError):
+    for reason, who in (
+        ("", "ana"),
+        ("  ", "ana"),
+        ("why", ""),
+        ("x" * 10_001, "ana"),
+        ("\0", "ana"),
+    ):
+        with pytest.raises((hm.UsageError, hm.ReviewError)):
             disable(queue, "demo", "entry-1", who, reason)
     disable(queue, "demo", "entry-1", "ana", "a stock photo")
     disable(queue, "demo", "entry-2", "ana", "a meme")
