@@ -53,6 +53,9 @@ if TYPE_CHECKING:
     from hashmatch.ledger import Ledger as Ledger
     from hashmatch.lookup import Found as Found
     from hashmatch.matcher import Matcher as Matcher
+    from hashmatch.metrics import MetricsFile as MetricsFile
+    from hashmatch.observing import Counters as Counters
+    from hashmatch.observing import Event as Event
     from hashmatch.reading import ListFile as ListFile
     from hashmatch.reading import read_list as read_list
     from hashmatch.reading import read_list_file as read_list_file
@@ -79,6 +82,7 @@ if TYPE_CHECKING:
     from hashmatch.review.handing.hma import to_hma as to_hma
     from hashmatch.review.handing.pytx import to_pytx as to_pytx
     from hashmatch.scan import scan_source as scan_source
+    from hashmatch.scan_log import JsonLog as JsonLog
     from hashmatch.store.change import Change as Change
     from hashmatch.store.change import Changed as Changed
     from hashmatch.store.list_store import ListStore as ListStore
@@ -107,6 +111,8 @@ _HOMES = {
     "hashmatch.ledger": "Ledger",
     "hashmatch.lookup": "Found",
     "hashmatch.matcher": "Matcher",
+    "hashmatch.metrics": "MetricsFile",
+    "hashmatch.observing": "Counters Event",
     "hashmatch.reading": "ListFile read_list read_list_file",
     "hashmatch.records.entries": "Entry",
     "hashmatch.records.enums": "Orientation Outcome Surface",
@@ -123,6 +129,7 @@ _HOMES = {
     "hashmatch.review.handing.hma": "to_hma",
     "hashmatch.review.handing.pytx": "to_pytx",
     "hashmatch.scan": "scan_source",
+    "hashmatch.scan_log": "JsonLog",
     "hashmatch.store.change": "Change Changed",
     "hashmatch.store.list_store": "ListStore",
     "hashmatch.store.trust": "Trust",
