@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
@@ -330,6 +332,7 @@ def test_nothing_of_a_message_is_logged(
 
 PUSH = """
 import sys
+import time
 from hashmatch.retrying import Limits
 from hashmatch.review.handing.endpoint import Endpoint
 from hashmatch.review.handing.signing import Secrets
@@ -393,3 +396,45 @@ def test_what_is_being_tried_is_tried_by_nobody_else(tmp_path: Path) -> None:
             process.kill()
             process.wait()
         assert len(receiver.requests) == 1
+
+
+@pytest.mark.slow
+def test_killed_at_random_nothing_is_lost(where: str) -> None:
+    """Senders are killed with -9 again and again: all of it comes, under as many names."""
+    rng = random.Random(23)
+    settings = Settings(undo=timedelta(0), in_a_row=10**6)
+    with ReviewQueue.open(where, create=True, settings=settings) as queue:
+        queue.add(many(400))
+        for number in range(400):
+            case = taken(queue)
+            verdict = "confirmed" if number % 2 else "not_a_match"
+            queue.decide(case.case_id, "ana", verdict, "seen", case.seen)
+    kills = 0
+    with receiving() as receiver:
+        command = [sys.executable, "-c", PUSH, where, receiver.url, SECRET]
+        while kills < 40:
+            process = subprocess.Popen(command)
+            began = len(receiver.requests)
+            wait_for(lambda: len(receiver.requests) > began or process.poll() is not None)  # noqa: B023
+            time.sleep(rng.uniform(0, 0.03))
+            if process.poll() is None:
+                process.kill()
+                kills += 1
+            process.wait()
+            if len(set(receiver.keys)) == 400:
+                break
+        with ReviewQueue.open(where) as queue:
+            queue._database.run("UPDATE push_message SET next_at = 0")
+            endpoint = Endpoint(receiver.url, timeout=2.0)
+            while Webhook(queue, endpoint, KEYS, limits=AT_ONCE).push().waiting:
+                time.sleep(0.1)
+            queue.verify()
+    assert len(set(receiver.keys)) == 400
+    assert 5 < kills
+    assert len(receiver.keys) <= 400 + kills
+    bodies: dict[str, set[bytes]] = {}
+    for _, headers, body in receiver.requests:
+        bodies.setdefault(headers["webhook-id"], set()).add(body)
+    assert {len(found) for found in bodies.values()} == {1}
+    cases = {json.loads(body)["data"]["case_id"] for found in bodies.values() for body in found}
+    assert len(cases) == 400
