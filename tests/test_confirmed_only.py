@@ -14,6 +14,7 @@ import pytest
 from conftest import ROOT
 from hashmatch.errors import HashmatchError
 from hashmatch.records.decisions import CaseState, ConfirmedCase, Verdict
+from hashmatch.review.handing.export import export_confirmed
 from hashmatch.review.handing.messages import (
     AskedAgainMessage,
     ConfirmedMessage,
@@ -128,6 +129,22 @@ def test_only_decisions_have_messages(make_queue: MakeQueue, clock: Clock) -> No
             assert not isinstance(message, NotYet)
             kinds.append(message.kind if message else None)
     assert kinds == ["case.confirmed"]
+
+
+def test_a_check_of_types_refuses_each_of_these(make_queue: MakeQueue, tmp_path: Path) -> None:
+    """Were one of them right, its comment would be an error: mypy is strict about unused ones."""
+    queue = make_queue()
+    queue.add(many(1))
+    case, event = decided(queue, "confirmed"), event_of(queue, 3)
+    with pytest.raises(HashmatchError):
+        ConfirmedMessage(case, event)  # type: ignore[arg-type]
+    with pytest.raises(HashmatchError):
+        ConfirmedMessage(example_record(), event)  # type: ignore[arg-type]
+    with pytest.raises(HashmatchError):
+        export_confirmed([case], tmp_path / "a.jsonl")  # type: ignore[list-item]
+    with pytest.raises(HashmatchError):
+        export_confirmed([example_record()], tmp_path / "a.jsonl")  # type: ignore[list-item]
+    assert not (tmp_path / "a.jsonl").exists()
 
 
 WRONG = """
