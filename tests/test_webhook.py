@@ -189,7 +189,7 @@ def test_twice_503_then_202(make_queue: MakeQueue, clock: Clock) -> None:
     assert len(bodies) == 1
 
 
-@pytest.mark.parametrize("trouble", ["reset", "close", "garbage", "redirect", 404, 500])
+@pytest.mark.parametrize("trouble", ["reset", "close", "hang", "garbage", "redirect", 404, 500])
 def test_each_trouble_is_tried_again_under_the_same_key(
     make_queue: MakeQueue, clock: Clock, trouble: Any
 ) -> None:
