@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from hashmatch.errors import ReviewError, UsageError
 
@@ -31,6 +32,7 @@ def is_keepable(text: str) -> bool:
     return _UNKEEPABLE.search(text) is None
 
 
+@lru_cache(maxsize=4096)
 def keepable(text: str) -> str:
     """Return a text that only tells people something, as it can be kept."""
     if is_keepable(text):

@@ -1,0 +1,70 @@
+"""How long a large queue takes; run by name, on a machine that has nothing else to do."""
+
+from __future__ import annotations
+
+import random
+import time
+from statistics import median
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hashmatch.records.decisions import Case
+from hashmatch.records.enums import Surface
+from hashmatch.review.queue import ReviewQueue
+from review_records import make_record, random_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hashmatch.records.review import ReviewRecord
+
+SURFACES = list(Surface)
+LABELS: list[tuple[str, ...]] = [("A1",), ("A2", "B1"), ()]
+
+
+def records(first: int, count: int) -> Iterator[ReviewRecord]:
+    """Yield records of as many pictures."""
+    rng = random.Random(first)
+    for number in range(first, first + count):
+        yield make_record(
+            number,
+            random_hash(rng),
+            distance=rng.randrange(32),
+            labels=rng.choice(LABELS),
+            surface=rng.choice(SURFACES),
+            quality=rng.randrange(50, 101),
+        )
+
+
+def seconds_to_add(queue: ReviewQueue, first: int, count: int) -> float:
+    made = list(records(first, count))
+    began = time.perf_counter()
+    assert queue.add(made).new == count
+    return time.perf_counter() - began
+
+
+def milliseconds_to_take(queue: ReviewQueue, label: str | None, surface: str | None) -> float:
+    taken = []
+    for number in range(100):
+        began = time.perf_counter()
+        case = queue.take(f"{label} {surface} {number}", label=label, surface=surface)
+        taken.append(time.perf_counter() - began)
+        assert isinstance(case, Case)
+    return 1000 * median(taken)
+
+
+@pytest.mark.slow
+def test_100_000_records_take_20_seconds(where: str) -> None:
+    with ReviewQueue.open(where, create=True) as queue:
+        assert seconds_to_add(queue, 0, 100_000) <= 20
+
+
+@pytest.mark.slow
+def test_the_next_of_a_million_takes_20_milliseconds(where: str) -> None:
+    with ReviewQueue.open(where, create=True) as queue:
+        for first in range(0, 1_000_000, 100_000):
+            seconds_to_add(queue, first, 100_000)
+        for label in (None, "B1"):
+            for surface in (None, "user_report"):
+                assert milliseconds_to_take(queue, label, surface) <= 20
