@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hashmatch.errors import ReviewError
 from hashmatch.review import history
-from hashmatch.review.texts import named as named
+from hashmatch.review.texts import named
 from hashmatch.review.times import micros, moment
 
 if TYPE_CHECKING:

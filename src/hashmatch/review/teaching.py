@@ -17,7 +17,7 @@ from hashmatch.errors import ReviewError, UsageError
 from hashmatch.protection import WHOLE
 from hashmatch.records.decisions import CaseState
 from hashmatch.review import history
-from hashmatch.review.reviewers import named
+from hashmatch.review.texts import named
 from hashmatch.review.times import micros, moment
 
 if TYPE_CHECKING:
