@@ -12,10 +12,12 @@ import pytest
 from hashmatch.records.decisions import Case
 from hashmatch.records.enums import Surface
 from hashmatch.review.queue import ReviewQueue
+from hashmatch.review.sqlite_database import SqliteDatabase
 from review_records import make_record, random_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from hashmatch.records.review import ReviewRecord
 
@@ -68,3 +70,32 @@ def test_the_next_of_a_million_takes_20_milliseconds(where: str) -> None:
         for label in (None, "B1"):
             for surface in (None, "user_report"):
                 assert milliseconds_to_take(queue, label, surface) <= 20
+
+
+def steps_to_take(folder: Path, count: int) -> int:
+    """Return how many hundred steps SQLite makes to hand out 20 cases of `count`."""
+    steps = 0
+
+    def tick() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    where = str(folder / f"{count}.db")
+    with ReviewQueue.open(where, create=True) as queue:
+        queue.add(records(0, count))
+        for number in range(20):
+            queue.take(f"before {number}")
+        database = queue._database
+        assert isinstance(database, SqliteDatabase)
+        database._connection.set_progress_handler(tick, 100)
+        for number in range(20):
+            queue.take(f"reviewer {number}", label="A1")
+            queue.take(f"reviewer {number}")
+        database._connection.set_progress_handler(None, 0)
+    return steps
+
+
+def test_steps_to_the_next_case_do_not_grow_with_the_queue(tmp_path: Path) -> None:
+    few, many = (steps_to_take(tmp_path, count) for count in (200, 4000))
+    assert many < 2 * few
