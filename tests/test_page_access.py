@@ -143,7 +143,9 @@ def test_other_names_of_this_server_are_refused(desk: Desk, host: str) -> None:
     assert browser.get("/", Host=f"LOCALHOST:{desk.server.port}").status == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/login", "/static/page.js", "/nowhere", "/case/a%2eb", "/x"])
+@pytest.mark.parametrize(
+    "path", ["/", "/login", "/static/page.js", "/nowhere", "/case/a%2eb", "/x"]
+)
 def test_every_answer_is_sealed(desk: Desk, path: str) -> None:
     answer = desk.browser("ana").get(path)
     assert answer.headers["content-security-policy"] == POLICY

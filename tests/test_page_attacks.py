@@ -104,7 +104,9 @@ def test_headers_that_are_there_twice_are_wrong(desk: Desk) -> None:
     assert status(asked(desk, b"/", b"Cookie: hashmatch=x; " + browser.cookie.encode())) == 400
 
 
-@pytest.mark.parametrize("cookie", ["hashmatch", "hashmatch=", "hashmatch=\xe9", "=", ";;;", "a" * 9000])
+@pytest.mark.parametrize(
+    "cookie", ["hashmatch", "hashmatch=", "hashmatch=\xe9", "=", ";;;", "a" * 9000]
+)
 def test_odd_cookies_are_nobody(desk: Desk, cookie: str) -> None:
     answer = asked(desk, b"/", b"Cookie: " + cookie.encode("latin-1"))
     assert status(answer) == 303
@@ -181,7 +183,9 @@ def test_pictures_are_for_the_script_of_the_page_only(desk: Desk) -> None:
     assert browser.get(f"/case/{page.field('seen')}/picture").status == 403
 
 
-@pytest.mark.parametrize("query", ["step=4", "step=-1", "step=x", "item=9", "item=-1", "item=1e3", "step="])
+@pytest.mark.parametrize(
+    "query", ["step=4", "step=-1", "step=x", "item=9", "item=-1", "item=1e3", "step="]
+)
 def test_odd_steps_and_items_show_nothing(desk: Desk, query: str) -> None:
     browser = desk.browser("ana")
     case = browser.take().text.partition('data-picture="')[2].partition('"')[0]
@@ -205,7 +209,9 @@ def test_names_and_reasons_are_text_and_no_markup(desk: Desk) -> None:
     browser = desk.browser("bo")
     page = browser.take()
     path = page.text.partition('data-picture="')[2].partition("/picture")[0]
-    answer = browser.post(f"{path}/decide", {"verdict": "x", "reason": "</q><img src=x>", "seen": "x"})
+    answer = browser.post(
+        f"{path}/decide", {"verdict": "x", "reason": "</q><img src=x>", "seen": "x"}
+    )
     assert answer.status == 400
     assert "<img src=x" not in answer.text
     browser.post(f"{path}/give-back")

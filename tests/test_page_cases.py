@@ -239,9 +239,7 @@ def test_a_page_holds_its_case_while_it_is_open(desk: Desk) -> None:
     assert after.until > before.until
 
 
-def test_closing_the_page_gives_the_case_back(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_closing_the_page_gives_the_case_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leaving, "GRACE", 0.05)
     monkeypatch.setattr(app, "SWEEP", 0.02)
     browser = desk.browser("ana")
@@ -317,7 +315,9 @@ def test_axes_have_round_numbers() -> None:
 def luminance(colour: str) -> float:
     """As WCAG 2.2 defines it."""
     parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
     return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 

@@ -69,7 +69,9 @@ def test_each_step_shows_more(desk: Desk) -> None:
     assert len({one.shape for one in pixels}) == 1
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 3), (90, 160), (3000, 2000), (801, 800)])
+@pytest.mark.parametrize(
+    "size", [(1, 1), (1, 5000), (5000, 3), (90, 160), (3000, 2000), (801, 800)]
+)
 def test_what_is_sent_is_small_and_says_nothing_else(size: tuple[int, int]) -> None:
     for step in Step:
         data = covered(noise(*size), step)
@@ -215,7 +217,10 @@ def test_a_record_cannot_point_out_of_its_source(tmp_path: Path) -> None:
         outside, surface="profile_photo", item_id="../outside.png"
     )
     assert isinstance(record, hm.ReviewRecord)
-    for origin in (Origin(str(photos), str(outside)), Origin(str(photos), f"{photos}/../outside.png")):
+    for origin in (
+        Origin(str(photos), str(outside)),
+        Origin(str(photos), f"{photos}/../outside.png"),
+    ):
         with ReviewQueue.open(path, create=True) as queue:
             queue.add([(record, origin)])
         with served(path) as server:
