@@ -27,7 +27,6 @@ from hashmatch.review.page.place import Place
 from hashmatch.review.page.serving import Serving
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
-from hashmatch.scan import check_items
 from review_records import make_record
 
 if TYPE_CHECKING:
@@ -49,12 +48,13 @@ def filled(
     source = registry.open_source(str(photos), Surface.PROFILE_PHOTO)
     matcher = hm.Matcher(hm.read_list(LISTS / "demo-pdq.csv"), include_hash=True)
     path = str(folder / "queue.db")
-    items = [item for item in source.items() if not names or item.key in names]
+    listed: dict[str, hm.ImageItem] = {}
+    found = hm.scan_source(source, matcher, on_listed=lambda item: listed.update({item.key: item}))
     with ReviewQueue.open(path, settings=settings, create=True) as queue:
         queue.add(
-            (result, Origin(str(photos), item.location) if origin else Origin())
-            for item, result in check_items(source, items, matcher, None, 1)
-            if isinstance(result, hm.ReviewRecord)
+            (result, Origin(str(photos), listed[result.item.key].location))
+            for result in found
+            if isinstance(result, hm.ReviewRecord) and (not names or result.item.key in names)
         )
     return path
 

@@ -33,6 +33,23 @@ def item(number: int) -> hm.ImageItem:
     return hm.ImageItem(f"user/{number}", "1", hm.Surface.PROFILE_PHOTO)
 
 
+def test_its_alarms_outlive_the_process() -> None:
+    told: list[hm.Trip] = []
+    breaker = hm.Breaker(2, on_trip=told.append, now=lambda: START)
+    for entry in "bab":
+        breaker.lets_through([match(entry, version="7")])
+    assert breaker.trips == tuple(told)
+    other = hm.Breaker(2, on_trip=told.append, now=lambda: START)
+    other.restore(json.loads(json.dumps(breaker.to_json())))
+    assert other.trips == breaker.trips
+    assert (other.trips[0].list_version, other.trips[0].tripped_at) == ("7", "2026-01-01T00:00:00Z")
+    other.lets_through([match("a", version="8")])
+    assert [trip.entry for trip in other.trips] == ["a", "b"]
+    assert [trip.entry for trip in told] == ["b", "a"]
+    other.reset(entry="b")
+    assert [trip.entry for trip in other.trips] == ["a"]
+
+
 @given(
     records=st.lists(st.sets(st.sampled_from("abcd"), min_size=1), max_size=60),
     limit=st.integers(1, 5),

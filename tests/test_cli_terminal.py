@@ -37,6 +37,23 @@ def test_records_in_a_file_and_the_bar_on_the_terminal(photos: Path, tmp_path: P
     assert not any("100%" in line for line in screen_lines(seen)), "the bar is left on the screen"
 
 
+def test_the_line_says_what_waits_and_what_was_not_searched(photos: Path, tmp_path: Path) -> None:
+    """So slowly that it is drawn several times; each time in one line, however narrow."""
+    (photos / "0007b.jpg").write_text("no picture")
+    size = (photos / "0000.jpg").stat().st_size * COUNT
+    rate = f"{size / 2500:.3f}k"
+    code, seen = on_terminal("scan", photos, *SURFACE, "--limit-rate", rate, out=tmp_path / "out")
+    (photos / "0007b.jpg").unlink()
+    assert code == 0
+    drawn = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode()))
+    drawn = [line for line in drawn if f"of {COUNT + 1} images" in line]
+    assert max(map(len, drawn)) <= 100
+    assert any("1 not searched" in line for line in drawn)
+    assert any(re.search(r"\d queued", line) for line in drawn)
+    assert len({line.split(" of ")[0] for line in drawn}) > 3
+    assert not any("retries" in line or "alarms" in line for line in drawn), "there are none"
+
+
 def test_records_and_bar_on_one_terminal(photos: Path) -> None:
     code, seen = on_terminal("scan", photos, *SURFACE)
     assert code == 0

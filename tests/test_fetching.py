@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import hashmatch as hm
-from hashmatch import fetching
+from hashmatch import bounds
 from hashmatch.fetching import fetch, read_item
 from hashmatch.retrying import Limits, Tries
 from hashmatch.testing import MemorySource
@@ -169,7 +169,7 @@ def test_it_ends_when_nobody_wants_the_rest() -> None:
         next(reading)
     reading.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
-    assert source.reads <= 10 + fetching.MOST_AHEAD
+    assert source.reads <= 10 + bounds.MOST_AHEAD
     assert source.now == 0
 
 

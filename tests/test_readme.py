@@ -31,7 +31,7 @@ def test_the_first_two_commands_set_up_and_run() -> None:
     assert SHELL[0].startswith(setup)
     assert SHELL[0].split(" && ")[-1].startswith(".venv/bin/hashmatch scan fixtures/")
     assert SHELL[1].startswith(setup)
-    assert SHELL[1].split(" && ")[-1] == ".venv/bin/python -m pytest -q"
+    assert SHELL[1].split(" && ")[-1] == ".venv/bin/python -m pytest -q -n auto --dist worksteal"
 
 
 @pytest.mark.parametrize("command", [SHELL[0].split(" && ")[-1], *COMMANDS])

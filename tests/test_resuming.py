@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import random
@@ -56,30 +57,39 @@ def arguments(folder: Path, state: Path, out: Path, *more: str | Path) -> list[s
     return [*PROGRAM, *map(str, [*given, "--out", out, "--breaker", "7", *more])]
 
 
-def test_killed_again_and_again_it_comes_to_the_same(tmp_path: Path) -> None:
-    chance = random.Random(20261122)
-    folder = photos(tmp_path / "photos", 900)
-    whole = run(*arguments(folder, tmp_path / "a", tmp_path / "a.jsonl")[len(PROGRAM) :])
-    assert whole.code == 0, whole.said
-    kills, done = 0, None
-    while done is None:
+def killed_and_done(
+    command: list[str], state: Path, chance: random.Random, most: int
+) -> tuple[int, str]:
+    """Run `command` again and again, killed at some place of its listing, until it is done.
+
+    Returns how often it was killed, and what it said in the end.
+    """
+    kills = 0
+    while True:
         scanning = subprocess.Popen(
-            arguments(folder, tmp_path / "b", tmp_path / "b.jsonl", "--keep-hashes",
-                      tmp_path / "kept", "--keep-for", "1d"),
-            env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             start_new_session=True,
         )  # fmt: skip
-        further = listed(tmp_path / "b") + chance.randrange(1, 150)
-        while kills < 5 and scanning.poll() is None and listed(tmp_path / "b") < further:
+        further = listed(state) + chance.randrange(1, 150)
+        while kills < most and scanning.poll() is None and listed(state) < further:
             time.sleep(0.005)
-        if kills < 5 and scanning.poll() is None:
+        if kills < most and scanning.poll() is None:
             os.killpg(scanning.pid, signal.SIGKILL)
             kills += 1
             scanning.communicate()
             continue
         _, said = scanning.communicate()
         assert scanning.returncode == 0, said
-        done = said.decode()
+        return kills, said.decode()
+
+
+def test_killed_again_and_again_it_comes_to_the_same(tmp_path: Path) -> None:
+    folder = photos(tmp_path / "photos", 900)
+    whole = run(*arguments(folder, tmp_path / "a", tmp_path / "a.jsonl")[len(PROGRAM) :])
+    assert whole.code == 0, whole.said
+    keep = "--keep-hashes", tmp_path / "kept", "--keep-for", "1d"
+    command = arguments(folder, tmp_path / "b", tmp_path / "b.jsonl", *keep)
+    kills, done = killed_and_done(command, tmp_path / "b", random.Random(20261122), 5)
     assert kills > 1
     assert lines(tmp_path / "a.jsonl") == lines(tmp_path / "b.jsonl")
     table = "What became of the images"
@@ -106,6 +116,49 @@ def listed(state: Path) -> int:
 
 def keys(found: Any) -> list[str]:
     return [found.items[row][0].key for row in range(len(found.hashes))]
+
+
+def test_killed_it_writes_whole_tables_and_raises_each_alarm_once(tmp_path: Path) -> None:
+    """A table that ends in the middle of a row is not built upon; alarms are not forgotten."""
+    folder = photos(tmp_path / "photos", 700)
+
+    def command(name: str) -> list[str]:
+        out, report = tmp_path / f"{name}.csv", tmp_path / f"{name}.json"
+        return arguments(folder, tmp_path / name, out, "--report", report)
+
+    whole = run(*command("a")[len(PROGRAM) :])
+    assert whole.code == 0, whole.said
+    torn = tmp_path / "b.csv.part"
+    torn.write_text('"record_id","status"\r\n"torn')
+    assert killed_and_done(command("b"), tmp_path / "b", random.Random(2), 3)[0] > 1
+    assert not torn.exists()
+
+    def rows(name: str) -> list[dict[str, str]]:
+        with open(tmp_path / f"{name}.csv", newline="", encoding="utf-8") as file:
+            return [{**row, "created_at": ""} for row in csv.DictReader(file)]
+
+    def counts(name: str) -> dict[str, Any]:
+        return {**json.loads((tmp_path / f"{name}.json").read_text()), "seconds": 0}
+
+    assert rows("a") == rows("b")
+    assert len({row["record_id"] for row in rows("b")}) == 70
+    assert counts("a") == counts("b")
+    assert [alarm["records"] for alarm in counts("b")["alarms"]] == [7] * len(counts("b")["alarms"])
+    assert counts("b")["alarms"]
+    again = run(*command("b")[len(PROGRAM) :])
+    assert again.said.count("alarm: ") == whole.said.count("alarm: ") > 0
+    assert counts("a") == counts("b")
+
+
+def test_another_scan_of_the_same_state_leaves_the_files_of_the_first(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    part = tmp_path / "out.jsonl.part"
+    part.write_text("of the first\n")
+    with Ledger(tmp_path / "state"):
+        ran = scan(PLAIN, "--state", tmp_path / "state", "--out", out)
+    assert (ran.code, ran.said.count("\n")) == (2, 1)
+    assert "in use by another scan" in ran.said
+    assert part.read_text() == "of the first\n"
 
 
 def test_finished_it_is_not_done_again(tmp_path: Path) -> None:

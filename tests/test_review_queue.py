@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -209,3 +210,143 @@ def test_reviewers_have_tokens(make_queue: MakeQueue) -> None:
     assert not queue.reviewers.check("ana", newer)
     with pytest.raises(ReviewError, match="no reviewer"):
         queue.reviewers.remove("ana")
+
+
+def test_what_the_first_decided_is_not_for_the_second_to_see(make_queue: MakeQueue) -> None:
+    queue = make_queue(Settings(two_reviewers=True))
+    queue.add([make_record(1)])
+    case_id = decided(queue, "confirmed").case_id
+    assert len(queue.case(case_id).decisions) == 1
+    assert len(queue.case(case_id, viewer="ana").decisions) == 1
+    assert queue.case(case_id, viewer="ben").decisions == ()
+    assert [event.kind for event in queue.history(case_id)] == ["added", "taken", "decided"]
+    assert [event.kind for event in queue.history(case_id, viewer="ben")] == ["added"]
+    held = taken(queue, "ben")
+    assert queue.renew(case_id, "ben").decisions == ()
+    assert [event.who for event in queue.history(case_id, viewer="ben")][1:] == ["ben", "ben"]
+    queue.decide(case_id, "ben", "not_a_match", "", held.seen)
+    assert len(queue.case(case_id, viewer="ben").decisions) == 2
+    again = queue.look_again(case_id, "lead", "they disagree")
+    assert [decision.verdict for decision in again.decisions] == ["confirmed", "not_a_match"]
+    third = decided(queue, "confirmed", "cem")
+    assert third.decisions[-1].supersedes == third.decisions[-2].decision_id
+    assert len(queue.case(case_id, viewer="ana").decisions) == 2
+
+
+def test_undo_when_a_second_reviewer_has_come_in(make_queue: MakeQueue) -> None:
+    queue = make_queue(Settings(two_reviewers=True))
+    queue.add([make_record(1)])
+    first = decided(queue, "confirmed").decisions[0]
+    taken(queue, "ben")
+    after = queue.undo(first.decision_id, "ana")
+    assert after.lease is not None
+    assert after.lease.reviewer == "ben"
+    queue.verify()
+    assert decided(queue, "confirmed", "ben").state is CaseState.PENDING_REVIEW
+    second = decided(queue, "confirmed", "ana")
+    assert second.state is CaseState.CONFIRMED
+    back = queue.undo(second.decisions[1].decision_id, "ben")
+    assert back.state is CaseState.IN_REVIEW  # ben holds it again: ana's stands
+    assert back.lease is not None
+    assert back.lease.reviewer == "ben"
+    queue.give_back(back.case_id, "ben")
+    assert queue.take("ana") is None
+
+
+def test_inherited_items_are_never_confirmed(make_queue: MakeQueue, clock: Clock) -> None:
+    queue = make_queue(Settings(two_reviewers=True))
+    queue.add([make_record(1, 7)])
+    first = decided(queue, "confirmed")
+    queue.add([make_record(2, 7)])  # the first reviewer did not see it
+    second = decided(queue, "confirmed", "ben")
+    queue.add([make_record(3, 7)])
+    clock.pass_(minutes=10)
+    (confirmed,) = queue.confirmed()
+    assert [item.record.record_id for item in confirmed.items] == ["record-0000001"]
+    assert [item.inherited for item in queue.case(first.case_id).items] == [False, True, True]
+    with pytest.raises(UsageError, match="no item that enough people"):
+        replace(confirmed, case=replace(second, decisions=second.decisions[:1]))
+    undone = replace(second.decisions[1], undone_at=clock())
+    with pytest.raises(UsageError, match="no item that enough people"):
+        replace(confirmed, case=replace(second, decisions=(second.decisions[0], undone)))
+    queue.look_again(first.case_id, "lead", "", everything=True)
+    assert list(queue.confirmed()) == []
+
+
+def test_undoing_the_only_decision_leaves_nothing_inherited(make_queue: MakeQueue) -> None:
+    queue = make_queue()
+    queue.add([make_record(1, 7)])
+    case = decided(queue, "confirmed")
+    queue.add([make_record(2, 7)])
+    back = queue.undo(case.decisions[0].decision_id, "ana")
+    assert [item.inherited for item in back.items] == [False, False]
+    assert len(back.asked) == 2
+
+
+def test_decisions_of_before_stay_what_they_are(make_queue: MakeQueue) -> None:
+    queue = make_queue()
+    queue.add([make_record(1, 7)])
+    case = decided(queue, "unsure")
+    with pytest.raises(ReviewError, match="there is no decision"):
+        queue.undo(f"{case.case_id}-999", "ana")
+    with pytest.raises(ReviewError, match="there is no decision"):
+        queue.undo("x", "ana")
+    queue.look_again(case.case_id, "lead", "again")
+    with pytest.raises(ReviewError, match="of before the case was asked for again"):
+        queue.undo(case.decisions[0].decision_id, "ana")
+    with pytest.raises(ReviewError, match="waits for a person already"):
+        queue.look_again(case.case_id, "lead", "again")
+    again = taken(queue)
+    with pytest.raises(ReviewError, match="at most 10,000 characters"):
+        queue.decide(again.case_id, "ana", "unsure", "x" * 10_001, again.seen)
+
+
+def test_two_threads_use_one_queue(make_queue: MakeQueue) -> None:
+    queue = make_queue(Settings(in_a_row=1000))
+    queue.add(many(60))
+
+    def work(name: str) -> None:
+        for _ in range(15):
+            decided(queue, "unsure", name)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, ["ana", "ben", "cem", "dan"]))
+    assert queue.counts()[CaseState.UNSURE] == 60
+
+
+def test_labels_and_surfaces_have_queues_of_their_own(make_queue: MakeQueue) -> None:
+    queue = make_queue(Settings(in_a_row=1000))
+    queue.add(many(80, seed=11))
+    wanted = {
+        case.case_id
+        for case in queue.cases(label="A2", surface="user_report")
+        if case.state is CaseState.PENDING_REVIEW
+    }
+    assert len(wanted) > 3
+    handed = []
+    while isinstance(case := queue.take("ana", label="A2", surface="user_report"), Case):
+        handed.append(case)
+        queue.decide(case.case_id, "ana", "unsure", "", case.seen)
+    assert {case.case_id for case in handed} == wanted
+    assert [case.priority for case in handed] == sorted(
+        (case.priority for case in handed), reverse=True
+    )
+    with pytest.raises(UsageError, match="private_message"):
+        queue.take("ana", surface="private_message")
+
+
+def test_odd_text_is_kept_or_refused_in_one_line(make_queue: MakeQueue) -> None:
+    queue = make_queue()
+    odd = make_record(1, labels=("A\0B", "x" * 5000, "é' \"; DROP TABLE item; --"))
+    queue.add([(odd, Origin("photos", "naïve/\U0001f600.jpg"))])
+    case = taken(queue)
+    assert case.items[0].record == odd
+    assert case.items[0].origin.location == "naïve/\U0001f600.jpg"
+    queue.give_back(case.case_id, "ana")
+    assert isinstance(queue.take("ana", label="é' \"; DROP TABLE item; --"), Case)
+    for text in ("\0", "\ud800"):
+        with pytest.raises(ReviewError, match="a reason has characters that cannot be kept"):
+            queue.decide(case.case_id, "ana", "unsure", text, case.seen)
+        with pytest.raises(ReviewError, match="has text that cannot be kept"):
+            queue.add([(make_record(2), Origin("photos", text))])
+    queue.decide(case.case_id, "ana", "unsure", "'); DROP TABLE item; --", case.seen)

@@ -31,7 +31,7 @@ def judged(files: Iterable[tuple[str, bytes]]) -> dict[str, tuple[hm.Outcome, st
     """Return one verdict for each file, while watching what it costs."""
     verdicts: dict[str, tuple[hm.Outcome, str]] = {}
     number = 0
-    with hm.DecodePool(workers=2, limits=hm.WorkerLimits(items=50)) as pool:
+    with hm.DecodePool(workers=2, limits=hm.WorkerLimits(items=1)) as pool:
         hm.hash_all(bytes(9), ["pdq"], decode=pool.pictures)
 
         def verdict(named: tuple[str, bytes]) -> tuple[hm.Outcome, str]:
@@ -43,10 +43,13 @@ def judged(files: Iterable[tuple[str, bytes]]) -> dict[str, tuple[hm.Outcome, st
         for (name, _), found in pool.map(verdict, files):
             verdicts[f"{number} {name}"] = found
             number += 1
-        for lane in pool._lanes:
+        for lane in pool._lanes.all:
             lane.end()
-        ended = pool.ended
+        ended, pids = pool.ended, pool.pids
     assert max(one.memory for one in ended) <= 640 * MIB
+    # Of one try each; a worker begins and ends in some hundredths of a second.
+    assert max(one.cpu_seconds for one in ended) <= 2.1
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
     return verdicts
 
 

@@ -55,6 +55,14 @@ def sleep(rest: str) -> Iterable[Picture]:
     raise AssertionError
 
 
+def nap(rest: str) -> Iterable[Picture]:
+    """Do hardly anything, again and again."""
+    lock = threading.Lock()
+    lock.acquire()
+    while True:
+        lock.acquire(timeout=0.01)
+
+
 def bloat(rest: str) -> Iterable[Picture]:
     while True:
         NEVER.append(bytearray(2**28))
@@ -139,6 +147,7 @@ HOOKS: dict[str, Callable[[str], Iterable[Picture]]] = {
     "crash": crash,
     "spin": spin,
     "sleep": sleep,
+    "nap": nap,
     "bloat": bloat,
     "leave": leave,
     "babble": babble,

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from hashmatch.decode.frames import decode_frames as decode_frames
     from hashmatch.decode.policy import Picture as Picture
     from hashmatch.decode.policy import decode_image as decode_image
+    from hashmatch.disabled import Disabled as Disabled
+    from hashmatch.disabled import leave_out as leave_out
+    from hashmatch.disabled import read_disabled as read_disabled
     from hashmatch.errors import BadRows as BadRows
     from hashmatch.errors import HashesAreOpaque as HashesAreOpaque
     from hashmatch.errors import HashmatchError as HashmatchError
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from hashmatch.errors import LedgerError as LedgerError
     from hashmatch.errors import ListError as ListError
     from hashmatch.errors import NotHashed as NotHashed
+    from hashmatch.errors import ReviewError as ReviewError
     from hashmatch.errors import SinkError as SinkError
     from hashmatch.errors import SourceError as SourceError
     from hashmatch.errors import SpecMismatch as SpecMismatch
@@ -66,11 +70,14 @@ if TYPE_CHECKING:
     from hashmatch.records.matches import Matches as Matches
     from hashmatch.records.review import ReviewRecord as ReviewRecord
     from hashmatch.records.review import SuppressedBy as SuppressedBy
+    from hashmatch.reporting import ScanReport as ScanReport
     from hashmatch.rescan import rescan_kept as rescan_kept
     from hashmatch.resuming import about_scan as about_scan
     from hashmatch.resuming import resume_scan as resume_scan
     from hashmatch.revealing import write_list as write_list
-    from hashmatch.scan import ScanReport as ScanReport
+    from hashmatch.review.handing.coop import to_coop as to_coop
+    from hashmatch.review.handing.hma import to_hma as to_hma
+    from hashmatch.review.handing.pytx import to_pytx as to_pytx
     from hashmatch.scan import scan_source as scan_source
     from hashmatch.store.change import Change as Change
     from hashmatch.store.change import Changed as Changed
@@ -88,11 +95,12 @@ _HOMES = {
     "hashmatch.breaker": "Breaker Trip",
     "hashmatch.decode.frames": "decode_frames",
     "hashmatch.decode.policy": "Picture decode_image",
+    "hashmatch.disabled": "Disabled leave_out read_disabled",
     "hashmatch.errors": (
         "BadRows HashesAreOpaque HashmatchError ImageChanged ImageError ImageUnavailable "
-        "IndexFileError LedgerError ListError NotHashed SinkError SourceError SpecMismatch "
-        "StoreError TooManyMatches UnknownPlugin UnknownSurface UntrustedList UsageError "
-        "WorkersError"
+        "IndexFileError LedgerError ListError NotHashed ReviewError SinkError SourceError "
+        "SpecMismatch StoreError TooManyMatches UnknownPlugin UnknownSurface UntrustedList "
+        "UsageError WorkersError"
     ),
     "hashmatch.hashing": "hash_all hash_image hash_images",
     "hashmatch.index": "HashIndex",
@@ -107,10 +115,14 @@ _HOMES = {
     "hashmatch.records.lists": "HashList RejectedRow",
     "hashmatch.records.matches": "Matches",
     "hashmatch.records.review": "ReviewRecord SuppressedBy",
+    "hashmatch.reporting": "ScanReport",
     "hashmatch.rescan": "rescan_kept",
     "hashmatch.resuming": "about_scan resume_scan",
     "hashmatch.revealing": "write_list",
-    "hashmatch.scan": "ScanReport scan_source",
+    "hashmatch.review.handing.coop": "to_coop",
+    "hashmatch.review.handing.hma": "to_hma",
+    "hashmatch.review.handing.pytx": "to_pytx",
+    "hashmatch.scan": "scan_source",
     "hashmatch.store.change": "Change Changed",
     "hashmatch.store.list_store": "ListStore",
     "hashmatch.store.trust": "Trust",

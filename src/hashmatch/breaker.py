@@ -53,6 +53,8 @@ class _Count:
     since: float
     records: int = 0
     tripped: bool = False
+    list_version: str = ""
+    tripped_at: str = ""
 
 
 class _Saved(msgspec.Struct, forbid_unknown_fields=True):
@@ -64,6 +66,8 @@ class _Saved(msgspec.Struct, forbid_unknown_fields=True):
     since: float
     records: int
     tripped: bool
+    list_version: str = ""
+    tripped_at: str = ""
 
 
 class _State(msgspec.Struct, forbid_unknown_fields=True):
@@ -165,8 +169,10 @@ class Breaker:
                 count.records += 1
                 self._counts[key] = count
                 if count.records >= self.limit:
+                    trip = _trip(of[key], count.records, now)
                     count.tripped = True
-                    trips.append(_trip(of[key], count.records, now))
+                    count.list_version, count.tripped_at = trip.list_version, trip.tripped_at
+                    trips.append(trip)
         for trip in trips:  # outside of the lock: whoever is told may ask the breaker something
             if self._on_trip is not None:
                 self._on_trip(trip)
@@ -177,6 +183,18 @@ class Breaker:
         """The entries that are, as (list, algorithm, entry), in the order of their names."""
         with self._lock:
             return tuple(sorted(key for key, count in self._counts.items() if count.tripped))
+
+    @property
+    def trips(self) -> tuple[Trip, ...]:
+        """The alarms about the entries that are tripped, also those from before `restore`."""
+        with self._lock:
+            return tuple(
+                Trip(name, count.list_version, algorithm, entry, count.records, count.tripped_at)
+                for (name, algorithm, entry), count in sorted(
+                    self._counts.items(), key=lambda item: item[0]
+                )
+                if count.tripped
+            )
 
     def reset(self, list: str | None = None, entry: str | None = None) -> int:
         """Let entries through again, counted from nothing, once a person has looked at them.
@@ -231,7 +249,9 @@ class Breaker:
             raise UsageError(f"not the state of a breaker: its schema is not {SCHEMA}")
         with self._lock:
             self._counts = {
-                (one.list, one.algorithm, one.entry): _Count(one.since, one.records, one.tripped)
+                (one.list, one.algorithm, one.entry): _Count(
+                    one.since, one.records, one.tripped, one.list_version, one.tripped_at
+                )
                 for one in saved.entries
             }
 

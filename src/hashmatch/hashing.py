@@ -203,16 +203,19 @@ def _pictures(
 ) -> Iterator[Picture | ImageError]:
     """Yield what is to be hashed of `image`, or why nothing more is."""
     try:
-        if decode is not None:
-            yield from decode(image, frames)
-        elif frames:
-            yield from decode_frames(image)
-        else:
-            yield decode_image(image)
+        yield from (decode or decode_here)(image, frames)
     except ImageError as error:
         yield error
     except MemoryError:
         yield ImageError(Outcome.REFUSED, "not enough memory to decode it")
+
+
+def decode_here(image: ImageInput, frames: bool) -> Iterator[Picture]:
+    """Yield what is to be hashed of `image`, decoded in this process."""
+    if frames:
+        yield from decode_frames(image)
+    else:
+        yield decode_image(image)
 
 
 def _unhashed(name: str, hasher: Hasher, outcome: Outcome, reason: str) -> HashedImage:

@@ -55,6 +55,18 @@ class Limits:
         if self.rate is not None and not self.rate > 0:
             raise UsageError(f"a rate is more than 0 bytes a second, not {self.rate}")
 
+    def delay(self, attempt: int, chance: random.Random) -> float:
+        """Return how many seconds to wait before another try.
+
+        Parameters
+        ----------
+        attempt : int
+            How many tries there were, less one.
+        chance : random.Random
+            Where the jitter comes from.
+        """
+        return chance.uniform(0, min(self.longest_delay, self.first_delay * 2 ** min(attempt, 60)))
+
 
 class Tries:
     """Keeps one scan's `Limits`, and counts; used by many threads.
@@ -100,8 +112,8 @@ class Tries:
             self.received += size
             self.last_success = time.monotonic()
 
-    def pause(self, attempt: int, deadline: float) -> bool:
-        """Wait until it is time for another try.
+    def delay(self, attempt: int, deadline: float) -> float | None:
+        """Count another try, and return how many seconds there are to wait before it.
 
         Parameters
         ----------
@@ -112,19 +124,18 @@ class Tries:
 
         Returns
         -------
-        bool
-            False if there shall be none: the deadline would pass, or `stop` was called.
+        float or None
+            None if there shall be no other: the deadline would pass, or `stop` was called.
 
         Raises
         ------
         SourceError
             If the scan's budget of retries is spent.
         """
-        longest = min(self.limits.longest_delay, self.limits.first_delay * 2 ** min(attempt, 60))
         with self._lock:
-            delay = self._random.uniform(0, longest)
+            delay = self.limits.delay(attempt, self._random)
             if time.monotonic() + delay > deadline or self._stopped.is_set():
-                return False
+                return None
             allowed = self.limits.spare_retries + self.limits.retry_ratio * self.successes
             if self.retries >= allowed:
                 raise SourceError(
@@ -132,7 +143,27 @@ class Tries:
                     f"{self.successes:,} items read: the server fails too often; try again later"
                 )
             self.retries += 1
-        return not self._stopped.wait(delay)
+        return delay
+
+    def pause(self, attempt: int, deadline: float) -> bool:
+        """Wait until it is time for another try; see `delay`.
+
+        Parameters
+        ----------
+        attempt, deadline : int, float
+            As for `delay`.
+
+        Returns
+        -------
+        bool
+            False if there shall be none.
+        """
+        delay = self.delay(attempt, deadline)
+        return delay is not None and self.wait(delay)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, and return True; or False as soon as `stop` is called."""
+        return not self._stopped.wait(max(0.0, seconds))
 
     def pace(self, size: int) -> None:
         """Wait for as long as the rate asks for after `size` bytes were received, or until `stop`.
@@ -147,7 +178,7 @@ class Tries:
             self._free_at = max(self._free_at, now - 1.0) + size / self.limits.rate
             delay = self._free_at - now
         if delay > 0:
-            self._stopped.wait(delay)
+            self.wait(delay)
 
     def stop(self) -> None:
         """End all waiting: no other try, no other read."""

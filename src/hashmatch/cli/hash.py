@@ -49,6 +49,6 @@ def hash_(
             hashed = hash_image(path, algorithm, item=name)
             unhashed += hashed.outcome not in HAVE_HASH
             print_line(hashed_line(hashed))
-            advance(0)
+            advance()
     if strict and unhashed:
         ctx.exit(Exit.SOME_UNHASHED)

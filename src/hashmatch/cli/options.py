@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.stores import is_store, one_list, trust_options
-from hashmatch.errors import UsageError
+from hashmatch.cli.opening import open_lists as open_lists  # noqa: PLC0414  (for commands)
+from hashmatch.cli.opening import open_matcher as open_matcher  # noqa: PLC0414
+from hashmatch.cli.stores import trust_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from hashmatch.matcher import Matcher
     from hashmatch.pages import Shape
     from hashmatch.reading import ListFile
-    from hashmatch.records.lists import HashList
 
     Command = Callable[..., Any]
-    Trust = dict[str, Any]  # what `trust_options` gave
-
-REFERENCE_KEY = "HASHMATCH_REFERENCE_KEY"
 
 quiet_option = click.option(
     "-q", "--quiet", is_flag=True, help="No progress, summary or names of problems; errors only."
@@ -188,7 +183,18 @@ def match_options(command: Command) -> Command:
         help="A known-hash list: the folder of a list store, or a file of any format. With NAME= "
         "its hashes of that algorithm instead. Repeatable: all lists are matched at once.",
     )
-    return lists(algorithm_option(max_distance_option(skip_bad_rows(trust_options(command)))))
+    disabled = disabled_option(trust_options(command))
+    return lists(algorithm_option(max_distance_option(skip_bad_rows(disabled))))
+
+
+def disabled_option(command: Command) -> Command:
+    """Add ``--disabled``; `open_lists` takes it with what `trust_options` gave."""
+    return click.option(
+        "--disabled",
+        metavar="FILE",
+        help="Leave out the entries of lists that this file names, which hashmatch review disabled "
+        "writes.",
+    )(command)
 
 
 def protection_options(command: Command) -> Command:
@@ -254,45 +260,3 @@ def keep_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
-
-
-def open_lists(
-    paths: Sequence[str], shape: ListShape, algorithm: str, skip_bad_rows: bool, trust: Trust
-) -> list[HashList]:
-    """Return the list of `algorithm`, or of the one named before the path, at each path."""
-    from hashmatch import registry
-    from hashmatch.reading import choose
-
-    lists: list[HashList] = []
-    for given in paths:
-        name, separator, rest = given.partition("=")
-        known = registry.names(registry.HASHERS)
-        named = separator and name in known
-        if separator and not named and os.sep not in name and not os.path.exists(given):
-            raise UsageError(
-                f"{given}: no such file, and no algorithm is called {name!r}; there are "
-                f"{', '.join(known)}"
-            )
-        kind, path = (name, rest) if named else (algorithm, given)
-        if is_store(path):
-            found: HashList = one_list(path, kind, dict(trust))
-        else:
-            found = choose(shape.read(path, kind), path, kind, skip_bad_rows)
-        for other in lists:  # every match would be counted twice
-            if (found.name, found.version, found.spec) == (other.name, other.version, other.spec):
-                raise UsageError(f"{path}: its {kind} hashes are given twice")
-        lists.append(found)
-    return lists
-
-
-def open_matcher(lists: list[HashList], **options: Any) -> Matcher:
-    """Return a matcher, with the deployment's reference key if the environment has one."""
-    from hashmatch.lookup import LONGEST_KEY, SHORTEST_KEY
-    from hashmatch.matcher import Matcher
-
-    key = os.environb.get(REFERENCE_KEY.encode(), b"")
-    if key and not SHORTEST_KEY <= len(key) <= LONGEST_KEY:
-        raise UsageError(
-            f"{REFERENCE_KEY} has {len(key)} bytes; a key has {SHORTEST_KEY} to {LONGEST_KEY}"
-        )
-    return Matcher(*lists, reference_key=key or None, **options)

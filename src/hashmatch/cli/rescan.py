@@ -9,6 +9,7 @@ import click
 
 from hashmatch.cli.options import (
     algorithm_option,
+    disabled_option,
     max_distance_option,
     open_matcher,
     quiet_option,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Where records go: .jsonl or .csv. [default: -]",
 )
+@disabled_option
 @trust_options
 @quiet_option
 def rescan(
@@ -52,6 +54,7 @@ def rescan(
     max_distance: int | dict[str, int] | None,
     since: int | None,
     out: str,
+    disabled: str | None,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -67,12 +70,15 @@ def rescan(
     hashmatch rescan kept --list lists/hotline --out more.jsonl
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch import registry
+    from hashmatch.cli.opening import reference_key
+    from hashmatch.disabled import leave_out, read_disabled
     from hashmatch.kept import purge
     from hashmatch.rescan import rescan_kept
 
     if out != "-" and Path(out).resolve().is_relative_to(Path(kept).resolve()):
         raise UsageError(f"{out} is inside of {kept}; write it elsewhere")
     opened = open_store(store, options)
+    left_out = () if disabled is None else read_disabled(disabled)
     removed = purge(kept)
     pictures = records = 0
 
@@ -81,6 +87,7 @@ def rescan(
         pictures += count
 
     def make(known: HashList) -> Matcher:
+        known = leave_out(known, left_out, reference_key())
         return open_matcher([known], max_distance=max_distance)
 
     sink = registry.open_sink(None if out == "-" else Path(out))

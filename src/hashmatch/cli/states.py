@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,14 +10,9 @@ import click
 from hashmatch.cli.terminal import console, print_line, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import timedelta
-
-    from hashmatch.accounting import Result
-    from hashmatch.hashing import Decode
-    from hashmatch.interfaces import Sink, Source
-    from hashmatch.matcher import Matcher
-    from hashmatch.scan import ScanReport
+    from hashmatch.accounting import LedgerScan
+    from hashmatch.interfaces import Sink
+    from hashmatch.reporting import ScanReport
 
 
 class ScanCommand(click.Command):
@@ -69,7 +63,7 @@ def status(state: str, as_json: bool) -> None:
         searched = sum(counts.get(name, 0) for name in ("match", "no_match", "suppressed"))
         table.add_row(
             scan["name"],
-            printable(str(about.get("source", ""))),
+            printable(" ".join(filter(None, (about.get("source", ""), _shard(about))))),
             printable(lists),
             scan["begun"],
             scan["ended"] or "not yet",
@@ -80,94 +74,24 @@ def status(state: str, as_json: bool) -> None:
     console(stderr=False).print(table)
 
 
-@contextmanager
-def resumed(
-    folder: str,
-    about: dict[str, Any],
-    source: Source,
-    matcher: Matcher,
-    report: ScanReport,
-    sink: Sink,
-    workers: int,
-    in_process: bool,
-    keep: tuple[str, timedelta] | None,
-    *,
-    quiet: bool,
-) -> Iterator[Iterator[Result]]:
-    """Give the results of what is not accounted for yet; what is goes to the report and the sink.
+def _shard(about: dict[str, Any]) -> str:
+    """Return which part of its source a scan is of, if it is not of all."""
+    shard = about.get("options", {}).get("shard")
+    return f"({shard})" if shard else ""
+
+
+def taken_up(account: LedgerScan, report: ScanReport, sink: Sink, quiet: bool) -> None:
+    """Give the report and the sink what is accounted for already.
 
     Records of the ledger are written again, all of them: what a scan that was killed had written
     may end in the middle of one.
     """
-    from hashmatch.keeper import Keeper
-    from hashmatch.ledger import Ledger
-    from hashmatch.resuming import resume_scan
-
-    with Ledger(folder) as ledger:
-        account = ledger.scan(about)
-        state = account.state()
-        for record in account.records():
-            report.add(record)
-            sink.write(record)
-        report.listed, report.outcomes = state.listed, account.outcomes()
-        report.problems += account.problems()
-        if state.listed and not quiet:
-            how = "was finished before" if state.ended else "goes on"
-            click.echo(f"scan {account.name} {how}: {state.listed:,} images are done", err=True)
-        keeper = None
-        if keep is not None:
-            keeper = Keeper(*keep, matcher.lists, scan=account.name)
-        with decoder(workers, in_process, report) as decode:
-            yield resume_scan(
-                source,
-                matcher,
-                account,
-                threads=workers,
-                decode=decode,
-                keeper=keeper,
-                on_listed=report.listed_one,
-            )
-
-
-@contextmanager
-def scanned(
-    source: Source,
-    matcher: Matcher,
-    report: ScanReport,
-    workers: int,
-    in_process: bool,
-    keep: tuple[str, timedelta] | None,
-) -> Iterator[Iterator[Result]]:
-    """Give the results of a scan that is done at one go."""
-    from hashmatch.keeper import Keeper
-    from hashmatch.scan import scan_source
-
-    keeping = nullcontext() if keep is None else Keeper(*keep, matcher.lists)
-    with keeping as keeper, decoder(workers, in_process, report) as decode:
-        add = None if keeper is None else keeper.add
-        yield scan_source(
-            source,
-            matcher,
-            on_listed=report.listed_one,
-            on_hashed=add,
-            threads=workers,
-            decode=decode,
-        )
-
-
-@contextmanager
-def decoder(workers: int, in_process: bool, report: ScanReport) -> Iterator[Decode | None]:
-    """Give what decodes untrusted images: processes that are closed in, unless told otherwise."""
-    if in_process:
-        yield None
-        return
-    from hashmatch.workers.pool import DecodePool
-
-    with DecodePool(workers) as pool:
-        report.sandbox = pool.report
-        yield pool.pictures
-
-
-def cores() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    state = account.state()
+    for record in account.records():
+        report.add(record)
+        sink.write(record)
+    report.listed, report.outcomes = state.listed, account.outcomes()
+    report.problems += account.problems()
+    if state.listed and not quiet:
+        how = "was finished before" if state.ended else "goes on"
+        click.echo(f"scan {account.name} {how}: {state.listed:,} images are done", err=True)

@@ -40,17 +40,11 @@ def console(*, stderr: bool = True) -> Console:
 
 
 @contextmanager
-def progress(
-    total: int | None, quiet: bool, counting: str = "", done: int = 0
-) -> Iterator[Callable[[int], None]]:
-    """Show count, rate and time left while stderr is a terminal; some may be `done` already.
-
-    Yields a function to call after each image; its argument is how many of what it is `counting`,
-    for example matches, there are so far.
-    """
+def progress(total: int | None, quiet: bool) -> Iterator[Callable[[], None]]:
+    """Show count, rate and time left while stderr is a terminal; yields what to call each time."""
     screen = console()
     if quiet or not screen.is_terminal:
-        yield lambda count: None
+        yield lambda: None
         return
     from rich.progress import (
         BarColumn,
@@ -64,9 +58,7 @@ def progress(
         TextColumn("{task.completed:,}" + (f" of {total:,} images" if total else " images")),
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn(
-            "{task.fields[rate]}/s" + (f"  {{task.fields[count]:,}} {counting}" * bool(counting))
-        ),
+        TextColumn("{task.fields[rate]}/s"),
         TimeRemainingColumn(),
     ]
     with Progress(
@@ -78,11 +70,11 @@ def progress(
         redirect_stdout=sys.stdout.isatty(),
         redirect_stderr=False,
     ) as bar:
-        task = bar.add_task("", total=total, completed=done, rate="-", count=0)
+        task = bar.add_task("", total=total, rate="-")
 
-        def advance(count: int) -> None:
+        def advance() -> None:
             speed = bar.tasks[0].speed
-            bar.update(task, advance=1, count=count, rate=f"{speed:,.0f}" if speed else "-")
+            bar.update(task, advance=1, rate=f"{speed:,.0f}" if speed else "-")
 
         yield advance
 

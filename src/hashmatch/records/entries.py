@@ -93,6 +93,17 @@ class Texts:
         source = np.arange(taken[-1]) - np.repeat(taken[:-1] - ends[rows], lengths)
         return Texts(np.asarray(self.data[:])[source], taken)
 
+    def rows(self, text: str) -> list[int]:
+        """Return which of them are `text`."""
+        data, ends, wanted = bytes(self.data[:]), np.asarray(self.ends[:]), text.encode()
+        found, begin = [], data.find(wanted) if wanted else -1
+        while begin >= 0:
+            row = int(np.searchsorted(ends, begin, "right")) - 1  # what it is in, if not all of it
+            if ends[row] == begin and ends[row + 1] == begin + len(wanted):
+                found.append(row)
+            begin = data.find(wanted, begin + 1)
+        return found
+
     def __len__(self) -> int:
         return len(self.ends) - 1
 
@@ -175,6 +186,10 @@ max_distance=None))
             for label in each.labels:
                 counts[label] += count
         return +counts
+
+    def rows_named(self, names: Iterable[str]) -> list[int]:
+        """Return the numbers of entries with such external ids; a list may give one to several."""
+        return [] if self.ids is None else [row for name in names for row in self.ids.rows(name)]
 
     def take(self, rows: NDArray[np.int64]) -> Entries:
         """Return some of the entries, in the order of `rows`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,12 +13,16 @@ from hashmatch.records.entries import Entries
 from hashmatch.records.hashes import HashBatch, HashSpec, Opaque
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from hashmatch.index import HashIndex
     from hashmatch.records.entries import Entry
+
+
+REFERENCE = "ref:"
+"""What references to entries without an id begin with."""
 
 
 class RejectedRow(NamedTuple):
@@ -48,6 +52,8 @@ class HashList(Opaque):
         The list's own inclusive limit in bits; an entry's own outranks it.
     index : HashIndex, optional
         An index over these very hashes and limits, if there is one already.
+    left_out : tuple of int
+        Numbers of entries that a matcher is not to match, see `leaving_out`.
 
     Examples
     --------
@@ -65,6 +71,7 @@ class HashList(Opaque):
     rejected: tuple[RejectedRow, ...] = ()
     max_distance: int | None = None
     index: HashIndex | None = None
+    left_out: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "entries", Entries.of(self.entries))
@@ -82,6 +89,19 @@ class HashList(Opaque):
 
     def __repr__(self) -> str:
         return f"<HashList {self.name}, version {self.version}, {self.spec}, n={len(self)}>"
+
+    def leaving_out(self, rows: Iterable[int]) -> HashList:
+        """Return the same list, of which a matcher does not match some entries.
+
+        Its name, its version and the numbers of its entries stay what they are, and so do the
+        records of what matches other entries. An index that is built over it has all of them.
+
+        Parameters
+        ----------
+        rows : iterable of int
+            Numbers of entries; those that are left out already stay so.
+        """
+        return replace(self, left_out=tuple(sorted({*self.left_out, *rows})))
 
     def limits(self, default: int) -> NDArray[np.int64]:
         """Return each entry's inclusive limit in bits: its own, else the list's, else `default`.
@@ -133,10 +153,35 @@ class HashList(Opaque):
         external_id = self.entries[row].external_id
         if external_id is not None:
             return external_id
-        digest = hashlib.blake2b(
-            self._value(row), digest_size=12, key=key, person=b"hashmatch-entry"
-        )
-        return f"ref:{digest.hexdigest()}"
+        return _reference(self._value(row), key)
+
+    def rows_named(self, names: Collection[str], key: bytes | None = None) -> set[int]:
+        """Return the numbers of the entries that matches name so; see `reference`.
+
+        Parameters
+        ----------
+        names : collection of str
+            External ids and references.
+        key : bytes, optional
+            What references are made with; by default `own_key`.
+        """
+        rows = set(self._rows_with_ids(names))
+        if any(name.startswith(REFERENCE) for name in names):
+            key = self.own_key() if key is None else key
+            data, size = self.hashes.words.tobytes(), self.spec.words * 8
+            for row in range(len(data) // size):
+                named = _reference(data[row * size : (row + 1) * size], key) in names
+                if named and self.entries[row].external_id is None:
+                    rows.add(row)
+        return rows
+
+    def _rows_with_ids(self, names: Collection[str]) -> list[int]:
+        return Entries.of(self.entries).rows_named(names)
 
     def _value(self, row: int) -> bytes:
         return bytes(self.hashes.words[row].tobytes())
+
+
+def _reference(value: bytes, key: bytes) -> str:
+    digest = hashlib.blake2b(value, digest_size=12, key=key, person=b"hashmatch-entry")
+    return f"{REFERENCE}{digest.hexdigest()}"

@@ -6,7 +6,6 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from hashmatch.errors import ReviewError
-from hashmatch.records.review import ReviewRecord
 from hashmatch.review import history
 from hashmatch.review.answers import Added
 from hashmatch.review.joining import Incoming, Same
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from hashmatch.records.decisions import Origin
+    from hashmatch.records.review import ReviewRecord
     from hashmatch.review.database import Database
     from hashmatch.review.settings import Settings
 

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from hashmatch.review.database import Database
     from hashmatch.review.settings import Settings
 
-LONGEST = 10_000
-"""Characters of a reason."""
-
 
 class Live(NamedTuple):
     """A decision that was not undone, for `state_of`."""
@@ -72,8 +69,6 @@ def decide(
     now: int,
 ) -> int:
     """Write a decision down, within a transaction; return its number."""
-    if len(reason) > LONGEST:
-        raise ReviewError(f"a reason has at most {LONGEST:,} characters")
     held_by(row, reviewer, now, case_id)
     items = database.rows(
         "SELECT record_id, line FROM item WHERE case_number = ? AND round = ? "

@@ -21,6 +21,10 @@ purged           records that had expired were removed
 settings         the queue works in another way now
 reviewer_added   somebody may review, with a token of which this keeps a digest
 reviewer_removed and may no longer
+benign_accepted  a second person agreed that a picture is harmless
+benign_refused   or did not
+disabled         an entry of a list is not to be matched any more
+enabled          or is to be again
 ===============  =================================================================================
 """
 
@@ -39,6 +43,8 @@ if TYPE_CHECKING:
 
     from hashmatch.review.database import Database
 
+TAUGHT = frozenset({"benign_accepted", "benign_refused", "disabled", "enabled"})
+"""Kinds that no table depends on; `hashmatch.review.teaching` reads them."""
 FIRST = "0" * 64
 """The digest before the first event."""
 PAGE = 1000

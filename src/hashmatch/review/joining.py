@@ -1,4 +1,4 @@
-"""Which case a record joins: the nearest one of the same picture, among all and those just opened."""
+"""Which case a record joins: the nearest of the same picture, among all and those just opened."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hashmatch.errors import ReviewError
 from hashmatch.records.review import ReviewRecord
 from hashmatch.review import likeness
 from hashmatch.review.looks import entry_rows
+from hashmatch.review.texts import is_keepable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from hashmatch.records.decisions import Origin
     from hashmatch.review.database import Database
     from hashmatch.review.settings import Settings
+
+
+LONGEST_ID = 500
+"""Characters: an index takes no longer ones."""
 
 
 class Incoming(NamedTuple):
@@ -33,6 +38,9 @@ class Incoming(NamedTuple):
     @classmethod
     def of(cls, record: ReviewRecord, origin: Origin, settings: Settings) -> Incoming:
         """Take the hash out of a record."""
+        for text in (record.record_id, origin.source, origin.location):
+            if not is_keepable(text) or len(record.record_id) > LONGEST_ID:
+                raise ReviewError(f"record {record.record_id!r:.99} has text that cannot be kept")
         value = record.hash.value
         if value is UNSET:
             return cls(record, origin, record.to_json(), None, [])

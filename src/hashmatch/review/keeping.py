@@ -9,7 +9,7 @@ from hashmatch.review import leases, retention
 from hashmatch.review.answers import Purged
 from hashmatch.review.changing import change
 from hashmatch.review.looking import Looking
-from hashmatch.review.reviewers import named
+from hashmatch.review.texts import check_text, named
 from hashmatch.review.times import micros
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Keeping(Looking):
 
     def change(self, settings: Settings, *, who: str = "hashmatch") -> None:
         """Let the queue work in another way from now on; see `Settings`."""
+        named(who)
         with self._writing() as (database, before, at):
             change(database, before, settings, who, at)
 
@@ -42,6 +43,7 @@ class Keeping(Looking):
 
     def _hold(self, kind: str, case_id: str, who: str, reason: str) -> None:
         named(who)
+        check_text("a reason", reason)
         with self._writing() as (database, _, at):
             retention.hold(database, self._row(case_id), who, kind, reason, at)
 
@@ -55,6 +57,7 @@ class Keeping(Looking):
         who : str
             Whose doing it is, for the history.
         """
+        named(who)
         total, after = Purged(), 0
         while True:
             with self._writing() as (database, settings, at):

@@ -15,9 +15,10 @@ from hashmatch.review.adding import BATCH, add_batch
 from hashmatch.review.answers import Added, Pause
 from hashmatch.review.database import FORMAT, open_database
 from hashmatch.review.keeping import Keeping
-from hashmatch.review.reviewers import Reviewers, named
+from hashmatch.review.reviewers import Reviewers
 from hashmatch.review.rows import CaseRow
 from hashmatch.review.settings import Settings
+from hashmatch.review.texts import check_text, named
 from hashmatch.review.times import micros, utc
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ class ReviewQueue(Keeping):
         pairs = (
             (record, Origin()) if isinstance(record, ReviewRecord) else record for record in records
         )
+        named(who)
         total = Added()
         while batch := list(islice(pairs, BATCH)):
             with self._writing() as (database, settings, at):
@@ -210,6 +212,8 @@ class ReviewQueue(Keeping):
             verdict = Verdict(verdict)
         except ValueError:
             raise UsageError(f"a verdict is one of {', '.join(Verdict)}, not {verdict!r}") from None
+        for what, text in (("a reason", reason), *(("a label", label) for label in labels)):
+            check_text(what, text)
         with self._writing() as (database, settings, at):
             row = self._row(case_id)
             number = deciding.decide(
@@ -246,6 +250,7 @@ class ReviewQueue(Keeping):
             only about those, if there are any.
         """
         named(who)
+        check_text("a reason", reason)
         with self._writing() as (database, settings, at):
             row = self._row(case_id)
             row = deciding.look_again(database, row, case_id, who, reason, at, all_=everything)

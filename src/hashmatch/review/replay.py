@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashmatch.records.decisions import CaseState
+from hashmatch.review import history
 from hashmatch.review.rules import WAITING, state_of
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ class Replay:
 
     def apply(self, number: int, at: int, who: str, kind: str, case: int, body: Any) -> None:
         """Note an event of any kind but ``added``."""
+        if kind in history.TAUGHT:
+            return  # it changes no table
         if kind == "made":
             self.queue = (body["name"], body["format"], at, body["settings"])
         elif kind == "settings":

@@ -7,8 +7,9 @@ import hmac
 import secrets
 from typing import TYPE_CHECKING
 
-from hashmatch.errors import ReviewError, UsageError
+from hashmatch.errors import ReviewError
 from hashmatch.review import history
+from hashmatch.review.texts import named
 from hashmatch.review.times import micros, moment
 
 if TYPE_CHECKING:
@@ -16,15 +17,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from hashmatch.review.database import Database
-
-LONGEST = 100
-"""Characters of a name."""
-
-
-def named(reviewer: str) -> None:
-    """Raise UsageError unless this is a name for a reviewer."""
-    if not reviewer.strip() or len(reviewer) > LONGEST or not reviewer.isprintable():
-        raise UsageError(f"a reviewer has a name of 1 to {LONGEST} printable characters")
 
 
 class Reviewers:
@@ -48,6 +40,7 @@ class Reviewers:
             Whose doing it is, for the history.
         """
         named(name)
+        named(who)
         token = secrets.token_urlsafe(32)
         digest = hashlib.sha256(token.encode()).hexdigest()
         with self._database.writing():
@@ -59,6 +52,7 @@ class Reviewers:
 
     def remove(self, name: str, *, who: str = "hashmatch") -> None:
         """Let somebody review no longer; ReviewError if there is no such reviewer."""
+        named(who)
         with self._database.writing():
             if not self._database.rows("SELECT 1 FROM reviewer WHERE name = ?", (name,)):
                 raise ReviewError(f"there is no reviewer {name!r} in this queue")

@@ -70,6 +70,8 @@ class CaseRow(NamedTuple):
         return self._replace(state=state, lease_reviewer=None, lease_until=None)
 
 
+LONGEST_LABEL = 200
+"""Characters of a label that can be asked for: an index takes no longer ones."""
 COLUMNS = ", ".join(CaseRow._fields)
 _SET = ", ".join(f"{name} = ?" for name in CaseRow._fields[1:])
 
@@ -79,7 +81,7 @@ def waiting_rows(row: CaseRow) -> Iterator[tuple[str, str, str, int, int]]:
     if row.state != CaseState.PENDING_REVIEW or not row.items:
         return
     labels, surfaces = row.names
-    for label in ("", *labels):
+    for label in ("", *(label for label in labels if len(label) <= LONGEST_LABEL)):
         for surface in ("", *surfaces):
             yield label, surface, row.not_for, -row.priority, row.number
 

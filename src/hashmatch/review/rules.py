@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hashmatch.records.decisions import CaseState, Verdict
+from hashmatch.review.texts import keepable
 from hashmatch.review.times import SECOND
 
 if TYPE_CHECKING:
@@ -77,9 +78,14 @@ class Summary(NamedTuple):
     def joined(self, record: ReviewRecord) -> Summary:
         """Return it with one item more."""
         match = record.matches[0]
-        labels = {label for found in record.matches for label in found.labels if label}
+        labels = {keepable(label) for found in record.matches for label in found.labels if label}
         quality = record.hash.quality
-        closest = (match.distance, match.max_distance, match.algorithm, match.list)
+        closest = (
+            match.distance,
+            match.max_distance,
+            keepable(match.algorithm),
+            keepable(match.list),
+        )
         if self.items:
             closest = min((self[1:5], closest), key=_share)
         if quality is None or (self.quality is not None and self.quality > quality):

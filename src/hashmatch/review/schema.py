@@ -1,7 +1,7 @@
 """The tables of a review queue, for both databases.
 
 Times are microseconds since 1970, UTC. Each row can be told from the history, which
-`hashmatch.review.verifying` does.
+`hashmatch.review.verifying` does; but for those of what was sent.
 """
 
 from __future__ import annotations
@@ -53,9 +53,19 @@ CREATE TABLE waiting (
 CREATE TABLE likeness (
     look BIGINT NOT NULL, case_number BIGINT NOT NULL, PRIMARY KEY (look, case_number)
 ){keyed};
+CREATE TABLE push_endpoint (
+    name TEXT NOT NULL PRIMARY KEY, told BIGINT NOT NULL, sent BIGINT NOT NULL
+);
+CREATE TABLE push_message (
+    endpoint TEXT NOT NULL, event BIGINT NOT NULL, case_number BIGINT NOT NULL,
+    state TEXT NOT NULL, tries BIGINT NOT NULL, first_at BIGINT, next_at BIGINT NOT NULL,
+    problem TEXT NOT NULL, PRIMARY KEY (endpoint, event)
+);
+CREATE INDEX push_case ON push_message (endpoint, case_number, event);
 """
 """Case, item and event are numbered from 1. A decision has the number of its event. Of an item that
-has expired, only the number, the record's id, the case, the batch and the digest are left."""
+has expired, only the number, the record's id, the case, the batch and the digest are left. What
+``push_*`` say does not follow from the history: `hashmatch.review.handing.deliveries`."""
 
 
 def statements(*, number: str, blob: str, keyed: str) -> list[str]:

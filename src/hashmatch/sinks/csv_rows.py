@@ -11,6 +11,7 @@ from msgspec import UNSET
 from hashmatch.sinks.files import OutputFile
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from hashmatch.records.review import ReviewRecord
@@ -69,12 +70,19 @@ class CsvSink:
             self._row(*COLUMNS)
 
     def _row(self, *cells: object) -> None:
-        line = io.StringIO()
-        # Everything is quoted and lines end as RFC 4180 has it: a carriage return or semicolon in
-        # a key then begins neither a row nor a cell, whatever reads the file.
-        writer = csv.writer(line, lineterminator="\r\n", quoting=csv.QUOTE_ALL)
-        writer.writerow([_harmless(cell) for cell in cells])
-        self._file.write(line.getvalue())
+        self._file.write(csv_line(cells))
+
+
+def csv_line(cells: Iterable[object]) -> str:
+    """Return cells as a line that means the same to whatever reads it, and runs in no spreadsheet.
+
+    Everything is quoted and lines end as RFC 4180 has it: a carriage return or semicolon in a key
+    then begins neither a row nor a cell.
+    """
+    line = io.StringIO()
+    writer = csv.writer(line, lineterminator="\r\n", quoting=csv.QUOTE_ALL)
+    writer.writerow([_harmless(cell) for cell in cells])
+    return line.getvalue()
 
 
 def _harmless(cell: object) -> object:

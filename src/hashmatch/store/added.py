@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from hashmatch.records.lists import HashList
@@ -9,6 +10,8 @@ from hashmatch.statements import joined
 from hashmatch.store.comparing import new_hashes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hashmatch.store.content import Content
 
 
@@ -25,6 +28,15 @@ class AddedList(HashList):
     def own_key(self) -> bytes:
         """Return the secret of the store, which references are made with."""
         return self._secret
+
+    def leaving_out(self, rows: Iterable[int]) -> AddedList:
+        """Return the same list, of which a matcher does not match some entries."""
+        left = AddedList(
+            **{each.name: getattr(self, each.name) for each in fields(HashList)}
+            | {"left_out": tuple(sorted({*self.left_out, *rows}))}
+        )
+        object.__setattr__(left, "_secret", self._secret)
+        return left
 
 
 def added(

@@ -15,6 +15,8 @@ from hashmatch.records.lists import HashList
 from hashmatch.unseen import unseen
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from numpy.typing import NDArray
 
     from hashmatch.index import HashIndex
@@ -59,6 +61,15 @@ class StoredEntries(Sequence["Entry"]):
             first += segment.rows
         return counts
 
+    def rows_named(self, names: Collection[str]) -> list[int]:
+        """Return the numbers of entries with such external ids."""
+        firsts = [0, *self._ends]
+        return [
+            first + row
+            for first, segment in zip(firsts, self._segments, strict=False)
+            for row in segment.entries.rows_named(names)
+        ]
+
     def __len__(self) -> int:
         return self._ends[-1]
 
@@ -92,6 +103,7 @@ class StoredList(HashList):
         limit: int | None,
         secret: bytes,
         problems: tuple[str, ...] = (),
+        left_out: tuple[int, ...] = (),
     ) -> None:
         facts = {
             "name": name,
@@ -101,6 +113,7 @@ class StoredList(HashList):
             "rejected": (),
             "max_distance": limit,
             "index": index,
+            "left_out": left_out,
             "problems": problems,
             "_kind": kind,
             "_secret": secret,
@@ -121,6 +134,21 @@ class StoredList(HashList):
         """Numbers of entries that count no more, or are in quarantine."""
         return self._kind.unmatched()
 
+    def leaving_out(self, rows: Iterable[int]) -> StoredList:
+        """Return the same list, of which a matcher does not match some entries."""
+        # What is in quarantine, or counts no more, is out already.
+        more = set(rows) - set(self.unmatched.tolist())
+        return StoredList(
+            self.name,
+            self.version,
+            self._kind,
+            self.index,
+            self.max_distance,
+            self._secret,
+            self.problems,
+            tuple(sorted({*self.left_out, *more})),
+        )
+
     def __len__(self) -> int:
         return len(self.index)
 
@@ -137,6 +165,9 @@ class StoredList(HashList):
     def own_key(self) -> bytes:
         """Return the secret of the store, which references are made with."""
         return self._secret
+
+    def _rows_with_ids(self, names: Collection[str]) -> list[int]:
+        return self.entries.rows_named(names)
 
     def _value(self, row: int) -> bytes:
         segment, own = self.entries.place(row)

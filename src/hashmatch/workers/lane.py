@@ -20,6 +20,7 @@ from hashmatch.errors import ImageError, WorkersError
 from hashmatch.records.enums import Outcome
 from hashmatch.workers.messages import BUFFER, MORE, MOST_MESSAGE, Job, Kind, NotUnderstood, Reply
 from hashmatch.workers.sandbox import Layers
+from hashmatch.workers.stalls import asleep
 from hashmatch.workers.starting import CLOSED, Ended, Nursery
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 LARGE = 8 * 2**20
 """Bytes of shared memory that a lane keeps between items; the rest it gives back."""
 REMEMBERED = 1000
+STALL = 0.1
+"""Seconds between two looks at a worker that does not answer: one that is asleep at both, and did
+nothing between them, is lost, which takes so much less than its time on the wall."""
 STARTS = 3
 """Workers in a row that may end before they are ready, until that is no accident."""
 
@@ -215,13 +219,23 @@ class Lane:
 
     def _heard(self, worker: _Worker, deadline: float) -> Reply:
         """Return what the worker says next. Raises WorkerLost if that is nothing or nonsense."""
-        try:
-            worker.channel.settimeout(max(deadline - time.monotonic(), 0.001))
-            message = worker.channel.recv(MOST_MESSAGE)
-        except TimeoutError:
-            raise self._gone(f"decoding took more than {self._limits.wall_seconds:g} s") from None
-        except OSError:
-            raise self._gone() from None
+        before: float | None = None
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                worker.channel.settimeout(max(min(left, STALL), 0.001))
+                message = worker.channel.recv(MOST_MESSAGE)
+                break
+            except TimeoutError:
+                if left <= STALL:
+                    limit = f"{self._limits.wall_seconds:g} s"
+                    raise self._gone(f"decoding took more than {limit}") from None
+                used = asleep(worker.pid)
+                if used is not None and used == before:
+                    raise self._gone("the decoder waits for what never comes") from None
+                before = used
+            except OSError:
+                raise self._gone() from None
         if not message:
             raise self._gone()
         try:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import queue
-import threading
 import warnings
 import weakref
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,10 +15,10 @@ from hashmatch.decode.frames import MOST
 from hashmatch.decode.inputs import ImageInput, file_bytes
 from hashmatch.decode.policy import decode_image
 from hashmatch.errors import UsageError, WorkersError
-from hashmatch.workers.lane import Lane
+from hashmatch.workers.lanes import Lanes
 from hashmatch.workers.limits import WorkerLimits
 from hashmatch.workers.sandbox import Layers, described
-from hashmatch.workers.starting import CLOSED, Nursery
+from hashmatch.workers.starting import Nursery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -34,8 +31,9 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-AHEAD = 2
-"""Items taken for each worker before their results are: one in work, one that follows."""
+AHEAD = 4
+"""Items taken for each worker before their results are: one in work, one that may be held up, and
+as many that follow."""
 
 
 class DecodePool:
@@ -83,16 +81,10 @@ class DecodePool:
         self.limits = WorkerLimits() if limits is None else limits
         self._owner = os.getpid()
         self._nursery = Nursery(self.limits, self._decoder)
-        self._lanes = [Lane(self._nursery, self.limits) for _ in range(count)]
-        self._idle: queue.SimpleQueue[Lane | None] = queue.SimpleQueue()
-        self._closed = threading.Event()
-        self._end = weakref.finalize(
-            self, _close, self._owner, self._closed, self._lanes, self._nursery, self._idle
-        )
+        self._lanes = Lanes(self._nursery, self.limits, count)
+        self._end = weakref.finalize(self, _close, self._owner, self._lanes, self._nursery)
         try:
-            for lane in self._lanes:
-                lane.start()
-                self._idle.put(lane)
+            self._lanes.start()
         except BaseException:
             self.close()
             raise
@@ -102,14 +94,14 @@ class DecodePool:
 
     @property
     def workers(self) -> int:
-        """Processes that decode."""
-        return len(self._lanes)
+        """Processes that decode at once."""
+        return self._lanes.count
 
     @property
     def layers(self) -> Layers:
         """What closes every worker in."""
         common = ~Layers(0)
-        for lane in self._lanes:
+        for lane in self._lanes.all[: self.workers]:
             common &= lane.layers
         return common
 
@@ -121,12 +113,12 @@ class DecodePool:
     @property
     def ended(self) -> list[Ended]:
         """How the latest workers ended, for tests and measurements."""
-        return [ended for lane in self._lanes for ended in lane.ended]
+        return [ended for lane in self._lanes.all for ended in lane.ended]
 
     @property
     def pids(self) -> list[int]:
         """The processes of the pool that there are at the moment: nursery first, then workers."""
-        return [self._nursery.pid, *(lane.pid for lane in self._lanes if lane.pid is not None)]
+        return [self._nursery.pid, *(lane.pid for lane in self._lanes.all if lane.pid is not None)]
 
     def pictures(self, image: ImageInput, frames: bool = False) -> Generator[Picture]:
         """Decode a file as `hashmatch.hash_all` asks for it: without copying a pixel.
@@ -192,7 +184,7 @@ class DecodePool:
         work : callable
             Called in threads; say, to hash an item with ``decode=pool.pictures``.
         items : iterable
-            Taken as they are needed: two for each worker at most are ahead of their results.
+            Taken as they are needed: four for each worker at most are ahead of their results.
 
         Yields
         ------
@@ -205,7 +197,7 @@ class DecodePool:
         ...     sorted(pool.map(len, ["one", "three"]))
         [('one', 3), ('three', 5)]
         """
-        threads = ThreadPoolExecutor(self.workers, "hashmatch-decode")
+        threads = ThreadPoolExecutor(2 * self.workers, "hashmatch-decode")
         running: dict[Future[Result], Item] = {}
         try:
             for item in items:
@@ -239,23 +231,13 @@ class DecodePool:
         data = file_bytes(image)
         if data is None:
             raise UsageError("a decode pool takes files, and no image that is open here already")
-        lane = self._taken()
+        if os.getpid() != self._owner:
+            raise WorkersError("a pool of decode workers is of use only in the process it is of")
+        lane = self._lanes.take()
         try:
             yield from lane.pictures(data, most)
         finally:
-            self._idle.put(lane)
-            if self._closed.is_set():
-                _drain(self._idle)
-
-    def _taken(self) -> Lane:
-        """Return a lane that nobody uses, waiting for one."""
-        if os.getpid() != self._owner:
-            raise WorkersError("a pool of decode workers is of use only in the process it is of")
-        lane = None if self._closed.is_set() else self._idle.get()
-        if lane is None:
-            self._idle.put(None)  # for the next who waits
-            raise WorkersError(CLOSED)
-        return lane
+            self._lanes.give(lane)
 
 
 def _copied(picture: Picture) -> Picture:
@@ -268,28 +250,9 @@ def _finished(running: dict[Future[Result], Item]) -> Iterator[tuple[Item, Resul
         yield running.pop(future), future.result()
 
 
-def _close(
-    owner: int,
-    closed: threading.Event,
-    lanes: list[Lane],
-    nursery: Nursery,
-    idle: queue.SimpleQueue[Lane | None],
-) -> None:
+def _close(owner: int, lanes: Lanes, nursery: Nursery) -> None:
     """Close a pool; apart from it, so that it can be done when nobody has it any more."""
     if os.getpid() != owner:
         return  # a fork of the process that the pool is of
-    closed.set()
-    for lane in lanes:
-        lane.stop()
+    lanes.close()
     nursery.close()
-    _drain(idle)
-
-
-def _drain(idle: queue.SimpleQueue[Lane | None]) -> None:
-    """Close the lanes that nobody uses; the others are closed by who does."""
-    with suppress(queue.Empty):
-        while True:
-            lane = idle.get_nowait()
-            if lane is not None:
-                lane.close()
-    idle.put(None)  # for who waits for one

@@ -134,7 +134,7 @@ def _listed(source: Source, where: str, item: CaseItem, *, known: bool) -> Image
     """Return the item of a record as its source listed it."""
     record, location = item.record.item, item.origin.location
     scheme, separator, _ = where.partition("://")
-    if (known and scheme not in BY_LISTING) or scheme in {"s3", "gs", "az"}:
+    if (known and location and scheme not in BY_LISTING) or scheme in {"s3", "gs", "az"}:
         if not separator:
             location = _inside(where, location or record.key)
         return ImageItem(record.key, record.version, record.surface, location)

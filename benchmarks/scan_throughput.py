@@ -1,0 +1,161 @@
+"""How many images a second `hashmatch scan` does: of a folder, and of a bucket.
+
+``python benchmarks/scan_throughput.py folder`` times, in turns, the scan on one core, the scan on
+two, and one thread that reads, decodes and hashes, with nothing else to do: what a scan cannot
+beat by more than the number of cores.
+
+``python benchmarks/scan_throughput.py bucket`` times, in turns, the scan of a real S3 server on
+this machine, and a loop that gets each object with boto3 and hashes it with threatexchange, as
+people write it. The server takes its share of the same cores.
+
+Every run is a process of its own, from the reading of the listing to the last record; starting up
+and reading the list are left out. Rates are of the clock on the wall.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+if __package__ in {None, ""}:  # run as a file, not with -m: the folder above is not on the path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+
+import s3_server
+from benchmarks.photographs import shipped
+
+DEMO = Path(__file__).parents[1] / "fixtures" / "lists" / "demo-pdq.csv"
+SIDE = 640
+SURFACE = "profile_photo"
+
+
+def fill(folder: Path, count: int) -> None:
+    """Put `count` different JPEGs of 640 x 640 into `folder`."""
+    photographs = [photograph.image(1024) for photograph in shipped()]
+    for number in range(count):
+        picture = photographs[number % len(photographs)].convert("RGB").resize((SIDE, SIDE))
+        turned = picture.rotate(number / 10)
+        turned.save(folder / f"{number:05}.jpg", quality=85 + number % 10)
+
+
+def scan(source: str, cores: set[int], count: int, env: dict[str, str]) -> float:
+    """Return the images a second of one scan on some cores."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        command = [
+            sys.executable, "-m", "hashmatch", "scan", source, "--list", str(DEMO), "--surface",
+            SURFACE, "--out", f"{folder}/out.jsonl", "--report", str(report), "--quiet",
+        ]  # fmt: skip
+        subprocess.run(
+            command, check=True, env=os.environ | env,
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        )  # fmt: skip
+        found = json.loads(report.read_text())
+    assert found["listed"] == count == found["outcomes"]["no_match"] + found["outcomes"]["match"]
+    return float(count / found["seconds"])
+
+
+def one_thread(folder: Path, count: int) -> float:
+    """Return the images a second of one thread that does nothing else."""
+    import hashmatch as hm
+
+    hm.hash_image(next(folder.iterdir()))  # compiled
+    began = time.perf_counter()
+    for path in folder.iterdir():
+        assert hm.hash_image(path.read_bytes()).outcome is hm.Outcome.HASHED
+    return count / (time.perf_counter() - began)
+
+
+def peer(port: int, count: int) -> float:
+    """Return the images a second of boto3 and threatexchange, one after the other."""
+    import boto3
+    from botocore.config import Config
+    from threatexchange.signal_type.pdq.signal import PdqSignal
+
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"http://127.0.0.1:{port}",
+        aws_access_key_id=s3_server.KEY,
+        aws_secret_access_key=s3_server.SECRET,
+        region_name="us-east-1",
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    began = time.perf_counter()
+    done = 0
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket="b"):
+        for entry in page["Contents"]:
+            data = client.get_object(Bucket="b", Key=entry["Key"])["Body"].read()
+            assert len(PdqSignal.hash_from_bytes(data)) == 64
+            done += 1
+    assert done == count
+    return count / (time.perf_counter() - began)
+
+
+def told(rates: dict[str, list[float]]) -> None:
+    """Print the median rate of each, and the range."""
+    for name, found in rates.items():
+        print(
+            f"{name:32} {statistics.median(found):6,.0f} ({min(found):,.0f} to {max(found):,.0f})"
+        )
+
+
+def ratio(rates: dict[str, list[float]], a: str, b: str, of: float = 1.0) -> None:
+    """Print how many times as fast `a` is as `of` times `b`, in each round."""
+    found = sorted(x / (of * y) for x, y in zip(rates[a], rates[b], strict=True))
+    times = f"{of:g} x " if of != 1 else ""
+    print(f"{a} / {times}{b}: {statistics.median(found):.2f} ({found[0]:.2f} to {found[-1]:.2f})")
+
+
+def main() -> None:
+    """Print rates and ratios."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=["folder", "bucket"])
+    parser.add_argument("--images", type=int, default=5000)
+    parser.add_argument("--rounds", type=int, default=5)
+    asked = parser.parse_args()
+    count = asked.images
+    both = set(sorted(os.sched_getaffinity(0))[:2])
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "b"
+        folder.mkdir()
+        fill(folder, count)
+        if asked.what == "folder":
+            rates: dict[str, list[float]] = {
+                "scan, 1 core": [],
+                "scan, 2 cores": [],
+                "1 thread": [],
+            }
+            scan(str(folder), both, count, {})
+            for _ in range(asked.rounds):
+                rates["1 thread"].append(one_thread(folder, count))
+                rates["scan, 1 core"].append(scan(str(folder), {min(both)}, count, {}))
+                rates["scan, 2 cores"].append(scan(str(folder), both, count, {}))
+            told(rates)
+            ratio(rates, "scan, 2 cores", "scan, 1 core")
+            ratio(rates, "scan, 2 cores", "1 thread", of=2)
+            return
+        with s3_server.serving(Path(place)) as port:
+            env = {
+                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+                "AWS_ACCESS_KEY_ID": s3_server.KEY,
+                "AWS_SECRET_ACCESS_KEY": s3_server.SECRET,
+                "AWS_REGION": "us-east-1",
+            }
+            rates = {"scan": [], "boto3 and threatexchange": []}
+            scan("s3://b", both, count, env)
+            for _ in range(asked.rounds):
+                rates["scan"].append(scan("s3://b", both, count, env))
+                rates["boto3 and threatexchange"].append(peer(port, count))
+            told(rates)
+            ratio(rates, "scan", "boto3 and threatexchange")
+
+
+if __name__ == "__main__":
+    main()

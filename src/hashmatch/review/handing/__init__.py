@@ -1,0 +1,1 @@
+"""What leaves a review queue: files, the shapes of other systems, and signed messages."""

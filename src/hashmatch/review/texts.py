@@ -1,0 +1,35 @@
+"""Text as both databases keep it: PostgreSQL has no character 0, neither has half a character."""
+
+from __future__ import annotations
+
+from hashmatch.errors import ReviewError, UsageError
+
+LONGEST_NAME = 100
+LONGEST = 10_000
+"""Characters of a reason."""
+
+
+def named(person: str) -> None:
+    """Raise UsageError unless this is a name for somebody."""
+    if not person.strip() or len(person) > LONGEST_NAME or not person.isprintable():
+        raise UsageError(f"a reviewer has a name of 1 to {LONGEST_NAME} printable characters")
+
+
+def check_text(what: str, text: str) -> None:
+    """Raise ReviewError unless a text can be kept."""
+    if len(text) > LONGEST:
+        raise ReviewError(f"{what} has at most {LONGEST:,} characters")
+    if not is_keepable(text):
+        raise ReviewError(f"{what} has characters that cannot be kept")
+
+
+def is_keepable(text: str) -> bool:
+    """Return whether a text can be kept as it is."""
+    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
+
+
+def keepable(text: str) -> str:
+    """Return a text that only tells people something, as it can be kept."""
+    if is_keepable(text):
+        return text
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
