@@ -9,12 +9,14 @@ import os
 import re
 import time
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from conftest import IMAGES
+from hashmatch.records.decisions import CaseState
 from review_pages import Desk, filled, lively, served
 from seen_pictures import detail, opened, saturation
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
-    from playwright.sync_api import BrowserContext, Page, Playwright
+    from playwright.sync_api import BrowserContext, Page, Playwright, Route
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu"]
@@ -159,7 +161,7 @@ def test_the_whole_way_by_keyboard_alone(
         page.keyboard.press("Enter")
         page.get_by_text("The case waits again").wait_for()
         counts = desk.server.queue.counts()
-        assert (counts["pending_review"], counts["not_a_match"]) == (2, 0)
+        assert (counts[CaseState.PENDING_REVIEW], counts[CaseState.NOT_A_MATCH]) == (2, 0)
         desk.server.queue.verify()
         assert not [line for line in page.__dict__["said"] if "Content Security" in line]
 
@@ -240,7 +242,12 @@ def test_a_late_answer_is_never_drawn(playwright: Playwright, desk: Desk, tmp_pa
         take(page)
         page.keyboard.press("p")
         at_step(page, 0)
-        page.route("**/picture?*", lambda route: (time.sleep(0.3), route.continue_()))
+
+        def late(route: Route) -> None:
+            time.sleep(0.3)
+            route.continue_()
+
+        page.route("**/picture?*", late)
         for _ in range(3):
             page.keyboard.down("Space")
             page.keyboard.up("Space")
@@ -297,9 +304,9 @@ def test_closing_the_page_gives_the_case_back(
         take(page)
         page.reload()
         page.wait_for_timeout(3500)
-        assert desk.server.queue.counts()["in_review"] == 1  # it was only loaded anew
+        assert desk.server.queue.counts()[CaseState.IN_REVIEW] == 1  # it was only loaded anew
         page.close(run_before_unload=True)
-        wait_until(lambda: desk.server.queue.counts()["in_review"] == 0)
+        wait_until(lambda: desk.server.queue.counts()[CaseState.IN_REVIEW] == 0)
 
 
 def test_a_case_that_was_lost_is_covered_and_said(
@@ -317,7 +324,7 @@ def test_a_case_that_was_lost_is_covered_and_said(
         page.keyboard.press("p")
         at_step(page, 0)
         page.wait_for_timeout(5000)
-        assert queue.counts()["in_review"] == 1  # renewed
+        assert queue.counts()[CaseState.IN_REVIEW] == 1  # renewed
         queue.give_back(page.url.rpartition("/")[2], "ana")
         page.get_by_text("You do not hold this case").wait_for()
         assert page.locator("canvas").is_hidden()
@@ -467,7 +474,7 @@ def check_page(page: Page, size: tuple[int, int]) -> None:
     levels = page.evaluate(
         "() => [...document.querySelectorAll('h1, h2, h3')].map(one => Number(one.tagName[1]))"
     )
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
 
 
 def test_the_focus_is_always_seen(playwright: Playwright, desk: Desk, tmp_path: Path) -> None:

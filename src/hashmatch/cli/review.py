@@ -7,6 +7,7 @@ import click
 from hashmatch.cli.review_changes import hold, look_again, purge, release, reviewers, settings
 from hashmatch.cli.review_looks import list_, show, status, verify
 from hashmatch.cli.review_records import add, init
+from hashmatch.cli.review_serve import serve
 
 
 @click.group("review")
@@ -30,5 +31,6 @@ for command in (
     look_again,
     hold,
     release,
+    serve,
 ):
     review.add_command(command)
