@@ -53,9 +53,18 @@ if TYPE_CHECKING:
     from hashmatch.ledger import Ledger as Ledger
     from hashmatch.lookup import Found as Found
     from hashmatch.matcher import Matcher as Matcher
+    from hashmatch.metrics import MetricsFile as MetricsFile
+    from hashmatch.observing import Counters as Counters
+    from hashmatch.observing import Event as Event
     from hashmatch.reading import ListFile as ListFile
     from hashmatch.reading import read_list as read_list
     from hashmatch.reading import read_list_file as read_list_file
+    from hashmatch.records.decisions import Case as Case
+    from hashmatch.records.decisions import CaseState as CaseState
+    from hashmatch.records.decisions import ConfirmedCase as ConfirmedCase
+    from hashmatch.records.decisions import Decision as Decision
+    from hashmatch.records.decisions import Origin as Origin
+    from hashmatch.records.decisions import Verdict as Verdict
     from hashmatch.records.entries import Entry as Entry
     from hashmatch.records.enums import Orientation as Orientation
     from hashmatch.records.enums import Outcome as Outcome
@@ -78,7 +87,9 @@ if TYPE_CHECKING:
     from hashmatch.review.handing.coop import to_coop as to_coop
     from hashmatch.review.handing.hma import to_hma as to_hma
     from hashmatch.review.handing.pytx import to_pytx as to_pytx
+    from hashmatch.review.queue import ReviewQueue as ReviewQueue
     from hashmatch.scan import scan_source as scan_source
+    from hashmatch.scan_log import JsonLog as JsonLog
     from hashmatch.store.change import Change as Change
     from hashmatch.store.change import Changed as Changed
     from hashmatch.store.list_store import ListStore as ListStore
@@ -107,7 +118,10 @@ _HOMES = {
     "hashmatch.ledger": "Ledger",
     "hashmatch.lookup": "Found",
     "hashmatch.matcher": "Matcher",
+    "hashmatch.metrics": "MetricsFile",
+    "hashmatch.observing": "Counters Event",
     "hashmatch.reading": "ListFile read_list read_list_file",
+    "hashmatch.records.decisions": "Case CaseState ConfirmedCase Decision Origin Verdict",
     "hashmatch.records.entries": "Entry",
     "hashmatch.records.enums": "Orientation Outcome Surface",
     "hashmatch.records.hashes": "HashBatch HashSpec",
@@ -122,7 +136,9 @@ _HOMES = {
     "hashmatch.review.handing.coop": "to_coop",
     "hashmatch.review.handing.hma": "to_hma",
     "hashmatch.review.handing.pytx": "to_pytx",
+    "hashmatch.review.queue": "ReviewQueue",
     "hashmatch.scan": "scan_source",
+    "hashmatch.scan_log": "JsonLog",
     "hashmatch.store.change": "Change Changed",
     "hashmatch.store.list_store": "ListStore",
     "hashmatch.store.trust": "Trust",

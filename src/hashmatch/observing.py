@@ -52,8 +52,8 @@ class Counters:
     reading, waiting, queued : int
         Items that are being read, that wait for another try, and that wait to be decoded, now.
     seconds : dict of str to float
-        Time in each of `STAGES`, of all threads together: listing, reading, decoding, hashing (with
-        what asks for variants), searching, writing the state.
+        Time in each of `STAGES`, of all threads together: listing, reading, decoding (with waiting
+        for a worker), hashing (with what asks for variants), searching, writing the state.
     """
 
     listed: int

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import click
 
+from hashmatch.cli.review_benign import accept, benign, propose
 from hashmatch.cli.review_changes import hold, look_again, purge, release, reviewers, settings
+from hashmatch.cli.review_entries import disable, disabled, enable, report
+from hashmatch.cli.review_export import export
 from hashmatch.cli.review_looks import list_, show, status, verify
+from hashmatch.cli.review_push import push, secret
 from hashmatch.cli.review_records import add, init
 from hashmatch.cli.review_serve import serve
+from hashmatch.cli.review_teach import teach
 
 
 @click.group("review")
@@ -32,5 +37,16 @@ for command in (
     hold,
     release,
     serve,
+    export,
+    push,
+    secret,
+    teach,
+    propose,
+    accept,
+    benign,
+    report,
+    disable,
+    enable,
+    disabled,
 ):
     review.add_command(command)

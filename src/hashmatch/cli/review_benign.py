@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from hashmatch.cli.options import quiet_option
+from hashmatch.cli.queues import by_option, open_queue, queue_argument, reason_option
 from hashmatch.cli.terminal import print_line, printable
 
 
@@ -12,7 +13,7 @@ from hashmatch.cli.terminal import print_line, printable
     short_help="Print the pictures that decisions propose for the benign list.",
     epilog="Python: hashmatch.review.teaching.proposals(queue)",
 )
-@click.argument("queue")
+@queue_argument
 @click.option("--all", "every", is_flag=True, help="Also those that were accepted or refused.")
 def propose(queue: str, every: bool) -> None:
     """Print a line of JSON for each picture in QUEUE that may be harmless.
@@ -25,10 +26,9 @@ def propose(queue: str, every: bool) -> None:
     """  # noqa: D301  (the backspace tells click to keep the lines)
     import msgspec
 
-    from hashmatch.review.queue import ReviewQueue
     from hashmatch.review.teaching import proposals
 
-    with ReviewQueue.open(queue) as opened:
+    with open_queue(queue) as opened:
         for each in proposals(opened):
             if not every and each.verdict != "waiting":
                 continue
@@ -49,22 +49,21 @@ def propose(queue: str, every: bool) -> None:
     short_help="Accept a picture for the benign list, as a second person.",
     epilog="Python: hashmatch.review.teaching.answer(queue, case_id, who, accept=True)",
 )
-@click.argument("queue")
+@queue_argument
 @click.argument("case_id", metavar="CASE")
-@click.option("--who", required=True, metavar="NAME", help="Who you are; nobody who decided it.")
-@click.option("--reason", default="", metavar="TEXT", help="Why.")
+@by_option
+@reason_option
 @click.option("--refuse", is_flag=True, help="Say that it is not harmless instead.")
 @quiet_option
 def accept(queue: str, case_id: str, who: str, reason: str, refuse: bool, quiet: bool) -> None:
     """Accept the picture of CASE, which hashmatch review propose names, for the benign list.
 
     \b
-    hashmatch review accept queue.db 3f0c2a91-17 --who ben --reason "a pattern"
+    hashmatch review accept queue.db 3f0c2a91-17 --by ben --reason "a pattern"
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    from hashmatch.review.queue import ReviewQueue
     from hashmatch.review.teaching import answer
 
-    with ReviewQueue.open(queue) as opened:
+    with open_queue(queue) as opened:
         said = answer(opened, case_id, who, accept=not refuse, reason=reason)
     if not quiet:
         click.echo(
@@ -76,7 +75,7 @@ def accept(queue: str, case_id: str, who: str, reason: str, refuse: bool, quiet:
     short_help="Add the pictures that were accepted to a benign list.",
     epilog="Python: hashmatch.review.benign_file.add_benign(queue, path)",
 )
-@click.argument("queue")
+@queue_argument
 @click.option("-o", "--out", required=True, metavar="FILE", help="JSON lines; made, or added to.")
 @quiet_option
 def benign(queue: str, out: str, quiet: bool) -> None:
@@ -89,9 +88,8 @@ def benign(queue: str, out: str, quiet: bool) -> None:
     hashmatch scan photos --list known.csv --surface profile_photo --benign benign.jsonl
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.review.benign_file import add_benign
-    from hashmatch.review.queue import ReviewQueue
 
-    with ReviewQueue.open(queue) as opened:
+    with open_queue(queue) as opened:
         new, total = add_benign(opened, out)
     if not quiet:
         click.echo(f"{new:,} hashes added; {total:,} in {printable(out)}", err=True)

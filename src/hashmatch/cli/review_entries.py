@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from hashmatch.cli.options import quiet_option
+from hashmatch.cli.queues import by_option, open_queue, queue_argument
 from hashmatch.cli.terminal import print_line, printable
 
 
@@ -14,7 +15,7 @@ from hashmatch.cli.terminal import print_line, printable
     short_help="Report entries that match what they should not to a list's owner.",
     epilog="Python: hashmatch.review.reporting.report_entries(queue, name)",
 )
-@click.argument("queue")
+@queue_argument
 @click.option("-l", "--list", "name", required=True, metavar="NAME", help="As matches name it.")
 @click.option(
     "-o", "--out", required=True, metavar="FILE", help="JSON lines, readable by you only."
@@ -48,10 +49,9 @@ def report(
     \b
     hashmatch review report queue.db --list hotline --out for-hotline.jsonl
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    from hashmatch.review.queue import ReviewQueue
     from hashmatch.review.reporting import report_entries, write_report
 
-    with ReviewQueue.open(queue) as opened:
+    with open_queue(queue) as opened:
         found = report_entries(opened, name, least=least, share=share)
     write_report(out, name, found, keys=keys)
     if not quiet:
@@ -62,10 +62,10 @@ def report(
     short_help="Match an entry of a list no longer, for a reason.",
     epilog="Python: hashmatch.review.teaching.disable(queue, name, entry, who, reason)",
 )
-@click.argument("queue")
+@queue_argument
 @click.argument("name", metavar="LIST")
 @click.argument("entry")
-@click.option("--who", required=True, metavar="NAME", help="Who you are.")
+@by_option
 @click.option("--reason", required=True, metavar="TEXT", help="Why.")
 @quiet_option
 def disable(queue: str, name: str, entry: str, who: str, reason: str, quiet: bool) -> None:
@@ -74,14 +74,13 @@ def disable(queue: str, name: str, entry: str, who: str, reason: str, quiet: boo
     Scans leave it out once they are given the file that hashmatch review disabled writes.
 
     \b
-    hashmatch review disable queue.db hotline img-77 --who ana --reason "a stock photo"
+    hashmatch review disable queue.db hotline img-77 --by ana --reason "a stock photo"
     hashmatch review disabled queue.db --out disabled.jsonl
     hashmatch scan photos --list hotline.csv --surface profile_photo --disabled disabled.jsonl
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    from hashmatch.review.queue import ReviewQueue
     from hashmatch.review.teaching import disable as disable_entry
 
-    with ReviewQueue.open(queue) as opened:
+    with open_queue(queue) as opened:
         disable_entry(opened, name, entry, who, reason)
     if not quiet:
         click.echo("noted; hashmatch review disabled writes it for scans", err=True)
@@ -91,22 +90,21 @@ def disable(queue: str, name: str, entry: str, who: str, reason: str, quiet: boo
     short_help="Match an entry again that was disabled.",
     epilog="Python: hashmatch.review.teaching.enable(queue, name, entry, who, reason)",
 )
-@click.argument("queue")
+@queue_argument
 @click.argument("name", metavar="LIST")
 @click.argument("entry")
-@click.option("--who", required=True, metavar="NAME", help="Who you are.")
+@by_option
 @click.option("--reason", required=True, metavar="TEXT", help="Why.")
 @quiet_option
 def enable(queue: str, name: str, entry: str, who: str, reason: str, quiet: bool) -> None:
     """Note in QUEUE that ENTRY of LIST is to be matched again.
 
     \b
-    hashmatch review enable queue.db hotline img-77 --who ben --reason "the owner mended it"
+    hashmatch review enable queue.db hotline img-77 --by ben --reason "the owner mended it"
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    from hashmatch.review.queue import ReviewQueue
     from hashmatch.review.teaching import enable as enable_entry
 
-    with ReviewQueue.open(queue) as opened:
+    with open_queue(queue) as opened:
         enable_entry(opened, name, entry, who, reason)
     if not quiet:
         click.echo("noted; hashmatch review disabled writes it for scans", err=True)
@@ -116,7 +114,7 @@ def enable(queue: str, name: str, entry: str, who: str, reason: str, quiet: bool
     short_help="Write the entries that are disabled, for scans to leave out.",
     epilog="Python: hashmatch.review.teaching.disabled(queue)",
 )
-@click.argument("queue")
+@queue_argument
 @click.option("-o", "--out", default="-", metavar="FILE", help="JSON lines. [default: -]")
 def disabled(queue: str, out: str) -> None:
     """Write the entries of lists that are disabled in QUEUE, each with whose reason.
@@ -126,11 +124,10 @@ def disabled(queue: str, out: str) -> None:
     """  # noqa: D301  (the backspace tells click to keep the lines)
     import msgspec
 
-    from hashmatch.review.queue import ReviewQueue
     from hashmatch.review.teaching import disabled as disabled_entries
     from hashmatch.sinks.files import OutputFile
 
-    with ReviewQueue.open(queue) as opened:
+    with open_queue(queue) as opened:
         lines = [msgspec.json.encode(each).decode() for each in disabled_entries(opened)]
     if out == "-":
         for line in lines:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hashmatch.cli.options import quiet_option
+from hashmatch.cli.queues import open_queue, queue_argument
 from hashmatch.cli.terminal import printable
 from hashmatch.errors import UsageError
 
@@ -35,7 +36,7 @@ def _since(ctx: click.Context, parameter: click.Parameter, given: str | None) ->
     short_help="Write a queue to a file: JSON lines, CSV or Parquet.",
     epilog="Python: hashmatch.review.handing.export.export_cases(queue, path)",
 )
-@click.argument("queue")
+@queue_argument
 @click.option(
     "-o",
     "--out",
@@ -82,12 +83,11 @@ def export(
     hashmatch review export queue.db --confirmed --out confirmed.jsonl
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.review.handing.export import export_cases, export_confirmed
-    from hashmatch.review.queue import ReviewQueue
 
     if confirmed and states:
         raise UsageError("--confirmed names the state already; leave --state away")
     path = None if out == "-" else out
-    with ReviewQueue.open(queue) as opened:
+    with open_queue(queue) as opened:
         if confirmed:
             count = export_confirmed(_finally(opened, since), path)
         else:

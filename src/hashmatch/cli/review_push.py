@@ -4,35 +4,28 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 
 from hashmatch.cli.options import quiet_option
+from hashmatch.cli.queues import Span, open_queue, queue_argument
 from hashmatch.cli.terminal import Exit, print_line, printable
 from hashmatch.errors import ReviewError, UsageError
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from hashmatch.review.handing.deliveries import Deliveries
     from hashmatch.review.handing.webhook import Pushed
     from hashmatch.review.queue import ReviewQueue
-
-
-def _time(ctx: click.Context, parameter: click.Parameter, given: str) -> timedelta:
-    """Return a time such as 10s, 5m or 1h."""
-    unit = {"s": "seconds", "m": "minutes", "h": "hours"}.get(given[-1:])
-    number = given[:-1]
-    if unit is None or not (number.isascii() and number.isdigit()) or not 0 < int(number) < 10_000:
-        raise click.BadParameter(f"{given!r} is no time; give 10s, 5m or 1h")
-    return timedelta(**{unit: int(number)})
 
 
 @click.command(
     short_help="Tell an endpoint what people decided, signed.",
     epilog="Python: hashmatch.review.handing.webhook.Webhook(queue, endpoint, keys).push()",
 )
-@click.argument("queue")
+@queue_argument
 @click.option("--url", required=True, metavar="URL", help="Where to post; https, or this machine.")
 @click.option(
     "--secret-file",
@@ -41,7 +34,7 @@ def _time(ctx: click.Context, parameter: click.Parameter, given: str) -> timedel
 )
 @click.option(
     "--every",
-    callback=_time,
+    type=Span(),
     default="10s",
     show_default=True,
     metavar="TIME",
@@ -103,11 +96,10 @@ def push(
     from hashmatch.review.handing.endpoint import Endpoint
     from hashmatch.review.handing.signing import Secrets
     from hashmatch.review.handing.webhook import Webhook
-    from hashmatch.review.queue import ReviewQueue
     from hashmatch.review.times import micros, utc
 
     endpoint = Endpoint(url, timeout=timeout)
-    with ReviewQueue.open(queue) as opened:
+    with open_queue(queue) as opened:
         if dead:
             _print_dead(opened, Deliveries(opened._database, name or endpoint.name))
             return

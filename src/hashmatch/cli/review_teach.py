@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hashmatch.cli.queues import json_option, open_queue, queue_argument
 from hashmatch.cli.terminal import console, print_line, printable
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     short_help="Say up to which distance the matches of each list can be trusted.",
     epilog="Python: hashmatch.review.thresholds.thresholds(queue.statistics().precision, 0.9)",
 )
-@click.argument("queue")
+@queue_argument
 @click.option(
     "--precision",
     type=click.FloatRange(0, 1, min_open=True),
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     metavar="P",
     help="Of the cases up to a distance, how many are to be confirmed.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a list.")
+@json_option
 def teach(queue: str, precision: float, as_json: bool) -> None:
     """Say how many of each list's decided cases in QUEUE were confirmed, and up to which distance.
 
@@ -36,10 +37,9 @@ def teach(queue: str, precision: float, as_json: bool) -> None:
     \b
     hashmatch review teach queue.db --precision 0.95
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    from hashmatch.review.queue import ReviewQueue
     from hashmatch.review.thresholds import thresholds
 
-    with ReviewQueue.open(queue) as opened:
+    with open_queue(queue) as opened:
         found = thresholds(opened.statistics().precision, precision)
     if as_json:
         _print_json(found)

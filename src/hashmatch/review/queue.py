@@ -161,7 +161,13 @@ class ReviewQueue(Keeping):
             return cases.whole(database, settings, self.name, found, at, reviewer)
 
     def renew(self, case_id: str, reviewer: str) -> Case:
-        """Hold a case for longer; ReviewError if the reviewer does not hold it any more."""
+        """Hold a case for longer; ReviewError if the reviewer does not hold it any more.
+
+        Parameters
+        ----------
+        case_id, reviewer : str
+            Which case, and who holds it.
+        """
         with self._writing() as (database, settings, at):
             row = self._row(case_id)
             leases.held_by(row, reviewer, at, case_id)
@@ -169,7 +175,13 @@ class ReviewQueue(Keeping):
             return cases.whole(database, settings, self.name, row, at, reviewer)
 
     def give_back(self, case_id: str, reviewer: str) -> None:
-        """Let somebody else have a case; ReviewError if the reviewer does not hold it."""
+        """Let somebody else have a case; ReviewError if the reviewer does not hold it.
+
+        Parameters
+        ----------
+        case_id, reviewer : str
+            Which case, and who holds it.
+        """
         with self._writing() as (database, _, at):
             row = self._row(case_id)
             leases.held_by(row, reviewer, at, case_id)
@@ -225,6 +237,13 @@ class ReviewQueue(Keeping):
         """Take one's own decision back, for as long as `Settings.undo`; one holds the case again.
 
         If a second reviewer has the case by then, or has decided, it stays with them.
+
+        Parameters
+        ----------
+        decision_id : str
+            `Decision.decision_id`.
+        reviewer : str
+            Who decided so.
         """
         case_id, _, number = decision_id.rpartition("-")
         if not case_id or not number.isdecimal() or len(number) > 18:

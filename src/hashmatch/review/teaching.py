@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hashmatch.disabled import Disabled
-from hashmatch.errors import ReviewError, UsageError
+from hashmatch.errors import ReviewError
 from hashmatch.protection import WHOLE
 from hashmatch.records.decisions import CaseState
 from hashmatch.review import history
-from hashmatch.review.reviewers import named
+from hashmatch.review.texts import check_text, named
 from hashmatch.review.times import micros, moment
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
     from hashmatch.records.decisions import Case, Closest, Decision
     from hashmatch.review.queue import ReviewQueue
-
-LONGEST = 10_000
-"""Characters of a reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +99,7 @@ def answer(
         If it is not proposed, is answered already, or `who` decided about it.
     """
     named(who)
-    if len(reason) > LONGEST:
-        raise UsageError(f"a reason has at most {LONGEST:,} characters")
+    check_text("a reason", reason)
     with queue._database.writing():
         case = queue.case(case_id)
         decision = _proposing(queue, case)
@@ -182,8 +178,8 @@ def disabled(queue: ReviewQueue) -> tuple[Disabled, ...]:
 
 def _note(queue: ReviewQueue, kind: str, name: str, entry: str, who: str, reason: str) -> Disabled:
     named(who)
-    if len(reason) > LONGEST:
-        raise UsageError(f"a reason has at most {LONGEST:,} characters")
+    for what, text in (("a reason", reason), ("a list's name", name), ("an entry", entry)):
+        check_text(what, text)
     with queue._database.writing():
         at = queue._now()
         said = Disabled(name, entry, reason, who, at.isoformat().replace("+00:00", "Z"))

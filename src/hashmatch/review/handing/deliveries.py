@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from hashmatch.review.texts import check_text
 from hashmatch.review.times import moment
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Deliveries:
     """
 
     def __init__(self, database: Database, endpoint: str) -> None:
+        check_text("an endpoint's name", endpoint)
         self._database = database
         self._endpoint = endpoint
 

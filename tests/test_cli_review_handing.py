@@ -1,0 +1,224 @@
+"""``hashmatch review`` hands over: files, messages, harmless pictures, and entries that err."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import hashmatch as hm
+from cli_tools import DEMO, IMAGES, one_line, run, running, scan
+from hashmatch.review.queue import ReviewQueue
+from hashmatch.review.settings import Settings
+from review_queues import decided
+from webhook_server import receiving
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PLAIN = IMAGES / "plain"
+LONG_AGO = datetime.now(UTC) - timedelta(days=1)
+
+
+@cache
+def scanned() -> list[hm.ReviewRecord]:
+    """Return the records of a scan, with the images' own hashes."""
+    lines = scan(PLAIN, "--include-hash").out.splitlines()
+    return [hm.ReviewRecord.from_json(line) for line in lines]
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Path:
+    """Return a queue of a scan, of which everything but one was decided yesterday."""
+    path = tmp_path / "queue.db"
+    with ReviewQueue.open(str(path), create=True, now=lambda: LONG_AGO) as opened:
+        opened.add(scanned())
+        for verdict in ("confirmed", "not_a_match", "not_a_match", "not_a_match"):
+            decided(opened, verdict)
+    return path
+
+
+def push(queue: Path, url: str, secret: Path, *args: str) -> Any:
+    return run("review", "push", queue, "--url", url, "--secret-file", secret, *args)
+
+
+def test_a_queue_is_exported(queue: Path, tmp_path: Path) -> None:
+    assert len(run("review", "export", queue).lines) == 5
+    for suffix in ("jsonl", "csv", "parquet"):
+        out = tmp_path / f"all.{suffix}"
+        ran = run("review", "export", queue, "--out", out)
+        assert (ran.code, ran.said) == (0, f"5 records in {out}\n")
+        assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    states = run("review", "export", queue, "--state", "not_a_match", "--state", "confirmed").lines
+    assert sorted(line["state"] for line in states) == ["confirmed"] + ["not_a_match"] * 3
+    confirmed = run("review", "export", queue, "--confirmed").lines
+    assert [line["state"] for line in confirmed] == ["confirmed"]
+    assert run("review", "export", queue, "--since", "2999-01-01").out == b""
+    assert run("review", "export", queue, "--confirmed", "--since", "2999-01-01").out == b""
+    assert len(run("review", "export", queue, "--since", "2020-01-01T00:00Z").lines) == 5
+
+
+def test_what_is_confirmed_but_not_finally_is_not_exported(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    with ReviewQueue.open(str(path), create=True) as opened:
+        opened.add(scanned()[:1])
+        decided(opened, "confirmed")
+    assert run("review", "export", path, "--confirmed").out == b""
+    assert len(run("review", "export", path, "--state", "confirmed").lines) == 1
+
+
+def test_an_endpoint_is_told(queue: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "hook.secret"
+    assert run("review", "secret", secret).code == 0
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    one_line(run("review", "secret", secret), "never written over")
+    with receiving(503) as receiver:
+        ran = push(queue, f"{receiver.url}/hook?token=t0ken", secret, "--once")
+        host = receiver.url.removeprefix("http://")
+        assert ran.code == 1
+        assert ran.said == f"3 sent; 1 failed ({host}: answered 503); 1 wait\n"
+        kinds = sorted(json.loads(body)["type"] for _, _, body in receiver.requests)
+        assert kinds.count("case.not_a_match") >= 2
+        for word in ("t0ken", "landscape", secret.read_text().strip(), "ana"):
+            assert word not in ran.said
+        assert push(queue, receiver.url, secret, "--once", "--dead").out == b""
+
+
+def test_what_was_given_up_is_shown_and_sent_again(queue: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "hook.secret"
+    run("review", "secret", secret)
+    with receiving(400, 400, 400) as receiver:
+        ran = push(queue, receiver.url, secret, "--once", "--tries", "1", "--name", "mod")
+        assert "3 failed" in ran.said
+        assert "3 given up (--dead shows, --again sends them); 1 wait" in ran.said
+        dead = run("review", "push", queue, "--url", receiver.url, "--name", "mod", "--dead").lines
+        assert [line["tries"] for line in dead] == [1, 1, 1]
+        assert all(line["problem"].endswith("answered 400") for line in dead)
+        ran = push(queue, receiver.url, secret, "--once", "--again", "--name", "mod")
+        assert ran.said == "3 messages are sent again\n4 sent\n"
+        assert ran.code == 0
+        assert push(queue, receiver.url, secret, "--once", "--name", "mod").said == ""
+        keys = receiver.keys
+    assert len(keys) == 7
+    assert len(set(keys)) == 4
+    assert run("review", "verify", queue).code == 0
+
+
+def test_it_goes_on_until_it_is_stopped(queue: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "hook.secret"
+    run("review", "secret", secret)
+    with receiving() as receiver, ExitStack() as stack:
+        told = "--url", receiver.url, "--secret-file", secret, "--every", "1s"
+        process = stack.enter_context(running("review", "push", queue, *told))
+        assert process.stderr is not None
+        assert process.stderr.readline() == b"4 sent\n"
+        with ReviewQueue.open(str(queue), now=lambda: LONG_AGO + timedelta(hours=1)) as opened:
+            decided(opened, "unsure", "ben")
+        assert process.stderr.readline() == b"1 sent\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    assert len(set(receiver.keys)) == 5
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--url", "http://moderation.example/"], "this very machine"),
+        (["--url", "https://u:p@moderation.example/"], "password"),
+        (["--url", "https://moderation.example/"], "--secret-file"),
+        (["--url", "https://moderation.example/", "--secret-file", "none"], "none"),
+        (["--url", "http://127.0.0.1/", "--every", "soon"], "no time"),
+    ],
+)
+def test_what_cannot_be_told_is_one_line(queue: Path, args: list[str], words: str) -> None:
+    one_line(run("review", "push", queue, *args), words)
+
+
+def test_what_decisions_say_of_a_list(queue: Path) -> None:
+    (line,) = run("review", "teach", queue, "--json", "--precision", "0.2").lines
+    assert (line["list"], line["algorithm"]) == ("demo-pdq", "pdq")
+    assert (line["all"]["part"], line["all"]["whole"]) == (1, 4)
+    ran = run("review", "teach", queue)
+    assert b"demo-pdq pdq" in ran.out
+    assert b"1 of 4 (5% to 70%)" in ran.out
+    assert ran.out.endswith(
+        b"Nothing changes by itself: choose --max-distance, or a list's --limit.\n"
+    )
+
+
+def test_harmless_pictures_come_to_a_benign_list(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    far = [record for record in scanned() if record.matches[0].distance > 7]
+    assert far
+    with ReviewQueue.open(
+        str(path), create=True, settings=Settings(same_picture={}), now=lambda: LONG_AGO
+    ) as opened:
+        opened.add(far)
+        for _ in range(next(iter(opened.counts().values()))):
+            decided(opened, "not_a_match")
+    proposed = run("review", "propose", path).lines
+    assert {line["decided_by"] for line in proposed} == {"ana"}
+    assert "value" not in json.dumps(proposed)
+    case_id = proposed[0]["case_id"]
+    one_line(run("review", "accept", path, case_id, "--by", "ana"), "somebody else")
+    done = run("review", "accept", path, case_id, "--by", "ben", "--reason", "a pattern")
+    assert done.said == f"{case_id} is accepted by ben\n"
+    assert len(run("review", "propose", path).lines) == len(proposed) - 1
+    assert len(run("review", "propose", path, "--all").lines) == len(proposed)
+    out = tmp_path / "benign.jsonl"
+    assert run("review", "benign", path, "--out", out).said == f"1 hashes added; 1 in {out}\n"
+    after = scan(PLAIN, "--benign", out).lines
+    suppressed = [line for line in after if line["status"] == "suppressed"]
+    assert [line["suppressed_by"]["entry"].partition("/")[0] for line in suppressed] == [case_id]
+
+
+def test_entries_are_reported_disabled_and_left_out(queue: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report.jsonl"
+    ran = run("review", "report", queue, "--list", "demo-pdq", "--out", out, "--least", "1")
+    assert ran.code == 0
+    entries = [json.loads(line)["entry"] for line in out.read_text().splitlines()]
+    assert ran.said == f"{len(entries)} entries of demo-pdq in {out}\n"
+    assert entries
+    bad = entries[0]
+    done = run("review", "disable", queue, "demo-pdq", bad, "--by", "ana", "--reason", "a meme")
+    assert done.code == 0
+    one_line(
+        run("review", "disable", queue, "demo-pdq", bad, "--by", "ana", "--reason", "x"), "already"
+    )
+    file = tmp_path / "disabled.jsonl"
+    assert run("review", "disabled", queue, "--out", file).code == 0
+    assert run("review", "disabled", queue).out == file.read_bytes()
+    (said,) = hm.read_disabled(file)
+    assert (said.list, said.entry, said.reason, said.by) == ("demo-pdq", bad, "a meme", "ana")
+    named = {match["entry"] for line in scan(PLAIN).lines for match in line["matches"]}
+    after = scan(PLAIN, "--disabled", file).lines
+    left = {match["entry"] for line in after for match in line["matches"]}
+    assert named - left == {bad}
+    run("review", "enable", queue, "demo-pdq", bad, "--by", "ben", "--reason", "mended")
+    assert run("review", "disabled", queue).out == b""
+    assert run("review", "verify", queue).code == 0
+    history = run("review", "show", queue, "1")
+    assert history.code == 0
+
+
+def test_no_hash_is_printed_by_any_of_them(queue: Path, tmp_path: Path) -> None:
+    values = [record.hash.value for record in scanned()]
+    listed = DEMO.read_text().splitlines()[1:]
+    hashes = [str(value) for value in values] + [row.partition(",")[0] for row in listed]
+    said = b""
+    for args in (
+        ("export",), ("teach",), ("teach", "--json"), ("propose", "--all"), ("disabled",),
+        ("report", "--list", "demo-pdq", "--least", "1", "--out", str(tmp_path / "r")),
+    ):  # fmt: skip
+        ran = run("review", args[0], queue, *args[1:])
+        said += ran.out + ran.err
+    said += (tmp_path / "r").read_bytes()
+    assert not [value for value in hashes if value.encode() in said]
+    assert os.path.exists(tmp_path / "r")
