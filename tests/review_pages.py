@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode
 
 from starlette.applications import Starlette
@@ -160,10 +160,16 @@ class Answer:
         return found[1]
 
 
+class Listening(Protocol):
+    """Any server at a port of this machine."""
+
+    port: int
+
+
 class Browser:
     """Sends what a browser would, unless told otherwise; keeps one cookie and the latest token."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Listening) -> None:
         self.server = server
         self.cookie = ""
         self.csrf = ""
