@@ -186,6 +186,35 @@ def test_pictures_of_records_that_do_not_say_where(tmp_path: Path) -> None:
         assert shown(Desk(server)).status == 200
 
 
+@pytest.mark.parametrize("location", ["", f"relative/to/elsewhere/{KEY}"])
+def test_pictures_of_which_only_the_source_is_known(tmp_path: Path, location: str) -> None:
+    """As ``hashmatch review add --source`` has them; or the scan ran in another folder."""
+    path = filled(tmp_path, names=(KEY,), origin=False)
+    with ReviewQueue.open(path) as queue:
+        (case,) = queue.cases()
+    for source in ("photos", f"photos/{KEY}"):
+        origin = Origin(str(tmp_path / source), location)
+        other = str(tmp_path / f"{len(source)}.db")
+        with ReviewQueue.open(other, create=True) as queue:
+            queue.add([(case.items[0].record, origin)])
+        with served(other) as server:
+            assert shown(Desk(server)).status == 200
+
+
+def test_pictures_whose_names_are_no_text(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    shutil.copy(IMAGES / "plain" / KEY, os.fsencode(photos) + b"/caf\xe9.png")
+    matcher = hm.Matcher(hm.read_list(LISTS / "demo-pdq.csv"))
+    (record,) = hm.scan_source(photos, matcher, surface="public_post")
+    assert isinstance(record, hm.ReviewRecord)
+    path = str(tmp_path / "queue.db")
+    with ReviewQueue.open(path, create=True) as queue:
+        queue.add([(record, Origin(str(photos), ""))])
+    with served(path) as server:
+        assert shown(Desk(server)).status == 200
+
+
 def test_pictures_in_archives(tmp_path: Path) -> None:
     """Their items are known by more than a key; with and without an origin."""
     archive = tmp_path / "photos.tar"
@@ -203,11 +232,11 @@ def test_pictures_in_archives(tmp_path: Path) -> None:
         results = [
             one for one in hm.scan_source(source, matcher) if isinstance(one, hm.ReviewRecord)
         ]
-        for origin in (name, ""):
-            path = str(tmp_path / f"{name[:3]}{len(origin)}.db")
+        for origin, located in ((name, True), (name, False), ("", False)):
+            path = str(tmp_path / f"{name[:3]}{len(origin)}{located}.db")
             with ReviewQueue.open(path, create=True) as queue:
                 queue.add(
-                    (one, Origin(origin, listed[one.item.key].location if origin else ""))
+                    (one, Origin(origin, listed[one.item.key].location if located else ""))
                     for one in results
                 )
             with served(path, Serving(port=0, pictures=name)) as server:
