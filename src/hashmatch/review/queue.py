@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from hashmatch.records.decisions import Case, Decision
     from hashmatch.review.database import Database
 
-PAGE = 500
-
 
 class ReviewQueue(Keeping):
     """Cases that wait for people, in a file (SQLite) or on a server (PostgreSQL).
