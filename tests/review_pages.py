@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode
 
-import pytest
 from starlette.applications import Starlette
 
 import hashmatch as hm
@@ -23,7 +22,6 @@ from hashmatch.records.decisions import Case, Origin
 from hashmatch.records.enums import Surface
 from hashmatch.review.page.guard import Guard
 from hashmatch.review.page.pictures import Pictures
-from hashmatch.review.page.place import Place
 from hashmatch.review.page.serving import Serving
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
@@ -34,6 +32,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import uvicorn
+
+    from hashmatch.review.page.place import Place
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -52,7 +52,7 @@ def filled(
     found = hm.scan_source(source, matcher, on_listed=lambda item: listed.update({item.key: item}))
     with ReviewQueue.open(path, settings=settings, create=True) as queue:
         queue.add(
-            (result, Origin(str(photos), listed[result.item.key].location))
+            (result, Origin(str(photos), listed[result.item.key].location) if origin else Origin())
             for result in found
             if isinstance(result, hm.ReviewRecord) and (not names or result.item.key in names)
         )
@@ -160,10 +160,16 @@ class Answer:
         return found[1]
 
 
+class Listening(Protocol):
+    """Any server at a port of this machine."""
+
+    port: int
+
+
 class Browser:
     """Sends what a browser would, unless told otherwise; keeps one cookie and the latest token."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Listening) -> None:
         self.server = server
         self.cookie = ""
         self.csrf = ""
@@ -247,10 +253,3 @@ class Desk:
         if name:
             assert browser.log_in(name, self.tokens[name]).status == 303
         return browser
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """Serve a queue of drawn pictures to the tests of a module."""
-    with served(filled(tmp_path_factory.mktemp("page"))) as server:
-        yield Desk(server)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,10 +13,20 @@ from hashmatch.review.page.guard import POLICY
 from hashmatch.review.page.leaving import GRACE, Leaving
 from hashmatch.review.page.sessions import ABSOLUTE, IDLE, NAMELESS, Sessions
 from hashmatch.review.page.sessions import MOST as MOST_SESSIONS
-from review_pages import Browser, Desk, desk  # noqa: F401 - a fixture
+from review_pages import Browser, Desk, filled, served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PAGES = ("/", "/statistics", "/plot/ages.svg", "/case/x-1")
 POSTS = ("/take", "/undo", "/logout", "/case/x-1/decide", "/case/x-1/renew", "/case/x-1/leave")
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """Serve a queue of drawn pictures to all tests here."""
+    with served(filled(tmp_path_factory.mktemp("page"))) as server:
+        yield Desk(server)
 
 
 class Clock:
@@ -132,7 +143,7 @@ def test_forms_of_this_site_need_one_sign_of_it(desk: Desk) -> None:
     browser = desk.browser("ana")
     own = f"http://127.0.0.1:{desk.server.port}"
     for headers in ({"Sec_Fetch_Site": None, "Origin": own}, {"Origin": None}, {"Origin": own}):
-        assert browser.post("/undo", {"decision": "x"}, **headers).status == 409  # type: ignore[arg-type]
+        assert browser.post("/undo", {"decision": "x"}, **headers).status == 409
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "", "127.0.0.1.:{}"])

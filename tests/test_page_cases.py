@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hashmatch.records.decisions import CaseState
 from hashmatch.review.page import app, leaving
 from hashmatch.review.page.plots import THEMES, steps_to
 from hashmatch.review.settings import Settings
@@ -121,7 +122,7 @@ def test_a_decision_needs_an_answer_a_reason_and_what_was_seen(desk: Desk) -> No
         assert answer.status in {400, 409}
         assert words in plain(answer)
     assert 'value="unsure" required checked' in answer.text  # what was filled in stays
-    assert desk.server.queue.counts()["unsure"] == 0
+    assert desk.server.queue.counts()[CaseState.UNSURE] == 0
 
 
 def test_an_undo_is_ones_own_and_in_time(desk: Desk) -> None:
@@ -246,7 +247,7 @@ def test_closing_the_page_gives_the_case_back(desk: Desk, monkeypatch: pytest.Mo
     page = browser.take()
     assert browser.post(f"{path(page)}/leave").status == 204
     give_up = time.monotonic() + 20
-    while desk.server.queue.counts()["in_review"]:
+    while desk.server.queue.counts()[CaseState.IN_REVIEW]:
         assert time.monotonic() < give_up
         time.sleep(0.01)
     assert browser.get(path(page)).status == 409
@@ -263,9 +264,9 @@ def test_a_page_that_is_loaded_anew_keeps_its_case(desk: Desk) -> None:
 def test_logging_out_gives_the_case_back(desk: Desk) -> None:
     browser = desk.browser("ana")
     browser.take()
-    assert desk.server.queue.counts()["in_review"] == 1
+    assert desk.server.queue.counts()[CaseState.IN_REVIEW] == 1
     browser.post("/logout")
-    assert desk.server.queue.counts()["in_review"] == 0
+    assert desk.server.queue.counts()[CaseState.IN_REVIEW] == 0
 
 
 def test_statistics_are_plots_and_tables(tmp_path: Path) -> None:

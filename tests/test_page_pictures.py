@@ -10,8 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow
 import pytest
 from PIL import Image
+from pyarrow.parquet import write_table
 
 import hashmatch as hm
 from conftest import IMAGES, LISTS
@@ -21,7 +23,6 @@ from hashmatch.records.enums import Surface
 from hashmatch.review.page.covering import KEPT, LONGEST, Step, covered
 from hashmatch.review.page.serving import Serving
 from hashmatch.review.queue import ReviewQueue
-from hashmatch.scan import check_items
 from hostile_pictures import bombs, cuts, repeated_scans
 from review_pages import Answer, Desk, filled, served
 from seen_pictures import detail, opened, saturation
@@ -90,10 +91,10 @@ def test_a_blur_is_made_of_few_pixels(step: Step) -> None:
     Each is the mean of a box of the picture; here, boxes whose pixels changed places.
     """
     box = 720 // KEPT[step]
-    gray = noise(480, 720)[..., :1].repeat(3, axis=2)
-    boxes = gray.reshape(480 // box, box, 720 // box, box, 3).swapaxes(1, 2)
+    gray = noise(720, 720)[..., :1].repeat(3, axis=2)
+    boxes = gray.reshape(720 // box, box, 720 // box, box, 3).swapaxes(1, 2)
     mixed = np.random.default_rng(6).permuted(boxes.reshape(-1, box * box, 3)[..., 0], axis=1)
-    mixed = mixed.reshape(480 // box, 720 // box, box, box).swapaxes(1, 2).reshape(480, 720)
+    mixed = mixed.reshape(720 // box, 720 // box, box, box).swapaxes(1, 2).reshape(720, 720)
     other = mixed[..., None].repeat(3, axis=2)
     assert (other != gray).mean() > 0.9
     one, two = (opened(covered(each, step)).astype(int) for each in (gray, other))
@@ -185,23 +186,58 @@ def test_pictures_of_records_that_do_not_say_where(tmp_path: Path) -> None:
         assert shown(Desk(server)).status == 200
 
 
+@pytest.mark.parametrize("location", ["", f"relative/to/elsewhere/{KEY}"])
+def test_pictures_of_which_only_the_source_is_known(tmp_path: Path, location: str) -> None:
+    """As ``hashmatch review add --source`` has them; or the scan ran in another folder."""
+    path = filled(tmp_path, names=(KEY,), origin=False)
+    with ReviewQueue.open(path) as queue:
+        (case,) = queue.cases()
+    for source in ("photos", f"photos/{KEY}"):
+        origin = Origin(str(tmp_path / source), location)
+        other = str(tmp_path / f"{len(source)}.db")
+        with ReviewQueue.open(other, create=True) as queue:
+            queue.add([(case.items[0].record, origin)])
+        with served(other) as server:
+            assert shown(Desk(server)).status == 200
+
+
+def test_pictures_whose_names_are_no_text(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / os.fsdecode(b"caf\xe9.png")).write_bytes((IMAGES / "plain" / KEY).read_bytes())
+    matcher = hm.Matcher(hm.read_list(LISTS / "demo-pdq.csv"))
+    (record,) = hm.scan_source(str(photos), matcher, surface="public_post")
+    assert isinstance(record, hm.ReviewRecord)
+    path = str(tmp_path / "queue.db")
+    with ReviewQueue.open(path, create=True) as queue:
+        queue.add([(record, Origin(str(photos), ""))])
+    with served(path) as server:
+        assert shown(Desk(server)).status == 200
+
+
 def test_pictures_in_archives(tmp_path: Path) -> None:
     """Their items are known by more than a key; with and without an origin."""
     archive = tmp_path / "photos.tar"
     with tarfile.open(archive, "w") as file:
         for photo in sorted((IMAGES / "plain").iterdir()):
             file.add(photo, photo.name)
-    for name in (f"tar://{archive}",):
+    table = tmp_path / "photos.parquet"
+    contents = [(photo.name, photo.read_bytes()) for photo in sorted((IMAGES / "plain").iterdir())]
+    keys, images = map(list, zip(*contents, strict=True))
+    write_table(pyarrow.table({"key": keys, "image": images}), table)
+    for name in (f"tar://{archive}", f"parquet://{table}"):
         source = registry.open_source(name, Surface.PUBLIC_POST)
         matcher = hm.Matcher(hm.read_list(LISTS / "demo-pdq.csv"))
-        results = list(check_items(source, source.items(), matcher, None, 1))
-        for origin in (name, ""):
-            path = str(tmp_path / f"queue{len(origin)}.db")
+        listed = {item.key: item for item in source.items()}
+        results = [
+            one for one in hm.scan_source(source, matcher) if isinstance(one, hm.ReviewRecord)
+        ]
+        for origin, located in ((name, True), (name, False), ("", False)):
+            path = str(tmp_path / f"{name[:3]}{len(origin)}{located}.db")
             with ReviewQueue.open(path, create=True) as queue:
                 queue.add(
-                    (result, Origin(origin, item.location if origin else ""))
-                    for item, result in results
-                    if isinstance(result, hm.ReviewRecord)
+                    (one, Origin(origin, listed[one.item.key].location if located else ""))
+                    for one in results
                 )
             with served(path, Serving(port=0, pictures=name)) as server:
                 assert shown(Desk(server)).status == 200

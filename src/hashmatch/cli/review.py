@@ -11,6 +11,7 @@ from hashmatch.cli.review_export import export
 from hashmatch.cli.review_looks import list_, show, status, verify
 from hashmatch.cli.review_push import push, secret
 from hashmatch.cli.review_records import add, init
+from hashmatch.cli.review_serve import serve
 from hashmatch.cli.review_teach import teach
 
 
@@ -35,6 +36,7 @@ for command in (
     look_again,
     hold,
     release,
+    serve,
     export,
     push,
     secret,

@@ -45,7 +45,7 @@ def serve(
     """Serve the page of QUEUE to the people who look at matches, until it is interrupted.
 
     Only this machine can reach it, unless a token or certificates of browsers are asked for. People
-    log in with the name and token that hashmatch review reviewers add gave them. A picture is shown
+    log in with their name and the token that hashmatch review reviewers shows once. A picture is shown
     when somebody asks for it, from its source, covered, and is kept nowhere. Needs the extra
     review.
 
@@ -64,7 +64,7 @@ def serve(
     with ReviewQueue.open(queue) as opened:
         if not opened.reviewers.list():
             raise UsageError(
-                f"nobody may review yet: hashmatch review reviewers add {printable(queue)} NAME"
+                f"nobody may review yet: hashmatch review reviewers {printable(queue)} --add NAME"
             )
         scheme = "https" if serving.tls else "http"
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 LONGEST = 800
 """Pixels of the longer side of what is sent."""
-KEPT = (24, 72)
+KEPT = (16, 60)
 """Pixels of the longer side that steps 0 and 1 are made of: a blur cannot be sharpened again
 beyond them, whatever a browser does with it."""
 QUALITY = 85

@@ -18,11 +18,16 @@ if TYPE_CHECKING:
     from hashmatch.interfaces import Source
     from hashmatch.records.decisions import CaseItem
     from hashmatch.records.enums import Surface
+    from hashmatch.records.review import RecordItem
 
 DEADLINE = 8.0
 """Seconds until somebody who waits for a picture is told that there is none."""
 BY_LISTING = frozenset({"tar", "parquet"})
 """Sources whose items are read by more than their key and location: size, or number of the row."""
+BY_KEY = frozenset({"s3", "gs", "az"})
+"""Sources whose items are read by their keys."""
+ESCAPED = "\\x"
+"""In the key of a file whose name is no UTF-8, so that the key does not lead to it."""
 OPEN = 16
 """Sources that are open at a time."""
 
@@ -96,7 +101,7 @@ class Pictures:
         if not where:
             raise NoPicture("Nobody said where this picture is.")
         source = self._opened(where, wanted.surface)
-        listed = _listed(source, where, item, known=bool(item.origin.source))
+        listed = _listed(source, where, wanted, item.origin.location)
         read, content = read_item(source, listed, Tries(Limits(deadline=DEADLINE)))
         if isinstance(content, ImageError):
             raise content
@@ -130,17 +135,16 @@ class Pictures:
         raise NoPicture(f"The picture has no frame {frame}, which is the one that was matched.")
 
 
-def _listed(source: Source, where: str, item: CaseItem, *, known: bool) -> ImageItem:
+def _listed(source: Source, where: str, record: RecordItem, location: str) -> ImageItem:
     """Return the item of a record as its source listed it."""
-    record, location = item.record.item, item.origin.location
     scheme, separator, _ = where.partition("://")
-    if (known and location and scheme not in BY_LISTING) or scheme in {"s3", "gs", "az"}:
-        if not separator:
-            location = _inside(where, location or record.key)
-        return ImageItem(record.key, record.version, record.surface, location)
-    if not separator and os.path.isdir(where):
-        place = _inside(where, os.path.join(where, record.key))
+    if not separator and not (ESCAPED in record.key and not os.path.isabs(location)):
+        # A relative one is from where the scan ran, and we may be elsewhere.
+        place = os.path.join(where, record.key) if os.path.isdir(where) else where
+        place = _inside(where, location if os.path.isabs(location) else place)
         return ImageItem(record.key, record.version, record.surface, place)
+    if scheme in BY_KEY or (separator and location and scheme not in BY_LISTING):
+        return ImageItem(record.key, record.version, record.surface, location)
     for listed in source.items():
         if listed.key == record.key:
             return listed

@@ -131,7 +131,7 @@ class Serving:
         return token
 
     def bound(self) -> socket.socket:
-        """Return a socket at the address.
+        """Return a socket that listens at the address.
 
         Raises
         ------
@@ -145,6 +145,7 @@ class Serving:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             made.bind((self.host, self.port))
+            made.listen()  # so that whoever is told the address can connect at once
         except OSError as error:
             made.close()
             raise UsageError(f"{self.host}:{self.port} cannot be bound: {error.strerror}") from None
