@@ -14,12 +14,13 @@ import pytest
 from conftest import ROOT
 from hashmatch.errors import HashmatchError
 from hashmatch.records.decisions import CaseState, ConfirmedCase, Verdict
+from hashmatch.review.handing.export import export_confirmed
 from hashmatch.review.handing.messages import (
     AskedAgainMessage,
     ConfirmedMessage,
     DecidedMessage,
 )
-from hashmatch.review.handing.telling import event_of, message_of
+from hashmatch.review.handing.telling import NotYet, event_of, message_of
 from hashmatch.review.settings import Settings
 from hashmatch.testing import example_record
 from review_queues import Clock, decided, taken
@@ -125,8 +126,25 @@ def test_only_decisions_have_messages(make_queue: MakeQueue, clock: Clock) -> No
     for event in queue.history():
         if event.kind in {"decided", "asked_again"}:
             message = message_of(queue, event.number)
+            assert not isinstance(message, NotYet)
             kinds.append(message.kind if message else None)
     assert kinds == ["case.confirmed"]
+
+
+def test_a_check_of_types_refuses_each_of_these(make_queue: MakeQueue, tmp_path: Path) -> None:
+    """Were one of them right, its comment would be an error: mypy is strict about unused ones."""
+    queue = make_queue()
+    queue.add(many(1))
+    case, event = decided(queue, "confirmed"), event_of(queue, 3)
+    with pytest.raises(HashmatchError):
+        ConfirmedMessage(case, event)  # type: ignore[arg-type]
+    with pytest.raises(HashmatchError):
+        ConfirmedMessage(example_record(), event)  # type: ignore[arg-type]
+    with pytest.raises(HashmatchError):
+        export_confirmed([case], tmp_path / "a.jsonl")  # type: ignore[list-item]
+    with pytest.raises(HashmatchError):
+        export_confirmed([example_record()], tmp_path / "a.jsonl")  # type: ignore[list-item]
+    assert not (tmp_path / "a.jsonl").exists()
 
 
 WRONG = """

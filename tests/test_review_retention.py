@@ -85,15 +85,34 @@ def test_a_case_asked_for_again_does_not_expire_at_once(
 ) -> None:
     queue = make_queue(KEEP)
     queue.add([make_record(1)])
-    case = decided(queue, "confirmed")
-    clock.pass_(days=100)
+    case = decided(queue, "unsure")
+    clock.pass_(days=9)
     queue.look_again(case.case_id, "lead", "a doubt")
+    clock.pass_(days=9)
     assert queue.purge() == Purged()
-    clock.pass_(days=10)
+    clock.pass_(days=1)
     held = taken(queue)
     assert queue.purge() == Purged()  # somebody looks at it
     queue.give_back(held.case_id, "ana")
     assert queue.purge() == Purged(1, 0, 0, 1)
+
+
+def test_what_was_confirmed_is_held_while_it_is_asked_for_again(
+    make_queue: MakeQueue, clock: Clock
+) -> None:
+    queue = make_queue(KEEP)
+    queue.add([make_record(1, 5)])
+    case = decided(queue, "confirmed")
+    queue.add([make_record(2, 5)])
+    queue.look_again(case.case_id, "lead", "one more of it")
+    clock.pass_(days=1000)
+    assert queue.purge() == Purged()
+    assert decided(queue, "not_a_match", "ben").held
+    clock.pass_(days=1000)
+    assert queue.purge() == Purged()
+    queue.release(case.case_id, "counsel", "it was a mistake")
+    clock.pass_(days=2)
+    assert queue.purge() == Purged(0, 2, 0, 1)
 
 
 def test_what_has_expired_does_not_come_back_unless_asked_for(

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import signal
 import subprocess
 import sys
+import time
+from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -129,10 +133,31 @@ def test_what_is_asked_again_is_told_so(make_queue: MakeQueue, clock: Clock) -> 
     assert kinds == ["confirmed", "asked_again", "not_a_match"]
     asked = told(receiver)[1]["data"]
     assert (asked["by"], asked["reason"]) == ("eve", "a mistake")
+    assert asked["inherited_only"] is False
     with receiving() as late:  # who begins now is not told what no longer holds
         webhook(queue, late, clock, name="late").push()
     kinds = [message["type"].removeprefix("case.") for message in told(late)]
     assert kinds == ["asked_again", "not_a_match"]
+
+
+def test_nothing_is_lost_when_there_is_more_time_to_undo(
+    make_queue: MakeQueue, clock: Clock
+) -> None:
+    queue = make_queue()
+    queue.add(many(2))
+    decided(queue, "confirmed")
+    case = decided(queue, "confirmed")
+    clock.pass_(**FINAL)
+    with receiving(503, 503) as receiver:
+        hook = webhook(queue, receiver, clock, limits=Limits(3600.0, 1.0, 1.0))
+        assert hook.push().failed == 2  # they were final, and nobody took them
+        queue.change(replace(queue.settings, undo=timedelta(hours=1)))
+        clock.pass_(minutes=1)
+        assert hook.push() == (0, 0, 0, 2, "")  # now they may be undone again
+        queue.undo(case.decisions[0].decision_id, "ana")
+        clock.pass_(hours=1)
+        assert hook.push()[:4] == (1, 0, 0, 0)
+    assert len(receiver.requests) == 3
 
 
 def test_inherited_items_are_not_told_as_confirmed(make_queue: MakeQueue, clock: Clock) -> None:
@@ -164,7 +189,7 @@ def test_twice_503_then_202(make_queue: MakeQueue, clock: Clock) -> None:
     assert len(bodies) == 1
 
 
-@pytest.mark.parametrize("trouble", ["reset", "close", "garbage", "redirect", 404, 500])
+@pytest.mark.parametrize("trouble", ["reset", "close", "hang", "garbage", "redirect", 404, 500])
 def test_each_trouble_is_tried_again_under_the_same_key(
     make_queue: MakeQueue, clock: Clock, trouble: Any
 ) -> None:
@@ -307,6 +332,7 @@ def test_nothing_of_a_message_is_logged(
 
 PUSH = """
 import sys
+import time
 from hashmatch.retrying import Limits
 from hashmatch.review.handing.endpoint import Endpoint
 from hashmatch.review.handing.signing import Secrets
@@ -370,3 +396,45 @@ def test_what_is_being_tried_is_tried_by_nobody_else(tmp_path: Path) -> None:
             process.kill()
             process.wait()
         assert len(receiver.requests) == 1
+
+
+@pytest.mark.slow
+def test_killed_at_random_nothing_is_lost(where: str) -> None:
+    """Senders are killed with -9 again and again: all of it comes, under as many names."""
+    rng = random.Random(23)
+    settings = Settings(undo=timedelta(0), in_a_row=10**6)
+    with ReviewQueue.open(where, create=True, settings=settings) as queue:
+        queue.add(many(400))
+        for number in range(400):
+            case = taken(queue)
+            verdict = "confirmed" if number % 2 else "not_a_match"
+            queue.decide(case.case_id, "ana", verdict, "seen", case.seen)
+    kills = 0
+    with receiving() as receiver:
+        command = [sys.executable, "-c", PUSH, where, receiver.url, SECRET]
+        while kills < 40:
+            process = subprocess.Popen(command)
+            began = len(receiver.requests)
+            wait_for(lambda: len(receiver.requests) > began or process.poll() is not None)  # noqa: B023
+            time.sleep(rng.uniform(0, 0.03))
+            if process.poll() is None:
+                process.kill()
+                kills += 1
+            process.wait()
+            if len(set(receiver.keys)) == 400:
+                break
+        with ReviewQueue.open(where) as queue:
+            queue._database.run("UPDATE push_message SET next_at = 0")
+            endpoint = Endpoint(receiver.url, timeout=2.0)
+            while Webhook(queue, endpoint, KEYS, limits=AT_ONCE).push().waiting:
+                time.sleep(0.1)
+            queue.verify()
+    assert len(set(receiver.keys)) == 400
+    assert kills > 5
+    assert len(receiver.keys) <= 400 + kills
+    bodies: dict[str, set[bytes]] = {}
+    for _, headers, body in receiver.requests:
+        bodies.setdefault(headers["webhook-id"], set()).add(body)
+    assert {len(found) for found in bodies.values()} == {1}
+    cases = {json.loads(body)["data"]["case_id"] for found in bodies.values() for body in found}
+    assert len(cases) == 400

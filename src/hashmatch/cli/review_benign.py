@@ -18,8 +18,8 @@ from hashmatch.cli.terminal import print_line, printable
 def propose(queue: str, every: bool) -> None:
     """Print a line of JSON for each picture in QUEUE that may be harmless.
 
-    They are those that are not a match, of which the queue has the picture's own hash
-    (scan --include-hash). A second person has to accept each before it is in a benign list.
+    They are those that are not a match, of which the queue has the picture's own hash: records of
+    scan --review, or --include-hash. A second person has to accept each for the benign list.
 
     \b
     hashmatch review propose queue.db

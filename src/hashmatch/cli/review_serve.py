@@ -51,8 +51,8 @@ def serve(
 
     \b
     hashmatch review serve queue.db
-    hashmatch review serve queue.db --host 10.0.0.5 --token-file token --tls-cert c.pem --tls-key k.pem
-    """  # noqa: D301, E501  (the backspace tells click to keep the lines)
+    hashmatch review serve queue.db --host 10.0.0.5 --token-file token
+    """  # noqa: D301  (the backspace tells click to keep the lines)
     try:
         from hashmatch.review.page.serving import Serving
         from hashmatch.review.page.serving import serve as serve_it

@@ -11,6 +11,7 @@ from hashmatch.records.decisions import CaseState, Verdict
 from hashmatch.review import history
 from hashmatch.review.cases import DECISION, seen_digest
 from hashmatch.review.leases import held_by, lease
+from hashmatch.review.retention import hold, is_held
 from hashmatch.review.rows import CaseRow, save
 from hashmatch.review.rules import WAITING, state_of
 from hashmatch.review.times import micros, moment
@@ -163,11 +164,20 @@ def undo(
 
 
 def look_again(
-    database: Database, row: CaseRow, case_id: str, who: str, reason: str, now: int, *, all_: bool
+    database: Database,
+    settings: Settings,
+    row: CaseRow,
+    case_id: str,
+    who: str,
+    reason: str,
+    now: int,
+    *,
+    all_: bool,
 ) -> CaseRow:
     """Let a case that was decided wait for a person again, within a transaction.
 
-    Only what joined it since is asked about, if anything did and not all of it is asked for.
+    Only what joined it since is asked about, if anything did and not all of it is asked for. What
+    was held because it had been confirmed stays so until somebody releases it.
     """
     if row.state in WAITING:
         raise ReviewError(f"{case_id} waits for a person already")
@@ -188,4 +198,6 @@ def look_again(
     history.append(
         database, now, who, "asked_again", row.number, reason=reason, inherited_only=inherited_only
     )
+    if is_held(row, settings) and row.hold != "held":
+        return hold(database, after, who, "held", f"it was {row.state}", now)
     return after

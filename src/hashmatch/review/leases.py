@@ -21,8 +21,7 @@ PAGE = 200
 def sweep(database: Database, now: int) -> None:
     """Take back every case whose lease has run out, within a transaction."""
     rows = database.rows(
-        "SELECT number FROM review_case WHERE lease_until IS NOT NULL AND lease_until <= ? "
-        "ORDER BY number",
+        "SELECT number FROM review_case WHERE lease_until <= ? ORDER BY lease_until, number",
         (now,),
     )
     for (number,) in rows:
@@ -53,8 +52,7 @@ def take(
     """
     sweep(database, now)
     held = database.rows(
-        "SELECT number FROM review_case WHERE lease_until IS NOT NULL AND lease_reviewer = ? "
-        "ORDER BY number",
+        "SELECT number FROM review_case WHERE lease_reviewer = ? ORDER BY number LIMIT 1",
         (reviewer,),
     )
     if held:

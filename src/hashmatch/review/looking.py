@@ -85,8 +85,11 @@ class Looking:
         after = 0
         while True:
             condition, values = "", []
-            if state is not None and CaseState(state) not in WAITING:
-                condition, values = "AND state = ?", [CaseState(state).value]
+            if state is not None:
+                # A lease may have run out by now: both may be what is asked for.
+                states = WAITING if CaseState(state) in WAITING else {CaseState(state)}
+                condition = f"AND state IN ({', '.join('?' * len(states))})"
+                values = sorted(one.value for one in states)
             rows = self._database.rows(
                 f"SELECT number FROM review_case WHERE number > ? AND items > 0 {condition} "
                 f"ORDER BY number LIMIT {PAGE}",

@@ -270,7 +270,9 @@ class ReviewQueue(Keeping):
         check_text("a reason", reason)
         with self._writing() as (database, settings, at):
             row = self._row(case_id)
-            row = deciding.look_again(database, row, case_id, who, reason, at, all_=everything)
+            row = deciding.look_again(
+                database, settings, row, case_id, who, reason, at, all_=everything
+            )
             return cases.whole(database, settings, self.name, row, at)
 
     def close(self) -> None:

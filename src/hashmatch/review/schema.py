@@ -26,8 +26,9 @@ CREATE TABLE review_case (
     hash_algorithm TEXT NOT NULL, hash {blob}, lease_reviewer TEXT, lease_until BIGINT,
     decided_at BIGINT, decided_event BIGINT, hold TEXT NOT NULL, hold_at BIGINT
 );
-CREATE INDEX case_state ON review_case (state, number);
+CREATE INDEX case_state ON review_case (state, number) WHERE items > 0;
 CREATE INDEX case_lease ON review_case (lease_until) WHERE lease_until IS NOT NULL;
+CREATE INDEX case_held ON review_case (lease_reviewer, number) WHERE lease_reviewer IS NOT NULL;
 CREATE INDEX case_confirmed ON review_case (decided_event) WHERE state = 'confirmed';
 CREATE TABLE item (
     number {number} NOT NULL PRIMARY KEY, record_id TEXT NOT NULL, case_number BIGINT NOT NULL,

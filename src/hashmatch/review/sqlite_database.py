@@ -27,7 +27,7 @@ PATIENCE = 60.0
 LOG = 16384
 """Pages of changes, 64 MiB, before they are put in their places: a batch of records changes many,
 and the next one many of the same."""
-CACHE = 64 * 1024
+CACHE = 256 * 1024
 """KiB of pages kept in memory: a queue of a million cases looks at random places of its indexes."""
 
 

@@ -142,7 +142,7 @@ def _decided(database: Database) -> Iterator[tuple[str, dict[tuple[str, str], in
     for verdict in (Verdict.CONFIRMED, Verdict.NOT_A_MATCH):
         after = 0
         while cases := database.rows(
-            "SELECT number FROM review_case WHERE state = ? AND number > ? "
+            "SELECT number FROM review_case WHERE state = ? AND number > ? AND items > 0 "
             f"ORDER BY number LIMIT {PAGE}",
             (verdict.value, after),
         ):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
+
 from hashmatch.errors import ReviewError, UsageError
 
+_UNKEEPABLE = re.compile("[\0\ud800-\udfff]")
 LONGEST_NAME = 100
 LONGEST = 10_000
 """Characters of a reason."""
@@ -25,9 +29,10 @@ def check_text(what: str, text: str) -> None:
 
 def is_keepable(text: str) -> bool:
     """Return whether a text can be kept as it is."""
-    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
+    return _UNKEEPABLE.search(text) is None
 
 
+@lru_cache(maxsize=4096)
 def keepable(text: str) -> str:
     """Return a text that only tells people something, as it can be kept."""
     if is_keepable(text):

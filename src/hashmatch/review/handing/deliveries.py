@@ -153,6 +153,21 @@ class Deliveries:
                 (int(sent), self._endpoint),
             )
 
+    def put_off(self, claim: Claim, next_at: int) -> None:
+        """Note that a message was not tried, and is to be later."""
+        with self._database.writing():
+            self._database.run(
+                "UPDATE push_message SET tries = ?, first_at = ?, next_at = ? "
+                "WHERE endpoint = ? AND event = ?",
+                (
+                    claim.tries - 1,
+                    None if claim.tries == 1 else claim.first_at,
+                    next_at,
+                    self._endpoint,
+                    claim.event,
+                ),
+            )
+
     def failed(self, event: int, problem: str, next_at: int, *, dead: bool) -> None:
         """Note that a try failed, and when there is to be another, or that it is given up."""
         with self._database.writing():

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import hashmatch
 from hashmatch.errors import ReviewError, UsageError
+from hashmatch.unseen import unseen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,6 +91,7 @@ class Endpoint:
     def __repr__(self) -> str:
         return f"<Endpoint {self.name}>"
 
+    @unseen
     def post(self, body: bytes, headers: Mapping[str, str]) -> int:
         """Post a JSON `body` and return the status of the answer, whatever it is.
 

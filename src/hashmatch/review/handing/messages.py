@@ -10,7 +10,7 @@ case.confirmed                as many people as were needed confirmed it
 case.not_a_match              a person decided that it is another picture
 case.unsure                   a person could not tell
 case.escalated                a person, or two who disagreed, left it to somebody else
-case.asked_again              what was decided counts no more: it waits for a person again
+case.asked_again              it waits for a person again: all of it, or what joined it since
 ============================  =====================================================================
 """
 
@@ -116,7 +116,10 @@ class DecidedMessage:
 
 @dataclass(frozen=True, slots=True)
 class AskedAgainMessage:
-    """Tells that what was decided about a case counts no more.
+    """Tells that a case waits for a person again.
+
+    All of it, so that what was decided counts no more; or only what joined it since, which is then
+    said to be inherited.
 
     Parameters
     ----------
@@ -156,7 +159,8 @@ def _body(
 ) -> bytes:
     data: dict[str, Any] = {"case_id": event.case_id, "event": event.number}
     if kind == "case.asked_again":
-        data |= {"by": event.who, "reason": event.body.get("reason", "")}
+        data |= {"by": event.who, "reason": event.body["reason"]}
+        data["inherited_only"] = event.body["inherited_only"]
     else:
         data["decisions"] = [_decision(decision) for decision in decisions]
         data["items"] = [_item(item) for item in items]

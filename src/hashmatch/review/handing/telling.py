@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -17,11 +17,19 @@ from hashmatch.review.handing.messages import (
 from hashmatch.review.times import moment
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from hashmatch.review.handing.messages import Message
     from hashmatch.review.queue import ReviewQueue
 
 
-def message_of(queue: ReviewQueue, number: int) -> Message | None:
+class NotYet(NamedTuple):
+    """Instead of a message: until then, what there is to tell may be undone."""
+
+    until: datetime
+
+
+def message_of(queue: ReviewQueue, number: int) -> Message | NotYet | None:
     """Return the message of an event; None if there is nothing to tell, or nothing any more.
 
     Of a decision it is the state that the case has by it. A first of two confirmations gives it
@@ -32,12 +40,15 @@ def message_of(queue: ReviewQueue, number: int) -> Message | None:
     queue : ReviewQueue
         Whose history it is.
     number : int
-        Of an event ``decided`` or ``asked_again`` that can no longer be undone.
+        Of an event ``decided`` or ``asked_again``.
     """
     with queue._database.reading():
         event = event_of(queue, number)
         if event.kind == "asked_again":
             return AskedAgainMessage(event)
+        final_at = event.at + queue.settings.undo  # which may have been another a moment ago
+        if final_at > queue._now():
+            return NotYet(final_at)
         case = queue.case(event.case_id or "")
         standing = [
             decision

@@ -18,8 +18,9 @@ from hashmatch.review.handing.deliveries import Deliveries
 from hashmatch.review.handing.endpoint import Unreachable
 from hashmatch.review.handing.messages import message_key
 from hashmatch.review.handing.signing import signed_headers
-from hashmatch.review.handing.telling import message_of
+from hashmatch.review.handing.telling import NotYet, message_of
 from hashmatch.review.times import SECOND, micros, utc
+from hashmatch.unseen import unseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,6 +97,7 @@ class Webhook:
         self.deliveries = Deliveries(queue._database, endpoint.name if name is None else name)
         self.deliveries.begin(from_now=from_now)
 
+    @unseen
     def push(self) -> Pushed:
         """Try every message that is due, once; until the endpoint fails some times in a row."""
         now = self._now()
@@ -112,6 +114,9 @@ class Webhook:
             message = message_of(self._queue, claim.event)
             if message is None:
                 self.deliveries.done(claim.event, sent=False)
+                continue
+            if isinstance(message, NotYet):
+                self.deliveries.put_off(claim, micros(message.until))
                 continue
             problem_now = self._send(message)
             if not problem_now:
