@@ -45,8 +45,8 @@ def serve(
     """Serve the page of QUEUE to the people who look at matches, until it is interrupted.
 
     Only this machine can reach it, unless a token or certificates of browsers are asked for. People
-    log in with their name and the token that hashmatch review reviewers shows once. A picture is shown
-    when somebody asks for it, from its source, covered, and is kept nowhere. Needs the extra
+    log in with their name and the token that hashmatch review reviewers shows once. A picture is
+    shown when somebody asks for it, from its source, covered, and is kept nowhere. Needs the extra
     review.
 
     \b
