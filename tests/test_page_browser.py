@@ -5,44 +5,44 @@ Needs Debian's chromium; nothing is downloaded.
 
 from __future__ import annotations
 
-import os
-import re
 import time
-from contextlib import contextmanager
-from itertools import pairwise
-from pathlib import Path
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from conftest import IMAGES
 from hashmatch.records.decisions import CaseState
-from review_pages import Desk, filled, lively, served
+from page_visits import (
+    COLOURFUL,
+    PHONE,
+    at_step,
+    chromium,
+    log_in,
+    needs_chromium,
+    on_case,
+    take,
+    take_colourful,
+    visiting,
+)
+from review_pages import Desk, filled, served
 from seen_pictures import detail, opened, saturation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
-    from playwright.sync_api import BrowserContext, Page, Playwright, Route
+    from playwright.sync_api import Page, Playwright, Route
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu"]
-DESKTOP, PHONE = (1280, 900), (360, 740)
-COLOURFUL = "landscape-dusk.jpg"
-
-pytestmark = [
-    pytest.mark.servers,
-    pytest.mark.skipif(not os.path.exists(CHROMIUM), reason=f"there is no {CHROMIUM}"),
-]
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as started:
+    with chromium() as started:
         yield started
 
 
@@ -52,77 +52,9 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         yield Desk(server)
 
 
-@contextmanager
-def visiting(
-    playwright: Playwright, profile: Path, size: tuple[int, int] = DESKTOP, scheme: str = "light"
-) -> Iterator[BrowserContext]:
-    """Start Chromium with a profile on the disk, as a person has one."""
-    context = playwright.chromium.launch_persistent_context(
-        str(profile),
-        executable_path=CHROMIUM,
-        args=ARGUMENTS,
-        viewport={"width": size[0], "height": size[1]},
-        color_scheme="dark" if scheme == "dark" else "light",
-        has_touch=size == PHONE,
-    )
-    context.set_default_timeout(20_000)
-    try:
-        yield context
-    finally:
-        context.close()
-
-
-def opened_page(context: BrowserContext) -> Page:
-    """Return a page that fails the test if its script does, or breaks a rule of its policy."""
-    page = context.new_page()
-    page.on("pageerror", lambda error: pytest.fail(f"the script failed: {error}"))
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("close", lambda _: None)
-    page.evaluate("() => 0")
-    page.__dict__["said"] = said
-    return page
-
-
-def log_in(page: Page, desk: Desk, name: str = "ana") -> None:
-    page.goto(desk.server.address)
-    page.get_by_label("Your name").fill(name)
-    page.get_by_label("Your token").fill(desk.tokens[name])
-    page.keyboard.press("Enter")
-    page.get_by_role("heading", name="Queue").wait_for()
-
-
-def take(page: Page) -> None:
-    page.get_by_role("button", name="Take the next case").click()
-    on_case(page)
-
-
-def on_case(page: Page) -> None:
-    """Wait for a case, and for its script to listen."""
-    page.get_by_role("heading", name="Is it what the list says?").wait_for()
-    page.locator("#asking").wait_for()
-
-
-def take_colourful(page: Page) -> None:
-    """Take cases until it is the one with many colours."""
-    take(page)
-    while COLOURFUL not in page.content():
-        page.keyboard.press("u")
-        page.keyboard.type("another first")
-        page.keyboard.press("Enter")
-        take(page)
-
-
 def seen(page: Page) -> NDArray[np.uint8]:
     """Return what the screen shows of the picture."""
     return opened(page.locator("canvas").screenshot())[8:-8, 8:-8]
-
-
-def at_step(page: Page, step: int) -> None:
-    try:
-        page.locator(f"canvas[data-step='{step}']").wait_for()
-    except Exception:
-        pytest.fail(f"never at step {step}: {page.locator('#status').inner_text()}")
 
 
 def is_covered(pixels: NDArray[np.uint8], sharp: float) -> bool:
@@ -133,7 +65,7 @@ def test_the_whole_way_by_keyboard_alone(
     playwright: Playwright, desk: Desk, tmp_path: Path
 ) -> None:
     with visiting(playwright, tmp_path / "profile") as context:
-        page = opened_page(context)
+        page = context.new_page()
         log_in(page, desk)
         page.keyboard.press("Enter")  # the button to take a case has the focus
         on_case(page)
@@ -163,14 +95,13 @@ def test_the_whole_way_by_keyboard_alone(
         counts = desk.server.queue.counts()
         assert (counts[CaseState.PENDING_REVIEW], counts[CaseState.NOT_A_MATCH]) == (2, 0)
         desk.server.queue.verify()
-        assert not [line for line in page.__dict__["said"] if "Content Security" in line]
 
 
 def test_a_picture_is_seen_only_while_it_is_held(
     playwright: Playwright, desk: Desk, tmp_path: Path
 ) -> None:
     with visiting(playwright, tmp_path / "profile") as context:
-        page = opened_page(context)
+        page = context.new_page()
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         log_in(page, desk)
@@ -207,7 +138,7 @@ def test_whatever_takes_the_hand_away_covers_it(
     playwright: Playwright, desk: Desk, tmp_path: Path, what: str
 ) -> None:
     with visiting(playwright, tmp_path / "profile") as context:
-        page = opened_page(context)
+        page = context.new_page()
         log_in(page, desk)
         take(page)
         page.keyboard.press("p")
@@ -237,7 +168,7 @@ def test_whatever_takes_the_hand_away_covers_it(
 
 def test_a_late_answer_is_never_drawn(playwright: Playwright, desk: Desk, tmp_path: Path) -> None:
     with visiting(playwright, tmp_path / "profile") as context:
-        page = opened_page(context)
+        page = context.new_page()
         log_in(page, desk)
         take(page)
         page.keyboard.press("p")
@@ -257,7 +188,7 @@ def test_a_late_answer_is_never_drawn(playwright: Playwright, desk: Desk, tmp_pa
 
 def test_a_finger_uncovers_on_a_phone(playwright: Playwright, desk: Desk, tmp_path: Path) -> None:
     with visiting(playwright, tmp_path / "profile", PHONE) as context:
-        page = opened_page(context)
+        page = context.new_page()
         log_in(page, desk)
         take(page)
         page.get_by_role("button", name="Show it, covered").tap()
@@ -276,7 +207,7 @@ def test_single_keys_can_be_switched_off(
     playwright: Playwright, desk: Desk, tmp_path: Path
 ) -> None:
     with visiting(playwright, tmp_path / "profile") as context:
-        page = opened_page(context)
+        page = context.new_page()
         log_in(page, desk)
         take(page)
         page.get_by_label("Single keys").uncheck()
@@ -299,7 +230,7 @@ def test_closing_the_page_gives_the_case_back(
 ) -> None:
     monkeypatch.setattr("hashmatch.review.page.leaving.GRACE", 1.5)
     with visiting(playwright, tmp_path / "profile") as context:
-        page = opened_page(context)
+        page = context.new_page()
         log_in(page, desk)
         take(page)
         page.reload()
@@ -312,13 +243,10 @@ def test_closing_the_page_gives_the_case_back(
 def test_a_case_that_was_lost_is_covered_and_said(
     playwright: Playwright, desk: Desk, tmp_path: Path
 ) -> None:
-    from dataclasses import replace
-    from datetime import timedelta
-
     queue = desk.server.queue
     queue.change(replace(queue.settings, lease=timedelta(seconds=4)))
     with visiting(playwright, tmp_path / "profile") as context:
-        page = opened_page(context)
+        page = context.new_page()
         log_in(page, desk)
         take(page)
         page.keyboard.press("p")
@@ -330,8 +258,7 @@ def test_a_case_that_was_lost_is_covered_and_said(
         assert page.locator("canvas").is_hidden()
 
 
-def wait_until(happened: object) -> None:
-    assert callable(happened)
+def wait_until(happened: Callable[[], bool]) -> None:
     give_up = time.monotonic() + 20
     while not happened():
         assert time.monotonic() < give_up
@@ -344,7 +271,7 @@ def test_nothing_of_a_picture_is_left_in_the_browser(
     profile = tmp_path / "profile"
     sent: list[bytes] = []
     with visiting(playwright, profile) as context:
-        page = opened_page(context)
+        page = context.new_page()
         page.on(
             "response",
             lambda answer: sent.append(answer.body()) if "/picture" in answer.url else None,
@@ -379,123 +306,3 @@ def test_nothing_of_a_picture_is_left_in_the_browser(
         content = path.read_bytes()
         assert not [trace for trace in traces if trace in content], path
         assert marker.encode() not in content, path
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_every_page_fits_and_is_named(
-    playwright: Playwright, tmp_path: Path, size: tuple[int, int], scheme: str
-) -> None:
-    """Take pictures of all pages, which people should look at: HASHMATCH_SCREENSHOTS keeps them."""
-    kept = Path(os.environ.get("HASHMATCH_SCREENSHOTS", tmp_path / "shots"))
-    kept.mkdir(parents=True, exist_ok=True)
-    name = f"{'phone' if size == PHONE else 'desktop'}-{scheme}"
-    with (
-        served(filled(tmp_path)) as server,
-        visiting(playwright, tmp_path / "profile", size, scheme) as context,
-    ):
-        desk, page = Desk(server), opened_page(context)
-
-        def look(what: str) -> None:
-            page.screenshot(path=str(kept / f"{what}-{name}.png"), full_page=True)
-            check_page(page, size)
-
-        page.goto(server.address)
-        look("login")
-        page.get_by_label("Your name").fill("ana")
-        page.get_by_label("Your token").fill("wrong")
-        page.keyboard.press("Enter")
-        page.get_by_role("alert").wait_for()
-        look("login-wrong")
-        log_in(page, desk)
-        look("queue")
-        take_colourful(page)
-        look("case")
-        page.keyboard.press("p")
-        at_step(page, 0)
-        look("case-covered")
-        page.keyboard.press("3")
-        page.keyboard.down("Space")
-        at_step(page, 3)
-        look("case-held")
-        page.keyboard.up("Space")
-        for summary in page.locator("summary").all():
-            summary.click()
-        page.keyboard.press("e")
-        look("case-answered")
-        page.get_by_label("Why").fill("A second pair of eyes")
-        page.keyboard.press("Enter")
-        page.get_by_role("heading", name="Escalated").wait_for()
-        look("decided")
-        page.get_by_role("link", name="Queue").click()
-        page.get_by_text("Decided by you").wait_for()
-        look("queue-decided")
-        page.goto(f"{server.address}/case/x-1")
-        look("sorry")
-    (tmp_path / "lively").mkdir()
-    with (
-        served(lively(tmp_path / "lively")) as server,
-        visiting(playwright, tmp_path / "profile", size, scheme) as context,
-    ):
-        page = opened_page(context)
-        log_in(page, Desk(server))
-        page.get_by_role("link", name="Statistics").click()
-        page.wait_for_load_state("networkidle")
-        page.screenshot(path=str(kept / f"statistics-{name}.png"), full_page=True)
-        check_page(page, size)
-        loaded = page.evaluate("[...document.images].every(one => one.naturalWidth > 0)")
-        assert loaded
-
-
-UNNAMED = """() => [...document.querySelectorAll(
-  'input:not([type=hidden]), select, button, a, canvas, img, section, [role=region], summary')]
-  .filter(one => !(one.labels?.length || one.getAttribute('aria-label') || one.alt
-    || document.getElementById(one.getAttribute('aria-labelledby')) || one.innerText?.trim()))
-  .map(one => one.outerHTML)"""
-SMALL = """() => [...document.querySelectorAll('button, select, .button, input:not([type=hidden])')]
-  .filter(one => one.checkVisibility() && one.type !== 'checkbox')
-  .map(one => [one.getBoundingClientRect(), one.outerHTML])
-  .filter(([box]) => box.width < 24 || box.height < 24).map(([, text]) => text)"""
-IDS = "() => { const all = [...document.querySelectorAll('[id]')].map(one => one.id);" + (
-    " return all.filter((id, at) => all.indexOf(id) !== at); }"
-)
-
-
-def check_page(page: Page, size: tuple[int, int]) -> None:
-    """Check what every page owes to people who see it small, hear it, or have no mouse."""
-    assert page.evaluate("document.documentElement.scrollWidth") <= size[0], page.url
-    assert page.evaluate(UNNAMED) == []
-    assert page.evaluate(SMALL) == []  # WCAG 2.2, 2.5.8
-    assert page.evaluate(IDS) == []
-    assert page.evaluate("document.documentElement.lang") == "en"
-    assert page.locator("main").count() == page.locator("h1").count() == 1
-    assert page.locator("header").count() == 1
-    assert re.fullmatch(r".+ - hashmatch", page.title())
-    levels = page.evaluate(
-        "() => [...document.querySelectorAll('h1, h2, h3')].map(one => Number(one.tagName[1]))"
-    )
-    assert all(after - before <= 1 for before, after in pairwise(levels))
-
-
-def test_the_focus_is_always_seen(playwright: Playwright, desk: Desk, tmp_path: Path) -> None:
-    with visiting(playwright, tmp_path / "profile") as context:
-        page = opened_page(context)
-        log_in(page, desk)
-        take(page)
-        page.keyboard.press("p")
-        at_step(page, 0)
-        page.locator("body").evaluate("() => document.activeElement.blur()")
-        visited = set()
-        for _ in range(40):
-            page.keyboard.press("Tab")
-            where, outline = page.evaluate(
-                "() => { const at = document.activeElement;"
-                " if (at === document.body) return ['BODY', ''];"
-                " const on = at.matches('.pills input') ? at.nextElementSibling : at;"
-                " const style = getComputedStyle(on);"
-                " return [at.id || at.name || at.innerText || at.tagName,"
-                "  style.outlineStyle + ' ' + parseFloat(style.outlineWidth)]; }"
-            )
-            visited.add(where)
-            assert where == "BODY" or outline in {"solid 3", "auto 3"}, where
-        assert {"hold", "cover", "step", "verdict", "reason", "letters", "Log out"} <= visited

@@ -45,14 +45,14 @@ def serve(
     """Serve the page of QUEUE to the people who look at matches, until it is interrupted.
 
     Only this machine can reach it, unless a token or certificates of browsers are asked for. People
-    log in with their name and the token that hashmatch review reviewers shows once. A picture is shown
-    when somebody asks for it, from its source, covered, and is kept nowhere. Needs the extra
+    log in with their name and the token that hashmatch review reviewers shows once. A picture is
+    shown when somebody asks for it, from its source, covered, and is kept nowhere. Needs the extra
     review.
 
     \b
     hashmatch review serve queue.db
-    hashmatch review serve queue.db --host 10.0.0.5 --token-file token --tls-cert c.pem --tls-key k.pem
-    """  # noqa: D301, E501  (the backspace tells click to keep the lines)
+    hashmatch review serve queue.db --host 10.0.0.5 --token-file token
+    """  # noqa: D301  (the backspace tells click to keep the lines)
     try:
         from hashmatch.review.page.serving import Serving
         from hashmatch.review.page.serving import serve as serve_it

@@ -51,5 +51,5 @@ def logout(place: Place, visit: Visit) -> Response:
     place.sessions.end(visit.secret)
     answer = to("/login")
     answer.delete_cookie(place.cookie, secure=place.tls, httponly=True, samesite="strict")
-    answer.headers["clear-site-data"] = '"cache", "storage"'
+    answer.headers["clear-site-data"] = '"cache"'
     return answer

@@ -45,7 +45,6 @@ def show(place: Place, visit: Visit) -> Response:
         case = place.case_of(visit.reviewer, visit.case_id)
     except ReviewError:
         return _decided(place, visit)
-    place.leaving.back(case.case_id, visit.reviewer)
     return _shown(place, visit, case)
 
 
@@ -54,6 +53,7 @@ def _shown(place: Place, visit: Visit, case: Case, wrong: str = "", status: int 
         "case.html",
         visit.session,
         status,
+        page=place.leaving.opened(case.case_id, visit.reviewer),
         case=case,
         items=case.asked[:MOST_ITEMS],
         more=max(0, len(case.asked) - MOST_ITEMS),
@@ -135,7 +135,7 @@ def decide(place: Place, visit: Visit) -> Response:
         wrong = "Records came in since you were shown this case. Look at it once more."
         return _shown(place, visit, case, wrong, 409)
     decision = place.queue.decide(case.case_id, visit.reviewer, verdict, reason, case.seen)
-    place.leaving.back(case.case_id, visit.reviewer)
+    place.leaving.done(case.case_id, visit.reviewer)
     place.held.pop(visit.reviewer, None)
     place.recent.add(decision)
     return to(f"/case/{case.case_id}")
@@ -165,7 +165,6 @@ def give_back(place: Place, visit: Visit) -> Response:
 def renew(place: Place, visit: Visit) -> Response:
     """Hold the case for longer, while its page is open."""
     place.case_of(visit.reviewer, visit.case_id)
-    place.leaving.back(visit.case_id, visit.reviewer)
     case = place.queue.renew(visit.case_id, visit.reviewer)
     return JSONResponse({"until": case.lease.until.timestamp() if case.lease else 0})
 
@@ -173,5 +172,5 @@ def renew(place: Place, visit: Visit) -> Response:
 def leave(place: Place, visit: Visit) -> Response:
     """Note that the page of a case was closed."""
     case = place.case_of(visit.reviewer, visit.case_id)
-    place.leaving.left(case.case_id, visit.reviewer)
+    place.leaving.left(case.case_id, visit.reviewer, visit.form.get("page", ""))
     return Response(status_code=204)

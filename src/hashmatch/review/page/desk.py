@@ -48,5 +48,4 @@ def take(place: Place, visit: Visit) -> Response:
         visit.session.say = f"No case{chosen} waits."
         return to("/")
     place.held[visit.reviewer] = found.case_id
-    place.leaving.back(found.case_id, visit.reviewer)
     return to(f"/case/{found.case_id}")

@@ -104,7 +104,7 @@ class Place:
 
     def give_back(self, case_id: str, reviewer: str) -> None:
         """Let somebody else have a case; it is fine if it is not held any more."""
-        self.leaving.back(case_id, reviewer)
+        self.leaving.done(case_id, reviewer)
         if self.held.get(reviewer) == case_id:
             del self.held[reviewer]
         with suppress(ReviewError):

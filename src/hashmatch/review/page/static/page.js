@@ -208,7 +208,7 @@
   for (const form of document.forms) form.addEventListener("submit", () => { posting = true; });
   addEventListener("pagehide", () => {
     putAway();
-    if (!posting) navigator.sendBeacon(lease.dataset.leave, new URLSearchParams({ csrf }));
+    if (!posting) navigator.sendBeacon(lease.dataset.leave, new URLSearchParams({ csrf, page: lease.dataset.page }));
   });
   addEventListener("pageshow", (event) => {
     posting = false;
