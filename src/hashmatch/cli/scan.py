@@ -150,13 +150,15 @@ def scan(
         total = images.count()
         if total == 0:
             raise SourceError(f"{source}: no images in it")
-        sinks = open_sinks(out, review, source, include_hash)
-        job = Job(images, matcher, sinks, means, total, quiet, keep)
+        ledger = None
         if state is not None:
             from hashmatch.ledger import Ledger
 
             # Before any file is opened: another scan that is under way keeps its own.
-            job.ledger = stack.enter_context(Ledger(state))
+            ledger = stack.enter_context(Ledger(state))
+        sinks = open_sinks(out, review, source, include_hash)
+        job = Job(images, matcher, sinks, means, total, quiet, keep, ledger)
+        if ledger is not None:
             job.about = about_scan(
                 source,
                 matcher,
