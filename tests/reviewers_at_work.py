@@ -13,7 +13,7 @@ import time
 from datetime import datetime, timedelta
 
 from hashmatch.errors import ReviewError
-from hashmatch.records.decisions import Case
+from hashmatch.records.decisions import Case, CaseState
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.times import utc
 from review_records import many
@@ -25,15 +25,15 @@ def say(text: str) -> None:
 
 
 def review(queue: ReviewQueue, name: str, rng: random.Random) -> None:
-    """Take and decide, now and then give back or undo, until nothing has waited for a while."""
-    idle = 0
-    while idle < 100:
+    """Take and decide, now and then give back or undo, until nobody has anything to do."""
+    while True:
         case = queue.take(name)
         if not isinstance(case, Case):
-            idle += 1
+            counts = queue.counts()
+            if not counts[CaseState.PENDING_REVIEW] + counts[CaseState.IN_REVIEW]:
+                return
             time.sleep(0.05)
             continue
-        idle = 0
         try:
             look_at(queue, case, name, rng)
         except ReviewError as error:  # on a busy machine, a lease of seconds may be over by now
