@@ -67,7 +67,8 @@ def test_the_whole_way_by_keyboard_alone(
     with visiting(playwright, tmp_path / "profile") as context:
         page = context.new_page()
         log_in(page, desk)
-        page.keyboard.press("Enter")  # the button to take a case has the focus
+        page.locator("button:focus", has_text="Take the next case").wait_for()
+        page.keyboard.press("Enter")
         on_case(page)
         case = page.url
         assert page.locator("canvas").is_hidden()

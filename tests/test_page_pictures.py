@@ -204,10 +204,9 @@ def test_pictures_of_which_only_the_source_is_known(tmp_path: Path, location: st
 def test_pictures_whose_names_are_no_text(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
-    with open(os.fsencode(photos) + b"/caf\xe9.png", "wb") as file:
-        file.write((IMAGES / "plain" / KEY).read_bytes())
+    (photos / os.fsdecode(b"caf\xe9.png")).write_bytes((IMAGES / "plain" / KEY).read_bytes())
     matcher = hm.Matcher(hm.read_list(LISTS / "demo-pdq.csv"))
-    (record,) = hm.scan_source(photos, matcher, surface="public_post")
+    (record,) = hm.scan_source(str(photos), matcher, surface="public_post")
     assert isinstance(record, hm.ReviewRecord)
     path = str(tmp_path / "queue.db")
     with ReviewQueue.open(path, create=True) as queue:

@@ -178,7 +178,7 @@ class ReviewQueue(Keeping):
         Parameters
         ----------
         case_id, reviewer : str
-            Which case, and who holds it.
+            As of `renew`.
         """
         with self._writing() as (database, _, at):
             row = self._row(case_id)
