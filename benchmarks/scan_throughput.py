@@ -8,8 +8,8 @@ beat by more than the number of cores.
 this machine, and a loop that gets each object with boto3 and hashes it with threatexchange, as
 people write it. The server takes its share of the same cores.
 
-Every run is a process of its own, from the reading of the listing to the last record; starting up
-and reading the list are left out. Rates are of the clock on the wall.
+Every scan is a process of its own, timed from the start of its workers to its last record, by its
+own report: the start takes most of a second. Rates are of the clock on the wall.
 """
 
 from __future__ import annotations

@@ -122,8 +122,8 @@ def test_a_decision_needs_an_answer_a_reason_and_what_was_seen(desk: Desk) -> No
         ({"verdict": "", "reason": "x", "seen": seen}, "Choose one"),
         ({"verdict": "guilty", "reason": "x", "seen": seen}, "Choose one"),
         ({"verdict": "unsure", "reason": "  ", "seen": seen}, "Say why"),
-        ({"verdict": "unsure", "reason": "x"}, "Records came in"),
-        ({"verdict": "unsure", "reason": "x", "seen": "0" * 64}, "Records came in"),
+        ({"verdict": "unsure", "reason": "x"}, "not the records"),
+        ({"verdict": "unsure", "reason": "x", "seen": "0" * 64}, "not the records"),
     ):
         answer = browser.post(f"{path(page)}/decide", fields)
         assert answer.status in {400, 409}

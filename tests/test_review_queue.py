@@ -68,14 +68,35 @@ def test_a_case_is_held_by_one_and_comes_back(make_queue: MakeQueue, clock: Cloc
     assert taken(queue).case_id == case.case_id
 
 
+def test_what_comes_in_while_somebody_looks_is_inherited(
+    make_queue: MakeQueue, clock: Clock
+) -> None:
+    queue = make_queue()
+    value = random_hash(random.Random(3))
+    queue.add([make_record(number, value) for number in (1, 2)])
+    case = taken(queue)
+    queue.add([make_record(number, value) for number in (3, 4)])
+    decision = queue.decide(case.case_id, "ana", "confirmed", "it is", case.seen)
+    assert decision.record_ids == ("record-0000001", "record-0000002")
+    now = queue.case(case.case_id)
+    assert [item.inherited for item in now.items] == [False, False, True, True]
+    queue.verify()
+    clock.pass_(minutes=10)
+    (confirmed,) = queue.confirmed()
+    assert [item.record.record_id for item in confirmed.items] == list(decision.record_ids)
+    again = queue.look_again(case.case_id, "ben", "two more")
+    assert [item.record.record_id for item in again.asked] == ["record-0000003", "record-0000004"]
+    queue.verify()
+
+
 def test_what_is_decided_is_what_was_seen(make_queue: MakeQueue, clock: Clock) -> None:
     queue = make_queue()
     value = random_hash(random.Random(2))
     queue.add([make_record(1, value)])
     case = taken(queue)
-    queue.add([make_record(2, value)])
     with pytest.raises(ReviewError, match="take it again"):
-        queue.decide(case.case_id, "ana", "confirmed", "", case.seen)
+        queue.decide(case.case_id, "ana", "confirmed", "", "0" * 64)
+    queue.add([make_record(2, value)])
     case = taken(queue)
     decision = queue.decide(case.case_id, "ana", "confirmed", "it is", case.seen, ["A1"])
     assert decision.record_ids == ("record-0000001", "record-0000002")

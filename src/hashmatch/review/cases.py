@@ -59,6 +59,22 @@ def seen_digest(lines: Iterable[bytes]) -> str:
     return hashlib.sha256(b"".join(line + b"\n" for line in lines)).hexdigest()
 
 
+def covering(lines: Sequence[bytes], seen: str) -> int:
+    """Return how many records, from the first, have the `seen_digest` that is given; 0 if none do.
+
+    Examples
+    --------
+    >>> covering([b"a", b"b", b"c"], seen_digest([b"a", b"b"]))
+    2
+    """
+    digest = hashlib.sha256()
+    for count, line in enumerate(lines, 1):
+        digest.update(line + b"\n")
+        if digest.hexdigest() == seen:
+            return count
+    return 0
+
+
 def decisions_of(database: Database, name: str, number: int) -> list[Decision]:
     """Return every decision about a case, oldest first."""
     sql = f"SELECT {DECISION} FROM decision WHERE case_number = ? ORDER BY number"

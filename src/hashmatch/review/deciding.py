@@ -9,7 +9,7 @@ import msgspec
 from hashmatch.errors import ReviewError
 from hashmatch.records.decisions import CaseState, Verdict
 from hashmatch.review import history
-from hashmatch.review.cases import DECISION, seen_digest
+from hashmatch.review.cases import DECISION, covering
 from hashmatch.review.leases import held_by, lease
 from hashmatch.review.retention import hold, is_held
 from hashmatch.review.rows import CaseRow, save
@@ -72,12 +72,21 @@ def decide(
     """Write a decision down, within a transaction; return its number."""
     held_by(row, reviewer, now, case_id)
     items = database.rows(
-        "SELECT record_id, line FROM item WHERE case_number = ? AND round = ? "
+        "SELECT record_id, line, number FROM item WHERE case_number = ? AND round = ? "
         "AND line IS NOT NULL ORDER BY number",
         (row.number, row.round),
     )
-    if seen_digest(line for _, line in items) != seen:
+    covered = covering([line for _, line, _ in items], seen)
+    if not covered:
         raise ReviewError(f"{case_id} has other records than were seen; take it again")
+    # What came in while somebody looked at the case was seen by nobody.
+    inherited = [number for *_, number in items[covered:]]
+    items = items[:covered]
+    if inherited:
+        database.run(
+            "UPDATE item SET round = 0 WHERE case_number = ? AND round = ? AND number >= ?",
+            (row.number, row.round, inherited[0]),
+        )
     before = live(database, row)
     superseded = database.rows(
         "SELECT max(number) FROM decision WHERE case_number = ? AND round < ? "
@@ -85,7 +94,7 @@ def decide(
         (row.number, row.round),
     )[0][0]
     needed = 2 if settings.two_reviewers or any(one.needed > 1 for one in before) else 1
-    ids, names = (msgspec.json.encode(part).decode() for part in ([i for i, _ in items], labels))
+    ids, names = (msgspec.json.encode(part).decode() for part in ([i for i, *_ in items], labels))
     number = history.append(
         database,
         now,
@@ -94,7 +103,8 @@ def decide(
         row.number,
         verdict=verdict.value,
         reason=reason,
-        records=[i for i, _ in items],
+        records=[i for i, *_ in items],
+        inherited=inherited,
         seen=seen,
         labels=list(labels),
         needed=needed,

@@ -35,9 +35,7 @@ class ReviewQueue(Keeping):
     Every call is one transaction: a process that is killed in the midst of it has done all of it or
     nothing, and what a call returned is on the disk. Many processes may use a queue at once, and
     many threads one `ReviewQueue`. Writers take turns, in both databases, so that the history is
-    one line.
-
-    Made by `ReviewQueue.open`.
+    one line. Made by `ReviewQueue.open`.
 
     Examples
     --------
@@ -207,15 +205,15 @@ class ReviewQueue(Keeping):
         reason : str
             Why, in the reviewer's words.
         seen : str
-            The `Case.seen` of what the reviewer was shown.
+            The `Case.seen` of what the reviewer was shown: the decision covers those records, and
+            any that have come in since are inherited.
         labels : sequence of str
             What the reviewer calls it.
 
         Raises
         ------
         ReviewError
-            If the reviewer does not hold it, or records have come in since it was taken: take it
-            again.
+            If the reviewer does not hold it, or records that were shown have expired.
         """
         named(reviewer)
         try:

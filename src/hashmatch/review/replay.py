@@ -116,6 +116,7 @@ class Replay:
             case.lease = (None, None)
             case.standing.append(Standing(number, body["verdict"], who, body["needed"], at))
             self.decisions[number] = None
+            self.rounds |= dict.fromkeys(body["inherited"], 0)
         elif kind == "undone":
             undone = body["decision"]
             case.standing = [one for one in case.standing if one.number != undone]

@@ -131,10 +131,12 @@ def decide(place: Place, visit: Visit) -> Response:
         return _shown(place, visit, case, "Choose one of the four answers.", 400)
     if not reason:
         return _shown(place, visit, case, "Say why, in a few words.", 400)
-    if visit.form.get("seen", "") != case.seen:
-        wrong = "Records came in since you were shown this case. Look at it once more."
+    seen = visit.form.get("seen", "")
+    try:
+        decision = place.queue.decide(case.case_id, visit.reviewer, verdict, reason, seen)
+    except ReviewError:
+        wrong = "These are not the records that you were shown. Look at them once more."
         return _shown(place, visit, case, wrong, 409)
-    decision = place.queue.decide(case.case_id, visit.reviewer, verdict, reason, case.seen)
     place.leaving.done(case.case_id, visit.reviewer)
     place.held.pop(visit.reviewer, None)
     place.recent.add(decision)
