@@ -28,7 +28,7 @@ def interrupted(*args: str | Path, once: Path | None = None) -> Ran:
     with running(*args) as process:
         assert process.stdout is not None
         if once is None:
-            first = process.stdout.readline()
+            first = os.read(process.stdout.fileno(), 2**16)  # no buffer that would keep the rest
         else:
             first = b""
             wait_for(lambda: once.exists() and once.stat().st_size > 0)

@@ -242,7 +242,7 @@ def test_no_process_outlives_the_one_it_is_of(number: int) -> None:
         assert len(pids) == 3
         time.sleep(0.1)
         host.send_signal(number)
-        host.wait(10)
+        host.wait(30)
         wait_until_gone(pids)
 
 
