@@ -216,7 +216,8 @@ def test_closing_tells_who_waits() -> None:
 
 
 HOST = """
-import hashmatch as hm, sys, threading, warnings
+import hashmatch as hm, signal, sys, threading, warnings
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 warnings.simplefilter("ignore")
 sys.path.insert(0, "tests")
 from worker_hooks import HookedPool
