@@ -83,6 +83,7 @@ if __name__ == "__main__":
     what, where, name, seed = sys.argv[1:]
     with ReviewQueue.open(where) as opened:
         say("ready")
+        sys.stdin.readline()  # until it is told to begin
         if what == "add":
             add(opened, int(seed))
         elif what == "purge":

@@ -28,13 +28,22 @@ FOLDER = Path(__file__).parent
 ALWAYS = Settings(lease=timedelta(seconds=3), in_a_row=10**6, undo=timedelta(minutes=5))
 
 
-def start(what: str, where: str, seed: int, name: str = "ana") -> subprocess.Popen[str]:
+def start(
+    what: str, where: str, seed: int, name: str = "ana", *, held: bool = False
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, FOLDER / "reviewers_at_work.py", what, where, name, str(seed)],
+        stdin=subprocess.PIPE if held else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
         cwd=FOLDER,
     )
+
+
+def begin(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("begin\n")
+    process.stdin.flush()
 
 
 def all_decided(where: str, cases: int, people: int, kills: int, seed: int) -> Counter[str]:
@@ -42,7 +51,14 @@ def all_decided(where: str, cases: int, people: int, kills: int, seed: int) -> C
     rng = random.Random(seed)
     with ReviewQueue.open(where, create=True, settings=ALWAYS) as queue:
         queue.add(many(cases, seed))
-        working = {n: start("review", where, seed + n, f"reviewer-{n}") for n in range(people)}
+        working = {
+            n: start("review", where, seed + n, f"reviewer-{n}", held=True) for n in range(people)
+        }
+        for process in working.values():
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in working.values():
+            begin(process)
         said: list[str] = []
         hired = people
         try:
@@ -82,7 +98,9 @@ def all_decided(where: str, cases: int, people: int, kills: int, seed: int) -> C
 
 
 def test_each_case_is_decided_once_though_reviewers_are_killed(where: str) -> None:
-    all_decided(where, 60, people=3, kills=3, seed=1)
+    who = all_decided(where, 60, people=3, kills=3, seed=1)
+    # SQLite's lock often goes to whoever had it, so that there one of them may decide all.
+    assert len(who) > 1 or "://" not in where
 
 
 @pytest.mark.slow
