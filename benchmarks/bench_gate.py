@@ -20,9 +20,8 @@ from benchmarks.workloads import LIMIT, PDQ, photo, planted
 from hashmatch import registry
 from hashmatch._kernels import linear as own_linear
 from hashmatch._kernels import multi_index
-from hashmatch._kernels.candidates import HIT
-from hashmatch.bands import plan
-from hashmatch.tables import Tables
+from hashmatch._kernels.verify import HIT
+from hashmatch.index.tables import Tables, plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable

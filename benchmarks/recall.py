@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hashmatch import HashBatch, registry
-from hashmatch.variants import ask
+from hashmatch.hashing.variants import ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from benchmarks.photographs import Photograph
     from benchmarks.transformations import Transformation
+    from hashmatch.hashing.variants import Questions
     from hashmatch.interfaces import Hasher
     from hashmatch.records.enums import Level
-    from hashmatch.variants import Questions
 
 ALIKE = 0.3
 """Originals that differ in no more than this share of PDQ's bits (76 of 256) are listed as alike.

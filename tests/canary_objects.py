@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 import hashmatch as hm
-from hashmatch.statements import Subject
+from hashmatch.lists.merge import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -102,11 +102,9 @@ QUERIES = hm.HashBatch.from_hex(hm.HashSpec("pdq", 256), [row["hash"] for row in
 
 
 def main(folder: Path, how: str, when: str, trials: int) -> None:
-    import hashmatch.store.making
-    import hashmatch.store.merging
+    from hashmatch.store import compaction
 
-    for module in (hashmatch.store.making, hashmatch.store.merging):
-        module.SHARED_FROM = 4  # type: ignore[attr-defined]
+    compaction.SHARED_FROM = 4
     # Everything is imported and compiled before the first fork, and what is right is known.
     expected: dict[str, list[tuple[str, ...]]] = {}
     pristine, done = open_store(folder / "before"), open_store(folder / "after")

@@ -29,8 +29,8 @@ def target(format: str, data: bytes) -> int:
     from hashmatch import registry
     from hashmatch.errors import HashmatchError
     from hashmatch.interfaces import ListOptions, ListRow
-    from hashmatch.lists.utf16 import Utf8File
-    from hashmatch.records.lists import RejectedRow
+    from hashmatch.lists.readers._lines import Utf8File
+    from hashmatch.records.hash_list import RejectedRow
 
     reader = registry.list_reader(format)
     assert 0 <= reader.detects(data[:8192]) <= 100

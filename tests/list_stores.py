@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import hashmatch as hm
-from hashmatch.store.keys import PrivateKey
-from hashmatch.store.making import SHARED_FROM
+from hashmatch.store.compaction import SHARED_FROM
+from hashmatch.store.signing import PrivateKey
 from hashmatch.testing import random_hashes
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from hashmatch.store.sealing_keys import SealingKey
+    from hashmatch.store.encryption import SealingKey
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = PrivateKey.generate()
@@ -34,8 +34,7 @@ Rows = list[dict[str, Any]]
 def lower_sharing(patch: pytest.MonkeyPatch, least: int = 4) -> None:
     """Have updates of lists this short write only what they change, as those of long ones do."""
     assert least < SHARED_FROM
-    patch.setattr("hashmatch.store.making.SHARED_FROM", least)
-    patch.setattr("hashmatch.store.merging.SHARED_FROM", least)
+    patch.setattr("hashmatch.store.compaction.SHARED_FROM", least)
 
 
 def rows(count: int, seed: int = 1, spec: hm.HashSpec = PDQ, name: str = "n") -> Rows:

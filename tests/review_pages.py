@@ -18,13 +18,13 @@ from starlette.applications import Starlette
 import hashmatch as hm
 from conftest import IMAGES, LISTS
 from hashmatch import registry
-from hashmatch.records.decisions import Case, Origin
+from hashmatch.records.cases import Case, Origin
 from hashmatch.records.enums import Surface
-from hashmatch.review.page.guard import Guard
-from hashmatch.review.page.pictures import Pictures
-from hashmatch.review.page.serving import Serving
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
+from hashmatch.review.web.middleware import Guard
+from hashmatch.review.web.pictures import Pictures
+from hashmatch.review.web.server import Serving
 from review_records import make_record
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     import uvicorn
 
-    from hashmatch.review.page.place import Place
+    from hashmatch.review.web.context import Place
 
 FORM = "application/x-www-form-urlencoded"
 

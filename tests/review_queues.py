@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 import postgres_server
-from hashmatch.records.decisions import Case
+from hashmatch.records.cases import Case
 from hashmatch.review.queue import ReviewQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from hashmatch.records.decisions import Verdict
+    from hashmatch.records.cases import Verdict
     from hashmatch.review.settings import Settings
 
     MakeQueue = Callable[..., ReviewQueue]

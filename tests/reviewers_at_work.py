@@ -13,9 +13,9 @@ import time
 from datetime import datetime, timedelta
 
 from hashmatch.errors import ReviewError
-from hashmatch.records.decisions import Case, CaseState
+from hashmatch.records.cases import Case, CaseState
 from hashmatch.review.queue import ReviewQueue
-from hashmatch.review.times import utc
+from hashmatch.review.text import utc
 from review_records import many
 
 

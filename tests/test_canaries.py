@@ -135,7 +135,7 @@ def test_without_forgetting_it_would_be_seen(
 ) -> None:
     path = tmp_path / "known.csv"
     path.write_bytes(with_canaries(LISTS / "bad-rows.csv"))
-    monkeypatch.setattr("hashmatch.unseen.clear_frames", lambda trace: None)
+    monkeypatch.setattr("hashmatch._redact.clear_frames", lambda trace: None)
     shown = [
         where
         for where, error in failures(lambda: hm.read_list_file(path))

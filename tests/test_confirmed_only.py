@@ -13,15 +13,11 @@ import pytest
 
 from conftest import ROOT
 from hashmatch.errors import HashmatchError
-from hashmatch.records.decisions import CaseState, ConfirmedCase, Verdict
-from hashmatch.review.handing.export import export_confirmed
-from hashmatch.review.handing.messages import (
-    AskedAgainMessage,
-    ConfirmedMessage,
-    DecidedMessage,
-)
-from hashmatch.review.handing.telling import NotYet, event_of, message_of
+from hashmatch.records.cases import CaseState, ConfirmedCase, Verdict
+from hashmatch.review.export import export_confirmed
 from hashmatch.review.settings import Settings
+from hashmatch.review.webhook.messages import AskedAgainMessage, ConfirmedMessage, DecidedMessage
+from hashmatch.review.webhook.sender import NotYet, event_of, message_of
 from hashmatch.testing import example_record
 from review_queues import Clock, decided, taken
 from review_records import many
@@ -148,11 +144,11 @@ def test_a_check_of_types_refuses_each_of_these(make_queue: MakeQueue, tmp_path:
 
 
 WRONG = """
-from hashmatch.records.decisions import Case, ConfirmedCase
+from hashmatch.records.cases import Case, ConfirmedCase
 from hashmatch.records.review import ReviewRecord
-from hashmatch.review.answers import Event
-from hashmatch.review.handing.export import export_confirmed
-from hashmatch.review.handing.messages import ConfirmedMessage
+from hashmatch.review.results import Event
+from hashmatch.review.export import export_confirmed
+from hashmatch.review.webhook.messages import ConfirmedMessage
 
 def send(record: ReviewRecord, case: Case, confirmed: ConfirmedCase, event: Event) -> None:
     ConfirmedMessage(confirmed, event)

@@ -1,4 +1,4 @@
-"""The house keeps its own rules: light imports, documented names, running examples, small rooms."""
+"""The house keeps its own rules: light imports, documented names, running examples."""
 
 from __future__ import annotations
 
@@ -133,16 +133,6 @@ def test_the_error_tree_is_the_one_drawn() -> None:
         if inspect.isclass(value) and issubclass(value, hm.HashmatchError)
     }
     assert drawn | {"HashmatchError"} == defined
-
-
-@pytest.mark.parametrize("folder", ["src", "tests", "benchmarks", "fixtures"])
-def test_rooms_are_small(folder: str) -> None:
-    lengths = {
-        str(path.relative_to(ROOT)): len(path.read_text().splitlines())
-        for path in (ROOT / folder).rglob("*.py")
-    }
-    largest = 300 if folder == "src" else 450
-    assert {name: length for name, length in lengths.items() if length > largest} == {}
 
 
 def test_every_module_says_what_it_is_for() -> None:

@@ -6,7 +6,7 @@ import traceback
 
 import pytest
 
-from hashmatch.unseen import unseen
+from hashmatch._redact import unseen
 
 SECRET = "a secret"
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import hashmatch as hm
 from hashmatch.decode.policy import Picture, decode_image
-from hashmatch.workers import worker
+from hashmatch.sandbox import worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hashmatch.workers import landlock, seccomp
+from hashmatch.sandbox import confinement, seccomp
 from worker_hooks import HookedPool, decode
 
 __all__ = ["BarePool", "decode"]
-seccomp.close_in = landlock.close_in = lambda: False
+seccomp.close_in = confinement.close_in_landlock = lambda: False
 
 
 class BarePool(HookedPool):

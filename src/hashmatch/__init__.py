@@ -17,14 +17,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hashmatch.breaker import Breaker as Breaker
-    from hashmatch.breaker import Trip as Trip
-    from hashmatch.decode.frames import decode_frames as decode_frames
+    from hashmatch.decode.animation import decode_frames as decode_frames
     from hashmatch.decode.policy import Picture as Picture
     from hashmatch.decode.policy import decode_image as decode_image
-    from hashmatch.disabled import Disabled as Disabled
-    from hashmatch.disabled import leave_out as leave_out
-    from hashmatch.disabled import read_disabled as read_disabled
     from hashmatch.errors import BadRows as BadRows
     from hashmatch.errors import HashesAreOpaque as HashesAreOpaque
     from hashmatch.errors import HashmatchError as HashmatchError
@@ -46,105 +41,107 @@ if TYPE_CHECKING:
     from hashmatch.errors import UntrustedList as UntrustedList
     from hashmatch.errors import UsageError as UsageError
     from hashmatch.errors import WorkersError as WorkersError
-    from hashmatch.hashing import hash_all as hash_all
-    from hashmatch.hashing import hash_image as hash_image
-    from hashmatch.hashing import hash_images as hash_images
-    from hashmatch.index import HashIndex as HashIndex
-    from hashmatch.ledger import Ledger as Ledger
-    from hashmatch.lookup import Found as Found
-    from hashmatch.matcher import Matcher as Matcher
-    from hashmatch.metrics import MetricsFile as MetricsFile
-    from hashmatch.observing import Counters as Counters
-    from hashmatch.observing import Event as Event
-    from hashmatch.reading import ListFile as ListFile
-    from hashmatch.reading import read_list as read_list
-    from hashmatch.reading import read_list_file as read_list_file
-    from hashmatch.records.decisions import Case as Case
-    from hashmatch.records.decisions import CaseState as CaseState
-    from hashmatch.records.decisions import ConfirmedCase as ConfirmedCase
-    from hashmatch.records.decisions import Decision as Decision
-    from hashmatch.records.decisions import Origin as Origin
-    from hashmatch.records.decisions import Verdict as Verdict
+    from hashmatch.hashing.hash_image import hash_all as hash_all
+    from hashmatch.hashing.hash_image import hash_image as hash_image
+    from hashmatch.hashing.hash_image import hash_images as hash_images
+    from hashmatch.index.hash_index import HashIndex as HashIndex
+    from hashmatch.lists.exclusions import Disabled as Disabled
+    from hashmatch.lists.exclusions import leave_out as leave_out
+    from hashmatch.lists.exclusions import read_disabled as read_disabled
+    from hashmatch.lists.export import write_list as write_list
+    from hashmatch.lists.read import ListFile as ListFile
+    from hashmatch.lists.read import read_list as read_list
+    from hashmatch.lists.read import read_list_file as read_list_file
+    from hashmatch.matching.breaker import Breaker as Breaker
+    from hashmatch.matching.breaker import Trip as Trip
+    from hashmatch.matching.lookup import Found as Found
+    from hashmatch.matching.matcher import Matcher as Matcher
+    from hashmatch.records.cases import Case as Case
+    from hashmatch.records.cases import CaseState as CaseState
+    from hashmatch.records.cases import ConfirmedCase as ConfirmedCase
+    from hashmatch.records.cases import Decision as Decision
+    from hashmatch.records.cases import Origin as Origin
+    from hashmatch.records.cases import Verdict as Verdict
     from hashmatch.records.entries import Entry as Entry
     from hashmatch.records.enums import Orientation as Orientation
     from hashmatch.records.enums import Outcome as Outcome
     from hashmatch.records.enums import Surface as Surface
+    from hashmatch.records.hash_list import HashList as HashList
+    from hashmatch.records.hash_list import RejectedRow as RejectedRow
     from hashmatch.records.hashes import HashBatch as HashBatch
     from hashmatch.records.hashes import HashSpec as HashSpec
-    from hashmatch.records.items import HashedImage as HashedImage
-    from hashmatch.records.items import ImageItem as ImageItem
-    from hashmatch.records.items import ItemOutcome as ItemOutcome
-    from hashmatch.records.lists import HashList as HashList
-    from hashmatch.records.lists import RejectedRow as RejectedRow
+    from hashmatch.records.images import HashedImage as HashedImage
+    from hashmatch.records.images import ImageItem as ImageItem
+    from hashmatch.records.images import ItemOutcome as ItemOutcome
     from hashmatch.records.matches import Matches as Matches
     from hashmatch.records.review import ReviewRecord as ReviewRecord
     from hashmatch.records.review import SuppressedBy as SuppressedBy
-    from hashmatch.reporting import ScanReport as ScanReport
-    from hashmatch.rescan import rescan_kept as rescan_kept
-    from hashmatch.resuming import about_scan as about_scan
-    from hashmatch.resuming import resume_scan as resume_scan
-    from hashmatch.revealing import write_list as write_list
-    from hashmatch.review.handing.coop import to_coop as to_coop
-    from hashmatch.review.handing.hma import to_hma as to_hma
-    from hashmatch.review.handing.pytx import to_pytx as to_pytx
+    from hashmatch.review.adapters import to_coop as to_coop
+    from hashmatch.review.adapters import to_hma as to_hma
+    from hashmatch.review.adapters import to_pytx as to_pytx
     from hashmatch.review.queue import ReviewQueue as ReviewQueue
-    from hashmatch.scan import scan_source as scan_source
-    from hashmatch.scan_log import JsonLog as JsonLog
-    from hashmatch.store.change import Change as Change
-    from hashmatch.store.change import Changed as Changed
+    from hashmatch.sandbox.limits import WorkerLimits as WorkerLimits
+    from hashmatch.sandbox.pool import DecodePool as DecodePool
+    from hashmatch.scan.checkpoint import Ledger as Ledger
+    from hashmatch.scan.events import Counters as Counters
+    from hashmatch.scan.events import Event as Event
+    from hashmatch.scan.json_log import JsonLog as JsonLog
+    from hashmatch.scan.prometheus import MetricsFile as MetricsFile
+    from hashmatch.scan.report import ScanReport as ScanReport
+    from hashmatch.scan.rescan import rescan_kept as rescan_kept
+    from hashmatch.scan.scan import about_scan as about_scan
+    from hashmatch.scan.scan import resume_scan as resume_scan
+    from hashmatch.scan.scan import scan_source as scan_source
+    from hashmatch.store.importer import Change as Change
+    from hashmatch.store.importer import Changed as Changed
     from hashmatch.store.list_store import ListStore as ListStore
-    from hashmatch.store.trust import Trust as Trust
-    from hashmatch.warming import Warmed as Warmed
-    from hashmatch.warming import warm as warm
-    from hashmatch.workers.limits import WorkerLimits as WorkerLimits
-    from hashmatch.workers.pool import DecodePool as DecodePool
+    from hashmatch.store.signing import Trust as Trust
+    from hashmatch.warmup import Warmed as Warmed
+    from hashmatch.warmup import warm as warm
 
 __version__ = "0.1.0"
 
 #: Where each public name lives; it is imported when it is first asked for.
 _HOMES = {
-    "hashmatch.breaker": "Breaker Trip",
-    "hashmatch.decode.frames": "decode_frames",
+    "hashmatch.decode.animation": "decode_frames",
     "hashmatch.decode.policy": "Picture decode_image",
-    "hashmatch.disabled": "Disabled leave_out read_disabled",
     "hashmatch.errors": (
         "BadRows HashesAreOpaque HashmatchError ImageChanged ImageError ImageUnavailable "
         "IndexFileError LedgerError ListError NotHashed ReviewError SinkError SourceError "
         "SpecMismatch StoreError TooManyMatches UnknownPlugin UnknownSurface UntrustedList "
         "UsageError WorkersError"
     ),
-    "hashmatch.hashing": "hash_all hash_image hash_images",
-    "hashmatch.index": "HashIndex",
-    "hashmatch.ledger": "Ledger",
-    "hashmatch.lookup": "Found",
-    "hashmatch.matcher": "Matcher",
-    "hashmatch.metrics": "MetricsFile",
-    "hashmatch.observing": "Counters Event",
-    "hashmatch.reading": "ListFile read_list read_list_file",
-    "hashmatch.records.decisions": "Case CaseState ConfirmedCase Decision Origin Verdict",
+    "hashmatch.hashing.hash_image": "hash_all hash_image hash_images",
+    "hashmatch.index.hash_index": "HashIndex",
+    "hashmatch.lists.exclusions": "Disabled leave_out read_disabled",
+    "hashmatch.lists.export": "write_list",
+    "hashmatch.lists.read": "ListFile read_list read_list_file",
+    "hashmatch.matching.breaker": "Breaker Trip",
+    "hashmatch.matching.lookup": "Found",
+    "hashmatch.matching.matcher": "Matcher",
+    "hashmatch.records.cases": "Case CaseState ConfirmedCase Decision Origin Verdict",
     "hashmatch.records.entries": "Entry",
     "hashmatch.records.enums": "Orientation Outcome Surface",
+    "hashmatch.records.hash_list": "HashList RejectedRow",
     "hashmatch.records.hashes": "HashBatch HashSpec",
-    "hashmatch.records.items": "HashedImage ImageItem ItemOutcome",
-    "hashmatch.records.lists": "HashList RejectedRow",
+    "hashmatch.records.images": "HashedImage ImageItem ItemOutcome",
     "hashmatch.records.matches": "Matches",
     "hashmatch.records.review": "ReviewRecord SuppressedBy",
-    "hashmatch.reporting": "ScanReport",
-    "hashmatch.rescan": "rescan_kept",
-    "hashmatch.resuming": "about_scan resume_scan",
-    "hashmatch.revealing": "write_list",
-    "hashmatch.review.handing.coop": "to_coop",
-    "hashmatch.review.handing.hma": "to_hma",
-    "hashmatch.review.handing.pytx": "to_pytx",
+    "hashmatch.review.adapters": "to_coop to_hma to_pytx",
     "hashmatch.review.queue": "ReviewQueue",
-    "hashmatch.scan": "scan_source",
-    "hashmatch.scan_log": "JsonLog",
-    "hashmatch.store.change": "Change Changed",
+    "hashmatch.sandbox.limits": "WorkerLimits",
+    "hashmatch.sandbox.pool": "DecodePool",
+    "hashmatch.scan.checkpoint": "Ledger",
+    "hashmatch.scan.events": "Counters Event",
+    "hashmatch.scan.json_log": "JsonLog",
+    "hashmatch.scan.prometheus": "MetricsFile",
+    "hashmatch.scan.report": "ScanReport",
+    "hashmatch.scan.rescan": "rescan_kept",
+    "hashmatch.scan.scan": "about_scan resume_scan scan_source",
+    "hashmatch.store.importer": "Change Changed",
     "hashmatch.store.list_store": "ListStore",
-    "hashmatch.store.trust": "Trust",
-    "hashmatch.warming": "Warmed warm",
-    "hashmatch.workers.limits": "WorkerLimits",
-    "hashmatch.workers.pool": "DecodePool",
+    "hashmatch.store.signing": "Trust",
+    "hashmatch.warmup": "Warmed warm",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hashmatch.records.enums import Outcome
-    from hashmatch.records.items import ImageItem
-    from hashmatch.records.lists import RejectedRow
+    from hashmatch.records.hash_list import RejectedRow
+    from hashmatch.records.images import ImageItem
 
 
 class HashmatchError(Exception):

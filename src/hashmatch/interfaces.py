@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hashmatch.records.enums import Surface
+    from hashmatch.records.hash_list import RejectedRow
     from hashmatch.records.hashes import HashBatch, HashSpec
-    from hashmatch.records.items import ImageItem
-    from hashmatch.records.lists import RejectedRow
+    from hashmatch.records.images import ImageItem
     from hashmatch.records.review import ReviewRecord
 
 
@@ -131,7 +131,7 @@ class ListRow(NamedTuple):
         What the list's owner calls it. A later row of the same id takes the place of an earlier.
     labels, sources : tuple of str
     status : str
-        In the list's own words; `hashmatch.entries` says which have an effect.
+        In the list's own words; `hashmatch.lists.ingest` says which have an effect.
     quality, max_distance : int, optional
     updated : float, optional
         When the list's owner said so, in seconds since 1970 UTC. Rows without it are said now.
@@ -264,7 +264,7 @@ class Source(Protocol):
 
         Raises ImageError, with the item's outcome, if that fails: ImageUnavailable where another
         try may succeed, ImageChanged where the content is of another version than was listed.
-        `hashmatch.fetching` acts on both.
+        `hashmatch.scan.fetch` acts on both.
         """
         ...
 

@@ -9,7 +9,7 @@ The naive loop (``tests/naive.py`` has it in pure Python)::
 
 Most entries differ from a query by half of their bits, and by more than the limit in their first
 128 bits already. So the hashes are laid in columns of 32 bits, and the first few columns, an
-entry's head, are compared 128 entries at a time in vector registers (`hashmatch._kernels.lanes`);
+entry's head, are compared 128 entries at a time in vector registers (`hashmatch._kernels.simd`);
 only entries whose head is near enough have the rest looked at.
 """
 
@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch._kernels.jit import kernel, popcount
-from hashmatch._kernels.lanes import GROUP, MASK, any_near, lowest, near
+from hashmatch._kernels.simd import GROUP, MASK, any_near, lowest, near
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hashmatch._kernels.lanes import Columns
+    from hashmatch._kernels.simd import Columns
 
 BLOCK = 2048
 """Entries that all queries are asked of before the next: 32 KiB of heads stay in the near cache."""

@@ -2,8 +2,8 @@
 
 The algorithm (Davis and Rosen, "The TMK+PDQF video-hashing algorithm and the PDQ image-hashing
 algorithm", 2019; reference in C++: ThreatExchange ``pdq/cpp``): 64 x 64 samples of the blurred luma
-(`hashmatch._kernels.reduce`), the lowest 16 x 16 coefficients of their DCT without its constant row
-and column, and one bit a coefficient: whether it is above their median.
+(`hashmatch._kernels.pdq_reduce`), the lowest 16 x 16 coefficients of their DCT without its
+constant row and column, and one bit a coefficient: whether it is above their median.
 
 All of it is float32 with sums in the reference's order, since a coefficient that lies on the
 median falls on either side of it by the last bit of a sum.
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch._kernels.jit import kernel
-from hashmatch._kernels.reduce import SAMPLES, luma, reduce
+from hashmatch._kernels.pdq_reduce import SAMPLES, luma, reduce
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -30,6 +30,8 @@ lines, uint16
     element says how many follow, `COUNTED` + 0 to `FULL`. In the last line of an address that has
     yet more entries it is `MORE`. Then `SHORT` follow, and the number, in two elements, of the line
     of the same band where they go on, again `FULL` to a line.
+
+Bits of a hash taken as a ring, in which the first bit follows the last.
 """
 
 from __future__ import annotations
@@ -39,12 +41,31 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch._kernels.jit import kernel
-from hashmatch._kernels.memory import item, number
-from hashmatch._kernels.ring import ring_bits
-from hashmatch._kernels.signatures import LINE
+from hashmatch._kernels.simd import LINE, item, number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+@kernel
+def ring_bits(words: NDArray[np.uint64], row: int, first: int, count: int) -> int:
+    """Return `count` bits, 1 to 32, of a row of hashes from bit `first` on, as in a ring.
+
+    `first` may lie beyond the end, by less than once around.
+    """
+    width = words.shape[1]
+    word = first >> 6
+    if word >= width:
+        word -= width
+    after = word + 1
+    if after == width:
+        after = 0
+    shift = np.uint64(first & 63)
+    window = (words[row, word] << shift) | (
+        (words[row, after] >> np.uint64(1)) >> (np.uint64(63) - shift)
+    )
+    return np.int64(window >> np.uint64(64 - count))  # type: ignore[return-value]
+
 
 BANDS, WIDEST, MOST, HEAD = 0, 1, 2, 8
 OFFSET, ADDRESS, GROUPS, GROUPS_END, STARTS, FAR, ROWS, LINES, LINES_END, EACH, BAND = range(11)

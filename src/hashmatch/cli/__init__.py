@@ -2,6 +2,8 @@
 
 Data goes to standard output, text for people to standard error. Nothing heavy is imported before
 a command runs, so that ``--help`` answers at once.
+
+Keeps lists out of core dumps: the memory of a crashed process would hold every hash of them.
 """
 
 from __future__ import annotations
@@ -10,12 +12,13 @@ import io
 import os
 import sys
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import click
 
 from hashmatch import __version__
-from hashmatch.cli.cores import no_core_dumps
+from hashmatch.cli.console import Exit, printable
 from hashmatch.cli.demo import demo
 from hashmatch.cli.hash import hash_
 from hashmatch.cli.list import list_
@@ -23,9 +26,25 @@ from hashmatch.cli.match import match
 from hashmatch.cli.rescan import rescan
 from hashmatch.cli.review import review
 from hashmatch.cli.scan import scan
-from hashmatch.cli.terminal import Exit, printable
 from hashmatch.cli.warm import warm
 from hashmatch.errors import BadRows, HashmatchError
+
+PR_SET_DUMPABLE = 4
+"""Of Linux, prctl(2): 0 also keeps other processes of the same user from attaching to this one."""
+
+
+def no_core_dumps() -> None:
+    """Ask the system for none, for good; where it has no such thing, nothing happens."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        with suppress(ImportError, OSError, AttributeError):
+            import ctypes
+
+            ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
 
 DEBUG = "HASHMATCH_DEBUG"
 

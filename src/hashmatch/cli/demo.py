@@ -62,7 +62,7 @@ def _draw(folder: Path) -> None:
 def _write_list(pictures: Path, path: Path) -> None:
     import numpy as np
 
-    from hashmatch.hashing import hash_image
+    from hashmatch.hashing.hash_image import hash_image
     from hashmatch.records.hashes import HashBatch, HashSpec
     from hashmatch.testing import flipped
 

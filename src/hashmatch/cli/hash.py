@@ -7,8 +7,8 @@ from itertools import chain
 
 import click
 
+from hashmatch.cli.console import Exit, hashed_line, print_line, progress
 from hashmatch.cli.options import algorithm_option, quiet_option, strict_option
-from hashmatch.cli.terminal import Exit, hashed_line, print_line, progress
 
 
 @click.command(
@@ -33,7 +33,7 @@ def hash_(
     hashmatch hash photos/ --algorithm phash > hashes.jsonl
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch import registry
-    from hashmatch.hashing import hash_image
+    from hashmatch.hashing.hash_image import hash_image
     from hashmatch.records.enums import HAVE_HASH
     from hashmatch.sources.directory import walk
 

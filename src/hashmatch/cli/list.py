@@ -1,13 +1,202 @@
-"""``hashmatch list``: what is done with known-hash lists, without showing any of them."""
+"""``hashmatch list``: what is done with known-hash lists, without showing any of them.
+
+``hashmatch list inspect``: what a list file or a list store holds, never a value of it.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from hashmatch.cli.keys import keygen
-from hashmatch.cli.list_changes import import_, update
-from hashmatch.cli.list_checks import diff, export, sign, verify
-from hashmatch.cli.list_inspect import inspect
+from hashmatch.cli.console import NAMED_PROBLEMS, Exit, console, print_line, printable
+from hashmatch.cli.list_store import diff, export, import_, keygen, sign, update, verify
+from hashmatch.cli.lists_and_matcher import is_store, open_store, trust_options, warn
+from hashmatch.cli.options import ListShape, algorithm_option, shape_options, verbose_option
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hashmatch.lists.read import ListFile
+
+
+@click.command(
+    short_help="Say what a list file, or a list store, holds.",
+    epilog="Python: hashmatch.read_list_file(path), hashmatch.ListStore(path).open()",
+)
+@click.argument("path", metavar="FILE")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@algorithm_option
+@shape_options
+@click.option("--strict", is_flag=True, help="Exit with 1 if some row cannot be used.")
+@verbose_option
+@trust_options
+@click.pass_context
+def inspect(
+    ctx: click.Context,
+    /,
+    *,
+    path: str,
+    as_json: bool,
+    algorithm: str,
+    list_format: str | None,
+    columns: tuple[str, ...],
+    delimiter: str | None,
+    encoding: str,
+    strict: bool,
+    verbose: bool,
+    **trust: Any,
+) -> None:
+    """Say what FILE holds: its format, how many hashes of each kind, and rows that cannot be used.
+
+    FILE may be the folder of a list store: then of its latest version, what rows of the files that
+    it was made from came to, and who has signed it. --algorithm says what rows hold that do not say
+    it themselves.
+
+    \b
+    hashmatch list inspect known.csv
+    hashmatch list inspect export.csv --column pdq=Fingerprint --column id=Reference
+    hashmatch list inspect lists/hotline --json
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    import msgspec
+
+    if is_store(path):
+        facts = _of_store(path, trust)
+    else:
+        content = ListShape(list_format, columns, delimiter, encoding).read(path, algorithm)
+        facts = _of_file(content)
+    if as_json:
+        print_line(msgspec.json.encode(facts).decode())
+    else:
+        _show(facts, verbose)
+    if strict and facts["rejected"]:
+        ctx.exit(Exit.SOME_UNHASHED)
+
+
+def _of_file(content: ListFile) -> dict[str, Any]:
+    from hashmatch.lists.degenerate import by_reason, degenerate
+    from hashmatch.records.entries import Entries
+
+    labels: Counter[str] = Counter()
+    quarantined = {}
+    for known in content.lists:
+        labels += Entries.of(known.entries).labels()
+        found = by_reason(degenerate(known.hashes))
+        if found:
+            quarantined[known.spec.algorithm] = found
+    return {
+        "name": content.name,
+        "version": content.version,
+        "format": content.format,
+        "types": content.types,
+        "labels": _shown(labels),
+        "removed": content.removed,
+        "benign": content.benign,
+        "disputed": content.disputed,
+        "unmatchable": content.unmatchable,
+        "degenerate": quarantined,
+        "rejected": [{"line": row.line, "reason": row.reason} for row in content.rejected],
+    }
+
+
+def _of_store(path: str, trust: dict[str, Any]) -> dict[str, Any]:
+    from hashmatch.store.compaction import QUARANTINED
+    from hashmatch.store.importer import ROWS
+    from hashmatch.store.stored_list import StoredEntries
+
+    store = open_store(path, trust)
+    opened, problems = store.latest()
+    warn(problems)
+    manifest = opened.manifest
+    labels: Counter[str] = Counter()
+    for kind in opened.kinds.values():
+        labels += StoredEntries(kind.segments).labels(kind.unmatched())
+    rows = manifest.counts[ROWS]
+    quarantined = {
+        algorithm: {
+            name.removeprefix(QUARANTINED): count
+            for name, count in counts.items()
+            if name.startswith(QUARANTINED) and count
+        }
+        for algorithm, counts in manifest.counts.items()
+    }
+    return {
+        "name": manifest.name,
+        "version": str(manifest.version),
+        "format": "store",
+        "created": manifest.created,
+        "expires": manifest.expires,
+        "signed_by": [signed.key_id for signed in store.folder.signatures(manifest.version)],
+        "encrypted": manifest.sealed,
+        "types": {name: manifest.counts[name]["entries"] for name in opened.kinds},
+        "labels": _shown(labels),
+        "removed": rows.get("removed", 0),
+        "benign": rows.get("benign", 0),
+        "disputed": rows.get("disputed", 0),
+        "unmatchable": _unmatchable(rows),
+        "degenerate": {algorithm: found for algorithm, found in quarantined.items() if found},
+        "rejected": rows.get("rejected", 0),
+    }
+
+
+def _unmatchable(rows: Mapping[str, int]) -> dict[str, int]:
+    beginning = "unmatchable: "
+    return {
+        name.removeprefix(beginning): count
+        for name, count in rows.items()
+        if name.startswith(beginning)
+    }
+
+
+def _show(facts: dict[str, Any], verbose: bool) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    screen = console(stderr=False)
+    title = escape(f"List {printable(facts['name'])}")
+    table = Table(show_header=False, title=title, title_justify="left")
+    rejected = facts["rejected"]
+    for name in ("version", "format", "created", "expires"):
+        if name in facts:
+            table.add_row(name, str(facts[name] or "never"))
+    if "signed_by" in facts:
+        table.add_row("signed by", ", ".join(facts["signed_by"]) or "nobody")
+        table.add_row("encrypted", "yes" if facts["encrypted"] else "no")
+    for algorithm, count in facts["types"].items():
+        table.add_row(f"{algorithm} entries", f"{count:,}")
+    if not facts["types"]:
+        table.add_row("entries", "none")
+    for algorithm, reasons in facts["degenerate"].items():
+        for reason, count in reasons.items():
+            table.add_row(f"{algorithm} degenerate: {reason}", f"{count:,}")
+    for label, count in facts["labels"].items():
+        table.add_row(escape(f"label {printable(label)}"), f"{count:,}")
+    for what, name in (("withdrawn", "removed"), ("benign", "benign"), ("disputed", "disputed")):
+        if facts[name]:
+            table.add_row(f"{what} rows", f"{facts[name]:,}")
+    for kind, count in facts["unmatchable"].items():
+        table.add_row(escape(f"{printable(kind)} rows, not matched here"), f"{count:,}")
+    count = rejected if isinstance(rejected, int) else len(rejected)
+    table.add_row("rejected rows", f"{count:,}")
+    screen.print(table)
+    if isinstance(rejected, int):
+        return
+    shown = rejected if verbose else rejected[:NAMED_PROBLEMS]
+    for row in shown:
+        click.echo(f"line {row['line']}: {row['reason']}")
+    if count > len(shown):
+        click.echo(f"and {count - len(shown):,} more; -v names them all")
+
+
+def _shown(labels: Counter[str]) -> dict[str, int]:
+    """Return how many entries have each label; what may be a hash in a label's place is hidden."""
+    from hashmatch.lists.redact_ids import DIGITS
+
+    counts: Counter[str] = Counter()
+    for label, count in labels.items():
+        counts["(hidden)" if DIGITS.search(label) else label] += count
+    return dict(sorted(counts.items()))
 
 
 @click.group("list")

@@ -7,14 +7,8 @@ from typing import Any
 
 import click
 
-from hashmatch.cli.options import (
-    ListShape,
-    match_options,
-    open_lists,
-    open_matcher,
-    shape_options,
-)
-from hashmatch.cli.terminal import print_line
+from hashmatch.cli.console import print_line
+from hashmatch.cli.options import ListShape, match_options, open_lists, open_matcher, shape_options
 
 
 @click.command(

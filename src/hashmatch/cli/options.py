@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.opening import open_lists as open_lists  # noqa: PLC0414  (for commands)
-from hashmatch.cli.opening import open_matcher as open_matcher  # noqa: PLC0414
-from hashmatch.cli.stores import trust_options
+from hashmatch.cli.lists_and_matcher import open_lists as open_lists  # noqa: PLC0414  (for commands)
+from hashmatch.cli.lists_and_matcher import open_matcher as open_matcher  # noqa: PLC0414
+from hashmatch.cli.lists_and_matcher import trust_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hashmatch.pages import Shape
-    from hashmatch.reading import ListFile
+    from hashmatch.lists.detect import Shape
+    from hashmatch.lists.read import ListFile
 
     Command = Callable[..., Any]
 
@@ -54,7 +54,7 @@ class ListShape:
 
     def read(self, path: str, algorithm: str) -> ListFile:
         """Return all that the file at `path` holds."""
-        from hashmatch.reading import read_list_file
+        from hashmatch.lists.read import read_list_file
 
         return read_list_file(
             path,
@@ -67,7 +67,7 @@ class ListShape:
 
     def shape(self, algorithm: str, keep_disputed: bool) -> Shape:
         """Return the same, for the pages of a list store."""
-        from hashmatch.pages import Shape
+        from hashmatch.lists.detect import Shape
 
         columns, encoding = self._columns(), self.encoding
         return Shape(algorithm, self.list_format, columns, self.delimiter, encoding, keep_disputed)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashmatch.cli.console import console
+from hashmatch.cli.lists_and_matcher import open_store, trust_options
 from hashmatch.cli.options import (
     algorithm_option,
     disabled_option,
@@ -14,13 +16,11 @@ from hashmatch.cli.options import (
     open_matcher,
     quiet_option,
 )
-from hashmatch.cli.stores import open_store, trust_options
-from hashmatch.cli.terminal import console
 from hashmatch.errors import UsageError
 
 if TYPE_CHECKING:
-    from hashmatch.matcher import Matcher
-    from hashmatch.records.lists import HashList
+    from hashmatch.matching.matcher import Matcher
+    from hashmatch.records.hash_list import HashList
 
 
 @click.command(
@@ -70,10 +70,10 @@ def rescan(
     hashmatch rescan kept --list lists/hotline --out more.jsonl
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch import registry
-    from hashmatch.cli.opening import reference_key
-    from hashmatch.disabled import leave_out, read_disabled
-    from hashmatch.kept import purge
-    from hashmatch.rescan import rescan_kept
+    from hashmatch.cli.lists_and_matcher import reference_key
+    from hashmatch.lists.exclusions import leave_out, read_disabled
+    from hashmatch.scan.hash_archive import purge
+    from hashmatch.scan.rescan import rescan_kept
 
     if out != "-" and Path(out).resolve().is_relative_to(Path(kept).resolve()):
         raise UsageError(f"{out} is inside of {kept}; write it elsewhere")

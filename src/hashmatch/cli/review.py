@@ -1,18 +1,262 @@
-"""``hashmatch review``: the queue of what people have to look at."""
+"""``hashmatch review``: the queue of what people have to look at.
+
+``hashmatch review init`` and ``add``: a queue, and records into it.
+
+``hashmatch review status``, ``list``, ``show`` and ``verify``: looking into a queue.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from hashmatch.cli.review_benign import accept, benign, propose
-from hashmatch.cli.review_changes import hold, look_again, purge, release, reviewers, settings
-from hashmatch.cli.review_entries import disable, disabled, enable, report
-from hashmatch.cli.review_export import export
-from hashmatch.cli.review_looks import list_, show, status, verify
-from hashmatch.cli.review_push import push, secret
-from hashmatch.cli.review_records import add, init
+from hashmatch.cli.console import print_line, printable
+from hashmatch.cli.options import quiet_option
+from hashmatch.cli.review_admin import hold, look_again, purge, release, reviewers, settings
+from hashmatch.cli.review_export import export, push, secret
+from hashmatch.cli.review_feedback import (
+    accept,
+    benign,
+    disable,
+    disabled,
+    enable,
+    propose,
+    report,
+    teach,
+)
+from hashmatch.cli.review_options import by_option, json_option, open_queue, queue_argument
 from hashmatch.cli.review_serve import serve
-from hashmatch.cli.review_teach import teach
+from hashmatch.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+    from hashmatch.records.cases import Case, Origin
+    from hashmatch.records.review import ReviewRecord
+    from hashmatch.review.stats import Statistics
+
+
+@click.command(
+    short_help="Make a review queue.",
+    epilog="Python: hashmatch.review.queue.ReviewQueue.open(path, create=True)",
+)
+@queue_argument
+def init(queue: str) -> None:
+    """Make a review queue, a file that only you can read, or tables of PostgreSQL.
+
+    One that is there is left as it is.
+
+    \b
+    hashmatch review init queue.db
+    hashmatch review init postgresql://reviewers@db.internal/moderation
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    from hashmatch.review.queue import ReviewQueue
+
+    ReviewQueue.open(queue, create=True).close()
+
+
+@click.command(
+    short_help="Put review records into a queue.",
+    epilog="Python: ReviewQueue.add(records)",
+)
+@queue_argument
+@click.argument("records", nargs=-1, required=True, type=click.File("rb"), metavar="FILE...")
+@click.option(
+    "--source",
+    default="",
+    metavar="SOURCE",
+    help="Where the pictures are, as it was given to hashmatch scan.",
+)
+@click.option("--again", is_flag=True, help="Take in again what has expired.")
+@by_option
+@quiet_option
+def add(
+    queue: str, records: tuple[BinaryIO, ...], source: str, again: bool, who: str, quiet: bool
+) -> None:
+    """Put the records in files of JSON lines into QUEUE; - is standard input.
+
+    Records are known by their ids: those that are there already are passed over. Scan with
+    --include-hash, and records of one picture are one case.
+
+    \b
+    hashmatch review add queue.db review.jsonl --source s3://profile-photos
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    from hashmatch.records.cases import Origin
+
+    with open_queue(queue) as opened:
+        added = opened.add(_read(records, Origin(source)), again=again, who=who)
+    if not quiet:
+        click.echo(
+            f"{added.new:,} records in {added.cases:,} new cases; {added.known:,} were known, "
+            f"{added.suppressed:,} are suppressed",
+            err=True,
+        )
+
+
+def _read(files: tuple[BinaryIO, ...], origin: Origin) -> Iterator[tuple[ReviewRecord, Origin]]:
+    from hashmatch.records.review import ReviewRecord
+
+    for file in files:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                yield ReviewRecord.from_json(line), origin
+            except UsageError as error:
+                name = getattr(file, "name", "-")
+                raise UsageError(f"{name}, line {number}: {error}") from None
+
+
+@click.command(
+    short_help="Say how many cases wait, and what was decided.",
+    epilog="Python: ReviewQueue.counts(), ReviewQueue.statistics()",
+)
+@queue_argument
+@json_option
+def status(queue: str, as_json: bool) -> None:
+    """Say how many cases are in each state, how long they wait, and how often lists were right.
+
+    \b
+    hashmatch review status queue.db
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    with open_queue(queue) as opened:
+        counts = {state.value: count for state, count in opened.counts().items()}
+        figures = opened.statistics()
+    if as_json:
+        import msgspec
+
+        from hashmatch.review.results import figures_fields
+
+        fields = {"cases": counts} | figures_fields(figures)
+        print_line(msgspec.json.encode(fields).decode())
+        return
+    if not any(counts.values()):
+        click.echo("the queue is empty")
+    for state, count in counts.items():
+        if count:
+            click.echo(f"{state}: {count:,}")
+    _say(figures)
+
+
+def _say(figures: Statistics) -> None:
+    if figures.oldest is not None:
+        hours = figures.oldest.total_seconds() / 3600
+        click.echo(f"the oldest has waited for {hours:,.1f} hours")
+    if figures.agreement.whole:
+        part, whole, low, high = figures.agreement
+        click.echo(f"two reviewers agreed: {part:,} of {whole:,} (95 %: {low:.3f} to {high:.3f})")
+    for name, algorithm, distance, (part, whole, low, high) in figures.precision:
+        if distance is None:
+            click.echo(
+                f"list {printable(name)}, {algorithm}: {part:,} of {whole:,} confirmed "
+                f"(95 %: {low:.3f} to {high:.3f})"
+            )
+
+
+@click.command(
+    "list",
+    short_help="Name the cases of a queue.",
+    epilog="Python: ReviewQueue.cases(state)",
+)
+@queue_argument
+@click.option(
+    "--state",
+    type=click.Choice(
+        ["pending_review", "in_review", "confirmed", "not_a_match", "unsure", "escalated"]
+    ),
+    help="Only those.",
+)
+@click.option("--label", metavar="LABEL", help="Only those that have it.")
+@click.option("--surface", metavar="SURFACE", help="Only those with pictures from there.")
+@json_option
+def list_(
+    queue: str, state: str | None, label: str | None, surface: str | None, as_json: bool
+) -> None:
+    """Print a line for each case, in the order in which they came.
+
+    \b
+    hashmatch review list queue.db --state escalated
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    from hashmatch.records.enums import Surface
+
+    place = None if surface is None else Surface.parse(surface)
+    with open_queue(queue) as opened:
+        for case in opened.cases(state, label=label, surface=place):
+            if as_json:
+                import msgspec
+
+                from hashmatch.review.results import case_fields
+
+                print_line(msgspec.json.encode(case_fields(case)).decode())
+            else:
+                print_line(_line(case))
+
+
+def _line(case: Case) -> str:
+    distance, limit, algorithm, name = case.closest
+    items = f"{len(case.items):,} item{'s' * (len(case.items) != 1)}"
+    labels = ",".join(case.labels) or "-"
+    return printable(
+        f"{case.case_id}  {case.state}  {algorithm} {distance}/{limit}  {name}  {labels}  "
+        f"{','.join(case.surfaces)}  {items}  {case.opened_at:%Y-%m-%d %H:%M}"
+    )
+
+
+@click.command(
+    short_help="Show a case: its records, decisions and history.",
+    epilog="Python: ReviewQueue.case(case_id), ReviewQueue.history(case_id)",
+)
+@queue_argument
+@click.argument("case_id", metavar="CASE")
+@json_option
+def show(queue: str, case_id: str, as_json: bool) -> None:
+    """Show all that is known of CASE, but no picture. Its number will do for its id.
+
+    \b
+    hashmatch review show queue.db 17
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    with open_queue(queue) as opened:
+        case = opened.case(case_id)
+        events = list(opened.history(case_id))
+    if as_json:
+        import msgspec
+
+        from hashmatch.review.results import case_fields, event_fields
+
+        fields = case_fields(case) | {"history": [event_fields(event) for event in events]}
+        print_line(msgspec.json.encode(fields).decode())
+        return
+    click.echo(_line(case))
+    for item in case.items:
+        how = "inherited, not decided" if item.inherited else "asked about"
+        click.echo(f"  {printable(item.record.item.key)} ({item.record.record_id}): {how}")
+    for event in events:
+        said = event.body.get("verdict") or event.body.get("reason") or ""
+        told = f"  {event.at:%Y-%m-%d %H:%M:%S} {event.who}: {event.kind} {said}"
+        click.echo(printable(told.rstrip()))
+
+
+@click.command(
+    short_help="Find any edit of a queue.",
+    epilog="Python: ReviewQueue.verify(head)",
+)
+@queue_argument
+@click.option("--head", metavar="DIGEST", help="One that an earlier verify printed.")
+def verify(queue: str, head: str | None) -> None:
+    """Go through all of the history and compare every row of QUEUE with it.
+
+    The digest that it prints is of all the history. Keep it where whoever can write to the queue
+    cannot, and give it the next time: a history that was cut off or written anew is refused then.
+
+    \b
+    hashmatch review verify queue.db
+    hashmatch review verify queue.db --head 5d0f...
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    with open_queue(queue) as opened:
+        events, digest = opened.verify(head)
+    click.echo(f"sound: {events:,} events, head {digest}")
 
 
 @click.group("review")

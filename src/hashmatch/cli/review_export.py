@@ -1,22 +1,30 @@
-"""``hashmatch review export``: a queue as a file."""
+"""``hashmatch review export``: a queue as a file.
+
+``hashmatch review push`` and ``secret``: an endpoint is told what people decided.
+"""
 
 from __future__ import annotations
 
+import os
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
+from hashmatch.cli.console import Exit, print_line, printable
 from hashmatch.cli.options import quiet_option
-from hashmatch.cli.queues import open_queue, queue_argument
-from hashmatch.cli.terminal import printable
-from hashmatch.errors import UsageError
+from hashmatch.cli.review_options import Span, open_queue, queue_argument
+from hashmatch.errors import ReviewError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import timedelta
 
-    from hashmatch.records.decisions import ConfirmedCase
+    from hashmatch.records.cases import ConfirmedCase
     from hashmatch.review.queue import ReviewQueue
+    from hashmatch.review.webhook.outbox import Deliveries
+    from hashmatch.review.webhook.sender import Pushed
 
 
 def _since(ctx: click.Context, parameter: click.Parameter, given: str | None) -> datetime | None:
@@ -34,7 +42,7 @@ def _since(ctx: click.Context, parameter: click.Parameter, given: str | None) ->
 
 @click.command(
     short_help="Write a queue to a file: JSON lines, CSV or Parquet.",
-    epilog="Python: hashmatch.review.handing.export.export_cases(queue, path)",
+    epilog="Python: hashmatch.review.export.export_cases(queue, path)",
 )
 @queue_argument
 @click.option(
@@ -82,7 +90,7 @@ def export(
     hashmatch review export queue.db --out queue.parquet
     hashmatch review export queue.db --confirmed --out confirmed.jsonl
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    from hashmatch.review.handing.export import export_cases, export_confirmed
+    from hashmatch.review.export import export_cases, export_confirmed
 
     if confirmed and states:
         raise UsageError("--confirmed names the state already; leave --state away")
@@ -101,3 +109,158 @@ def _finally(queue: ReviewQueue, since: datetime | None) -> Iterator[ConfirmedCa
     for case in queue.confirmed():
         if since is None or case.decisions[-1].decided_at >= since:
             yield case
+
+
+@click.command(
+    short_help="Tell an endpoint what people decided, signed.",
+    epilog="Python: hashmatch.review.webhook.sender.Webhook(queue, endpoint, keys).push()",
+)
+@queue_argument
+@click.option("--url", required=True, metavar="URL", help="Where to post; https, or this machine.")
+@click.option(
+    "--secret-file",
+    metavar="FILE",
+    help="What messages are signed with, one secret a line; hashmatch review secret makes one.",
+)
+@click.option(
+    "--every",
+    type=Span(),
+    default="10s",
+    show_default=True,
+    metavar="TIME",
+    help="Look for something to tell so often, until interrupted.",
+)
+@click.option("--once", is_flag=True, help="Look once; exit with 1 if something was not delivered.")
+@click.option(
+    "--tries",
+    type=click.IntRange(1, 1000),
+    default=16,
+    show_default=True,
+    metavar="N",
+    help="How often a message is tried, in the course of a day, before it is given up.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.1, 600),
+    default=10,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long one request may take.",
+)
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="What the queue calls the endpoint, so that it may move. [default: its host]",
+)
+@click.option("--from-now", is_flag=True, help="Do not tell a new endpoint what happened before.")
+@click.option("--dead", is_flag=True, help="Print the messages that were given up, and end.")
+@click.option("--again", is_flag=True, help="Send the messages again that were given up.")
+@quiet_option
+@click.pass_context
+def push(
+    ctx: click.Context,
+    /,
+    queue: str,
+    url: str,
+    secret_file: str | None,
+    every: timedelta,
+    once: bool,
+    tries: int,
+    timeout: float,
+    name: str | None,
+    from_now: bool,
+    dead: bool,
+    again: bool,
+    quiet: bool,
+) -> None:
+    """Post what people decided in QUEUE to --url, each message until it is taken.
+
+    What may still be undone is not told yet. Messages are signed as Standard Webhooks has it, and
+    the same message has the same Idempotency-Key each time. They are not logged.
+
+    \b
+    hashmatch review secret hook.secret
+    hashmatch review push queue.db --url https://moderation.example/hook --secret-file hook.secret
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    from hashmatch.review.text import micros, utc
+    from hashmatch.review.webhook.client import Endpoint
+    from hashmatch.review.webhook.outbox import Deliveries
+    from hashmatch.review.webhook.sender import Webhook
+    from hashmatch.review.webhook.signing import Secrets
+
+    endpoint = Endpoint(url, timeout=timeout)
+    with open_queue(queue) as opened:
+        if dead:
+            _print_dead(opened, Deliveries(opened._database, name or endpoint.name))
+            return
+        if secret_file is None:
+            raise UsageError("messages are signed: give --secret-file FILE")
+        keys = Secrets.load(secret_file)
+        hook = Webhook(opened, endpoint, keys, name=name, tries=tries, from_now=from_now)
+        if again:
+            count = hook.deliveries.again(micros(utc()))
+            if not quiet:
+                click.echo(f"{count:,} messages are sent again", err=True)
+        while True:
+            pushed = hook.push()
+            if not quiet:
+                _say(pushed)
+            if once:
+                break
+            time.sleep(every.total_seconds())
+    if pushed.failed:
+        ctx.exit(Exit.SOME_UNHASHED)
+
+
+def _say(pushed: Pushed) -> None:
+    """Say what a round came to, if anything."""
+    if not (pushed.sent or pushed.failed):
+        return
+    parts = [f"{pushed.sent:,} sent"]
+    if pushed.failed:
+        parts.append(f"{pushed.failed:,} failed ({printable(pushed.problem)})")
+    if pushed.dead:
+        parts.append(f"{pushed.dead:,} given up (--dead shows, --again sends them)")
+    if pushed.waiting:
+        parts.append(f"{pushed.waiting:,} wait")
+    click.echo("; ".join(parts), err=True)
+
+
+def _print_dead(queue: ReviewQueue, deliveries: Deliveries) -> None:
+    import msgspec
+
+    for letter in deliveries.dead():
+        line = {
+            "case_id": f"{queue.name}-{letter.case_number}",
+            "event": letter.event,
+            "tries": letter.tries,
+            "since": letter.since,
+            "problem": letter.problem,
+        }
+        print_line(msgspec.json.encode(line).decode())
+
+
+@click.command(
+    short_help="Make a secret to sign messages with.",
+    epilog="Python: hashmatch.review.webhook.signing.new_secret()",
+)
+@click.argument("file")
+def secret(file: str) -> None:
+    """Make a new FILE, readable by you only, with a secret that messages are signed with.
+
+    Give the receiver the same. For a while a file may have an old and a new one, each on a line:
+    messages are then signed with both.
+
+    \b
+    hashmatch review secret hook.secret
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    from hashmatch.review.webhook.signing import new_secret
+
+    try:
+        opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(opened, "w", encoding="ascii") as written:
+            written.write(new_secret() + "\n")
+    except FileExistsError:
+        raise ReviewError(f"{file} is there already, and is never written over") from None
+    except OSError as error:
+        raise ReviewError(f"{file}: cannot be written: {error.strerror}") from None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from hashmatch.cli.terminal import printable
+from hashmatch.cli.console import printable
 from hashmatch.errors import UsageError
 
 
 @click.command(
     short_help="Serve the page on which people look at matches.",
-    epilog="Python: hashmatch.review.page.serving.serve(Serving(...), queue)",
+    epilog="Python: hashmatch.review.web.server.serve(Serving(...), queue)",
 )
 @click.argument("queue")
 @click.option("--host", default="127.0.0.1", show_default=True, help="An address of this machine.")
@@ -54,8 +54,8 @@ def serve(
     hashmatch review serve queue.db --host 10.0.0.5 --token-file token
     """  # noqa: D301  (the backspace tells click to keep the lines)
     try:
-        from hashmatch.review.page.serving import Serving
-        from hashmatch.review.page.serving import serve as serve_it
+        from hashmatch.review.web.server import Serving
+        from hashmatch.review.web.server import serve as serve_it
     except ImportError:
         raise UsageError("the page needs hashmatch[review]; install that") from None
     from hashmatch.review.queue import ReviewQueue

@@ -15,15 +15,15 @@ from hashmatch.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hashmatch.hashing import Decode
-    from hashmatch.reporting import ScanReport
-    from hashmatch.retrying import Tries
+    from hashmatch.hashing.hash_image import Decode
+    from hashmatch.retry import Tries
+    from hashmatch.scan.report import ScanReport
 
     Command = Callable[..., Any]
 
 UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 READERS = 16
-"""`hashmatch.bounds.READERS`, which help does without loading."""
+"""`hashmatch.scan.limits.READERS`, which help does without loading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Means:
 
     def tries(self) -> Tries:
         """Return the limits of one scan."""
-        from hashmatch.retrying import Limits, Tries
+        from hashmatch.retry import Limits, Tries
 
         return Tries(Limits(rate=self.limit_rate))
 
@@ -52,7 +52,7 @@ class Means:
         if self.in_process:
             yield None
             return
-        from hashmatch.workers.pool import DecodePool
+        from hashmatch.sandbox.pool import DecodePool
 
         with DecodePool(self.workers) as pool:
             report.sandbox = pool.report
@@ -84,7 +84,7 @@ def _shard(
     ctx: click.Context, parameter: click.Parameter, given: str | None
 ) -> tuple[int, int] | None:
     """Return which shard, and of how many."""
-    from hashmatch.sharding import parse_shard
+    from hashmatch.scan.shard import parse_shard
 
     try:
         return None if given is None else parse_shard(given)

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from hashmatch.cli.terminal import printable
+from hashmatch.cli.console import printable
 from hashmatch.errors import UsageError
 
 
@@ -25,7 +25,7 @@ def warm() -> None:
     \b
     hashmatch warm
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    from hashmatch.warming import warm as warm_all
+    from hashmatch.warmup import warm as warm_all
 
     warmed = warm_all()
     if not warmed.is_kept:

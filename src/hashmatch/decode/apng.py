@@ -6,7 +6,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
-from hashmatch.decode.patches import MOST_BLOCKS, After, Patch
+from hashmatch.decode.frame_parts import MOST_BLOCKS, After, Patch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

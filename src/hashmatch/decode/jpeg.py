@@ -58,8 +58,8 @@ def fast_pixels(
     """Return the RGB pixels of a sound JPEG of colour or gray; None where Pillow has to decode.
 
     Both are libjpeg-turbo with its slow DCT and fancy upsampling, so the pixels are the same, which
-    `tests/test_decode.py` pins; this one skips Pillow's copies. CMYK is left to Pillow, and so is
-    every file that gives as much as a warning: what damage means is decided in one place.
+    `tests/decode/test_decode.py` pins; this one skips Pillow's copies. CMYK is left to Pillow, and
+    so is every file that gives as much as a warning: what damage means is decided in one place.
 
     Parameters
     ----------

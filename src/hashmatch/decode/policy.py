@@ -9,14 +9,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from hashmatch.decode.floods import refuse_floods
-from hashmatch.decode.formats import FORMATS, HEIF, MEGAPIXEL, check_size, identify, open_image
+from hashmatch.decode.color import array_rgb, rgb, upright
+from hashmatch.decode.formats import (
+    FORMATS,
+    HEIF,
+    MEGAPIXEL,
+    check_size,
+    identify,
+    mend,
+    open_image,
+)
 from hashmatch.decode.heif import order
 from hashmatch.decode.inputs import ImageInput, file_bytes
 from hashmatch.decode.jpeg import fast_pixels, scale_down
-from hashmatch.decode.modes import array_rgb, rgb, upright
-from hashmatch.decode.quirks import mend
-from hashmatch.decode.tolerance import tolerant
+from hashmatch.decode.limits import refuse_floods
+from hashmatch.decode.truncated import tolerant
 from hashmatch.errors import HashmatchError, ImageError, UsageError
 from hashmatch.records.enums import Outcome
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from hashmatch.hashers._bits import hash_of
+from hashmatch.hashers._imagehash import hash_of
 from hashmatch.records.hashes import HashBatch, HashSpec
 
 if TYPE_CHECKING:

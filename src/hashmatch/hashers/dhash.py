@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from hashmatch.hashers._bits import hash_of
+from hashmatch.hashers._imagehash import hash_of
 from hashmatch.records.hashes import HashBatch, HashSpec
 
 if TYPE_CHECKING:

@@ -46,6 +46,6 @@ class Pdq:
 
         All come from one small grey picture, so that a hundred cost about as much as one hash.
         """
-        from hashmatch.hashers import _framings
+        from hashmatch.hashers import _pdq_framings
 
-        return HashBatch(self.spec, _framings.words(data, framings))
+        return HashBatch(self.spec, _pdq_framings.words(data, framings))

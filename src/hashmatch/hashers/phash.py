@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from hashmatch.hashers._bits import above_median, hash_of, imagehash_bits
+from hashmatch.hashers._imagehash import above_median, hash_of, imagehash_bits
 from hashmatch.records.hashes import HashBatch, HashSpec
 
 if TYPE_CHECKING:

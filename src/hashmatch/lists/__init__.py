@@ -1,4 +1,1 @@
-"""Readers of hash-list formats, one file each; they find rows and decide nothing.
-
-`hashmatch.reading` turns their rows into lists; `hashmatch.registry` finds them by name.
-"""
+"""Known-hash lists: files of exchanges read, merged, checked, and written by name only."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
+from hashmatch._redact import unseen
 from hashmatch.errors import HashesAreOpaque, SpecMismatch, UsageError
-from hashmatch.unseen import unseen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -14,7 +14,7 @@ from hashmatch.records.enums import Outcome, Surface
 SCHEMA: Final = "hashmatch.review/1"
 
 Reason: TypeAlias = Literal["benign", "too_few_sources", "breaker"]
-"""Why a match is kept out of the queue; `hashmatch.protection` says what each means."""
+"""Why a match is kept out of the queue; `hashmatch.matching.suppression` says what each means."""
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
@@ -82,7 +82,7 @@ class SuppressedBy:
     Parameters
     ----------
     reason : {"benign", "too_few_sources", "breaker"}
-        Which rule; `hashmatch.protection` says what each means.
+        Which rule; `hashmatch.matching.suppression` says what each means.
     list, list_version, entry, algorithm : str, optional
         For ``benign``, the benign entry that the picture is; for ``breaker``, the closest of the
         tripped entries.

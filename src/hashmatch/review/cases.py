@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hashmatch.errors import ReviewError
-from hashmatch.records.decisions import (
+from hashmatch.records.cases import (
     Case,
     CaseItem,
     CaseState,
@@ -20,16 +20,15 @@ from hashmatch.records.decisions import (
 )
 from hashmatch.records.enums import Surface
 from hashmatch.records.review import ReviewRecord
+from hashmatch.review.case_rows import WAITING, load
 from hashmatch.review.retention import is_held
-from hashmatch.review.rows import load
-from hashmatch.review.rules import WAITING
-from hashmatch.review.times import moment
+from hashmatch.review.text import moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from hashmatch.review.case_rows import CaseRow
     from hashmatch.review.database import Database
-    from hashmatch.review.rows import CaseRow
     from hashmatch.review.settings import Settings
 
 DECISION = (

@@ -81,9 +81,9 @@ def open_database(where: str, *, create: bool) -> tuple[Database, bool]:
         If there is none, or what is there is no queue that is known here.
     """
     if is_url(where):
-        from hashmatch.review.postgres_database import PostgresDatabase
+        from hashmatch.review.postgres import PostgresDatabase
 
         return PostgresDatabase.open(where, create=create)
-    from hashmatch.review.sqlite_database import SqliteDatabase
+    from hashmatch.review.sqlite import SqliteDatabase
 
     return SqliteDatabase.open(where, create=create)

@@ -35,8 +35,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from hashmatch.review.answers import Event
-from hashmatch.review.times import moment
+from hashmatch.review.results import Event
+from hashmatch.review.text import moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from hashmatch.review.database import Database
 
 TAUGHT = frozenset({"benign_accepted", "benign_refused", "disabled", "enabled"})
-"""Kinds that no table depends on; `hashmatch.review.teaching` reads them."""
+"""Kinds that no table depends on; `hashmatch.review.feedback` reads them."""
 FIRST = "0" * 64
 """The digest before the first event."""
 PAGE = 1000

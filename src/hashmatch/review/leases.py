@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hashmatch.errors import ReviewError
-from hashmatch.records.decisions import CaseState
+from hashmatch.records.cases import CaseState
 from hashmatch.review import history
-from hashmatch.review.answers import Pause
-from hashmatch.review.rows import CaseRow, load, save
-from hashmatch.review.times import micros, moment
+from hashmatch.review.case_rows import CaseRow, load, save
+from hashmatch.review.results import Pause
+from hashmatch.review.text import micros, moment
 
 if TYPE_CHECKING:
     from hashmatch.review.database import Database

@@ -1,32 +1,276 @@
-"""The review queue: what waits for a person, what people decided, and the history of all of it."""
+"""The review queue: what waits for a person, what people decided, and the history of all of it.
+
+What a review queue answers without changing anything.
+
+How a review queue works, and what it keeps for how long: all that is for its owner to say.
+"""
 
 from __future__ import annotations
 
 import secrets
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from hashmatch.errors import ReviewError, UsageError
-from hashmatch.records.decisions import Origin, Verdict
+from hashmatch.records.cases import CaseState, ConfirmedCase, Origin, Verdict
 from hashmatch.records.enums import Surface
 from hashmatch.records.review import ReviewRecord
-from hashmatch.review import cases, deciding, history, leases
-from hashmatch.review.adding import BATCH, add_batch
-from hashmatch.review.answers import Added, Pause
+from hashmatch.review import cases, decisions, history, leases, retention
+from hashmatch.review.case_rows import WAITING, CaseRow
 from hashmatch.review.database import FORMAT, open_database
-from hashmatch.review.keeping import Keeping
+from hashmatch.review.intake import BATCH, add_batch
+from hashmatch.review.results import Added, Pause, Purged
 from hashmatch.review.reviewers import Reviewers
-from hashmatch.review.rows import CaseRow
 from hashmatch.review.settings import Settings
-from hashmatch.review.texts import check_text, named
-from hashmatch.review.times import micros, utc
+from hashmatch.review.settings_change import change
+from hashmatch.review.stats import Statistics, statistics
+from hashmatch.review.text import check_text, micros, moment, named, utc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from hashmatch.records.decisions import Case, Decision
+    from hashmatch.records.cases import Case, Decision
     from hashmatch.review.database import Database
+    from hashmatch.review.results import Event, Verified
+
+PAGE = 500
+
+
+class Looking:
+    """The part of `ReviewQueue` that only looks.
+
+    Parameters
+    ----------
+    database : Database
+        Of the queue.
+    name : str
+        Of the queue; its cases' ids begin with it.
+    now : callable
+        The clock.
+    """
+
+    def __init__(self, database: Database, name: str, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+        self.where = database.where
+        self.name = name
+
+    @property
+    def settings(self) -> Settings:
+        """How it works, now."""
+        ((text,),) = self._database.rows("SELECT settings FROM queue")
+        return Settings.from_json(text)
+
+    def case(self, case_id: str, *, viewer: str | None = None) -> Case:
+        """Return a case as it is now, with the decisions about it.
+
+        Parameters
+        ----------
+        case_id : str
+            Which.
+        viewer : str, optional
+            Who is shown it: while a case waits for a second reviewer, what the first one decided
+            is left out for everybody else. Without a name nothing is.
+        """
+        with self._database.reading():
+            row, now = self._row(case_id), micros(self._now())
+            return cases.whole(self._database, self.settings, self.name, row, now, viewer)
+
+    def cases(
+        self,
+        state: CaseState | str | None = None,
+        *,
+        label: str | None = None,
+        surface: Surface | str | None = None,
+    ) -> Iterator[Case]:
+        """Yield cases in the order in which they were opened; those that expired are left out.
+
+        Parameters
+        ----------
+        state : CaseState or str, optional
+            Only those.
+        label : str, optional
+            Only those that have it.
+        surface : Surface or str, optional
+            Only those with pictures from there.
+        """
+        after = 0
+        while True:
+            condition, values = "", []
+            if state is not None:
+                # A lease may have run out by now: both may be what is asked for.
+                states = WAITING if CaseState(state) in WAITING else {CaseState(state)}
+                condition = f"AND state IN ({', '.join('?' * len(states))})"
+                values = sorted(one.value for one in states)
+            rows = self._database.rows(
+                f"SELECT number FROM review_case WHERE number > ? AND items > 0 {condition} "
+                f"ORDER BY number LIMIT {PAGE}",
+                (after, *values),
+            )
+            for (number,) in rows:
+                after = number
+                case = self.case(str(number))
+                if (
+                    (state is None or case.state == state)
+                    and (label is None or label in case.labels)
+                    and (surface is None or surface in case.surfaces)
+                    and case.items
+                ):
+                    yield case
+            if len(rows) < PAGE:
+                return
+
+    def counts(self) -> Mapping[CaseState, int]:
+        """Return how many cases are in each state now; those that expired are in none."""
+        with self._database.reading():
+            found: dict[str, int] = dict(
+                self._database.rows(
+                    "SELECT state, count(*) FROM review_case WHERE items > 0 GROUP BY state"
+                )
+            )
+            ((lapsed,),) = self._database.rows(
+                "SELECT count(*) FROM review_case WHERE lease_until IS NOT NULL "
+                "AND lease_until <= ? AND items > 0",
+                (micros(self._now()),),
+            )
+        counts = {state: found.get(state.value, 0) for state in CaseState}
+        counts[CaseState.PENDING_REVIEW] += lapsed
+        counts[CaseState.IN_REVIEW] -= lapsed
+        return counts
+
+    def history(self, case_id: str | None = None, *, viewer: str | None = None) -> Iterator[Event]:
+        """Yield all that ever happened, or what of it is about one case, oldest first.
+
+        Parameters
+        ----------
+        case_id : str, optional
+            Which case.
+        viewer : str, optional
+            As for `case`: what others did about it since it was last asked about is left out while
+            it waits for a second reviewer.
+        """
+        if case_id is None:
+            yield from history.events(self._database, self.name)
+            return
+        row = self._row(case_id)
+        blind, asked = viewer is not None and cases.is_blind(row), 1
+        for event in history.events(self._database, self.name, row.number):
+            asked += event.kind == "asked_again"
+            if not (blind and asked == row.round and event.who != viewer) or event.kind == "added":
+                yield event
+
+    def confirmed(self, since_event: int = 0) -> Iterator[ConfirmedCase]:
+        """Yield the cases that people confirmed finally, in the order of their last decision.
+
+        Nothing is yielded while it may still be undone, nor what comes after it: whoever goes on
+        from the `ConfirmedCase.event` of the last one misses none.
+
+        Parameters
+        ----------
+        since_event : int
+            Go on after it.
+        """
+        while True:
+            with self._database.reading():
+                now = self._now()
+                found = self._database.rows(
+                    "SELECT number, decided_event, decided_at FROM review_case "
+                    "WHERE state = 'confirmed' AND decided_event > ? AND items > 0 "
+                    "ORDER BY decided_event LIMIT 1",
+                    (since_event,),
+                )
+                if not found:
+                    return
+                ((number, since_event, at),) = found
+                final_at = moment(at) + self.settings.undo
+                if final_at > now:
+                    return
+                case = self.case(str(number))
+            yield ConfirmedCase(case, since_event, final_at, now)
+
+    def verify(self, head: str | None = None) -> Verified:
+        """Go through the whole history and compare every row with what follows from it.
+
+        Parameters
+        ----------
+        head : str, optional
+            A `Verified.head` of before: also refuse a history that was cut off or written anew.
+
+        Raises
+        ------
+        ReviewError
+            If anything was edited, naming the first that was.
+        """
+        from hashmatch.review.audit import verify
+
+        with self._database.reading():
+            return verify(self._database, head)
+
+    def statistics(self) -> Statistics:
+        """Return how long cases wait, what was decided each day, and how often lists are right."""
+        with self._database.reading():
+            return statistics(self._database, self._now())
+
+    def _row(self, case_id: str) -> CaseRow:
+        return cases.row_of(self._database, cases.case_number(case_id, self.name), self.name)
+
+
+class Keeping(Looking):
+    """The part of `ReviewQueue` that is for its owner."""
+
+    @contextmanager
+    def _writing(self) -> Iterator[tuple[Database, Settings, int]]:
+        with self._database.writing():
+            yield self._database, self.settings, micros(self._now())
+
+    def change(self, settings: Settings, *, who: str = "hashmatch") -> None:
+        """Let the queue work in another way from now on; see `Settings`."""
+        named(who)
+        with self._writing() as (database, before, at):
+            change(database, before, settings, who, at)
+
+    def hold(self, case_id: str, who: str, reason: str) -> None:
+        """Keep a case whatever its age."""
+        self._hold("held", case_id, who, reason)
+
+    def release(self, case_id: str, who: str, reason: str) -> None:
+        """Let a case expire, from now on, as what is not a match does."""
+        self._hold("released", case_id, who, reason)
+
+    def _hold(self, kind: str, case_id: str, who: str, reason: str) -> None:
+        named(who)
+        check_text("a reason", reason)
+        with self._writing() as (database, _, at):
+            retention.hold(database, self._row(case_id), who, kind, reason, at)
+
+    def purge(self, *, dry_run: bool = False, who: str = "hashmatch") -> Purged:
+        """Remove the records that have expired: all of them but their ids.
+
+        Parameters
+        ----------
+        dry_run : bool
+            Only say what would be removed.
+        who : str
+            Whose doing it is, for the history.
+        """
+        named(who)
+        total, after = Purged(), 0
+        while True:
+            with self._writing() as (database, settings, at):
+                if not dry_run:
+                    leases.sweep(database, at)
+                purged, last = retention.purge_some(
+                    database, settings, after, at, who, dry_run=dry_run
+                )
+            total = Purged(*map(sum, zip(total, purged, strict=True)))
+            if last is None:
+                break
+            after = last
+        if total.records and not dry_run:
+            self._database.forget()
+        return total
 
 
 class ReviewQueue(Keeping):
@@ -224,7 +468,7 @@ class ReviewQueue(Keeping):
             check_text(what, text)
         with self._writing() as (database, settings, at):
             row = self._row(case_id)
-            number = deciding.decide(
+            number = decisions.decide(
                 database, settings, row, case_id, reviewer, verdict, reason, seen, labels, at
             )
             return cases.decision(database, self.name, number)
@@ -246,7 +490,7 @@ class ReviewQueue(Keeping):
             raise ReviewError(f"there is no decision {decision_id!r} in this queue")
         with self._writing() as (database, settings, at):
             row = self._row(case_id)
-            row = deciding.undo(database, settings, row, decision_id, int(number), reviewer, at)
+            row = decisions.undo(database, settings, row, decision_id, int(number), reviewer, at)
             return cases.whole(database, settings, self.name, row, at, reviewer)
 
     def look_again(self, case_id: str, who: str, reason: str, *, everything: bool = False) -> Case:
@@ -268,7 +512,7 @@ class ReviewQueue(Keeping):
         check_text("a reason", reason)
         with self._writing() as (database, settings, at):
             row = self._row(case_id)
-            row = deciding.look_again(
+            row = decisions.look_again(
                 database, settings, row, case_id, who, reason, at, all_=everything
             )
             return cases.whole(database, settings, self.name, row, at)

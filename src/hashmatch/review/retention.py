@@ -9,14 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hashmatch.errors import ReviewError
-from hashmatch.records.decisions import CaseState
+from hashmatch.records.cases import CaseState
 from hashmatch.records.review import ReviewRecord
 from hashmatch.review import history
-from hashmatch.review.answers import Purged
-from hashmatch.review.looks import rows_of_case
-from hashmatch.review.rows import COLUMNS, CaseRow, save
-from hashmatch.review.rules import WAITING, priority, summary
-from hashmatch.review.times import micros
+from hashmatch.review.case_rows import COLUMNS, WAITING, CaseRow, priority, save, summary
+from hashmatch.review.grouping import rows_of_case
+from hashmatch.review.results import Purged
+from hashmatch.review.text import micros
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

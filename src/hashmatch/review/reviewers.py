@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from hashmatch.errors import ReviewError
 from hashmatch.review import history
-from hashmatch.review.texts import named
-from hashmatch.review.times import micros, moment
+from hashmatch.review.text import micros, moment, named
 
 if TYPE_CHECKING:
     from collections.abc import Callable

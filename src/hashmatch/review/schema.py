@@ -1,7 +1,7 @@
 """The tables of a review queue, for both databases.
 
 Times are microseconds since 1970, UTC. Each row can be told from the history, which
-`hashmatch.review.verifying` does; but for those of what was sent.
+`hashmatch.review.audit` does; but for those of what was sent.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ CREATE INDEX push_case ON push_message (endpoint, case_number, event);
 """
 """Case, item and event are numbered from 1. A decision has the number of its event. Of an item that
 has expired, only the number, the record's id, the case, the batch and the digest are left. What
-``push_*`` say does not follow from the history: `hashmatch.review.handing.deliveries`."""
+``push_*`` say does not follow from the history: `hashmatch.review.webhook.outbox`."""
 
 
 def statements(*, number: str, blob: str, keyed: str) -> list[str]:

@@ -7,9 +7,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hashmatch.errors import ReviewError
-from hashmatch.records.decisions import Origin
-from hashmatch.review.answers import Added
+from hashmatch.records.cases import Origin
 from hashmatch.review.queue import ReviewQueue
+from hashmatch.review.results import Added
 
 if TYPE_CHECKING:
     from hashmatch.records.review import ReviewRecord

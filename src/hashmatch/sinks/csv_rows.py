@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
-from hashmatch.sinks.files import OutputFile
+from hashmatch.sinks._output import OutputFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hashmatch.sinks.files import OutputFile
+from hashmatch.sinks._output import OutputFile
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,16 +7,16 @@ from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 from hashmatch.errors import SourceError
-from hashmatch.records.items import ImageItem
-from hashmatch.retrying import Limits, Tries
-from hashmatch.sources._objects import Objects, versions
-from hashmatch.sources._sorting import in_order
+from hashmatch.records.images import ImageItem
+from hashmatch.retry import Limits, Tries
+from hashmatch.sources._object_store import Objects, versions
+from hashmatch.sources._streams import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from hashmatch.records.enums import Surface
-    from hashmatch.sources._sorting import Row
+    from hashmatch.sources._streams import Row
 
 #: Seconds to try at most before the first answer: what is wrong then is mostly a name.
 FIRST_ANSWER = 3.0

@@ -9,8 +9,8 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from hashmatch.errors import ImageChanged, SourceError
 from hashmatch.records.enums import Outcome
-from hashmatch.records.items import ImageItem
-from hashmatch.sources._local import look_at, read_local
+from hashmatch.records.images import ImageItem
+from hashmatch.sources._files import look_at, read_local
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

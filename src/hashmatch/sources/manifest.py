@@ -14,12 +14,11 @@ import msgspec
 from hashmatch.decode.inputs import MAX_BYTES
 from hashmatch.errors import ImageChanged, ImageError, ImageUnavailable, SourceError
 from hashmatch.records.enums import Outcome
-from hashmatch.records.items import ImageItem
-from hashmatch.retrying import Tries
-from hashmatch.sources._base import UNLISTED, Base
-from hashmatch.sources._local import read_part, version
-from hashmatch.sources._location import Unique, cannot_open, split
-from hashmatch.sources._objects import Objects
+from hashmatch.records.images import ImageItem
+from hashmatch.retry import Tries
+from hashmatch.sources._base_folder import UNLISTED, Base, Unique, cannot_open, split
+from hashmatch.sources._files import read_part, version
+from hashmatch.sources._object_store import Objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 from hashmatch.decode.inputs import MAX_BYTES
 from hashmatch.errors import ImageError, SourceError, UsageError
 from hashmatch.records.enums import Outcome
-from hashmatch.records.items import ImageItem
-from hashmatch.sources._base import Base
-from hashmatch.sources._held import HeldItem, held
-from hashmatch.sources._local import version as file_version
-from hashmatch.sources._location import Unique, cannot_open, split
+from hashmatch.records.images import ImageItem
+from hashmatch.sources._base_folder import Base, Unique, cannot_open, split
+from hashmatch.sources._files import version as file_version
+from hashmatch.sources._streams import HeldItem, held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -11,11 +11,11 @@ from typing import IO, TYPE_CHECKING, cast
 from hashmatch.decode.inputs import MAX_BYTES
 from hashmatch.errors import ImageError, SourceError
 from hashmatch.records.enums import Outcome
-from hashmatch.records.items import ImageItem
-from hashmatch.sources._held import HeldItem, held
-from hashmatch.sources._local import read_part
-from hashmatch.sources._local import version as file_version
-from hashmatch.sources._location import Unique, cannot_open, split
+from hashmatch.records.images import ImageItem
+from hashmatch.sources._base_folder import Unique, cannot_open, split
+from hashmatch.sources._files import read_part
+from hashmatch.sources._files import version as file_version
+from hashmatch.sources._streams import HeldItem, held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ from typing import IO, TYPE_CHECKING
 from hashmatch.decode.inputs import MAX_BYTES, too_many_bytes
 from hashmatch.errors import ImageError, SourceError
 from hashmatch.records.enums import Outcome
-from hashmatch.records.items import ImageItem
-from hashmatch.sources._location import Unique, cannot_open, split
+from hashmatch.records.images import ImageItem
+from hashmatch.sources._base_folder import Unique, cannot_open, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""ListStore: a list that was received, verified, compiled, and is kept current."""
+"""ListStore: a list that was received, verified, compiled, and is kept current.
+
+Every byte of a store looked at, and a signature added to what was found whole.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,22 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from hashmatch._redact import unseen
 from hashmatch.errors import StoreError
 from hashmatch.records.hashes import Opaque
-from hashmatch.store import content, freshness, marks, reference_key
-from hashmatch.store.folder import Folder
+from hashmatch.store import contents, reference_key, rollback, signing
+from hashmatch.store.layout import Folder
+from hashmatch.store.signing import Trust
 from hashmatch.store.stored_list import StoredList
-from hashmatch.store.trust import Trust
-from hashmatch.unseen import unseen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from hashmatch.store.change import Change, Changed
-    from hashmatch.store.content import Content
-    from hashmatch.store.keys import PrivateKey
+    from hashmatch.store.contents import Content
+    from hashmatch.store.encryption import SealingKey
+    from hashmatch.store.importer import Change, Changed
     from hashmatch.store.manifest import Manifest
-    from hashmatch.store.sealing_keys import SealingKey
+    from hashmatch.store.signing import PrivateKey
 
 
 class ListStore(Opaque):
@@ -30,11 +33,11 @@ class ListStore(Opaque):
     Parameters
     ----------
     path : str or path
-        The folder, see `hashmatch.store.folder`.
+        The folder, see `hashmatch.store.layout`.
     trust : Trust
         Whose signatures are asked for.
     key : SealingKey, optional
-        What its files are encrypted with; see `hashmatch.store.sealing_keys`.
+        What its files are encrypted with; see `hashmatch.store.encryption`.
     allow_readable : bool
         Whether others may read it: whoever can read a list can look its hashes up.
     now : datetime, optional
@@ -104,7 +107,7 @@ class ListStore(Opaque):
         """Return some lists of an open version, ready to be searched."""
         secret = reference_key.read(self.folder, self.key, problems)
         indexes = {
-            algorithm: content.open_index(self.folder, opened, algorithm, problems)
+            algorithm: contents.open_index(self.folder, opened, algorithm, problems)
             for algorithm in algorithms
         }
         return tuple(
@@ -130,8 +133,8 @@ class ListStore(Opaque):
             Whether it is refused if it has expired; not where another is to be made from it.
         """
         self.folder.check()
-        place = marks.place(self.path)
-        known = marks.read(place, allow_readable=self.folder.allow_readable)
+        place = rollback.place(self.path)
+        known = rollback.read(place, allow_readable=self.folder.allow_readable)
         versions = self.folder.versions()
         if not versions:
             raise StoreError(f"{self.path} has no version of a list; import one")
@@ -149,7 +152,7 @@ class ListStore(Opaque):
         if len(refused) == len(versions):
             raise type(refused[0])("; ".join(problems))
         if fresh:  # an older version would be no better
-            warning = freshness.check_fresh(
+            warning = signing.check_fresh(
                 known, found.manifest.expires, now=self.now, grace=self.trust.grace
             )
             problems += [warning] if warning else []
@@ -157,11 +160,11 @@ class ListStore(Opaque):
         return found, problems
 
     def _note(
-        self, place: str, manifest: Manifest, known: marks.Marks, problems: list[str]
+        self, place: str, manifest: Manifest, known: rollback.Marks, problems: list[str]
     ) -> None:
         """Keep that a version is in use; that this cannot be kept is only a problem."""
         try:
-            marks.raise_to(
+            rollback.raise_to(
                 place,
                 manifest.version,
                 [key.key_id for key in self.trust.keys],
@@ -173,11 +176,11 @@ class ListStore(Opaque):
         except StoreError as error:
             problems.append(
                 f"an older version would not be noticed: {error}; name a folder that can be "
-                f"written to in {marks.PLACE}"
+                f"written to in {rollback.PLACE}"
             )
 
     def _usable(
-        self, version: int, known: marks.Marks, refused: int, problems: list[str]
+        self, version: int, known: rollback.Marks, refused: int, problems: list[str]
     ) -> Content:
         """Return what a version holds, if it is whole and to be trusted.
 
@@ -186,8 +189,8 @@ class ListStore(Opaque):
         data, manifest = self.folder.manifest(version, known.name)
         key_ids = self.trust.check(data, self.folder.signatures(version))
         floor = version if known.damage else 0
-        marks.check(known, version, key_ids, floor=floor, behind=refused)
-        return content.read(self.folder, manifest, self.key, problems)
+        rollback.check(known, version, key_ids, floor=floor, behind=refused)
+        return contents.read(self.folder, manifest, self.key, problems)
 
     @unseen
     def import_files(self, paths: Sequence[str], change: Change | None = None) -> Changed:
@@ -207,8 +210,7 @@ class ListStore(Opaque):
             If a file cannot be read, or the list would change so much that somebody has to accept
             it by name. The version before goes on serving.
         """
-        from hashmatch.store.change import Change
-        from hashmatch.store.changing import import_files
+        from hashmatch.store.importer import Change, import_files
 
         return import_files(self, paths, change or Change())
 
@@ -229,8 +231,7 @@ class ListStore(Opaque):
         ListError
             As for `import_files`.
         """
-        from hashmatch.store.change import Change
-        from hashmatch.store.changing import update_files
+        from hashmatch.store.importer import Change, update_files
 
         return update_files(self, paths, change or Change())
 
@@ -249,10 +250,10 @@ class ListStore(Opaque):
             If there is no such version, or it is damaged or not signed as it should be.
         """
         self.folder.check()
-        known = marks.read(marks.place(self.path), allow_readable=self.folder.allow_readable)
+        known = rollback.read(rollback.place(self.path), allow_readable=self.folder.allow_readable)
         data, manifest = self.folder.manifest(version, known.name)
         self.trust.check(data, self.folder.signatures(version))
-        return content.read(self.folder, manifest, self.key, [])
+        return contents.read(self.folder, manifest, self.key, [])
 
     def verify(self) -> Iterator[tuple[int, list[str]]]:
         """Yield each version, the latest first, and what is wrong with it, if anything is.
@@ -260,7 +261,7 @@ class ListStore(Opaque):
         Its manifest, its signatures and every byte of its files and their copies are looked at;
         with the latest also what all versions need.
         """
-        from hashmatch.store.checking import verify
+        pass  # moved
 
         return verify(self)
 
@@ -278,6 +279,43 @@ class ListStore(Opaque):
         StoreError
             If that version is not whole: nobody signs what cannot be read.
         """
-        from hashmatch.store.checking import sign
+        pass  # moved
 
         return sign(self, key)
+
+
+def verify(store: ListStore) -> Iterator[tuple[int, list[str]]]:
+    """Yield each version and what is wrong with it; see `ListStore.verify`."""
+    store.folder.check()
+    problems: list[str] = []
+    place = rollback.place(store.path)
+    known = rollback.read(place, allow_readable=store.folder.allow_readable)
+    if known.damage:
+        problems.append(known.damage)
+    try:
+        reference_key.read(store.folder, store.key, problems)
+    except StoreError as error:
+        problems.append(str(error))
+    for version in store.folder.versions():
+        try:
+            for named in store.version(version).manifest.files:
+                problems += store.folder.wrong(named)
+        except StoreError as error:
+            problems.append(str(error))
+        yield version, problems
+        problems = []
+
+
+def sign(store: ListStore, key: PrivateKey) -> Manifest:
+    """Add a signature to the latest version; see `ListStore.sign`."""
+    store.folder.check()
+    with store.folder.locked():
+        versions = store.folder.versions()
+        if not versions:
+            raise StoreError(f"{store.path} has no version of a list; import one")
+        data, manifest = store.folder.manifest(versions[0])
+        contents.read(store.folder, manifest, store.key, [])
+        signed = store.folder.signatures(versions[0])
+        others = [one for one in signed if one.key_id != key.public.key_id]
+        store.folder.sign(versions[0], [*others, signing.sign(data, key)])
+        return manifest

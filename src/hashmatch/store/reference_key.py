@@ -7,13 +7,14 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
+from hashmatch._files import atomic, private
 from hashmatch.errors import StoreError
-from hashmatch.store import private, sealed, whole
-from hashmatch.store.sealing_keys import KEY
+from hashmatch.store import encryption
+from hashmatch.store.encryption import KEY
 
 if TYPE_CHECKING:
-    from hashmatch.store.folder import Folder
-    from hashmatch.store.sealing_keys import SealingKey
+    from hashmatch.store.encryption import SealingKey
+    from hashmatch.store.layout import Folder
 
 PLACES = ("secret.key",), ("copies", "secret.key")
 SECRET = 32
@@ -41,9 +42,9 @@ def keep(folder: Folder, key: SealingKey | None) -> None:
         secret = secrets.token_bytes(SECRET)
     for path in paths:
         if key is None:
-            whole.write(path, secret + _check(secret))
+            atomic.write(path, secret + _check(secret))
         else:
-            sealed.seal(path, [secret + _check(secret)], key)
+            encryption.seal(path, [secret + _check(secret)], key)
 
 
 def read(folder: Folder, key: SealingKey | None, problems: list[str]) -> bytes:
@@ -71,11 +72,11 @@ def read(folder: Folder, key: SealingKey | None, problems: list[str]) -> bytes:
 
 def _read(path: str, key: SealingKey | None, allow_readable: bool) -> bytes:
     data = private.read(path, LARGEST, allow_readable=allow_readable)
-    if data.startswith(sealed.MAGIC):
+    if data.startswith(encryption.MAGIC):
         if key is None:
             raise StoreError(f"{path} is encrypted; give the key of the list in {KEY}")
         with private.opened(path, allow_readable=allow_readable) as file:
-            data = b"".join(sealed.unseal(path, file, key))
+            data = b"".join(encryption.unseal(path, file, key))
     secret = data[:SECRET]
     if len(secret) < SECRET or data != secret + _check(secret):
         raise StoreError(f"{path} is damaged")
@@ -89,4 +90,4 @@ def _check(secret: bytes) -> bytes:
 
 def _is_sealed(path: str) -> bool:
     with open(path, "rb") as file:
-        return file.read(len(sealed.MAGIC)) == sealed.MAGIC
+        return file.read(len(encryption.MAGIC)) == encryption.MAGIC

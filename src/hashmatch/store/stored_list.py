@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
+from hashmatch._redact import unseen
+from hashmatch.records.hash_list import HashList
 from hashmatch.records.hashes import HashBatch
-from hashmatch.records.lists import HashList
-from hashmatch.unseen import unseen
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from numpy.typing import NDArray
 
-    from hashmatch.index import HashIndex
+    from hashmatch.index.hash_index import HashIndex
     from hashmatch.records.entries import Entry
-    from hashmatch.store.columns import StoredStatements
-    from hashmatch.store.content import Kind
+    from hashmatch.store.contents import Kind, StoredStatements
 
 
 class StoredEntries(Sequence["Entry"]):

@@ -1,0 +1,344 @@
+"""An index file is in its place whole, or what was there before still is.
+
+What a block file would hold, in pieces: for files that are encrypted before they are written.
+
+Room for the arrays of an index in the file that is to hold them, taken one after the other.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import re
+import secrets
+import stat
+from contextlib import contextmanager, suppress
+from math import prod
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+import numpy as np
+import xxhash
+
+from hashmatch._files.block_format import (
+    DTYPES,
+    PAGE,
+    Block,
+    Description,
+    encode,
+    end_of,
+    padded,
+    refuse_big_endian,
+)
+from hashmatch.errors import IndexFileError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import DTypeLike, NDArray
+
+    from hashmatch._files.block_format import Dtype
+
+    Blocks = Sequence[tuple[str, NDArray[Any]]]
+    Kind = tuple[str, np.dtype[Any], tuple[int, ...], str]
+
+CHUNK = 1 << 24
+"""Bytes read or written at once; so many are in memory more than once."""
+
+
+class FileRoom:
+    """Where arrays lie that are made in a new file, behind one page for its header.
+
+    What was written to them is forgotten by this process with `rest`, and stays in the file: so
+    that one part after the other is in memory, and never all.
+
+    Parameters
+    ----------
+    file : int
+        The descriptor of an empty file, open for reading and writing.
+
+    Attributes
+    ----------
+    kinds : list of (dtype, shape)
+        Of the arrays, in the order in which they lie.
+    """
+
+    def __init__(self, file: int) -> None:
+        self._file, self._end = file, PAGE
+        self._begins: list[int] = []
+        self._mapped: list[mmap.mmap] = []
+        self.kinds: list[tuple[np.dtype[Any], tuple[int, ...]]] = []
+
+    def hold(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Write an array that is there already, and return it as it is."""
+        begin = self._take(array.dtype, array.shape)
+        data = memoryview(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+        for at in range(0, len(data), CHUNK):
+            write_at(self._file, data[at : at + CHUNK], begin + at)
+        return array
+
+    def new(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """Return zeros that lie in the file, to be written to."""
+        kind = np.dtype(dtype)
+        begin, size = self._take(kind, shape), prod(shape) * kind.itemsize
+        if not size:
+            return np.zeros(shape, kind)
+        mapping = mmap.mmap(self._file, size, mmap.MAP_SHARED, offset=begin)
+        self._mapped.append(mapping)
+        return np.ndarray(shape, kind, mapping)
+
+    def rest(self) -> None:
+        """Let go of the memory of what was written so far; the file keeps it."""
+        for mapping in self._mapped:
+            if hasattr(mmap, "MADV_DONTNEED"):
+                mapping.madvise(mmap.MADV_DONTNEED)  # of a shared mapping nothing is lost
+
+    def checksums(self) -> list[str]:
+        """Return the checksum of each array with its filling, as the file has it."""
+        ends = [*self._begins[1:], self._end]
+        sums = []
+        for begin, end in zip(self._begins, ends, strict=True):
+            total = xxhash.xxh3_64()
+            for at in range(begin, end, CHUNK):
+                total.update(os.pread(self._file, min(CHUNK, end - at), at))
+            sums.append(total.hexdigest())
+        return sums
+
+    def make_way(self, header: int) -> None:
+        """Move the arrays to where a header of so many bytes ends."""
+        further = header - PAGE
+        if not further:
+            return
+        for end in range(self._end, PAGE, -CHUNK):
+            begin = max(PAGE, end - CHUNK)
+            write_at(self._file, os.pread(self._file, end - begin, begin), begin + further)
+
+    def _take(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
+        begin, size = self._end, padded(prod(shape) * dtype.itemsize)
+        self._begins.append(begin)
+        self.kinds.append((dtype, shape))
+        if size:  # a page that the disk turns out to have no room for would end the process
+            os.posix_fallocate(self._file, begin, size)
+        self._end += size
+        return begin
+
+
+def write_at(file: int, data: bytes | memoryview, offset: int) -> None:
+    """Write all of some bytes, at most as many at once as Ctrl-C can wait for."""
+    view, done = memoryview(data), 0
+    while done < len(view):
+        done += os.pwrite(file, view[done : done + 4 * CHUNK], offset + done)
+
+
+def write(
+    path: str | os.PathLike[str],
+    description: Description,
+    blocks: Blocks,
+    check: Callable[[], None] | None = None,
+) -> None:
+    """Write an index file, or leave the one that is there as it is.
+
+    It is written under another name in the same folder, readable by its owner only since it holds
+    a list's hashes, and renamed once it is on the disk. What writers that were killed have left
+    there is removed.
+
+    Parameters
+    ----------
+    path : str or path
+        Its place. A link there is replaced, not what it leads to.
+    description : Description
+        What it holds; its own ``blocks`` are not looked at.
+    blocks : sequence of (str, ndarray)
+        Each array's name and the array: of whole numbers, with one or two dimensions, contiguous
+        in C order.
+    check : callable, optional
+        Called when all was written and nothing is in its place yet: what it raises keeps it so.
+        If the arrays are those of an open file, its `check_unchanged`.
+
+    Raises
+    ------
+    UsageError
+        If an array or the description is one that a file cannot hold.
+    IndexFileError
+        If it cannot be written.
+    """
+    refuse_big_endian()
+    target = os.fspath(path)
+    _check(blocks)
+    kinds = [(name, array.dtype, array.shape, _checksum(array)) for name, array in blocks]
+    head, described, end = _header(description, kinds)
+    try:
+        with _replacing(target) as file:
+            write_at(file, head, 0)
+            for block, (_, array) in zip(described, blocks, strict=True):
+                write_at(file, _bytes(array), block.offset)
+            # The filling after the last block; the zeros of the others are where nothing was put.
+            os.ftruncate(file, end)
+            os.fsync(file)
+            if check is not None:
+                check()
+    except OSError as error:
+        raise IndexFileError(f"{target} cannot be written: {error.strerror}") from None
+    except ValueError as error:  # a null in the path
+        raise IndexFileError(f"{target!r} cannot be written: {error}") from None
+
+
+def write_built(
+    path: str | os.PathLike[str], build: Callable[[FileRoom], tuple[Description, Sequence[str]]]
+) -> None:
+    """Write an index file as `write` does, its arrays being made where they are to lie.
+
+    Parameters
+    ----------
+    path : str or path
+        Its place.
+    build : callable
+        Given the room that the file has for arrays, makes them there; returns what the file holds
+        and the names of the arrays, in their order.
+
+    Raises
+    ------
+    UsageError, IndexFileError
+        As `write`; and what `build` raises. What was at `path` is then still there.
+    """
+    refuse_big_endian()
+    target = os.fspath(path)
+    try:
+        with _replacing(target) as file:
+            room = FileRoom(file)
+            description, names = build(room)
+            room.rest()
+            of_all = zip(names, room.kinds, room.checksums(), strict=True)
+            kinds = [(name, *kind, checksum) for name, kind, checksum in of_all]
+            head, _, end = _header(description, kinds)
+            room.make_way(len(head))
+            write_at(file, head, 0)
+            os.ftruncate(file, end)
+            os.fsync(file)
+    except OSError as error:
+        raise IndexFileError(f"{target} cannot be written: {error.strerror}") from None
+    except UsageError:
+        raise
+    except ValueError as error:  # a null in the path
+        raise IndexFileError(f"{target!r} cannot be written: {error}") from None
+
+
+def _check(blocks: Blocks) -> None:
+    """Raise UsageError unless a file can hold these arrays."""
+    for name, array in blocks:
+        fits = array.dtype.name in DTYPES and array.dtype.isnative
+        if not fits or array.ndim not in {1, 2} or not array.flags.c_contiguous:
+            raise UsageError(
+                f"block {name} is {array.dtype} {array.shape}; blocks are contiguous arrays of "
+                "whole numbers with one or two dimensions"
+            )
+
+
+def _header(
+    description: Description, kinds: Sequence[Kind]
+) -> tuple[bytes, tuple[Block, ...], int]:
+    """Return the first bytes of a file, where its blocks go, and where it ends."""
+    length = PAGE
+    while True:  # the header is longer if its offsets are, and they are if it is
+        described, offset = [], length
+        for name, dtype, shape, checksum in kinds:
+            size = prod(shape) * dtype.itemsize
+            of_array = cast("Dtype", dtype.name)
+            described.append(Block(name, of_array, shape, offset, size, checksum))
+            offset += padded(size)
+        whole = msgspec.structs.replace(description, blocks=tuple(described))
+        try:
+            head, end = encode(whole), end_of(whole, length)
+        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
+            raise UsageError(f"an index file cannot hold that description: {error}") from None
+        if len(head) == length:
+            return head, whole.blocks, end
+        length = len(head)
+
+
+def _bytes(array: NDArray[Any]) -> memoryview:
+    return memoryview(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+
+
+def _checksum(array: NDArray[Any]) -> str:
+    total = xxhash.xxh3_64(_bytes(array))
+    total.update(bytes(padded(array.nbytes) - array.nbytes))
+    return total.hexdigest()
+
+
+@contextmanager
+def _replacing(target: str) -> Iterator[int]:
+    """Give the descriptor of a new file that takes the place of `target` at the end."""
+    with suppress(FileNotFoundError):
+        mode = os.lstat(target).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+            raise OSError(0, "it is a folder" if stat.S_ISDIR(mode) else "it is no ordinary file")
+    folder, name = os.path.split(target)
+    folder = folder or os.curdir
+    file, part = _part(folder, name)
+    try:
+        try:
+            yield file
+            os.replace(part, target)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(part)
+            raise
+        inside = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(inside)
+        finally:
+            os.close(inside)
+    finally:
+        os.close(file)
+    _remove_left_over(folder, name)
+
+
+def _part(folder: str, name: str) -> tuple[int, str]:
+    """Make a file of a name of its own, locked for as long as it is open."""
+    while True:
+        part = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.part")
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        file = os.open(part, flags, 0o600)
+        with suppress(OSError):  # no locks on this file system; then none are taken for stale
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file).st_nlink:
+            return file, part
+        os.close(file)  # another writer locked it first, and removed it as left over
+
+
+def _remove_left_over(folder: str, name: str) -> None:
+    """Remove the parts of `name` that nobody holds a lock on: their writers are dead."""
+    ours = re.compile(re.escape(f".{name}.") + "[0-9a-f]{16}[.]part")
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if not ours.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False):
+                continue
+            with suppress(OSError):
+                flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+                file = os.open(entry.path, flags)
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    # If its writer has just renamed it, nothing has this name any more.
+                    os.unlink(entry.path)
+                finally:
+                    os.close(file)
+
+
+def in_pieces(description: Description, blocks: Blocks) -> Iterator[bytes | memoryview]:
+    """Yield the bytes that `write` would write, one after the other.
+
+    Parameters
+    ----------
+    description : Description
+    blocks : sequence of (str, ndarray)
+        As for `write`.
+    """
+    _check(blocks)
+    kinds = [(name, array.dtype, array.shape, _checksum(array)) for name, array in blocks]
+    head, _, _ = _header(description, kinds)
+    yield head
+    for _, array in blocks:
+        yield _bytes(array)
+        yield bytes(padded(array.nbytes) - array.nbytes)

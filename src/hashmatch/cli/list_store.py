@@ -1,0 +1,448 @@
+"""``hashmatch list import`` and ``update``: files that were received, to a version of a store.
+
+``hashmatch list verify``, ``sign``, ``diff`` and ``export``: of a list kept in a store.
+
+``hashmatch list keygen``: a key to sign lists with, and the one to trust them by.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hashmatch.cli.console import NAMED_PROBLEMS, Exit, console, print_line, printable
+from hashmatch.cli.lists_and_matcher import (
+    check_reveal,
+    days,
+    is_store,
+    list_files,
+    one_list,
+    open_store,
+    reading,
+    trust_options,
+    warn,
+)
+from hashmatch.cli.options import ListShape, algorithm_option, quiet_option, shape_options
+from hashmatch.errors import StoreError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hashmatch.records.hashes import HashBatch
+    from hashmatch.store.importer import Change, Changed
+    from hashmatch.store.manifest import Manifest
+
+    Command = Callable[..., Any]
+
+ACCEPTABLE = "bad-rows", "size-change", "damage"
+
+
+def change_options(command: Command) -> Command:
+    """Add what says how a version is made."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+        click.option(
+            "--keep",
+            metavar="DAYS",
+            type=click.FloatRange(0, 36500),
+            default=30,
+            show_default=True,
+            help="How long versions are kept that no longer serve.",
+        ),
+        click.option(
+            "--expires",
+            metavar="DAYS",
+            type=click.FloatRange(0, 36500),
+            help="Refuse the version when it is so old and was not updated. [default: never]",
+        ),
+        click.option(
+            "--default-pictures",
+            "pictures",
+            multiple=True,
+            metavar="FOLDER",
+            help="Pictures that many users have, as default avatars: entries near them match too "
+            "much, and are put into quarantine. Repeatable.",
+        ),
+        click.option(
+            "--limit",
+            "limits",
+            multiple=True,
+            metavar="NAME=N",
+            help="The list's own limit in bits for an algorithm; it outranks --max-distance.",
+        ),
+        click.option(
+            "--keep-disputed",
+            is_flag=True,
+            help="List entries that more members are against than for.",
+        ),
+        click.option(
+            "--accept",
+            multiple=True,
+            type=click.Choice(ACCEPTABLE),
+            help="Go on though more than 0.1 % of rows are bad, the list changes by more than "
+            "20 %, or the last version is damaged. Repeatable.",
+        ),
+        click.option("--sign", "signer", metavar="FILE.key", help="Sign the version."),
+        click.option(
+            "--name",
+            metavar="NAME",
+            help="What matches call the list. [default: the folder's name]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(
+    "import",
+    short_help="Make a list store, or its next version, of all that files say.",
+    epilog="Python: hashmatch.ListStore(path).import_files(paths)",
+)
+@click.argument("files", nargs=-1, required=True)
+@click.option("--store", required=True, metavar="FOLDER", help="Where the list is kept.")
+@change_options
+@algorithm_option
+@shape_options
+@trust_options
+@quiet_option
+def import_(files: tuple[str, ...], store: str, **options: Any) -> None:
+    """Make a version of the list that is kept in --store of all that FILES say.
+
+    FILES are pages of one list, or folders of them, in any order. What they say of an entry last
+    counts. The version takes the place of the one before, which is kept for a while. A list that
+    changes too much, or has too many bad rows, is refused until somebody has looked at it.
+
+    \b
+    hashmatch list import hotline/ --store lists/hotline --sign lists-2026.key
+    hashmatch scan photos --list lists/hotline --surface profile_photo
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    _make(store, files, "import_files", options)
+
+
+@click.command(
+    short_help="Make the next version of a list store, of what has changed.",
+    epilog="Python: hashmatch.ListStore(path).update_files(paths)",
+)
+@click.argument("store")
+@click.argument("files", nargs=-1, required=True)
+@change_options
+@algorithm_option
+@shape_options
+@trust_options
+@quiet_option
+def update(store: str, files: tuple[str, ...], **options: Any) -> None:
+    """Make a version of the list in STORE with what FILES say has changed since.
+
+    An entry that comes again, by its id or without one by its hash, takes the place of what was
+    said of it before, if it was said later; withdrawn entries are taken out. Rows that have no time
+    of their own are said now.
+
+    \b
+    hashmatch list update lists/hotline changes/ --sign lists-2026.key
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    _make(store, files, "update_files", options)
+
+
+def _make(store: str, files: tuple[str, ...], how: str, options: dict[str, Any]) -> None:
+    from hashmatch.store.importer import ROWS
+
+    as_json, quiet = options.pop("as_json"), options.pop("quiet")
+    opened = open_store(store, options)
+    paths = list_files(files)
+    change = _change(options)
+    with reading(paths, quiet) as (on_read, on_step):
+        made: Changed = getattr(opened, how)(
+            paths, replace(change, on_read=on_read, on_step=on_step)
+        )
+    warn(made.problems)
+    if as_json:
+        _print_json(made)
+    elif not quiet:
+        _show(made.manifest, ROWS)
+    for path, row in made.rejected[: 0 if quiet else NAMED_PROBLEMS]:
+        click.echo(f"{printable(path)}, line {row.line}: {row.reason}", err=True)
+
+
+def _change(options: dict[str, Any]) -> Change:
+    from hashmatch.store.importer import Change
+    from hashmatch.store.signing import given_passphrase, load_private
+
+    shape = ListShape(
+        options["list_format"], options["columns"], options["delimiter"], options["encoding"]
+    ).shape(options["algorithm"], options["keep_disputed"])
+    limits = _limits(options["limits"])
+    pictures = _pictures(options["pictures"]) if options["pictures"] else None
+    signer = options["signer"]
+    return Change(
+        name=options["name"],
+        shape=shape,
+        signer=load_private(signer, given_passphrase()) if signer else None,
+        accept=options["accept"],
+        expires_in=days(options["expires"]),
+        keep=timedelta(days=options["keep"]),
+        pictures=pictures,
+        limits=limits,
+    )
+
+
+def _pictures(folders: tuple[str, ...]) -> dict[str, HashBatch]:
+    """Return the hashes of default pictures, of every algorithm that hashes pixels."""
+    from hashmatch import registry
+    from hashmatch.lists.degenerate import degenerate_pictures
+    from hashmatch.records.hashes import HashBatch
+
+    return {
+        algorithm: HashBatch.concatenate(
+            [degenerate_pictures(folder, algorithm) for folder in folders]
+        )
+        for algorithm in registry.names(registry.HASHERS)
+        if registry.hasher(algorithm).reads == "pixels"
+    }
+
+
+def _limits(given: tuple[str, ...]) -> dict[str, int] | None:
+    limits = {}
+    for text in given:
+        name, _, number = text.partition("=")
+        if not number.isascii() or not number.isdigit():
+            raise UsageError(f"--limit {text}: give NAME=N, for example pdq=20")
+        limits[name] = int(number)
+    return limits or None
+
+
+def _print_json(made: Changed) -> None:
+    import msgspec
+
+    manifest = made.manifest
+    summary = {
+        "name": manifest.name,
+        "version": manifest.version,
+        "created": manifest.created,
+        "expires": manifest.expires,
+        "key_ids": manifest.key_ids,
+        "counts": manifest.counts,
+        "rejected": [
+            {"file": path, "line": row.line, "reason": row.reason} for path, row in made.rejected
+        ],
+        "problems": made.problems,
+    }
+    print_line(msgspec.json.encode(summary).decode())
+
+
+def _show(manifest: Manifest, rows: str) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    title = f"List {printable(manifest.name)}, version {manifest.version}"
+    table = Table(title=escape(title), title_justify="left", show_header=False)
+    for algorithm, counts in manifest.counts.items():
+        if algorithm != rows:
+            for name, count in counts.items():
+                table.add_row(f"{algorithm} {name}", f"{count:,}")
+    table.add_section()
+    for name, count in manifest.counts[rows].items():
+        table.add_row(f"rows {name}", f"{count:,}")
+    screen = console()
+    screen.print(table)
+    signed = ", ".join(manifest.key_ids) or "nobody (--sign FILE.key)"
+    screen.print(f"signed by {signed}; expires {manifest.expires or 'never'}")
+
+
+@click.command(
+    short_help="Look at every byte of every version of a store.",
+    epilog="Python: hashmatch.ListStore(path).verify()",
+)
+@click.argument("store")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a version.")
+@trust_options
+@click.pass_context
+def verify(ctx: click.Context, /, store: str, as_json: bool, **options: Any) -> None:
+    """Look at every byte of every version in STORE; exit with 1 if something is wrong.
+
+    \b
+    hashmatch list verify lists/hotline --trust lists-2026.pub
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    import msgspec
+
+    opened = open_store(store, options)
+    count, bad = 0, 0
+    for version, problems in opened.verify():
+        count += 1
+        bad += bool(problems)
+        if as_json:
+            print_line(msgspec.json.encode({"version": version, "problems": problems}).decode())
+            continue
+        click.echo(f"version {version}: {'sound' if not problems else 'NOT SOUND'}")
+        for problem in problems:
+            click.echo(f"  {printable(problem)}")
+    if not count:
+        raise StoreError(f"{store} has no version of a list; import one")
+    if not opened.trust.keys and not as_json:
+        click.echo("signatures were not looked at: no key is trusted (--trust FILE.pub)", err=True)
+    if bad:
+        ctx.exit(Exit.SOME_UNHASHED)
+
+
+@click.command(
+    short_help="Add a signature to the latest version of a store.",
+    epilog="Python: hashmatch.ListStore(path).sign(key)",
+)
+@click.argument("store")
+@click.option("--key", "signer", required=True, metavar="FILE.key", help="Whose signature.")
+@trust_options
+def sign(store: str, signer: str, **options: Any) -> None:
+    """Sign the latest version in STORE, besides whoever has signed it already.
+
+    Make keys with hashmatch list keygen; a passphrase is taken from HASHMATCH_KEY_PASSPHRASE.
+
+    \b
+    hashmatch list sign lists/hotline --key lists-2026.key
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    from hashmatch.store.signing import given_passphrase, load_private
+
+    key = load_private(signer, given_passphrase())
+    manifest = open_store(store, options).sign(key)
+    click.echo(f"version {manifest.version} is signed by {key.public.key_id}")
+
+
+@click.command(
+    short_help="Say what became of a list between two versions.",
+    epilog="Python: hashmatch.store.diff.difference(before, after)",
+)
+@click.argument("store")
+@click.argument("before", type=int, required=False)
+@click.argument("after", type=int, required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("-v", "--verbose", is_flag=True, help="Name every entry, not only the first 20.")
+@trust_options
+def diff(
+    store: str, before: int | None, after: int | None, as_json: bool, verbose: bool, **options: Any
+) -> None:
+    """Say what version AFTER of the list in STORE has that BEFORE has not, and the other way round.
+
+    By default of the last two versions. Entries are named by their external ids; those without one
+    are counted.
+
+    \b
+    hashmatch list diff lists/hotline
+    hashmatch list diff lists/hotline 16 18
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    import msgspec
+
+    from hashmatch.store.diff import difference
+
+    opened = open_store(store, options)
+    opened.folder.check()
+    versions = opened.folder.versions()
+    if before is None:
+        if len(versions) < 2:
+            raise StoreError(f"{store} has only one version; there is nothing to compare it with")
+        before, after = versions[1], versions[0]
+    elif after is None:
+        after = versions[0] if versions else before
+    found = difference(opened.version(before), opened.version(after))
+    if as_json:
+        algorithms = {
+            each.algorithm: {
+                "added": len(each.added),
+                "removed": len(each.removed),
+                "added_ids": [name for name in each.added if name],
+                "removed_ids": [name for name in each.removed if name],
+            }
+            for each in found
+        }
+        summary = {"before": before, "after": after, "algorithms": algorithms}
+        print_line(msgspec.json.encode(summary).decode())
+        return
+    click.echo(f"from version {before} to version {after}")
+    for each in found:
+        click.echo(f"{each.algorithm}: {len(each.added):,} added, {len(each.removed):,} removed")
+        for sign_of, names in (("+", each.added), ("-", each.removed)):
+            known = [name for name in names if name]
+            shown = known if verbose else known[:NAMED_PROBLEMS]
+            for name in shown:
+                click.echo(f"  {sign_of} {printable(name)}")
+            if len(known) > len(shown):
+                click.echo(f"  {sign_of} and {len(known) - len(shown):,} more; -v names them all")
+            if len(names) > len(known):
+                click.echo(f"  {sign_of} {len(names) - len(known):,} without an id")
+
+
+@click.command(epilog="Python: hashmatch.write_list(known, path, reveal_hashes=True)")
+@click.argument("store")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["jsonl", "pdq-text"]),
+    default="jsonl",
+    show_default=True,
+    help="JSON lines keep all that is known of an entry.",
+)
+@click.option("--reveal-hashes", is_flag=True, help="Needed: this writes the hashes of the list.")
+@click.option("-o", "--out", metavar="FILE", help="A new file, readable by you only.  [default: -]")
+@algorithm_option
+@trust_options
+@quiet_option
+def export(
+    store: str,
+    form: str,
+    reveal_hashes: bool,
+    out: str | None,
+    algorithm: str,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Write the list in STORE, or in a list file, as text. Only with --reveal-hashes.
+
+    \b
+    hashmatch list export lists/hotline --reveal-hashes --out hotline.jsonl
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    from hashmatch.lists.export import reveal, write_list
+    from hashmatch.lists.read import read_list
+
+    check_reveal(reveal_hashes)
+    known = one_list(store, algorithm, options) if is_store(store) else read_list(store, algorithm)
+    if out in {None, "-"}:
+        reveal(known, sys.stdout.buffer, form)
+        return
+    count = write_list(known, out or "", form, reveal_hashes=True)
+    if not quiet:
+        click.echo(f"{count:,} entries in {printable(out or '')}", err=True)
+
+
+@click.command(
+    short_help="Make a pair of keys, to sign lists with and to trust them by.",
+    epilog="Python: hashmatch.store.signing.PrivateKey.generate().save(path)",
+)
+@click.argument("name")
+def keygen(name: str) -> None:
+    """Make a pair of keys: NAME.key to sign lists with, NAME.pub to trust them by.
+
+    NAME.key is readable by its owner only, and encrypted if HASHMATCH_KEY_PASSPHRASE is set.
+    Nothing is written over.
+
+    \b
+    hashmatch list keygen lists-2026
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    from hashmatch.store.signing import (
+        PASSPHRASE,
+        PrivateKey,
+        given_passphrase,
+        load_private,
+        save_pair,
+    )
+
+    passphrase = given_passphrase()
+    key = PrivateKey.generate()
+    save_pair(name, key, passphrase)
+    # Read back, so that nobody signs for months with what can never be opened again.
+    load_private(f"{name}.key", passphrase)
+    shown = printable(name)
+    click.echo(f"key id {key.public.key_id}")
+    secrecy = "encrypted" if passphrase else f"not encrypted; {PASSPHRASE} would have it encrypted"
+    click.echo(f"{shown}.key signs lists ({secrecy}). Keep it where lists are made, and a copy.")
+    click.echo(f"{shown}.pub is what lists are trusted by. Give it to whoever uses them.")

@@ -1,0 +1,216 @@
+"""``hashmatch review purge``, ``settings``, ``reviewers`` and what else its owner does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hashmatch.cli.console import print_line, printable
+from hashmatch.cli.review_options import (
+    Span,
+    by_option,
+    open_queue,
+    queue_argument,
+    reason_option,
+    span,
+)
+from hashmatch.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@click.command(
+    short_help="Remove the records that have expired.",
+    epilog="Python: ReviewQueue.purge()",
+)
+@queue_argument
+@click.option("--yes", is_flag=True, help="Remove them; otherwise only say what would be removed.")
+@by_option
+def purge(queue: str, yes: bool, who: str) -> None:
+    """Remove what nobody decided in time, and what was not a match some time ago.
+
+    Their ids stay, so that the next scan does not bring them back. What was confirmed or escalated
+    is held until it is released. hashmatch review settings says how long.
+
+    \b
+    hashmatch review purge queue.db
+    hashmatch review purge queue.db --yes
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    with open_queue(queue) as opened:
+        purged = opened.purge(dry_run=not yes, who=who)
+    what = "were removed" if yes else "would be removed (--yes does it)"
+    click.echo(
+        f"{purged.pending:,} undecided, {purged.rejected:,} rejected and {purged.confirmed:,} "
+        f"released records {what}; {purged.cases:,} cases have none left"
+    )
+
+
+@click.command(
+    "settings",
+    short_help="Show or change how a queue works.",
+    epilog="Python: ReviewQueue.settings, ReviewQueue.change(settings)",
+)
+@queue_argument
+@click.option(
+    "--two-reviewers/--one-reviewer",
+    "two_reviewers",
+    default=None,
+    help="Whether a confirmation needs two people, blind to each other.",
+)
+@click.option("--lease", type=Span(), help="After which a case that is held comes back.")
+@click.option("--undo", type=Span(), help="How long a decision can be taken back.")
+@click.option(
+    "--in-a-row", type=click.IntRange(1), metavar="N", help="Cases until a pause is suggested."
+)
+@click.option("--pause", type=Span(), help="How long that is.")
+@click.option("--keep-pending", type=Span(), help="How long what nobody decided is kept.")
+@click.option("--keep-rejected", type=Span(), help="How long what is not a match is kept.")
+@click.option(
+    "--hold-confirmed/--no-hold-confirmed",
+    "hold_confirmed",
+    default=None,
+    help="Whether what was confirmed or escalated is kept until it is released.",
+)
+@click.option(
+    "--same-picture",
+    multiple=True,
+    metavar="NAME=BITS",
+    help="By how many bits hashes of one picture may differ; repeatable.",
+)
+@click.option(
+    "--label-weight",
+    multiple=True,
+    metavar="LABEL=HOURS",
+    help="Hours of waiting that a label is worth, 0 for none; repeatable.",
+)
+@by_option
+def settings(
+    queue: str, same_picture: tuple[str, ...], label_weight: tuple[str, ...], who: str, **given: Any
+) -> None:
+    """Show how QUEUE works, or change it. Times are given as 30d, 12h, 10m or 90s.
+
+    \b
+    hashmatch review settings queue.db
+    hashmatch review settings queue.db --two-reviewers --label-weight A1=48
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    from dataclasses import fields, replace
+    from datetime import timedelta
+
+    with open_queue(queue) as opened:
+        before = opened.settings
+        changes = {name: value for name, value in given.items() if value is not None}
+        if same_picture:
+            bits = {name: int(value) for name, value in _pairs(same_picture)}
+            changes["same_picture"] = {**before.same_picture, **bits}
+        if label_weight:
+            hours = {**before.label_weights, **dict(_pairs(label_weight))}
+            changes["label_weights"] = {name: value for name, value in hours.items() if value}
+        after = replace(before, **changes)
+        if after != before:
+            opened.change(after, who=who)
+    for field in fields(after):
+        value = getattr(after, field.name)
+        if isinstance(value, timedelta):
+            value = span(value)
+        elif isinstance(value, dict):
+            value = ", ".join(f"{name}={number:g}" for name, number in sorted(value.items()))
+        elif isinstance(value, bool):
+            value = "yes" if value else "no"
+        click.echo(printable(f"{field.name.replace('_', '-')}: {value or 'none'}"))
+
+
+def _pairs(given: Sequence[str]) -> list[tuple[str, float]]:
+    found = []
+    for text in given:
+        name, equals, number = text.rpartition("=")
+        try:
+            if not name or not equals:
+                raise ValueError
+            found.append((name, float(number)))
+        except ValueError:
+            raise UsageError(f"{text!r} is not NAME=NUMBER") from None
+    return found
+
+
+@click.command(
+    short_help="Say who may review, let somebody, or no longer.",
+    epilog="Python: ReviewQueue.reviewers",
+)
+@queue_argument
+@click.option("--add", metavar="NAME", help="Let them review; prints the token to log in with.")
+@click.option("--remove", metavar="NAME", help="Let them no longer.")
+@by_option
+def reviewers(queue: str, add: str | None, remove: str | None, who: str) -> None:
+    """Name the reviewers of QUEUE, or change who they are.
+
+    A token is shown once; only its digest is kept. Add somebody again for another one.
+
+    \b
+    hashmatch review reviewers queue.db --add ana
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    with open_queue(queue) as opened:
+        if remove is not None:
+            opened.reviewers.remove(remove, who=who)
+        if add is not None:
+            print_line(opened.reviewers.add(add, who=who))
+        if add is None and remove is None:
+            for name, since in opened.reviewers.list().items():
+                click.echo(printable(f"{name} since {since:%Y-%m-%d}"))
+
+
+@click.command(
+    "look-again",
+    short_help="Let a case that was decided wait for a person again.",
+    epilog="Python: ReviewQueue.look_again(case_id, who, reason)",
+)
+@queue_argument
+@click.argument("case_id", metavar="CASE")
+@click.option("--everything", is_flag=True, help="All its records, not only those that joined it.")
+@by_option
+@reason_option
+def look_again(queue: str, case_id: str, everything: bool, who: str, reason: str) -> None:
+    """Ask again about CASE: about what joined it since it was decided, or else about all of it.
+
+    \b
+    hashmatch review look-again queue.db 17 --reason "an appeal" --everything
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    with open_queue(queue) as opened:
+        case = opened.look_again(case_id, who, reason, everything=everything)
+    click.echo(f"{case.case_id} waits for a person: {len(case.asked):,} of its records", err=True)
+
+
+@click.command(
+    short_help="Keep a case whatever its age.",
+    epilog="Python: ReviewQueue.hold(case_id, who, reason)",
+)
+@queue_argument
+@click.argument("case_id", metavar="CASE")
+@by_option
+@reason_option
+def hold(queue: str, case_id: str, who: str, reason: str) -> None:
+    """Keep CASE until it is released, whatever was decided about it.
+
+    \b
+    hashmatch review hold queue.db 17 --reason "a court asked for it"
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    with open_queue(queue) as opened:
+        opened.hold(case_id, who, reason)
+
+
+@click.command(
+    short_help="Let a case expire.", epilog="Python: ReviewQueue.release(case_id, who, reason)"
+)
+@queue_argument
+@click.argument("case_id", metavar="CASE")
+@by_option
+@reason_option
+def release(queue: str, case_id: str, who: str, reason: str) -> None:
+    """Hold CASE no longer: it expires, from now on, as what is not a match does.
+
+    \b
+    hashmatch review release queue.db 17 --reason "reported and closed"
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    with open_queue(queue) as opened:
+        opened.release(case_id, who, reason)

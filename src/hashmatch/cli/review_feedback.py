@@ -1,0 +1,322 @@
+"""``hashmatch review propose``, ``accept``, ``benign``: pictures that turned out to be harmless.
+
+``hashmatch review report``, ``disable``, ``enable`` and ``disabled``: entries that err.
+
+``hashmatch review teach``: what decisions say about the distances of lists.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hashmatch.cli.console import console, print_line, printable
+from hashmatch.cli.options import quiet_option
+from hashmatch.cli.review_options import (
+    by_option,
+    json_option,
+    open_queue,
+    queue_argument,
+    reason_option,
+)
+
+if TYPE_CHECKING:
+    from hashmatch.review.stats import Reach, Share, Threshold
+
+
+@click.command(
+    short_help="Print the pictures that decisions propose for the benign list.",
+    epilog="Python: hashmatch.review.feedback.proposals(queue)",
+)
+@queue_argument
+@click.option("--all", "every", is_flag=True, help="Also those that were accepted or refused.")
+def propose(queue: str, every: bool) -> None:
+    """Print a line of JSON for each picture in QUEUE that may be harmless.
+
+    They are those that are not a match, of which the queue has the picture's own hash: records of
+    scan --review, or --include-hash. A second person has to accept each for the benign list.
+
+    \b
+    hashmatch review propose queue.db
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    import msgspec
+
+    from hashmatch.review.feedback import proposals
+
+    with open_queue(queue) as opened:
+        for each in proposals(opened):
+            if not every and each.verdict != "waiting":
+                continue
+            line = {
+                "case_id": each.case.case_id,
+                "verdict": each.verdict,
+                "by": each.by,
+                "decided_by": each.decision.reviewer,
+                "decided_at": each.decision.decided_at,
+                "reason": each.decision.reason,
+                "records": len(each.decision.record_ids),
+                "closest": each.closest._asdict(),
+            }
+            print_line(msgspec.json.encode(line).decode())
+
+
+@click.command(
+    short_help="Accept a picture for the benign list, as a second person.",
+    epilog="Python: hashmatch.review.feedback.answer(queue, case_id, who, accept=True)",
+)
+@queue_argument
+@click.argument("case_id", metavar="CASE")
+@by_option
+@reason_option
+@click.option("--refuse", is_flag=True, help="Say that it is not harmless instead.")
+@quiet_option
+def accept(queue: str, case_id: str, who: str, reason: str, refuse: bool, quiet: bool) -> None:
+    """Accept the picture of CASE, which hashmatch review propose names, for the benign list.
+
+    \b
+    hashmatch review accept queue.db 3f0c2a91-17 --by ben --reason "a pattern"
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    from hashmatch.review.feedback import answer
+
+    with open_queue(queue) as opened:
+        said = answer(opened, case_id, who, accept=not refuse, reason=reason)
+    if not quiet:
+        click.echo(
+            f"{printable(said.case.case_id)} is {said.verdict} by {printable(who)}", err=True
+        )
+
+
+@click.command(
+    short_help="Add the pictures that were accepted to a benign list.",
+    epilog="Python: hashmatch.review.feedback.add_benign(queue, path)",
+)
+@queue_argument
+@click.option("-o", "--out", required=True, metavar="FILE", help="JSON lines; made, or added to.")
+@quiet_option
+def benign(queue: str, out: str, quiet: bool) -> None:
+    """Add the pictures in QUEUE that a second person accepted to FILE, for scan --benign.
+
+    It holds hashes of your users' pictures, and is readable by you only.
+
+    \b
+    hashmatch review benign queue.db --out benign.jsonl
+    hashmatch scan photos --list known.csv --surface profile_photo --benign benign.jsonl
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    from hashmatch.review.feedback import add_benign
+
+    with open_queue(queue) as opened:
+        new, total = add_benign(opened, out)
+    if not quiet:
+        click.echo(f"{new:,} hashes added; {total:,} in {printable(out)}", err=True)
+
+
+@click.command(
+    short_help="Report entries that match what they should not to a list's owner.",
+    epilog="Python: hashmatch.review.feedback.report_entries(queue, name)",
+)
+@queue_argument
+@click.option("-l", "--list", "name", required=True, metavar="NAME", help="As matches name it.")
+@click.option(
+    "-o", "--out", required=True, metavar="FILE", help="JSON lines, readable by you only."
+)
+@click.option(
+    "--least",
+    type=click.IntRange(1),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="Report entries from so many cases on that are not a match.",
+)
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1),
+    default=0.9,
+    show_default=True,
+    metavar="S",
+    help="And of which so many of the decided cases are none.",
+)
+@click.option("--keys", is_flag=True, help="Also name the pictures; they are of your users.")
+@quiet_option
+def report(
+    queue: str, name: str, out: str, least: int, share: float, keys: bool, quiet: bool
+) -> None:
+    """Write which entries of a list were matched by much in QUEUE that people found to be no match.
+
+    The report has the entries, how many cases were decided how, and the distances; no hash, and
+    no picture unless --keys.
+
+    \b
+    hashmatch review report queue.db --list hotline --out for-hotline.jsonl
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    from hashmatch.review.feedback import report_entries, write_report
+
+    with open_queue(queue) as opened:
+        found = report_entries(opened, name, least=least, share=share)
+    write_report(out, name, found, keys=keys)
+    if not quiet:
+        click.echo(f"{len(found):,} entries of {printable(name)} in {printable(out)}", err=True)
+
+
+@click.command(
+    short_help="Match an entry of a list no longer, for a reason.",
+    epilog="Python: hashmatch.review.feedback.disable(queue, name, entry, who, reason)",
+)
+@queue_argument
+@click.argument("name", metavar="LIST")
+@click.argument("entry")
+@by_option
+@click.option("--reason", required=True, metavar="TEXT", help="Why.")
+@quiet_option
+def disable(queue: str, name: str, entry: str, who: str, reason: str, quiet: bool) -> None:
+    """Note in QUEUE that ENTRY of LIST is not to be matched any more.
+
+    Scans leave it out once they are given the file that hashmatch review disabled writes.
+
+    \b
+    hashmatch review disable queue.db hotline img-77 --by ana --reason "a stock photo"
+    hashmatch review disabled queue.db --out disabled.jsonl
+    hashmatch scan photos --list hotline.csv --surface profile_photo --disabled disabled.jsonl
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    from hashmatch.review.feedback import disable as disable_entry
+
+    with open_queue(queue) as opened:
+        disable_entry(opened, name, entry, who, reason)
+    if not quiet:
+        click.echo("noted; hashmatch review disabled writes it for scans", err=True)
+
+
+@click.command(
+    short_help="Match an entry again that was disabled.",
+    epilog="Python: hashmatch.review.feedback.enable(queue, name, entry, who, reason)",
+)
+@queue_argument
+@click.argument("name", metavar="LIST")
+@click.argument("entry")
+@by_option
+@click.option("--reason", required=True, metavar="TEXT", help="Why.")
+@quiet_option
+def enable(queue: str, name: str, entry: str, who: str, reason: str, quiet: bool) -> None:
+    """Note in QUEUE that ENTRY of LIST is to be matched again.
+
+    \b
+    hashmatch review enable queue.db hotline img-77 --by ben --reason "the owner mended it"
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    from hashmatch.review.feedback import enable as enable_entry
+
+    with open_queue(queue) as opened:
+        enable_entry(opened, name, entry, who, reason)
+    if not quiet:
+        click.echo("noted; hashmatch review disabled writes it for scans", err=True)
+
+
+@click.command(
+    short_help="Write the entries that are disabled, for scans to leave out.",
+    epilog="Python: hashmatch.review.feedback.disabled(queue)",
+)
+@queue_argument
+@click.option("-o", "--out", default="-", metavar="FILE", help="JSON lines. [default: -]")
+def disabled(queue: str, out: str) -> None:
+    """Write the entries of lists that are disabled in QUEUE, each with whose reason.
+
+    \b
+    hashmatch review disabled queue.db --out disabled.jsonl
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    import msgspec
+
+    from hashmatch.review.feedback import disabled as disabled_entries
+    from hashmatch.sinks._output import OutputFile
+
+    with open_queue(queue) as opened:
+        lines = [msgspec.json.encode(each).decode() for each in disabled_entries(opened)]
+    if out == "-":
+        for line in lines:
+            print_line(line)
+        return
+    file = OutputFile(Path(out))
+    try:
+        for line in lines:
+            file.write(line + "\n")
+        file.close()
+    except BaseException:
+        file.discard()
+        raise
+
+
+@click.command(
+    short_help="Say up to which distance the matches of each list can be trusted.",
+    epilog="Python: hashmatch.review.stats.thresholds(queue.statistics().precision, 0.9)",
+)
+@queue_argument
+@click.option(
+    "--precision",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.9,
+    show_default=True,
+    metavar="P",
+    help="Of the cases up to a distance, how many are to be confirmed.",
+)
+@json_option
+def teach(queue: str, precision: float, as_json: bool) -> None:
+    """Say how many of each list's decided cases in QUEUE were confirmed, and up to which distance.
+
+    Nothing changes by this: --max-distance and the lists' own limits stay what they are. Choose
+    them by the 95 % intervals, which say how much the few decided cases may mislead.
+
+    \b
+    hashmatch review teach queue.db --precision 0.95
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    from hashmatch.review.stats import thresholds
+
+    with open_queue(queue) as opened:
+        found = thresholds(opened.statistics().precision, precision)
+    if as_json:
+        _print_json(found)
+    else:
+        _show(found, precision)
+
+
+def _print_json(found: list[Threshold]) -> None:
+    import msgspec
+
+    def share(each: Share) -> dict[str, object]:
+        return {"value": each.value, **each._asdict()}
+
+    def reach(each: Reach | None) -> dict[str, object] | None:
+        return None if each is None else {"distance": each.distance, **share(each.share)}
+
+    for one in found:
+        line = {
+            "list": one.list,
+            "algorithm": one.algorithm,
+            "all": share(one.all),
+            "reach": reach(one.reach),
+            "sure": reach(one.sure),
+        }
+        print_line(msgspec.json.encode(line).decode())
+
+
+def _show(found: list[Threshold], precision: float) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title="Confirmed, of the cases that were decided", title_justify="left")
+    table.add_column("list")
+    table.add_column("all distances", justify="right")
+    table.add_column(f"up to here {precision:.0%}", justify="right")
+    table.add_column("surely", justify="right")
+    for one in found:
+        table.add_row(
+            escape(f"{printable(one.list)} {one.algorithm}"),
+            _text(one.all),
+            "-" if one.reach is None else f"{one.reach.distance}: {_text(one.reach.share)}",
+            "-" if one.sure is None else f"{one.sure.distance}: {_text(one.sure.share)}",
+        )
+    screen = console(stderr=False)
+    screen.print(table)
+    screen.print("Nothing changes by itself: choose --max-distance, or a list's --limit.")
+
+
+def _text(share: Share) -> str:
+    return f"{share.part:,} of {share.whole:,} ({share.low:.0%} to {share.high:.0%})"

@@ -1,0 +1,298 @@
+"""Where records go: to a file or standard output, to a queue for review, or both.
+
+Who is told of what a scan does: the screen, a log, a file of metrics.
+
+What ``hashmatch scan`` says to people at its end.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import deque
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hashmatch.cli.console import console, printable
+from hashmatch.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from hashmatch.interfaces import Sink
+    from hashmatch.matching.breaker import Trip
+    from hashmatch.matching.matcher import Matcher
+    from hashmatch.records.review import ReviewRecord
+    from hashmatch.scan.events import Counters, Event, Observe
+    from hashmatch.scan.report import ScanReport
+
+LOCAL = frozenset({"manifest", "jsonl", "parquet", "tar", "zip"})
+"""Schemes of what is named by a path."""
+
+
+class Sinks:
+    """Hands each record to each of some sinks, in their order.
+
+    With ``--state``, a scan that goes on hands over all records again, from the first: a sink that
+    keeps what it was given before knows them by their ``record_id``.
+
+    Parameters
+    ----------
+    sinks : sequence of Sink
+        At least one.
+    """
+
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        self._sinks = tuple(sinks)
+
+    def write(self, record: ReviewRecord) -> None:
+        """Hand over one record."""
+        for sink in self._sinks:
+            sink.write(record)
+
+    def close(self) -> None:
+        """Finish each; if one cannot, those after it are left as they are when a scan stops."""
+        for number, sink in enumerate(self._sinks):
+            try:
+                sink.close()
+            except BaseException:
+                for other in self._sinks[number + 1 :]:
+                    other.abandon()
+                raise
+
+    def abandon(self) -> None:
+        """Stop early."""
+        for sink in self._sinks:
+            sink.abandon()
+
+
+class WithoutHash:
+    """Hands records over without the hashes of their images.
+
+    Parameters
+    ----------
+    sink : Sink
+        To whom.
+    """
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.close, self.abandon = sink.close, sink.abandon
+
+    def write(self, record: ReviewRecord) -> None:
+        """Hand over one record."""
+        from msgspec import UNSET
+
+        self._sink.write(replace(record, hash=replace(record.hash, value=UNSET)))
+
+
+def open_sinks(out: str | None, review: str | None, source: str, include_hash: bool) -> Sinks:
+    """Return what takes the records of a scan; all of it is opened before the first image.
+
+    Parameters
+    ----------
+    out, review : str, optional
+        A file, or ``-`` for standard output; and a queue. At least one of them.
+    source : str
+        What is scanned, for whoever looks at a picture later.
+    include_hash : bool
+        Whether hashes of images go anywhere but into the queue.
+    """
+    from hashmatch import registry
+
+    sinks: list[Sink] = []
+    if review is not None:
+        from hashmatch.review.sink import ReviewSink
+
+        sinks.append(ReviewSink(review, anywhere(source), who="scan"))
+    if out is not None:
+        sink = registry.open_sink(None if out == "-" else Path(out))
+        sinks.append(WithoutHash(sink) if review is not None and not include_hash else sink)
+    return Sinks(sinks)
+
+
+def anywhere(source: str) -> str:
+    """Return `source` as it is called from any folder: paths on this machine in full.
+
+    Examples
+    --------
+    >>> anywhere("s3://photos/2026"), anywhere("tar:///srv/photos.tar")
+    ('s3://photos/2026', 'tar:///srv/photos.tar')
+    """
+    scheme, separator, rest = source.partition("://")
+    if not separator:
+        return os.path.abspath(source)
+    if scheme in LOCAL and not rest.startswith("/") and "://" not in rest.partition("?")[0]:
+        return f"{scheme}://{os.path.abspath(rest)}"
+    return source
+
+
+WIDE = 100
+"""Columns of a terminal that has room for a bar."""
+RECENT = 40
+"""Events that the rate is of: about ten seconds."""
+
+
+class Watchers:
+    """Tells each of some observers."""
+
+    def __init__(self, observers: Sequence[Observe]) -> None:
+        self._observers = tuple(observers)
+
+    def __call__(self, event: Event) -> None:
+        """Tell of an event."""
+        for observer in self._observers:
+            observer(event)
+
+
+@contextmanager
+def watchers(
+    log: str | None, metrics: str | None, out: str | None, about: dict[str, Any]
+) -> Iterator[list[Observe]]:
+    """Give who is told besides the screen; their files are opened before the first image."""
+    from hashmatch.scan.json_log import JsonLog
+    from hashmatch.scan.prometheus import MetricsFile
+
+    if log == "-" and out == "-":
+        raise UsageError("--log-json - is where records go; send one of them to a file")
+    with ExitStack() as stack:
+        found: list[Observe] = []
+        if log is not None:
+            json = JsonLog(None if log == "-" else log, about)
+            stack.callback(json.close)
+            found.append(json)
+        if metrics is not None:
+            found.append(MetricsFile(metrics))
+        yield found
+
+
+def about_job(
+    source: str, surface: str, shard: tuple[int, int] | None, matcher: Matcher
+) -> dict[str, Any]:
+    """Return what the first line of a log says; nothing behind a ``?``, where URLs have secrets."""
+    import hashmatch
+
+    return {
+        "hashmatch": hashmatch.__version__,
+        "source": source.partition("?")[0],
+        "surface": surface,
+        "shard": None if shard is None else f"{shard[0]}/{shard[1]}",
+        "lists": [
+            {"name": known.name, "version": known.version, "algorithm": known.spec.algorithm}
+            for known in matcher.lists
+        ],
+    }
+
+
+@contextmanager
+def on_screen(total: int | None, done: int, quiet: bool) -> Iterator[list[Observe]]:
+    """Show how a scan goes in one line, while stderr is a terminal; `done` were done before."""
+    screen = console()
+    if quiet or not screen.is_terminal:
+        yield []
+        return
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        ProgressColumn,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns: list[ProgressColumn] = [
+        TextColumn("{task.completed:,}" + (f" of {total:,} images" if total else " images")),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[said]}"),
+    ]
+    if screen.width >= WIDE:
+        columns.insert(1, BarColumn(bar_width=10))
+    with Progress(
+        *columns,
+        console=screen,
+        transient=True,
+        # Lines for a file must not pass through the bar, which would swallow them; lines for the
+        # same screen must, or both would be torn.
+        redirect_stdout=sys.stdout.isatty(),
+        redirect_stderr=False,
+    ) as bar:
+        task = bar.add_task("", total=total, completed=done, said="")
+        recent = deque([(time.monotonic(), done)], maxlen=RECENT)
+
+        def show(event: Event) -> None:
+            if event.kind in {"batch", "progress", "end"}:
+                count = event.counters.done
+                recent.append((time.monotonic(), count))
+                seconds = max(recent[-1][0] - recent[0][0], 0.001)
+                said = _said(event.counters, (count - recent[0][1]) / seconds)
+                bar.update(task, completed=count, said=said)
+
+        yield [show]
+
+
+def _said(counters: Counters, speed: float) -> str:
+    """Return what there is to say besides how many are done; what is nothing is left out."""
+    outcomes = counters.outcomes
+    searched = sum(outcomes[name] for name in ("match", "no_match", "suppressed"))
+    parts = [f"{speed:,.0f}/s", f"{outcomes['match']:,} matches"]
+    for count, what in (
+        (counters.done - searched, "not searched"),
+        (counters.queued, "queued"),
+        (counters.retries, "retries"),
+        (counters.alarms, "alarms"),
+    ):
+        if count:
+            parts.append(f"{count:,} {what}")
+    return "  ".join(parts)
+
+
+def raise_alarms(alarms: Sequence[Trip]) -> None:
+    """Name the entries that flooded the queue; quiet or not, somebody has to look at them."""
+    for trip in alarms:
+        entry = printable(f"{trip.entry} of list {trip.list}, version {trip.list_version},")
+        click.echo(
+            f"alarm: entry {entry} has {trip.records:,} records for review; "
+            "records that match nothing else are suppressed",
+            err=True,
+        )
+
+
+def summary(report: ScanReport) -> None:
+    """Say what became of the images, and by which lists."""
+    from rich.table import Table
+
+    from hashmatch.records.enums import Outcome
+
+    table = Table(title="What became of the images", title_justify="left")
+    table.add_column("outcome")
+    table.add_column("images", justify="right")
+    for outcome, count in report.outcomes.items():
+        if count or outcome in {Outcome.MATCH, Outcome.NO_MATCH}:
+            table.add_row(outcome.value, f"{count:,}")
+    table.add_section()
+    table.add_row("listed", f"{report.listed:,}")
+    screen = console()
+    screen.print(table)
+    matcher = report.matcher
+    lists = matcher.lists if matcher is not None else ()
+    benign = matcher.protection.lists if matcher is not None else ()
+    for what, known in [("list", one) for one in lists] + [("benign list", one) for one in benign]:
+        left_out = f", {len(known.rejected):,} bad rows left out" if known.rejected else ""
+        screen.print(
+            f"{what} {printable(known.name)} version {known.version}: {len(known):,} "
+            f"{known.spec.algorithm} entries{left_out}",
+            markup=False,
+        )
+    why = [f"{count:,} {reason}" for reason, count in report.suppressed.items() if count]
+    if why:
+        screen.print(f"suppressed: {', '.join(why)}", markup=False)
+    rate = report.listed / report.seconds if report.seconds else 0.0
+    screen.print(
+        f"{report.records:,} records for review, in {report.seconds:.1f} s ({rate:,.0f} images/s)"
+    )

@@ -1,0 +1,188 @@
+"""The other questions to ask about one picture: orientations, trims, frames it was cut from.
+
+A list's hashes are never changed; a variant is one more hash of the query, and may only add
+matches. What each level adds was chosen by what it finds on photographs, and by that it brings no
+match between different ones: see ``benchmarks/bench_recall.py``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from hashmatch.hashing.borders import FLAT, Cut, borders, captions
+from hashmatch.hashing.crops import crops_and_turns
+from hashmatch.interfaces import Framing, Hasher, OrientedHasher, is_framed, is_oriented
+from hashmatch.records.enums import LEVELS, Level, Orientation, check_level
+from hashmatch.records.hashes import HashBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+
+class Questions(NamedTuple):
+    """What to look up for one picture.
+
+    ``hashes`` are of one spec, ``names`` say what each is, the first being ``"upright"``, and
+    ``quality`` is that of the upright hash, 0 to 100, or None where none is measured.
+    """
+
+    names: tuple[str, ...]
+    hashes: HashBatch
+    quality: int | None
+
+
+def ask(
+    hasher: Hasher, pixels: NDArray[np.uint8], level: Level, *, min_quality: int | None = None
+) -> Questions:
+    """Return the questions of one level about a picture.
+
+    Parameters
+    ----------
+    hasher : Hasher
+        A hasher of bytes has but one question.
+    pixels : ndarray of uint8, shape (height, width, 3)
+        Upright RGB, contiguous.
+    level : {"none", "orientations", "standard", "thorough"}
+        ``none``: the picture as it is. ``orientations``: also turned and mirrored, eight in all.
+        ``standard``: also without its borders, and low-passed. ``thorough``: also without captions
+        and, for a `FramedHasher`, in the frames from which it may have been cropped or turned.
+    min_quality : int, optional
+        What is left without a border is not asked for below it; by default the hasher's own.
+
+    Returns
+    -------
+    Questions
+        How many depends on the level, and on the borders that the picture seems to have.
+
+    Raises
+    ------
+    UsageError
+        If there is no such level.
+
+    Notes
+    -----
+    Names are stable: an `Orientation`; ``smooth``; ``trim``, ``caption_below`` and the like;
+    ``pad:`` and ``turn:`` with the frame, see `hashmatch.hashing.crops`. A slash joins what was
+    done first to what was done then: ``trim/rotate_90``, ``rotate_90/flipped``, ``trim/whole``.
+
+    Hashers of 64 bits have no frames, and trims in one orientation: `thorough` adds captions to
+    them, no more. Two unrelated hashes are within 8 bits of each other with a chance of 2.8e-10;
+    hundreds of questions to ten million entries would bring a false match for every picture or two.
+
+    Examples
+    --------
+    >>> from hashmatch.hashers.pdq import Pdq
+    >>> from hashmatch.testing import picture
+    >>> ask(Pdq(), picture(1), "orientations").names[:3]
+    ('upright', 'rotate_90', 'rotate_180')
+    """
+    check_level(level)
+    if level == "none" or hasher.reads == "bytes":
+        hashes, quality = hasher.hash(pixels)
+        return Questions((Orientation.UPRIGHT,), hashes, quality)
+    hashes, quality = oriented(hasher, pixels)
+    names, batches = list(ORIENTED), [hashes]
+    floor = hasher.min_quality if min_quality is None else min_quality
+    for added, batch in _more(hasher, pixels, LEVELS.index(level), hashes, floor):
+        names += added
+        batches.append(batch)
+    return Questions(tuple(names), HashBatch.concatenate(batches), quality)
+
+
+ORIENTED = tuple(str(orientation) for orientation in Orientation)
+
+
+def oriented(hasher: Hasher, pixels: NDArray[np.uint8]) -> tuple[HashBatch, int | None]:
+    """Return the hashes of `pixels` in the order of `Orientation`, and the upright one's quality.
+
+    Parameters
+    ----------
+    hasher : Hasher
+        One of pixels. If it is no `OrientedHasher`, it hashes the turned pixels.
+    pixels : ndarray of uint8, shape (height, width, 3)
+        Upright RGB, contiguous.
+    """
+    if is_oriented(hasher):
+        return hasher.hash_orientations(pixels)
+    across = pixels.swapaxes(0, 1)
+    turned = [np.rot90(pixels, turns) for turns in range(4)]
+    turned += [pixels[::-1], pixels[:, ::-1], across, across[::-1, ::-1]]
+    hashed = [hasher.hash(np.ascontiguousarray(array)) for array in turned]
+    return HashBatch.concatenate([hashes for hashes, _ in hashed]), hashed[0][1]
+
+
+def _flipped(
+    hasher: OrientedHasher, pixels: NDArray[np.uint8]
+) -> Iterator[tuple[list[str], HashBatch]]:
+    """Yield the orientations once more, all but two from pixels that were flipped first.
+
+    A hasher samples a picture at places, such as the pixel right of the middle of each cell, that
+    lie elsewhere in a mirrored one. Only transposing leaves them where they are.
+    """
+    mirrored = pixels.take(np.arange(pixels.shape[1])[::-1], axis=1)  # [:, ::-1] copies slowly
+    flips = {
+        (Orientation.FLIP_LEFT_RIGHT, Orientation.ROTATE_90): mirrored,
+        (Orientation.FLIP_TOP_BOTTOM, Orientation.ROTATE_270): pixels[::-1],
+        (Orientation.ROTATE_180, Orientation.TRANSVERSE): mirrored[::-1],
+    }
+    transposed = list(Orientation).index(Orientation.TRANSPOSE)
+    for names, flipped in flips.items():
+        hashes, _ = hasher.hash_orientations(np.ascontiguousarray(flipped))
+        both = [hashes[:1], hashes[transposed : transposed + 1]]
+        yield [f"{name}/flipped" for name in names], HashBatch.concatenate(both)
+
+
+def _more(
+    hasher: Hasher, pixels: NDArray[np.uint8], level: int, known: HashBatch, floor: int
+) -> Iterator[tuple[list[str], HashBatch]]:
+    """Yield the names and hashes of what is asked beyond the orientations, which are `known`."""
+    standard, thorough = level >= LEVELS.index("standard"), level >= LEVELS.index("thorough")
+    if is_framed(hasher):
+        framings = {"smooth": Framing()}
+        if thorough:
+            framings |= crops_and_turns(pixels.shape[1] / pixels.shape[0])
+        hashes = hasher.hash_framings(pixels, tuple(framings.values()))
+        astray = int(np.bitwise_count(hashes.words[0] ^ known.words[0]).sum())
+        if astray > hasher.max_distance // 2:
+            # Texture finer than the hasher's samples, which then depend on where they are taken.
+            yield from _flipped(hasher, pixels)
+        if standard:
+            yield list(framings), hashes
+    if standard:
+        views = borders(pixels)
+        if thorough:
+            views |= captions(pixels)
+        for name, cut in views.items():
+            yield from _view(hasher, pixels, name, cut, floor, thorough)
+
+
+def _view(
+    hasher: Hasher, pixels: NDArray[np.uint8], name: str, cut: Cut, floor: int, thorough: bool
+) -> Iterator[tuple[list[str], HashBatch]]:
+    """Yield the questions about what is left of `pixels` without a border."""
+    height, width = pixels.shape[:2]
+    top, bottom, left, right = cut
+    view = np.ascontiguousarray(pixels[top : height - bottom, left : width - right])
+    if min(view.shape[:2]) < hasher.min_side:
+        return
+    if is_oriented(hasher):  # others would pay eight times, and for little
+        hashes, quality = hasher.hash_orientations(view)
+    else:
+        hashes, quality = hasher.hash(view)
+    if _flat(view) if quality is None else quality < floor:
+        return  # without its border there is too little to it
+    names = [name, *(f"{name}/{orientation}" for orientation in ORIENTED[1:])]
+    yield names[: len(hashes)], hashes
+    if thorough and is_framed(hasher):
+        # The bar may have been laid over the picture, not beside it.
+        whole = Framing(left / width, top / height, right / width, bottom / height)
+        yield [f"{name}/whole"], hasher.hash_framings(view, (whole,))
+
+
+def _flat(pixels: NDArray[np.uint8]) -> bool:
+    """Return whether all pixels are about alike, as what is left of a border in a border is."""
+    return int(np.ptp(pixels, axis=(0, 1)).max()) <= 2 * FLAT

@@ -1,0 +1,1 @@
+"""Exact Hamming search: `HashIndex`, its snapshots, tables and files."""

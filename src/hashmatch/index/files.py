@@ -1,0 +1,179 @@
+"""An index in a file: which blocks its snapshot is, and a snapshot from what a file says."""
+
+from __future__ import annotations
+
+from math import comb
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import hashmatch
+from hashmatch._files.block_format import Description
+from hashmatch._files.block_format import Segment as Stored
+from hashmatch._files.block_reader import MappedFile, open_blocks
+from hashmatch._files.block_writer import write as write_blocks
+from hashmatch._files.block_writer import write_built
+from hashmatch._kernels.simd import GROUP
+from hashmatch.errors import IndexFileError
+from hashmatch.index.segment import Segment
+from hashmatch.index.snapshot import LONGEST, NO_LIMIT, Part, Snapshot
+from hashmatch.index.tables import LONGEST_ADDRESS, SIGNATURE, Band, Tables, lay_head
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from hashmatch._files.block_writer import FileRoom
+    from hashmatch.records.hash_list import HashList
+    from hashmatch.records.hashes import HashBatch
+
+
+MOST_MASKS, SOME_MASKS = 2**22, 2**16
+"""Lines that a query looks at in all: what a file says is believed before any of it is laid out, up
+to one for each entry, and a few more since tests lay out short lists like long ones."""
+
+
+def write(path: str, state: Snapshot, check: Callable[[], None]) -> None:
+    """Write a snapshot, unless `check` raises once it was read; see `HashIndex.save`."""
+    description, blocks = _described(state)
+    write_blocks(path, description, blocks, check)
+
+
+def build(path: str, hashes: HashList | HashBatch, limit: int | None, name: str | None) -> None:
+    """Write the first state of an index, made in its file; see `HashIndex.build_file`."""
+
+    def made(room: FileRoom) -> tuple[Description, list[str]]:
+        description, blocks = _described(Snapshot.build(hashes, limit, name, room))
+        if [(array.dtype, array.shape) for _, array in blocks] != room.kinds:
+            raise AssertionError("arrays lie in the file in another order than in its description")
+        return description, [name for name, _ in blocks]
+
+    write_built(path, made)
+
+
+def _described(state: Snapshot) -> tuple[Description, list[tuple[str, NDArray[Any]]]]:
+    """Return what a file of a snapshot says, and its arrays by name, in the order of the file."""
+    from hashmatch.decode.policy import POLICY  # with Pillow, which nobody needs who only reads
+
+    blocks: list[tuple[str, NDArray[Any]]] = []
+    stored = []
+    for place, part in enumerate(state.parts):
+        segment = part.segment
+        arrays: dict[str, NDArray[Any]] = {"words": segment.words, "columns": segment.columns}
+        facts: dict[str, int | float | str] = {"own": part.own, "every": int(part.every)}
+        if segment.tables is not None:
+            arrays["tables"] = segment.tables.tables
+            facts["bands"] = ";".join(",".join(map(str, band)) for band in segment.tables.bands)
+            facts["lines"] = ",".join(map(str, segment.tables.lines))
+        if part.numbers is not None:
+            arrays["numbers"] = part.numbers
+        names = {role: f"{place}/{role}" for role in arrays}
+        blocks += [(names[role], array) for role, array in arrays.items()]
+        stored.append(Stored(segment.limit, names, facts))
+    if state.own is not None:
+        blocks.append(("own", state.own))
+    if state.gone is not None:
+        blocks.append(("gone", state.gone.view(np.uint8)))
+    facts = {"following": state.following}
+    if state.limit is not None:
+        facts["limit"] = state.limit
+    description = Description(
+        state.spec, state.name, POLICY, hashmatch.__version__, tuple(stored), facts
+    )
+    return description, blocks
+
+
+def read(path: str, check: bool) -> tuple[Snapshot, MappedFile]:
+    """Return the snapshot in a file, and the open file; see `HashIndex.open`."""
+    file = open_blocks(path, check=check)
+    try:
+        state = _snapshot(file.description, file.blocks)
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise IndexFileError(
+            f"{path} is not an index that can be searched ({reason}); build it again"
+        ) from None
+    file.check_unchanged()
+    return state, file
+
+
+def _snapshot(description: Description, blocks: Mapping[str, NDArray[Any]]) -> Snapshot:
+    spec, facts = description.spec, description.facts
+    following, limit = _number(facts["following"]), facts.get("limit")
+    parts = tuple(_part(stored, blocks, spec.bits, following) for stored in description.segments)
+    # What says which entries there are is copied: it may be believed, whatever becomes of the file.
+    own = _array(blocks["own"], np.int16, (following,)).copy() if "own" in blocks else None
+    gone = _array(blocks["gone"], np.uint8, (following,)) != 0 if "gone" in blocks else None
+    if not parts:
+        raise ValueError("it has no parts")
+    if spec.bits > LONGEST:
+        raise ValueError("its hashes are too long")
+    rows = sum(len(part.segment.words) for part in parts)
+    if not following - (0 if gone is None else int(gone.sum())) <= rows <= following:
+        raise ValueError("it has more or fewer entries than numbers")
+    if own is None and any(part.own != NO_LIMIT for part in parts):
+        raise ValueError("its limits are not there")
+    known = None if limit is None else _number(limit, 0, spec.bits)
+    return Snapshot(spec, description.snapshot, parts, known, own, gone, following)
+
+
+def _part(stored: Stored, blocks: Mapping[str, NDArray[Any]], bits: int, following: int) -> Part:
+    of_part = {role: blocks[name] for role, name in stored.blocks.items()}
+    width = -(-bits // 64)
+    words = of_part["words"]
+    count = len(words)
+    words = _array(words, np.uint64, (count, width))
+    columns = _array(of_part["columns"], np.uint32, (2 * width, -(-count // GROUP) * GROUP))
+    numbers = of_part.get("numbers")
+    if numbers is not None:
+        numbers = _array(numbers, np.uint32, (count,)).copy()
+    if (count if numbers is None or not count else int(numbers.max()) + 1) > following:
+        raise ValueError("it has more entries than numbers")
+    tables = None
+    if "tables" in of_part:
+        bands = tuple(
+            Band(*map(int, text.split(","))) for text in str(stored.facts["bands"]).split(";")
+        )
+        lines = tuple(map(int, str(stored.facts["lines"]).split(",")))
+        _check_bands(bands, lines, bits, stored.limit, count)
+        head, size = lay_head(bands, lines, count)
+        tables = Tables(bands, lines, head, _array(of_part["tables"], np.uint64, (size,)))
+    limit = NO_LIMIT if tables is None or stored.limit is None else stored.limit
+    own = _number(stored.facts["own"], NO_LIMIT, bits)
+    every = bool(_number(stored.facts["every"], 0, 1))
+    return Part(Segment(words, columns, tables, limit), numbers, own, every)
+
+
+def _check_bands(
+    bands: tuple[Band, ...], lines: tuple[int, ...], bits: int, limit: int | None, count: int
+) -> None:
+    """Raise ValueError unless these are bands that find every entry, and lines for them."""
+    end, masks = 0, 0
+    for band, own in zip(bands, lines, strict=True):
+        longest = min(band.width, LONGEST_ADDRESS, bits - SIGNATURE)
+        fits = 0 <= band.tolerance <= band.address and 1 <= band.address <= longest
+        if band.offset != end or not fits:
+            raise ValueError("its bands make no sense")
+        masks += sum(comb(band.address, changed) for changed in range(band.tolerance + 1))
+        if masks > min(MOST_MASKS, SOME_MASKS + count):
+            raise ValueError("its bands take longer than looking at every entry")
+        if own < band.lines(count) << band.address:
+            raise ValueError("its bands have too few lines")
+        end += band.width
+    if end != bits or bits % 64 or sum(band.tolerance + 1 for band in bands) - 1 != limit:
+        raise ValueError("its bands do not find every entry")
+    if limit > bits:
+        raise ValueError("its limit is more than all bits")
+
+
+def _array(array: NDArray[Any], dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+    if array.dtype != dtype or array.shape != shape:
+        raise ValueError(f"{array.dtype} {array.shape} in the place of {np.dtype(dtype)} {shape}")
+    return array
+
+
+def _number(value: object, least: int = 0, most: int = 2**32) -> int:
+    if not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{value!r} in the place of a number from {least} to {most}")
+    return value

@@ -1,0 +1,190 @@
+"""A segment of an index: hashes that are searched together, linearly or by their tables."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hashmatch._kernels.knn import nearest
+from hashmatch._kernels.linear import columns, head_length, within
+from hashmatch._kernels.multi_index import BETWEEN, EVERY, one_by_one, together
+from hashmatch._kernels.simd import GROUP
+from hashmatch._kernels.verify import HIT
+from hashmatch.index.tables import Tables, plan
+from hashmatch.records.hashes import Opaque
+from hashmatch.records.matches import NOTHING, Pairs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hashmatch._files.block_writer import FileRoom
+
+FIRST_CAPACITY = 1024
+"""Pairs that there is room for before a search; one that finds more is run again with enough."""
+USUAL_WIDEST = 1024
+"""Lines that a query looks at in one band; a search that looks at more makes its own room."""
+AT_ONCE = 2**18
+"""Entries laid in columns at a time where they are to lie in a file."""
+FEW = 64
+"""Queries; more are searched together."""
+
+
+class _Room(threading.local):
+    """What a thread's searches write to before they know how much they find."""
+
+    def __init__(self) -> None:
+        self.rows = np.empty((BETWEEN + USUAL_WIDEST + FIRST_CAPACITY, HIT), np.int64)
+        self.out = np.empty((3, FIRST_CAPACITY), np.int64)
+
+
+_room = _Room()
+
+
+class Segment(Opaque):
+    """Hashes of one spec, and what speeds up searching them. Rows are counted from 0.
+
+    Parameters
+    ----------
+    words : ndarray of uint64, shape (n, w)
+    columns : ndarray of uint32, shape (2 * w, n and more)
+        The same, laid for a linear search.
+    tables : Tables, optional
+        The same, laid for a multi-index search.
+    limit : int
+        What the tables were laid for, in bits; -1 without tables.
+    """
+
+    # Not a dataclass: dataclasses.asdict would lay the words open.
+    __slots__ = ("columns", "limit", "tables", "words")
+
+    def __init__(
+        self,
+        words: NDArray[np.uint64],
+        columns: NDArray[np.uint32],
+        tables: Tables | None,
+        limit: int,
+    ) -> None:
+        self.words, self.columns, self.tables, self.limit = words, columns, tables, limit
+
+    @classmethod
+    def build(
+        cls,
+        words: NDArray[np.uint64],
+        bits: int,
+        limit: int | None,
+        room: FileRoom | None = None,
+    ) -> Segment:
+        """Return a segment that is searched the sooner up to `limit` bits, if that is given.
+
+        Its arrays are in memory, or also in the `room` of a file.
+        """
+        planned = None
+        if limit is not None and bits % 64 == 0:
+            planned = plan(bits, limit, len(words))
+        laid = columns(words, GROUP) if room is None else _columns_in(room, words)
+        laid.flags.writeable = False  # as in a file: kernels are compiled for either kind
+        if limit is None or planned is None:
+            return cls(words, laid, None, -1)
+        tables = Tables.build(words, planned.bands, room)
+        return cls(words, laid, tables, limit)
+
+    def search(
+        self, queries: NDArray[np.uint64], limit: int, room: int | None = None
+    ) -> Pairs | None:
+        """Return every pair within `limit` bits, by query, then by entry.
+
+        Or None, if those of several queries are more than `room`: ask for fewer at a time.
+        """
+        tables = self.tables
+        if tables is None or limit > self.limit:
+            pairs = self._linearly(queries, limit, room)
+            return pairs and pairs.in_order()
+        by_tables = one_by_one if len(queries) <= FEW else together
+        rows = _room.rows
+        if len(rows) < tables.between + FIRST_CAPACITY:
+            rows = np.empty((tables.between + FIRST_CAPACITY, HIT), np.int64)
+        found = by_tables(tables.head, tables.tables, self.words, queries, limit, rows)
+        if not found:
+            return NOTHING
+        while abs(found) > len(rows) - tables.between:
+            if room is not None and abs(found) > room and len(queries) > 1:
+                return None
+            rows = np.empty((tables.between + abs(found), HIT), np.int64)
+            found = by_tables(tables.head, tables.tables, self.words, queries, limit, rows)
+        pairs = Pairs(*rows[tables.between : tables.between + abs(found), :3].T.copy())
+        if found > 0:
+            return pairs.in_order()
+        given_up = pairs.entry == EVERY
+        rows = pairs.query[given_up]
+        others = self._linearly(queries[rows], limit, room)
+        if others is None:
+            return None
+        others = others._replace(query=rows[others.query])
+        kept = (column[~given_up] for column in pairs)
+        both = zip(kept, others, strict=True)
+        return Pairs(*(np.concatenate(columns) for columns in both)).in_order()
+
+    def _linearly(self, queries: NDArray[np.uint64], limit: int, room: int | None) -> Pairs | None:
+        laid = columns(queries)
+        head = head_length(len(laid), limit)
+        heads = tuple(self.columns[:head]), tuple(laid[:head])
+        out = _room.out
+        while True:
+            found = within(self.columns, heads[0], len(self.words), laid, heads[1], limit, *out)
+            if found <= out.shape[1]:
+                return Pairs(*out[:, :found].copy())
+            if room is not None and found > room and len(queries) > 1:
+                return None
+            out = np.empty((3, found), np.int64)
+
+    def nearest(
+        self,
+        queries: NDArray[np.uint64],
+        count: int,
+        limit: int,
+        passed_over: NDArray[np.bool_],
+    ) -> Pairs:
+        """Return the `count` entries nearest to each query, if they are within `limit` bits.
+
+        Parameters
+        ----------
+        passed_over : ndarray of bool, shape (n,) or (0,)
+            Entries that are not to be found.
+        """
+        laid = columns(queries)
+        heads = tuple(self.columns), tuple(laid)
+        shape = len(queries), min(count, len(self.words))
+        found = np.zeros(shape[0], np.int64)
+        entry, distance = np.empty(shape, np.int64), np.empty(shape, np.int64)
+        limits = np.full(shape[0], limit)
+        nearest(
+            self.columns, heads[0], len(self.words), laid, heads[1], limits, passed_over,
+            found, entry, distance,
+        )  # fmt: skip
+        taken = np.arange(shape[1]) < found[:, None]
+        return Pairs(np.repeat(np.arange(shape[0]), found), entry[taken], distance[taken])
+
+    def explain(self) -> str:
+        """Return how it is searched, and why."""
+        count = len(self.words)
+        if self.tables is None:
+            return f"looks at every one of {count:,} entries"
+        bands = len(self.tables.bands)
+        return (
+            f"up to {self.limit} bits, looks at those of {count:,} entries that nearly share one "
+            f"of {bands} bands with the query; beyond, and among near-duplicates, at every entry"
+        )
+
+
+def _columns_in(room: FileRoom, words: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """Write hashes, and the same as `columns` lays them, to a file."""
+    count, width = words.shape
+    room.hold(words)
+    laid: NDArray[np.uint32] = room.new((2 * width, -(-count // GROUP) * GROUP), np.uint32)
+    for begin in range(0, count, AT_ONCE):
+        some = words[begin : begin + AT_ONCE]
+        laid[:, begin : begin + len(some)] = columns(some)
+        room.rest()
+    return laid

@@ -1,0 +1,281 @@
+"""Lays out and fills the tables of a multi-index; `hashmatch._kernels.tables` says what is in.
+
+How the bits of a hash are cut into bands for a multi-index: how many, how tolerant, how long.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from itertools import chain, combinations
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from hashmatch._kernels import tables as kernels
+from hashmatch._kernels.multi_index import BETWEEN
+from hashmatch._kernels.simd import LINE
+from hashmatch.records.hashes import Opaque
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hashmatch._files.block_writer import FileRoom
+
+NS_PER_LINE, NS_PER_DOUBLING = 3.0, 1.2
+"""Nanoseconds, measured on one core: looking at an address' line, if all lines together take 1 MiB;
+and more each time that they take twice as much, since fewer of them are near."""
+BAND, OVERFLOW, FURTHER = 12.0, 30.0, 4.5
+"""Turning to a band, to where the entries of an address go on, and looking at each further line."""
+CANDIDATE, PAIR = 15.0, 0.08
+"""Looking closer at an entry with half a signature that is near; an entry of a linear search."""
+SIGNATURE = 32
+"""Bits kept of what follows an address; the first half of them is looked at first."""
+ROOM = 31
+"""Entries in the line of an address."""
+FILLED = 12
+"""Entries for each address, at least: its line takes 64 bytes even when it has one."""
+LONGEST_ADDRESS = 24
+"""Bits; the lines of a band then take 1 GiB."""
+
+
+class Band(NamedTuple):
+    """Consecutive bits of the hash, of which the first are its address."""
+
+    offset: int
+    width: int
+    address: int
+    tolerance: int
+
+    def lines(self, count: int) -> int:
+        """Return how many lines of the cache the entries of an address are likely to need.
+
+        Of `count` random entries, an address has ``count / 2**address``, give or take the root of
+        that (Poisson); some addresses may need more, and get it elsewhere.
+        """
+        met = count / (1 << self.address)
+        return max(1, math.ceil((met + 1.5 * math.sqrt(met)) / ROOM))
+
+    @property
+    def masks(self) -> tuple[tuple[int, ...], ...]:
+        """What to change in an address: nothing, each bit, each two ... as many as tolerated."""
+        return tuple(
+            tuple(sum(1 << bit for bit in bits) for bits in combinations(range(self.address), n))
+            for n in range(self.tolerance + 1)
+        )
+
+
+class Plan(NamedTuple):
+    """Bands for lists of some size and a limit, and the nanoseconds that a query may take."""
+
+    bands: tuple[Band, ...]
+    cost: float
+
+
+@lru_cache(maxsize=64)
+def plan(bits: int, limit: int, count: int) -> Plan | None:
+    """Return the bands that should cost least; None if none would cost less than every entry.
+
+    The sum of all tolerances + 1 is limit + 1, see `hashmatch._kernels.multi_index`. The cost is
+    for random bits: what lines cost to look at, and the entries met there by chance.
+    """
+    near = sum(math.comb(bits, i) for i in range(limit + 1)) / 2**bits
+    if CANDIDATE * near >= PAIR:  # so many are near that looking at every entry is as soon done
+        return None
+    best = Plan((), PAIR * count)
+    most = min(LONGEST_ADDRESS, bits - SIGNATURE, int(math.log2(max(8, count / FILLED))))
+    for number in range(1, min(limit + 1, bits // 3) + 1):
+        for longest in range(3, min(most, -(-bits // number)) + 1):
+            if _least_cost(number, longest, limit, count) >= best.cost:
+                continue
+            bands = _equal_bands(bits, limit, number, longest)
+            if all(band.tolerance <= band.address for band in bands):
+                cost = _cost(bands, count)
+                best = min(best, Plan(bands, cost), key=lambda one: one.cost)
+    return best if best.bands else None
+
+
+def _equal_bands(bits: int, limit: int, number: int, longest: int) -> tuple[Band, ...]:
+    """Return `number` bands as equal as can be, with addresses no longer than `longest`."""
+    width, wider = divmod(bits, number)
+    tolerance, more = divmod(limit + 1, number)
+    bands: list[Band] = []
+    for b in range(number):
+        offset = bands[-1].offset + bands[-1].width if bands else 0
+        own = width + (b < wider)
+        bands.append(Band(offset, own, min(own, longest), tolerance - 1 + (b < more)))
+    return tuple(bands)
+
+
+def _least_cost(number: int, longest: int, limit: int, count: int) -> float:
+    """Return less than `_cost` of `number` bands, sooner: most need no closer look."""
+    tolerance = (limit + 1) // number - 1
+    met = count / (1 << longest)
+    line = NS_PER_LINE + FURTHER * max(0.0, met / ROOM - 1)
+    return number * BAND + number * sum(
+        math.comb(longest, changed)
+        * (line + CANDIDATE * met * _passing(2 * tolerance + 1 - changed))
+        for changed in range(tolerance + 1)
+    )
+
+
+@lru_cache
+def _passing(limit: int) -> float:
+    """Return which part of random half signatures are within `limit` bits."""
+    half = SIGNATURE // 2
+    return float(sum(math.comb(half, i) for i in range(limit + 1)) / 2**half)
+
+
+def _cost(bands: tuple[Band, ...], count: int) -> float:
+    size = sum(64 * band.lines(count) << band.address for band in bands) / 2**20
+    line = NS_PER_LINE + NS_PER_DOUBLING * max(0.0, math.log2(size))
+    cost = BAND * len(bands)
+    for b, band in enumerate(bands):
+        met = count / (1 << band.address)
+        lines = band.lines(count)
+        overflowing = math.erfc((ROOM * lines + 0.5 - met) / math.sqrt(2 * met)) / 2
+        place = line + overflowing * OVERFLOW + FURTHER * (lines - 1)
+        for changed in range(band.tolerance + 1):
+            near, _ = signature_limits(bands, b, changed)
+            cost += math.comb(band.address, changed) * (place + CANDIDATE * met * _passing(near))
+    return cost
+
+
+def signature_limits(bands: tuple[Band, ...], b: int, changed: int) -> tuple[int, int]:
+    """Return how far half the signature of an entry may be, and the whole one, to be looked at.
+
+    From the band by which an entry is found, every sum of differences along the ring is less than
+    that of the tolerances + 1 of the bands that it reaches into.
+
+    Parameters
+    ----------
+    bands : tuple of Band
+    b : int
+        The band by which it is found.
+    changed : int
+        By how many bits its address differs.
+    """
+    limits = []
+    for length in (SIGNATURE // 2, SIGNATURE):
+        reached, allowed, i = 0, 0, b
+        while reached < bands[b].address + length:
+            reached += bands[i].width
+            allowed += bands[i].tolerance + 1
+            i = (i + 1) % len(bands)
+        limits.append(min(allowed - 1 - changed, length))
+    return limits[0], limits[1]
+
+
+CACHE_LINE = 64
+"""Bytes; every part of the tables begins at a multiple."""
+
+
+class Tables(Opaque):
+    """The tables of a list of hashes, and where everything is in them.
+
+    Parameters
+    ----------
+    bands : tuple of Band
+    lines : tuple of int
+        How many lines the entries of each band take.
+    head : ndarray of int64
+    tables : ndarray of uint64
+    """
+
+    # Not a dataclass: dataclasses.asdict would lay the tables open.
+    __slots__ = ("bands", "between", "head", "lines", "tables")
+
+    def __init__(
+        self,
+        bands: tuple[Band, ...],
+        lines: tuple[int, ...],
+        head: NDArray[np.int64],
+        tables: NDArray[np.uint64],
+    ) -> None:
+        self.bands, self.lines, self.head, self.tables = bands, lines, head, tables
+        self.between = BETWEEN + int(head[kernels.WIDEST])  # rows a search needs meanwhile
+
+    @classmethod
+    def build(
+        cls, words: NDArray[np.uint64], bands: tuple[Band, ...], room: FileRoom | None = None
+    ) -> Tables:
+        """Return the tables of hashes, (n, w), n below 2**32; those of the same list are equal.
+
+        They are in memory, or in the `room` of a file.
+        """
+        count = len(words)
+        starts = [np.empty(2**band.address + 1, np.uint32) for band in bands]
+        each = [band.lines(count) for band in bands]
+        lines = tuple(
+            2**band.address * own + kernels.count_band(words, band.offset, band.address, own, begin)
+            for band, own, begin in zip(bands, each, starts, strict=True)
+        )
+        head, size = lay_head(bands, lines, count)
+        if room is None:
+            tables = _aligned(size)
+            tables[:] = 0
+        else:
+            tables = room.new((size,), np.uint64)
+        singles, halves = tables.view(np.uint32), tables.view(np.uint16)
+        for b, band in enumerate(bands):
+            row = head[kernels.HEAD + kernels.BAND * b :][: kernels.BAND].tolist()
+            begin, far, rows = row[kernels.STARTS], row[kernels.FAR], row[kernels.ROWS]
+            own_starts = singles[begin : begin + len(starts[b])]
+            own_starts[:] = starts[b]
+            kernels.fill_band(
+                words,
+                band.offset,
+                band.address,
+                each[b],
+                own_starts,
+                halves[far : far + count],
+                singles[rows : rows + count],
+                halves[row[kernels.LINES] : row[kernels.LINES_END]],
+            )
+            if room is not None:
+                room.rest()
+        tables.flags.writeable = False
+        return cls(bands, lines, head, tables)
+
+
+def lay_head(
+    bands: tuple[Band, ...], lines: tuple[int, ...], count: int
+) -> tuple[NDArray[np.int64], int]:
+    """Return the head for tables of `count` entries, and how many 64-bit words they take."""
+    groups_at = kernels.HEAD + kernels.BAND * len(bands)
+    masks_at = groups_at + kernels.GROUP * sum(band.tolerance + 1 for band in bands)
+    rows: list[list[int]] = []
+    groups: list[list[int]] = []
+    masks: list[int] = []
+    end = 0
+
+    def place(size: int, number: int) -> int:
+        nonlocal end
+        begin = end
+        end += -(-size * number // CACHE_LINE) * CACHE_LINE
+        return begin // size
+
+    for b, band in enumerate(bands):
+        first_group = groups_at + kernels.GROUP * len(groups)
+        for changed, own in enumerate(band.masks):
+            at = masks_at + len(masks)
+            groups.append([at, at + len(own), *signature_limits(bands, b, changed)])
+            masks += own
+        last_group = groups_at + kernels.GROUP * len(groups)
+        starts, far, own_rows = place(4, 2**band.address + 1), place(2, count), place(4, count)
+        rows.append([band.offset, band.address, first_group, last_group, starts, far, own_rows])
+    for b, band in enumerate(bands):
+        first_line = place(2, lines[b] * LINE)
+        rows[b] += [first_line, first_line + lines[b] * LINE, band.lines(count) * LINE]
+    widest = max(sum(map(len, band.masks)) * band.lines(count) for band in bands)
+    most = int(PAIR / CANDIDATE * count)  # looking closer at more takes as long as at every entry
+    beginning = [len(bands), widest, most, *[0] * (kernels.HEAD - 3)]
+    head = np.array([*beginning, *chain(*rows, *groups), *masks], np.int64)
+    head.flags.writeable = False
+    return head, end // 8
+
+
+def _aligned(size: int) -> NDArray[np.uint64]:
+    spare = np.empty(size + CACHE_LINE // 8, np.uint64)
+    first = -spare.ctypes.data % CACHE_LINE // 8
+    return spare[first : first + size]

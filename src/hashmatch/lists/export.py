@@ -1,0 +1,135 @@
+"""The one place where the hashes of a list become text, for whoever asks for that by name."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, BinaryIO
+
+import msgspec
+import numpy as np
+
+from hashmatch._redact import unseen
+from hashmatch.errors import ListError, UsageError
+from hashmatch.records.images import clean_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hashmatch.records.hash_list import HashList
+
+FORMATS = "jsonl", "pdq-text"
+QUALITY_AND_MORE = re.compile(r"\d{1,3}\s*,")
+
+
+@unseen
+def write_list(
+    known: HashList, path: str | os.PathLike[str], format: str = "jsonl", *, reveal_hashes: bool
+) -> int:
+    """Write a list's hashes and entries to a file that only its owner can read.
+
+    What `read_list` reads of it is the same list. Entries that count no more, or are in quarantine,
+    are left out.
+
+    Parameters
+    ----------
+    known : HashList
+        The list.
+    path : path
+        A new file: nothing is written over.
+    format : {"jsonl", "pdq-text"}
+        JSON lines keep all that is known of an entry; PDQ text (``hash,quality,id``) only that.
+    reveal_hashes : bool
+        Has to be True: whoever has the hashes of a list can look for its pictures, and hashes tell
+        something of what they show.
+
+    Returns
+    -------
+    int
+        How many entries were written.
+
+    Raises
+    ------
+    UsageError
+        Unless `reveal_hashes`, or if there is no such format.
+    ListError
+        If the file is there already, or cannot be written.
+
+    Examples
+    --------
+    >>> import hashmatch as hm
+    >>> known = hm.read_list("fixtures/lists/demo-pdq.csv")
+    >>> write_list(known, "known.jsonl", reveal_hashes=False)
+    Traceback (most recent call last):
+    hashmatch.errors.UsageError: a list's hashes are shown only if that is asked for: reveal_hashes
+    """
+    if reveal_hashes is not True:
+        raise UsageError("a list's hashes are shown only if that is asked for: reveal_hashes")
+    if format not in FORMATS:
+        raise UsageError(f"lists are written as {' or '.join(FORMATS)}, not as {format!r}")
+    place = os.fspath(path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        opened = os.open(place, flags, 0o600)
+        try:
+            with os.fdopen(opened, "wb") as file:
+                return reveal(known, file, format)
+        except BaseException:
+            os.unlink(place)
+            raise
+    except FileExistsError:
+        raise ListError(f"{place} is there already, and is never written over") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ListError(f"{place} cannot be written: {reason}") from None
+
+
+@unseen
+def reveal(known: HashList, file: BinaryIO, format: str) -> int:
+    """Write a list's hashes and entries; see `write_list`."""
+    count = 0
+    for line in (_json_lines if format == "jsonl" else _pdq_text)(known):
+        file.write(line + b"\n")
+        count += 1
+    return count
+
+
+def _rows(known: HashList) -> Iterator[tuple[int, str]]:
+    """Yield the number and hexadecimal text of each entry that is matched."""
+    kept = np.ones(len(known.entries), np.bool_)
+    unmatched = getattr(known, "unmatched", None)  # of a list in a store
+    if unmatched is not None:
+        kept[unmatched] = False
+    hashes = known.hashes
+    for row in np.flatnonzero(kept).tolist():
+        yield row, hashes[row : row + 1].to_hex()[0]
+
+
+def _json_lines(known: HashList) -> Iterator[bytes]:
+    for row, text in _rows(known):
+        entry = known.entries[row]
+        fields = {
+            "hash": text,
+            "algorithm": known.spec.algorithm,
+            "id": None if entry.external_id is None else clean_name(entry.external_id),
+            "labels": [clean_name(label) for label in entry.labels] or None,
+            "sources": [clean_name(source) for source in entry.sources] or None,
+            "status": None if entry.status == "active" else entry.status,
+            "quality": entry.quality,
+            "max_distance": entry.max_distance,
+        }
+        said = {name: value for name, value in fields.items() if value is not None}
+        yield msgspec.json.encode(said)
+
+
+def _pdq_text(known: HashList) -> Iterator[bytes]:
+    for row, text in _rows(known):
+        entry = known.entries[row]
+        name = " ".join((entry.external_id or "").replace("\0", " ").split())
+        if entry.quality is not None:
+            line = f"{text},{entry.quality},{name}"
+        elif QUALITY_AND_MORE.match(name):  # "7,a.jpg" would be read as a quality and a name
+            line = f"hash={text},filename={name}"
+        else:
+            line = f"{text},{name}" if name else text
+        yield line.encode(errors="replace")

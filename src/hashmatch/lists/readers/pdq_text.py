@@ -1,0 +1,102 @@
+"""PDQ text: one hash a line, in the four forms that the PDQ tools print, and one more.
+
+::
+
+    f8f8...f8                                                         bare
+    f8f8...f8,anything after the first comma                          hash,name
+    f8f8...f8,100,path/to/x.jpg                                       hash,quality,name
+    hash=f8f8...f8,norm=128,delta=0,quality=100,filename=x.jpg        named fields
+    pdq f8f8...f8                                                     threatexchange local file
+
+Names may hold commas: they are the rest of the line. ``#`` begins a comment line. (ThreatExchange
+``pdq/cpp/io/hashio.h``; ``threatexchange/exchanges/impl/file_api.py``.)
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING, BinaryIO
+
+from hashmatch.errors import UsageError
+from hashmatch.interfaces import ListOptions, ListRow, PlainRows
+from hashmatch.lists.readers import _fields
+from hashmatch.lists.readers._lines import blocks_of_lines, first_lines, numbered_lines
+from hashmatch.records.hash_list import RejectedRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# 16 digits is the shortest hash of any algorithm; a bare word or number is not one.
+LOOKS_RIGHT = re.compile(r"(hash=)?[0-9a-f]{16,}(,|$)|[a-z][\w-]* +[0-9a-f]{16,}$", re.IGNORECASE)
+TYPED = re.compile(r"([A-Za-z][\w-]*)[ \t]+([^\s,]+)")
+SMALL_NUMBER = re.compile(r"[0-9]{1,9}")
+QUALITY_AND_NAME = re.compile(r"\s*(\d{1,3})\s*,(.*)")
+PLAIN = re.compile(
+    rb"^([0-9A-Fa-f]+)"
+    rb"(?:,(?:([0-9]{1,2}|100),)?(?! *[0-9]{1,3} *,)([!-~](?:[ -~]{0,999}[!-~])?)?)?\r?$",
+    re.MULTILINE,
+)
+"""A row of one of the first three forms as nearly all are: nothing in it has to be looked at."""
+
+
+class PdqText:
+    """Reads PDQ text. Hashes of any algorithm may stand in its place, one kind a file."""
+
+    def detects(self, head: bytes) -> int:
+        """Return how sure it is, 0 to 100."""
+        return 80 if any(LOOKS_RIGHT.match(line.strip()) for line in first_lines(head)) else 0
+
+    def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
+        """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
+        if options.columns:
+            raise UsageError("PDQ text has no columns to tell apart")
+        for line in numbered_lines(stream):
+            if isinstance(line, RejectedRow):
+                yield line
+            elif not (text := line[1].strip()).startswith("#"):
+                yield _row(line[0], text)
+
+    def plain_rows(
+        self, stream: BinaryIO, options: ListOptions
+    ) -> Iterator[PlainRows | ListRow | RejectedRow]:
+        """Yield every row, some hundreds together where they are plain."""
+        if options.columns:
+            raise UsageError("PDQ text has no columns to tell apart")
+        for first, block in blocks_of_lines(stream):
+            rows = PLAIN.findall(block)
+            if len(rows) == block.count(b"\n"):
+                hashes, qualities, names = map(list, zip(*rows, strict=True))
+                yield PlainRows(first, hashes, qualities, names)
+                continue
+            for row in self.rows(io.BytesIO(block), options):
+                yield row._replace(line=first - 1 + row.line)
+
+
+def _row(number: int, text: str) -> ListRow | RejectedRow:
+    if text.lower().startswith("hash="):
+        return _named_fields(number, text)
+    if typed := TYPED.fullmatch(text):
+        if _fields.is_photodna(typed[1]):
+            return ListRow(number, "", algorithm="photodna")
+        return ListRow(number, typed[2], algorithm=typed[1].lower())
+    value, _, rest = text.partition(",")
+    named = QUALITY_AND_NAME.fullmatch(rest)
+    if named and int(named[1]) <= 100:
+        return ListRow(number, value, external_id=named[2].strip() or None, quality=int(named[1]))
+    return ListRow(number, value, external_id=rest.strip() or None)
+
+
+def _named_fields(number: int, text: str) -> ListRow | RejectedRow:
+    front, _, name = text.partition(",filename=")
+    pairs = (field.split("=", 1) for field in front.split(",") if "=" in field)
+    fields = {key.strip().lower(): value for key, value in pairs}
+    quality = fields.get("quality", "")
+    if quality and not SMALL_NUMBER.fullmatch(quality):
+        return RejectedRow(number, "quality is not a number")
+    return ListRow(
+        number,
+        fields["hash"],
+        external_id=name.strip() or None,
+        quality=int(quality) if quality else None,
+    )

@@ -1,0 +1,81 @@
+"""What python-threatexchange keeps of an exchange: ``simple.<type>.te``, CSV without a header.
+
+::
+
+    f8f8...f8,7,2024-01-01T00:00:00+0000,"demo A1"         indicator,descriptor,added_on,tags
+    f8f8...f8,1,7,2024-01-01T00:00:00+0000,"demo A1"       indicator,id,descriptor,added_on,labels
+
+The second is of the matcher that came before (HMA). The id is the indicator's, or the descriptor's
+where there is no other; labels are the tags. The kind of hash is in the file's name alone: say it,
+unless it is PDQ. A digest with the tag ``media_type_video`` is of a video.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from typing import TYPE_CHECKING, BinaryIO
+
+from hashmatch.errors import UsageError
+from hashmatch.interfaces import ListOptions, ListRow
+from hashmatch.lists.readers import _fields
+from hashmatch.lists.readers._lines import first_lines, numbered_lines
+from hashmatch.records.hash_list import RejectedRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOOKS_RIGHT = re.compile(
+    r'\s*"?[0-9a-f]{16,}"?,"?\d+"?,("?\d+"?,)?"?\d{4}-\d\d-\d\dT[^,]*(,|$)', re.IGNORECASE
+)
+NUMBER = re.compile(r"\d{0,24}", re.ASCII)
+OF_VIDEO = "media_type_video"
+DIGESTS = {32: "video_md5", 40: "video_sha1", 64: "video_sha256"}
+
+
+class ThreatExchangeTe:
+    """Reads ``.te`` files."""
+
+    def detects(self, head: bytes) -> int:
+        """Return how sure it is, 0 to 100."""
+        lines = first_lines(head)
+        return 95 if lines and LOOKS_RIGHT.match(lines[0]) else 0
+
+    def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
+        """Yield every row. Raises UsageError if `options` tell of columns: these are fixed."""
+        if options.columns:
+            raise UsageError("the columns of .te files are fixed")
+        for line in numbered_lines(stream):
+            yield line if isinstance(line, RejectedRow) else _row(*line)
+
+
+def _row(number: int, text: str) -> ListRow | RejectedRow:
+    cells = _cells(text)
+    if cells is None:
+        return RejectedRow(number, "a quote is not closed, or stands inside a cell")
+    if len(cells) not in {4, 5}:
+        return RejectedRow(number, f"{len(cells)} columns, there ought to be 4 or 5")
+    value, *ids, added_on, tags = (cell.strip() for cell in cells)
+    if not all(NUMBER.fullmatch(name) for name in ids):
+        return RejectedRow(number, "an id is not a number")
+    updated = _fields.seconds(added_on) if added_on else None
+    if added_on and updated is None:
+        return RejectedRow(number, "added_on is not a time")
+    labels = _fields.texts(tags.split())
+    kind = DIGESTS.get(len(value)) if OF_VIDEO in labels else None
+    return ListRow(
+        number,
+        "" if kind else value,
+        kind,
+        next(filter(None, ids), None),
+        labels,
+        updated=updated,
+        encoding="hex",
+    )
+
+
+def _cells(text: str) -> list[str] | None:
+    try:
+        return next(csv.reader([text], strict=True))
+    except csv.Error:
+        return None

@@ -1,0 +1,106 @@
+"""Project VIC's VICS JSON, 1.x and 2.0: media, or cases with media.
+
+::
+
+    {"@odata.context": "http://github.com/VICSDATAMODEL/.../2.0.xml/US/$metadata#Media", "value": [
+      {"MediaID": 1, "Category": 1, "MD5": "...", "SHA1": "...", "MimeType": "image/jpeg",
+       "DateUpdated": "2024-01-01T00:00:00Z", "Tags": "", "PhotoDNA": "..."}]}
+    {"odata.metadata": ".../DataModels/1.3.xml#Cases", "value": [
+      {"CaseID": 1, "Media": [{"MediaID": 1, "AlternativeHashes": [
+        {"HashName": "PhotoDNA", "HashValue": "..."}]}]}]}
+
+Types differ from maker to maker: numbers and truths come as text as well. A row for each hash. The
+category is a label, and 0 (non-pertinent) also the status ``not_pertinent``; tags are labels.
+``MediaID`` counts within one file, so there is no id: each hash is its own key. MD5 and SHA of
+media whose ``MimeType`` is a video's are kinds of their own. PhotoDNA is counted, never kept. The
+specification is given to members only; the fields are those that public readers know (IPED,
+Autopsy).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from hashmatch.errors import UsageError
+from hashmatch.interfaces import ListOptions, ListRow
+from hashmatch.lists.readers import _fields
+from hashmatch.lists.readers._json_stream import JsonRecords, Page, Place
+from hashmatch.records.hash_list import RejectedRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CASE = re.compile(rb'\{\s*"Case(ID|Number|Name)?"')
+HASHES = ("MD5", "SHA1", "SHA256", "PDQ", "PhotoDNA")
+
+
+class VicsJson:
+    """Reads VICS JSON."""
+
+    def detects(self, head: bytes) -> int:
+        """Return how sure it is, 0 to 100."""
+        begins = head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
+        named = re.search(rb'"@?odata\.(context|metadata)"\s*:', head)
+        media = re.search(rb'"(MediaID|CaseID)"\s*:', head) and re.search(rb'"value"\s*:', head)
+        return 95 if begins and (named or media) else 0
+
+    def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
+        """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
+        if options.columns:
+            raise UsageError("VICS JSON has no columns to tell apart")
+        for record in JsonRecords(stream, _holds, "MediaID", _is_case):
+            if isinstance(record, RejectedRow):
+                yield record
+            elif not isinstance(record, Page):
+                yield from _fields.usable(record.line, _rows, record.value)
+
+
+def _holds(place: Place) -> bool:
+    return place.opener == b"[" and (place.key, place.depth) in {("value", 1), ("Media", 3)}
+
+
+def _is_case(place: Place, head: bytes, page: dict[str, Any]) -> bool:
+    """Return whether what begins with `head` is a case; its media are the records then."""
+    told = any(str(page[key]).endswith("#Cases") for key in page if "odata." in key)
+    return place.key == "value" and (told or CASE.match(head) is not None)
+
+
+def _rows(line: int, record: Any) -> Iterator[ListRow]:
+    _fields.check(record)
+    is_video = _fields.text(record, "MimeType").lower().startswith("video")
+    category = _category(record)
+    tags = re.split(r"[,;]", _fields.text(record, "Tags"))
+    labels = _fields.texts(
+        (f"category {category}" if category else "", *(tag.strip() for tag in tags))
+    )
+    hashes = [(name, _fields.text(record, name)) for name in HASHES]
+    hashes += [
+        (_fields.text(other, "HashName"), _fields.text(other, "HashValue"))
+        for other in _fields.objects(record, "AlternativeHashes")
+    ]
+    hashes = [(name, value) for name, value in hashes if value]
+    if not hashes:
+        raise _fields.Unusable("the media has no hash")
+    for name, value in hashes:
+        kind = _fields.algorithm(name, video=is_video)
+        yield ListRow(
+            line,
+            _fields.value_of(kind, value),
+            kind,
+            labels=labels,
+            status="not_pertinent" if category == "0" else "active",
+            updated=_fields.time(record, "DateUpdated"),
+            encoding="hex",
+        )
+
+
+def _category(record: dict[str, Any]) -> str:
+    """Return the category's digits; makers write 1, "1" and 1.0."""
+    value = record.get("Category")
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    digits = _fields.text(record, "Category").removesuffix(".0")
+    if not re.fullmatch(r"\d{0,4}", digits, re.ASCII):
+        raise _fields.Unusable("Category is not a number")
+    return str(int(digits)) if digits else ""

@@ -1,0 +1,114 @@
+"""Ids and labels that are hashes of their own list: taken out, for they are shown.
+
+Files are often named after a digest of theirs, and a list that has that name for an id may have
+the digest as a hash of another kind, or of another row. `hashmatch.lists.ingest` keeps a row's own
+hash out of what the row says; this looks at all of a list.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hashmatch.lists.merge import hash_keys, rows_about
+from hashmatch.records.entries import Entries, Entry, Texts
+from hashmatch.records.hashes import HashBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from hashmatch.lists.merge import Statements
+
+DIGITS = re.compile(r"[0-9a-fA-F]{16,}")
+"""As many as the shortest hash of any algorithm has, or more."""
+
+
+def without_hashes(said: Sequence[Statements]) -> list[Statements]:
+    """Return statements whose ids, labels, sources and status hold none of their hashes in hex.
+
+    Parameters
+    ----------
+    said : sequence of Statements
+        All of a list: one for each kind of hash.
+    """
+    shortest = min((each.hashes.spec.bits // 4 for each in said), default=0)
+    maybe = {text for each in said for text in _suspects(each.entries, shortest)}
+    hashes = _hashes_among(maybe, said) if maybe else set()
+    if not hashes:
+        return list(said)
+    return [_cleaned(each, hashes, shortest) for each in said]
+
+
+def _suspects(entries: Entries, shortest: int) -> Iterable[str]:
+    """Yield runs of digits, in lower case, that are long enough to be a hash."""
+    for kind in entries.kinds:
+        for text in (*kind.labels, *kind.sources, kind.status):
+            yield from _runs(text)
+    for row in _long(entries.ids, shortest):
+        yield from _runs(_id(entries, row))
+
+
+def _long(ids: Texts | None, shortest: int) -> list[int]:
+    """Return which ids are long enough."""
+    if ids is None:
+        return []
+    rows: list[int] = np.flatnonzero(np.diff(np.asarray(ids.ends[:])) >= shortest).tolist()
+    return rows
+
+
+def _id(entries: Entries, row: int) -> str:
+    return "" if entries.ids is None else entries.ids[row] or ""
+
+
+def _runs(text: str) -> list[str]:
+    return [run.lower() for run in DIGITS.findall(text)]
+
+
+def _hashes_among(maybe: set[str], said: Sequence[Statements]) -> set[str]:
+    """Return the runs of digits that hold a hash of `said`."""
+    found = set()
+    for spec in {each.hashes.spec for each in said}:
+        digits = spec.bits // 4
+        of = {
+            run[place : place + digits]: run
+            for run in maybe
+            for place in range(len(run) - digits + 1)
+        }
+        if not of:
+            continue
+        texts = list(of)
+        batch = HashBatch.from_hex(spec, texts)
+        keys = hash_keys(batch.words)
+        for each in said:
+            if each.hashes.spec != spec:
+                continue
+            rows = rows_about(hash_keys(each.hashes.words), np.unique(keys))
+            found |= {of[text] for text in each.take(rows).hashes.to_hex() if text in of}
+    return found
+
+
+def _cleaned(said: Statements, hashes: set[str], shortest: int) -> Statements:
+    def clean(texts: Iterable[str]) -> tuple[str, ...]:
+        return tuple(text for text in texts if not hashes.intersection(_runs(text)))
+
+    entries = said.entries
+    kinds: dict[Entry, int] = {}
+    numbers = []
+    for kind in entries.kinds:
+        status = "".join(clean((kind.status,))) or "active"
+        safe = replace(kind, labels=clean(kind.labels), sources=clean(kind.sources), status=status)
+        numbers.append(kinds.setdefault(safe, len(kinds)))
+    kind_of = np.array(numbers, np.uint32)[np.asarray(entries.kind[:])]
+    hidden = [row for row in _long(entries.ids, shortest) if not clean((_id(entries, row),))]
+    ids, key = entries.ids, said.key
+    if hidden and ids is not None:
+        named = [ids[row] for row in range(len(ids))]
+        key = key.copy()
+        for row in hidden:
+            named[row] = None
+        key[hidden] = hash_keys(said.hashes.words[hidden])
+        ids = Texts.of(named)
+    return replace(said, entries=Entries(kind_of, tuple(kinds), ids), key=key)

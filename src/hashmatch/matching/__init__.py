@@ -1,0 +1,1 @@
+"""One image against known-hash lists, and what keeps a match out of the review queue."""

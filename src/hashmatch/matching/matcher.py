@@ -1,0 +1,296 @@
+"""Matcher: one image against known-hash lists. What a moderation service imports."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import astuple
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+
+from hashmatch._redact import unseen
+from hashmatch.decode.inputs import ImageInput, content_version, describe, read_once
+from hashmatch.decode.policy import POLICY
+from hashmatch.errors import SpecMismatch, UsageError
+from hashmatch.hashing.hash_image import hash_all
+from hashmatch.matching.lookup import Found, Lookup, Question, in_range
+from hashmatch.matching.suppression import Protection
+from hashmatch.records.enums import Level, Outcome, Surface, check_level
+from hashmatch.records.hashes import HashBatch, Opaque
+from hashmatch.records.images import HashedImage, ImageItem, ItemOutcome
+from hashmatch.records.review import RecordHash, RecordItem, ReviewRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hashmatch.hashing.hash_image import Decode
+    from hashmatch.matching.breaker import Breaker
+    from hashmatch.records.hash_list import HashList
+    from hashmatch.records.review import SuppressedBy
+
+
+class Matcher(Opaque):
+    """Checks images against one or more known-hash lists. Safe to use from several threads.
+
+    A match is a question to a person, never a verdict: `check` makes a record, and does nothing
+    else.
+
+    Parameters
+    ----------
+    *lists : HashList
+        At least one. They may hold different kinds of hash: an image is then read and decoded
+        once, hashed as each kind, and one record has all that it matches.
+    max_distance : int or mapping of str to int, optional
+        Inclusive limit in bits, instead of the algorithm's recommendation; by algorithm if the
+        lists need several. A list's own limit outranks it, and an entry's own outranks both.
+        Hashes that are equal or not, as of files, keep their limit of 0 beside others.
+    min_quality : int, optional
+        Pictures of a lower quality are not searched; by default what the algorithm recommends.
+    variants : {"none", "orientations", "standard", "thorough"}
+        Which other questions to ask about each picture, see `hashmatch.hash_all`.
+    max_matches : int
+        The most entries that a record names; ``match_count`` has their full number.
+    include_hash : bool
+        Put the image's own hash into its record.
+    reference_key : bytes, optional
+        The deployment's secret, 16 to 64 bytes, for references to entries without an id.
+    benign : HashList or sequence of HashList
+        Pictures known to be harmless: a match of one of them is suppressed, see
+        `hashmatch.matching.suppression`. Images are hashed as their kinds of hash too.
+    min_sources : int
+        A match backed by less different sources is suppressed.
+    breaker : Breaker, optional
+        Suppresses what one entry matches too often. By default none is: a breaker remembers, and
+        the answer to a picture would depend on those before it without anybody having asked so.
+    now : callable, optional
+        Tells the time; for tests.
+
+    Raises
+    ------
+    UsageError
+        If there is no list, or a limit is out of its range.
+
+    Examples
+    --------
+    >>> from hashmatch.lists.read import read_list
+    >>> matcher = Matcher(read_list("fixtures/lists/demo-pdq.csv"))
+    >>> result = matcher.check(b"", surface="public_post", item_id="post/7")
+    >>> result.outcome.value, result.reason
+    ('undecodable', 'the file is empty')
+    """
+
+    @unseen
+    def __init__(
+        self,
+        *lists: HashList,
+        max_distance: int | Mapping[str, int] | None = None,
+        min_quality: int | None = None,
+        variants: Level = "none",
+        max_matches: int = 100,
+        include_hash: bool = False,
+        reference_key: bytes | None = None,
+        benign: HashList | Sequence[HashList] = (),
+        min_sources: int = 1,
+        breaker: Breaker | None = None,
+        now: Callable[[], datetime] | None = None,
+    ) -> None:
+        in_range("a least quality", min_quality, 0, 100)
+        check_level(variants)
+        self._lookup = Lookup(lists, max_distance, max_matches, reference_key)
+        self.protection = Protection(benign, min_sources, breaker, reference_key)
+        self._needed = frozenset(self._lookup.specs)
+        self._taken = self._needed | self.protection.specs
+        self.lists = lists
+        self.min_quality = min_quality
+        self.variants: Level = variants
+        self._include_hash = include_hash
+        self._now = now or (lambda: datetime.now(UTC))
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """What images are hashed with: one name for each kind of hash in any of the lists."""
+        specs = dict.fromkeys((*self._lookup.specs, *(k.spec for k in self.protection.lists)))
+        return tuple(spec.algorithm for spec in specs)
+
+    @unseen
+    def check(
+        self,
+        image: ImageInput,
+        *,
+        surface: Surface | str,
+        item_id: str | None = None,
+        version: str | None = None,
+    ) -> ReviewRecord | ItemOutcome:
+        """Hash `image` and look it up.
+
+        Parameters
+        ----------
+        image : path, bytes, file object, PIL.Image.Image or ndarray of uint8
+            See `hashmatch.hash_image`.
+        surface : Surface or str
+            Where it was published; unlisted surfaces are refused.
+        item_id : str, optional
+            What the record calls it; by default the path or file name, where there is one.
+        version : str, optional
+            Changes when the content does, for example an etag; by default a digest of it.
+
+        Returns
+        -------
+        ReviewRecord or ItemOutcome
+            A record if something matches, pending review unless a rule suppresses it; otherwise
+            what became of the image. Both have an ``outcome``.
+
+        Raises
+        ------
+        UnknownSurface
+            If `surface` is none of the four.
+        UsageError
+            If `image` is nothing that can be hashed.
+        """
+        surface = Surface.parse(surface)
+        name = describe(image) if item_id is None else item_id
+        if item_id is None and name.startswith("<"):
+            raise UsageError("say which image it is: bytes and pixels have no name, give item_id")
+        image = read_once(image)
+        hashed = self.hash(image, name)
+        item = ImageItem(name, content_version(image) if version is None else version, surface)
+        return self.check_hashed(item, *hashed)
+
+    @unseen
+    def hash(self, image: ImageInput, item: str, decode: Decode | None = None) -> list[HashedImage]:
+        """Hash `image` in every way that the lists need; see `hashmatch.hash_all`.
+
+        Parameters
+        ----------
+        image : path, bytes, file object, PIL.Image.Image or ndarray of uint8
+            See `hashmatch.hash_image`.
+        item : str
+            Its name in messages.
+        decode : callable, optional
+            See `hashmatch.hash_all`.
+        """
+        level, least = self.variants, self.min_quality
+        return hash_all(
+            image, self.algorithms, variants=level, item=item, min_quality=least, decode=decode
+        )
+
+    @unseen
+    def check_hashed(self, item: ImageItem, *hashed: HashedImage) -> ReviewRecord | ItemOutcome:
+        """Look up an image that is hashed already; see `check`.
+
+        Parameters
+        ----------
+        item : ImageItem
+            What the image is, and where it was published.
+        *hashed : HashedImage
+            What `hash` made of it: its hashes of each kind in the lists. Those that only benign
+            lists hold may be missing; they then explain nothing.
+
+        Raises
+        ------
+        SpecMismatch
+            If a hash is of another kind than the lists, or one of their kinds is missing.
+        """
+        given = {one.spec for one in hashed}
+        if not self._needed <= given <= self._taken:
+            kinds, needed = (", ".join(map(str, specs)) for specs in (given, self._lookup.specs))
+            raise SpecMismatch(f"{item.key} is hashed as {kinds or 'nothing'}, the lists {needed}")
+        found = self._lookup.find_any(hashed)
+        if found.closest is not None:
+            by = self.protection.rule(
+                hashed, found, lambda most: self._lookup.find_any(hashed, most)
+            )
+            return self._record(item, hashed, found, found.closest, by)
+        asked = [one for one in hashed if one.spec in self._needed]
+        problem = _not_searched(asked)
+        quality = [one.quality for one in asked if one.quality is not None]
+        return ItemOutcome(
+            item.key,
+            item.version,
+            item.surface,
+            Outcome.NO_MATCH if problem is None else problem.outcome,
+            "" if problem is None else problem.reason,
+            quality[0] if quality else None,
+            any(one.damaged for one in hashed),
+        )
+
+    def rows_that_match(self, hashes: HashBatch) -> NDArray[np.int64]:
+        """Return the numbers, in order, of those of many hashes that are near any entry.
+
+        Parameters
+        ----------
+        hashes : HashBatch
+            Of a kind that the lists hold.
+        """
+        return self._lookup.rows_that_match(hashes)
+
+    @unseen
+    def look_up(self, hashes: HashBatch) -> list[Found]:
+        """Return what each of many hashes is near, in order, for hashes computed elsewhere.
+
+        No record is made of them, so that nothing is suppressed or counted.
+
+        Parameters
+        ----------
+        hashes : HashBatch
+            Of a kind that the lists hold.
+        """
+        return self._lookup.find_each(hashes)
+
+    def _record(
+        self,
+        item: ImageItem,
+        hashed: Sequence[HashedImage],
+        found: Found,
+        closest: Question,
+        by: SuppressedBy | None,
+    ) -> ReviewRecord:
+        image = closest.image
+        # An exact match of a file knows nothing of its picture; another hash of it may.
+        pictured = next((one for one in (image, *hashed) if one.width is not None), image)
+        return ReviewRecord(
+            record_id=self._record_id(item),
+            created_at=self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            item=RecordItem(
+                item.key,
+                item.version,
+                item.surface,
+                pictured.media_type,
+                pictured.width,
+                pictured.height,
+                image.frame,
+                any(one.damaged for one in hashed),
+            ),
+            hash=RecordHash(
+                image.spec.algorithm,
+                image.quality,
+                image.decode_policy,
+                closest.variant,
+                closest.hash.to_hex()[0] if self._include_hash else UNSET,
+            ),
+            matches=found.matches,
+            match_count=found.match_count,
+            status="pending_review" if by is None else "suppressed",
+            suppressed_by=UNSET if by is None else by,
+        )
+
+    def _record_id(self, item: ImageItem) -> str:
+        """Return an id that is the same for the same image version and the same lists."""
+        lists = [part for pair in sorted((k.name, k.version) for k in self.lists) for part in pair]
+        specs = [part for s in sorted(map(astuple, self._lookup.specs)) for part in map(str, s)]
+        parts = (item.key, item.version, item.surface, POLICY, *specs, *lists)
+        digest = hashlib.blake2b(digest_size=16, person=b"hashmatch-record")
+        for part in parts:
+            encoded = part.encode(errors="surrogatepass")
+            digest.update(len(encoded).to_bytes(8) + encoded)  # lengths keep parts apart
+        return digest.hexdigest()
+
+
+def _not_searched(hashed: Sequence[HashedImage]) -> HashedImage | None:
+    """Return what could not be searched for at all, if anything: no frame of it, for some kind."""
+    searched = {one.spec for one in hashed if one.outcome is Outcome.HASHED}
+    return next((one for one in hashed if one.spec not in searched), None)

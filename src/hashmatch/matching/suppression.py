@@ -1,0 +1,235 @@
+"""What keeps a match out of the queue of the people who review it; nothing is ever dropped.
+
+A picture that matches is asked about in this order, and the first rule that holds is the one in its
+record, which is then ``suppressed`` instead of ``pending_review``:
+
+1. *match*: no entry is near enough: no record, and none of the rules is looked at.
+2. *benign*: the whole picture is one that is known to be harmless, see `Benign`.
+3. *too few sources*: its entries are backed by less than ``min_sources`` different sources. An
+   entry without sources has the name of its list for one. Letters' case makes no difference, since
+   two spellings of a source must not confirm each other.
+4. *breaker*: each of its entries has had as many records as are let through, see `Breaker`.
+
+Rules look at all entries that match, also at those beyond the ``max_matches`` that a record names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hashmatch import registry
+from hashmatch.errors import UsageError
+from hashmatch.index.hash_index import HashIndex
+from hashmatch.lists.degenerate import re_encoded
+from hashmatch.matching.breaker import Breaker
+from hashmatch.matching.lookup import in_range
+from hashmatch.records.enums import Orientation, Outcome
+from hashmatch.records.hash_list import HashList
+from hashmatch.records.hashes import HashBatch, Opaque
+from hashmatch.records.review import SuppressedBy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from hashmatch.matching.lookup import Found
+    from hashmatch.records.hashes import HashSpec
+    from hashmatch.records.images import HashedImage
+    from hashmatch.records.review import RecordMatch
+
+EVIDENCE = 10_000
+"""Entries of one picture that are looked at. If more match, neither `Benign` nor a lack of sources
+suppresses it, since the others might object; the breaker goes by the closest."""
+
+WHOLE = frozenset(map(str, Orientation))
+"""Variants that show all of a picture. That a crop of it is harmless says nothing of the rest."""
+
+
+class Protection(Opaque):
+    """The rules of one matcher.
+
+    Parameters
+    ----------
+    benign : HashList or sequence of HashList
+        Pictures that are known to be harmless.
+    min_sources : int
+        How many different sources have to back a match; 1 asks nothing.
+    breaker : Breaker or None
+        None lets everything through.
+    reference_key : bytes or None
+        The secret for references to entries without an id.
+
+    Raises
+    ------
+    UsageError
+        If one of them is something else.
+    """
+
+    def __init__(
+        self,
+        benign: HashList | Sequence[HashList],
+        min_sources: int,
+        breaker: Breaker | None,
+        reference_key: bytes | None,
+    ) -> None:
+        lists = (benign,) if isinstance(benign, HashList) else benign
+        if not isinstance(lists, Sequence) or not all(isinstance(one, HashList) for one in lists):
+            raise UsageError("benign takes hash lists; hashmatch.read_list makes one")
+        if not isinstance(breaker, Breaker | None):
+            raise UsageError(f"a breaker is a hashmatch.Breaker, not {type(breaker).__name__}")
+        in_range("min_sources", min_sources, 1, 2**31)
+        self.lists = tuple(lists)
+        self.min_sources = min_sources
+        self.breaker = breaker
+        self._benign = Benign(self.lists, reference_key)
+
+    @property
+    def specs(self) -> frozenset[HashSpec]:
+        """The kinds of hash in the benign lists."""
+        return frozenset(known.spec for known in self.lists)
+
+    def rule(
+        self, hashed: Sequence[HashedImage], found: Found, every: Callable[[int], Found]
+    ) -> SuppressedBy | None:
+        """Return the first rule that suppresses a picture, or None if it waits for a person.
+
+        Parameters
+        ----------
+        hashed : sequence of HashedImage
+            All hashes of the picture.
+        found : Found
+            What it matches; at least one entry.
+        every : callable
+            Finds it again, so many of its entries; asked only if `found` does not name all.
+        """
+        if not self.lists and self.min_sources == 1 and self.breaker is None:
+            return None
+        matches = found.matches
+        if len(matches) < found.match_count:
+            matches = every(EVIDENCE).matches
+        if found.match_count <= EVIDENCE:
+            by = self._benign.explains(hashed, matches) or self._uncorroborated(matches)
+            if by is not None:
+                return by
+        if self.breaker is not None and not self.breaker.lets_through(matches):
+            near = matches[0]
+            return SuppressedBy(
+                "breaker", near.list, near.list_version, near.entry, near.algorithm, near.distance
+            )
+        return None
+
+    def _uncorroborated(self, matches: Sequence[RecordMatch]) -> SuppressedBy | None:
+        if self.min_sources == 1:
+            return None
+        sources = {
+            source.strip().casefold(): source
+            for match in matches
+            for source in (match.sources or (match.list,))
+        }
+        if len(sources) >= self.min_sources:
+            return None
+        named = tuple(sorted(sources.values()))
+        return SuppressedBy("too_few_sources", sources=named, min_sources=self.min_sources)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _List:
+    """A benign list, ready to be searched."""
+
+    known: HashList
+    entries: HashIndex
+    limits: NDArray[np.int64]
+    key: bytes = field(repr=False)
+
+
+class Benign(Opaque):
+    """Pictures that are known to be harmless, though a list says otherwise of something like them.
+
+    A picture is one of them if it is, as a whole, as near to a benign entry as it would be to
+    itself after having been saved again (`re_encoded`; an entry's or list's own limit may only be
+    lower), and no listed entry is nearer to it, by the share of differing bits. A picture that is
+    *equal* to a listed entry is never one of them, whatever a benign list holds: the entry itself
+    has to be put right by whoever keeps that list. Of an animation, that goes for each frame that
+    matches.
+
+    Parameters
+    ----------
+    lists : sequence of HashList
+        Of any kinds of hash.
+    reference_key : bytes or None
+        The secret for references to entries without an id.
+    """
+
+    def __init__(self, lists: Sequence[HashList], reference_key: bytes | None) -> None:
+        self._of: dict[HashSpec, list[_List]] = {}
+        for known in lists:
+            most = re_encoded(known.spec.algorithm)
+            self._of.setdefault(known.spec, []).append(
+                _List(
+                    known,
+                    # Of its hashes: limits of entries would outrank the one that is asked for.
+                    HashIndex.build(known.hashes, most),
+                    np.minimum(known.limits(most), most),
+                    known.own_key() if reference_key is None else reference_key,
+                )
+            )
+
+    def explains(
+        self, hashed: Sequence[HashedImage], matches: Sequence[RecordMatch]
+    ) -> SuppressedBy | None:
+        """Return the benign entry that a picture is, or None.
+
+        Parameters
+        ----------
+        hashed : sequence of HashedImage
+            All hashes of the picture.
+        matches : sequence of RecordMatch
+            All entries that it matches, closest first.
+        """
+        if not self._of or matches[0].distance == 0:
+            return None
+        explained: dict[object, SuppressedBy] = {}
+        for frame in dict.fromkeys(match.frame for match in matches):
+            nearest = min(
+                match.distance / registry.spec(match.algorithm).bits
+                for match in matches
+                if match.frame == frame
+            )
+            near = [self._closest(one) for one in hashed if _shows(one, frame)]
+            share, by = min((one for one in near if one), default=(1.0, None), key=lambda n: n[0])
+            if by is None or share > nearest:
+                return None
+            explained[frame] = by
+        return explained[matches[0].frame]
+
+    def _closest(self, one: HashedImage) -> tuple[float, SuppressedBy] | None:
+        """Return the benign entry nearest to a picture, with its share of differing bits."""
+        lists = self._of.get(one.spec)
+        if lists is None or one.outcome is not Outcome.HASHED:
+            return None
+        whole = [row for row, variant in enumerate(one.variants) if str(variant) in WHOLE]
+        asked = HashBatch(one.spec, one.hashes.words[whole])
+        best: tuple[float, SuppressedBy] | None = None
+        for held in lists:
+            found = held.entries.search(asked)
+            found = found.where(found.distance <= held.limits[found.entry]).sorted_by_distance()
+            for distance, entry in zip(found.distance.tolist(), found.entry.tolist(), strict=True):
+                share = distance / one.spec.bits
+                if best is None or share < best[0]:
+                    known = held.known
+                    name = known.reference(entry, held.key)
+                    by = SuppressedBy(
+                        "benign", known.name, known.version, name, known.spec.algorithm, distance
+                    )
+                    best = share, by
+        return best
+
+
+def _shows(one: HashedImage, frame: object) -> bool:
+    """Return whether `one` is of `frame`, or of the whole file."""
+    return one.frame == frame or one.decode_policy == ""

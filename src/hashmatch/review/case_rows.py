@@ -1,0 +1,261 @@
+"""Rows of cases, and where each waits; both are written here and nowhere else.
+
+What follows from what: the state of a case from its decisions, its priority from its items.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import msgspec
+
+from hashmatch.records.cases import CaseState, Verdict
+from hashmatch.review.text import SECOND, keepable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from hashmatch.records.review import ReviewRecord
+    from hashmatch.review.database import Database
+    from hashmatch.review.settings import Settings
+
+HOUR = 3600
+NEAREST, BEST = 24 * HOUR, 4 * HOUR
+"""Seconds of waiting that an exact match, or the best quality, is worth over the farthest and the
+worst. Nothing is put off for ever: what has waited for longer goes first in the end."""
+WAITING = frozenset({CaseState.PENDING_REVIEW, CaseState.IN_REVIEW})
+
+
+class Decided(Protocol):
+    """What counts of a decision."""
+
+    @property
+    def verdict(self) -> str:
+        """A `Verdict`."""
+        ...
+
+    @property
+    def reviewer(self) -> str:
+        """Whose."""
+        ...
+
+    @property
+    def needed(self) -> int:
+        """How many have to confirm."""
+        ...
+
+
+def state_of(decisions: Sequence[Decided]) -> tuple[CaseState, str]:
+    """Return the state of a case, and who may not decide about it next (empty: all may).
+
+    Whoever confirmed it is not the second to confirm it. If a second does not confirm what the
+    first did, neither is taken for the truth: somebody else has to look.
+
+    Parameters
+    ----------
+    decisions : sequence of Decided
+        Those about the records in question that were not undone, at most two.
+    """
+    if not decisions:
+        return CaseState.PENDING_REVIEW, ""
+    verdicts = {decision.verdict for decision in decisions}
+    if len(verdicts) > 1:
+        return CaseState.ESCALATED, ""
+    (verdict,) = verdicts
+    people = {decision.reviewer for decision in decisions}
+    if verdict == Verdict.CONFIRMED and len(people) < max(one.needed for one in decisions):
+        return CaseState.PENDING_REVIEW, min(people)
+    return CaseState(verdict), ""
+
+
+class Summary(NamedTuple):
+    """What a case says of its items."""
+
+    items: int = 0
+    distance: int = 0
+    max_distance: int = 0
+    algorithm: str = ""
+    list_name: str = ""
+    quality: int | None = None
+    labels: tuple[str, ...] = ()
+    surfaces: tuple[str, ...] = ()
+
+    def joined(self, record: ReviewRecord) -> Summary:
+        """Return it with one item more."""
+        match = record.matches[0]
+        labels = {keepable(label) for found in record.matches for label in found.labels if label}
+        quality = record.hash.quality
+        closest = (
+            match.distance,
+            match.max_distance,
+            keepable(match.algorithm),
+            keepable(match.list),
+        )
+        if self.items:
+            closest = min((self[1:5], closest), key=_share)
+        if quality is None or (self.quality is not None and self.quality > quality):
+            quality = self.quality
+        return Summary(
+            self.items + 1,
+            *closest,
+            quality,
+            self.labels if labels <= set(self.labels) else tuple(sorted(labels | {*self.labels})),
+            tuple(sorted({*self.surfaces, record.item.surface.value})),
+        )
+
+
+def _share(closest: tuple[int, int, str, str]) -> tuple[float, str, str]:
+    distance, limit, algorithm, name = closest
+    return (distance / limit if limit else 0.0), algorithm, name
+
+
+def summary(records: Iterable[ReviewRecord]) -> Summary:
+    """Return what a case with these items says of them."""
+    found = Summary()
+    for record in records:
+        found = found.joined(record)
+    return found
+
+
+def priority(found: Summary, opened_at: int, settings: Settings) -> int:
+    """Return how soon a case is to be looked at: the higher, the sooner.
+
+    Its opening, in seconds, counts against it, and a lead for it: by closeness, by quality and by
+    the label that weighs most. All wait equally fast, so the order of two never changes.
+
+    Parameters
+    ----------
+    found : Summary
+        Of its items.
+    opened_at : int
+        Microseconds since 1970.
+    settings : Settings
+        The weights of labels.
+    """
+    if not found.items:
+        return 0
+    near = 1 - (found.distance / found.max_distance if found.max_distance else 0.0)
+    good = 1.0 if found.quality is None else found.quality / 100
+    weights = [
+        settings.label_weights[name] for name in found.labels if name in settings.label_weights
+    ]
+    lead = near * NEAREST + good * BEST + max(weights, default=0.0) * HOUR
+    return round(lead) - opened_at // SECOND
+
+
+class CaseRow(NamedTuple):
+    """A row of ``review_case``."""
+
+    number: int
+    opened_at: int
+    asked_at: int
+    first_item: int
+    state: str = CaseState.PENDING_REVIEW.value
+    round: int = 1
+    not_for: str = ""
+    priority: int = 0
+    items: int = 0
+    distance: int = 0
+    max_distance: int = 0
+    algorithm: str = ""
+    list_name: str = ""
+    quality: int | None = None
+    labels: str = "[]"
+    surfaces: str = "[]"
+    hash_algorithm: str = ""
+    hash: bytes | None = None
+    lease_reviewer: str | None = None
+    lease_until: int | None = None
+    decided_at: int | None = None
+    decided_event: int | None = None
+    hold: str = ""
+    hold_at: int | None = None
+
+    @property
+    def summary(self) -> Summary:
+        """What it says of its items."""
+        labels, surfaces = self.names
+        return Summary(*self[8:14], tuple(labels), tuple(surfaces))
+
+    @property
+    def names(self) -> tuple[list[str], list[str]]:
+        """Its labels and its surfaces."""
+        decode = msgspec.json.decode
+        return decode(self.labels, type=list[str]), decode(self.surfaces, type=list[str])
+
+    def saying(self, found: Summary, priority: int) -> CaseRow:
+        """Return it with another summary."""
+        return self._replace(
+            priority=priority,
+            **{name: getattr(found, name) for name in Summary._fields[:6]},
+            labels=msgspec.json.encode(found.labels).decode(),
+            surfaces=msgspec.json.encode(found.surfaces).decode(),
+        )
+
+    def given_back(self) -> CaseRow:
+        """Return it waiting, held by nobody."""
+        state = CaseState.PENDING_REVIEW.value
+        return self._replace(state=state, lease_reviewer=None, lease_until=None)
+
+
+LONGEST_LABEL = 200
+"""Characters of a label that can be asked for: an index takes no longer ones."""
+COLUMNS = ", ".join(CaseRow._fields)
+_SET = ", ".join(f"{name} = ?" for name in CaseRow._fields[1:])
+
+
+def waiting_rows(row: CaseRow) -> Iterator[tuple[str, str, str, int, int]]:
+    """Yield where a case waits: for each of its labels and any, each of its surfaces and any."""
+    if row.state != CaseState.PENDING_REVIEW or not row.items:
+        return
+    labels, surfaces = row.names
+    for label in ("", *(label for label in labels if len(label) <= LONGEST_LABEL)):
+        for surface in ("", *surfaces):
+            yield label, surface, row.not_for, -row.priority, row.number
+
+
+def load(database: Database, number: int) -> CaseRow | None:
+    """Return the row of a case, if there is one."""
+    found = database.rows(f"SELECT {COLUMNS} FROM review_case WHERE number = ?", (number,))
+    return CaseRow(*found[0]) if found else None
+
+
+def load_all(database: Database, numbers: Sequence[int]) -> dict[int, CaseRow]:
+    """Return the rows of some cases."""
+    condition, value = database.among(numbers)
+    sql = f"SELECT {COLUMNS} FROM review_case WHERE number {condition}"
+    return {row[0]: CaseRow(*row) for row in database.rows(sql, (value,))}
+
+
+def save(database: Database, changes: Iterable[tuple[CaseRow | None, CaseRow]]) -> None:
+    """Write cases as they are now, and where they wait.
+
+    Parameters
+    ----------
+    database : Database
+        Within a transaction.
+    changes : iterable of (CaseRow or None, CaseRow)
+        As each was, None if it is new, and as it is.
+    """
+    new: list[CaseRow] = []
+    changed: list[tuple[object, ...]] = []
+    gone, come = set[tuple[object, ...]](), set[tuple[object, ...]]()
+    for before, after in changes:
+        if before is None:
+            new.append(after)
+        elif before != after:
+            changed.append((*after[1:], after.number))
+            gone.update(waiting_rows(before))
+        else:
+            continue
+        come.update(waiting_rows(after))
+    both = gone & come
+    condition = "label = ? AND surface = ? AND not_for = ? AND later = ? AND case_number = ?"
+    if gone - both:
+        database.run_all(f"DELETE FROM waiting WHERE {condition}", sorted(gone - both))
+    if new:
+        database.insert("review_case", new)
+    if changed:
+        database.run_all(f"UPDATE review_case SET {_SET} WHERE number = ?", changed)
+    if come - both:
+        database.insert("waiting", sorted(come - both))

@@ -1,0 +1,354 @@
+"""A queue as a file: every record of every case, with its state and what was decided about it.
+
+One row a record: JSON lines (schema ``hashmatch.decided/1``) have all of it, CSV and Parquet the
+closest match and the decisions that stand. No hash is in it, neither of a list nor of a picture.
+What may be acted on is written by `export_confirmed`, and by nothing else: it takes cases that
+people confirmed and can no longer take back, and leaves out what no decision covers.
+
+The file of an export as a Parquet table: the extra ``parquet``.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
+from msgspec import UNSET
+
+from hashmatch.errors import SinkError, UsageError
+from hashmatch.records.cases import CaseState, ConfirmedCase
+from hashmatch.sinks._output import OutputFile
+from hashmatch.sinks.csv_rows import csv_line
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+    from datetime import datetime
+
+    from hashmatch.records.cases import Case, CaseItem, Decision
+    from hashmatch.review.queue import ReviewQueue
+
+SCHEMA: Final = "hashmatch.decided/1"
+COLUMNS: Final[dict[str, type]] = {
+    "case_id": str, "state": str, "opened_at": str, "added_at": str, "inherited": bool,
+    "decided_at": str, "reviewers": str, "reason": str, "said": str, "seen": str,
+    "record_id": str, "key": str, "version": str, "surface": str, "media_type": str, "frame": int,
+    "source": str, "quality": int, "algorithm": str, "variant": str, "list": str,
+    "list_version": str, "entry": str, "distance": int, "max_distance": int, "labels": str,
+    "sources": str, "match_count": int,
+}  # fmt: skip
+"""Of CSV and Parquet. ``said`` are the labels that reviewers gave."""
+SUFFIXES = ".jsonl", ".csv", ".parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRow:
+    """One record of a case.
+
+    Parameters
+    ----------
+    case : Case
+        The case.
+    item : CaseItem
+        The record.
+    decisions : tuple of Decision
+        Those that cover it, undone ones too.
+    """
+
+    case: Case
+    item: CaseItem
+    decisions: tuple[Decision, ...]
+
+    def to_json(self) -> bytes:
+        """Return it as a line of JSON, without the line end."""
+        record = self.item.record
+        return msgspec.json.encode(
+            {
+                "schema": SCHEMA,
+                "case_id": self.case.case_id,
+                "state": self.case.state,
+                "opened_at": self.case.opened_at,
+                "added_at": self.item.added_at,
+                "inherited": self.item.inherited,
+                "source": self.item.origin.source,
+                "decisions": self.decisions,
+                "record": replace(record, hash=replace(record.hash, value=UNSET)),
+            }
+        )
+
+    def cells(self) -> list[Any]:
+        """Return it as the cells of `COLUMNS`; None where there is nothing."""
+        record, closest = self.item.record, self.item.record.matches[0]
+        standing = [decision for decision in self.decisions if decision.undone_at is None]
+        return [
+            self.case.case_id,
+            self.case.state.value,
+            _time(self.case.opened_at),
+            _time(self.item.added_at),
+            self.item.inherited,
+            _time(standing[-1].decided_at) if standing else None,
+            ", ".join(dict.fromkeys(decision.reviewer for decision in standing)),
+            "; ".join(filter(None, (decision.reason for decision in standing))),
+            ", ".join(dict.fromkeys(name for decision in standing for name in decision.labels)),
+            standing[-1].seen if standing else None,
+            record.record_id,
+            record.item.key,
+            record.item.version,
+            record.item.surface.value,
+            record.item.media_type,
+            record.item.frame,
+            self.item.origin.source,
+            record.hash.quality,
+            closest.algorithm,
+            None if closest.variant is UNSET else closest.variant,
+            closest.list,
+            closest.list_version,
+            closest.entry,
+            closest.distance,
+            closest.max_distance,
+            " ".join(closest.labels),
+            " ".join(closest.sources),
+            record.match_count,
+        ]
+
+
+def export_cases(
+    queue: ReviewQueue,
+    path: str | os.PathLike[str] | None,
+    *,
+    states: Collection[CaseState | str] = (),
+    since: datetime | None = None,
+) -> int:
+    """Write all cases of a queue, or some, to a file that is there when it is whole.
+
+    Parameters
+    ----------
+    queue : ReviewQueue
+        The queue. Others may use it meanwhile; each case is written as it is at one moment.
+    path : path or None
+        Ends in ``.jsonl``, ``.csv`` or ``.parquet`` (extra ``parquet``); readable by its owner
+        only. None is standard output, as JSON lines.
+    states : collection of CaseState or str
+        Only cases in one of these.
+    since : datetime, optional
+        Only cases to which something happened since: a record came, or a decision was made or
+        undone.
+
+    Returns
+    -------
+    int
+        How many records were written.
+
+    Raises
+    ------
+    UsageError
+        If there is no such state or ending.
+    SinkError
+        If it cannot be written.
+    """
+    try:
+        wanted = {CaseState(state) for state in states}
+    except ValueError as error:
+        raise UsageError(f"{error}; there are {', '.join(CaseState)}") from None
+    cases = (
+        case
+        for case in queue.cases()
+        if (not wanted or case.state in wanted) and (since is None or _touched(case) >= since)
+    )
+    return _write((row for case in cases for row in _rows(case)), path)
+
+
+def export_confirmed(cases: Iterable[ConfirmedCase], path: str | os.PathLike[str] | None) -> int:
+    """Write what people confirmed, finally: what may be acted on.
+
+    Parameters
+    ----------
+    cases : iterable of ConfirmedCase
+        As `ReviewQueue.confirmed` gives them.
+    path : path or None
+        As for `export_cases`.
+
+    Returns
+    -------
+    int
+        How many records were written: only those that as many people as were needed confirmed.
+
+    Raises
+    ------
+    UsageError
+        If one of them is anything else.
+    SinkError
+        If it cannot be written.
+    """
+    return _write((row for case in cases for row in _confirmed_rows(case)), path)
+
+
+def _rows(case: Case) -> Iterator[ExportRow]:
+    for item in case.items:
+        name = item.record.record_id
+        yield ExportRow(case, item, tuple(d for d in case.decisions if name in d.record_ids))
+
+
+def _confirmed_rows(confirmed: ConfirmedCase) -> Iterator[ExportRow]:
+    if type(confirmed) is not ConfirmedCase:
+        raise UsageError("only cases that people confirmed are exported as confirmed")
+    confirmed.__post_init__()  # however it was made
+    for item in confirmed.items:
+        name = item.record.record_id
+        about = tuple(d for d in confirmed.decisions if name in d.record_ids)
+        yield ExportRow(confirmed.case, item, about)
+
+
+def _touched(case: Case) -> datetime:
+    times = [item.added_at for item in case.items]
+    times += [decision.undone_at or decision.decided_at for decision in case.decisions]
+    return max(times)
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+class _Rows(Protocol):
+    """A file in the making."""
+
+    def write(self, row: ExportRow) -> None: ...
+    def close(self) -> None: ...
+    def discard(self) -> None: ...
+
+
+class _TextRows:
+    def __init__(self, path: Path | None, *, csv: bool) -> None:
+        self._file = OutputFile(path)
+        self._csv = csv
+        if csv:
+            self._file.write(csv_line(COLUMNS))
+
+    def write(self, row: ExportRow) -> None:
+        if not self._csv:
+            self._file.write(row.to_json().decode() + "\n")
+            return
+        cells = ("" if cell is None else cell for cell in row.cells())
+        self._file.write(csv_line(str(c).lower() if c is True or c is False else c for c in cells))
+
+    def close(self) -> None:
+        self._file.close()
+
+    def discard(self) -> None:
+        self._file.discard()
+
+
+def _write(rows: Iterator[ExportRow], path: str | os.PathLike[str] | None) -> int:
+    place = None if path is None else Path(path)
+    suffix = ".jsonl" if place is None else place.suffix
+    if suffix not in SUFFIXES:
+        raise UsageError(f"{place}: give a name that ends in {', '.join(SUFFIXES)}")
+    file: _Rows
+    if place is not None and suffix == ".parquet":
+        pass  # moved
+
+        file = ParquetRows(place)
+    else:
+        file = _TextRows(place, csv=suffix == ".csv")
+    count = 0
+    try:
+        for row in rows:
+            file.write(row)
+            count += 1
+        file.close()
+    except BaseException:
+        file.discard()
+        raise
+    return count
+
+
+GROUP = 10_000
+"""Rows that are kept in memory, and written together."""
+
+
+class ParquetRows:
+    """Rows on their way into a table that appears when it is whole, readable by its owner only.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is to be.
+
+    Raises
+    ------
+    UsageError
+        If the extra ``parquet`` is not installed.
+    SinkError
+        If it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import pyarrow
+            import pyarrow.parquet
+        except ImportError:
+            raise UsageError(f"{path}: Parquet needs hashmatch[parquet]") from None
+        types = {str: pyarrow.string(), int: pyarrow.int64(), bool: pyarrow.bool_()}
+        self._arrow = pyarrow
+        self._schema = pyarrow.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
+        self._rows: list[list[Any]] = []
+        self._path = path
+        self._part = path.with_name(path.name + ".part")
+        try:
+            self._part.unlink(missing_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._file = os.fdopen(os.open(self._part, flags, 0o600), "wb")
+        except OSError as error:
+            raise self._trouble(error) from None
+        self._writer = pyarrow.parquet.ParquetWriter(self._file, self._schema)
+
+    def write(self, row: ExportRow) -> None:
+        """Take a row."""
+        self._rows.append(row.cells())
+        if len(self._rows) >= GROUP:
+            self._flush()
+
+    def close(self) -> None:
+        """Put the table in its place, on the disk before it is there."""
+        self._flush()
+        try:
+            self._writer.close()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            os.replace(self._part, self._path)
+        except OSError as error:
+            raise self._trouble(error) from None
+
+    def discard(self) -> None:
+        """Leave nothing."""
+        with suppress(OSError, ValueError):
+            self._writer.close()
+        with suppress(OSError):
+            self._file.close()
+        self._part.unlink(missing_ok=True)
+
+    def _flush(self) -> None:
+        columns = [list(column) for column in zip(*self._rows, strict=True)]
+        if not columns:
+            return
+        arrays = [
+            self._arrow.array([_text(cell) for cell in column], field.type)
+            for column, field in zip(columns, self._schema, strict=True)
+        ]
+        self._rows.clear()
+        try:
+            self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
+        except OSError as error:
+            raise self._trouble(error) from None
+
+    def _trouble(self, error: OSError) -> SinkError:
+        return SinkError(f"{self._path}: cannot be written: {error.strerror or error}")
+
+
+def _text(cell: object) -> object:
+    """Return `cell` so that it is UTF-8: a key may have what no text has."""
+    return cell.encode(errors="replace").decode() if isinstance(cell, str) else cell

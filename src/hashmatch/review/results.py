@@ -1,0 +1,148 @@
+"""What a review queue answers, apart from cases.
+
+Cases, decisions, events and figures as plain values, for JSON.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from hashmatch.records.cases import Case, CaseItem
+    from hashmatch.review.stats import Share, Statistics
+
+
+class Added(NamedTuple):
+    """What became of records that were added.
+
+    ``new`` are in the queue, ``known`` were there before or have expired, ``suppressed`` wait for
+    nobody; ``cases`` were opened for them.
+    """
+
+    new: int = 0
+    known: int = 0
+    suppressed: int = 0
+    cases: int = 0
+
+
+class Pause(NamedTuple):
+    """Instead of a case: the reviewer has seen ``after`` of them in a row, and rests ``until``."""
+
+    until: datetime
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the history.
+
+    Parameters
+    ----------
+    number : int
+        From 1, without a gap.
+    at : datetime
+        UTC.
+    who : str
+        Whose doing it is.
+    kind : str
+        What happened; `hashmatch.review.history` names them all.
+    case_id : str, optional
+        Of the case it is about, if it is about one.
+    body : mapping
+        What else there is to say.
+    previous, digest : str
+        SHA-256 of the event before, and of this one with that.
+    """
+
+    number: int
+    at: datetime
+    who: str
+    kind: str
+    case_id: str | None
+    body: Mapping[str, Any]
+    previous: str
+    digest: str
+
+
+class Verified(NamedTuple):
+    """A whole history: how many events it has, and the digest of the last, to be kept elsewhere."""
+
+    events: int
+    head: str
+
+
+class Purged(NamedTuple):
+    """What a purge removes, or would remove: records, by the state of their case."""
+
+    pending: int = 0
+    rejected: int = 0
+    confirmed: int = 0
+    cases: int = 0
+    """That have no record left."""
+
+    @property
+    def records(self) -> int:
+        """All of them."""
+        return self.pending + self.rejected + self.confirmed
+
+
+def case_fields(case: Case) -> dict[str, Any]:
+    """Return a case; its records are in the schema ``hashmatch.review/1``."""
+    fields: dict[str, Any] = {
+        name: getattr(case, name)
+        for name in (
+            "case_id", "state", "opened_at", "priority", "quality", "round", "held", "labels",
+            "surfaces",
+        )
+    }  # fmt: skip
+    fields["closest"] = case.closest._asdict()
+    fields["lease"] = None if case.lease is None else case.lease._asdict()
+    fields["decisions"] = [asdict(decision) for decision in case.decisions]
+    fields["items"] = [_item_fields(item) for item in case.items]
+    return fields
+
+
+def _item_fields(item: CaseItem) -> dict[str, Any]:
+    return {
+        "record": msgspec.Raw(item.record.to_json()),
+        "source": item.origin.source,
+        "location": item.origin.location,
+        "added_at": item.added_at,
+        "inherited": item.inherited,
+        "round": item.round,
+    }
+
+
+def event_fields(event: Event) -> dict[str, Any]:
+    """Return an event."""
+    return asdict(event)
+
+
+def figures_fields(figures: Statistics) -> dict[str, Any]:
+    """Return the figures of a queue; times are in seconds."""
+    return {
+        "at": figures.at,
+        "waiting": figures.waiting,
+        "oldest": None if figures.oldest is None else figures.oldest.total_seconds(),
+        "ages": [
+            {"up_to": None if age is None else age.total_seconds(), "cases": count}
+            for age, count in figures.ages
+        ],
+        "decisions": {day.isoformat(): dict(made) for day, made in figures.decisions.items()},
+        "agreement": _share_fields(figures.agreement),
+        "precision": [
+            {"list": one.list, "algorithm": one.algorithm, "distance": one.distance}
+            | _share_fields(one.share)
+            for one in figures.precision
+        ],
+    }
+
+
+def _share_fields(share: Share) -> dict[str, float]:
+    return share._asdict()

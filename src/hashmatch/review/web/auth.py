@@ -1,0 +1,181 @@
+"""Who is logged in: sessions that live on this server, and so end here when they end.
+
+How often somebody may try to log in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+import secrets
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+IDLE = 30 * 60
+"""Seconds without a word after which a session ends."""
+ABSOLUTE = 8 * 3600
+"""Seconds after which it ends in any case: a day's work."""
+NAMELESS = 10 * 60
+"""Seconds that there are for logging in."""
+MOST_SESSIONS = 2000
+"""Sessions at a time; beyond, the oldest that nobody logged in to goes first."""
+
+
+@dataclass(slots=True)
+class Session:
+    """One browser.
+
+    Parameters
+    ----------
+    reviewer : str
+        Who is logged in; empty before anybody is.
+    csrf : str
+        What every form of this session carries, and no other site knows.
+    begun, seen : float
+        When it began, and when it was last used, on the monotonic clock.
+    say : str
+        What the next page begins with.
+    """
+
+    reviewer: str
+    begun: float
+    seen: float
+    csrf: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    say: str = ""
+
+    def owns(self, token: str) -> bool:
+        """Return whether a form comes from a page of this session."""
+        return hmac.compare_digest(self.csrf.encode(), token.encode())
+
+    def told(self) -> str:
+        """Return what the page is to begin with, once."""
+        say, self.say = self.say, ""
+        return say
+
+
+class Sessions:
+    """All of them, by the SHA-256 of the secret in the browser's cookie.
+
+    Parameters
+    ----------
+    clock : callable
+        Seconds, monotonic.
+
+    Examples
+    --------
+    >>> sessions = Sessions()
+    >>> secret = sessions.begin("ana")
+    >>> sessions.find(secret).reviewer
+    'ana'
+    >>> sessions.end(secret)
+    >>> sessions.find(secret) is None
+    True
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._sessions: dict[bytes, Session] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, reviewer: str = "") -> str:
+        """Begin a session and return its secret, which is nowhere but in the cookie."""
+        secret, now = secrets.token_urlsafe(32), self._clock()
+        with self._lock:
+            for key in [key for key, one in self._sessions.items() if self._is_over(one, now)]:
+                del self._sessions[key]
+            if len(self._sessions) >= MOST_SESSIONS:
+                oldest = min(
+                    self._sessions,
+                    key=lambda k: (bool(self._sessions[k].reviewer), self._sessions[k].seen),
+                )
+                del self._sessions[oldest]
+            self._sessions[_key(secret)] = Session(reviewer, now, now)
+        return secret
+
+    def find(self, secret: str, *, touch: bool = True) -> Session | None:
+        """Return the session of a cookie, None if it is over; `touch` notes that it is in use."""
+        now = self._clock()
+        with self._lock:
+            session = self._sessions.get(_key(secret))
+            if session is None or self._is_over(session, now):
+                self._sessions.pop(_key(secret), None)
+                return None
+            session.seen = now if touch else session.seen
+            return session
+
+    def end(self, secret: str) -> None:
+        """End a session: whoever has its cookie has nothing."""
+        with self._lock:
+            self._sessions.pop(_key(secret), None)
+
+    @staticmethod
+    def _is_over(session: Session, now: float) -> bool:
+        idle, longest = (IDLE, ABSOLUTE) if session.reviewer else (NAMELESS, NAMELESS)
+        return now - session.seen > idle or now - session.begun > longest
+
+
+def _key(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+WITHIN = 300.0
+"""Seconds that a failure counts for."""
+MOST_ATTEMPTS = {"name": 10, "address": 50}
+"""Failures after which no other try is looked at. Behind a proxy many people share an address."""
+REMEMBERED = 10_000
+"""Names and addresses; beyond, the one that failed the longest ago is forgotten."""
+
+
+class Attempts:
+    """Counts failures to log in by name and by address.
+
+    Parameters
+    ----------
+    clock : callable
+        Seconds, monotonic.
+
+    Examples
+    --------
+    >>> attempts = Attempts(clock=lambda: 0.0)
+    >>> for _ in range(10):
+    ...     attempts.failed("ana", "127.0.0.1")
+    >>> attempts.wait("ana", "127.0.0.1"), attempts.wait("eve", "127.0.0.1")
+    (300, 0)
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failures: dict[tuple[str, str], deque[float]] = {}
+        self._lock = threading.Lock()
+
+    def wait(self, name: str, address: str) -> int:
+        """Return for how many seconds there is no other try; 0 if there is one."""
+        now, waits = self._clock(), [0.0]
+        with self._lock:
+            for key in (("name", name), ("address", address)):
+                times = self._failures.get(key)
+                if times is not None and len(times) >= MOST_ATTEMPTS[key[0]]:
+                    waits.append(times[0] + WITHIN - now)
+        return math.ceil(max(waits))
+
+    def failed(self, name: str, address: str) -> None:
+        """Count a failure."""
+        with self._lock:
+            for key in (("name", name), ("address", address)):
+                times = self._failures.pop(key, deque(maxlen=MOST_ATTEMPTS[key[0]]))
+                times.append(self._clock())
+                self._failures[key] = times  # at the end: the latest
+            while len(self._failures) > REMEMBERED:
+                del self._failures[next(iter(self._failures))]
+
+    def succeeded(self, name: str) -> None:
+        """Forget the failures of a name."""
+        with self._lock:
+            self._failures.pop(("name", name), None)

@@ -1,0 +1,244 @@
+"""What all pages share: the queue, the pictures, who is logged in, and the templates.
+
+Cases whose page was closed: given back in a moment, unless the page is there again by then.
+
+What a reviewer decided a moment ago, so that it can be taken back from the first page.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from hashmatch.errors import ReviewError
+from hashmatch.review.web import wording
+from hashmatch.review.web.auth import Attempts, Sessions
+from hashmatch.review.web.charts import Figures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime, timedelta
+
+    from hashmatch.records.cases import Case, Decision
+    from hashmatch.review.queue import ReviewQueue
+    from hashmatch.review.web.auth import Session
+    from hashmatch.review.web.pictures import Pictures
+
+GRACE = 10.0
+"""Seconds for somebody who closed it by mistake to open it again."""
+
+
+class Leaving:
+    """Remembers which page of a case is the latest, and which cases are about to be given back.
+
+    A page that is loaded anew may say that it was closed only when it is there again. So each has
+    an id, and only the latest one counts.
+
+    Parameters
+    ----------
+    clock : callable
+        Seconds, monotonic.
+
+    Examples
+    --------
+    >>> leaving = Leaving(clock=lambda: 0.0)
+    >>> before, now = leaving.opened("q-1", "ana"), leaving.opened("q-1", "ana")
+    >>> leaving.left("q-1", "ana", before)
+    >>> leaving.due(now=11.0)
+    []
+    >>> leaving.left("q-1", "ana", now)
+    >>> leaving.due(now=9.0), leaving.due(now=11.0)
+    ([], [('q-1', 'ana')])
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._pages: dict[tuple[str, str], str] = {}
+        self._at: dict[tuple[str, str], float] = {}
+        self._lock = threading.Lock()
+
+    def opened(self, case_id: str, reviewer: str) -> str:
+        """Note that a page is shown, and return its id."""
+        page = secrets.token_urlsafe(12)
+        with self._lock:
+            self._pages[case_id, reviewer] = page
+            self._at.pop((case_id, reviewer), None)
+        return page
+
+    def left(self, case_id: str, reviewer: str, page: str) -> None:
+        """Note that a page was closed."""
+        with self._lock:
+            if self._pages.get((case_id, reviewer)) == page:
+                self._at[case_id, reviewer] = self._clock() + GRACE
+
+    def done(self, case_id: str, reviewer: str) -> None:
+        """Forget a case, which is no longer held."""
+        with self._lock:
+            self._pages.pop((case_id, reviewer), None)
+            self._at.pop((case_id, reviewer), None)
+
+    def due(self, now: float | None = None) -> list[tuple[str, str]]:
+        """Return those whose time is over, each once."""
+        moment = self._clock() if now is None else now
+        with self._lock:
+            over = [pair for pair, at in self._at.items() if at <= moment]
+            for pair in over:
+                del self._at[pair]
+        return over
+
+
+MOST = 10
+"""Decisions of one reviewer."""
+
+
+class Recent:
+    """The latest decisions of each reviewer that this server has seen."""
+
+    def __init__(self) -> None:
+        self._decisions: dict[str, deque[Decision]] = {}
+        self._lock = threading.Lock()
+
+    def add(self, decision: Decision) -> None:
+        """Remember a decision."""
+        with self._lock:
+            kept = self._decisions.setdefault(decision.reviewer, deque(maxlen=MOST))
+            kept.appendleft(decision)
+
+    def drop(self, decision_id: str, reviewer: str) -> None:
+        """Forget one that was taken back."""
+        with self._lock:
+            kept = self._decisions.get(reviewer, deque())
+            for decision in [one for one in kept if one.decision_id == decision_id]:
+                kept.remove(decision)
+
+    def undoable(self, reviewer: str, now: datetime, within: timedelta) -> list[Decision]:
+        """Return those that can still be taken back, latest first."""
+        with self._lock:
+            kept = list(self._decisions.get(reviewer, ()))
+        return [one for one in kept if now - one.decided_at < within]
+
+
+STATIC = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+
+
+def templates() -> Environment:
+    """Return the templates; a name that is not given is an error, never an empty place."""
+    made = Environment(
+        loader=PackageLoader("hashmatch.review.web"),
+        autoescape=select_autoescape(default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= wording.FILTERS
+    return made
+
+
+def static() -> dict[str, bytes]:
+    """Return every file that is served as it is, by name; there are no others."""
+    folder = files("hashmatch.review.web").joinpath("static")
+    return {name: folder.joinpath(name).read_bytes() for name in STATIC}
+
+
+@dataclass(slots=True)
+class Place:
+    """What one server has.
+
+    Parameters
+    ----------
+    queue : ReviewQueue
+        What waits for people.
+    pictures : Pictures
+        Where they are seen.
+    tls : bool
+        Whether cookies travel over TLS only.
+    """
+
+    queue: ReviewQueue
+    pictures: Pictures
+    tls: bool = False
+    sessions: Sessions = field(default_factory=Sessions)
+    attempts: Attempts = field(default_factory=Attempts)
+    leaving: Leaving = field(default_factory=Leaving)
+    recent: Recent = field(default_factory=Recent)
+    held: dict[str, str] = field(default_factory=dict)
+    figures: Figures = field(default_factory=Figures)
+    templates: Environment = field(default_factory=templates)
+    static: dict[str, bytes] = field(default_factory=static)
+
+    @property
+    def cookie(self) -> str:
+        """The cookie's name; with the prefix, browsers keep other hosts and paths from setting it.
+
+        Source: RFC 6265bis, 4.1.3.2.
+        """
+        return "__Host-hashmatch" if self.tls else "hashmatch"
+
+    def knows(self, reviewer: str) -> bool:
+        """Return whether somebody may still review: who was removed is logged out at once."""
+        return reviewer in self.queue.reviewers.list()
+
+    def case_of(self, reviewer: str, case_id: str | None = None) -> Case:
+        """Return a case that a reviewer holds, without what others decided this time.
+
+        Raises
+        ------
+        ReviewError
+            If they do not hold it; the same line whether there is such a case or not.
+        """
+        wanted = self.held.get(reviewer, "") if case_id is None else case_id
+        try:
+            case = self.queue.case(wanted)
+        except ReviewError:
+            raise not_held() from None
+        if case.lease is None or case.lease.reviewer != reviewer:
+            raise not_held()
+        self.held[reviewer] = case.case_id
+        return replace(case, decisions=tuple(d for d in case.decisions if d.round != case.round))
+
+    def give_back(self, case_id: str, reviewer: str) -> None:
+        """Let somebody else have a case; it is fine if it is not held any more."""
+        self.leaving.done(case_id, reviewer)
+        if self.held.get(reviewer) == case_id:
+            del self.held[reviewer]
+        with suppress(ReviewError):
+            self.queue.give_back(case_id, reviewer)
+
+    def set_cookie(self, response: Response, secret: str) -> None:
+        """Give a browser the secret of its session; it ends with the browser."""
+        response.set_cookie(self.cookie, secret, secure=self.tls, httponly=True, samesite="strict")
+
+    def page(
+        self, template: str, session: Session | None, status: int = 200, **values: Any
+    ) -> HTMLResponse:
+        """Return a page."""
+        common = {
+            "reviewer": session.reviewer if session else "",
+            "csrf": session.csrf if session else "",
+            "say": session.told() if session else "",
+        }
+        text = self.templates.get_template(template).render(**common, **values)
+        return HTMLResponse(text, status)
+
+    def sorry(self, text: str, session: Session | None, status: int) -> HTMLResponse:
+        """Return a page that says why there is no other."""
+        return self.page("sorry.html", session, status, text=text)
+
+
+def not_held() -> ReviewError:
+    """Return what is said of a case that somebody does not hold."""
+    return ReviewError("You do not hold this case, or not any more. Take the next one.")
+
+
+def to(path: str) -> RedirectResponse:
+    """Send a browser on after a form."""
+    return RedirectResponse(path, 303)

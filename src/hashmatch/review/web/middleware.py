@@ -1,0 +1,201 @@
+"""Stands before every request: refuses what no page of ours sends, and seals what is answered."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import logging
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+logger = logging.getLogger("hashmatch.review.web")
+
+MOST_BODY = 32 * 1024
+"""Bytes of a form: a reason is at most some thousand letters."""
+MOST_HEADERS = 16 * 1024
+PATH = re.compile(rb"/(?:[A-Za-z0-9_-]+(?:\.[a-z]+)?(?:/[A-Za-z0-9_-]+(?:\.[a-z]+)?)*)?\Z")
+"""What paths of ours look like: nothing is escaped in them, and no part begins with a dot."""
+READS = frozenset({"GET", "HEAD"})
+
+POLICY = (
+    "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+SEALS = [
+    (b"content-security-policy", POLICY.encode()),
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), microphone=(), geolocation=(), display-capture=()"),
+    (b"x-robots-tag", b"noindex"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Who may knock.
+
+    Parameters
+    ----------
+    hosts : frozenset of str
+        What the header Host may say, lower case, with the port.
+    token : str
+        What every request has to bring, as a bearer token or as the password of basic
+        authentication; empty if none has to.
+    tls : bool
+        Whether this server speaks TLS itself.
+    """
+
+    hosts: frozenset[str]
+    token: str = ""
+    tls: bool = False
+
+
+class Guard:
+    """An ASGI application around the page.
+
+    Parameters
+    ----------
+    app : ASGI application
+        What answers.
+    door : Door
+        Who may knock.
+    """
+
+    def __init__(self, app: ASGIApp, door: Door) -> None:
+        self._app = app
+        self._door = door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; whatever goes wrong behind, it is an answer."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def sealed(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                ours = {name for name, _ in SEALS}
+                kept = [pair for pair in message["headers"] if pair[0].lower() not in ours]
+                message = {**message, "headers": [*kept, *SEALS, *self._strict()]}
+            await send(message)
+
+        refused = self._refusal(scope)
+        if refused is not None:
+            await refused(scope, receive, sealed)
+            return
+        try:
+            await self._app(scope, _limited(receive), sealed)
+        except Exception as error:  # a traceback in the log could hold what is private
+            logger.error("a page failed: %s", type(error).__name__)
+            if not begun:
+                answer = _said("Something went wrong here. Nothing was decided by this.", 500)
+                await answer(scope, receive, sealed)
+
+    def _strict(self) -> list[tuple[bytes, bytes]]:
+        return [(b"strict-transport-security", b"max-age=31536000")] if self._door.tls else []
+
+    def _refusal(self, scope: Scope) -> PlainTextResponse | None:
+        """Return the answer to what is not let in; None if it is."""
+        headers = _Headers(scope)
+        if headers.size > MOST_HEADERS:
+            return _said("The headers are too large.", 431)
+        host = headers.only(b"host").lower()
+        if host not in self._door.hosts:  # another site's name that leads here: DNS rebinding
+            return _said("This server has another name.", 421)
+        if self._door.token and not self._brings_token(headers.only(b"authorization")):
+            answer = _said("This server asks for its token.", 401)
+            answer.headers["www-authenticate"] = 'Basic realm="hashmatch", charset="UTF-8"'
+            return answer
+        if not PATH.match(scope["raw_path"]):
+            return _said("There is no such page.", 404)
+        if len(headers.all(b"cookie")) > 1:
+            return _said("There is more than one cookie header.", 400)
+        if scope["method"] in READS:
+            return None
+        if scope["method"] != "POST":
+            return _said("This server is only read from and posted to.", 405)
+        if not self._is_ours(headers, host):
+            return _said("This form came from another site.", 403)
+        length = headers.only(b"content-length")
+        if length and (not length.isdigit() or int(length) > MOST_BODY):
+            return _said("The form is too large.", 413)
+        return None
+
+    def _brings_token(self, authorization: str) -> bool:
+        kind, _, given = authorization.partition(" ")
+        if kind.lower() == "basic":
+            try:
+                decoded = base64.b64decode(given, validate=True).decode()
+            except (binascii.Error, ValueError):
+                return False
+            given = decoded.partition(":")[2]
+        elif kind.lower() != "bearer":
+            return False
+        return hmac.compare_digest(given.encode(), self._door.token.encode())
+
+    def _is_ours(self, headers: _Headers, host: str) -> bool:
+        """Return whether the browser says that one of our pages posts.
+
+        A browser sends Sec-Fetch-Site wherever the way to us is safe, as it is on this machine or
+        with TLS. Under our own referrer policy, its Origin of a form is "null" then.
+        """
+        site, origin = headers.only(b"sec-fetch-site"), headers.only(b"origin").lower()
+        if site and site != "same-origin":
+            return False
+        if not origin or origin == "null":
+            return bool(site)
+        scheme, separator, where = origin.partition("://")
+        schemes = {"https"} if self._door.tls else {"http", "https"}  # a proxy may speak TLS
+        return bool(separator) and scheme in schemes and where == host
+
+
+class _Headers:
+    """Headers of a request; one that is there twice is as good as wrong."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._pairs: list[tuple[bytes, bytes]] = scope["headers"]
+
+    @property
+    def size(self) -> int:
+        return sum(len(name) + len(value) for name, value in self._pairs)
+
+    def all(self, name: bytes) -> list[bytes]:
+        return [value for key, value in self._pairs if key == name]
+
+    def only(self, name: bytes) -> str:
+        values = self.all(name)
+        return values[0].decode("latin-1") if len(values) == 1 else ", ".join(["?"] * len(values))
+
+
+def _limited(receive: Receive) -> Receive:
+    """Return `receive` for bodies of at most `MOST_BODY` bytes, whatever their header says."""
+    total = 0
+
+    async def limited() -> Message:
+        nonlocal total
+        message = await receive()
+        total += len(message.get("body", b""))
+        if total > MOST_BODY:
+            raise HTTPException(413, "The form is too large.")
+        return message
+
+    return limited
+
+
+def _said(text: str, status: int) -> PlainTextResponse:
+    return PlainTextResponse(text + "\n", status)

@@ -1,0 +1,235 @@
+"""Fetches a picture from its source at the moment somebody asks to see it, and keeps none of it.
+
+Pixels to the JPEG that a reviewer is sent: covered here, so that no more leaves the server.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from hashmatch import registry
+from hashmatch.errors import HashmatchError, ImageError
+from hashmatch.records.images import ImageItem
+from hashmatch.retry import Limits, Tries
+from hashmatch.sandbox.pool import DecodePool
+from hashmatch.scan.fetch import read_item
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hashmatch.interfaces import Source
+    from hashmatch.records.cases import CaseItem
+    from hashmatch.records.enums import Surface
+    from hashmatch.records.review import RecordItem
+
+LONGEST = 800
+"""Pixels of the longer side of what is sent."""
+KEPT = (16, 60)
+"""Pixels of the longer side that steps 0 and 1 are made of: a blur cannot be sharpened again
+beyond them, whatever a browser does with it."""
+QUALITY = 85
+
+
+class Step(IntEnum):
+    """How far a picture is uncovered."""
+
+    COVERED = 0
+    """Gray, and so blurred that little more than light and dark is left."""
+    LIGHT = 1
+    """Gray and blurred: shapes, no details."""
+    GRAY = 2
+    """Sharp and gray."""
+    COLOUR = 3
+    """As it is."""
+
+
+def covered(pixels: NDArray[np.uint8], step: Step) -> bytes:
+    r"""Return a picture as JPEG, no more uncovered than `step` says, and with no metadata.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (height, width, 3)
+        Upright RGB.
+    step : Step
+        How far.
+
+    Returns
+    -------
+    bytes
+        A JPEG of at most `LONGEST` pixels a side. Steps 0 and 1 are made of as few pixels as `KEPT`
+        says, enlarged again.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> picture = np.random.default_rng(1).integers(0, 256, (90, 160, 3)).astype(np.uint8)
+    >>> covered(picture, Step.COVERED)[:2]
+    b'\xff\xd8'
+    """
+    # A picture of 64 megapixels would take Pillow 256 MB; every n-th pixel is enough to look at.
+    every = max(1, max(pixels.shape[:2]) // (2 * LONGEST))
+    image = Image.fromarray(pixels[::every, ::every].copy())
+    size = _fitted(image.size, LONGEST)
+    if step is not Step.COLOUR:
+        image = image.convert("L")
+    if step < len(KEPT):
+        image = image.resize(_fitted(size, KEPT[step]), Image.Resampling.BOX)
+        image = image.resize(size, Image.Resampling.BICUBIC)
+    elif image.size != size:
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=QUALITY)
+    return out.getvalue()
+
+
+def _fitted(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """Return `size`, made smaller until its longer side is `longest`."""
+    scale = min(1.0, longest / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+DEADLINE = 8.0
+"""Seconds until somebody who waits for a picture is told that there is none."""
+BY_LISTING = frozenset({"tar", "parquet"})
+"""Sources whose items are read by more than their key and location: size, or number of the row."""
+BY_KEY = frozenset({"s3", "gs", "az"})
+"""Sources whose items are read by their keys."""
+ESCAPED = "\\x"
+"""In the key of a file whose name is no UTF-8, so that the key does not lead to it."""
+OPEN = 16
+"""Sources that are open at a time."""
+
+
+class NoPicture(HashmatchError):
+    """There is nothing to show; the message says why, in one line and for a person."""
+
+
+class Pictures:
+    """Shows pictures of cases, covered. Used by many threads.
+
+    Nothing of a picture is kept or written here: it is fetched, decoded in a worker that is closed
+    in, covered and forgotten, every time.
+
+    Parameters
+    ----------
+    source : str, optional
+        Where the pictures are of records that do not say it.
+    pool : DecodePool, optional
+        Decodes them; by default one of two workers, which `close` closes.
+    """
+
+    def __init__(self, source: str = "", pool: DecodePool | None = None) -> None:
+        self._source = source
+        self._own = pool is None
+        self._pool = pool or DecodePool(workers=2)
+        self._sources: dict[tuple[str, Surface], Source] = {}
+        self._lock = threading.Lock()
+
+    def shown(self, item: CaseItem, step: Step) -> bytes:
+        """Return the picture of a record as JPEG, uncovered as far as `step`.
+
+        Parameters
+        ----------
+        item : CaseItem
+            The record, and where its picture is.
+        step : Step
+            How far.
+
+        Raises
+        ------
+        NoPicture
+            If it cannot be fetched or decoded, or is no longer the picture that was matched.
+        """
+        try:
+            return self._decoded(self._content(item), item.record.item.frame, step)
+        except NoPicture:
+            raise
+        except ImageError as error:
+            self._forget()
+            raise NoPicture(f"The picture cannot be shown: {error.reason}.") from None
+        except HashmatchError:
+            self._forget()
+            # Its message names places that are no business of whoever looks at pictures.
+            raise NoPicture("The source of the picture cannot be read now.") from None
+
+    def close(self) -> None:
+        """Let go of every source, and of the workers."""
+        self._forget()
+        if self._own:
+            self._pool.close()
+
+    def _forget(self) -> None:
+        """Open every source anew next time: a list of pictures may have been replaced."""
+        with self._lock:
+            self._sources.clear()  # each ends with the last who reads from it
+
+    def _content(self, item: CaseItem) -> bytes:
+        wanted = item.record.item
+        where = item.origin.source or self._source
+        if not where:
+            raise NoPicture("Nobody said where this picture is.")
+        source = self._opened(where, wanted.surface)
+        listed = _listed(source, where, wanted, item.origin.location)
+        read, content = read_item(source, listed, Tries(Limits(deadline=DEADLINE)))
+        if isinstance(content, ImageError):
+            raise content
+        if read.version != wanted.version:
+            raise NoPicture(
+                "What is there now is not the picture that was matched: it has changed since. "
+                "It is not shown."
+            )
+        return content
+
+    def _opened(self, where: str, surface: Surface) -> Source:
+        """Return a source, kept open: a bucket's connections are worth keeping."""
+        with self._lock:
+            source = self._sources.get((where, surface))
+        if source is None:
+            source = registry.open_source(where, surface)
+            with self._lock:
+                if len(self._sources) >= OPEN:
+                    self._sources.pop(next(iter(self._sources)))  # may be in use: it ends with that
+                self._sources[where, surface] = source
+        return source
+
+    def _decoded(self, content: bytes, frame: int, step: Step) -> bytes:
+        pictures = self._pool.pictures(content, frames=frame > 0)
+        try:
+            for picture in pictures:
+                if picture.frame == frame or not frame:
+                    return covered(picture.pixels, step)
+        finally:
+            pictures.close()
+        raise NoPicture(f"The picture has no frame {frame}, which is the one that was matched.")
+
+
+def _listed(source: Source, where: str, record: RecordItem, location: str) -> ImageItem:
+    """Return the item of a record as its source listed it."""
+    scheme, separator, _ = where.partition("://")
+    if not separator and not (ESCAPED in record.key and not os.path.isabs(location)):
+        # A relative one is from where the scan ran, and we may be elsewhere.
+        place = os.path.join(where, record.key) if os.path.isdir(where) else where
+        place = _inside(where, location if os.path.isabs(location) else place)
+        return ImageItem(record.key, record.version, record.surface, place)
+    if scheme in BY_KEY or (separator and location and scheme not in BY_LISTING):
+        return ImageItem(record.key, record.version, record.surface, location)
+    for listed in source.items():
+        if listed.key == record.key:
+            return listed
+    raise NoPicture("The picture is no longer in its source.")
+
+
+def _inside(folder: str, path: str) -> str:
+    """Return `path` unless it leads out of `folder`: a record must not point at any file at all."""
+    place = os.path.abspath(path)
+    root = os.path.abspath(folder)
+    if place != root and not place.startswith(os.path.join(root, "")):
+        raise NoPicture("The record names a place outside of its source.")
+    return path

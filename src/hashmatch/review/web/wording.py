@@ -1,0 +1,117 @@
+"""How the page says things: a match is a question, and nothing here accuses anybody."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from hashmatch.records.cases import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VERDICTS = {
+    Verdict.CONFIRMED: "Confirmed",
+    Verdict.NOT_A_MATCH: "Not a match",
+    Verdict.UNSURE: "Unsure",
+    Verdict.ESCALATED: "Escalated",
+}
+MEANINGS = {
+    Verdict.CONFIRMED: "it is what the list says it is",
+    Verdict.NOT_A_MATCH: "it is something else",
+    Verdict.UNSURE: "I cannot tell",
+    Verdict.ESCALATED: "somebody else should decide",
+}
+STATES = {
+    "pending_review": "waiting",
+    "in_review": "being looked at",
+    "confirmed": "confirmed",
+    "not_a_match": "not a match",
+    "unsure": "unsure",
+    "escalated": "escalated",
+}
+SURFACES = {
+    "profile_photo": "profile photo",
+    "group_photo": "group photo",
+    "user_report": "user report",
+    "public_post": "public post",
+}
+SETTERS = {
+    "entry": "set by the entry itself",
+    "list": "set by the list",
+    "caller": "set by whoever ran the scan",
+    "algorithm": "the algorithm's own",
+}
+UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+
+
+def span(duration: timedelta | float) -> str:
+    """Return a length of time in its largest unit.
+
+    Examples
+    --------
+    >>> span(7300), span(timedelta(seconds=1)), span(0.2)
+    ('2 hours', '1 second', 'less than a second')
+    """
+    seconds = duration.total_seconds() if isinstance(duration, timedelta) else duration
+    for size, name in UNITS:
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count:,} {name}{'' if count == 1 else 's'}"
+    return "less than a second"
+
+
+def moment(at: datetime) -> str:
+    """Return a time for people, in UTC, to the minute.
+
+    Examples
+    --------
+    >>> moment(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    '2026-01-02 03:04 UTC'
+    """
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def stamp(at: datetime) -> str:
+    """Return a time for the attribute ``datetime``."""
+    return at.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return a number with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "record"), counted(1200, "entry", "entries")
+    ('1 record', '1,200 entries')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def percent(share: float) -> str:
+    """Return a share of 1 as a percentage.
+
+    Examples
+    --------
+    >>> percent(0.987)
+    '98.7 %'
+    """
+    return f"{100 * share:.1f} %"
+
+
+def _named(words: dict[Any, str]) -> Callable[[Any], str]:
+    return lambda value: words.get(value, str(value).replace("_", " "))
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "verdict": _named(VERDICTS),
+    "meaning": _named(MEANINGS),
+    "state": _named(STATES),
+    "surface": _named(SURFACES),
+    "setter": _named(SETTERS),
+    "span": span,
+    "moment": moment,
+    "stamp": stamp,
+    "counted": counted,
+    "percent": percent,
+}

@@ -1,0 +1,111 @@
+"""Close a worker in, in every way that the kernel offers, and say which it did.
+
+No file, no port, no stranger's socket or process: Landlock, which any process may ask for.
+
+It holds where the kernel has no seccomp, or a container's own filter forbids ours, and besides
+it: a call that should not have been on the list of `hashmatch.sandbox.seccomp` finds no file.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import resource
+import struct
+from enum import Flag
+
+from hashmatch.sandbox import seccomp
+
+CREATE_RULESET, RESTRICT_SELF = 444, 446
+"""System calls, numbered alike on every machine."""
+VERSION = 1
+PR_SET_NO_NEW_PRIVS = 38
+
+# linux/landlock.h: how many rights of the file system each version of the interface knows.
+FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
+LATEST_FILE_RIGHTS = 16
+TCP_BIND_AND_CONNECT = 0b11
+ABSTRACT_SOCKETS_AND_SIGNALS = 0b11
+WITH_TCP, WITH_SCOPES = 4, 6
+
+
+def version() -> int:
+    """Return the version of the interface that the kernel offers; 0 if it has none."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return max(0, int(libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), VERSION)))
+
+
+def close_in_landlock() -> bool:
+    """Take every right that Landlock knows from this process, for ever; return whether it did."""
+    offered = version()
+    if not offered:
+        return False
+    attributes = struct.pack("Q", (1 << FILE_RIGHTS.get(offered, LATEST_FILE_RIGHTS)) - 1)
+    if offered >= WITH_TCP:
+        attributes += struct.pack("Q", TCP_BIND_AND_CONNECT)
+    if offered >= WITH_SCOPES:
+        attributes += struct.pack("Q", ABSTRACT_SOCKETS_AND_SIGNALS)
+    libc = ctypes.CDLL(None, use_errno=True)
+    rules: int = libc.syscall(CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
+    if rules < 0:
+        return False
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    result: int = libc.syscall(RESTRICT_SELF, rules, 0)
+    libc.close(rules)
+    return result == 0
+
+
+FORBIDDEN = (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE)
+"""Not RLIMIT_NPROC: it counts threads too, of which one decoder needs one, and all processes of
+the same user."""
+
+
+class Layers(Flag):
+    """What keeps a worker in.
+
+    Examples
+    --------
+    >>> described(Layers.LIMITS | Layers.SECCOMP)
+    'limits, seccomp; without landlock'
+    """
+
+    LIMITS = 1
+    """No new file or socket, and so much memory, by resource limits, which hold everywhere."""
+    LANDLOCK = 2
+    """No file, port or signal."""
+    SECCOMP = 4
+    """No system call but some that read, answer and map memory."""
+
+
+def described(layers: Layers) -> str:
+    """Return which layers are on and which are not, for a report."""
+    on = ", ".join(str(layer.name).lower() for layer in Layers if layer in layers)
+    off = ", ".join(str(layer.name).lower() for layer in Layers if layer not in layers)
+    return (on or "none") + (f"; without {off}" if off else "")
+
+
+def close_in(address_space: int, memory: int) -> Layers:
+    """Close this process in, for ever.
+
+    Parameters
+    ----------
+    address_space : int
+        Bytes that it may map.
+    memory : int
+        Bytes that it may map for itself alone and write to.
+
+    Returns
+    -------
+    Layers
+        Those that hold from now on.
+    """
+    layers = Layers.LIMITS
+    if close_in_landlock():  # before the limits, as it needs a descriptor
+        layers |= Layers.LANDLOCK
+    resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    # What is open stays open, and nothing else can be: no file, no socket, no copy of either.
+    for limit in FORBIDDEN:
+        resource.setrlimit(limit, (0, 0))
+    if seccomp.close_in():  # last, as it forbids what the others need
+        layers |= Layers.SECCOMP
+    return layers

@@ -1,0 +1,158 @@
+"""A small process that has imported the decoders, and forks a worker whenever one is asked for.
+
+A fresh interpreter takes some tenths of a second to import them; a fork of one that has, a few
+milliseconds. This one has a single thread and never sees an item, so forking it is safe, and it
+starts from a clean environment, so no worker holds the keys that a host keeps in its own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import io
+import os
+import resource
+import select
+import signal
+import socket
+import warnings
+from contextlib import suppress
+from importlib import import_module
+from mmap import mmap
+from typing import TYPE_CHECKING
+
+from PIL import AvifImagePlugin, Image
+
+from hashmatch.decode import formats, heif
+from hashmatch.decode.policy import decode_image
+from hashmatch.sandbox.limits import WorkerLimits
+from hashmatch.sandbox.protocol import ASKED_END, BUFFER, ENDED, FORK, STARTED, UP
+from hashmatch.sandbox.worker import serve
+
+if TYPE_CHECKING:
+    from hashmatch.sandbox.worker import Decode
+
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
+
+
+def main(descriptor: int, decoder: str, *numbers: float) -> None:
+    """Serve one pool until it closes or its process ends.
+
+    Parameters
+    ----------
+    descriptor : int
+        Of the socket to the pool.
+    decoder : str
+        The function to decode with, as ``module:name``.
+    *numbers : float
+        The fields of `WorkerLimits`.
+    """
+    channel = socket.socket(fileno=descriptor)
+    cpu, wall, *counts = numbers
+    limits = WorkerLimits(cpu, wall, *map(int, counts))
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the pool closes its workers itself
+        warnings.simplefilter("ignore")
+        module, _, name = decoder.partition(":")
+        decode: Decode = getattr(import_module(module), name)
+        _warm_up()
+        gc.freeze()  # a collection in a worker would copy every page of what it inherited
+    except Exception as error:
+        channel.send(f"{type(error).__name__}: {error}".encode()[:2000])
+        return
+    channel.send(UP)
+    with suppress(ConnectionError):
+        _serve(channel, limits, decode)
+
+
+def _warm_up() -> None:
+    """Have every decoder load all that it will need: a worker can open no file."""
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # a worker can make no thread either
+    if heif.INSTALLED:
+        from pillow_heif import options, register_heif_opener  # noqa: F401
+
+        options.DECODE_THREADS = 1
+    Image.init()
+    picture = Image.new("RGB", (16, 16), "white")
+    for name in formats.FORMATS:
+        with suppress(Exception):  # a format that cannot be written here, or not read either
+            file = io.BytesIO()
+            if name == formats.HEIF:
+                from pillow_heif import from_pillow
+
+                from_pillow(picture).save(file)
+            else:
+                picture.save(file, name)
+            decode_image(file.getvalue())
+
+
+def _serve(channel: socket.socket, limits: WorkerLimits, decode: Decode) -> None:
+    workers: set[int] = set()
+    waiting = select.poll()
+    waiting.register(channel, select.POLLIN)
+    with suppress(OSError):  # where there is none, the socket's end has to do
+        waiting.register(os.pidfd_open(os.getppid()), select.POLLIN)
+    while all(descriptor == channel.fileno() for descriptor, _ in waiting.poll()):
+        message, descriptors, _, _ = socket.recv_fds(channel, 64, 3)
+        if message == FORK:
+            pid = _fork(channel, descriptors, limits, decode)
+            workers |= {pid} - {0}
+            channel.send(STARTED.pack(pid))
+        elif message:
+            pid = ASKED_END.unpack(message)[1]
+            channel.send(ENDED.pack(*_ended(pid) if pid in workers else (0, 0, 0.0)))
+            workers.discard(pid)  # the number may be another process's from now on
+        else:
+            return
+
+
+def _fork(
+    channel: socket.socket, descriptors: list[int], limits: WorkerLimits, decode: Decode
+) -> int:
+    """Return the number of a new worker; 0 if the system has none."""
+    parent = os.getpid()
+    try:
+        pid = os.fork()
+    except OSError:
+        pid = -1
+    if pid == 0:
+        code = 1
+        try:
+            channel.close()
+            _become_worker(parent, descriptors, limits, decode)
+            code = 0
+        finally:
+            os._exit(code)  # whatever happened: nothing of the nursery's is to run here
+    for descriptor in descriptors:
+        os.close(descriptor)
+    return max(pid, 0)
+
+
+def _become_worker(
+    parent: int, descriptors: list[int], limits: WorkerLimits, decode: Decode
+) -> None:
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    if os.getppid() != parent:  # it ended before that was heard
+        return
+    jobs, given, pixels = descriptors
+    shared = mmap(pixels, BUFFER)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nothing, standard)
+    kept = {0, 1, 2, jobs, given}
+    highest = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    low = 3
+    for number in sorted(kept - {0, 1, 2}):
+        os.closerange(low, number)
+        low = number + 1
+    os.closerange(low, highest)
+    serve(socket.socket(fileno=jobs), given, shared, limits, decode)
+
+
+def _ended(pid: int) -> tuple[int, int, float]:
+    """End a worker if it has not ended yet, and return how it did: status, KiB, seconds."""
+    os.kill(pid, signal.SIGKILL)  # one that has ended waits to be asked about, under its number
+    _, status, usage = os.wait4(pid, 0)
+    return os.waitstatus_to_exitcode(status), usage.ru_maxrss, usage.ru_utime + usage.ru_stime

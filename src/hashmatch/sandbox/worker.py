@@ -1,0 +1,104 @@
+"""What runs in a worker: read an item, decode it, lay its pixels into shared memory, answer.
+
+It imports `hashmatch.decode` and nothing above: no numba, no list, no network.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hashmatch.decode.animation import decode_frames
+from hashmatch.decode.policy import decode_file
+from hashmatch.errors import ImageError
+from hashmatch.sandbox.confinement import close_in
+from hashmatch.sandbox.protocol import MOST_MESSAGE, Job, Kind, Reply
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterable
+    from mmap import mmap
+
+    from numpy.typing import NDArray
+
+    from hashmatch.decode.policy import Picture
+    from hashmatch.sandbox.limits import WorkerLimits
+
+    Decode = Callable[[bytes, int, NDArray[np.uint8]], Iterable[Picture]]
+
+
+def decoded(data: bytes, most: int, pixels: NDArray[np.uint8]) -> Iterable[Picture]:
+    """Return up to `most` frames of the file `data`; for 0 the picture as `decode_image` has it.
+
+    That one is made in the memory of `pixels` if its decoder can.
+    """
+    return decode_frames(data, most) if most else [decode_file(data, pixels)]
+
+
+def serve(
+    channel: socket.socket, given: int, shared: mmap, limits: WorkerLimits, decode: Decode
+) -> None:
+    """Close this process in, and answer jobs until the other end closes.
+
+    Parameters
+    ----------
+    channel : socket
+        Where jobs come from and replies go.
+    given : int
+        The descriptor that has the bytes of each item.
+    shared : mmap
+        Where pixels go.
+    limits : WorkerLimits
+        Of an item; processor time is the kernel's to watch, as no decoder can be interrupted.
+    decode : callable
+        Makes pictures of bytes.
+    """
+    pixels = np.frombuffer(shared, np.uint8)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # whose default is to end the process at once
+    layers = close_in(limits.address_space, limits.memory)
+    channel.send(Reply(Kind.READY, frame=layers.value).packed())
+    message = channel.recv(MOST_MESSAGE)
+    while message:
+        job = Job.unpacked(message)
+        signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds)
+        message = _answer(channel, given, pixels, job, decode)
+
+
+def _answer(
+    channel: socket.socket, given: int, pixels: NDArray[np.uint8], job: Job, decode: Decode
+) -> bytes:
+    """Answer one job; return the message that follows it."""
+    try:
+        data = os.pread(given, job.size, 0)
+        for picture in islice(decode(data, job.most, pixels), job.skip, None):
+            channel.send(_laid_down(picture, pixels).packed())
+            del picture  # the next frame is made beside the shared pixels alone
+            message = channel.recv(MOST_MESSAGE)
+            if message[:1] == b"J" or not message:
+                return message
+        reply = Reply(Kind.END)
+    except ImageError as error:
+        reply = Reply(Kind.ERROR, error.outcome, reason=error.reason)
+    except MemoryError:
+        reply = Reply(Kind.BLOAT)
+    channel.send(reply.packed())
+    return channel.recv(MOST_MESSAGE)
+
+
+def _laid_down(picture: Picture, pixels: NDArray[np.uint8]) -> Reply:
+    height, width = picture.pixels.shape[:2]
+    flat = picture.pixels.reshape(-1)
+    if flat.ctypes.data != pixels.ctypes.data:  # else they were made there
+        pixels[: flat.size] = flat
+    return Reply(
+        Kind.PICTURE,
+        media_type=picture.media_type,
+        damaged=picture.damaged,
+        height=height,
+        width=width,
+        frame=picture.frame,
+    )

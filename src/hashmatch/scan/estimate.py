@@ -1,0 +1,149 @@
+"""What a scan would take: what a source lists, and what a few of its items cost."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hashmatch.scan.limits import Attempts
+
+if TYPE_CHECKING:
+    from hashmatch.interfaces import Source
+    from hashmatch.matching.matcher import Matcher
+    from hashmatch.records.images import ImageItem
+    from hashmatch.scan.scan import Effort
+
+SAMPLE = 32
+PAGE = 1000
+"""Objects that one request to list gives at most, of S3 and Google Cloud Storage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What there is, and what it would take.
+
+    Parameters
+    ----------
+    items, bytes, unsized : int
+        Listed; what they have together by the listing; and how many it gives no size of.
+    suffixes : dict of str to int
+        How many keys end in what, the most frequent first; empty is none, or an odd one.
+    sampled, failed : int
+        Items that were read, and of those that could not be.
+    read_seconds, hash_seconds : float
+        What one of the sample took by itself, on average.
+    list_seconds : float
+        What listing took.
+    seconds : float
+        What a scan would: the longest of listing, reading, at its rate, and hashing, which go on at
+        the same time.
+    requests : int
+        To a bucket: one for each item and each 1,000 that are listed.
+    """
+
+    items: int
+    bytes: int
+    unsized: int
+    suffixes: dict[str, int]
+    sampled: int
+    failed: int
+    read_seconds: float
+    hash_seconds: float
+    list_seconds: float
+    seconds: float
+    requests: int
+
+
+def estimate(
+    source: Source, matcher: Matcher, effort: Effort, *, sample: int = SAMPLE, seed: int = 0
+) -> Estimate:
+    """List a source, read and hash a few of its items one after the other, and reckon.
+
+    Parameters
+    ----------
+    source : Source
+        It is not closed.
+    matcher : Matcher
+        Says what is hashed; nothing is looked up.
+    effort : Effort
+        What a scan would be done with.
+    sample : int
+        How many items are read, chosen at random (J. S. Vitter, "Random Sampling with a Reservoir",
+        algorithm R, 1985).
+    seed : int
+        Of that choice.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be listed.
+
+    Examples
+    --------
+    >>> import hashmatch as hm
+    >>> from hashmatch.scan.scan import Effort
+    >>> from hashmatch.testing import MemorySource
+    >>> matcher = hm.Matcher(hm.read_list("fixtures/lists/demo-pdq.csv"))
+    >>> source = MemorySource({"a.jpg": b"12345", "b.JPG": b"1"}, "public_post")
+    >>> found = estimate(source, matcher, Effort())
+    >>> found.items, found.bytes, found.suffixes, found.requests
+    (2, 6, {'.jpg': 2}, 3)
+    """
+    chance = random.Random(seed)  # noqa: S311  (nobody gains by guessing it)
+    chosen: list[ImageItem] = []
+    suffixes = Counter[str]()
+    items = total = unsized = 0
+    began = time.monotonic()
+    for item in source.items():
+        place = items if items < sample else chance.randrange(items + 1)
+        if items < sample:
+            chosen.append(item)
+        elif place < sample:
+            chosen[place] = item
+        items += 1
+        total += item.size or 0
+        unsized += item.size is None
+        found = re.search(r"\.[A-Za-z0-9]{1,5}$", item.key)
+        suffixes[found[0].lower() if found else ""] += 1
+    listing = time.monotonic() - began
+    reading, hashing, failed, held = _measured(source, matcher, effort, chosen)
+    each = 1 / max(1, len(chosen))
+    everything = total + unsized * held * each
+    rate = effort.tries.limits.rate
+    return Estimate(
+        items, total, unsized, dict(suffixes.most_common()), len(chosen), failed,
+        reading * each, hashing * each, listing,
+        seconds=max(
+            listing,
+            items * reading * each / effort.readers,
+            items * hashing * each / effort.threads,
+            everything / rate if rate else 0.0,
+        ),
+        requests=items + -(-items // PAGE),
+    )  # fmt: skip
+
+
+def _measured(
+    source: Source, matcher: Matcher, effort: Effort, chosen: list[ImageItem]
+) -> tuple[float, float, int, int]:
+    """Return the seconds that reading and hashing took, how many failed, and the bytes read."""
+    reading = hashing = 0.0
+    failed = held = 0
+    for number, item in enumerate(chosen):
+        began = time.monotonic()
+        _, data = Attempts(source, item, effort.tries).again() or (item, None)
+        reading += time.monotonic() - began
+        if not isinstance(data, bytes):
+            failed += 1
+            continue
+        held += len(data)
+        if number == 0:  # the first one pays for what is loaded
+            matcher.hash(data, item.key, effort.decode)
+        began = time.monotonic()
+        matcher.hash(data, item.key, effort.decode)
+        hashing += time.monotonic() - began
+    return reading, hashing, failed, held

@@ -1,0 +1,296 @@
+"""Lists, reads and works on many items at a time, and gives an answer for each, in order."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from hashmatch.scan.limits import Attempts, Fetched, size_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from hashmatch.interfaces import Source
+    from hashmatch.records.images import ImageItem
+    from hashmatch.retry import Tries
+    from hashmatch.scan.limits import Bounds
+
+R = TypeVar("R")
+
+#: Items that are listed ahead of those that are read.
+CHUNK = 256
+#: Seconds without an answer after which whoever waits for it is told.
+IDLE = 0.25
+
+
+@dataclass(slots=True, eq=False)
+class _Task:
+    """One item on its way; `number` is its place in the listing."""
+
+    number: int
+    attempts: Attempts
+    held: int
+    fetched: Fetched | None = None
+    done: bool = False
+    answer: object = None
+    error: BaseException | None = None
+
+    def __lt__(self, other: _Task) -> bool:
+        return self.number < other.number
+
+
+class Flow(Generic[R]):
+    """Reads items and works on them in threads; iterating gives the answers, and ends the threads.
+
+    The naive way, in order and with an answer at a time, is
+    ``(work(read_item(source, item, tries)) for item in listed)``. An item that waits for another
+    try holds no thread, and answers to those behind it are made meanwhile.
+
+    Parameters
+    ----------
+    source : Source
+        What to read. It is not closed.
+    listed : iterable of ImageItem
+        What to read of it; iterated in a thread of its own.
+    work : callable or None
+        What to make of an item and its content, called in threads; None gives just these.
+    tries : Tries
+        Limits of retries and bandwidth; stopped if the iteration ends before its time.
+    bounds : Bounds
+        How much at a time.
+    on_retry : callable, optional
+        Told the key of an item that is tried again, and why; from any thread.
+    on_idle : callable, optional
+        Called by whoever iterates, while there is no answer.
+
+    Attributes
+    ----------
+    reading, queued, waiting : int
+        Items that are being read, that wait for their work, and for another try.
+    seconds : dict of str to float
+        How long listing took (``list``) and all reads together (``read``).
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        listed: Iterable[ImageItem],
+        work: Callable[[Fetched], R] | None,
+        tries: Tries,
+        bounds: Bounds,
+        *,
+        on_retry: Callable[[str, str], object] | None = None,
+        on_idle: Callable[[], object] | None = None,
+    ) -> None:
+        self.reading = 0
+        self.seconds = {"list": 0.0, "read": 0.0}
+        self._source, self._listed, self._work = source, iter(listed), work
+        self._tries, self._bounds = tries, bounds
+        self._on_retry, self._on_idle = on_retry, on_idle
+        self._next: deque[ImageItem] = deque()  # listed, not begun
+        self._next_bytes = 0
+        self._list_ended, self._list_error = False, list[BaseException]()
+        self._again: list[tuple[float, _Task]] = []  # a heap of what waits for another try
+        self._fetched: list[_Task] = []  # a heap of what waits for its work: the first goes first
+        self._line: deque[_Task] = deque()  # begun, or if there is no order done, and not taken
+        self._begun = self._out = self._held = 0
+        self._stopping = self._failed = False
+        lock = threading.Lock()
+        self._wanted = threading.Condition(lock)  # the lister waits
+        self._room = threading.Condition(lock)  # readers wait, for items, room, and due times
+        self._ready = threading.Condition(lock)  # workers wait
+        self._done = threading.Condition(lock)  # whoever iterates waits
+        self._lock = lock
+
+    @property
+    def queued(self) -> int:
+        """Items that are read, and wait for their work."""
+        return len(self._fetched)
+
+    @property
+    def waiting(self) -> int:
+        """Items that wait for another try."""
+        return len(self._again)
+
+    def __iter__(self) -> Iterator[R]:
+        loops = [self._list]
+        loops += [self._read] * self._bounds.readers + [self._do_work] * self._bounds.threads
+        threads = [
+            threading.Thread(target=loop, name=f"hashmatch{loop.__name__}") for loop in loops
+        ]
+        try:
+            for thread in threads:
+                thread.start()
+            while (task := self._taken()) is not None:
+                if task.error is not None:
+                    raise task.error
+                yield task.answer  # type: ignore[misc]
+                with self._lock:
+                    self._out -= 1
+                    self._let_go(task)
+        except BaseException:  # GeneratorExit, when nobody wants the rest
+            self._tries.stop()
+            raise
+        finally:
+            with self._lock:
+                self._stopping = True
+                for waiting in (self._wanted, self._room, self._ready):
+                    waiting.notify_all()
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join()
+        if self._list_error:
+            raise self._list_error[0]
+
+    def _taken(self) -> _Task | None:
+        """Return the next that is done, waiting for it; None at the end."""
+        while True:
+            with self._lock:
+                if self._line and self._line[0].done:
+                    return self._line.popleft()
+                if self._list_ended and not self._next and not self._out:
+                    return None
+                told = self._done.wait(IDLE)
+            if not told and self._on_idle is not None:
+                self._on_idle()
+
+    def _list(self) -> None:
+        """Put what is listed where readers find it, some ahead of them."""
+        try:
+            while True:
+                began = time.monotonic()
+                item = next(self._listed, None)
+                with self._lock:
+                    self.seconds["list"] += time.monotonic() - began
+                    if item is None:
+                        return
+                    self._next.append(item)
+                    # Some sources list items together with their content.
+                    self._next_bytes += item.size or 0
+                    self._wake_reader()
+                    while not self._stopping and (
+                        len(self._next) >= CHUNK
+                        or (self._next_bytes >= self._bounds.most_bytes // 8 and self._next)
+                    ):
+                        self._wanted.wait()
+                    if self._stopping:
+                        return
+        except BaseException as error:  # raised when all that was listed before has its answer
+            self._list_error.append(error)
+        finally:
+            if hasattr(self._listed, "close"):
+                self._listed.close()
+            with self._lock:
+                self._list_ended = True
+                self._done.notify()
+
+    def _read(self) -> None:
+        """Read what is due, and what is next."""
+        while True:
+            with self._lock:
+                task = self._to_read()
+                if task is None:
+                    return
+                self.reading += 1
+            fetched = error = None
+            began = time.monotonic()
+            try:
+                fetched = task.attempts.again()
+            except BaseException as raised:
+                error = raised
+            if fetched is None and error is None and self._on_retry is not None:
+                self._on_retry(task.attempts.item.key, task.attempts.reason)
+            with self._lock:
+                self.seconds["read"] += time.monotonic() - began
+                self.reading -= 1
+                if fetched is None and error is None:
+                    heappush(self._again, (task.attempts.due, task))
+                    self._room.notify()
+                else:
+                    self._has_read(task, fetched, error)
+            if fetched is not None and isinstance(fetched[1], bytes):
+                size = len(fetched[1])
+                del fetched, task
+                self._tries.pace(size)
+
+    def _to_read(self) -> _Task | None:
+        """Return what a reader is to read, waiting for it; None when it is to end."""
+        while not self._stopping:
+            wait = self._again[0][0] - time.monotonic() if self._again else None
+            if wait is not None and wait <= 0:
+                return heappop(self._again)[1]
+            if self._may_begin():
+                item = self._next.popleft()
+                self._next_bytes -= item.size or 0
+                if len(self._next) <= CHUNK // 2:
+                    self._wanted.notify()
+                attempts = Attempts(self._source, item, self._tries)
+                task = _Task(self._begun, attempts, size_of(item))
+                self._begun += 1
+                self._out += 1
+                self._held += task.held
+                if self._bounds.ordered:
+                    self._line.append(task)
+                self._wake_reader()
+                return task
+            self._room.wait(wait)
+        return None
+
+    def _wake_reader(self) -> None:
+        if self._may_begin():
+            self._room.notify()
+
+    def _may_begin(self) -> bool:
+        if not self._next or self._failed or self._out >= self._bounds.most_items:
+            return False
+        if self.reading + len(self._again) >= 2 * self._bounds.readers:
+            return False
+        return not self._held or self._held + size_of(self._next[0]) <= self._bounds.most_bytes
+
+    def _has_read(self, task: _Task, fetched: Fetched | None, error: BaseException | None) -> None:
+        if fetched is not None:
+            size = len(fetched[1]) if isinstance(fetched[1], bytes) else 0
+            self._held += size - task.held
+            task.held = size
+        if error is not None or self._work is None:
+            self._finish(task, fetched, error)
+        else:
+            task.fetched = fetched
+            heappush(self._fetched, task)
+            self._ready.notify()
+
+    def _do_work(self) -> None:
+        work = self._work
+        while work is not None:
+            with self._lock:
+                while not self._fetched and not self._stopping:
+                    self._ready.wait()
+                if self._stopping:
+                    return
+                task = heappop(self._fetched)
+            answer = error = None
+            try:
+                answer = work(task.fetched)  # type: ignore[arg-type]
+            except BaseException as raised:
+                error = raised
+            task.fetched = None
+            with self._lock:
+                self._let_go(task)
+                self._finish(task, answer, error)
+
+    def _finish(self, task: _Task, answer: object, error: BaseException | None) -> None:
+        task.done, task.answer, task.error = True, answer, error
+        self._failed |= error is not None  # nothing is begun any more
+        if not self._bounds.ordered:
+            self._line.append(task)
+        if self._line[0].done:
+            self._done.notify()
+
+    def _let_go(self, task: _Task) -> None:
+        self._held -= task.held
+        task.held = 0
+        self._wake_reader()

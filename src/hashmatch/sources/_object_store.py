@@ -1,0 +1,215 @@
+"""Objects of a bucket or a web server, read through `obstore`: the extra ``cloud``."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from hashmatch.decode.inputs import MAX_BYTES, too_many_bytes
+from hashmatch.errors import ImageChanged, ImageError, ImageUnavailable, SourceError, UsageError
+from hashmatch.records.enums import Outcome
+from hashmatch.sources._store_errors import Kind, trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from obstore import ObjectMeta
+
+    from hashmatch.records.images import ImageItem
+
+#: Seconds without an answer, without a byte, and for one request altogether.
+TIMEOUTS = {"connect_timeout": 5, "read_timeout": 10, "timeout": 120}
+
+#: Options that are about connections; all others are the store's own.
+_CLIENT = set(TIMEOUTS) | {
+    "allow_http", "allow_invalid_certificates", "http1_only", "pool_idle_timeout",
+    "proxy_ca_certificate", "proxy_excludes", "proxy_url", "root_certificate", "user_agent",
+}  # fmt: skip
+
+_ENDPOINT_OPTIONS = {
+    "aws_endpoint", "aws_endpoint_url", "azure_endpoint", "azure_storage_endpoint", "base_url",
+    "endpoint", "endpoint_url", "google_base_url",
+}  # fmt: skip
+
+#: Where each kind of store takes its server and its credentials from.
+_ENDPOINTS = {"s3": "AWS_ENDPOINT_URL", "gs": "GOOGLE_BASE_URL", "az": "AZURE_STORAGE_ENDPOINT"}
+_CREDENTIALS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true if it is public",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS, or GOOGLE_SKIP_SIGNATURE=true if it is public",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN",
+}
+
+
+class Objects:
+    """One bucket, or one web server.
+
+    Parameters
+    ----------
+    url : str
+        ``s3://bucket``, ``gs://bucket``, ``az://container`` or ``https://host``, without a path.
+    options : mapping, optional
+        See `hashmatch.sources.bucket.BucketSource`.
+    """
+
+    def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
+        self.name = url
+        self._scheme = url.partition("://")[0]
+        parts = urlsplit(url)
+        if "@" in parts.netloc:
+            raise UsageError(f"{self._scheme}://: a location holds no credentials; see its options")
+        if not parts.netloc:
+            raise UsageError(f"{url}: name a bucket, {self._scheme}://BUCKET/FOLDER")
+        given = dict(options or {})
+        endpoint = url if self._scheme in {"http", "https"} else self._endpoint(given)
+        client = {name: timedelta(seconds=seconds) for name, seconds in TIMEOUTS.items()}
+        client |= {"allow_http": endpoint.startswith("http://")}  # type: ignore[dict-item]
+        client |= {name: given.pop(name) for name in _CLIENT & set(given)}
+        self._host = _host(endpoint)
+        try:
+            from obstore.store import from_url
+        except ImportError:
+            raise UsageError(f"{url}: install hashmatch[cloud] for this") from None
+        # Tries are counted and spread in one place for all sources, `hashmatch.scan.fetch`.
+        retries = {"max_retries": 0, "retry_timeout": timedelta(seconds=1)}
+        arguments: dict[str, Any] = {"client_options": client, "retry_config": retries}
+        if given:
+            arguments["config"] = given
+        try:
+            self._store = from_url(url, **arguments)
+        except Exception as error:  # its own type for an option it does not know
+            raise UsageError(self._wrong_option(error)) from None
+
+    def __repr__(self) -> str:
+        return f"<Objects {self.name}>"
+
+    def _endpoint(self, options: Mapping[str, Any]) -> str:
+        for name in options:
+            if name.lower() in _ENDPOINT_OPTIONS:
+                return str(options[name])
+        return os.environ.get(_ENDPOINTS.get(self._scheme, ""), "")
+
+    def _wrong_option(self, error: Exception) -> str:
+        if "Account must be specified" in str(error):
+            return f"{self.name}: set AZURE_STORAGE_ACCOUNT_NAME"
+        # The text of the error may hold the option's value.
+        return f"{self.name}: cannot be opened with these options ({type(error).__name__})"
+
+    def pages(self, prefix: str, after: str | None) -> Iterator[Sequence[ObjectMeta]]:
+        """Yield what is in the folder `prefix`, behind the key `after`, in pages as they come."""
+        import obstore
+
+        return iter(obstore.list(self._store, prefix or None, offset=after, chunk_size=1000))
+
+    def look_at(self, key: str) -> ObjectMeta:
+        """Return the listing's line of one object."""
+        import obstore
+
+        return obstore.head(self._store, key)
+
+    def read(self, item: ImageItem, key: str) -> bytes:
+        """Return the content of the object `key`, which is `item`.
+
+        Raises
+        ------
+        ImageError
+            See `hashmatch.interfaces.Source.read`.
+        SourceError
+            If the server does not take the credentials, whatever is asked for.
+        """
+        if item.size is not None and item.size > MAX_BYTES:
+            raise too_many_bytes(item.size)
+        try:
+            meta, data = self._get(key, item.version)
+        except ImageError:
+            raise
+        except Exception as error:  # its own types, OSError and ValueError
+            raise self._failed(error, item) from None
+        if len(data) != meta["size"]:
+            raise ImageUnavailable(Outcome.FAILED, "cannot be read: it ended too early")
+        if item.version not in versions(meta):
+            now = replace(item, version=versions(meta)[0], size=len(data))
+            raise ImageChanged(Outcome.FAILED, "it changed since it was listed", now, data)
+        return data
+
+    def _get(self, key: str, version: str) -> tuple[ObjectMeta, bytes]:
+        import obstore
+        from obstore.exceptions import PreconditionError
+
+        # A weak tag never equals another, by the rules of If-Match; a version that is no tag
+        # says so by the times in it.
+        conditional = version.startswith("etag-") and not version.startswith("etag-W/")
+        match = version.removeprefix("etag-") if conditional else ""
+        try:
+            result = obstore.get(
+                self._store, key, options={"if_match": f'"{match}"'} if conditional else None
+            )
+        except PreconditionError:
+            result = obstore.get(self._store, key)
+        if result.meta["size"] > MAX_BYTES:
+            raise too_many_bytes(result.meta["size"])
+        return result.meta, result.bytes().to_bytes()
+
+    def _failed(self, error: Exception, item: ImageItem) -> ImageError | SourceError:
+        kind, words = trouble(error)
+        said = f" ({words})" if words else ""
+        if kind is Kind.CREDENTIALS:
+            return self.cannot(error)
+        if kind in {Kind.PASSING, Kind.UNREACHABLE}:
+            return ImageUnavailable(Outcome.FAILED, f"cannot be read: {words}")
+        if kind is Kind.MISSING and item.size == 0:
+            # What shows as a folder in consoles: an object whose name, but for the stroke at its
+            # end, is that of a folder. The client leaves the stroke out.
+            return ImageError(Outcome.UNSUPPORTED, "a folder's marker, not an object")
+        if kind is Kind.MISSING:
+            return ImageError(Outcome.FAILED, "it is gone since it was listed")
+        if kind is Kind.DENIED:
+            return ImageError(Outcome.FAILED, f"access denied{said}")
+        return ImageError(Outcome.FAILED, f"cannot be read{said}")
+
+    def cannot(self, error: Exception) -> SourceError:
+        """Return what to tell a person of an `error` that ends the listing."""
+        kind, words = trouble(error)
+        said = f" ({words})" if words else ""
+        to_set = _CREDENTIALS.get(self._scheme, "its credentials")
+        server = self._host or "its server"
+        endpoint = _ENDPOINTS.get(self._scheme, "the address")
+        advice = {
+            Kind.CREDENTIALS: f"access denied{said}; check {to_set}",
+            Kind.DENIED: f"access denied{said}; check {to_set}, and that listing is allowed",
+            Kind.MISSING: f"there is no such bucket at {server}; check its name and {endpoint}",
+            Kind.REGION: f"the bucket is in another region{said}; set AWS_REGION",
+            Kind.UNREACHABLE: f"cannot be reached at {server}: {words}; check {endpoint}",
+            Kind.PASSING: f"cannot be listed at {server}: {words}; try again later",
+            Kind.ODD_KEY: (
+                "cannot be listed: an object's key has an empty part, a dot or a control character "
+                "between its strokes; scan the other keys from a manifest://"
+            ),
+            Kind.OTHER: f"cannot be listed at {server}{said}",
+        }[kind]
+        return SourceError(f"{self.name}: {advice}")
+
+    def is_passing(self, error: Exception) -> bool:
+        """Return whether another try may succeed."""
+        return trouble(error).kind in {Kind.PASSING, Kind.UNREACHABLE}
+
+
+def versions(meta: ObjectMeta) -> tuple[str, ...]:
+    """Return what stands for the version of an object, the best first.
+
+    Its etag without the quotes, which some servers leave out of their listings; else modification
+    time in seconds, all that a read is told of it, and size.
+    """
+    tag = (meta["e_tag"] or "").removeprefix("W/").strip('"')
+    weak = "W/" if (meta["e_tag"] or "").startswith("W/") else ""
+    dated = f"{int(meta['last_modified'].timestamp())}-{meta['size']}"
+    return (f"etag-{weak}{tag}", dated) if tag else (dated,)
+
+
+def _host(endpoint: str) -> str:
+    """Return host and port of an address, which may hold a name and a password besides."""
+    parts = urlsplit(endpoint)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname}{port}" if parts.hostname else ""

@@ -1,0 +1,87 @@
+"""Items that come with their content, from where nothing can be read out of its turn.
+
+Sorts more than memory holds: sorted runs in a temporary file, merged as they are read.
+"""
+
+from __future__ import annotations
+
+import heapq
+import tempfile
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import IO, TYPE_CHECKING
+
+import msgspec
+
+from hashmatch.decode.inputs import MAX_BYTES, too_many_bytes
+from hashmatch.records.images import ImageItem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class HeldItem(ImageItem):
+    """An item whose content was read when it was listed, and is let go of with it.
+
+    Parameters
+    ----------
+    content : bytes, optional
+        None if it is larger than `hashmatch.decode.inputs.MAX_BYTES`.
+    """
+
+    content: bytes | None = field(default=None, repr=False, compare=False)
+
+
+def held(item: ImageItem) -> bytes | None:
+    """Return the content that comes with `item`; None if it has to be read once more.
+
+    Raises
+    ------
+    ImageError
+        ``refused`` if it is too large to be read at all.
+    """
+    if item.size is not None and item.size > MAX_BYTES:
+        raise too_many_bytes(item.size)
+    return item.content if isinstance(item, HeldItem) else None
+
+
+#: How many are sorted in memory at a time: of objects of a bucket, about 30 MB.
+RUN = 100_000
+
+Row = tuple[str, str, int]
+"""A key, by which rows are sorted, a version and a size."""
+
+
+def in_order(rows: Iterable[Row], run: int = RUN) -> Iterator[Row]:
+    """Yield `rows` in the order of their keys.
+
+    No more than `run` of them are in memory; the others lie in a file that has no name, readable
+    by nobody else, and gone when this ends.
+
+    Examples
+    --------
+    >>> [key for key, _, _ in in_order([("c", "", 0), ("a", "", 0), ("b", "", 0)], run=2)]
+    ['a', 'b', 'c']
+    """
+    remaining = iter(rows)
+    first = sorted(islice(remaining, run))
+    starts: list[int] = []
+    with tempfile.TemporaryFile() as file:
+        while more := sorted(islice(remaining, run)):
+            starts.append(file.tell())
+            file.writelines(msgspec.json.encode(row) + b"\n" for row in more)
+        ends = [*starts[1:], file.tell()]
+        runs = [_rows(file, start, end) for start, end in zip(starts, ends, strict=False)]
+        yield from heapq.merge(first, *runs)
+
+
+def _rows(file: IO[bytes], start: int, end: int) -> Iterator[Row]:
+    """Yield the rows that lie between two places, some thousands read at a time."""
+    decoder = msgspec.json.Decoder(Row)
+    while start < end:
+        file.seek(start)
+        # Less by one: `readlines` goes on to the next line unless it is past what it is told.
+        lines = file.readlines(min(2**18, end - start) - 1)
+        start = file.tell()
+        yield from map(decoder.decode, lines)

@@ -1,0 +1,446 @@
+"""What a version of a list holds: its statements, which of them count no more, and withdrawals.
+
+The statements of a list about hashes of one kind, as a file: each column a block of it.
+
+The file is laid out as an index file is, `hashmatch._files.block_format`, so that what each byte is
+need be said once. Its blocks:
+
+=========  =================  =============================================================
+name       dtype, shape       what it holds
+=========  =================  =============================================================
+words      uint64, (n, w)     the hashes
+kind       uint32, (n,)       which of `kinds` is said of each
+kinds      uint8, (length,)   JSON: what is said of entries apart from their ids, each once
+key        uint64, (n,)       `Statements.key`
+quarantine uint8, (n,)        0, or why the hash is not matched: `hashmatch.lists.degenerate`
+updated    int64, (n,)        bits of float64, when it was said; left out if all are alike
+ids        uint8, (length,)   the external ids, one after the other; left out if there are none
+ends       int64, (n + 1,)    where each id begins
+=========  =================  =============================================================
+
+A block file of which arrays are read when they are asked for, from the disk or from memory.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+import hashmatch
+from hashmatch import registry
+from hashmatch._files.block_format import Description, decode
+from hashmatch.errors import IndexFileError, StoreError
+from hashmatch.index.hash_index import HashIndex
+from hashmatch.lists.merge import Statements, Subject
+from hashmatch.records.entries import Entries, Entry, Texts, concatenated
+from hashmatch.records.hash_list import HashList
+from hashmatch.records.hashes import HashBatch, Opaque
+from hashmatch.store import encryption
+from hashmatch.store.encryption import KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from hashmatch._files.block_writer import Blocks
+    from hashmatch.store.encryption import SealingKey
+    from hashmatch.store.layout import Folder
+    from hashmatch.store.manifest import Manifest, StoredFile
+
+    Read = Callable[[int, int], bytes | memoryview]
+
+WHAT = "statements"
+FEW = 100
+"""One in so many rows is fewer reads of the file than all of it."""
+
+
+def laid(said: Statements, quarantine: NDArray[np.uint8], name: str) -> tuple[Description, Blocks]:
+    """Return what is to be written of some statements.
+
+    Parameters
+    ----------
+    said : Statements
+    quarantine : ndarray of uint8, shape (n,)
+    name : str
+        Of the list.
+    """
+    entries = said.entries
+    blocks: list[tuple[str, NDArray[Any]]] = [
+        ("words", said.hashes.words),
+        ("kind", np.ascontiguousarray(entries.kind[:])),
+        ("kinds", np.frombuffer(msgspec.json.encode(entries.kinds), np.uint8)),
+        ("key", said.key),
+        ("quarantine", quarantine),
+    ]
+    facts: dict[str, int | float | str] = {"what": WHAT}
+    if len(said) and (said.updated == said.updated[0]).all():
+        facts["updated"] = float(said.updated[0])
+    else:
+        blocks.append(("updated", np.ascontiguousarray(said.updated).view(np.int64)))
+    if entries.ids is not None:
+        blocks.append(("ids", np.ascontiguousarray(entries.ids.data[:])))
+        blocks.append(("ends", np.ascontiguousarray(entries.ids.ends[:])))
+    spec = said.hashes.spec
+    return Description(spec, name, None, hashmatch.__version__, (), facts), blocks
+
+
+class StoredStatements(Opaque):
+    """Statements in a file; a column is read when it is asked for.
+
+    Parameters
+    ----------
+    file : BlockFile
+
+    Raises
+    ------
+    StoreError
+        If the file holds something else.
+    """
+
+    def __init__(self, file: BlockFile) -> None:
+        self._file = file
+        self.spec = file.description.spec
+        try:
+            self._check()
+        except (ValueError, KeyError, msgspec.MsgspecError):
+            raise StoreError(f"{file.path} holds no statements of a list") from None
+
+    def _check(self) -> None:
+        shapes = {block.name: block.shape for block in self._file.description.blocks}
+        types = {block.name: block.dtype for block in self._file.description.blocks}
+        rows = shapes["words"][0]
+        expected = {
+            "words": ("uint64", (rows, self.spec.words)),
+            "kind": ("uint32", (rows,)),
+            "kinds": ("uint8", shapes["kinds"]),
+            "key": ("uint64", (rows,)),
+            "quarantine": ("uint8", (rows,)),
+        }
+        if "updated" in shapes:
+            expected["updated"] = "int64", (rows,)
+        if "ids" in shapes:
+            expected["ids"] = "uint8", shapes["ids"]
+            expected["ends"] = "int64", (rows + 1,)
+        if self._file.description.facts.get("what") != WHAT or expected != {
+            name: (types[name], shapes[name]) for name in shapes
+        }:
+            raise ValueError
+        self.rows = rows
+        kinds = msgspec.json.decode(self._file.load("kinds").tobytes(), type=tuple[Entry, ...])
+        ids = None
+        if "ids" in shapes:
+            ids = Texts(self._file.column("ids"), self._file.column("ends"))
+        self.entries = Entries(self._file.column("kind"), kinds, ids)
+
+    @property
+    def quarantine(self) -> NDArray[np.uint8]:
+        """Why each hash is not matched, or 0."""
+        return self._file.load("quarantine")
+
+    @property
+    def key(self) -> NDArray[np.uint64]:
+        """`Statements.key` of each."""
+        return self._file.load("key")
+
+    def words(self, first: int = 0, last: int | None = None) -> NDArray[np.uint64]:
+        """Return the hashes of some rows."""
+        return self._file.load("words", first, last)
+
+    def load(self) -> Statements:
+        """Return all statements."""
+        words = self.words()
+        words.flags.writeable = False
+        ids = None
+        if self.entries.ids is not None:
+            ids = Texts(self._file.load("ids"), self._file.load("ends"))
+        entries = Entries(self._file.load("kind"), self.entries.kinds, ids)
+        updated = self._updated(slice(None))
+        return Statements(HashBatch(self.spec, words), entries, self.key, updated)
+
+    def take(self, rows: NDArray[np.int64]) -> Statements:
+        """Return some statements; if they are few, of the file only what they take is read."""
+        if len(rows) > self.rows // FEW:
+            return self.load().take(rows)
+        each = rows.tolist()
+        nothing = np.empty((0, self.spec.words), np.uint64)
+        words = np.concatenate([nothing, *(self.words(row, row + 1) for row in each)])
+        words.flags.writeable = False
+        kind = [int(self.entries.kind[row : row + 1][0]) for row in each]
+        ids = None
+        if self.entries.ids is not None:
+            ids = Texts.of(self.entries.ids[row] for row in each)
+        entries = Entries(np.array(kind, np.uint32), self.entries.kinds, ids)
+        updated = np.array([self._updated(slice(row, row + 1))[0] for row in each], np.float64)
+        return Statements(HashBatch(self.spec, words), entries, self.key[rows], updated)
+
+    def _updated(self, rows: slice) -> NDArray[np.float64]:
+        constant = self._file.description.facts.get("updated")
+        if constant is not None:
+            return np.broadcast_to(np.float64(constant), len(range(*rows.indices(self.rows))))
+        return self._file.load("updated", rows.start, rows.stop).view(np.float64)
+
+
+LOADED = 1 << 26
+"""Bytes that are read at once."""
+
+
+class OpenFile(Opaque):
+    """An open file that is closed with its last user. It must not change while it is open.
+
+    Parameters
+    ----------
+    path : str
+        For messages.
+    file : int
+        Its descriptor, which is taken over.
+    """
+
+    def __init__(self, path: str, file: int) -> None:
+        self.path, self.file = path, file
+        self._found = self._stamp()
+        self.size = os.fstat(file).st_size
+
+    def _stamp(self) -> tuple[int, ...]:
+        found = os.fstat(self.file)
+        return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+    def __call__(self, count: int, offset: int) -> bytes:
+        """Return some bytes, fewer at the end of the file; StoreError if it was changed."""
+        try:
+            data = os.pread(self.file, count, offset)
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be read: {error.strerror}") from None
+        size, modified, _ = self._stamp()
+        if (size, modified) != self._found[:2]:
+            raise StoreError(f"{self.path} was written over while it was in use; open it again")
+        return data
+
+    def __del__(self) -> None:
+        os.close(self.file)
+
+
+class BlockFile(Opaque):
+    """The arrays of a file.
+
+    Parameters
+    ----------
+    path : str
+        For messages.
+    size : int
+        Of the file, in bytes.
+    read : callable
+        Given how many bytes and where, returns them.
+
+    Raises
+    ------
+    IndexFileError
+        If it is no block file, or not all there.
+    """
+
+    def __init__(self, path: str, size: int, read: Read) -> None:
+        self.path = path
+        self.description: Description = decode(path, size, lambda n, at: bytes(read(n, at)))
+        self._read = read
+        self._blocks = {block.name: block for block in self.description.blocks}
+
+    def load(self, name: str, first: int = 0, last: int | None = None) -> NDArray[Any]:
+        """Return the rows of an array from `first` to before `last`."""
+        block = self._blocks[name]
+        dtype = np.dtype(block.dtype)
+        first, last, _ = slice(first, last).indices(block.shape[0])
+        array = np.empty((max(0, last - first), *block.shape[1:]), dtype)
+        width = dtype.itemsize * (block.shape[1] if len(block.shape) > 1 else 1)
+        if not array.nbytes:
+            return array
+        view = memoryview(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+        offset = block.offset + first * width
+        done = 0
+        while done < len(view):
+            data = self._read(min(LOADED, len(view) - done), offset + done)
+            if not data:
+                raise StoreError(f"{self.path} ends too early; restore it")
+            view[done : done + len(data)] = data
+            done += len(data)
+        return array
+
+    def column(self, name: str) -> StoredColumn:
+        """Return an array of one dimension, of which only slices are read."""
+        return StoredColumn(self, name, self._blocks[name].shape[0])
+
+
+class StoredColumn(Opaque):
+    """An array of one dimension in a file."""
+
+    def __init__(self, file: BlockFile, name: str, length: int) -> None:
+        self._file, self._name, self._length = file, name, length
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        first, last, step = rows.indices(self._length)
+        return self._file.load(self._name, first, last)[::step]
+
+    def __len__(self) -> int:
+        return self._length
+
+
+STATEMENTS, INDEX, STATE = "statements", "index", "state"
+"""Roles of the files of a version."""
+
+
+class State(msgspec.Struct, frozen=True):
+    """What a version says besides statements.
+
+    ``gone`` has, by algorithm, the numbers of statements that count no more, as bytes of uint32;
+    ``withdrawn`` the fields of each `Subject`, and when; ``limits`` the list's own by algorithm;
+    ``pictures`` by algorithm the hashes of default pictures, as bytes of uint64.
+    """
+
+    gone: dict[str, bytes]
+    withdrawn: tuple[tuple[str | None, str, bytes, bool, float], ...]
+    limits: dict[str, int] = {}
+    pictures: dict[str, bytes] = {}
+
+    def __repr__(self) -> str:
+        return "<State>"
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Kind(Opaque):
+    """All about hashes of one algorithm. Rows are numbered through its segments."""
+
+    segments: list[StoredStatements]
+    gone: NDArray[np.int64]
+    index: StoredFile | None
+
+    @property
+    def rows(self) -> int:
+        """Statements, those that count no more included."""
+        return sum(segment.rows for segment in self.segments)
+
+    def unmatched(self) -> NDArray[np.int64]:
+        """Return which rows are not matched: those gone, and those in quarantine."""
+        codes = np.concatenate([segment.quarantine for segment in self.segments])
+        return np.union1d(self.gone, np.flatnonzero(codes))
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Content(Opaque):
+    """An open version."""
+
+    manifest: Manifest
+    kinds: dict[str, Kind]
+    withdrawn: dict[Subject, float]
+    limits: dict[str, int]
+    pictures: dict[str, bytes]
+
+
+def read(
+    folder: Folder, manifest: Manifest, key: SealingKey | None, problems: list[str]
+) -> Content:
+    """Return what a version holds; everything of it is compared with its digest first.
+
+    Raises
+    ------
+    StoreError
+        If a file is missing or damaged, with its copy. A damaged index is only a problem: it can be
+        made again.
+    """
+    state = State({}, ())
+    segments: dict[str, list[StoredStatements]] = {}
+    indexes: dict[str, StoredFile] = {}
+    for named in manifest.files:
+        if named.role == INDEX and named.algorithm is not None:
+            indexes[named.algorithm] = named
+            continue
+        path, file = folder.find(named, problems)
+        opened = OpenFile(path, file)
+        if named.role == STATE:
+            state = _state(path, _whole(opened, path, manifest, key))
+        elif named.role == STATEMENTS and named.algorithm is not None:
+            blocks = _blocks(opened, path, manifest, key)
+            segments.setdefault(named.algorithm, []).append(StoredStatements(blocks))
+    gone = {
+        algorithm: np.frombuffer(numbers, np.uint32).astype(np.int64)
+        for algorithm, numbers in state.gone.items()
+    }
+    nothing = np.empty(0, np.int64)
+    kinds = {
+        algorithm: Kind(of_kind, gone.get(algorithm, nothing), indexes.get(algorithm))
+        for algorithm, of_kind in sorted(segments.items())
+    }
+    withdrawn = {Subject(*fields[:4]): fields[4] for fields in state.withdrawn}
+    return Content(manifest, kinds, withdrawn, state.limits, state.pictures)
+
+
+def _whole(opened: OpenFile, path: str, manifest: Manifest, key: SealingKey | None) -> memoryview:
+    if not manifest.sealed:
+        return memoryview(opened(opened.size, 0))
+    if key is None:
+        raise StoreError(f"{path} is encrypted; give the key of the list in {KEY}")
+    plain = np.empty(encryption.unsealed_bytes(path, opened.file), np.uint8)
+    encryption.unseal_into(path, opened.file, key, plain)
+    return memoryview(plain)  # type: ignore[arg-type]
+
+
+def _blocks(opened: OpenFile, path: str, manifest: Manifest, key: SealingKey | None) -> BlockFile:
+    try:
+        if not manifest.sealed:
+            return BlockFile(path, opened.size, opened)
+        data = _whole(opened, path, manifest, key)
+        return BlockFile(path, len(data), lambda count, at: data[at : at + count])
+    except IndexFileError as error:
+        raise StoreError(str(error)) from None
+
+
+def _state(path: str, data: memoryview) -> State:
+    try:
+        return msgspec.msgpack.decode(data, type=State)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise StoreError(f"{path} does not say the state of a list; restore it") from None
+
+
+def open_index(folder: Folder, content: Content, algorithm: str, problems: list[str]) -> HashIndex:
+    """Return an index of what is matched of one kind, numbered as its rows."""
+    kind = content.kinds[algorithm]
+    first, others = kind.segments[:1], kind.segments[1:]
+    index = _stored_index(folder, kind, problems)
+    if index is None:
+        hasher = registry.hasher(algorithm)
+        index = HashIndex.build(as_list(content, algorithm, first), hasher.max_distance)
+    snapshot = f"{content.manifest.name} {content.manifest.version}"
+    if others:
+        index = index.with_changes(as_list(content, algorithm, others), (), snapshot)
+    removed = kind.unmatched()
+    return index.with_changes(None, removed, snapshot) if others or len(removed) else index
+
+
+def _stored_index(folder: Folder, kind: Kind, problems: list[str]) -> HashIndex | None:
+    if kind.index is None:
+        return None
+    try:
+        path, file = folder.find(kind.index, problems)
+        os.close(file)
+        return HashIndex.open(path, check=False)  # all of it was just read, and is as it was
+    except (StoreError, IndexFileError) as error:
+        problems.append(f"{error}; its index was made anew")
+        return None
+
+
+def as_list(content: Content, algorithm: str, segments: Sequence[StoredStatements]) -> HashList:
+    """Return some statements as a list to be indexed; it has their limits, and no ids."""
+    words = np.concatenate([segment.words() for segment in segments])
+    words.flags.writeable = False
+    kinds = [Entries(np.asarray(each.entries.kind[:]), each.entries.kinds) for each in segments]
+    return HashList(
+        content.manifest.name,
+        str(content.manifest.version),
+        segments[0].spec,
+        HashBatch(segments[0].spec, words),
+        concatenated(kinds),
+        (),
+        content.limits.get(algorithm),
+    )

@@ -1,0 +1,346 @@
+"""Makes the next version of a list, of files that were received: all of it, or what has changed.
+
+How the next version of a list is to be made, and what came of it.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import hashmatch
+from hashmatch import registry
+from hashmatch.errors import StoreError, UntrustedList, UsageError
+from hashmatch.lists.detect import Shape, read_page
+from hashmatch.lists.merge import joined, later
+from hashmatch.records.images import clean_name
+from hashmatch.store import reference_key, rollback, signing
+from hashmatch.store.compaction import Making, is_small, live, merged, whole_segment, with_segments
+from hashmatch.store.encryption import KEY
+from hashmatch.store.manifest import ImportedFile, Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from hashmatch.lists.ingest import Rows
+    from hashmatch.records.hash_list import RejectedRow
+    from hashmatch.records.hashes import HashBatch
+    from hashmatch.store.compaction import Made
+    from hashmatch.store.contents import Content
+    from hashmatch.store.list_store import ListStore
+    from hashmatch.store.signing import PrivateKey
+
+BAD_ROWS, SIZE_CHANGE, DAMAGE = "bad-rows", "size-change", "damage"
+ACCEPTABLE = BAD_ROWS, SIZE_CHANGE, DAMAGE
+"""What a change is refused for unless it is accepted by name."""
+MOST_BAD = 0.001
+"""Of all rows; more of them are the sign of another format, or of a poisoned list."""
+MOST_CHANGE = 0.2
+"""Of all entries; more is the sign of a page that is missing, or of a poisoned list."""
+ROWS = "rows"
+"""In the place of an algorithm, in the counts of a manifest: what rows of the files came to."""
+KEPT = timedelta(days=30)
+"""How long versions are kept that are not used any more, at least the two last ones for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How the next version of a list is to be made.
+
+    Parameters
+    ----------
+    name : str, optional
+        Of the list, in every match; by default what it was called before, or the folder's name.
+    shape : Shape
+        How the files are to be read.
+    signer : PrivateKey, optional
+        Who signs it.
+    accept : collection of str
+        What it is not refused for: ``bad-rows`` above 0.1 %, a ``size-change`` above 20 %, or
+        ``damage`` of the version before.
+    expires_in : timedelta, optional
+        After which it is to have been followed by another; by default never.
+    keep : timedelta
+        How long old versions are kept.
+    pictures : mapping of str to HashBatch, optional
+        By algorithm, hashes of default pictures, as
+        `hashmatch.lists.degenerate.degenerate_pictures` makes them; entries near them are put into
+        quarantine. By default those it had before.
+    limits : mapping of str to int, optional
+        By algorithm, the list's own limits in bits; by default those it had before.
+    on_read, on_step : callable, optional
+        Told how many more bytes were read, and what is done next.
+
+    Raises
+    ------
+    UsageError
+        If something is accepted that nothing is refused for, or a limit is out of its range.
+
+    Examples
+    --------
+    >>> Change(accept=["size-change"], limits={"pdq": 20}).keep.days
+    30
+    """
+
+    name: str | None = None
+    shape: Shape = field(default_factory=Shape)
+    signer: PrivateKey | None = None
+    accept: Sequence[str] = ()
+    expires_in: timedelta | None = None
+    keep: timedelta = KEPT
+    pictures: Mapping[str, HashBatch] | None = None
+    limits: Mapping[str, int] | None = None
+    on_read: Callable[[int], object] | None = None
+    on_step: Callable[[str], object] | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.accept:
+            if name not in ACCEPTABLE:
+                raise UsageError(
+                    f"nothing is accepted as {name!r}; it is one of {', '.join(ACCEPTABLE)}"
+                )
+        for algorithm, limit in (self.limits or {}).items():
+            bits = registry.spec(algorithm).bits
+            if not isinstance(limit, int) or not 0 <= limit <= bits:
+                raise UsageError(
+                    f"a limit of {algorithm} is a whole number from 0 to {bits}, not {limit!r}"
+                )
+
+
+class Changed(NamedTuple):
+    """What a change has made.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Of the new version.
+    rejected : list of (str, RejectedRow)
+        Rows that could not be used, with the path of their file.
+    problems : list of str
+        What was found wrong with the version before, and why the new one does not serve yet.
+    """
+
+    manifest: Manifest
+    rejected: list[tuple[str, RejectedRow]]
+    problems: list[str]
+
+
+LONGEST = 1000
+"""Characters of a name in a manifest."""
+
+
+class _Read(NamedTuple):
+    rows: Rows
+    sources: tuple[ImportedFile, ...]
+    rejected: list[tuple[str, RejectedRow]]
+
+
+def read_files(store: ListStore, paths: Sequence[str], change: Change) -> _Read:
+    """Return what some files say; StoreError if too much of it cannot be used."""
+    rows = change.shape.rows(store.now.timestamp())
+    sources, rejected = [], []
+    for path in paths:
+        before, bad, named = rows.total, rows.refused, len(rows.rejected)
+        page = read_page(path, change.shape, rows, change.on_read)
+        rejected += [(path, row) for row in rows.rejected[named:]]
+        sources.append(
+            ImportedFile(
+                name=clean_name(os.path.basename(path))[:LONGEST] or "-",
+                sha256=page.sha256,
+                bytes=page.size,
+                rows=rows.total - before,
+                rejected=rows.refused - bad,
+            )
+        )
+    if rows.refused > MOST_BAD * rows.total and BAD_ROWS not in change.accept:
+        first = "; ".join(f"{path}, line {row.line}: {row.reason}" for path, row in rejected[:3])
+        raise StoreError(
+            f"{rows.refused:,} of {rows.total:,} rows cannot be used, more than {MOST_BAD:.1%} "
+            f"({first}); mend them, or accept {BAD_ROWS}"
+        )
+    return _Read(rows, tuple(sources), rejected)
+
+
+def import_files(store: ListStore, paths: Sequence[str], change: Change) -> Changed:
+    """Make a version of all that some files say, and nothing else; see `ListStore.import_files`."""
+    store.folder.make()
+    with _alone(store):
+        before, problems = _before(store, change)
+        reference_key.keep(store.folder, store.key)
+        read = read_files(store, paths, change)
+        making = _making(store, change, before)
+        said = joined(read.rows.statements())
+        made = whole_segment(making, said, read.rows.withdrawn, _next(store))
+        return _publish(store, change, before, read, making.name, made, problems)
+
+
+def update_files(store: ListStore, paths: Sequence[str], change: Change) -> Changed:
+    """Make a version of the last one and what some files say; see `ListStore.update_files`."""
+    store.folder.check()
+    with _alone(store):
+        _check_sealing(store)
+        before, problems = store.latest(fresh=False)
+        if before.manifest.version != store.folder.versions()[0] and DAMAGE not in change.accept:
+            raise StoreError(
+                f"{problems[0]}; an update would go on from version {before.manifest.version}: "
+                f"import the list again, or accept {DAMAGE}"
+            )
+        reference_key.keep(store.folder, store.key)
+        read = read_files(store, paths, change)
+        making = _making(store, change, before)
+        withdrawn = later(before.withdrawn, read.rows.withdrawn)
+        new, gone = merged(before, read.rows, withdrawn)
+        if is_small(before, new, gone) and _is_made_alike(making, before):
+            for named in before.manifest.files if problems else ():
+                store.folder.mend(named)
+            made = with_segments(making, before, new, gone, withdrawn)
+        else:
+            said = [live(kind, gone.get(name)) for name, kind in before.kinds.items()]
+            made = whole_segment(making, joined([*said, *new]), withdrawn, _next(store))
+        return _publish(store, change, before, read, making.name, made, problems)
+
+
+@contextmanager
+def _alone(store: ListStore) -> Iterator[None]:
+    """Keep others from changing the store, and leave nothing behind that no version names."""
+    with store.folder.locked():
+        store.folder.sweep()
+        try:
+            yield
+        finally:
+            store.folder.sweep()
+
+
+def _before(store: ListStore, change: Change) -> tuple[Content | None, list[str]]:
+    """Return the last version that can be used, if there is one, and the problems there were."""
+    if not store.folder.versions():
+        return None, []
+    _check_sealing(store)
+    try:
+        return store.latest(fresh=False)
+    except StoreError as error:
+        if DAMAGE in change.accept:
+            return None, [str(error)]
+        raise type(error)(
+            f"{error}; to go on without it, with no name, limits or size to go by, accept {DAMAGE}"
+        ) from None
+
+
+def _check_sealing(store: ListStore) -> None:
+    """Refuse to write a list in the clear that was encrypted."""
+    if store.key is not None:
+        return
+    for version in store.folder.versions():
+        with suppress(StoreError):  # of one that is damaged nothing is known
+            if store.folder.manifest(version)[1].sealed:
+                break
+    else:
+        return
+    raise StoreError(f"{store.path} is encrypted; give the key of the list in {KEY}")
+
+
+def _making(store: ListStore, change: Change, before: Content | None) -> Making:
+    named = rollback.read(
+        rollback.place(store.path), allow_readable=store.folder.allow_readable
+    ).name
+    named = before.manifest.name if before else named
+    name = change.name or named or os.path.basename(os.path.abspath(store.path))
+    name = clean_name(name)
+    if named is not None and name != named:
+        raise StoreError(
+            f"the list in {store.path} is called {named!r}, and stays so; make a new store for "
+            f"one called {name!r}"
+        )
+    limits = change.limits if change.limits is not None else before.limits if before else {}
+    pictures = before.pictures if before else {}
+    if change.pictures is not None:
+        pictures = {name: batch.words.tobytes() for name, batch in change.pictures.items()}
+    return Making(store.folder, name, store.key, pictures, limits, change.on_step)
+
+
+def _is_made_alike(making: Making, before: Content) -> bool:
+    """Return whether files of the version before may be those of the next."""
+    return (
+        making.limits == before.limits
+        and making.pictures == before.pictures
+        and (making.key is not None) == before.manifest.sealed
+    )
+
+
+def _next(store: ListStore) -> int:
+    """Return the number of the version to be made: above all there are, and all that were."""
+    known = rollback.read(rollback.place(store.path), allow_readable=store.folder.allow_readable)
+    return 1 + max([0, *store.folder.versions()[:1], *known.versions.values()])
+
+
+def _publish(
+    store: ListStore,
+    change: Change,
+    before: Content | None,
+    read: _Read,
+    name: str,
+    made: Made,
+    problems: list[str],
+) -> Changed:
+    """Write the manifest of a version whose files are there, unless it changes too much."""
+    files, counts = made
+    if not counts and before is None:
+        raise StoreError("there is no usable hash in what was given, and so no list")
+    if before is not None and SIZE_CHANGE not in change.accept:
+        _check_size(before.manifest, counts)
+    expires = None if change.expires_in is None else store.now + change.expires_in
+    if expires is not None:
+        expires = expires.replace(microsecond=0)
+    manifest = Manifest(
+        name=name,
+        version=_next(store),
+        created=store.now,
+        hashmatch=hashmatch.__version__,
+        expires=expires,
+        base=before.manifest.version if before else None,
+        key_ids=(change.signer.public.key_id,) if change.signer else (),
+        sealed=store.key is not None,
+        counts={**counts, ROWS: read.rows.summary()},
+        files=tuple(files),
+        sources=read.sources,
+    )
+    signer = change.signer
+    store.folder.publish(
+        manifest, lambda data: [signing.sign(data, signer)] if signer is not None else []
+    )
+    _remove_old(store, change, manifest)
+    try:
+        store.trust.check(*_signed(store, manifest.version))
+    except UntrustedList as error:
+        problems = [*problems, f"version {manifest.version} does not serve yet: {error}"]
+    return Changed(manifest, read.rejected, problems)
+
+
+def _signed(store: ListStore, version: int) -> tuple[bytes, Sequence[signing.Signature]]:
+    return store.folder.manifest(version)[0], store.folder.signatures(version)
+
+
+def _remove_old(store: ListStore, change: Change, latest: Manifest) -> None:
+    """Remove versions that another took the place of long ago, but for the two last."""
+    oldest = store.now - change.keep
+    replaced = list(pairwise(store.folder.versions()[1:]))
+    old = [version for later, version in replaced if store.folder.created(later) <= oldest]
+    for version in old:
+        if version != latest.base:
+            store.folder.remove(version)
+
+
+def _check_size(before: Manifest, counts: Mapping[str, Mapping[str, int]]) -> None:
+    for algorithm in sorted({*before.counts, *counts} - {ROWS}):
+        was = before.counts.get(algorithm, {}).get("entries", 0)
+        now = counts.get(algorithm, {}).get("entries", 0)
+        if was and abs(now - was) > MOST_CHANGE * was:
+            raise StoreError(
+                f"the list would go from {was:,} to {now:,} {algorithm} entries, by more than "
+                f"{MOST_CHANGE:.0%}: look at what changed (hashmatch list inspect), then accept "
+                f"{SIZE_CHANGE}; version {before.version} goes on serving"
+            )

@@ -1,0 +1,325 @@
+"""For other people's tests: benign pictures, made-up hashes, in-memory plug-ins, contract checks.
+
+A contract check takes your plug-in and raises AssertionError, naming what is broken, if it does
+not keep what `hashmatch.interfaces` asks of it.
+
+For tests of sources: one that is held in memory, and the contract check.
+"""
+
+from __future__ import annotations
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from msgspec import UNSET
+
+from hashmatch.errors import ImageChanged, ImageError, UsageError
+from hashmatch.interfaces import (
+    FramedHasher,
+    Framing,
+    Hasher,
+    ListOptions,
+    ListReader,
+    ListRow,
+    OrientedHasher,
+    Sink,
+    Source,
+)
+from hashmatch.records.entries import Entry
+from hashmatch.records.enums import Outcome, Surface
+from hashmatch.records.hash_list import HashList, RejectedRow
+from hashmatch.records.hashes import HashBatch, HashSpec
+from hashmatch.records.images import ImageItem
+from hashmatch.records.review import RecordHash, RecordItem, RecordMatch, ReviewRecord, SuppressedBy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+class MemorySource:
+    """A source of images held in memory, by key; contents may be the error to raise instead.
+
+    Examples
+    --------
+    >>> source = MemorySource({"a.jpg": b"..."}, Surface.PUBLIC_POST)
+    >>> [item.key for item in source.items()]
+    ['a.jpg']
+    """
+
+    def __init__(self, images: Mapping[str, bytes | ImageError], surface: Surface) -> None:
+        self._images = dict(images)
+        self._surface = surface
+
+    def items(self, after: str | None = None) -> Iterator[ImageItem]:
+        """Yield an item for each key, in the order of the mapping, or those behind `after`."""
+        keys = list(self._images)
+        for key in keys[keys.index(after) + 1 :] if after is not None else keys:
+            content = self._images[key]
+            size = len(content) if isinstance(content, bytes) else None
+            yield ImageItem(key, "1", self._surface, size=size)
+
+    def read(self, item: ImageItem) -> bytes:
+        """Return the content, or raise the error that stands in its place."""
+        content = self._images[item.key]
+        if isinstance(content, ImageError):
+            raise content
+        return content
+
+    def count(self) -> int:
+        """Return how many there are."""
+        return len(self._images)
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to let go of."""
+
+
+def check_source(source: Source) -> None:
+    """Check a source that has at least one item: keys, positions, versions, reading, counting."""
+    assert isinstance(source, Source), "it lacks part of the Source protocol"
+    items = list(source.items())
+    assert items, "it lists nothing"
+    keys = [item.key for item in items]
+    assert len(set(keys)) == len(keys), "a key is listed twice"
+    assert [item.key for item in source.items()] == keys, "a second listing differs"
+    assert source.count() in {None, len(items)}, "count and listing differ"
+    for done in sorted({0, len(items) // 2, len(items) - 1}):
+        rest = [item.key for item in source.items(after=items[done].position)]
+        assert rest == keys[done + 1 :], f"it does not list on after {keys[done]}"
+    for item in items:
+        assert item.key.encode(), "a key is empty"
+        assert item.position.encode(), "a position is no valid Unicode"
+        assert item.version, f"{item.key} has no version"
+        assert isinstance(item.surface, Surface), f"{item.key} has no surface"
+        _check_content(source, item)
+    with ThreadPoolExecutor(4) as threads:  # each as it is alone
+        alone = [_check_content(source, item) for item in items]
+        together = list(threads.map(lambda item: _check_content(source, item), items))
+    assert together == alone, "many threads read something else than one"
+    source.close()
+
+
+def _check_content(source: Source, item: ImageItem) -> object:
+    try:
+        content = source.read(item)
+    except ImageChanged as error:
+        assert error.item.key == item.key, f"{item.key} turns into another item"
+        return error.item
+    except ImageError as error:
+        assert error.outcome is not Outcome.HASHED, "an error cannot mean hashed"
+        assert error.reason, f"{item.key}: no reason is given"
+        return error.outcome
+    assert isinstance(content, bytes), f"{item.key} is not read as bytes"
+    return content
+
+
+def picture(seed: int, width: int = 480, height: int = 320) -> NDArray[np.uint8]:
+    """Return a drawn landscape, shape (height, width, 3): hills under a sky, another each seed.
+
+    Examples
+    --------
+    >>> picture(1).shape
+    (320, 480, 3)
+    """
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width] / np.array([height, width]).reshape(2, 1, 1)
+    sky, glow = rng.uniform(60, 255, (2, 3))
+    image = sky + (glow - sky) * y[..., None]
+    sun_x, sun_y, size = rng.uniform((0.1, 0.1, 0.04), (0.9, 0.4, 0.12))
+    image[(x - sun_x) ** 2 + ((y - sun_y) * height / width) ** 2 < size**2] = (255, 240, 200)
+    for layer in range(5):
+        ridge = np.full(width, 0.35 + 0.13 * layer)
+        for wave in range(1, 7):
+            turns, shift = rng.uniform(0.5, 2.5) * wave, rng.uniform(0, 2 * np.pi)
+            ridge += rng.uniform(0.02, 0.09) / wave * np.sin(2 * np.pi * turns * x[0] + shift)
+        image[y > ridge] = rng.uniform(20, 230, 3)
+    noisy: NDArray[np.float64] = image + rng.normal(0, 6, image.shape)
+    return noisy.clip(0, 255).astype(np.uint8)
+
+
+def random_hashes(spec: HashSpec, count: int, seed: int) -> HashBatch:
+    """Return `count` made-up hashes.
+
+    Examples
+    --------
+    >>> random_hashes(HashSpec("sha1", 160), 3, seed=1).words.shape
+    (3, 3)
+    """
+    rng = np.random.default_rng(seed)
+    return HashBatch.from_bytes(spec, rng.bytes(count * spec.bits // 8))
+
+
+def flipped(batch: HashBatch, distance: int, seed: int) -> HashBatch:
+    """Return `batch` with exactly `distance` bits of each hash turned over.
+
+    Examples
+    --------
+    >>> spec = HashSpec("phash", 64)
+    >>> near = flipped(HashBatch.from_hex(spec, ["00" * 8]), 5, seed=0)
+    >>> int(near.to_hex()[0], 16).bit_count()
+    5
+    """
+    if not 0 <= distance <= batch.spec.bits:
+        raise UsageError(f"a {batch.spec} hash has no {distance} bits to flip")
+    rng = np.random.default_rng(seed)
+    lines = []
+    for text in batch.to_hex():
+        bits = rng.choice(batch.spec.bits, distance, replace=False)
+        mask = sum(1 << int(bit) for bit in bits)
+        lines.append(f"{int(text, 16) ^ mask:0{batch.spec.bits // 4}x}")
+    return HashBatch.from_hex(batch.spec, lines)
+
+
+def hash_list(batch: HashBatch, name: str = "made-up", version: str = "1") -> HashList:
+    """Return a list of `batch` whose entries are called ``made-up-0``, ``made-up-1`` ...
+
+    Examples
+    --------
+    >>> hash_list(random_hashes(HashSpec("pdq", 256), 2, seed=1)).entries[1].external_id
+    'made-up-1'
+    """
+    entries = tuple(Entry(f"{name}-{row}") for row in range(len(batch)))
+    return HashList(name, version, batch.spec, batch, entries)
+
+
+class MemorySink:
+    """A sink that keeps its records in `records`; `closed` and `abandoned` say how it ended."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.records: list[ReviewRecord] = []
+        self.closed = False
+        self.abandoned = False
+
+    def write(self, record: ReviewRecord) -> None:
+        """Keep one record."""
+        self.records.append(record)
+
+    def close(self) -> None:
+        """Note that it was closed."""
+        self.closed = True
+
+    def abandon(self) -> None:
+        """Note that it was abandoned."""
+        self.abandoned = True
+
+
+class XorHash:
+    """A hasher small enough to check by hand: the XOR of all bytes, eight times over."""
+
+    spec: ClassVar = HashSpec("xor", 64)
+    reads: ClassVar[Literal["bytes"]] = "bytes"
+    max_distance: ClassVar = 0
+    min_quality: ClassVar = 0
+    min_side: ClassVar = 0
+
+    def hash(self, data: NDArray[np.uint8]) -> tuple[HashBatch, int | None]:
+        """Return the hash of `data`."""
+        value = int(np.bitwise_xor.reduce(data, initial=0))
+        return HashBatch.from_bytes(self.spec, bytes([value] * 8)), None
+
+
+def check_hasher(hasher: Hasher) -> None:
+    """Check a hasher: its attributes, one hash of its spec, the same every time."""
+    assert isinstance(hasher, Hasher), "it lacks part of the Hasher protocol"
+    assert hasher.reads in {"pixels", "bytes"}, "reads is neither pixels nor bytes"
+    assert 0 <= hasher.max_distance <= hasher.spec.bits, "max_distance is out of range"
+    assert 0 <= hasher.min_quality <= 100, "min_quality is out of range"
+    assert hasher.min_side >= 0, "min_side is negative"
+    for seed in range(4):
+        data = picture(seed)
+        if hasher.reads == "bytes":
+            data = data.reshape(-1)
+        data.flags.writeable = False  # a hasher that writes into the picture raises here
+        hashes, quality = hasher.hash(data)
+        again, _ = hasher.hash(data.copy())
+        assert hashes.spec == hasher.spec, "the hash is not of its spec"
+        assert len(hashes) == 1, "it makes more or less than one hash"
+        assert hashes == again, "the same data gave two hashes"
+        assert quality is None or 0 <= quality <= 100, "the quality is not 0 to 100"
+        if isinstance(hasher, OrientedHasher):
+            eight, same = hasher.hash_orientations(data)
+            assert len(eight) == 8, "there are eight orientations"
+            assert eight[:1] == hashes, "the first orientation is not the upright hash"
+            assert same == quality, "the orientations have another quality"
+        if isinstance(hasher, FramedHasher):
+            framings = (Framing(), Framing(left=0.05), Framing(turn=2.0))
+            framed = hasher.hash_framings(data, framings)
+            assert len(framed) == len(framings), "there is one hash for each framing"
+            assert framed == hasher.hash_framings(data.copy(), framings), "framings gave two hashes"
+            assert framed.spec == hasher.spec, "hashes of framings are not of its spec"
+
+
+def check_list_reader(
+    reader: ListReader, sample: bytes, *, good: int, bad: int, options: ListOptions | None = None
+) -> None:
+    """Check a list reader on a `sample` file of its format with so many good and bad rows."""
+    assert isinstance(reader, ListReader), "it lacks part of the ListReader protocol"
+    assert 0 < reader.detects(sample[:8192]) <= 100, "it does not detect its own format"
+    assert reader.detects(b"") == 0, "it claims an empty file"
+    assert reader.detects(bytes(range(256)) * 8) == 0, "it claims a file of arbitrary bytes"
+    rows = list(reader.rows(io.BytesIO(sample), options or ListOptions()))
+    assert all(isinstance(row, ListRow | RejectedRow) for row in rows), "it yields something else"
+    assert sum(isinstance(row, ListRow) for row in rows) == good, "it finds other good rows"
+    assert sum(isinstance(row, RejectedRow) for row in rows) == bad, "it finds other bad rows"
+    lines = [row.line for row in rows]
+    assert lines == sorted(lines), "line numbers go back"
+    assert min(lines, default=1) >= 1, "line numbers begin at 1"
+
+
+def check_sink(make: Callable[[Path | None], Sink], path: Path) -> None:
+    """Check a sink that writes to `path`: it appears when closed and not when abandoned."""
+    sink = make(path)
+    assert isinstance(sink, Sink), "it lacks part of the Sink protocol"
+    sink.write(example_record())
+    sink.abandon()
+    assert not path.exists(), "an abandoned file stands in the place of a whole one"
+    sink = make(path)
+    sink.write(example_record())
+    sink.write(example_record("profiles/kept-out.jpg", suppressed=True))
+    sink.write(example_record("profiles/2.jpg"))
+    sink.close()
+    content = path.read_bytes()
+    assert b"profiles/1.jpg" in content, "the first record is missing"
+    assert b"profiles/kept-out.jpg" in content, "a suppressed record is missing"
+    assert b"suppressed" in content, "it does not say that a record is suppressed"
+    assert b"profiles/2.jpg" in content, "the last record is missing"
+
+
+def example_record(key: str = "profiles/1.jpg", *, suppressed: bool = False) -> ReviewRecord:
+    """Return a review record of a made-up match, or a suppressed one.
+
+    Examples
+    --------
+    >>> example_record().match_count
+    1
+    """
+    item = RecordItem(key, "v1", Surface.PROFILE_PHOTO, "image/jpeg", 640, 480, 0, damaged=False)
+    near = RecordMatch(
+        list="demo",
+        list_version="17",
+        entry="made-up-4",
+        algorithm="pdq",
+        distance=4,
+        max_distance=31,
+        max_distance_from="algorithm",
+        labels=("A1",),
+        sources=("demo",),
+        variant="upright",
+        frame=0,
+    )
+    return ReviewRecord(
+        record_id="0" * 32,
+        created_at="2026-01-01T00:00:00Z",
+        item=item,
+        hash=RecordHash("pdq", 98, "rgb/1", "upright"),
+        matches=(near,),
+        match_count=1,
+        status="suppressed" if suppressed else "pending_review",
+        suppressed_by=SuppressedBy("benign", "known", "3", "b-1", "pdq", 2)
+        if suppressed
+        else UNSET,
+    )

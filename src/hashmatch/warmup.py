@@ -1,0 +1,125 @@
+"""Compiles every kernel that hashing and searching use, so that no later start has to."""
+
+from __future__ import annotations
+
+import io
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashmatch import registry
+from hashmatch.hashing.hash_image import hash_all, hash_image
+from hashmatch.index.hash_index import HashIndex
+from hashmatch.index.segment import FEW
+from hashmatch.lists.degenerate import degenerate
+from hashmatch.matching.matcher import Matcher
+from hashmatch.testing import hash_list, picture, random_hashes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hashmatch.records.hashes import HashSpec
+
+ENTRIES = 100_000
+"""Enough for a list to be searched by bands."""
+SEED = 20260101
+
+
+class Warmed(NamedTuple):
+    """What `warm` did.
+
+    Parameters
+    ----------
+    compiled : int
+        Kernels that were compiled now.
+    folders : tuple of Path
+        Where the kernels that this process uses are kept.
+    is_kept : bool
+        Whether all of them are.
+    seconds : float
+        How long it took, on the wall's clock.
+    """
+
+    compiled: int
+    folders: tuple[Path, ...]
+    is_kept: bool
+    seconds: float
+
+
+def warm() -> Warmed:
+    """Compile all that hashing and searching need, unless it is compiled, and keep it on disk.
+
+    The first hash and the first search of an installation compile their kernels, which takes some
+    seconds. Called when a container image is built, this spares every container those seconds. It
+    hashes pictures that it draws, and searches lists that it makes up, with every hasher there is.
+
+    Returns
+    -------
+    Warmed
+        Kernels are kept for one version of hashmatch, Python and numba and one kind of processor;
+        on another one they are compiled again. `hashmatch._kernels.cache_folders` says where they
+        may be.
+
+    Raises
+    ------
+    UnknownPlugin
+        If an installed hasher cannot be loaded.
+
+    Examples
+    --------
+    >>> import hashmatch as hm
+    >>> warmed = hm.warm()
+    >>> hm.warm().compiled
+    0
+    """
+    from numba import config
+
+    from hashmatch._kernels.jit import used
+
+    start, before = time.perf_counter(), len(used)
+    if not config.DISABLE_JIT:  # without a compiler it would take minutes, and keep nothing
+        names = registry.names(registry.HASHERS)
+        _hash([name for name in names if registry.hasher(name).reads == "pixels"])
+        # One search for all hashers whose hashes and limits are alike: their kernels are the same.
+        alike = {(one.spec.bits, one.max_distance): one for one in map(registry.hasher, names)}
+        for (_, limit), one in sorted(alike.items()):
+            _search(one.spec, limit)
+    return Warmed(
+        compiled=sum(kept.is_new for kept in used[before:]),
+        folders=tuple(dict.fromkeys(kept.folder for kept in used if kept.folder is not None)),
+        is_kept=all(kept.folder is not None for kept in used),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _hash(algorithms: list[str]) -> None:
+    """Hash large and small pictures, framed ones, from arrays and files, in all variants."""
+    from PIL import Image
+
+    for width, height in ((1280, 960), (96, 72)):
+        pixels = picture(SEED, width, height)
+        pixels[: height // 8] = 255  # a bar, so that there is something to trim
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "JPEG")
+        for image in (pixels, file.getvalue()):
+            hash_all(image, algorithms, variants="thorough")
+            for algorithm in algorithms:
+                hash_image(image, algorithm)
+                hash_image(image, algorithm, orientations=True)
+
+
+def _search(spec: HashSpec, limit: int) -> None:
+    """Ask short and long lists all that an index can be asked, within a limit and beyond it.
+
+    No index file is made: its arrays are of the same kinds as those in memory, so that kernels are.
+    """
+    known, other = random_hashes(spec, ENTRIES, SEED), random_hashes(spec, 2 * FEW, SEED + 1)
+    index = HashIndex.build(known, limit)
+    for some in (index, index.with_changes(other, removed=[0])):
+        for queries in (other[:1], other):  # each its own way, see `hashmatch.index.segment`
+            some.search(queries)
+            some.nearest(queries, 1)
+    short = HashIndex.build(known[:100])
+    for within in range(0, spec.bits + 1, 8):  # the kernel is another one for some limits
+        short.search(other[:1], within)
+    Matcher(hash_list(known[:100])).look_up(other)
+    degenerate(other)

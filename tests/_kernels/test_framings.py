@@ -1,0 +1,180 @@
+"""The kernels of query variants against the oracle, compiled and not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import naive
+from conftest import ROOT
+from hashmatch._kernels import borders, extrapolate, framings
+from hashmatch.hashers import _pdq_framings
+from hashmatch.hashers.pdq import Pdq
+from hashmatch.interfaces import Framing
+from hashmatch.testing import picture
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+JIT = not os.environ.get("NUMBA_DISABLE_JIT")
+CELLS, MARGIN = extrapolate.CELLS, extrapolate.MARGIN
+FEW = settings(max_examples=12 if JIT else 2)
+"""The oracle takes its time."""
+
+sides = st.integers(1, 150 if JIT else 20)
+seeds = st.integers(0, 2**32 - 1)
+parts = st.floats(0.0, 0.15)
+
+
+def noise(seed: int, height: int, width: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def small(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return a picture as a small grey one, and its edges."""
+    out, edges = np.empty((CELLS, CELLS), np.float32), np.empty((4, CELLS), np.float32)
+    extrapolate.shrunk(pixels, out)
+    extrapolate.edges(pixels, edges)
+    return out, edges
+
+
+def guessed(grey: NDArray[np.float32], edges: NDArray[np.float32]) -> NDArray[np.float32]:
+    out = np.empty((CELLS + 2 * MARGIN, CELLS + 2 * MARGIN), np.float32)
+    extrapolate.continued(grey, edges, extrapolate.BLUR, extrapolate.BLUR_TALL, out)
+    return out
+
+
+def bits(words: NDArray[np.uint64]) -> int:
+    return int("".join(f"{int(word):016x}" for word in words), 16)
+
+
+@FEW
+@given(seed=seeds, height=sides, width=sides, cells=st.sampled_from([1, 7, 16]))
+def test_shrunk_equals_the_oracle(seed: int, height: int, width: int, cells: int) -> None:
+    pixels = noise(seed, height, width)
+    out = np.empty((cells, cells), np.float32)
+    extrapolate.shrunk(pixels, out)
+    np.testing.assert_allclose(out, naive.small_grey(pixels, cells), rtol=1e-4)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_continued_equals_the_oracle(seed: int) -> None:
+    grey, edges = small(picture(seed, 96, 80))
+    expected = naive.continued(grey.tolist(), edges.tolist(), MARGIN, extrapolate.FADING)
+    np.testing.assert_allclose(guessed(grey, edges), expected, rtol=1e-4, atol=0.01)
+
+
+@FEW
+@given(seed=seeds, height=sides, width=sides, cells=st.sampled_from([1, 7, 16]))
+def test_edges_equal_the_oracle(seed: int, height: int, width: int, cells: int) -> None:
+    pixels = np.repeat(np.repeat(noise(seed, height, width), 3, 0), 4, 1)
+    rows, columns = (max(1, int(extrapolate.EDGE * side + 0.5)) for side in pixels.shape[:2])
+    out = np.empty((4, cells), np.float32)
+    extrapolate.edges(pixels, out)
+    across = pixels.swapaxes(0, 1)
+    strips = pixels[:rows], pixels[-rows:], across[:columns], across[-columns:]
+    for edge, strip in zip(out, strips, strict=True):
+        # Of a strip only its length is cut into cells: its whole depth is one.
+        line = strip.mean(axis=0, keepdims=True).repeat(cells, 0)
+        np.testing.assert_allclose(edge, naive.small_grey(line, cells)[0], rtol=1e-4)
+
+
+@FEW
+@given(seed=st.integers(0, 50), left=parts, top=parts, right=parts, bottom=parts)
+def test_framings_equal_the_oracle(
+    seed: int, left: float, top: float, right: float, bottom: float
+) -> None:
+    pixels = picture(seed, 96, 80)
+    fine = np.empty((2 * CELLS, 2 * CELLS), np.float32)
+    extrapolate.shrunk(pixels, fine)
+    grey = fine.reshape(CELLS, 2, CELLS, 2).mean((1, 3), dtype=np.float32)
+    across, down = 1 / (1 - left - right), 1 / (1 - top - bottom)
+    box = (-left * across, -top * down, 1 + right * across, 1 + bottom * down)
+    wanted = (Framing(), Framing(left, top, right, bottom), Framing(top=top))
+    hashes = Pdq().hash_framings(pixels, wanted)
+    _, edges = small(pixels)
+    expected = naive.framed(guessed(grey, edges).tolist(), MARGIN, box)
+    # A coefficient next to the median may fall on either side of it by the order of a sum.
+    assert (bits(hashes.words[1]) ^ expected).bit_count() <= 4
+    assert Pdq().hash_framings(pixels, wanted[1:2]) == hashes[1:2]
+
+
+@FEW
+@given(seed=seeds, values=st.lists(st.floats(-50, 50), min_size=5, max_size=5))
+def test_turned_samples_equal_the_oracle(seed: int, values: list[float]) -> None:
+    grey = np.random.default_rng(seed).uniform(0, 255, (12, 12)).astype(np.float32)
+    corner = np.array([[values[0] / 10, values[1] / 10], [values[2], 12], [12, values[3]]])
+    out = np.empty((16, 16), np.float32)
+    framings.turned_samples(grey, corner, out)
+    expected = naive.turned(grey.tolist(), corner.tolist(), 16, 1.5 / 12)
+    np.testing.assert_allclose(out, expected, atol=0.5)
+
+
+@pytest.mark.parametrize("angle", [-5.0, 2.0])
+def test_turning_back_finds_the_corners_of_the_picture_that_was_turned(angle: float) -> None:
+    corners = _pdq_framings._corners(np.array([[0, 0, 0, 0, angle]], np.float64), 300, 200)[0]
+    corner, right, lower = (corners * [200, 300]).tolist()  # pixels
+    assert np.hypot(*right) == pytest.approx(300)
+    assert np.hypot(*lower) == pytest.approx(200)
+    assert np.dot(right, lower) == pytest.approx(0)
+    assert np.degrees(np.arctan2(-right[0], right[1])) == pytest.approx(angle)
+    middle = np.add(corner, np.add(right, lower) / 2)
+    np.testing.assert_allclose(middle, [100, 150])
+
+
+def test_the_upper_half_equals_sorting() -> None:
+    rng = np.random.default_rng(3)
+    for scale in (1e-3, 1.0, 1e4):
+        for _ in range(20 if JIT else 1):
+            values = (rng.standard_normal(256) ** 3 * scale).astype(np.float32)
+            out = np.empty(4, np.uint64)
+            framings.above_median(values, out)
+            above = values > np.sort(values)[127]
+            assert bits(out) == sum(1 << i for i in range(256) if above[i])
+    framings.above_median(np.zeros(256, np.float32), out)
+    assert not out.any()
+
+
+@FEW
+@given(
+    seed=seeds,
+    height=st.integers(12, 40),
+    width=st.integers(4, 30),
+    thick=st.integers(0, 8),
+    strays=st.integers(0, 20),
+    least=st.sampled_from([0.3, 0.95]),
+)
+def test_bars_equal_the_oracle(
+    seed: int, height: int, width: int, thick: int, strays: int, least: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    lines = noise(seed, height, width)
+    lines[:thick] = 200
+    noisy = rng.integers(-strays, strays + 1, lines[:thick].shape)
+    lines[:thick] += noisy.astype(np.uint8)
+    lines[1 : max(1, thick - 2), : width // 2] //= 2
+    found = borders.bar(lines, 16, 0.95, least, height - 2)
+    assert found == pytest.approx(naive.bar(lines.tolist(), 16, 0.95, least, height - 2))
+    assert found == borders.bar(
+        np.ascontiguousarray(lines[::-1])[::-1], 16, 0.95, least, height - 2
+    )
+
+
+@pytest.mark.skipif(not JIT, reason="is itself what this test starts")
+def test_these_pass_without_the_jit() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "tests/_kernels/test_framings.py"],
+        cwd=ROOT,
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-3000:]

@@ -1,0 +1,255 @@
+"""Kernels against the oracle, the goldens and, where it is installed, the reference itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import naive
+from conftest import ROOT, golden
+from hashmatch._kernels import pdq as kernels
+from hashmatch._kernels import pdq_reduce
+from hashmatch._kernels.jit import kernel, popcount
+from hashmatch._kernels.linear import columns, head_length, within
+from hashmatch._kernels.simd import GROUP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+JIT = not os.environ.get("NUMBA_DISABLE_JIT")
+KERNELS = Path(kernels.__file__).parent
+SMALL = 70 * 70
+"""Pixels that the kernels manage in Python in a reasonable time."""
+
+
+def hashed(pixels: NDArray[np.uint8]) -> tuple[str, int]:
+    out = np.empty((1, 4), np.uint64)
+    quality = kernels.pdq(pixels, kernels.DCT, out)
+    return "".join(f"{int(word):016x}" for word in out[0]), quality
+
+
+def hexadecimal(bits: NDArray[np.uint8]) -> str:
+    """Return the bits that pdqhash answers with as its text form."""
+    return f"{int(''.join(map(str, bits)), 2):064x}"
+
+
+def described(row: dict[str, Any]) -> NDArray[np.uint8]:
+    """Return the array that a line of golden/pdq_arrays.json describes."""
+    rng = np.random.default_rng(row["seed"])
+    h, w, c = row["shape"]
+    if row["kind"] == "uniform":
+        array = rng.integers(0, 256, (h, w, c), dtype=np.uint8)
+    elif row["kind"] == "low":
+        array = rng.integers(120, 136, (h, w, c), dtype=np.uint8)
+    elif row["kind"] == "blocks":
+        coarse = rng.integers(0, 256, (-(-h // 16), -(-w // 16), c), dtype=np.uint8)
+        array = coarse.repeat(16, axis=0).repeat(16, axis=1)[:h, :w]
+    else:
+        array = np.full((h, w, c), rng.integers(0, 256), dtype=np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(array, (h, w, 3)))
+
+
+def random_arrays(count: int, largest: int, seed: int) -> list[NDArray[np.uint8]]:
+    """Return noise, low contrast and blocks in random sizes, 5 x 5 and 64 x 64 among them."""
+    rng = np.random.default_rng(seed)
+    arrays = []
+    for number in range(count):
+        h, w = [(5, 5), (64, 64), *rng.integers(5, largest, (6, 2)).tolist()][number % 8]
+        kind = ["uniform", "low", "blocks"][number % 3]
+        arrays.append(described({"seed": seed + number, "kind": kind, "shape": (h, w, 3)}))
+    return arrays
+
+
+def structured_arrays(count: int, largest: int, seed: int) -> list[NDArray[np.uint8]]:
+    """Return what rounds in step: stripes, checkers, rows all alike, ramps, two colours, strips.
+
+    Sums of noise round this way and that; those of a pattern may drift, and meet ties.
+    """
+    rng = np.random.default_rng(seed)
+    arrays = []
+    for number in range(count):
+        h, w = rng.integers(5, largest, 2).tolist()
+        if number % 7 == 6:
+            h, w = [(5, 9 * largest), (9 * largest, 6), (16, 129), (257, 32), (64, 64)][seed % 5]
+        y, x = np.mgrid[:h, :w]
+        period = int(rng.integers(2, 24))
+        colours = rng.integers(0, 256, (period, 3), dtype=np.uint8)
+        array = [
+            colours[x % period],
+            colours[(y // period) % period],
+            colours[(x // period + y // period) % 2],
+            rng.integers(0, 256, (1, w, 3), dtype=np.uint8).repeat(h, axis=0),
+            ((x * int(rng.integers(1, 9)) + y) % 256)[..., None] * np.ones(3, np.int64),
+            colours[rng.integers(0, 2, (h, w))],
+            np.where((y < h // 2)[..., None], colours[x % period], colours[y % period]),
+        ][number % 7]
+        arrays.append(np.ascontiguousarray(array, np.uint8))
+    return arrays
+
+
+@pytest.mark.parametrize(
+    "row", golden("pdq_arrays"), ids=lambda row: f"{row['kind']}{row['shape']}"
+)
+def test_pdq_equals_the_reference_on_golden_arrays(row: dict[str, Any]) -> None:
+    h, w, _ = row["shape"]
+    if not JIT and h * w > SMALL:
+        pytest.skip("too large to run uncompiled")
+    assert hashed(described(row)) == (row["pdq"], row["pdq_quality"])
+
+
+def all_orientations(pixels: NDArray[np.uint8]) -> tuple[list[str], int]:
+    out = np.empty((8, 4), np.uint64)
+    quality = kernels.pdq(pixels, kernels.DCT, out)
+    return ["".join(f"{int(word):016x}" for word in row) for row in out], quality
+
+
+def test_pdq_equals_the_oracle() -> None:
+    arrays = random_arrays(200 if JIT else 4, 300 if JIT else 70, seed=11)
+    arrays += structured_arrays(100 if JIT else 4, 200 if JIT else 40, seed=13)
+    for pixels in arrays:
+        assert hashed(pixels) == naive.pdq(pixels), pixels.shape
+
+
+def assert_equal_to_pdqhash(arrays: Iterable[NDArray[np.uint8]]) -> None:
+    pdqhash = pytest.importorskip("pdqhash", reason="the extra bench is not installed")
+    for pixels in arrays:
+        bits, quality = pdqhash.compute(pixels)
+        assert hashed(pixels) == (hexadecimal(bits), quality), pixels.shape
+        eight, same = pdqhash.compute_dihedral(pixels)
+        assert all_orientations(pixels) == ([hexadecimal(one) for one in eight], same), pixels.shape
+
+
+@pytest.mark.peers
+def test_pdq_equals_pdqhash() -> None:
+    assert_equal_to_pdqhash(random_arrays(2000 if JIT else 4, 260 if JIT else 70, seed=12))
+
+
+@pytest.mark.slow
+@pytest.mark.peers
+@pytest.mark.parametrize("part", range(20))
+@pytest.mark.skipif(not JIT, reason="too many to run uncompiled")
+def test_pdq_equals_pdqhash_on_a_hundred_thousand_arrays(part: int) -> None:
+    for seed in range(1000 + 50 * part, 1050 + 50 * part):  # a few at a time: they are in memory
+        assert_equal_to_pdqhash(random_arrays(50, 260, seed=100 * seed))
+        assert_equal_to_pdqhash(structured_arrays(50, 260, seed=100 * seed + 50))
+
+
+@pytest.mark.skipif(not JIT, reason="too large to run uncompiled")
+@pytest.mark.parametrize("shape", [(5, 4096), (7, 4097), (6, 9001), (9001, 6), (16, 4113), (33, 2)])
+def test_pdq_equals_the_oracle_where_the_window_is_wider_than_a_vector(
+    shape: tuple[int, int],
+) -> None:
+    pixels = np.random.default_rng(sum(shape)).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    assert hashed(pixels) == naive.pdq(pixels)
+
+
+def test_luma_is_the_reference_s_for_every_colour() -> None:
+    reds = range(256) if JIT else (255,)
+    green_and_blue = np.stack(np.divmod(np.arange(2**16 if JIT else 300), 256), axis=-1)
+    colours = np.empty((1, len(green_and_blue), 3), np.uint8)
+    colours[0, :, 1:] = green_and_blue
+    ours = np.empty((1, colours.shape[1]), np.float32)
+    for red in reds:
+        colours[..., 0] = red
+        pdq_reduce.luma(colours, 0, 1, ours)
+        channels = colours[0].astype(np.float64).T
+        expected = channels[0] * 0.299 + channels[1] * 0.587 + channels[2] * 0.114
+        np.testing.assert_array_equal(ours[0], expected.astype(np.float32))
+
+
+@pytest.mark.parametrize("word", [0, 1, 2**63, 2**64 - 1, 0x0F0F0F0F0F0F0F0F])
+def test_popcount_and_its_twin(word: int) -> None:
+    @kernel
+    def compiled(value: Any) -> Any:
+        return popcount(value)
+
+    assert popcount(np.uint64(word)) == compiled(np.uint64(word)) == word.bit_count()
+
+
+@pytest.mark.skipif(not JIT, reason="types are checked when a kernel is compiled")
+def test_popcount_refuses_other_widths() -> None:
+    from numba.core.errors import TypingError
+
+    @kernel
+    def compiled(value: Any) -> Any:
+        return popcount(value)
+
+    with pytest.raises(TypingError):
+        compiled(np.int32(3))
+
+
+def test_linear_counts_on_past_the_end_of_its_output() -> None:
+    zeros = np.zeros((3, 1), np.uint64)
+    entries, queries = columns(zeros, GROUP), columns(zeros)
+    small = [np.full(2, -1, np.int64) for _ in range(3)]
+    assert within(entries, tuple(entries), 3, queries, tuple(queries), 0, *small) == 9
+    assert [array.tolist() for array in small] == [[0, 0], [0, 1], [0, 0]]
+
+
+def test_columns_hold_the_hash_from_its_most_significant_bit_on() -> None:
+    words = np.array([[0x0123456789ABCDEF, 1], [2**63, 2**64 - 1]], np.uint64)
+    laid = columns(words, 4)
+    assert laid[:, 0].tolist() == [0x01234567, 0x89ABCDEF, 0, 1]
+    assert laid[:, 1].tolist() == [0x80000000, 0, 0xFFFFFFFF, 0xFFFFFFFF]
+    assert laid.shape == (4, 4)
+    assert not laid[:, 2:].any()
+    assert columns(words[:0], 4).shape == (4, 0)
+    for size in (1, 100, 5000):  # every column begins where a cache line does
+        laid = columns(np.ones((size, 4), np.uint64), GROUP)
+        assert {row.ctypes.data % 64 for row in laid} == {0}
+
+
+@pytest.mark.parametrize(
+    ("count", "limit", "length"),
+    [(8, 0, 1), (8, 31, 4), (8, 60, 8), (8, 256, 8), (2, 8, 2), (6, 0, 1), (6, 80, 6)],
+)
+def test_a_head_is_as_long_as_it_has_to_be(count: int, limit: int, length: int) -> None:
+    assert head_length(count, limit) == length
+
+
+@pytest.mark.skipif(not JIT, reason="is itself what this test starts")
+def test_suite_passes_without_the_jit() -> None:
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    kernels = ("kernels", "lanes", "strips", "resample")
+    files = [f"tests/_kernels/test_{name}.py" for name in kernels]
+    files += [f"tests/index/test_{name}.py" for name in ("multi_index", "index", "nearest")]
+    command = [sys.executable, "-m", "pytest", "-q", *files]
+    run = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout[-3000:]
+    assert " passed" in run.stdout
+    assert " failed" not in run.stdout
+
+
+@pytest.mark.skipif(not JIT, reason="there is no cache without the JIT")
+def test_a_cached_kernel_is_compiled_anew_when_one_that_it_calls_has_changed(
+    tmp_path: Path,
+) -> None:
+    package = tmp_path / "copied"
+    package.mkdir()
+    (package / "jit.py").write_bytes((KERNELS / "jit.py").read_bytes())
+    (package / "outer.py").write_text(
+        "from copied.jit import kernel\nfrom copied.inner import inner\n"
+        "@kernel\ndef outer(): return inner()\n"
+    )
+    answers = []
+    for answer in (7, 8, 8):
+        (package / "inner.py").write_text(
+            f"from copied.jit import kernel\n@kernel\ndef inner(): return {answer}\n"
+        )
+        code = "from copied.outer import outer; print(outer(), *outer.stats.cache_hits.values())"
+        run = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, run.stderr
+        answers.append(run.stdout.split())
+    assert answers == [["7"], ["8"], ["8", "1"]]

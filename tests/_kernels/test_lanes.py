@@ -1,0 +1,72 @@
+"""Vector code against its Python twins."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hashmatch._kernels import simd
+from hashmatch._kernels.jit import kernel
+
+JIT = not os.environ.get("NUMBA_DISABLE_JIT")
+
+
+@kernel
+def compiled_any_near(columns: Any, first: int, heads: Any, query: int, limit: int) -> Any:
+    return simd.any_near(columns, first, heads, query, limit)
+
+
+@kernel
+def compiled_near(columns: Any, first: int, heads: Any, query: int, limit: int) -> Any:
+    return simd.near(columns, first, heads, query, limit)
+
+
+@kernel
+def compiled_lowest(mask: Any) -> Any:
+    return simd.lowest(mask)
+
+
+@pytest.mark.parametrize("length", [1, 2, 4])
+@given(seed=st.integers(0, 2**32), first=st.integers(0, 40), planted=st.integers(0, 127))
+def test_near_is_its_twin(length: int, seed: int, first: int, planted: int) -> None:
+    rng = np.random.default_rng(seed)
+    words = rng.integers(0, 2**32, (length, 168), np.uint32)
+    asked = rng.integers(0, 2**32, (length, 3), np.uint32)
+    words[:, first + planted] = asked[:, 1]
+    columns, heads = tuple(words), tuple(asked)
+    distances = [simd.head_distance(columns, first + i, heads, 1) for i in range(simd.GROUP)]
+    assert distances[planted] == 0
+    for limit in (0, sorted(distances)[1] - 1, sorted(distances)[1], 12 * length, 32 * length):
+        args = columns, first, heads, 1, limit
+        assert compiled_any_near(*args) == simd.any_near(*args) == (min(distances) <= limit)
+        mask = int(compiled_near(*args))
+        assert mask == int(simd.near(*args))
+        assert [mask >> i & 1 for i in range(64)] == [d <= limit for d in distances[:64]]
+
+
+@given(st.integers(1, 2**64 - 1))
+def test_lowest_is_its_twin(mask: int) -> None:
+    expected = bin(mask)[::-1].index("1")
+    assert compiled_lowest(np.uint64(mask)) == simd.lowest(np.uint64(mask)) == expected
+
+
+@pytest.mark.skipif(not JIT, reason="types are checked when a kernel is compiled")
+def test_other_arrays_are_refused() -> None:
+    from numba.core.errors import TypingError
+
+    good = (np.zeros(128, np.uint32),)
+    wrong: list[Any] = [
+        (np.zeros(128, np.uint64),), (np.zeros(256, np.uint32)[::2],), good * 2, good[0],
+    ]  # fmt: skip
+    for columns in wrong:
+        with pytest.raises(TypingError):
+            compiled_any_near(columns, 0, good, 0, 1)
+        with pytest.raises(TypingError):
+            compiled_near(columns, 0, good, 0, 1)
+    with pytest.raises(TypingError):
+        compiled_lowest(np.int32(1))

@@ -1,0 +1,180 @@
+"""Every hasher equals its reference on every fixture and photograph, bit for bit."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import imagehash
+import numpy as np
+import pytest
+from PIL import Image
+
+import hashmatch as hm
+from conftest import IMAGES, PHOTOGRAPHS, golden, photograph
+from hashmatch import registry
+from hashmatch.hashing.hash_image import hash_image
+from hashmatch.interfaces import OrientedHasher
+from hashmatch.testing import check_hasher, hash_list, picture
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROFILES = ["pdq-nearest512", "pdq-thumb512"]
+BUILT_IN = ["ahash", "dhash", "md5", "pdq", *PROFILES, "phash", "sha1", "sha256", "whash"]
+REFERENCE = {
+    "phash": imagehash.phash,
+    "dhash": imagehash.dhash,
+    "ahash": imagehash.average_hash,
+    "whash": imagehash.whash,
+}
+
+CASES = [(name, row, IMAGES / name) for name, row in golden("hashes").items()]
+CASES += [(name, row, photograph(name)) for name, row in golden("photographs").items()]
+
+
+def test_all_are_found() -> None:
+    assert set(BUILT_IN) <= set(registry.names(registry.HASHERS))
+
+
+@pytest.mark.parametrize("algorithm", BUILT_IN)
+def test_each_keeps_the_contract(algorithm: str) -> None:
+    hasher = registry.hasher(algorithm)
+    assert hasher.spec.algorithm == algorithm
+    check_hasher(hasher)
+
+
+@pytest.mark.parametrize(("name", "row", "path"), CASES, ids=[case[0] for case in CASES])
+def test_golden_hashes(name: str, row: dict[str, Any], path: Path) -> None:
+    hashed = hash_image(path)
+    assert (hashed.hex, hashed.quality) == (row["pdq"], row["pdq_quality"])
+    assert (hashed.width, hashed.height) == (row["width"], row["height"])
+    for algorithm in set(BUILT_IN) & set(row) - {"pdq"}:
+        assert hash_image(path, algorithm).hex == row[algorithm], algorithm
+
+
+@pytest.mark.parametrize(("name", "row", "path"), CASES, ids=[case[0] for case in CASES])
+def test_golden_orientations(name: str, row: dict[str, Any], path: Path) -> None:
+    hashed = hash_image(path, orientations=True, min_quality=0)
+    assert hashed.hashes.to_hex() == row["pdq_orientations"]
+    assert hashed.hex == row["pdq_orientations"][0]
+
+
+def test_orientations_of_other_algorithms_are_hashes_of_the_turned_pixels() -> None:
+    pixels = picture(5)
+    image = Image.fromarray(pixels)
+    turn = Image.Transpose
+    turned = [
+        image, image.transpose(turn.ROTATE_90), image.transpose(turn.ROTATE_180),
+        image.transpose(turn.ROTATE_270), image.transpose(turn.FLIP_TOP_BOTTOM),
+        image.transpose(turn.FLIP_LEFT_RIGHT), image.transpose(turn.TRANSPOSE),
+        image.transpose(turn.TRANSVERSE),
+    ]  # fmt: skip
+    hashed = hash_image(pixels, "dhash", orientations=True)
+    assert hashed.hashes.to_hex() == [hash_image(one, "dhash").hex for one in turned]
+    assert len([*hm.Orientation]) == 8
+    # PDQ's own come from the DCT: near to those of the turned pixels, and surely the right ones.
+    ours = hash_image(pixels, orientations=True).hashes.to_hex()
+    for one, text in zip(turned, ours, strict=True):
+        assert (int(text, 16) ^ int(hash_image(one).hex, 16)).bit_count() <= 24
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_profile_is_a_kind_of_its_own(profile: str) -> None:
+    hasher, full = registry.hasher(profile), registry.hasher("pdq")
+    assert hasher.spec != full.spec
+    small, large = picture(3), np.repeat(np.repeat(picture(3), 3, 0), 3, 1)
+    assert np.array_equal(hasher.hash(small)[0].words, full.hash(small)[0].words)
+    assert isinstance(hasher, OrientedHasher)
+    upright, quality = hasher.hash(large)
+    eight, same = hasher.hash_orientations(large)
+    assert (eight[:1], same) == (upright, quality)
+    assert not np.array_equal(upright.words, full.hash(large)[0].words)
+    known = hash_list(upright)
+    with pytest.raises(hm.SpecMismatch):
+        hm.HashIndex.build(known).search(full.hash(large)[0], 31)
+    assert hm.Matcher(known).check(large, surface="public_post", item_id="p").outcome == "match"
+
+
+def test_rows_that_say_pdq_are_of_the_profile_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "known.csv"
+    path.write_text(f"signal_type,hash\npdq,{'0f' * 32}\nmd5,{'0f' * 16}\n")
+    for profile in ("pdq", *PROFILES):
+        known = hm.read_list(path, profile)
+        assert (known.spec.algorithm, len(known)) == (profile, 1)
+        assert hm.read_list_file(path, algorithm=profile).types == {"md5": 1, profile: 1}
+
+
+@pytest.mark.parametrize("key", PHOTOGRAPHS)
+def test_imagehash_itself_agrees(key: str) -> None:
+    pixels = hm.decode_image(photograph(key)).pixels
+    tall = pixels[:, : max(40, pixels.shape[0] // 3)]  # Pillow 13 resizes tall ones differently
+    for array in map(np.ascontiguousarray, (pixels, tall, pixels[:37, :45])):
+        for algorithm, reference in REFERENCE.items():
+            hashes, quality = registry.hasher(algorithm).hash(array)
+            assert hashes.to_hex() == [str(reference(Image.fromarray(array)))], algorithm
+            assert quality is None
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("key", PHOTOGRAPHS)
+def test_pdqhash_itself_agrees(key: str) -> None:
+    pdqhash = pytest.importorskip("pdqhash", reason="the extra bench is not installed")
+    pixels = hm.decode_image(photograph(key)).pixels
+    height, width = pixels.shape[:2]
+    cuts = (pixels, pixels[: height // 2], pixels[:, : width // 3], pixels[::3, ::2])
+    for array in map(np.ascontiguousarray, cuts):
+        bits, quality = pdqhash.compute(array)
+        hashes, ours = registry.hasher("pdq").hash(array)
+        assert hashes.to_hex() == [f"{int(''.join(map(str, bits)), 2):064x}"]
+        assert ours == quality
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "sha1", "sha256"])
+def test_digests_are_of_the_bytes_as_received(algorithm: str) -> None:
+    for data in (b"", b"no picture", (IMAGES / "small/icon.png").read_bytes()):
+        assert hash_image(data, algorithm).hex == hashlib.new(algorithm, data).hexdigest()
+    with pytest.raises(hm.UsageError, match="only pixels"):
+        hash_image(picture(1), algorithm)
+
+
+def test_outcomes_without_a_good_hash() -> None:
+    small = hash_image(IMAGES / "small/icon.png")
+    assert small.outcome is hm.Outcome.TOO_SMALL
+    assert "24 x 24 pixels, pdq needs 64" in small.reason
+    flat = hash_image(IMAGES / "flat/solid.png")
+    assert flat.outcome is hm.Outcome.LOW_QUALITY
+    assert "quality 0" in flat.reason
+    assert len(flat.hashes) == 1
+    assert hash_image(IMAGES / "flat/solid.png", min_quality=0).outcome is hm.Outcome.HASHED
+
+
+@pytest.mark.parametrize("algorithm", ["phash", "dhash", "ahash", "whash"])
+def test_solid_colours_are_low_quality_for_every_algorithm(algorithm: str) -> None:
+    for colour in (0, 127, 255):
+        hashed = hash_image(np.full((80, 90, 3), colour, np.uint8), algorithm)
+        assert hashed.outcome is hm.Outcome.LOW_QUALITY
+
+
+def test_many_images_are_lazy_and_in_order() -> None:
+    def images() -> Any:
+        yield picture(1)
+        yield b""
+        raise RuntimeError("one too many")
+
+    results = hm.hash_images(images(), "dhash")
+    assert next(results).outcome is hm.Outcome.HASHED
+    assert next(results).outcome is hm.Outcome.UNDECODABLE
+    with pytest.raises(RuntimeError):
+        next(results)
+
+
+def test_one_image_is_not_many() -> None:
+    for one in ("a.jpg", b"bytes", IMAGES / "small/icon.png"):
+        with pytest.raises(hm.UsageError, match="call hash_image"):
+            hm.hash_images(one)  # type: ignore[arg-type]
+
+
+def test_unknown_algorithms_name_the_known() -> None:
+    with pytest.raises(hm.UnknownPlugin, match="no algorithm 'photodna'; there are ahash, dhash"):
+        hash_image(b"", "photodna")

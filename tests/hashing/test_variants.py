@@ -1,0 +1,203 @@
+"""Query variants: what is asked about a picture beside itself, and that it finds what was done."""
+
+from __future__ import annotations
+
+import itertools
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from conftest import photograph
+from hashmatch import registry
+from hashmatch.errors import UsageError
+from hashmatch.hashers.pdq import Pdq
+from hashmatch.hashing.borders import borders, captions
+from hashmatch.hashing.crops import MOST_CUT, crops_and_turns
+from hashmatch.hashing.variants import ask
+from hashmatch.interfaces import FramedHasher, Framing
+from hashmatch.records.enums import LEVELS, Level, Orientation
+from hashmatch.testing import picture
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hashmatch.records.hashes import HashBatch
+
+    Pixels = NDArray[np.uint8]
+
+PDQ = Pdq()
+SOME = ["skimage/astronaut.png", "skimage/chelsea.png", "skimage/coffee.png", "sklearn/china.jpg"]
+
+
+@lru_cache
+def photo(key: str) -> Pixels:
+    with Image.open(photograph(key)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def distances(hashes: HashBatch, other: HashBatch) -> NDArray[np.int64]:
+    found: NDArray[np.int64] = np.bitwise_count(hashes.words ^ other.words).sum(axis=1)
+    return found
+
+
+def found_by(pixels: Pixels, original: Pixels, level: Level) -> list[str]:
+    """Return the names of the questions about `pixels` that find `original`, nearest first."""
+    asked = ask(PDQ, np.ascontiguousarray(pixels), level)
+    far = distances(asked.hashes, PDQ.hash(original)[0])
+    return [asked.names[row] for row in np.argsort(far, kind="stable") if far[row] <= 31]
+
+
+@pytest.mark.parametrize("key", ["skimage/brick.png", "skimage/chelsea.png", "skimage/retina.jpg"])
+def test_levels_contain_each_other_and_begin_with_the_known_hashes(key: str) -> None:
+    pixels = photo(key)
+    asked = [ask(PDQ, pixels, level) for level in LEVELS]
+    for less, more in itertools.pairwise(asked):
+        rows = dict(zip(more.names, more.hashes.words.tolist(), strict=True))
+        assert len(rows) == len(more.hashes), "a name is given twice"
+        assert len(less.names) < len(more.names)
+        for name, words in zip(less.names, less.hashes.words.tolist(), strict=True):
+            assert rows[name] == words
+    upright, quality = PDQ.hash(pixels)
+    assert (asked[0].names, asked[0].hashes) == (("upright",), upright)
+    for more in asked[1:]:
+        assert more.names[:8] == tuple(Orientation)
+        assert more.hashes[:8] == PDQ.hash_orientations(pixels)[0]
+        assert more.quality == quality
+    again = ask(PDQ, pixels.copy(), "thorough")
+    assert (again.names, again.hashes) == (asked[3].names, asked[3].hashes)
+
+
+def test_an_unknown_level_is_refused() -> None:
+    with pytest.raises(
+        UsageError, match="one of none, orientations, standard, thorough, not 'all'"
+    ):
+        ask(PDQ, picture(1), "all")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("algorithm", ["pdq", "phash", "md5"])
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_hasher_has_every_level(algorithm: str, level: Level) -> None:
+    hasher = registry.hasher(algorithm)
+    data = picture(2) if hasher.reads == "pixels" else np.zeros(9, np.uint8)
+    asked = ask(hasher, data, level)
+    assert asked.hashes.spec == hasher.spec
+    assert (len(asked.names) == 1) is (level == "none" or algorithm == "md5")
+    assert asked.hashes[:1] == hasher.hash(data)[0]
+
+
+def test_other_hashers_hash_what_is_left_within_a_border() -> None:
+    hasher = registry.hasher("dhash")
+    pixels = picture(7)
+    asked = ask(hasher, np.pad(pixels, ((9, 9), (9, 9), (0, 0))), "standard")
+    assert asked.names == (*Orientation, "trim")
+    assert asked.hashes[8:] == hasher.hash(pixels)[0]
+    card = np.full((200, 200, 3), 255, np.uint8)
+    card[20:-20, 20:-20] = (200, 30, 30)
+    assert ask(hasher, card, "standard").names == tuple(Orientation)
+
+
+def test_what_is_left_within_a_border_has_to_be_a_picture() -> None:
+    bordered = np.pad(photo(SOME[0]), ((30, 30), (30, 30), (0, 0)))
+    assert "trim" in ask(PDQ, bordered, "standard").names
+    assert "trim" not in ask(PDQ, bordered, "standard", min_quality=101).names
+
+
+def test_pdq_is_framed_and_the_whole_picture_as_a_frame_is_near_its_hash() -> None:
+    assert isinstance(PDQ, FramedHasher)
+    assert not isinstance(registry.hasher("phash"), FramedHasher)
+    assert len(PDQ.hash_framings(picture(1), ())) == 0
+    for key in SOME:
+        whole = PDQ.hash_framings(photo(key), (Framing(), Framing(turn=1e-9)))
+        assert distances(whole, PDQ.hash(photo(key))[0]).max() <= 16
+
+
+@pytest.mark.parametrize("key", [*SOME, "skimage/brick.png", "skimage/grass.png"])
+def test_orientations_are_found_even_of_textures(key: str) -> None:
+    original = photo(key)
+    assert found_by(np.rot90(original), original, "orientations")
+    assert found_by(original[:, ::-1], original, "orientations")
+
+
+@pytest.mark.parametrize("key", SOME)
+def test_borders_are_trimmed_whatever_their_colour_and_block(key: str) -> None:
+    original = photo(key)
+    for thick, value in ((11, 255), (30, 0), (17, 128)):
+        bordered = np.pad(
+            original, ((thick, thick), (thick + 3, thick + 3), (0, 0)), constant_values=value
+        )
+        assert any(name.startswith("trim") for name in found_by(bordered, original, "standard"))
+    letterbox = np.pad(original, ((140, 140), (0, 0), (0, 0)))
+    assert found_by(letterbox, original, "standard")[0] == "trim"
+    turned = np.rot90(letterbox)
+    assert found_by(turned, original, "standard")[0].startswith("trim/rotate_270")
+
+
+@pytest.mark.parametrize("key", SOME)
+@pytest.mark.parametrize("above", [False, True])
+def test_captions_are_taken_off(key: str, above: bool) -> None:
+    original = photo(key)
+    bar = Image.new("RGB", (original.shape[1], 60), "white")
+    font = ImageFont.load_default(28)
+    ImageDraw.Draw(bar).text((10, 12), "a caption in large letters", "black", font)
+    parts = [np.asarray(bar), original] if above else [original, np.asarray(bar)]
+    captioned = np.ascontiguousarray(np.concatenate(parts))
+    name = "caption_above" if above else "caption_below"
+    assert captions(captioned)[name] == ((60, 0, 0, 0) if above else (0, 60, 0, 0))
+    assert found_by(captioned, original, "thorough")[0].startswith(name)
+
+
+@pytest.mark.parametrize("key", SOME)
+def test_small_crops_and_turns_are_undone(key: str) -> None:
+    original = photo(key)
+    h, w = original.shape[:2]
+    for top, bottom, left, right in ((0.02, 0.03, 0.01, 0.04), (0.0, 0.0, 0.05, 0.0)):
+        crop = original[int(h * top) : h - int(h * bottom), int(w * left) : w - int(w * right)]
+        assert "upright" not in found_by(crop, original, "standard")
+        assert found_by(crop, original, "thorough")[0].startswith("pad:")
+    for degrees in (-4, 2.5):
+        turned = np.asarray(Image.fromarray(original).rotate(degrees, Image.Resampling.BICUBIC))
+        name = found_by(turned, original, "thorough")[0]
+        assert abs(float(name.removeprefix("turn:")) - degrees) <= 1
+
+
+def test_frames_lie_around_the_picture() -> None:
+    for ratio in (0.2, 1.0, 16 / 9):
+        wanted = crops_and_turns(ratio)
+        assert len(set(wanted.values())) == len(wanted)
+        for name, framing in wanted.items():
+            assert min(framing[:4]) >= 0.0
+            assert bool(framing.turn) == name.startswith("turn")
+            if not framing.turn:
+                assert max(framing.left + framing.right, framing.top + framing.bottom) < (
+                    MOST_CUT + 1e-9
+                )
+    assert crops_and_turns(0.5).keys() == crops_and_turns(3.0).keys()
+
+
+def test_different_photographs_are_kept_apart() -> None:
+    hashes = {key: PDQ.hash(photo(key))[0] for key in SOME}
+    for key in SOME:
+        asked = ask(PDQ, photo(key), "thorough").hashes
+        for other in SOME:
+            assert other == key or distances(asked, hashes[other]).min() > 50
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (64, 300), (65, 66), (1, 1), (3, 200)])
+@pytest.mark.parametrize("value", [0, 255])
+def test_degenerate_pictures_are_asked_about(shape: tuple[int, int], value: int) -> None:
+    flat = np.full((*shape, 3), value, np.uint8)
+    dot, frame, lines = flat.copy(), flat.copy(), flat.copy()
+    dot[-1, -1] = 128
+    frame[1:-1, 1:-1] = 100
+    lines[::2] = 90
+    for pixels in (flat, dot, frame, lines):
+        for hasher in (PDQ, registry.hasher("dhash")):
+            asked = ask(hasher, pixels, "thorough")
+            assert len(set(asked.names)) == len(asked.names) == len(asked.hashes)
+        height, width = shape
+        for top, bottom, left, right in (borders(pixels) | captions(pixels)).values():
+            assert top + bottom < height
+            assert left + right < width

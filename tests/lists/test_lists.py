@@ -1,0 +1,344 @@
+"""List readers and reading: documented forms, hostile files, every row accounted for."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hashmatch as hm
+from conftest import LISTS, golden
+from hashmatch import registry
+from hashmatch.interfaces import ListOptions, ListRow
+from hashmatch.lists.readers._lines import MAX_LINE, numbered_lines, shown
+from hashmatch.testing import check_list_reader, random_hashes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PDQ = hm.HashSpec("pdq", 256)
+H = random_hashes(PDQ, 8, seed=42).to_hex()
+
+
+def rows(format: str, text: str | bytes, **options: Any) -> list[Any]:
+    data = text.encode() if isinstance(text, str) else text
+    return list(registry.list_reader(format).rows(io.BytesIO(data), ListOptions(**options)))
+
+
+def read(tmp_path: Path, text: str | bytes, **options: Any) -> hm.ListFile:
+    path = tmp_path / "list"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return hm.read_list_file(path, **options)
+
+
+@pytest.mark.parametrize(
+    ("format", "name", "good", "bad"),
+    [
+        ("csv", "demo-pdq.csv", 207, 0),
+        ("csv", "bad-rows.csv", 9, 2),
+        ("csv", "mixed-types.csv", 12, 0),
+        ("csv", "threatexchange-dataset.csv", 6, 0),
+        ("pdq-text", "demo-pdq.txt", 12, 0),
+        ("jsonl", "demo.jsonl", 14, 0),
+    ],
+)
+def test_each_reader_keeps_the_contract(format: str, name: str, good: int, bad: int) -> None:
+    sample = (LISTS / name).read_bytes()
+    check_list_reader(registry.list_reader(format), sample, good=good, bad=bad)
+    assert hm.read_list_file(LISTS / name).format == format
+
+
+@pytest.mark.parametrize(
+    ("line", "row"),
+    [
+        (H[0], ListRow(1, H[0])),
+        (f"  {H[0].upper()} \r", ListRow(1, H[0].upper())),
+        (f"{H[0]},some, name", ListRow(1, H[0], external_id="some, name")),
+        (f"{H[0]},99,a,b.jpg", ListRow(1, H[0], external_id="a,b.jpg", quality=99)),
+        (f"{H[0]},101,x.jpg", ListRow(1, H[0], external_id="101,x.jpg")),
+        (
+            f"hash={H[0]},norm=128,delta=0,quality=77,filename=a,b.jpg",
+            ListRow(1, H[0], external_id="a,b.jpg", quality=77),
+        ),
+        (f"pdq {H[0]}", ListRow(1, H[0], algorithm="pdq")),
+        (f"MD5 {H[0][:32]}", ListRow(1, H[0][:32], algorithm="md5")),
+    ],
+)
+def test_forms_of_pdq_text(line: str, row: ListRow) -> None:
+    assert rows("pdq-text", "\ufeff" + line + "\n\n# a comment\n") == [row]
+
+
+def test_csv_roles_are_recognised_or_told() -> None:
+    header = "Image ID;Hash Type;HASH;Tags;Category;Source;Max Distance;Comment\n"
+    row = ListRow(2, H[0], "pdq", "7", ("a", "b", "cat one"), ("x", "y"), max_distance=9)
+    assert rows("csv", header + f"7;PDQ;{H[0]};a b;cat one;x,y;9;=cmd\n") == [row]
+    told = rows("csv", f"who,what\n7,{H[0]}\n", columns={"pdq": "WHAT", "id": "who"})
+    assert told == [ListRow(2, H[0], "pdq", "7")]
+    quoted = rows("csv", f'id,pdq\n"a ""b"", c",{H[0]}\n')
+    assert quoted == [ListRow(2, H[0], "pdq", 'a "b", c')]
+
+
+def test_one_csv_row_may_hold_several_hashes() -> None:
+    text = f"MD5;SHA1;PDQ;Image ID\n{H[0][:32]};;{H[0]};a\n;;;b\n"
+    assert rows("csv", text) == [
+        ListRow(2, H[0][:32], "md5", "a"),
+        ListRow(2, H[0], "pdq", "a"),
+        hm.RejectedRow(3, "the hash is empty"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (f"{H[0]},1,2,3", "4 columns, the header has 3"),
+        (f'{H[0]},"open,1', "a quote is not closed"),
+        (f"{H[0]},x,many", "max_distance is not a number"),
+        (f"{H[0]},x,257", "max_distance is not 0 to 256"),
+        (f"{H[0]}\0,x,1", "NUL"),
+        (f"{H[0][:-1]}g,x,1", "the hash is not hex"),
+        (f"0x{H[0]},x,1", "66 hex digits"),
+        (f"{H[0]},{'x' * MAX_LINE},1", "longer than"),
+    ],
+)
+def test_bad_csv_rows_cost_only_themselves(tmp_path: Path, line: str, reason: str) -> None:
+    file = read(tmp_path, f"pdq,id,max_distance\n{H[1]},a,\n{line}\n{H[2]},b,5\n")
+    assert file.types == {"pdq": 2}
+    assert [row.line for row in file.rejected] == [3]
+    assert reason in file.rejected[0].reason
+    assert H[0][:12] not in file.rejected[0].reason
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{", "[]", "{}", '{"hash": 5}', '{"hash": NaN}', '{"hash": "ab", "labels": "A1"}',
+        '{"hash": "' + H[0] + '", "max_distance": 999}', "[" * 5000, '"' + H[0] + '"',
+        '{"hash": "' + H[0] + '", "algorithm": "pqd"}',
+        '{"hash": "' + H[0] + '", "quality": 1' + "0" * 5000 + "}",
+    ],
+)  # fmt: skip
+def test_bad_json_lines_cost_only_themselves(tmp_path: Path, line: str) -> None:
+    good = '{"hash": "%s", "id": 7, "labels": ["A1"]}'
+    file = read(tmp_path, f"{good % H[1]}\n{line}\n{good % H[2]}\n")
+    assert file.types == {"pdq": 2}
+    assert [row.line for row in file.rejected] == [2]
+    assert H[0][:12] not in file.rejected[0].reason
+    assert file.lists[0].entries[0] == hm.Entry("7", labels=("A1",))
+
+
+def test_bytes_that_are_no_text_cost_only_their_line(tmp_path: Path) -> None:
+    file = read(tmp_path, f"{H[0]}\n{H[1]},caf".encode() + b"\xe9\n" + f"{H[2]}\n".encode())
+    assert file.types == {"pdq": 2}
+    assert file.rejected == (hm.RejectedRow(2, "the line is not UTF-8 text"),)
+
+
+def test_bad_rows_are_those_the_fixture_says() -> None:
+    expected = golden("lists")["bad_rows"]
+    with pytest.raises(hm.BadRows) as caught:
+        hm.read_list(LISTS / "bad-rows.csv")
+    assert [row.line for row in caught.value.rejected] == [row["line"] for row in expected["bad"]]
+    assert "5 rows cannot be used\n  line 3: 63 hex digits" in str(caught.value)
+    known = hm.read_list(LISTS / "bad-rows.csv", skip_bad_rows=True)
+    assert (len(known), len(known.rejected)) == (expected["good"], 5)
+
+
+def test_many_bad_rows_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "l.txt"
+    path.write_text(f"{H[0]}\n" + "ab\n" * 30)
+    with pytest.raises(hm.BadRows, match=r"30 rows cannot(.|\n)*and 20 more"):
+        hm.read_list(path)
+
+
+@pytest.mark.parametrize("encoding", ["base64", "base32"])
+def test_other_encodings(tmp_path: Path, encoding: str) -> None:
+    import base64
+
+    write = {"base64": base64.b64encode, "base32": base64.b32encode}[encoding]
+    text = "pdq,id\n" + write(bytes.fromhex(H[0])).decode() + ",a\n"
+    (known,) = read(tmp_path, text, encoding=encoding).lists
+    assert known.hashes.to_hex() == [H[0]]
+
+
+def test_columns_of_one_role_lose_nothing() -> None:
+    header = "id,filename,label,category,source,collab,pdq\n"
+    (row,) = rows("csv", header + f"42,a.jpg,x y,z,s1,s2,{H[0]}\n")
+    assert row == ListRow(2, H[0], "pdq", "42", ("x y", "z"), ("s1", "s2"))
+    (told,) = rows("csv", f"名前,番号,pdq\n山田,7,{H[0]}\n", columns={"pdq": "pdq", "id": "番号"})
+    assert told.external_id == "7"
+    with pytest.raises(hm.UsageError, match="cannot be both pdq and id"):
+        rows("csv", f"pdq\n{H[0]}\n", columns={"pdq": "pdq", "id": "PDQ"})
+    with pytest.raises(hm.UsageError, match="no columns"):
+        rows("pdq-text", H[0], columns={"pdq": "a"})
+
+
+def test_empty_first_cells_keep_their_place(tmp_path: Path) -> None:
+    file = read(tmp_path, f"sha256\tpdq\tid\n\t{H[0]}\t1\n{H[1]}\t\t2\n")
+    assert file.types == {"pdq": 1, "sha256": 1}
+    indexed = read(tmp_path, f"\tpdq\tid\n0\t{H[0]}\t42\n")
+    assert indexed.lists[0].entries[0].external_id == "42"
+
+
+def test_comments_before_a_header_and_other_line_ends(tmp_path: Path) -> None:
+    assert read(tmp_path, f"# made today\npdq,id\r\n{H[0]},1\r\n").types == {"pdq": 1}
+    file = read(tmp_path, f"pdq,id\n{H[0]},1\r{H[1]},2\n{H[2]},3\n")
+    assert "carriage return" in file.rejected[0].reason
+    assert file.types == {"pdq": 1}
+
+
+def test_what_hashmatch_hash_prints_reads_back(tmp_path: Path) -> None:
+    text = (
+        f'{{"item":"a.jpg","outcome":"hashed","algorithm":"PDQ","hash":"{H[0]}","quality":100}}\n'
+        f'{{"item":"b.jpg","outcome":"low_quality","algorithm":"pdq","hash":"{H[1]}"}}\n'
+        '{"item":"c.jpg","outcome":"undecodable","reason":"the file is empty"}\n'
+        f'{{"hash":"{H[2]}","labels":null,"status":" Deleted "}}\n'
+    )
+    file = read(tmp_path, text)
+    assert (file.types, file.removed, file.rejected) == ({"pdq": 1}, 3, ())
+    assert file.lists[0].entries[0].external_id == "a.jpg"
+
+
+def test_the_digest_of_an_empty_file_is_no_entry(tmp_path: Path) -> None:
+    file = read(tmp_path, f"md5\nd41d8cd98f00b204e9800998ecf8427e\n{H[0][:32]}\n")
+    assert (file.types, file.removed) == ({"md5": 1}, 1)
+
+
+@pytest.mark.parametrize("encoding", ["hex", "base64", "base32"])
+@pytest.mark.parametrize("written", ["hex", "base64", "base32"])
+@pytest.mark.parametrize("case", [str, str.lower, str.upper])
+def test_no_name_or_label_holds_the_hash(
+    tmp_path: Path, encoding: str, written: str, case: Any
+) -> None:
+    import base64
+
+    value = bytes.fromhex(H[0])
+    texts = {
+        "hex": H[0],
+        "base64": base64.b64encode(value).decode(),
+        "base32": base64.b32encode(value).decode(),
+    }
+    held = f"imgs|{case(texts[written])}.jpg"
+    file = read(
+        tmp_path,
+        f"pdq,id,label,source\n{texts[encoding]},{held},{held},{held}\n",
+        encoding=encoding,
+    )
+    assert file.lists[0].entries == (hm.Entry(),)
+
+
+@pytest.mark.parametrize("digits", ["9" * 5000, "²", "1" * 10])
+def test_numbers_that_are_none(tmp_path: Path, digits: str) -> None:
+    for text in (f"pdq,quality\n{H[0]},{digits}\n", f"hash={H[0]},quality={digits},filename=x\n"):
+        (row,) = read(tmp_path, text).rejected
+        assert row.reason == "quality is not a number"
+
+
+def test_withdrawn_entries_are_left_out(tmp_path: Path) -> None:
+    file = read(
+        tmp_path, f"pdq,status\n{H[0]},Active\n{H[1]},Withdrawn\n{H[2]},deleted\n,removed\n"
+    )
+    assert (file.types, file.removed, file.rejected) == ({"pdq": 1}, 3, ())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the list is empty"),
+        (b"\n\n", "in none of the formats csv, jsonl, ncmec-xml, pdq-text"),
+        (b"# nothing but a comment\n", "in none of the formats"),
+        (b"just words\n", "in none of the formats"),
+        ("pdq\n".encode("utf-16"), "no usable row"),
+        (b"\x1f\x8b\x08\0", "gzip"),
+        (b"PK\x03\x04", "zip"),
+        (b"pdq,id\n", "no usable row"),
+    ],
+)
+def test_files_that_are_no_list(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "list.csv"
+    path.write_bytes(content)
+    with pytest.raises(hm.ListError, match=message) as caught:
+        hm.read_list(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(hm.ListError, match="No such file"):
+        hm.read_list(tmp_path / "missing.csv")
+    with pytest.raises(hm.ListError, match="Is a directory"):
+        hm.read_list(tmp_path)
+    with pytest.raises(hm.ListError, match="null byte"):
+        hm.read_list("a\0b")
+
+
+def test_no_message_shows_what_may_be_a_hash(tmp_path: Path) -> None:
+    path = tmp_path / "l.csv"
+    path.write_text(f"{H[0]},a\n{H[1]},b\n")  # CSV without its header
+    with pytest.raises(hm.ListError, match=r"columns are \(hidden\), a") as caught:
+        hm.read_list(path, format="csv")
+    assert H[0][:12] not in str(caught.value)
+    slipped = read(tmp_path, f"algorithm,hash\n{H[0]},pdq\n")
+    assert H[0][:12] not in slipped.rejected[0].reason
+    assert shown("Case reference") == "Case reference"
+
+
+def test_options_that_do_not_fit(tmp_path: Path) -> None:
+    with pytest.raises(hm.UsageError, match="no column 'nope'; the columns are pdq, id"):
+        read(tmp_path, f"pdq,id\n{H[0]},1\n", columns={"pdq": "nope"})
+    with pytest.raises(hm.UsageError, match="no list format 'xml'"):
+        read(tmp_path, H[0], format="xml")
+    with pytest.raises(hm.UsageError, match="no algorithm 'nope'"):
+        read(tmp_path, H[0], algorithm="nope")
+    with pytest.raises(hm.UsageError, match="encoding 'rot13'"):
+        read(tmp_path, H[0], encoding="rot13")
+
+
+def test_several_kinds_in_one_file() -> None:
+    file = hm.read_list_file(LISTS / "mixed-types.csv")
+    assert file.types == {"md5": 4, "pdq": 5, "sha1": 3}
+    with pytest.raises(hm.ListError, match=r"several kinds of hash, md5 \(4\), pdq \(5\)"):
+        hm.read_list(LISTS / "mixed-types.csv")
+    assert hm.read_list(LISTS / "mixed-types.csv", "sha1").spec.bits == 160
+    with pytest.raises(hm.ListError, match="no phash hashes in it; it holds md5"):
+        hm.read_list(LISTS / "mixed-types.csv", "phash")
+
+
+def test_bare_hashes_are_what_the_caller_says(tmp_path: Path) -> None:
+    assert read(tmp_path, f"{H[0][:16]}\n{H[1][:16]}\n", algorithm="phash").types == {"phash": 2}
+
+
+def test_a_version_changes_with_the_content(tmp_path: Path) -> None:
+    first, again = read(tmp_path, H[0]), read(tmp_path, H[0])
+    assert first.version == again.version != read(tmp_path, H[1]).version
+    assert read(tmp_path, H[0], name="n", version="17").lists[0].version == "17"
+
+
+def test_a_pipe_is_as_good_as_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    text = "\n".join(H) + "\n"
+    writer = threading.Thread(target=path.write_text, args=(text,))
+    writer.start()
+    assert hm.read_list_file(path).types == {"pdq": 8}
+    writer.join()
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_lines_or_rejected(data: bytes) -> None:
+    for format in registry.names(registry.LISTS):
+        try:
+            found = rows(format, data)
+        except hm.HashmatchError:
+            continue
+        assert all(isinstance(row, ListRow | hm.RejectedRow) for row in found)
+
+
+def test_an_endless_line_is_one_rejection() -> None:
+    data = io.BytesIO(b"x" * (3 * MAX_LINE) + b"\nshort\n" + b"y" * (2 * MAX_LINE))
+    lines = list(numbered_lines(data))
+    assert [line[0] for line in lines] == [1, 2, 3]
+    assert lines[1] == (2, "short")

@@ -1,0 +1,239 @@
+"""The nouns: their rules, their opaqueness, the review record's form."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import copy
+import dataclasses
+import json
+import pickle
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hashmatch as hm
+import naive
+from hashmatch.errors import ImageError
+from hashmatch.index.segment import Segment
+from hashmatch.records.entries import Entries, Entry, concatenated
+from hashmatch.testing import example_record, hash_list, random_hashes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PDQ = hm.HashSpec("pdq", 256)
+
+
+def test_surfaces_are_the_four_unencrypted_ones() -> None:
+    assert [*hm.Surface] == ["profile_photo", "group_photo", "user_report", "public_post"]
+    with pytest.raises(hm.UnknownSurface, match=r"'private_message'.*profile_photo"):
+        hm.Surface.parse("private_message")
+    with pytest.raises(TypeError):
+
+        class More(hm.Surface):  # type: ignore[misc]  # a closed enum cannot be extended
+            MESSAGE = "message"
+
+
+def test_outcomes_are_closed() -> None:
+    assert len([*hm.Outcome]) == 10
+    assert all(outcome.value for outcome in hm.Outcome)
+
+
+@given(st.sampled_from([64, 128, 160, 256]), st.data())
+def test_hex_and_words_agree_with_the_oracle(bits: int, data: st.DataObject) -> None:
+    values = data.draw(st.lists(st.integers(0, 2**bits - 1), max_size=4))
+    texts = [f"{value:0{bits // 4}x}" for value in values]
+    batch = hm.HashBatch.from_hex(hm.HashSpec("any", bits), [text.upper() for text in texts])
+    assert batch.words.tolist() == [naive.words(value, bits) for value in values]
+    assert batch.to_hex() == texts
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "reason"),
+    [
+        ("", "hex", "empty"),
+        ("ab" * 31 + "a", "hex", "63 hex digits, a pdq hash has 64"),
+        ("g" * 64, "hex", "the hash is not hex"),
+        ("ab " * 21 + "a", "hex", "the hash is not hex"),
+        ("é" * 64, "hex", "the hash is not hex"),
+        ("AAAA", "base64", "24 bits, a pdq hash has 256"),
+        ("A" * 43 + "!", "base64", "the hash is not base64"),
+        ("1" * 56, "base32", "the hash is not base32"),
+    ],
+)
+def test_what_is_no_hash_is_refused_without_showing_it(
+    text: str, encoding: str, reason: str
+) -> None:
+    with pytest.raises(hm.UsageError, match=reason) as caught:
+        PDQ.parse(text, encoding)
+    shown = "".join(traceback.format_exception(caught.value, chain=True))
+    assert len(text) < 8 or text not in shown
+
+
+@pytest.mark.parametrize("encoding", ["hex", "base64", "base32"])
+def test_encodings(encoding: str) -> None:
+    value = bytes(range(32))
+    write: dict[str, Callable[[bytes], bytes]] = {
+        "hex": binascii.hexlify,
+        "base64": base64.b64encode,
+        "base32": base64.b32encode,
+    }
+    assert PDQ.parse(write[encoding](value).decode(), encoding) == value
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        np.zeros((2, 4), np.int64),
+        np.zeros((2, 3), np.uint64),
+        np.zeros(4, np.uint64),
+    ],
+)
+def test_words_of_another_shape_are_refused(words: Any) -> None:
+    with pytest.raises(hm.UsageError, match=r"uint64 array of shape \(n, 4\)"):
+        hm.HashBatch(PDQ, words)
+
+
+def test_bits_that_no_hash_has_are_refused() -> None:
+    with pytest.raises(hm.UsageError, match="beyond the 160"):
+        hm.HashBatch(hm.HashSpec("sha1", 160), np.full((1, 3), 1, np.uint64))
+
+
+def test_a_batch_is_read_only_and_leaves_the_caller_his_array() -> None:
+    words = np.zeros((1, 4), np.uint64)
+    batch = hm.HashBatch(PDQ, words)
+    with pytest.raises(ValueError, match="read-only"):
+        batch.words[0, 0] = 1
+    words[0, 0] = 1  # still the caller's to write, and no longer the batch's
+    assert not batch.words.any()
+    with pytest.raises(AttributeError):
+        batch.words = words
+    with pytest.raises(hm.UsageError, match="slices"):
+        batch[0]  # type: ignore[index]
+    with pytest.raises(TypeError):
+        list(batch)  # type: ignore[call-overload]
+
+
+def test_from_hex_names_the_line() -> None:
+    with pytest.raises(hm.UsageError, match="hash 2: 3 hex digits"):
+        hm.HashBatch.from_hex(PDQ, ["00" * 32, "abc"])
+
+
+def test_batches_of_other_specs_do_not_join() -> None:
+    with pytest.raises(hm.SpecMismatch):
+        hm.HashBatch.concatenate(
+            [random_hashes(PDQ, 1, seed=1), random_hashes(hm.HashSpec("sha256", 256), 1, seed=1)]
+        )
+
+
+@pytest.mark.parametrize("shown", [repr, str, "{}".format, "{!r}".format])
+def test_hashes_are_never_shown_or_pickled(shown: object) -> None:
+    batch = random_hashes(PDQ, 2, seed=4)
+    known = hash_list(batch)
+    matcher = hm.Matcher(known)
+    bands = Segment.build(batch.words, 256, 31)
+    fields = dataclasses.asdict(known)
+    assert str(int(batch.words[0, 0])) not in str(fields)
+    for thing in (batch, known, matcher, hm.HashIndex.build(known), bands):
+        text = shown(thing)  # type: ignore[operator]
+        assert str(int(batch.words[0, 0])) not in text
+        for value in batch.to_hex():
+            assert value[:8] not in text
+        with pytest.raises(hm.HashesAreOpaque):
+            pickle.dumps(thing)
+        assert copy.copy(thing) is thing
+        assert copy.deepcopy(thing) is thing
+
+
+def test_a_list_checks_its_parts() -> None:
+    batch = random_hashes(PDQ, 2, seed=4)
+    with pytest.raises(hm.UsageError, match="2 hashes and 1 entries"):
+        hm.HashList("l", "1", PDQ, batch, (hm.Entry(),))
+    for name, version in (("l", 17), (None, "1")):
+        with pytest.raises(hm.UsageError, match="name and version are text"):
+            hm.HashList(name, version, PDQ, batch, (hm.Entry(), hm.Entry()))  # type: ignore[arg-type]
+    with pytest.raises(hm.SpecMismatch):
+        hm.HashList("l", "1", hm.HashSpec("phash", 64), batch, (hm.Entry(), hm.Entry()))
+
+
+def test_references_need_the_key() -> None:
+    batch = random_hashes(PDQ, 2, seed=4)
+    known = hm.HashList("l", "1", PDQ, batch, (hm.Entry("named"), hm.Entry()))
+    assert known.reference(0, b"k") == "named"
+    assert known.reference(1, b"k") == known.reference(1, b"k") != known.reference(1, b"other")
+    assert known.reference(1, known.own_key()).startswith("ref:")
+    assert batch.to_hex()[1][:8] not in known.reference(1, b"k")
+
+
+def test_the_review_record_has_its_documented_form() -> None:
+    record = json.loads(example_record().to_json())
+    assert list(record) == [
+        "schema", "record_id", "status", "created_at", "item", "hash", "matches", "match_count",
+    ]  # fmt: skip
+    assert record["schema"] == "hashmatch.review/1"
+    assert record["status"] == "pending_review"
+    assert record["hash"] == {
+        "algorithm": "pdq", "quality": 98, "decode_policy": "rgb/1", "variant": "upright",
+    }  # fmt: skip
+    assert hm.ReviewRecord.from_json(example_record().to_json()) == example_record()
+
+
+def test_no_record_is_born_decided() -> None:
+    line = example_record().to_json().replace(b"pending_review", b"confirmed")
+    for wrong in (line, b"{"):
+        with pytest.raises(hm.UsageError, match="not a review record"):
+            hm.ReviewRecord.from_json(wrong)
+
+
+def test_a_suppressed_record_says_what_suppressed_it() -> None:
+    record = example_record(suppressed=True)
+    assert record.outcome is hm.Outcome.SUPPRESSED
+    assert hm.ReviewRecord.from_json(record.to_json()) == record
+    written = json.loads(record.to_json())
+    assert written["status"] == "suppressed"
+    assert written["suppressed_by"] == {
+        "reason": "benign", "list": "known", "list_version": "3", "entry": "b-1",
+        "algorithm": "pdq", "distance": 2,
+    }  # fmt: skip
+    for was, becomes in (
+        (record.to_json(), b"pending_review"),
+        (example_record().to_json(), b"suppressed"),
+        (record.to_json().replace(b'"benign"', b'"mine"'), b"suppressed"),
+    ):
+        wrong = was.replace(b"pending_review", becomes).replace(b'"suppressed"', b'"%s"' % becomes)
+        with pytest.raises(hm.UsageError, match="not a review record"):
+            hm.ReviewRecord.from_json(wrong)
+    for changes in ({"status": "confirmed"}, {"status": "pending_review"}):
+        with pytest.raises(hm.UsageError):
+            dataclasses.replace(record, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ImageError(hm.Outcome.REFUSED, "too large"),
+        hm.BadRows("l.csv", [hm.RejectedRow(3, "the hash is empty")]),
+        hm.UsageError("x"),
+    ],
+)
+def test_errors_travel_between_processes(error: hm.HashmatchError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
+
+
+def test_a_hash_that_is_not_there_says_why() -> None:
+    hashed = hm.hash_image(b"", item="a.jpg")
+    with pytest.raises(hm.NotHashed, match=r"a.jpg has no hash: undecodable \(the file is empty\)"):
+        _ = hashed.hex
+
+
+def test_entries_are_joined_where_some_parts_are_empty() -> None:
+    named, nobody = Entries.of([Entry("a"), Entry("b")]), Entries.of([])
+    some = Entries.of([Entry(labels=("A1",))])
+    joined = concatenated([nobody, named, nobody, some, nobody, named])
+    assert list(joined) == [*named, *some, *named]

@@ -1,0 +1,268 @@
+"""Pictures of the page: covered on the server, of just the matched version, and never kept."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tarfile
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow
+import pytest
+from PIL import Image
+from pyarrow.parquet import write_table
+
+import hashmatch as hm
+from conftest import IMAGES, LISTS
+from hashmatch import registry
+from hashmatch.records.cases import Origin
+from hashmatch.records.enums import Surface
+from hashmatch.review.queue import ReviewQueue
+from hashmatch.review.web.pictures import KEPT, LONGEST, Step, covered
+from hashmatch.review.web.server import Serving
+from hostile_pictures import bombs, cuts, repeated_scans
+from review_pages import Answer, Desk, filled, served
+from seen_pictures import detail, opened, saturation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+KEY = "tiles.png"
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    with served(filled(tmp_path, names=(KEY,))) as server:
+        yield Desk(server)
+
+
+def shown(desk: Desk, step: int = 0) -> Answer:
+    browser = desk.browser("ana")
+    return browser.picture(browser.take(), step)
+
+
+def told(answer: Answer) -> str:
+    """Return the one line that was said instead of a picture."""
+    assert answer.status == 409
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert answer.text.count("\n") == 1
+    assert "Traceback" not in answer.text
+    return answer.text
+
+
+def noise(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(5).integers(0, 256, (height, width, 3)).astype(np.uint8)
+
+
+def test_each_step_shows_more(desk: Desk) -> None:
+    browser = desk.browser("ana")
+    page = browser.take()
+    pixels = [opened(browser.picture(page, step).body) for step in Step]
+    details = [detail(one) for one in pixels]
+    assert details[0] < details[1] / 1.5
+    assert details[1] < details[2] / 1.5
+    assert [saturation(one) for one in pixels[:3]] == [0, 0, 0]
+    assert saturation(pixels[3]) > 50
+    assert len({one.shape for one in pixels}) == 1
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 1), (1, 5000), (5000, 3), (90, 160), (3000, 2000), (801, 800)]
+)
+def test_what_is_sent_is_small_and_says_nothing_else(size: tuple[int, int]) -> None:
+    for step in Step:
+        data = covered(noise(*size), step)
+        with Image.open(io.BytesIO(data)) as image:
+            assert image.format == "JPEG"
+            assert max(image.size) <= LONGEST
+            assert image.mode == ("RGB" if step is Step.COLOUR else "L")
+            assert set(image.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+            assert not image.getexif()
+
+
+@pytest.mark.parametrize("step", [Step.COVERED, Step.LIGHT])
+def test_a_blur_is_made_of_few_pixels(step: Step) -> None:
+    """Whatever is within one of them, the same is sent: nothing can bring it back.
+
+    Each is the mean of a box of the picture; here, boxes whose pixels changed places.
+    """
+    box = 720 // KEPT[step]
+    gray = noise(720, 720)[..., :1].repeat(3, axis=2)
+    boxes = gray.reshape(720 // box, box, 720 // box, box, 3).swapaxes(1, 2)
+    mixed = np.random.default_rng(6).permuted(boxes.reshape(-1, box * box, 3)[..., 0], axis=1)
+    mixed = mixed.reshape(720 // box, 720 // box, box, box).swapaxes(1, 2).reshape(720, 720)
+    other = mixed[..., None].repeat(3, axis=2)
+    assert (other != gray).mean() > 0.9
+    one, two = (opened(covered(each, step)).astype(int) for each in (gray, other))
+    assert abs(one - two).max() <= 6  # rounding on the way
+    assert covered(other, Step.GRAY) != covered(gray, Step.GRAY)
+
+
+def test_a_picture_that_changed_is_not_shown(desk: Desk, tmp_path: Path) -> None:
+    photo = tmp_path / "photos" / KEY
+    shutil.copy(IMAGES / "plain" / "avatar-owl.webp", photo)
+    assert "not the picture that was matched" in told(shown(desk))
+    os.remove(photo)
+    assert "cannot be shown" in told(shown(desk))
+    shutil.rmtree(photo.parent)
+    assert told(shown(desk))
+
+
+def test_a_source_that_is_down_is_one_line(tmp_path: Path) -> None:
+    path = str(tmp_path / "queue.db")
+    record = hm.Matcher(hm.read_list(LISTS / "demo-pdq.csv")).check(
+        IMAGES / "plain" / KEY, surface="profile_photo", item_id=KEY
+    )
+    assert isinstance(record, hm.ReviewRecord)
+    for source in ("nothere://x", "/nowhere/at/all", "zip:///nowhere.zip", ""):
+        with ReviewQueue.open(path, create=True) as queue:
+            queue.add([(record, Origin(source, ""))])
+        with served(path) as server:
+            text = told(shown(Desk(server)))
+            assert source not in text or not source
+        os.remove(path)
+
+
+def hostile() -> list[tuple[str, bytes]]:
+    named = dict(bombs())
+    chosen = [name for name in named if name.startswith(("65535x65535", "30000x30000"))]
+    kept = [(name, named[name]) for name in chosen]
+    kept += [(name, data) for name, data in list(cuts())[::12]]
+    kept += [("scans.jpg", repeated_scans(2000, 1000)), ("nothing", b""), ("text", b"<svg/>" * 99)]
+    return kept
+
+
+def test_hostile_pictures_are_one_line_and_the_page_lives(tmp_path: Path) -> None:
+    """What stands in the place of a picture, of just the version that was recorded."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    path = str(tmp_path / "queue.db")
+    names = hostile()
+    for name, data in names:
+        (photos / name).write_bytes(data)
+    shutil.copy(IMAGES / "plain" / KEY, photos / "good.png")
+    source = registry.open_source(str(photos), Surface.PROFILE_PHOTO)
+    record = hm.Matcher(hm.read_list(LISTS / "demo-pdq.csv"), include_hash=True).check(
+        IMAGES / "plain" / KEY, surface="profile_photo", item_id=KEY
+    )
+    assert isinstance(record, hm.ReviewRecord)
+    with ReviewQueue.open(path, create=True) as queue:
+        queue.add(
+            (
+                replace(
+                    record,
+                    record_id=item.key,
+                    item=replace(record.item, key=item.key, version=item.version),
+                ),
+                Origin(str(photos), item.location),
+            )
+            for item in source.items()
+        )
+    with served(path) as server:
+        browser = Desk(server).browser("ana")
+        page = browser.take()
+        assert f"{len(names) + 1} records of this picture" in page.text
+        lines = 0
+        for number in range(len(names) + 1):
+            answer = browser.picture(page, 3, number)
+            if answer.status == 200:
+                assert max(opened(answer.body).shape) <= LONGEST
+            else:
+                told(answer)
+                lines += 1
+        assert lines >= len(names) / 2
+        assert browser.get("/").status == 200
+
+
+def test_pictures_of_records_that_do_not_say_where(tmp_path: Path) -> None:
+    path = filled(tmp_path, names=(KEY,), origin=False)
+    with served(path) as server:
+        assert "Nobody said" in told(shown(Desk(server)))
+    with served(path, Serving(port=0, pictures=str(tmp_path / "photos"))) as server:
+        assert shown(Desk(server)).status == 200
+
+
+@pytest.mark.parametrize("location", ["", f"relative/to/elsewhere/{KEY}"])
+def test_pictures_of_which_only_the_source_is_known(tmp_path: Path, location: str) -> None:
+    """As ``hashmatch review add --source`` has them; or the scan ran in another folder."""
+    path = filled(tmp_path, names=(KEY,), origin=False)
+    with ReviewQueue.open(path) as queue:
+        (case,) = queue.cases()
+    for source in ("photos", f"photos/{KEY}"):
+        origin = Origin(str(tmp_path / source), location)
+        other = str(tmp_path / f"{len(source)}.db")
+        with ReviewQueue.open(other, create=True) as queue:
+            queue.add([(case.items[0].record, origin)])
+        with served(other) as server:
+            assert shown(Desk(server)).status == 200
+
+
+def test_pictures_whose_names_are_no_text(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / os.fsdecode(b"caf\xe9.png")).write_bytes((IMAGES / "plain" / KEY).read_bytes())
+    matcher = hm.Matcher(hm.read_list(LISTS / "demo-pdq.csv"))
+    (record,) = hm.scan_source(str(photos), matcher, surface="public_post")
+    assert isinstance(record, hm.ReviewRecord)
+    path = str(tmp_path / "queue.db")
+    with ReviewQueue.open(path, create=True) as queue:
+        queue.add([(record, Origin(str(photos), ""))])
+    with served(path) as server:
+        assert shown(Desk(server)).status == 200
+
+
+def test_pictures_in_archives(tmp_path: Path) -> None:
+    """Their items are known by more than a key; with and without an origin."""
+    archive = tmp_path / "photos.tar"
+    with tarfile.open(archive, "w") as file:
+        for photo in sorted((IMAGES / "plain").iterdir()):
+            file.add(photo, photo.name)
+    table = tmp_path / "photos.parquet"
+    contents = [(photo.name, photo.read_bytes()) for photo in sorted((IMAGES / "plain").iterdir())]
+    keys, images = map(list, zip(*contents, strict=True))
+    write_table(pyarrow.table({"key": keys, "image": images}), table)
+    for name in (f"tar://{archive}", f"parquet://{table}"):
+        source = registry.open_source(name, Surface.PUBLIC_POST)
+        matcher = hm.Matcher(hm.read_list(LISTS / "demo-pdq.csv"))
+        listed = {item.key: item for item in source.items()}
+        results = [
+            one for one in hm.scan_source(source, matcher) if isinstance(one, hm.ReviewRecord)
+        ]
+        for origin, located in ((name, True), (name, False), ("", False)):
+            path = str(tmp_path / f"{name[:3]}{len(origin)}{located}.db")
+            with ReviewQueue.open(path, create=True) as queue:
+                queue.add(
+                    (one, Origin(origin, listed[one.item.key].location if located else ""))
+                    for one in results
+                )
+            with served(path, Serving(port=0, pictures=name)) as server:
+                assert shown(Desk(server)).status == 200
+
+
+def test_a_record_cannot_point_out_of_its_source(tmp_path: Path) -> None:
+    path = str(tmp_path / "queue.db")
+    outside = tmp_path / "outside.png"
+    shutil.copy(IMAGES / "plain" / KEY, outside)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    record = hm.Matcher(hm.read_list(LISTS / "demo-pdq.csv")).check(
+        outside, surface="profile_photo", item_id="../outside.png"
+    )
+    assert isinstance(record, hm.ReviewRecord)
+    for origin in (
+        Origin(str(photos), str(outside)),
+        Origin(str(photos), f"{photos}/../outside.png"),
+    ):
+        with ReviewQueue.open(path, create=True) as queue:
+            queue.add([(record, origin)])
+        with served(path) as server:
+            assert "outside of its source" in told(shown(Desk(server)))
+        os.remove(path)
+    with ReviewQueue.open(path, create=True) as queue:
+        queue.add([record])
+    with served(path, Serving(port=0, pictures=str(photos))) as server:
+        assert "outside of its source" in told(shown(Desk(server)))

@@ -1,0 +1,309 @@
+"""Where the page is served and to whom, from the command line; and what a server leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPSConnection
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cli_tools import PROGRAM, environment, one_line, run
+from conftest import IMAGES, ROOT
+from hashmatch.errors import StoreError, UsageError
+from hashmatch.review import web
+from hashmatch.review.queue import ReviewQueue
+from hashmatch.review.web.server import Serving
+from review_pages import Answer, Browser, filled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+KEY = "landscape-dusk.jpg"
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def queue(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a queue of one picture."""
+    return filled(tmp_path_factory.mktemp("serving"), names=(KEY,))
+
+
+@pytest.fixture(scope="module")
+def token(queue: str) -> str:
+    with ReviewQueue.open(queue) as opened:
+        return opened.reviewers.add("ana")
+
+
+class Program:
+    """The command, running in a process of its own."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int, scheme: str) -> None:
+        self.process = process
+        self.port = port
+        self.scheme = scheme
+        self.said = ""
+
+
+@contextmanager
+def serving(queue: str, *options: str, before: tuple[str, ...] = ()) -> Iterator[Program]:
+    with subprocess.Popen(
+        [*before, *PROGRAM, "review", "serve", queue, "--port", "0", *options],
+        stderr=subprocess.PIPE,
+        env=environment(PYTHONDONTWRITEBYTECODE="1"),
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            assert process.stderr
+            line = process.stderr.readline()
+            found = re.match(r"(https?)://[^/]+:(\d+)/$", line)
+            assert found, line + process.stderr.read()
+            program = Program(process, int(found[2]), found[1])
+            yield program
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+        program.said = process.stderr.read()
+
+
+def test_others_are_refused_without_showing_who_they_are(queue: str, token: str) -> None:
+    for host in ("0.0.0.0", "::", "10.0.0.1", "192.168.1.1"):
+        one_line(run("review", "serve", queue, "--host", host), "--token-file", "--client-ca")
+    one_line(run("review", "serve", queue, "--host", "review.example.org"), "no address", "--name")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"tls_cert": "c.pem"}, "together"),
+        ({"tls_key": "k.pem"}, "together"),
+        ({"client_ca": "ca.pem"}, "--tls-cert"),
+        ({"host": "0.0.0.0", "token_file": "t"}, "--name"),
+    ],
+)
+def test_options_that_do_not_go_together(options: dict[str, str], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Serving(**options)  # type: ignore[arg-type]
+
+
+def test_a_token_is_long_and_private(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("short")
+    file.chmod(0o600)
+    with pytest.raises(StoreError, match="at least 32"):
+        Serving(token_file=str(file)).door(1)
+    file.write_text(TOKEN + "\n")
+    assert Serving(token_file=str(file)).door(1).token == TOKEN
+    file.chmod(0o644)
+    with pytest.raises(StoreError, match="read by others"):
+        Serving(token_file=str(file)).door(1)
+
+
+def test_names_of_a_server() -> None:
+    assert Serving().door(8470).hosts == {"127.0.0.1:8470", "localhost:8470", "[::1]:8470"}
+    named = Serving(names=("Review.Example.org", "other:99")).door(8470).hosts
+    assert named - Serving().door(8470).hosts == {
+        "review.example.org",
+        "review.example.org:8470",
+        "other:99",
+    }
+
+
+def test_what_cannot_be_served_is_one_line(queue: str, token: str, tmp_path: Path) -> None:
+    one_line(run("review", "serve", str(tmp_path / "none.db")))
+    empty = str(tmp_path / "empty.db")
+    ReviewQueue.open(empty, create=True).close()
+    one_line(run("review", "serve", empty), "nobody may review yet")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        one_line(run("review", "serve", queue, "--port", port), "cannot be bound")
+    wrong = tmp_path / "wrong.pem"
+    wrong.write_text("x")
+    one_line(run("review", "serve", queue, "--tls-cert", wrong, "--tls-key", wrong), "TLS")
+
+
+def test_without_the_extra_it_says_what_to_install(queue: str) -> None:
+    script = (
+        "import sys\nsys.modules['starlette'] = None\n"
+        "from hashmatch.cli import main\n"
+        f"main(['review', 'serve', {queue!r}])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        env=environment(),
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "hashmatch[review]" in done.stderr
+
+
+def test_it_stops_when_it_is_told_to(queue: str, token: str) -> None:
+    with serving(queue) as program:
+        browser = Browser(program)
+        assert browser.get("/login").status == 200
+    assert program.process.returncode in {0, 130}
+
+
+def certificates(folder: Path) -> None:
+    """Make an authority, and certificates by it for the server and for a browser."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    def named(name: str) -> x509.Name:
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+    now, keys = datetime.now(UTC), {}
+    for name in ("ca", "server", "browser"):
+        keys[name] = key = ec.generate_private_key(ec.SECP256R1())
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(named(name))
+            .issuer_name(named("ca"))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(hours=1))
+            .add_extension(x509.BasicConstraints(ca=name == "ca", path_length=None), critical=True)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+            )
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(keys["ca"].public_key()),
+                critical=False,
+            )
+        )
+        if name == "server":
+            made = made.add_extension(
+                x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False
+            )
+        certificate = made.sign(keys["ca"], hashes.SHA256())
+        (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        (folder / f"{name}.key").write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+
+
+def test_only_browsers_with_a_certificate_are_answered(
+    queue: str, token: str, tmp_path: Path
+) -> None:
+    certificates(tmp_path)
+    options = [
+        "--tls-cert",
+        str(tmp_path / "server.pem"),
+        "--tls-key",
+        str(tmp_path / "server.key"),
+    ]
+    with serving(queue, *options, "--client-ca", str(tmp_path / "ca.pem")) as program:
+        assert program.scheme == "https"
+        trusting = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+        with pytest.raises(OSError):  # noqa: PT011  (whichever end says it first)
+            _get(program.port, trusting)
+        trusting.load_cert_chain(tmp_path / "browser.pem", tmp_path / "browser.key")
+        answer = _get(program.port, trusting)
+    assert answer.status == 200
+    (cookie,) = answer.cookies
+    assert cookie.startswith("__Host-hashmatch=")
+    assert "Secure" in cookie
+    assert "strict-transport-security" in answer.headers
+
+
+def _get(port: int, context: ssl.SSLContext) -> Answer:
+    connection = HTTPSConnection("localhost", port, context=context, timeout=20)
+    try:
+        connection.request("GET", "/login")
+        got = connection.getresponse()
+        return Answer(got.status, got.getheaders(), got.read())
+    finally:
+        connection.close()
+
+
+WRITES = re.compile(r'open(?:at2?)?\((?:[^,"]+, )?"([^"]*)", [^)]*O_(?:WRONLY|RDWR|CREAT|TRUNC)')
+OTHER = re.compile(r'\b(?:creat|mknod|mknodat|link|linkat|rename\w*)\([^"]*"([^"]*)"')
+
+
+@pytest.mark.servers
+@pytest.mark.skipif(not shutil.which("strace"), reason="there is no strace")
+def test_a_server_writes_its_queue_and_nothing_else(tmp_path: Path) -> None:
+    """Every system call that could make a file, of the server and of its decoders."""
+    queue = filled(tmp_path, names=(KEY,))
+    with ReviewQueue.open(queue) as opened:
+        token = opened.reviewers.add("ana")
+    log = tmp_path / "trace"
+    calls = "trace=open,openat,openat2,creat,mknod,mknodat,link,linkat,rename,renameat,renameat2"
+    before = ("strace", "-f", "-qq", "-s", "4096", "-e", calls, "-o", str(log))
+    sent = []
+    with serving(queue, before=before) as program:
+        browser = Browser(program)
+        assert browser.log_in("ana", token).status == 303
+        case = browser.take()
+        sent = [browser.picture(case, step) for step in range(4)]
+        assert [answer.status for answer in sent] == [200] * 4
+        fields = {"verdict": "unsure", "reason": "made up", "seen": case.field("seen")}
+        path = re.search(r'data-picture="([^"]+)/picture"', case.text)
+        assert path
+        assert browser.post(f"{path[1]}/decide", fields).status == 303
+        browser.post("/logout")
+    lines = log.read_text(errors="replace").splitlines()
+    opened_for_writing = {
+        match[1] for line in lines for match in (WRITES.search(line), OTHER.search(line)) if match
+    }
+    assert len(lines) > 100
+    for name in opened_for_writing:
+        allowed = (queue, "/dev/null", "/proc/")
+        assert name.startswith(allowed), name
+    assert any(name.startswith(queue) for name in opened_for_writing)
+    contents = [answer.body for answer in sent]
+    contents.append((IMAGES / "plain" / KEY).read_bytes())
+    traces = [data[at : at + 40] for data in contents for at in range(2000, len(data) - 40, 503)]
+    for file in tmp_path.iterdir():
+        if file.is_file() and file != log:
+            stored = file.read_bytes()
+            assert not [trace for trace in traces if trace in stored], file
+    assert program.said == ""  # no log of who looked at what
+
+
+def test_what_is_served_is_packed() -> None:
+    """Templates and files are no modules; CI runs this against what pip installed."""
+    there = ROOT / "src" / "hashmatch" / "review" / "page"
+    for folder in ("templates", "static"):
+        packed = {one.name: one.read_bytes() for one in files(web).joinpath(folder).iterdir()}
+        assert packed == {one.name: one.read_bytes() for one in (there / folder).iterdir()}
+        assert len(packed) >= 3
+
+
+def test_help_loads_no_server() -> None:
+    script = (
+        "import atexit, json, sys\n"
+        "atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr))\n"
+        "from hashmatch.cli import main\n"
+        "main(['review', 'serve', '--help'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, env=environment(), check=True
+    )
+    loaded = set(json.loads(done.stderr))
+    assert not loaded & {"starlette", "jinja2", "uvicorn", "sqlite3", "psycopg", "numpy", "PIL"}

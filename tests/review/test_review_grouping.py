@@ -1,0 +1,133 @@
+"""Records of one picture are one case: exactly as the naive loop over all cases says."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+import naive_review
+from hashmatch.errors import ReviewError, UsageError
+from hashmatch.review import grouping
+from hashmatch.review.queue import ReviewQueue
+from hashmatch.review.settings import Settings
+from review_records import flipped, make_record, random_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hashmatch.records.review import ReviewRecord
+    from review_queues import MakeQueue
+
+BITS = {"pdq": 256, "phash": 64, "md5": 128}
+
+
+def told(record: ReviewRecord) -> tuple[str, int | None, list[tuple[str, str, int]]]:
+    """Return a record as the naive loop takes it."""
+    value = record.hash.value
+    matches = [
+        (f"{match.list} {match.list_version} {match.entry}", match.algorithm, match.distance)
+        for match in record.matches
+    ]
+    number = int(value, 16) if isinstance(value, str) else None
+    return record.hash.algorithm, number, matches
+
+
+def cases_of(queue: ReviewQueue, records: Sequence[ReviewRecord]) -> list[int]:
+    """Return which case each record is in, numbered from 0 in the order in which they came."""
+    found = {
+        item.record.record_id: int(case.case_id.rpartition("-")[2]) - 1
+        for case in queue.cases()
+        for item in case.items
+    }
+    return [found[record.record_id] for record in records]
+
+
+def drawn(seed: int, count: int, same: int) -> list[ReviewRecord]:
+    """Return records of few pictures, copies at distances about the limit, with few entries."""
+    rng = random.Random(seed)
+    centres = {name: [random_hash(rng, bits) for _ in range(3)] for name, bits in BITS.items()}
+    records = []
+    for number in range(count):
+        name = rng.choice(["pdq", "pdq", "phash", "md5"])
+        bits = BITS[name]
+        distance = rng.choice([0, 1, same - 1, same, same + 1, 2 * same])
+        value = flipped(rng, rng.choice(centres[name]), max(0, distance) % bits, bits)
+        records.append(
+            make_record(
+                number,
+                None if rng.random() < 0.4 else value,
+                algorithm=name,
+                bits=bits,
+                distance=rng.randrange(same + 3),
+                entry=f"entry-{rng.randrange(4)}",
+            )
+        )
+        if rng.random() < 0.3:
+            one = records[-1]
+            more = make_record(number, algorithm=name, distance=rng.randrange(same + 3), entry="e")
+            records[-1] = replace(one, matches=one.matches + more.matches, match_count=2)
+    return records
+
+
+@given(st.integers(0, 10**9), st.integers(0, 12), st.integers(0, 31), st.integers(1, 12))
+@example(0, 0, 8, 1)
+@example(1, 12, 0, 3)
+@example(2, 12, 31, 5)
+def test_grouping_is_that_of_the_naive_loop(seed: int, count: int, same: int, batch: int) -> None:
+    records = drawn(seed, count, same)
+    limits = {"pdq": same, "phash": same // 2}
+    with tempfile.TemporaryDirectory() as folder:
+        where = str(Path(folder, "queue.db"))
+        settings = Settings(same_picture=limits)
+        with ReviewQueue.open(where, create=True, settings=settings) as queue:
+            for start in range(0, count, batch):
+                queue.add(records[start : start + batch])
+            expected = naive_review.same_picture([told(record) for record in records], limits)
+            assert cases_of(queue, records) == expected
+            queue.verify()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_grouping_of_many_is_that_of_the_naive_loop(make_queue: MakeQueue, seed: int) -> None:
+    records = drawn(seed, 400, 8)
+    queue = make_queue(Settings(same_picture={"pdq": 8, "phash": 3}))
+    for start in range(0, 400, 37):
+        queue.add(records[start : start + 37])
+    expected = naive_review.same_picture(
+        [told(record) for record in records], {"pdq": 8, "phash": 3}
+    )
+    assert len(set(expected)) > 20
+    assert cases_of(queue, records) == expected
+
+
+@given(st.integers(0, 10**9), st.integers(0, 31), st.sampled_from([64, 128, 256]))
+def test_near_hashes_have_a_look_in_common(seed: int, same: int, bits: int) -> None:
+    rng = random.Random(seed)
+    value = random_hash(rng, bits)
+    other = flipped(rng, value, rng.randrange(same + 1), bits)
+    size = bits // 8
+    mine = grouping.hash_looks("pdq", value.to_bytes(size, "big"), same)
+    theirs = grouping.hash_looks("pdq", other.to_bytes(size, "big"), same)
+    assert len(mine) == same + 1
+    assert all(-(2**63) <= look < 2**63 for look in mine)
+    assert any(a == b for a, b in zip(mine, theirs, strict=True))
+
+
+def test_what_is_no_hash_is_refused(make_queue: MakeQueue) -> None:
+    queue = make_queue()
+    record = make_record(1, 5)
+    for value in ("", "xyz", "abc"):
+        bad = replace(record, hash=replace(record.hash, value=value))
+        with pytest.raises(ReviewError, match="record-0000001 has something else for a hash"):
+            queue.add([bad])
+    with pytest.raises(ReviewError, match="has no match"):
+        queue.add([replace(record, matches=(), match_count=0)])
+    with pytest.raises(UsageError, match="0 to 31"):
+        Settings(same_picture={"pdq": 32})

@@ -1,0 +1,286 @@
+"""Workers that crash, hang, bloat, lie or are killed, and what that costs: tries of one item."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+import hashmatch as hm
+from conftest import IMAGES
+from hashmatch.sandbox.protocol import BUFFER, Kind, Reply
+from hashmatch.sandbox.slot import Lane, WorkerLost
+from worker_hooks import HookedPool
+
+pytestmark = pytest.mark.filterwarnings("ignore:decode workers")
+GOOD = (IMAGES / "plain" / "tiles.png").read_bytes()
+QUICK = hm.WorkerLimits(cpu_seconds=0.2, wall_seconds=0.6)
+
+
+def hooked(workers: int = 1, limits: hm.WorkerLimits = QUICK) -> hm.DecodePool:
+    return HookedPool(workers, limits)
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def gone(pid: int) -> bool:
+    """Return whether a process has ended; one that nobody has waited for yet has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def wait_until_gone(pids: list[int], seconds: float = 10.0) -> None:
+    until = time.monotonic() + seconds
+    while not all(map(gone, pids)):
+        assert time.monotonic() < until, [pid for pid in pids if not gone(pid)]
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("item", "reason"),
+    [
+        (b"!crash", "the decoder ended by SIGSEGV, in each of 3 tries"),
+        (b"!spin", "decoding took more than 0.2 s of processor time, in each of 3 tries"),
+        (b"!nap", "decoding took more than 0.6 s, in each of 3 tries"),
+        (b"!sleep", "the decoder waits for what never comes, in each of 3 tries"),
+        (b"!bloat", "decoding took more than 640 MiB of memory, in each of 3 tries"),
+        (b"!leave", "the decoder ended, in each of 3 tries"),
+    ],
+)
+def test_a_lost_worker_costs_its_item_a_try(item: bytes, reason: str) -> None:
+    limits = QUICK
+    if item in {b"!bloat", b"!spin"}:  # which a busy machine lets take their time
+        limits = hm.WorkerLimits(cpu_seconds=2.0 if item == b"!bloat" else 0.2)
+    with hooked(limits=limits) as pool:
+        with pytest.raises(hm.ImageError) as caught:
+            pool.decode_image(item)
+        assert caught.value.outcome is hm.Outcome.FAILED
+        assert caught.value.reason == reason
+        assert len(pool.ended) == 3
+        assert pool.decode_image(GOOD).media_type == "image/png"
+        hashed = hm.hash_all(item, ["pdq", "sha256"], decode=pool.pictures)
+        assert [one.outcome.value for one in hashed] == ["failed", "hashed"]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"\x09" * 40,
+        b"\x01",
+        Reply(Kind.PICTURE, height=2**31, width=2**31).packed(),
+        Reply(Kind.PICTURE, height=1, width=BUFFER).packed(),
+        Reply(Kind.PICTURE, height=0, width=7).packed(),
+        Reply(Kind.READY).packed(),
+        b"\x03\xff" + bytes(30),
+    ],
+)
+def test_what_a_worker_says_is_not_believed(message: bytes) -> None:
+    with hooked(limits=hm.WorkerLimits(wall_seconds=0.6, tries=1)) as pool:
+        with pytest.raises(hm.ImageError, match="answered what") as caught:
+            pool.decode_image(b"!babble " + message.hex().encode())
+        assert caught.value.outcome is hm.Outcome.FAILED
+        assert pool.decode_image(GOOD).frame == 0
+
+
+def test_a_reason_is_one_printable_line() -> None:
+    reply = Reply(Kind.ERROR, reason="a\x1b[2Jb\nc" + "d" * 5000)
+    assert Reply.unpacked(reply.packed()).reason.startswith("a�[2Jb�cddd")
+    assert len(Reply.unpacked(reply.packed()).reason) <= 2000
+
+
+def test_frames_that_were_given_are_not_given_again() -> None:
+    with hooked() as pool:
+        pictures = pool.pictures(b"!then_crash", frames=True)
+        assert next(pictures).pixels.shape == (1, 1, 3)
+        with pytest.raises(hm.ImageError, match="SIGSEGV, in each of 3 tries"):
+            next(pictures)
+
+
+def test_an_iterator_that_is_left_leaves_its_worker_in_order() -> None:
+    animated = (IMAGES / "modes" / "animated.gif").read_bytes()
+    with hooked() as pool:
+        pids = pool.pids
+        with closing(pool.pictures(animated, frames=True)) as pictures:
+            next(pictures)
+        assert len(list(pool.decode_frames(animated))) == 3
+        assert pool.pids == pids
+
+
+def test_a_killed_worker_is_replaced_at_once() -> None:
+    with hooked() as pool:
+        taken = []
+        for _ in range(5):
+            os.kill(pool.pids[1], signal.SIGKILL)
+            began = time.monotonic()
+            pool.decode_image(GOOD)
+            taken.append(time.monotonic() - began)
+        assert len(pool.ended) == 5
+        assert median(taken) < 0.5
+
+
+def test_a_killed_nursery_is_replaced() -> None:
+    with hooked(workers=2) as pool:
+        before = pool.pids
+        os.kill(before[0], signal.SIGKILL)
+        wait_until_gone(before[1:])
+        for _ in pool.pictures(GOOD):  # while this lane is taken, the other is asked
+            pool.decode_image(GOOD)
+        assert not set(before) & set(pool.pids)
+
+
+def test_lanes_that_are_held_up_do_not_hold_up_others() -> None:
+    """Four items that take a second each, and one worker at a time."""
+    with hooked(limits=hm.WorkerLimits(wall_seconds=0.4, tries=2)) as pool:
+        with ThreadPoolExecutor(4) as threads:
+            began = time.monotonic()
+            slow = [threads.submit(pool.decode_image, b"!nap") for _ in range(4)]
+            time.sleep(0.5)  # by now all four are set aside
+            assert pool.decode_image(GOOD).media_type == "image/png"
+            assert not any(one.done() for one in slow)
+        assert time.monotonic() - began < 3 * 0.8
+        assert all(isinstance(one.exception(), hm.ImageError) for one in slow)
+
+
+def test_a_worker_serves_so_many_items() -> None:
+    with hooked(limits=hm.WorkerLimits(items=2)) as pool:
+        first = pool.pids
+        pool.decode_image(GOOD)
+        pool.decode_image(GOOD)
+        assert pool.pids == first
+        pool.decode_image(GOOD)
+        assert pool.pids[0] == first[0]
+        assert pool.pids[1] != first[1]
+
+
+def test_nothing_is_left_behind() -> None:
+    with hooked() as pool:
+        pool.decode_image(GOOD)
+    gc.collect()
+    before = descriptors()
+    pids = []
+    for _ in range(3):
+        with hooked(workers=2) as pool:
+            pids += pool.pids
+            with pytest.raises(hm.ImageError):
+                pool.decode_image(b"!crash")
+    with suppress(KeyError), hooked() as pool:
+        pids += pool.pids
+        raise KeyError
+    pool = hooked()
+    pids += pool.pids
+    pool.close()
+    pool.close()
+    forgotten = hooked()
+    pids += forgotten.pids
+    del forgotten
+    gc.collect()
+    wait_until_gone(pids)
+    assert descriptors() == before
+
+
+def test_closing_tells_who_waits() -> None:
+    pool = hooked(limits=hm.WorkerLimits(wall_seconds=60))
+    errors: list[Exception] = []
+
+    def asks() -> None:
+        try:
+            pool.decode_image(b"!nap")
+        except hm.WorkersError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=asks) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.2)
+    pool.close()
+    for thread in threads:
+        thread.join(5)
+        assert not thread.is_alive()
+    assert len(errors) == 3
+    with pytest.raises(hm.WorkersError, match="closed"):
+        pool.decode_image(GOOD)
+
+
+HOST = """
+import hashmatch as hm, signal, sys, threading, warnings
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+warnings.simplefilter("ignore")
+sys.path.insert(0, "tests")
+from worker_hooks import HookedPool
+pool = HookedPool(2, hm.WorkerLimits(cpu_seconds=60))
+for item in (b"!spin", b"!nap"):
+    threading.Thread(target=pool.decode_image, args=(item,), daemon=True).start()
+print(*pool.pids, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_no_process_outlives_the_one_it_is_of(number: int) -> None:
+    host = subprocess.Popen(
+        [sys.executable, "-c", HOST],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    with host:
+        assert host.stdout is not None
+        pids = [int(word) for word in host.stdout.readline().split()]
+        assert len(pids) == 3
+        time.sleep(0.1)
+        host.send_signal(number)
+        host.wait(30)
+        wait_until_gone(pids)
+
+
+def test_a_pool_is_of_one_process() -> None:
+    with hooked() as pool:
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                pool.decode_image(GOOD)
+            except hm.WorkersError:
+                pool.close()
+                code = 0
+            finally:
+                os._exit(code)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert pool.decode_image(GOOD).frame == 0
+
+
+def test_workers_that_cannot_be_started_are_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(hm.WorkersError, match="cannot be started: ModuleNotFoundError"):
+        NoPool(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(Lane, "_heard", ends_early)
+        with pytest.raises(hm.WorkersError, match="before they are ready"):
+            hm.DecodePool(1)
+    monkeypatch.setattr(sys, "executable", "/nothing/there")
+    with pytest.raises(hm.WorkersError, match="No such file"):
+        hm.DecodePool(1)
+
+
+class NoPool(hm.DecodePool):
+    _decoder = "no_such_module:decode"
+
+
+def ends_early(lane: Lane, *_: object) -> None:
+    lane.end()
+    raise WorkerLost

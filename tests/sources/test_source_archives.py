@@ -1,0 +1,246 @@
+"""Tar and zip archives: every member an item, bombs refused, what is cut off an error."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import random
+import struct
+import tarfile
+import warnings
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+import hashmatch as hm
+from hashmatch import registry
+from hashmatch.decode.inputs import MAX_BYTES
+from hashmatch.scan.fetch import fetch
+from hashmatch.sources import zip_archive
+from hashmatch.sources.tar_archive import TarSource
+from hashmatch.sources.zip_archive import ZipSource
+from hashmatch.testing import check_source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hashmatch.interfaces import Source
+
+SURFACE = hm.Surface.PUBLIC_POST
+NOISE = random.Random(5).randbytes(5000)
+FILES = [
+    ("a.jpg", b"first"), ("é/b.jpg", b""), ("x" * 300, NOISE), ("512", NOISE[:512]),
+    ("a.jpg", b"second"), ("../up.jpg", b"up"), ("/etc/x", b"slash"),
+]  # fmt: skip
+READ = {("a.jpg#2" if data == b"second" else name): data for name, data in FILES}
+
+
+def outcomes(source: Source) -> dict[str, object]:
+    read: dict[str, object] = {}
+    for item, data in fetch(source):
+        assert item.key not in read
+        read[item.key] = data.outcome.value if isinstance(data, hm.ImageError) else data
+    return read
+
+
+def tar(place: Path, mode: str = "w", kind: int = tarfile.PAX_FORMAT) -> str:
+    with tarfile.open(place, mode, format=kind) as archive:  # type: ignore[call-overload]
+        for name, data in FILES:
+            member = tarfile.TarInfo(name)
+            member.size, member.mtime = len(data), 1_700_000_000
+            archive.addfile(member, io.BytesIO(data))
+        for kind_of_link in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE):
+            member = tarfile.TarInfo(f"special {kind_of_link.decode()}")
+            member.type, member.linkname = kind_of_link, "/etc/passwd"
+            archive.addfile(member)
+        folder = tarfile.TarInfo("folder")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+    return f"tar://{place}"
+
+
+SPECIAL = {f"special {number}": "unsupported" for number in (2, 1, 6, 3)}
+
+
+@pytest.mark.parametrize("kind", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_a_tar_archive_is_read_whole(mode: str, kind: int, tmp_path: Path) -> None:
+    source = registry.open_source(tar(tmp_path / "a", mode, kind), SURFACE)
+    assert outcomes(source) == READ | SPECIAL
+    check_source(source)
+
+
+def test_a_compressed_member_can_be_read_again_without_its_listing(tmp_path: Path) -> None:
+    source = TarSource(tar(tmp_path / "a", "w:gz"), SURFACE)
+    for item in source.items():
+        bare = hm.ImageItem(
+            item.key, item.version, item.surface, item.location, item.position, item.size
+        )
+        if item.key in READ:
+            assert source.read(bare) == READ[item.key]
+
+
+def test_zip_archives_are_read_whole(tmp_path: Path) -> None:
+    place = tmp_path / "a.zip"
+    with zipfile.ZipFile(place, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the name that comes twice
+        for number, (name, data) in enumerate(FILES):
+            kind = (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED)[number % 2]
+            archive.writestr(zipfile.ZipInfo(name), data, kind)
+        archive.mkdir("folder")
+        archive.writestr("packed", NOISE, zipfile.ZIP_BZIP2)
+    source = registry.open_source(f"zip://{place}", SURFACE)
+    assert outcomes(source) == READ | {"packed": "unsupported"}
+    assert source.count() == len(FILES) + 1
+    check_source(source)
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_a_tar_archive_that_is_cut_off_is_an_error_after_what_is_whole(
+    mode: str, tmp_path: Path
+) -> None:
+    tar(tmp_path / "whole", mode)
+    content = (tmp_path / "whole").read_bytes()
+    # The mark at the end has 1,024 bytes, and what follows fills up a record of 10,240.
+    length = len(content.rstrip(b"\0")) if mode == "w" else len(content) - 60
+    for kept in [*range(600, length, 997), length]:
+        (tmp_path / "cut").write_bytes(content[:kept])
+        read: dict[hm.ImageItem, object] = {}
+        with pytest.raises(hm.SourceError, match=r"cut: .* after \d+ members"):
+            read.update(fetch(TarSource(f"tar://{tmp_path}/cut", SURFACE)))
+        for item, data in read.items():
+            assert isinstance(data, hm.ImageError) or READ[item.key] == data
+
+
+def test_a_broken_header_is_not_the_end(tmp_path: Path) -> None:
+    tar(tmp_path / "a")
+    content = bytearray((tmp_path / "a").read_bytes())
+    content[content.find(b"special 2")] ^= 1
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(hm.SourceError, match="damaged or cut off, after 7 members"):
+        list(TarSource(f"tar://{tmp_path}/a", SURFACE).items())
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no archive" * 200, b"\x1f\x8b" + bytes(600), bytes(4096)]
+)
+@pytest.mark.parametrize("scheme", ["tar", "zip"])
+def test_what_is_no_archive(scheme: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(hm.SourceError, match="/a: "):
+        list(registry.open_source(f"{scheme}://{tmp_path}/a", SURFACE).items())
+
+
+@pytest.mark.parametrize("scheme", ["tar", "zip"])
+def test_what_is_not_there(scheme: str, tmp_path: Path) -> None:
+    with pytest.raises(hm.SourceError, match="No such file"):
+        registry.open_source(f"{scheme}://{tmp_path}/a", SURFACE)
+    with pytest.raises(hm.UsageError, match="no option"):
+        registry.open_source(f"{scheme}://{tmp_path}/a?base=x", SURFACE)
+
+
+def test_a_header_of_gigabytes_is_not_read(tmp_path: Path) -> None:
+    for kind in (tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK):
+        header = tarfile.TarInfo("x")
+        header.type, header.size = kind, 2**40
+        with (tmp_path / "a").open("wb") as file:
+            file.write(header.tobuf(tarfile.GNU_FORMAT))
+            file.truncate(2**41)
+        with pytest.raises(hm.SourceError, match="a header of 1,099,511,627,"):
+            list(TarSource(f"tar://{tmp_path}/a", SURFACE).items())
+
+
+def test_a_tar_archive_that_unpacks_without_end_is_an_error(tmp_path: Path) -> None:
+    header = tarfile.TarInfo("large.jpg")
+    header.size = 2**30
+    with gzip.open(tmp_path / "a", "wb", 1) as file:
+        file.write(header.tobuf())
+        file.write(bytes(2**20))
+    items = TarSource(f"tar://{tmp_path}/a", SURFACE).items()
+    assert next(items).size == 2**30
+    with pytest.raises(hm.SourceError, match="it unpacks to more than 100 times its size"):
+        next(items)
+
+
+def test_a_large_member_of_a_tar_archive_is_refused_unread(tmp_path: Path) -> None:
+    header = tarfile.TarInfo("large.jpg")
+    header.size = 2**40
+    with (tmp_path / "a").open("wb") as file:
+        file.write(header.tobuf())
+        file.truncate(2**41)
+    (item, *_) = TarSource(f"tar://{tmp_path}/a", SURFACE).items()
+    with pytest.raises(hm.ImageError, match="the limit is") as caught:
+        TarSource(f"tar://{tmp_path}/a", SURFACE).read(item)
+    assert caught.value.outcome is hm.Outcome.REFUSED
+
+
+def test_an_archive_that_changed_is_not_read_at_old_places(tmp_path: Path) -> None:
+    source = TarSource(tar(tmp_path / "a"), SURFACE)
+    item = next(source.items())
+    os.utime(tmp_path / "a", ns=(1, 1))
+    with pytest.raises(hm.ImageError, match="has changed"):
+        source.read(item)
+
+
+def small_zip(place: Path, **files: bytes) -> bytearray:
+    with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+    return bytearray(place.read_bytes())
+
+
+def test_members_that_share_their_content_are_refused(tmp_path: Path) -> None:
+    content = small_zip(tmp_path / "a", one=NOISE, two=NOISE, six=b"6")
+    entry = content.rfind(b"PK\1\2", 0, content.rfind(b"PK\1\2"))
+    content[entry + 42 : entry + 46] = struct.pack("<L", 0)  # two lies where one lies
+    (tmp_path / "a").write_bytes(content)
+    read = outcomes(ZipSource(f"zip://{tmp_path}/a", SURFACE))
+    assert sorted(map(str, read.values())) == sorted([str(NOISE), str(b"6"), "refused"])
+
+
+def test_a_member_that_says_it_is_smaller_than_it_is(tmp_path: Path) -> None:
+    content = small_zip(tmp_path / "a", bomb=bytes(10**7))
+    entry = content.rfind(b"PK\1\2")
+    content[entry + 24 : entry + 28] = struct.pack("<L", 100)
+    (tmp_path / "a").write_bytes(content)
+    assert outcomes(ZipSource(f"zip://{tmp_path}/a", SURFACE)) == {"bomb": "failed"}
+
+
+def test_a_member_that_is_too_large_damaged_or_encrypted(tmp_path: Path) -> None:
+    content = small_zip(tmp_path / "a", large=NOISE, wrong=NOISE, crypt=NOISE)
+    entries = [at for at in range(len(content)) if content[at : at + 4] == b"PK\1\2"]
+    content[entries[0] + 24 : entries[0] + 28] = struct.pack("<L", MAX_BYTES + 1)
+    content[entries[1] - 2 * len(NOISE) + 4000] ^= 0xFF
+    content[entries[2] + 8] |= 1
+    (tmp_path / "a").write_bytes(content)
+    read = outcomes(ZipSource(f"zip://{tmp_path}/a", SURFACE))
+    assert (read["large"], read["crypt"]) == ("refused", "unsupported")
+
+
+def test_a_directory_without_end_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_zip(tmp_path / "a", **{f"{number:04}": b"" for number in range(200)})
+    monkeypatch.setattr(zip_archive, "LARGEST_DIRECTORY", 9_000)
+    with pytest.raises(hm.SourceError, match="its directory has 10,000 bytes, the limit is 9,000"):
+        ZipSource(f"zip://{tmp_path}/a", SURFACE)
+
+
+def test_damage_anywhere_is_one_of_the_known_errors(tmp_path: Path) -> None:
+    chance = random.Random(11)
+    tar(tmp_path / "t")
+    tar(tmp_path / "g", "w:gz")
+    small_zip(tmp_path / "z", **{f"{n}": NOISE[: 100 * n] for n in range(20)})
+    for name, kind in (("t", TarSource), ("g", TarSource), ("z", ZipSource)):
+        whole = (tmp_path / name).read_bytes()
+        for _ in range(150):
+            content = bytearray(whole)
+            for _ in range(chance.choice((1, 1, 5, 50))):
+                content[chance.randrange(len(content))] = chance.randrange(256)
+            (tmp_path / "damaged").write_bytes(content[: chance.choice((None, len(content) // 2))])
+            try:
+                outcomes(kind(f"x://{tmp_path}/damaged", SURFACE))
+            except hm.SourceError:
+                continue

