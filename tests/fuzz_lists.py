@@ -27,10 +27,9 @@ def seeds(format: str) -> list[bytes]:
 def target(format: str, data: bytes) -> int:
     """Read `data` as a file of `format`, check what every reader promises, and count its rows."""
     from hashmatch import registry
-    from hashmatch.errors import HashmatchError
+    from hashmatch.errors import HashmatchError, RejectedRow
     from hashmatch.interfaces import ListOptions, ListRow
     from hashmatch.lists.readers._lines import Utf8File
-    from hashmatch.records.hash_list import RejectedRow
 
     reader = registry.list_reader(format)
     assert 0 <= reader.detects(data[:8192]) <= 100

@@ -19,6 +19,7 @@ import pytest
 import hashmatch as hm
 from conftest import ROOT
 from hashmatch import errors
+from hashmatch.records import images
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -126,10 +127,11 @@ def test_documented_parameters_are_those_of_the_signature(value: object) -> None
 
 
 def test_the_error_tree_is_the_one_drawn() -> None:
-    drawn = set(re.findall(r"[├└│─ ]+(\w+)", errors.__doc__ or "")) & set(dir(errors))
+    everywhere = {**vars(errors), **vars(images)}
+    drawn = set(re.findall(r"[├└│─ ]+(\w+)", errors.__doc__ or "")) & set(everywhere)
     defined = {
         name
-        for name, value in vars(errors).items()
+        for name, value in everywhere.items()
         if inspect.isclass(value) and issubclass(value, hm.HashmatchError)
     }
     assert drawn | {"HashmatchError"} == defined

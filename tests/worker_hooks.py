@@ -105,8 +105,8 @@ def probe(rest: str) -> Iterable[Picture]:
 
 
 def failed(reason: str) -> Iterable[Picture]:
-    from hashmatch.errors import ImageError
     from hashmatch.records.enums import Outcome
+    from hashmatch.records.images import ImageError
 
     raise ImageError(Outcome.FAILED, reason)
 

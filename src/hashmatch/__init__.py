@@ -23,13 +23,11 @@ if TYPE_CHECKING:
     from hashmatch.errors import BadRows as BadRows
     from hashmatch.errors import HashesAreOpaque as HashesAreOpaque
     from hashmatch.errors import HashmatchError as HashmatchError
-    from hashmatch.errors import ImageChanged as ImageChanged
-    from hashmatch.errors import ImageError as ImageError
-    from hashmatch.errors import ImageUnavailable as ImageUnavailable
     from hashmatch.errors import IndexFileError as IndexFileError
     from hashmatch.errors import LedgerError as LedgerError
     from hashmatch.errors import ListError as ListError
     from hashmatch.errors import NotHashed as NotHashed
+    from hashmatch.errors import RejectedRow as RejectedRow
     from hashmatch.errors import ReviewError as ReviewError
     from hashmatch.errors import SinkError as SinkError
     from hashmatch.errors import SourceError as SourceError
@@ -67,11 +65,13 @@ if TYPE_CHECKING:
     from hashmatch.records.enums import Outcome as Outcome
     from hashmatch.records.enums import Surface as Surface
     from hashmatch.records.hash_list import HashList as HashList
-    from hashmatch.records.hash_list import RejectedRow as RejectedRow
     from hashmatch.records.hashes import HashBatch as HashBatch
     from hashmatch.records.hashes import HashSpec as HashSpec
     from hashmatch.records.images import HashedImage as HashedImage
+    from hashmatch.records.images import ImageChanged as ImageChanged
+    from hashmatch.records.images import ImageError as ImageError
     from hashmatch.records.images import ImageItem as ImageItem
+    from hashmatch.records.images import ImageUnavailable as ImageUnavailable
     from hashmatch.records.images import ItemOutcome as ItemOutcome
     from hashmatch.records.matches import Matches as Matches
     from hashmatch.records.review import ReviewRecord as ReviewRecord
@@ -106,10 +106,9 @@ _HOMES = {
     "hashmatch.decode.animation": "decode_frames",
     "hashmatch.decode.policy": "Picture decode_image",
     "hashmatch.errors": (
-        "BadRows HashesAreOpaque HashmatchError ImageChanged ImageError ImageUnavailable "
-        "IndexFileError LedgerError ListError NotHashed ReviewError SinkError SourceError "
-        "SpecMismatch StoreError TooManyMatches UnknownPlugin UnknownSurface UntrustedList "
-        "UsageError WorkersError"
+        "BadRows HashesAreOpaque HashmatchError IndexFileError LedgerError ListError NotHashed "
+        "RejectedRow ReviewError SinkError SourceError SpecMismatch StoreError TooManyMatches "
+        "UnknownPlugin UnknownSurface UntrustedList UsageError WorkersError"
     ),
     "hashmatch.hashing.hash_image": "hash_all hash_image hash_images",
     "hashmatch.index.hash_index": "HashIndex",
@@ -122,9 +121,11 @@ _HOMES = {
     "hashmatch.records.cases": "Case CaseState ConfirmedCase Decision Origin Verdict",
     "hashmatch.records.entries": "Entry",
     "hashmatch.records.enums": "Orientation Outcome Surface",
-    "hashmatch.records.hash_list": "HashList RejectedRow",
+    "hashmatch.records.hash_list": "HashList",
     "hashmatch.records.hashes": "HashBatch HashSpec",
-    "hashmatch.records.images": "HashedImage ImageItem ItemOutcome",
+    "hashmatch.records.images": (
+        "HashedImage ImageChanged ImageError ImageItem ImageUnavailable ItemOutcome"
+    ),
     "hashmatch.records.matches": "Matches",
     "hashmatch.records.review": "ReviewRecord SuppressedBy",
     "hashmatch.review.adapters": "to_coop to_hma to_pytx",

@@ -24,19 +24,16 @@ The whole tree::
         ├── ImageChanged               it is not what was listed; carries the item as it is now
         └── ImageUnavailable           it could not be read for now; another try may succeed
 
+The last three carry an outcome or an item, and are defined beside them: `hashmatch.records.images`.
 A message names the item and what to do. No message holds a hash value.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from hashmatch.records.enums import Outcome
-    from hashmatch.records.hash_list import RejectedRow
-    from hashmatch.records.images import ImageItem
 
 
 class HashmatchError(Exception):
@@ -69,6 +66,13 @@ class TooManyMatches(HashmatchError):
 
 class ListError(HashmatchError):
     """A hash list is missing, unreadable, empty or in no known format."""
+
+
+class RejectedRow(NamedTuple):
+    """A row of a list file that could not be used: where and why, never its value."""
+
+    line: int
+    reason: str
 
 
 class BadRows(ListError):
@@ -134,53 +138,3 @@ class WorkersError(HashmatchError):
 
 class NotHashed(HashmatchError):
     """A hash was asked for of a picture that has none; the message says why."""
-
-
-class ImageError(HashmatchError):
-    """One picture could not be hashed.
-
-    Parameters
-    ----------
-    outcome : Outcome
-        What became of it, from the closed set.
-    reason : str
-        Why, in one line.
-    """
-
-    def __init__(self, outcome: Outcome, reason: str) -> None:
-        super().__init__(reason)
-        self.outcome = outcome
-        self.reason = reason
-
-    def __reduce__(self) -> tuple[type[ImageError], tuple[object, ...]]:
-        return type(self), (self.outcome, self.reason)
-
-
-class ImageChanged(ImageError):
-    """What is to be read is not of the version that was listed; nothing is wrong with it.
-
-    Parameters
-    ----------
-    outcome : Outcome
-        What becomes of it if nobody reads it again.
-    reason : str
-        In one line.
-    item : ImageItem
-        The item as it is now.
-    data : bytes, optional
-        The content of that item, if it has been read; otherwise read the item.
-    """
-
-    def __init__(
-        self, outcome: Outcome, reason: str, item: ImageItem, data: bytes | None = None
-    ) -> None:
-        super().__init__(outcome, reason)
-        self.item = item
-        self.data = data
-
-    def __reduce__(self) -> tuple[type[ImageChanged], tuple[object, ...]]:
-        return type(self), (self.outcome, self.reason, self.item, self.data)
-
-
-class ImageUnavailable(ImageError):
-    """One picture could not be read for now, for a reason that may pass: try again."""

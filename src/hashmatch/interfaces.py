@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hashmatch.errors import RejectedRow
     from hashmatch.records.enums import Surface
-    from hashmatch.records.hash_list import RejectedRow
     from hashmatch.records.hashes import HashBatch, HashSpec
     from hashmatch.records.images import ImageItem
     from hashmatch.records.review import ReviewRecord

@@ -7,12 +7,12 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashmatch import registry
+from hashmatch._drawing import hash_list, picture, random_hashes
 from hashmatch.hashing.hash_image import hash_all, hash_image
 from hashmatch.index.hash_index import HashIndex
 from hashmatch.index.segment import FEW
 from hashmatch.lists.degenerate import degenerate
 from hashmatch.matching.matcher import Matcher
-from hashmatch.testing import hash_list, picture, random_hashes
 
 if TYPE_CHECKING:
     from pathlib import Path

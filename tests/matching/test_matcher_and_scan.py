@@ -13,7 +13,7 @@ from PIL import Image
 
 import hashmatch as hm
 from conftest import FIXTURES, IMAGES, LISTS, golden
-from hashmatch.errors import ImageError
+from hashmatch.records.images import ImageError
 from hashmatch.testing import MemorySource, flipped, hash_list, picture, random_hashes
 
 if TYPE_CHECKING:

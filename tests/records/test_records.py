@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 import hashmatch as hm
 import naive
-from hashmatch.errors import ImageError
 from hashmatch.index.segment import Segment
 from hashmatch.records.entries import Entries, Entry, concatenated
+from hashmatch.records.images import ImageError
 from hashmatch.testing import example_record, hash_list, random_hashes
 
 if TYPE_CHECKING:

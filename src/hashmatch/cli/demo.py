@@ -26,9 +26,8 @@ def demo(ctx: click.Context) -> None:
     _write_list(pictures, known)
     command = ["scan", str(pictures), "--list", str(known), "--surface", "profile_photo"]
     click.echo(f"$ hashmatch {' '.join(command)}\n", err=True)
-    from hashmatch.cli import main
-
-    main.main(command, prog_name="hashmatch", standalone_mode=False)
+    whole = ctx.find_root().command
+    whole.main(command, prog_name="hashmatch", standalone_mode=False)
     click.echo(
         f"""
 Each line above on standard output is a review record: a question to a person, who looks at the
@@ -49,7 +48,7 @@ def _draw(folder: Path) -> None:
     import numpy as np
     from PIL import Image
 
-    from hashmatch.testing import picture
+    from hashmatch._drawing import picture
 
     folder.mkdir()
     for number in range(1, 6):
@@ -62,9 +61,9 @@ def _draw(folder: Path) -> None:
 def _write_list(pictures: Path, path: Path) -> None:
     import numpy as np
 
+    from hashmatch._drawing import flipped
     from hashmatch.hashing.hash_image import hash_image
     from hashmatch.records.hashes import HashBatch, HashSpec
-    from hashmatch.testing import flipped
 
     spec = HashSpec("pdq", 256)
     rng = np.random.default_rng(20260101)

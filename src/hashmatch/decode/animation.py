@@ -18,7 +18,8 @@ from hashmatch.decode.heif import order
 from hashmatch.decode.inputs import MAX_BYTES, ImageInput, file_bytes
 from hashmatch.decode.policy import Picture, as_outcomes, decode_image, loaded_pixels
 from hashmatch.decode.truncated import tolerant
-from hashmatch.errors import ImageError, UsageError
+from hashmatch.errors import UsageError
+from hashmatch.records.images import ImageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

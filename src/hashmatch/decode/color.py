@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from hashmatch.errors import ImageError
 from hashmatch.records.enums import Outcome
+from hashmatch.records.images import ImageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,7 +17,7 @@ from hashmatch.decode.formats import open_image
 from hashmatch.decode.frame_parts import After
 from hashmatch.decode.policy import as_outcomes
 from hashmatch.decode.truncated import tolerant
-from hashmatch.errors import ImageError
+from hashmatch.records.images import ImageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

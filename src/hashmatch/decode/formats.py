@@ -20,8 +20,8 @@ from PIL import Image
 
 from hashmatch.decode import gif, heif
 from hashmatch.decode.jpeg import MOST_COEFFICIENTS, coefficient_bytes
-from hashmatch.errors import ImageError
 from hashmatch.records.enums import Outcome
+from hashmatch.records.images import ImageError
 
 if TYPE_CHECKING:
     from PIL import ImageFile

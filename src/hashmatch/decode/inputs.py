@@ -14,9 +14,9 @@ from typing import IO, TYPE_CHECKING, TypeAlias, Union, cast
 import numpy as np
 from PIL.Image import Image
 
-from hashmatch.errors import ImageError, UsageError
+from hashmatch.errors import UsageError
 from hashmatch.records.enums import Outcome
-from hashmatch.records.images import clean_name
+from hashmatch.records.images import ImageError, clean_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,8 +11,8 @@ import re
 import struct
 
 from hashmatch.decode.gif import SCREEN, table
-from hashmatch.errors import ImageError
 from hashmatch.records.enums import Outcome
+from hashmatch.records.images import ImageError
 
 MOST_SCANS = 100
 """As libjpeg-turbo's own fuzzer has it."""
@@ -43,7 +43,7 @@ def refuse_floods(data: bytes, name: str) -> None:
     --------
     >>> refuse_floods(bytes(10**6), "JPEG")
     Traceback (most recent call last):
-    hashmatch.errors.ImageError: JPEG: more than 65,536 bytes of padding
+    hashmatch.records.images.ImageError: JPEG: more than 65,536 bytes of padding
     """
     if name == "JPEG":
         _jpeg(data)

@@ -24,8 +24,9 @@ from hashmatch.decode.inputs import ImageInput, file_bytes
 from hashmatch.decode.jpeg import fast_pixels, scale_down
 from hashmatch.decode.limits import refuse_floods
 from hashmatch.decode.truncated import tolerant
-from hashmatch.errors import HashmatchError, ImageError, UsageError
+from hashmatch.errors import HashmatchError, UsageError
 from hashmatch.records.enums import Outcome
+from hashmatch.records.images import ImageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

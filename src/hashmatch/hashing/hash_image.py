@@ -11,11 +11,11 @@ from hashmatch import registry
 from hashmatch.decode.animation import decode_frames
 from hashmatch.decode.inputs import ImageInput, describe, file_bytes
 from hashmatch.decode.policy import POLICY, Picture, decode_image
-from hashmatch.errors import ImageError, UsageError
+from hashmatch.errors import UsageError
 from hashmatch.hashing.variants import Questions, ask, oriented
 from hashmatch.records.enums import Level, Orientation, Outcome, check_level
 from hashmatch.records.hashes import HashBatch
-from hashmatch.records.images import HashedImage
+from hashmatch.records.images import HashedImage, ImageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -33,13 +33,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch import registry
-from hashmatch.errors import UsageError
+from hashmatch.errors import RejectedRow, UsageError
 from hashmatch.interfaces import ListRow, PlainRows
 from hashmatch.lists.merge import Statements, Subject, hash_keys, id_key
 from hashmatch.lists.readers._lines import shown
 from hashmatch.lists.redact_ids import without_hashes
 from hashmatch.records.entries import Entries, Entry, Texts
-from hashmatch.records.hash_list import RejectedRow
 from hashmatch.records.hashes import HashBatch, Opaque
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch._redact import unseen
-from hashmatch.errors import BadRows, ListError
+from hashmatch.errors import BadRows, ListError, RejectedRow
 from hashmatch.lists.detect import Shape, read_page
 from hashmatch.lists.merge import standing
-from hashmatch.records.hash_list import HashList, RejectedRow
+from hashmatch.records.hash_list import HashList
 from hashmatch.records.images import clean_name
 
 if TYPE_CHECKING:

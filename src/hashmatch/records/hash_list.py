@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,19 +17,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from hashmatch.errors import RejectedRow
     from hashmatch.index.hash_index import HashIndex
     from hashmatch.records.entries import Entry
 
 
 REFERENCE = "ref:"
 """What references to entries without an id begin with."""
-
-
-class RejectedRow(NamedTuple):
-    """A row of a list file that could not be used: where and why, never its value."""
-
-    line: int
-    reason: str
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)

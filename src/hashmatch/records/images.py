@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hashmatch.errors import NotHashed, UsageError
+from hashmatch.errors import HashmatchError, NotHashed, UsageError
 from hashmatch.records.enums import Orientation, Surface
 
 if TYPE_CHECKING:
@@ -151,3 +151,53 @@ class ItemOutcome:
     reason: str = ""
     quality: int | None = None
     damaged: bool = False
+
+
+class ImageError(HashmatchError):
+    """One picture could not be hashed.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        What became of it, from the closed set.
+    reason : str
+        Why, in one line.
+    """
+
+    def __init__(self, outcome: Outcome, reason: str) -> None:
+        super().__init__(reason)
+        self.outcome = outcome
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[ImageError], tuple[object, ...]]:
+        return type(self), (self.outcome, self.reason)
+
+
+class ImageChanged(ImageError):
+    """What is to be read is not of the version that was listed; nothing is wrong with it.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        What becomes of it if nobody reads it again.
+    reason : str
+        In one line.
+    item : ImageItem
+        The item as it is now.
+    data : bytes, optional
+        The content of that item, if it has been read; otherwise read the item.
+    """
+
+    def __init__(
+        self, outcome: Outcome, reason: str, item: ImageItem, data: bytes | None = None
+    ) -> None:
+        super().__init__(outcome, reason)
+        self.item = item
+        self.data = data
+
+    def __reduce__(self) -> tuple[type[ImageChanged], tuple[object, ...]]:
+        return type(self), (self.outcome, self.reason, self.item, self.data)
+
+
+class ImageUnavailable(ImageError):
+    """One picture could not be read for now, for a reason that may pass: try again."""

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch.decode.policy import Picture
-from hashmatch.errors import ImageError, WorkersError
+from hashmatch.errors import WorkersError
 from hashmatch.records.enums import Outcome
+from hashmatch.records.images import ImageError
 from hashmatch.sandbox.confinement import Layers
 from hashmatch.sandbox.fork_client import CLOSED, Ended, Nursery
 from hashmatch.sandbox.protocol import BUFFER, MORE, MOST_MESSAGE, Job, Kind, NotUnderstood, Reply

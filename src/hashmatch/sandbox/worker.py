@@ -14,7 +14,7 @@ import numpy as np
 
 from hashmatch.decode.animation import decode_frames
 from hashmatch.decode.policy import decode_file
-from hashmatch.errors import ImageError
+from hashmatch.records.images import ImageError
 from hashmatch.sandbox.confinement import close_in
 from hashmatch.sandbox.protocol import MOST_MESSAGE, Job, Kind, Reply
 

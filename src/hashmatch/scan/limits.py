@@ -9,8 +9,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from hashmatch.errors import ImageChanged, ImageError, ImageUnavailable, SourceError
+from hashmatch.errors import SourceError
 from hashmatch.records.enums import Outcome
+from hashmatch.records.images import ImageChanged, ImageError, ImageUnavailable
 
 if TYPE_CHECKING:
     from hashmatch.interfaces import Source

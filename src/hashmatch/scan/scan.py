@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import hashmatch
 from hashmatch import registry
 from hashmatch.decode.policy import POLICY
-from hashmatch.errors import ImageError, UsageError
+from hashmatch.errors import UsageError
 from hashmatch.hashing.hash_image import decode_here
 from hashmatch.matching.lookup import in_range
 from hashmatch.records.enums import Surface
-from hashmatch.records.images import ItemOutcome
+from hashmatch.records.images import ImageError, ItemOutcome
 from hashmatch.retry import Tries
 from hashmatch.scan.events import Watch
 from hashmatch.scan.limits import MOST_READERS, READERS, Bounds

@@ -11,8 +11,9 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from hashmatch.errors import ImageChanged, ImageError, SourceError, UsageError
+from hashmatch.errors import SourceError, UsageError
 from hashmatch.records.enums import Outcome
+from hashmatch.records.images import ImageChanged, ImageError
 from hashmatch.sources._files import read_local
 from hashmatch.sources._object_store import Objects
 

@@ -7,8 +7,8 @@ import stat
 from pathlib import Path
 
 from hashmatch.decode.inputs import MAX_BYTES, read_file, too_many_bytes
-from hashmatch.errors import ImageError
 from hashmatch.records.enums import Outcome
+from hashmatch.records.images import ImageError
 
 #: How often a file that is being written is read before it is given up.
 TRIES = 3

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from hashmatch.decode.inputs import MAX_BYTES, too_many_bytes
-from hashmatch.errors import ImageChanged, ImageError, ImageUnavailable, SourceError, UsageError
+from hashmatch.errors import SourceError, UsageError
 from hashmatch.records.enums import Outcome
+from hashmatch.records.images import ImageChanged, ImageError, ImageUnavailable
 from hashmatch.sources._store_errors import Kind, trouble
 
 if TYPE_CHECKING:

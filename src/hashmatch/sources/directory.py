@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from hashmatch.errors import ImageChanged, SourceError
+from hashmatch.errors import SourceError
 from hashmatch.records.enums import Outcome
-from hashmatch.records.images import ImageItem
+from hashmatch.records.images import ImageChanged, ImageItem
 from hashmatch.sources._files import look_at, read_local
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hashmatch.decode.inputs import MAX_BYTES
-from hashmatch.errors import ImageChanged, ImageError, ImageUnavailable, SourceError
+from hashmatch.errors import SourceError
 from hashmatch.records.enums import Outcome
-from hashmatch.records.images import ImageItem
+from hashmatch.records.images import ImageChanged, ImageError, ImageItem, ImageUnavailable
 from hashmatch.retry import Tries
 from hashmatch.sources._base_folder import UNLISTED, Base, Unique, cannot_open, split
 from hashmatch.sources._files import read_part, version

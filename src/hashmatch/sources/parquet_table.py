@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hashmatch.decode.inputs import MAX_BYTES
-from hashmatch.errors import ImageError, SourceError, UsageError
+from hashmatch.errors import SourceError, UsageError
 from hashmatch.records.enums import Outcome
-from hashmatch.records.images import ImageItem
+from hashmatch.records.images import ImageError, ImageItem
 from hashmatch.sources._base_folder import Base, Unique, cannot_open, split
 from hashmatch.sources._files import version as file_version
 from hashmatch.sources._streams import HeldItem, held

@@ -9,9 +9,9 @@ import zlib
 from typing import IO, TYPE_CHECKING, cast
 
 from hashmatch.decode.inputs import MAX_BYTES
-from hashmatch.errors import ImageError, SourceError
+from hashmatch.errors import SourceError
 from hashmatch.records.enums import Outcome
-from hashmatch.records.images import ImageItem
+from hashmatch.records.images import ImageError, ImageItem
 from hashmatch.sources._base_folder import Unique, cannot_open, split
 from hashmatch.sources._files import read_part
 from hashmatch.sources._files import version as file_version

@@ -26,8 +26,8 @@ from hashmatch.store.manifest import ImportedFile, Manifest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from hashmatch.errors import RejectedRow
     from hashmatch.lists.ingest import Rows
-    from hashmatch.records.hash_list import RejectedRow
     from hashmatch.records.hashes import HashBatch
     from hashmatch.store.compaction import Made
     from hashmatch.store.contents import Content

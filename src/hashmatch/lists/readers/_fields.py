@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from hashmatch.errors import RejectedRow
 from hashmatch.lists.readers._lines import shown
-from hashmatch.records.hash_list import RejectedRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

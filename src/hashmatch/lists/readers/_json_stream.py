@@ -22,8 +22,8 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+from hashmatch.errors import RejectedRow
 from hashmatch.lists.readers._lines import BOM, shown
-from hashmatch.records.hash_list import RejectedRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ import io
 import re
 from typing import TYPE_CHECKING, BinaryIO
 
-from hashmatch.records.hash_list import RejectedRow
+from hashmatch.errors import RejectedRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

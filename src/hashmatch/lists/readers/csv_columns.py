@@ -17,11 +17,10 @@ import csv
 import re
 from typing import TYPE_CHECKING, BinaryIO
 
-from hashmatch.errors import ListError, UsageError
+from hashmatch.errors import ListError, RejectedRow, UsageError
 from hashmatch.interfaces import ROLES, ListOptions, ListRow
 from hashmatch.lists.readers import _fields
 from hashmatch.lists.readers._lines import first_lines, numbered_lines, shown
-from hashmatch.records.hash_list import RejectedRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

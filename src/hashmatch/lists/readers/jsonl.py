@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
-from hashmatch.errors import UsageError
+from hashmatch.errors import RejectedRow, UsageError
 from hashmatch.interfaces import ListOptions, ListRow
 from hashmatch.lists.readers import _fields
 from hashmatch.lists.readers._json_stream import parsed
 from hashmatch.lists.readers._lines import first_lines, numbered_lines
-from hashmatch.records.hash_list import RejectedRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

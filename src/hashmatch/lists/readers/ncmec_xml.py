@@ -26,10 +26,9 @@ from collections import deque
 from typing import TYPE_CHECKING, BinaryIO
 from xml.parsers import expat
 
-from hashmatch.errors import ListError, UsageError
+from hashmatch.errors import ListError, RejectedRow, UsageError
 from hashmatch.interfaces import ListOptions, ListRow
 from hashmatch.lists.readers import _fields
-from hashmatch.records.hash_list import RejectedRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

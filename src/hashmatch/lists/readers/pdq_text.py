@@ -18,11 +18,10 @@ import io
 import re
 from typing import TYPE_CHECKING, BinaryIO
 
-from hashmatch.errors import UsageError
+from hashmatch.errors import RejectedRow, UsageError
 from hashmatch.interfaces import ListOptions, ListRow, PlainRows
 from hashmatch.lists.readers import _fields
 from hashmatch.lists.readers._lines import blocks_of_lines, first_lines, numbered_lines
-from hashmatch.records.hash_list import RejectedRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

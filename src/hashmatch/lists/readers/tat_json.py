@@ -15,11 +15,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from hashmatch.errors import UsageError
+from hashmatch.errors import RejectedRow, UsageError
 from hashmatch.interfaces import ListOptions, ListRow
 from hashmatch.lists.readers import _fields
 from hashmatch.lists.readers._json_stream import JsonRecords, Page, Place
-from hashmatch.records.hash_list import RejectedRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

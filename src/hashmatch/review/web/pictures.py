@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from hashmatch import registry
-from hashmatch.errors import HashmatchError, ImageError
-from hashmatch.records.images import ImageItem
+from hashmatch.errors import HashmatchError
+from hashmatch.records.images import ImageError, ImageItem
 from hashmatch.retry import Limits, Tries
 from hashmatch.sandbox.pool import DecodePool
 from hashmatch.scan.fetch import read_item
