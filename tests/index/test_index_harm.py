@@ -150,19 +150,19 @@ def test_damage_that_nobody_checked_for(tmp_path: Path, rounds: int, seed: int) 
 
 EVERY_PLACE = """
     # Uncompiled, with every place that a kernel reads compared with the ends of what it is in.
-    from hashmatch._kernels import memory, signatures
+    from hashmatch._kernels import simd
 
     def item(array, place):
         assert 0 <= place < len(array), (place, len(array))
         return array[place]
 
-    def near_signatures(lines, first, signature, limit, near=signatures.near_signatures):
+    def near_signatures(lines, first, signature, limit, near=simd.near_signatures):
         assert 0 <= first <= len(lines) - 32, (first, len(lines))
         return near(lines, first, signature, limit)
 
-    memory.item, signatures.near_signatures = item, near_signatures
-    from hashmatch import segment
-    from hashmatch._kernels import candidates, multi_index, tables
+    simd.item, simd.near_signatures = item, near_signatures
+    from hashmatch._kernels import multi_index, tables, verify
+    from hashmatch.index import segment
     from hashmatch.index.tables import Band, Plan
 
     def look_at(index, most):
@@ -170,7 +170,7 @@ EVERY_PLACE = """
         head.flags.writeable = True
         head[tables.MOST] = most
 
-    assert candidates.item is item
+    assert verify.item is item
     assert multi_index.near_signatures is near_signatures
     bands = tuple(Band(64 * b, 64, 3, 2 - (b == 3)) for b in range(4))
     segment.plan = lambda *_: Plan(bands, 0.0)

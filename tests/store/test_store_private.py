@@ -225,9 +225,9 @@ def test_a_disk_that_fails_to_sync_is_an_error(
 def test_left_overs_of_killed_writers_go_and_those_of_others_stay(folder: Path) -> None:
     code = """
         import os, signal, sys
-        from hashmatch.store import whole
-        with whole.writing(sys.argv[1]) as file:
-            whole.put(file, b"half")
+        from hashmatch._files import atomic
+        with atomic.writing(sys.argv[1]) as file:
+            atomic.put(file, b"half")
             print("writing", flush=True)
             sys.stdin.read()
     """
