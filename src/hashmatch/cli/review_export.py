@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING
 
@@ -241,13 +240,7 @@ def secret(file: str) -> None:
     \b
     hashmatch review secret hook.secret
     """  # noqa: D301  (the backspace tells click to keep the lines)
+    from hashmatch._files.atomic import write
     from hashmatch.review.webhook.signing import new_secret
 
-    try:
-        opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(opened, "w", encoding="ascii") as written:
-            written.write(new_secret() + "\n")
-    except FileExistsError:
-        raise ReviewError(f"{file} is there already, and is never written over") from None
-    except OSError as error:
-        raise ReviewError(f"{file}: cannot be written: {error.strerror}") from None
+    write(file, new_secret().encode() + b"\n", replace=False, error=ReviewError)

@@ -175,10 +175,14 @@ class Job:
 
 def scan_to(job: Job, done: ScanReport, out: str | None, report: str | None) -> None:
     """Scan, with records, alarms and counts going where they should, or left as they are."""
-    from hashmatch.sinks._output import OutputFile
+    from hashmatch._files.atomic import OutputFile
 
     # All are opened before the first image: hours of work are not lost to a slip in a name.
-    counts = OutputFile(Path(report)) if report is not None else None
+    try:
+        counts = OutputFile(report) if report is not None else None
+    except HashmatchError:
+        job.sinks.abandon()
+        raise
     breaker = job.matcher.protection.breaker
     try:
         _run(job, job.sinks, done, out)
@@ -187,7 +191,7 @@ def scan_to(job: Job, done: ScanReport, out: str | None, report: str | None) -> 
         done.finish()
     except BaseException:
         if counts is not None:
-            counts.discard()
+            counts.abandon()
         raise
     finally:
         raise_alarms(() if breaker is None else breaker.trips)
