@@ -159,6 +159,11 @@ def wait_for(happened: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
+def unfinished(path: Path) -> list[Path]:
+    """The parts of a file that is being written, or was when its writer died."""
+    return list(path.parent.glob(f".{path.name}.*.part"))
+
+
 def many(folder: Path, count: int, picture: str = "plain/landscape-dusk.jpg") -> Path:
     """Make a folder of `count` names of one picture, which the demo list knows."""
     folder.mkdir(parents=True)

@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli_tools import DEMO, IMAGES, Ran, many, one_line, run, running, scan, shell, wait_for
+from cli_tools import (
+    DEMO,
+    IMAGES,
+    Ran,
+    many,
+    one_line,
+    run,
+    running,
+    scan,
+    shell,
+    unfinished,
+    wait_for,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,14 +36,14 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def interrupted(*args: str | Path, once: Path | None = None) -> Ran:
-    """Press Ctrl-C once the file `once` has content, or else the first line is on stdout."""
+    """Press Ctrl-C once there is some of the file `once`, or else the first line is on stdout."""
     with running(*args) as process:
         assert process.stdout is not None
         if once is None:
             first = os.read(process.stdout.fileno(), 2**16)  # no buffer that would keep the rest
         else:
             first = b""
-            wait_for(lambda: once.exists() and once.stat().st_size > 0)
+            wait_for(lambda: any(part.stat().st_size for part in unfinished(once)))
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=30)
     return Ran(process.returncode, first + out, err)
@@ -43,7 +55,7 @@ def test_ctrl_c_leaves_the_records_so_far_beside_the_place(
 ) -> None:
     out = tmp_path / name
     part = tmp_path / f"{name}.part"
-    ran = interrupted("scan", photos, *SURFACE, "--out", out, once=part)
+    ran = interrupted("scan", photos, *SURFACE, "--out", out, once=out)
     assert (ran.code, ran.out) == (130, b"")
     assert not out.exists()
     lines = part.read_text().splitlines(keepends=True)
@@ -136,6 +148,13 @@ def test_a_file_that_cannot_be_written(
         ran = Ran(ran.code, b"", ran.err)
     one_line(ran, place, reason)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_that_cannot_be_written_stops_a_scan_before_it_begins(tmp_path: Path) -> None:
+    ran = scan(IMAGES / "plain", "--out", tmp_path / "a.jsonl", "--report", "no/such", "-q")
+    one_line(ran, "cannot write no/such")
+    assert unfinished(tmp_path / "a.jsonl") == []
+    assert not (tmp_path / "a.jsonl").exists()
 
 
 def test_no_stdin_is_no_reason_to_fail() -> None:

@@ -44,7 +44,10 @@ def test_nothing_is_written_over(tmp_path: Path, there: str) -> None:
     (tmp_path / there).write_text("before")
     ran = run(str(tmp_path / "lists"))
     assert isinstance(ran.exception, StoreError)
-    assert str(ran.exception) == f"{tmp_path / there} is there already, and is never written over"
+    assert (
+        str(ran.exception)
+        == f"cannot write {tmp_path / there}: it is there already, and is never written over"
+    )
     assert os.listdir(tmp_path) == [there]
     assert (tmp_path / there).read_text() == "before"
 
@@ -52,7 +55,7 @@ def test_nothing_is_written_over(tmp_path: Path, there: str) -> None:
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     ran = run(str(tmp_path / "none" / "lists"))
     assert isinstance(ran.exception, StoreError)
-    assert "cannot be written: No such file or directory" in str(ran.exception)
+    assert "lists.key: No such file or directory" in str(ran.exception)
 
 
 def test_a_name_does_not_steer_a_terminal(tmp_path: Path) -> None:

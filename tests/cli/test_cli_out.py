@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli_tools import DEMO, IMAGES, many, running, scan, wait_for
+from cli_tools import DEMO, IMAGES, many, one_line, running, scan, unfinished, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,26 +54,30 @@ def test_the_file_has_what_stdout_would_have(tmp_path: Path, printed: list[dict[
 def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path: Path) -> None:
     photos, out = many(tmp_path / "photos", 300), tmp_path / "review.jsonl"
     out.write_text("old\n")
-    part = tmp_path / "review.jsonl.part"
     surface = ["--surface", "user_report"]
     with running("scan", photos, "--list", DEMO, *surface, "--out", out) as process:
-        wait_for(lambda: part.exists() and part.stat().st_size > 0)
+        wait_for(lambda: any(part.stat().st_size for part in unfinished(out)))
         os.killpg(process.pid, signal.SIGSTOP)  # or it might be done before we look
+        (part,) = unfinished(out)
         assert out.read_text() == "old\n"
         assert mode(part) == 0o600
+        again = scan(PLAIN, "--out", out)
+        one_line(again, f"cannot write {out}: it is being written by another process")
         os.killpg(process.pid, signal.SIGCONT)
         process.communicate(timeout=30)
     assert len(out.read_text().splitlines()) == 300
     assert mode(out) == 0o600
 
 
-def test_rests_of_an_earlier_scan_make_it_no_less_private(tmp_path: Path) -> None:
-    out, part = tmp_path / "review.jsonl", tmp_path / "review.jsonl.part"
+@pytest.mark.parametrize("name", ["review.jsonl.part", f".review.jsonl.{'0' * 16}.part"])
+def test_rests_of_an_earlier_scan_make_it_no_less_private(tmp_path: Path, name: str) -> None:
+    out, part = tmp_path / "review.jsonl", tmp_path / name
     part.write_text("of yesterday\n" * 1000)
     part.chmod(0o644)
     assert scan(PLAIN, "--out", out).code == 0
     assert mode(out) == 0o600
     assert "yesterday" not in out.read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["review.jsonl"]
 
 
 def test_a_link_laid_in_the_way_is_not_followed(tmp_path: Path) -> None:

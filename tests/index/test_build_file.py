@@ -79,7 +79,7 @@ def test_what_was_there_stays_if_building_fails(
     for call in ("posix_fallocate", "pwrite", "fsync", "replace", "ftruncate"):
         with monkeypatch.context() as patch:
             patch.setattr(os, call, full)
-            with pytest.raises(IndexFileError, match=r"an.index cannot be written: No space"):
+            with pytest.raises(IndexFileError, match=r"cannot write .*an.index: No space"):
                 hm.HashIndex.build_file(path, hashes, 3)
         assert os.listdir(tmp_path) == ["an.index"]
         assert path.read_bytes() == before

@@ -86,7 +86,7 @@ def test_it_has_to_be_meant(tmp_path: Path) -> None:
             hm.write_list(known, tmp_path / "a", reveal_hashes=meant)  # type: ignore[arg-type]
     with pytest.raises(hm.UsageError, match="as jsonl or pdq-text, not as 'xml'"):
         hm.write_list(known, tmp_path / "a", "xml", reveal_hashes=True)
-    with pytest.raises(hm.ListError, match="cannot be written: No such file"):
+    with pytest.raises(hm.ListError, match=r"cannot write .*: No such file"):
         hm.write_list(known, tmp_path / "none" / "a", reveal_hashes=True)
     assert not os.listdir(tmp_path)
     assert hm.write_list(known, tmp_path / "a", reveal_hashes=True) == len(known)

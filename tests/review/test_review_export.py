@@ -45,6 +45,11 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def parts(folder: Path) -> list[str]:
+    """What is left of files that did not become whole."""
+    return [name for name in os.listdir(folder) if name.endswith(".part")]
+
+
 def test_all_of_a_queue_is_in_it(queue: ReviewQueue, tmp_path: Path) -> None:
     path = tmp_path / "all.jsonl"
     assert export_cases(queue, path) == 8
@@ -65,7 +70,7 @@ def test_all_of_a_queue_is_in_it(queue: ReviewQueue, tmp_path: Path) -> None:
         )
         hm.ReviewRecord.from_json(json.dumps(line["record"]))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert os.listdir(tmp_path).count("all.jsonl.part") == 0
+    assert parts(tmp_path) == []
 
 
 def test_csv_and_parquet_say_the_same(queue: ReviewQueue, tmp_path: Path) -> None:
@@ -121,7 +126,7 @@ def test_confirmed_are_those_that_people_confirmed_finally(
         with pytest.raises(hm.UsageError, match="only cases that people confirmed"):
             export_confirmed([wrong], path)  # type: ignore[list-item]
     assert lines(path) == [line]  # what was there stays
-    assert not (tmp_path / "confirmed.jsonl.part").exists()
+    assert parts(tmp_path) == []
 
 
 def test_spreadsheets_run_nothing(make_queue: MakeQueue, tmp_path: Path) -> None:
@@ -165,14 +170,14 @@ def test_what_fails_leaves_what_was_there(
     with pytest.raises(hm.ReviewError):
         export_cases(queue, path)
     assert path.read_text() == "before"
-    assert not (tmp_path / f"{name}.part").exists()
+    assert parts(tmp_path) == []
 
 
 def test_places_that_cannot_be_written(queue: ReviewQueue, tmp_path: Path) -> None:
     with pytest.raises(hm.UsageError, match=r"ends in \.jsonl, \.csv, \.parquet"):
         export_cases(queue, tmp_path / "a.txt")
     for suffix in ("jsonl", "csv", "parquet"):
-        with pytest.raises(hm.SinkError, match="cannot be written"):
+        with pytest.raises(hm.SinkError, match=r"cannot write .*: No such file"):
             export_cases(queue, tmp_path / "none" / f"a.{suffix}")
 
 

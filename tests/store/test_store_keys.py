@@ -162,7 +162,7 @@ def test_keys_in_files(tmp_path: Path, passphrase: bytes | None) -> None:
     assert os.stat(path).st_mode & 0o777 == 0o600
     assert load_private(path, passphrase).public == load_public(public) == ONE.public
     for again in (partial(TWO.save, path), partial(save_public, public, TWO.public)):
-        with pytest.raises(StoreError, match="is there already, and is never written over"):
+        with pytest.raises(StoreError, match="it is there already, and is never written over"):
             again()
     assert load_public(public) == ONE.public
     if passphrase is None:

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import signal
-import subprocess
-import sys
-from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -119,7 +115,7 @@ def test_what_is_no_file(folder: Path) -> None:
         with pytest.raises(StoreError, match=reason):
             private.read(str(folder / name), 10)
     for name in ("nu\0ll", "none/x", "x" * 300, "folder"):
-        with pytest.raises(StoreError, match="cannot be written"):
+        with pytest.raises(StoreError, match="cannot write "):
             atomic.write(str(folder / name), b"")
     for name in ("nu\0ll", "none/x", "x" * 300):
         with pytest.raises(StoreError, match="cannot be made"):
@@ -216,36 +212,7 @@ def test_a_disk_that_fails_to_sync_is_an_error(
         raise OSError(5, os.strerror(5))
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(StoreError, match="file cannot be written: Input/output error"):
+    with pytest.raises(StoreError, match=r"cannot write .*file: Input/output error"):
         atomic.write(str(folder / "file"), b"after")
     assert (folder / "file").read_bytes() == b"before"
     assert os.listdir(folder) == ["file"]
-
-
-def test_left_overs_of_killed_writers_go_and_those_of_others_stay(folder: Path) -> None:
-    code = """
-        import os, signal, sys
-        from hashmatch._files import atomic
-        with atomic.writing(sys.argv[1]) as file:
-            atomic.put(file, b"half")
-            print("writing", flush=True)
-            sys.stdin.read()
-    """
-    command = [sys.executable, "-c", dedent(code), str(folder / "file")]
-    (folder / "mine.part").touch()
-    with (
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as killed,
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as alive,
-    ):
-        for writer in (killed, alive):
-            assert writer.stdout is not None
-            writer.stdout.readline()
-        killed.send_signal(signal.SIGKILL)
-        killed.wait()
-        assert len(os.listdir(folder)) == 3
-        atomic.write(str(folder / "other"), b"x")
-        assert len(os.listdir(folder)) == 3  # mine, other, and the part of the one alive
-        alive.communicate()
-        assert alive.returncode == 0
-    assert sorted(os.listdir(folder)) == ["file", "mine.part", "other"]
-    assert (folder / "file").read_bytes() == b"half"

@@ -1,24 +1,266 @@
-"""What is written to a store: whole and on the disk before it has its name, or not there at all."""
+"""The one write-then-rename: a file appears whole and on the disk, or what was there stays.
+
+It is written as ``.NAME.<16 hexadecimal digits>.part`` in the same folder, and locked while its
+writer lives. Whoever finds such a part of the same name is refused if it is locked; otherwise its
+writer is dead, and it is removed. On file systems without locks the last of two writers wins.
+"""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
 import re
 import secrets
 import stat
+import sys
+import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from hashmatch._files.private import CHUNK, Digest, check_private, chunks, opened
-from hashmatch.errors import StoreError
+from hashmatch.errors import SinkError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Self
 
-PART = re.compile(r"[.].+[.][0-9a-f]{16}[.]part")
-"""What a file is called until it is whole."""
+    from hashmatch.errors import HashmatchError
+
+PART = re.compile(r"[.](.+)[.][0-9a-f]{16}[.]part")
+"""What a file is called until it is whole; the group is its name."""
+TRIES = 5
+"""Two writers that begin at one moment find each other; one of them is first the next time."""
+BUSY = "it is being written by another process. Wait, or choose another name."
+OPEN_FILES = frozenset({"/dev", "/dev/fd", "/proc/self/fd"})
+"""Folders of links to what this process has open: never replaced."""
+
+
+class NewFile:
+    """A file on its way to its place. What goes wrong is an OSError; the functions below word it.
+
+    Parameters
+    ----------
+    path : str
+        Its place. A link there is replaced, not what it leads to.
+    mode : int
+        Less what the umask takes away.
+    replace : bool
+        Whether it may take the place of another.
+
+    Attributes
+    ----------
+    file : int
+        Its descriptor, open for reading and writing.
+    """
+
+    def __init__(self, path: str, *, mode: int = 0o600, replace: bool = True) -> None:
+        self._path, self._replace = path, replace
+        folder, name = os.path.split(path)
+        self._folder = folder or os.curdir
+        if "\0" in path:
+            raise OSError(errno.EINVAL, "its name has a null in it")
+        with suppress(FileNotFoundError):
+            found = os.lstat(path).st_mode
+            if not replace:
+                raise _already_there()
+            if not (stat.S_ISREG(found) or stat.S_ISLNK(found)):
+                is_folder = stat.S_ISDIR(found)
+                raise OSError(0, "it is a folder" if is_folder else "it is no ordinary file")
+        self.file, self._part = _part(self._folder, name, mode)
+        self._is_open = True
+
+    def commit(self) -> None:
+        """Put it in its place: it is on the disk before, and so is its name before this returns."""
+        os.fsync(self.file)
+        if self._replace:
+            os.replace(self._part, self._path)
+        else:
+            _name_new(self._part, self._path)
+        self._close()
+        sync(self._folder)
+
+    def discard(self, keep_as: str | None = None) -> None:
+        """Remove it, or leave what there is of it under another name."""
+        if self._is_open:
+            with suppress(OSError):
+                if keep_as is None:
+                    os.unlink(self._part)
+                else:
+                    os.replace(self._part, keep_as)
+            self._close()
+
+    def _close(self) -> None:
+        self._is_open = False
+        with suppress(OSError):  # it is synced by now, or of no use
+            os.close(self.file)
+
+
+@contextmanager
+def writing(
+    path: str,
+    *,
+    mode: int = 0o600,
+    replace: bool = True,
+    error: type[HashmatchError] = StoreError,
+) -> Iterator[int]:
+    """Give the descriptor of a new file, which is at `path` when the block has ended.
+
+    If the block raises, nothing has changed.
+
+    Parameters
+    ----------
+    path : str
+        As for `NewFile`, and the next two.
+    mode : int
+    replace : bool
+    error : type of HashmatchError
+        What is raised if it cannot be written, if another process is writing it, or if it is there
+        already and may not be replaced; an OSError of the block becomes one too.
+    """
+    try:
+        new = NewFile(path, mode=mode, replace=replace)
+        try:
+            yield new.file
+            new.commit()
+        finally:
+            new.discard()
+    except OSError as reason:
+        raise _cannot_write(path, reason, error) from None
+
+
+def write(
+    path: str,
+    data: bytes,
+    *,
+    mode: int = 0o600,
+    replace: bool = True,
+    error: type[HashmatchError] = StoreError,
+) -> None:
+    """Write a small file whole, or leave what is there; see `writing`."""
+    with writing(path, mode=mode, replace=replace, error=error) as file:
+        put(file, data)
+
+
+def put(file: int, data: bytes | bytearray | memoryview) -> None:
+    """Write all of some bytes at the end of an open file."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view[:CHUNK]) :]
+
+
+class OutputFile:
+    """Text for standard output, or for a file that appears when it is finished.
+
+    Pipes and devices are written as they are. A ``with`` statement closes it, or abandons it after
+    an error.
+
+    Parameters
+    ----------
+    path : str or path, or None
+        None is standard output. A file is readable by its owner only: records are about people.
+    keep : bool
+        Leave what there is of an abandoned file as ``NAME.part``; otherwise nothing.
+
+    Raises
+    ------
+    SinkError
+        If it cannot be written, or another process is writing it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None, *, keep: bool = False) -> None:
+        self._path = "standard output" if path is None else os.fspath(path)
+        self._part = f"{self._path}.part" if keep else None
+        self._new: NewFile | None = None
+        self._file: TextIO | None = None
+        if path is None:
+            return
+        try:
+            if _is_stream(self._path):
+                self._file = open(self._path, "a", encoding="utf-8", newline="")  # noqa: SIM115
+            else:
+                self._new = NewFile(self._path)
+                self._file = open(  # noqa: SIM115
+                    self._new.file, "w", encoding="utf-8", newline="", closefd=False
+                )
+        except OSError as error:
+            raise _cannot_write(self._path, error, SinkError) from None
+
+    def write(self, text: str) -> None:
+        """Write `text` and hand it to the system: a record survives the end of the process."""
+        # Standard output is looked up each time: a progress bar may stand in for it by now.
+        file = sys.stdout if self._file is None else self._file
+        try:
+            file.write(text)
+            file.flush()
+        except BrokenPipeError:  # the reader has seen enough; the command line ends quietly
+            raise
+        except OSError as error:
+            self.abandon()
+            raise _cannot_write(self._path, error, SinkError) from None
+
+    def close(self) -> None:
+        """Put a finished file in its place, and remove what an abandoned one has left."""
+        try:
+            if self._file is not None:
+                self._file.close()
+            if self._new is not None:
+                self._new.commit()
+                if self._part is not None:
+                    with suppress(OSError):
+                        os.unlink(self._part)
+        except BaseException as error:
+            self.abandon()
+            if isinstance(error, OSError):
+                raise _cannot_write(self._path, error, SinkError) from None
+            raise
+
+    def abandon(self) -> None:
+        """Stop early."""
+        if self._file is not None:
+            # What could not be written has been reported already, as the reason to stop.
+            with suppress(OSError):
+                self._file.close()
+        if self._new is not None:
+            self._new.discard(self._part)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abandon()
+
+
+def copy(source: str, target: str, expected: Digest, *, allow_readable: bool = False) -> None:
+    """Copy a file, or leave nothing: StoreError if it is not what its digest says.
+
+    Parameters
+    ----------
+    source, target : str
+        Paths; a `target` that is there is replaced.
+    expected : Digest
+        Of the bytes that are copied.
+    allow_readable : bool
+        As for `check_private`, of `source`. The copy is private.
+    """
+    total, length = hashlib.sha256(), 0
+    with opened(source, allow_readable=allow_readable) as file, writing(target) as copied:
+        for chunk in chunks(source, file):
+            total.update(chunk)
+            length += len(chunk)
+            put(copied, chunk)
+        if Digest(total.hexdigest(), length) != expected:
+            raise StoreError(f"{source} is damaged: it is not what was written; use another copy")
+
+
+def move(path: str, target: str) -> None:
+    """Give a file that is on the disk another name in its folder, on the disk too."""
+    os.replace(path, target)
+    sync(os.path.dirname(target) or os.curdir)
 
 
 def make_folder(path: str, *, allow_readable: bool = False) -> None:
@@ -48,123 +290,6 @@ def make_folder(path: str, *, allow_readable: bool = False) -> None:
         raise StoreError(f"{path!r} cannot be made: {reason}") from None
 
 
-def copy(source: str, target: str, expected: Digest, *, allow_readable: bool = False) -> None:
-    """Copy a file, or leave nothing: StoreError if it is not what its digest says.
-
-    Parameters
-    ----------
-    source, target : str
-        Paths; a `target` that is there is replaced.
-    expected : Digest
-        Of the bytes that are copied.
-    allow_readable : bool
-        As for `check_private`, of `source`. The copy is private.
-    """
-    total, length = hashlib.sha256(), 0
-    with opened(source, allow_readable=allow_readable) as file, writing(target) as copied:
-        for chunk in chunks(source, file):
-            total.update(chunk)
-            length += len(chunk)
-            put(copied, chunk)
-        if Digest(total.hexdigest(), length) != expected:
-            raise StoreError(f"{source} is damaged: it is not what was written; use another copy")
-
-
-def write(path: str, data: bytes, *, replace: bool = True) -> None:
-    """Write a small file whole, or leave what is there; see `writing`."""
-    with writing(path, replace=replace) as file:
-        put(file, data)
-
-
-@contextmanager
-def writing(path: str, *, replace: bool = True) -> Iterator[int]:
-    """Give the descriptor of a new private file, which is at `path` when the block has ended.
-
-    It is on the disk before it has that name, and so is the name before this returns. If the block
-    raises, nothing has changed. Parts that writers which were killed left behind are removed.
-
-    Parameters
-    ----------
-    path : str
-        A link there is replaced, not what it leads to.
-    replace : bool
-        Whether it may take the place of another. Of two writers that may not, one is refused.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be written, or is there already and may not be replaced.
-    """
-    folder, name = os.path.split(path)
-    folder = folder or os.curdir
-    try:
-        file, part = _part(folder, name)
-        try:
-            yield file
-            os.fsync(file)
-            _name(part, path, replace)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(part)
-            raise
-        finally:
-            os.close(file)
-        sync(folder)
-    except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror}") from None
-    _remove_left_over(folder)
-
-
-def put(file: int, data: bytes | bytearray | memoryview) -> None:
-    """Write all of some bytes at the end of an open file."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(file, view[:CHUNK]) :]
-
-
-def _part(folder: str, name: str) -> tuple[int, str]:
-    """Make a file of a name of its own, locked for as long as it is open."""
-    while True:
-        part = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.part")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            file = os.open(part, flags, 0o600)
-        except ValueError as error:  # a null in the path
-            raise StoreError(f"{part!r} cannot be written: {error}") from None
-        with suppress(OSError):  # no locks on this file system; then none are taken for stale
-            fcntl.flock(file, fcntl.LOCK_EX)
-        if os.fstat(file).st_nlink:
-            return file, part
-        os.close(file)  # another writer locked it first, and removed it as left over
-
-
-def _name(part: str, path: str, replace: bool) -> None:
-    if replace:
-        os.replace(part, path)
-        return
-    try:
-        os.link(part, path)  # unlike renaming, this replaces nothing
-    except FileExistsError:
-        raise StoreError(f"{path} is there already, and is never written over") from None
-    os.unlink(part)
-
-
-def _remove_left_over(folder: str) -> None:
-    """Remove parts that nobody holds a lock on: their writers are dead."""
-    with suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            if not PART.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False):
-                continue
-            with suppress(OSError):
-                flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-                file = os.open(entry.path, flags)
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    os.unlink(entry.path)
-                finally:
-                    os.close(file)
-
-
 def sync(folder: str) -> None:
     """Have the names in a folder on the disk."""
     inside = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -172,3 +297,95 @@ def sync(folder: str) -> None:
         os.fsync(inside)
     finally:
         os.close(inside)
+
+
+def remove_left_over(folder: str, name: str | None = None, besides: str | None = None) -> bool:
+    """Remove the parts of dead writers, and return whether there is one of a writer that lives.
+
+    Parameters
+    ----------
+    folder : str
+        Where they are.
+    name : str, optional
+        Of the file that they are parts of; of every file without one.
+    besides : str, optional
+        The path of a part that is not looked at.
+    """
+    is_written = False
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = PART.fullmatch(entry.name)
+            if found is None or name not in {None, found[1]} or entry.path == besides:
+                continue
+            if entry.is_file(follow_symlinks=False) and not _removed(entry.path):
+                is_written = True
+    return is_written
+
+
+def _removed(part: str) -> bool:
+    """Remove a part, or return False because its writer lives."""
+    try:
+        file = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:  # it has just been renamed, or is of somebody else
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(part)  # if its writer has just renamed it, nothing has this name any more
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return True
+
+
+def _part(folder: str, name: str, mode: int) -> tuple[int, str]:
+    """Make a part and lock it; nobody else is writing that name."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    for _ in range(TRIES):
+        part = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.part")
+        file = os.open(part, flags, mode)
+        with suppress(OSError):  # no locks on this file system
+            fcntl.flock(file, fcntl.LOCK_EX)
+        # Another writer may have locked it first, and removed it as left over.
+        if os.fstat(file).st_nlink and not remove_left_over(folder, name, part):
+            return file, part
+        with suppress(OSError):
+            os.unlink(part)
+        os.close(file)
+        time.sleep(secrets.randbelow(20) / 1000)
+    raise OSError(errno.EBUSY, BUSY)
+
+
+def _name_new(part: str, path: str) -> None:
+    """Give a part its name, unless something has that by now."""
+    try:
+        os.link(part, path)  # unlike renaming, this replaces nothing
+    except FileExistsError:
+        raise _already_there() from None
+    except OSError as error:
+        if error.errno not in {errno.EPERM, errno.ENOTSUP} or os.path.lexists(path):
+            raise
+        os.rename(part, path)  # no links on this file system
+    else:
+        os.unlink(part)
+
+
+def _is_stream(path: str) -> bool:
+    """Return whether a path is a pipe, a device, or a name of what is open already."""
+    if os.path.dirname(os.path.abspath(path)) in OPEN_FILES:
+        return True
+    with suppress(FileNotFoundError, ValueError):
+        found = os.stat(path).st_mode
+        return not (stat.S_ISREG(found) or stat.S_ISDIR(found))
+    return False
+
+
+def _already_there() -> OSError:
+    return FileExistsError(errno.EEXIST, "it is there already, and is never written over")
+
+
+def _cannot_write(path: str, reason: OSError, error: type[HashmatchError]) -> HashmatchError:
+    name = repr(path) if "\0" in path else path
+    return error(f"cannot write {name}: {reason.strerror or reason}")

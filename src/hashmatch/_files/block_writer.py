@@ -7,13 +7,8 @@ Room for the arrays of an index in the file that is to hold them, taken one afte
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
-import re
-import secrets
-import stat
-from contextlib import contextmanager, suppress
 from math import prod
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,6 +16,7 @@ import msgspec
 import numpy as np
 import xxhash
 
+from hashmatch._files.atomic import writing
 from hashmatch._files.block_format import (
     DTYPES,
     PAGE,
@@ -139,9 +135,7 @@ def write(
 ) -> None:
     """Write an index file, or leave the one that is there as it is.
 
-    It is written under another name in the same folder, readable by its owner only since it holds
-    a list's hashes, and renamed once it is on the disk. What writers that were killed have left
-    there is removed.
+    See `hashmatch._files.atomic`. It is readable by its owner only, since it holds a list's hashes.
 
     Parameters
     ----------
@@ -164,24 +158,17 @@ def write(
         If it cannot be written.
     """
     refuse_big_endian()
-    target = os.fspath(path)
     _check(blocks)
     kinds = [(name, array.dtype, array.shape, _checksum(array)) for name, array in blocks]
     head, described, end = _header(description, kinds)
-    try:
-        with _replacing(target) as file:
-            write_at(file, head, 0)
-            for block, (_, array) in zip(described, blocks, strict=True):
-                write_at(file, _bytes(array), block.offset)
-            # The filling after the last block; the zeros of the others are where nothing was put.
-            os.ftruncate(file, end)
-            os.fsync(file)
-            if check is not None:
-                check()
-    except OSError as error:
-        raise IndexFileError(f"{target} cannot be written: {error.strerror}") from None
-    except ValueError as error:  # a null in the path
-        raise IndexFileError(f"{target!r} cannot be written: {error}") from None
+    with writing(os.fspath(path), error=IndexFileError) as file:
+        write_at(file, head, 0)
+        for block, (_, array) in zip(described, blocks, strict=True):
+            write_at(file, _bytes(array), block.offset)
+        # The filling after the last block; the zeros of the others are where nothing was put.
+        os.ftruncate(file, end)
+        if check is not None:
+            check()
 
 
 def write_built(
@@ -203,25 +190,16 @@ def write_built(
         As `write`; and what `build` raises. What was at `path` is then still there.
     """
     refuse_big_endian()
-    target = os.fspath(path)
-    try:
-        with _replacing(target) as file:
-            room = FileRoom(file)
-            description, names = build(room)
-            room.rest()
-            of_all = zip(names, room.kinds, room.checksums(), strict=True)
-            kinds = [(name, *kind, checksum) for name, kind, checksum in of_all]
-            head, _, end = _header(description, kinds)
-            room.make_way(len(head))
-            write_at(file, head, 0)
-            os.ftruncate(file, end)
-            os.fsync(file)
-    except OSError as error:
-        raise IndexFileError(f"{target} cannot be written: {error.strerror}") from None
-    except UsageError:
-        raise
-    except ValueError as error:  # a null in the path
-        raise IndexFileError(f"{target!r} cannot be written: {error}") from None
+    with writing(os.fspath(path), error=IndexFileError) as file:
+        room = FileRoom(file)
+        description, names = build(room)
+        room.rest()
+        of_all = zip(names, room.kinds, room.checksums(), strict=True)
+        kinds = [(name, *kind, checksum) for name, kind, checksum in of_all]
+        head, _, end = _header(description, kinds)
+        room.make_way(len(head))
+        write_at(file, head, 0)
+        os.ftruncate(file, end)
 
 
 def _check(blocks: Blocks) -> None:
@@ -265,65 +243,6 @@ def _checksum(array: NDArray[Any]) -> str:
     total = xxhash.xxh3_64(_bytes(array))
     total.update(bytes(padded(array.nbytes) - array.nbytes))
     return total.hexdigest()
-
-
-@contextmanager
-def _replacing(target: str) -> Iterator[int]:
-    """Give the descriptor of a new file that takes the place of `target` at the end."""
-    with suppress(FileNotFoundError):
-        mode = os.lstat(target).st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
-            raise OSError(0, "it is a folder" if stat.S_ISDIR(mode) else "it is no ordinary file")
-    folder, name = os.path.split(target)
-    folder = folder or os.curdir
-    file, part = _part(folder, name)
-    try:
-        try:
-            yield file
-            os.replace(part, target)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(part)
-            raise
-        inside = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(inside)
-        finally:
-            os.close(inside)
-    finally:
-        os.close(file)
-    _remove_left_over(folder, name)
-
-
-def _part(folder: str, name: str) -> tuple[int, str]:
-    """Make a file of a name of its own, locked for as long as it is open."""
-    while True:
-        part = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.part")
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        file = os.open(part, flags, 0o600)
-        with suppress(OSError):  # no locks on this file system; then none are taken for stale
-            fcntl.flock(file, fcntl.LOCK_EX)
-        if os.fstat(file).st_nlink:
-            return file, part
-        os.close(file)  # another writer locked it first, and removed it as left over
-
-
-def _remove_left_over(folder: str, name: str) -> None:
-    """Remove the parts of `name` that nobody holds a lock on: their writers are dead."""
-    ours = re.compile(re.escape(f".{name}.") + "[0-9a-f]{16}[.]part")
-    with suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            if not ours.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False):
-                continue
-            with suppress(OSError):
-                flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-                file = os.open(entry.path, flags)
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    # If its writer has just renamed it, nothing has this name any more.
-                    os.unlink(entry.path)
-                finally:
-                    os.close(file)
 
 
 def in_pieces(description: Description, blocks: Blocks) -> Iterator[bytes | memoryview]:

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -225,8 +224,8 @@ def disabled(queue: str, out: str) -> None:
     """  # noqa: D301  (the backspace tells click to keep the lines)
     import msgspec
 
+    from hashmatch._files.atomic import OutputFile
     from hashmatch.review.feedback import disabled as disabled_entries
-    from hashmatch.sinks._output import OutputFile
 
     with open_queue(queue) as opened:
         lines = [msgspec.json.encode(each).decode() for each in disabled_entries(opened)]
@@ -234,14 +233,9 @@ def disabled(queue: str, out: str) -> None:
         for line in lines:
             print_line(line)
         return
-    file = OutputFile(Path(out))
-    try:
+    with OutputFile(out) as file:
         for line in lines:
             file.write(line + "\n")
-        file.close()
-    except BaseException:
-        file.discard()
-        raise
 
 
 @click.command(

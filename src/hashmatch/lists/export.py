@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 import numpy as np
 
+from hashmatch._files.atomic import writing
 from hashmatch._redact import unseen
 from hashmatch.errors import ListError, UsageError
 from hashmatch.records.images import clean_name
@@ -67,21 +68,11 @@ def write_list(
         raise UsageError("a list's hashes are shown only if that is asked for: reveal_hashes")
     if format not in FORMATS:
         raise UsageError(f"lists are written as {' or '.join(FORMATS)}, not as {format!r}")
-    place = os.fspath(path)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    try:
-        opened = os.open(place, flags, 0o600)
-        try:
-            with os.fdopen(opened, "wb") as file:
-                return reveal(known, file, format)
-        except BaseException:
-            os.unlink(place)
-            raise
-    except FileExistsError:
-        raise ListError(f"{place} is there already, and is never written over") from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ListError(f"{place} cannot be written: {reason}") from None
+    with (
+        writing(os.fspath(path), replace=False, error=ListError) as descriptor,
+        os.fdopen(descriptor, "wb", closefd=False) as file,
+    ):
+        return reveal(known, file, format)
 
 
 @unseen

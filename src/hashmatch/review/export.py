@@ -4,24 +4,22 @@ One row a record: JSON lines (schema ``hashmatch.decided/1``) have all of it, CS
 closest match and the decisions that stand. No hash is in it, neither of a list nor of a picture.
 What may be acted on is written by `export_confirmed`, and by nothing else: it takes cases that
 people confirmed and can no longer take back, and leaves out what no decision covers.
-
-The file of an export as a Parquet table: the extra ``parquet``.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import UNSET
 
+from hashmatch._files.atomic import OutputFile, writing
 from hashmatch.errors import SinkError, UsageError
 from hashmatch.records.cases import CaseState, ConfirmedCase
-from hashmatch.sinks._output import OutputFile
 from hashmatch.sinks.csv_rows import csv_line
 
 if TYPE_CHECKING:
@@ -212,141 +210,53 @@ def _time(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
-class _Rows(Protocol):
-    """A file in the making."""
-
-    def write(self, row: ExportRow) -> None: ...
-    def close(self) -> None: ...
-    def discard(self) -> None: ...
-
-
-class _TextRows:
-    def __init__(self, path: Path | None, *, csv: bool) -> None:
-        self._file = OutputFile(path)
-        self._csv = csv
-        if csv:
-            self._file.write(csv_line(COLUMNS))
-
-    def write(self, row: ExportRow) -> None:
-        if not self._csv:
-            self._file.write(row.to_json().decode() + "\n")
-            return
-        cells = ("" if cell is None else cell for cell in row.cells())
-        self._file.write(csv_line(str(c).lower() if c is True or c is False else c for c in cells))
-
-    def close(self) -> None:
-        self._file.close()
-
-    def discard(self) -> None:
-        self._file.discard()
-
-
 def _write(rows: Iterator[ExportRow], path: str | os.PathLike[str] | None) -> int:
-    place = None if path is None else Path(path)
-    suffix = ".jsonl" if place is None else place.suffix
+    suffix = ".jsonl" if path is None else Path(path).suffix
     if suffix not in SUFFIXES:
-        raise UsageError(f"{place}: give a name that ends in {', '.join(SUFFIXES)}")
-    file: _Rows
-    if place is not None and suffix == ".parquet":
-        pass  # moved
-
-        file = ParquetRows(place)
-    else:
-        file = _TextRows(place, csv=suffix == ".csv")
+        raise UsageError(f"{path}: give a name that ends in {', '.join(SUFFIXES)}")
+    if path is not None and suffix == ".parquet":
+        return _write_parquet(rows, os.fspath(path))
     count = 0
-    try:
-        for row in rows:
-            file.write(row)
-            count += 1
-        file.close()
-    except BaseException:
-        file.discard()
-        raise
+    with OutputFile(path) as file:
+        if suffix == ".csv":
+            file.write(csv_line(COLUMNS))
+        for count, row in enumerate(rows, 1):  # noqa: B007
+            file.write(_csv_row(row) if suffix == ".csv" else row.to_json().decode() + "\n")
     return count
+
+
+def _csv_row(row: ExportRow) -> str:
+    cells = ("" if cell is None else cell for cell in row.cells())
+    return csv_line(str(c).lower() if c is True or c is False else c for c in cells)
 
 
 GROUP = 10_000
 """Rows that are kept in memory, and written together."""
 
 
-class ParquetRows:
-    """Rows on their way into a table that appears when it is whole, readable by its owner only.
-
-    Parameters
-    ----------
-    path : Path
-        Where it is to be.
-
-    Raises
-    ------
-    UsageError
-        If the extra ``parquet`` is not installed.
-    SinkError
-        If it cannot be written.
-    """
-
-    def __init__(self, path: Path) -> None:
-        try:
-            import pyarrow
-            import pyarrow.parquet
-        except ImportError:
-            raise UsageError(f"{path}: Parquet needs hashmatch[parquet]") from None
-        types = {str: pyarrow.string(), int: pyarrow.int64(), bool: pyarrow.bool_()}
-        self._arrow = pyarrow
-        self._schema = pyarrow.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
-        self._rows: list[list[Any]] = []
-        self._path = path
-        self._part = path.with_name(path.name + ".part")
-        try:
-            self._part.unlink(missing_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._file = os.fdopen(os.open(self._part, flags, 0o600), "wb")
-        except OSError as error:
-            raise self._trouble(error) from None
-        self._writer = pyarrow.parquet.ParquetWriter(self._file, self._schema)
-
-    def write(self, row: ExportRow) -> None:
-        """Take a row."""
-        self._rows.append(row.cells())
-        if len(self._rows) >= GROUP:
-            self._flush()
-
-    def close(self) -> None:
-        """Put the table in its place, on the disk before it is there."""
-        self._flush()
-        try:
-            self._writer.close()
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            os.replace(self._part, self._path)
-        except OSError as error:
-            raise self._trouble(error) from None
-
-    def discard(self) -> None:
-        """Leave nothing."""
-        with suppress(OSError, ValueError):
-            self._writer.close()
-        with suppress(OSError):
-            self._file.close()
-        self._part.unlink(missing_ok=True)
-
-    def _flush(self) -> None:
-        columns = [list(column) for column in zip(*self._rows, strict=True)]
-        if not columns:
-            return
-        arrays = [
-            self._arrow.array([_text(cell) for cell in column], field.type)
-            for column, field in zip(columns, self._schema, strict=True)
-        ]
-        self._rows.clear()
-        try:
-            self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
-        except OSError as error:
-            raise self._trouble(error) from None
-
-    def _trouble(self, error: OSError) -> SinkError:
-        return SinkError(f"{self._path}: cannot be written: {error.strerror or error}")
+def _write_parquet(rows: Iterator[ExportRow], path: str) -> int:
+    """Write a table that appears when it is whole; UsageError without the extra ``parquet``."""
+    try:
+        import pyarrow
+        from pyarrow.parquet import ParquetWriter
+    except ImportError:
+        raise UsageError(f"{path}: Parquet needs hashmatch[parquet]") from None
+    types = {str: pyarrow.string(), int: pyarrow.int64(), bool: pyarrow.bool_()}
+    schema = pyarrow.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
+    count = 0
+    with (
+        writing(path, error=SinkError) as descriptor,
+        os.fdopen(descriptor, "wb", closefd=False) as file,
+        ParquetWriter(file, schema) as writer,
+    ):
+        while group := [row.cells() for row in islice(rows, GROUP)]:
+            arrays = [
+                pyarrow.array([_text(cell) for cell in column], field.type)
+                for column, field in zip(zip(*group, strict=True), schema, strict=True)
+            ]
+            writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+            count += len(group)
+    return count
 
 
 def _text(cell: object) -> object:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hashmatch._files import private
+from hashmatch._files.atomic import OutputFile
 from hashmatch._redact import unseen
 from hashmatch.errors import ListError, ReviewError, UsageError
 from hashmatch.lists.exclusions import Disabled
@@ -34,7 +35,6 @@ from hashmatch.records.cases import CaseState
 from hashmatch.review import history
 from hashmatch.review.stats import Share, wilson
 from hashmatch.review.text import check_text, micros, moment, named
-from hashmatch.sinks._output import OutputFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -351,8 +351,7 @@ def write_report(
     keys : bool
         Also whose pictures they matched.
     """
-    file = OutputFile(Path(path))
-    try:
+    with OutputFile(path) as file:
         for each in entries:
             line = {
                 "list": name,
@@ -367,10 +366,6 @@ def write_report(
             }
             more = {"keys": each.keys} if keys else {}
             file.write(msgspec.json.encode(line | more).decode() + "\n")
-        file.close()
-    except BaseException:
-        file.discard()
-        raise
 
 
 MOST = 1 << 30
@@ -421,14 +416,9 @@ def add_benign(queue: ReviewQueue, path: str | os.PathLike[str]) -> tuple[int, i
                         "sources": [proposal.decision.reviewer, proposal.by],
                     }
                 )
-    file = OutputFile(place)
-    try:
+    with OutputFile(place) as file:
         for line in (*before.values(), *new.values()):
             file.write(line.decode() + "\n")
-        file.close()
-    except BaseException:
-        file.discard()
-        raise
     return len(new), len(before) + len(new)
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from hashmatch._files import atomic
 from hashmatch.errors import SinkError
 
 if TYPE_CHECKING:
@@ -74,17 +74,7 @@ class MetricsFile:
             return
         self._next = time.monotonic() + self._every
         text = "".join(_lines(event.counters, self._scan, running))
-        part = f"{self._path}.part"  # the collector reads only what is called .prom
-        try:
-            with suppress(FileNotFoundError):
-                os.unlink(part)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            with open(os.open(part, flags, 0o644), "w", encoding="utf-8") as file:
-                file.write(text)
-            os.replace(part, self._path)
-        except OSError as error:
-            reason = f"{self._path}: metrics cannot be written: {error.strerror}"
-            raise SinkError(reason) from None
+        atomic.write(self._path, text.encode(), mode=0o644, error=SinkError)
 
 
 def _lines(counters: Counters, scan: str, running: bool) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
-from hashmatch.sinks._output import OutputFile
+from hashmatch._files.atomic import OutputFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +35,7 @@ class CsvSink:
     """
 
     def __init__(self, path: Path | None) -> None:
-        self._file = OutputFile(path)
+        self._file = OutputFile(path, keep=True)
         self._begun = False
 
     def write(self, record: ReviewRecord) -> None:

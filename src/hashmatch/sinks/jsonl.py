@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hashmatch.sinks._output import OutputFile
+from hashmatch._files.atomic import OutputFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ class JsonlSink:
     """Writes one record a line, in the schema ``hashmatch.review/1``."""
 
     def __init__(self, path: Path | None) -> None:
-        self._file = OutputFile(path)
+        self._file = OutputFile(path, keep=True)
 
     def write(self, record: ReviewRecord) -> None:
         """Write one record."""

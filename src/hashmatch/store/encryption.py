@@ -81,7 +81,7 @@ def seal(path: str, data: Iterable[Data], key: SealingKey) -> Digest:
         atomic.put(file, header)
         for number, (piece, is_last) in enumerate(_pieces(data)):
             if number >= MOST:
-                raise StoreError(f"{path} cannot be written: it would be too large")
+                raise StoreError(f"cannot write {path}: it would be too large")
             chunk = cipher.encrypt(_nonce(number), piece, _bound(header, number, is_last))
             total.update(chunk)
             length += len(chunk)

@@ -176,10 +176,9 @@ class Folder:
                 found = private.digest(path, file)
             target = self.inside("files", found.sha256)
             shared = shared or os.path.lexists(target)
-            os.rename(path, target)
-            atomic.sync(self.inside("files"))
+            atomic.move(path, target)
         except OSError as error:
-            raise StoreError(f"{path} cannot be written: {error.strerror}") from None
+            raise StoreError(f"cannot write {path}: {error.strerror}") from None
         except IndexFileError as error:
             raise StoreError(str(error)) from None
         finally:
@@ -265,6 +264,8 @@ class Folder:
                 named |= {file.sha256 for file in self.manifest(version)[1].files}
             except StoreError:
                 is_known = False
+        for folder in (self.path, *map(self.inside, FOLDERS)):
+            atomic.remove_left_over(folder)
         for folder in ("files", "copies"):
             with suppress(OSError):
                 for name in set(os.listdir(self.inside(folder))) - named:

@@ -208,7 +208,7 @@ def save_pair(name: str, key: PrivateKey, passphrase: bytes | None = None) -> No
     """
     for path in (f"{name}.key", f"{name}.pub"):
         if os.path.lexists(path):  # before one of the two is written
-            raise StoreError(f"{path} is there already, and is never written over")
+            raise StoreError(f"cannot write {path}: it is there already, and is never written over")
     key.save(f"{name}.key", passphrase)
     save_public(f"{name}.pub", key.public)
 
