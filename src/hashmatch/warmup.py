@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashmatch import registry
@@ -15,8 +16,6 @@ from hashmatch.lists.degenerate import degenerate
 from hashmatch.matching.matcher import Matcher
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from hashmatch.records.hashes import HashSpec
 
 ENTRIES = 100_000
@@ -56,7 +55,7 @@ def warm() -> Warmed:
     -------
     Warmed
         Kernels are kept for one version of hashmatch, Python and numba and one kind of processor;
-        on another one they are compiled again. `hashmatch._kernels.cache_folders` says where they
+        on another one they are compiled again. `hashmatch._kernels.jit` says where they
         may be.
 
     Raises
@@ -73,9 +72,12 @@ def warm() -> Warmed:
     """
     from numba import config
 
-    from hashmatch._kernels.jit import used
+    from hashmatch._kernels.jit import kernels
 
-    start, before = time.perf_counter(), len(used)
+    def compiled() -> int:
+        return sum(sum(kernel.stats.cache_misses.values()) for kernel in kernels)
+
+    start, before = time.perf_counter(), compiled()
     if not config.DISABLE_JIT:  # without a compiler it would take minutes, and keep nothing
         names = registry.names(registry.HASHERS)
         _hash([name for name in names if registry.hasher(name).reads == "pixels"])
@@ -83,10 +85,11 @@ def warm() -> Warmed:
         alike = {(one.spec.bits, one.max_distance): one for one in map(registry.hasher, names)}
         for (_, limit), one in sorted(alike.items()):
             _search(one.spec, limit)
+    kept = {kernel.stats.cache_path for kernel in kernels if kernel.signatures}
     return Warmed(
-        compiled=sum(kept.is_new for kept in used[before:]),
-        folders=tuple(dict.fromkeys(kept.folder for kept in used if kept.folder is not None)),
-        is_kept=all(kept.folder is not None for kept in used),
+        compiled=compiled() - before,
+        folders=tuple(Path(folder) for folder in sorted(kept - {None})),
+        is_kept=None not in kept,
         seconds=time.perf_counter() - start,
     )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,7 +15,6 @@ import hashmatch as hm
 from cli_tools import IMAGES, LISTS, run
 from conftest import ROOT
 from hashmatch import registry, warmup
-from hashmatch._kernels.jit import Kept
 from hashmatch.testing import hash_list, random_hashes
 
 JIT = not os.environ.get("NUMBA_DISABLE_JIT")
@@ -64,11 +65,11 @@ WARM_AND_WORK = """
 import pathlib, sys
 import hashmatch as hm
 from _kernels import test_warming
-from hashmatch._kernels.jit import used
+from hashmatch._kernels.jit import kernels
 hm.warm()
-before = len(used)
+before = [kernel.signatures for kernel in kernels]
 test_warming.do_everything(pathlib.Path(sys.argv[1]))
-assert used[before:] == []
+assert [kernel.signatures for kernel in kernels] == before
 assert hm.warm().compiled == 0
 """
 
@@ -107,9 +108,20 @@ def test_what_cannot_be_kept_is_an_error(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.skipif(not JIT, reason="nothing is compiled")
 def test_it_counts_what_it_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = Path("/kept/here")
-    monkeypatch.setattr("hashmatch._kernels.jit.used", found := [Kept(folder, is_new=True)])
-    monkeypatch.setattr(warmup, "_hash", lambda names: found.append(Kept(folder, is_new=True)))
-    monkeypatch.setattr(warmup, "_search", lambda *_: found.append(Kept(None, is_new=False)))
+    def used(kernel: str, path: str | None) -> SimpleNamespace:
+        stats = SimpleNamespace(cache_misses=Counter(), cache_path=path)
+        return SimpleNamespace(name=kernel, stats=stats, signatures=["()"])
+
+    kernels = {name: used(name, "/kept/here") for name in ("old", "hash", "search")}
+    kernels["search"].stats.cache_path = None
+    kernels["never called"] = SimpleNamespace(
+        stats=SimpleNamespace(cache_misses=Counter(), cache_path=None), signatures=[]
+    )
+    kernels["old"].stats.cache_misses["()"] = 1
+    monkeypatch.setattr("hashmatch._kernels.jit.kernels", list(kernels.values()))
+    monkeypatch.setattr(
+        warmup, "_hash", lambda names: kernels["hash"].stats.cache_misses.update(["()"])
+    )
+    monkeypatch.setattr(warmup, "_search", lambda *_: None)
     warmed = warmup.warm()
-    assert (warmed.compiled, warmed.folders, warmed.is_kept) == (1, (folder,), False)
+    assert (warmed.compiled, warmed.folders, warmed.is_kept) == (1, (Path("/kept/here"),), False)

@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 import hashmatch as hm
-from hashmatch._files import sigbus
 from hashmatch.testing import random_hashes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 JIT = not os.environ.get("NUMBA_DISABLE_JIT")
-guarded = pytest.mark.skipif(not sigbus.SUPPORTED, reason="no handler for this machine")
 
 COMMON = """
     import os, random, signal, sys, threading, time
@@ -270,14 +268,11 @@ READERS = """
         harms += 1
         if kind == "replaced":
             named[number].save(path)
-        elif kind == "truncated":
-            os.truncate(path, random.randrange(len(whole[0])))
+        else:  # in place, but not shorter: a mapping that is cut off ends the process
+            with open(path, "r+b") as file:
+                file.write(whole[number][: min(map(len, whole))])
             time.sleep(0.02)
             named[number].save(path)
-        elif kind == "overwritten":
-            with open(path, "r+b") as file:
-                file.truncate(len(whole[number]))
-                file.write(whole[number])
     for thread in threads:
         thread.join()
     assert not wrong, wrong[0]
@@ -285,9 +280,8 @@ READERS = """
 """
 
 
-@guarded
 @pytest.mark.skipif(not JIT, reason="too slow uncompiled")
-@pytest.mark.parametrize("kind", ["replaced", "truncated", "overwritten"])
+@pytest.mark.parametrize("kind", ["replaced", "overwritten"])
 @pytest.mark.parametrize(
     ("size", "seconds"), [(2000, 2), pytest.param(60_000, 30, marks=pytest.mark.slow)]
 )
@@ -298,9 +292,7 @@ def test_readers_while_their_file_is_harmed(
     assert (code, out) == (0, "True True True"), err[-2000:]
 
 
-@guarded
 def test_an_index_that_is_no_longer_whole_replaces_nothing(tmp_path: Path) -> None:
-    """Zeros were saved with checksums that were right, and then it was said that they were."""
     spec = hm.HashSpec("any", 64)
     one, other = (hm.HashIndex.build(random_hashes(spec, 9, seed=n), 3, f"{n}") for n in (1, 2))
     one.save(tmp_path / "one")

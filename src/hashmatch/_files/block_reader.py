@@ -13,7 +13,6 @@ import numpy as np
 import xxhash
 
 from hashmatch._files.block_format import Description, damaged, decode, padded, refuse_big_endian
-from hashmatch._files.sigbus import SLOTS, guard
 from hashmatch.errors import IndexFileError
 from hashmatch.records.hashes import Opaque
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
-
-    from hashmatch._files.sigbus import Guard, Stamps
 
 TICK = 20_000_000
 """Nanoseconds; file times are as coarse as the kernel's clock, which ticks 100 times a second at
@@ -40,8 +37,10 @@ class MappedFile(Opaque):
         What is in it.
     mapping : mmap
         Of the whole file.
-    slot : int
-        Where the guard watches it.
+    file : int
+        Its descriptor, which is taken over.
+    status : os.stat_result
+        What fstat(2) said of it when it was opened.
 
     Attributes
     ----------
@@ -49,14 +48,21 @@ class MappedFile(Opaque):
         Every array by its name, read-only, its first element at a multiple of 4096 bytes.
     """
 
-    __slots__ = ("_changed", "_mapping", "_slot", "blocks", "description", "path")
+    __slots__ = ("_file", "_mapping", "_stamp", "blocks", "description", "path")
 
     blocks: Mapping[str, NDArray[Any]]
 
-    def __init__(self, path: str, description: Description, mapping: _Mapping, slot: int) -> None:
+    def __init__(
+        self,
+        path: str,
+        description: Description,
+        mapping: mmap.mmap,
+        file: int,
+        status: os.stat_result,
+    ) -> None:
         self.path = path
         self._mapping = mapping
-        self._slot, self._changed = slot, mapping.guard.changed
+        self._file, self._stamp = file, (status.st_size, status.st_mtime_ns)
         self.description = description
         self.blocks = MappingProxyType(
             {
@@ -69,18 +75,22 @@ class MappedFile(Opaque):
         """Raise IndexFileError if the file is no longer what was opened.
 
         To be called after everything that reads the arrays, before its result is used. A file that
-        was cut off reads as zeros, one that was written over as anything at all, so who reads must
-        stay inside of the arrays whatever is in them. A file that was replaced by renaming, or
-        deleted, is still whole and raises nothing.
+        was written over reads as anything at all, so who reads must stay inside of the arrays
+        whatever is in them. A file that was replaced by renaming, or deleted, is still whole and
+        raises nothing.
 
         A write is seen by the time of change that it leaves, before any byte of it is. Somebody who
         writes through a mapping of his own, or sets that time back, goes unnoticed, and somebody on
         another machine may for as long as a network file system keeps such times in its cache.
+
+        Nothing helps who reads what is no longer there: a page beyond the end of a file that was
+        cut off in place, or one that its disk cannot read, raises SIGBUS, which ends the process.
         """
-        if self._changed(self._slot):
+        status = os.fstat(self._file)
+        if (status.st_size, status.st_mtime_ns) != self._stamp:
             raise IndexFileError(
-                f"{self.path} was truncated or written over while it was open, or its disk "
-                "failed; open it again, and replace index files by renaming, as save does"
+                f"{self.path} was truncated or written over while it was open; open it again, and "
+                "replace index files by renaming, as save does"
             )
 
     def verify(self) -> None:
@@ -96,20 +106,8 @@ class MappedFile(Opaque):
         spec, count = self.description.spec, len(self.blocks)
         return f"<MappedFile {spec}, {count} blocks, {len(self._mapping):,} bytes>"
 
-
-class _Mapping(mmap.mmap):
-    """The memory; it ends when no array is left in it."""
-
-    guard: Guard | Stamps
-    slot: int | None = None
-    file: int | None = None
-
     def __del__(self) -> None:
-        # Before the memory is unmapped: what is mapped there next is not to be guarded.
-        if self.slot is not None:
-            self.guard.forget(self.slot)
-        if self.file is not None:
-            os.close(self.file)
+        os.close(self._file)
 
 
 def _checksum(mapping: mmap.mmap, start: int, stop: int) -> str:
@@ -173,20 +171,13 @@ def _mapped(path: str, file: int) -> MappedFile:
         status = _settled(path, file)
         description = decode(path, status.st_size, lambda count, at: os.pread(file, count, at))
         try:
-            mapping = _Mapping(file, status.st_size, mmap.MAP_SHARED, mmap.PROT_READ)
+            mapping = mmap.mmap(file, status.st_size, mmap.MAP_SHARED, mmap.PROT_READ)
         except ValueError:  # shorter than it was a moment ago
             raise _being_written(path) from None
     except BaseException:
         os.close(file)
         raise
-    mapping.file = file
-    mapping.guard = guard()
-    address = np.frombuffer(mapping, np.uint8).ctypes.data
-    size, modified = status.st_size, status.st_mtime_ns
-    mapping.slot = mapping.guard.watch(address, size, file, size, modified)
-    if mapping.slot is None:
-        raise IndexFileError(f"{path}: {SLOTS} index files are open in this process, that is all")
-    return MappedFile(path, description, mapping, mapping.slot)
+    return MappedFile(path, description, mapping, file, status)
 
 
 def _settled(path: str, file: int) -> os.stat_result:

@@ -81,8 +81,9 @@ class HashIndex(Searchable):
         """Return the index in a file that `save` made, without reading it in.
 
         Its pages are mapped, and shared by all processes that open it. Whoever has it open goes on
-        with what it was when it is replaced by `save` or deleted. One that is cut off or written
-        over instead is found out: searches then raise IndexFileError, and open it again.
+        with what it was when it is replaced by `save` or deleted. One that is written over in place
+        instead is found out: searches then raise IndexFileError, and open it again. One that is cut
+        off in place while it is searched ends the process (SIGBUS), as every mapped file does.
 
         Parameters
         ----------

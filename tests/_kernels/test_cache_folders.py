@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hashmatch._kernels.cache_folders import Places, is_private, places
+from hashmatch._kernels.jit import CacheFolders, cache_folders, is_private
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
-    places.cache_clear()
+    cache_folders.cache_clear()
     return tmp_path / "site/kernels"
 
 
@@ -51,29 +51,31 @@ def read_only(monkeypatch: pytest.MonkeyPatch) -> set[Path]:
     return folders
 
 
-def below(tmp_path: Path, found: Places) -> list[str]:
+def below(tmp_path: Path, found: CacheFolders) -> list[str]:
     """Where kernels are read from, and last where they are written, as the folders' first names."""
     folders = [*found.read, found.write]
     return [str(f.relative_to(tmp_path)).split("/")[0] if f else "nowhere" for f in folders]
 
 
 def test_beside_the_package_and_nowhere_else(tmp_path: Path, package: Path) -> None:
-    assert places(package) == Places((package / "__pycache__",), package / "__pycache__")
+    assert cache_folders(package) == CacheFolders(
+        (package / "__pycache__",), package / "__pycache__"
+    )
     assert {path.name for path in tmp_path.rglob("*")} == {
         "site", "kernels", "__pycache__", "home", "xdg", "tmp",
     }  # fmt: skip
 
 
 def test_the_folder_that_was_chosen_comes_first(tmp_path: Path, package: Path) -> None:
-    assert below(tmp_path, places(package, str(tmp_path / "chosen"))) == ["chosen", "chosen"]
+    assert below(tmp_path, cache_folders(package, str(tmp_path / "chosen"))) == ["chosen", "chosen"]
 
 
 def test_one_place_after_the_other(
     tmp_path: Path, package: Path, read_only: set[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def found() -> list[str]:
-        places.cache_clear()
-        return below(tmp_path, places(package, str(tmp_path / "chosen")))
+        cache_folders.cache_clear()
+        return below(tmp_path, cache_folders(package, str(tmp_path / "chosen")))
 
     read_only.add(tmp_path / "chosen")
     read_only.add(package)
@@ -85,8 +87,8 @@ def test_one_place_after_the_other(
     read_only.add(tmp_path / "home")
     assert found() == ["home", "tmp", "tmp"]  # what was kept there may be read still
     read_only |= {tmp_path, Path("/tmp"), Path("/var/tmp")}
-    places.cache_clear()
-    assert places(package).write is None
+    cache_folders.cache_clear()
+    assert cache_folders(package).write is None
 
 
 def test_a_read_only_package_is_still_read(
@@ -94,7 +96,7 @@ def test_a_read_only_package_is_still_read(
 ) -> None:
     (package / "__pycache__").mkdir()
     read_only.add(package)
-    assert below(tmp_path, places(package)) == ["site", "xdg", "xdg"]
+    assert below(tmp_path, cache_folders(package)) == ["site", "xdg", "xdg"]
 
 
 def test_a_user_without_a_home_leaves_no_tilde_behind(
@@ -105,7 +107,7 @@ def test_a_user_without_a_home_leaves_no_tilde_behind(
     monkeypatch.delenv("HOME")
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # what it does without one
     monkeypatch.chdir(tmp_path)
-    assert below(tmp_path, places(package)) == ["tmp", "tmp"]
+    assert below(tmp_path, cache_folders(package)) == ["tmp", "tmp"]
     assert not (tmp_path / "~").exists()
 
 
@@ -113,16 +115,16 @@ def test_a_folder_that_others_can_write_to_is_refused(
     tmp_path: Path, package: Path, read_only: set[Path]
 ) -> None:
     read_only.add(package)
-    first = places(package).write
+    first = cache_folders(package).write
     assert first is not None
     assert first.stat().st_mode & 0o777 == 0o700
     for mode in (0o770, 0o707, 0o777, 0o1777):  # sticky does not keep others from adding files
         first.chmod(mode)
-        places.cache_clear()
-        assert below(tmp_path, places(package)) == ["tmp", "tmp"]
+        cache_folders.cache_clear()
+        assert below(tmp_path, cache_folders(package)) == ["tmp", "tmp"]
     first.chmod(0o755)
-    places.cache_clear()
-    assert places(package).write == first
+    cache_folders.cache_clear()
+    assert cache_folders(package).write == first
 
 
 def test_a_folder_that_others_could_replace_is_refused(tmp_path: Path) -> None:
@@ -149,10 +151,10 @@ def test_a_folder_of_another_user_is_refused(
     tmp_path: Path, package: Path, read_only: set[Path]
 ) -> None:
     read_only.add(package)
-    first = places(package).write
+    first = cache_folders(package).write
     assert first is not None
     for squatted in (first, first.parent):
         os.chown(squatted, 54321, 54321)
-        places.cache_clear()
-        assert below(tmp_path, places(package)) == ["tmp", "tmp"]
+        cache_folders.cache_clear()
+        assert below(tmp_path, cache_folders(package)) == ["tmp", "tmp"]
         os.chown(squatted, 0, 0)
