@@ -1,12 +1,7 @@
-"""The formats that are read, their limits, and opening a file as nothing else.
+"""The formats that are read, opening a file as nothing else, and what Pillow misreads of it.
 
 Pillow registers more than forty parsers, among them ones that start other programs. Only the
-ones below ever see a byte. Limits are in pixels and stem from the memory that one megapixel was
-measured to cost in each decoder: WebP 15.5 MB, AVIF 8.7, HEIF 7.6, PNG, TIFF and JPEG up to 8. They
-are checked after the header and before any pixel. A picture at its limit costs that and once more
-its pixels, 3 MB a megapixel, when it is turned or hashed.
-
-What Pillow reads otherwise than it is meant, put right before there are pixels.
+ones below ever see a byte.
 """
 
 from __future__ import annotations
@@ -18,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from hashmatch.decode import gif, heif
-from hashmatch.decode.jpeg import MOST_COEFFICIENTS, coefficient_bytes
+from hashmatch.decode import gif, heif, limits
+from hashmatch.decode.jpeg import coefficient_bytes
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
 
@@ -69,24 +64,19 @@ def _scale_transparency(image: Any) -> None:
             del image.info["transparency"]
 
 
-MEGAPIXEL = 1_000_000
-
-#: Pillow's name of each format read: the most pixels, and the media type.
+#: Pillow's name of each format that is read, and its media type.
 FORMATS = {
-    "JPEG": (256 * MEGAPIXEL, "image/jpeg"),
-    "PNG": (64 * MEGAPIXEL, "image/png"),
-    "WEBP": (36 * MEGAPIXEL, "image/webp"),
-    "GIF": (64 * MEGAPIXEL, "image/gif"),
-    "BMP": (64 * MEGAPIXEL, "image/bmp"),
-    "TIFF": (64 * MEGAPIXEL, "image/tiff"),
-    "AVIF": (50 * MEGAPIXEL, "image/avif"),
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "GIF": "image/gif",
+    "BMP": "image/bmp",
+    "TIFF": "image/tiff",
+    "AVIF": "image/avif",
 }
 HEIF = "HEIF"
 if heif.INSTALLED:
-    FORMATS[HEIF] = (64 * MEGAPIXEL, "image/heif")
-PROGRESSIVE_JPEG = 192 * MEGAPIXEL
-RUN_LENGTH_BMP = 8 * MEGAPIXEL
-"""Pillow undoes these runs in Python, so that here the limit is one of time: a few seconds."""
+    FORMATS[HEIF] = "image/heif"
 
 HEAD = 256
 """Bytes that a format is recognised by."""
@@ -130,11 +120,11 @@ def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
     """
     # Two decoders make canvases when they open a file, and rely on the host's limits for them.
     if name == "WEBP":
-        _check(name, *_webp_size(data), FORMATS[name][0])
+        _check(name, *_webp_size(data), limits.PIXELS[name])
     elif name == "GIF":
-        for patch in islice(gif.patches(data), 1):
+        for patch in islice(gif.patches(data, limits.FRAME_BLOCKS), 1):
             right, bottom = patch.left + patch.width, patch.top + patch.height
-            _check(name, right, bottom, FORMATS[name][0])
+            _check(name, right, bottom, limits.PIXELS[name])
     image = heif.open_heif(data) if name == HEIF else Image.OPEN[name][0](io.BytesIO(data), "")
     check_size(name, image)
     mend(image)
@@ -144,19 +134,19 @@ def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
 def check_size(name: str, image: Image.Image) -> None:
     """Raise ImageError, ``refused``, if `image` has more pixels than a file of its format may."""
     tiles = getattr(image, "tile", [])
-    limit = FORMATS[name][0]
+    limit = limits.PIXELS[name]
     if "progressive" in image.info:
-        limit = PROGRESSIVE_JPEG
+        limit = limits.PROGRESSIVE_JPEG_PIXELS
     elif tiles and tiles[0].codec_name == "bmp_rle":
-        limit = RUN_LENGTH_BMP
+        limit = limits.RUN_LENGTH_BMP_PIXELS
     _check(name, *image.size, limit)
     if "progressive" in image.info and getattr(image, "layer", None):
         taken = coefficient_bytes(image)
-        if taken > MOST_COEFFICIENTS:
+        if taken > limits.JPEG_COEFFICIENT_BYTES:
             raise ImageError(
                 Outcome.REFUSED,
                 f"{name}, progressive: {taken // 2**20} MiB of coefficients, "
-                f"the limit is {MOST_COEFFICIENTS // 2**20}",
+                f"the limit is {limits.JPEG_COEFFICIENT_BYTES // 2**20}",
             )
 
 
@@ -177,8 +167,8 @@ def _check(name: str, width: int, height: int, limit: int) -> None:
     if width * height > limit:
         raise ImageError(
             Outcome.REFUSED,
-            f"{name} of {width} x {height} = {width * height / MEGAPIXEL:.0f} megapixels, "
-            f"the limit is {limit // MEGAPIXEL}",
+            f"{name} of {width} x {height} = {width * height / limits.MEGAPIXEL:.0f} megapixels, "
+            f"the limit is {limit // limits.MEGAPIXEL}",
         )
 
 

@@ -26,7 +26,7 @@ from PIL import AvifImagePlugin, Image
 from hashmatch.decode import formats, heif
 from hashmatch.decode.policy import decode_image
 from hashmatch.sandbox.limits import WorkerLimits
-from hashmatch.sandbox.protocol import ASKED_END, BUFFER, ENDED, FORK, STARTED, UP
+from hashmatch.sandbox.protocol import ASKED_END, ENDED, FORK, STARTED, UP
 from hashmatch.sandbox.worker import serve
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _become_worker(
     if os.getppid() != parent:  # it ended before that was heard
         return
     jobs, given, pixels = descriptors
-    shared = mmap(pixels, BUFFER)
+    shared = mmap(pixels, 0)
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nothing, standard)
