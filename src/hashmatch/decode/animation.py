@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from hashmatch.decode import apng, gif, limits, tiff
-from hashmatch.decode.color import upright
 from hashmatch.decode.compositing import Canvas
-from hashmatch.decode.formats import HEIF, check_size, identify, open_image
-from hashmatch.decode.heif import order
+from hashmatch.decode.exif import orientation, upright
+from hashmatch.decode.formats import HEIF, check_size, identify, open_image, order
 from hashmatch.decode.inputs import ImageInput, file_bytes
 from hashmatch.decode.policy import Picture, as_outcomes, decode_image, loaded_pixels
 from hashmatch.decode.truncated import tolerant
@@ -188,7 +187,7 @@ def _sequence(image: Any, name: str, first: Picture, most: int) -> Iterator[Pict
             with as_outcomes(name), tolerant(False):
                 image.seek(numbers[number])
                 check_size(name, image)
-                pixels = upright(loaded_pixels(image), image)
+                pixels = upright(loaded_pixels(image), orientation(image))
             last = Picture(pixels, first.media_type, first.damaged, number)
         except ImageError:
             last = replace(last, damaged=True, frame=number)

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from hashmatch.decode import limits
-from hashmatch.decode.color import array_rgb, rgb, upright
+from hashmatch.decode.color import array_rgb, rgb
+from hashmatch.decode.exif import orientation, upright
 from hashmatch.decode.formats import (
     FORMATS,
     HEIF,
@@ -18,8 +19,8 @@ from hashmatch.decode.formats import (
     identify,
     mend,
     open_image,
+    order,
 )
-from hashmatch.decode.heif import order
 from hashmatch.decode.inputs import ImageInput, file_bytes
 from hashmatch.decode.jpeg import fast_pixels, scale_down
 from hashmatch.decode.truncated import tolerant
@@ -125,7 +126,7 @@ def _decode_file(data: bytes, *, damaged: bool, into: NDArray[np.uint8] | None =
         pixels = None if damaged else fast_pixels(data, image, into)
         if pixels is None:
             pixels = loaded_pixels(image)
-        return Picture(upright(pixels, image), FORMATS[name], damaged)
+        return Picture(upright(pixels, orientation(image)), FORMATS[name], damaged)
 
 
 def _decode_pillow(image: Image.Image) -> Picture:
@@ -153,7 +154,7 @@ def _decode_pillow(image: Image.Image) -> Picture:
                 pixels = loaded_pixels(image)
         media_type = FORMATS[name] if name in FORMATS else Image.MIME.get(name)
         frame = order(image).index(image.tell()) if name == HEIF else image.tell()
-        return Picture(upright(pixels, image), media_type, damaged, frame)
+        return Picture(upright(pixels, orientation(image)), media_type, damaged, frame)
 
 
 def loaded_pixels(image: Image.Image) -> NDArray[np.uint8]:
