@@ -15,7 +15,7 @@ from pillow_heif import HeifImageFile
 
 import hashmatch as hm
 from conftest import IMAGES, PHOTOGRAPHS, photograph
-from hashmatch.decode import formats
+from hashmatch.decode import formats, limits
 from hashmatch.decode.jpeg import fast_pixels
 from hashmatch.testing import picture
 
@@ -90,7 +90,7 @@ def test_damaged_files(row: dict[str, Any]) -> None:
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
 def test_each_format_is_read_and_named(format: str) -> None:
     decoded = hm.decode_image(encoded(format))
-    assert decoded.media_type == formats.FORMATS[format][1]
+    assert decoded.media_type == formats.FORMATS[format]
     assert decoded.pixels.shape == (80, 96, 3)
     assert decoded.pixels.flags.c_contiguous
 
@@ -335,14 +335,14 @@ def test_too_many_pixels_are_refused_from_the_header(data: bytes, limit: int) ->
 def test_jpeg_limits_are_larger_and_progressive_ones_smaller(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(formats.FORMATS, "JPEG", (8000, "image/jpeg"))
-    monkeypatch.setattr(formats, "PROGRESSIVE_JPEG", 7000)
+    monkeypatch.setitem(limits.PIXELS, "JPEG", 8000)
+    monkeypatch.setattr(limits, "PROGRESSIVE_JPEG_PIXELS", 7000)
     assert hm.hash_image(encoded("JPEG")).outcome is not hm.Outcome.REFUSED
     assert hm.hash_image(encoded("JPEG", progressive=True)).outcome is hm.Outcome.REFUSED
 
 
 def test_run_lengths_have_a_limit_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formats, "RUN_LENGTH_BMP", 1000)
+    monkeypatch.setattr(limits, "RUN_LENGTH_BMP_PIXELS", 1000)
     assert hm.hash_image(IMAGES / "modes/runs.bmp").outcome is hm.Outcome.REFUSED
     assert hm.hash_image(IMAGES / "modes/rgb565.bmp").outcome is not hm.Outcome.REFUSED
 

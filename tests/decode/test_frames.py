@@ -20,7 +20,7 @@ from pillow_heif import HeifImageFile, from_pillow
 import hashmatch as hm
 from animations import Frame, apng, gif, played
 from conftest import IMAGES
-from hashmatch.decode import animation, formats
+from hashmatch.decode import formats, limits
 from hashmatch.decode.animation import decode_frames, sampled
 from hashmatch.decode.gif import patches as gif_patches
 from hashmatch.testing import picture
@@ -106,7 +106,7 @@ def test_the_first_frame_is_the_decoded_image_by_every_way_in(format: str) -> No
     first = hm.decode_image(data)
     assert np.array_equal(decoded[0].pixels, first.pixels)
     for turns, each in enumerate(decoded):
-        assert each.media_type == first.media_type == formats.FORMATS[format][1]
+        assert each.media_type == first.media_type == formats.FORMATS[format]
         assert not each.damaged
         assert each.pixels.flags.c_contiguous
         difference = each.pixels.astype(int) - np.rot90(picture(4, 64, 64), turns)
@@ -325,17 +325,17 @@ def test_a_frame_that_cannot_be_read_repeats_what_was_shown(
 
 @pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "AVIF"])
 def test_no_more_is_decoded_than_the_reach(format: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(animation, "REACH", 3 * animation.LEAST)
+    monkeypatch.setattr(limits, "FRAME_REACH_PIXELS", 3 * limits.FRAME_LEAST_PIXELS)
     assert [each.frame for each in decode_frames(ANIMATED[format])] == [0, 1, 2]
 
 
-def test_frames_beyond_counting_take_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_beyond_counting_are_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     one = gif(1, 1, [Frame(0, 0, solid(9, 1, 1))])
     many = one[:13] + one[13:-1] * 100_000
-    monkeypatch.setattr(animation, "REACH", 50 * animation.LEAST)
+    monkeypatch.setattr(limits, "FRAME_REACH_PIXELS", 50 * limits.FRAME_LEAST_PIXELS)
     assert [each.frame for each in decode_frames(many)][-1] == 49
     assert len(list(gif_patches(many, most_blocks=20))) <= 20
-    monkeypatch.setattr(animation, "MOST_PAGES", 2)
+    monkeypatch.setattr(limits, "TIFF_PAGES", 2)
     assert [each.frame for each in decode_frames(ANIMATED["TIFF"])] == [0, 1]
 
 

@@ -14,7 +14,7 @@ from pillow_heif import HeifImageFile, from_bytes, from_pillow
 
 import hashmatch as hm
 from conftest import IMAGES
-from hashmatch.decode import formats, heif
+from hashmatch.decode import formats
 from hashmatch.testing import picture
 
 HEIC = (IMAGES / "modes/picture.heic").read_bytes()
@@ -122,15 +122,15 @@ def test_the_extra_is_named_where_it_is_missing(
 
 
 def test_brands_tell_it_from_its_siblings() -> None:
-    assert heif.is_heif(HEIC)
-    assert heif.is_heif(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic")
+    assert formats.is_heif(HEIC)
+    assert formats.is_heif(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic")
     for other in (
         b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif",
         b"\0\0\0\x18ftypisom\0\0\0\0isommp42",
         b"",
     ):
-        assert not heif.is_heif(other)
-    assert heif.brands(b"\0\0\0\x14ftypheic\0\0\0\0mif1avif") == {b"heic", b"mif1"}
+        assert not formats.is_heif(other)
+    assert formats.brands(b"\0\0\0\x14ftypheic\0\0\0\0mif1avif") == {b"heic", b"mif1"}
 
 
 def test_nothing_is_registered_with_the_hosts_pillow() -> None:

@@ -15,7 +15,7 @@ from PIL import Image, ImageFile
 
 import hashmatch as hm
 from conftest import IMAGES
-from hashmatch.decode import formats, inputs
+from hashmatch.decode import inputs, limits
 from hashmatch.decode.truncated import tolerant
 from hashmatch.testing import picture
 
@@ -41,7 +41,7 @@ def test_pillow_images_are_held_to_the_same_rules(monkeypatch: pytest.MonkeyPatc
     saved = io.BytesIO()
     palette.save(saved, "PNG")
     assert np.array_equal(hm.decode_image(palette).pixels, hm.decode_image(saved.getvalue()).pixels)
-    monkeypatch.setitem(formats.FORMATS, "PNG", (10, "image/png"))
+    monkeypatch.setitem(limits.PIXELS, "PNG", 10)
     with Image.open(io.BytesIO(encoded("PNG"))) as image:
         assert hm.hash_image(image).outcome is hm.Outcome.REFUSED
 
@@ -121,7 +121,7 @@ def test_what_is_no_image_at_all_is_refused(thing: Any) -> None:
 
 
 def test_too_many_bytes_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(inputs, "MAX_BYTES", 100)
+    monkeypatch.setattr(limits, "MAX_BYTES", 100)
     (tmp_path / "big.jpg").write_bytes(b"x" * 101)
     for image in (b"x" * 101, io.BytesIO(b"x" * 101), tmp_path / "big.jpg"):
         assert hm.hash_image(image).outcome is hm.Outcome.REFUSED

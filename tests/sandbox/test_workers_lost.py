@@ -18,7 +18,8 @@ import pytest
 
 import hashmatch as hm
 from conftest import IMAGES
-from hashmatch.sandbox.protocol import BUFFER, Kind, Reply
+from hashmatch.decode.limits import most_decoded_pixels
+from hashmatch.sandbox.protocol import Kind, Reply
 from hashmatch.sandbox.slot import Lane, WorkerLost
 from worker_hooks import HookedPool
 
@@ -82,7 +83,7 @@ def test_a_lost_worker_costs_its_item_a_try(item: bytes, reason: str) -> None:
         b"\x09" * 40,
         b"\x01",
         Reply(Kind.PICTURE, height=2**31, width=2**31).packed(),
-        Reply(Kind.PICTURE, height=1, width=BUFFER).packed(),
+        Reply(Kind.PICTURE, height=1, width=most_decoded_pixels() + 1).packed(),
         Reply(Kind.PICTURE, height=0, width=7).packed(),
         Reply(Kind.READY).packed(),
         b"\x03\xff" + bytes(30),

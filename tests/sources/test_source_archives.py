@@ -16,7 +16,7 @@ import pytest
 
 import hashmatch as hm
 from hashmatch import registry
-from hashmatch.decode.inputs import MAX_BYTES
+from hashmatch.decode.limits import MAX_BYTES
 from hashmatch.scan.fetch import fetch
 from hashmatch.sources import zip_archive
 from hashmatch.sources.tar_archive import TarSource

@@ -11,7 +11,7 @@ import pytest
 import hashmatch as hm
 import s3_server
 from hashmatch import registry
-from hashmatch.decode.inputs import MAX_BYTES
+from hashmatch.decode.limits import MAX_BYTES
 from hashmatch.retry import Limits
 from hashmatch.scan.fetch import fetch, read_item
 from hashmatch.sources.bucket import BucketSource

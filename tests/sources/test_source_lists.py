@@ -15,8 +15,8 @@ import pytest
 import hashmatch as hm
 import s3_server
 from hashmatch import registry
+from hashmatch.decode import limits
 from hashmatch.scan.fetch import fetch
-from hashmatch.sources import _streams, parquet_table
 from hashmatch.sources.manifest import ManifestSource
 from hashmatch.sources.parquet_table import ParquetSource
 from hashmatch.testing import check_source
@@ -213,8 +213,7 @@ def test_a_table_of_addresses_and_of_what_is_neither(photos: Path, tmp_path: Pat
 def test_a_picture_in_a_table_that_is_too_large(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (parquet_table, _streams):
-        monkeypatch.setattr(module, "MAX_BYTES", 1000)
+    monkeypatch.setattr(limits, "MAX_BYTES", 1000)
     place = table(tmp_path / "t.parquet", {"image": [b"", bytes(1001)]})
     assert outcomes(ParquetSource(place, SURFACE)) == {"row-1": b"", "row-2": "refused"}
 

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from hashmatch.decode import apng, gif, tiff
-from hashmatch.decode.color import upright
+from hashmatch.decode import apng, gif, limits, tiff
 from hashmatch.decode.compositing import Canvas
-from hashmatch.decode.formats import HEIF, MEGAPIXEL, check_size, identify, open_image
-from hashmatch.decode.heif import order
-from hashmatch.decode.inputs import MAX_BYTES, ImageInput, file_bytes
+from hashmatch.decode.exif import orientation, upright
+from hashmatch.decode.formats import HEIF, check_size, identify, open_image, order
+from hashmatch.decode.inputs import ImageInput, file_bytes
 from hashmatch.decode.policy import Picture, as_outcomes, decode_image, loaded_pixels
 from hashmatch.decode.truncated import tolerant
 from hashmatch.errors import UsageError
@@ -26,21 +25,10 @@ if TYPE_CHECKING:
 
     from hashmatch.decode.frame_parts import Patch
 
-MOST = 8
-"""Frames of one file, unless told: eight hashes cost what the eight orientations of one picture do,
-and whatever fills a seventh of an animation is among them."""
-
-REACH = 128 * MEGAPIXEL
-"""Pixels decoded to reach a frame that builds on those before it. A megapixel was measured to take
-30 ms of a GIF of noise, 14 of a PNG, 6 of a WebP and 3 of an AVIF, so that 4 s is the most."""
-LEAST = 16_384
-"""Pixels that any frame counts for, however small: what opening one costs in time."""
-MOST_PAGES = 4096
-
 PATCHED, PAGED, SEQUENCES = {"GIF", "PNG"}, {"TIFF"}, {"WEBP", "AVIF", HEIF}
 
 
-def decode_frames(image: ImageInput, most: int = MOST) -> Iterator[Picture]:
+def decode_frames(image: ImageInput, most: int = limits.FRAMES) -> Iterator[Picture]:
     """Return the frames of an animation or the pages of a document, one at a time.
 
     The first is always the first frame, as `decode_image` gives it; then frames at even distances
@@ -144,7 +132,7 @@ def _later(data: bytes, first: Picture, most: int) -> Iterator[Picture]:
 
 
 def _pages(data: bytes, first: Picture, most: int) -> Iterator[Picture]:
-    places = tiff.pages(data, MOST_PAGES)
+    places = tiff.pages(data, limits.TIFF_PAGES)
     last = first
     for number in islice(sampled(len(places), most), 1, None):
         try:
@@ -160,11 +148,11 @@ def _patched(data: bytes, name: str, first: Picture, most: int) -> Iterator[Pict
     before = 0  # pictures ahead of the animation
     if name == "GIF":
         height, width = first.pixels.shape[:2]  # the first frame may be larger than the screen
-        patches = _within_reach(gif.patches(data))
+        patches = _within_reach(gif.patches(data, limits.FRAME_BLOCKS))
     else:
         width, height = struct.unpack_from(">II", data, 16)
-        patches = _within_reach(apng.patches(data))
-        before = apng.starts_with_default(data)
+        patches = _within_reach(apng.patches(data, limits.FRAME_BLOCKS))
+        before = apng.starts_with_default(data, limits.FRAME_BLOCKS)
     if before + len(patches) == 1:
         return
     canvas = Canvas(name, height, width, patches)
@@ -176,9 +164,9 @@ def _patched(data: bytes, name: str, first: Picture, most: int) -> Iterator[Pict
 def _within_reach(patches: Iterable[Patch]) -> list[Patch]:
     """Return the patches up to the last that may be decoded."""
     found = []
-    left = REACH
+    left = limits.FRAME_REACH_PIXELS
     for patch in patches:
-        left -= max(patch.width * patch.height, LEAST)
+        left -= max(patch.width * patch.height, limits.FRAME_LEAST_PIXELS)
         if left < 0:
             break
         found.append(patch)
@@ -191,14 +179,15 @@ def _sequence(image: Any, name: str, first: Picture, most: int) -> Iterator[Pict
     count = len(numbers)
     if name != HEIF:  # whose pictures do not build on each other
         width, height = image.size
-        count = min(count, max(1, REACH // max(width * height, LEAST)))
+        pixels = max(width * height, limits.FRAME_LEAST_PIXELS)
+        count = min(count, max(1, limits.FRAME_REACH_PIXELS // pixels))
     last = first
     for number in islice(sampled(count, most), 1, None):
         try:
             with as_outcomes(name), tolerant(False):
                 image.seek(numbers[number])
                 check_size(name, image)
-                pixels = upright(loaded_pixels(image), image)
+                pixels = upright(loaded_pixels(image), orientation(image))
             last = Picture(pixels, first.media_type, first.damaged, number)
         except ImageError:
             last = replace(last, damaged=True, frame=number)
@@ -231,9 +220,9 @@ def _file_behind(image: Any) -> bytes | None:
         place = file.tell()
         file.seek(0)
         try:
-            data: bytes = file.read(MAX_BYTES + 1)
+            data: bytes = file.read(limits.MAX_BYTES + 1)
         finally:
             file.seek(place)
     except Exception:  # closed, or the caller's own and raising anything
         return None
-    return data if len(data) <= MAX_BYTES else None
+    return data if len(data) <= limits.MAX_BYTES else None

@@ -6,7 +6,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
-from hashmatch.decode.frame_parts import MOST_BLOCKS, After, Patch
+from hashmatch.decode.frame_parts import After, Patch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ KEPT = {b"PLTE", b"tRNS", b"eXIf"}
 Span = tuple[int, int]
 
 
-def patches(data: bytes, most_chunks: int = MOST_BLOCKS) -> Iterator[Patch]:
+def patches(data: bytes, most_chunks: int) -> Iterator[Patch]:
     """Yield the frames of the animation in a PNG; none if it has none.
 
     Parameters
@@ -53,7 +53,7 @@ def patches(data: bytes, most_chunks: int = MOST_BLOCKS) -> Iterator[Patch]:
         yield _patch(data, control, kept, spans)
 
 
-def starts_with_default(data: bytes, most_chunks: int = MOST_BLOCKS) -> bool:
+def starts_with_default(data: bytes, most_chunks: int) -> bool:
     """Return whether the default image of a PNG is apart from its animation."""
     for kind, _, _ in _chunks(data, most_chunks):
         if kind in {b"fcTL", b"IDAT"}:

@@ -1,8 +1,8 @@
-"""Any Pillow image to upright 8-bit RGB, by value: scaled, never clipped."""
+"""Any Pillow image to 8-bit RGB, by value: scaled, never clipped."""
 
 from __future__ import annotations
 
-import struct
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,26 +12,29 @@ from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Iterator
 
-ORIENTATION = 0x0112
-SHORT = 3
+    from numpy.typing import DTypeLike, NDArray
+
 BITS_PER_SAMPLE = 258
 PHOTOMETRIC = 262
 SAMPLE_FORMAT = 339
 UNSIGNED, SIGNED = 1, 2
 
 BAND = 2**18
-"""Pixels composited at once."""
+"""Pixels converted at once, where each step makes a copy."""
 LARGE = 2**24
 """Pixels from which on memory matters more than a tenth of the time."""
 
-DIRECT = {"1", "L", "RGBX", "CMYK", "YCbCr", "HSV"}
-TRANSPARENT = {"LA", "La", "PA", "RGBA", "RGBa"}
+DIRECT = {"1", "L", "P", "RGBX", "CMYK", "YCbCr", "HSV"}
 
 
-def rgb(image: Image.Image, below: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-    """Return the pixels of a loaded `image` as they are stored, shape (height, width, 3).
+def rgb(
+    image: Image.Image,
+    below: NDArray[np.uint8] | None = None,
+    into: NDArray[np.uint8] | None = None,
+) -> NDArray[np.uint8]:
+    """Return the pixels of a loaded `image` as they are stored.
 
     Parameters
     ----------
@@ -39,27 +42,32 @@ def rgb(image: Image.Image, below: NDArray[np.uint8] | None = None) -> NDArray[n
         Loaded.
     below : ndarray of uint8, shape (height, width, 3), optional
         What shows through where the image is transparent; white unless given.
+    into : ndarray of uint8, shape (bytes,), optional
+        Memory that the pixels of a large picture are made in, from its beginning, if they fit.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 3)
 
     Raises
     ------
     ImageError
         ``unsupported`` for a layout without a defined way to RGB (CIELAB, for one).
     """
-    if image.mode.startswith("I;16"):
-        image = _high_byte(image)
-    if image.mode in TRANSPARENT or image.has_transparency_data:
-        return _over(image, below)
-    if image.mode in {"I", "F"} or _is_signed(image):  # whose scale depends on all pixels
-        image = Image.fromarray(_stretched(image))
     width, height = image.size
-    if width * height <= LARGE:
-        return np.asarray(_rgb(image), np.uint8)
+    to_gray = _to_gray(image)
+    if not to_gray and not image.has_transparency_data and width * height <= LARGE:
+        return np.asarray(_opaque(image), np.uint8)
     # Pillow's own way from an image to an array holds all pixels three times.
-    pixels = np.empty((height, width, 3), np.uint8)
-    rows = max(1, BAND // width)
-    for top in range(0, height, rows):
-        bottom = min(top + rows, height)
-        pixels[top:bottom] = np.asarray(_rgb(image.crop((0, top, width, bottom))))
+    size = height * width * 3
+    if into is None or into.size < size:
+        into = np.empty(size, np.uint8)
+    pixels = into[:size].reshape(height, width, 3)
+    for rows, band in _bands(image):
+        part = to_gray(band) if to_gray else band
+        if part.has_transparency_data:
+            part = _over(part, None if below is None else below[rows])
+        pixels[rows] = np.asarray(_opaque(part))
     return pixels
 
 
@@ -72,44 +80,71 @@ def array_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels)
 
 
-def upright(pixels: NDArray[np.uint8], image: Image.Image) -> NDArray[np.uint8]:
-    """Return `pixels` (h, w, 3), stored as `image` says, turned upright; contiguous."""
-    return turned(pixels, orientation(image))
+def _bands(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
+    """Yield an image some rows at a time."""
+    width, height = image.size
+    rows = max(1, BAND // width)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        yield slice(top, bottom), image.crop((0, top, width, bottom))
 
 
-def turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Return `pixels` (h, w, 3) of an EXIF orientation, 1 to 8, turned upright; contiguous.
-
-    EXIF orientations (Exif 2.32, tag 0x0112) from 5 on have rows and columns exchanged; what
-    remains is to mirror one direction or both.
-    """
-    if orientation in {5, 6, 7, 8}:
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in {3, 4, 7, 8}:
-        pixels = pixels[::-1]
-    if orientation in {2, 3, 6, 7}:
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
-
-
-def _rgb(image: Image.Image) -> Image.Image:
+def _opaque(image: Image.Image) -> Image.Image:
     """Return an opaque `image` as RGB."""
     if image.mode == "RGB":
         return image
-    if image.mode == "P" or image.mode in DIRECT:
+    if image.mode in DIRECT:
         return image.convert("RGB")
     raise ImageError(Outcome.UNSUPPORTED, f"pixel layout {image.mode} has no defined way to RGB")
 
 
-def _high_byte(image: Image.Image) -> Image.Image:
+def _over(image: Image.Image, below: NDArray[np.uint8] | None) -> Image.Image:
+    """Return `image` over what lies below it, as RGB."""
+    if image.mode == "La":  # Pillow goes from it to RGBA only by way of plain gray
+        image = image.convert("LA")
+    if below is None:
+        ground = Image.new("RGBA", image.size, "white")
+    else:
+        ground = Image.fromarray(below).convert("RGBA")
+    return Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
+
+
+def _to_gray(image: Image.Image) -> Callable[[Image.Image], Image.Image] | None:
+    """Return what brings bands of `image` to 8-bit gray; None if that is not needed."""
+    tags: Any = getattr(image, "tag_v2", {})  # of a TIFF
+    inverted = tags.get(PHOTOMETRIC) == 0
+    if image.mode.startswith("I;16"):
+        bits = tags.get(BITS_PER_SAMPLE, (16,))[0]
+        return partial(_high_byte, bits=bits, inverted=inverted)
+    # A TIFF's samples are unsigned unless it says otherwise (TIFF 6.0, section 19); those of
+    # Pillow's mode I are signed, and it takes those of 8 bits for unsigned.
+    sample_format = tags.get(SAMPLE_FORMAT, (UNSIGNED,))[0]
+    dtype: DTypeLike
+    if image.mode == "F":
+        dtype = np.float32
+    elif image.mode == "I":
+        dtype = np.uint32 if tags and sample_format == UNSIGNED else np.int32
+    elif image.mode == "L" and sample_format == SIGNED:
+        dtype = np.int8
+    else:
+        return None
+    if image.has_transparency_data:
+        return None
+    ends = [
+        (part.min(), part.max()) for part in (_numbers(band, dtype) for _, band in _bands(image))
+    ]
+    low, high = min(least for least, _ in ends), max(most for _, most in ends)
+    return partial(_stretched, dtype=dtype, low=low, high=high, inverted=inverted)
+
+
+def _high_byte(image: Image.Image, bits: int, inverted: bool) -> Image.Image:
     """Return 16-bit gray as 8-bit: the high byte is what Pillow itself keeps of 16-bit colour.
 
     TIFF may use fewer bits of the sixteen, and may count from white to black.
     """
     values = np.asarray(image)
-    tags = _tags(image)
-    gray = (values >> (tags.get(BITS_PER_SAMPLE, (16,))[0] - 8)).astype(np.uint8)
-    if tags.get(PHOTOMETRIC) == 0:
+    gray = (values >> (bits - 8)).astype(np.uint8)
+    if inverted:
         gray = 255 - gray
     transparent = image.info.get("transparency")  # one gray value of a PNG's tRNS
     if not isinstance(transparent, int):
@@ -118,82 +153,18 @@ def _high_byte(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.dstack([gray, opaque]), "LA")
 
 
-def _tags(image: Image.Image) -> Any:
-    """Return the tags of a TIFF; none of any other image."""
-    return getattr(image, "tag_v2", {})
+def _numbers(image: Image.Image, dtype: DTypeLike) -> NDArray[np.float64]:
+    """Return the finite values of numbers that have no white of their own."""
+    values: NDArray[Any] = np.asarray(image).view(dtype)
+    return np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
 
 
-def _is_signed(image: Image.Image) -> bool:
-    """Return whether gray in 8 bits is of a TIFF with signed samples, which Pillow overlooks."""
-    return image.mode == "L" and _tags(image).get(SAMPLE_FORMAT, (1,))[0] == SIGNED
-
-
-def _numbers(image: Image.Image) -> NDArray[Any]:
-    """Return the values of numbers without a white of their own, signed as they are meant.
-
-    A TIFF's are unsigned unless it says otherwise (TIFF 6.0, section 19); those of Pillow's mode I
-    are signed.
-    """
-    values: NDArray[Any] = np.asarray(image)
-    if image.mode == "L":
-        return values.view(np.int8)
-    tags = _tags(image)
-    if image.mode == "I" and tags and tags.get(SAMPLE_FORMAT, (1,))[0] == UNSIGNED:
-        values = values.view(np.uint32)
-    return values
-
-
-def _over(image: Image.Image, below: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
-    """Return `image` over what lies below it; some rows at a time, as each step makes a copy."""
-    width, height = image.size
-    pixels = np.empty((height, width, 3), np.uint8)
-    rows = max(1, BAND // width)
-    for top in range(0, height, rows):
-        bottom = min(top + rows, height)
-        part = image.crop((0, top, width, bottom))
-        if part.mode == "La":  # Pillow goes from it to RGBA only by way of plain gray
-            part = part.convert("LA")
-        if below is None:
-            ground = Image.new("RGBA", part.size, "white")
-        else:
-            ground = Image.fromarray(below[top:bottom]).convert("RGBA")
-        laid = Image.alpha_composite(ground, part.convert("RGBA"))
-        pixels[top:bottom] = np.asarray(laid.convert("RGB"))
-    return pixels
-
-
-def _stretched(image: Image.Image) -> NDArray[np.uint8]:
-    """Return numbers, which declare no white of their own, from least to most as 0 to 255."""
-    numbers = np.nan_to_num(_numbers(image).astype(np.float64), posinf=0.0, neginf=0.0)
-    low, high = float(numbers.min()), float(numbers.max())
+def _stretched(
+    image: Image.Image, dtype: DTypeLike, low: float, high: float, inverted: bool
+) -> Image.Image:
+    """Return numbers, which declare no white of their own, from `low` to `high` as 0 to 255."""
+    numbers = _numbers(image, dtype)
     if high == low:
-        return np.zeros(numbers.shape, np.uint8)
+        return Image.new("L", image.size)
     gray = np.rint((numbers - low) * (255.0 / (high - low))).astype(np.uint8)
-    return 255 - gray if _tags(image).get(PHOTOMETRIC) == 0 else gray
-
-
-def orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; 1 where there is none or it is broken.
-
-    Read here rather than by Pillow, which falls back on an XMP tag that browsers and phones do not
-    heed, and warns of broken tags, so that the host's warning filter would change the hash.
-    """
-    exif = image.info.get("exif", b"")
-    if not isinstance(exif, bytes):
-        return 1
-    exif = exif.removeprefix(b"Exif\0\0")
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
-    if order is None:
-        return 1
-    try:
-        (start,) = struct.unpack_from(f"{order}I", exif, 4)
-        (count,) = struct.unpack_from(f"{order}H", exif, start)
-        for entry in range(count):
-            tag, kind, number, value = struct.unpack_from(
-                f"{order}HHIH", exif, start + 2 + 12 * entry
-            )
-            if tag == ORIENTATION:
-                return value if kind == SHORT and number == 1 and 1 <= value <= 8 else 1
-    except struct.error:  # the directory is cut off
-        return 1
-    return 1
+    return Image.fromarray(255 - gray if inverted else gray)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashmatch.decode.color import orientation, rgb, turned
+from hashmatch.decode.color import rgb
+from hashmatch.decode.exif import orientation, upright
 from hashmatch.decode.formats import open_image
 from hashmatch.decode.frame_parts import After
 from hashmatch.decode.policy import as_outcomes
@@ -61,7 +62,7 @@ class Canvas:
             self._clear_away()
             self._draw(self._patches[self._drawn])
             self._drawn += 1
-        return turned(self._pixels, self._orientation).copy()
+        return upright(self._pixels, self._orientation).copy()
 
     def _clear_away(self) -> None:
         if self._drawn == 0:

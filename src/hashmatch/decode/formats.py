@@ -1,25 +1,27 @@
-"""The formats that are read, their limits, and opening a file as nothing else.
+"""The formats that are read, opening a file as nothing else, and what Pillow misreads of it.
 
 Pillow registers more than forty parsers, among them ones that start other programs. Only the
-ones below ever see a byte. Limits are in pixels and stem from the memory that one megapixel was
-measured to cost in each decoder: WebP 15.5 MB, AVIF 8.7, HEIF 7.6, PNG, TIFF and JPEG up to 8. They
-are checked after the header and before any pixel. A picture at its limit costs that and once more
-its pixels, 3 MB a megapixel, when it is turned or hashed.
+ones below ever see a byte.
 
-What Pillow reads otherwise than it is meant, put right before there are pixels.
+HEIF, what phones photograph in, is read if the extra ``heif`` is installed. The package's reader is
+used as it is, never registered with Pillow: its registry is the whole process's, and a host that
+opens pictures itself would begin to accept a further format. The reader turns and mirrors as the
+file says (irot, imir) and drops the EXIF orientation, which in HEIF only repeats that; so nothing
+is left to apply.
 """
 
 from __future__ import annotations
 
 import io
 import struct
+from importlib.util import find_spec
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from hashmatch.decode import gif, heif
-from hashmatch.decode.jpeg import MOST_COEFFICIENTS, coefficient_bytes
+from hashmatch.decode import gif, limits
+from hashmatch.decode.jpeg import coefficient_bytes
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
 
@@ -31,6 +33,97 @@ PLANAR_CONFIGURATION = 284
 
 WIDENED = {"L;2": 85, "L;4": 17}
 """How PNG gray of so few bits becomes 8-bit: 255 over the largest value."""
+
+
+#: Pillow's name of each format that is read, and its media type.
+FORMATS = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "GIF": "image/gif",
+    "BMP": "image/bmp",
+    "TIFF": "image/tiff",
+    "AVIF": "image/avif",
+}
+HEIF = "HEIF"
+if find_spec("pillow_heif"):
+    FORMATS[HEIF] = "image/heif"
+
+HEAD = 256
+"""Bytes that a format is recognised by."""
+# ISO/IEC 23008-12, annex B, and the structural brands of 14496-12 that HEVC pictures also bear.
+HEIF_BRANDS = {
+    b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1",
+}  # fmt: skip
+AVIF_BRANDS = {b"avif", b"avis"}
+BMP_HEADERS = {struct.pack("<I", size) for size in (12, 16, 40, 52, 56, 64, 108, 124)}
+
+
+def identify(data: bytes) -> str:
+    """Return Pillow's name of the format that `data` begins as.
+
+    Raises
+    ------
+    ImageError
+        ``unsupported`` for anything but the formats above, ``undecodable`` for nothing at all.
+    """
+    if not data:
+        raise ImageError(Outcome.UNDECODABLE, "the file is empty")
+    Image.init()
+    for name in FORMATS:
+        if _accepts(name, data[:HEAD]):
+            return name
+    if is_heif(data[:HEAD]):
+        raise ImageError(
+            Outcome.UNSUPPORTED, "HEIF, which needs the extra: pip install 'hashmatch[heif]'"
+        )
+    raise ImageError(
+        Outcome.UNSUPPORTED, f"not a picture in one of the formats {', '.join(FORMATS)}"
+    )
+
+
+def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
+    """Return the picture in `data`, of the format called `name`, header read and no pixel decoded.
+
+    Pillow's own registry is asked rather than ``Image.open``, whose pixel limit is one setting of
+    the whole process and whose warnings the host's filters may turn into errors.
+
+    Raises
+    ------
+    ImageError
+        ``refused`` for more pixels than the format's limit, ``undecodable`` for a header that is
+        cut off. Pillow itself raises nearly anything on a broken header.
+    """
+    # Two decoders make canvases when they open a file, and rely on the host's limits for them.
+    if name == "WEBP":
+        _check(name, *_webp_size(data), limits.PIXELS[name])
+    elif name == "GIF":
+        for patch in islice(gif.patches(data, limits.FRAME_BLOCKS), 1):
+            right, bottom = patch.left + patch.width, patch.top + patch.height
+            _check(name, right, bottom, limits.PIXELS[name])
+    image = _open_heif(data) if name == HEIF else Image.OPEN[name][0](io.BytesIO(data), "")
+    check_size(name, image)
+    mend(image)
+    return image
+
+
+def check_size(name: str, image: Image.Image) -> None:
+    """Raise ImageError, ``refused``, if `image` has more pixels than a file of its format may."""
+    tiles = getattr(image, "tile", [])
+    limit = limits.PIXELS[name]
+    if "progressive" in image.info:
+        limit = limits.PROGRESSIVE_JPEG_PIXELS
+    elif tiles and tiles[0].codec_name == "bmp_rle":
+        limit = limits.RUN_LENGTH_BMP_PIXELS
+    _check(name, *image.size, limit)
+    if "progressive" in image.info and getattr(image, "layer", None):
+        taken = coefficient_bytes(image)
+        if taken > limits.JPEG_COEFFICIENT_BYTES:
+            raise ImageError(
+                Outcome.REFUSED,
+                f"{name}, progressive: {taken // 2**20} MiB of coefficients, "
+                f"the limit is {limits.JPEG_COEFFICIENT_BYTES // 2**20}",
+            )
 
 
 def mend(image: Any) -> None:
@@ -69,116 +162,56 @@ def _scale_transparency(image: Any) -> None:
             del image.info["transparency"]
 
 
-MEGAPIXEL = 1_000_000
-
-#: Pillow's name of each format read: the most pixels, and the media type.
-FORMATS = {
-    "JPEG": (256 * MEGAPIXEL, "image/jpeg"),
-    "PNG": (64 * MEGAPIXEL, "image/png"),
-    "WEBP": (36 * MEGAPIXEL, "image/webp"),
-    "GIF": (64 * MEGAPIXEL, "image/gif"),
-    "BMP": (64 * MEGAPIXEL, "image/bmp"),
-    "TIFF": (64 * MEGAPIXEL, "image/tiff"),
-    "AVIF": (50 * MEGAPIXEL, "image/avif"),
-}
-HEIF = "HEIF"
-if heif.INSTALLED:
-    FORMATS[HEIF] = (64 * MEGAPIXEL, "image/heif")
-PROGRESSIVE_JPEG = 192 * MEGAPIXEL
-RUN_LENGTH_BMP = 8 * MEGAPIXEL
-"""Pillow undoes these runs in Python, so that here the limit is one of time: a few seconds."""
-
-HEAD = 256
-"""Bytes that a format is recognised by."""
-BMP_HEADERS = {struct.pack("<I", size) for size in (12, 16, 40, 52, 56, 64, 108, 124)}
+def order(image: Image.Image) -> list[int]:
+    """Return the numbers of an open image's frames, first the primary picture of a HEIF."""
+    numbers = range(getattr(image, "n_frames", 1))
+    file: Any = getattr(image, "_heif_file", None)  # gone once a lone picture is loaded
+    primary = getattr(file, "primary_index", 0)
+    return sorted(numbers, key=lambda number: number != primary)
 
 
-def identify(data: bytes) -> str:
-    """Return Pillow's name of the format that `data` begins as.
-
-    Raises
-    ------
-    ImageError
-        ``unsupported`` for anything but the formats above, ``undecodable`` for nothing at all.
-    """
-    if not data:
-        raise ImageError(Outcome.UNDECODABLE, "the file is empty")
-    Image.init()
-    for name in FORMATS:
-        if _accepts(name, data[:HEAD]):
-            return name
-    if heif.is_heif(data[:HEAD]):
-        raise ImageError(
-            Outcome.UNSUPPORTED, "HEIF, which needs the extra: pip install 'hashmatch[heif]'"
-        )
-    raise ImageError(
-        Outcome.UNSUPPORTED, f"not a picture in one of the formats {', '.join(FORMATS)}"
-    )
+def brands(head: bytes) -> set[bytes]:
+    """Return the brands in the file type box that `head` begins with; none if it is no such box."""
+    if head[4:8] != b"ftyp":
+        return set()
+    (size,) = struct.unpack_from(">I", head)
+    end = min(size, len(head))
+    return {head[8:12], *(head[at : at + 4] for at in range(16, end - 3, 4))}
 
 
-def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
-    """Return the picture in `data`, of the format called `name`, header read and no pixel decoded.
-
-    Pillow's own registry is asked rather than ``Image.open``, whose pixel limit is one setting of
-    the whole process and whose warnings the host's filters may turn into errors.
-
-    Raises
-    ------
-    ImageError
-        ``refused`` for more pixels than the format's limit, ``undecodable`` for a header that is
-        cut off. Pillow itself raises nearly anything on a broken header.
-    """
-    # Two decoders make canvases when they open a file, and rely on the host's limits for them.
-    if name == "WEBP":
-        _check(name, *_webp_size(data), FORMATS[name][0])
-    elif name == "GIF":
-        for patch in islice(gif.patches(data), 1):
-            right, bottom = patch.left + patch.width, patch.top + patch.height
-            _check(name, right, bottom, FORMATS[name][0])
-    image = heif.open_heif(data) if name == HEIF else Image.OPEN[name][0](io.BytesIO(data), "")
-    check_size(name, image)
-    mend(image)
-    return image
-
-
-def check_size(name: str, image: Image.Image) -> None:
-    """Raise ImageError, ``refused``, if `image` has more pixels than a file of its format may."""
-    tiles = getattr(image, "tile", [])
-    limit = FORMATS[name][0]
-    if "progressive" in image.info:
-        limit = PROGRESSIVE_JPEG
-    elif tiles and tiles[0].codec_name == "bmp_rle":
-        limit = RUN_LENGTH_BMP
-    _check(name, *image.size, limit)
-    if "progressive" in image.info and getattr(image, "layer", None):
-        taken = coefficient_bytes(image)
-        if taken > MOST_COEFFICIENTS:
-            raise ImageError(
-                Outcome.REFUSED,
-                f"{name}, progressive: {taken // 2**20} MiB of coefficients, "
-                f"the limit is {MOST_COEFFICIENTS // 2**20}",
-            )
+def is_heif(head: bytes) -> bool:
+    """Return whether a file that begins with `head` is HEIF; AVIF, its sibling, is not."""
+    named = brands(head)
+    return bool(named & HEIF_BRANDS) and not named & AVIF_BRANDS
 
 
 def _accepts(name: str, head: bytes) -> bool:
     if name == HEIF:
-        return heif.is_heif(head)
+        return is_heif(head)
     accept = Image.OPEN[name][1] if name in Image.OPEN else None
     if accept is None or accept(head[:16]) is not True:
         return False
     if name == "AVIF":  # HEIF has the same boxes, and often the same first brand
-        return bool(heif.brands(head) & heif.AVIF_BRANDS)
+        return bool(brands(head) & AVIF_BRANDS)
     if name == "BMP":  # "BM" alone begins many a text; the size of the header follows
         return head[14:18] in BMP_HEADERS
     return True
+
+
+def _open_heif(data: bytes) -> ImageFile.ImageFile:
+    """Return the primary picture in `data`, no pixel decoded."""
+    from pillow_heif import HeifImageFile
+
+    image: ImageFile.ImageFile = HeifImageFile(io.BytesIO(data), "")
+    return image
 
 
 def _check(name: str, width: int, height: int, limit: int) -> None:
     if width * height > limit:
         raise ImageError(
             Outcome.REFUSED,
-            f"{name} of {width} x {height} = {width * height / MEGAPIXEL:.0f} megapixels, "
-            f"the limit is {limit // MEGAPIXEL}",
+            f"{name} of {width} x {height} = {width * height / limits.MEGAPIXEL:.0f} megapixels, "
+            f"the limit is {limit // limits.MEGAPIXEL}",
         )
 
 

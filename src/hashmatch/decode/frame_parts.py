@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MOST_BLOCKS = 2**21
-"""Blocks or chunks of a file looked at to find its frames: no more than a second's work."""
-
 
 class After(Enum):
     """What becomes of a patch's place before the next patch is drawn."""

@@ -6,7 +6,7 @@ import struct
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hashmatch.decode.frame_parts import MOST_BLOCKS, After, Patch
+from hashmatch.decode.frame_parts import After, Patch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ TABLE = 0x80
 DISPOSALS = {2: After.CLEARED, 3: After.RESTORED, 4: After.RESTORED}
 
 
-def patches(data: bytes, most_blocks: int = MOST_BLOCKS) -> Iterator[Patch]:
+def patches(data: bytes, most_blocks: int) -> Iterator[Patch]:
     """Yield the frames of a GIF, the last one perhaps cut off.
 
     Parameters

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, TypeAlias, Union, cast
 import numpy as np
 from PIL.Image import Image
 
+from hashmatch.decode import limits
 from hashmatch.errors import UsageError
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError, clean_name
@@ -28,8 +29,6 @@ ImageInput: TypeAlias = Union[
 ]
 """A path, the bytes of a file, a file object, a Pillow image, or an array of pixels."""
 
-MAX_BYTES = 256 * 2**20
-"""Larger files are refused unread: a 256-megapixel JPEG of a camera is about half of that."""
 STEP = 2**20
 """Bytes that are asked of a file object at a time, since it may reserve them all at once."""
 
@@ -49,7 +48,7 @@ def file_bytes(image: ImageInput) -> bytes | None:
     ------
     ImageError
         ``failed`` if it cannot be read, ``unsupported`` if it is no regular file, ``refused`` if
-        it is larger than `MAX_BYTES`.
+        it is larger than `limits.MAX_BYTES`.
     """
     if isinstance(image, bytes | bytearray | memoryview):
         data = bytes(image)
@@ -66,13 +65,12 @@ def file_bytes(image: ImageInput) -> bytes | None:
             f"an image is a path, bytes, a file object, a Pillow image or a uint8 array, "
             f"not {type(image).__name__}"
         )
-    if len(data) > MAX_BYTES:
-        raise too_many_bytes(len(data))
+    limits.check_bytes(len(data))
     return data
 
 
 def read_file(path: Path) -> bytes:
-    """Return the content of a regular file of at most `MAX_BYTES`; see `file_bytes`."""
+    """Return the content of a regular file of at most `limits.MAX_BYTES`; see `file_bytes`."""
 
     def opener(name: str, flags: int) -> int:
         # Without O_NONBLOCK, opening a FIFO would wait for a writer for ever.
@@ -83,10 +81,9 @@ def read_file(path: Path) -> bytes:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise ImageError(Outcome.UNSUPPORTED, "not a regular file")
-            if status.st_size > MAX_BYTES:
-                raise too_many_bytes(status.st_size)
+            limits.check_bytes(status.st_size)
             # A size that is asked for is reserved at once: 256 MiB for a thumbnail, if it were
-            # `MAX_BYTES`. Files that the system makes up say 0.
+            # `limits.MAX_BYTES`. Files that the system makes up say 0.
             return file.read(status.st_size or STEP)
     except MemoryError:
         raise ImageError(Outcome.REFUSED, "not enough memory to read it") from None
@@ -95,13 +92,6 @@ def read_file(path: Path) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
         reason = getattr(error, "strerror", None) or str(error)
         raise ImageError(Outcome.FAILED, f"cannot be read: {reason}") from None
-
-
-def too_many_bytes(size: int) -> ImageError:
-    """Return the refusal of a file of `size` bytes."""
-    return ImageError(
-        Outcome.REFUSED, f"{size:,} bytes, the limit is {MAX_BYTES:,} bytes for one file"
-    )
 
 
 def _read_object(file: IO[bytes]) -> bytes:
@@ -113,7 +103,8 @@ def _read_object(file: IO[bytes]) -> bytes:
         if seekable is not None and seekable():
             file.seek(0)
         # A raw file or a socket gives what it has at the moment: only nothing means the end.
-        while size <= MAX_BYTES and (chunk := file.read(min(STEP, MAX_BYTES + 1 - size))):
+        most = limits.MAX_BYTES
+        while size <= most and (chunk := file.read(min(STEP, most + 1 - size))):
             chunks.append(chunk)
             size += len(chunk)
         return b"".join(chunks)

@@ -6,22 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import simplejpeg
 
+from hashmatch.decode import limits
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL import ImageFile
-
-
-MEGAPIXEL = 1_000_000
-WHOLE = 64 * MEGAPIXEL
-"""Larger ones are decoded smaller, so that time and memory stay those of others: of 215 megapixels
-a quarter of the second, and a tenth of the memory, that all of them would take."""
-ENOUGH = 1024
-"""Pixels to leave on the shorter side. No hasher looks at more than 512."""
-
-
-MOST_COEFFICIENTS = 400 * 2**20
-"""Bytes of the frequencies that libjpeg holds of a progressive picture, all of them at once."""
 
 
 def coefficient_bytes(image: Any) -> int:
@@ -46,9 +36,10 @@ def scale_down(image: ImageFile.ImageFile) -> None:
         Open, its header read and no pixel decoded.
     """
     width, height = image.size
-    if image.format not in {"JPEG", "MPO"} or width * height <= WHOLE:
+    if image.format not in {"JPEG", "MPO"} or width * height <= limits.WHOLE_JPEG_PIXELS:
         return
-    factor = next((by for by in (8, 4) if min(width, height) // by >= ENOUGH), 2)
+    side = min(width, height)
+    factor = next((by for by in (8, 4) if side // by >= limits.SCALED_JPEG_SIDE), 2)
     image.draft(None, (width // factor, height // factor))
 
 

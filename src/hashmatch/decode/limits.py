@@ -1,8 +1,17 @@
-"""Files made of so many parts that reading them never ends, told by counting, before any decoder.
+"""Every limit on files and pictures, and the check for files made of too many parts.
 
-Pixel limits do not see them: a progressive JPEG of 125 kB with 1,000 scans was measured to take
-18 s, each megabyte of padding in its header one more, and half a million empty chunks of a PNG 4 s.
-Ordinary files are far below every limit here: among photographs the most scans seen are 39.
+Decoding in this process, the decode pool and the sources look a number up here whenever they use
+it, so that all of them agree on every input. The policy ``rgb/1`` stands for these numbers: what
+another size of a scaled JPEG or another choice of frames would change is the hash.
+
+Pixel limits stem from the memory that a megapixel was measured to cost in each decoder: WebP
+15.5 MB, AVIF 8.7, HEIF 7.6, PNG, TIFF and JPEG up to 8; and once more its pixels, 3 MB, when the
+picture is turned or hashed. They are checked after the header and before there is any pixel.
+
+The limits on parts are for files that take long to read and have few pixels: a progressive JPEG of
+125 kB with 1,000 scans was measured to take 18 s, each megabyte of padding in its header one more,
+and half a million empty chunks of a PNG 4 s. Ordinary files are far below all of them: among
+photographs the most scans seen are 39.
 """
 
 from __future__ import annotations
@@ -14,53 +23,133 @@ from hashmatch.decode.gif import SCREEN, table
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
 
-MOST_SCANS = 100
+MEGAPIXEL = 1_000_000
+
+MAX_BYTES = 256 * 2**20
+"""Bytes of a file. Larger ones are refused unread: a 256-megapixel JPEG of a camera is about half
+of that."""
+
+PIXELS = {
+    "JPEG": 256 * MEGAPIXEL,
+    "PNG": 64 * MEGAPIXEL,
+    "WEBP": 36 * MEGAPIXEL,
+    "GIF": 64 * MEGAPIXEL,
+    "BMP": 64 * MEGAPIXEL,
+    "TIFF": 64 * MEGAPIXEL,
+    "AVIF": 50 * MEGAPIXEL,
+    "HEIF": 64 * MEGAPIXEL,
+}
+"""Pixels of a picture, by Pillow's name of its format."""
+ARRAY_PIXELS = 256 * MEGAPIXEL
+"""Pixels of an array that is given as a picture."""
+PROGRESSIVE_JPEG_PIXELS = 192 * MEGAPIXEL
+RUN_LENGTH_BMP_PIXELS = 8 * MEGAPIXEL
+"""Pillow undoes these runs in Python, so that this limit is one of time: a few seconds."""
+
+WHOLE_JPEG_PIXELS = 64 * MEGAPIXEL
+"""Pixels of a JPEG from which on it is decoded smaller, so that time and memory stay those of
+others: of 215 megapixels a quarter of the second, and a tenth of the memory, that all of them would
+take."""
+SCALED_JPEG_SIDE = 1024
+"""Pixels to leave on the shorter side of a JPEG that is decoded smaller, where more than half of
+its sides is to go. No hasher looks at more than 512."""
+JPEG_SIDE = 65_535
+"""Pixels of a JPEG's side, which its header has two bytes for."""
+JPEG_COEFFICIENT_BYTES = 400 * 2**20
+"""Bytes of the frequencies that libjpeg holds of a progressive picture, all of them at once."""
+JPEG_SCANS = 100
 """As libjpeg-turbo's own fuzzer has it."""
-MOST_SEGMENTS = 10_000
-"""Of a JPEG before its first scan."""
-MOST_PADDING = 65_536
+JPEG_SEGMENTS = 10_000
+"""Segments of a JPEG before its first scan."""
+JPEG_PADDING_BYTES = 65_536
 """Bytes of a JPEG's header that belong to nothing, which Pillow steps over one by one."""
-MOST_CHUNKS = 65_536
-"""Of a PNG: even at 8 KiB each, which is what libpng writes, 512 MiB."""
-LEAST_CHUNK = 12
-MOST_BLOCKS = 65_536
-"""Of a GIF before its first picture."""
+PNG_CHUNKS = 65_536
+"""Even at 8 KiB each, which is what libpng writes, 512 MiB."""
+GIF_BLOCKS = 65_536
+"""Blocks of a GIF before its first picture."""
+
+FRAMES = 8
+"""Frames given of one file, unless told otherwise: eight hashes cost what the eight orientations of
+one picture do, and whatever fills a seventh of an animation is among them."""
+FRAME_REACH_PIXELS = 128 * MEGAPIXEL
+"""Pixels decoded to reach a frame that builds on those before it. A megapixel was measured to take
+30 ms of a GIF of noise, 14 of a PNG, 6 of a WebP and 3 of an AVIF, so that 4 s is the most."""
+FRAME_LEAST_PIXELS = 16_384
+"""Pixels that any frame counts for, however small: what opening one costs in time."""
+FRAME_BLOCKS = 2**21
+"""Blocks of a GIF or chunks of a PNG looked at to find its frames: no more than a second's work."""
+TIFF_PAGES = 4096
+"""Pages of a TIFF that are looked for."""
+
+
+def most_decoded_pixels() -> int:
+    """Return the most pixels that a picture decoded from a file can have.
+
+    Sides of a JPEG that is decoded smaller are rounded up: a picture of w x h becomes one of
+    (w + 1) / 2 x (h + 1) / 2 at most.
+    """
+    halved = (PIXELS["JPEG"] + 2 * JPEG_SIDE + 1) // 4
+    others = (pixels for name, pixels in PIXELS.items() if name != "JPEG")
+    return max(halved, WHOLE_JPEG_PIXELS, *others)
+
+
+def check_bytes(size: int) -> None:
+    """Raise ImageError, ``refused``, if a file of `size` bytes is too large to be read."""
+    if size > MAX_BYTES:
+        raise _refused(f"{size:,} bytes, the limit is {MAX_BYTES:,} bytes for one file")
+
 
 START_OF_SCAN, END = 0xDA, 0xD9
 ALONE = {0x01, *range(0xD0, 0xD9)}
 """Markers that no length follows (ITU-T T.81, table B.1)."""
 BASELINE = {0xC0, 0xC1}
-FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)}
+FRAME_HEADERS = {
+    0xC0, 0xC1, 0xC2, 0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0),
+}  # fmt: skip
 MARKER = re.compile(rb"\xff[\x01-\xfe]")
 IN_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 """In the data of a scan a zero or a restart follows every other 0xFF."""
+PNG_CHUNK_BYTES = 12
+"""Of an empty chunk: its length, kind and checksum."""
 
 
-def refuse_floods(data: bytes, name: str) -> None:
-    """Raise ImageError, ``refused``, if `data`, of the format called `name`, is a flood of parts.
+def check_structure(data: bytes, name: str) -> None:
+    """Refuse a file of too many parts, by counting them and without decoding any.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    name : str
+        Pillow's name of its format.
+
+    Raises
+    ------
+    ImageError
+        ``refused``, if it has more parts than the limits above.
 
     Examples
     --------
-    >>> refuse_floods(bytes(10**6), "JPEG")
+    >>> check_structure(bytes(10**6), "JPEG")
     Traceback (most recent call last):
     hashmatch.records.images.ImageError: JPEG: more than 65,536 bytes of padding
     """
     if name == "JPEG":
-        _jpeg(data)
+        _check_jpeg(data)
     elif name == "PNG":
-        _png(data)
+        _check_png(data)
     elif name == "GIF":
-        _gif(data)
+        _check_gif(data)
 
 
-def _jpeg(data: bytes) -> None:
+def _check_jpeg(data: bytes) -> None:
     """Walk the segments to the first scan; count scans only where all of them are decoded."""
     position, padding, components, baseline = 2, 0, 0, False
-    for _ in range(MOST_SEGMENTS):
+    for _ in range(JPEG_SEGMENTS):
         found = MARKER.search(data, position)
         padding += (found.start() if found else len(data)) - position
-        if padding > MOST_PADDING:
-            raise _refused(f"JPEG: more than {MOST_PADDING:,} bytes of padding")
+        if padding > JPEG_PADDING_BYTES:
+            raise _refused(f"JPEG: more than {JPEG_PADDING_BYTES:,} bytes of padding")
         if found is None or len(data) < found.end() + 8:
             return
         position = found.end()
@@ -69,7 +158,7 @@ def _jpeg(data: bytes) -> None:
             continue
         if marker == END:
             return
-        if marker in FRAMES:
+        if marker in FRAME_HEADERS:
             components, baseline = data[position + 7], marker in BASELINE
         elif marker == START_OF_SCAN:
             # A baseline picture whose first scan has all its components is only that scan.
@@ -77,15 +166,15 @@ def _jpeg(data: bytes) -> None:
                 _count_scans(data, position)
             return
         position += struct.unpack_from(">H", data, position)[0]
-    raise _refused(f"JPEG: more than {MOST_SEGMENTS:,} segments")
+    raise _refused(f"JPEG: more than {JPEG_SEGMENTS:,} segments")
 
 
 def _count_scans(data: bytes, position: int) -> None:
     """Count the scans of a JPEG whose first has its length at `position`."""
-    if data.count(b"\xff\xda") <= MOST_SCANS:  # quick, and no less than there are
+    if data.count(b"\xff\xda") <= JPEG_SCANS:  # quick, and no less than there are
         return
     scans = 1
-    while scans <= MOST_SCANS:
+    while scans <= JPEG_SCANS:
         if position + 2 > len(data):
             return
         position += struct.unpack_from(">H", data, position)[0]
@@ -94,21 +183,21 @@ def _count_scans(data: bytes, position: int) -> None:
             return
         position = found.end()
         scans += data[position - 1] == START_OF_SCAN
-    raise _refused(f"JPEG: more than {MOST_SCANS} scans")
+    raise _refused(f"JPEG: more than {JPEG_SCANS} scans")
 
 
-def _png(data: bytes) -> None:
-    if len(data) < MOST_CHUNKS * LEAST_CHUNK:
+def _check_png(data: bytes) -> None:
+    if len(data) < PNG_CHUNKS * PNG_CHUNK_BYTES:
         return
     position = 8
-    for _ in range(MOST_CHUNKS):
-        if position + LEAST_CHUNK > len(data):
+    for _ in range(PNG_CHUNKS):
+        if position + PNG_CHUNK_BYTES > len(data):
             return
-        position += LEAST_CHUNK + struct.unpack_from(">I", data, position)[0]
-    raise _refused(f"PNG: more than {MOST_CHUNKS:,} chunks")
+        position += PNG_CHUNK_BYTES + struct.unpack_from(">I", data, position)[0]
+    raise _refused(f"PNG: more than {PNG_CHUNKS:,} chunks")
 
 
-def _gif(data: bytes) -> None:
+def _check_gif(data: bytes) -> None:
     position = SCREEN + table(data[10]) if len(data) > SCREEN else len(data)
     blocks = 0
     while data[position : position + 1] == b"\x21":
@@ -118,8 +207,8 @@ def _gif(data: bytes) -> None:
             blocks += 1
         position += 1
         blocks += 1
-        if blocks > MOST_BLOCKS:
-            raise _refused(f"GIF: more than {MOST_BLOCKS:,} blocks before its picture")
+        if blocks > GIF_BLOCKS:
+            raise _refused(f"GIF: more than {GIF_BLOCKS:,} blocks before its picture")
 
 
 def _refused(reason: str) -> ImageError:

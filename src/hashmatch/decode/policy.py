@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from hashmatch.decode.color import array_rgb, rgb, upright
+from hashmatch.decode import limits
+from hashmatch.decode.color import array_rgb, rgb
+from hashmatch.decode.exif import orientation, upright
 from hashmatch.decode.formats import (
     FORMATS,
     HEIF,
-    MEGAPIXEL,
     check_size,
     identify,
     mend,
     open_image,
+    order,
 )
-from hashmatch.decode.heif import order
 from hashmatch.decode.inputs import ImageInput, file_bytes
 from hashmatch.decode.jpeg import fast_pixels, scale_down
-from hashmatch.decode.limits import refuse_floods
 from hashmatch.decode.truncated import tolerant
 from hashmatch.errors import HashmatchError, UsageError
 from hashmatch.records.enums import Outcome
@@ -119,14 +119,14 @@ def decode_file(data: bytes, into: NDArray[np.uint8] | None = None) -> Picture:
 
 def _decode_file(data: bytes, *, damaged: bool, into: NDArray[np.uint8] | None = None) -> Picture:
     name = identify(data)
-    refuse_floods(data, name)
+    limits.check_structure(data, name)
     # Of a damaged HEIF its reader, where it may be tolerant, makes a black picture.
     with as_outcomes(name), tolerant(damaged and name != HEIF), open_image(data, name) as image:
         scale_down(image)
         pixels = None if damaged else fast_pixels(data, image, into)
         if pixels is None:
             pixels = loaded_pixels(image)
-        return Picture(upright(pixels, image), FORMATS[name][1], damaged)
+        return Picture(upright(pixels, orientation(image)), FORMATS[name], damaged)
 
 
 def _decode_pillow(image: Image.Image) -> Picture:
@@ -152,9 +152,9 @@ def _decode_pillow(image: Image.Image) -> Picture:
             damaged = True
             with tolerant(name != HEIF):
                 pixels = loaded_pixels(image)
-        media_type = FORMATS[name][1] if name in FORMATS else Image.MIME.get(name)
+        media_type = FORMATS[name] if name in FORMATS else Image.MIME.get(name)
         frame = order(image).index(image.tell()) if name == HEIF else image.tell()
-        return Picture(upright(pixels, image), media_type, damaged, frame)
+        return Picture(upright(pixels, orientation(image)), media_type, damaged, frame)
 
 
 def loaded_pixels(image: Image.Image) -> NDArray[np.uint8]:
@@ -202,6 +202,7 @@ def _checked(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
         )
     if pixels.size == 0:
         raise ImageError(Outcome.TOO_SMALL, f"{pixels.shape[1]} x {pixels.shape[0]} pixels")
-    if pixels.shape[0] * pixels.shape[1] > 256 * MEGAPIXEL:
-        raise ImageError(Outcome.REFUSED, "an array of more than 256 megapixels")
+    if pixels.shape[0] * pixels.shape[1] > limits.ARRAY_PIXELS:
+        most = limits.ARRAY_PIXELS // limits.MEGAPIXEL
+        raise ImageError(Outcome.REFUSED, f"an array of more than {most} megapixels")
     return pixels.astype(np.uint8, copy=False)

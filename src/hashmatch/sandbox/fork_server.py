@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING
 
 from PIL import AvifImagePlugin, Image
 
-from hashmatch.decode import formats, heif
+from hashmatch.decode import formats
 from hashmatch.decode.policy import decode_image
 from hashmatch.sandbox.limits import WorkerLimits
-from hashmatch.sandbox.protocol import ASKED_END, BUFFER, ENDED, FORK, STARTED, UP
+from hashmatch.sandbox.protocol import ASKED_END, ENDED, FORK, STARTED, UP
 from hashmatch.sandbox.worker import serve
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def main(descriptor: int, decoder: str, *numbers: float) -> None:
 def _warm_up() -> None:
     """Have every decoder load all that it will need: a worker can open no file."""
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # a worker can make no thread either
-    if heif.INSTALLED:
+    if formats.HEIF in formats.FORMATS:
         from pillow_heif import options, register_heif_opener  # noqa: F401
 
         options.DECODE_THREADS = 1
@@ -137,7 +137,7 @@ def _become_worker(
     if os.getppid() != parent:  # it ended before that was heard
         return
     jobs, given, pixels = descriptors
-    shared = mmap(pixels, BUFFER)
+    shared = mmap(pixels, 0)
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nothing, standard)

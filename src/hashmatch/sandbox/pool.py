@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from hashmatch.decode.animation import MOST
+from hashmatch.decode import limits
 from hashmatch.decode.inputs import ImageInput, file_bytes
 from hashmatch.decode.policy import decode_image
 from hashmatch.errors import UsageError, WorkersError
@@ -233,7 +233,7 @@ class DecodePool:
         WorkersError
             If the pool is closed, or workers end before they are ready.
         """
-        yield from self._decoded(image, MOST if frames else 0)
+        yield from self._decoded(image, limits.FRAMES if frames else 0)
 
     def decode_image(self, image: ImageInput) -> Picture:
         """Return what `hashmatch.decode_image` returns, decoded in a worker; see `pictures`.
@@ -246,7 +246,7 @@ class DecodePool:
         (picture,) = map(_copied, self._decoded(image, 0))
         return picture
 
-    def decode_frames(self, image: ImageInput, most: int = MOST) -> Iterator[Picture]:
+    def decode_frames(self, image: ImageInput, most: int = limits.FRAMES) -> Iterator[Picture]:
         """Yield what `hashmatch.decode_frames` yields, decoded in a worker; see `pictures`.
 
         Parameters

@@ -12,10 +12,6 @@ from enum import IntEnum
 
 from hashmatch.records.enums import Outcome
 
-CHANNELS = 3
-MOST_PIXELS = 64_000_000
-"""The most pixels that decoding gives, see `hashmatch.decode.formats`."""
-BUFFER = MOST_PIXELS * CHANNELS
 MOST_REASON = 2000
 """Bytes of a reason; the longest that any decoder gives is a tenth of it."""
 MOST_MESSAGE = 4096
@@ -133,11 +129,11 @@ class Reply:
         Raises
         ------
         NotUnderstood
-            If a field is out of its range, or the picture would not fit into the buffer.
+            If a field is out of its range.
         """
         try:
             kind, outcome, media_type, damaged, height, width, frame = _REPLY.unpack_from(message)
-            reply = cls(
+            return cls(
                 Kind(kind),
                 OUTCOMES[outcome],
                 MEDIA_TYPES[media_type],
@@ -149,9 +145,6 @@ class Reply:
             )
         except (struct.error, ValueError, IndexError):
             raise NotUnderstood from None
-        if reply.kind is Kind.PICTURE and not 0 < height * width <= MOST_PIXELS:
-            raise NotUnderstood
-        return reply
 
 
 def _one_line(reason: bytes) -> str:

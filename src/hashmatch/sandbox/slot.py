@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hashmatch.decode import limits as decode_limits
 from hashmatch.decode.policy import Picture
 from hashmatch.errors import WorkersError
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
 from hashmatch.sandbox.confinement import Layers
 from hashmatch.sandbox.fork_client import CLOSED, Ended, Nursery
-from hashmatch.sandbox.protocol import BUFFER, MORE, MOST_MESSAGE, Job, Kind, NotUnderstood, Reply
+from hashmatch.sandbox.protocol import MORE, MOST_MESSAGE, Job, Kind, NotUnderstood, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,10 +116,11 @@ class Lane:
         self._closed = False
         self._given = os.memfd_create("hashmatch-item")
         self._shown = os.memfd_create("hashmatch-pixels", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(self._shown, BUFFER)
+        size = 3 * decode_limits.most_decoded_pixels()
+        os.ftruncate(self._shown, size)
         # A worker that cut it short would end this process by its next look at it.
         fcntl.fcntl(self._shown, fcntl.F_ADD_SEALS, SEALS)
-        self._shared = mmap.mmap(self._shown, BUFFER)
+        self._shared = mmap.mmap(self._shown, size)
         self._pixels = np.frombuffer(self._shared, np.uint8)
 
     @property
@@ -301,6 +303,8 @@ class Lane:
 
     def _picture(self, reply: Reply) -> Picture:
         size = reply.height * reply.width * 3
+        if not 0 < size <= len(self._pixels):
+            raise self._gone("the decoder answered what is no answer")
         self._largest = max(self._largest, size)
         pixels = self._pixels[:size].reshape(reply.height, reply.width, 3)
         return Picture(pixels, reply.media_type, reply.damaged, reply.frame)

@@ -6,7 +6,8 @@ import os
 import stat
 from pathlib import Path
 
-from hashmatch.decode.inputs import MAX_BYTES, read_file, too_many_bytes
+from hashmatch.decode import limits
+from hashmatch.decode.inputs import read_file
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
 
@@ -39,7 +40,7 @@ def read_local(path: str) -> tuple[str, bytes]:
     ------
     ImageError
         ``unsupported`` if it is no regular file, ``refused`` if it is larger than
-        `hashmatch.decode.inputs.MAX_BYTES`, ``failed`` if it cannot be read, or if it was written
+        `hashmatch.decode.limits.MAX_BYTES`, ``failed`` if it cannot be read, or if it was written
         to each time that it was read.
     """
     for _ in range(TRIES):
@@ -48,8 +49,7 @@ def read_local(path: str) -> tuple[str, bytes]:
             raise ImageError(Outcome.UNSUPPORTED, "a folder, not a regular file")
         if not stat.S_ISREG(before.st_mode):
             raise ImageError(Outcome.UNSUPPORTED, "not a regular file")
-        if before.st_size > MAX_BYTES:
-            raise too_many_bytes(before.st_size)
+        limits.check_bytes(before.st_size)
         data = read_file(Path(path))
         if version(before) == version(_status(path)):
             return version(before), data

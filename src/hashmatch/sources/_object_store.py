@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from hashmatch.decode.inputs import MAX_BYTES, too_many_bytes
+from hashmatch.decode import limits
 from hashmatch.errors import SourceError, UsageError
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageChanged, ImageError, ImageUnavailable
@@ -120,8 +120,7 @@ class Objects:
         SourceError
             If the server does not take the credentials, whatever is asked for.
         """
-        if item.size is not None and item.size > MAX_BYTES:
-            raise too_many_bytes(item.size)
+        limits.check_bytes(item.size or 0)
         try:
             meta, data = self._get(key, item.version)
         except ImageError:
@@ -149,8 +148,7 @@ class Objects:
             )
         except PreconditionError:
             result = obstore.get(self._store, key)
-        if result.meta["size"] > MAX_BYTES:
-            raise too_many_bytes(result.meta["size"])
+        limits.check_bytes(result.meta["size"])
         return result.meta, result.bytes().to_bytes()
 
     def _failed(self, error: Exception, item: ImageItem) -> ImageError | SourceError:

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 import msgspec
 
-from hashmatch.decode.inputs import MAX_BYTES, too_many_bytes
+from hashmatch.decode import limits
 from hashmatch.records.images import ImageItem
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class HeldItem(ImageItem):
     Parameters
     ----------
     content : bytes, optional
-        None if it is larger than `hashmatch.decode.inputs.MAX_BYTES`.
+        None if it is larger than `hashmatch.decode.limits.MAX_BYTES`.
     """
 
     content: bytes | None = field(default=None, repr=False, compare=False)
@@ -41,8 +41,7 @@ def held(item: ImageItem) -> bytes | None:
     ImageError
         ``refused`` if it is too large to be read at all.
     """
-    if item.size is not None and item.size > MAX_BYTES:
-        raise too_many_bytes(item.size)
+    limits.check_bytes(item.size or 0)
     return item.content if isinstance(item, HeldItem) else None
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from hashmatch.decode.inputs import MAX_BYTES
+from hashmatch.decode import limits
 from hashmatch.errors import SourceError
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageChanged, ImageError, ImageItem, ImageUnavailable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hashmatch.records.enums import Surface
 
 #: The longest line that is read: a picture of `MAX_BYTES` in base64, and its key.
-LONGEST = MAX_BYTES // 3 * 4 + 2**16
+LONGEST = limits.MAX_BYTES // 3 * 4 + 2**16
 _FIELDS = ("key", "url", "image", "version", "size")
 
 

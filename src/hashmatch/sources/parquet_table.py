@@ -6,7 +6,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hashmatch.decode.inputs import MAX_BYTES
+from hashmatch.decode import limits
 from hashmatch.errors import SourceError, UsageError
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError, ImageItem
@@ -129,7 +129,7 @@ class ParquetSource:
         name, position = unique.name(known[0]), str(number)
         if isinstance(image, bytes):
             version = f"{self._version}-{number}"
-            kept = image if len(image) <= MAX_BYTES else None
+            kept = image if len(image) <= limits.MAX_BYTES else None
             return HeldItem(name, version, self._surface, "row", position, len(image), kept)
         if not isinstance(address, str) or not address:
             return ImageItem(name, self._version, self._surface, "none", position)

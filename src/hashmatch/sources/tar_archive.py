@@ -8,7 +8,7 @@ import tarfile
 import zlib
 from typing import IO, TYPE_CHECKING, cast
 
-from hashmatch.decode.inputs import MAX_BYTES
+from hashmatch.decode import limits
 from hashmatch.errors import SourceError
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError, ImageItem
@@ -103,7 +103,7 @@ class TarSource:
         place = f"{member.offset_data} {member.size}"
         if not self._packed:
             return ImageItem(key, version, self._surface, place, position, member.size)
-        content = stream.content(member) if member.size <= MAX_BYTES else None
+        content = stream.content(member) if member.size <= limits.MAX_BYTES else None
         return HeldItem(key, version, self._surface, place, position, member.size, content)
 
     def read(self, item: ImageItem) -> bytes:
@@ -147,7 +147,8 @@ class _Stream:
     def __init__(self, file: IO[bytes], *, packed: bool) -> None:
         self._file = cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if packed else file
         self.last = b""
-        self._most = MOST_TIMES * os.fstat(file.fileno()).st_size + MAX_BYTES if packed else None
+        most = MOST_TIMES * os.fstat(file.fileno()).st_size + limits.MAX_BYTES
+        self._most = most if packed else None
 
     def read(self, size: int) -> bytes:
         if size > LONGEST_HEADER:

@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from typing import IO, TYPE_CHECKING
 
-from hashmatch.decode.inputs import MAX_BYTES, too_many_bytes
+from hashmatch.decode import limits
 from hashmatch.errors import SourceError
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError, ImageItem
@@ -95,8 +95,7 @@ class ZipSource:
         """Return the content of `item`; see `hashmatch.interfaces.Source.read`."""
         number = int(item.location) - 1
         member = self._members[number]
-        if member.file_size > MAX_BYTES:
-            raise too_many_bytes(member.file_size)
+        limits.check_bytes(member.file_size)
         if number in self._overlapping:
             raise ImageError(Outcome.REFUSED, "it overlaps another member of the archive")
         if member.flag_bits & 1:

@@ -1,0 +1,57 @@
+"""The EXIF orientation of a picture: read, and applied to its pixels."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL import Image
+
+ORIENTATION = 0x0112
+SHORT = 3
+
+
+def orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; 1 where there is none or it is broken.
+
+    Read here rather than by Pillow, which falls back on an XMP tag that browsers and phones do not
+    heed.
+    """
+    exif = image.info.get("exif", b"")
+    if not isinstance(exif, bytes):
+        return 1
+    exif = exif.removeprefix(b"Exif\0\0")
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
+    if order is None:
+        return 1
+    try:
+        (start,) = struct.unpack_from(f"{order}I", exif, 4)
+        (count,) = struct.unpack_from(f"{order}H", exif, start)
+        for entry in range(count):
+            tag, kind, number, value = struct.unpack_from(
+                f"{order}HHIH", exif, start + 2 + 12 * entry
+            )
+            if tag == ORIENTATION:
+                return value if kind == SHORT and number == 1 and 1 <= value <= 8 else 1
+    except struct.error:  # the directory is cut off
+        return 1
+    return 1
+
+
+def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Return `pixels` (h, w, 3) of an EXIF orientation, 1 to 8, turned upright; contiguous.
+
+    EXIF orientations (Exif 2.32, tag 0x0112) from 5 on have rows and columns exchanged; what
+    remains is to mirror one direction or both.
+    """
+    if orientation in {5, 6, 7, 8}:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in {3, 4, 7, 8}:
+        pixels = pixels[::-1]
+    if orientation in {2, 3, 6, 7}:
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
