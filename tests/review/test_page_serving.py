@@ -288,7 +288,7 @@ def test_a_server_writes_its_queue_and_nothing_else(tmp_path: Path) -> None:
 
 def test_what_is_served_is_packed() -> None:
     """Templates and files are no modules; CI runs this against what pip installed."""
-    there = ROOT / "src" / "hashmatch" / "review" / "page"
+    there = ROOT / "src" / "hashmatch" / "review" / "web"
     for folder in ("templates", "static"):
         packed = {one.name: one.read_bytes() for one in files(web).joinpath(folder).iterdir()}
         assert packed == {one.name: one.read_bytes() for one in (there / folder).iterdir()}

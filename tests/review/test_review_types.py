@@ -41,4 +41,4 @@ def test_only_the_queue_makes_one() -> None:
         for path in (ROOT / "src").rglob("*.py")
         if re.search(r"\bConfirmedCase\(", path.read_text())
     }
-    assert makers == {"looking.py"}
+    assert makers == {"queue.py"}

@@ -70,20 +70,3 @@ class Database(Protocol):
 def is_url(where: str) -> bool:
     """Return whether a queue is on a PostgreSQL server, not in a file."""
     return where.startswith(("postgresql://", "postgres://"))
-
-
-def open_database(where: str, *, create: bool) -> tuple[Database, bool]:
-    """Return the database of a queue, and whether its tables were just made.
-
-    Raises
-    ------
-    ReviewError
-        If there is none, or what is there is no queue that is known here.
-    """
-    if is_url(where):
-        from hashmatch.review.postgres import PostgresDatabase
-
-        return PostgresDatabase.open(where, create=create)
-    from hashmatch.review.sqlite import SqliteDatabase
-
-    return SqliteDatabase.open(where, create=create)

@@ -18,7 +18,7 @@ from hashmatch.records.enums import Surface
 from hashmatch.records.review import ReviewRecord
 from hashmatch.review import cases, decisions, history, leases, retention
 from hashmatch.review.case_rows import WAITING, CaseRow
-from hashmatch.review.database import FORMAT, open_database
+from hashmatch.review.database import FORMAT, is_url
 from hashmatch.review.intake import BATCH, add_batch
 from hashmatch.review.results import Added, Pause, Purged
 from hashmatch.review.reviewers import Reviewers
@@ -329,7 +329,7 @@ class ReviewQueue(Keeping):
         ReviewError
             If there is none, or it is something else or of a newer version.
         """
-        database, is_new = open_database(where, create=create)
+        database, is_new = _open_database(where, create=create)
         try:
             if is_new:
                 _make(database, settings or Settings(), micros(now()))
@@ -542,3 +542,14 @@ def _make(database: Database, settings: Settings, at: int) -> None:
         history.append(
             database, at, "hashmatch", "made", name=name, format=FORMAT, settings=settings.to_json()
         )
+
+
+def _open_database(where: str, *, create: bool) -> tuple[Database, bool]:
+    """Return the database of a queue, and whether its tables are still to be made."""
+    if is_url(where):
+        from hashmatch.review.postgres import PostgresDatabase
+
+        return PostgresDatabase.open(where, create=create)
+    from hashmatch.review.sqlite import SqliteDatabase
+
+    return SqliteDatabase.open(where, create=create)
