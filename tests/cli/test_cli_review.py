@@ -19,7 +19,7 @@ from cli_tools import DEMO, IMAGES, one_line, run
 from hashmatch.errors import ReviewError
 from hashmatch.review.database import FORMAT
 from hashmatch.review.queue import ReviewQueue
-from review_queues import decided
+from review_queues import take_and_decide
 from review_records import make_record, many
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def queue(tmp_path: Path) -> Path:
     path = tmp_path / "queue.db"
     with ReviewQueue.open(str(path), create=True) as opened:
         opened.add(many(5))
-        decided(opened, "confirmed")
-        decided(opened, "not_a_match")
+        take_and_decide(opened, "confirmed")
+        take_and_decide(opened, "not_a_match")
     return path
 
 
