@@ -81,7 +81,7 @@ def lively(folder: Path, seed: int = 7) -> str:
                 says = right if random.random() < 0.93 else not right
                 unsure = random.choice(("unsure", "escalated", None, None, None, None))
                 verdict = unsure or ("confirmed" if says else "not_a_match")
-                queue.decide(case.case_id, reviewer, verdict, "made up", case.seen)
+                queue.decide(case.case_id, reviewer, verdict, "made up", case.reviewed_digest)
     return path
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hashmatch.records.cases import Verdict
+    from hashmatch.review.results import Event
     from hashmatch.review.settings import Settings
 
     MakeQueue = Callable[..., ReviewQueue]
@@ -75,15 +76,20 @@ def make_queue(where: str, clock: Clock) -> Iterator[MakeQueue]:
         queue.close()
 
 
-def taken(queue: ReviewQueue, reviewer: str = "ana") -> Case:
+def take_case(queue: ReviewQueue, reviewer: str = "ana") -> Case:
     """Take a case that has to be there."""
     case = queue.take(reviewer)
     assert isinstance(case, Case)
     return case
 
 
-def decided(queue: ReviewQueue, verdict: Verdict | str, reviewer: str = "ana") -> Case:
+def take_and_decide(queue: ReviewQueue, verdict: Verdict | str, reviewer: str = "ana") -> Case:
     """Take a case, decide about it, and return it as it is then."""
-    case = taken(queue, reviewer)
-    queue.decide(case.case_id, reviewer, verdict, "seen", case.seen)
+    case = take_case(queue, reviewer)
+    queue.decide(case.case_id, reviewer, verdict, "seen", case.reviewed_digest)
     return queue.case(case.case_id)
+
+
+def event_of(queue: ReviewQueue, number: int) -> Event:
+    """Return one event of the history."""
+    return next(event for event in queue.history() if event.number == number)

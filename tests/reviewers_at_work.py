@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from hashmatch.errors import ReviewError
 from hashmatch.records.cases import Case, CaseState
 from hashmatch.review.queue import ReviewQueue
-from hashmatch.review.text import utc
+from hashmatch.review.text import utc_now
 from review_records import many
 
 
@@ -37,7 +37,7 @@ def review(queue: ReviewQueue, name: str, rng: random.Random) -> None:
         try:
             look_at(queue, case, name, rng)
         except ReviewError as error:  # on a busy machine, a lease of seconds may be over by now
-            if "take it" not in str(error):
+            if "Take it" not in str(error):
                 raise
 
 
@@ -50,7 +50,7 @@ def look_at(queue: ReviewQueue, case: Case, name: str, rng: random.Random) -> No
     if chance < 0.1:
         queue.renew(case.case_id, name)
     verdict = rng.choice(["confirmed", "not_a_match", "unsure", "escalated"])
-    decision = queue.decide(case.case_id, name, verdict, "", case.seen)
+    decision = queue.decide(case.case_id, name, verdict, "", case.reviewed_digest)
     say(f"{case.case_id} {decision.decision_id}")
     if chance > 0.98:
         queue.undo(decision.decision_id, name)
@@ -68,20 +68,19 @@ def add(queue: ReviewQueue, seed: int) -> None:
 
 
 def later() -> datetime:
-    return utc() + timedelta(days=1000)
+    return utc_now() + timedelta(days=1000)
 
 
 def purge(queue: ReviewQueue) -> None:
-    """Let time pass, and remove what expires."""
+    """Remove what expires, when all of it has."""
     while True:
-        queue._now = later
         say(f"{queue.purge().records}")
         queue.add(many(50, random.randrange(10**9)), again=True)
 
 
 if __name__ == "__main__":
     what, where, name, seed = sys.argv[1:]
-    with ReviewQueue.open(where) as opened:
+    with ReviewQueue.open(where, now=later if what == "purge" else utc_now) as opened:
         say("ready")
         sys.stdin.readline()  # until it is told to begin
         if what == "add":

@@ -16,10 +16,15 @@ from hashmatch.errors import HashmatchError
 from hashmatch.records.cases import CaseState, ConfirmedCase, Verdict
 from hashmatch.review.export import export_confirmed
 from hashmatch.review.settings import Settings
-from hashmatch.review.webhook.messages import AskedAgainMessage, ConfirmedMessage, DecidedMessage
-from hashmatch.review.webhook.sender import NotYet, event_of, message_of
+from hashmatch.review.webhook.messages import (
+    AskedAgainMessage,
+    ConfirmedMessage,
+    DecidedMessage,
+    NotYet,
+    message_of,
+)
 from hashmatch.testing import example_record
-from review_queues import Clock, decided, taken
+from review_queues import Clock, event_of, take_and_decide, take_case
 from review_records import many
 
 if TYPE_CHECKING:
@@ -37,7 +42,7 @@ def confirmed_message(case: Any, event: Any) -> bytes:
 def test_a_case_that_people_confirmed_is_told(make_queue: MakeQueue, clock: Clock) -> None:
     queue = make_queue()
     queue.add(many(1))
-    decided(queue, "confirmed")
+    take_and_decide(queue, "confirmed")
     clock.pass_(minutes=11)
     (case,) = queue.confirmed()
     event = event_of(queue, case.event)
@@ -47,8 +52,8 @@ def test_a_case_that_people_confirmed_is_told(make_queue: MakeQueue, clock: Cloc
 def test_no_other_can_be(make_queue: MakeQueue, clock: Clock) -> None:
     queue = make_queue(Settings(two_reviewers=True))
     queue.add(many(8))
-    cases = [decided(queue, v) for v in ("not_a_match", "unsure", "escalated", "confirmed")]
-    cases += [taken(queue, "ben"), taken(queue, "eve")]
+    cases = [take_and_decide(queue, v) for v in ("not_a_match", "unsure", "escalated", "confirmed")]
+    cases += [take_case(queue, "ben"), take_case(queue, "eve")]
     queue.give_back(cases[-1].case_id, "eve")
     cases += queue.cases("pending_review")
     event = event_of(queue, 3)
@@ -79,8 +84,8 @@ def test_no_other_can_be(make_queue: MakeQueue, clock: Clock) -> None:
 def test_not_while_it_may_be_undone_or_by_one_of_two(make_queue: MakeQueue, clock: Clock) -> None:
     queue = make_queue(Settings(two_reviewers=True))
     queue.add(many(1))
-    once = decided(queue, "confirmed", "ana")
-    twice = decided(queue, "confirmed", "ben")
+    once = take_and_decide(queue, "confirmed", "ana")
+    twice = take_and_decide(queue, "confirmed", "ben")
     for case, final_at in ((once, LONG_AGO), (twice, clock.time + timedelta(seconds=1))):
         with pytest.raises(HashmatchError):
             ConfirmedCase(case, 9, final_at, clock.time)
@@ -94,7 +99,7 @@ def test_not_while_it_may_be_undone_or_by_one_of_two(make_queue: MakeQueue, cloc
 def test_a_message_of_another_kind_cannot_tell_it(make_queue: MakeQueue, clock: Clock) -> None:
     queue = make_queue()
     queue.add(many(2))
-    case = decided(queue, "confirmed")
+    case = take_and_decide(queue, "confirmed")
     event = event_of(queue, queue.verify().events)
     with pytest.raises(HashmatchError, match="confirmed"):
         DecidedMessage(case, event)
@@ -102,7 +107,7 @@ def test_a_message_of_another_kind_cannot_tell_it(make_queue: MakeQueue, clock: 
         DecidedMessage(next(queue.cases("pending_review")), event)
     with pytest.raises(HashmatchError, match="nobody asked"):
         AskedAgainMessage(event)
-    other = decided(queue, "unsure")
+    other = take_and_decide(queue, "unsure")
     with pytest.raises(HashmatchError, match="not the one"):
         DecidedMessage(other, event)
     assert DecidedMessage(other, event_of(queue, queue.verify().events)).kind == "case.unsure"
@@ -115,8 +120,8 @@ def test_a_message_of_another_kind_cannot_tell_it(make_queue: MakeQueue, clock: 
 def test_only_decisions_have_messages(make_queue: MakeQueue, clock: Clock) -> None:
     queue = make_queue()
     queue.add(many(3))
-    decided(queue, "confirmed")
-    queue.give_back(taken(queue).case_id, "ana")
+    take_and_decide(queue, "confirmed")
+    queue.give_back(take_case(queue).case_id, "ana")
     clock.pass_(minutes=11)
     kinds = []
     for event in queue.history():
@@ -131,7 +136,7 @@ def test_a_check_of_types_refuses_each_of_these(make_queue: MakeQueue, tmp_path:
     """Were one of them right, its comment would be an error: mypy is strict about unused ones."""
     queue = make_queue()
     queue.add(many(1))
-    case, event = decided(queue, "confirmed"), event_of(queue, 3)
+    case, event = take_and_decide(queue, "confirmed"), event_of(queue, 3)
     with pytest.raises(HashmatchError):
         ConfirmedMessage(case, event)  # type: ignore[arg-type]
     with pytest.raises(HashmatchError):

@@ -17,8 +17,9 @@ import pytest
 
 from cli_tools import DEMO, IMAGES, one_line, run
 from hashmatch.errors import ReviewError
+from hashmatch.review.database import FORMAT
 from hashmatch.review.queue import ReviewQueue
-from review_queues import decided
+from review_queues import take_and_decide
 from review_records import make_record, many
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def queue(tmp_path: Path) -> Path:
     path = tmp_path / "queue.db"
     with ReviewQueue.open(str(path), create=True) as opened:
         opened.add(many(5))
-        decided(opened, "confirmed")
-        decided(opened, "not_a_match")
+        take_and_decide(opened, "confirmed")
+        take_and_decide(opened, "not_a_match")
     return path
 
 
@@ -143,11 +144,12 @@ def test_what_is_no_queue_is_named_in_one_line(tmp_path: Path) -> None:
     refused(foreign, "is no review queue of hashmatch")
     (tmp_path / "empty").touch()
     refused(tmp_path / "empty", "is empty")
-    newer = tmp_path / "newer.db"
-    run("review", "init", newer)
-    with closing(sqlite3.connect(newer)) as connection:
-        connection.execute("PRAGMA user_version = 2")
-    refused(newer, "is of format 2, and hashmatch here knows 1")
+    for version in (FORMAT - 1, FORMAT + 1):
+        other = tmp_path / f"{version}.db"
+        run("review", "init", other)
+        with closing(sqlite3.connect(other)) as connection:
+            connection.execute(f"PRAGMA user_version = {version}")
+        refused(other, f"it has format {version}", f"reads {FORMAT}")
     os.mkfifo(tmp_path / "pipe")
     refused(tmp_path / "pipe", "is no file")
     refused("postgresql://postgres@127.0.0.1:1/none?connect_timeout=2", "postgresql://")
@@ -163,9 +165,9 @@ def test_no_permission_is_one_line(queue: Path) -> None:
         if os.geteuid() == 0:  # who may do anything
             os.seteuid(65534)
         try:
-            with pytest.raises(ReviewError, match=r"queue.db: cannot be .* denied$"):
+            with pytest.raises(ReviewError, match=r"cannot open .*queue.db: .* denied$"):
                 ReviewQueue.open(str(place))
-            with pytest.raises(ReviewError, match=r"new.db: cannot be .* denied$"):
+            with pytest.raises(ReviewError, match=r"cannot open .*new.db: .* denied$"):
                 ReviewQueue.open(str(folder / "new.db"), create=True)
         finally:
             os.seteuid(os.getuid())

@@ -223,7 +223,7 @@ def test_names_and_reasons_are_text_and_no_markup(desk: Desk) -> None:
     page = browser.take()
     path = page.text.partition('data-picture="')[2].partition("/picture")[0]
     answer = browser.post(
-        f"{path}/decide", {"verdict": "x", "reason": "</q><img src=x>", "seen": "x"}
+        f"{path}/decide", {"verdict": "x", "reason": "</q><img src=x>", "digest": "x"}
     )
     assert answer.status == 400
     assert "<img src=x" not in answer.text

@@ -52,7 +52,11 @@ def shown(page: Answer) -> str:
 
 
 def decide(browser: Browser, page: Answer, verdict: str, reason: str = "made up") -> Answer:
-    fields = {"verdict": verdict, "reason": reason, "seen": page.field("seen")}
+    fields = {
+        "verdict": verdict,
+        "reason": reason,
+        "digest": page.field("digest"),
+    }
     answer = browser.post(f"{path(page)}/decide", fields)
     assert answer.status == 303, answer.text
     return browser.get(answer.headers["location"])
@@ -117,13 +121,13 @@ def test_the_whole_way(desk: Desk) -> None:
 def test_a_decision_needs_an_answer_a_reason_and_what_was_seen(desk: Desk) -> None:
     browser = desk.browser("ana")
     page = browser.take()
-    seen = page.field("seen")
+    digest = page.field("digest")
     for fields, words in (
-        ({"verdict": "", "reason": "x", "seen": seen}, "Choose one"),
-        ({"verdict": "guilty", "reason": "x", "seen": seen}, "Choose one"),
-        ({"verdict": "unsure", "reason": "  ", "seen": seen}, "Say why"),
+        ({"verdict": "", "reason": "x", "digest": digest}, "Choose one"),
+        ({"verdict": "guilty", "reason": "x", "digest": digest}, "Choose one"),
+        ({"verdict": "unsure", "reason": "  ", "digest": digest}, "Say why"),
         ({"verdict": "unsure", "reason": "x"}, "not the records"),
-        ({"verdict": "unsure", "reason": "x", "seen": "0" * 64}, "not the records"),
+        ({"verdict": "unsure", "reason": "x", "digest": "0" * 64}, "not the records"),
     ):
         answer = browser.post(f"{path(page)}/decide", fields)
         assert answer.status in {400, 409}
@@ -152,7 +156,7 @@ def test_nobody_sees_a_case_that_others_hold(desk: Desk) -> None:
     assert bo.get(path(page)).status == 409
     assert bo.picture(page, 0).status == 409
     for form in ("decide", "give-back", "renew", "leave"):
-        assert bo.post(f"{path(page)}/{form}", {"seen": page.field("seen")}).status == 409
+        assert bo.post(f"{path(page)}/{form}", {"digest": page.field("digest")}).status == 409
     decide(ana, page, "unsure", "a secret reason")
     answer = bo.get(path(page))
     assert (answer.status, "secret" in answer.text) == (409, False)
@@ -209,7 +213,11 @@ def test_what_joined_later_is_said_to_be_inherited(tmp_path: Path) -> None:
         again = ana.take()
         assert "1 record of this picture" in again.text
         server.queue.add([make_record(4, 5, entry="same")])
-        fields = {"verdict": "unsure", "reason": "x", "seen": page.field("seen")}
+        fields = {
+            "verdict": "unsure",
+            "reason": "x",
+            "digest": page.field("digest"),
+        }
         assert ana.post(f"{path(again)}/decide", fields).status == 409
     assert source
 

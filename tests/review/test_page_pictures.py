@@ -45,7 +45,7 @@ def shown(desk: Desk, step: int = 0) -> Answer:
     return browser.picture(browser.take(), step)
 
 
-def told(answer: Answer) -> str:
+def refusal(answer: Answer) -> str:
     """Return the one line that was said instead of a picture."""
     assert answer.status == 409
     assert answer.headers["content-type"].startswith("text/plain")
@@ -105,11 +105,11 @@ def test_a_blur_is_made_of_few_pixels(step: Step) -> None:
 def test_a_picture_that_changed_is_not_shown(desk: Desk, tmp_path: Path) -> None:
     photo = tmp_path / "photos" / KEY
     shutil.copy(IMAGES / "plain" / "avatar-owl.webp", photo)
-    assert "not the picture that was matched" in told(shown(desk))
+    assert "not the picture that was matched" in refusal(shown(desk))
     os.remove(photo)
-    assert "cannot be shown" in told(shown(desk))
+    assert "cannot be shown" in refusal(shown(desk))
     shutil.rmtree(photo.parent)
-    assert told(shown(desk))
+    assert refusal(shown(desk))
 
 
 def test_a_source_that_is_down_is_one_line(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_source_that_is_down_is_one_line(tmp_path: Path) -> None:
         with ReviewQueue.open(path, create=True) as queue:
             queue.add([(record, Origin(source, ""))])
         with served(path) as server:
-            text = told(shown(Desk(server)))
+            text = refusal(shown(Desk(server)))
             assert source not in text or not source
         os.remove(path)
 
@@ -172,7 +172,7 @@ def test_hostile_pictures_are_one_line_and_the_page_lives(tmp_path: Path) -> Non
             if answer.status == 200:
                 assert max(opened(answer.body).shape) <= LONGEST
             else:
-                told(answer)
+                refusal(answer)
                 lines += 1
         assert lines >= len(names) / 2
         assert browser.get("/").status == 200
@@ -181,7 +181,7 @@ def test_hostile_pictures_are_one_line_and_the_page_lives(tmp_path: Path) -> Non
 def test_pictures_of_records_that_do_not_say_where(tmp_path: Path) -> None:
     path = filled(tmp_path, names=(KEY,), origin=False)
     with served(path) as server:
-        assert "Nobody said" in told(shown(Desk(server)))
+        assert "Nobody said" in refusal(shown(Desk(server)))
     with served(path, Serving(port=0, pictures=str(tmp_path / "photos"))) as server:
         assert shown(Desk(server)).status == 200
 
@@ -260,9 +260,9 @@ def test_a_record_cannot_point_out_of_its_source(tmp_path: Path) -> None:
         with ReviewQueue.open(path, create=True) as queue:
             queue.add([(record, origin)])
         with served(path) as server:
-            assert "outside of its source" in told(shown(Desk(server)))
+            assert "outside of its source" in refusal(shown(Desk(server)))
         os.remove(path)
     with ReviewQueue.open(path, create=True) as queue:
         queue.add([record])
     with served(path, Serving(port=0, pictures=str(photos))) as server:
-        assert "outside of its source" in told(shown(Desk(server)))
+        assert "outside of its source" in refusal(shown(Desk(server)))

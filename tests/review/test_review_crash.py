@@ -18,7 +18,7 @@ from hashmatch.errors import ReviewError
 from hashmatch.records.cases import CaseState
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
-from review_queues import Clock, decided, taken
+from review_queues import Clock, take_and_decide, take_case
 from review_records import many
 
 if TYPE_CHECKING:
@@ -152,18 +152,20 @@ def test_a_full_disk_is_one_line_and_costs_nothing(tmp_path: Path, clock: Clock)
     where = str(tmp_path / "queue.db")
     with ReviewQueue.open(where, create=True, now=clock) as queue:
         queue.add(many(100))
-        case = taken(queue)
+        case = take_case(queue)
         before = queue.verify()
-        ((pages,),) = queue._database.rows("PRAGMA page_count")
-        queue._database.rows(f"PRAGMA max_page_count = {pages}")  # a full disk, as SQLite meets it
-        with pytest.raises(ReviewError, match=r"queue.db: database or disk is full$"):
+        with queue.transaction(read_only=True) as tx:  # a full disk, as SQLite meets it
+            ((pages,),) = tx.database.rows("PRAGMA page_count")
+            tx.database.rows(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(ReviewError, match=r"^cannot use .*queue.db: database or disk is full$"):
             queue.add(many(3000, seed=9))
-        with pytest.raises(ReviewError, match=r"queue.db: database or disk is full$"):
-            queue.decide(case.case_id, "ana", "confirmed", "x" * 10_000, case.seen)
+        with pytest.raises(ReviewError, match=r"^cannot use .*queue.db: database or disk is full$"):
+            queue.decide(case.case_id, "ana", "confirmed", "x" * 10_000, case.reviewed_digest)
         assert queue.verify() == before
-        queue._database.rows("PRAGMA max_page_count = 1000000")
-        queue.decide(case.case_id, "ana", "confirmed", "", case.seen)
-        decided(queue, "unsure")
+        with queue.transaction(read_only=True) as tx:
+            tx.database.rows("PRAGMA max_page_count = 1000000")
+        queue.decide(case.case_id, "ana", "confirmed", "", case.reviewed_digest)
+        take_and_decide(queue, "unsure")
 
 
 @pytest.mark.servers
@@ -178,14 +180,14 @@ def test_a_server_that_was_away_serves_again(clock: Clock) -> None:
         ReviewQueue.open(server.database(), create=True, now=clock) as queue,
     ):
         queue.add(many(20))
-        case = taken(queue)
+        case = take_case(queue)
         server.stop()  # as a crash would
-        with pytest.raises(ReviewError, match=r"^postgresql://"):
-            queue.decide(case.case_id, "ana", "confirmed", "", case.seen)
-        with pytest.raises(ReviewError, match=r"^postgresql://"):
+        with pytest.raises(ReviewError, match=r"^cannot use review queue postgresql://"):
+            queue.decide(case.case_id, "ana", "confirmed", "", case.reviewed_digest)
+        with pytest.raises(ReviewError, match=r"^cannot use review queue postgresql://"):
             queue.counts()
         server.start()
-        queue.decide(case.case_id, "ana", "confirmed", "", case.seen)
+        queue.decide(case.case_id, "ana", "confirmed", "", case.reviewed_digest)
         queue.verify()
 
 

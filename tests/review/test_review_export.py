@@ -15,7 +15,7 @@ import pytest
 import hashmatch as hm
 from hashmatch.records.cases import Origin
 from hashmatch.review.export import COLUMNS, export_cases, export_confirmed
-from review_queues import Clock, decided, taken
+from review_queues import Clock, take_and_decide, take_case
 from review_records import many
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ def queue(make_queue: MakeQueue, clock: Clock) -> ReviewQueue:
     records[0] = replace(records[0], matches=(replace(near, distance=0),))
     queue.add((record, Origin("s3://photos")) for record in records[:7])
     for verdict in ("confirmed", "not_a_match", "unsure", "escalated"):
-        decided(queue, verdict)
+        take_and_decide(queue, verdict)
         clock.pass_(minutes=1)
     queue.add(records[7:])
-    taken(queue, "ben")
+    take_case(queue, "ben")
     return queue
 
 
@@ -134,8 +134,8 @@ def test_spreadsheets_run_nothing(make_queue: MakeQueue, tmp_path: Path) -> None
     (record,) = many(1)
     evil = replace(record, item=replace(record.item, key='=cmd|"/C calc"!A0'))
     queue.add([evil])
-    case = taken(queue)
-    queue.decide(case.case_id, "ana", "unsure", "+1; @x\n-2", case.seen, ["-label"])
+    case = take_case(queue)
+    queue.decide(case.case_id, "ana", "unsure", "+1; @x\n-2", case.reviewed_digest, ["-label"])
     export_cases(queue, tmp_path / "a.csv")
     with (tmp_path / "a.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 BITS = {"pdq": 256, "phash": 64, "md5": 128}
 
 
-def told(record: ReviewRecord) -> tuple[str, int | None, list[tuple[str, str, int]]]:
+def as_naive(record: ReviewRecord) -> tuple[str, int | None, list[tuple[str, str, int]]]:
     """Return a record as the naive loop takes it."""
     value = record.hash.value
     matches = [
@@ -89,7 +89,7 @@ def test_grouping_is_that_of_the_naive_loop(seed: int, count: int, same: int, ba
         with ReviewQueue.open(where, create=True, settings=settings) as queue:
             for start in range(0, count, batch):
                 queue.add(records[start : start + batch])
-            expected = naive_review.same_picture([told(record) for record in records], limits)
+            expected = naive_review.same_picture([as_naive(record) for record in records], limits)
             assert cases_of(queue, records) == expected
             queue.verify()
 
@@ -101,22 +101,22 @@ def test_grouping_of_many_is_that_of_the_naive_loop(make_queue: MakeQueue, seed:
     for start in range(0, 400, 37):
         queue.add(records[start : start + 37])
     expected = naive_review.same_picture(
-        [told(record) for record in records], {"pdq": 8, "phash": 3}
+        [as_naive(record) for record in records], {"pdq": 8, "phash": 3}
     )
     assert len(set(expected)) > 20
     assert cases_of(queue, records) == expected
 
 
 @given(st.integers(0, 10**9), st.integers(0, 31), st.sampled_from([64, 128, 256]))
-def test_near_hashes_have_a_look_in_common(seed: int, same: int, bits: int) -> None:
+def test_near_hashes_have_a_key_in_common(seed: int, same: int, bits: int) -> None:
     rng = random.Random(seed)
     value = random_hash(rng, bits)
     other = flipped(rng, value, rng.randrange(same + 1), bits)
     size = bits // 8
-    mine = grouping.hash_looks("pdq", value.to_bytes(size, "big"), same)
-    theirs = grouping.hash_looks("pdq", other.to_bytes(size, "big"), same)
+    mine = grouping.hash_keys("pdq", value.to_bytes(size, "big"), same)
+    theirs = grouping.hash_keys("pdq", other.to_bytes(size, "big"), same)
     assert len(mine) == same + 1
-    assert all(-(2**63) <= look < 2**63 for look in mine)
+    assert all(-(2**63) <= key < 2**63 for key in mine)
     assert any(a == b for a, b in zip(mine, theirs, strict=True))
 
 
@@ -125,9 +125,9 @@ def test_what_is_no_hash_is_refused(make_queue: MakeQueue) -> None:
     record = make_record(1, 5)
     for value in ("", "xyz", "abc"):
         bad = replace(record, hash=replace(record.hash, value=value))
-        with pytest.raises(ReviewError, match="record-0000001 has something else for a hash"):
+        with pytest.raises(ReviewError, match="cannot add record record-0000001: its hash"):
             queue.add([bad])
-    with pytest.raises(ReviewError, match="has no match"):
+    with pytest.raises(ReviewError, match="it has no match"):
         queue.add([replace(record, matches=(), match_count=0)])
     with pytest.raises(UsageError, match="0 to 31"):
         Settings(same_picture={"pdq": 32})

@@ -14,7 +14,7 @@ from hashmatch.errors import ReviewError, UsageError
 from hashmatch.records.cases import Case, CaseState, ConfirmedCase, Origin, Verdict
 from hashmatch.review.results import Added, Pause
 from hashmatch.review.settings import Settings
-from review_queues import decided, taken
+from review_queues import take_and_decide, take_case
 from review_records import flipped, make_record, many, random_hash
 
 if TYPE_CHECKING:
@@ -48,11 +48,11 @@ def test_records_of_one_picture_are_one_case(make_queue: MakeQueue) -> None:
 def test_a_case_is_held_by_one_and_comes_back(make_queue: MakeQueue, clock: Clock) -> None:
     queue = make_queue()
     queue.add([make_record(1)])
-    case = taken(queue)
+    case = take_case(queue)
     assert case.state is CaseState.IN_REVIEW
     assert case.lease is not None
     assert queue.take("ben") is None
-    assert taken(queue).case_id == case.case_id
+    assert take_case(queue).case_id == case.case_id
     clock.pass_(minutes=9)
     queue.renew(case.case_id, "ana")
     clock.pass_(minutes=9)
@@ -60,12 +60,12 @@ def test_a_case_is_held_by_one_and_comes_back(make_queue: MakeQueue, clock: Cloc
     clock.pass_(minutes=1)
     assert queue.case(case.case_id).state is CaseState.PENDING_REVIEW
     assert queue.counts()[CaseState.PENDING_REVIEW] == 1
-    assert taken(queue, "ben").case_id == case.case_id
+    assert take_case(queue, "ben").case_id == case.case_id
     for call in (queue.renew, queue.give_back):
-        with pytest.raises(ReviewError, match="not held by ana"):
+        with pytest.raises(ReviewError, match="ana does not hold it"):
             call(case.case_id, "ana")
     queue.give_back(case.case_id, "ben")
-    assert taken(queue).case_id == case.case_id
+    assert take_case(queue).case_id == case.case_id
 
 
 def test_what_comes_in_while_somebody_looks_is_inherited(
@@ -74,9 +74,9 @@ def test_what_comes_in_while_somebody_looks_is_inherited(
     queue = make_queue()
     value = random_hash(random.Random(3))
     queue.add([make_record(number, value) for number in (1, 2)])
-    case = taken(queue)
+    case = take_case(queue)
     queue.add([make_record(number, value) for number in (3, 4)])
-    decision = queue.decide(case.case_id, "ana", "confirmed", "it is", case.seen)
+    decision = queue.decide(case.case_id, "ana", "confirmed", "it is", case.reviewed_digest)
     assert decision.record_ids == ("record-0000001", "record-0000002")
     now = queue.case(case.case_id)
     assert [item.inherited for item in now.items] == [False, False, True, True]
@@ -93,14 +93,14 @@ def test_what_is_decided_is_what_was_seen(make_queue: MakeQueue, clock: Clock) -
     queue = make_queue()
     value = random_hash(random.Random(2))
     queue.add([make_record(1, value)])
-    case = taken(queue)
-    with pytest.raises(ReviewError, match="take it again"):
+    case = take_case(queue)
+    with pytest.raises(ReviewError, match="Take it again"):
         queue.decide(case.case_id, "ana", "confirmed", "", "0" * 64)
     queue.add([make_record(2, value)])
-    case = taken(queue)
-    decision = queue.decide(case.case_id, "ana", "confirmed", "it is", case.seen, ["A1"])
+    case = take_case(queue)
+    decision = queue.decide(case.case_id, "ana", "confirmed", "it is", case.reviewed_digest, ["A1"])
     assert decision.record_ids == ("record-0000001", "record-0000002")
-    assert decision.seen == case.seen
+    assert decision.reviewed_digest == case.reviewed_digest
     assert decision.labels == ("A1",)
     queue.add([make_record(3, value)])
     case = queue.case(case.case_id)
@@ -113,7 +113,7 @@ def test_what_is_decided_is_what_was_seen(make_queue: MakeQueue, clock: Clock) -
     again = queue.look_again(case.case_id, "lead", "one more")
     assert [item.record.record_id for item in again.asked] == ["record-0000003"]
     assert list(queue.confirmed()) == []
-    decided(queue, "confirmed", "ben")
+    take_and_decide(queue, "confirmed", "ben")
     clock.pass_(minutes=10)
     (confirmed,) = queue.confirmed()
     assert len(confirmed.items) == 3
@@ -123,7 +123,7 @@ def test_what_is_decided_is_what_was_seen(make_queue: MakeQueue, clock: Clock) -
 def test_undo_is_for_a_while_and_for_oneself(make_queue: MakeQueue, clock: Clock) -> None:
     queue = make_queue()
     queue.add([make_record(1)])
-    case = decided(queue, "not_a_match")
+    case = take_and_decide(queue, "not_a_match")
     (decision,) = case.decisions
     with pytest.raises(ReviewError, match="not ben's own"):
         queue.undo(decision.decision_id, "ben")
@@ -131,7 +131,7 @@ def test_undo_is_for_a_while_and_for_oneself(make_queue: MakeQueue, clock: Clock
     assert back.state is CaseState.IN_REVIEW
     with pytest.raises(ReviewError, match="undone already"):
         queue.undo(decision.decision_id, "ana")
-    queue.decide(back.case_id, "ana", "confirmed", "", back.seen)
+    queue.decide(back.case_id, "ana", "confirmed", "", back.reviewed_digest)
     clock.pass_(minutes=10)
     first, second = queue.case(back.case_id).decisions
     assert first.undone_at is not None
@@ -142,21 +142,21 @@ def test_undo_is_for_a_while_and_for_oneself(make_queue: MakeQueue, clock: Clock
 def test_two_reviewers_are_blind_to_each_other(make_queue: MakeQueue, clock: Clock) -> None:
     queue = make_queue(Settings(two_reviewers=True))
     queue.add([make_record(1, 1), make_record(2, 2**200 - 1, distance=31)])
-    first = decided(queue, "confirmed")
+    first = take_and_decide(queue, "confirmed")
     assert first.state is CaseState.PENDING_REVIEW
-    other = taken(queue)
+    other = take_case(queue)
     assert other.case_id != first.case_id
-    queue.decide(other.case_id, "ana", "confirmed", "", other.seen)
+    queue.decide(other.case_id, "ana", "confirmed", "", other.reviewed_digest)
     assert queue.take("ana") is None
-    second = taken(queue, "ben")
+    second = take_case(queue, "ben")
     assert second.case_id == first.case_id
     assert second.decisions == ()
     clock.pass_(minutes=10)
     assert list(queue.confirmed()) == []
-    second = taken(queue, "ben")
-    queue.decide(second.case_id, "ben", "confirmed", "", second.seen)
+    second = take_case(queue, "ben")
+    queue.decide(second.case_id, "ben", "confirmed", "", second.reviewed_digest)
     assert queue.case(second.case_id).state is CaseState.CONFIRMED
-    assert decided(queue, "not_a_match", "ben").state is CaseState.ESCALATED
+    assert take_and_decide(queue, "not_a_match", "ben").state is CaseState.ESCALATED
     clock.pass_(minutes=10)
     (confirmed,) = queue.confirmed()
     assert confirmed.case_id == first.case_id
@@ -168,13 +168,13 @@ def test_nothing_is_confirmed_that_nobody_confirmed(make_queue: MakeQueue, clock
     now = clock()
     for verdict in ("not_a_match", "unsure", "escalated"):
         with pytest.raises(UsageError, match="nobody confirmed it"):
-            ConfirmedCase(decided(queue, verdict), 1, now, now)
+            ConfirmedCase(take_and_decide(queue, verdict), 1, now, now)
     pending = next(queue.cases(CaseState.PENDING_REVIEW))
     with pytest.raises(UsageError, match="nobody confirmed it"):
         ConfirmedCase(pending, 1, now, now)
     with pytest.raises(UsageError, match="no item that enough people"):
         ConfirmedCase(replace(pending, state=CaseState.CONFIRMED), 1, now, now)
-    confirmed = decided(queue, "confirmed")
+    confirmed = take_and_decide(queue, "confirmed")
     with pytest.raises(UsageError, match="may still be undone"):
         ConfirmedCase(confirmed, 1, now + timedelta(minutes=10), now)
 
@@ -184,12 +184,12 @@ def test_the_next_is_the_closest_of_those_asked_for(make_queue: MakeQueue, clock
     queue.add([make_record(1, 1, distance=31)])
     queue.add([make_record(2, 2**255 - 1, distance=0)])
     queue.add([make_record(3, 2**200 - 1, distance=31, labels=("A2",))])
-    assert [taken(queue, who).items[0].record.record_id[-1] for who in "abc"] == ["3", "2", "1"]
+    assert [take_case(queue, who).items[0].record.record_id[-1] for who in "abc"] == ["3", "2", "1"]
     queue.give_back(next(queue.cases()).case_id, "c")
     assert queue.take("x", label="nope") is None
     clock.pass_(days=30)
     queue.add([make_record(4, 2**128 - 1, distance=0)])
-    assert taken(queue, "y").items[0].record.record_id[-1] != "4"
+    assert take_case(queue, "y").items[0].record.record_id[-1] != "4"
 
 
 def test_a_pause_after_many_in_a_row(make_queue: MakeQueue, clock: Clock) -> None:
@@ -197,7 +197,7 @@ def test_a_pause_after_many_in_a_row(make_queue: MakeQueue, clock: Clock) -> Non
     queue.add(many(10))
     for _ in range(3):
         clock.pass_(seconds=5)
-        decided(queue, "unsure")
+        take_and_decide(queue, "unsure")
     pause = queue.take("ana")
     assert isinstance(pause, Pause)
     assert pause.after == 3
@@ -211,10 +211,10 @@ def test_who_decides_has_a_name(make_queue: MakeQueue) -> None:
     queue.add([make_record(1)])
     with pytest.raises(UsageError, match="name"):
         queue.take(" ")
-    case = taken(queue)
+    case = take_case(queue)
     with pytest.raises(UsageError, match="a verdict is one of"):
-        queue.decide(case.case_id, "ana", "maybe", "", case.seen)
-    queue.decide(case.case_id, "ana", Verdict.UNSURE, "", case.seen)
+        queue.decide(case.case_id, "ana", "maybe", "", case.reviewed_digest)
+    queue.decide(case.case_id, "ana", Verdict.UNSURE, "", case.reviewed_digest)
 
 
 def test_reviewers_have_tokens(make_queue: MakeQueue) -> None:
@@ -229,27 +229,27 @@ def test_reviewers_have_tokens(make_queue: MakeQueue) -> None:
     assert list(queue.reviewers.list()) == ["ana"]
     queue.reviewers.remove("ana")
     assert not queue.reviewers.check("ana", newer)
-    with pytest.raises(ReviewError, match="no reviewer"):
+    with pytest.raises(ReviewError, match="cannot remove reviewer"):
         queue.reviewers.remove("ana")
 
 
 def test_what_the_first_decided_is_not_for_the_second_to_see(make_queue: MakeQueue) -> None:
     queue = make_queue(Settings(two_reviewers=True))
     queue.add([make_record(1)])
-    case_id = decided(queue, "confirmed").case_id
+    case_id = take_and_decide(queue, "confirmed").case_id
     assert len(queue.case(case_id).decisions) == 1
     assert len(queue.case(case_id, viewer="ana").decisions) == 1
     assert queue.case(case_id, viewer="ben").decisions == ()
     assert [event.kind for event in queue.history(case_id)] == ["added", "taken", "decided"]
     assert [event.kind for event in queue.history(case_id, viewer="ben")] == ["added"]
-    held = taken(queue, "ben")
+    held = take_case(queue, "ben")
     assert queue.renew(case_id, "ben").decisions == ()
     assert [event.who for event in queue.history(case_id, viewer="ben")][1:] == ["ben", "ben"]
-    queue.decide(case_id, "ben", "not_a_match", "", held.seen)
+    queue.decide(case_id, "ben", "not_a_match", "", held.reviewed_digest)
     assert len(queue.case(case_id, viewer="ben").decisions) == 2
     again = queue.look_again(case_id, "lead", "they disagree")
     assert [decision.verdict for decision in again.decisions] == ["confirmed", "not_a_match"]
-    third = decided(queue, "confirmed", "cem")
+    third = take_and_decide(queue, "confirmed", "cem")
     assert third.decisions[-1].supersedes == third.decisions[-2].decision_id
     assert len(queue.case(case_id, viewer="ana").decisions) == 2
 
@@ -257,14 +257,14 @@ def test_what_the_first_decided_is_not_for_the_second_to_see(make_queue: MakeQue
 def test_undo_when_a_second_reviewer_has_come_in(make_queue: MakeQueue) -> None:
     queue = make_queue(Settings(two_reviewers=True))
     queue.add([make_record(1)])
-    first = decided(queue, "confirmed").decisions[0]
-    taken(queue, "ben")
+    first = take_and_decide(queue, "confirmed").decisions[0]
+    take_case(queue, "ben")
     after = queue.undo(first.decision_id, "ana")
     assert after.lease is not None
     assert after.lease.reviewer == "ben"
     queue.verify()
-    assert decided(queue, "confirmed", "ben").state is CaseState.PENDING_REVIEW
-    second = decided(queue, "confirmed", "ana")
+    assert take_and_decide(queue, "confirmed", "ben").state is CaseState.PENDING_REVIEW
+    second = take_and_decide(queue, "confirmed", "ana")
     assert second.state is CaseState.CONFIRMED
     back = queue.undo(second.decisions[1].decision_id, "ben")
     assert back.state is CaseState.IN_REVIEW  # ben holds it again: ana's stands
@@ -277,9 +277,9 @@ def test_undo_when_a_second_reviewer_has_come_in(make_queue: MakeQueue) -> None:
 def test_inherited_items_are_never_confirmed(make_queue: MakeQueue, clock: Clock) -> None:
     queue = make_queue(Settings(two_reviewers=True))
     queue.add([make_record(1, 7)])
-    first = decided(queue, "confirmed")
+    first = take_and_decide(queue, "confirmed")
     queue.add([make_record(2, 7)])  # the first reviewer did not see it
-    second = decided(queue, "confirmed", "ben")
+    second = take_and_decide(queue, "confirmed", "ben")
     queue.add([make_record(3, 7)])
     clock.pass_(minutes=10)
     (confirmed,) = queue.confirmed()
@@ -297,7 +297,7 @@ def test_inherited_items_are_never_confirmed(make_queue: MakeQueue, clock: Clock
 def test_undoing_the_only_decision_leaves_nothing_inherited(make_queue: MakeQueue) -> None:
     queue = make_queue()
     queue.add([make_record(1, 7)])
-    case = decided(queue, "confirmed")
+    case = take_and_decide(queue, "confirmed")
     queue.add([make_record(2, 7)])
     back = queue.undo(case.decisions[0].decision_id, "ana")
     assert [item.inherited for item in back.items] == [False, False]
@@ -307,19 +307,19 @@ def test_undoing_the_only_decision_leaves_nothing_inherited(make_queue: MakeQueu
 def test_decisions_of_before_stay_what_they_are(make_queue: MakeQueue) -> None:
     queue = make_queue()
     queue.add([make_record(1, 7)])
-    case = decided(queue, "unsure")
-    with pytest.raises(ReviewError, match="there is no decision"):
+    case = take_and_decide(queue, "unsure")
+    with pytest.raises(ReviewError, match=r"cannot undo .*: there is no decision"):
         queue.undo(f"{case.case_id}-999", "ana")
-    with pytest.raises(ReviewError, match="there is no decision"):
+    with pytest.raises(ReviewError, match=r"cannot undo .*: there is no decision"):
         queue.undo("x", "ana")
     queue.look_again(case.case_id, "lead", "again")
-    with pytest.raises(ReviewError, match="of before the case was asked for again"):
+    with pytest.raises(ReviewError, match="the case was asked for again since"):
         queue.undo(case.decisions[0].decision_id, "ana")
     with pytest.raises(ReviewError, match="waits for a person already"):
         queue.look_again(case.case_id, "lead", "again")
-    again = taken(queue)
-    with pytest.raises(ReviewError, match="at most 10,000 characters"):
-        queue.decide(again.case_id, "ana", "unsure", "x" * 10_001, again.seen)
+    again = take_case(queue)
+    with pytest.raises(ReviewError, match="more than 10,000 characters"):
+        queue.decide(again.case_id, "ana", "unsure", "x" * 10_001, again.reviewed_digest)
 
 
 def test_two_threads_use_one_queue(make_queue: MakeQueue) -> None:
@@ -328,7 +328,7 @@ def test_two_threads_use_one_queue(make_queue: MakeQueue) -> None:
 
     def work(name: str) -> None:
         for _ in range(15):
-            decided(queue, "unsure", name)
+            take_and_decide(queue, "unsure", name)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, ["ana", "ben", "cem", "dan"]))
@@ -347,7 +347,7 @@ def test_labels_and_surfaces_have_queues_of_their_own(make_queue: MakeQueue) -> 
     handed = []
     while isinstance(case := queue.take("ana", label="A2", surface="user_report"), Case):
         handed.append(case)
-        queue.decide(case.case_id, "ana", "unsure", "", case.seen)
+        queue.decide(case.case_id, "ana", "unsure", "", case.reviewed_digest)
     assert {case.case_id for case in handed} == wanted
     assert [case.priority for case in handed] == sorted(
         (case.priority for case in handed), reverse=True
@@ -360,14 +360,14 @@ def test_odd_text_is_kept_or_refused_in_one_line(make_queue: MakeQueue) -> None:
     queue = make_queue()
     odd = make_record(1, labels=("A\0B", "x" * 5000, "é' \"; DROP TABLE item; --"))
     queue.add([(odd, Origin("photos", "naïve/\U0001f600.jpg"))])
-    case = taken(queue)
+    case = take_case(queue)
     assert case.items[0].record == odd
     assert case.items[0].origin.location == "naïve/\U0001f600.jpg"
     queue.give_back(case.case_id, "ana")
     assert isinstance(queue.take("ana", label="é' \"; DROP TABLE item; --"), Case)
     for text in ("\0", "\ud800"):
-        with pytest.raises(ReviewError, match="a reason has characters that cannot be kept"):
-            queue.decide(case.case_id, "ana", "unsure", text, case.seen)
-        with pytest.raises(ReviewError, match="has text that cannot be kept"):
+        with pytest.raises(ReviewError, match="cannot keep a reason"):
+            queue.decide(case.case_id, "ana", "unsure", text, case.reviewed_digest)
+        with pytest.raises(ReviewError, match="it has text that cannot be kept"):
             queue.add([(make_record(2), Origin("photos", text))])
-    queue.decide(case.case_id, "ana", "unsure", "'); DROP TABLE item; --", case.seen)
+    queue.decide(case.case_id, "ana", "unsure", "'); DROP TABLE item; --", case.reviewed_digest)

@@ -13,7 +13,7 @@ from hashmatch.records.cases import Case, CaseState, Origin
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.results import Added, Purged
 from hashmatch.review.settings import Settings
-from review_queues import decided, taken
+from review_queues import take_and_decide, take_case
 from review_records import flipped, make_record, many, random_hash
 
 if TYPE_CHECKING:
@@ -27,8 +27,11 @@ KEEP = Settings(keep_pending=timedelta(days=10), keep_rejected=timedelta(days=2)
 def test_what_nobody_confirmed_expires(make_queue: MakeQueue, clock: Clock) -> None:
     queue = make_queue(KEEP)
     queue.add(many(6))
-    states = [decided(queue, verdict).case_id for verdict in ("confirmed", "not_a_match", "unsure")]
-    escalated = decided(queue, "escalated").case_id
+    states = [
+        take_and_decide(queue, verdict).case_id
+        for verdict in ("confirmed", "not_a_match", "unsure")
+    ]
+    escalated = take_and_decide(queue, "escalated").case_id
     clock.pass_(days=2)
     assert queue.purge(dry_run=True) == queue.purge() == Purged(0, 1, 0, 1)
     assert queue.purge() == Purged()
@@ -54,7 +57,7 @@ def test_what_nobody_confirmed_expires(make_queue: MakeQueue, clock: Clock) -> N
 def test_what_was_confirmed_is_held_until_released(make_queue: MakeQueue, clock: Clock) -> None:
     queue = make_queue(KEEP)
     queue.add([make_record(1)])
-    case = decided(queue, "confirmed")
+    case = take_and_decide(queue, "confirmed")
     assert case.held
     clock.pass_(days=1000)
     assert queue.purge() == Purged()
@@ -69,7 +72,7 @@ def test_what_was_confirmed_is_held_until_released(make_queue: MakeQueue, clock:
 def test_anything_can_be_held(make_queue: MakeQueue, clock: Clock) -> None:
     queue = make_queue(KEEP)
     queue.add([make_record(1)])
-    case = decided(queue, "not_a_match")
+    case = take_and_decide(queue, "not_a_match")
     queue.hold(case.case_id, "counsel", "a complaint")
     clock.pass_(days=1000)
     assert queue.purge() == Purged()
@@ -85,13 +88,13 @@ def test_a_case_asked_for_again_does_not_expire_at_once(
 ) -> None:
     queue = make_queue(KEEP)
     queue.add([make_record(1)])
-    case = decided(queue, "unsure")
+    case = take_and_decide(queue, "unsure")
     clock.pass_(days=9)
     queue.look_again(case.case_id, "lead", "a doubt")
     clock.pass_(days=9)
     assert queue.purge() == Purged()
     clock.pass_(days=1)
-    held = taken(queue)
+    held = take_case(queue)
     assert queue.purge() == Purged()  # somebody looks at it
     queue.give_back(held.case_id, "ana")
     assert queue.purge() == Purged(1, 0, 0, 1)
@@ -102,12 +105,12 @@ def test_what_was_confirmed_is_held_while_it_is_asked_for_again(
 ) -> None:
     queue = make_queue(KEEP)
     queue.add([make_record(1, 5)])
-    case = decided(queue, "confirmed")
+    case = take_and_decide(queue, "confirmed")
     queue.add([make_record(2, 5)])
     queue.look_again(case.case_id, "lead", "one more of it")
     clock.pass_(days=1000)
     assert queue.purge() == Purged()
-    assert decided(queue, "not_a_match", "ben").held
+    assert take_and_decide(queue, "not_a_match", "ben").held
     clock.pass_(days=1000)
     assert queue.purge() == Purged()
     queue.release(case.case_id, "counsel", "it was a mistake")
@@ -172,7 +175,7 @@ def test_settings_change_the_order_and_what_is_the_same(
     queue.give_back(first.case_id, "a")
     queue.change(Settings(same_picture={"pdq": 12}, label_weights={"B": 50}))
     queue.verify()
-    assert taken(queue, "b").items[0].record.record_id.endswith("2")
+    assert take_case(queue, "b").items[0].record.record_id.endswith("2")
     queue.add([make_record(3, flipped(rng, value, 12))])
     assert len(queue.case(first.case_id).items) == 2
     assert [event.kind for event in queue.history()].count("settings") == 1

@@ -10,7 +10,7 @@ from hashmatch.errors import ReviewError
 from hashmatch.records.cases import Origin
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.results import Added
-from hashmatch.review.sink import BATCH, ReviewSink
+from hashmatch.review.sink import RECORDS_PER_FLUSH, ReviewSink
 from review_records import many
 
 if TYPE_CHECKING:
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 def test_what_is_written_twice_is_there_once(make_queue: MakeQueue, where: str) -> None:
     queue = make_queue()
-    records = many(BATCH + 10)
+    records = many(RECORDS_PER_FLUSH + 10)
     first = ReviewSink(where, "photos")
-    for record in records[: BATCH + 3]:
+    for record in records[: RECORDS_PER_FLUSH + 3]:
         first.write(record, f"at {record.item.key}")
     first.abandon()
-    assert sum(queue.counts().values()) == BATCH + 3
+    assert sum(queue.counts().values()) == RECORDS_PER_FLUSH + 3
     second = ReviewSink(where, "photos", who="scan 17")
     for record in records:
         second.write(record)
     second.close()
-    assert second.added == Added(7, BATCH + 3, 0, 7)
+    assert second.added == Added(7, RECORDS_PER_FLUSH + 3, 0, 7)
     case = next(queue.cases())
     assert case.items[0].origin == Origin("photos", f"at {records[0].item.key}")
     assert [event.who for event in queue.history()][-1] == "scan 17"
@@ -41,7 +41,7 @@ def test_what_is_not_full_is_written_after_a_while(
     make_queue: MakeQueue, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue = make_queue()
-    monkeypatch.setattr("hashmatch.review.sink.SECONDS", 0.0)
+    monkeypatch.setattr("hashmatch.review.sink.SECONDS_PER_FLUSH", 0.0)
     sink = ReviewSink(where)
     sink.write(many(1)[0])
     assert sum(queue.counts().values()) == 1

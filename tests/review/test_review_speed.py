@@ -86,7 +86,8 @@ def steps_to_take(folder: Path, count: int) -> int:
         queue.add(records(0, count))
         for number in range(20):
             queue.take(f"before {number}")
-        database = queue._database
+        with queue.transaction(read_only=True) as tx:
+            database = tx.database
         assert isinstance(database, SqliteDatabase)
         database._connection.set_progress_handler(tick, 100)
         for number in range(20):

@@ -14,7 +14,7 @@ import naive_review
 from hashmatch.records.cases import Verdict
 from hashmatch.review.settings import Settings
 from hashmatch.review.stats import Share, wilson
-from review_queues import decided
+from review_queues import take_and_decide
 from review_records import make_record, many
 
 if TYPE_CHECKING:
@@ -63,12 +63,12 @@ def test_ages_decisions_and_agreement(make_queue: MakeQueue, clock: Clock) -> No
     queue.add(many(4))
     clock.pass_(hours=30)
     queue.add(many(6, seed=8)[4:])
-    assert decided(queue, "confirmed").state == "pending_review"
-    decided(queue, "confirmed")
+    assert take_and_decide(queue, "confirmed").state == "pending_review"
+    take_and_decide(queue, "confirmed")
     clock.pass_(days=1)
-    decided(queue, "confirmed", "ben")
-    decided(queue, "not_a_match", "ben")
-    undone = decided(queue, "unsure", "ben")
+    take_and_decide(queue, "confirmed", "ben")
+    take_and_decide(queue, "not_a_match", "ben")
+    undone = take_and_decide(queue, "unsure", "ben")
     queue.undo(undone.decisions[-1].decision_id, "ben")
     figures = queue.statistics()
     assert figures.waiting == 4
@@ -84,13 +84,13 @@ def test_ages_decisions_and_agreement(make_queue: MakeQueue, clock: Clock) -> No
 def test_precision_counts_pictures(make_queue: MakeQueue) -> None:
     queue = make_queue(Settings(in_a_row=100))
     queue.add([make_record(n, 1, distance=5 - n) for n in range(3)])  # one picture
-    decided(queue, "confirmed")
+    take_and_decide(queue, "confirmed")
     queue.add([make_record(9, 1, distance=0)])  # inherited: nobody decided about it
     queue.add([make_record(10, 2**256 - 1, distance=3), make_record(11, 2**128 - 1, name="other")])
-    decided(queue, "not_a_match")
-    decided(queue, "not_a_match")
+    take_and_decide(queue, "not_a_match")
+    take_and_decide(queue, "not_a_match")
     queue.add(many(20)[15:])
-    decided(queue, "unsure")
+    take_and_decide(queue, "unsure")
     found = {(one.list, one.distance): one.share[:2] for one in queue.statistics().precision}
     assert found == {
         ("demo", None): (1, 2),

@@ -14,7 +14,7 @@ from hashmatch.errors import ReviewError
 from hashmatch.records.cases import Origin
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
-from review_queues import Clock, decided, taken
+from review_queues import Clock, take_and_decide, take_case
 from review_records import make_record, many
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TABLES = (
-    "queue", "event", "review_case", "item", "decision", "reviewer", "waiting", "likeness",
+    "queue", "event", "review_case", "item", "decision", "reviewer", "waiting", "grouping_key",
 )  # fmt: skip
 
 
@@ -32,24 +32,24 @@ def fill(queue: ReviewQueue, clock: Clock) -> None:
     queue.reviewers.add("ana")
     queue.reviewers.add("ben")
     queue.reviewers.remove("ben")
-    decided(queue, "confirmed")
-    decided(queue, "confirmed", "ben")
-    undone = decided(queue, "not_a_match")
+    take_and_decide(queue, "confirmed")
+    take_and_decide(queue, "confirmed", "ben")
+    undone = take_and_decide(queue, "not_a_match")
     back = queue.undo(undone.decisions[0].decision_id, "ana")
     queue.give_back(back.case_id, "ana")
-    rejected = decided(queue, "not_a_match")
+    rejected = take_and_decide(queue, "not_a_match")
     queue.add(many(40, pictures=9)[12:24])
     queue.look_again(rejected.case_id, "lead", "more of it came")
-    queue.renew(taken(queue, "cem").case_id, "cem")
+    queue.renew(take_case(queue, "cem").case_id, "cem")
     clock.pass_(minutes=11)
-    gone = decided(queue, "not_a_match", "cem")
-    queue.hold(decided(queue, "escalated", "cem").case_id, "counsel", "")
+    gone = take_and_decide(queue, "not_a_match", "cem")
+    queue.hold(take_and_decide(queue, "escalated", "cem").case_id, "counsel", "")
     queue.change(Settings(two_reviewers=True, label_weights={"A2": 3}))
     clock.pass_(days=31)
     queue.add([make_record(100, None, distance=3), make_record(101, None, distance=4)])
     queue.purge()
     assert not queue.case(gone.case_id).items
-    taken(queue, "dan")
+    take_case(queue, "dan")
 
 
 @pytest.fixture(scope="module")
@@ -154,12 +154,13 @@ def test_every_edit_of_every_row_and_column_is_found(filled: Path, tmp_path: Pat
     "sql",
     [
         "INSERT INTO waiting VALUES ('', '', '', 0, 999)",
-        "INSERT INTO likeness VALUES (1, 1)",
+        "INSERT INTO grouping_key VALUES (1, 1)",
         "INSERT INTO reviewer VALUES ('eve', 'token', 0)",
         "INSERT INTO queue VALUES ('more', 1, 0, '{}')",
         "INSERT INTO event VALUES (999, 0, 'eve', 'taken', 1, '{}', 'x')",
         "INSERT INTO decision SELECT 999, case_number, verdict, 'eve', decided_at, reason, "
-        "record_ids, seen, labels, needed, round, supersedes, undone_at FROM decision LIMIT 1",
+        "record_ids, reviewed_digest, labels, needed, round, supersedes, undone_at FROM decision "
+        "LIMIT 1",
         "INSERT INTO item SELECT 999, record_id, case_number, batch, round, added_at, line, hash, "
         "source, location, digest FROM item LIMIT 1",
         "CREATE TRIGGER t AFTER INSERT ON decision BEGIN DELETE FROM decision; END",
@@ -184,10 +185,10 @@ def test_a_history_that_was_set_back_as_a_whole_is_found_by_its_head(
     path, before = tmp_path / "queue.db", tmp_path / "before.db"
     with ReviewQueue.open(str(path), create=True, now=clock) as queue:
         queue.add(many(3))
-        decided(queue, "unsure")
+        take_and_decide(queue, "unsure")
     shutil.copy(path, before)
     with ReviewQueue.open(str(path), now=clock) as queue:
-        decided(queue, "confirmed")
+        take_and_decide(queue, "confirmed")
         head = queue.verify().head
     shutil.copy(before, path)
     with ReviewQueue.open(str(path), now=clock) as queue:

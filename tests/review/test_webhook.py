@@ -21,9 +21,9 @@ from hashmatch.retry import Limits
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
 from hashmatch.review.webhook.client import Endpoint
-from hashmatch.review.webhook.sender import IN_A_ROW, Webhook
+from hashmatch.review.webhook.sender import FAILURES_IN_A_ROW, Webhook
 from hashmatch.review.webhook.signing import Secrets, check_signature, new_secret
-from review_queues import Clock, decided, taken
+from review_queues import Clock, take_and_decide, take_case
 from review_records import many
 from webhook_server import Receiver, receiving
 
@@ -38,13 +38,13 @@ AT_ONCE = Limits(deadline=3600.0, first_delay=0.0, longest_delay=0.0)
 FINAL = {"minutes": 11}
 
 
-def webhook(queue: ReviewQueue, receiver: Receiver, clock: Clock, **options: Any) -> Webhook:
+def webhook(queue: ReviewQueue, receiver: Receiver, **options: Any) -> Webhook:
     endpoint = Endpoint(f"{receiver.url}/hook", timeout=2.0)
     given: dict[str, Any] = {"limits": AT_ONCE, "seed": 7, **options}
-    return Webhook(queue, endpoint, KEYS, now=clock, **given)
+    return Webhook(queue, endpoint, KEYS, **given)
 
 
-def told(receiver: Receiver) -> list[dict[str, Any]]:
+def messages_to(receiver: Receiver) -> list[dict[str, Any]]:
     """Return the messages that came, all of which are genuine."""
     for _, headers, body in receiver.requests:
         assert headers["idempotency-key"] == headers["webhook-id"]
@@ -56,16 +56,16 @@ def told(receiver: Receiver) -> list[dict[str, Any]]:
 def test_every_verdict_is_told_once_when_it_is_final(make_queue: MakeQueue, clock: Clock) -> None:
     queue = make_queue()
     queue.add(many(4))
-    cases = [decided(queue, v) for v in ("confirmed", "not_a_match", "unsure", "escalated")]
+    cases = [take_and_decide(queue, v) for v in ("confirmed", "not_a_match", "unsure", "escalated")]
     with receiving() as receiver:
-        hook = webhook(queue, receiver, clock)
+        hook = webhook(queue, receiver)
         assert hook.push() == (0, 0, 0, 0, "")  # all of it may be undone
         clock.pass_(**FINAL)
         assert hook.push() == (4, 0, 0, 0, "")
         assert hook.push() == (0, 0, 0, 0, "")
-        again = webhook(queue, receiver, clock)  # another process, later
+        again = webhook(queue, receiver)  # another process, later
         assert again.push() == (0, 0, 0, 0, "")
-    messages = told(receiver)
+    messages = messages_to(receiver)
     assert [message["type"] for message in messages] == [f"case.{case.state}" for case in cases]
     assert len(set(receiver.keys)) == 4
     first = messages[0]
@@ -76,40 +76,40 @@ def test_every_verdict_is_told_once_when_it_is_final(make_queue: MakeQueue, cloc
     (item,) = first["data"]["items"]
     assert decision["reviewer"] == "ana"
     assert decision["record_ids"] == [item["record_id"]]
-    assert decision["seen"] == cases[0].decisions[0].seen
+    assert decision["reviewed_digest"] == cases[0].decisions[0].reviewed_digest
     assert item["match"]["entry"] == "entry-1"
-    assert hook.deliveries.waiting() == (0, 4)
+    assert hook.outbox.counts() == (0, 4)
 
 
 def test_what_was_undone_is_never_told(make_queue: MakeQueue, clock: Clock) -> None:
     queue = make_queue()
     queue.add(many(1))
-    case = decided(queue, "confirmed")
+    case = take_and_decide(queue, "confirmed")
     clock.pass_(minutes=5)
     queue.undo(case.decisions[0].decision_id, "ana")
     queue.give_back(case.case_id, "ana")
     clock.pass_(**FINAL)
     with receiving() as receiver:
-        assert webhook(queue, receiver, clock).push().sent == 0
-        decided(queue, "not_a_match", "ben")
+        assert webhook(queue, receiver).push().sent == 0
+        take_and_decide(queue, "not_a_match", "ben")
         clock.pass_(**FINAL)
-        assert webhook(queue, receiver, clock).push().sent == 1
-    assert [message["type"] for message in told(receiver)] == ["case.not_a_match"]
+        assert webhook(queue, receiver).push().sent == 1
+    assert [message["type"] for message in messages_to(receiver)] == ["case.not_a_match"]
 
 
 def test_one_of_two_confirmations_is_nothing_yet(make_queue: MakeQueue, clock: Clock) -> None:
     queue = make_queue(Settings(two_reviewers=True))
     queue.add(many(2))
-    decided(queue, "confirmed", "ana")
+    take_and_decide(queue, "confirmed", "ana")
     clock.pass_(**FINAL)
     with receiving() as receiver:
-        hook = webhook(queue, receiver, clock)
+        hook = webhook(queue, receiver)
         assert hook.push() == (0, 0, 0, 0, "")
-        decided(queue, "confirmed", "ben")
-        decided(queue, "not_a_match", "ben")
+        take_and_decide(queue, "confirmed", "ben")
+        take_and_decide(queue, "not_a_match", "ben")
         clock.pass_(**FINAL)
         hook.push()
-    messages = told(receiver)
+    messages = messages_to(receiver)
     assert [message["type"] for message in messages] == ["case.confirmed", "case.not_a_match"]
     names = {decision["reviewer"] for decision in messages[0]["data"]["decisions"]}
     assert names == {"ana", "ben"}
@@ -118,25 +118,25 @@ def test_one_of_two_confirmations_is_nothing_yet(make_queue: MakeQueue, clock: C
 def test_what_is_asked_again_is_told_so(make_queue: MakeQueue, clock: Clock) -> None:
     queue = make_queue()
     queue.add(many(1))
-    case = decided(queue, "confirmed")
+    case = take_and_decide(queue, "confirmed")
     clock.pass_(**FINAL)
     with receiving() as receiver:
-        hook = webhook(queue, receiver, clock)
+        hook = webhook(queue, receiver)
         hook.push()
         queue.look_again(case.case_id, "eve", "a mistake")
         clock.pass_(**FINAL)
         hook.push()
-        decided(queue, "not_a_match", "ben")
+        take_and_decide(queue, "not_a_match", "ben")
         clock.pass_(**FINAL)
         hook.push()
-    kinds = [message["type"].removeprefix("case.") for message in told(receiver)]
+    kinds = [message["type"].removeprefix("case.") for message in messages_to(receiver)]
     assert kinds == ["confirmed", "asked_again", "not_a_match"]
-    asked = told(receiver)[1]["data"]
+    asked = messages_to(receiver)[1]["data"]
     assert (asked["by"], asked["reason"]) == ("eve", "a mistake")
     assert asked["inherited_only"] is False
     with receiving() as late:  # who begins now is not told what no longer holds
-        webhook(queue, late, clock, name="late").push()
-    kinds = [message["type"].removeprefix("case.") for message in told(late)]
+        webhook(queue, late, name="late").push()
+    kinds = [message["type"].removeprefix("case.") for message in messages_to(late)]
     assert kinds == ["asked_again", "not_a_match"]
 
 
@@ -145,11 +145,11 @@ def test_nothing_is_lost_when_there_is_more_time_to_undo(
 ) -> None:
     queue = make_queue()
     queue.add(many(2))
-    decided(queue, "confirmed")
-    case = decided(queue, "confirmed")
+    take_and_decide(queue, "confirmed")
+    case = take_and_decide(queue, "confirmed")
     clock.pass_(**FINAL)
     with receiving(503, 503) as receiver:
-        hook = webhook(queue, receiver, clock, limits=Limits(3600.0, 1.0, 1.0))
+        hook = webhook(queue, receiver, limits=Limits(3600.0, 1.0, 1.0))
         assert hook.push().failed == 2  # they were final, and nobody took them
         queue.change(replace(queue.settings, undo=timedelta(hours=1)))
         clock.pass_(minutes=1)
@@ -164,25 +164,25 @@ def test_inherited_items_are_not_told_as_confirmed(make_queue: MakeQueue, clock:
     queue = make_queue()
     records = many(2, pictures=1)
     queue.add(records[:1])
-    decided(queue, "confirmed")
+    take_and_decide(queue, "confirmed")
     queue.add(records[1:])
     clock.pass_(**FINAL)
     with receiving() as receiver:
-        webhook(queue, receiver, clock).push()
-    (message,) = told(receiver)
+        webhook(queue, receiver).push()
+    (message,) = messages_to(receiver)
     assert [item["record_id"] for item in message["data"]["items"]] == [records[0].record_id]
 
 
 def test_twice_503_then_202(make_queue: MakeQueue, clock: Clock) -> None:
     queue = make_queue()
     queue.add(many(1))
-    decided(queue, "confirmed")
+    take_and_decide(queue, "confirmed")
     clock.pass_(**FINAL)
     with receiving(503, 503, 202) as receiver:
-        hook = webhook(queue, receiver, clock)
+        hook = webhook(queue, receiver)
         pushed = hook.push()
     assert pushed == (1, 2, 0, 0, f"{receiver.url.removeprefix('http://')}: answered 503")
-    told(receiver)
+    messages_to(receiver)
     assert len(receiver.requests) == 3
     assert len(set(receiver.keys)) == 1
     bodies = {body for _, _, body in receiver.requests}
@@ -196,10 +196,10 @@ def test_each_trouble_is_tried_again_under_the_same_key(
     queue = make_queue()
     queue.add(many(3))
     for _ in range(3):
-        decided(queue, "not_a_match")
+        take_and_decide(queue, "not_a_match")
     clock.pass_(**FINAL)
     with receiving(trouble) as receiver:
-        hook = webhook(queue, receiver, clock)
+        hook = webhook(queue, receiver)
         pushed = hook.push()
     assert (pushed.sent, pushed.failed, pushed.waiting) == (3, 1, 0)
     assert len(receiver.keys) == 4
@@ -209,11 +209,11 @@ def test_each_trouble_is_tried_again_under_the_same_key(
 def test_a_pause_lies_between_tries_and_grows(make_queue: MakeQueue, clock: Clock) -> None:
     queue = make_queue()
     queue.add(many(1))
-    decided(queue, "unsure")
+    take_and_decide(queue, "unsure")
     clock.pass_(**FINAL)
     with receiving(*[503] * 20) as receiver:
         limits = Limits(deadline=1e9, first_delay=10.0, longest_delay=1000.0)
-        hook = webhook(queue, receiver, clock, limits=limits, tries=50)
+        hook = webhook(queue, receiver, limits=limits, tries=50)
         began, times = clock.time, []
         for _ in range(20_000):
             if hook.push().failed:
@@ -231,22 +231,22 @@ def test_after_so_many_tries_it_is_dead_and_can_be_sent_again(
 ) -> None:
     queue = make_queue()
     queue.add(many(2))
-    decided(queue, "confirmed")
+    take_and_decide(queue, "confirmed")
     clock.pass_(**FINAL)
     with receiving(*[500] * 4) as receiver:
-        hook = webhook(queue, receiver, clock, tries=4)
+        hook = webhook(queue, receiver, tries=4)
         assert hook.push()[:4] == (0, 3, 0, 1)  # it may be down: that is enough for now
         assert hook.push()[:4] == (0, 1, 1, 0)
-        (dead,) = hook.deliveries.dead()
+        (dead,) = hook.outbox.dead()
         assert (dead.tries, dead.since) == (4, clock.time)
         assert dead.problem.endswith("answered 500")
-        decided(queue, "not_a_match")
+        take_and_decide(queue, "not_a_match")
         clock.pass_(**FINAL)
         assert hook.push().sent == 1  # others are told all the same
-        assert hook.deliveries.again(0) == 1
+        assert hook.outbox.resend_dead() == 1
         assert hook.push().sent == 1
-        assert hook.deliveries.dead() == []
-    kinds = [message["type"] for message in told(receiver)]
+        assert hook.outbox.dead() == []
+    kinds = [message["type"] for message in messages_to(receiver)]
     assert kinds == ["case.confirmed"] * 4 + ["case.not_a_match", "case.confirmed"]
     assert len(set(receiver.keys)) == 2
 
@@ -254,11 +254,11 @@ def test_after_so_many_tries_it_is_dead_and_can_be_sent_again(
 def test_too_late_is_dead_too(make_queue: MakeQueue, clock: Clock) -> None:
     queue = make_queue()
     queue.add(many(1))
-    decided(queue, "confirmed")
+    take_and_decide(queue, "confirmed")
     clock.pass_(**FINAL)
     with receiving(503, 503) as receiver:
         hook = webhook(
-            queue, receiver, clock, limits=Limits(deadline=60, first_delay=90, longest_delay=90)
+            queue, receiver, limits=Limits(deadline=60, first_delay=90, longest_delay=90)
         )
         assert hook.push().dead == 0
         clock.pass_(seconds=91)
@@ -268,19 +268,19 @@ def test_too_late_is_dead_too(make_queue: MakeQueue, clock: Clock) -> None:
 def test_messages_of_one_case_keep_their_order(make_queue: MakeQueue, clock: Clock) -> None:
     queue = make_queue()
     queue.add(many(2))
-    first = decided(queue, "unsure")
-    decided(queue, "unsure")
+    first = take_and_decide(queue, "unsure")
+    take_and_decide(queue, "unsure")
     clock.pass_(**FINAL)
     limits = Limits(deadline=1e6, first_delay=1000.0, longest_delay=1000.0)
     with receiving(503) as receiver:
-        hook = webhook(queue, receiver, clock, limits=limits)
-        assert (hook.push().failed, hook.deliveries.waiting()[0]) == (1, 1)
+        hook = webhook(queue, receiver, limits=limits)
+        assert (hook.push().failed, hook.outbox.counts()[0]) == (1, 1)
         queue.look_again(first.case_id, "eve", "why")
         clock.pass_(**FINAL)
         hook.push()
         clock.pass_(seconds=1001)
         hook.push()
-    cases = [(message["data"]["case_id"], message["type"]) for message in told(receiver)]
+    cases = [(message["data"]["case_id"], message["type"]) for message in messages_to(receiver)]
     assert cases[-1] == (first.case_id, "case.asked_again")
 
 
@@ -288,25 +288,25 @@ def test_an_endpoint_that_is_down_is_not_stormed(make_queue: MakeQueue, clock: C
     queue = make_queue()
     queue.add(many(10))
     for _ in range(10):
-        decided(queue, "not_a_match")
+        take_and_decide(queue, "not_a_match")
     clock.pass_(**FINAL)
     limits = Limits(deadline=1e6, first_delay=1000.0, longest_delay=1000.0)
     with receiving(*[503] * 10) as receiver:
-        pushed = webhook(queue, receiver, clock, limits=limits).push()
-    assert len(receiver.requests) == IN_A_ROW
+        pushed = webhook(queue, receiver, limits=limits).push()
+    assert len(receiver.requests) == FAILURES_IN_A_ROW
     assert pushed.waiting == 10
 
 
 def test_two_endpoints_and_one_that_begins_now(make_queue: MakeQueue, clock: Clock) -> None:
     queue = make_queue()
     queue.add(many(2))
-    decided(queue, "unsure")
+    take_and_decide(queue, "unsure")
     clock.pass_(**FINAL)
     with receiving() as one, receiving() as other, receiving() as new:
-        hooks = [webhook(queue, one, clock), webhook(queue, other, clock)]
-        hooks.append(webhook(queue, new, clock, from_now=True))
+        hooks = [webhook(queue, one), webhook(queue, other)]
+        hooks.append(webhook(queue, new, from_now=True))
         assert [hook.push().sent for hook in hooks] == [1, 1, 0]
-        decided(queue, "unsure")
+        take_and_decide(queue, "unsure")
         clock.pass_(**FINAL)
         assert [hook.push().sent for hook in hooks] == [1, 1, 1]
     assert one.keys == other.keys
@@ -318,12 +318,12 @@ def test_nothing_of_a_message_is_logged(
 ) -> None:
     queue = make_queue()
     queue.add(many(2))
-    decided(queue, "confirmed")
-    decided(queue, "confirmed")
+    take_and_decide(queue, "confirmed")
+    take_and_decide(queue, "confirmed")
     clock.pass_(**FINAL)
     with caplog.at_level(logging.DEBUG), receiving(503, "reset", "garbage") as receiver:
-        hook = webhook(queue, receiver, clock)
-        said = [repr(hook.push()), repr(hook.push()), repr(hook.deliveries.dead()), repr(hook)]
+        hook = webhook(queue, receiver)
+        said = [repr(hook.push()), repr(hook.push()), repr(hook.outbox.dead()), repr(hook)]
     out, err = capfd.readouterr()
     said += [out, err, *[record.getMessage() for record in caplog.records]]
     for secret in ("profiles/", "record-0", SECRET, "secret-in-answer", "/hook", "ana", "seen"):
@@ -354,8 +354,8 @@ def test_killed_between_sending_and_marking(tmp_path: Path) -> None:
     ) as queue:
         queue.add(many(3))
         for _ in range(3):
-            case = taken(queue)
-            queue.decide(case.case_id, "ana", "confirmed", "seen", case.seen)
+            case = take_case(queue)
+            queue.decide(case.case_id, "ana", "confirmed", "seen", case.reviewed_digest)
     with receiving(202, "hang") as receiver:
         command = [sys.executable, "-c", PUSH.replace("timeout=0.3", "timeout=30"), where]
         process = subprocess.Popen([*command, receiver.url, SECRET])
@@ -363,9 +363,11 @@ def test_killed_between_sending_and_marking(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
         process.wait()
         # What was being tried is free again after twice its timeout, and a second.
-        with ReviewQueue.open(where) as queue:
-            ((event,),) = queue._database.rows("SELECT min(event) FROM push_message")
-            queue._database.run("UPDATE push_message SET next_at = 0 WHERE event = ?", (event,))
+        with ReviewQueue.open(where) as queue, queue.transaction() as tx:
+            tx.database.run(
+                "UPDATE outbox_message SET next_at = 0 "
+                "WHERE event = (SELECT min(event) FROM outbox_message)"
+            )
         done = subprocess.run(
             [sys.executable, "-c", PUSH, where, receiver.url, SECRET], check=True, timeout=60
         )
@@ -385,8 +387,8 @@ def test_what_is_being_tried_is_tried_by_nobody_else(tmp_path: Path) -> None:
         where, create=True, settings=Settings(undo=Settings().lease * 0)
     ) as queue:
         queue.add(many(1))
-        case = taken(queue)
-        queue.decide(case.case_id, "ana", "confirmed", "seen", case.seen)
+        case = take_case(queue)
+        queue.decide(case.case_id, "ana", "confirmed", "seen", case.reviewed_digest)
         with receiving("hang") as receiver:
             code = PUSH.replace("timeout=0.3", "timeout=30")
             process = subprocess.Popen([sys.executable, "-c", code, where, receiver.url, SECRET])
@@ -406,9 +408,9 @@ def test_killed_at_random_nothing_is_lost(where: str) -> None:
     with ReviewQueue.open(where, create=True, settings=settings) as queue:
         queue.add(many(400))
         for number in range(400):
-            case = taken(queue)
+            case = take_case(queue)
             verdict = "confirmed" if number % 2 else "not_a_match"
-            queue.decide(case.case_id, "ana", verdict, "seen", case.seen)
+            queue.decide(case.case_id, "ana", verdict, "seen", case.reviewed_digest)
     kills = 0
     with receiving() as receiver:
         command = [sys.executable, "-c", PUSH, where, receiver.url, SECRET]
@@ -424,7 +426,8 @@ def test_killed_at_random_nothing_is_lost(where: str) -> None:
             if len(set(receiver.keys)) == 400:
                 break
         with ReviewQueue.open(where) as queue:
-            queue._database.run("UPDATE push_message SET next_at = 0")
+            with queue.transaction() as tx:
+                tx.database.run("UPDATE outbox_message SET next_at = 0")
             endpoint = Endpoint(receiver.url, timeout=2.0)
             while Webhook(queue, endpoint, KEYS, limits=AT_ONCE).push().waiting:
                 time.sleep(0.1)

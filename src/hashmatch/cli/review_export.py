@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from hashmatch.records.cases import ConfirmedCase
     from hashmatch.review.queue import ReviewQueue
-    from hashmatch.review.webhook.outbox import Deliveries
+    from hashmatch.review.webhook.outbox import Outbox
     from hashmatch.review.webhook.sender import Pushed
 
 
@@ -168,23 +168,22 @@ def push(
     hashmatch review secret hook.secret
     hashmatch review push queue.db --url https://moderation.example/hook --secret-file hook.secret
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    from hashmatch.review.text import micros, utc
     from hashmatch.review.webhook.client import Endpoint
-    from hashmatch.review.webhook.outbox import Deliveries
+    from hashmatch.review.webhook.outbox import Outbox
     from hashmatch.review.webhook.sender import Webhook
     from hashmatch.review.webhook.signing import Secrets
 
     endpoint = Endpoint(url, timeout=timeout)
     with open_queue(queue) as opened:
         if dead:
-            _print_dead(opened, Deliveries(opened._database, name or endpoint.name))
+            _print_dead(opened, Outbox(opened, name or endpoint.name))
             return
         if secret_file is None:
             raise UsageError("messages are signed: give --secret-file FILE")
         keys = Secrets.load(secret_file)
         hook = Webhook(opened, endpoint, keys, name=name, tries=tries, from_now=from_now)
         if again:
-            count = hook.deliveries.again(micros(utc()))
+            count = hook.outbox.resend_dead()
             if not quiet:
                 click.echo(f"{count:,} messages are sent again", err=True)
         while True:
@@ -212,10 +211,10 @@ def _say(pushed: Pushed) -> None:
     click.echo("; ".join(parts), err=True)
 
 
-def _print_dead(queue: ReviewQueue, deliveries: Deliveries) -> None:
+def _print_dead(queue: ReviewQueue, outbox: Outbox) -> None:
     import msgspec
 
-    for letter in deliveries.dead():
+    for letter in outbox.dead():
         line = {
             "case_id": f"{queue.name}-{letter.case_number}",
             "event": letter.event,

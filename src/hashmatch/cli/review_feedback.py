@@ -63,7 +63,7 @@ def propose(queue: str, every: bool) -> None:
 
 @click.command(
     short_help="Accept a picture for the benign list, as a second person.",
-    epilog="Python: hashmatch.review.feedback.answer(queue, case_id, who, accept=True)",
+    epilog="Python: hashmatch.review.feedback.answer_proposal(queue, case_id, who, accept=True)",
 )
 @queue_argument
 @click.argument("case_id", metavar="CASE")
@@ -77,10 +77,10 @@ def accept(queue: str, case_id: str, who: str, reason: str, refuse: bool, quiet:
     \b
     hashmatch review accept queue.db 3f0c2a91-17 --by ben --reason "a pattern"
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    from hashmatch.review.feedback import answer
+    from hashmatch.review.feedback import answer_proposal
 
     with open_queue(queue) as opened:
-        said = answer(opened, case_id, who, accept=not refuse, reason=reason)
+        said = answer_proposal(opened, case_id, who, accept=not refuse, reason=reason)
     if not quiet:
         click.echo(
             f"{printable(said.case.case_id)} is {said.verdict} by {printable(who)}", err=True
@@ -224,18 +224,16 @@ def disabled(queue: str, out: str) -> None:
     """  # noqa: D301  (the backspace tells click to keep the lines)
     import msgspec
 
-    from hashmatch._files.atomic import OutputFile
     from hashmatch.review.feedback import disabled as disabled_entries
+    from hashmatch.review.feedback import write_disabled
 
     with open_queue(queue) as opened:
-        lines = [msgspec.json.encode(each).decode() for each in disabled_entries(opened)]
-    if out == "-":
-        for line in lines:
-            print_line(line)
+        entries = disabled_entries(opened)
+    if out != "-":
+        write_disabled(out, entries)
         return
-    with OutputFile(out) as file:
-        for line in lines:
-            file.write(line + "\n")
+    for entry in entries:
+        print_line(msgspec.json.encode(entry).decode())
 
 
 @click.command(

@@ -98,7 +98,7 @@ class Decision:
         In the reviewer's words; may be empty.
     record_ids : tuple of str
         Exactly the records that it covers, at least one.
-    seen : str
+    reviewed_digest : str
         SHA-256 of the JSON lines of those records, in this order, each with its line end.
     labels : tuple of str
         What the reviewer calls it.
@@ -119,7 +119,7 @@ class Decision:
     decided_at: datetime
     reason: str
     record_ids: tuple[str, ...]
-    seen: str
+    reviewed_digest: str
     labels: tuple[str, ...] = ()
     needed: int = 1
     round: int = 1
@@ -180,8 +180,8 @@ class Case:
         The best of its items.
     round : int
         How many times it was asked about; see `CaseItem.round`.
-    seen : str
-        SHA-256 of the records that a decision made now would cover; `decide` takes it back.
+    reviewed_digest : str
+        SHA-256 of the records that a decision made now would cover; `ReviewQueue.decide` takes it.
     held : bool
         It is kept until somebody releases it.
     """
@@ -198,13 +198,22 @@ class Case:
     priority: int
     quality: int | None = None
     round: int = 1
-    seen: str = ""
+    reviewed_digest: str = ""
     held: bool = False
 
     @property
     def asked(self) -> tuple[CaseItem, ...]:
         """The items that a decision made now would cover."""
         return tuple(item for item in self.items if item.round == self.round)
+
+    @property
+    def standing(self) -> tuple[Decision, ...]:
+        """The decisions since it was last asked about that were not undone."""
+        return tuple(
+            decision
+            for decision in self.decisions
+            if decision.undone_at is None and decision.round == self.round
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,14 @@
-"""Is the history whole, and do the tables say what it says? Any edit of either is found.
+"""Compares the tables of a queue with its history, and so finds any edit of either.
 
 The history is gone through from its beginning and every row of every table is compared with what
 follows from it. Whoever can write to the database and works out all digests anew can still forge a
-whole history; the digest of the last event, kept where he cannot write, shows that too.
-
-What the tables have to say, worked out from the history alone.
+whole history; the digest of the last event, kept where they cannot write, shows that too.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -22,13 +20,14 @@ from hashmatch.review.case_rows import (
     COLUMNS,
     WAITING,
     CaseRow,
+    StandingDecision,
     priority,
     state_of,
     summary,
     waiting_rows,
 )
 from hashmatch.review.cases import DECISION
-from hashmatch.review.grouping import content_digest, rows_of_case
+from hashmatch.review.grouping import content_digest, keys_of_case
 from hashmatch.review.intake import batch_digest
 from hashmatch.review.results import Verified
 from hashmatch.review.settings import Settings
@@ -38,127 +37,9 @@ if TYPE_CHECKING:
 
     from hashmatch.review.database import Database, Row
 
-
-class Standing(NamedTuple):
-    """A decision that was not undone."""
-
-    number: int
-    verdict: str
-    reviewer: str
-    needed: int
-    decided_at: int
-
-
-class CaseAt:
-    """What the history says of a case, apart from its records."""
-
-    def __init__(self) -> None:
-        self.round = 1
-        self.standing: list[Standing] = []
-        self.lease: tuple[str | None, int | None] = (None, None)
-        self.asked_at: int | None = None
-        self.hold: tuple[str, int | None] = ("", None)
-
-    @property
-    def columns(self) -> dict[str, Any]:
-        """Columns of ``review_case`` as they have to be."""
-        state, not_for = state_of(self.standing)
-        final = state not in WAITING
-        if self.lease[0] is not None:
-            state = CaseState.IN_REVIEW
-        said: dict[str, Any] = {} if self.asked_at is None else {"asked_at": self.asked_at}
-        return said | {
-            "state": state.value,
-            "round": self.round,
-            "not_for": not_for,
-            "lease_reviewer": self.lease[0],
-            "lease_until": self.lease[1],
-            "decided_at": self.standing[-1].decided_at if final else None,
-            "decided_event": self.standing[-1].number if final else None,
-            "hold": self.hold[0],
-            "hold_at": self.hold[1],
-        }
-
-
-UNTOUCHED = CaseAt()
-
-
-class Replay:
-    """Goes through the history, event by event.
-
-    `cases` holds those to which more happened than that records came; `rounds` the items that are
-    not of the first time of asking.
-    """
-
-    def __init__(self) -> None:
-        self.cases: dict[int, CaseAt] = {}
-        self.rounds: dict[int, int] = {}
-        self.purged: set[int] = set()
-        self.reviewers: dict[str, tuple[str, int]] = {}
-        self.queue: tuple[str, int, int, str] = ("", 0, 0, "")
-        self.decisions: dict[int, int | None] = {}
-
-    def case(self, number: int) -> CaseAt:
-        """Return what is said of a case so far, to look at."""
-        return self.cases.get(number, UNTOUCHED)
-
-    def joined(self, item: int, case: int) -> None:
-        """Note a record that came into a case."""
-        at = self.case(case)
-        asked = 0 if at.standing else at.round
-        if asked != 1:
-            self.rounds[item] = asked
-
-    def asked(self, items: list[int], round_: int, *, inherited_only: bool) -> None:
-        """Note that items of a case are asked about from now on, those that are there so far."""
-        for item in items:
-            if not inherited_only or self.rounds.get(item, 1) == 0:
-                self.rounds[item] = round_
-
-    def apply(self, number: int, at: int, who: str, kind: str, case: int, body: Any) -> None:
-        """Note an event of any kind but ``added``."""
-        if kind in history.TAUGHT:
-            return  # it changes no table
-        if kind == "made":
-            self.queue = (body["name"], body["format"], at, body["settings"])
-        elif kind == "settings":
-            self.queue = (*self.queue[:3], body["settings"])
-        elif kind == "reviewer_added":
-            self.reviewers[body["name"]] = (body["token"], at)
-        elif kind == "reviewer_removed":
-            del self.reviewers[body["name"]]
-        elif kind == "purged":
-            self.purged.update(body["items"])
-        else:
-            self._about(self.cases.setdefault(case, CaseAt()), number, at, who, kind, body)
-
-    def _about(
-        self, case: CaseAt, number: int, at: int, who: str, kind: str, body: Mapping[str, Any]
-    ) -> None:
-        if kind in {"taken", "renewed"}:
-            case.lease = (who, body["until"])
-        elif kind in {"given_back", "lapsed"}:
-            case.lease = (None, None)
-        elif kind == "decided":
-            case.lease = (None, None)
-            case.standing.append(Standing(number, body["verdict"], who, body["needed"], at))
-            self.decisions[number] = None
-            self.rounds |= dict.fromkeys(body["inherited"], 0)
-        elif kind == "undone":
-            undone = body["decision"]
-            case.standing = [one for one in case.standing if one.number != undone]
-            self.decisions[undone] = at
-        elif kind == "asked_again":
-            case.round += 1
-            case.asked_at = at
-            case.standing = []
-        elif kind in {"held", "released"}:
-            case.hold = (kind, at)
-        else:
-            raise KeyError(kind)
-
-
-PAGE = 1000
+ROWS_PER_QUERY = 1000
+ITEM = "case_number, number, record_id, added_at, round, line, hash, source, location, digest"
+"""Columns of ``item`` that are compared."""
 
 
 def verify(database: Database, head: str | None) -> Verified:
@@ -178,7 +59,7 @@ def verify(database: Database, head: str | None) -> Verified:
     """
     damage = database.damage()
     if damage:
-        raise ReviewError(f"{database.where}: {damage}")
+        raise ReviewError(f"cannot verify {database.where}: {damage}")
     try:
         found = _History(database)
         number, digest = found.go_through(head)
@@ -201,7 +82,7 @@ class _History:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.replay = Replay()
+        self.replay = _Replay()
         self._items = 0
 
     def go_through(self, head: str | None) -> tuple[int, str]:
@@ -210,7 +91,7 @@ class _History:
         while True:
             rows = self.database.rows(
                 f"SELECT {history.COLUMNS} FROM event WHERE number > ? "
-                f"ORDER BY number LIMIT {PAGE}",
+                f"ORDER BY number LIMIT {ROWS_PER_QUERY}",
                 (number,),
             )
             for row in rows:
@@ -221,7 +102,7 @@ class _History:
                 number, previous = said[0], digest
                 head_found = head_found or digest == head
                 self._event(row)
-            if len(rows) < PAGE:
+            if len(rows) < ROWS_PER_QUERY:
                 break
         if not head_found:
             raise _edited(self.database, "the event with the given digest is missing")
@@ -271,14 +152,124 @@ class _History:
         )
         ids, labels = (msgspec.json.encode(body[name]).decode() for name in ("records", "labels"))
         expected = (
-            number, case, body["verdict"], who, at, body["reason"], ids, body["seen"], labels,
-            body["needed"], body["round"], body["supersedes"],
+            number, case, body["verdict"], who, at, body["reason"], ids, body["reviewed_digest"],
+            labels, body["needed"], body["round"], body["supersedes"],
         )  # fmt: skip
         if len(found) != 1 or found[0][:-1] != expected:
             raise _edited(self.database, f"decision {number} is not what it was")
 
 
-def _compare(database: Database, replay: Replay) -> None:
+class _Replay:
+    """Goes through the history, event by event.
+
+    `cases` holds those to which more happened than that records came; `rounds` the items that are
+    not of the first time of asking.
+    """
+
+    def __init__(self) -> None:
+        self.cases: dict[int, _CaseAt] = {}
+        self.rounds: dict[int, int] = {}
+        self.purged: set[int] = set()
+        self.reviewers: dict[str, tuple[str, int]] = {}
+        self.queue: tuple[str, int, int, str] = ("", 0, 0, "")
+        self.decisions: dict[int, int | None] = {}
+
+    def case(self, number: int) -> _CaseAt:
+        """Return what is said of a case so far, to look at."""
+        return self.cases.get(number, UNTOUCHED)
+
+    def joined(self, item: int, case: int) -> None:
+        """Note a record that came into a case."""
+        at = self.case(case)
+        asked = 0 if at.standing else at.round
+        if asked != 1:
+            self.rounds[item] = asked
+
+    def asked(self, items: list[int], round_: int, *, inherited_only: bool) -> None:
+        """Note that items of a case are asked about from now on, those that are there so far."""
+        for item in items:
+            if not inherited_only or self.rounds.get(item, 1) == 0:
+                self.rounds[item] = round_
+
+    def apply(self, number: int, at: int, who: str, kind: str, case: int, body: Any) -> None:
+        """Note an event of any kind but ``added``."""
+        if kind in history.FEEDBACK:
+            return  # it changes no table
+        if kind == "made":
+            self.queue = (body["name"], body["format"], at, body["settings"])
+        elif kind == "settings":
+            self.queue = (*self.queue[:3], body["settings"])
+        elif kind == "reviewer_added":
+            self.reviewers[body["name"]] = (body["token"], at)
+        elif kind == "reviewer_removed":
+            del self.reviewers[body["name"]]
+        elif kind == "purged":
+            self.purged.update(body["items"])
+        else:
+            self._about(self.cases.setdefault(case, _CaseAt()), number, at, who, kind, body)
+
+    def _about(
+        self, case: _CaseAt, number: int, at: int, who: str, kind: str, body: Mapping[str, Any]
+    ) -> None:
+        if kind in {"taken", "renewed"}:
+            case.lease = (who, body["until"])
+        elif kind in {"given_back", "lapsed"}:
+            case.lease = (None, None)
+        elif kind == "decided":
+            case.lease = (None, None)
+            decision = StandingDecision(number, body["verdict"], who, body["needed"], at)
+            case.standing.append(decision)
+            self.decisions[number] = None
+            self.rounds |= dict.fromkeys(body["inherited"], 0)
+        elif kind == "undone":
+            undone = body["decision"]
+            case.standing = [one for one in case.standing if one.number != undone]
+            self.decisions[undone] = at
+        elif kind == "asked_again":
+            case.round += 1
+            case.asked_at = at
+            case.standing = []
+        elif kind in {"held", "released"}:
+            case.hold = (kind, at)
+        else:
+            raise KeyError(kind)
+
+
+class _CaseAt:
+    """What the history says of a case, apart from its records."""
+
+    def __init__(self) -> None:
+        self.round = 1
+        self.standing: list[StandingDecision] = []
+        self.lease: tuple[str | None, int | None] = (None, None)
+        self.asked_at: int | None = None
+        self.hold: tuple[str, int | None] = ("", None)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Columns of ``review_case`` as they have to be."""
+        state, not_for = state_of(self.standing)
+        final = state not in WAITING
+        if self.lease[0] is not None:
+            state = CaseState.IN_REVIEW
+        said: dict[str, Any] = {} if self.asked_at is None else {"asked_at": self.asked_at}
+        return said | {
+            "state": state.value,
+            "round": self.round,
+            "not_for": not_for,
+            "lease_reviewer": self.lease[0],
+            "lease_until": self.lease[1],
+            "decided_at": self.standing[-1].decided_at if final else None,
+            "decided_event": self.standing[-1].number if final else None,
+            "hold": self.hold[0],
+            "hold_at": self.hold[1],
+        }
+
+
+UNTOUCHED = _CaseAt()
+
+
+def _compare(database: Database, replay: _Replay) -> None:
     queue = database.rows("SELECT name, format, made_at, settings FROM queue")
     if queue != [replay.queue]:
         raise _edited(database, "its name or settings are not those of the history")
@@ -289,7 +280,7 @@ def _compare(database: Database, replay: Replay) -> None:
     if undone != replay.decisions:
         raise _edited(database, "decisions were undone, or not, without an event")
     settings = Settings.from_json(replay.queue[3])
-    waiting, looks = Bag(), Bag()
+    waiting, keys = _Bag(), _Bag()
     cases = _cases(database)
     for number, rows in _items_by_case(database):
         row = next(cases, None)
@@ -297,17 +288,17 @@ def _compare(database: Database, replay: Replay) -> None:
         if row != expected:
             raise _edited(database, f"case {replay.queue[0]}-{number} is not what it has to be")
         waiting.put(waiting_rows(row))
-        looks.put(rows_of_case(settings, number, *rows[0][5:7]))
+        keys.put(keys_of_case(settings, number, *rows[0][5:7]))
     if next(cases, None) is not None:
         raise _edited(database, "there are cases without records")
-    for table, expected_bag in (("waiting", waiting), ("likeness", looks)):
-        found = Bag()
+    for table, expected_bag in (("waiting", waiting), ("grouping_key", keys)):
+        found = _Bag()
         found.put(database.rows(f"SELECT * FROM {table}"))
         if found.total != expected_bag.total:
             raise _edited(database, f"table {table} is not what it has to be")
 
 
-class Bag:
+class _Bag:
     """Rows in any order: the sum of their digests."""
 
     def __init__(self) -> None:
@@ -323,7 +314,8 @@ class Bag:
 def _cases(database: Database) -> Iterator[CaseRow]:
     number = 0
     while rows := database.rows(
-        f"SELECT {COLUMNS} FROM review_case WHERE number > ? ORDER BY number LIMIT {PAGE}",
+        f"SELECT {COLUMNS} FROM review_case WHERE number > ? ORDER BY number "
+        f"LIMIT {ROWS_PER_QUERY}",
         (number,),
     ):
         for row in rows:
@@ -331,14 +323,11 @@ def _cases(database: Database) -> Iterator[CaseRow]:
         number = rows[-1][0]
 
 
-ITEM = "case_number, number, record_id, added_at, round, line, hash, source, location, digest"
-
-
 def _items_by_case(database: Database) -> Iterator[tuple[int, list[Row]]]:
     after, case, together = (0, 0), 0, list["Row"]()
     while rows := database.rows(
         f"SELECT {ITEM} FROM item WHERE (case_number, number) > (?, ?) "
-        f"ORDER BY case_number, number LIMIT {PAGE}",
+        f"ORDER BY case_number, number LIMIT {ROWS_PER_QUERY}",
         after,
     ):
         for row in rows:
@@ -353,7 +342,7 @@ def _items_by_case(database: Database) -> Iterator[tuple[int, list[Row]]]:
 
 
 def _expected(
-    database: Database, replay: Replay, settings: Settings, number: int, rows: list[Row]
+    database: Database, replay: _Replay, settings: Settings, number: int, rows: list[Row]
 ) -> CaseRow:
     """Return the row of a case, from its items and what the history says of it."""
     records = []
@@ -372,5 +361,5 @@ def _expected(
     found = summary(records)
     algorithm = "" if value is None else ReviewRecord.from_json(line).hash.algorithm
     row = CaseRow(number, opened_at, opened_at, first, hash_algorithm=algorithm, hash=value)
-    row = row.saying(found, priority(found, opened_at, settings))
+    row = row.with_summary(found, priority(found, opened_at, settings))
     return row._replace(**replay.case(number).columns)

@@ -1,16 +1,17 @@
-"""Rows of cases, and where each waits; both are written here and nowhere else.
+"""Rows of cases and of where each waits, and the rules by which both are computed.
 
-What follows from what: the state of a case from its decisions, its priority from its items.
+These rows are written by `save` and nowhere else. The state of a case follows from its decisions,
+its priority from its items.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from hashmatch.records.cases import CaseState, Verdict
-from hashmatch.review.text import SECOND, keepable
+from hashmatch.review.text import SECOND, storable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -19,128 +20,13 @@ if TYPE_CHECKING:
     from hashmatch.review.database import Database
     from hashmatch.review.settings import Settings
 
+WAITING = frozenset({CaseState.PENDING_REVIEW, CaseState.IN_REVIEW})
 HOUR = 3600
-NEAREST, BEST = 24 * HOUR, 4 * HOUR
+NEAREST_LEAD, BEST_LEAD = 24 * HOUR, 4 * HOUR
 """Seconds of waiting that an exact match, or the best quality, is worth over the farthest and the
 worst. Nothing is put off for ever: what has waited for longer goes first in the end."""
-WAITING = frozenset({CaseState.PENDING_REVIEW, CaseState.IN_REVIEW})
-
-
-class Decided(Protocol):
-    """What counts of a decision."""
-
-    @property
-    def verdict(self) -> str:
-        """A `Verdict`."""
-        ...
-
-    @property
-    def reviewer(self) -> str:
-        """Whose."""
-        ...
-
-    @property
-    def needed(self) -> int:
-        """How many have to confirm."""
-        ...
-
-
-def state_of(decisions: Sequence[Decided]) -> tuple[CaseState, str]:
-    """Return the state of a case, and who may not decide about it next (empty: all may).
-
-    Whoever confirmed it is not the second to confirm it. If a second does not confirm what the
-    first did, neither is taken for the truth: somebody else has to look.
-
-    Parameters
-    ----------
-    decisions : sequence of Decided
-        Those about the records in question that were not undone, at most two.
-    """
-    if not decisions:
-        return CaseState.PENDING_REVIEW, ""
-    verdicts = {decision.verdict for decision in decisions}
-    if len(verdicts) > 1:
-        return CaseState.ESCALATED, ""
-    (verdict,) = verdicts
-    people = {decision.reviewer for decision in decisions}
-    if verdict == Verdict.CONFIRMED and len(people) < max(one.needed for one in decisions):
-        return CaseState.PENDING_REVIEW, min(people)
-    return CaseState(verdict), ""
-
-
-class Summary(NamedTuple):
-    """What a case says of its items."""
-
-    items: int = 0
-    distance: int = 0
-    max_distance: int = 0
-    algorithm: str = ""
-    list_name: str = ""
-    quality: int | None = None
-    labels: tuple[str, ...] = ()
-    surfaces: tuple[str, ...] = ()
-
-    def joined(self, record: ReviewRecord) -> Summary:
-        """Return it with one item more."""
-        match = record.matches[0]
-        labels = {keepable(label) for found in record.matches for label in found.labels if label}
-        quality = record.hash.quality
-        closest = (
-            match.distance,
-            match.max_distance,
-            keepable(match.algorithm),
-            keepable(match.list),
-        )
-        if self.items:
-            closest = min((self[1:5], closest), key=_share)
-        if quality is None or (self.quality is not None and self.quality > quality):
-            quality = self.quality
-        return Summary(
-            self.items + 1,
-            *closest,
-            quality,
-            self.labels if labels <= set(self.labels) else tuple(sorted(labels | {*self.labels})),
-            tuple(sorted({*self.surfaces, record.item.surface.value})),
-        )
-
-
-def _share(closest: tuple[int, int, str, str]) -> tuple[float, str, str]:
-    distance, limit, algorithm, name = closest
-    return (distance / limit if limit else 0.0), algorithm, name
-
-
-def summary(records: Iterable[ReviewRecord]) -> Summary:
-    """Return what a case with these items says of them."""
-    found = Summary()
-    for record in records:
-        found = found.joined(record)
-    return found
-
-
-def priority(found: Summary, opened_at: int, settings: Settings) -> int:
-    """Return how soon a case is to be looked at: the higher, the sooner.
-
-    Its opening, in seconds, counts against it, and a lead for it: by closeness, by quality and by
-    the label that weighs most. All wait equally fast, so the order of two never changes.
-
-    Parameters
-    ----------
-    found : Summary
-        Of its items.
-    opened_at : int
-        Microseconds since 1970.
-    settings : Settings
-        The weights of labels.
-    """
-    if not found.items:
-        return 0
-    near = 1 - (found.distance / found.max_distance if found.max_distance else 0.0)
-    good = 1.0 if found.quality is None else found.quality / 100
-    weights = [
-        settings.label_weights[name] for name in found.labels if name in settings.label_weights
-    ]
-    lead = near * NEAREST + good * BEST + max(weights, default=0.0) * HOUR
-    return round(lead) - opened_at // SECOND
+LONGEST_LABEL = 200
+"""Characters of a label that can be asked for: an index takes no longer ones."""
 
 
 class CaseRow(NamedTuple):
@@ -173,7 +59,7 @@ class CaseRow(NamedTuple):
 
     @property
     def summary(self) -> Summary:
-        """What it says of its items."""
+        """The summary of its items, as it is stored."""
         labels, surfaces = self.names
         return Summary(*self[8:14], tuple(labels), tuple(surfaces))
 
@@ -183,8 +69,8 @@ class CaseRow(NamedTuple):
         decode = msgspec.json.decode
         return decode(self.labels, type=list[str]), decode(self.surfaces, type=list[str])
 
-    def saying(self, found: Summary, priority: int) -> CaseRow:
-        """Return it with another summary."""
+    def with_summary(self, found: Summary, priority: int) -> CaseRow:
+        """Return it with another summary and priority."""
         return self._replace(
             priority=priority,
             **{name: getattr(found, name) for name in Summary._fields[:6]},
@@ -198,10 +84,116 @@ class CaseRow(NamedTuple):
         return self._replace(state=state, lease_reviewer=None, lease_until=None)
 
 
-LONGEST_LABEL = 200
-"""Characters of a label that can be asked for: an index takes no longer ones."""
 COLUMNS = ", ".join(CaseRow._fields)
 _SET = ", ".join(f"{name} = ?" for name in CaseRow._fields[1:])
+
+
+class Summary(NamedTuple):
+    """What a row says of the items of its case."""
+
+    items: int = 0
+    distance: int = 0
+    max_distance: int = 0
+    algorithm: str = ""
+    list_name: str = ""
+    quality: int | None = None
+    labels: tuple[str, ...] = ()
+    surfaces: tuple[str, ...] = ()
+
+    def with_record(self, record: ReviewRecord) -> Summary:
+        """Return it with one item more."""
+        match = record.matches[0]
+        labels = {storable(label) for found in record.matches for label in found.labels if label}
+        quality = record.hash.quality
+        closest = (
+            match.distance,
+            match.max_distance,
+            storable(match.algorithm),
+            storable(match.list),
+        )
+        if self.items:
+            closest = min((self[1:5], closest), key=_share_of_limit)
+        if quality is None or (self.quality is not None and self.quality > quality):
+            quality = self.quality
+        return Summary(
+            self.items + 1,
+            *closest,
+            quality,
+            self.labels if labels <= set(self.labels) else tuple(sorted(labels | {*self.labels})),
+            tuple(sorted({*self.surfaces, record.item.surface.value})),
+        )
+
+
+def _share_of_limit(closest: tuple[int, int, str, str]) -> tuple[float, str, str]:
+    distance, limit, algorithm, name = closest
+    return (distance / limit if limit else 0.0), algorithm, name
+
+
+def summary(records: Iterable[ReviewRecord]) -> Summary:
+    """Return the summary of these items."""
+    found = Summary()
+    for record in records:
+        found = found.with_record(record)
+    return found
+
+
+class StandingDecision(NamedTuple):
+    """A decision that was not undone, about the records that are asked about now."""
+
+    number: int
+    verdict: str
+    reviewer: str
+    needed: int
+    decided_at: int
+
+
+def state_of(standing: Sequence[StandingDecision]) -> tuple[CaseState, str]:
+    """Return the state of a case, and who may not decide about it next (empty: all may).
+
+    Whoever confirmed it is not the second to confirm it. If a second does not confirm what the
+    first did, neither is taken for the truth: somebody else has to look.
+
+    Parameters
+    ----------
+    standing : sequence of StandingDecision
+        At most two.
+    """
+    if not standing:
+        return CaseState.PENDING_REVIEW, ""
+    verdicts = {decision.verdict for decision in standing}
+    if len(verdicts) > 1:
+        return CaseState.ESCALATED, ""
+    (verdict,) = verdicts
+    people = {decision.reviewer for decision in standing}
+    if verdict == Verdict.CONFIRMED and len(people) < max(one.needed for one in standing):
+        return CaseState.PENDING_REVIEW, min(people)
+    return CaseState(verdict), ""
+
+
+def priority(found: Summary, opened_at: int, settings: Settings) -> int:
+    """Return how soon a case is to be looked at: the higher, the sooner.
+
+    Its opening, in seconds, counts against it, and a lead for it: by closeness, by quality and by
+    the label that weighs most. All wait equally fast, so the order of two never changes.
+
+    Parameters
+    ----------
+    found : Summary
+        Of its items.
+    opened_at : int
+        Microseconds since 1970.
+    settings : Settings
+        The weights of labels.
+    """
+    if not found.items:
+        return 0
+    near = 1 - (found.distance / found.max_distance if found.max_distance else 0.0)
+    good = 1.0 if found.quality is None else found.quality / 100
+    weights = [
+        settings.label_weights[name] for name in found.labels if name in settings.label_weights
+    ]
+    lead = near * NEAREST_LEAD + good * BEST_LEAD + max(weights, default=0.0) * HOUR
+    return round(lead) - opened_at // SECOND
 
 
 def waiting_rows(row: CaseRow) -> Iterator[tuple[str, str, str, int, int]]:
@@ -215,7 +207,7 @@ def waiting_rows(row: CaseRow) -> Iterator[tuple[str, str, str, int, int]]:
 
 
 def load(database: Database, number: int) -> CaseRow | None:
-    """Return the row of a case, if there is one."""
+    """Return the row of a case; None if there is no such case."""
     found = database.rows(f"SELECT {COLUMNS} FROM review_case WHERE number = ?", (number,))
     return CaseRow(*found[0]) if found else None
 

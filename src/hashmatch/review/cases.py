@@ -1,4 +1,4 @@
-"""Cases as people see them, put together from the tables."""
+"""Cases and decisions as people see them, assembled from the tables."""
 
 from __future__ import annotations
 
@@ -28,82 +28,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from hashmatch.review.case_rows import CaseRow
-    from hashmatch.review.database import Database
-    from hashmatch.review.settings import Settings
+    from hashmatch.review.database import Row
+    from hashmatch.review.transaction import Transaction
 
 DECISION = (
-    "number, case_number, verdict, reviewer, decided_at, reason, record_ids, seen, labels, needed, "
-    "round, supersedes, undone_at"
+    "number, case_number, verdict, reviewer, decided_at, reason, record_ids, reviewed_digest, "
+    "labels, needed, round, supersedes, undone_at"
 )
+"""Columns of ``decision``."""
 
 
-def case_number(case_id: str, name: str) -> int:
-    """Return the number in an id of a case; ReviewError if it is of another queue or no id."""
+def find_row(tx: Transaction, case_id: str) -> CaseRow:
+    """Return the row of a case by its id, or by its number alone; ReviewError if there is none."""
     queue, _, number = case_id.rpartition("-")
-    if not number.isascii() or not number.isdigit() or queue not in {"", name} or len(number) > 18:
-        raise ReviewError(f"there is no case {case_id!r} in this queue")
-    return int(number)
-
-
-def row_of(database: Database, number: int, name: str) -> CaseRow:
-    """Return the row of a case; ReviewError if there is none."""
-    row = load(database, number)
+    is_number = number.isascii() and number.isdigit() and len(number) <= 18
+    row = load(tx.database, int(number)) if is_number and queue in {"", tx.queue_name} else None
     if row is None:
-        raise ReviewError(f"there is no case {name}-{number} in this queue")
+        raise ReviewError(f"there is no case {case_id!r} in this queue")
     return row
-
-
-def seen_digest(lines: Iterable[bytes]) -> str:
-    """Return the SHA-256 of records, each as a line of JSON."""
-    return hashlib.sha256(b"".join(line + b"\n" for line in lines)).hexdigest()
-
-
-def covering(lines: Sequence[bytes], seen: str) -> int:
-    """Return how many records, from the first, have the `seen_digest` that is given; 0 if none do.
-
-    Examples
-    --------
-    >>> covering([b"a", b"b", b"c"], seen_digest([b"a", b"b"]))
-    2
-    """
-    digest = hashlib.sha256()
-    for count, line in enumerate(lines, 1):
-        digest.update(line + b"\n")
-        if digest.hexdigest() == seen:
-            return count
-    return 0
-
-
-def decisions_of(database: Database, name: str, number: int) -> list[Decision]:
-    """Return every decision about a case, oldest first."""
-    sql = f"SELECT {DECISION} FROM decision WHERE case_number = ? ORDER BY number"
-    return [decision_of(name, row) for row in database.rows(sql, (number,))]
-
-
-def decision(database: Database, name: str, number: int) -> Decision:
-    """Return one decision."""
-    (row,) = database.rows(f"SELECT {DECISION} FROM decision WHERE number = ?", (number,))
-    return decision_of(name, row)
-
-
-def decision_of(name: str, row: Sequence[object]) -> Decision:
-    """Return a row of ``decision`` as one."""
-    number, case, verdict, reviewer, at, reason, ids, seen, labels, needed, asked, old, undone = row
-    return Decision(
-        decision_id=f"{name}-{case}-{number}",
-        case_id=f"{name}-{case}",
-        verdict=Verdict(str(verdict)),
-        reviewer=str(reviewer),
-        decided_at=moment(int(str(at))),
-        reason=str(reason),
-        record_ids=msgspec.json.decode(str(ids), type=tuple[str, ...]),
-        seen=str(seen),
-        labels=msgspec.json.decode(str(labels), type=tuple[str, ...]),
-        needed=int(str(needed)),
-        round=int(str(asked)),
-        undone_at=None if undone is None else moment(int(str(undone))),
-        supersedes=None if old is None else f"{name}-{case}-{old}",
-    )
 
 
 def is_blind(row: CaseRow) -> bool:
@@ -111,33 +53,20 @@ def is_blind(row: CaseRow) -> bool:
     return row.state in WAITING and bool(row.not_for)
 
 
-def whole(
-    database: Database,
-    settings: Settings,
-    name: str,
-    row: CaseRow,
-    now: int,
-    viewer: str | None = None,
-) -> Case:
+def assemble(tx: Transaction, row: CaseRow, viewer: str | None = None) -> Case:
     """Return a case with all that belongs to it.
 
     Parameters
     ----------
-    database : Database
-        In a transaction.
-    settings : Settings
-        Of the queue.
-    name : str
-        Of the queue.
+    tx : Transaction
+        A lease that has run out by its time is none.
     row : CaseRow
         Of the case.
-    now : int
-        A lease that has run out by then is none.
     viewer : str, optional
         Who is shown it: while it waits for a second reviewer, what the first one decided is for
         nobody else to see.
     """
-    found = database.rows(
+    found = tx.database.rows(
         "SELECT line, source, location, added_at, round FROM item "
         "WHERE case_number = ? AND line IS NOT NULL ORDER BY number",
         (row.number,),
@@ -148,18 +77,18 @@ def whole(
         )
         for line, source, location, at, asked in found
     )
-    decisions = decisions_of(database, name, row.number)
+    decisions = load_decisions(tx, "case_number", row.number)
     if viewer is not None and is_blind(row):
         decisions = [one for one in decisions if one.round != row.round or one.reviewer == viewer]
     state, lease = CaseState(row.state), None
     if row.lease_reviewer is not None and row.lease_until is not None:
-        if row.lease_until > now:
+        if row.lease_until > tx.now:
             lease = Lease(row.lease_reviewer, moment(row.lease_until))
         else:
             state = CaseState.PENDING_REVIEW
     labels, surfaces = row.names
     return Case(
-        case_id=f"{name}-{row.number}",
+        case_id=tx.case_id(row.number),
         state=state,
         opened_at=moment(row.opened_at),
         closest=Closest(row.distance, row.max_distance, row.algorithm, row.list_name),
@@ -171,6 +100,56 @@ def whole(
         priority=row.priority,
         quality=row.quality,
         round=row.round,
-        seen=seen_digest(line for line, *_, asked in found if asked == row.round),
-        held=is_held(row, settings),
+        reviewed_digest=digest_of_lines(line for line, *_, asked in found if asked == row.round),
+        held=is_held(row, tx.settings),
     )
+
+
+def load_decisions(tx: Transaction, column: str, value: int) -> list[Decision]:
+    """Return the decisions with a value in a column (``number``, ``case_number``), oldest first."""
+    sql = f"SELECT {DECISION} FROM decision WHERE {column} = ? ORDER BY number"
+    return [_decision(tx, row) for row in tx.database.rows(sql, (value,))]
+
+
+def _decision(tx: Transaction, row: Row) -> Decision:
+    (
+        number, case, verdict, reviewer, at, reason, ids, digest, labels, needed, round_, old,
+        undone,
+    ) = row  # fmt: skip
+    case_id = tx.case_id(case)
+    return Decision(
+        decision_id=f"{case_id}-{number}",
+        case_id=case_id,
+        verdict=Verdict(verdict),
+        reviewer=reviewer,
+        decided_at=moment(at),
+        reason=reason,
+        record_ids=msgspec.json.decode(ids, type=tuple[str, ...]),
+        reviewed_digest=digest,
+        labels=msgspec.json.decode(labels, type=tuple[str, ...]),
+        needed=needed,
+        round=round_,
+        undone_at=None if undone is None else moment(undone),
+        supersedes=None if old is None else f"{case_id}-{old}",
+    )
+
+
+def digest_of_lines(lines: Iterable[bytes]) -> str:
+    """Return the SHA-256 of records, each as a line of JSON."""
+    return hashlib.sha256(b"".join(line + b"\n" for line in lines)).hexdigest()
+
+
+def count_reviewed(lines: Sequence[bytes], reviewed_digest: str) -> int:
+    """Return how many records, from the first, have a digest together; 0 if none do.
+
+    Examples
+    --------
+    >>> count_reviewed([b"a", b"b", b"c"], digest_of_lines([b"a", b"b"]))
+    2
+    """
+    digest = hashlib.sha256()
+    for count, line in enumerate(lines, 1):
+        digest.update(line + b"\n")
+        if digest.hexdigest() == reviewed_digest:
+            return count
+    return 0

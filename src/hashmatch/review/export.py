@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 SCHEMA: Final = "hashmatch.decided/1"
 COLUMNS: Final[dict[str, type]] = {
     "case_id": str, "state": str, "opened_at": str, "added_at": str, "inherited": bool,
-    "decided_at": str, "reviewers": str, "reason": str, "said": str, "seen": str,
+    "decided_at": str, "reviewers": str, "reason": str, "said": str, "reviewed_digest": str,
     "record_id": str, "key": str, "version": str, "surface": str, "media_type": str, "frame": int,
     "source": str, "quality": int, "algorithm": str, "variant": str, "list": str,
     "list_version": str, "entry": str, "distance": int, "max_distance": int, "labels": str,
@@ -91,7 +91,7 @@ class ExportRow:
             ", ".join(dict.fromkeys(decision.reviewer for decision in standing)),
             "; ".join(filter(None, (decision.reason for decision in standing))),
             ", ".join(dict.fromkeys(name for decision in standing for name in decision.labels)),
-            standing[-1].seen if standing else None,
+            standing[-1].reviewed_digest if standing else None,
             record.record_id,
             record.item.key,
             record.item.version,

@@ -1,18 +1,8 @@
-"""What decisions teach: pictures that are harmless, and entries that are not worth matching.
+"""Feedback from decisions: harmless pictures, entries to leave out, and reports for list owners.
 
 Nothing is learnt by itself. A picture of which somebody decided that it is not a match is proposed
 for the benign list, and a second, different person accepts or refuses it; an entry is disabled by
 somebody, for a reason. Both are events of the queue's history.
-
-What the owner of a list should know: which of its entries match what they should not.
-
-A report names entries, counts and distances. It holds no hash, and says nothing of whose pictures
-they matched, unless that is asked for.
-
-The benign list that accepted pictures are written to, for ``--benign``.
-
-It holds hashes of your users' pictures: its owner only can read it. What is in it already stays,
-since the queue forgets a picture that was not a match after a while.
 """
 
 from __future__ import annotations
@@ -33,15 +23,23 @@ from hashmatch.lists.exclusions import Disabled
 from hashmatch.matching.suppression import WHOLE
 from hashmatch.records.cases import CaseState
 from hashmatch.review import history
+from hashmatch.review.cases import find_row
 from hashmatch.review.stats import Share, wilson
-from hashmatch.review.text import check_text, micros, moment, named
+from hashmatch.review.text import check_person, check_text, moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import datetime
+    from collections.abc import Iterable, Iterator, Sequence
 
     from hashmatch.records.cases import Case, Closest, Decision
     from hashmatch.review.queue import ReviewQueue
+    from hashmatch.review.transaction import Transaction
+
+MIN_CASES = 5
+"""Cases that have to be no match before an entry is reported."""
+MIN_SHARE = 0.9
+"""The share of an entry's decided cases that have to be none."""
+LARGEST_LIST = 1 << 30
+"""Bytes of a benign list that is added to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ class Proposal:
     verdict : str
         ``waiting``, ``accepted`` or ``refused``.
     by : str
-        The second person; empty while it is waiting.
+        Name of the second person; empty while it is waiting.
     """
 
     case: Case
@@ -81,17 +79,24 @@ def proposals(queue: ReviewQueue) -> Iterator[Proposal]:
     Parameters
     ----------
     queue : ReviewQueue
-        Whose decisions they are.
+        With the decisions.
+
+    Yields
+    ------
+    Proposal
+        In the order in which the cases were opened.
     """
-    answers = _answers(queue)
+    with queue.transaction(read_only=True) as tx:
+        answers = _answers(tx)
     for case in queue.cases(CaseState.NOT_A_MATCH):
-        decision = _proposing(queue, case)
+        with queue.transaction(read_only=True) as tx:
+            decision = _proposing(tx, case)
         if decision is not None:
             verdict, by = answers.get(decision.decision_id, ("waiting", ""))
             yield Proposal(case, decision, verdict, by)
 
 
-def answer(
+def answer_proposal(
     queue: ReviewQueue, case_id: str, who: str, *, accept: bool, reason: str = ""
 ) -> Proposal:
     """Accept or refuse a picture for the benign list, once.
@@ -101,155 +106,182 @@ def answer(
     queue : ReviewQueue
         Where it is proposed.
     case_id : str
-        Of its case.
+        Id of its case.
     who : str
-        None of those who decided about it.
+        Name of a person who has not decided about it.
     accept : bool
         Whether it is harmless.
     reason : str
-        Why.
+        Why, for the history.
+
+    Returns
+    -------
+    Proposal
+        With the answer.
 
     Raises
     ------
     ReviewError
         If it is not proposed, is answered already, or `who` decided about it.
+    UsageError
+        If `who` is not a name.
     """
-    named(who)
+    check_person(who)
     check_text("a reason", reason)
-    with queue._database.writing():
+    with queue.transaction() as tx:
         case = queue.case(case_id)
-        decision = _proposing(queue, case)
+        decision = _proposing(tx, case)
         if decision is None:
-            raise ReviewError(f"{case.case_id} is not proposed for the benign list")
-        if who.casefold() in {one.reviewer.casefold() for one in case.decisions}:
-            raise ReviewError(f"{who} decided about {case.case_id}; somebody else has to accept it")
-        if decision.decision_id in _answers(queue):
-            raise ReviewError(f"{case.case_id} is answered already")
-        history.append(
-            queue._database,
-            micros(queue._now()),
-            who,
-            "benign_accepted" if accept else "benign_refused",
-            int(case.case_id.rpartition("-")[2]),
-            decision=decision.decision_id,
-            reason=reason,
-        )
-    return Proposal(case, decision, "accepted" if accept else "refused", who)
+            problem = "it is not proposed for the benign list"
+        elif who.casefold() in {one.reviewer.casefold() for one in case.decisions}:
+            problem = f"{who} decided about it. Ask somebody else."
+        elif decision.decision_id in _answers(tx):
+            problem = "it is answered already"
+        else:
+            kind = "benign_accepted" if accept else "benign_refused"
+            number = find_row(tx, case.case_id).number
+            history.append(tx, who, kind, number, decision=decision.decision_id, reason=reason)
+            return Proposal(case, decision, "accepted" if accept else "refused", who)
+        raise ReviewError(f"cannot accept or refuse {case.case_id}: {problem}")
 
 
-def benign_hashes(queue: ReviewQueue) -> Iterator[tuple[Proposal, list[tuple[str, str, str]]]]:
-    """Yield each accepted picture with its hashes: record, algorithm and hexadecimal text."""
+@unseen
+def add_benign(queue: ReviewQueue, path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Add the pictures that a second person accepted to a benign list, for ``--benign``.
+
+    The list holds hashes of your users' pictures: its owner only can read it. What is in it already
+    stays, since the queue forgets a picture that was not a match after a while.
+
+    Parameters
+    ----------
+    queue : ReviewQueue
+        Where they were accepted.
+    path : str or path
+        A list of JSON lines, made if it is not there; it is replaced as a whole.
+
+    Returns
+    -------
+    new, all : int
+        How many hashes were added, and how many are in it.
+
+    Raises
+    ------
+    StoreError
+        If it is there, and others can read it or change it.
+    ListError
+        If what is there is no list that this wrote.
+    SinkError
+        If it cannot be written.
+    """
+    before = _benign_lines(Path(path)) if os.path.lexists(path) else {}
+    new: dict[str, bytes] = {}
     for proposal in proposals(queue):
         if proposal.verdict != "accepted":
             continue
-        covered = set(proposal.decision.record_ids)
-        found = queue._database.rows(
-            "SELECT record_id, hash FROM item WHERE case_number = ? AND hash IS NOT NULL "
-            "ORDER BY number",
-            (int(proposal.case.case_id.rpartition("-")[2]),),
-        )
-        values: dict[str, bytes] = dict(found)
-        hashes: dict[tuple[str, str], str] = {}
-        for item in proposal.case.items:
-            record = item.record
-            if record.record_id in covered & values.keys() and record.hash.variant in WHOLE:
-                value = bytes(values[record.record_id]).hex()
-                hashes.setdefault((record.hash.algorithm, value), record.record_id)
-        yield proposal, [(name, *key) for key, name in hashes.items()]
+        for record_id, algorithm, value in _hashes(queue, proposal):
+            name = f"{proposal.case.case_id}/{record_id}"
+            if name not in before:
+                line = {
+                    "hash": value,
+                    "algorithm": algorithm,
+                    "id": name,
+                    "sources": [proposal.decision.reviewer, proposal.by],
+                }
+                new[name] = msgspec.json.encode(line)
+    _write_lines(path, (*before.values(), *new.values()))
+    return len(new), len(before) + len(new)
 
 
 def disable(queue: ReviewQueue, name: str, entry: str, who: str, reason: str) -> Disabled:
-    """Note that an entry of a list is not to be matched any more, here.
+    """Record that an entry of a list is not to be matched any more, here.
 
     Parameters
     ----------
     queue : ReviewQueue
         Whose history remembers it.
-    name, entry : str
-        The list and the entry, as matches name them.
+    name : str
+        Name of the list, as in matches.
+    entry : str
+        Id of the entry, as in matches.
     who : str
-        Who says so.
+        Name of the person who disables it.
     reason : str
         Why; not empty.
+
+    Returns
+    -------
+    Disabled
+        As `disabled` returns it from now on.
+
+    Raises
+    ------
+    ReviewError
+        If it is disabled already.
+    UsageError
+        If there is no reason, or `who` is not a name.
     """
-    return _note(queue, "disabled", name, entry, who, reason)
+    return _record(queue, "disabled", name, entry, who, reason)
 
 
 def enable(queue: ReviewQueue, name: str, entry: str, who: str, reason: str) -> Disabled:
-    """Note that an entry is to be matched again; ReviewError if it is not disabled."""
-    return _note(queue, "enabled", name, entry, who, reason)
+    """Record that an entry is to be matched again.
+
+    Parameters
+    ----------
+    queue : ReviewQueue
+        Whose history remembers it.
+    name : str
+        Name of the list, as in matches.
+    entry : str
+        Id of the entry, as in matches.
+    who : str
+        Name of the person who enables it.
+    reason : str
+        Why; not empty.
+
+    Returns
+    -------
+    Disabled
+        What was recorded: the entry, with this reason and person.
+
+    Raises
+    ------
+    ReviewError
+        If it is not disabled.
+    UsageError
+        If there is no reason, or `who` is not a name.
+    """
+    return _record(queue, "enabled", name, entry, who, reason)
 
 
 def disabled(queue: ReviewQueue) -> tuple[Disabled, ...]:
-    """Return the entries that are disabled now, in the order in which they were."""
-    found: dict[tuple[str, str], Disabled] = {}
-    for at, who, kind, _, body in _events(queue, "disabled", "enabled"):
-        key = body["list"], body["entry"]
-        found.pop(key, None)
-        if kind == "disabled":
-            time = at.isoformat().replace("+00:00", "Z")
-            found[key] = Disabled(*key, body["reason"], who, time)
-    return tuple(found.values())
+    """Return the entries that are disabled now, in the order in which they were.
+
+    Parameters
+    ----------
+    queue : ReviewQueue
+        Where they were disabled.
+    """
+    with queue.transaction(read_only=True) as tx:
+        return _disabled(tx)
 
 
-def _note(queue: ReviewQueue, kind: str, name: str, entry: str, who: str, reason: str) -> Disabled:
-    named(who)
-    for what, text in (("a reason", reason), ("a list's name", name), ("an entry", entry)):
-        check_text(what, text)
-    with queue._database.writing():
-        at = queue._now()
-        said = Disabled(name, entry, reason, who, at.isoformat().replace("+00:00", "Z"))
-        there = {(one.list, one.entry) for one in disabled(queue)}
-        if ((name, entry) in there) == (kind == "disabled"):
-            raise ReviewError(f"entry {entry} of list {name} is {kind} already")
-        history.append(
-            queue._database, micros(at), who, kind, list=name, entry=entry, reason=reason
-        )
-    return said
+def write_disabled(path: str | os.PathLike[str], entries: Iterable[Disabled]) -> None:
+    """Write disabled entries for ``--disabled``: JSON lines, readable by their owner only.
 
+    Parameters
+    ----------
+    path : str or path
+        The file; replaced as a whole.
+    entries : iterable of Disabled
+        As `disabled` returns them.
 
-def _proposing(queue: ReviewQueue, case: Case) -> Decision | None:
-    """Return the decision by which a case is proposed, if it is."""
-    standing = [d for d in case.decisions if d.undone_at is None and d.round == case.round]
-    if case.state is not CaseState.NOT_A_MATCH or not standing or not case.closest.distance:
-        return None
-    if standing[-1].decided_at + queue.settings.undo > queue._now():
-        return None
-    covered = {name for decision in standing for name in decision.record_ids}
-    ((hashes,),) = queue._database.rows(
-        "SELECT count(*) FROM item WHERE case_number = ? AND hash IS NOT NULL",
-        (int(case.case_id.rpartition("-")[2]),),
-    )
-    whole = any(
-        item.record.hash.variant in WHOLE for item in case.items if item.record.record_id in covered
-    )
-    return standing[-1] if hashes and whole else None
-
-
-def _answers(queue: ReviewQueue) -> dict[str, tuple[str, str]]:
-    """Return what was said of the proposals, by the decision that each is of."""
-    return {
-        body["decision"]: (kind.removeprefix("benign_"), who)
-        for _, who, kind, _, body in _events(queue, "benign_accepted", "benign_refused")
-    }
-
-
-def _events(
-    queue: ReviewQueue, *kinds: str
-) -> Iterator[tuple[datetime, str, str, int | None, Any]]:
-    condition, value = queue._database.among(kinds)
-    for at, who, kind, case, text in queue._database.rows(
-        f"SELECT happened_at, who, kind, case_number, body FROM event WHERE kind {condition} "
-        "ORDER BY number",
-        (value,),
-    ):
-        yield moment(at), who, kind, case, msgspec.json.decode(text)
-
-
-LEAST = 5
-"""Cases that have to be no match before an entry is reported."""
-SHARE = 0.9
-"""The share of an entry's decided cases that have to be none."""
+    Raises
+    ------
+    SinkError
+        If it cannot be written.
+    """
+    _write_lines(path, map(msgspec.json.encode, entries))
 
 
 @dataclass(slots=True)
@@ -259,17 +291,17 @@ class EntryReport:
     Parameters
     ----------
     entry : str
-        As matches name it.
+        Id of the entry, as in matches.
     algorithm : str
         Of its hash.
     versions : list of str
         Of the list that matched.
     not_a_match, confirmed : int
-        Cases.
+        Numbers of cases.
     distances : Counter of int
-        Of those that are not a match, by the distance of the closest.
+        Of the cases that are not a match, by the distance of the closest, in bits.
     keys : list of str
-        The pictures of these.
+        Keys of the pictures of these.
     """
 
     entry: str
@@ -282,28 +314,41 @@ class EntryReport:
 
     @property
     def share(self) -> Share:
-        """How many are not a match, with its interval."""
+        """The share of cases that are not a match, with its interval."""
         return wilson(self.not_a_match, self.not_a_match + self.confirmed)
 
 
 def report_entries(
-    queue: ReviewQueue, name: str, *, least: int = LEAST, share: float = SHARE
+    queue: ReviewQueue, name: str, *, least: int = MIN_CASES, share: float = MIN_SHARE
 ) -> list[EntryReport]:
     """Return the entries of a list that matched too much that is no match, the worst first.
 
     Parameters
     ----------
     queue : ReviewQueue
-        Whose decisions count.
+        With the decisions.
     name : str
-        The list.
+        Name of the list, as in matches.
     least : int
-        Cases of the entry that are not a match, at least 1.
+        Only entries with at least so many cases that are not a match; from 1.
     share : float
-        Of its decided cases, how many of them have to be none; 0 to 1.
+        Only entries of whose decided cases at least this share is not a match; 0 to 1.
+
+    Returns
+    -------
+    list of EntryReport
+        By falling number of cases that are not a match.
+
+    Raises
+    ------
+    UsageError
+        If `least` or `share` is out of range.
     """
     if least < 1 or not 0 <= share <= 1:
-        raise UsageError("an entry is reported from 1 case on, and from a share of 0 to 1")
+        raise UsageError(
+            f"cannot report entries from {least} cases and a share of {share}: give at least 1, "
+            "and 0 to 1"
+        )
     found: dict[tuple[str, str], EntryReport] = {}
     for state in (CaseState.NOT_A_MATCH, CaseState.CONFIRMED):
         for case in queue.cases(state):
@@ -340,97 +385,150 @@ def write_report(
 ) -> None:
     """Write a report for the owner of a list: JSON lines, readable by us only.
 
+    A report names entries, counts and distances. It holds no hash, and says nothing of whose
+    pictures they matched, unless that is asked for.
+
     Parameters
     ----------
     path : str or path
-        The file.
+        The file; replaced as a whole.
     name : str
-        The list.
+        Name of the list.
     entries : sequence of EntryReport
-        What to write.
+        As `report_entries` returns them.
     keys : bool
-        Also whose pictures they matched.
+        Also write the keys of the pictures that they matched.
+
+    Raises
+    ------
+    SinkError
+        If it cannot be written.
     """
+    lines = []
+    for each in entries:
+        line = {
+            "list": name,
+            "list_versions": each.versions,
+            "entry": each.entry,
+            "algorithm": each.algorithm,
+            "not_a_match": each.not_a_match,
+            "confirmed": each.confirmed,
+            "share": each.share.value,
+            "interval": [each.share.low, each.share.high],
+            "distances": {str(d): each.distances[d] for d in sorted(each.distances)},
+        }
+        lines.append(msgspec.json.encode(line | ({"keys": each.keys} if keys else {})))
+    _write_lines(path, lines)
+
+
+def _proposing(tx: Transaction, case: Case) -> Decision | None:
+    """Return the decision by which a case is proposed, if it is."""
+    standing = case.standing
+    if case.state is not CaseState.NOT_A_MATCH or not standing or not case.closest.distance:
+        return None
+    if standing[-1].decided_at + tx.settings.undo > moment(tx.now):
+        return None
+    covered = {name for decision in standing for name in decision.record_ids}
+    ((hashes,),) = tx.database.rows(
+        "SELECT count(*) FROM item WHERE case_number = ? AND hash IS NOT NULL",
+        (find_row(tx, case.case_id).number,),
+    )
+    whole = any(
+        item.record.hash.variant in WHOLE for item in case.items if item.record.record_id in covered
+    )
+    return standing[-1] if hashes and whole else None
+
+
+def _answers(tx: Transaction) -> dict[str, tuple[str, str]]:
+    """Return what was said of the proposals, and by whom, by the decision that each is of."""
+    return {
+        body["decision"]: (kind.removeprefix("benign_"), who)
+        for _, who, kind, body in _events(tx, "benign_accepted", "benign_refused")
+    }
+
+
+def _hashes(queue: ReviewQueue, proposal: Proposal) -> Iterator[tuple[str, str, str]]:
+    """Yield each hash of an accepted picture, once: record, algorithm and hexadecimal text."""
+    with queue.transaction(read_only=True) as tx:
+        row = find_row(tx, proposal.case.case_id)
+        values: dict[str, bytes] = dict(
+            tx.database.rows(
+                "SELECT record_id, hash FROM item WHERE case_number = ? AND hash IS NOT NULL "
+                "ORDER BY number",
+                (row.number,),
+            )
+        )
+    covered = values.keys() & set(proposal.decision.record_ids)
+    found: dict[tuple[str, str], str] = {}
+    for item in proposal.case.items:
+        record = item.record
+        if record.record_id in covered and record.hash.variant in WHOLE:
+            value = bytes(values[record.record_id]).hex()
+            found.setdefault((record.hash.algorithm, value), record.record_id)
+    for (algorithm, value), record_id in found.items():
+        yield record_id, algorithm, value
+
+
+def _record(
+    queue: ReviewQueue, kind: str, name: str, entry: str, who: str, reason: str
+) -> Disabled:
+    check_person(who)
+    for what, text in (("a reason", reason), ("a list's name", name), ("an entry", entry)):
+        check_text(what, text)
+    with queue.transaction() as tx:
+        recorded = Disabled(name, entry, reason, who, _iso(tx.now))
+        before = {(one.list, one.entry) for one in _disabled(tx)}
+        if ((name, entry) in before) == (kind == "disabled"):
+            verb = kind.removesuffix("d")
+            raise ReviewError(f"cannot {verb} entry {entry} of list {name}: it is {kind} already")
+        history.append(tx, who, kind, list=name, entry=entry, reason=reason)
+    return recorded
+
+
+def _disabled(tx: Transaction) -> tuple[Disabled, ...]:
+    found: dict[tuple[str, str], Disabled] = {}
+    for at, who, kind, body in _events(tx, "disabled", "enabled"):
+        key = body["list"], body["entry"]
+        found.pop(key, None)
+        if kind == "disabled":
+            found[key] = Disabled(*key, body["reason"], who, _iso(at))
+    return tuple(found.values())
+
+
+def _events(tx: Transaction, *kinds: str) -> Iterator[tuple[int, str, str, Any]]:
+    """Yield the time, person, kind and body of each event of some kinds."""
+    condition, value = tx.database.among(kinds)
+    for at, who, kind, text in tx.database.rows(
+        f"SELECT happened_at, who, kind, body FROM event WHERE kind {condition} ORDER BY number",
+        (value,),
+    ):
+        yield at, who, kind, msgspec.json.decode(text)
+
+
+def _iso(at: int) -> str:
+    return moment(at).isoformat().replace("+00:00", "Z")
+
+
+def _write_lines(path: str | os.PathLike[str], lines: Iterable[bytes]) -> None:
     with OutputFile(path) as file:
-        for each in entries:
-            line = {
-                "list": name,
-                "list_versions": each.versions,
-                "entry": each.entry,
-                "algorithm": each.algorithm,
-                "not_a_match": each.not_a_match,
-                "confirmed": each.confirmed,
-                "share": each.share.value,
-                "interval": [each.share.low, each.share.high],
-                "distances": {str(d): each.distances[d] for d in sorted(each.distances)},
-            }
-            more = {"keys": each.keys} if keys else {}
-            file.write(msgspec.json.encode(line | more).decode() + "\n")
-
-
-MOST = 1 << 30
-"""Bytes of a list that is added to."""
+        for line in lines:
+            file.write(line.decode() + "\n")
 
 
 class _Line(msgspec.Struct):
     id: str = ""
 
 
-@unseen
-def add_benign(queue: ReviewQueue, path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Add the pictures that a second person accepted to a benign list.
-
-    Parameters
-    ----------
-    queue : ReviewQueue
-        Where they were accepted.
-    path : str or path
-        A list of JSON lines, made if it is not there; it is replaced as a whole.
-
-    Returns
-    -------
-    new, all : int
-        How many hashes were added, and how many are in it.
-
-    Raises
-    ------
-    StoreError
-        If it is there, and others can read it or change it.
-    ListError
-        If what is there is no list that this wrote.
-    SinkError
-        If it cannot be written.
-    """
-    place = Path(path)
-    before = _lines(place) if os.path.lexists(place) else {}
-    new: dict[str, bytes] = {}
-    for proposal, hashes in benign_hashes(queue):
-        for record_id, algorithm, value in hashes:
-            name = f"{proposal.case.case_id}/{record_id}"
-            if name not in before:
-                new[name] = msgspec.json.encode(
-                    {
-                        "hash": value,
-                        "algorithm": algorithm,
-                        "id": name,
-                        "sources": [proposal.decision.reviewer, proposal.by],
-                    }
-                )
-    with OutputFile(place) as file:
-        for line in (*before.values(), *new.values()):
-            file.write(line.decode() + "\n")
-    return len(new), len(before) + len(new)
-
-
-def _lines(place: Path) -> dict[str, bytes]:
+def _benign_lines(path: Path) -> dict[str, bytes]:
+    """Return the lines of a benign list that `add_benign` wrote, by their ids."""
     found: dict[str, bytes] = {}
-    lines = private.read(str(place), MOST).splitlines()
+    lines = private.read(str(path), LARGEST_LIST).splitlines()
     for number, line in enumerate(filter(None, lines), 1):
         try:
             name = msgspec.json.decode(line, type=_Line).id
         except msgspec.MsgspecError:
             name = ""
         if not name or name in found:
-            raise ListError(f"{place}, line {number}: is no line of a benign list of a queue")
+            raise ListError(f"cannot add to {path}: line {number} is none of a queue's benign list")
         found[name] = line
     return found

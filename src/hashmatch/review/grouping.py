@@ -1,6 +1,4 @@
-"""Which case a record joins: the nearest of the same picture, among all and those just opened.
-
-Which records are of one picture: within a few bits of each other, found exactly.
+"""Groups records of near-duplicate pictures: finds the case that a record joins, exactly.
 
 Hashes that differ in at most s bits agree in at least one of s + 1 parts into which their bits are
 cut (the pigeonhole principle), so a case is found by the parts of its first record's hash, and the
@@ -8,12 +6,14 @@ distance is then counted. Records without a hash are of one picture if they matc
 so closely that their distances add up to no more (the triangle inequality); that takes an entry's
 name to stand for one hash of an algorithm. The two kinds are never compared with each other.
 
-The rows of ``likeness``: by what a case is found when a record of the same picture comes.
+A key is a number of 64 bits for a part of a hash, or for an entry and a distance to it. The table
+``grouping_key`` has those of the first record of each case.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from dataclasses import replace
 from functools import cache
 from hashlib import blake2b
@@ -24,131 +24,101 @@ from msgspec import UNSET
 
 from hashmatch.errors import ReviewError
 from hashmatch.records.review import ReviewRecord
-from hashmatch.review.text import is_keepable
+from hashmatch.review.text import is_storable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from hashmatch.records.cases import Origin
-    from hashmatch.review.database import Database
     from hashmatch.review.settings import Settings
+    from hashmatch.review.transaction import Transaction
 
 PRIME = 2**61 - 1
-"""What a longer part is brought below; shorter ones stay what they are."""
-
-
-def _look(*parts: object) -> int:
-    """Return 64 bits for what may be alike; that others have the same costs time, no mistake."""
-    text = "\x1f".join(map(str, parts)).encode()
-    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big", signed=True)
-
-
-def hash_looks(algorithm: str, value: bytes, same: int) -> list[int]:
-    """Return one number for each of the `same` + 1 parts of a hash.
-
-    Parameters
-    ----------
-    algorithm : str
-        Of the hash.
-    value : bytes
-        The hash.
-    same : int
-        Bits in which hashes of one picture may differ.
-    """
-    number = int.from_bytes(value, "big")
-    return [
-        seed ^ (number >> start & mask) % PRIME
-        for seed, start, mask in _parts(algorithm, len(value) * 8, same)
-    ]
-
-
-@cache
-def _parts(algorithm: str, bits: int, same: int) -> list[tuple[int, int, int]]:
-    """Return of each part a number of its own, where it starts, and a mask as wide as it is."""
-    parts = min(same + 1, bits)
-    edges = [bits * i // parts for i in range(parts + 1)]
-    return [
-        (_look(algorithm, bits, parts, i), start, (1 << end - start) - 1)
-        for i, (start, end) in enumerate(pairwise(edges))
-    ]
-
-
-def entry_looks(
-    record: ReviewRecord, same_picture: Mapping[str, int]
-) -> Iterator[tuple[int, list[int]]]:
-    """Yield what stands for each entry that a record without a hash matched closely.
-
-    Yields the number to be found by, and those to look for: of each distance that is near enough.
-    """
-    for match in record.matches:
-        same = same_picture.get(match.algorithm, 0)
-        if match.distance > same:
-            continue
-        entry = match.list, match.list_version, match.entry, match.algorithm
-        yield (
-            _look(*entry, match.distance),
-            [_look(*entry, other) for other in range(same - match.distance + 1)],
-        )
-
-
-def entry_distance(
-    left: ReviewRecord, right: ReviewRecord, same_picture: Mapping[str, int]
-) -> int | None:
-    """Return the least sum of two records' distances to one entry; None if it is too large."""
-    there = {
-        (match.list, match.list_version, match.entry, match.algorithm): match.distance
-        for match in right.matches
-    }
-    sums = [
-        match.distance + there[entry]
-        for match in left.matches
-        if (entry := (match.list, match.list_version, match.entry, match.algorithm)) in there
-        and match.distance + there[entry] <= same_picture.get(match.algorithm, 0)
-    ]
-    return min(sums, default=None)
-
-
-def hash_distance(left: bytes, right: bytes) -> int:
-    """Return in how many bits two hashes of one length differ."""
-    return (int.from_bytes(left, "big") ^ int.from_bytes(right, "big")).bit_count()
-
-
-def entry_rows(
-    record: ReviewRecord, same_picture: Mapping[str, int], case: int
-) -> list[tuple[int, int]]:
-    """Return the rows of a case whose first record has no hash."""
-    looks = dict.fromkeys(look for look, _ in entry_looks(record, same_picture))
-    return [(look, case) for look in looks]
-
-
-def rows_of_case(
-    settings: Settings, case: int, line: bytes | None, value: bytes | None
-) -> list[tuple[int, int]]:
-    """Return all rows of a case.
-
-    Parameters
-    ----------
-    settings : Settings
-        Say how near hashes of one picture are.
-    case : int
-        Its number.
-    line : bytes, optional
-        Its first record; None if it has expired, and nothing joins the case any more.
-    value : bytes, optional
-        The hash of that record's picture.
-    """
-    if line is None:
-        return []
-    record = ReviewRecord.from_json(line)
-    if value is None:
-        return entry_rows(record, settings.same_picture, case)
-    algorithm = record.hash.algorithm
-    same = settings.same_picture.get(algorithm, 0)
-    return [(look, case) for look in dict.fromkeys(hash_looks(algorithm, value, same))]
-
-
+"""Longer parts of a hash are taken modulo this; shorter ones stay what they are."""
 LONGEST_ID = 500
 """Characters: an index takes no longer ones."""
+
+
+class CaseFinder:
+    """Finds the case of each record of a batch, among those of the queue and of the batch.
+
+    Parameters
+    ----------
+    tx : Transaction
+        What is near enough is said by its settings.
+    new : sequence of Incoming
+        The batch.
+    """
+
+    def __init__(self, tx: Transaction, new: Sequence[Incoming]) -> None:
+        self._limits = tx.settings.same_picture
+        self._by_hash = defaultdict[int, list[tuple[int, str, bytes]]](list)
+        self._by_entry: dict[int, tuple[int, ReviewRecord]] = {}
+        self.new_keys: list[tuple[int, int]] = []
+        condition, value = tx.database.among(sorted({key for each in new for key in each.keys}))
+        for key, case, algorithm, known in tx.database.rows(
+            "SELECT value, number, hash_algorithm, hash FROM grouping_key JOIN review_case "
+            f"ON number = case_number WHERE value {condition} AND hash IS NOT NULL",
+            (value,),
+        ):
+            self._by_hash[key].append((case, algorithm, known))
+        probes = {key for each in new if each.hash is None for key in self._probes(each.record)}
+        condition, value = tx.database.among(sorted(probes))
+        for key, case, line in tx.database.rows(
+            "SELECT f.value, f.number, i.line FROM (SELECT value, min(number) AS number "
+            "FROM grouping_key JOIN review_case ON number = case_number "
+            f"WHERE value {condition} AND hash IS NULL GROUP BY value) f "
+            "JOIN review_case c ON c.number = f.number JOIN item i ON i.number = c.first_item",
+            (value,),
+        ):
+            self._by_entry[key] = (case, ReviewRecord.from_json(line))
+
+    @property
+    def candidates(self) -> list[int]:
+        """Every case that a record of the batch may join."""
+        cases = {case for found in self._by_hash.values() for case, _, _ in found}
+        return sorted(cases | {case for case, _ in self._by_entry.values()})
+
+    def find(self, each: Incoming) -> int | None:
+        """Return the nearest case of the same picture, of equally near ones the oldest."""
+        if each.hash is None:
+            keys = self._probes(each.record)
+            found = {self._by_entry[key] for key in keys if key in self._by_entry}
+            sums = [
+                (total, case)
+                for case, first in found
+                if (total := _entry_distance(each.record, first, self._limits)) is not None
+            ]
+            return min(sums, default=(0, None))[1]
+        algorithm = each.record.hash.algorithm
+        near = [
+            (_hash_distance(each.hash, known), case)
+            for key in each.keys
+            for case, other, known in self._by_hash.get(key, ())
+            if other == algorithm and len(known) == len(each.hash)
+        ]
+        distance, case = min(near, default=(0, None))
+        return case if distance <= self._limits.get(algorithm, 0) else None
+
+    def open(self, each: Incoming, case: int) -> None:
+        """Let later records join a new case."""
+        if each.hash is None:
+            keys = _entry_keys(each.record, self._limits)
+            for key in keys:
+                self._by_entry.setdefault(key, (case, each.record))
+        else:
+            keys = each.keys
+            for key in keys:
+                self._by_hash[key].append((case, each.record.hash.algorithm, each.hash))
+        self.new_keys += [(key, case) for key in keys]
+
+    def _probes(self, record: ReviewRecord) -> set[int]:
+        """Return the keys of every distance, to an entry that a record matched, that is enough."""
+        return {
+            _key(*entry, other)
+            for entry, distance, same in _close_matches(record, self._limits)
+            for other in range(same - distance + 1)
+        }
 
 
 class Incoming(NamedTuple):
@@ -158,14 +128,16 @@ class Incoming(NamedTuple):
     origin: Origin
     line: bytes
     hash: bytes | None
-    looks: list[int]
+    keys: list[int]
 
     @classmethod
     def of(cls, record: ReviewRecord, origin: Origin, settings: Settings) -> Incoming:
         """Take the hash out of a record."""
         for text in (record.record_id, origin.source, origin.location):
-            if not is_keepable(text) or len(record.record_id) > LONGEST_ID:
-                raise ReviewError(f"record {record.record_id!r:.99} has text that cannot be kept")
+            if not is_storable(text) or len(record.record_id) > LONGEST_ID:
+                raise ReviewError(
+                    f"cannot add record {record.record_id!r:.99}: it has text that cannot be kept"
+                )
         value = record.hash.value
         if value is UNSET:
             return cls(record, origin, record.to_json(), None, [])
@@ -174,11 +146,11 @@ class Incoming(NamedTuple):
         except ValueError:
             taken = b""
         if not taken:
-            raise ReviewError(f"record {record.record_id} has something else for a hash")
+            raise ReviewError(f"cannot add record {record.record_id}: its hash is not hexadecimal")
         record = replace(record, hash=replace(record.hash, value=UNSET))
         algorithm = record.hash.algorithm
-        looks = hash_looks(algorithm, taken, settings.same_picture.get(algorithm, 0))
-        return cls(record, origin, record.to_json(), taken, looks)
+        keys = hash_keys(algorithm, taken, settings.same_picture.get(algorithm, 0))
+        return cls(record, origin, record.to_json(), taken, keys)
 
     @property
     def digest(self) -> bytes:
@@ -196,77 +168,100 @@ def content_digest(line: bytes, value: bytes | None, source: str, location: str)
     return total.digest()
 
 
-class Same:
-    """Finds the case of each record of a batch, among those of the queue and of the batch."""
+def keys_of_case(
+    settings: Settings, case: int, line: bytes | None, value: bytes | None
+) -> list[tuple[int, int]]:
+    """Return the rows of ``grouping_key`` of a case.
 
-    def __init__(self, database: Database, settings: Settings, new: Sequence[Incoming]) -> None:
-        self._limits = settings.same_picture
-        self._hashes: dict[int, list[tuple[int, str, bytes]]] = {}
-        self._entries: dict[int, tuple[int, ReviewRecord]] = {}
-        self.rows: list[tuple[int, int]] = []
-        condition, value = database.among(sorted({look for each in new for look in each.looks}))
-        for look, case, algorithm, known in database.rows(
-            "SELECT look, number, hash_algorithm, hash FROM likeness "
-            f"JOIN review_case ON number = case_number WHERE look {condition} AND hash IS NOT NULL",
-            (value,),
-        ):
-            self._hashes.setdefault(look, []).append((case, algorithm, known))
-        probes = {
-            look
-            for each in new
-            if each.hash is None
-            for _, others in entry_looks(each.record, self._limits)
-            for look in others
-        }
-        condition, value = database.among(sorted(probes))
-        for look, case, line in database.rows(
-            "SELECT f.look, f.number, i.line FROM (SELECT look, min(number) AS number "
-            f"FROM likeness JOIN review_case ON number = case_number WHERE look {condition} "
-            "AND hash IS NULL GROUP BY look) f JOIN review_case c ON c.number = f.number "
-            "JOIN item i ON i.number = c.first_item",
-            (value,),
-        ):
-            self._entries[look] = (case, ReviewRecord.from_json(line))
+    Parameters
+    ----------
+    settings : Settings
+        Of the queue; they say how near hashes of one picture are.
+    case : int
+        Its number.
+    line : bytes, optional
+        Its first record; None if it has expired, and nothing joins the case any more.
+    value : bytes, optional
+        The hash of that record's picture.
+    """
+    if line is None:
+        return []
+    record, limits = ReviewRecord.from_json(line), settings.same_picture
+    if value is None:
+        keys = _entry_keys(record, limits)
+    else:
+        algorithm = record.hash.algorithm
+        keys = hash_keys(algorithm, value, limits.get(algorithm, 0))
+    return [(key, case) for key in keys]
 
-    @property
-    def candidates(self) -> list[int]:
-        """Every case that a record of the batch may join."""
-        cases = {case for found in self._hashes.values() for case, _, _ in found}
-        return sorted(cases | {case for case, _ in self._entries.values()})
 
-    def case(self, each: Incoming) -> int | None:
-        """Return the nearest case of the same picture, of equally near ones the oldest."""
-        if each.hash is None:
-            found = {
-                self._entries[look]
-                for _, others in entry_looks(each.record, self._limits)
-                for look in others
-                if look in self._entries
-            }
-            sums = [
-                (total, case)
-                for case, first in found
-                if (total := entry_distance(each.record, first, self._limits)) is not None
-            ]
-            return min(sums, default=(0, None))[1]
-        algorithm = each.record.hash.algorithm
-        near = [
-            (hash_distance(each.hash, known), case)
-            for look in each.looks
-            for case, other, known in self._hashes.get(look, ())
-            if other == algorithm and len(known) == len(each.hash)
-        ]
-        distance, case = min(near, default=(0, None))
-        return case if distance <= self._limits.get(algorithm, 0) else None
+def hash_keys(algorithm: str, value: bytes, same: int) -> list[int]:
+    """Return the keys of a hash: one for each of its `same` + 1 parts, all different.
 
-    def open(self, each: Incoming, case: int) -> None:
-        """Let later records join a new case."""
-        if each.hash is None:
-            for look, _ in entry_rows(each.record, self._limits, case):
-                self._entries.setdefault(look, (case, each.record))
-                self.rows.append((look, case))
-            return
-        known = case, each.record.hash.algorithm, each.hash
-        for look in each.looks:
-            self._hashes.setdefault(look, []).append(known)
-            self.rows.append((look, case))
+    Parameters
+    ----------
+    algorithm : str
+        Of the hash.
+    value : bytes
+        The hash.
+    same : int
+        Bits in which hashes of one picture may differ.
+    """
+    number = int.from_bytes(value, "big")
+    keys = (
+        seed ^ (number >> start & mask) % PRIME
+        for seed, start, mask in _parts(algorithm, len(value) * 8, same)
+    )
+    return list(dict.fromkeys(keys))
+
+
+@cache
+def _parts(algorithm: str, bits: int, same: int) -> list[tuple[int, int, int]]:
+    """Return of each part a number of its own, where it starts, and a mask as wide as it is."""
+    parts = min(same + 1, bits)
+    edges = [bits * i // parts for i in range(parts + 1)]
+    return [
+        (_key(algorithm, bits, parts, i), start, (1 << end - start) - 1)
+        for i, (start, end) in enumerate(pairwise(edges))
+    ]
+
+
+def _key(*parts: object) -> int:
+    """Return 64 bits for something; that others have the same costs time, no mistake."""
+    text = "\x1f".join(map(str, parts)).encode()
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big", signed=True)
+
+
+def _hash_distance(left: bytes, right: bytes) -> int:
+    """Return in how many bits two hashes of one length differ."""
+    return (int.from_bytes(left, "big") ^ int.from_bytes(right, "big")).bit_count()
+
+
+def _close_matches(
+    record: ReviewRecord, limits: Mapping[str, int]
+) -> Iterator[tuple[tuple[str, str, str, str], int, int]]:
+    """Yield each entry that a record matched closely, its distance, and the algorithm's limit."""
+    for match in record.matches:
+        limit = limits.get(match.algorithm, 0)
+        if match.distance <= limit:
+            entry = match.list, match.list_version, match.entry, match.algorithm
+            yield entry, match.distance, limit
+
+
+def _entry_keys(record: ReviewRecord, limits: Mapping[str, int]) -> list[int]:
+    """Return the keys of a record without a hash: of each close entry and its distance."""
+    keys = (_key(*entry, distance) for entry, distance, _ in _close_matches(record, limits))
+    return list(dict.fromkeys(keys))
+
+
+def _entry_distance(
+    left: ReviewRecord, right: ReviewRecord, limits: Mapping[str, int]
+) -> int | None:
+    """Return the least sum of two records' distances to one entry; None if it is too large."""
+    there = {entry: distance for entry, distance, _ in _close_matches(right, limits)}
+    sums = [
+        distance + there[entry]
+        for entry, distance, limit in _close_matches(left, limits)
+        if entry in there and distance + there[entry] <= limit
+    ]
+    return min(sums, default=None)

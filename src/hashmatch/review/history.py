@@ -39,15 +39,16 @@ from hashmatch.review.results import Event
 from hashmatch.review.text import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from hashmatch.review.database import Database
+    from hashmatch.review.database import Database, Row
+    from hashmatch.review.transaction import Transaction
 
-TAUGHT = frozenset({"benign_accepted", "benign_refused", "disabled", "enabled"})
+FEEDBACK = frozenset({"benign_accepted", "benign_refused", "disabled", "enabled"})
 """Kinds that no table depends on; `hashmatch.review.feedback` reads them."""
 FIRST = "0" * 64
 """The digest before the first event."""
-PAGE = 1000
+EVENTS_PER_QUERY = 1000
 COLUMNS = "number, happened_at, who, kind, case_number, body, digest"
 
 
@@ -67,27 +68,29 @@ def last(database: Database) -> tuple[int, str, int]:
     return rows[0] if rows else (0, FIRST, 0)
 
 
-def append(
-    database: Database,
-    at: int,
-    who: str,
-    kind: str,
-    case: int | None = None,
-    **body: Any,
-) -> int:
-    """Add an event, within a transaction; return its number."""
-    number, previous, _ = last(database)
+def append(tx: Transaction, who: str, kind: str, case: int | None = None, **body: Any) -> int:
+    """Add an event, and return its number."""
+    number, previous, _ = last(tx.database)
     text = msgspec.json.encode(body, order="sorted").decode()
-    digest = digest_of(previous, number + 1, at, who, kind, case, text)
-    database.run(
+    digest = digest_of(previous, number + 1, tx.now, who, kind, case, text)
+    tx.database.run(
         f"INSERT INTO event ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (number + 1, at, who, kind, case, text, digest),
+        (number + 1, tx.now, who, kind, case, text, digest),
     )
     return number + 1
 
 
+def load_event(tx: Transaction, number: int) -> Event:
+    """Return the event with a number."""
+    rows = tx.database.rows(
+        f"SELECT {COLUMNS} FROM event WHERE number IN (?, ?) ORDER BY number",
+        (number - 1, number),
+    )
+    return _event(tx.queue_name, rows[-1], rows[0][-1] if len(rows) > 1 else FIRST)
+
+
 def events(database: Database, name: str, case: int | None = None) -> Iterator[Event]:
-    """Yield the history, or what of it is about one case.
+    """Yield the history, or those events of it that are about one case.
 
     Parameters
     ----------
@@ -106,17 +109,24 @@ def events(database: Database, name: str, case: int | None = None) -> Iterator[E
     after, previous = 0, FIRST
     while True:
         rows = database.rows(
-            f"SELECT {COLUMNS} FROM event WHERE number > ?{batches} ORDER BY number LIMIT {PAGE}",
+            f"SELECT {COLUMNS} FROM event WHERE number > ?{batches} "
+            f"ORDER BY number LIMIT {EVENTS_PER_QUERY}",
             (after, case, case) if case is not None else (after,),
         )
-        for number, at, who, kind, about, text, digest in rows:
-            if number != after + 1 and number > 1:
+        for row in rows:
+            if row[0] != after + 1 and row[0] > 1:
                 ((previous,),) = database.rows(
-                    "SELECT digest FROM event WHERE number = ?", (number - 1,)
+                    "SELECT digest FROM event WHERE number = ?", (row[0] - 1,)
                 )
-            body: Mapping[str, Any] = msgspec.json.decode(text)
-            case_id = None if about is None else f"{name}-{about}"
-            yield Event(number, moment(at), who, kind, case_id, body, previous, digest)
-            after, previous = number, digest
-        if len(rows) < PAGE:
+            yield _event(name, row, previous)
+            after, previous = row[0], row[-1]
+        if len(rows) < EVENTS_PER_QUERY:
             return
+
+
+def _event(name: str, row: Row, previous: str) -> Event:
+    number, at, who, kind, case, text, digest = row
+    case_id = None if case is None else f"{name}-{case}"
+    return Event(
+        number, moment(at), who, kind, case_id, msgspec.json.decode(text), previous, digest
+    )

@@ -1,4 +1,4 @@
-"""Who holds which case: handed out in order, given back, and taken back when time is over."""
+"""Leases: which reviewer holds which case, and which case is next."""
 
 from __future__ import annotations
 
@@ -13,66 +13,86 @@ from hashmatch.review.text import micros, moment
 
 if TYPE_CHECKING:
     from hashmatch.review.database import Database
-    from hashmatch.review.settings import Settings
+    from hashmatch.review.transaction import Transaction
 
-PAGE = 200
+EVENTS_PER_QUERY = 200
 
 
-def sweep(database: Database, now: int) -> None:
-    """Take back every case whose lease has run out, within a transaction."""
-    rows = database.rows(
+def sweep(tx: Transaction) -> None:
+    """Take back every case whose lease has run out."""
+    rows = tx.database.rows(
         "SELECT number FROM review_case WHERE lease_until <= ? ORDER BY lease_until, number",
-        (now,),
+        (tx.now,),
     )
     for (number,) in rows:
-        row = load(database, number)
+        row = load(tx.database, number)
         if row is None or row.lease_reviewer is None:
             continue
-        save(database, [(row, row.given_back())])
-        history.append(database, now, row.lease_reviewer, "lapsed", number)
+        save(tx.database, [(row, row.given_back())])
+        history.append(tx, row.lease_reviewer, "lapsed", number)
 
 
-def take(
-    database: Database, settings: Settings, reviewer: str, label: str, surface: str, now: int
-) -> CaseRow | Pause | None:
-    """Return the case that a reviewer holds, or the next one; a pause after many.
+def take(tx: Transaction, reviewer: str, label: str, surface: str) -> CaseRow | Pause | None:
+    """Return the case that a reviewer holds, or lease the next one; a pause after many.
 
     Parameters
     ----------
-    database : Database
-        In a transaction.
-    settings : Settings
-        Of the queue.
+    tx : Transaction
+        That writes.
     reviewer : str
-        Who asks.
+        Who asks for a case.
     label, surface : str
         Only cases that have it; empty for all.
-    now : int
-        The lease begins.
     """
-    sweep(database, now)
-    held = database.rows(
+    sweep(tx)
+    held = tx.database.rows(
         "SELECT number FROM review_case WHERE lease_reviewer = ? ORDER BY number LIMIT 1",
         (reviewer,),
     )
     if held:
-        return load(database, held[0][0])
-    rest = _rest(database, settings, reviewer, now)
-    if rest is not None:
-        return rest
-    number = _first(database, reviewer, label, surface)
-    row = load(database, number) if number is not None else None
-    return None if row is None else lease(database, settings, row, reviewer, now)
+        return load(tx.database, held[0][0])
+    pause = _pause(tx, reviewer)
+    if pause is not None:
+        return pause
+    number = _first(tx.database, reviewer, label, surface)
+    row = load(tx.database, number) if number is not None else None
+    return None if row is None else lease(tx, row, reviewer)
 
 
-def lease(database: Database, settings: Settings, row: CaseRow, reviewer: str, now: int) -> CaseRow:
+def lease(tx: Transaction, row: CaseRow, reviewer: str) -> CaseRow:
     """Let a reviewer hold a case that waits."""
-    until = now + micros(settings.lease)
+    until = tx.now + micros(tx.settings.lease)
     state = CaseState.IN_REVIEW.value
     after = row._replace(state=state, lease_reviewer=reviewer, lease_until=until)
-    save(database, [(row, after)])
-    history.append(database, now, reviewer, "taken", row.number, until=until)
+    save(tx.database, [(row, after)])
+    history.append(tx, reviewer, "taken", row.number, until=until)
     return after
+
+
+def renew(tx: Transaction, row: CaseRow, reviewer: str) -> CaseRow:
+    """Let a reviewer hold a case for longer."""
+    check_held(tx, row, reviewer)
+    until = tx.now + micros(tx.settings.lease)
+    after = row._replace(lease_until=until)
+    save(tx.database, [(row, after)])
+    history.append(tx, reviewer, "renewed", row.number, until=until)
+    return after
+
+
+def give_back(tx: Transaction, row: CaseRow, reviewer: str) -> None:
+    """Let a case wait again."""
+    check_held(tx, row, reviewer)
+    save(tx.database, [(row, row.given_back())])
+    history.append(tx, reviewer, "given_back", row.number)
+
+
+def check_held(tx: Transaction, row: CaseRow, reviewer: str) -> None:
+    """Raise ReviewError unless a reviewer holds a case."""
+    case_id = tx.case_id(row.number)
+    if row.lease_reviewer != reviewer:
+        raise ReviewError(f"cannot change {case_id}: {reviewer} does not hold it. Take it first.")
+    if row.lease_until is None or row.lease_until <= tx.now:
+        raise ReviewError(f"cannot change {case_id}: its lease has run out. Take it again.")
 
 
 def _first(database: Database, reviewer: str, label: str, surface: str) -> int | None:
@@ -100,15 +120,15 @@ def _first(database: Database, reviewer: str, label: str, surface: str) -> int |
         not_for = following[0][0]
 
 
-def _rest(database: Database, settings: Settings, reviewer: str, now: int) -> Pause | None:
+def _pause(tx: Transaction, reviewer: str) -> Pause | None:
     """Return a pause if the reviewer was handed enough cases without one."""
-    pause = micros(settings.pause)
-    before, latest, handed, later = 2**62, None, 0, now
+    pause = micros(tx.settings.pause)
+    before, latest, handed, later = 2**62, None, 0, tx.now
     while pause:
-        rows = database.rows(
+        rows = tx.database.rows(
             "SELECT number, happened_at, kind FROM event WHERE who = ? AND number < ? "
             "ORDER BY number DESC LIMIT ?",
-            (reviewer, before, PAGE),
+            (reviewer, before, EVENTS_PER_QUERY),
         )
         for number, at, kind in rows:
             before = number
@@ -118,31 +138,8 @@ def _rest(database: Database, settings: Settings, reviewer: str, now: int) -> Pa
                 return None
             latest, later = latest or at, at
             handed += kind == "taken"
-            if handed >= settings.in_a_row:
+            if handed >= tx.settings.in_a_row:
                 return Pause(moment(latest + pause), handed)
-        if len(rows) < PAGE:
+        if len(rows) < EVENTS_PER_QUERY:
             return None
     return None
-
-
-def held_by(row: CaseRow, reviewer: str, now: int, case_id: str) -> None:
-    """Raise ReviewError unless a reviewer holds a case."""
-    if row.lease_reviewer != reviewer:
-        raise ReviewError(f"{case_id} is not held by {reviewer}; take it first")
-    if row.lease_until is None or row.lease_until <= now:
-        raise ReviewError(f"{case_id} was held for too long without a word; take it again")
-
-
-def renew(database: Database, settings: Settings, row: CaseRow, reviewer: str, now: int) -> CaseRow:
-    """Let a reviewer hold a case for longer."""
-    until = now + micros(settings.lease)
-    after = row._replace(lease_until=until)
-    save(database, [(row, after)])
-    history.append(database, now, reviewer, "renewed", row.number, until=until)
-    return after
-
-
-def give_back(database: Database, row: CaseRow, reviewer: str, now: int) -> None:
-    """Let a case wait again."""
-    save(database, [(row, row.given_back())])
-    history.append(database, now, reviewer, "given_back", row.number)

@@ -1,4 +1,4 @@
-"""How long what is kept: who never was confirmed is forgotten, what was is held until released.
+"""How long records are kept: what nobody confirmed expires, what was confirmed is held.
 
 Of a record that has expired its id stays, so that the next scan does not bring it back, and what
 the history says of it: when it came, who decided what, and the digest of what it was.
@@ -13,20 +13,20 @@ from hashmatch.records.cases import CaseState
 from hashmatch.records.review import ReviewRecord
 from hashmatch.review import history
 from hashmatch.review.case_rows import COLUMNS, WAITING, CaseRow, priority, save, summary
-from hashmatch.review.grouping import rows_of_case
+from hashmatch.review.grouping import keys_of_case
 from hashmatch.review.results import Purged
 from hashmatch.review.text import micros
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hashmatch.review.database import Database, Row
+    from hashmatch.review.database import Row
     from hashmatch.review.settings import Settings
+    from hashmatch.review.transaction import Transaction
 
-PAGE = 200
-"""Cases that are looked at in one transaction."""
+CASES_PER_TRANSACTION = 200
 HELD = frozenset({CaseState.CONFIRMED, CaseState.ESCALATED})
-"""What the rule of `Settings.hold_confirmed` is about: somebody has to act on these."""
+"""States that `Settings.hold_confirmed` is about: somebody has to act on these."""
 
 
 def is_held(row: CaseRow, settings: Settings) -> bool:
@@ -35,19 +35,89 @@ def is_held(row: CaseRow, settings: Settings) -> bool:
     return row.hold == "held" or (by_rule and row.hold != "released")
 
 
-def expires_at(row: CaseRow, asked: int, added_at: int, settings: Settings) -> int | None:
-    """Return when an item of a case expires; None if it is held.
+def hold(tx: Transaction, row: CaseRow, who: str, kind: str, reason: str) -> CaseRow:
+    """Keep a case whatever its age, or no longer; `kind` is ``held`` or ``released``."""
+    if not row.items:
+        case_id = tx.case_id(row.number)
+        raise ReviewError(f"cannot hold or release {case_id}: all its records have expired")
+    after = row._replace(hold=kind, hold_at=tx.now)
+    save(tx.database, [(row, after)])
+    history.append(tx, who, kind, row.number, reason=reason)
+    return after
+
+
+def purge_some(
+    tx: Transaction, after: int, who: str, *, dry_run: bool
+) -> tuple[Purged, int | None]:
+    """Remove the records of some cases that have expired.
 
     Parameters
     ----------
-    row : CaseRow
-        The case.
-    asked : int
-        The item's round; 0 if no decision covers it.
-    added_at : int
-        When the item came.
-    settings : Settings
-        Of the queue.
+    tx : Transaction
+        Records expire by its time.
+    after : int
+        The number of the case after which to begin.
+    who : str
+        Name of the person who purges, for the history.
+    dry_run : bool
+        Remove nothing, only count.
+
+    Returns
+    -------
+    removed : Purged
+        What was removed, or would be.
+    last : int or None
+        The number of the last case that was looked at; None if there are no more.
+    """
+    cases = tx.database.rows(
+        f"SELECT {COLUMNS} FROM review_case WHERE number > ? AND items > 0 "
+        f"ORDER BY number LIMIT {CASES_PER_TRANSACTION}",
+        (after,),
+    )
+    if not cases:
+        return Purged(), None
+    condition, value = tx.database.among([row[0] for row in cases])
+    items: dict[int, list[Row]] = {}
+    for case, *rest in tx.database.rows(
+        f"SELECT case_number, number, added_at, round FROM item WHERE case_number {condition} "
+        "AND line IS NOT NULL ORDER BY number",
+        (value,),
+    ):
+        items.setdefault(case, []).append(tuple(rest))
+    gone: list[int] = []
+    changes: list[tuple[CaseRow, CaseRow]] = []
+    counts = {"pending": 0, "rejected": 0, "confirmed": 0, "cases": 0}
+    for case in cases:
+        row = CaseRow(*case)
+        if row.lease_until is not None and row.lease_until > tx.now:
+            continue  # somebody is looking at it
+        expired = [
+            number
+            for number, added_at, asked in items.get(row.number, ())
+            if (end := _expires_at(tx.settings, row, asked, added_at)) is not None and end <= tx.now
+        ]
+        if not expired:
+            continue
+        gone += expired
+        counts[_kind(row)] += len(expired)
+        counts["cases"] += len(expired) == row.items
+        if not dry_run:
+            changes.append((row, _without(tx, row, expired)))
+    if changes:
+        save(tx.database, changes)
+        tx.database.run_all(
+            "UPDATE item SET line = NULL, hash = NULL, source = NULL, location = NULL "
+            "WHERE number = ?",
+            [(number,) for number in gone],
+        )
+        history.append(tx, who, "purged", items=gone)
+    return Purged(**counts), cases[-1][0]
+
+
+def _expires_at(settings: Settings, row: CaseRow, asked: int, added_at: int) -> int | None:
+    """Return when an item of a case expires; None if it is held.
+
+    ``asked`` is the item's round, 0 if no decision covers it.
     """
     pending, rejected = micros(settings.keep_pending), micros(settings.keep_rejected)
     if is_held(row, settings):
@@ -64,100 +134,16 @@ def expires_at(row: CaseRow, asked: int, added_at: int, settings: Settings) -> i
     return decided_at + rejected
 
 
-def hold(database: Database, row: CaseRow, who: str, kind: str, reason: str, now: int) -> CaseRow:
-    """Keep a case whatever its age, or no longer; `kind` is ``held`` or ``released``."""
-    if not row.items:
-        raise ReviewError("it has no records left; they have expired")
-    after = row._replace(hold=kind, hold_at=now)
-    save(database, [(row, after)])
-    history.append(database, now, who, kind, row.number, reason=reason)
-    return after
-
-
-def purge_some(
-    database: Database, settings: Settings, after: int, now: int, who: str, *, dry_run: bool
-) -> tuple[Purged, int | None]:
-    """Remove what has expired of some cases, within a transaction.
-
-    Parameters
-    ----------
-    database : Database
-        In a transaction.
-    settings : Settings
-        Of the queue.
-    after : int
-        The number of the case after which to begin.
-    now : int
-        What has expired by then.
-    who : str
-        Whose doing it is.
-    dry_run : bool
-        Remove nothing, only count.
-
-    Returns
-    -------
-    removed : Purged
-        What was removed, or would be.
-    last : int or None
-        The number of the last case that was looked at; None if there are no more.
-    """
-    cases = database.rows(
-        f"SELECT {COLUMNS} FROM review_case WHERE number > ? AND items > 0 "
-        f"ORDER BY number LIMIT {PAGE}",
-        (after,),
-    )
-    if not cases:
-        return Purged(), None
-    condition, value = database.among([row[0] for row in cases])
-    items: dict[int, list[Row]] = {}
-    for case, *rest in database.rows(
-        f"SELECT case_number, number, added_at, round FROM item WHERE case_number {condition} "
-        "AND line IS NOT NULL ORDER BY number",
-        (value,),
-    ):
-        items.setdefault(case, []).append(tuple(rest))
-    gone: list[int] = []
-    changes: list[tuple[CaseRow, CaseRow]] = []
-    counts = {"pending": 0, "rejected": 0, "confirmed": 0, "cases": 0}
-    for case in cases:
-        row = CaseRow(*case)
-        if row.lease_until is not None and row.lease_until > now:
-            continue  # somebody is looking at it
-        expired = [
-            number
-            for number, added_at, asked in items.get(row.number, ())
-            if (end := expires_at(row, asked, added_at, settings)) is not None and end <= now
-        ]
-        if not expired:
-            continue
-        gone += expired
-        counts[_kind(row)] += len(expired)
-        counts["cases"] += len(expired) == row.items
-        if not dry_run:
-            changes.append((row, _without(database, settings, row, expired)))
-    if changes:
-        save(database, changes)
-        database.run_all(
-            "UPDATE item SET line = NULL, hash = NULL, source = NULL, location = NULL "
-            "WHERE number = ?",
-            [(number,) for number in gone],
-        )
-        history.append(database, now, who, "purged", None, items=gone)
-    return Purged(**counts), cases[-1][0]
-
-
 def _kind(row: CaseRow) -> str:
     if row.state in WAITING or row.state == CaseState.UNSURE:
         return "pending"
     return "rejected" if row.state == CaseState.NOT_A_MATCH else "confirmed"
 
 
-def _without(
-    database: Database, settings: Settings, row: CaseRow, expired: Sequence[int]
-) -> CaseRow:
+def _without(tx: Transaction, row: CaseRow, expired: Sequence[int]) -> CaseRow:
     """Return a case without some of its items; nothing joins it if the first is among them."""
     gone = set(expired)
-    rows = database.rows(
+    rows = tx.database.rows(
         "SELECT number, line, hash FROM item WHERE case_number = ? AND line IS NOT NULL "
         "ORDER BY number",
         (row.number,),
@@ -165,8 +151,9 @@ def _without(
     after = row
     if row.first_item in gone:
         number, line, value = rows[0]
-        looks = rows_of_case(settings, row.number, line, value) if number == row.first_item else ()
-        database.run_all("DELETE FROM likeness WHERE look = ? AND case_number = ?", list(looks))
+        is_first = number == row.first_item
+        keys = keys_of_case(tx.settings, row.number, line, value) if is_first else []
+        tx.database.run_all("DELETE FROM grouping_key WHERE value = ? AND case_number = ?", keys)
         after = after._replace(hash=None, hash_algorithm="")
     found = summary(ReviewRecord.from_json(line) for number, line, _ in rows if number not in gone)
-    return after.saying(found, priority(found, row.opened_at, settings))
+    return after.with_summary(found, priority(found, row.opened_at, tx.settings))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from hashmatch.errors import ReviewError
 from hashmatch.review import history
-from hashmatch.review.text import micros, moment, named
+from hashmatch.review.text import check_person, moment
+from hashmatch.review.transaction import Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,52 +20,90 @@ if TYPE_CHECKING:
 
 
 class Reviewers:
-    """Those of one queue; see `ReviewQueue.reviewers`."""
+    """The reviewers of one queue; see `ReviewQueue.reviewers`.
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+    Parameters
+    ----------
+    database : Database
+        Of the queue.
+    clock : callable
+        Returns the time, UTC.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
-        self._now = now
+        self._clock = clock
 
     def add(self, name: str, *, who: str = "hashmatch") -> str:
-        """Let somebody review, and return the token to log in with; an older one is no longer good.
+        """Let somebody review; a token that they had before is no longer good.
 
-        The token is 256 random bits and kept as its SHA-256, so it cannot be shown again. (Slow
-        digests are for what people can remember.)
+        Parameters
+        ----------
+        name : str
+            Of the reviewer, 1 to 100 printable characters.
+        who : str
+            Name of the person who adds them, for the history.
+
+        Returns
+        -------
+        str
+            The token to log in with: 256 random bits, kept as their SHA-256, so that it cannot be
+            shown again. (Slow digests are for what people can remember.)
+
+        Raises
+        ------
+        UsageError
+            If `name` or `who` is not a name.
+        """
+        check_person(name)
+        check_person(who)
+        token = secrets.token_urlsafe(32)
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        with Transaction.begin(self._database, self._clock) as tx:
+            tx.database.run("DELETE FROM reviewer WHERE name = ?", (name,))
+            tx.database.run("INSERT INTO reviewer VALUES (?, ?, ?)", (name, digest, tx.now))
+            history.append(tx, who, "reviewer_added", name=name, token=digest)
+        return token
+
+    def remove(self, name: str, *, who: str = "hashmatch") -> None:
+        """Let somebody review no longer.
 
         Parameters
         ----------
         name : str
             Of the reviewer.
         who : str
-            Whose doing it is, for the history.
-        """
-        named(name)
-        named(who)
-        token = secrets.token_urlsafe(32)
-        digest = hashlib.sha256(token.encode()).hexdigest()
-        with self._database.writing():
-            at = micros(self._now())
-            self._database.run("DELETE FROM reviewer WHERE name = ?", (name,))
-            self._database.run("INSERT INTO reviewer VALUES (?, ?, ?)", (name, digest, at))
-            history.append(self._database, at, who, "reviewer_added", name=name, token=digest)
-        return token
+            Name of the person who removes them, for the history.
 
-    def remove(self, name: str, *, who: str = "hashmatch") -> None:
-        """Let somebody review no longer; ReviewError if there is no such reviewer."""
-        named(who)
-        with self._database.writing():
-            if not self._database.rows("SELECT 1 FROM reviewer WHERE name = ?", (name,)):
-                raise ReviewError(f"there is no reviewer {name!r} in this queue")
-            self._database.run("DELETE FROM reviewer WHERE name = ?", (name,))
-            history.append(self._database, micros(self._now()), who, "reviewer_removed", name=name)
+        Raises
+        ------
+        ReviewError
+            If there is no such reviewer.
+        UsageError
+            If `who` is not a name.
+        """
+        check_person(who)
+        with Transaction.begin(self._database, self._clock) as tx:
+            if not tx.database.rows("SELECT 1 FROM reviewer WHERE name = ?", (name,)):
+                raise ReviewError(f"cannot remove reviewer {name!r}: this queue has none such")
+            tx.database.run("DELETE FROM reviewer WHERE name = ?", (name,))
+            history.append(tx, who, "reviewer_removed", name=name)
 
     def list(self) -> dict[str, datetime]:
-        """Return who may review, each with the time since when."""
+        """Return the names of all reviewers, sorted, each with the time of being added (UTC)."""
         rows = self._database.rows("SELECT name, added_at FROM reviewer ORDER BY name")
         return {name: moment(at) for name, at in rows}
 
     def check(self, name: str, token: str) -> bool:
-        """Return whether a token is the one of a reviewer."""
+        """Return whether a token is the one of a reviewer.
+
+        Parameters
+        ----------
+        name : str
+            Of the reviewer; False if there is none such.
+        token : str
+            As somebody gave it.
+        """
         rows = self._database.rows("SELECT token FROM reviewer WHERE name = ?", (name,))
         given = hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
         return hmac.compare_digest(rows[0][0] if rows else "", given)

@@ -1,7 +1,7 @@
 """The tables of a review queue, for both databases.
 
-Times are microseconds since 1970, UTC. Each row can be told from the history, which
-`hashmatch.review.audit` does; but for those of what was sent.
+Times are microseconds since 1970, UTC. Every row follows from the history, as
+`hashmatch.review.audit` checks, except for those of the outbox.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ CREATE INDEX item_case ON item (case_number, number);
 CREATE TABLE decision (
     number {number} NOT NULL PRIMARY KEY, case_number BIGINT NOT NULL, verdict TEXT NOT NULL,
     reviewer TEXT NOT NULL, decided_at BIGINT NOT NULL, reason TEXT NOT NULL,
-    record_ids TEXT NOT NULL, seen TEXT NOT NULL, labels TEXT NOT NULL, needed BIGINT NOT NULL,
-    round BIGINT NOT NULL, supersedes BIGINT, undone_at BIGINT
+    record_ids TEXT NOT NULL, reviewed_digest TEXT NOT NULL, labels TEXT NOT NULL,
+    needed BIGINT NOT NULL, round BIGINT NOT NULL, supersedes BIGINT, undone_at BIGINT
 );
 CREATE INDEX decision_case ON decision (case_number, number);
 CREATE TABLE reviewer (
@@ -51,22 +51,21 @@ CREATE TABLE waiting (
     label TEXT NOT NULL, surface TEXT NOT NULL, not_for TEXT NOT NULL, later BIGINT NOT NULL,
     case_number BIGINT NOT NULL, PRIMARY KEY (label, surface, not_for, later, case_number)
 ){keyed};
-CREATE TABLE likeness (
-    look BIGINT NOT NULL, case_number BIGINT NOT NULL, PRIMARY KEY (look, case_number)
+CREATE TABLE grouping_key (
+    value BIGINT NOT NULL, case_number BIGINT NOT NULL, PRIMARY KEY (value, case_number)
 ){keyed};
-CREATE TABLE push_endpoint (
-    name TEXT NOT NULL PRIMARY KEY, told BIGINT NOT NULL, sent BIGINT NOT NULL
+CREATE TABLE outbox_endpoint (
+    name TEXT NOT NULL PRIMARY KEY, listed BIGINT NOT NULL, sent BIGINT NOT NULL
 );
-CREATE TABLE push_message (
+CREATE TABLE outbox_message (
     endpoint TEXT NOT NULL, event BIGINT NOT NULL, case_number BIGINT NOT NULL,
     state TEXT NOT NULL, tries BIGINT NOT NULL, first_at BIGINT, next_at BIGINT NOT NULL,
     problem TEXT NOT NULL, PRIMARY KEY (endpoint, event)
 );
-CREATE INDEX push_case ON push_message (endpoint, case_number, event);
+CREATE INDEX outbox_case ON outbox_message (endpoint, case_number, event);
 """
 """Case, item and event are numbered from 1. A decision has the number of its event. Of an item that
-has expired, only the number, the record's id, the case, the batch and the digest are left. What
-``push_*`` say does not follow from the history: `hashmatch.review.webhook.outbox`."""
+has expired, only the number, the record's id, the case, the batch and the digest are left."""
 
 
 def statements(*, number: str, blob: str, keyed: str) -> list[str]:

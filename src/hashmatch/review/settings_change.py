@@ -1,4 +1,4 @@
-"""Other settings for a queue that has cases: what depends on them is worked out anew."""
+"""Changes the settings of a queue that has cases, and computes anew what depends on them."""
 
 from __future__ import annotations
 
@@ -6,53 +6,52 @@ from typing import TYPE_CHECKING
 
 from hashmatch.review import history
 from hashmatch.review.case_rows import COLUMNS, CaseRow, priority, save
-from hashmatch.review.grouping import rows_of_case
+from hashmatch.review.grouping import keys_of_case
 
 if TYPE_CHECKING:
-    from hashmatch.review.database import Database
     from hashmatch.review.settings import Settings
+    from hashmatch.review.transaction import Transaction
 
-PAGE = 1000
+CASES_PER_QUERY = 1000
 
 
-def change(database: Database, before: Settings, after: Settings, who: str, now: int) -> None:
-    """Let a queue work in another way, within a transaction.
+def change_settings(tx: Transaction, after: Settings, who: str) -> None:
+    """Give a queue other settings.
 
     The order of all cases follows other weights of labels; other limits for what is one picture are
     for records that come from now on, and nothing is taken out of the case that it is in.
     """
-    database.run("UPDATE queue SET settings = ?", (after.to_json(),))
-    history.append(database, now, who, "settings", settings=after.to_json())
-    if after.label_weights != before.label_weights:
-        _order(database, after)
-    if after.same_picture != before.same_picture:
-        _looks(database, after)
+    tx.database.run("UPDATE queue SET settings = ?", (after.to_json(),))
+    history.append(tx, who, "settings", settings=after.to_json())
+    if after.label_weights != tx.settings.label_weights:
+        _change_priorities(tx, after)
+    if after.same_picture != tx.settings.same_picture:
+        _change_keys(tx, after)
 
 
-def _order(database: Database, settings: Settings) -> None:
+def _change_priorities(tx: Transaction, settings: Settings) -> None:
     number = 0
-    while rows := database.rows(
-        f"SELECT {COLUMNS} FROM review_case WHERE number > ? ORDER BY number LIMIT {PAGE}",
+    while rows := tx.database.rows(
+        f"SELECT {COLUMNS} FROM review_case WHERE number > ? ORDER BY number "
+        f"LIMIT {CASES_PER_QUERY}",
         (number,),
     ):
         cases = [CaseRow(*row) for row in rows]
-        save(
-            database,
-            [
-                (row, row._replace(priority=priority(row.summary, row.opened_at, settings)))
-                for row in cases
-            ],
-        )
+        after = [
+            row._replace(priority=priority(row.summary, row.opened_at, settings)) for row in cases
+        ]
+        save(tx.database, zip(cases, after, strict=True))
         number = cases[-1].number
 
 
-def _looks(database: Database, settings: Settings) -> None:
-    database.run("DELETE FROM likeness")
+def _change_keys(tx: Transaction, settings: Settings) -> None:
+    tx.database.run("DELETE FROM grouping_key")
     number = 0
-    while rows := database.rows(
+    while rows := tx.database.rows(
         "SELECT c.number, i.line, i.hash FROM review_case c JOIN item i ON i.number = c.first_item "
-        f"WHERE c.number > ? ORDER BY c.number LIMIT {PAGE}",
+        f"WHERE c.number > ? ORDER BY c.number LIMIT {CASES_PER_QUERY}",
         (number,),
     ):
-        database.insert("likeness", [look for row in rows for look in rows_of_case(settings, *row)])
+        keys = [key for row in rows for key in keys_of_case(settings, *row)]
+        tx.database.insert("grouping_key", keys)
         number = rows[-1][0]

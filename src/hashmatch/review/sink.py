@@ -1,4 +1,4 @@
-"""Review records straight into a queue, each exactly once however often they are written."""
+"""A sink that adds review records to a queue, each once however often it is written."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from hashmatch.review.results import Added
 if TYPE_CHECKING:
     from hashmatch.records.review import ReviewRecord
 
-BATCH = 250
-SECONDS = 2.0
-"""After which records are put in though there are few: people wait for them."""
+RECORDS_PER_FLUSH = 250
+SECONDS_PER_FLUSH = 2.0
+"""Records are added after it though there are few: people wait for them."""
 
 
 class ReviewSink:
@@ -30,9 +30,9 @@ class ReviewSink:
     where : str
         The queue: a file, or ``postgresql://...``. It has to be there.
     source : str
-        Where the pictures come from, for whoever looks at them later.
+        Location of the source of the pictures, so that people can be shown them later.
     who : str
-        Whose doing it is, for the history.
+        Name of the person who scans, for the history.
 
     Raises
     ------
@@ -62,11 +62,12 @@ class ReviewSink:
         if not self._records:
             self._began = time.monotonic()
         self._records.append((record, Origin(self._source, location)))
-        if len(self._records) >= BATCH or time.monotonic() - self._began >= SECONDS:
+        is_late = time.monotonic() - self._began >= SECONDS_PER_FLUSH
+        if is_late or len(self._records) >= RECORDS_PER_FLUSH:
             self.flush()
 
     def flush(self) -> None:
-        """Put what was written into the queue."""
+        """Add what was written to the queue."""
         added = self._queue.add(self._records, who=self._who)
         self._records = []
         self.added = Added(*map(sum, zip(self.added, added, strict=True)))

@@ -5,104 +5,111 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from hashmatch.errors import ReviewError
-from hashmatch.review.database import FORMAT
+from hashmatch.review.database import FORMAT, Database
 from hashmatch.review.schema import statements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from hashmatch.review.database import Database, Row
-
-APPLICATION = 0x484D5251
+APPLICATION_ID = 0x484D5251
 """What the file says it is (PRAGMA application_id): "HMRQ"."""
-PATIENCE = 60.0
+BUSY_TIMEOUT = 60.0
 """Seconds that a call waits for others' transactions; the longest are of `add`, far below one."""
-LOG = 16384
-"""Pages of changes, 64 MiB, before they are put in their places: a batch of records changes many,
-and the next one many of the same."""
-CACHE = 256 * 1024
-"""KiB of pages kept in memory: a queue of a million cases looks at random places of its indexes."""
+CHECKPOINT_PAGES = 16384
+"""Pages in the write-ahead log, 64 MiB, before they are put in their places: a batch of records
+changes many, and the next one many of the same."""
+CACHE_KIB = 256 * 1024
+"""Pages kept in memory: a queue of a million cases looks at random places of its indexes."""
+NOT_OURS = "it is no review queue of hashmatch"
+MAKE_IT = "Run hashmatch review init {} first"
 
 
-class SqliteDatabase:
+class SqliteDatabase(Database):
     """See `hashmatch.review.database.Database`."""
 
-    def __init__(self, where: str, connection: sqlite3.Connection) -> None:
-        self.where = where
-        self._connection = connection
-        self._lock = threading.RLock()
-        self._inside = False
+    BEGIN_READING = "BEGIN"
+    BEGIN_WRITING = "BEGIN IMMEDIATE"
 
     @classmethod
-    def open(cls, where: str, *, create: bool) -> tuple[Database, bool]:
-        """Return the queue in the file `where`, and whether it was just made."""
-        if os.path.isdir(where):
-            raise ReviewError(f"{where} is a folder; a review queue is a file, or postgresql://...")
-        if create:
-            with _told(where), suppress(FileExistsError):
-                os.close(os.open(where, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        elif not os.path.lexists(where):
-            raise ReviewError(
-                f"{where}: there is no review queue; make one with hashmatch review init {where}"
-            )
-        with _told(where):
-            _openable(where)
-            connection = sqlite3.connect(
-                where, isolation_level=None, timeout=PATIENCE, check_same_thread=False
-            )
-        opened = cls(where, connection)
-        try:
-            with _told(where):
+    def open(cls, path: str, *, create: bool) -> tuple[SqliteDatabase, bool]:
+        """Return the queue in a file, and whether its tables are still to be made."""
+        opened = cls(path)
+        with opened._errors():
+            if os.path.isdir(path):
+                raise opened._refused("it is a folder", "Give a file, or postgresql://USER@HOST/DB")
+            if create:
+                with suppress(FileExistsError):
+                    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            elif not os.path.lexists(path):
+                raise opened._refused("there is no review queue", MAKE_IT)
+            opened._connect()
+            try:
                 return opened, opened._prepare(create)
-        except BaseException:
-            connection.close()
-            raise
+            except BaseException:
+                opened.close()
+                raise
+
+    def _connect(self) -> None:
+        # Opened here first: OSError says more than SQLite would.
+        descriptor = os.open(self.where, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise self._refused("it is no file", "Give a file")
+        finally:
+            os.close(descriptor)
+        self._connection = sqlite3.connect(
+            self.where, isolation_level=None, timeout=BUSY_TIMEOUT, check_same_thread=False
+        )
 
     def _prepare(self, create: bool) -> bool:
         run = self._connection.execute
         (application,) = run("PRAGMA application_id").fetchone()
         (version,) = run("PRAGMA user_version").fetchone()
         (tables,) = run("SELECT count(*) FROM sqlite_schema").fetchone()
-        if application != APPLICATION and (application or tables):
-            raise ReviewError(f"{self.where} is no review queue of hashmatch")
-        if version > FORMAT:
-            raise ReviewError(
-                f"{self.where} is of format {version}, and hashmatch here knows {FORMAT}; use the "
-                "version that made it"
-            )
-        if not application and not create:
-            raise ReviewError(
-                f"{self.where} is empty; make a queue of it with hashmatch review init"
-            )
+        if application != APPLICATION_ID and (application or tables):
+            raise self._refused(NOT_OURS)
+        if application:
+            self._check_format(version)
+        elif not create:
+            raise self._refused("it is empty", MAKE_IT)
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")  # survives a power cut; NORMAL loses the last decisions
-        run(f"PRAGMA wal_autocheckpoint = {LOG}")
-        run(f"PRAGMA journal_size_limit = {LOG * 4096}")
+        run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        run(f"PRAGMA journal_size_limit = {CHECKPOINT_PAGES * 4096}")
         run("PRAGMA trusted_schema = OFF")
         run("PRAGMA secure_delete = ON")  # what has expired is written over
-        run(f"PRAGMA cache_size = -{CACHE}")
+        run(f"PRAGMA cache_size = -{CACHE_KIB}")
         return not application
 
     def make(self) -> bool:
         """Make the tables, within a transaction; return whether they were not there."""
-        if self.rows("PRAGMA application_id") == [(APPLICATION,)]:
+        if self.rows("PRAGMA application_id") == [(APPLICATION_ID,)]:
             return False  # another process was sooner
         for statement in self._statements():
-            self._connection.execute(statement)
-        self._connection.execute(f"PRAGMA application_id = {APPLICATION}")
-        self._connection.execute(f"PRAGMA user_version = {FORMAT}")
+            self.run(statement)
+        self.run(f"PRAGMA application_id = {APPLICATION_ID}")
+        self.run(f"PRAGMA user_version = {FORMAT}")
         return True
 
     @staticmethod
     def _statements() -> list[str]:
         return statements(number="INTEGER", blob="BLOB", keyed=" WITHOUT ROWID")
+
+    def insert(self, table: str, rows: Sequence[Sequence[object]]) -> None:
+        """Insert whole rows into a table."""
+        if rows:
+            marks = ", ".join("?" * len(rows[0]))
+            self.run_all(f"INSERT INTO {table} VALUES ({marks})", rows)
+
+    def among(self, values: Sequence[int] | Sequence[str]) -> tuple[str, object]:
+        """Return SQL that follows a column to say that it is one of `values`, and its value."""
+        return "IN (SELECT value FROM json_each(?))", msgspec.json.encode(values).decode()
 
     def damage(self) -> str:
         """Return what is wrong with the tables themselves: others than were made, or triggers."""
@@ -112,92 +119,25 @@ class SqliteDatabase:
         (answer,) = self.rows("PRAGMA quick_check(1)")
         return "" if answer == ("ok",) else "the file is damaged"
 
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Make one transaction of what is done in it."""
-        with self._transaction("BEGIN IMMEDIATE"):
-            yield
-
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Let all that is read in it be of one moment."""
-        with self._transaction("BEGIN"):
-            yield
-
-    @contextmanager
-    def _transaction(self, begin: str) -> Iterator[None]:
-        with self._lock, _told(self.where):
-            if self._inside:
-                yield
-                return
-            self._connection.execute(begin)
-            self._inside = True
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-            finally:
-                self._inside = False
-
-    def rows(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
-        """Return what a statement finds."""
-        with self._lock, _told(self.where):
-            return self._connection.execute(sql, values).fetchall()
-
-    def run(self, sql: str, values: Sequence[object] = ()) -> None:
-        """Do what a statement says."""
-        with self._lock, _told(self.where):
-            self._connection.execute(sql, values)
-
-    def run_all(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
-        """Do it for each of some rows."""
-        with self._lock, _told(self.where):
-            self._connection.executemany(sql, rows)
-
-    def insert(self, table: str, rows: Sequence[Sequence[object]]) -> None:
-        """Put whole rows into a table."""
-        if rows:
-            marks = ", ".join("?" * len(rows[0]))
-            self.run_all(f"INSERT INTO {table} VALUES ({marks})", rows)
-
-    def among(self, values: Sequence[int] | Sequence[str]) -> tuple[str, object]:
-        """Return what follows a column's name to say that it is one of `values`, and its value."""
-        return "IN (SELECT value FROM json_each(?))", msgspec.json.encode(values).decode()
-
     def forget(self) -> None:
         """Empty the log of changes, if nobody is reading from it: it has what was deleted."""
         self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._connection.close()
+    def _can_roll_back(self) -> bool:
+        return bool(self._connection.in_transaction)
 
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise self._refused(str(error.strerror)) from None
+        except sqlite3.Error as error:
+            reason = str(error)
+            if reason == "file is not a database":
+                raise self._refused(NOT_OURS) from None
+            raise ReviewError(f"cannot use review queue {self.where}: {reason}") from None
 
-def _openable(where: str) -> None:
-    """Raise OSError, which says more than SQLite would, unless this is a file to write to."""
-    descriptor = os.open(where, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ReviewError(f"{where} is no file, and a review queue is one")
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _told(where: str) -> Iterator[None]:
-    """Turn what the system or SQLite says into one line."""
-    try:
-        yield
-    except OSError as error:
-        raise ReviewError(f"{where}: cannot be opened: {error.strerror}") from None
-    except sqlite3.DatabaseError as error:
-        reason = str(error)
-        if reason == "file is not a database":
-            raise ReviewError(f"{where} is no review queue of hashmatch") from None
-        raise ReviewError(f"{where}: {reason}") from None
-    except sqlite3.Error as error:
-        raise ReviewError(f"{where}: {error}") from None
+    def _refused(self, reason: str, advice: str = "") -> ReviewError:
+        advice = advice and f". {advice.format(self.where)}."
+        return ReviewError(f"cannot open review queue {self.where}: {reason}{advice}")

@@ -1,10 +1,6 @@
-"""What a review queue has come to: how long cases wait, what was decided, how often lists err.
+"""Statistics of a review queue: waiting times, decisions, agreement, and how often lists are right.
 
-How sure a share is that was counted: the interval of Wilson.
-
-What decisions say about distances: how far a list's matches can be trusted, with how much doubt.
-
-Nothing changes by this. It is for whoever chooses ``--max-distance``.
+Nothing changes by them. `thresholds` is for whoever chooses ``--max-distance``.
 """
 
 from __future__ import annotations
@@ -25,16 +21,158 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from hashmatch.review.database import Database
+    from hashmatch.review.transaction import Transaction
 
+AGES = tuple(
+    timedelta(hours=hours) for hours in (1, 4, 12, 24, 3 * 24, 7 * 24, 14 * 24, 30 * 24, 90 * 24)
+)
+"""Up to which ages waiting cases are counted together; the last group is older."""
 Z = 1.959963984540054
 """Standard deviations of the normal distribution within which 95 % of it are."""
+CASES_PER_QUERY = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Statistics of a queue at one moment.
+
+    Parameters
+    ----------
+    at : datetime
+        When, UTC.
+    waiting : int
+        Cases that wait for a person, or are held by one.
+    oldest : timedelta, optional
+        How long the oldest of them has been there; None if there is none.
+    ages : tuple of (timedelta or None, int)
+        How many of them are up to that old, and older than the one before; None is the rest.
+    decisions : mapping of date to mapping of Verdict to int
+        Of each day, UTC, what was decided and not undone.
+    agreement : Share
+        Of the cases that two people decided without seeing each other's, those where both said the
+        same.
+    precision : tuple of Precision
+        Confirmed, as a share of confirmed and not a match: by list and algorithm, then by distance.
+    """
+
+    at: datetime
+    waiting: int
+    oldest: timedelta | None
+    ages: tuple[tuple[timedelta | None, int], ...]
+    decisions: Mapping[date, Mapping[Verdict, int]]
+    agreement: Share
+    precision: tuple[Precision, ...]
+
+
+class Precision(NamedTuple):
+    """Of the decided cases that a list's entries matched, how many were confirmed.
+
+    ``distance`` is that of the closest match of the list in the case, in bits of ``algorithm``;
+    None stands for every distance. Cases count, not records: one picture is decided once.
+    """
+
+    list: str
+    algorithm: str
+    distance: int | None
+    share: Share
+
+
+def statistics(tx: Transaction) -> Statistics:
+    """Return the statistics of a queue."""
+    database, now = tx.database, moment(tx.now)
+    counts, oldest = _ages(database, now)
+    return Statistics(
+        at=now,
+        waiting=sum(count for _, count in counts),
+        oldest=oldest,
+        ages=counts,
+        decisions=_decisions(database),
+        agreement=_agreement(database),
+        precision=_precision(database),
+    )
+
+
+class Threshold(NamedTuple):
+    """What was decided about the matches of one list.
+
+    ``all`` is the share of all its decided cases that were confirmed. ``reach`` is the largest
+    distance up to which at least the wanted share was, and ``sure`` the largest one up to which the
+    whole interval is above it; None if there is none.
+    """
+
+    list: str
+    algorithm: str
+    all: Share
+    reach: Reach | None
+    sure: Reach | None
+
+
+class Reach(NamedTuple):
+    """Up to which distance enough of the decided cases were confirmed."""
+
+    distance: int
+    share: Share
+
+
+def thresholds(found: Iterable[Precision], wanted: float) -> list[Threshold]:
+    """Return for each list up to which distance its matches can be trusted.
+
+    Parameters
+    ----------
+    found : iterable of Precision
+        `Statistics.precision` of a queue.
+    wanted : float
+        The share of confirmed cases that is asked for, above 0 and up to 1.
+
+    Returns
+    -------
+    list of Threshold
+        One for each list and algorithm, sorted by their names.
+
+    Raises
+    ------
+    UsageError
+        If `wanted` is no such share.
+
+    Examples
+    --------
+    >>> from hashmatch.review.stats import Precision
+    >>> counted = [Precision("demo", "pdq", d, wilson(*n)) for d, n in
+    ...            {0: (40, 40), 10: (30, 31), 20: (9, 10), 30: (2, 60)}.items()]
+    >>> (one,) = thresholds(counted, 0.95)
+    >>> one.reach.distance, one.sure
+    (20, None)
+    >>> thresholds(counted, 0.9)[0].sure.distance
+    20
+    """
+    if not 0 < wanted <= 1:
+        raise UsageError(f"cannot use {wanted} as a precision: it is above 0 and up to 1")
+    by_distance = sorted(
+        (each.list, each.algorithm, each.distance, each.share)
+        for each in found
+        if each.distance is not None
+    )
+    answer = []
+    for (name, algorithm), rows in groupby(by_distance, key=lambda row: row[:2]):
+        part = whole = 0
+        reach: Reach | None = None
+        sure: Reach | None = None
+        for _, _, distance, share in rows:
+            part, whole = part + share.part, whole + share.whole
+            up_to = Reach(distance, wilson(part, whole))
+            if whole and part / whole >= wanted:
+                reach = up_to
+            if up_to.share.low >= wanted:
+                sure = up_to
+        answer.append(Threshold(name, algorithm, wilson(part, whole), reach, sure))
+    return answer
 
 
 class Share(NamedTuple):
     """A part of a whole, and where the true share is likely to be.
 
-    ``part`` of ``whole`` were counted; ``low`` and ``high`` are the 95 % interval, 0 and 1 if
-    nothing was counted.
+    ``part`` of ``whole`` were counted; ``low`` and ``high`` are the 95 % interval of Wilson, 0 and
+    1 if nothing was counted.
     """
 
     part: int
@@ -79,80 +217,6 @@ def wilson(part: int, whole: int) -> Share:
     )
 
 
-AGES = tuple(
-    timedelta(hours=hours) for hours in (1, 4, 12, 24, 3 * 24, 7 * 24, 14 * 24, 30 * 24, 90 * 24)
-)
-"""Up to which ages waiting cases are counted together; the last group is older."""
-PAGE = 1000
-
-
-class Precision(NamedTuple):
-    """Of the decided cases that a list's entries matched, how many were confirmed.
-
-    ``distance`` is that of the closest match of the list in the case, in bits of ``algorithm``;
-    None stands for every distance. Cases count, not records: one picture is decided once.
-    """
-
-    list: str
-    algorithm: str
-    distance: int | None
-    share: Share
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """Figures of a queue at one moment.
-
-    Parameters
-    ----------
-    at : datetime
-        When, UTC.
-    waiting : int
-        Cases that wait for a person, or are held by one.
-    oldest : timedelta, optional
-        How long the oldest of them has been there; None if there is none.
-    ages : tuple of (timedelta or None, int)
-        How many of them are up to that old, and older than the one before; None is the rest.
-    decisions : mapping of date to mapping of Verdict to int
-        Of each day, UTC, what was decided and not undone.
-    agreement : Share
-        Of the cases that two people decided without seeing each other's, those where both said the
-        same.
-    precision : tuple of Precision
-        Confirmed, as a share of confirmed and not a match: by list and algorithm, then by distance.
-    """
-
-    at: datetime
-    waiting: int
-    oldest: timedelta | None
-    ages: tuple[tuple[timedelta | None, int], ...]
-    decisions: Mapping[date, Mapping[Verdict, int]]
-    agreement: Share
-    precision: tuple[Precision, ...]
-
-
-def statistics(database: Database, now: datetime) -> Statistics:
-    """Return the figures of a queue.
-
-    Parameters
-    ----------
-    database : Database
-        In a transaction that reads.
-    now : datetime
-        UTC.
-    """
-    counts, oldest = _ages(database, now)
-    return Statistics(
-        at=now,
-        waiting=sum(count for _, count in counts),
-        oldest=oldest,
-        ages=counts,
-        decisions=_decisions(database),
-        agreement=_agreement(database),
-        precision=_precision(database),
-    )
-
-
 def _ages(
     database: Database, now: datetime
 ) -> tuple[tuple[tuple[timedelta | None, int], ...], timedelta | None]:
@@ -164,8 +228,8 @@ def _ages(
     (row,) = database.rows(f"SELECT {sums}, count(*) {waits}", edges)
     within = [0, *map(int, row)]
     counts = [after - before for before, after in pairwise(within)]
-    named = tuple(zip((*AGES, None), counts, strict=True))
-    return named, None if first is None else now - moment(first)
+    by_age = tuple(zip((*AGES, None), counts, strict=True))
+    return by_age, None if first is None else now - moment(first)
 
 
 def _decisions(database: Database) -> dict[date, dict[Verdict, int]]:
@@ -204,7 +268,7 @@ def _decided(database: Database) -> Iterator[tuple[str, dict[tuple[str, str], in
         after = 0
         while cases := database.rows(
             "SELECT number FROM review_case WHERE state = ? AND number > ? AND items > 0 "
-            f"ORDER BY number LIMIT {PAGE}",
+            f"ORDER BY number LIMIT {CASES_PER_QUERY}",
             (verdict.value, after),
         ):
             condition, value = database.among([number for (number,) in cases])
@@ -220,74 +284,3 @@ def _decided(database: Database) -> Iterator[tuple[str, dict[tuple[str, str], in
                     found[key] = min(match.distance, found.get(key, match.distance))
             yield from ((verdict.value, found) for found in closest.values())
             after = cases[-1][0]
-
-
-class Reach(NamedTuple):
-    """Up to which distance enough of the decided cases were confirmed."""
-
-    distance: int
-    share: Share
-
-
-class Threshold(NamedTuple):
-    """What was decided about the matches of one list.
-
-    ``all`` is the share of all its decided cases that were confirmed. ``reach`` is the largest
-    distance up to which at least the wanted share was, and ``sure`` the largest one up to which the
-    whole interval is above it; None if there is none.
-    """
-
-    list: str
-    algorithm: str
-    all: Share
-    reach: Reach | None
-    sure: Reach | None
-
-
-def thresholds(found: Iterable[Precision], wanted: float) -> list[Threshold]:
-    """Return for each list how far its matches reach with a precision.
-
-    Parameters
-    ----------
-    found : iterable of Precision
-        `Statistics.precision` of a queue.
-    wanted : float
-        The share of confirmed cases that is asked for, above 0 and up to 1.
-
-    Raises
-    ------
-    UsageError
-        If `wanted` is no such share.
-
-    Examples
-    --------
-    >>> from hashmatch.review.stats import Precision
-    >>> counted = [Precision("demo", "pdq", d, wilson(*n)) for d, n in
-    ...            {0: (40, 40), 10: (30, 31), 20: (9, 10), 30: (2, 60)}.items()]
-    >>> (one,) = thresholds(counted, 0.95)
-    >>> one.reach.distance, one.sure
-    (20, None)
-    >>> thresholds(counted, 0.9)[0].sure.distance
-    20
-    """
-    if not 0 < wanted <= 1:
-        raise UsageError(f"a precision is above 0 and up to 1, not {wanted}")
-    by_distance = sorted(
-        (each.list, each.algorithm, each.distance, each.share)
-        for each in found
-        if each.distance is not None
-    )
-    answer = []
-    for (name, algorithm), rows in groupby(by_distance, key=lambda row: row[:2]):
-        part = whole = 0
-        reach: Reach | None = None
-        sure: Reach | None = None
-        for _, _, distance, share in rows:
-            part, whole = part + share.part, whole + share.whole
-            up_to = Reach(distance, wilson(part, whole))
-            if whole and part / whole >= wanted:
-                reach = up_to
-            if up_to.share.low >= wanted:
-                sure = up_to
-        answer.append(Threshold(name, algorithm, wilson(part, whole), reach, sure))
-    return answer

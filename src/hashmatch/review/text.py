@@ -1,6 +1,7 @@
-"""Text as both databases keep it: PostgreSQL has no character 0, neither has half a character.
+"""Text and times in the form that both databases keep.
 
-Times in a review queue: whole microseconds since 1970, UTC, exact in both databases.
+PostgreSQL has no character 0, and neither database half a character. Times are whole microseconds
+since 1970, UTC.
 """
 
 from __future__ import annotations
@@ -11,44 +12,47 @@ from functools import lru_cache
 
 from hashmatch.errors import ReviewError, UsageError
 
-_UNKEEPABLE = re.compile("[\0\ud800-\udfff]")
 LONGEST_NAME = 100
-LONGEST = 10_000
+"""Characters of a reviewer's name."""
+LONGEST_TEXT = 10_000
 """Characters of a reason."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SECOND = 1_000_000
+"""Microseconds."""
+_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 
 
-def named(person: str) -> None:
+def check_person(name: str) -> None:
     """Raise UsageError unless this is a name for somebody."""
-    if not person.strip() or len(person) > LONGEST_NAME or not person.isprintable():
-        raise UsageError(f"a reviewer has a name of 1 to {LONGEST_NAME} printable characters")
+    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+        raise UsageError(
+            f"cannot use this as a reviewer's name: it needs 1 to {LONGEST_NAME} printable "
+            "characters"
+        )
 
 
 def check_text(what: str, text: str) -> None:
     """Raise ReviewError unless a text can be kept."""
-    if len(text) > LONGEST:
-        raise ReviewError(f"{what} has at most {LONGEST:,} characters")
-    if not is_keepable(text):
-        raise ReviewError(f"{what} has characters that cannot be kept")
+    if len(text) > LONGEST_TEXT:
+        raise ReviewError(f"cannot keep {what}: it has more than {LONGEST_TEXT:,} characters")
+    if not is_storable(text):
+        raise ReviewError(f"cannot keep {what}: it has characters that databases do not keep")
 
 
-def is_keepable(text: str) -> bool:
+def is_storable(text: str) -> bool:
     """Return whether a text can be kept as it is."""
-    return _UNKEEPABLE.search(text) is None
+    return _NOT_STORABLE.search(text) is None
 
 
 @lru_cache(maxsize=4096)
-def keepable(text: str) -> str:
+def storable(text: str) -> str:
     """Return a text that only tells people something, as it can be kept."""
-    if is_keepable(text):
+    if is_storable(text):
         return text
     return text.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-SECOND = 1_000_000
-
-
-def utc() -> datetime:
+def utc_now() -> datetime:
     """Return the time now."""
     return datetime.now(UTC)
 

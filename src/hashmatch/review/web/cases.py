@@ -136,9 +136,9 @@ def decide(place: Place, visit: Visit) -> Response:
         return _shown(place, visit, case, "Choose one of the four answers.", 400)
     if not reason:
         return _shown(place, visit, case, "Say why, in a few words.", 400)
-    seen = visit.form.get("seen", "")
+    digest = visit.form.get("digest", "")
     try:
-        decision = place.queue.decide(case.case_id, visit.reviewer, verdict, reason, seen)
+        decision = place.queue.decide(case.case_id, visit.reviewer, verdict, reason, digest)
     except ReviewError:
         wrong = "These are not the records that you were shown. Look at them once more."
         return _shown(place, visit, case, wrong, 409)

@@ -6,8 +6,6 @@ Plots as plain shapes, which a template writes as SVG: no script, no style, noth
 from __future__ import annotations
 
 import math
-import threading
-import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import groupby
@@ -20,7 +18,6 @@ from hashmatch.records.cases import Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hashmatch.review.queue import ReviewQueue
     from hashmatch.review.stats import Precision, Share, Statistics
     from hashmatch.review.web.context import Place
     from hashmatch.review.web.request import Visit
@@ -230,24 +227,6 @@ def _x_axis(plot: Plot, labels: Sequence[str], below: str) -> list[float]:
 
 DAYS = 30
 """Days that are shown."""
-KEPT = 20.0
-"""Seconds for which figures are good: a page asks for them once for itself and for each plot."""
-
-
-class Figures:
-    """The figures of a queue, counted anew only every now and then: that goes through all of it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._latest: tuple[float, Statistics] | None = None
-
-    def of(self, queue: ReviewQueue, *, fresh: bool) -> Statistics:
-        """Return them; `fresh` is what a page asks for, its plots are of the same."""
-        with self._lock:
-            now = time.monotonic()
-            if self._latest is None or (fresh and now - self._latest[0] > KEPT):
-                self._latest = (now, queue.statistics())
-            return self._latest[1]
 
 
 def statistics(place: Place, visit: Visit) -> Response:

@@ -22,7 +22,6 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from hashmatch.errors import ReviewError
 from hashmatch.review.web import wording
 from hashmatch.review.web.auth import Attempts, Sessions
-from hashmatch.review.web.charts import Figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
     from hashmatch.records.cases import Case, Decision
     from hashmatch.review.queue import ReviewQueue
+    from hashmatch.review.stats import Statistics
     from hashmatch.review.web.auth import Session
     from hashmatch.review.web.pictures import Pictures
 
@@ -125,6 +125,26 @@ class Recent:
         with self._lock:
             kept = list(self._decisions.get(reviewer, ()))
         return [one for one in kept if now - one.decided_at < within]
+
+
+KEPT = 20.0
+"""Seconds for which figures are good: a page asks for them once for itself and for each plot."""
+
+
+class Figures:
+    """The figures of a queue, counted anew only every now and then: that goes through all of it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._latest: tuple[float, Statistics] | None = None
+
+    def of(self, queue: ReviewQueue, *, fresh: bool) -> Statistics:
+        """Return them; `fresh` is what a page asks for, its plots are of the same."""
+        with self._lock:
+            now = time.monotonic()
+            if self._latest is None or (fresh and now - self._latest[0] > KEPT):
+                self._latest = (now, queue.statistics())
+            return self._latest[1]
 
 
 STATIC = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}

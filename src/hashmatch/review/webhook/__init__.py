@@ -1,1 +1,1 @@
-"""What leaves a review queue: files, the shapes of other systems, and signed messages."""
+"""Webhooks: tell an endpoint what people decided, in signed messages."""

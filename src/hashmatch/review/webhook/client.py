@@ -1,4 +1,4 @@
-"""One URL that messages are posted to. Nothing of a message, or of the answer's body, is logged.
+"""Posts messages to one URL; nothing of a message, or of the body of an answer, is logged.
 
 The standard library's client does all that is needed and nothing more: it logs nothing, follows no
 redirect, takes no proxy from the environment and keeps no cookies.
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+PLAIN_HTTP = "plain http is for this machine only. Give https://HOST/PATH."
+
+
 class Unreachable(ReviewError):
     """There was no answer, for a reason that may pass; the message says which."""
 
@@ -37,12 +40,13 @@ class Endpoint:
     timeout : float
         Seconds that one request may take, all in all, after the name was looked up.
     context : ssl.SSLContext, optional
-        Whom to trust; by default whom the system trusts. It has to check names and certificates.
+        Certificates to trust; by default those that the system trusts. It has to check names and
+        certificates.
 
     Raises
     ------
     UsageError
-        If `url` is none that may be posted to.
+        If `url` may not be posted to, `timeout` is out of range, or `context` does not check.
 
     Examples
     --------
@@ -50,7 +54,7 @@ class Endpoint:
     'moderation.example'
     >>> Endpoint("http://moderation.example/hook")
     Traceback (most recent call last):
-    hashmatch.errors.UsageError: plain http is for this very machine; give an https:// URL
+    hashmatch.errors.UsageError: cannot use webhook URL: plain http is for this machine only. ...
     """
 
     def __init__(
@@ -60,23 +64,23 @@ class Endpoint:
             parts = urlsplit(url)
             port = parts.port
         except ValueError:
-            raise UsageError("the URL to push to is none") from None
+            raise _refused("it is not a URL") from None
         if parts.scheme not in {"https", "http"} or not parts.hostname:
-            raise UsageError("the URL to push to begins with https://")
+            raise _refused("it has no host, or another scheme. Give https://HOST/PATH.")
         if parts.username is not None or parts.password is not None:
-            raise UsageError("the URL to push to has a password in it; messages are signed instead")
+            raise _refused("it has a user or password. Leave them out: messages are signed.")
         if not all(32 < ord(character) < 127 for character in url):
-            raise UsageError("the URL to push to has characters that are to be %-escaped")
+            raise _refused("it has characters to be %-escaped")
         self.is_secure = parts.scheme == "https"
         if not self.is_secure and not _is_local(parts.hostname):
-            raise UsageError("plain http is for this very machine; give an https:// URL")
+            raise _refused(PLAIN_HTTP)
         if not 0 < timeout <= 3600:
-            raise UsageError(f"a request takes more than 0 and at most 3,600 s, not {timeout}")
+            raise UsageError(f"cannot use a timeout of {timeout} s: it is above 0, up to 3,600 s")
         self._context = None
         if self.is_secure:
             self._context = ssl.create_default_context() if context is None else context
             if self._context.verify_mode != ssl.CERT_REQUIRED or not self._context.check_hostname:
-                raise UsageError("certificates and their names have to be checked")
+                raise UsageError("cannot use SSL context: it has to check certificates and names")
         self._host = parts.hostname
         self._port = port or (443 if self.is_secure else 80)
         self._authority = parts.netloc
@@ -102,6 +106,11 @@ class Endpoint:
         headers : mapping of str to str
             What to send besides the usual ones.
 
+        Returns
+        -------
+        int
+            The HTTP status.
+
         Raises
         ------
         Unreachable
@@ -112,7 +121,7 @@ class Endpoint:
             link = ends.watch(socket.create_connection((self._host, self._port), self.timeout))
             if self._context is None:
                 if not ipaddress.ip_address(link.getpeername()[0]).is_loopback:
-                    raise UsageError("plain http is for this very machine; give an https:// URL")
+                    raise _refused(PLAIN_HTTP)
             else:
                 tls = self._context.wrap_socket(
                     link, server_hostname=self._host, do_handshake_on_connect=False
@@ -137,14 +146,14 @@ class _Deadline:
         self._timer.start()
 
     def watch(self, link: socket.socket) -> socket.socket:
-        """Take care of `link`, in the place of what it was told of before."""
+        """Cut off `link`, in the place of an earlier one."""
         self._link = link
         if self.is_over:
             self._cut()
         return link
 
     def close(self) -> None:
-        """Close what it was told of."""
+        """Close the connection."""
         self._timer.cancel()
         if self._link is not None:
             self._link.close()
@@ -174,6 +183,10 @@ def _exchange(
     connection.endheaders(body)
     with connection.getresponse() as response:
         return response.status
+
+
+def _refused(reason: str) -> UsageError:
+    return UsageError(f"cannot use webhook URL: {reason}")
 
 
 def _is_local(host: str) -> bool:

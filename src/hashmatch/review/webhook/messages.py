@@ -1,4 +1,4 @@
-"""What a webhook tells: one message for each thing that people decided, and can no longer undo.
+"""Messages of a webhook: one for each thing that people decided, and can no longer undo.
 
 A message of the kind ``case.confirmed`` is a `ConfirmedMessage`, and one of those is made of a
 `ConfirmedCase` and of nothing else: what nobody decided cannot be told as confirmed.
@@ -17,31 +17,36 @@ case.asked_again              it waits for a person again: all of it, or what jo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 
 from hashmatch.errors import UsageError
 from hashmatch.records.cases import CaseState, ConfirmedCase
+from hashmatch.review.history import load_event
+from hashmatch.review.text import micros
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from hashmatch.records.cases import Case, CaseItem, Decision
+    from hashmatch.review.queue import ReviewQueue
     from hashmatch.review.results import Event
 
-TOLD = frozenset({CaseState.NOT_A_MATCH, CaseState.UNSURE, CaseState.ESCALATED})
-"""States that a `DecidedMessage` tells of."""
+OTHER_VERDICTS = frozenset({CaseState.NOT_A_MATCH, CaseState.UNSURE, CaseState.ESCALATED})
+"""States that have a `DecidedMessage`."""
+CANNOT_CONFIRM = "cannot build a message that a case is confirmed"
 
 
 @dataclass(frozen=True, slots=True)
 class ConfirmedMessage:
-    """Tells that people confirmed a case, finally. The only one of its kind.
+    """Says that people confirmed a case, finally. The only one of its kind.
 
     Parameters
     ----------
     case : ConfirmedCase
-        What they confirmed.
+        The case that they confirmed.
     event : Event
         The last decision that it took, in the history.
 
@@ -56,10 +61,10 @@ class ConfirmedMessage:
 
     def __post_init__(self) -> None:
         if type(self.case) is not ConfirmedCase:
-            raise UsageError("only a case that people confirmed can be told as confirmed")
+            raise UsageError(f"{CANNOT_CONFIRM}: it is made of a ConfirmedCase only")
         self.case.__post_init__()  # however it was made
         if (self.event.number, self.event.case_id) != (self.case.event, self.case.case_id):
-            raise UsageError("the event is not the one that confirmed the case")
+            raise UsageError(f"{CANNOT_CONFIRM}: the event is not the one that confirmed the case")
 
     @property
     def kind(self) -> str:
@@ -73,7 +78,7 @@ class ConfirmedMessage:
 
 @dataclass(frozen=True, slots=True)
 class DecidedMessage:
-    """Tells that a case was decided in any other way than confirmed.
+    """Says that a case was decided in any other way than confirmed.
 
     Parameters
     ----------
@@ -92,10 +97,11 @@ class DecidedMessage:
     event: Event = field(repr=False)
 
     def __post_init__(self) -> None:
-        if self.case.state not in TOLD:
-            raise UsageError(f"{self.case.case_id} is {self.case.state}; this tells others")
+        cannot = f"cannot build a decision message for case {self.case.case_id}"
+        if self.case.state not in OTHER_VERDICTS:
+            raise UsageError(f"{cannot}: its state is {self.case.state}")
         if self.event.case_id != self.case.case_id or self.event.kind != "decided":
-            raise UsageError("the event is not the one that decided the case")
+            raise UsageError(f"{cannot}: the event is not the one that decided it")
 
     @property
     def kind(self) -> str:
@@ -104,11 +110,7 @@ class DecidedMessage:
 
     def body(self) -> bytes:
         """Return the message, as JSON."""
-        standing = [
-            decision
-            for decision in self.case.decisions
-            if decision.undone_at is None and decision.round == self.case.round
-        ]
+        standing = self.case.standing
         covered = {name for decision in standing for name in decision.record_ids}
         items = [item for item in self.case.items if item.record.record_id in covered]
         return _body(self.kind, self.event, standing, items)
@@ -116,7 +118,7 @@ class DecidedMessage:
 
 @dataclass(frozen=True, slots=True)
 class AskedAgainMessage:
-    """Tells that a case waits for a person again.
+    """Says that a case waits for a person again.
 
     All of it, so that what was decided counts no more; or only what joined it since, which is then
     said to be inherited.
@@ -131,7 +133,7 @@ class AskedAgainMessage:
 
     def __post_init__(self) -> None:
         if self.event.kind != "asked_again":
-            raise UsageError("nobody asked for a case again in that event")
+            raise UsageError("cannot build an asked-again message: in this event nobody asked")
 
     @property
     def kind(self) -> str:
@@ -146,10 +148,47 @@ class AskedAgainMessage:
 Message: TypeAlias = ConfirmedMessage | DecidedMessage | AskedAgainMessage
 
 
-def message_key(event: Event) -> str:
-    """Return the name of an event's message, unlike that of any other, of any queue.
+class NotYet(NamedTuple):
+    """Instead of a message: until then, what there is to tell may be undone."""
 
-    It is of the digest of the event and of all before it, and so the same each time it is told.
+    until: datetime
+
+
+def message_of(queue: ReviewQueue, number: int) -> Message | NotYet | None:
+    """Return the message of an event; None if there is nothing to tell, or nothing any more.
+
+    Of a decision it is the state that the case has by it. A first of two confirmations gives it
+    none; and one that was asked about again since has lost it.
+
+    Parameters
+    ----------
+    queue : ReviewQueue
+        With the event in its history.
+    number : int
+        Of an event ``decided`` or ``asked_again``.
+    """
+    with queue.transaction(read_only=True) as tx:
+        event = load_event(tx, number)
+        if event.kind == "asked_again":
+            return AskedAgainMessage(event)
+        final_at = event.at + tx.settings.undo  # which may have been another a moment ago
+        if micros(final_at) > tx.now:
+            return NotYet(final_at)
+        case = queue.case(event.case_id or "")
+        if not case.standing or case.standing[-1].decision_id != f"{case.case_id}-{number}":
+            return None
+        if case.state in OTHER_VERDICTS:
+            return DecidedMessage(case, event)
+        confirmed = next(queue.confirmed(number - 1), None)
+        if confirmed is None or confirmed.event != number:
+            return None
+        return ConfirmedMessage(confirmed, event)
+
+
+def message_id(event: Event) -> str:
+    """Return the id of an event's message, unlike that of any other, of any queue.
+
+    It is of the digest of the event and of all before it, and so the same for each try.
     """
     return f"hm_{event.digest[:40]}"
 
@@ -170,7 +209,7 @@ def _body(
 def _decision(decision: Decision) -> dict[str, Any]:
     names = (
         "decision_id", "verdict", "reviewer", "decided_at", "reason", "labels", "record_ids",
-        "seen",
+        "reviewed_digest",
     )  # fmt: skip
     return {name: getattr(decision, name) for name in names}
 

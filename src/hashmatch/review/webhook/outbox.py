@@ -1,34 +1,39 @@
-"""What an endpoint was told of a queue's history, and what it is still to be told.
+"""The outbox of an endpoint: which messages wait, were sent, or were given up.
 
 It is kept in the queue: how far the history was gone through, and the messages that are not
 delivered yet. No content is kept of these: each is made anew when it is tried, so that nothing
 outlives what the queue keeps. A message is marked as delivered after it was, so that one whose
-sender was killed in between is sent again, under the same name.
+sender was killed in between is sent again, under the same id.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from hashmatch.review.text import check_text, moment
+from hashmatch.review.text import SECOND, check_text, micros, moment
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from hashmatch.review.database import Database
+    from hashmatch.review.queue import ReviewQueue
+    from hashmatch.review.transaction import Transaction
 
-PAGE = 1000
+EVENTS_PER_TRANSACTION = 1000
 WAITING, DEAD = "waiting", "dead"
-TOLD = "kind IN ('decided', 'asked_again')"
+HAS_MESSAGE = "kind IN ('decided', 'asked_again')"
 """Events that there may be a message of."""
 
 
 class Claim(NamedTuple):
-    """A message that is to be tried now: for the first time if `tries` is 1."""
+    """A message that is to be tried now: for the first time if `tries` is 1.
+
+    Times are microseconds since 1970.
+    """
 
     event: int
     tries: int
     first_at: int
+    now: int
 
 
 class DeadLetter(NamedTuple):
@@ -41,171 +46,171 @@ class DeadLetter(NamedTuple):
     problem: str
 
 
-class Deliveries:
-    """Those of one endpoint. Several processes may send to it; each message is tried by one.
+class Outbox:
+    """The messages to one endpoint. Several processes may send them; each is tried by one.
 
     Parameters
     ----------
-    database : Database
-        Of the queue.
+    queue : ReviewQueue
+        Where it is kept.
     endpoint : str
-        What the endpoint is called there.
+        Name of the endpoint in the queue.
     """
 
-    def __init__(self, database: Database, endpoint: str) -> None:
+    def __init__(self, queue: ReviewQueue, endpoint: str) -> None:
         check_text("an endpoint's name", endpoint)
-        self._database = database
+        self._queue = queue
         self._endpoint = endpoint
 
-    def begin(self, *, from_now: bool) -> None:
-        """Note an endpoint that is not known yet.
+    def open(self, *, from_now: bool) -> None:
+        """Make an outbox for an endpoint that has none yet.
 
         Parameters
         ----------
         from_now : bool
-            It is not told what happened before.
+            Leave out what happened before.
         """
-        with self._database.writing():
-            if not self._database.rows(
-                "SELECT 1 FROM push_endpoint WHERE name = ?", (self._endpoint,)
+        with self._queue.transaction() as tx:
+            if not tx.database.rows(
+                "SELECT 1 FROM outbox_endpoint WHERE name = ?", (self._endpoint,)
             ):
-                ((last,),) = self._database.rows("SELECT max(number) FROM event")
-                told = (last or 0) if from_now else 0
-                self._database.insert("push_endpoint", [(self._endpoint, told, 0)])
+                ((last,),) = tx.database.rows("SELECT max(number) FROM event")
+                listed = (last or 0) if from_now else 0
+                tx.database.insert("outbox_endpoint", [(self._endpoint, listed, 0)])
 
-    def list_new(self, settled: int, now: int) -> int:
-        """Note what has happened since, as messages that wait; return how many.
+    def list_new(self) -> None:
+        """List what has happened since the last time, as messages that wait.
 
-        Parameters
-        ----------
-        settled : int
-            What happened later may still be undone, and has to wait, with all that follows it.
-        now : int
-            They wait from now on.
+        What may still be undone has to wait, with all that follows it.
         """
-        found = 0
-        while True:
-            with self._database.writing():
-                ((told,),) = self._database.rows(
-                    "SELECT told FROM push_endpoint WHERE name = ?", (self._endpoint,)
-                )
-                page = self._database.rows(
+        listed = EVENTS_PER_TRANSACTION
+        while listed == EVENTS_PER_TRANSACTION:
+            with self._queue.transaction() as tx:
+                settled = tx.now - micros(tx.settings.undo)
+                page = tx.database.rows(
                     "SELECT number, happened_at, case_number, "
-                    f"CASE WHEN {TOLD} THEN 1 ELSE 0 END FROM event "
-                    "WHERE number > ? ORDER BY number LIMIT ?",
-                    (told, PAGE),
+                    f"CASE WHEN {HAS_MESSAGE} THEN 1 ELSE 0 END FROM event WHERE number > "
+                    "(SELECT listed FROM outbox_endpoint WHERE name = ?) ORDER BY number LIMIT ?",
+                    (self._endpoint, EVENTS_PER_TRANSACTION),
                 )
-                over = next((i for i, row in enumerate(page) if row[1] > settled), len(page))
-                new = [(row[0], row[2]) for row in page[:over] if row[3]]
-                if over:
-                    self._database.run(
-                        "UPDATE push_endpoint SET told = ? WHERE name = ?",
-                        (page[over - 1][0], self._endpoint),
-                    )
-                self._database.insert(
-                    "push_message",
-                    [(self._endpoint, *each, WAITING, 0, None, now, "") for each in new],
+                listed = next((i for i, row in enumerate(page) if row[1] > settled), len(page))
+                if not listed:
+                    return
+                new = [
+                    (self._endpoint, event, case, WAITING, 0, None, tx.now, "")
+                    for event, _, case, has_message in page[:listed]
+                    if has_message
+                ]
+                tx.database.insert("outbox_message", new)
+                tx.database.run(
+                    "UPDATE outbox_endpoint SET listed = ? WHERE name = ?",
+                    (page[listed - 1][0], self._endpoint),
                 )
-            found += len(new)
-            if over < PAGE:
-                return found
 
-    def claim(self, now: int, until: int) -> Claim | None:
-        """Return the next message that is due; nobody else tries it `until` then.
+    def claim(self, seconds: float) -> Claim | None:
+        """Return the next message that is due; nobody else tries it for so many seconds.
 
         Of one case, a later message waits until the earlier one is delivered or given up.
         """
-        with self._database.writing():
-            due = self._database.rows(
-                "SELECT event, tries, first_at FROM push_message AS message "
+        with self._queue.transaction() as tx:
+            due = tx.database.rows(
+                "SELECT event, tries, first_at FROM outbox_message AS message "
                 "WHERE endpoint = ? AND state = ? AND next_at <= ? AND NOT EXISTS ("
-                "SELECT 1 FROM push_message AS earlier WHERE earlier.endpoint = message.endpoint "
+                "SELECT 1 FROM outbox_message AS earlier WHERE earlier.endpoint = message.endpoint "
                 "AND earlier.case_number = message.case_number AND earlier.event < message.event "
                 "AND earlier.state = message.state) ORDER BY event LIMIT 1",
-                (self._endpoint, WAITING, now),
+                (self._endpoint, WAITING, tx.now),
             )
             if not due:
                 return None
             ((event, tries, first_at),) = due
-            claimed = Claim(event, tries + 1, now if first_at is None else first_at)
-            self._database.run(
-                "UPDATE push_message SET tries = ?, first_at = ?, next_at = ? "
-                "WHERE endpoint = ? AND event = ?",
-                (claimed.tries, claimed.first_at, until, self._endpoint, event),
-            )
-            return claimed
+            claim = Claim(event, tries + 1, tx.now if first_at is None else first_at, tx.now)
+            until = tx.now + round(seconds * SECOND)
+            self._update(tx, event, tries=claim.tries, first_at=claim.first_at, next_at=until)
+            return claim
 
-    def done(self, event: int, *, sent: bool) -> None:
-        """Note that a message was delivered, or that there is nothing to tell any more."""
-        with self._database.writing():
-            if not self._database.rows(
-                "SELECT 1 FROM push_message WHERE endpoint = ? AND event = ?",
-                (self._endpoint, event),
-            ):
-                return  # another process was slower, and told it too
-            self._database.run(
-                "DELETE FROM push_message WHERE endpoint = ? AND event = ?",
-                (self._endpoint, event),
-            )
-            self._database.run(
-                "UPDATE push_endpoint SET sent = sent + ? WHERE name = ?",
+    def done(self, claim: Claim, *, sent: bool) -> None:
+        """Remove a message that was delivered, or that there is no reason for any more."""
+        message = self._endpoint, claim.event
+        with self._queue.transaction() as tx:
+            where = "FROM outbox_message WHERE endpoint = ? AND event = ?"
+            if not tx.database.rows(f"SELECT 1 {where}", message):
+                return  # another process was slower, and sent it too
+            tx.database.run(f"DELETE {where}", message)
+            tx.database.run(
+                "UPDATE outbox_endpoint SET sent = sent + ? WHERE name = ?",
                 (int(sent), self._endpoint),
             )
 
-    def put_off(self, claim: Claim, next_at: int) -> None:
+    def put_off(self, claim: Claim, until: datetime) -> None:
         """Note that a message was not tried, and is to be later."""
-        with self._database.writing():
-            self._database.run(
-                "UPDATE push_message SET tries = ?, first_at = ?, next_at = ? "
-                "WHERE endpoint = ? AND event = ?",
-                (
-                    claim.tries - 1,
-                    None if claim.tries == 1 else claim.first_at,
-                    next_at,
-                    self._endpoint,
-                    claim.event,
-                ),
+        first_at = None if claim.tries == 1 else claim.first_at
+        with self._queue.transaction() as tx:
+            self._update(
+                tx, claim.event, tries=claim.tries - 1, first_at=first_at, next_at=micros(until)
             )
 
-    def failed(self, event: int, problem: str, next_at: int, *, dead: bool) -> None:
-        """Note that a try failed, and when there is to be another, or that it is given up."""
-        with self._database.writing():
-            self._database.run(
-                "UPDATE push_message SET state = ?, problem = ?, next_at = ? "
-                "WHERE endpoint = ? AND event = ?",
-                (DEAD if dead else WAITING, problem, next_at, self._endpoint, event),
-            )
+    def failed(self, claim: Claim, problem: str, pause: float, tries: int, deadline: float) -> bool:
+        """Note that a try failed, and return whether the message is given up by that.
 
-    def again(self, now: int) -> int:
+        Parameters
+        ----------
+        claim : Claim
+            The try.
+        problem : str
+            What went wrong.
+        pause : float
+            Seconds until the next try.
+        tries : int
+            How many there are.
+        deadline : float
+            Seconds from the first try, after which there is no other.
+        """
+        with self._queue.transaction() as tx:
+            is_dead = claim.tries >= tries or tx.now - claim.first_at > deadline * SECOND
+            state, next_at = DEAD if is_dead else WAITING, tx.now + round(pause * SECOND)
+            self._update(tx, claim.event, state=state, problem=problem, next_at=next_at)
+            return is_dead
+
+    def resend_dead(self) -> int:
         """Let the messages that were given up wait again; return how many."""
-        with self._database.writing():
+        with self._queue.transaction() as tx:
             count = len(self.dead())
-            self._database.run(
-                "UPDATE push_message SET state = ?, tries = 0, first_at = NULL, next_at = ? "
+            tx.database.run(
+                "UPDATE outbox_message SET state = ?, tries = 0, first_at = NULL, next_at = ? "
                 "WHERE endpoint = ? AND state = ?",
-                (WAITING, now, self._endpoint, DEAD),
+                (WAITING, tx.now, self._endpoint, DEAD),
             )
             return count
 
     def dead(self) -> list[DeadLetter]:
         """Return what was given up, in the order of the history."""
-        found = self._database.rows(
-            "SELECT event, case_number, tries, first_at, problem FROM push_message "
-            "WHERE endpoint = ? AND state = ? ORDER BY event",
-            (self._endpoint, DEAD),
-        )
+        with self._queue.transaction(read_only=True) as tx:
+            found = tx.database.rows(
+                "SELECT event, case_number, tries, first_at, problem FROM outbox_message "
+                "WHERE endpoint = ? AND state = ? ORDER BY event",
+                (self._endpoint, DEAD),
+            )
         return [
             DeadLetter(event, case, tries, moment(since), problem)
             for event, case, tries, since, problem in found
         ]
 
-    def waiting(self) -> tuple[int, int]:
+    def counts(self) -> tuple[int, int]:
         """Return how many messages wait, and how many were sent."""
-        ((count,),) = self._database.rows(
-            "SELECT count(*) FROM push_message WHERE endpoint = ? AND state = ?",
-            (self._endpoint, WAITING),
-        )
-        sent = self._database.rows(
-            "SELECT sent FROM push_endpoint WHERE name = ?", (self._endpoint,)
-        )
+        with self._queue.transaction(read_only=True) as tx:
+            ((count,),) = tx.database.rows(
+                "SELECT count(*) FROM outbox_message WHERE endpoint = ? AND state = ?",
+                (self._endpoint, WAITING),
+            )
+            sent = tx.database.rows(
+                "SELECT sent FROM outbox_endpoint WHERE name = ?", (self._endpoint,)
+            )
         return count, sent[0][0] if sent else 0
+
+    def _update(self, tx: Transaction, event: int, **columns: object) -> None:
+        changes = ", ".join(f"{name} = ?" for name in columns)
+        tx.database.run(
+            f"UPDATE outbox_message SET {changes} WHERE endpoint = ? AND event = ?",
+            (*columns.values(), self._endpoint, event),
+        )

@@ -1,4 +1,4 @@
-"""Signatures of messages, as Standard Webhooks 1.0.0 has them: its libraries can check ours.
+"""Signatures of messages by Standard Webhooks 1.0.0, whose libraries can check them.
 
 A request carries ``webhook-id``, the same each time a message is tried, ``webhook-timestamp``, the
 seconds since 1970 at which this try was made, and ``webhook-signature``: one or more of
@@ -28,13 +28,13 @@ SHORTEST, LONGEST = 24, 64
 """Bytes of a secret, by the specification."""
 TOLERANCE = 300
 """Seconds that a receiver lets a message be old, or its own clock be slow."""
-MOST = 4096
+LARGEST_FILE = 4096
 """Bytes of a file of secrets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What messages to one receiver are signed with; never shown.
+    """Secrets that messages to one receiver are signed with; never shown.
 
     Parameters
     ----------
@@ -52,18 +52,28 @@ class Secrets:
 
     def __post_init__(self) -> None:
         if not self.keys:
-            raise UsageError("there is no secret to sign with")
+            raise UsageError("cannot sign: there is no secret")
         if not all(SHORTEST <= len(key) <= LONGEST for key in self.keys):
-            raise UsageError(f"a secret to sign with has {SHORTEST} to {LONGEST} bytes")
+            raise UsageError(f"cannot sign: a secret has {SHORTEST} to {LONGEST} bytes, in base64")
 
     @classmethod
     def parse(cls, text: str) -> Secrets:
-        """Return the secrets in a text, one a line: base64, with ``whsec_`` before it or without.
+        """Return the secrets in a text.
+
+        Parameters
+        ----------
+        text : str
+            One secret a line, in base64, with ``whsec_`` before it or without.
+
+        Returns
+        -------
+        Secrets
+            In the order of the lines.
 
         Raises
         ------
         UsageError
-            If one is no such secret; the message does not show it.
+            If there is none, or a line is no secret; the message does not show it.
         """
         keys = []
         for line in filter(None, map(str.strip, text.splitlines())):
@@ -75,24 +85,34 @@ class Secrets:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Secrets:
-        """Return the secrets of a file, which only its owner may be able to read.
+        """Return the secrets in a file.
+
+        Parameters
+        ----------
+        path : str or path
+            A file that only its owner can read; lines as `parse` takes them.
+
+        Returns
+        -------
+        Secrets
+            In the order of the lines.
 
         Raises
         ------
         StoreError
-            If it cannot be read, or others can.
+            If it cannot be read, or others can read it.
         UsageError
-            If what it holds are none.
+            If there is none in it, or a line is no secret.
         """
         place = os.fspath(path)
-        data = private.read(place, MOST, follow=True)
+        data = private.read(place, LARGEST_FILE, follow=True)
         try:
             return cls.parse(data.decode("ascii", "replace"))
         except UsageError as error:
-            raise UsageError(f"{place}: {error}; hashmatch review secret makes one") from None
+            raise UsageError(f"{place}: {error}. Run hashmatch review secret FILE.") from None
 
     def __reduce__(self) -> NoReturn:
-        raise UsageError("secrets are never pickled; send the path of their file instead")
+        raise UsageError("cannot pickle secrets. Send the path of their file instead.")
 
 
 def new_secret() -> str:
@@ -100,19 +120,29 @@ def new_secret() -> str:
     return PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
-def signed_headers(keys: Secrets, name: str, timestamp: int, body: bytes) -> dict[str, str]:
+def signed_headers(keys: Secrets, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
     """Return the headers of one try of a message.
 
     Parameters
     ----------
     keys : Secrets
-        Of its receiver.
-    name : str
+        Secrets of its receiver.
+    message_id : str
         The same for each try of it; without full stops, which separate what is signed.
     timestamp : int
-        When this try is made, in seconds since 1970.
+        Time of this try, in seconds since 1970.
     body : bytes
         Exactly what is sent.
+
+    Returns
+    -------
+    dict of str to str
+        ``webhook-id``, ``webhook-timestamp`` and ``webhook-signature``.
+
+    Raises
+    ------
+    UsageError
+        If `message_id` has other characters than printable ASCII, blanks or full stops.
 
     Examples
     --------
@@ -120,11 +150,14 @@ def signed_headers(keys: Secrets, name: str, timestamp: int, body: bytes) -> dic
     >>> signed_headers(known, "msg_1", 1614265330, b"{}")["webhook-timestamp"]
     '1614265330'
     """
-    if not name or not all(32 < ord(character) < 127 and character != "." for character in name):
-        raise UsageError("a message's name is printable ASCII without blanks and full stops")
-    signatures = (_signature(key, name, timestamp, body) for key in keys.keys)
+    if not message_id or not all(32 < ord(one) < 127 and one != "." for one in message_id):
+        raise UsageError(
+            f"cannot sign message {message_id!r:.99}: its id has to be printable ASCII without "
+            "blanks and full stops"
+        )
+    signatures = (_signature(key, message_id, timestamp, body) for key in keys.keys)
     return {
-        "webhook-id": name,
+        "webhook-id": message_id,
         "webhook-timestamp": str(timestamp),
         "webhook-signature": " ".join(f"v1,{signature}" for signature in signatures),
     }
@@ -137,7 +170,7 @@ def check_signature(
     now: float,
     tolerance: int = TOLERANCE,
 ) -> str:
-    """Return the name of a message that is genuine and fresh; for receivers.
+    """Return the id of a message that is genuine and fresh; for receivers.
 
     Parameters
     ----------
@@ -152,10 +185,15 @@ def check_signature(
     tolerance : int
         How many seconds the message may be from now.
 
+    Returns
+    -------
+    str
+        The message's id; a message that is sent again has the same.
+
     Raises
     ------
     ReviewError
-        If it is not. Answer 400 and do nothing of what it says.
+        If it is not genuine or not fresh. Answer 400 and do nothing of what it says.
 
     Examples
     --------
@@ -165,25 +203,25 @@ def check_signature(
     'msg_1'
     >>> check_signature(known, headers, b"{}", now=1614269999)
     Traceback (most recent call last):
-    hashmatch.errors.ReviewError: the message is too old, or from the future
+    hashmatch.errors.ReviewError: cannot accept the message: it is too old, or from the future
     """
     given = {key.lower(): value for key, value in headers.items()}
-    name, told, signatures = (
+    message_id, timestamp, signatures = (
         given.get(f"webhook-{part}", "") for part in ("id", "timestamp", "signature")
     )
-    if not (told.isascii() and told.isdigit() and len(told) < 16):
-        raise ReviewError("the message has no time")
-    if abs(now - int(told)) > tolerance:
-        raise ReviewError("the message is too old, or from the future")
+    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) < 16):
+        raise ReviewError("cannot accept the message: it has no timestamp")
+    if abs(now - int(timestamp)) > tolerance:
+        raise ReviewError("cannot accept the message: it is too old, or from the future")
     versions = [each.partition(",") for each in signatures.split(" ")]
     claimed = [value.encode() for version, _, value in versions if version == "v1"]
     for key in keys.keys:
-        expected = _signature(key, name, int(told), body).encode()
+        expected = _signature(key, message_id, int(timestamp), body).encode()
         if any(hmac.compare_digest(expected, value) for value in claimed):
-            return name
-    raise ReviewError("the message is signed by nobody who may")
+            return message_id
+    raise ReviewError("cannot accept the message: signature does not match any configured secret")
 
 
-def _signature(key: bytes, name: str, timestamp: int, body: bytes) -> str:
-    content = f"{name}.{timestamp}.".encode(errors="surrogateescape") + body
+def _signature(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
+    content = f"{message_id}.{timestamp}.".encode(errors="surrogateescape") + body
     return base64.b64encode(hmac.digest(key, content, hashlib.sha256)).decode()

@@ -15,7 +15,7 @@ import hashmatch as hm
 from hashmatch.records.cases import CaseState
 from hashmatch.review.feedback import (
     add_benign,
-    answer,
+    answer_proposal,
     disable,
     disabled,
     enable,
@@ -25,7 +25,7 @@ from hashmatch.review.feedback import (
 )
 from hashmatch.review.settings import Settings
 from hashmatch.review.stats import Precision, thresholds, wilson
-from review_queues import Clock, decided, taken
+from review_queues import Clock, take_and_decide, take_case
 from review_records import flipped, make_record, random_hash
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def queue(make_queue: MakeQueue, clock: Clock) -> ReviewQueue:
     near = flipped(RNG, HASHES[0], 3)
     queue.add([make_record(1, HASHES[0], distance=9), make_record(2, near, distance=11)])
     queue.add([make_record(3, HASHES[1], distance=20)])
-    assert len(decided(queue, "not_a_match").items) == 2
-    decided(queue, "confirmed")
+    assert len(take_and_decide(queue, "not_a_match").items) == 2
+    take_and_decide(queue, "confirmed")
     clock.pass_(minutes=11)
     return queue
 
@@ -61,13 +61,16 @@ def test_a_picture_is_proposed_and_a_second_person_accepts(
     assert add_benign(queue, path) == (0, 0)  # nobody accepted it
     for same in ("ana", "Ana", "ANA"):
         with pytest.raises(hm.ReviewError, match="somebody else"):
-            answer(queue, case_id, same, accept=True)
+            answer_proposal(queue, case_id, same, accept=True)
     for nobody in ("", " "):
         with pytest.raises(hm.UsageError):
-            answer(queue, case_id, nobody, accept=True)
-    assert answer(queue, case_id, "ben", accept=True, reason="a pattern").verdict == "accepted"
+            answer_proposal(queue, case_id, nobody, accept=True)
+    assert (
+        answer_proposal(queue, case_id, "ben", accept=True, reason="a pattern").verdict
+        == "accepted"
+    )
     with pytest.raises(hm.ReviewError, match="already"):
-        answer(queue, case_id, "eve", accept=False)
+        answer_proposal(queue, case_id, "eve", accept=False)
     (proposal,) = proposals(queue)
     assert (proposal.verdict, proposal.by) == ("accepted", "ben")
     assert add_benign(queue, path) == (2, 2)
@@ -93,9 +96,9 @@ def test_what_is_benign_is_suppressed_afterwards(make_queue: MakeQueue, clock: C
     assert record.status == "pending_review"
     queue = make_queue()
     queue.add([record])
-    case = decided(queue, "not_a_match")
+    case = take_and_decide(queue, "not_a_match")
     clock.pass_(minutes=11)
-    answer(queue, case.case_id, "ben", accept=True)
+    answer_proposal(queue, case.case_id, "ben", accept=True)
     add_benign(queue, tmp_path / "benign.jsonl")
     benign = hm.read_list(tmp_path / "benign.jsonl")
     again = hm.Matcher(known, benign=benign).check(picture, surface="profile_photo")
@@ -108,20 +111,22 @@ def test_what_is_refused_undone_or_asked_again_is_not_written(
 ) -> None:
     (proposal,) = proposals(queue)
     case_id = proposal.case.case_id
-    answer(queue, case_id, "ben", accept=True)
+    answer_proposal(queue, case_id, "ben", accept=True)
     queue.look_again(case_id, "eve", "is it?")
     assert list(proposals(queue)) == []
     assert add_benign(queue, tmp_path / "benign.jsonl") == (0, 0)
     with pytest.raises(hm.ReviewError, match="not proposed"):
-        answer(queue, case_id, "eve", accept=True)
-    decided(queue, "not_a_match", "gus")
+        answer_proposal(queue, case_id, "eve", accept=True)
+    take_and_decide(queue, "not_a_match", "gus")
     assert list(proposals(queue)) == []  # it may be undone
     clock.pass_(minutes=11)
     (again,) = proposals(queue)
     assert again.verdict == "waiting"  # what was said of the earlier decision does not count
     with pytest.raises(hm.ReviewError, match="somebody else"):
-        answer(queue, case_id, "ana", accept=True)  # who decided it once is no second person
-    answer(queue, case_id, "eve", accept=False)
+        answer_proposal(
+            queue, case_id, "ana", accept=True
+        )  # who decided it once is no second person
+    answer_proposal(queue, case_id, "eve", accept=False)
     assert add_benign(queue, tmp_path / "benign.jsonl") == (0, 0)
 
 
@@ -137,7 +142,7 @@ def test_what_a_benign_list_could_not_help_is_not_proposed(
     )  # fmt: skip
     verdicts = ["not_a_match", "not_a_match", "not_a_match", "confirmed"]
     for verdict in verdicts:
-        decided(queue, verdict)
+        take_and_decide(queue, verdict)
     clock.pass_(minutes=11)
     rejected = {case.items[0].record.record_id for case in queue.cases("not_a_match")}
     named = {each.case.items[0].record.record_id for each in proposals(queue)}
@@ -149,7 +154,7 @@ def test_a_benign_file_keeps_what_the_queue_forgets(
 ) -> None:
     path = tmp_path / "benign.jsonl"
     (proposal,) = proposals(queue)
-    answer(queue, proposal.case.case_id, "ben", accept=True)
+    answer_proposal(queue, proposal.case.case_id, "ben", accept=True)
     add_benign(queue, path)
     before = path.read_bytes()
     clock.pass_(days=31)
@@ -201,14 +206,16 @@ def test_entries_are_disabled_by_somebody_for_a_reason(queue: ReviewQueue) -> No
 
 def test_an_edit_of_what_was_taught_is_found(queue: ReviewQueue) -> None:
     disable(queue, "demo", "entry-1", "ana", "a stock photo")
-    ((number, body),) = queue._database.rows(
-        "SELECT number, body FROM event WHERE kind = 'disabled'"
-    )
-    other = body.replace("stock", "other")
-    queue._database.run("UPDATE event SET body = ? WHERE number = ?", (other, number))
+    with queue.transaction() as tx:
+        ((number, body),) = tx.database.rows(
+            "SELECT number, body FROM event WHERE kind = 'disabled'"
+        )
+        other = body.replace("stock", "other")
+        tx.database.run("UPDATE event SET body = ? WHERE number = ?", (other, number))
     with pytest.raises(hm.ReviewError, match=f"event {number} is not what it was"):
         queue.verify()
-    queue._database.run("UPDATE event SET body = ? WHERE number = ?", (body, number))
+    with queue.transaction() as tx:
+        tx.database.run("UPDATE event SET body = ? WHERE number = ?", (body, number))
 
 
 def test_entries_that_err_are_reported(make_queue: MakeQueue, tmp_path: Path) -> None:
@@ -222,7 +229,7 @@ def test_entries_that_err_are_reported(make_queue: MakeQueue, tmp_path: Path) ->
         queue.add([record])
         verdict = {"bad": "not_a_match", "good": "confirmed"}.get(entry, verdicts[number // 3])
         expected[entry, verdict] += 1
-        decided(queue, verdict)
+        take_and_decide(queue, verdict)
     found = report_entries(queue, "demo", least=5, share=0.7)
     assert [(each.entry, each.not_a_match, each.confirmed) for each in found] == [
         ("bad", 8, 0), ("mixed", 6, 2),
@@ -255,7 +262,7 @@ def test_entries_that_err_are_reported(make_queue: MakeQueue, tmp_path: Path) ->
 def test_inherited_records_are_evidence_of_nothing(make_queue: MakeQueue) -> None:
     queue = make_queue()
     queue.add([make_record(1, HASHES[0], entry="a")])
-    decided(queue, "not_a_match")
+    take_and_decide(queue, "not_a_match")
     queue.add([make_record(2, HASHES[0], entry="b")])
     assert [each.entry for each in report_entries(queue, "demo", least=1)] == ["a"]
 
@@ -268,7 +275,7 @@ def test_thresholds_are_those_of_a_naive_count(make_queue: MakeQueue) -> None:
         distance = rng.randrange(0, 32, 4)
         queue.add([make_record(number, random_hash(rng), distance=distance)])
         is_one = rng.random() < 1 - distance / 40
-        decided(queue, "confirmed" if is_one else "not_a_match")
+        take_and_decide(queue, "confirmed" if is_one else "not_a_match")
         counted.append((distance, is_one))
     for wanted in (0.5, 0.8, 0.95, 1.0):
         (found,) = thresholds(queue.statistics().precision, wanted)
@@ -298,8 +305,8 @@ def test_thresholds_of_nothing_and_of_nonsense() -> None:
 def test_whoever_holds_a_case_is_not_asked(make_queue: MakeQueue) -> None:
     queue = make_queue()
     queue.add([make_record(1, HASHES[0], distance=9)])
-    case = taken(queue)
+    case = take_case(queue)
     assert case.state is CaseState.IN_REVIEW
     assert list(proposals(queue)) == []
     with pytest.raises(hm.ReviewError, match="not proposed"):
-        answer(queue, case.case_id, "ben", accept=True)
+        answer_proposal(queue, case.case_id, "ben", accept=True)

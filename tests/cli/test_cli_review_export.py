@@ -17,7 +17,7 @@ import hashmatch as hm
 from cli_tools import DEMO, IMAGES, one_line, run, running, scan
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
-from review_queues import decided
+from review_queues import take_and_decide
 from webhook_server import receiving
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def queue(tmp_path: Path) -> Path:
     with ReviewQueue.open(str(path), create=True, now=lambda: LONG_AGO) as opened:
         opened.add(scanned())
         for verdict in ("confirmed", "not_a_match", "not_a_match", "not_a_match"):
-            decided(opened, verdict)
+            take_and_decide(opened, verdict)
     return path
 
 
@@ -69,7 +69,7 @@ def test_what_is_confirmed_but_not_finally_is_not_exported(tmp_path: Path) -> No
     path = tmp_path / "queue.db"
     with ReviewQueue.open(str(path), create=True) as opened:
         opened.add(scanned()[:1])
-        decided(opened, "confirmed")
+        take_and_decide(opened, "confirmed")
     assert run("review", "export", path, "--confirmed").out == b""
     assert len(run("review", "export", path, "--state", "confirmed").lines) == 1
 
@@ -120,7 +120,7 @@ def test_it_goes_on_until_it_is_stopped(queue: Path, tmp_path: Path) -> None:
         assert process.stderr is not None
         assert process.stderr.readline() == b"4 sent\n"
         with ReviewQueue.open(str(queue), now=lambda: LONG_AGO + timedelta(hours=1)) as opened:
-            decided(opened, "unsure", "ben")
+            take_and_decide(opened, "unsure", "ben")
         assert process.stderr.readline() == b"1 sent\n"
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
@@ -130,7 +130,7 @@ def test_it_goes_on_until_it_is_stopped(queue: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["--url", "http://moderation.example/"], "this very machine"),
+        (["--url", "http://moderation.example/"], "this machine only"),
         (["--url", "https://u:p@moderation.example/"], "password"),
         (["--url", "https://moderation.example/"], "--secret-file"),
         (["--url", "https://moderation.example/", "--secret-file", "none"], "none"),
@@ -162,7 +162,7 @@ def test_harmless_pictures_come_to_a_benign_list(tmp_path: Path) -> None:
     ) as opened:
         opened.add(far)
         for _ in range(next(iter(opened.counts().values()))):
-            decided(opened, "not_a_match")
+            take_and_decide(opened, "not_a_match")
     proposed = run("review", "propose", path).lines
     assert {line["decided_by"] for line in proposed} == {"ana"}
     assert "value" not in json.dumps(proposed)
