@@ -32,6 +32,7 @@ from hashmatch.errors import ListError, ReviewError, UsageError
 from hashmatch.lists.exclusions import Disabled
 from hashmatch.matching.suppression import WHOLE
 from hashmatch.records.cases import CaseState
+from hashmatch.records.times import timestamp
 from hashmatch.review import history
 from hashmatch.review.stats import Share, wilson
 from hashmatch.review.text import check_text, micros, moment, named
@@ -187,7 +188,7 @@ def disabled(queue: ReviewQueue) -> tuple[Disabled, ...]:
         key = body["list"], body["entry"]
         found.pop(key, None)
         if kind == "disabled":
-            time = at.isoformat().replace("+00:00", "Z")
+            time = timestamp(at, "auto")
             found[key] = Disabled(*key, body["reason"], who, time)
     return tuple(found.values())
 
@@ -198,7 +199,7 @@ def _note(queue: ReviewQueue, kind: str, name: str, entry: str, who: str, reason
         check_text(what, text)
     with queue._database.writing():
         at = queue._now()
-        said = Disabled(name, entry, reason, who, at.isoformat().replace("+00:00", "Z"))
+        said = Disabled(name, entry, reason, who, timestamp(at, "auto"))
         there = {(one.list, one.entry) for one in disabled(queue)}
         if ((name, entry) in there) == (kind == "disabled"):
             raise ReviewError(f"entry {entry} of list {name} is {kind} already")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import msgspec
 
 from hashmatch.errors import SinkError
+from hashmatch.records.times import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,7 +82,7 @@ class JsonLog:
         """Log one event."""
         if event.kind == "progress":
             return
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+        now = timestamp(datetime.now(UTC), "milliseconds")
         line: dict[str, Any] = {"time": now, "event": event.kind}
         if event.kind == "begin":
             line |= self._about
