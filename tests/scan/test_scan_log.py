@@ -120,7 +120,7 @@ def test_a_name_cannot_break_the_format(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_written_is_one_error(tmp_path: Path) -> None:
-    with pytest.raises(hm.SinkError, match="the log cannot be written: No such file"):
+    with pytest.raises(hm.SinkError, match=r"cannot write .*log: No such file"):
         JsonLog(tmp_path / "no" / "log")
     with pytest.raises(hm.SinkError, match=r"cannot write .*a\.prom: No such file"):
         MetricsFile(tmp_path / "no" / "a.prom")(Event("begin", COUNTERS))
