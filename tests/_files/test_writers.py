@@ -86,7 +86,7 @@ def test_a_full_disk(
 
 ALLOWED = {
     "_files/atomic.py": "it is the one that does",
-    "cli/demo.py": "toy pictures and a toy list, in a folder that was just made for them",
+    "cli/demo.py": "toy pictures, in a folder that was just made for them",
     "review/sqlite.py": "the file of a database, made private before SQLite opens it",
     "scan/checkpoint.py": "the file of a database, and a lock, which holds nothing",
 }

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from hashmatch.errors import HashmatchError
 
-PART = re.compile(r"[.](.+)[.][0-9a-f]{16}[.]part")
+PART = re.compile(r"[.](.+)[.][0-9a-f]{16}[.]part", re.DOTALL)
 """What a file is called until it is whole; the group is its name."""
 TRIES = 5
 """Two writers that begin at one moment find each other; one of them is first the next time."""
@@ -325,12 +325,17 @@ def locked(path: str, busy: str | None = None) -> Iterator[None]:
 
 
 def sync(folder: str) -> None:
-    """Have the names in a folder on the disk."""
-    inside = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """Have the names in a folder on the disk, where there is a way to."""
     try:
-        os.fsync(inside)
-    finally:
-        os.close(inside)
+        inside = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(inside)
+        finally:
+            os.close(inside)
+    except OSError as error:
+        # A folder that we may write to and not read, or a file system that syncs none.
+        if error.errno not in {errno.EACCES, errno.EINVAL}:
+            raise
 
 
 def remove_left_over(folder: str, name: str | None = None, besides: str | None = None) -> bool:
