@@ -38,6 +38,17 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "file"
 
 
+def refuse_folders(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    real = os.fsync
+
+    def fsync(file: int) -> None:
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(number, os.strerror(number))
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
 def names(path: Path) -> list[str]:
     return sorted(os.listdir(path.parent))
 
@@ -174,6 +185,26 @@ def test_without_links_a_new_file_is_renamed(
         path.write_bytes(b"meanwhile")
         atomic.put(file, b"third")
     assert (path.read_bytes(), names(path)) == (b"meanwhile", ["file"])
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EIO])
+def test_a_file_system_that_syncs_no_folders_is_used_all_the_same(
+    path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    refuse_folders(monkeypatch, number)
+    if number == errno.EINVAL:
+        write(str(path), b"after")
+    else:
+        with pytest.raises(StoreError, match=r"cannot write .*file: Input/output error"):
+            write(str(path), b"after")
+    assert (path.read_bytes(), names(path)) == (b"after", ["file"])
+
+
+def test_a_name_of_two_lines(tmp_path: Path) -> None:
+    path = str(tmp_path / "a\nb")
+    with writing(path), pytest.raises(StoreError, match="it is being written"):
+        write(path, b"second")
+    assert os.listdir(tmp_path) == ["a\nb"]
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o644])

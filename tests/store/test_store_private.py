@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +16,6 @@ from hashmatch.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 OTHER_USER = 12345
 
@@ -216,3 +217,42 @@ def test_a_disk_that_fails_to_sync_is_an_error(
         atomic.write(str(folder / "file"), b"after")
     assert (folder / "file").read_bytes() == b"before"
     assert os.listdir(folder) == ["file"]
+
+
+def test_who_can_be_told_to_allow_it_by_name_is_told(folder: Path) -> None:
+    path = folder / "x"
+    path.touch()
+    path.chmod(0o640)
+    with pytest.raises(StoreError, match=r"chmod 600$"):
+        private.read(str(path), 1)
+    with pytest.raises(StoreError, match=r"chmod 600, or allow that by name$"):
+        private.read(str(path), 1, allow_readable=False)
+
+
+def test_a_folder_of_anybody(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(folder)
+    with pytest.raises(StoreError, match="is a link"):
+        private.check_private(str(tmp_path / "link"))
+    private.check_private(str(tmp_path / "link"), follow=True)
+    try:
+        os.chown(folder, OTHER_USER, -1)
+    except PermissionError:
+        pytest.skip("only the superuser gives folders away")
+    with pytest.raises(StoreError, match="belongs to another user"):
+        private.check_private(str(folder))
+    private.check_private(str(folder), any_owner=True)
+    folder.chmod(0o750)
+    with pytest.raises(StoreError, match="can be read by others"):
+        private.check_private(str(folder), any_owner=True)
+
+
+def test_owners_and_rights_are_looked_at_in_one_place() -> None:
+    """The kernels, which know nothing of the rest, have a rule of their own for their cache."""
+    source = Path(private.__file__).parent.parent
+    words = re.compile(r"st_uid|S_I[RWX](USR|GRP|OTH|WXG|WXO|WXU)|S_IMODE|st_mode & 0o")
+    found = {
+        str(path.relative_to(source))
+        for path in source.rglob("*.py")
+        if words.search(path.read_text())
+    }
+    assert found == {"_files/private.py", "_kernels/cache_folders.py"}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from hashmatch.errors import HashmatchError
 
-PART = re.compile(r"[.](.+)[.][0-9a-f]{16}[.]part")
+PART = re.compile(r"[.](.+)[.][0-9a-f]{16}[.]part", re.DOTALL)
 """What a file is called until it is whole; the group is its name."""
 TRIES = 5
 """Two writers that begin at one moment find each other; one of them is first the next time."""
@@ -162,6 +162,9 @@ class OutputFile:
         None is standard output. A file is readable by its owner only: records are about people.
     keep : bool
         Leave what there is of an abandoned file as ``NAME.part``; otherwise nothing.
+    append : bool
+        Add to what is there, as to a log: each `write` is there at once. A line that was cut off by
+        a kill is ended first.
 
     Raises
     ------
@@ -169,7 +172,9 @@ class OutputFile:
         If it cannot be written, or another process is writing it.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None, *, keep: bool = False) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str] | None, *, keep: bool = False, append: bool = False
+    ) -> None:
         self._path = "standard output" if path is None else os.fspath(path)
         self._part = f"{self._path}.part" if keep else None
         self._new: NewFile | None = None
@@ -177,15 +182,19 @@ class OutputFile:
         if path is None:
             return
         try:
-            if _is_stream(self._path):
-                self._file = open(self._path, "a", encoding="utf-8", newline="")  # noqa: SIM115
+            if append or _is_stream(self._path):
+                how = os.O_RDWR | os.O_CREAT if append else os.O_WRONLY
+                flags = how | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY
+                file = os.open(self._path, flags, 0o600)
             else:
                 self._new = NewFile(self._path)
-                self._file = open(  # noqa: SIM115
-                    self._new.file, "w", encoding="utf-8", newline="", closefd=False
-                )
+                file = self._new.file
+            is_ours = self._new is None
+            self._file = open(file, "w", encoding="utf-8", newline="", closefd=is_ours)  # noqa: SIM115
         except OSError as error:
             raise _cannot_write(self._path, error, SinkError) from None
+        if append and _is_torn(file):
+            self.write("\n")
 
     def write(self, text: str) -> None:
         """Write `text` and hand it to the system: a record survives the end of the process."""
@@ -290,13 +299,43 @@ def make_folder(path: str, *, allow_readable: bool = False) -> None:
         raise StoreError(f"{path!r} cannot be made: {reason}") from None
 
 
-def sync(folder: str) -> None:
-    """Have the names in a folder on the disk."""
-    inside = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+@contextmanager
+def locked(path: str, busy: str | None = None) -> Iterator[None]:
+    """Hold the lock of a file made for that; the system lets go of it for a process that dies.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    busy : str, optional
+        What a StoreError says if somebody else holds it; without it, that is waited for.
+    """
     try:
-        os.fsync(inside)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be made: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except OSError as error:
+            raise StoreError(busy or f"{path} cannot be locked: {error.strerror}") from None
+        yield
     finally:
-        os.close(inside)
+        os.close(lock)
+
+
+def sync(folder: str) -> None:
+    """Have the names in a folder on the disk, where there is a way to."""
+    try:
+        inside = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(inside)
+        finally:
+            os.close(inside)
+    except OSError as error:
+        # A folder that we may write to and not read, or a file system that syncs none.
+        if error.errno not in {errno.EACCES, errno.EINVAL}:
+            raise
 
 
 def remove_left_over(folder: str, name: str | None = None, besides: str | None = None) -> bool:
@@ -380,6 +419,15 @@ def _is_stream(path: str) -> bool:
         found = os.stat(path).st_mode
         return not (stat.S_ISREG(found) or stat.S_ISDIR(found))
     return False
+
+
+def _is_torn(file: int) -> bool:
+    """Return whether what is in a file does not end with the end of a line."""
+    try:
+        size = os.lseek(file, 0, os.SEEK_END)
+        return size > 0 and os.pread(file, 1, size - 1) != b"\n"
+    except OSError:  # a pipe or a terminal
+        return False
 
 
 def _already_there() -> OSError:

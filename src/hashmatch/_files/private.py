@@ -1,4 +1,4 @@
-"""Files of a store: private to their owner, whole or absent, and checked on what is then read.
+"""Who may read a file or a folder: decided here, and checked on what is then read.
 
 Names are looked up once. A file is opened without following a link, and its owner, mode and digest
 are those of the open file: nobody can put another in its place between the check and the use.
@@ -30,7 +30,9 @@ class Digest(NamedTuple):
     bytes: int
 
 
-def check_private(path: str, *, allow_readable: bool = False) -> None:
+def check_private(
+    path: str, *, allow_readable: bool | None = None, follow: bool = False, any_owner: bool = False
+) -> None:
     """Refuse a file or folder that somebody else can read or change.
 
     It has to belong to us or to the superuser, who can do everything anyway. What may be done is
@@ -39,9 +41,14 @@ def check_private(path: str, *, allow_readable: bool = False) -> None:
     Parameters
     ----------
     path : str
-        A file or a folder. A link is refused, wherever it leads.
-    allow_readable : bool
-        Whether others may read it. Nobody else may ever write to it.
+        A file or a folder.
+    allow_readable : bool, optional
+        Whether others may read it. Nobody else may ever write to it. None is False, of what
+        nobody can allow others to read.
+    follow : bool
+        Whether it may be a link: what is checked is then what it leads to.
+    any_owner : bool
+        Whether it may belong to anybody.
 
     Raises
     ------
@@ -49,20 +56,22 @@ def check_private(path: str, *, allow_readable: bool = False) -> None:
         If it is not there or not private; the message says what to do.
     """
     try:
-        found = os.lstat(path)
+        found = os.stat(path, follow_symlinks=follow)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
-    _check(path, found, allow_readable)
+    _check(path, found, allow_readable, any_owner)
 
 
-def _check(path: str, found: os.stat_result, allow_readable: bool) -> None:
+def _check(
+    path: str, found: os.stat_result, allow_readable: bool | None, any_owner: bool = False
+) -> None:
     mode = found.st_mode
     if stat.S_ISLNK(mode):
         raise _is_link(path)
     is_folder = stat.S_ISDIR(mode)
     if not is_folder and not stat.S_ISREG(mode):
         raise StoreError(f"{path} is neither a file nor a folder; remove it")
-    if found.st_uid not in {0, os.geteuid()}:
+    if found.st_uid not in {0, os.geteuid()} and not any_owner:
         raise StoreError(
             f"{path} belongs to another user (id {found.st_uid}), who can change it; "
             f"take it over with chown {os.geteuid()}"
@@ -70,25 +79,25 @@ def _check(path: str, found: os.stat_result, allow_readable: bool) -> None:
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise StoreError(f"{path} can be changed by others; close it with chmod go-w")
     if mode & (stat.S_IRWXG | stat.S_IRWXO) and not allow_readable:
+        hint = "" if allow_readable is None else ", or allow that by name"
         raise StoreError(
-            f"{path} can be read by others; close it with chmod {700 if is_folder else 600}, "
-            "or allow that by name"
+            f"{path} can be read by others; close it with chmod {700 if is_folder else 600}{hint}"
         )
 
 
 @contextmanager
-def opened(path: str, *, allow_readable: bool = False, follow: bool = False) -> Iterator[int]:
+def opened(path: str, *, allow_readable: bool | None = None, follow: bool = False) -> Iterator[int]:
     """Give the descriptor of a private file, to be read from.
 
     Parameters
     ----------
     path : str
         The file.
-    allow_readable : bool
+    allow_readable : bool, optional
         As for `check_private`.
     follow : bool
-        Whether it may be a link: what is checked is the file that it leads to. Not for files of a
-        store; secrets that are mounted into a container are links.
+        As for `check_private`. Not for files of a store; secrets that are mounted into a container
+        are links.
 
     Raises
     ------
@@ -112,7 +121,9 @@ def opened(path: str, *, allow_readable: bool = False, follow: bool = False) -> 
         os.close(file)
 
 
-def read(path: str, most: int, *, allow_readable: bool = False, follow: bool = False) -> bytes:
+def read(
+    path: str, most: int, *, allow_readable: bool | None = None, follow: bool = False
+) -> bytes:
     """Return what a small private file holds; StoreError if that is more than `most` bytes."""
     with opened(path, allow_readable=allow_readable, follow=follow) as file:
         data = b"".join(chunks(path, file, most + 1))

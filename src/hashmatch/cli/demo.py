@@ -62,6 +62,7 @@ def _write_list(pictures: Path, path: Path) -> None:
     import numpy as np
 
     from hashmatch._drawing import flipped
+    from hashmatch._files.atomic import write
     from hashmatch.hashing.hash_image import hash_image
     from hashmatch.records.hashes import HashBatch, HashSpec
 
@@ -73,5 +74,4 @@ def _write_list(pictures: Path, path: Path) -> None:
     for name, distance in DISTANCES.items():
         near: HashBatch = flipped(hash_image(pictures / name).hashes, distance, seed=distance)
         lines.append(f"{near.to_hex()[0]},known-{Path(name).stem},A1,demo")
-    path.write_text("\n".join(lines) + "\n")
-    path.chmod(0o600)
+    write(str(path), ("\n".join(lines) + "\n").encode())

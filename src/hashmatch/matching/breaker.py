@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import msgspec
 
 from hashmatch.errors import UsageError
+from hashmatch.records.times import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -267,5 +268,5 @@ class Breaker:
 
 
 def _trip(match: RecordMatch, records: int, now: datetime) -> Trip:
-    at = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    at = timestamp(now)
     return Trip(match.list, match.list_version, match.algorithm, match.entry, records, at)

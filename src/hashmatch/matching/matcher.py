@@ -20,6 +20,7 @@ from hashmatch.records.enums import Level, Outcome, Surface, check_level
 from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.images import HashedImage, ImageItem, ItemOutcome
 from hashmatch.records.review import RecordHash, RecordItem, ReviewRecord
+from hashmatch.records.times import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -254,7 +255,7 @@ class Matcher(Opaque):
         pictured = next((one for one in (image, *hashed) if one.width is not None), image)
         return ReviewRecord(
             record_id=self._record_id(item),
-            created_at=self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            created_at=timestamp(self._now()),
             item=RecordItem(
                 item.key,
                 item.version,

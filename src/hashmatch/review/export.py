@@ -20,6 +20,7 @@ from msgspec import UNSET
 from hashmatch._files.atomic import OutputFile, writing
 from hashmatch.errors import SinkError, UsageError
 from hashmatch.records.cases import CaseState, ConfirmedCase
+from hashmatch.records.times import timestamp
 from hashmatch.sinks.csv_rows import csv_line
 
 if TYPE_CHECKING:
@@ -84,10 +85,10 @@ class ExportRow:
         return [
             self.case.case_id,
             self.case.state.value,
-            _time(self.case.opened_at),
-            _time(self.item.added_at),
+            timestamp(self.case.opened_at, "auto"),
+            timestamp(self.item.added_at, "auto"),
             self.item.inherited,
-            _time(standing[-1].decided_at) if standing else None,
+            timestamp(standing[-1].decided_at, "auto") if standing else None,
             ", ".join(dict.fromkeys(decision.reviewer for decision in standing)),
             "; ".join(filter(None, (decision.reason for decision in standing))),
             ", ".join(dict.fromkeys(name for decision in standing for name in decision.labels)),
@@ -204,10 +205,6 @@ def _touched(case: Case) -> datetime:
     times = [item.added_at for item in case.items]
     times += [decision.undone_at or decision.decided_at for decision in case.decisions]
     return max(times)
-
-
-def _time(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _write(rows: Iterator[ExportRow], path: str | os.PathLike[str] | None) -> int:

@@ -22,6 +22,7 @@ from hashmatch.errors import ListError, ReviewError, UsageError
 from hashmatch.lists.exclusions import Disabled
 from hashmatch.matching.suppression import WHOLE
 from hashmatch.records.cases import CaseState
+from hashmatch.records.times import timestamp
 from hashmatch.review import history
 from hashmatch.review.cases import find_row
 from hashmatch.review.stats import Share, wilson
@@ -506,7 +507,7 @@ def _events(tx: Transaction, *kinds: str) -> Iterator[tuple[int, str, str, Any]]
 
 
 def _iso(at: int) -> str:
-    return moment(at).isoformat().replace("+00:00", "Z")
+    return timestamp(moment(at), "auto")
 
 
 def _write_lines(path: str | os.PathLike[str], lines: Iterable[bytes]) -> None:

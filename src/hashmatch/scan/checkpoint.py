@@ -25,6 +25,7 @@ from hashmatch.errors import LedgerError
 from hashmatch.records.enums import HAVE_HASH, Outcome, Surface
 from hashmatch.records.images import ItemOutcome
 from hashmatch.records.review import ReviewRecord
+from hashmatch.records.times import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -101,7 +102,7 @@ class LedgerScan:
                         len(batch),
                         position,
                         None if breaker is None else msgspec.json.encode(breaker).decode(),
-                        now() if ended else None,
+                        timestamp(datetime.now(UTC)) if ended else None,
                         self._id,
                     ),
                 )
@@ -179,11 +180,6 @@ def _bytes(key: str) -> bytes:
 
 def _text(key: bytes) -> str:
     return key.decode(errors="surrogatepass")
-
-
-def now() -> str:
-    """Return the time, UTC, ISO 8601 to the second."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 APPLICATION = 0x484D4C47
@@ -308,7 +304,7 @@ class Ledger:
         with told(self.path):
             self._connection.execute(
                 "INSERT INTO scan (name, about, begun) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                (name, text, now()),
+                (name, text, timestamp(datetime.now(UTC))),
             )
             (number,) = self._connection.execute(
                 "SELECT id FROM scan WHERE name = ?", (name,)

@@ -9,7 +9,6 @@ some thousand pictures and whole from the first moment on, in the block format o
 from __future__ import annotations
 
 import secrets
-import stat
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +21,7 @@ from hashmatch import __version__
 from hashmatch._files.block_format import Description, Segment
 from hashmatch._files.block_reader import open_blocks
 from hashmatch._files.block_writer import write
+from hashmatch._files.private import check_private
 from hashmatch.errors import IndexFileError, UsageError
 from hashmatch.records.enums import Outcome, Surface
 from hashmatch.records.hashes import HashBatch, HashSpec, Opaque
@@ -222,7 +222,9 @@ class Keeper(Opaque):
     Raises
     ------
     UsageError
-        If the folder can be entered by others, or the time is none.
+        If the folder cannot be made, or the time is none.
+    StoreError
+        If others can read the folder, or change it.
 
     Examples
     --------
@@ -254,11 +256,9 @@ class Keeper(Opaque):
         self._folder = Path(folder)
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            mode = self._folder.stat().st_mode
         except OSError as error:
             raise UsageError(f"{folder}: hashes cannot be kept there: {error.strerror}") from None
-        if stat.S_IMODE(mode) & 0o077:
-            raise UsageError(f"{folder}: others can enter it; chmod 700 it, it holds hashes")
+        check_private(str(self._folder), follow=True, any_owner=True)
         self._created = now or datetime.now(UTC)
         self._expires = self._created + keep_for
         began = f"{self._created.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(6)}"

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from hashmatch.errors import SinkError
+from hashmatch._files.atomic import OutputFile
+from hashmatch.records.times import timestamp
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping
 
     from hashmatch.scan.events import Event
@@ -62,26 +61,14 @@ class JsonLog:
     def __init__(
         self, path: str | os.PathLike[str] | None, about: Mapping[str, object] | None = None
     ) -> None:
-        self._path, self._about = path, dict(about or {})
-        self._file: TextIO | None = None
-        if path is None:
-            return
-        try:
-            descriptor = os.open(
-                path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, 0o600
-            )
-            torn = _is_torn(descriptor)
-            self._file = open(descriptor, "a", encoding="utf-8")  # noqa: SIM115
-        except OSError as error:
-            raise self._cannot(error) from None
-        if torn:
-            self._write("\n")
+        self._about = dict(about or {})
+        self._file = OutputFile(path, append=True)
 
     def __call__(self, event: Event) -> None:
         """Log one event."""
         if event.kind == "progress":
             return
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+        now = timestamp(datetime.now(UTC), "milliseconds")
         line: dict[str, Any] = {"time": now, "event": event.kind}
         if event.kind == "begin":
             line |= self._about
@@ -90,34 +77,8 @@ class JsonLog:
             counters = asdict(event.counters)
             counters["seconds"] = {k: round(v, 3) for k, v in counters["seconds"].items()}
             line |= counters
-        self._write(msgspec.json.encode(line).decode() + "\n")
+        self._file.write(msgspec.json.encode(line).decode() + "\n")
 
     def close(self) -> None:
         """Close the file."""
-        if self._file is not None:
-            with suppress(OSError):  # what could not be written has been reported already
-                self._file.close()
-
-    def _write(self, text: str) -> None:
-        file = sys.stdout if self._file is None else self._file
-        try:
-            file.write(text)
-            file.flush()
-        except BrokenPipeError:  # the reader has seen enough; the command line ends quietly
-            raise
-        except OSError as error:
-            self.close()
-            raise self._cannot(error) from None
-
-    def _cannot(self, error: OSError) -> SinkError:
-        name = "standard output" if self._path is None else os.fspath(self._path)
-        return SinkError(f"{name}: the log cannot be written: {error.strerror}")
-
-
-def _is_torn(descriptor: int) -> bool:
-    """Return whether what is in a file does not end with the end of a line."""
-    try:
-        size = os.lseek(descriptor, 0, os.SEEK_END)
-        return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-    except OSError:  # a pipe or a terminal
-        return False
+        self._file.close()

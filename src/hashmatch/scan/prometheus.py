@@ -21,16 +21,13 @@ if TYPE_CHECKING:
 EVERY = 5.0
 """Seconds between two writes, at least: Prometheus asks every 15 s or so."""
 
-Samples = dict[str, float]
-
 
 class MetricsFile:
     r"""Takes the events of a scan: give it as ``observe=``; the file has how far it has come.
 
-    The file is written beside its place and moved there, so that nobody reads half of it. It is
-    for everybody to read, since the collector is another user; it names no item, list or source.
-    Each sample has the label ``scan``, the file's name without its suffix: several in one folder
-    are told apart.
+    Nobody reads half of it, and everybody may read it, since the collector is another user; it
+    names no item, list or source. Each sample has the label ``scan``, the file's name without its
+    suffix: several in one folder are told apart.
 
     Parameters
     ----------
@@ -79,38 +76,35 @@ class MetricsFile:
 
 def _lines(counters: Counters, scan: str, running: bool) -> Iterator[str]:
     common = f'scan="{_escaped(scan)}"'
-    for name, kind, said, samples in _metrics(counters, running):
+    for name, said, value in _metrics(counters, running):
+        kind = "counter" if name.endswith("_total") else "gauge"
         yield f"# HELP hashmatch_{name} {said}\n# TYPE hashmatch_{name} {kind}\n"
-        for label, value in samples.items():
+        for label, count in value.items() if isinstance(value, dict) else [("", value)]:
             labels = f"{common},{label}" if label else common
-            yield f"hashmatch_{name}{{{labels}}} {value:.15g}\n"
+            yield f"hashmatch_{name}{{{labels}}} {count:.15g}\n"
 
 
-def _metrics(counters: Counters, running: bool) -> Iterator[tuple[str, str, str, Samples]]:
-    def counter(name: str, said: str, value: float | Samples) -> tuple[str, str, str, Samples]:
-        samples = value if isinstance(value, dict) else {"": value}
-        return f"{name}_total", "counter", said, samples
-
-    def gauge(name: str, said: str, value: float) -> tuple[str, str, str, Samples]:
-        return name, "gauge", said, {"": value}
-
+def _metrics(
+    counters: Counters, running: bool
+) -> Iterator[tuple[str, str, float | dict[str, float]]]:
+    """Yield the name and the help of each metric, and its value, or one for each of some labels."""
     outcomes = {f'outcome="{name}"': float(count) for name, count in counters.outcomes.items()}
     stages = {f'stage="{name}"': round(took, 6) for name, took in counters.seconds.items()}
-    yield counter("listed_items", "Items that the source has listed.", counters.listed)
-    yield counter("items", "Items that have ended in each outcome.", outcomes)
-    yield counter("records", "Review records that wait for a person.", counters.records)
-    yield counter("suppressed_records", "Review records kept out.", counters.suppressed)
-    yield counter("alarms", "List entries that the breaker has tripped for.", counters.alarms)
-    yield counter("fetched_items", "Items read.", counters.fetched)
-    yield counter("fetched_bytes", "Bytes of items read.", counters.bytes)
-    yield counter("retries", "Reads that were not the first of their item.", counters.retries)
-    yield counter("decoded_items", "Items given to the decoder.", counters.decoded)
-    yield counter("stage_seconds", "Time in each stage, of all threads together.", stages)
-    yield gauge("reading_items", "Items being read.", counters.reading)
-    yield gauge("waiting_items", "Items that wait for another read.", counters.waiting)
-    yield gauge("queued_items", "Items that wait to be decoded.", counters.queued)
-    yield gauge("running", "Whether the scan is running.", float(running))
-    yield gauge("updated_timestamp_seconds", "When this was written.", time.time())
+    yield "listed_items_total", "Items that the source has listed.", counters.listed
+    yield "items_total", "Items that have ended in each outcome.", outcomes
+    yield "records_total", "Review records that wait for a person.", counters.records
+    yield "suppressed_records_total", "Review records kept out.", counters.suppressed
+    yield "alarms_total", "List entries that the breaker has tripped for.", counters.alarms
+    yield "fetched_items_total", "Items read.", counters.fetched
+    yield "fetched_bytes_total", "Bytes of items read.", counters.bytes
+    yield "retries_total", "Reads that were not the first of their item.", counters.retries
+    yield "decoded_items_total", "Items given to the decoder.", counters.decoded
+    yield "stage_seconds_total", "Time in each stage, of all threads together.", stages
+    yield "reading_items", "Items being read.", counters.reading
+    yield "waiting_items", "Items that wait for another read.", counters.waiting
+    yield "queued_items", "Items that wait to be decoded.", counters.queued
+    yield "running", "Whether the scan is running.", float(running)
+    yield "updated_timestamp_seconds", "When this was written.", time.time()
 
 
 def _escaped(text: str) -> str:

@@ -63,7 +63,7 @@ def seal(path: str, data: Iterable[Data], key: SealingKey) -> Digest:
     Parameters
     ----------
     path : str
-        See `whole.writing`.
+        See `hashmatch._files.atomic.writing`.
     data : iterable of buffers
         What it is to hold: bytes or arrays in C order, of any lengths.
     key : SealingKey

@@ -15,11 +15,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import secrets
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -30,7 +29,8 @@ from hashmatch.store import manifest as manifests
 from hashmatch.store import signing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from hashmatch.store.manifest import Manifest, StoredFile
     from hashmatch.store.signing import Signature
@@ -89,24 +89,10 @@ class Folder:
         for folder in (self.path, *map(self.inside, FOLDERS)):
             private.check_private(folder, allow_readable=self.allow_readable)
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Keep others from making a version meanwhile; StoreError if somebody is at it."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            lock = os.open(self.inside("lock"), flags, 0o600)
-        except OSError as error:
-            raise StoreError(f"{self.inside('lock')} cannot be made: {error.strerror}") from None
-        try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise StoreError(
-                    f"{self.path} is being changed by another process; try again when it is done"
-                ) from None
-            yield
-        finally:
-            os.close(lock)
+        busy = f"{self.path} is being changed by another process; try again when it is done"
+        return atomic.locked(self.inside("lock"), busy)
 
     def versions(self) -> list[int]:
         """Return the numbers of all versions that have a manifest, the latest first."""

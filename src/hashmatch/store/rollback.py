@@ -11,22 +11,20 @@ that where he cannot write: the folder that HASHMATCH_MARKS names.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
 from hashmatch._files import atomic, private
-from hashmatch.errors import StoreError, UntrustedList, UsageError
+from hashmatch.errors import UntrustedList, UsageError
 from hashmatch.store.manifest import Version  # noqa: TC001 - msgspec reads the annotation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 PLACE = "HASHMATCH_MARKS"
 """The environment variable that names a folder for marks outside of the lists."""
@@ -194,7 +192,7 @@ def raise_to(
     """
     moment = (now or datetime.now(UTC)).replace(microsecond=0)
     atomic.make_folder(os.path.dirname(path) or os.curdir, allow_readable=allow_readable)
-    with _locked(path):
+    with atomic.locked(f"{path}.lock"):
         known = read(path, allow_readable=allow_readable)
         _check_jump(known, version, floor)
         least = version if known.damage is None else max(version, floor)
@@ -210,21 +208,3 @@ def raise_to(
             raise UsageError(f"marks cannot be written: {error}") from None
         atomic.write(path, data)
     return Marks(versions, used, name=name)
-
-
-@contextmanager
-def _locked(path: str) -> Iterator[None]:
-    """Keep others from writing marks meanwhile; the system unlocks for a process that dies."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        lock = os.open(f"{path}.lock", flags, 0o600)
-    except OSError as error:
-        raise StoreError(f"{path}.lock cannot be made: {error.strerror}") from None
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError as error:
-            raise StoreError(f"{path}.lock cannot be locked: {error.strerror}") from None
-        yield
-    finally:
-        os.close(lock)
