@@ -202,6 +202,18 @@ def test_an_orientation_in_xmp_is_not_heeded() -> None:
         assert hm.decode_image(encoded(format, xmp=xmp)).pixels.shape[:2] == (80, 96)
 
 
+def test_damage_that_pillow_warns_of_is_no_error_where_warnings_are() -> None:
+    """In the suite every warning is an error; a host may run so too."""
+    data = bytearray((IMAGES / "modes/exif-8.jpg").read_bytes())
+    at = data.index(b"Exif\0\0") + 10
+    data[at : at + 4] = b"\xff\xff\xff\x7f"  # the directory is nowhere
+    decoded = hm.decode_image(bytes(data))
+    assert decoded.pixels.shape == (330, 250, 3)
+    assert not decoded.damaged
+    with pytest.warns(UserWarning, match="Corrupt EXIF"), Image.open(io.BytesIO(data)):
+        pass  # the host's own decoding warns as before
+
+
 @pytest.mark.parametrize("action", ["ignore", "error"])
 def test_the_hosts_warnings_change_no_pixel(action: Any) -> None:
     entry = struct.pack("<HHIHH", 0x0112, 3, 2, 6, 6)  # a count of two, which Pillow warns of

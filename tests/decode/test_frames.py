@@ -323,6 +323,23 @@ def test_a_frame_that_cannot_be_read_repeats_what_was_shown(
     assert np.array_equal(decoded[1].pixels, decoded[2].pixels)
 
 
+@pytest.mark.parametrize("format", list(ANIMATED))
+def test_memory_that_runs_out_is_not_taken_for_damage(
+    format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A frame that is as it should be must not be told as a broken one by a small machine."""
+    pictures = decode_frames(ANIMATED[format])
+    assert not next(pictures).damaged
+
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image.Image, "load", exhausted)
+    with pytest.raises(hm.ImageError, match="not enough memory") as caught:
+        next(pictures)
+    assert caught.value.outcome is hm.Outcome.REFUSED
+
+
 @pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "AVIF"])
 def test_no_more_is_decoded_than_the_reach(format: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "FRAME_REACH_PIXELS", 3 * limits.FRAME_LEAST_PIXELS)

@@ -16,7 +16,7 @@ from PIL import Image, ImageFile
 import hashmatch as hm
 from conftest import IMAGES
 from hashmatch.decode import inputs, limits
-from hashmatch.decode.truncated import tolerant
+from hashmatch.decode.pillow_settings import pillow_settings
 from hashmatch.testing import picture
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def test_tolerance_is_for_one_thread_only() -> None:
     inside, go_on = threading.Event(), threading.Event()
 
     def tolerate() -> None:
-        with tolerant(True):
+        with pillow_settings(truncated=True):
             inside.set()
             go_on.wait(10)
 

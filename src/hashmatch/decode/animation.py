@@ -15,8 +15,15 @@ from hashmatch.decode.compositing import Canvas
 from hashmatch.decode.exif import orientation, upright
 from hashmatch.decode.formats import HEIF, check_size, identify, open_image, order
 from hashmatch.decode.inputs import ImageInput, file_bytes
-from hashmatch.decode.policy import Picture, as_outcomes, decode_image, loaded_pixels
-from hashmatch.decode.truncated import tolerant
+from hashmatch.decode.pillow_settings import pillow_settings
+from hashmatch.decode.policy import (
+    Picture,
+    as_outcomes,
+    decode_as,
+    decode_image,
+    loaded_pixels,
+    undecodable,
+)
 from hashmatch.errors import UsageError
 from hashmatch.records.images import ImageError
 
@@ -108,7 +115,8 @@ def _of_pillow(image: Image.Image, most: int) -> Iterator[Picture]:
             image.seek(order(image)[0])
             first = decode_image(image)
             yield first
-            yield from _sequence(image, name, first, most)
+            with as_outcomes(name):
+                yield from _sequence(image, name, first, most)
         return
     data = _file_behind(image) if name in PATCHED | PAGED else None
     moved = data is not None and image.tell() != 0
@@ -136,7 +144,7 @@ def _pages(data: bytes, first: Picture, most: int) -> Iterator[Picture]:
     last = first
     for number in islice(sampled(len(places), most), 1, None):
         try:
-            page = decode_image(tiff.page(data, places[number]))
+            page = decode_as("TIFF", tiff.page(data, places[number]))
         except ImageError:
             page = replace(last, damaged=True)
         last = replace(page, frame=number)
@@ -184,7 +192,7 @@ def _sequence(image: Any, name: str, first: Picture, most: int) -> Iterator[Pict
     last = first
     for number in islice(sampled(count, most), 1, None):
         try:
-            with as_outcomes(name), tolerant(False):
+            with undecodable(name), pillow_settings(truncated=False):
                 image.seek(numbers[number])
                 check_size(name, image)
                 pixels = upright(loaded_pixels(image), orientation(image))

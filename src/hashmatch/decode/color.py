@@ -32,7 +32,7 @@ DIRECT = {"1", "L", "P", "RGBX", "CMYK", "YCbCr", "HSV"}
 def rgb(
     image: Image.Image,
     below: NDArray[np.uint8] | None = None,
-    into: NDArray[np.uint8] | None = None,
+    out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """Return the pixels of a loaded `image` as they are stored.
 
@@ -42,8 +42,8 @@ def rgb(
         Loaded.
     below : ndarray of uint8, shape (height, width, 3), optional
         What shows through where the image is transparent; white unless given.
-    into : ndarray of uint8, shape (bytes,), optional
-        Memory that the pixels of a large picture are made in, from its beginning, if they fit.
+    out : ndarray of uint8, shape (height, width, 3), optional
+        Where to put the pixels, perhaps in the place of `below`; new memory unless given.
 
     Returns
     -------
@@ -57,12 +57,13 @@ def rgb(
     width, height = image.size
     to_gray = _to_gray(image)
     if not to_gray and not image.has_transparency_data and width * height <= LARGE:
-        return np.asarray(_opaque(image), np.uint8)
+        pixels = np.asarray(_opaque(image), np.uint8)
+        if out is None:
+            return pixels
+        out[:] = pixels
+        return out
     # Pillow's own way from an image to an array holds all pixels three times.
-    size = height * width * 3
-    if into is None or into.size < size:
-        into = np.empty(size, np.uint8)
-    pixels = into[:size].reshape(height, width, 3)
+    pixels = np.empty((height, width, 3), np.uint8) if out is None else out
     for rows, band in _bands(image):
         part = to_gray(band) if to_gray else band
         if part.has_transparency_data:
@@ -130,10 +131,10 @@ def _to_gray(image: Image.Image) -> Callable[[Image.Image], Image.Image] | None:
         return None
     if image.has_transparency_data:
         return None
-    ends = [
-        (part.min(), part.max()) for part in (_numbers(band, dtype) for _, band in _bands(image))
-    ]
-    low, high = min(least for least, _ in ends), max(most for _, most in ends)
+    low, high = float("inf"), float("-inf")
+    for _, band in _bands(image):
+        numbers = _numbers(band, dtype)
+        low, high = min(low, float(numbers.min())), max(high, float(numbers.max()))
     return partial(_stretched, dtype=dtype, low=low, high=high, inverted=inverted)
 
 

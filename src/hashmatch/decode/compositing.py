@@ -8,6 +8,7 @@ see-through; so each patch is decoded as a still picture of its own and laid dow
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,8 +17,8 @@ from hashmatch.decode.color import rgb
 from hashmatch.decode.exif import orientation, upright
 from hashmatch.decode.formats import open_image
 from hashmatch.decode.frame_parts import After
-from hashmatch.decode.policy import as_outcomes
-from hashmatch.decode.truncated import tolerant
+from hashmatch.decode.pillow_settings import pillow_settings
+from hashmatch.decode.policy import undecodable
 from hashmatch.records.images import ImageError
 
 if TYPE_CHECKING:
@@ -78,23 +79,22 @@ class Canvas:
         self._kept = place.copy() if patch.after is After.RESTORED else None
         if place.size == 0:
             return
-        for allowed in (False, True):
+        for truncated in (False, True):
             try:
-                with as_outcomes(self._name), tolerant(allowed):
-                    place[:] = self._patch_pixels(patch, place if patch.over else None)
+                with undecodable(self._name), pillow_settings(truncated=truncated):
+                    self._lay_down(patch, place)
                 return
             except ImageError:
                 self.damaged = True  # and what cannot be read at all leaves the canvas as it was
 
-    def _patch_pixels(self, patch: Patch, below: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
-        with open_image(patch.file(), self._name) as image:
+    def _lay_down(self, patch: Patch, place: NDArray[np.uint8]) -> None:
+        with closing(open_image(patch.file(), self._name)) as image:
             image.load()
             if self._drawn == 0:
                 self._orientation = orientation(image)
-            height, width = self._place(patch).shape[:2]
-            if image.size == (width, height):
-                return rgb(image, below)
-            return rgb(image.crop((0, 0, width, height)), below)
+            height, width = place.shape[:2]
+            seen = image if image.size == (width, height) else image.crop((0, 0, width, height))
+            rgb(seen, place if patch.over else None, out=place)
 
     def _place(self, patch: Patch) -> NDArray[np.uint8]:
         """Return the part of the canvas that `patch` covers: a view, not a copy."""

@@ -193,7 +193,10 @@ def _check_png(data: bytes) -> None:
     for _ in range(PNG_CHUNKS):
         if position + PNG_CHUNK_BYTES > len(data):
             return
-        position += PNG_CHUNK_BYTES + struct.unpack_from(">I", data, position)[0]
+        length, kind = struct.unpack_from(">I4s", data, position)
+        if kind == b"IEND":  # nobody reads what is behind it
+            return
+        position += PNG_CHUNK_BYTES + length
     raise _refused(f"PNG: more than {PNG_CHUNKS:,} chunks")
 
 

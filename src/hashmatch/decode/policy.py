@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import math
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from hashmatch.decode.formats import (
 )
 from hashmatch.decode.inputs import ImageInput, file_bytes
 from hashmatch.decode.jpeg import fast_pixels, scale_down
-from hashmatch.decode.truncated import tolerant
+from hashmatch.decode.pillow_settings import pillow_settings
 from hashmatch.errors import HashmatchError, UsageError
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
@@ -103,30 +104,42 @@ def decode_file(data: bytes, into: NDArray[np.uint8] | None = None) -> Picture:
     data : bytes
         The file.
     into : ndarray of uint8, shape (bytes,), optional
-        Memory that a decoder which can may make the pixels in, from its beginning. Others ignore
-        it, so look where the pixels are.
+        Memory that the pixels are made in, from its beginning, if they fit and need no turning:
+        look where they are.
+    """
+    name = identify(data)
+    limits.check_structure(data, name)
+    with as_outcomes(name):
+        return decode_as(name, data, into)
+
+
+def decode_as(name: str, data: bytes, into: NDArray[np.uint8] | None = None) -> Picture:
+    """Return what `decode_file` does of a file of the format called `name`.
+
+    Memory that runs out is a MemoryError here, so that it is not taken for damage.
     """
     try:
-        return _decode_file(data, damaged=False, into=into)
+        return _decode(name, data, damaged=False, into=into)
     except ImageError as strict:
         if strict.outcome is not Outcome.UNDECODABLE:
             raise
         try:
-            return _decode_file(data, damaged=True)
+            return _decode(name, data, damaged=True, into=into)
         except ImageError:
             raise strict from None  # the first reason is about the file, not about our retry
 
 
-def _decode_file(data: bytes, *, damaged: bool, into: NDArray[np.uint8] | None = None) -> Picture:
-    name = identify(data)
-    limits.check_structure(data, name)
+def _decode(name: str, data: bytes, *, damaged: bool, into: NDArray[np.uint8] | None) -> Picture:
     # Of a damaged HEIF its reader, where it may be tolerant, makes a black picture.
-    with as_outcomes(name), tolerant(damaged and name != HEIF), open_image(data, name) as image:
-        scale_down(image)
-        pixels = None if damaged else fast_pixels(data, image, into)
-        if pixels is None:
-            pixels = loaded_pixels(image)
-        return Picture(upright(pixels, orientation(image)), FORMATS[name], damaged)
+    with undecodable(name), pillow_settings(truncated=damaged and name != HEIF):
+        with closing(open_image(data, name)) as image:
+            scale_down(image)
+            pixels = None if damaged else fast_pixels(data, image, into)
+            if pixels is None:
+                pixels = loaded_pixels(image, into)
+            stored = orientation(image)
+        # Once the decoder's memory is free: turning makes a copy.
+        return Picture(upright(pixels, stored), FORMATS[name], damaged)
 
 
 def _decode_pillow(image: Image.Image) -> Picture:
@@ -144,21 +157,21 @@ def _decode_pillow(image: Image.Image) -> Picture:
     with as_outcomes(name):
         mend(image)
         try:
-            with tolerant(False):
+            with pillow_settings(truncated=False):
                 pixels = loaded_pixels(image)
         except (HashmatchError, MemoryError):
             raise  # trying again would change nothing
         except Exception:  # as in a file: anything may mean damage
             damaged = True
-            with tolerant(name != HEIF):
+            with pillow_settings(truncated=name != HEIF):
                 pixels = loaded_pixels(image)
         media_type = FORMATS[name] if name in FORMATS else Image.MIME.get(name)
         frame = order(image).index(image.tell()) if name == HEIF else image.tell()
         return Picture(upright(pixels, orientation(image)), media_type, damaged, frame)
 
 
-def loaded_pixels(image: Image.Image) -> NDArray[np.uint8]:
-    """Load `image` and return its RGB pixels as stored.
+def loaded_pixels(image: Image.Image, into: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    """Load `image` and return its RGB pixels as stored; see `decode_file` on `into`.
 
     The first frame of a GIF may leave part of the canvas uncovered. Pillow fills that with the
     first colour of the palette, viewers leave it transparent, so it is white here.
@@ -166,7 +179,11 @@ def loaded_pixels(image: Image.Image) -> NDArray[np.uint8]:
     tiles = getattr(image, "tile", None)
     covered = tiles[0].extents if image.format == "GIF" and tiles and image.tell() == 0 else None
     image.load()
-    pixels = rgb(image)
+    shape = image.height, image.width, 3
+    out = None
+    if into is not None and math.prod(shape) <= into.size:
+        out = into[: math.prod(shape)].reshape(shape)
+    pixels = rgb(image, out=out)
     if covered is None or covered == (0, 0, *image.size):
         return pixels
     left, top, right, bottom = covered
@@ -177,19 +194,27 @@ def loaded_pixels(image: Image.Image) -> NDArray[np.uint8]:
 
 @contextmanager
 def as_outcomes(name: str) -> Iterator[None]:
-    """Turn whatever a decoder raises into the outcome of this one picture.
+    """Turn whatever a decoder raises into the outcome of this one picture."""
+    try:
+        with undecodable(name):
+            yield
+    except MemoryError:
+        raise ImageError(Outcome.REFUSED, f"{name}: not enough memory to decode it") from None
+
+
+@contextmanager
+def undecodable(name: str) -> Iterator[None]:
+    """Take whatever a decoder raises, but a lack of memory, for damage of the file.
 
     Nearly every built-in error has been seen from Pillow on a broken file, and what cannot be
     decoded must never end a scan.
     """
     try:
         yield
-    except HashmatchError:
+    except (HashmatchError, MemoryError):
         raise
-    except MemoryError:
-        raise ImageError(Outcome.REFUSED, f"{name}: not enough memory to decode it") from None
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = str(error).strip() or type(error).__name__
         raise ImageError(Outcome.UNDECODABLE, f"{name}: {reason}") from None
 
 

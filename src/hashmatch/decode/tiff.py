@@ -30,7 +30,7 @@ def page(data: bytes, place: int) -> bytes:
     """Return `data` with the directory at `place` as its first."""
     offset_format, at, _, _ = _layout(data)
     offset = struct.pack(offset_format, place)
-    return data[:at] + offset + data[at + len(offset) :]
+    return b"".join((data[:at], offset, memoryview(data)[at + len(offset) :]))
 
 
 def _layout(data: bytes) -> tuple[str, int, str, int]:

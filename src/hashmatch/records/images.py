@@ -22,6 +22,20 @@ def clean_name(name: str) -> str:
         return name.encode(errors="backslashreplace").decode()
 
 
+def one_line(text: str) -> str:
+    r"""Return the first 1,000 characters of `text` as one printable line.
+
+    Examples
+    --------
+    >>> one_line("cut\n off\x07")
+    'cut off�'
+    """
+    line = " ".join(text[:1000].split())
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ImageItem:
     """One image as a source lists it, unread.
@@ -161,13 +175,13 @@ class ImageError(HashmatchError):
     outcome : Outcome
         What became of it, from the closed set.
     reason : str
-        Why, in one line.
+        Why; kept as one printable line, see `one_line`.
     """
 
     def __init__(self, outcome: Outcome, reason: str) -> None:
-        super().__init__(reason)
         self.outcome = outcome
-        self.reason = reason
+        self.reason = one_line(reason)
+        super().__init__(self.reason)
 
     def __reduce__(self) -> tuple[type[ImageError], tuple[object, ...]]:
         return type(self), (self.outcome, self.reason)

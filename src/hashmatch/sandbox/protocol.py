@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from hashmatch.records.enums import Outcome
+from hashmatch.records.images import one_line
 
-MOST_REASON = 2000
-"""Bytes of a reason; the longest that any decoder gives is a tenth of it."""
 MOST_MESSAGE = 4096
+"""Bytes; a reason has 1,000 characters at most."""
 
 UP, FORK, END = b"U", b"F", b"E"
 """Between the pool and its nursery: it is up, start a worker, end the worker of a number."""
@@ -23,6 +23,8 @@ STARTED = struct.Struct("<q")
 ENDED = struct.Struct("<qqd")
 """How a worker ended: its exit status, its peak memory in KiB, its processor seconds."""
 
+MOST_FRAMES = 2**32 - 1
+"""That a job has the bits to ask for."""
 MORE = b"M"
 """To a worker: the next frame. Anything else is the next job."""
 _JOB = struct.Struct("<cQII")
@@ -119,8 +121,7 @@ class Reply:
             self.width,
             self.frame,
         )
-        reason = self.reason.encode(errors="backslashreplace")[:MOST_REASON]
-        return numbers + reason
+        return numbers + one_line(self.reason).encode()
 
     @classmethod
     def unpacked(cls, message: bytes) -> Reply:
@@ -141,13 +142,7 @@ class Reply:
                 height,
                 width,
                 frame,
-                _one_line(message[_REPLY.size :]),
+                one_line(message[_REPLY.size :].decode(errors="replace")),
             )
         except (struct.error, ValueError, IndexError):
             raise NotUnderstood from None
-
-
-def _one_line(reason: bytes) -> str:
-    """Return a reason as text that a terminal can be shown."""
-    text = reason[:MOST_REASON].decode(errors="ignore")
-    return "".join(letter if letter.isprintable() else "�" for letter in text)

@@ -26,7 +26,15 @@ from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
 from hashmatch.sandbox.confinement import Layers
 from hashmatch.sandbox.fork_client import CLOSED, Ended, Nursery
-from hashmatch.sandbox.protocol import MORE, MOST_MESSAGE, Job, Kind, NotUnderstood, Reply
+from hashmatch.sandbox.protocol import (
+    MORE,
+    MOST_FRAMES,
+    MOST_MESSAGE,
+    Job,
+    Kind,
+    NotUnderstood,
+    Reply,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,7 +156,7 @@ class Lane:
         try:
             for _ in range(self._limits.tries):
                 try:
-                    for picture in self._tried(data, Job(len(data), most, given)):
+                    for picture in self._tried(data, Job(len(data), min(most, MOST_FRAMES), given)):
                         given += 1
                         yield picture
                     return
