@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.engines import Engine
+from benchmarks.report import cpu_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,13 +17,33 @@ if TYPE_CHECKING:
     Folder = tuple[Path, HashList, set[tuple[str, str]]]
 
 
+GATE_LINES = pytest.StashKey[list[str]]()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let pass what peers warn of, and nothing else."""
+    config.stash[GATE_LINES] = []
     # faiss's generated wrapper, from Python 3.12 on.
     config.addinivalue_line(
         "filterwarnings",
         r"ignore:builtin type [sS]wig\w+ has no __module__ attribute:DeprecationWarning",
     )
+
+
+@pytest.fixture
+def gate_lines(pytestconfig: pytest.Config) -> list[str]:
+    """Return the lines that say at the end what the gate found."""
+    return pytestconfig.stash[GATE_LINES]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say what the gate found, and on what."""
+    if config.stash[GATE_LINES]:
+        terminalreporter.section(f"gate on {cpu_name()}")
+        for line in config.stash[GATE_LINES]:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,10 @@ from hashmatch._kernels.jit import kernel
 @kernel
 def doubled(value):
     return value + value
+
+@kernel
+def quadrupled(value):
+    return doubled(doubled(value))
 """
 
 
@@ -71,6 +76,19 @@ def test_a_kernel_is_compiled_once(package: Path) -> None:
     second = fresh(package)
     assert not was_compiled(second, np.arange(3))
     assert files(package) == kept
+
+
+def test_who_waits_for_a_kernel_can_read_for_what_and_how_long(
+    package: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "hashmatch.kernels")
+    fresh(package)
+    for _ in range(2):
+        assert sys.modules["doubling"].quadrupled(3) == 12
+    begun, ended = caplog.records  # nothing of the kernel that it calls, nor of the second call
+    assert begun.getMessage() == "compiling kernel doubling.quadrupled for this processor"
+    assert re.fullmatch(r"compiled kernel doubling.quadrupled in \d+\.\d s", ended.getMessage())
+    assert {record.levelname for record in caplog.records} == {"INFO"}
 
 
 def test_each_signature_has_files_of_its_own(package: Path) -> None:

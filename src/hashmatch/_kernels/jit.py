@@ -23,6 +23,7 @@ import os
 import stat
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -293,6 +294,39 @@ def is_private(folder: Path) -> bool:
         if found.st_uid not in {0, os.geteuid()}:
             return False
     return True
+
+
+def _report_compiling() -> None:
+    """Have the log say which kernel somebody waits for, and for how long."""
+    from numba.core import event
+
+    class Reporter(event.Listener):  # type: ignore[misc]
+        depth, start = 0, 0.0  # one thread at a time compiles a kernel, and within it what it calls
+
+        def on_start(self, begun: Any) -> None:
+            if begun.data["dispatcher"] in kernels:
+                self.depth += 1
+                if self.depth == 1:
+                    self.start = time.perf_counter()
+                    LOG.info("compiling kernel %s for this processor", _name(begun))
+
+        def on_end(self, ended: Any) -> None:
+            if ended.data["dispatcher"] in kernels:
+                self.depth -= 1
+                if self.depth == 0:
+                    seconds = time.perf_counter() - self.start
+                    text = "compiled kernel %s in %.1f s"
+                    LOG.info(text, _name(ended), seconds, extra={"seconds": seconds})
+
+    def _name(event: Any) -> str:
+        function = event.data["dispatcher"].py_func
+        return f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+
+    event.register("numba:compile", Reporter())
+
+
+with suppress(Exception):  # where numba has no such events, nothing is said of it
+    _report_compiling()
 
 
 def popcount(word: np.uint64) -> int:

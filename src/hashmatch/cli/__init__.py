@@ -9,11 +9,12 @@ Keeps lists out of core dumps: the memory of a crashed process would hold every 
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 import warnings
-from contextlib import suppress
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,6 +29,9 @@ from hashmatch.cli.review import review
 from hashmatch.cli.scan import scan
 from hashmatch.cli.warm import warm
 from hashmatch.errors import BadRows, HashmatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PR_SET_DUMPABLE = 4
 """Of Linux, prctl(2): 0 also keeps other processes of the same user from attaching to this one."""
@@ -68,7 +72,8 @@ class _Commands(click.Group):
         if not os.environ.get(DEBUG):
             warnings.simplefilter("ignore")  # Pillow's, on odd files; each has its outcome
         try:
-            result = super().invoke(ctx)
+            with _kernels_reported():
+                result = super().invoke(ctx)
             sys.stdout.flush()
             return result
         except BadRows as error:
@@ -104,6 +109,42 @@ class _Commands(click.Group):
 
 def _say(*lines: str) -> None:
     click.echo("hashmatch: " + "\n".join(map(printable, lines)), err=True)
+
+
+class _KernelLines(logging.Handler):
+    """Says once that kernels are being compiled, and adds up for how long; says every warning."""
+
+    seconds: float | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING:
+            self.say(record.getMessage())
+        elif self.seconds is None:
+            self.seconds = 0.0
+            self.say("compiling search kernels for this processor (once) ...")
+        else:
+            self.seconds += getattr(record, "seconds", 0.0)
+
+    def say(self, text: str) -> None:
+        wipe = "\r\x1b[K" if self.level == logging.INFO else ""  # a bar that is drawn there
+        click.echo(f"{wipe}hashmatch: {printable(text)}", err=True)
+
+
+@contextmanager
+def _kernels_reported() -> Iterator[None]:
+    """Tell people on a terminal what they wait for; warnings also go to a log."""
+    log, lines = logging.getLogger("hashmatch.kernels"), _KernelLines()
+    is_seen = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    lines.setLevel(logging.INFO if is_seen else logging.WARNING)
+    log.addHandler(lines)
+    log.setLevel(lines.level)
+    try:
+        yield
+    finally:
+        if lines.seconds and log.level < logging.ERROR:
+            lines.say(f"compiled search kernels in {lines.seconds:.0f} s")
+        log.removeHandler(lines)
+        log.setLevel(logging.NOTSET)
 
 
 def _close_stdout() -> None:

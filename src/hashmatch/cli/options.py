@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,19 @@ if TYPE_CHECKING:
 
     Command = Callable[..., Any]
 
+
+def _quiet(_: click.Context, __: click.Parameter, quiet: bool) -> bool:
+    if quiet:
+        logging.getLogger("hashmatch.kernels").setLevel(logging.ERROR)
+    return quiet
+
+
 quiet_option = click.option(
-    "-q", "--quiet", is_flag=True, help="No progress, summary or names of problems; errors only."
+    "-q",
+    "--quiet",
+    is_flag=True,
+    callback=_quiet,
+    help="No progress, summary or names of problems; errors only.",
 )
 verbose_option = click.option(
     "-v", "--verbose", is_flag=True, help="Name every problem, not only the first 20."
