@@ -22,7 +22,7 @@ from hashmatch.records.cases import Case, Origin
 from hashmatch.records.enums import Surface
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
-from hashmatch.review.web.middleware import Guard
+from hashmatch.review.web.middleware import SecurityMiddleware
 from hashmatch.review.web.pictures import Pictures
 from hashmatch.review.web.server import Serving
 from review_records import make_record
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     import uvicorn
 
-    from hashmatch.review.web.context import Place
+    from hashmatch.review.web.context import Context
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -106,19 +106,19 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def guard(self) -> Guard:
-        """What stands before every request."""
-        guard = self._server.config.app
-        assert isinstance(guard, Guard)
-        return guard
+    def middleware(self) -> SecurityMiddleware:
+        """The middleware that checks every request."""
+        middleware = self._server.config.app
+        assert isinstance(middleware, SecurityMiddleware)
+        return middleware
 
     @property
-    def place(self) -> Place:
+    def context(self) -> Context:
         """What the pages share."""
-        app = self.guard._app
+        app = self.middleware._app
         assert isinstance(app, Starlette)
-        place: Place = app.state.place
-        return place
+        context: Context = app.state.context
+        return context
 
     def close(self) -> None:
         self._server.should_exit = True
@@ -240,7 +240,7 @@ def _named(headers: dict[str, str | None]) -> dict[str, str | None]:
     return {name.replace("_", "-"): value for name, value in headers.items()}
 
 
-class Desk:
+class ReviewSite:
     """A served queue and two people who may review."""
 
     def __init__(self, server: Server) -> None:

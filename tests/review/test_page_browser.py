@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conftest import IMAGES
-from hashmatch.records.cases import CaseState
-from page_visits import (
+from chromium_pages import (
     COLOURFUL,
     PHONE,
     at_step,
+    browsing,
     chromium,
     log_in,
     needs_chromium,
     on_case,
     take,
     take_colourful,
-    visiting,
 )
-from review_pages import Desk, filled, served
+from conftest import IMAGES
+from hashmatch.records.cases import CaseState
+from review_pages import ReviewSite, filled, served
 from seen_pictures import detail, opened, saturation
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def playwright() -> Iterator[Playwright]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def site(tmp_path: Path) -> Iterator[ReviewSite]:
     with served(filled(tmp_path, names=(COLOURFUL, "tiles.png"))) as server:
-        yield Desk(server)
+        yield ReviewSite(server)
 
 
 def seen(page: Page) -> NDArray[np.uint8]:
@@ -62,11 +62,11 @@ def is_covered(pixels: NDArray[np.uint8], sharp: float) -> bool:
 
 
 def test_the_whole_way_by_keyboard_alone(
-    playwright: Playwright, desk: Desk, tmp_path: Path
+    playwright: Playwright, site: ReviewSite, tmp_path: Path
 ) -> None:
-    with visiting(playwright, tmp_path / "profile") as context:
+    with browsing(playwright, tmp_path / "profile") as context:
         page = context.new_page()
-        log_in(page, desk)
+        log_in(page, site)
         page.locator("button:focus", has_text="Take the next case").wait_for()
         page.keyboard.press("Enter")
         on_case(page)
@@ -93,19 +93,19 @@ def test_the_whole_way_by_keyboard_alone(
         page.get_by_role("button", name="Give it back, undecided").focus()
         page.keyboard.press("Enter")
         page.get_by_text("The case waits again").wait_for()
-        counts = desk.server.queue.counts()
+        counts = site.server.queue.counts()
         assert (counts[CaseState.PENDING_REVIEW], counts[CaseState.NOT_A_MATCH]) == (2, 0)
-        desk.server.queue.verify()
+        site.server.queue.verify()
 
 
 def test_a_picture_is_seen_only_while_it_is_held(
-    playwright: Playwright, desk: Desk, tmp_path: Path
+    playwright: Playwright, site: ReviewSite, tmp_path: Path
 ) -> None:
-    with visiting(playwright, tmp_path / "profile") as context:
+    with browsing(playwright, tmp_path / "profile") as context:
         page = context.new_page()
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
-        log_in(page, desk)
+        log_in(page, site)
         take_colourful(page)
         assert not [url for url in asked if "/picture" in url], "fetched before it was asked for"
         page.get_by_role("button", name="Show it, covered").click()
@@ -136,11 +136,11 @@ def test_a_picture_is_seen_only_while_it_is_held(
 
 @pytest.mark.parametrize("what", ["blur", "hidden", "away", "pagehide", "control"])
 def test_whatever_takes_the_hand_away_covers_it(
-    playwright: Playwright, desk: Desk, tmp_path: Path, what: str
+    playwright: Playwright, site: ReviewSite, tmp_path: Path, what: str
 ) -> None:
-    with visiting(playwright, tmp_path / "profile") as context:
+    with browsing(playwright, tmp_path / "profile") as context:
         page = context.new_page()
-        log_in(page, desk)
+        log_in(page, site)
         take(page)
         page.keyboard.press("p")
         at_step(page, 0)
@@ -167,10 +167,12 @@ def test_whatever_takes_the_hand_away_covers_it(
             at_step(page, 0)
 
 
-def test_a_late_answer_is_never_drawn(playwright: Playwright, desk: Desk, tmp_path: Path) -> None:
-    with visiting(playwright, tmp_path / "profile") as context:
+def test_a_late_answer_is_never_drawn(
+    playwright: Playwright, site: ReviewSite, tmp_path: Path
+) -> None:
+    with browsing(playwright, tmp_path / "profile") as context:
         page = context.new_page()
-        log_in(page, desk)
+        log_in(page, site)
         take(page)
         page.keyboard.press("p")
         at_step(page, 0)
@@ -187,10 +189,12 @@ def test_a_late_answer_is_never_drawn(playwright: Playwright, desk: Desk, tmp_pa
         assert page.locator("canvas").get_attribute("data-step") == "0"
 
 
-def test_a_finger_uncovers_on_a_phone(playwright: Playwright, desk: Desk, tmp_path: Path) -> None:
-    with visiting(playwright, tmp_path / "profile", PHONE) as context:
+def test_a_finger_uncovers_on_a_phone(
+    playwright: Playwright, site: ReviewSite, tmp_path: Path
+) -> None:
+    with browsing(playwright, tmp_path / "profile", PHONE) as context:
         page = context.new_page()
-        log_in(page, desk)
+        log_in(page, site)
         take(page)
         page.get_by_role("button", name="Show it, covered").tap()
         at_step(page, 0)
@@ -205,11 +209,11 @@ def test_a_finger_uncovers_on_a_phone(playwright: Playwright, desk: Desk, tmp_pa
 
 
 def test_single_keys_can_be_switched_off(
-    playwright: Playwright, desk: Desk, tmp_path: Path
+    playwright: Playwright, site: ReviewSite, tmp_path: Path
 ) -> None:
-    with visiting(playwright, tmp_path / "profile") as context:
+    with browsing(playwright, tmp_path / "profile") as context:
         page = context.new_page()
-        log_in(page, desk)
+        log_in(page, site)
         take(page)
         page.get_by_label("Single keys").uncheck()
         page.locator("h1").click()
@@ -227,28 +231,28 @@ def test_single_keys_can_be_switched_off(
 
 
 def test_closing_the_page_gives_the_case_back(
-    playwright: Playwright, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    playwright: Playwright, site: ReviewSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hashmatch.review.web.context.GRACE", 1.5)
-    with visiting(playwright, tmp_path / "profile") as context:
+    with browsing(playwright, tmp_path / "profile") as context:
         page = context.new_page()
-        log_in(page, desk)
+        log_in(page, site)
         take(page)
         page.reload()
         page.wait_for_timeout(3500)
-        assert desk.server.queue.counts()[CaseState.IN_REVIEW] == 1  # it was only loaded anew
+        assert site.server.queue.counts()[CaseState.IN_REVIEW] == 1  # it was only loaded anew
         page.close(run_before_unload=True)
-        wait_until(lambda: desk.server.queue.counts()[CaseState.IN_REVIEW] == 0)
+        wait_until(lambda: site.server.queue.counts()[CaseState.IN_REVIEW] == 0)
 
 
 def test_a_case_that_was_lost_is_covered_and_said(
-    playwright: Playwright, desk: Desk, tmp_path: Path
+    playwright: Playwright, site: ReviewSite, tmp_path: Path
 ) -> None:
-    queue = desk.server.queue
+    queue = site.server.queue
     queue.change(replace(queue.settings, lease=timedelta(seconds=4)))
-    with visiting(playwright, tmp_path / "profile") as context:
+    with browsing(playwright, tmp_path / "profile") as context:
         page = context.new_page()
-        log_in(page, desk)
+        log_in(page, site)
         take(page)
         page.keyboard.press("p")
         at_step(page, 0)
@@ -267,17 +271,17 @@ def wait_until(happened: Callable[[], bool]) -> None:
 
 
 def test_nothing_of_a_picture_is_left_in_the_browser(
-    playwright: Playwright, desk: Desk, tmp_path: Path
+    playwright: Playwright, site: ReviewSite, tmp_path: Path
 ) -> None:
     profile = tmp_path / "profile"
     sent: list[bytes] = []
-    with visiting(playwright, profile) as context:
+    with browsing(playwright, profile) as context:
         page = context.new_page()
         page.on(
             "response",
             lambda answer: sent.append(answer.body()) if "/picture" in answer.url else None,
         )
-        log_in(page, desk)
+        log_in(page, site)
         take_colourful(page)
         page.keyboard.press("p")
         at_step(page, 0)

@@ -15,7 +15,7 @@ from hashmatch.records.cases import CaseState
 from hashmatch.review.settings import Settings
 from hashmatch.review.web import app, context
 from hashmatch.review.web.charts import THEMES, steps_to
-from review_pages import Answer, Browser, Desk, filled, lively, served
+from review_pages import Answer, Browser, ReviewSite, filled, lively, served
 from review_records import make_record
 
 if TYPE_CHECKING:
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def site(tmp_path: Path) -> Iterator[ReviewSite]:
     with served(filled(tmp_path)) as server:
-        yield Desk(server)
+        yield ReviewSite(server)
 
 
 @pytest.fixture
-def blind(tmp_path: Path) -> Iterator[Desk]:
+def blind(tmp_path: Path) -> Iterator[ReviewSite]:
     """Serve one case that two people have to confirm."""
     settings = Settings(two_reviewers=True)
     with served(filled(tmp_path, settings, ("tiles.png",))) as server:
-        yield Desk(server)
+        yield ReviewSite(server)
 
 
 def path(page: Answer) -> str:
@@ -71,9 +71,9 @@ def plain(page: Answer) -> str:
     return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.text)))
 
 
-def test_a_case_says_what_is_known(desk: Desk) -> None:
-    page = desk.browser("ana").take()
-    case = desk.server.queue.case(path(page).rpartition("/")[2])
+def test_a_case_says_what_is_known(site: ReviewSite) -> None:
+    page = site.browser("ana").take()
+    case = site.server.queue.case(path(page).rpartition("/")[2])
     record = case.items[0].record
     match = record.matches[0]
     text = plain(page)
@@ -98,8 +98,8 @@ def test_a_case_says_what_is_known(desk: Desk) -> None:
     assert "<img" not in page.text
 
 
-def test_the_whole_way(desk: Desk) -> None:
-    browser = desk.browser("ana")
+def test_the_whole_way(site: ReviewSite) -> None:
+    browser = site.browser("ana")
     page = browser.take()
     assert path(browser.take()) == path(page)  # who holds a case gets that one again
     done = decide(browser, page, "not_a_match", "another tile")
@@ -113,13 +113,13 @@ def test_the_whole_way(desk: Desk) -> None:
     answer = browser.post(f"{path(page)}/give-back")
     assert "waits again" in browser.get(answer.headers["location"]).text
     assert browser.get(path(page)).status == 409
-    kinds = [event.kind for event in desk.server.queue.history()]
+    kinds = [event.kind for event in site.server.queue.history()]
     assert kinds[-5:] == ["taken", "decided", "undone", "taken", "given_back"]
-    desk.server.queue.verify()
+    site.server.queue.verify()
 
 
-def test_a_decision_needs_an_answer_a_reason_and_what_was_seen(desk: Desk) -> None:
-    browser = desk.browser("ana")
+def test_a_decision_needs_an_answer_a_reason_and_what_was_seen(site: ReviewSite) -> None:
+    browser = site.browser("ana")
     page = browser.take()
     digest = page.field("digest")
     for fields, words in (
@@ -133,15 +133,15 @@ def test_a_decision_needs_an_answer_a_reason_and_what_was_seen(desk: Desk) -> No
         assert answer.status in {400, 409}
         assert words in plain(answer)
     assert 'value="unsure" required checked' in answer.text  # what was filled in stays
-    assert desk.server.queue.counts()[CaseState.UNSURE] == 0
+    assert site.server.queue.counts()[CaseState.UNSURE] == 0
 
 
-def test_an_undo_is_ones_own_and_in_time(desk: Desk) -> None:
-    browser = desk.browser("ana")
+def test_an_undo_is_ones_own_and_in_time(site: ReviewSite) -> None:
+    browser = site.browser("ana")
     done = decide(browser, browser.take(), "unsure")
-    other = desk.browser("bo")
+    other = site.browser("bo")
     assert undo(other, done).status == 409
-    desk.server.queue.change(replace(desk.server.queue.settings, undo=timedelta(0)))
+    site.server.queue.change(replace(site.server.queue.settings, undo=timedelta(0)))
     assert undo(browser, done).status == 409
     case = re.search(r"about case ([\w-]+)", plain(done))
     assert case
@@ -150,8 +150,8 @@ def test_an_undo_is_ones_own_and_in_time(desk: Desk) -> None:
     assert "Decided by you" not in browser.get("/").text
 
 
-def test_nobody_sees_a_case_that_others_hold(desk: Desk) -> None:
-    ana, bo = desk.browser("ana"), desk.browser("bo")
+def test_nobody_sees_a_case_that_others_hold(site: ReviewSite) -> None:
+    ana, bo = site.browser("ana"), site.browser("bo")
     page = ana.take()
     assert bo.get(path(page)).status == 409
     assert bo.picture(page, 0).status == 409
@@ -163,7 +163,7 @@ def test_nobody_sees_a_case_that_others_hold(desk: Desk) -> None:
     assert ana.picture(page, 0).status == 409  # what is decided is not looked at again
 
 
-def test_a_second_reviewer_is_blind_to_the_first(blind: Desk) -> None:
+def test_a_second_reviewer_is_blind_to_the_first(blind: ReviewSite) -> None:
     ana, bo = blind.browser("ana"), blind.browser("bo")
     decide(ana, ana.take(), "confirmed", "a secret reason")
     page = bo.take()
@@ -176,17 +176,17 @@ def test_a_second_reviewer_is_blind_to_the_first(blind: Desk) -> None:
     assert "secret" in first.text
 
 
-def test_a_case_that_is_asked_about_again_tells_what_was_said(desk: Desk) -> None:
-    ana = desk.browser("ana")
+def test_a_case_that_is_asked_about_again_tells_what_was_said(site: ReviewSite) -> None:
+    ana = site.browser("ana")
     page = ana.take()
     decide(ana, page, "not_a_match", "looked so")
     case_id = path(page).rpartition("/")[2]
-    desk.server.queue.look_again(case_id, "owner", "the list changed")
+    site.server.queue.look_again(case_id, "owner", "the list changed")
     for _ in range(10):
-        again = desk.browser("bo").take()
+        again = site.browser("bo").take()
         if path(again) == path(page):
             break
-        decide(desk.browser("bo"), again, "unsure")
+        decide(site.browser("bo"), again, "unsure")
     text = plain(again)
     assert "ana decided: not a match" in text
     assert "looked so" in text
@@ -197,8 +197,8 @@ def test_a_case_that_is_asked_about_again_tells_what_was_said(desk: Desk) -> Non
 def test_what_joined_later_is_said_to_be_inherited(tmp_path: Path) -> None:
     source = str(tmp_path / "queue.db")
     with served(filled(tmp_path, names=("tiles.png",))) as server:
-        desk = Desk(server)
-        ana = desk.browser("ana")
+        site = ReviewSite(server)
+        ana = site.browser("ana")
         server.queue.add([make_record(1, 5, entry="same"), make_record(2, 5, entry="same")])
         page = ana.take()
         while "2 records of this picture" not in page.text:
@@ -222,8 +222,8 @@ def test_what_joined_later_is_said_to_be_inherited(tmp_path: Path) -> None:
     assert source
 
 
-def test_labels_and_surfaces_narrow_the_queue(desk: Desk) -> None:
-    browser = desk.browser("ana")
+def test_labels_and_surfaces_narrow_the_queue(site: ReviewSite) -> None:
+    browser = site.browser("ana")
     browser.get("/")
     assert browser.post("/take", {"label": "nope"}).headers["location"] == "/"
     assert "No case of this kind waits" in browser.get("/").text
@@ -234,7 +234,7 @@ def test_labels_and_surfaces_narrow_the_queue(desk: Desk) -> None:
 
 def test_a_pause_is_suggested(tmp_path: Path) -> None:
     with served(filled(tmp_path, Settings(in_a_row=2))) as server:
-        browser = Desk(server).browser("ana")
+        browser = ReviewSite(server).browser("ana")
         for _ in range(2):
             decide(browser, browser.take(), "unsure")
         answer = browser.post("/take")
@@ -243,52 +243,54 @@ def test_a_pause_is_suggested(tmp_path: Path) -> None:
         assert "2 cases in a row" in answer.text
 
 
-def test_a_page_holds_its_case_while_it_is_open(desk: Desk) -> None:
-    browser = desk.browser("ana")
+def test_a_page_holds_its_case_while_it_is_open(site: ReviewSite) -> None:
+    browser = site.browser("ana")
     page = browser.take()
-    before = desk.server.queue.case(path(page).rpartition("/")[2]).lease
+    before = site.server.queue.case(path(page).rpartition("/")[2]).lease
     answer = browser.post(f"{path(page)}/renew")
-    after = desk.server.queue.case(path(page).rpartition("/")[2]).lease
+    after = site.server.queue.case(path(page).rpartition("/")[2]).lease
     assert answer.status == 200
     assert before
     assert after
     assert after.until > before.until
 
 
-def test_closing_the_page_gives_the_case_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_the_page_gives_the_case_back(
+    site: ReviewSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(context, "GRACE", 0.05)
-    monkeypatch.setattr(app, "SWEEP", 0.02)
-    browser = desk.browser("ana")
+    monkeypatch.setattr(app, "SWEEP_INTERVAL", 0.02)
+    browser = site.browser("ana")
     page = browser.take()
     assert browser.post(f"{path(page)}/leave", {"page": shown(page)}).status == 204
     give_up = time.monotonic() + 20
-    while desk.server.queue.counts()[CaseState.IN_REVIEW]:
+    while site.server.queue.counts()[CaseState.IN_REVIEW]:
         assert time.monotonic() < give_up
         time.sleep(0.01)
     assert browser.get(path(page)).status == 409
 
 
-def test_a_page_that_is_loaded_anew_keeps_its_case(desk: Desk) -> None:
-    browser = desk.browser("ana")
+def test_a_page_that_is_loaded_anew_keeps_its_case(site: ReviewSite) -> None:
+    browser = site.browser("ana")
     page = browser.take()
     browser.post(f"{path(page)}/leave", {"page": shown(page)})
     assert browser.get(path(page)).status == 200
-    assert desk.server.place.leaving.due(now=1e18) == []
+    assert site.server.context.open_pages.due(now=1e18) == []
     browser.post(f"{path(page)}/leave", {"page": shown(page)})  # the one before, and late
-    assert desk.server.place.leaving.due(now=1e18) == []
+    assert site.server.context.open_pages.due(now=1e18) == []
 
 
-def test_logging_out_gives_the_case_back(desk: Desk) -> None:
-    browser = desk.browser("ana")
+def test_logging_out_gives_the_case_back(site: ReviewSite) -> None:
+    browser = site.browser("ana")
     browser.take()
-    assert desk.server.queue.counts()[CaseState.IN_REVIEW] == 1
+    assert site.server.queue.counts()[CaseState.IN_REVIEW] == 1
     browser.post("/logout")
-    assert desk.server.queue.counts()[CaseState.IN_REVIEW] == 0
+    assert site.server.queue.counts()[CaseState.IN_REVIEW] == 0
 
 
 def test_statistics_are_plots_and_tables(tmp_path: Path) -> None:
     with served(lively(tmp_path)) as server:
-        browser = Desk(server).browser("ana")
+        browser = ReviewSite(server).browser("ana")
         page = browser.get("/statistics")
         figures = server.queue.statistics()
         text = plain(page)
@@ -314,7 +316,7 @@ def test_statistics_are_plots_and_tables(tmp_path: Path) -> None:
 def test_statistics_of_nothing(tmp_path: Path) -> None:
     with served(filled(tmp_path, names=("tiles.png",))) as server:
         server.queue.take("bo")
-        browser = Desk(server).browser("ana")
+        browser = ReviewSite(server).browser("ana")
         page = browser.get("/statistics")
         assert "Nothing was confirmed or rejected yet" in page.text
         for name in ("ages", "days"):
@@ -344,8 +346,8 @@ def contrast(one: str, other: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_colours_can_be_told_apart(desk: Desk) -> None:
-    sheet = desk.browser().get("/static/page.css").text
+def test_colours_can_be_told_apart(site: ReviewSite) -> None:
+    sheet = site.browser().get("/static/page.css").text
     light, dark = (
         dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", part))
         for part in sheet.split("prefers-color-scheme: dark")

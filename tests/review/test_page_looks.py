@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from page_visits import (
+from chromium_pages import (
     DESKTOP,
     PHONE,
     at_step,
+    browsing,
     chromium,
     log_in,
     needs_chromium,
     take,
     take_colourful,
-    visiting,
 )
-from review_pages import Desk, filled, lively, served
+from review_pages import ReviewSite, filled, lively, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,9 +48,9 @@ def test_every_page_fits_and_is_named(
     name = f"{'phone' if size == PHONE else 'desktop'}-{scheme}"
     with (
         served(filled(tmp_path)) as server,
-        visiting(playwright, tmp_path / "profile", size, scheme) as context,
+        browsing(playwright, tmp_path / "profile", size, scheme) as context,
     ):
-        desk, page = Desk(server), context.new_page()
+        site, page = ReviewSite(server), context.new_page()
 
         def look(what: str) -> None:
             page.screenshot(path=str(kept / f"{what}-{name}.png"), full_page=True)
@@ -63,7 +63,7 @@ def test_every_page_fits_and_is_named(
         page.keyboard.press("Enter")
         page.get_by_role("alert").wait_for()
         look("login-wrong")
-        log_in(page, desk)
+        log_in(page, site)
         look("queue")
         take_colourful(page)
         look("case")
@@ -91,10 +91,10 @@ def test_every_page_fits_and_is_named(
     (tmp_path / "lively").mkdir()
     with (
         served(lively(tmp_path / "lively")) as server,
-        visiting(playwright, tmp_path / "profile", size, scheme) as context,
+        browsing(playwright, tmp_path / "profile", size, scheme) as context,
     ):
         page = context.new_page()
-        log_in(page, Desk(server))
+        log_in(page, ReviewSite(server))
         page.get_by_role("link", name="Statistics").click()
         page.wait_for_load_state("networkidle")
         page.screenshot(path=str(kept / f"statistics-{name}.png"), full_page=True)
@@ -134,9 +134,9 @@ def check_page(page: Page, size: tuple[int, int]) -> None:
 
 
 def test_the_focus_is_always_seen(playwright: Playwright, tmp_path: Path) -> None:
-    with served(filled(tmp_path)) as server, visiting(playwright, tmp_path / "profile") as context:
+    with served(filled(tmp_path)) as server, browsing(playwright, tmp_path / "profile") as context:
         page = context.new_page()
-        log_in(page, Desk(server))
+        log_in(page, ReviewSite(server))
         take(page)
         page.keyboard.press("p")
         at_step(page, 0)

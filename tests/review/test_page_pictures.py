@@ -21,10 +21,10 @@ from hashmatch import registry
 from hashmatch.records.cases import Origin
 from hashmatch.records.enums import Surface
 from hashmatch.review.queue import ReviewQueue
-from hashmatch.review.web.pictures import KEPT, LONGEST, Step, covered
+from hashmatch.review.web.pictures import BLURRED_SIDES, LONGEST_SIDE, BlurStep, blurred
 from hashmatch.review.web.server import Serving
 from hostile_pictures import bombs, cuts, repeated_scans
-from review_pages import Answer, Desk, filled, served
+from review_pages import Answer, ReviewSite, filled, served
 from seen_pictures import detail, opened, saturation
 
 if TYPE_CHECKING:
@@ -35,13 +35,13 @@ KEY = "tiles.png"
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def site(tmp_path: Path) -> Iterator[ReviewSite]:
     with served(filled(tmp_path, names=(KEY,))) as server:
-        yield Desk(server)
+        yield ReviewSite(server)
 
 
-def shown(desk: Desk, step: int = 0) -> Answer:
-    browser = desk.browser("ana")
+def shown(site: ReviewSite, step: int = 0) -> Answer:
+    browser = site.browser("ana")
     return browser.picture(browser.take(), step)
 
 
@@ -58,10 +58,10 @@ def noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(5).integers(0, 256, (height, width, 3)).astype(np.uint8)
 
 
-def test_each_step_shows_more(desk: Desk) -> None:
-    browser = desk.browser("ana")
+def test_each_step_shows_more(site: ReviewSite) -> None:
+    browser = site.browser("ana")
     page = browser.take()
-    pixels = [opened(browser.picture(page, step).body) for step in Step]
+    pixels = [opened(browser.picture(page, step).body) for step in BlurStep]
     details = [detail(one) for one in pixels]
     assert details[0] < details[1] / 1.5
     assert details[1] < details[2] / 1.5
@@ -74,42 +74,42 @@ def test_each_step_shows_more(desk: Desk) -> None:
     "size", [(1, 1), (1, 5000), (5000, 3), (90, 160), (3000, 2000), (801, 800)]
 )
 def test_what_is_sent_is_small_and_says_nothing_else(size: tuple[int, int]) -> None:
-    for step in Step:
-        data = covered(noise(*size), step)
+    for step in BlurStep:
+        data = blurred(noise(*size), step)
         with Image.open(io.BytesIO(data)) as image:
             assert image.format == "JPEG"
-            assert max(image.size) <= LONGEST
-            assert image.mode == ("RGB" if step is Step.COLOUR else "L")
+            assert max(image.size) <= LONGEST_SIDE
+            assert image.mode == ("RGB" if step is BlurStep.COLOUR else "L")
             assert set(image.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
             assert not image.getexif()
 
 
-@pytest.mark.parametrize("step", [Step.COVERED, Step.LIGHT])
-def test_a_blur_is_made_of_few_pixels(step: Step) -> None:
+@pytest.mark.parametrize("step", [BlurStep.STRONG, BlurStep.LIGHT])
+def test_a_blur_is_made_of_few_pixels(step: BlurStep) -> None:
     """Whatever is within one of them, the same is sent: nothing can bring it back.
 
     Each is the mean of a box of the picture; here, boxes whose pixels changed places.
     """
-    box = 720 // KEPT[step]
+    box = 720 // BLURRED_SIDES[step]
     gray = noise(720, 720)[..., :1].repeat(3, axis=2)
     boxes = gray.reshape(720 // box, box, 720 // box, box, 3).swapaxes(1, 2)
     mixed = np.random.default_rng(6).permuted(boxes.reshape(-1, box * box, 3)[..., 0], axis=1)
     mixed = mixed.reshape(720 // box, 720 // box, box, box).swapaxes(1, 2).reshape(720, 720)
     other = mixed[..., None].repeat(3, axis=2)
     assert (other != gray).mean() > 0.9
-    one, two = (opened(covered(each, step)).astype(int) for each in (gray, other))
+    one, two = (opened(blurred(each, step)).astype(int) for each in (gray, other))
     assert abs(one - two).max() <= 6  # rounding on the way
-    assert covered(other, Step.GRAY) != covered(gray, Step.GRAY)
+    assert blurred(other, BlurStep.GRAY) != blurred(gray, BlurStep.GRAY)
 
 
-def test_a_picture_that_changed_is_not_shown(desk: Desk, tmp_path: Path) -> None:
+def test_a_picture_that_changed_is_not_shown(site: ReviewSite, tmp_path: Path) -> None:
     photo = tmp_path / "photos" / KEY
     shutil.copy(IMAGES / "plain" / "avatar-owl.webp", photo)
-    assert "not the picture that was matched" in refusal(shown(desk))
+    assert "not the picture that was matched" in refusal(shown(site))
     os.remove(photo)
-    assert "cannot be shown" in refusal(shown(desk))
+    assert "cannot be shown" in refusal(shown(site))
     shutil.rmtree(photo.parent)
-    assert refusal(shown(desk))
+    assert refusal(shown(site))
 
 
 def test_a_source_that_is_down_is_one_line(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_source_that_is_down_is_one_line(tmp_path: Path) -> None:
         with ReviewQueue.open(path, create=True) as queue:
             queue.add([(record, Origin(source, ""))])
         with served(path) as server:
-            text = refusal(shown(Desk(server)))
+            text = refusal(shown(ReviewSite(server)))
             assert source not in text or not source
         os.remove(path)
 
@@ -163,14 +163,14 @@ def test_hostile_pictures_are_one_line_and_the_page_lives(tmp_path: Path) -> Non
             for item in source.items()
         )
     with served(path) as server:
-        browser = Desk(server).browser("ana")
+        browser = ReviewSite(server).browser("ana")
         page = browser.take()
         assert f"{len(names) + 1} records of this picture" in page.text
         lines = 0
         for number in range(len(names) + 1):
             answer = browser.picture(page, 3, number)
             if answer.status == 200:
-                assert max(opened(answer.body).shape) <= LONGEST
+                assert max(opened(answer.body).shape) <= LONGEST_SIDE
             else:
                 refusal(answer)
                 lines += 1
@@ -181,9 +181,9 @@ def test_hostile_pictures_are_one_line_and_the_page_lives(tmp_path: Path) -> Non
 def test_pictures_of_records_that_do_not_say_where(tmp_path: Path) -> None:
     path = filled(tmp_path, names=(KEY,), origin=False)
     with served(path) as server:
-        assert "Nobody said" in refusal(shown(Desk(server)))
+        assert "Nobody said" in refusal(shown(ReviewSite(server)))
     with served(path, Serving(port=0, pictures=str(tmp_path / "photos"))) as server:
-        assert shown(Desk(server)).status == 200
+        assert shown(ReviewSite(server)).status == 200
 
 
 @pytest.mark.parametrize("location", ["", f"relative/to/elsewhere/{KEY}"])
@@ -198,7 +198,7 @@ def test_pictures_of_which_only_the_source_is_known(tmp_path: Path, location: st
         with ReviewQueue.open(other, create=True) as queue:
             queue.add([(case.items[0].record, origin)])
         with served(other) as server:
-            assert shown(Desk(server)).status == 200
+            assert shown(ReviewSite(server)).status == 200
 
 
 def test_pictures_whose_names_are_no_text(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_pictures_whose_names_are_no_text(tmp_path: Path) -> None:
     with ReviewQueue.open(path, create=True) as queue:
         queue.add([(record, Origin(str(photos), ""))])
     with served(path) as server:
-        assert shown(Desk(server)).status == 200
+        assert shown(ReviewSite(server)).status == 200
 
 
 def test_pictures_in_archives(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_pictures_in_archives(tmp_path: Path) -> None:
                     for one in results
                 )
             with served(path, Serving(port=0, pictures=name)) as server:
-                assert shown(Desk(server)).status == 200
+                assert shown(ReviewSite(server)).status == 200
 
 
 def test_a_record_cannot_point_out_of_its_source(tmp_path: Path) -> None:
@@ -260,9 +260,9 @@ def test_a_record_cannot_point_out_of_its_source(tmp_path: Path) -> None:
         with ReviewQueue.open(path, create=True) as queue:
             queue.add([(record, origin)])
         with served(path) as server:
-            assert "outside of its source" in refusal(shown(Desk(server)))
+            assert "outside of its source" in refusal(shown(ReviewSite(server)))
         os.remove(path)
     with ReviewQueue.open(path, create=True) as queue:
         queue.add([record])
     with served(path, Serving(port=0, pictures=str(photos))) as server:
-        assert "outside of its source" in refusal(shown(Desk(server)))
+        assert "outside of its source" in refusal(shown(ReviewSite(server)))

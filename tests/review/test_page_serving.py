@@ -91,8 +91,8 @@ def test_others_are_refused_without_showing_who_they_are(queue: str, token: str)
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"tls_cert": "c.pem"}, "together"),
-        ({"tls_key": "k.pem"}, "together"),
+        ({"tls_cert": "c.pem"}, "both --tls-cert and --tls-key"),
+        ({"tls_key": "k.pem"}, "both --tls-cert and --tls-key"),
         ({"client_ca": "ca.pem"}, "--tls-cert"),
         ({"host": "0.0.0.0", "token_file": "t"}, "--name"),
     ],
@@ -107,18 +107,18 @@ def test_a_token_is_long_and_private(tmp_path: Path) -> None:
     file.write_text("short")
     file.chmod(0o600)
     with pytest.raises(StoreError, match="at least 32"):
-        Serving(token_file=str(file)).door(1)
+        Serving(token_file=str(file)).access_policy(1)
     file.write_text(TOKEN + "\n")
-    assert Serving(token_file=str(file)).door(1).token == TOKEN
+    assert Serving(token_file=str(file)).access_policy(1).token == TOKEN
     file.chmod(0o644)
     with pytest.raises(StoreError, match="read by others"):
-        Serving(token_file=str(file)).door(1)
+        Serving(token_file=str(file)).access_policy(1)
 
 
 def test_names_of_a_server() -> None:
-    assert Serving().door(8470).hosts == {"127.0.0.1:8470", "localhost:8470", "[::1]:8470"}
-    named = Serving(names=("Review.Example.org", "other:99")).door(8470).hosts
-    assert named - Serving().door(8470).hosts == {
+    assert Serving().access_policy(8470).hosts == {"127.0.0.1:8470", "localhost:8470", "[::1]:8470"}
+    named = Serving(names=("Review.Example.org", "other:99")).access_policy(8470).hosts
+    assert named - Serving().access_policy(8470).hosts == {
         "review.example.org",
         "review.example.org:8470",
         "other:99",
@@ -132,7 +132,7 @@ def test_what_cannot_be_served_is_one_line(queue: str, token: str, tmp_path: Pat
     one_line(run("review", "serve", empty), "nobody may review yet")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        one_line(run("review", "serve", queue, "--port", port), "cannot be bound")
+        one_line(run("review", "serve", queue, "--port", port), "cannot serve on", "in use")
     wrong = tmp_path / "wrong.pem"
     wrong.write_text("x")
     one_line(run("review", "serve", queue, "--tls-cert", wrong, "--tls-key", wrong), "TLS")

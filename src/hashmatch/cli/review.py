@@ -127,9 +127,9 @@ def status(queue: str, as_json: bool) -> None:
     if as_json:
         import msgspec
 
-        from hashmatch.review.results import figures_fields
+        from hashmatch.review.results import statistics_fields
 
-        fields = {"cases": counts} | figures_fields(figures)
+        fields = {"cases": counts} | statistics_fields(figures)
         print_line(msgspec.json.encode(fields).decode())
         return
     if not any(counts.values()):
@@ -221,11 +221,13 @@ def show(queue: str, case_id: str, as_json: bool) -> None:
         case = opened.case(case_id)
         events = list(opened.history(case_id))
     if as_json:
+        from dataclasses import asdict
+
         import msgspec
 
-        from hashmatch.review.results import case_fields, event_fields
+        from hashmatch.review.results import case_fields
 
-        fields = case_fields(case) | {"history": [event_fields(event) for event in events]}
+        fields = case_fields(case) | {"history": [asdict(event) for event in events]}
         print_line(msgspec.json.encode(fields).decode())
         return
     click.echo(_line(case))

@@ -1,15 +1,10 @@
-"""Review records as items of Coop, the review tool of ROOST (roostorg/coop).
-
-Review records as answers of HMA, facebook/ThreatExchange's hasher-matcher-actioner.
-
-Review records as what an index of python-threatexchange returns.
-"""
+"""Review records in the shapes of Coop, HMA and python-threatexchange."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from functools import total_ordering
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urlsplit
 
@@ -25,6 +20,9 @@ FACTS = (
     "labels", "match_count",
 )  # fmt: skip
 """What `to_coop` can tell besides the picture; of the closest match, where it is of a match."""
+HALF = 2**52
+"""Content ids of HMA are whole numbers, and JavaScript reads those below 2**53 exactly. Entries
+that are numbers of the lower half keep them; others get one of the upper half."""
 
 
 class CoopItem(TypedDict):
@@ -49,15 +47,16 @@ def to_coop(
     item_id: str | None = None,
     facts: Collection[str] = FACTS,
 ) -> CoopItems:
-    """Return the body of Coop's ``POST /api/v1/items/async/``, sent with an ``X-API-KEY`` header.
+    """Return a record as an item of Coop, the review tool of ROOST (roostorg/coop).
 
-    Coop then runs its rules; route the item to a queue with one on the fields below. Reports to
-    NCMEC are Coop's own task.
+    Send it to Coop's ``POST /api/v1/items/async/`` with an ``X-API-KEY`` header. Coop then runs its
+    rules; route the item to a queue with one on the fields below. Reports to NCMEC are Coop's own
+    task.
 
     Parameters
     ----------
     record : ReviewRecord
-        What matched; one that waits for review.
+        A record that waits for review.
     type_id : str
         The item type, as set up in Coop. Its schema has a field ``images``, an array of images, and
         one for each fact.
@@ -65,17 +64,21 @@ def to_coop(
         Where the picture is: Coop fetches it when it is sent, and the reviewer's browser when it is
         looked at, both without credentials. A signed URL has to outlive the queue.
     item_id : str, optional
-        What the platform calls it; by default the record's key.
+        Id of the item on the platform; by default the record's key.
     facts : collection of str
         Which of ``record_id``, ``created_at`` (a datetime), ``surface``, ``algorithm``, ``list``,
         ``entry`` (strings), ``distance``, ``max_distance``, ``match_count`` (numbers) and
         ``labels`` (an array of strings) to send: those that the schema has.
 
+    Returns
+    -------
+    dict
+        The body of the request, to be sent as JSON.
+
     Raises
     ------
     UsageError
-        If the record is suppressed, `url` is none that a browser can fetch, or there is no such
-        fact.
+        If the record is suppressed, a browser cannot fetch `url`, or there is no such fact.
 
     Examples
     --------
@@ -86,10 +89,10 @@ def to_coop(
 ['https://media.example/a.jpg?signature=x'], 'surface': 'profile_photo', 'distance': 4}}]}
     """
     if record.status != "pending_review":
-        raise UsageError(f"record {record.record_id} is suppressed: it waits for nobody's review")
+        raise UsageError(f"cannot send record {record.record_id} to Coop: it is suppressed")
     parts = urlsplit(url)
     if parts.scheme not in {"https", "http"} or not parts.hostname:
-        raise UsageError("Coop fetches a picture from a URL that begins with https:// or http://")
+        raise UsageError("cannot send this URL to Coop: it has to begin with https:// or http://")
     closest = record.matches[0]
     known = {
         "record_id": record.record_id,
@@ -105,15 +108,10 @@ def to_coop(
     }
     for fact in facts:
         if fact not in known:
-            raise UsageError(f"there is no fact {fact!r}; there are {', '.join(FACTS)}")
+            raise UsageError(f"cannot send fact {fact!r}: there are only {', '.join(FACTS)}")
     data = {"images": [url]} | {name: known[name] for name in FACTS if name in facts}
     name = record.item.key if item_id is None else item_id
     return {"items": [{"id": name, "typeId": type_id, "data": data}]}
-
-
-HALF = 2**52
-"""Content ids of HMA are whole numbers, and JavaScript reads those below 2**53 exactly. Entries
-that are numbers of the lower half keep them; others get one of the upper half."""
 
 
 class HmaMatch(TypedDict):
@@ -126,17 +124,18 @@ class HmaMatch(TypedDict):
 def to_hma(
     record: ReviewRecord, *, banks: Mapping[str, str] | None = None
 ) -> dict[str, dict[str, list[HmaMatch]]]:
-    """Return what HMA answers to ``POST /m/lookup`` with the picture.
+    """Return a record as HMA, facebook/ThreatExchange's hasher-matcher-actioner, answers.
 
-    What it answers to ``GET /m/lookup?signal=...`` is that of one algorithm, and what it answers to
-    ``GET /m/raw_lookup?...&include_distance=true`` is ``{"matches": ...}`` with the matches of all
-    banks in a row.
+    It is the answer to ``POST /m/lookup`` with the picture. The answer to ``GET
+    /m/lookup?signal=...`` is that of one algorithm, and the answer to ``GET
+    /m/raw_lookup?...&include_distance=true`` is ``{"matches": ...}`` with the matches of all banks
+    in a row.
 
     Parameters
     ----------
     record : ReviewRecord
-        What matched. Its lists are banks, its algorithms signal types. A suppressed record waits
-        for nobody, and is answered as if nothing had matched.
+        Its lists are banks, its algorithms signal types. A suppressed record waits for nobody, and
+        is answered as if nothing had matched.
     banks : mapping of str to str, optional
         The bank of a list. By default the list's name in upper case with ``_`` in the place of what
         HMA lets no bank's name have: ``demo-pdq`` is ``DEMO_PDQ``. Coop looks for banks that it
@@ -189,46 +188,23 @@ def _bank(name: str) -> str:
     return bank if re.match(r"[A-Z_]", bank) else f"_{bank}"
 
 
-@total_ordering
+@dataclass(order=True)
 class Distance:
     """A distance as ``SignalSimilarityInfoWithIntDistance``, where that is not installed."""
 
-    def __init__(self, distance: int) -> None:
-        self.distance = distance
+    distance: int
 
     def pretty_str(self) -> str:
         """Return it as text."""
         return str(self.distance)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Distance) and self.distance == other.distance
 
-    def __lt__(self, other: object) -> bool:
-        return self.distance < other.distance if isinstance(other, Distance) else NotImplemented
-
-    __hash__ = None  # type: ignore[assignment]  # as theirs
-
-    def __repr__(self) -> str:
-        return f"Distance(distance={self.distance})"
-
-
+@dataclass(slots=True)
 class IndexMatch:
     """A match as ``IndexMatchUntyped``, where python-threatexchange is not installed."""
 
-    __slots__ = ("metadata", "similarity_info")
-
-    def __init__(self, similarity_info: Distance, metadata: RecordMatch) -> None:
-        self.similarity_info = similarity_info
-        self.metadata = metadata
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, IndexMatch)
-            and self.similarity_info == other.similarity_info
-            and self.metadata == other.metadata
-        )
-
-    __hash__ = None  # type: ignore[assignment]  # as theirs
+    similarity_info: Distance
+    metadata: RecordMatch = field(repr=False)
 
 
 def to_pytx(record: ReviewRecord, algorithm: str = "pdq") -> list[IndexMatch]:
@@ -240,7 +216,7 @@ def to_pytx(record: ReviewRecord, algorithm: str = "pdq") -> list[IndexMatch]:
     Parameters
     ----------
     record : ReviewRecord
-        What matched. A suppressed record waits for nobody: nothing is returned of it.
+        A suppressed record waits for nobody: nothing is returned of it.
     algorithm : str
         The signal type: an index of theirs holds one.
 

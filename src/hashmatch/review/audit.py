@@ -8,6 +8,9 @@ whole history; the digest of the last event, kept where they cannot write, shows
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,12 +20,10 @@ from hashmatch.records.cases import CaseState
 from hashmatch.records.review import ReviewRecord
 from hashmatch.review import history
 from hashmatch.review.case_rows import (
-    COLUMNS,
-    WAITING,
     CaseRow,
     StandingDecision,
+    pages,
     priority,
-    state_of,
     summary,
     waiting_rows,
 )
@@ -33,7 +34,7 @@ from hashmatch.review.results import Verified
 from hashmatch.review.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from hashmatch.review.database import Database, Row
 
@@ -61,141 +62,67 @@ def verify(database: Database, head: str | None) -> Verified:
     if damage:
         raise ReviewError(f"cannot verify {database.where}: {damage}")
     try:
-        found = _History(database)
-        number, digest = found.go_through(head)
-        _compare(database, found.replay)
+        replay = _Replay(database)
+        verified = replay.go_through(head)
+        _compare(database, replay)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise _edited(database, f"something says what hashmatch never wrote ({error})") from None
     except ReviewError:
         raise
     except HashmatchError as error:
         raise _edited(database, str(error)) from None
-    return Verified(number, digest)
+    return verified
 
 
 def _edited(database: Database, what: str) -> ReviewError:
     return ReviewError(f"{database.where} was edited: {what}")
 
 
-class _History:
-    """Goes through the events, and through the rows that each of them wrote."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self.replay = _Replay()
-        self._items = 0
-
-    def go_through(self, head: str | None) -> tuple[int, str]:
-        number, previous = 0, history.FIRST
-        head_found = head is None or head == previous
-        while True:
-            rows = self.database.rows(
-                f"SELECT {history.COLUMNS} FROM event WHERE number > ? "
-                f"ORDER BY number LIMIT {ROWS_PER_QUERY}",
-                (number,),
-            )
-            for row in rows:
-                *said, digest = row
-                expected = history.digest_of(previous, *said)
-                if said[0] != number + 1 or digest != expected:
-                    raise _edited(self.database, f"event {number + 1} is not what it was")
-                number, previous = said[0], digest
-                head_found = head_found or digest == head
-                self._event(row)
-            if len(rows) < ROWS_PER_QUERY:
-                break
-        if not head_found:
-            raise _edited(self.database, "the event with the given digest is missing")
-        ((items,),) = self.database.rows("SELECT count(*) FROM item")
-        ((decisions,),) = self.database.rows("SELECT count(*) FROM decision")
-        if items != self._items or decisions != len(self.replay.decisions):
-            raise _edited(self.database, "there are records or decisions of no event")
-        return number, previous
-
-    def _event(self, row: Row) -> None:
-        number, at, who, kind, case, text, _ = row
-        body: Any = msgspec.json.decode(text)
-        if kind == "added":
-            self._added(number, at, body)
-            return
-        self.replay.apply(number, at, who, kind, case, body)
-        if kind == "decided":
-            self._decided(number, at, who, case, body)
-        standing = self.replay.case(case).standing if case is not None else []
-        if kind == "asked_again" or (kind == "undone" and not standing):
-            only = kind == "undone" or body["inherited_only"]
-            items = self.database.rows(
-                "SELECT number FROM item WHERE case_number = ? AND batch < ?", (case, number)
-            )
-            asked = self.replay.case(case).round
-            self.replay.asked([one for (one,) in items], asked, inherited_only=only)
-
-    def _added(self, event: int, at: int, body: Any) -> None:
-        first, count = body["first"], body["records"]
-        rows = self.database.rows(
-            "SELECT number, record_id, case_number, digest, batch, added_at FROM item "
-            "WHERE number >= ? AND number < ? ORDER BY number",
-            (first, first + count),
-        )
-        whole = batch_digest(row[:4] for row in rows)
-        good = all(row[4:] == (event, at) for row in rows)
-        if whole != body["digest"] or not good or first != self._items + 1:
-            raise _edited(self.database, f"records that event {event} added are not what they were")
-        self._items += count
-        for number, _, case, *_ in rows:
-            self.replay.joined(number, case)
-
-    def _decided(self, number: int, at: int, who: str, case: int, body: Any) -> None:
-        found = self.database.rows(
-            f"SELECT {DECISION} FROM decision WHERE number = ?",
-            (number,),
-        )
-        ids, labels = (msgspec.json.encode(body[name]).decode() for name in ("records", "labels"))
-        expected = (
-            number, case, body["verdict"], who, at, body["reason"], ids, body["reviewed_digest"],
-            labels, body["needed"], body["round"], body["supersedes"],
-        )  # fmt: skip
-        if len(found) != 1 or found[0][:-1] != expected:
-            raise _edited(self.database, f"decision {number} is not what it was")
-
-
 class _Replay:
-    """Goes through the history, event by event.
+    """Goes through the history, and through the rows that each event wrote.
 
     `cases` holds those to which more happened than that records came; `rounds` the items that are
     not of the first time of asking.
     """
 
-    def __init__(self) -> None:
-        self.cases: dict[int, _CaseAt] = {}
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._items = 0
+        self.cases = defaultdict[int, _CaseAt](_CaseAt)
         self.rounds: dict[int, int] = {}
         self.purged: set[int] = set()
         self.reviewers: dict[str, tuple[str, int]] = {}
         self.queue: tuple[str, int, int, str] = ("", 0, 0, "")
         self.decisions: dict[int, int | None] = {}
 
-    def case(self, number: int) -> _CaseAt:
-        """Return what is said of a case so far, to look at."""
-        return self.cases.get(number, UNTOUCHED)
+    def go_through(self, head: str | None) -> Verified:
+        number, previous = 0, history.FIRST
+        head_found = head is None or head == previous
+        while rows := self._database.rows(
+            f"SELECT {history.COLUMNS} FROM event WHERE number > ? "
+            f"ORDER BY number LIMIT {ROWS_PER_QUERY}",
+            (number,),
+        ):
+            for *said, digest in rows:
+                if said[0] != number + 1 or digest != history.digest_of(previous, *said):
+                    raise _edited(self._database, f"event {number + 1} is not what it was")
+                number, at, who, kind, case, text = said
+                previous, head_found = digest, head_found or digest == head
+                self._apply(number, at, who, kind, case, msgspec.json.decode(text))
+        if not head_found:
+            raise _edited(self._database, "the event with the given digest is missing")
+        ((items,),) = self._database.rows("SELECT count(*) FROM item")
+        ((decisions,),) = self._database.rows("SELECT count(*) FROM decision")
+        if items != self._items or decisions != len(self.decisions):
+            raise _edited(self._database, "there are records or decisions of no event")
+        return Verified(number, previous)
 
-    def joined(self, item: int, case: int) -> None:
-        """Note a record that came into a case."""
-        at = self.case(case)
-        asked = 0 if at.standing else at.round
-        if asked != 1:
-            self.rounds[item] = asked
-
-    def asked(self, items: list[int], round_: int, *, inherited_only: bool) -> None:
-        """Note that items of a case are asked about from now on, those that are there so far."""
-        for item in items:
-            if not inherited_only or self.rounds.get(item, 1) == 0:
-                self.rounds[item] = round_
-
-    def apply(self, number: int, at: int, who: str, kind: str, case: int, body: Any) -> None:
-        """Note an event of any kind but ``added``."""
+    def _apply(self, number: int, at: int, who: str, kind: str, case: int, body: Any) -> None:
         if kind in history.FEEDBACK:
             return  # it changes no table
-        if kind == "made":
+        if kind == "added":
+            self._added(number, at, body)
+        elif kind == "made":
             self.queue = (body["name"], body["format"], at, body["settings"])
         elif kind == "settings":
             self.queue = (*self.queue[:3], body["settings"])
@@ -205,34 +132,67 @@ class _Replay:
             del self.reviewers[body["name"]]
         elif kind == "purged":
             self.purged.update(body["items"])
-        else:
-            self._about(self.cases.setdefault(case, _CaseAt()), number, at, who, kind, body)
-
-    def _about(
-        self, case: _CaseAt, number: int, at: int, who: str, kind: str, body: Mapping[str, Any]
-    ) -> None:
-        if kind in {"taken", "renewed"}:
-            case.lease = (who, body["until"])
+        elif kind in {"taken", "renewed"}:
+            self.cases[case].lease = (who, body["until"])
         elif kind in {"given_back", "lapsed"}:
-            case.lease = (None, None)
+            self.cases[case].lease = (None, None)
         elif kind == "decided":
-            case.lease = (None, None)
-            decision = StandingDecision(number, body["verdict"], who, body["needed"], at)
-            case.standing.append(decision)
-            self.decisions[number] = None
-            self.rounds |= dict.fromkeys(body["inherited"], 0)
+            self._decided(number, at, who, case, body)
         elif kind == "undone":
-            undone = body["decision"]
-            case.standing = [one for one in case.standing if one.number != undone]
+            undone, about = body["decision"], self.cases[case]
+            about.standing = [one for one in about.standing if one.number != undone]
             self.decisions[undone] = at
+            if not about.standing:
+                self._ask(case, number, inherited_only=True)
         elif kind == "asked_again":
-            case.round += 1
-            case.asked_at = at
-            case.standing = []
+            about = self.cases[case]
+            about.round, about.asked_at, about.standing = about.round + 1, at, []
+            self._ask(case, number, inherited_only=body["inherited_only"])
         elif kind in {"held", "released"}:
-            case.hold = (kind, at)
+            self.cases[case].hold = (kind, at)
         else:
             raise KeyError(kind)
+
+    def _added(self, event: int, at: int, body: Any) -> None:
+        first, count = body["first"], body["records"]
+        rows = self._database.rows(
+            "SELECT number, record_id, case_number, digest, batch, added_at FROM item "
+            "WHERE number >= ? AND number < ? ORDER BY number",
+            (first, first + count),
+        )
+        whole = batch_digest(row[:4] for row in rows)
+        good = all(row[4:] == (event, at) for row in rows)
+        if whole != body["digest"] or not good or first != self._items + 1:
+            what = f"records that event {event} added are not what they were"
+            raise _edited(self._database, what)
+        self._items += count
+        for number, _, case, *_ in rows:
+            if case in self.cases:
+                about = self.cases[case]
+                self.rounds[number] = 0 if about.standing else about.round
+
+    def _decided(self, number: int, at: int, who: str, case: int, body: Any) -> None:
+        found = self._database.rows(f"SELECT {DECISION} FROM decision WHERE number = ?", (number,))
+        ids, labels = (msgspec.json.encode(body[name]).decode() for name in ("records", "labels"))
+        expected = (
+            number, case, body["verdict"], who, at, body["reason"], ids, body["reviewed_digest"],
+            labels, body["needed"], body["round"], body["supersedes"],
+        )  # fmt: skip
+        if len(found) != 1 or found[0][:-1] != expected:
+            raise _edited(self._database, f"decision {number} is not what it was")
+        about = self.cases[case]
+        about.lease = (None, None)
+        about.standing.append(StandingDecision(number, body["verdict"], who, body["needed"], at))
+        self.decisions[number] = None
+        self.rounds |= dict.fromkeys(body["inherited"], 0)
+
+    def _ask(self, case: int, event: int, *, inherited_only: bool) -> None:
+        """Note that items of a case are asked about from an event on, those of before it."""
+        for (item,) in self._database.rows(
+            "SELECT number FROM item WHERE case_number = ? AND batch < ?", (case, event)
+        ):
+            if not inherited_only or self.rounds.get(item, 1) == 0:
+                self.rounds[item] = self.cases[case].round
 
 
 class _CaseAt:
@@ -245,28 +205,19 @@ class _CaseAt:
         self.asked_at: int | None = None
         self.hold: tuple[str, int | None] = ("", None)
 
-    @property
-    def columns(self) -> dict[str, Any]:
-        """Columns of ``review_case`` as they have to be."""
-        state, not_for = state_of(self.standing)
-        final = state not in WAITING
-        if self.lease[0] is not None:
-            state = CaseState.IN_REVIEW
-        said: dict[str, Any] = {} if self.asked_at is None else {"asked_at": self.asked_at}
-        return said | {
-            "state": state.value,
-            "round": self.round,
-            "not_for": not_for,
-            "lease_reviewer": self.lease[0],
-            "lease_until": self.lease[1],
-            "decided_at": self.standing[-1].decided_at if final else None,
-            "decided_event": self.standing[-1].number if final else None,
-            "hold": self.hold[0],
-            "hold_at": self.hold[1],
-        }
-
-
-UNTOUCHED = _CaseAt()
+    def applied(self, row: CaseRow) -> CaseRow:
+        """Return a row as it has to be."""
+        hold, hold_at = self.hold
+        row = row.with_decisions(self.standing)._replace(
+            round=self.round, hold=hold, hold_at=hold_at
+        )
+        if self.asked_at is not None:
+            row = row._replace(asked_at=self.asked_at)
+        reviewer, until = self.lease
+        if reviewer is None:
+            return row
+        state = CaseState.IN_REVIEW.value
+        return row._replace(state=state, lease_reviewer=reviewer, lease_until=until)
 
 
 def _compare(database: Database, replay: _Replay) -> None:
@@ -281,11 +232,10 @@ def _compare(database: Database, replay: _Replay) -> None:
         raise _edited(database, "decisions were undone, or not, without an event")
     settings = Settings.from_json(replay.queue[3])
     waiting, keys = _Bag(), _Bag()
-    cases = _cases(database)
-    for number, rows in _items_by_case(database):
-        row = next(cases, None)
-        expected = _expected(database, replay, settings, number, rows)
-        if row != expected:
+    cases = chain.from_iterable(pages(database))
+    for number, items in groupby(_items(database), itemgetter(0)):
+        row, rows = next(cases, None), list(items)
+        if row is None or row != _expected(database, replay, settings, number, rows):
             raise _edited(database, f"case {replay.queue[0]}-{number} is not what it has to be")
         waiting.put(waiting_rows(row))
         keys.put(keys_of_case(settings, number, *rows[0][5:7]))
@@ -311,34 +261,16 @@ class _Bag:
             self.total += int.from_bytes(digest, "big")
 
 
-def _cases(database: Database) -> Iterator[CaseRow]:
-    number = 0
-    while rows := database.rows(
-        f"SELECT {COLUMNS} FROM review_case WHERE number > ? ORDER BY number "
-        f"LIMIT {ROWS_PER_QUERY}",
-        (number,),
-    ):
-        for row in rows:
-            yield CaseRow(*row)
-        number = rows[-1][0]
-
-
-def _items_by_case(database: Database) -> Iterator[tuple[int, list[Row]]]:
-    after, case, together = (0, 0), 0, list["Row"]()
+def _items(database: Database) -> Iterator[Row]:
+    """Yield the rows of all items, by case."""
+    after = (0, 0)
     while rows := database.rows(
         f"SELECT {ITEM} FROM item WHERE (case_number, number) > (?, ?) "
         f"ORDER BY case_number, number LIMIT {ROWS_PER_QUERY}",
         after,
     ):
-        for row in rows:
-            if row[0] != case and together:
-                yield case, together
-                together = []
-            case = row[0]
-            together.append(row)
+        yield from rows
         after = rows[-1][:2]
-    if together:
-        yield case, together
 
 
 def _expected(
@@ -362,4 +294,4 @@ def _expected(
     algorithm = "" if value is None else ReviewRecord.from_json(line).hash.algorithm
     row = CaseRow(number, opened_at, opened_at, first, hash_algorithm=algorithm, hash=value)
     row = row.with_summary(found, priority(found, opened_at, settings))
-    return row._replace(**replay.case(number).columns)
+    return replay.cases[number].applied(row) if number in replay.cases else row

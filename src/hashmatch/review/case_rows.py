@@ -83,6 +83,19 @@ class CaseRow(NamedTuple):
         state = CaseState.PENDING_REVIEW.value
         return self._replace(state=state, lease_reviewer=None, lease_until=None)
 
+    def with_decisions(self, standing: Sequence[StandingDecision]) -> CaseRow:
+        """Return it as its decisions leave it, held by nobody."""
+        state, not_for = state_of(standing)
+        last = standing[-1] if state not in WAITING else None
+        return self._replace(
+            state=state.value,
+            not_for=not_for,
+            lease_reviewer=None,
+            lease_until=None,
+            decided_at=None if last is None else last.decided_at,
+            decided_event=None if last is None else last.number,
+        )
+
 
 COLUMNS = ", ".join(CaseRow._fields)
 _SET = ", ".join(f"{name} = ?" for name in CaseRow._fields[1:])
@@ -217,6 +230,16 @@ def load_all(database: Database, numbers: Sequence[int]) -> dict[int, CaseRow]:
     condition, value = database.among(numbers)
     sql = f"SELECT {COLUMNS} FROM review_case WHERE number {condition}"
     return {row[0]: CaseRow(*row) for row in database.rows(sql, (value,))}
+
+
+def pages(database: Database) -> Iterator[list[CaseRow]]:
+    """Yield the rows of all cases, a thousand at a time."""
+    number = 0
+    while found := database.rows(
+        f"SELECT {COLUMNS} FROM review_case WHERE number > ? ORDER BY number LIMIT 1000", (number,)
+    ):
+        yield [CaseRow(*row) for row in found]
+        number = found[-1][0]
 
 
 def save(database: Database, changes: Iterable[tuple[CaseRow | None, CaseRow]]) -> None:

@@ -9,7 +9,7 @@ import msgspec
 from hashmatch.errors import ReviewError
 from hashmatch.records.cases import CaseState, Verdict
 from hashmatch.review import history
-from hashmatch.review.case_rows import WAITING, CaseRow, StandingDecision, save, state_of
+from hashmatch.review.case_rows import WAITING, CaseRow, StandingDecision, save
 from hashmatch.review.cases import DECISION, count_reviewed
 from hashmatch.review.leases import check_held, lease
 from hashmatch.review.retention import hold, is_held
@@ -81,7 +81,7 @@ def decide(
     marks = ", ".join("?" * len(values))
     tx.database.run(f"INSERT INTO decision ({DECISION}) VALUES ({marks})", values)
     standing = [*before, StandingDecision(number, verdict.value, reviewer, needed, tx.now)]
-    save(tx.database, [(row, _with_decisions(row, standing))])
+    save(tx.database, [(row, row.with_decisions(standing))])
     return number
 
 
@@ -112,7 +112,7 @@ def undo(tx: Transaction, row: CaseRow, decision_id: str, number: int, reviewer:
     tx.database.run("UPDATE decision SET undone_at = ? WHERE number = ?", (tx.now, number))
     history.append(tx, reviewer, "undone", row.number, decision=number)
     standing = _standing(tx, row)
-    after = _with_decisions(row, standing)
+    after = row.with_decisions(standing)
     if row.lease_reviewer is not None and after.state == CaseState.PENDING_REVIEW:
         # A second reviewer holds it and goes on; there is nothing to hold that is not held.
         after = after._replace(
@@ -151,7 +151,7 @@ def look_again(
         f"UPDATE item SET round = ? WHERE case_number = ?{condition}",
         (row.round + 1, row.number),
     )
-    after = _with_decisions(row._replace(round=row.round + 1, asked_at=tx.now), [])
+    after = row._replace(round=row.round + 1, asked_at=tx.now).with_decisions([])
     save(tx.database, [(row, after)])
     history.append(tx, who, "asked_again", row.number, reason=reason, inherited_only=inherited_only)
     if is_held(row, tx.settings) and row.hold != "held":
@@ -167,17 +167,3 @@ def _standing(tx: Transaction, row: CaseRow) -> list[StandingDecision]:
         (row.number, row.round),
     )
     return [StandingDecision(*each) for each in found]
-
-
-def _with_decisions(row: CaseRow, standing: Sequence[StandingDecision]) -> CaseRow:
-    """Return a case, held by nobody, as its decisions leave it."""
-    state, not_for = state_of(standing)
-    final = state not in WAITING
-    return row._replace(
-        state=state.value,
-        not_for=not_for,
-        lease_reviewer=None,
-        lease_until=None,
-        decided_at=standing[-1].decided_at if final else None,
-        decided_event=standing[-1].number if final else None,
-    )

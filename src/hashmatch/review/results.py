@@ -1,7 +1,4 @@
-"""What a review queue answers, apart from cases.
-
-Cases, decisions, events and figures as plain values, for JSON.
-"""
+"""Results of a review queue apart from cases, and all results as plain values for JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from hashmatch.records.cases import Case, CaseItem
-    from hashmatch.review.stats import Share, Statistics
+    from hashmatch.review.stats import Statistics
 
 
 class Added(NamedTuple):
@@ -32,7 +29,7 @@ class Added(NamedTuple):
 
 
 class Pause(NamedTuple):
-    """Instead of a case: the reviewer has seen ``after`` of them in a row, and rests ``until``."""
+    """Instead of a case: the reviewer had ``after`` of them in a row, and rests ``until`` (UTC)."""
 
     until: datetime
     after: int
@@ -49,13 +46,13 @@ class Event:
     at : datetime
         UTC.
     who : str
-        Whose doing it is.
+        Name of the person, or ``hashmatch``.
     kind : str
-        What happened; `hashmatch.review.history` names them all.
+        Kind of event; `hashmatch.review.history` names them all.
     case_id : str, optional
-        Of the case it is about, if it is about one.
+        Id of the case that it is about, if it is about one.
     body : mapping
-        What else there is to say.
+        Further fields, which depend on the kind.
     previous, digest : str
         SHA-256 of the event before, and of this one with that.
     """
@@ -119,13 +116,8 @@ def _item_fields(item: CaseItem) -> dict[str, Any]:
     }
 
 
-def event_fields(event: Event) -> dict[str, Any]:
-    """Return an event."""
-    return asdict(event)
-
-
-def figures_fields(figures: Statistics) -> dict[str, Any]:
-    """Return the figures of a queue; times are in seconds."""
+def statistics_fields(figures: Statistics) -> dict[str, Any]:
+    """Return the statistics of a queue; times are in seconds."""
     return {
         "at": figures.at,
         "waiting": figures.waiting,
@@ -135,14 +127,10 @@ def figures_fields(figures: Statistics) -> dict[str, Any]:
             for age, count in figures.ages
         ],
         "decisions": {day.isoformat(): dict(made) for day, made in figures.decisions.items()},
-        "agreement": _share_fields(figures.agreement),
+        "agreement": figures.agreement._asdict(),
         "precision": [
             {"list": one.list, "algorithm": one.algorithm, "distance": one.distance}
-            | _share_fields(one.share)
+            | one.share._asdict()
             for one in figures.precision
         ],
     }
-
-
-def _share_fields(share: Share) -> dict[str, float]:
-    return share._asdict()

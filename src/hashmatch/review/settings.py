@@ -1,4 +1,4 @@
-"""How a review queue works: kept in the queue itself, and each change of it in the history."""
+"""Settings of a review queue: kept in the queue itself, each change of them in its history."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import msgspec
 
 from hashmatch.errors import UsageError
 
-MOST_DAYS = 36500
-MOST_BITS = 31
+MAX_DAYS = 36500
+MAX_BITS = 31
 """Beyond which pictures are not the same by any algorithm here."""
 
 
@@ -21,7 +21,7 @@ def _same_picture() -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a review queue works.
+    """Settings of a review queue.
 
     Parameters
     ----------
@@ -31,21 +31,26 @@ class Settings:
     two_reviewers : bool
         Whether a confirmation needs two people, neither of whom is shown what the other decided.
     lease : timedelta
-        After which a case that nobody renewed goes back.
+        Time after which a case that nobody renewed goes back, at least a second.
     undo : timedelta
         How long a decision can be taken back. Nothing is acted on before.
     in_a_row : int
-        Cases that a reviewer is handed without a pause.
+        Cases that a reviewer is handed without a pause, at least 1.
     pause : timedelta
-        What counts as one.
+        Time without a case that counts as a pause; 0 for none.
     keep_pending : timedelta
-        After which what nobody decided is removed by a purge.
+        Time after which a purge removes what nobody decided.
     keep_rejected : timedelta
-        After which what is not a match is.
+        Time after which a purge removes what is not a match.
     hold_confirmed : bool
         Whether what was confirmed is kept until somebody releases it; else it goes like the rest.
     label_weights : mapping of str to float
         Hours of waiting that a label is worth; negative ones put a case off.
+
+    Raises
+    ------
+    UsageError
+        If a value is out of range.
 
     Examples
     --------
@@ -66,19 +71,21 @@ class Settings:
 
     def __post_init__(self) -> None:
         for algorithm, bits in self.same_picture.items():
-            if not 0 <= bits <= MOST_BITS:
-                raise UsageError(f"same_picture of {algorithm} is 0 to {MOST_BITS} bits")
+            if not 0 <= bits <= MAX_BITS:
+                raise UsageError(
+                    f"cannot set same_picture of {algorithm} to {bits}: it is 0 to {MAX_BITS} bits"
+                )
         for label, hours in self.label_weights.items():
-            if not -24 * MOST_DAYS <= hours <= 24 * MOST_DAYS:
-                raise UsageError(f"the weight of label {label!r} is hours, not {hours}")
+            if not -24 * MAX_DAYS <= hours <= 24 * MAX_DAYS:
+                raise UsageError(f"cannot set the weight of label {label!r} to {hours} hours")
         if not self.in_a_row >= 1:
-            raise UsageError("in_a_row is at least 1")
+            raise UsageError(f"cannot set in_a_row to {self.in_a_row}: it is at least 1")
         for name in ("lease", "undo", "pause", "keep_pending", "keep_rejected"):
             value: timedelta = getattr(self, name)
-            if not timedelta(0) <= value <= timedelta(days=MOST_DAYS):
-                raise UsageError(f"{name} is a time of up to {MOST_DAYS} days, not {value}")
+            if not timedelta(0) <= value <= timedelta(days=MAX_DAYS):
+                raise UsageError(f"cannot set {name} to {value}: it is up to {MAX_DAYS} days")
         if self.lease < timedelta(seconds=1):
-            raise UsageError("lease is at least a second")
+            raise UsageError(f"cannot set lease to {self.lease}: it is at least a second")
 
     def to_json(self) -> str:
         """Return them as one line of JSON."""
@@ -86,14 +93,19 @@ class Settings:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Settings:
-        """Return what was written as `text`.
+        """Return settings that `to_json` wrote.
+
+        Parameters
+        ----------
+        text : str or bytes
+            JSON.
 
         Raises
         ------
         UsageError
-            If it says something else.
+            If it is something else.
         """
         try:
             return msgspec.json.decode(text, type=cls)
         except msgspec.MsgspecError as error:
-            raise UsageError(f"not settings of a review queue: {error}") from None
+            raise UsageError(f"cannot read settings of a review queue: {error}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hashmatch.review import history
-from hashmatch.review.case_rows import COLUMNS, CaseRow, priority, save
+from hashmatch.review.case_rows import pages, priority, save
 from hashmatch.review.grouping import keys_of_case
 
 if TYPE_CHECKING:
@@ -24,24 +24,12 @@ def change_settings(tx: Transaction, after: Settings, who: str) -> None:
     tx.database.run("UPDATE queue SET settings = ?", (after.to_json(),))
     history.append(tx, who, "settings", settings=after.to_json())
     if after.label_weights != tx.settings.label_weights:
-        _change_priorities(tx, after)
+        for rows in pages(tx.database):
+            priorities = [priority(row.summary, row.opened_at, after) for row in rows]
+            changes = zip(rows, priorities, strict=True)
+            save(tx.database, [(row, row._replace(priority=value)) for row, value in changes])
     if after.same_picture != tx.settings.same_picture:
         _change_keys(tx, after)
-
-
-def _change_priorities(tx: Transaction, settings: Settings) -> None:
-    number = 0
-    while rows := tx.database.rows(
-        f"SELECT {COLUMNS} FROM review_case WHERE number > ? ORDER BY number "
-        f"LIMIT {CASES_PER_QUERY}",
-        (number,),
-    ):
-        cases = [CaseRow(*row) for row in rows]
-        after = [
-            row._replace(priority=priority(row.summary, row.opened_at, settings)) for row in cases
-        ]
-        save(tx.database, zip(cases, after, strict=True))
-        number = cases[-1].number
 
 
 def _change_keys(tx: Transaction, settings: Settings) -> None:

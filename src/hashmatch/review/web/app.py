@@ -1,4 +1,4 @@
-"""The whole page as one ASGI application."""
+"""The review page as one ASGI application."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.routing import Route
 from hashmatch.errors import HashmatchError
 from hashmatch.review.web import cases, charts, login
 from hashmatch.review.web.context import STATIC
-from hashmatch.review.web.middleware import Guard
+from hashmatch.review.web.middleware import SecurityMiddleware
 from hashmatch.review.web.request import route
 
 if TYPE_CHECKING:
@@ -22,57 +22,58 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from hashmatch.review.web.context import Place
-    from hashmatch.review.web.middleware import Door
+    from hashmatch.review.web.context import Context
+    from hashmatch.review.web.middleware import AccessPolicy
 
-SWEEP = 1.0
+SWEEP_INTERVAL = 1.0
 """Seconds between two looks at which pages were closed."""
 
 
-def application(place: Place, door: Door) -> Guard:
+def application(context: Context, policy: AccessPolicy) -> SecurityMiddleware:
     """Return the page.
 
     Parameters
     ----------
-    place : Place
-        What it shows.
-    door : Door
-        Whom it answers.
+    context : Context
+        What every page is made from.
+    policy : AccessPolicy
+        Which requests are accepted.
     """
 
     def file(request: Request) -> Response:
         name = request.path_params["name"]
-        if name not in place.static:
-            return place.sorry("There is no such page.", None, 404)
-        return Response(place.static[name], media_type=STATIC[name])
+        if name not in context.static:
+            return context.error_page("There is no such page.", None, 404)
+        return Response(context.static[name], media_type=STATIC[name])
 
-    async def nowhere(request: Request, error: Exception) -> Response:
-        return place.sorry("There is no such page.", None, 404)
+    async def not_found(request: Request, error: Exception) -> Response:
+        return context.error_page("There is no such page.", None, 404)
 
-    async def broken(request: Request, error: Exception) -> Response:
-        return place.sorry("Something went wrong here. Look at what was done.", None, 500)
+    async def failed(request: Request, error: Exception) -> Response:
+        text = "Something went wrong here. Look at what was done."
+        return context.error_page(text, None, 500)
 
     routes = [
         Route("/static/{name}", file),
-        route(place, "/login", login.login_page, nameless=True),
-        route(place, "/login", login.login, "POST", nameless=True),
-        route(place, "/logout", login.logout, "POST"),
-        route(place, "/", cases.home),
-        route(place, "/take", cases.take, "POST"),
-        route(place, "/case/{case_id}", cases.show),
-        route(place, "/case/{case_id}/picture", cases.picture, script=True),
-        route(place, "/case/{case_id}/decide", cases.decide, "POST"),
-        route(place, "/case/{case_id}/give-back", cases.give_back, "POST"),
-        route(place, "/case/{case_id}/renew", cases.renew, "POST", script=True, touch=False),
-        route(place, "/case/{case_id}/leave", cases.leave, "POST", script=True, touch=False),
-        route(place, "/undo", cases.undo, "POST"),
-        route(place, "/statistics", charts.statistics),
-        route(place, "/plot/{name}.svg", charts.plot),
+        route(context, "/login", login.login_page, anonymous=True),
+        route(context, "/login", login.login, "POST", anonymous=True),
+        route(context, "/logout", login.logout, "POST"),
+        route(context, "/", cases.home),
+        route(context, "/take", cases.take, "POST"),
+        route(context, "/case/{case_id}", cases.show),
+        route(context, "/case/{case_id}/picture", cases.picture, script=True),
+        route(context, "/case/{case_id}/decide", cases.decide, "POST"),
+        route(context, "/case/{case_id}/give-back", cases.give_back, "POST"),
+        route(context, "/case/{case_id}/renew", cases.renew, "POST", script=True, touch=False),
+        route(context, "/case/{case_id}/leave", cases.leave, "POST", script=True, touch=False),
+        route(context, "/undo", cases.undo, "POST"),
+        route(context, "/statistics", charts.statistics),
+        route(context, "/plot/{name}.svg", charts.plot),
     ]
 
     @asynccontextmanager
-    async def life(app: Starlette) -> AsyncIterator[None]:
-        sweeping = asyncio.create_task(_give_back(place))
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        sweeping = asyncio.create_task(_give_back_closed(context))
         try:
             yield
         finally:
@@ -80,16 +81,16 @@ def application(place: Place, door: Door) -> Guard:
             with suppress(asyncio.CancelledError):
                 await sweeping
 
-    errors = {404: nowhere, 405: nowhere, Exception: broken}
-    app = Starlette(routes=routes, lifespan=life, exception_handlers=errors)
-    app.state.place = place
-    return Guard(app, door)
+    handlers = {404: not_found, 405: not_found, Exception: failed}
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+    app.state.context = context
+    return SecurityMiddleware(app, policy)
 
 
-async def _give_back(place: Place) -> None:
+async def _give_back_closed(context: Context) -> None:
     """Give back, every now and then, the cases whose page was closed."""
     while True:
-        await asyncio.sleep(SWEEP)
-        for case_id, reviewer in place.leaving.due():
+        await asyncio.sleep(SWEEP_INTERVAL)
+        for case_id, reviewer in context.open_pages.due():
             with suppress(HashmatchError):  # it comes back by itself when its time is over
-                await run_in_threadpool(place.give_back, case_id, reviewer)
+                await run_in_threadpool(context.give_back, case_id, reviewer)

@@ -1,7 +1,4 @@
-"""Who is logged in: sessions that live on this server, and so end here when they end.
-
-How often somebody may try to log in.
-"""
+"""Sessions, which live on this server and end there, and a limit to failures to log in."""
 
 from __future__ import annotations
 
@@ -18,50 +15,56 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-IDLE = 30 * 60
-"""Seconds without a word after which a session ends."""
-ABSOLUTE = 8 * 3600
+MAX_IDLE = 30 * 60
+"""Seconds without a request after which a session ends."""
+MAX_AGE = 8 * 3600
 """Seconds after which it ends in any case: a day's work."""
-NAMELESS = 10 * 60
+MAX_ANONYMOUS = 10 * 60
 """Seconds that there are for logging in."""
-MOST_SESSIONS = 2000
+MAX_SESSIONS = 2000
 """Sessions at a time; beyond, the oldest that nobody logged in to goes first."""
+FAILURE_COUNTS_FOR = 300.0
+"""Seconds that a failure counts for."""
+MAX_FAILURES = {"name": 10, "address": 50}
+"""Failures after which no other try is looked at. Behind a proxy many people share an address."""
+MAX_REMEMBERED = 10_000
+"""Names and addresses; beyond, the one that failed the longest ago is forgotten."""
 
 
 @dataclass(slots=True)
 class Session:
-    """One browser.
+    """The session of one browser.
 
     Parameters
     ----------
     reviewer : str
-        Who is logged in; empty before anybody is.
+        Name of who is logged in; empty before anybody is.
+    began, last_used : float
+        Times on the monotonic clock, in seconds.
     csrf : str
-        What every form of this session carries, and no other site knows.
-    begun, seen : float
-        When it began, and when it was last used, on the monotonic clock.
-    say : str
-        What the next page begins with.
+        Token that every form of this session carries, and no other site knows.
+    flash : str
+        A message for the top of the next page.
     """
 
     reviewer: str
-    begun: float
-    seen: float
+    began: float
+    last_used: float
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(32))
-    say: str = ""
+    flash: str = ""
 
     def owns(self, token: str) -> bool:
         """Return whether a form comes from a page of this session."""
         return hmac.compare_digest(self.csrf.encode(), token.encode())
 
-    def told(self) -> str:
-        """Return what the page is to begin with, once."""
-        say, self.say = self.say, ""
-        return say
+    def pop_flash(self) -> str:
+        """Return the message for the top of a page, once."""
+        flash, self.flash = self.flash, ""
+        return flash
 
 
 class Sessions:
-    """All of them, by the SHA-256 of the secret in the browser's cookie.
+    """All sessions, by the SHA-256 of the secret in the browser's cookie.
 
     Parameters
     ----------
@@ -90,10 +93,10 @@ class Sessions:
         with self._lock:
             for key in [key for key, one in self._sessions.items() if self._is_over(one, now)]:
                 del self._sessions[key]
-            if len(self._sessions) >= MOST_SESSIONS:
+            if len(self._sessions) >= MAX_SESSIONS:
                 oldest = min(
                     self._sessions,
-                    key=lambda k: (bool(self._sessions[k].reviewer), self._sessions[k].seen),
+                    key=lambda k: (bool(self._sessions[k].reviewer), self._sessions[k].last_used),
                 )
                 del self._sessions[oldest]
             self._sessions[_key(secret)] = Session(reviewer, now, now)
@@ -107,7 +110,7 @@ class Sessions:
             if session is None or self._is_over(session, now):
                 self._sessions.pop(_key(secret), None)
                 return None
-            session.seen = now if touch else session.seen
+            session.last_used = now if touch else session.last_used
             return session
 
     def end(self, secret: str) -> None:
@@ -117,24 +120,16 @@ class Sessions:
 
     @staticmethod
     def _is_over(session: Session, now: float) -> bool:
-        idle, longest = (IDLE, ABSOLUTE) if session.reviewer else (NAMELESS, NAMELESS)
-        return now - session.seen > idle or now - session.begun > longest
+        idle, longest = (MAX_IDLE, MAX_AGE) if session.reviewer else (MAX_ANONYMOUS,) * 2
+        return now - session.last_used > idle or now - session.began > longest
 
 
 def _key(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-WITHIN = 300.0
-"""Seconds that a failure counts for."""
-MOST_ATTEMPTS = {"name": 10, "address": 50}
-"""Failures after which no other try is looked at. Behind a proxy many people share an address."""
-REMEMBERED = 10_000
-"""Names and addresses; beyond, the one that failed the longest ago is forgotten."""
-
-
-class Attempts:
-    """Counts failures to log in by name and by address.
+class LoginThrottle:
+    """Counts failures to log in, by name and by address.
 
     Parameters
     ----------
@@ -143,10 +138,10 @@ class Attempts:
 
     Examples
     --------
-    >>> attempts = Attempts(clock=lambda: 0.0)
+    >>> throttle = LoginThrottle(clock=lambda: 0.0)
     >>> for _ in range(10):
-    ...     attempts.failed("ana", "127.0.0.1")
-    >>> attempts.wait("ana", "127.0.0.1"), attempts.wait("eve", "127.0.0.1")
+    ...     throttle.failed("ana", "127.0.0.1")
+    >>> throttle.wait("ana", "127.0.0.1"), throttle.wait("eve", "127.0.0.1")
     (300, 0)
     """
 
@@ -161,18 +156,18 @@ class Attempts:
         with self._lock:
             for key in (("name", name), ("address", address)):
                 times = self._failures.get(key)
-                if times is not None and len(times) >= MOST_ATTEMPTS[key[0]]:
-                    waits.append(times[0] + WITHIN - now)
+                if times is not None and len(times) >= MAX_FAILURES[key[0]]:
+                    waits.append(times[0] + FAILURE_COUNTS_FOR - now)
         return math.ceil(max(waits))
 
     def failed(self, name: str, address: str) -> None:
         """Count a failure."""
         with self._lock:
             for key in (("name", name), ("address", address)):
-                times = self._failures.pop(key, deque(maxlen=MOST_ATTEMPTS[key[0]]))
+                times = self._failures.pop(key, deque(maxlen=MAX_FAILURES[key[0]]))
                 times.append(self._clock())
                 self._failures[key] = times  # at the end: the latest
-            while len(self._failures) > REMEMBERED:
+            while len(self._failures) > MAX_REMEMBERED:
                 del self._failures[next(iter(self._failures))]
 
     def succeeded(self, name: str) -> None:

@@ -1,6 +1,6 @@
-"""Statistics: how long cases wait, what was decided, and how often lists turned out to be right.
+"""The statistics page and its plots.
 
-Plots as plain shapes, which a template writes as SVG: no script, no style, nothing fetched.
+Plots are plain shapes, which a template writes as SVG: no script, no style, nothing fetched.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hashmatch.review.stats import Precision, Share, Statistics
-    from hashmatch.review.web.context import Place
-    from hashmatch.review.web.request import Visit
+    from hashmatch.review.web.context import Context
+    from hashmatch.review.web.request import PageRequest
 
 THEMES = {
     "light": {
@@ -110,9 +110,9 @@ def bars(
     Parameters
     ----------
     labels : sequence of str
-        Of each place on the x axis; only as many are written as there is room for.
+        Of each context on the x axis; only as many are written as there is room for.
     series : sequence of (str, sequence of int)
-        A colour, and a count for each place; the first is at the bottom.
+        A colour, and a count for each context; the first is at the bottom.
     width : int
         Of the plot.
     below : str
@@ -124,13 +124,13 @@ def bars(
     scale = _y_axis(plot, ticks, [f"{tick:,}" for tick in ticks])
     places = _x_axis(plot, labels, below)
     size = (width - LEFT - RIGHT) / max(1, len(labels)) * 0.75
-    for place, x in enumerate(places):
+    for context, x in enumerate(places):
         under = 0
         for colour, counts in series:
-            if counts[place]:
-                top, bottom = scale(under + counts[place]), scale(under)
+            if counts[context]:
+                top, bottom = scale(under + counts[context]), scale(under)
                 plot.shapes.append(Shape("box", x - size / 2, top, size, bottom - top, colour))
-                under += counts[place]
+                under += counts[context]
     return plot
 
 
@@ -211,7 +211,7 @@ def _y_axis(plot: Plot, ticks: Sequence[int], names: Sequence[str]) -> _Scale:
 
 
 def _x_axis(plot: Plot, labels: Sequence[str], below: str) -> list[float]:
-    """Write the labels that have room; return the middle of each place."""
+    """Write the labels that have room; return the middle of each context."""
     size = (plot.width - LEFT - RIGHT) / max(1, len(labels))
     places = [LEFT + size * (number + 0.5) for number in range(len(labels))]
     longest = max(map(len, labels), default=0) * LETTER + 8
@@ -229,12 +229,12 @@ DAYS = 30
 """Days that are shown."""
 
 
-def statistics(place: Place, visit: Visit) -> Response:
-    """Show the figures: each plot with a table of the same beside it."""
-    figures = place.figures.of(place.queue, fresh=True)
-    return place.page(
+def statistics(context: Context, request: PageRequest) -> Response:
+    """Show the statistics: each plot with a table of the same beside it."""
+    figures = context.statistics.of(context.queue, fresh=True)
+    return context.page(
         "statistics.html",
-        visit.session,
+        request.session,
         figures=figures,
         ages=_ages(figures),
         days=_days(figures)[::-1],
@@ -244,15 +244,15 @@ def statistics(place: Place, visit: Visit) -> Response:
     )
 
 
-def plot(place: Place, visit: Visit) -> Response:
+def plot(context: Context, request: PageRequest) -> Response:
     """Draw one of them."""
-    figures = place.figures.of(place.queue, fresh=False)
-    width = WIDTHS.get(visit.request.query_params.get("size", ""), WIDTHS["wide"])
-    theme = THEMES.get(visit.request.query_params.get("theme", ""), THEMES["light"])
-    drawn = _drawn(figures, str(visit.request.path_params["name"]), width)
+    figures = context.statistics.of(context.queue, fresh=False)
+    width = WIDTHS.get(request.http.query_params.get("size", ""), WIDTHS["wide"])
+    theme = THEMES.get(request.http.query_params.get("theme", ""), THEMES["light"])
+    drawn = _drawn(figures, str(request.http.path_params["name"]), width)
     if drawn is None:
-        return place.sorry("There is no such plot.", visit.session, 404)
-    text = place.templates.get_template("plot.svg").render(plot=drawn, theme=theme)
+        return context.error_page("There is no such plot.", request.session, 404)
+    text = context.templates.get_template("plot.svg").render(plot=drawn, theme=theme)
     return Response(text, media_type="image/svg+xml")
 
 

@@ -1,9 +1,4 @@
-"""What all pages share: the queue, the pictures, who is logged in, and the templates.
-
-Cases whose page was closed: given back in a moment, unless the page is there again by then.
-
-What a reviewer decided a moment ago, so that it can be taken back from the first page.
-"""
+"""What every page is made from: the queue, pictures, sessions, open pages and templates."""
 
 from __future__ import annotations
 
@@ -21,7 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from hashmatch.errors import ReviewError
 from hashmatch.review.web import wording
-from hashmatch.review.web.auth import Attempts, Sessions
+from hashmatch.review.web.auth import LoginThrottle, Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,11 +29,16 @@ if TYPE_CHECKING:
     from hashmatch.review.web.pictures import Pictures
 
 GRACE = 10.0
-"""Seconds for somebody who closed it by mistake to open it again."""
+"""Seconds for somebody who closed a page by mistake to open it again."""
+MAX_RECENT = 10
+"""Decisions of one reviewer that are remembered."""
+STATISTICS_MAX_AGE = 20.0
+"""Seconds for which statistics are good: a page asks for them once for itself and each plot."""
+STATIC = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
 
-class Leaving:
-    """Remembers which page of a case is the latest, and which cases are about to be given back.
+class OpenPages:
+    """Tracks which pages of cases are open, and which cases are about to be given back.
 
     A page that is loaded anew may say that it was closed only when it is there again. So each has
     an id, and only the latest one counts.
@@ -50,58 +50,54 @@ class Leaving:
 
     Examples
     --------
-    >>> leaving = Leaving(clock=lambda: 0.0)
-    >>> before, now = leaving.opened("q-1", "ana"), leaving.opened("q-1", "ana")
-    >>> leaving.left("q-1", "ana", before)
-    >>> leaving.due(now=11.0)
+    >>> pages = OpenPages(clock=lambda: 0.0)
+    >>> before, now = pages.open("q-1", "ana"), pages.open("q-1", "ana")
+    >>> pages.close("q-1", "ana", before)
+    >>> pages.due(now=11.0)
     []
-    >>> leaving.left("q-1", "ana", now)
-    >>> leaving.due(now=9.0), leaving.due(now=11.0)
+    >>> pages.close("q-1", "ana", now)
+    >>> pages.due(now=9.0), pages.due(now=11.0)
     ([], [('q-1', 'ana')])
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._pages: dict[tuple[str, str], str] = {}
-        self._at: dict[tuple[str, str], float] = {}
+        self._due: dict[tuple[str, str], float] = {}
         self._lock = threading.Lock()
 
-    def opened(self, case_id: str, reviewer: str) -> str:
+    def open(self, case_id: str, reviewer: str) -> str:
         """Note that a page is shown, and return its id."""
         page = secrets.token_urlsafe(12)
         with self._lock:
             self._pages[case_id, reviewer] = page
-            self._at.pop((case_id, reviewer), None)
+            self._due.pop((case_id, reviewer), None)
         return page
 
-    def left(self, case_id: str, reviewer: str, page: str) -> None:
+    def close(self, case_id: str, reviewer: str, page: str) -> None:
         """Note that a page was closed."""
         with self._lock:
             if self._pages.get((case_id, reviewer)) == page:
-                self._at[case_id, reviewer] = self._clock() + GRACE
+                self._due[case_id, reviewer] = self._clock() + GRACE
 
-    def done(self, case_id: str, reviewer: str) -> None:
+    def forget(self, case_id: str, reviewer: str) -> None:
         """Forget a case, which is no longer held."""
         with self._lock:
             self._pages.pop((case_id, reviewer), None)
-            self._at.pop((case_id, reviewer), None)
+            self._due.pop((case_id, reviewer), None)
 
     def due(self, now: float | None = None) -> list[tuple[str, str]]:
-        """Return those whose time is over, each once."""
+        """Return the cases and reviewers whose time is over, each once."""
         moment = self._clock() if now is None else now
         with self._lock:
-            over = [pair for pair, at in self._at.items() if at <= moment]
+            over = [pair for pair, at in self._due.items() if at <= moment]
             for pair in over:
-                del self._at[pair]
+                del self._due[pair]
         return over
 
 
-MOST = 10
-"""Decisions of one reviewer."""
-
-
-class Recent:
-    """The latest decisions of each reviewer that this server has seen."""
+class RecentDecisions:
+    """The latest decisions of each reviewer on this server, to be undone from the home page."""
 
     def __init__(self) -> None:
         self._decisions: dict[str, deque[Decision]] = {}
@@ -110,7 +106,7 @@ class Recent:
     def add(self, decision: Decision) -> None:
         """Remember a decision."""
         with self._lock:
-            kept = self._decisions.setdefault(decision.reviewer, deque(maxlen=MOST))
+            kept = self._decisions.setdefault(decision.reviewer, deque(maxlen=MAX_RECENT))
             kept.appendleft(decision)
 
     def drop(self, decision_id: str, reviewer: str) -> None:
@@ -127,31 +123,24 @@ class Recent:
         return [one for one in kept if now - one.decided_at < within]
 
 
-KEPT = 20.0
-"""Seconds for which figures are good: a page asks for them once for itself and for each plot."""
-
-
-class Figures:
-    """The figures of a queue, counted anew only every now and then: that goes through all of it."""
+class StatisticsCache:
+    """The statistics of a queue, computed only now and then: that goes through all of it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._latest: tuple[float, Statistics] | None = None
 
     def of(self, queue: ReviewQueue, *, fresh: bool) -> Statistics:
-        """Return them; `fresh` is what a page asks for, its plots are of the same."""
+        """Return them; `fresh` is for a page, whose plots then show the same."""
         with self._lock:
             now = time.monotonic()
-            if self._latest is None or (fresh and now - self._latest[0] > KEPT):
+            if self._latest is None or (fresh and now - self._latest[0] > STATISTICS_MAX_AGE):
                 self._latest = (now, queue.statistics())
             return self._latest[1]
 
 
-STATIC = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
-
-
-def templates() -> Environment:
-    """Return the templates; a name that is not given is an error, never an empty place."""
+def load_templates() -> Environment:
+    """Return the templates; a name that is not given is an error, never an empty context."""
     made = Environment(
         loader=PackageLoader("hashmatch.review.web"),
         autoescape=select_autoescape(default=True),
@@ -163,22 +152,22 @@ def templates() -> Environment:
     return made
 
 
-def static() -> dict[str, bytes]:
+def load_static() -> dict[str, bytes]:
     """Return every file that is served as it is, by name; there are no others."""
     folder = files("hashmatch.review.web").joinpath("static")
     return {name: folder.joinpath(name).read_bytes() for name in STATIC}
 
 
 @dataclass(slots=True)
-class Place:
-    """What one server has.
+class Context:
+    """The state of one server.
 
     Parameters
     ----------
     queue : ReviewQueue
-        What waits for people.
+        Whose cases are shown.
     pictures : Pictures
-        Where they are seen.
+        Their pictures.
     tls : bool
         Whether cookies travel over TLS only.
     """
@@ -187,13 +176,13 @@ class Place:
     pictures: Pictures
     tls: bool = False
     sessions: Sessions = field(default_factory=Sessions)
-    attempts: Attempts = field(default_factory=Attempts)
-    leaving: Leaving = field(default_factory=Leaving)
-    recent: Recent = field(default_factory=Recent)
+    throttle: LoginThrottle = field(default_factory=LoginThrottle)
+    open_pages: OpenPages = field(default_factory=OpenPages)
+    recent: RecentDecisions = field(default_factory=RecentDecisions)
     held: dict[str, str] = field(default_factory=dict)
-    figures: Figures = field(default_factory=Figures)
-    templates: Environment = field(default_factory=templates)
-    static: dict[str, bytes] = field(default_factory=static)
+    statistics: StatisticsCache = field(default_factory=StatisticsCache)
+    templates: Environment = field(default_factory=load_templates)
+    static: dict[str, bytes] = field(default_factory=load_static)
 
     @property
     def cookie(self) -> str:
@@ -203,7 +192,7 @@ class Place:
         """
         return "__Host-hashmatch" if self.tls else "hashmatch"
 
-    def knows(self, reviewer: str) -> bool:
+    def may_review(self, reviewer: str) -> bool:
         """Return whether somebody may still review: who was removed is logged out at once."""
         return reviewer in self.queue.reviewers.list()
 
@@ -227,7 +216,7 @@ class Place:
 
     def give_back(self, case_id: str, reviewer: str) -> None:
         """Let somebody else have a case; it is fine if it is not held any more."""
-        self.leaving.done(case_id, reviewer)
+        self.open_pages.forget(case_id, reviewer)
         if self.held.get(reviewer) == case_id:
             del self.held[reviewer]
         with suppress(ReviewError):
@@ -244,21 +233,21 @@ class Place:
         common = {
             "reviewer": session.reviewer if session else "",
             "csrf": session.csrf if session else "",
-            "say": session.told() if session else "",
+            "flash": session.pop_flash() if session else "",
         }
         text = self.templates.get_template(template).render(**common, **values)
         return HTMLResponse(text, status)
 
-    def sorry(self, text: str, session: Session | None, status: int) -> HTMLResponse:
+    def error_page(self, text: str, session: Session | None, status: int) -> HTMLResponse:
         """Return a page that says why there is no other."""
-        return self.page("sorry.html", session, status, text=text)
+        return self.page("error.html", session, status, text=text)
 
 
 def not_held() -> ReviewError:
-    """Return what is said of a case that somebody does not hold."""
+    """Return the error about a case that somebody does not hold."""
     return ReviewError("You do not hold this case, or not any more. Take the next one.")
 
 
-def to(path: str) -> RedirectResponse:
+def redirect(path: str) -> RedirectResponse:
     """Send a browser on after a form."""
     return RedirectResponse(path, 303)

@@ -1,4 +1,4 @@
-"""Stands before every request: refuses what no page of ours sends, and seals what is answered."""
+"""Middleware: refuses requests that no page of ours sends, and adds security headers."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("hashmatch.review.web")
 
-MOST_BODY = 32 * 1024
+MAX_BODY = 32 * 1024
 """Bytes of a form: a reason is at most some thousand letters."""
-MOST_HEADERS = 16 * 1024
+MAX_HEADERS = 16 * 1024
 PATH = re.compile(rb"/(?:[A-Za-z0-9_-]+(?:\.[a-z]+)?(?:/[A-Za-z0-9_-]+(?:\.[a-z]+)?)*)?\Z")
 """What paths of ours look like: nothing is escaped in them, and no part begins with a dot."""
 READS = frozenset({"GET", "HEAD"})
 
-POLICY = (
+CONTENT_POLICY = (
     "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-SEALS = [
-    (b"content-security-policy", POLICY.encode()),
+SECURITY_HEADERS = [
+    (b"content-security-policy", CONTENT_POLICY.encode()),
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -43,16 +43,16 @@ SEALS = [
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """Who may knock.
+class AccessPolicy:
+    """Which hosts and credentials are accepted.
 
     Parameters
     ----------
     hosts : frozenset of str
-        What the header Host may say, lower case, with the port.
+        Values of the header Host, lower case, with the port.
     token : str
-        What every request has to bring, as a bearer token or as the password of basic
-        authentication; empty if none has to.
+        Bearer token, or password of basic authentication, that every request has to carry; empty
+        if none has to.
     tls : bool
         Whether this server speaks TLS itself.
     """
@@ -62,20 +62,20 @@ class Door:
     tls: bool = False
 
 
-class Guard:
+class SecurityMiddleware:
     """An ASGI application around the page.
 
     Parameters
     ----------
     app : ASGI application
-        What answers.
-    door : Door
-        Who may knock.
+        Answers what is accepted.
+    policy : AccessPolicy
+        Which requests are accepted.
     """
 
-    def __init__(self, app: ASGIApp, door: Door) -> None:
+    def __init__(self, app: ASGIApp, policy: AccessPolicy) -> None:
         self._app = app
-        self._door = door
+        self._policy = policy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong behind, it is an answer."""
@@ -85,58 +85,61 @@ class Guard:
             return
         begun = False
 
-        async def sealed(message: Message) -> None:
+        async def secured(message: Message) -> None:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
-                ours = {name for name, _ in SEALS}
+                ours = {name for name, _ in SECURITY_HEADERS}
                 kept = [pair for pair in message["headers"] if pair[0].lower() not in ours]
-                message = {**message, "headers": [*kept, *SEALS, *self._strict()]}
+                message = {
+                    **message,
+                    "headers": [*kept, *SECURITY_HEADERS, *self._tls_headers()],
+                }
             await send(message)
 
         refused = self._refusal(scope)
         if refused is not None:
-            await refused(scope, receive, sealed)
+            await refused(scope, receive, secured)
             return
         try:
-            await self._app(scope, _limited(receive), sealed)
+            await self._app(scope, _limited(receive), secured)
         except Exception as error:  # a traceback in the log could hold what is private
             logger.error("a page failed: %s", type(error).__name__)
             if not begun:
-                answer = _said("Something went wrong here. Nothing was decided by this.", 500)
-                await answer(scope, receive, sealed)
+                answer = _plain("Something went wrong here. Nothing was decided by this.", 500)
+                await answer(scope, receive, secured)
 
-    def _strict(self) -> list[tuple[bytes, bytes]]:
-        return [(b"strict-transport-security", b"max-age=31536000")] if self._door.tls else []
+    def _tls_headers(self) -> list[tuple[bytes, bytes]]:
+        return [(b"strict-transport-security", b"max-age=31536000")] if self._policy.tls else []
 
     def _refusal(self, scope: Scope) -> PlainTextResponse | None:
-        """Return the answer to what is not let in; None if it is."""
+        """Return the answer to a request that is not accepted; None if it is."""
         headers = _Headers(scope)
-        if headers.size > MOST_HEADERS:
-            return _said("The headers are too large.", 431)
+        if headers.size > MAX_HEADERS:
+            return _plain("The headers are too large.", 431)
         host = headers.only(b"host").lower()
-        if host not in self._door.hosts:  # another site's name that leads here: DNS rebinding
-            return _said("This server has another name.", 421)
-        if self._door.token and not self._brings_token(headers.only(b"authorization")):
-            answer = _said("This server asks for its token.", 401)
+        if host not in self._policy.hosts:  # another site's name that leads here: DNS rebinding
+            return _plain("Host header not allowed; start the server with --name HOST.", 421)
+        if self._policy.token and not self._has_token(headers.only(b"authorization")):
+            answer = _plain("This server asks for its token.", 401)
             answer.headers["www-authenticate"] = 'Basic realm="hashmatch", charset="UTF-8"'
             return answer
         if not PATH.match(scope["raw_path"]):
-            return _said("There is no such page.", 404)
+            return _plain("There is no such page.", 404)
         if len(headers.all(b"cookie")) > 1:
-            return _said("There is more than one cookie header.", 400)
+            return _plain("There is more than one cookie header.", 400)
         if scope["method"] in READS:
             return None
         if scope["method"] != "POST":
-            return _said("This server is only read from and posted to.", 405)
+            return _plain("This server is only read from and posted to.", 405)
         if not self._is_ours(headers, host):
-            return _said("This form came from another site.", 403)
+            return _plain("This form came from another site.", 403)
         length = headers.only(b"content-length")
-        if length and (not length.isdigit() or int(length) > MOST_BODY):
-            return _said("The form is too large.", 413)
+        if length and (not length.isdigit() or int(length) > MAX_BODY):
+            return _plain("The form is too large.", 413)
         return None
 
-    def _brings_token(self, authorization: str) -> bool:
+    def _has_token(self, authorization: str) -> bool:
         kind, _, given = authorization.partition(" ")
         if kind.lower() == "basic":
             try:
@@ -146,7 +149,7 @@ class Guard:
             given = decoded.partition(":")[2]
         elif kind.lower() != "bearer":
             return False
-        return hmac.compare_digest(given.encode(), self._door.token.encode())
+        return hmac.compare_digest(given.encode(), self._policy.token.encode())
 
     def _is_ours(self, headers: _Headers, host: str) -> bool:
         """Return whether the browser says that one of our pages posts.
@@ -160,7 +163,7 @@ class Guard:
         if not origin or origin == "null":
             return bool(site)
         scheme, separator, where = origin.partition("://")
-        schemes = {"https"} if self._door.tls else {"http", "https"}  # a proxy may speak TLS
+        schemes = {"https"} if self._policy.tls else {"http", "https"}  # a proxy may speak TLS
         return bool(separator) and scheme in schemes and where == host
 
 
@@ -183,19 +186,19 @@ class _Headers:
 
 
 def _limited(receive: Receive) -> Receive:
-    """Return `receive` for bodies of at most `MOST_BODY` bytes, whatever their header says."""
+    """Return `receive` for bodies of at most `MAX_BODY` bytes, whatever their header says."""
     total = 0
 
     async def limited() -> Message:
         nonlocal total
         message = await receive()
         total += len(message.get("body", b""))
-        if total > MOST_BODY:
+        if total > MAX_BODY:
             raise HTTPException(413, "The form is too large.")
         return message
 
     return limited
 
 
-def _said(text: str, status: int) -> PlainTextResponse:
+def _plain(text: str, status: int) -> PlainTextResponse:
     return PlainTextResponse(text + "\n", status)

@@ -1,7 +1,4 @@
-"""Fetches a picture from its source at the moment somebody asks to see it, and keeps none of it.
-
-Pixels to the JPEG that a reviewer is sent: covered here, so that no more leaves the server.
-"""
+"""Fetches a picture when somebody asks to see it, blurs it here, and keeps none of it."""
 
 from __future__ import annotations
 
@@ -29,72 +26,12 @@ if TYPE_CHECKING:
     from hashmatch.records.enums import Surface
     from hashmatch.records.review import RecordItem
 
-LONGEST = 800
-"""Pixels of the longer side of what is sent."""
-KEPT = (16, 60)
-"""Pixels of the longer side that steps 0 and 1 are made of: a blur cannot be sharpened again
+LONGEST_SIDE = 800
+"""Pixels of what is sent."""
+BLURRED_SIDES = (16, 60)
+"""Pixels of the longer side that the first two steps are made of: a blur cannot be sharpened again
 beyond them, whatever a browser does with it."""
-QUALITY = 85
-
-
-class Step(IntEnum):
-    """How far a picture is uncovered."""
-
-    COVERED = 0
-    """Gray, and so blurred that little more than light and dark is left."""
-    LIGHT = 1
-    """Gray and blurred: shapes, no details."""
-    GRAY = 2
-    """Sharp and gray."""
-    COLOUR = 3
-    """As it is."""
-
-
-def covered(pixels: NDArray[np.uint8], step: Step) -> bytes:
-    r"""Return a picture as JPEG, no more uncovered than `step` says, and with no metadata.
-
-    Parameters
-    ----------
-    pixels : ndarray of uint8, shape (height, width, 3)
-        Upright RGB.
-    step : Step
-        How far.
-
-    Returns
-    -------
-    bytes
-        A JPEG of at most `LONGEST` pixels a side. Steps 0 and 1 are made of as few pixels as `KEPT`
-        says, enlarged again.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> picture = np.random.default_rng(1).integers(0, 256, (90, 160, 3)).astype(np.uint8)
-    >>> covered(picture, Step.COVERED)[:2]
-    b'\xff\xd8'
-    """
-    # A picture of 64 megapixels would take Pillow 256 MB; every n-th pixel is enough to look at.
-    every = max(1, max(pixels.shape[:2]) // (2 * LONGEST))
-    image = Image.fromarray(pixels[::every, ::every].copy())
-    size = _fitted(image.size, LONGEST)
-    if step is not Step.COLOUR:
-        image = image.convert("L")
-    if step < len(KEPT):
-        image = image.resize(_fitted(size, KEPT[step]), Image.Resampling.BOX)
-        image = image.resize(size, Image.Resampling.BICUBIC)
-    elif image.size != size:
-        image = image.resize(size, Image.Resampling.LANCZOS)
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=QUALITY)
-    return out.getvalue()
-
-
-def _fitted(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """Return `size`, made smaller until its longer side is `longest`."""
-    scale = min(1.0, longest / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
+JPEG_QUALITY = 85
 DEADLINE = 8.0
 """Seconds until somebody who waits for a picture is told that there is none."""
 BY_LISTING = frozenset({"tar", "parquet"})
@@ -103,7 +40,7 @@ BY_KEY = frozenset({"s3", "gs", "az"})
 """Sources whose items are read by their keys."""
 ESCAPED = "\\x"
 """In the key of a file whose name is no UTF-8, so that the key does not lead to it."""
-OPEN = 16
+MAX_OPEN = 16
 """Sources that are open at a time."""
 
 
@@ -112,15 +49,15 @@ class NoPicture(HashmatchError):
 
 
 class Pictures:
-    """Shows pictures of cases, covered. Used by many threads.
+    """Pictures of cases, blurred. Used by many threads.
 
     Nothing of a picture is kept or written here: it is fetched, decoded in a worker that is closed
-    in, covered and forgotten, every time.
+    in, blurred and forgotten, every time.
 
     Parameters
     ----------
     source : str, optional
-        Where the pictures are of records that do not say it.
+        Location of the source of records that do not say theirs.
     pool : DecodePool, optional
         Decodes them; by default one of two workers, which `close` closes.
     """
@@ -132,15 +69,15 @@ class Pictures:
         self._sources: dict[tuple[str, Surface], Source] = {}
         self._lock = threading.Lock()
 
-    def shown(self, item: CaseItem, step: Step) -> bytes:
-        """Return the picture of a record as JPEG, uncovered as far as `step`.
+    def jpeg(self, item: CaseItem, step: BlurStep) -> bytes:
+        """Return the picture of a record as JPEG, blurred as `step` says.
 
         Parameters
         ----------
         item : CaseItem
             The record, and where its picture is.
-        step : Step
-            How far.
+        step : BlurStep
+            How far it is uncovered.
 
         Raises
         ------
@@ -148,7 +85,7 @@ class Pictures:
             If it cannot be fetched or decoded, or is no longer the picture that was matched.
         """
         try:
-            return self._decoded(self._content(item), item.record.item.frame, step)
+            return self._decode(self._content(item), item.record.item.frame, step)
         except NoPicture:
             raise
         except ImageError as error:
@@ -175,7 +112,7 @@ class Pictures:
         where = item.origin.source or self._source
         if not where:
             raise NoPicture("Nobody said where this picture is.")
-        source = self._opened(where, wanted.surface)
+        source = self._open(where, wanted.surface)
         listed = _listed(source, where, wanted, item.origin.location)
         read, content = read_item(source, listed, Tries(Limits(deadline=DEADLINE)))
         if isinstance(content, ImageError):
@@ -187,27 +124,85 @@ class Pictures:
             )
         return content
 
-    def _opened(self, where: str, surface: Surface) -> Source:
+    def _open(self, where: str, surface: Surface) -> Source:
         """Return a source, kept open: a bucket's connections are worth keeping."""
         with self._lock:
             source = self._sources.get((where, surface))
         if source is None:
             source = registry.open_source(where, surface)
             with self._lock:
-                if len(self._sources) >= OPEN:
+                if len(self._sources) >= MAX_OPEN:
                     self._sources.pop(next(iter(self._sources)))  # may be in use: it ends with that
                 self._sources[where, surface] = source
         return source
 
-    def _decoded(self, content: bytes, frame: int, step: Step) -> bytes:
+    def _decode(self, content: bytes, frame: int, step: BlurStep) -> bytes:
         pictures = self._pool.pictures(content, frames=frame > 0)
         try:
             for picture in pictures:
                 if picture.frame == frame or not frame:
-                    return covered(picture.pixels, step)
+                    return blurred(picture.pixels, step)
         finally:
             pictures.close()
         raise NoPicture(f"The picture has no frame {frame}, which is the one that was matched.")
+
+
+class BlurStep(IntEnum):
+    """How far a picture is uncovered."""
+
+    STRONG = 0
+    """Gray, and so blurred that little more than light and dark is left."""
+    LIGHT = 1
+    """Gray and blurred: shapes, no details."""
+    GRAY = 2
+    """Sharp and gray."""
+    COLOUR = 3
+    """As it is."""
+
+
+def blurred(pixels: NDArray[np.uint8], step: BlurStep) -> bytes:
+    r"""Return a picture as JPEG, blurred as `step` says, and without metadata.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (height, width, 3)
+        Upright RGB.
+    step : BlurStep
+        How far it is uncovered.
+
+    Returns
+    -------
+    bytes
+        A JPEG of at most `LONGEST_SIDE` pixels a side. Steps 0 and 1 are made of as few pixels as
+        `BLURRED_SIDES` says, enlarged again.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> picture = np.random.default_rng(1).integers(0, 256, (90, 160, 3)).astype(np.uint8)
+    >>> blurred(picture, BlurStep.STRONG)[:2]
+    b'\xff\xd8'
+    """
+    # A picture of 64 megapixels would take Pillow 256 MB; every n-th pixel is enough to look at.
+    every = max(1, max(pixels.shape[:2]) // (2 * LONGEST_SIDE))
+    image = Image.fromarray(pixels[::every, ::every].copy())
+    size = _fitted(image.size, LONGEST_SIDE)
+    if step is not BlurStep.COLOUR:
+        image = image.convert("L")
+    if step < len(BLURRED_SIDES):
+        image = image.resize(_fitted(size, BLURRED_SIDES[step]), Image.Resampling.BOX)
+        image = image.resize(size, Image.Resampling.BICUBIC)
+    elif image.size != size:
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=JPEG_QUALITY)
+    return out.getvalue()
+
+
+def _fitted(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """Return `size`, made smaller until its longer side is `longest`."""
+    scale = min(1.0, longest / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _listed(source: Source, where: str, record: RecordItem, location: str) -> ImageItem:

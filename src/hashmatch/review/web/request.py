@@ -1,4 +1,4 @@
-"""One request of a reviewer: their session, their form, and that the form is theirs."""
+"""Requests of reviewers: their session, their form, and the check that the form is theirs."""
 
 from __future__ import annotations
 
@@ -11,68 +11,67 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from hashmatch.errors import HashmatchError
-from hashmatch.review.web.context import to
+from hashmatch.review.web.context import redirect
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from starlette.requests import Request
 
     from hashmatch.review.web.auth import Session
-    from hashmatch.review.web.context import Place
+    from hashmatch.review.web.context import Context
 
-    Handler = Callable[["Place", "Visit"], Response]
-    Answer = Callable[[Request], Awaitable[Response]]
+    Handler = Callable[["Context", "PageRequest"], Response]
 
 FORM = "application/x-www-form-urlencoded"
-MOST_FIELDS = 20
+MAX_FIELDS = 20
 CSRF_HEADER = "x-hashmatch"
 """Carries the session's token where there is no form; no other site can send it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class PageRequest:
     """What a handler is given.
 
     Parameters
     ----------
-    request : Request
+    http : starlette.requests.Request
         For its path and query.
     session : Session
-        Whose it is.
+        Of the browser.
     secret : str
-        What is in its cookie.
+        In the session's cookie.
     form : mapping of str to str
-        What was posted; each field once.
+        Fields that were posted, each once.
     """
 
-    request: Request
+    http: Request
     session: Session
     secret: str
     form: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def reviewer(self) -> str:
-        """Who is logged in."""
+        """Name of who is logged in."""
         return self.session.reviewer
 
     @property
     def case_id(self) -> str:
         """The case in the path."""
-        return str(self.request.path_params["case_id"])
+        return str(self.http.path_params["case_id"])
 
 
 class BadForm(Exception):
-    """A form is none of ours; the message says why."""
+    """A form that is not one of ours; the message says why."""
 
 
 def route(
-    place: Place,
+    context: Context,
     path: str,
     handler: Handler,
     method: str = "GET",
     *,
-    nameless: bool = False,
+    anonymous: bool = False,
     script: bool = False,
     touch: bool = True,
 ) -> Route:
@@ -80,91 +79,93 @@ def route(
 
     Parameters
     ----------
-    place : Place
-        What the handler is given first.
+    context : Context
+        First argument of the handler.
     path : str
         As starlette takes it.
     handler : callable
-        Answers a `Visit`.
+        Answers a `PageRequest`.
     method : str
-        ``GET`` or ``POST``; a post is looked at only if it carries the session's token.
-    nameless : bool
-        Whether it answers who is not logged in.
+        ``GET`` or ``POST``; a post is handled only if it carries the session's CSRF token.
+    anonymous : bool
+        Answer people who are not logged in, too.
     script : bool
-        It is the page's script that asks: it carries the token whatever the method, and is told
-        in plain text what is wrong.
+        The page's script asks: it carries the token whatever the method, and gets errors as plain
+        text.
     touch : bool
-        Whether it shows that somebody is there, so that the session goes on.
+        A request shows that somebody is there, so that the session goes on.
     """
 
-    async def answer(request: Request) -> Response:
+    async def answer(http: Request) -> Response:
         try:
-            secret = _cookie(request, place.cookie)
-            session = place.sessions.find(secret, touch=touch) if secret else None
-            posted = await _form(request) if method == "POST" else {}
+            secret = _cookie(http, context.cookie)
+            session = context.sessions.find(secret, touch=touch) if secret else None
+            posted = await _form(http) if method == "POST" else {}
         except BadForm as error:
-            return place.sorry(str(error), None, 400)
-        if session is None or not (session.reviewer or nameless):
-            if nameless and method == "GET":
-                secret = place.sessions.begin()
-                session = place.sessions.find(secret)
-            if session is None or not (session.reviewer or nameless):
-                return _stranger(place, method, script=script)
-        token = posted.pop("csrf", "") or request.headers.get(CSRF_HEADER, "")
+            return context.error_page(str(error), None, 400)
+        if session is None or not (session.reviewer or anonymous):
+            if anonymous and method == "GET":
+                secret = context.sessions.begin()
+                session = context.sessions.find(secret)
+            if session is None or not (session.reviewer or anonymous):
+                return _not_logged_in(context, method, script=script)
+        token = posted.pop("csrf", "") or http.headers.get(CSRF_HEADER, "")
         if (method == "POST" or script) and not session.owns(token):
-            return place.sorry("This form is not one of yours. Nothing was done.", session, 403)
-        visit = Visit(request, session, secret, posted)
-        return await run_in_threadpool(_handled, place, handler, visit, script)
+            return context.error_page(
+                "This form is not one of yours. Nothing was done.", session, 403
+            )
+        request = PageRequest(http, session, secret, posted)
+        return await run_in_threadpool(_handle, context, handler, request, script)
 
     return Route(path, answer, methods=[method])
 
 
-def _handled(place: Place, handler: Handler, visit: Visit, script: bool) -> Response:
-    """Answer in a thread; what the queue refuses is said to the person."""
+def _handle(context: Context, handler: Handler, request: PageRequest, script: bool) -> Response:
+    """Answer in a thread; an error of the queue becomes a page."""
     try:
-        if visit.reviewer and not place.knows(visit.reviewer):
-            place.sessions.end(visit.secret)
-            return _stranger(place, "GET", script=script)
-        return handler(place, visit)
+        if request.reviewer and not context.may_review(request.reviewer):
+            context.sessions.end(request.secret)
+            return _not_logged_in(context, "GET", script=script)
+        return handler(context, request)
     except HashmatchError as error:
         if script:
             return PlainTextResponse(f"{error}\n", 409)
-        return place.sorry(str(error), visit.session, 409)
+        return context.error_page(str(error), request.session, 409)
 
 
-def _stranger(place: Place, method: str, *, script: bool) -> Response:
+def _not_logged_in(context: Context, method: str, *, script: bool) -> Response:
     if script:
         return PlainTextResponse("You are no longer logged in.\n", 403)
     if method == "GET":
-        return to("/login")
-    return place.sorry("You are no longer logged in. Nothing was done.", None, 403)
+        return redirect("/login")
+    return context.error_page("You are no longer logged in. Nothing was done.", None, 403)
 
 
-def _cookie(request: Request, name: str) -> str:
+def _cookie(http: Request, name: str) -> str:
     """Return the value of a cookie; "" if there is none. Two of the name are refused."""
-    pairs = [part.strip().partition("=") for part in request.headers.get("cookie", "").split(";")]
+    pairs = [part.strip().partition("=") for part in http.headers.get("cookie", "").split(";")]
     values = [value for key, _, value in pairs if key == name]
     if len(values) > 1:
         raise BadForm("There is more than one cookie of this server.")
     return values[0] if values else ""
 
 
-async def _form(request: Request) -> dict[str, str]:
+async def _form(http: Request) -> dict[str, str]:
     """Return the fields of a form, each of which is there once.
 
     Parsed here, since nothing but plain fields is ever sent.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = http.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != FORM:
         raise BadForm("This is no form.")
-    body = await request.body()
+    body = await http.body()
     try:
         pairs = parse_qsl(
             body.decode("ascii"),
             keep_blank_values=True,
             strict_parsing=bool(body),
             errors="strict",
-            max_num_fields=MOST_FIELDS,
+            max_num_fields=MAX_FIELDS,
         )
     except ValueError:
         raise BadForm("This form cannot be read.") from None

@@ -1,4 +1,4 @@
-"""Binds the page to an address, this machine's own unless callers have to show who they are."""
+"""Binds and serves the page: on this machine only, unless callers have to show who they are."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from hashmatch._files.private import read
 from hashmatch.errors import StoreError, UsageError
 from hashmatch.review.web.app import application
-from hashmatch.review.web.context import Place
-from hashmatch.review.web.middleware import MOST_HEADERS, Door
+from hashmatch.review.web.context import Context
+from hashmatch.review.web.middleware import MAX_HEADERS, AccessPolicy
 from hashmatch.review.web.pictures import Pictures
 
 if TYPE_CHECKING:
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
     from hashmatch.review.queue import ReviewQueue
 
-SHORTEST_TOKEN = 32
+MIN_TOKEN = 32
 """Characters of a token; 32 hexadecimal ones are 128 bits."""
 LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
-BUSY = 200
-"""Connections at a time, beyond which there is a 503."""
+MAX_CONNECTIONS = 200
+"""At a time, beyond which there is a 503."""
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """Where the page is served, and to whom.
+    """Where the page is served, and who can reach it.
 
     Parameters
     ----------
@@ -40,16 +40,16 @@ class Serving:
     port : int
         0 for one that is free.
     names : tuple of str
-        What people call this server, ``review.example.org`` or ``review.example.org:8443``, where
-        that is not its address: behind a proxy, or with TLS.
+        Host names of this server, ``review.example.org`` or ``review.example.org:8443``, where
+        they are not its address: behind a proxy, or with TLS.
     token_file : str, optional
-        A file, private to its owner, with what every request has to bring besides a log in.
+        A file, private to its owner, with a token that every request has to carry besides a log in.
     tls_cert, tls_key : str, optional
         PEM files to speak TLS with.
     client_ca : str, optional
         A PEM file: only browsers with a certificate by this authority are answered.
     pictures : str
-        The source of records that do not say theirs.
+        Location of the source of records that do not say theirs.
 
     Raises
     ------
@@ -60,7 +60,7 @@ class Serving:
     --------
     >>> Serving(host="0.0.0.0")
     Traceback (most recent call last):
-    hashmatch.errors.UsageError: 0.0.0.0 can be reached by others: give --token-file or --client-ca
+    hashmatch.errors.UsageError: cannot serve on 0.0.0.0: others can reach it. Give --token-file ...
     """
 
     host: str = "127.0.0.1"
@@ -74,15 +74,16 @@ class Serving:
 
     def __post_init__(self) -> None:
         if bool(self.tls_cert) != bool(self.tls_key):
-            raise UsageError("a TLS certificate and its key are given together")
+            raise UsageError("cannot speak TLS: give both --tls-cert and --tls-key")
         if self.client_ca and not self.tls_cert:
-            raise UsageError("certificates of browsers need TLS: give --tls-cert and --tls-key too")
+            raise UsageError("cannot check certificates without TLS. Give --tls-cert, --tls-key.")
         if not self.is_local and not (self.token_file or self.client_ca):
             raise UsageError(
-                f"{self.host} can be reached by others: give --token-file or --client-ca"
+                f"cannot serve on {self.host}: others can reach it. Give --token-file or "
+                "--client-ca."
             )
         if not self.is_local and ipaddress.ip_address(self.host).is_unspecified and not self.names:
-            raise UsageError(f"{self.host} is every address: give --name, what people call it")
+            raise UsageError(f"cannot serve on {self.host}: it is every address. Give --name HOST.")
 
     @property
     def is_local(self) -> bool:
@@ -93,7 +94,7 @@ class Serving:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             raise UsageError(
-                f"{self.host!r} is no address; what people call it is --name"
+                f"cannot serve on {self.host!r}: it is no address. Give host names as --name HOST."
             ) from None
 
     @property
@@ -101,8 +102,8 @@ class Serving:
         """Whether it speaks TLS."""
         return self.tls_cert is not None
 
-    def door(self, port: int) -> Door:
-        """Return who is let in at a port.
+    def access_policy(self, port: int) -> AccessPolicy:
+        """Return which requests are accepted at a port.
 
         Raises
         ------
@@ -114,7 +115,7 @@ class Serving:
         # A proxy may have another port, and browsers leave out the usual one.
         names |= {name.lower() for name in self.names}
         names |= {f"{name.lower()}:{port}" for name in self.names if ":" not in name}
-        return Door(frozenset(names), self._token(), self.tls)
+        return AccessPolicy(frozenset(names), self._token(), self.tls)
 
     def _token(self) -> str:
         if self.token_file is None:
@@ -123,10 +124,10 @@ class Serving:
             token = read(self.token_file, 4096, follow=True).decode().strip()
         except UnicodeDecodeError:
             token = ""
-        if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable():
+        if len(token) < MIN_TOKEN or not token.isascii() or not token.isprintable():
             raise StoreError(
-                f"{self.token_file} has no token: at least {SHORTEST_TOKEN} letters and digits, "
-                "as openssl rand -hex 32 makes them"
+                f"cannot use {self.token_file}: it has no token of at least {MIN_TOKEN} letters "
+                "and digits. Make one with openssl rand -hex 32."
             )
         return token
 
@@ -141,26 +142,43 @@ class Serving:
         import socket
 
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        made = socket.socket(family, socket.SOCK_STREAM)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            made.bind((self.host, self.port))
-            made.listen()  # so that whoever is told the address can connect at once
+            bound.bind((self.host, self.port))
+            bound.listen()  # so that whoever is told the address can connect at once
         except OSError as error:
-            made.close()
-            raise UsageError(f"{self.host}:{self.port} cannot be bound: {error.strerror}") from None
-        return made
+            bound.close()
+            place = f"{self.host}:{self.port}"
+            raise UsageError(f"cannot serve on {place}: {error.strerror}") from None
+        return bound
 
     def server(self, queue: ReviewQueue, pictures: Pictures, port: int) -> uvicorn.Server:
-        """Return what serves a queue; run it with ``run([socket])``.
+        """Return a server of a queue, to be run with ``run([socket])``.
 
         No request is logged: paths have cases in them, and who looked at what is in the queue.
+
+        Parameters
+        ----------
+        queue : ReviewQueue
+            Whose cases are shown.
+        pictures : Pictures
+            Where their pictures are fetched.
+        port : int
+            Of the socket.
+
+        Raises
+        ------
+        UsageError
+            If the TLS certificate or key cannot be used.
+        StoreError
+            If others can read the file with the token.
         """
         import uvicorn
 
-        place = Place(queue, pictures, self.tls)
+        context = Context(queue, pictures, self.tls)
         config = uvicorn.Config(
-            application(place, self.door(port)),
+            application(context, self.access_policy(port)),
             http="h11",
             ws="none",
             loop="asyncio",
@@ -169,10 +187,10 @@ class Serving:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=BUSY,
+            limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=3,
-            h11_max_incomplete_event_size=2 * MOST_HEADERS,
+            h11_max_incomplete_event_size=2 * MAX_HEADERS,
             ssl_certfile=self.tls_cert,
             ssl_keyfile=self.tls_key,
             ssl_ca_certs=self.client_ca,
@@ -182,7 +200,7 @@ class Serving:
             config.load()
         except (OSError, ssl.SSLError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise UsageError(f"the TLS certificate or key cannot be used: {reason}") from None
+            raise UsageError(f"cannot use the TLS certificate or key: {reason}") from None
         return uvicorn.Server(config)
 
 
@@ -194,11 +212,18 @@ def serve(
     Parameters
     ----------
     serving : Serving
-        Where, and to whom.
+        Address, and who can reach it.
     queue : ReviewQueue
-        What.
+        Whose cases are shown.
     started : callable
-        Told the port before the first request is answered.
+        Called with the port before the first request is answered.
+
+    Raises
+    ------
+    UsageError
+        If the address is taken, or the TLS certificate or key cannot be used.
+    StoreError
+        If others can read the file with the token.
     """
     with serving.bound() as listening:
         port = listening.getsockname()[1]

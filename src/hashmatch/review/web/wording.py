@@ -1,4 +1,4 @@
-"""How the page says things: a match is a question, and nothing here accuses anybody."""
+"""Texts and number formats of the page: a match is a question, and nothing accuses anybody."""
 
 from __future__ import annotations
 

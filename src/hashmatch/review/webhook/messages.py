@@ -17,7 +17,7 @@ case.asked_again              it waits for a person again: all of it, or what jo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -58,6 +58,7 @@ class ConfirmedMessage:
 
     case: ConfirmedCase = field(repr=False)
     event: Event = field(repr=False)
+    kind: ClassVar[str] = "case.confirmed"
 
     def __post_init__(self) -> None:
         if type(self.case) is not ConfirmedCase:
@@ -65,11 +66,6 @@ class ConfirmedMessage:
         self.case.__post_init__()  # however it was made
         if (self.event.number, self.event.case_id) != (self.case.event, self.case.case_id):
             raise UsageError(f"{CANNOT_CONFIRM}: the event is not the one that confirmed the case")
-
-    @property
-    def kind(self) -> str:
-        """``case.confirmed``."""
-        return "case.confirmed"
 
     def body(self) -> bytes:
         """Return the message, as JSON."""
@@ -130,15 +126,11 @@ class AskedAgainMessage:
     """
 
     event: Event = field(repr=False)
+    kind: ClassVar[str] = "case.asked_again"
 
     def __post_init__(self) -> None:
         if self.event.kind != "asked_again":
             raise UsageError("cannot build an asked-again message: in this event nobody asked")
-
-    @property
-    def kind(self) -> str:
-        """``case.asked_again``."""
-        return "case.asked_again"
 
     def body(self) -> bytes:
         """Return the message, as JSON."""

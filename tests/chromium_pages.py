@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import BrowserContext, Page, Playwright
 
-    from review_pages import Desk
+    from review_pages import ReviewSite
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu"]
@@ -37,7 +37,7 @@ def chromium() -> Iterator[Playwright]:
 
 
 @contextmanager
-def visiting(
+def browsing(
     playwright: Playwright, profile: Path, size: tuple[int, int] = DESKTOP, scheme: str = "light"
 ) -> Iterator[BrowserContext]:
     """Start Chromium with a profile on the disk, as a person has one.
@@ -66,10 +66,10 @@ def visiting(
     assert problems == []
 
 
-def log_in(page: Page, desk: Desk, name: str = "ana") -> None:
-    page.goto(desk.server.address)
+def log_in(page: Page, site: ReviewSite, name: str = "ana") -> None:
+    page.goto(site.server.address)
     page.get_by_label("Your name").fill(name)
-    page.get_by_label("Your token").fill(desk.tokens[name])
+    page.get_by_label("Your token").fill(site.tokens[name])
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Queue").wait_for()
 
