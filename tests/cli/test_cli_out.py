@@ -62,7 +62,7 @@ def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path: Path) -> None:
         assert out.read_text() == "old\n"
         assert mode(part) == 0o600
         os.killpg(process.pid, signal.SIGCONT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
     assert len(out.read_text().splitlines()) == 300
     assert mode(out) == 0o600
 
