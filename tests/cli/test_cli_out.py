@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli_tools import DEMO, IMAGES, many, running, scan, wait_for
+from processes import PATIENCE
 
 if TYPE_CHECKING:
     from pathlib import Path
