@@ -58,9 +58,9 @@ def pytest_configure(config: pytest.Config) -> None:
     Tests kill processes and never the machine, so that waiting for a disk would show nothing. Slow
     tests make files that are too large for it.
     """
-    if "slow" not in config.option.markexpr and os.access(MEMORY, os.W_OK):
-        if shutil.disk_usage(MEMORY).free > 4 << 30:
-            os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY)
+    fits = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 << 30
+    if fits and "slow" not in config.option.markexpr:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY)
     if config.option.canaries:
         from canary_watch import CanaryWatch
 
