@@ -1,4 +1,7 @@
-"""Runs the real command line: as a process with pipes, on a pseudo-terminal, and interrupted."""
+"""Runs the real command line: as a process with pipes, on a pseudo-terminal, and interrupted.
+
+Processes are forked with hashmatch imported, see `processes`.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,15 @@ import re
 import signal
 import struct
 import subprocess
-import sys
 import termios
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import processes
+from processes import PATIENCE, PROGRAM, Process, warm_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,9 +30,6 @@ FIXTURES = Path(__file__).parent.parent / "fixtures"
 IMAGES = FIXTURES / "images"
 LISTS = FIXTURES / "lists"
 DEMO = LISTS / "demo-pdq.csv"
-SCRIPT = Path(sys.executable).with_name("hashmatch")
-PROGRAM = [str(SCRIPT)] if SCRIPT.exists() else [sys.executable, "-m", "hashmatch"]
-TIMEOUT = 60
 
 Argument = str | bytes | Path
 
@@ -58,14 +60,8 @@ def environment(**changes: str) -> dict[str, str]:
 
 def run(*args: Argument, stdin: bytes = b"", cwd: Path | None = None, **env: str) -> Ran:
     """Run hashmatch with pipes; whatever happens, nobody is shown a traceback."""
-    done = subprocess.run(
-        [*PROGRAM, *args],
-        input=stdin,
-        capture_output=True,
-        cwd=cwd,
-        env=environment(**env),
-        timeout=TIMEOUT,
-        check=False,
+    done = processes.run(
+        [*PROGRAM, *args], input=stdin, cwd=cwd, env=environment(**env), check=False
     )
     ran = Ran(done.returncode, done.stdout, done.stderr)
     assert b"Traceback" not in ran.out + ran.err, ran.said
@@ -76,13 +72,14 @@ def scan(source: Argument, *args: Argument, known: Path = DEMO, **rest: Any) -> 
     return run("scan", source, "--list", known, "--surface", "profile_photo", *args, **rest)
 
 
-def shell(line: str, *args: Argument) -> Ran:
-    """Run a line of bash in which "$@" is hashmatch with `args`."""
+def shell(line: str, *args: Argument, fresh: bool = False) -> Ran:
+    """Run a line of bash in which "$@" is hashmatch with `args`, a `fresh` start of it or not."""
+    program = PROGRAM if fresh else [warm_program()]
     done = subprocess.run(
-        ["bash", "-c", line, "bash", *PROGRAM, *args],
+        ["bash", "-c", line, "bash", *program, *args],
         capture_output=True,
         env=environment(),
-        timeout=TIMEOUT,
+        timeout=PATIENCE,
         check=False,
     )
     assert b"Traceback" not in done.stdout + done.stderr, done.stderr.decode()
@@ -97,7 +94,7 @@ def on_terminal(*args: Argument, out: Path | None = None, **env: str) -> tuple[i
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
     with open(os.devnull if out is None else out, "wb") as file:
-        process = subprocess.Popen(
+        process = Process(
             [*PROGRAM, *args],
             stdin=subprocess.DEVNULL,
             stdout=slave if out is None else file,
@@ -113,7 +110,7 @@ def on_terminal(*args: Argument, out: Path | None = None, **env: str) -> tuple[i
         pass
     os.close(master)
     assert b"Traceback" not in seen
-    return process.wait(TIMEOUT), seen
+    return process.wait(PATIENCE), seen
 
 
 def screen_lines(seen: bytes) -> list[str]:
@@ -134,14 +131,14 @@ def screen_lines(seen: bytes) -> list[str]:
 
 
 @contextmanager
-def running(*args: Argument) -> Iterator[subprocess.Popen[bytes]]:
+def running(*args: Argument, out: int = subprocess.PIPE) -> Iterator[subprocess.Popen[bytes]]:
     """Start hashmatch at the head of a process group of its own, as a shell does."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # or the child would inherit it
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    with subprocess.Popen(
+    with Process(
         [*PROGRAM, *args],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=out,
         stderr=subprocess.PIPE,
         env=environment(),
         start_new_session=True,
@@ -153,7 +150,7 @@ def running(*args: Argument) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def wait_for(happened: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + TIMEOUT
+    give_up = time.monotonic() + PATIENCE
     while not happened():
         assert time.monotonic() < give_up, "it never happened"
         time.sleep(0.005)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--canaries", action="store_true", help="fail tests that show a list's hash")
 
 
+MEMORY = "/dev/shm"
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Watch everything, at DEBUG, if that is asked for."""
+    """Keep files in memory where there is enough; watch everything, at DEBUG, if asked for that.
+
+    Tests kill processes and never the machine, so that waiting for a disk would show nothing. Slow
+    tests make files that are too large for it.
+    """
+    fits = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 << 30
+    if fits and "slow" not in config.option.markexpr:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY)
     if config.option.canaries:
         from canary_watch import CanaryWatch
 

@@ -71,6 +71,7 @@ class Server:
             file.write(
                 f"listen_addresses = ''\nunix_socket_directories = '{self.folder}'\n"
                 "max_connections = 50\n"
+                "fsync = off\n"  # the server is killed in tests, the machine is not
             )
 
     def start(self) -> None:

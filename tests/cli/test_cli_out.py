@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli_tools import DEMO, IMAGES, many, one_line, running, scan, unfinished, wait_for
+from processes import PATIENCE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +65,7 @@ def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path: Path) -> None:
         again = scan(PLAIN, "--out", out)
         one_line(again, f"cannot write {out}: it is being written by another process")
         os.killpg(process.pid, signal.SIGCONT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
     assert len(out.read_text().splitlines()) == 300
     assert mode(out) == 0o600
 

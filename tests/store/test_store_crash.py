@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import hashmatch as hm
+import processes
 from conftest import ROOT
 from list_stores import KEY, ids, make, open_store, page, rows
 
@@ -25,13 +26,8 @@ RUNNER = ROOT / "tests" / "crash_stores.py"
 
 def killed(folder: Path, how: str, when: str, trials: int) -> str:
     """Run `crash_stores`, which checks by itself; return what it says at its end."""
-    done = subprocess.run(
-        [sys.executable, RUNNER, folder, how, when, str(trials)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-    )
+    command = [sys.executable, RUNNER, folder, how, when, str(trials)]
+    done = processes.run(command, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout

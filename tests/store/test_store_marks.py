@@ -22,6 +22,7 @@ from hashmatch.errors import StoreError, UntrustedList, UsageError
 from hashmatch.store.manifest import HIGHEST
 from hashmatch.store.rollback import FURTHEST, PLACE, UNSIGNED, Marks, check, place, raise_to, read
 from hashmatch.store.signing import GRACE, check_fresh
+from processes import Process
 
 A, B, C = ("a" * 16, "b" * 16, "c" * 16)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -194,7 +195,7 @@ RAISING = """
 
 def raising(path: str, key: str, first: int, last: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", dedent(RAISING), path, key, str(first), str(last)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    return Process(command, stdout=subprocess.PIPE, text=True)
 
 
 def test_writers_at_once_are_all_heard(path: str) -> None:
