@@ -103,7 +103,6 @@ def _of_file(content: ListFile) -> dict[str, Any]:
 def _of_store(path: str, trust: dict[str, Any]) -> dict[str, Any]:
     from hashmatch.store.compaction import QUARANTINED
     from hashmatch.store.importer import ROWS
-    from hashmatch.store.stored_list import StoredEntries
 
     store = open_store(path, trust)
     opened, problems = store.latest()
@@ -111,7 +110,7 @@ def _of_store(path: str, trust: dict[str, Any]) -> dict[str, Any]:
     manifest = opened.manifest
     labels: Counter[str] = Counter()
     for kind in opened.kinds.values():
-        labels += StoredEntries(kind.segments).labels(kind.unmatched())
+        labels += kind.entries.labels()
     rows = manifest.counts[ROWS]
     quarantined = {
         algorithm: {

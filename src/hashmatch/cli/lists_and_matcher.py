@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from hashmatch.matching.matcher import Matcher
     from hashmatch.records.hash_list import HashList
     from hashmatch.store.list_store import ListStore
-    from hashmatch.store.stored_list import StoredList
 
     Command = Callable[..., Any]
     Trust = dict[str, Any]
@@ -155,7 +154,7 @@ def reading(
         )
 
 
-def one_list(path: str, algorithm: str, options: dict[str, Any]) -> StoredList:
+def one_list(path: str, algorithm: str, options: dict[str, Any]) -> HashList:
     """Return the list of `algorithm` in a store, after saying what is wrong with it."""
     store = open_store(path, options)
     lists = store.open(algorithm)
