@@ -17,7 +17,7 @@ import hashmatch as hm
 import naive
 from hashmatch.interfaces import ListRow
 from hashmatch.lists.degenerate import degenerate
-from hashmatch.lists.detect import Page, Shape
+from hashmatch.lists.detect import FileRead, ListFormat
 from hashmatch.testing import random_hashes
 from list_stores import MD5, NOW, PHASH, held, lower_sharing, open_store
 
@@ -48,11 +48,13 @@ Fact = tuple[str | None, str, str, str, float, str]
 def _pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have files of the rows of these tests read, whatever formats there are."""
 
-    def read(place: str, shape: Shape, taken: Rows, on_read: Callable[[int], object]) -> Page:
+    def read(
+        place: str, format: ListFormat, taken: Rows, on_read: Callable[[int], object]
+    ) -> FileRead:
         taken.take(ListRow(1, **fields) for fields in json.loads(Path(place).read_text()))
-        return Page("rows", "0" * 64, 1)
+        return FileRead("rows", "0" * 64, 1)
 
-    monkeypatch.setattr("hashmatch.store.importer.read_page", read)
+    monkeypatch.setattr("hashmatch.store.importer.read_rows", read)
     lower_sharing(monkeypatch)
 
 

@@ -61,11 +61,13 @@ def inspect(
     """  # noqa: D301  (the backspace tells click to keep the lines)
     import msgspec
 
+    from hashmatch.lists.read import read_list_file
+
     if is_store(path):
         facts = _of_store(path, trust)
     else:
-        content = ListShape(list_format, columns, delimiter, encoding).read(path, algorithm)
-        facts = _of_file(content)
+        shape = ListShape(list_format, columns, delimiter, encoding)
+        facts = _of_file(read_list_file(path, shape.format(algorithm)))
     if as_json:
         print_line(msgspec.json.encode(facts).decode())
     else:

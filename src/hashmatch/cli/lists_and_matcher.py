@@ -180,7 +180,7 @@ def open_lists(
     """Return the list of `algorithm`, or of the one named before the path, at each path."""
     from hashmatch import registry
     from hashmatch.lists.exclusions import leave_out, read_disabled
-    from hashmatch.lists.read import choose
+    from hashmatch.lists.read import read_list
 
     trust = dict(trust)
     disabled = trust.pop("disabled", None)
@@ -200,7 +200,7 @@ def open_lists(
         if is_store(path):
             found: HashList = one_list(path, kind, dict(trust))
         else:
-            found = choose(shape.read(path, kind), path, kind, skip_bad_rows)
+            found = read_list(path, kind, format=shape.format(kind), skip_bad_rows=skip_bad_rows)
         for other in lists:  # every match would be counted twice
             if (found.name, found.version, found.spec) == (other.name, other.version, other.spec):
                 raise UsageError(f"{path}: its {kind} hashes are given twice")
