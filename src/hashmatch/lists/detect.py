@@ -83,7 +83,7 @@ class ListFormat:
         if self.delimiter is not None and len(self.delimiter) != 1:
             raise UsageError(f"a delimiter is one character, not {len(self.delimiter)}")
         for role in self.columns or ():
-            if role not in ROLES and role not in registry.names(registry.HASHERS):
+            if role not in ROLES and not registry.hashes(role):
                 raise UsageError(
                     f"no column can be {role!r}; a role is an algorithm's name or one of "
                     f"{', '.join(sorted(ROLES))}"
