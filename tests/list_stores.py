@@ -8,8 +8,6 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 import hashmatch as hm
 from hashmatch.store.compaction import SHARED_FROM
 from hashmatch.store.signing import PrivateKey
@@ -74,9 +72,8 @@ def held(store: hm.ListStore) -> Counter[tuple[str | None, str, str, tuple[str, 
     found: Counter[tuple[str | None, str, str, tuple[str, ...]]] = Counter()
     for known in store.open():
         texts = known.hashes.to_hex()
-        for row in np.setdiff1d(np.arange(len(known.entries)), known.unmatched).tolist():
-            entry = known.entries[row]
-            found[entry.external_id, known.spec.algorithm, texts[row], entry.labels] += 1
+        for text, entry in zip(texts, known.entries, strict=True):
+            found[entry.external_id, known.spec.algorithm, text, entry.labels] += 1
     return found
 
 

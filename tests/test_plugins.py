@@ -12,7 +12,8 @@ import pytest
 
 import hashmatch as hm
 from hashmatch import registry, testing
-from hashmatch.interfaces import ListOptions, ListRow
+from hashmatch.interfaces import ListOptions, ListRow, PlainRows
+from hashmatch.lists.readers.pdq_text import PdqText
 from hashmatch.testing import XorHash
 
 if TYPE_CHECKING:
@@ -202,6 +203,19 @@ def test_the_contract_finds_broken_list_readers() -> None:
 
     with pytest.raises(AssertionError, match="claims an empty file"):
         testing.check_list_reader(Greedy(), b"x", good=1, bad=0)
+
+
+def test_the_contract_finds_plain_rows_that_are_others() -> None:
+    class Forgetful(PdqText):
+        def plain_rows(self, stream: Any, options: ListOptions) -> Iterator[PlainRows]:
+            for row in super().plain_rows(stream, options):
+                if isinstance(row, PlainRows):
+                    yield row._replace(ids=[b""] * len(row.ids))
+
+    sample = f"{'0f' * 32},a\n{'f0' * 32},b\n".encode()
+    testing.check_list_reader(PdqText(), sample, good=2, bad=0)
+    with pytest.raises(AssertionError, match="its plain rows are others"):
+        testing.check_list_reader(Forgetful(), sample, good=2, bad=0)
 
 
 def test_the_contract_finds_broken_sources() -> None:

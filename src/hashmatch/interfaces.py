@@ -227,13 +227,18 @@ class ListReader(Protocol):
 
 @runtime_checkable
 class PlainListReader(ListReader, Protocol):
-    """A list reader that is the faster for plain rows."""
+    """A list reader that is the faster for plain rows: lists of many millions have few others."""
 
     def plain_rows(
         self, stream: BinaryIO, options: ListOptions
     ) -> Iterator[PlainRows | ListRow | RejectedRow]:
         """Yield what `rows` yields, plain rows together."""
         ...
+
+
+def reads_plain(reader: ListReader) -> TypeGuard[PlainListReader]:
+    """Return whether `reader` is a `PlainListReader`."""
+    return hasattr(reader, "plain_rows")
 
 
 @runtime_checkable

@@ -42,6 +42,11 @@ def names(group: str) -> list[str]:
     return sorted(_points(group))
 
 
+def hashes(algorithm: str) -> bool:
+    """Return whether a hasher called `algorithm` is installed; it is not imported."""
+    return algorithm in _points(HASHERS)
+
+
 def load(group: str, name: str) -> Any:
     """Return the class behind `name`.
 

@@ -28,8 +28,10 @@ from hashmatch.interfaces import (
     ListReader,
     ListRow,
     OrientedHasher,
+    PlainRows,
     Sink,
     Source,
+    reads_plain,
 )
 from hashmatch.records.enums import Outcome, Surface
 from hashmatch.records.hashes import HashBatch, HashSpec
@@ -194,13 +196,18 @@ def check_list_reader(
     assert 0 < reader.detects(sample[:8192]) <= 100, "it does not detect its own format"
     assert reader.detects(b"") == 0, "it claims an empty file"
     assert reader.detects(bytes(range(256)) * 8) == 0, "it claims a file of arbitrary bytes"
-    rows = list(reader.rows(io.BytesIO(sample), options or ListOptions()))
+    options = options or ListOptions()
+    rows = list(reader.rows(io.BytesIO(sample), options))
     assert all(isinstance(row, ListRow | RejectedRow) for row in rows), "it yields something else"
     assert sum(isinstance(row, ListRow) for row in rows) == good, "it finds other good rows"
     assert sum(isinstance(row, RejectedRow) for row in rows) == bad, "it finds other bad rows"
     lines = [row.line for row in rows]
     assert lines == sorted(lines), "line numbers go back"
     assert min(lines, default=1) >= 1, "line numbers begin at 1"
+    if reads_plain(reader):
+        found = reader.plain_rows(io.BytesIO(sample), options)
+        each = (part.rows() if isinstance(part, PlainRows) else [part] for part in found)
+        assert [row for some in each for row in some] == rows, "its plain rows are others"
 
 
 def check_sink(make: Callable[[Path | None], Sink], path: Path) -> None:

@@ -102,7 +102,7 @@ def test_rows_that_say_pdq_are_of_the_profile_asked_for(tmp_path: Path) -> None:
     for profile in ("pdq", *PROFILES):
         known = hm.read_list(path, profile)
         assert (known.spec.algorithm, len(known)) == (profile, 1)
-        assert hm.read_list_file(path, algorithm=profile).types == {"md5": 1, profile: 1}
+        assert hm.read_list_file(path, hm.ListFormat(profile)).types == {"md5": 1, profile: 1}
 
 
 @pytest.mark.parametrize("key", PHOTOGRAPHS)

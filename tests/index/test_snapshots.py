@@ -141,6 +141,16 @@ def changed(rng: np.random.Generator, twin: Twin) -> Twin:
     return Twin(index, live, twin.bits)
 
 
+def numbered_anew(rng: np.random.Generator, twin: Twin) -> Twin:
+    """Return a twin without some entries and without gaps between the others."""
+    numbers = sorted(twin.live)
+    removed = rng.choice(numbers, len(numbers) // 9, replace=False).tolist()
+    left = [twin.live[number] for number in numbers if number not in set(removed)]
+    index = twin.index.without(removed)
+    assert index.snapshot == twin.index.snapshot
+    return Twin(index, dict(enumerate(left)), twin.bits)
+
+
 @pytest.mark.parametrize("check", [True, False])
 @pytest.mark.parametrize("built_for", [None, 9])
 @pytest.mark.parametrize("bits", [64, 256])
@@ -157,6 +167,8 @@ def test_after_a_hundred_random_changes(
             opened = hm.HashIndex.open(tmp_path / "saved.index", check=check)
             assert opened.snapshot == twin.index.snapshot
             twin = Twin(opened, twin.live, bits)
+        if step % 10 == 7:
+            twin = numbered_anew(rng, twin)
         twins.append(twin)
     held = [len(one.index._state.parts) for one in twins]
     assert max(held) < 60, "as many as there are limits, times the logarithm of the changes"
@@ -185,7 +197,7 @@ def test_joins_after_changes(tmp_path: Path, built_for: int | None) -> None:
         twin = Twin(hm.HashIndex.build(first, built_for), dict(enumerate(known)), bits)
         for _ in range(12 if JIT else 5):
             twin = changed(rng, twin)
-        ends.append(twin)
+        ends.append(numbered_anew(rng, twin))
     for limit in (0, 6, 9, 14):
         ends[0].assert_joins(limit, ends[1])
     ends[0].index.save(tmp_path / "saved")
@@ -195,6 +207,17 @@ def test_joins_after_changes(tmp_path: Path, built_for: int | None) -> None:
 
 
 SPEC = hm.HashSpec("any", 64)
+
+
+def test_without_nothing_is_the_same_but_for_gaps() -> None:
+    hashes = random_hashes(SPEC, 6, seed=1)
+    index = hm.HashIndex.build(hashes, 0)
+    assert index.without([]).search(hashes).entry.tolist() == list(range(6))
+    gaps = index.with_changes(removed=[0, 3])
+    assert gaps.without([]).search(hashes).entry.tolist() == list(range(4))
+    assert gaps.without([5]).search(hashes).query.tolist() == [1, 2, 4]
+    with pytest.raises(hm.UsageError, match="entry 3 was removed before"):
+        gaps.without([3])
 
 
 def test_numbers_stay_and_answers_name_their_snapshot() -> None:

@@ -9,7 +9,6 @@ import pytest
 
 import hashmatch as hm
 from cli_tools import DEMO, IMAGES, LISTS, one_line, run, scan
-from hashmatch.store.stored_list import StoredList
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,10 +66,9 @@ def test_of_a_store_too_and_what_is_in_quarantine_stays_out(tmp_path: Path) -> N
     assert set(after) < set(before)
 
     (known,) = hm.ListStore(store).open()
-    assert isinstance(known, StoredList)
     every = [entry.external_id or "" for entry in known.entries]
-    nothing = known.leaving_out(known.rows_named(every))
-    assert len(nothing.left_out) == len(known)
+    nothing = known.without(known.named(every))
+    assert (len(nothing), len(nothing.hashes), list(nothing.entries)) == (0, 0, [])
     picture = PLAIN / "tiles.png"
     assert hm.Matcher(nothing).check(picture, surface="profile_photo").outcome == "no_match"
 
@@ -87,18 +85,15 @@ def test_of_several_segments_the_right_one_is_left_out(tmp_path: Path) -> None:
     kept.update_files([str(tmp_path / "b.csv")], accept)
     kept.update_files([str(tmp_path / "withdrawn.jsonl")], accept)
     (known,) = kept.open()
-    assert isinstance(known, StoredList)
     for name in ("demo-0003", "demo-0150", "planted-tiles-d31"):
-        (row,) = known.rows_named([name])
+        (row,) = known.named([name])
         assert known.entries[row].external_id == name
         (matched_one,) = hm.Matcher(known).look_up(known.hashes[row : row + 1])
         assert matched_one.matches[0].entry == name
         out = hm.leave_out(known, [hm.Disabled("demo", name, "x", "ana")])
         (matched_one,) = hm.Matcher(out).look_up(known.hashes[row : row + 1])
         assert name not in [match.entry for match in matched_one.matches]
-    gone = known.rows_named(["demo-0001"])
-    assert known.leaving_out(gone).left_out == ()  # it is out already
-    hm.Matcher(known.leaving_out(gone))
+    assert known.named(["demo-0001"]) == set()  # it is out already
 
 
 def test_ids_that_are_part_of_others_are_not_meant() -> None:
@@ -109,13 +104,17 @@ def test_ids_that_are_part_of_others_are_not_meant() -> None:
         tuple(hm.Entry(name) for name in names),
     )  # fmt: skip
     for name in ("a", "aa", "é", "b", "baab", "aab"):
-        assert known.rows_named([name]) == {i for i, each in enumerate(names) if each == name}
+        assert known.named([name]) == {i for i, each in enumerate(names) if each == name}
     key = known.own_key()
     for row in (2, 5):
-        assert known.rows_named([known.reference(row, key)]) == {row}
-    assert known.rows_named([]) == known.rows_named([""]) == set()
-    assert known.leaving_out([3]).leaving_out([1]).left_out == (1, 3)
-    assert known.leaving_out([3]).own_key() == key
+        assert known.named([known.reference(row, key)]) == {row}
+    assert known.named([]) == known.named([""]) == set()
+    left = known.without([3]).without([1])
+    assert [entry.external_id for entry in left.entries] == ["a", None, "a", None, "baab"]
+    assert left.own_key() == key
+    for wrong in ([7], [-1]):
+        with pytest.raises(hm.UsageError, match="no such entry to leave out"):
+            known.without(wrong)
 
 
 def test_a_scan_that_goes_on_with_others_disabled_is_another_scan(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_the_files_are_500_and_of_every_format() -> None:
 def read(path: Path, format: str | None) -> tuple[hm.ListFile | None, str]:
     """Return what was read and "", or None and what the error says; no other error is let by."""
     try:
-        return hm.read_list_file(path, format=format), ""
+        return hm.read_list_file(path, hm.ListFormat(reader=format)), ""
     except hm.HashmatchError as error:
         line, said = str(error), in_chain(error)
     assert "\n" not in line
@@ -79,7 +79,7 @@ def read_aside(path: Path, format: str) -> tuple[int, set[str], list[int]]:
     """Read in a fresh process; return its peak in MB, the hashes it kept and the lines it named."""
     code = (
         "import sys, hashmatch as hm\n"
-        "found = hm.read_list_file(sys.argv[1], format=sys.argv[2])\n"
+        "found = hm.read_list_file(sys.argv[1], hm.ListFormat(reader=sys.argv[2]))\n"
         # Not ru_maxrss, which begins at what the process had that started this one.
         "print(*(int(line.split()[1]) // 1024 for line in open('/proc/self/status')"
         " if line.startswith('VmHWM')))\n"

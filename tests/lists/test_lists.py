@@ -33,7 +33,7 @@ def rows(format: str, text: str | bytes, **options: Any) -> list[Any]:
 def read(tmp_path: Path, text: str | bytes, **options: Any) -> hm.ListFile:
     path = tmp_path / "list"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return hm.read_list_file(path, **options)
+    return hm.read_list_file(path, hm.ListFormat(**options))
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_no_message_shows_what_may_be_a_hash(tmp_path: Path) -> None:
     path = tmp_path / "l.csv"
     path.write_text(f"{H[0]},a\n{H[1]},b\n")  # CSV without its header
     with pytest.raises(hm.ListError, match=r"columns are \(hidden\), a") as caught:
-        hm.read_list(path, format="csv")
+        hm.read_list(path, format=hm.ListFormat(reader="csv"))
     assert H[0][:12] not in str(caught.value)
     slipped = read(tmp_path, f"algorithm,hash\n{H[0]},pdq\n")
     assert H[0][:12] not in slipped.rejected[0].reason
@@ -290,7 +290,7 @@ def test_options_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(hm.UsageError, match="no column 'nope'; the columns are pdq, id"):
         read(tmp_path, f"pdq,id\n{H[0]},1\n", columns={"pdq": "nope"})
     with pytest.raises(hm.UsageError, match="no list format 'xml'"):
-        read(tmp_path, H[0], format="xml")
+        read(tmp_path, H[0], reader="xml")
     with pytest.raises(hm.UsageError, match="no algorithm 'nope'"):
         read(tmp_path, H[0], algorithm="nope")
     with pytest.raises(hm.UsageError, match="encoding 'rot13'"):
@@ -314,7 +314,59 @@ def test_bare_hashes_are_what_the_caller_says(tmp_path: Path) -> None:
 def test_a_version_changes_with_the_content(tmp_path: Path) -> None:
     first, again = read(tmp_path, H[0]), read(tmp_path, H[0])
     assert first.version == again.version != read(tmp_path, H[1]).version
-    assert read(tmp_path, H[0], name="n", version="17").lists[0].version == "17"
+    named = hm.read_list_file(tmp_path / "list", name="n", version="17")
+    assert repr(named.lists[0]) == "<HashList n, version 17, pdq (256 bits), n=1>"
+
+
+class Trickle:
+    """A file object without a name that gives a few bytes at a time, as a network does."""
+
+    def __init__(self, data: bytes) -> None:
+        self.rest = io.BytesIO(data)
+
+    def read(self, size: int) -> bytes:
+        return self.rest.read(min(size, 7))
+
+
+def test_of_a_file_object_it_is_the_same_list(tmp_path: Path) -> None:
+    path = LISTS / "demo-pdq.csv"
+    data, known = path.read_bytes(), hm.read_list(path)
+    with open(path, "rb") as file:
+        found = hm.read_list(file)
+        assert (found.name, found.version) == (known.name, known.version)
+        assert (found.hashes, found.entries) == (known.hashes, known.entries)
+        assert file.read() == b""  # at its end, and open
+        file.seek(0)
+        file.readline()
+        rest = hm.read_list_file(file, hm.ListFormat(reader="pdq-text"))
+        assert rest.types == {"pdq": 207}
+    for source in (io.BytesIO(data), Trickle(data), io.BytesIO(data.decode().encode("utf-16"))):
+        found = hm.read_list(source, "pdq", name="other")
+        assert (found.name, found.hashes) == ("other", known.hashes)
+        assert found.entries == known.entries
+    page = (LISTS / "threatexchange-page-1.json").read_bytes()
+    trickled = hm.read_list_file(Trickle(page), name="page")
+    whole = hm.read_list_file(LISTS / "threatexchange-page-1.json")
+    assert (trickled.format, trickled.types) == ("threatexchange-json", whole.types)
+    with pytest.raises(hm.UsageError, match="what the list is called"):
+        hm.read_list(io.BytesIO(data))
+    with pytest.raises(hm.UsageError, match="file open in binary mode"):
+        hm.read_list(io.StringIO(data.decode()), name="text")  # type: ignore[arg-type]
+    with pytest.raises(hm.ListError, match=r"cannot be read: .*closed file"):
+        hm.read_list(file)
+    with pytest.raises(hm.ListError, match="the file object: the list is empty"):
+        hm.read_list(io.BytesIO(), name="nothing")
+    with pytest.raises(hm.BadRows, match="the file object"):
+        hm.read_list(io.BytesIO(b"pdq\nabc\n"), name="bad")
+
+
+def test_rows_without_a_kind_are_of_that_which_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "list"
+    path.write_text(f"value\n{H[0][:16]}\n")
+    told = hm.ListFormat(columns={"hash": "value"})
+    assert hm.read_list(path, "phash", format=told).spec == hm.HashSpec("phash", 64)
+    dhash = hm.ListFormat("dhash", columns={"hash": "value"})
+    assert hm.read_list(path, format=dhash).spec == hm.HashSpec("dhash", 64)
 
 
 def test_a_pipe_is_as_good_as_a_file(tmp_path: Path) -> None:

@@ -29,12 +29,12 @@ ENTRIES = st.builds(
 
 
 def written(
-    folder: Path, known: hm.HashList, form: str, **options: str
+    folder: Path, known: hm.HashList, form: str, format: hm.ListFormat | None = None
 ) -> list[tuple[str, hm.Entry]]:
     """What is read of a list that was written, in the order of hashes."""
     path = folder / f"{len(os.listdir(folder))}.out"
     hm.write_list(known, path, form, reveal_hashes=True)
-    again = hm.read_list(path, known.spec.algorithm, **options)  # type: ignore[arg-type]
+    again = hm.read_list(path, known.spec.algorithm, format=format)
     return sorted(zip(again.hashes.to_hex(), again.entries, strict=True), key=lambda row: row[0])
 
 
@@ -62,7 +62,9 @@ def test_pdq_text_keeps_names_and_qualities(
     named = [(f"{name}{n}" if name else None, quality) for n, (name, quality) in enumerate(rows)]
     entries = [hm.Entry(name, quality=quality) for name, quality in named]
     known = hm.HashList("l", "1", PDQ, batch, entries)
-    found = written(tmp_path_factory.mktemp("w"), known, "pdq-text", format="pdq-text")
+    found = written(
+        tmp_path_factory.mktemp("w"), known, "pdq-text", hm.ListFormat(reader="pdq-text")
+    )
     expected = [
         (text, " ".join((name or "").replace("\0", " ").split()) or None, quality)
         for text, (name, quality) in zip(batch.to_hex(), named, strict=True)

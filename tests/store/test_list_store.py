@@ -17,7 +17,7 @@ import hashmatch as hm
 import naive
 from hashmatch.interfaces import ListRow
 from hashmatch.lists.degenerate import degenerate
-from hashmatch.lists.detect import Page, Shape
+from hashmatch.lists.detect import FileRead, ListFormat
 from hashmatch.testing import random_hashes
 from list_stores import MD5, NOW, PHASH, held, lower_sharing, open_store
 
@@ -48,11 +48,13 @@ Fact = tuple[str | None, str, str, str, float, str]
 def _pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have files of the rows of these tests read, whatever formats there are."""
 
-    def read(place: str, shape: Shape, taken: Rows, on_read: Callable[[int], object]) -> Page:
+    def read(
+        place: str, format: ListFormat, taken: Rows, on_read: Callable[[int], object]
+    ) -> FileRead:
         taken.take(ListRow(1, **fields) for fields in json.loads(Path(place).read_text()))
-        return Page("rows", "0" * 64, 1)
+        return FileRead("rows", "0" * 64, 1)
 
-    monkeypatch.setattr("hashmatch.store.importer.read_page", read)
+    monkeypatch.setattr("hashmatch.store.importer.read_rows", read)
     lower_sharing(monkeypatch)
 
 
@@ -150,22 +152,20 @@ def check_answers(store: hm.ListStore) -> None:
     """The index finds what a linear search does, at any distance asked for."""
     for known in store.open():
         names = known.hashes.to_hex()
-        live = set(range(len(names))) - set(known.unmatched.tolist())
+        assert isinstance(known.index, hm.HashIndex)
         queries = hm.HashBatch.from_hex(known.spec, VALUES[known.spec.algorithm])
-        limits = known.limits(6)
         for asked in (None, 3, 20):
             own = known.limits(6 if asked is None else asked)
             found = known.index.search(queries, asked) if asked else known.index.search(queries, 6)
             wanted = [
                 (query, row, distance)
                 for query, text in enumerate(queries.to_hex())
-                for row in sorted(live)
-                if (distance := (int(text, 16) ^ int(names[row], 16)).bit_count()) <= own[row]
+                for row, name in enumerate(names)
+                if (distance := (int(text, 16) ^ int(name, 16)).bit_count()) <= own[row]
             ]
             columns = np.column_stack([found.query, found.entry, found.distance])
             assert [tuple(row) for row in columns.tolist()] == wanted
-        assert len(known) == len(live)
-        assert len(limits) == len(known.entries)
+        assert len(known) == len(names) == len(known.entries) == len(known.index)
 
 
 FIRST: Fact = ("a", "phash", VALUES["phash"][0], "x", 1.0, "listed")

@@ -61,11 +61,13 @@ def inspect(
     """  # noqa: D301  (the backspace tells click to keep the lines)
     import msgspec
 
+    from hashmatch.lists.read import read_list_file
+
     if is_store(path):
         facts = _of_store(path, trust)
     else:
-        content = ListShape(list_format, columns, delimiter, encoding).read(path, algorithm)
-        facts = _of_file(content)
+        shape = ListShape(list_format, columns, delimiter, encoding)
+        facts = _of_file(read_list_file(path, shape.format(algorithm)))
     if as_json:
         print_line(msgspec.json.encode(facts).decode())
     else:
@@ -103,7 +105,6 @@ def _of_file(content: ListFile) -> dict[str, Any]:
 def _of_store(path: str, trust: dict[str, Any]) -> dict[str, Any]:
     from hashmatch.store.compaction import QUARANTINED
     from hashmatch.store.importer import ROWS
-    from hashmatch.store.stored_list import StoredEntries
 
     store = open_store(path, trust)
     opened, problems = store.latest()
@@ -111,7 +112,7 @@ def _of_store(path: str, trust: dict[str, Any]) -> dict[str, Any]:
     manifest = opened.manifest
     labels: Counter[str] = Counter()
     for kind in opened.kinds.values():
-        labels += StoredEntries(kind.segments).labels(kind.unmatched())
+        labels += kind.entries.labels()
     rows = manifest.counts[ROWS]
     quarantined = {
         algorithm: {

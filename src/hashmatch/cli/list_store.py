@@ -175,13 +175,13 @@ def _change(options: dict[str, Any]) -> Change:
 
     shape = ListShape(
         options["list_format"], options["columns"], options["delimiter"], options["encoding"]
-    ).shape(options["algorithm"], options["keep_disputed"])
+    )
     limits = _limits(options["limits"])
     pictures = _pictures(options["pictures"]) if options["pictures"] else None
     signer = options["signer"]
     return Change(
         name=options["name"],
-        shape=shape,
+        format=shape.format(options["algorithm"], options["keep_disputed"]),
         signer=load_private(signer, given_passphrase()) if signer else None,
         accept=options["accept"],
         expires_in=days(options["expires"]),

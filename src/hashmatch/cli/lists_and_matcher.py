@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from hashmatch.matching.matcher import Matcher
     from hashmatch.records.hash_list import HashList
     from hashmatch.store.list_store import ListStore
-    from hashmatch.store.stored_list import StoredList
 
     Command = Callable[..., Any]
     Trust = dict[str, Any]
@@ -124,7 +123,7 @@ def warn(problems: Sequence[str]) -> None:
         click.echo(f"hashmatch: warning: {printable(problem)}", err=True)
 
 
-def one_list(path: str, algorithm: str, options: dict[str, Any]) -> StoredList:
+def one_list(path: str, algorithm: str, options: dict[str, Any]) -> HashList:
     """Return the list of `algorithm` in a store, after saying what is wrong with it."""
     store = open_store(path, options)
     lists = store.open(algorithm)
@@ -150,7 +149,7 @@ def open_lists(
     """Return the list of `algorithm`, or of the one named before the path, at each path."""
     from hashmatch import registry
     from hashmatch.lists.exclusions import leave_out, read_disabled
-    from hashmatch.lists.read import choose
+    from hashmatch.lists.read import read_list
 
     trust = dict(trust)
     disabled = trust.pop("disabled", None)
@@ -170,7 +169,7 @@ def open_lists(
         if is_store(path):
             found: HashList = one_list(path, kind, dict(trust))
         else:
-            found = choose(shape.read(path, kind), path, kind, skip_bad_rows)
+            found = read_list(path, kind, format=shape.format(kind), skip_bad_rows=skip_bad_rows)
         for other in lists:  # every match would be counted twice
             if (found.name, found.version, found.spec) == (other.name, other.version, other.spec):
                 raise UsageError(f"{path}: its {kind} hashes are given twice")

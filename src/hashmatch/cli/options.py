@@ -16,8 +16,7 @@ from hashmatch.cli.units import SOME_TIME
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hashmatch.lists.detect import Shape
-    from hashmatch.lists.read import ListFile
+    from hashmatch.lists.detect import ListFormat
 
     Command = Callable[..., Any]
 
@@ -64,25 +63,14 @@ class ListShape:
     delimiter: str | None
     encoding: str
 
-    def read(self, path: str, algorithm: str) -> ListFile:
-        """Return all that the file at `path` holds."""
-        from hashmatch.lists.read import read_list_file
+    def format(self, algorithm: str, keep_disputed: bool = False) -> ListFormat:
+        """Return the same, with what rows hold that do not say it themselves."""
+        from hashmatch.lists.detect import ListFormat
 
-        return read_list_file(
-            path,
-            algorithm=algorithm,
-            format=self.list_format,
-            columns=self._columns(),
-            delimiter=self.delimiter,
-            encoding=self.encoding,
+        columns, delimiter = self._columns(), self.delimiter
+        return ListFormat(
+            algorithm, self.list_format, columns, delimiter, self.encoding, keep_disputed
         )
-
-    def shape(self, algorithm: str, keep_disputed: bool) -> Shape:
-        """Return the same, for the pages of a list store."""
-        from hashmatch.lists.detect import Shape
-
-        columns, encoding = self._columns(), self.encoding
-        return Shape(algorithm, self.list_format, columns, self.delimiter, encoding, keep_disputed)
 
     def _columns(self) -> dict[str, str] | None:
         """Return the column of each role that was told."""

@@ -105,7 +105,7 @@ def status(state: str, as_json: bool) -> None:
         table.add_column(column)
     for scan in scans:
         about, counts = scan["about"], scan["outcomes"]
-        lists = ", ".join(f"{name} {version}" for name, version, _ in about.get("lists", ()))
+        lists = ", ".join(f"{name} {version}" for name, version, *_ in about.get("lists", ()))
         searched = sum(counts.get(name, 0) for name in ("match", "no_match", "suppressed"))
         table.add_row(
             scan["name"],

@@ -210,6 +210,33 @@ class HashIndex(Searchable):
         self._check()
         return HashIndex(state, self._file)
 
+    @unseen
+    def without(self, entries: ArrayLike) -> HashIndex:
+        """Return the index of the other entries, numbered anew from 0 in their order.
+
+        In time and memory like that of one number for each entry; its snapshot keeps its name.
+
+        Parameters
+        ----------
+        entries : array_like of int
+            Numbers of entries that are no longer to be found.
+
+        Raises
+        ------
+        UsageError
+            As `with_changes`.
+
+        Examples
+        --------
+        >>> from hashmatch import HashSpec
+        >>> batch = HashBatch.from_hex(HashSpec("phash", 64), ["00" * 8, "0f" * 8, "ff" * 8])
+        >>> HashIndex.build(batch).without([1]).search(batch, 0).entry.tolist()
+        [0, 1]
+        """
+        state = self._state.without(entries)
+        self._check()
+        return HashIndex(state, self._file)
+
     def explain(self) -> str:
         """Return how this index searches, and why."""
         parts = "; ".join(part.segment.explain() for part in self._state.parts)

@@ -6,7 +6,7 @@ The parts of an index: entries that were added together, and those with a wider 
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -41,7 +41,8 @@ class Part(NamedTuple):
     ----------
     segment : Segment
     numbers : ndarray of uint32, shape (n,), optional
-        The number of each row's entry, ascending; without it, the row itself.
+        The number of each row's entry, ascending but for entries that were removed; without it, the
+        row itself.
     own : int
         The widest own limit of its entries, or `NO_LIMIT`.
     every : bool
@@ -257,6 +258,26 @@ class Snapshot(Opaque):
         return Snapshot(
             self.spec, name_of(added, name), tuple(parts), self.limit, own_of_all, gone, following
         )
+
+    def without(self, removed: ArrayLike) -> Snapshot:
+        """Return the state without some entries, numbered anew; see `HashIndex.without`."""
+        gone = self._without(removed, self.following)
+        if gone is None:
+            return self
+        # What is gone is numbered after all that are there, and so asked for by nobody.
+        order = np.argsort(gone, kind="stable")
+        numbers = np.empty(len(order), np.uint32)
+        numbers[order] = np.arange(len(order), dtype=np.uint32)
+        parts = tuple(
+            part._replace(
+                numbers=numbers[: len(part.segment.words)]
+                if part.numbers is None
+                else numbers[part.numbers]
+            )
+            for part in self.parts
+        )
+        own = None if self.own is None else self.own[order]
+        return replace(self, parts=parts, own=own, gone=gone[order])
 
     def find(self, words: NDArray[np.uint64], limit: int) -> Pairs | None:
         """Return every pair near enough, by query, then by entry; None if they are too many."""

@@ -1,23 +1,30 @@
-"""A file of a hash list, or a page of one, to statements: detect its format, read every row."""
+"""How a file of a hash list, or a page of one, is read: its format told or detected, each row."""
 
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from hashmatch import registry
 from hashmatch.errors import ListError, UsageError
-from hashmatch.interfaces import ROLES, ListOptions
-from hashmatch.lists.ingest import Rows
-from hashmatch.lists.readers._lines import DigestingFile, Utf8File
+from hashmatch.interfaces import ROLES, ListOptions, reads_plain
+from hashmatch.lists.readers._lines import DigestingFile, Readable, Utf8File
 from hashmatch.records.hashes import ENCODINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from hashmatch.lists.ingest import Rows
+
 HEAD = 8192
 """Bytes of a file that formats are told apart by."""
+NAMELESS = "the file object"
+"""What a file object is called that does not say its name."""
+
+
+Source: TypeAlias = str | os.PathLike[str] | Readable
 
 #: Beginnings of files that hold no text we read, and what to do about it.
 FOREIGN = {
@@ -27,11 +34,41 @@ FOREIGN = {
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """How list files are to be read; see `read_list_file`."""
+class ListFormat:
+    """How the files of a list are to be read.
+
+    Parameters
+    ----------
+    algorithm : str
+        What rows hold that do not say it themselves.
+    reader : str, optional
+        The name of a reader, such as ``pdq-text``, ``csv`` or ``ncmec-xml``; detected unless given.
+    columns : mapping of str to str, optional
+        For CSV: role to column name, see `hashmatch.lists.readers.csv_columns`.
+    delimiter : str, optional
+        For CSV; detected unless given.
+    encoding : {"hex", "base64", "base32"}
+        How the hashes are written, by formats that do not say it.
+    keep_disputed : bool
+        Whether to list entries that more members are against than for.
+
+    Raises
+    ------
+    UsageError
+        If one of these is something else, or no column can be what `columns` says.
+    UnknownPlugin
+        If no hasher of `algorithm` is installed.
+
+    Examples
+    --------
+    >>> import hashmatch as hm
+    >>> told = hm.ListFormat(columns={"pdq": "pdq", "id": "id"})
+    >>> hm.read_list("fixtures/lists/demo-pdq.csv", format=told).entries[0].labels
+    ()
+    """
 
     algorithm: str = "pdq"
-    format: str | None = None
+    reader: str | None = None
     columns: Mapping[str, str] | None = None
     delimiter: str | None = None
     encoding: str = "hex"
@@ -46,37 +83,44 @@ class Shape:
         if self.delimiter is not None and len(self.delimiter) != 1:
             raise UsageError(f"a delimiter is one character, not {len(self.delimiter)}")
         for role in self.columns or ():
-            if role not in ROLES and role not in registry.names(registry.HASHERS):
+            if role not in ROLES and not registry.hashes(role):
                 raise UsageError(
                     f"no column can be {role!r}; a role is an algorithm's name or one of "
                     f"{', '.join(sorted(ROLES))}"
                 )
 
-    def rows(self, now: float) -> Rows:
-        """Return where the rows of files of this shape go; see `Rows`."""
-        return Rows(self.algorithm, self.encoding, now, self.keep_disputed)
 
-
-class Page(NamedTuple):
+class FileRead(NamedTuple):
     """A list file, or one page of several, that was read."""
 
-    format: str
+    reader: str
     sha256: str
     """Of its bytes, in hexadecimal."""
     size: int
     """Bytes."""
 
 
-def read_page(
-    place: str, shape: Shape, rows: Rows, on_read: Callable[[int], object] | None = None
-) -> Page:
+def place_of(source: Source) -> str:
+    """Return the path of a list file, or what a file object says its name is; for messages too."""
+    if isinstance(source, str | bytes | os.PathLike):
+        return os.fsdecode(source)
+    name = getattr(source, "name", None)
+    return name if isinstance(name, str) else NAMELESS
+
+
+def read_rows(
+    source: Source,
+    format: ListFormat,
+    rows: Rows,
+    on_read: Callable[[int], object] | None = None,
+) -> FileRead:
     """Read every row of a file into `rows`.
 
     Parameters
     ----------
-    place : str
-        Its path.
-    shape : Shape
+    source : path or binary file object
+        A file object is read from where it is to its end, and stays open.
+    format : ListFormat
     rows : Rows
     on_read : callable, optional
         Told how many more bytes were read, for progress.
@@ -86,27 +130,40 @@ def read_page(
     ListError
         If the file cannot be read, is empty or is in no known format.
     """
-    format = "csv" if shape.columns and shape.format is None else shape.format
+    place = place_of(source)
     try:
-        with open(place, "rb", buffering=0) as raw:
-            digesting = DigestingFile(raw, on_read)
-            stream: io.BufferedReader = io.BufferedReader(digesting, 64 * 1024)
-            if Utf8File.suits(stream.peek(2)):
-                stream = io.BufferedReader(Utf8File(stream), 64 * 1024)
-            format = _format(place, stream, format)
-            reader = registry.list_reader(format)
-            read = getattr(reader, "plain_rows", reader.rows)
-            try:
-                rows.take(read(stream, ListOptions(shape.columns, shape.delimiter)))
-            except (ListError, UsageError) as error:
-                raise type(error)(f"{place}: {error}") from None
+        if isinstance(source, str | bytes | os.PathLike):
+            with open(source, "rb", buffering=0) as file:
+                return _read(place, file, format, rows, on_read)
+        return _read(place, source, format, rows, on_read)
     except OSError as error:
         raise ListError(f"{place}: cannot be read: {error.strerror or error}") from None
-    except ValueError as error:  # a path with a NUL in it
+    except ValueError as error:  # a path with a NUL in it, or a file object that is closed
         if isinstance(error, UsageError):
             raise
         raise ListError(f"{place!r}: cannot be read: {error}") from None
-    return Page(format, digesting.digest.hexdigest(), digesting.size)
+
+
+def _read(
+    place: str,
+    file: Readable,
+    format: ListFormat,
+    rows: Rows,
+    on_read: Callable[[int], object] | None,
+) -> FileRead:
+    told = "csv" if format.columns and format.reader is None else format.reader
+    digesting = DigestingFile(file, on_read)
+    stream: io.BufferedReader = io.BufferedReader(digesting, 64 * 1024)
+    if Utf8File.suits(stream.peek(2)):
+        stream = io.BufferedReader(Utf8File(stream), 64 * 1024)
+    name = _format(place, stream, told)
+    reader = registry.list_reader(name)
+    read = reader.plain_rows if reads_plain(reader) else reader.rows
+    try:
+        rows.take(read(stream, ListOptions(format.columns, format.delimiter)))
+    except (ListError, UsageError) as error:
+        raise type(error)(f"{place}: {error}") from None
+    return FileRead(name, digesting.digest.hexdigest(), digesting.size)
 
 
 def _format(place: str, stream: io.BufferedReader, told: str | None) -> str:

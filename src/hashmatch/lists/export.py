@@ -7,7 +7,6 @@ import re
 from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
-import numpy as np
 
 from hashmatch._files.atomic import writing
 from hashmatch._redact import unseen
@@ -17,6 +16,7 @@ from hashmatch.records.images import clean_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hashmatch.records.entries import Entry
     from hashmatch.records.hash_list import HashList
 
 FORMATS = "jsonl", "pdq-text"
@@ -85,20 +85,15 @@ def reveal(known: HashList, file: BinaryIO, format: str) -> int:
     return count
 
 
-def _rows(known: HashList) -> Iterator[tuple[int, str]]:
-    """Yield the number and hexadecimal text of each entry that is matched."""
-    kept = np.ones(len(known.entries), np.bool_)
-    unmatched = getattr(known, "unmatched", None)  # of a list in a store
-    if unmatched is not None:
-        kept[unmatched] = False
+def _rows(known: HashList) -> Iterator[tuple[str, Entry]]:
+    """Yield the hexadecimal text of each entry, and the entry."""
     hashes = known.hashes
-    for row in np.flatnonzero(kept).tolist():
-        yield row, hashes[row : row + 1].to_hex()[0]
+    for number, entry in enumerate(known.entries):
+        yield hashes[number : number + 1].to_hex()[0], entry
 
 
 def _json_lines(known: HashList) -> Iterator[bytes]:
-    for row, text in _rows(known):
-        entry = known.entries[row]
+    for text, entry in _rows(known):
         fields = {
             "hash": text,
             "algorithm": known.spec.algorithm,
@@ -114,8 +109,7 @@ def _json_lines(known: HashList) -> Iterator[bytes]:
 
 
 def _pdq_text(known: HashList) -> Iterator[bytes]:
-    for row, text in _rows(known):
-        entry = known.entries[row]
+    for text, entry in _rows(known):
         name = " ".join((entry.external_id or "").replace("\0", " ").split())
         if entry.quality is not None:
             line = f"{text},{entry.quality},{name}"

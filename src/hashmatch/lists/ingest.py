@@ -113,7 +113,7 @@ UNMATCHABLE = {
     "ssvh_safer_hash", "vpdq", "text", "raw_text", "url", "trend_query", "other", "unknown",
 }  # fmt: skip
 """Kinds of hash in the lists of hotlines that cannot be compared here, or are not of pictures;
-so are those that begin with ``video_``."""
+so are those that begin with ``video_``. Whoever installs a hasher of one can match it."""
 VIDEO = re.compile(r"video_[a-z0-9_]{1,12}")
 MOST_NAMED = 100_000
 """Rows that cannot be used and are named: of a file of nothing but such rows, some MB of memory."""
@@ -211,7 +211,8 @@ class Rows(Opaque):
             self.counts["removed"] += 1
             return
         before = math.nextafter(updated, -math.inf)  # as old as it may another say otherwise
-        if algorithm in UNMATCHABLE or algorithm.startswith("video_"):
+        is_installed = registry.hashes(algorithm)
+        if not is_installed and (algorithm in UNMATCHABLE or algorithm.startswith("video_")):
             self._withdraw_id(row.external_id, before)
             known = algorithm in UNMATCHABLE or VIDEO.fullmatch(algorithm)
             self.unmatchable[algorithm if known else "video"] += 1  # no value in place of a name
@@ -244,7 +245,7 @@ class Rows(Opaque):
 
     def _add_plain(self, rows: PlainRows) -> bool:
         """Take rows that say nothing but a hash, quality and id; or none of them, if any is odd."""
-        if self.algorithm not in registry.names(registry.HASHERS):
+        if not registry.hashes(self.algorithm):
             return False
         spec = registry.spec(self.algorithm)
         digits = spec.bits // 4
@@ -280,7 +281,7 @@ class Rows(Opaque):
         return named
 
     def _value(self, row: ListRow, algorithm: str) -> bytes:
-        if algorithm not in registry.names(registry.HASHERS):
+        if not registry.hashes(algorithm):
             raise UsageError(f"no hasher is installed for its kind of hash, {shown(algorithm)}")
         spec = registry.spec(algorithm)
         if row.quality is not None and not 0 <= row.quality <= 100:
@@ -295,7 +296,7 @@ class Rows(Opaque):
         A row that says neither, as when a list blanks what it withdraws, takes nothing out.
         """
         text = row.hash.strip()
-        if text and algorithm in registry.names(registry.HASHERS):
+        if text and registry.hashes(algorithm):
             try:
                 value = registry.spec(algorithm).parse(text, row.encoding or self.encoding)
             except UsageError:

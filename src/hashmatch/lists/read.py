@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hashmatch._redact import unseen
-from hashmatch.errors import BadRows, ListError, RejectedRow
-from hashmatch.lists.detect import Shape, read_page
+from hashmatch.errors import BadRows, ListError, RejectedRow, UsageError
+from hashmatch.lists.detect import NAMELESS, ListFormat, place_of, read_rows
+from hashmatch.lists.ingest import Rows
 from hashmatch.lists.merge import standing
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.images import clean_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from hashmatch.lists.detect import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class ListFile:
         members are against them than for them; see `hashmatch.lists.ingest`.
     unmatchable : dict of str to int
         Rows of each kind of hash that nobody can match here, PhotoDNA and the like.
+    path : str
+        Where it was read, for messages.
     """
 
     name: str
@@ -53,23 +57,58 @@ class ListFile:
     benign: int = 0
     disputed: int = 0
     unmatchable: Mapping[str, int] = field(default_factory=dict)
+    path: str = ""
 
     @property
     def types(self) -> dict[str, int]:
         """Entries of each algorithm."""
         return {known.spec.algorithm: len(known) for known in self.lists}
 
+    def choose(
+        self,
+        algorithm: str | None = None,
+        *,
+        skip_bad_rows: bool = False,
+        max_distance: int | None = None,
+    ) -> HashList:
+        """Return the list of one kind of hash.
+
+        Parameters
+        ----------
+        algorithm : str, optional
+            Which; by default the only one that there is.
+        skip_bad_rows : bool
+            Go on without rows that could not be used.
+        max_distance : int, optional
+            The list's own inclusive limit in bits.
+
+        Raises
+        ------
+        BadRows
+            If some row could not be used, unless `skip_bad_rows`.
+        ListError
+            If there is no such list, or several to choose from.
+        """
+        if self.rejected and not skip_bad_rows:
+            raise BadRows(self.path, self.rejected)
+        held = ", ".join(f"{kind} ({count:,})" for kind, count in self.types.items())
+        if not held:
+            raise ListError(f"{self.path}: the list has no usable row")
+        if algorithm is None and len(self.lists) > 1:
+            raise ListError(
+                f"{self.path}: several kinds of hash, {held}: choose one as the algorithm"
+            )
+        for known in self.lists:
+            if algorithm in {None, known.spec.algorithm}:
+                return replace(known, rejected=self.rejected, max_distance=max_distance)
+        raise ListError(f"{self.path}: no {algorithm} hashes in it; it holds {held}")
+
 
 @unseen
 def read_list_file(
-    path: str | os.PathLike[str],
+    source: Source,
+    format: ListFormat | None = None,
     *,
-    algorithm: str = "pdq",
-    format: str | None = None,
-    columns: Mapping[str, str] | None = None,
-    delimiter: str | None = None,
-    encoding: str = "hex",
-    keep_disputed: bool = False,
     name: str | None = None,
     version: str | None = None,
 ) -> ListFile:
@@ -77,20 +116,10 @@ def read_list_file(
 
     Parameters
     ----------
-    path : path
-        The file.
-    algorithm : str
-        What rows hold that do not say it themselves.
-    format : str, optional
-        A reader's name, such as ``pdq-text``, ``csv`` or ``ncmec-xml``; detected unless given.
-    columns : mapping of str to str, optional
-        For CSV: role to column name, see `hashmatch.lists.readers.csv_columns`.
-    delimiter : str, optional
-        For CSV; detected unless given.
-    encoding : {"hex", "base64", "base32"}
-        How the hashes are written, by formats that do not say it.
-    keep_disputed : bool
-        Whether to list entries that more members are against than for.
+    source : path or binary file object
+        The file. A file object is read from where it is to its end, and stays open.
+    format : ListFormat, optional
+        How it is to be read; detected unless given, its unnamed hashes are ``pdq``.
     name, version : str, optional
         What matches will call the list; by default the file's stem, and the first 12
         digits of the SHA-256 of its content.
@@ -99,18 +128,22 @@ def read_list_file(
     ------
     ListError
         If the file cannot be read, is empty or is in no known format.
+    UsageError
+        If it is no such file, or a file object without a name, and there is no `name`.
 
     Examples
     --------
     >>> read_list_file("fixtures/lists/bad-rows.csv").types
     {'pdq': 6}
     """
-    place = os.fspath(path)
-    shape = Shape(algorithm, format, columns, delimiter, encoding, keep_disputed)
-    rows = shape.rows(time.time())
-    page = read_page(place, shape, rows)
+    place = place_of(source)
+    if name is None and place == NAMELESS and hasattr(source, "read"):
+        raise UsageError("a file object without a name: say what the list is called, name=...")
     name = clean_name(Path(place).stem if name is None else name)
-    version = page.sha256[:12] if version is None else version
+    format = format or ListFormat()
+    rows = Rows(format.algorithm, format.encoding, time.time(), format.keep_disputed)
+    read = read_rows(source, format, rows)
+    version = read.sha256[:12] if version is None else version
     said = rows.statements()
     kept = standing(said, rows.withdrawn)
     lists = [
@@ -121,26 +154,24 @@ def read_list_file(
     return ListFile(
         name,
         version,
-        page.format,
+        read.reader,
         tuple(lists),
         tuple(rows.rejected),
         rows.counts["removed"],
         rows.counts["benign"],
         rows.counts["disputed"],
         dict(sorted(rows.unmatchable.items())),
+        place,
     )
 
 
 def read_list(
-    path: str | os.PathLike[str],
+    source: Source,
     algorithm: str | None = None,
     *,
+    format: ListFormat | None = None,
     skip_bad_rows: bool = False,
     max_distance: int | None = None,
-    format: str | None = None,
-    columns: Mapping[str, str] | None = None,
-    delimiter: str | None = None,
-    encoding: str = "hex",
     name: str | None = None,
     version: str | None = None,
 ) -> HashList:
@@ -148,16 +179,18 @@ def read_list(
 
     Parameters
     ----------
-    path : path
-        The file.
+    source : path or binary file object
+        The file; see `read_list_file`.
     algorithm : str, optional
         Which hashes, if the file holds several kinds. Rows that do not name their kind are taken
-        to be of this one, or ``pdq``.
+        to be of this one, or of that of `format`.
+    format : ListFormat, optional
+        How it is to be read.
     skip_bad_rows : bool
         Go on without rows that cannot be used; they are in the result's ``rejected``.
     max_distance : int, optional
         The list's own inclusive limit in bits, instead of the algorithm's recommendation.
-    format, columns, delimiter, encoding, name, version : optional
+    name, version : str, optional
         See `read_list_file`.
 
     Raises
@@ -166,49 +199,16 @@ def read_list(
         If some row cannot be used, naming each line and reason, unless `skip_bad_rows`.
     ListError
         If the file cannot be read, or has no usable row of the algorithm.
+    UsageError
+        As `read_list_file`.
 
     Examples
     --------
     >>> read_list("fixtures/lists/demo-pdq.csv", version="17")
     <HashList demo-pdq, version 17, pdq (256 bits), n=207>
     """
-    file = read_list_file(
-        path,
-        algorithm=algorithm or "pdq",
-        format=format,
-        columns=columns,
-        delimiter=delimiter,
-        encoding=encoding,
-        name=name,
-        version=version,
-    )
-    return choose(file, os.fspath(path), algorithm, skip_bad_rows, max_distance)
-
-
-def choose(
-    file: ListFile,
-    path: str,
-    algorithm: str | None,
-    skip_bad_rows: bool,
-    max_distance: int | None = None,
-) -> HashList:
-    """Return the list of `file` that holds `algorithm`, or its only one; see `read_list`."""
-    if file.rejected and not skip_bad_rows:
-        raise BadRows(path, file.rejected)
-    held = ", ".join(f"{kind} ({count:,})" for kind, count in file.types.items())
-    if not held:
-        raise ListError(f"{path}: the list has no usable row")
-    if algorithm is None and len(file.lists) > 1:
-        raise ListError(f"{path}: several kinds of hash, {held}: choose one as the algorithm")
-    for known in file.lists:
-        if algorithm in {None, known.spec.algorithm}:
-            return HashList(
-                known.name,
-                known.version,
-                known.spec,
-                known.hashes,
-                known.entries,
-                file.rejected,
-                max_distance,
-            )
-    raise ListError(f"{path}: no {algorithm} hashes in it; it holds {held}")
+    format = format or ListFormat()
+    if algorithm is not None:
+        format = replace(format, algorithm=algorithm)
+    file = read_list_file(source, format, name=name, version=version)
+    return file.choose(algorithm, skip_bad_rows=skip_bad_rows, max_distance=max_distance)

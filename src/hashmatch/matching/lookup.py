@@ -166,9 +166,7 @@ def in_range(what: str, value: int | None, least: int, most: int) -> None:
 
 def _searched(known: HashList, default: int, key: bytes | None) -> _Searched:
     own_key = known.own_key() if key is None else key
-    index = HashIndex.build(known, default) if known.index is None else known.index
-    if known.left_out:
-        index = index.with_changes(removed=known.left_out, snapshot=index.snapshot)
+    index = known.index if isinstance(known.index, HashIndex) else HashIndex.build(known, default)
     limit = None if index.max_distance == default else default
     return _Searched(known, index, limit, own_key)
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol, overload
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
 
 from hashmatch.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -46,9 +48,9 @@ class Entry:
 
 
 class Column(Protocol):
-    """An array of one dimension, or what reads slices of one from a file."""
+    """An array, or what reads rows of one from a file."""
 
-    def __getitem__(self, rows: slice, /) -> NDArray[np.generic]:
+    def __getitem__(self, rows: slice, /) -> NDArray[Any]:
         """Return some of its elements."""
         ...
 
@@ -93,6 +95,10 @@ class Texts:
         source = np.arange(taken[-1]) - np.repeat(taken[:-1] - ends[rows], lengths)
         return Texts(np.asarray(self.data[:])[source], taken)
 
+    def loaded(self) -> Texts:
+        """Return the same in memory."""
+        return Texts(np.asarray(self.data[:]), np.asarray(self.ends[:]))
+
     def rows(self, text: str) -> list[int]:
         """Return which of them are `text`."""
         data, ends, wanted = bytes(self.data[:]), np.asarray(self.ends[:]), text.encode()
@@ -112,14 +118,19 @@ class Texts:
 class Entries(Sequence[Entry]):
     """Entries as columns: what most of them have in common takes no room of its own.
 
+    Entries are numbered from 0 without gaps. Rows of the columns that are no entries any more keep
+    their place there, and are passed over in whatever is asked.
+
     Parameters
     ----------
     kind : column of uint32
-        Which of `kinds` each is.
+        Which of `kinds` each row is.
     kinds : tuple of Entry
         All that is said of the entries but their ids, each once.
     ids : Texts, optional
         Their external ids, if any has one.
+    gone : ndarray of int64
+        The rows that are no entries, ascending.
 
     Examples
     --------
@@ -127,11 +138,14 @@ class Entries(Sequence[Entry]):
     >>> len(entries.kinds), entries[1]
     (1, Entry(external_id='b', labels=('A1',), sources=(), status='active', quality=None, \
 max_distance=None))
+    >>> [entry.external_id for entry in entries.without([0])]
+    ['b']
     """
 
     kind: Column
     kinds: tuple[Entry, ...]
     ids: Texts | None = None
+    gone: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> Entries:
@@ -151,19 +165,19 @@ max_distance=None))
         return cls(np.array(kind, np.uint32), tuple(kinds), ids)
 
     @overload
-    def __getitem__(self, row: int) -> Entry: ...
+    def __getitem__(self, number: int) -> Entry: ...
     @overload
-    def __getitem__(self, row: slice) -> tuple[Entry, ...]: ...
-    def __getitem__(self, row: int | slice) -> Entry | tuple[Entry, ...]:
-        if isinstance(row, slice):
-            return tuple(self[r] for r in range(*row.indices(len(self))))
-        row = range(len(self))[row]  # counts from the end, and raises IndexError
+    def __getitem__(self, number: slice) -> tuple[Entry, ...]: ...
+    def __getitem__(self, number: int | slice) -> Entry | tuple[Entry, ...]:
+        if isinstance(number, slice):
+            return tuple(self[each] for each in range(*number.indices(len(self))))
+        row = self.row(number)
         kind = self.kinds[int(self.kind[row : row + 1][0])]
         external_id = None if self.ids is None else self.ids[row]
         return kind if external_id is None else replace(kind, external_id=external_id)
 
     def __len__(self) -> int:
-        return len(self.kind)
+        return len(self.kind) - len(self.gone)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence) or isinstance(other, str | bytes):
@@ -175,11 +189,19 @@ max_distance=None))
     def __repr__(self) -> str:
         return f"<Entries n={len(self)}>"
 
-    def labels(self, without: NDArray[np.int64] | None = None) -> Counter[str]:
-        """Return how many entries have each label; those of the rows `without` are not counted."""
-        kind = np.asarray(self.kind[:])
-        if without is not None:
-            kind = np.delete(kind, without)
+    def row(self, number: int) -> int:
+        """Return which row of the columns entry `number` is."""
+        number, gone = range(len(self))[number], self.gone  # from the end too; raises IndexError
+        return number + bisect_right(range(len(gone)), number, key=lambda i: int(gone[i]) - i)
+
+    def rows(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return which rows of the columns some entries are."""
+        passed = self.gone - np.arange(len(self.gone))
+        return numbers + np.searchsorted(passed, numbers, "right")
+
+    def labels(self) -> Counter[str]:
+        """Return how many entries have each label."""
+        kind = np.delete(np.asarray(self.kind[:]), self.gone)
         counts: Counter[str] = Counter()
         numbers = np.bincount(kind, minlength=len(self.kinds)).tolist()
         for each, count in zip(self.kinds, numbers, strict=True):
@@ -187,14 +209,29 @@ max_distance=None))
                 counts[label] += count
         return +counts
 
-    def rows_named(self, names: Iterable[str]) -> list[int]:
+    def named(self, names: Iterable[str]) -> list[int]:
         """Return the numbers of entries with such external ids; a list may give one to several."""
-        return [] if self.ids is None else [row for name in names for row in self.ids.rows(name)]
+        if self.ids is None:
+            return []
+        rows = np.array([row for name in names for row in self.ids.rows(name)], np.int64)
+        rows = np.setdiff1d(rows, self.gone)
+        numbers: list[int] = (rows - np.searchsorted(self.gone, rows)).tolist()
+        return numbers
 
-    def take(self, rows: NDArray[np.int64]) -> Entries:
-        """Return some of the entries, in the order of `rows`."""
+    def take(self, numbers: NDArray[np.int64]) -> Entries:
+        """Return some of the entries, in the order of `numbers`."""
+        rows = self.rows(numbers)
         kind = np.asarray(self.kind[:])[rows].astype(np.uint32)
         return Entries(kind, self.kinds, None if self.ids is None else self.ids.take(rows))
+
+    def without(self, numbers: NDArray[np.int64]) -> Entries:
+        """Return the other entries, numbered anew; the columns are not copied."""
+        return replace(self, gone=np.union1d(self.gone, self.rows(numbers)))
+
+    def loaded(self) -> Entries:
+        """Return the same with its columns in memory."""
+        ids = None if self.ids is None else self.ids.loaded()
+        return replace(self, kind=np.asarray(self.kind[:]), ids=ids)
 
 
 def anonymous(entry: Entry) -> Entry:
@@ -203,24 +240,70 @@ def anonymous(entry: Entry) -> Entry:
 
 
 def concatenated(parts: Sequence[Entries]) -> Entries:
-    """Return the entries of all parts in order."""
+    """Return the entries of all parts in order. Their columns are read when they are asked for."""
     if len(parts) == 1:
         return parts[0]
-    kinds: dict[Entry, int] = {}
-    kind = []
+    numbers: dict[Entry, int] = {}
+    kind, gone, first = Chain(np.empty(0, np.uint32)), [np.empty(0, np.int64)], 0
     for part in parts:
-        numbers = [kinds.setdefault(each, len(kinds)) for each in part.kinds]
-        kind.append(np.array(numbers, np.uint32)[np.asarray(part.kind[:])])
+        renumbered = [numbers.setdefault(each, len(numbers)) for each in part.kinds]
+        kind.add(part.kind, np.array(renumbered, np.uint32).__getitem__)
+        gone.append(first + part.gone)
+        first += len(part.kind)
     ids = None
     if any(part.ids is not None for part in parts):
-        data, ends, total = [], [np.zeros(1, np.int64)], 0
+        data, ends, total = Chain(np.empty(0, np.uint8)), Chain(np.empty(0, np.int64)), 0
+        ends.add(np.zeros(1, np.int64))
         for part in parts:  # any of which may be empty
             if part.ids is None:
-                ends.append(np.full(len(part), total))
+                ends.add(np.full(len(part.kind), total))
             else:
-                own = np.asarray(part.ids.ends[:])
-                data.append(np.asarray(part.ids.data[:]))
-                ends.append(total + own[1:])
-                total += int(own[-1])
-        ids = Texts(np.concatenate(data), np.concatenate(ends))
-    return Entries(np.concatenate([np.empty(0, np.uint32), *kind]), tuple(kinds), ids)
+                data.add(part.ids.data)
+                ends.add(part.ids.ends, partial(np.add, total), 1)
+                total += len(part.ids.data)
+        ids = Texts(data, ends)
+    return Entries(kind, tuple(numbers), ids, np.concatenate(gone))
+
+
+class Chain:
+    """Columns one after the other, of which only what is asked for is read.
+
+    Parameters
+    ----------
+    nothing : ndarray
+        An empty array of their kind.
+    """
+
+    def __init__(self, nothing: NDArray[Any]) -> None:
+        self._begins: list[int] = []
+        self._parts: list[tuple[Column, Callable[[NDArray[Any]], NDArray[Any]], int]] = []
+        self._nothing = nothing
+        self._length = 0
+
+    def add(
+        self,
+        column: Column,
+        change: Callable[[NDArray[Any]], NDArray[Any]] = np.asarray,
+        skipped: int = 0,
+    ) -> None:
+        """Take what `change` makes of a column, the first `skipped` of which are passed over."""
+        self._begins.append(self._length)
+        self._parts.append((column, change, skipped))
+        self._length += len(column) - skipped
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        first, last, step = rows.indices(self._length)
+        found = []
+        parts = slice(
+            max(0, bisect_right(self._begins, first) - 1), bisect_left(self._begins, last)
+        )
+        for begin, (column, change, skipped) in zip(
+            self._begins[parts], self._parts[parts], strict=True
+        ):
+            own = slice(skipped + max(0, first - begin), skipped + max(0, last - begin))
+            found.append(change(column[own]))
+        whole = found[0] if len(found) == 1 else np.concatenate([self._nothing, *found])
+        return whole[::step]
+
+    def __len__(self) -> int:
+        return self._length

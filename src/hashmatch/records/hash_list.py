@@ -3,32 +3,67 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
+from hashmatch._redact import unseen
 from hashmatch.errors import SpecMismatch, UsageError
-from hashmatch.records.entries import Entries
+from hashmatch.records.entries import Entries, Entry, Texts
 from hashmatch.records.hashes import HashBatch, HashSpec, Opaque
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from hashmatch.errors import RejectedRow
-    from hashmatch.index.hash_index import HashIndex
-    from hashmatch.records.entries import Entry
 
 
 REFERENCE = "ref:"
 """What references to entries without an id begin with."""
+BLOCK = 2**16
+"""Entries that are digested at once."""
+
+
+class Storage(Protocol):
+    """Where the hashes of a list in a store lie: row by row, those of no entry any more included.
+
+    Of a list in memory it is a `HashBatch`.
+    """
+
+    @property
+    def secret(self) -> bytes:
+        """What references are made with if the deployment has no key of its own."""
+        ...
+
+    @property
+    def digest(self) -> bytes | None:
+        """What stands for all that is stored, `secret` included, if there is such a digest."""
+        ...
+
+    def __getitem__(self, rows: slice, /) -> HashBatch:
+        """Return the hashes of some rows."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
+class Index(Protocol):
+    """What a list has to know of an index over it, a `hashmatch.HashIndex`."""
+
+    def without(self, entries: ArrayLike) -> Self:
+        """Return the index of the other entries, numbered anew."""
+        ...
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class HashList(Opaque):
     """A known-hash list of one kind of hash. Its values are never shown, logged or pickled.
+
+    It has the entries that are matched and no others, numbered from 0 without gaps: what its
+    storage holds besides was withdrawn, is in quarantine or was left out, and shows nowhere.
 
     Parameters
     ----------
@@ -36,8 +71,8 @@ class HashList(Opaque):
         Named in every match made with it.
     spec : HashSpec
         What its hashes are.
-    hashes : HashBatch
-        The hashes, n of them.
+    storage : HashBatch or Storage
+        Its hashes, or where they lie.
     entries : sequence of Entry
         What is known of each, in the same order; kept as columns, see `Entries`.
     rejected : tuple of RejectedRow
@@ -45,9 +80,16 @@ class HashList(Opaque):
     max_distance : int, optional
         The list's own inclusive limit in bits; an entry's own outranks it.
     index : HashIndex, optional
-        An index over these very hashes and limits, if there is one already.
-    left_out : tuple of int
-        Numbers of entries that a matcher is not to match, see `leaving_out`.
+        An index over these very entries and limits, if there is one already.
+    problems : tuple of str
+        What was found wrong while it was opened, and did not keep it from serving: tell somebody.
+
+    Raises
+    ------
+    UsageError
+        If there is not one entry for each hash, or the name or version is no text.
+    SpecMismatch
+        If the hashes are of another kind.
 
     Examples
     --------
@@ -60,23 +102,87 @@ class HashList(Opaque):
     name: str
     version: str
     spec: HashSpec
-    hashes: HashBatch
+    storage: HashBatch | Storage
     entries: Sequence[Entry]
     rejected: tuple[RejectedRow, ...] = ()
     max_distance: int | None = None
-    index: HashIndex | None = None
-    left_out: tuple[int, ...] = ()
+    index: Index | None = None
+    problems: tuple[str, ...] = ()
+    _digest: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "entries", Entries.of(self.entries))
+        entries, rows = Entries.of(self.entries), len(self.storage)
+        if len(entries) == rows:  # of another list perhaps, of which there are more in storage
+            entries = entries.take(np.arange(rows)) if len(entries.gone) else entries
+        object.__setattr__(self, "entries", entries)
         if not isinstance(self.name, str) or not isinstance(self.version, str):
             raise UsageError("a list's name and version are text")
-        if self.hashes.spec != self.spec:
-            raise SpecMismatch(f"list {self.name} is of {self.spec}, its hashes {self.hashes.spec}")
-        if len(self.hashes) != len(self.entries):
+        held = self.storage[:0].spec
+        if held != self.spec:
+            raise SpecMismatch(f"list {self.name} is of {self.spec}, its hashes {held}")
+        if rows != len(entries.kind):
+            raise UsageError(f"list {self.name} has {rows} hashes and {len(entries)} entries")
+
+    @classmethod
+    @unseen
+    def from_hex(
+        cls,
+        algorithm: str | HashSpec,
+        hashes: Iterable[str],
+        *,
+        ids: Iterable[str | None] | None = None,
+        labels: Iterable[str | Iterable[str]] | None = None,
+        name: str = "known",
+        version: str = "1",
+        max_distance: int | None = None,
+    ) -> HashList:
+        """Return a list of hashes that are at hand in hexadecimal, as in a database.
+
+        Parameters
+        ----------
+        algorithm : str or HashSpec
+            What they are; of a name, the first hash shows of how many bits.
+        hashes : iterable of str
+            All equally long, in either case.
+        ids : iterable of str, optional
+            What each is called in matches, None for those that have no id.
+        labels : iterable of str or of iterables of str, optional
+            The label of each, or its labels.
+        name, version : str
+            Named in every match. Give each state of the list another version.
+        max_distance : int, optional
+            The list's own inclusive limit in bits.
+
+        Raises
+        ------
+        UsageError
+            Naming the position (from 1) of the first text that is no such hash; or if there are
+            more or fewer ids or labels than hashes.
+
+        Examples
+        --------
+        >>> HashList.from_hex("phash", ["0f" * 8, "f0" * 8], ids=["7", "8"], labels=["A1", "B2"])
+        <HashList known, version 1, phash (64 bits), n=2>
+        """
+        texts = list(hashes)
+        if isinstance(algorithm, HashSpec):
+            spec = algorithm
+        elif texts:
+            spec = HashSpec(algorithm, 4 * len(texts[0].strip()))
+        else:
+            raise UsageError("there is no hash to tell the bits of; give a HashSpec")
+        batch = HashBatch.from_hex(spec, texts)
+        named = [None] * len(texts) if ids is None else list(ids)
+        given = [()] * len(texts) if labels is None else list(labels)
+        if not len(named) == len(given) == len(texts):
             raise UsageError(
-                f"list {self.name} has {len(self.hashes)} hashes and {len(self.entries)} entries"
+                f"{len(texts)} hashes, {len(named)} ids and labels of {len(given)}; give one each"
             )
+        entries = [
+            Entry(each, (said,) if isinstance(said, str) else tuple(said))
+            for each, said in zip(named, given, strict=True)
+        ]
+        return cls(name, version, spec, batch, entries, (), max_distance)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -84,18 +190,38 @@ class HashList(Opaque):
     def __repr__(self) -> str:
         return f"<HashList {self.name}, version {self.version}, {self.spec}, n={len(self)}>"
 
-    def leaving_out(self, rows: Iterable[int]) -> HashList:
-        """Return the same list, of which a matcher does not match some entries.
+    @property
+    @unseen
+    def hashes(self) -> HashBatch:
+        """The hashes, n of them; those of a list in a store are read from the disk now."""
+        gone, every = Entries.of(self.entries).gone, self.storage[:]
+        if not len(gone):
+            return every
+        words = np.delete(every.words, gone, axis=0)
+        words.flags.writeable = False
+        return HashBatch(self.spec, words)
 
-        Its name, its version and the numbers of its entries stay what they are, and so do the
-        records of what matches other entries. An index that is built over it has all of them.
+    @unseen
+    def without(self, numbers: Iterable[int]) -> HashList:
+        """Return the list of the other entries, numbered anew; its name and version stay.
 
         Parameters
         ----------
-        rows : iterable of int
-            Numbers of entries; those that are left out already stay so.
+        numbers : iterable of int
+            Of the entries that are not to be matched.
+
+        Raises
+        ------
+        UsageError
+            If there is no entry of a number.
         """
-        return replace(self, left_out=tuple(sorted({*self.left_out, *rows})))
+        out = np.unique(np.array(list(numbers), np.int64))
+        if not len(out):
+            return self
+        if out[0] < 0 or out[-1] >= len(self):
+            raise UsageError(f"list {self.name} has no such entry to leave out, of {len(self)}")
+        index = None if self.index is None else self.index.without(out)
+        return replace(self, entries=Entries.of(self.entries).without(out), index=index)
 
     def limits(self, default: int) -> NDArray[np.int64]:
         """Return each entry's inclusive limit in bits: its own, else the list's, else `default`.
@@ -120,36 +246,40 @@ class HashList(Opaque):
         limits = np.array(own or [0])
         if limits.dtype.kind not in "iu":  # 31.7 would become 31, and text a number
             raise UsageError(f"list {self.name} has a max_distance that is no whole number of bits")
-        return limits.astype(np.int64)[np.asarray(entries.kind[:])]
+        return np.delete(limits.astype(np.int64)[np.asarray(entries.kind[:])], entries.gone)
 
     def own_key(self) -> bytes:
         """Return a key for `reference` that only holders of this very list can make.
 
-        It is a digest of all hashes, for deployments that set no secret of their own; references
-        made with it change when the list does. A secret is better: the holder of a list of one
-        entry could be found out by guessing it.
+        Of a list in a store it is the store's secret. Else it is a digest of all hashes, those left
+        out included, for deployments that set no secret of their own; references made with it
+        change when the list does. A secret is better: the holder of a list of one entry could be
+        found out by guessing it.
         """
-        return hashlib.blake2b(self.hashes.words.tobytes()).digest()
+        if isinstance(self.storage, HashBatch):
+            return hashlib.blake2b(self.storage.words.tobytes()).digest()
+        return self.storage.secret
 
-    def reference(self, row: int, key: bytes) -> str:
-        """Return how a match names entry `row`: its external id, else a keyed reference.
+    def reference(self, number: int, key: bytes) -> str:
+        """Return how a match names entry `number`: its external id, else a keyed reference.
 
         The reference is a keyed BLAKE2b (RFC 7693) of the hash, so nobody without the key can
         test a guess against it.
 
         Parameters
         ----------
-        row : int
+        number : int
             Which entry.
         key : bytes
             At most 64 bytes.
         """
-        external_id = self.entries[row].external_id
+        external_id = self.entries[number].external_id
         if external_id is not None:
             return external_id
-        return _reference(self._value(row), key)
+        row = Entries.of(self.entries).row(number)
+        return _reference(self.storage[row : row + 1].words.tobytes(), key)
 
-    def rows_named(self, names: Collection[str], key: bytes | None = None) -> set[int]:
+    def named(self, names: Collection[str], key: bytes | None = None) -> set[int]:
         """Return the numbers of the entries that matches name so; see `reference`.
 
         Parameters
@@ -159,21 +289,53 @@ class HashList(Opaque):
         key : bytes, optional
             What references are made with; by default `own_key`.
         """
-        rows = set(self._rows_with_ids(names))
+        found = set(Entries.of(self.entries).named(names))
         if any(name.startswith(REFERENCE) for name in names):
             key = self.own_key() if key is None else key
             data, size = self.hashes.words.tobytes(), self.spec.words * 8
-            for row in range(len(data) // size):
-                named = _reference(data[row * size : (row + 1) * size], key) in names
-                if named and self.entries[row].external_id is None:
-                    rows.add(row)
-        return rows
+            for number in range(len(self)):
+                named = _reference(data[number * size : (number + 1) * size], key) in names
+                if named and self.entries[number].external_id is None:
+                    found.add(number)
+        return found
 
-    def _rows_with_ids(self, names: Collection[str]) -> list[int]:
-        return Entries.of(self.entries).rows_named(names)
+    @property
+    @unseen
+    def digest(self) -> str:
+        """A digest of all that answers depend on but the list's name and version, in hexadecimal.
 
-    def _value(self, row: int) -> bytes:
-        return bytes(self.hashes.words[row].tobytes())
+        Of the hashes, and of the id, limit, labels and sources of each, in their order; of the
+        list's own limit; and, if some entry has no id, of `own_key`. Lists of one digest answer
+        alike. It tells whether a list is still the same, as where a scan goes on; publish it
+        nowhere: whoever guesses all of a short list can test that with it.
+        """
+        if self._digest is None:
+            object.__setattr__(self, "_digest", self._content().hexdigest())
+        return str(self._digest)
+
+    def _content(self) -> hashlib.blake2b:
+        entries, count = Entries.of(self.entries), len(self)
+        digest = hashlib.blake2b(digest_size=32, person=b"hashmatch-list")
+        stored = None if isinstance(self.storage, HashBatch) else self.storage.digest
+        digest.update(repr((self.spec, self.max_distance, count, stored)).encode())
+        if stored is not None:
+            digest.update(entries.gone.tobytes())
+            return digest
+        words = self.hashes.words
+        said = (repr((e.max_distance, e.labels, e.sources)).encode() for e in entries.kinds)
+        kinds = np.array([hashlib.blake2b(each).digest() for each in said], "S64")
+        is_named = True
+        for begin in range(0, count, BLOCK):
+            some = entries.take(np.arange(begin, min(begin + BLOCK, count)))
+            ids = some.ids or Texts.of([None] * len(some))
+            lengths = np.diff(ids.ends[:])
+            is_named = is_named and bool(lengths.all())
+            own = words[begin : begin + BLOCK]
+            for part in (own, kinds[some.kind[:]], lengths, ids.data[:]):
+                digest.update(part.tobytes())
+        if not is_named:
+            digest.update(self.own_key())
+        return digest
 
 
 def _reference(value: bytes, key: bytes) -> str:

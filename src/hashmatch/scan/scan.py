@@ -240,7 +240,7 @@ def about_scan(source: str, matcher: Matcher, **options: Any) -> dict[str, Any]:
 
 
 def _named(known: HashList) -> list[str]:
-    return [known.name, known.version, known.spec.algorithm, *map(str, known.left_out)]
+    return [known.name, known.version, known.spec.algorithm, known.digest]
 
 
 def resume_scan(

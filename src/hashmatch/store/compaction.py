@@ -192,7 +192,7 @@ def merged(
         for segment in kind.segments:
             found = rows_about(segment.key, about)
             if len(hashes):
-                found = np.union1d(found, rows_about(hash_keys(segment.words()), hashes))
+                found = np.union1d(found, rows_about(hash_keys(segment.words[:]), hashes))
             found = found[~np.isin(first + found, kind.gone)]
             parts.append(segment.take(found))
             numbers.append(first + found)
@@ -281,8 +281,7 @@ def with_segments(
     for algorithm, kind in before.kinds.items():
         rows = gone.get(algorithm, NONE)
         all_gone[algorithm] = np.union1d(kind.gone, rows)
-        codes = np.concatenate([segment.quarantine for segment in kind.segments])
-        for name, count in counted(codes[rows]).items():
+        for name, count in counted(kind.quarantine[rows]).items():
             counts[algorithm][name] -= count
     files.append(making.state(all_gone, withdrawn))
     return files, counts

@@ -31,23 +31,21 @@ import msgspec
 import numpy as np
 
 import hashmatch
-from hashmatch import registry
 from hashmatch._files.block_format import Description, decode
 from hashmatch.errors import IndexFileError, StoreError
-from hashmatch.index.hash_index import HashIndex
 from hashmatch.lists.merge import Statements, Subject
-from hashmatch.records.entries import Entries, Entry, Texts, concatenated
-from hashmatch.records.hash_list import HashList
+from hashmatch.records.entries import Chain, Entries, Entry, Texts, concatenated
 from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.store import encryption
 from hashmatch.store.encryption import KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
     from hashmatch._files.block_writer import Blocks
+    from hashmatch.records.hashes import HashSpec
     from hashmatch.store.encryption import SealingKey
     from hashmatch.store.layout import Folder
     from hashmatch.store.manifest import Manifest, StoredFile
@@ -131,6 +129,7 @@ class StoredStatements(Opaque):
         }:
             raise ValueError
         self.rows = rows
+        self.words = self._file.column("words")
         kinds = msgspec.json.decode(self._file.load("kinds").tobytes(), type=tuple[Entry, ...])
         ids = None
         if "ids" in shapes:
@@ -147,20 +146,12 @@ class StoredStatements(Opaque):
         """`Statements.key` of each."""
         return self._file.load("key")
 
-    def words(self, first: int = 0, last: int | None = None) -> NDArray[np.uint64]:
-        """Return the hashes of some rows."""
-        return self._file.load("words", first, last)
-
     def load(self) -> Statements:
         """Return all statements."""
-        words = self.words()
+        words = self.words[:]
         words.flags.writeable = False
-        ids = None
-        if self.entries.ids is not None:
-            ids = Texts(self._file.load("ids"), self._file.load("ends"))
-        entries = Entries(self._file.load("kind"), self.entries.kinds, ids)
         updated = self._updated(slice(None))
-        return Statements(HashBatch(self.spec, words), entries, self.key, updated)
+        return Statements(HashBatch(self.spec, words), self.entries.loaded(), self.key, updated)
 
     def take(self, rows: NDArray[np.int64]) -> Statements:
         """Return some statements; if they are few, of the file only what they take is read."""
@@ -168,7 +159,7 @@ class StoredStatements(Opaque):
             return self.load().take(rows)
         each = rows.tolist()
         nothing = np.empty((0, self.spec.words), np.uint64)
-        words = np.concatenate([nothing, *(self.words(row, row + 1) for row in each)])
+        words = np.concatenate([nothing, *(self.words[row : row + 1] for row in each)])
         words.flags.writeable = False
         kind = [int(self.entries.kind[row : row + 1][0]) for row in each]
         ids = None
@@ -269,12 +260,12 @@ class BlockFile(Opaque):
         return array
 
     def column(self, name: str) -> StoredColumn:
-        """Return an array of one dimension, of which only slices are read."""
+        """Return an array of which only some rows are read."""
         return StoredColumn(self, name, self._blocks[name].shape[0])
 
 
 class StoredColumn(Opaque):
-    """An array of one dimension in a file."""
+    """An array in a file."""
 
     def __init__(self, file: BlockFile, name: str, length: int) -> None:
         self._file, self._name, self._length = file, name, length
@@ -321,10 +312,29 @@ class Kind(Opaque):
         """Statements, those that count no more included."""
         return sum(segment.rows for segment in self.segments)
 
-    def unmatched(self) -> NDArray[np.int64]:
-        """Return which rows are not matched: those gone, and those in quarantine."""
-        codes = np.concatenate([segment.quarantine for segment in self.segments])
-        return np.union1d(self.gone, np.flatnonzero(codes))
+    @property
+    def spec(self) -> HashSpec:
+        """What the hashes are."""
+        return self.segments[0].spec
+
+    @property
+    def words(self) -> Chain:
+        """The hashes, row by row."""
+        words = Chain(np.empty((0, self.spec.words), np.uint64))
+        for segment in self.segments:
+            words.add(segment.words)
+        return words
+
+    @property
+    def quarantine(self) -> NDArray[np.uint8]:
+        """Why each row is not matched, or 0."""
+        return np.concatenate([segment.quarantine for segment in self.segments])
+
+    @property
+    def entries(self) -> Entries:
+        """What is matched: rows that count, and are not in quarantine."""
+        rows = concatenated([segment.entries for segment in self.segments])
+        return rows.without(np.union1d(self.gone, np.flatnonzero(self.quarantine)))
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
@@ -401,46 +411,3 @@ def _state(path: str, data: memoryview) -> State:
         return msgspec.msgpack.decode(data, type=State)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise StoreError(f"{path} does not say the state of a list; restore it") from None
-
-
-def open_index(folder: Folder, content: Content, algorithm: str, problems: list[str]) -> HashIndex:
-    """Return an index of what is matched of one kind, numbered as its rows."""
-    kind = content.kinds[algorithm]
-    first, others = kind.segments[:1], kind.segments[1:]
-    index = _stored_index(folder, kind, problems)
-    if index is None:
-        hasher = registry.hasher(algorithm)
-        index = HashIndex.build(as_list(content, algorithm, first), hasher.max_distance)
-    snapshot = f"{content.manifest.name} {content.manifest.version}"
-    if others:
-        index = index.with_changes(as_list(content, algorithm, others), (), snapshot)
-    removed = kind.unmatched()
-    return index.with_changes(None, removed, snapshot) if others or len(removed) else index
-
-
-def _stored_index(folder: Folder, kind: Kind, problems: list[str]) -> HashIndex | None:
-    if kind.index is None:
-        return None
-    try:
-        path, file = folder.find(kind.index, problems)
-        os.close(file)
-        return HashIndex.open(path, check=False)  # all of it was just read, and is as it was
-    except (StoreError, IndexFileError) as error:
-        problems.append(f"{error}; its index was made anew")
-        return None
-
-
-def as_list(content: Content, algorithm: str, segments: Sequence[StoredStatements]) -> HashList:
-    """Return some statements as a list to be indexed; it has their limits, and no ids."""
-    words = np.concatenate([segment.words() for segment in segments])
-    words.flags.writeable = False
-    kinds = [Entries(np.asarray(each.entries.kind[:]), each.entries.kinds) for each in segments]
-    return HashList(
-        content.manifest.name,
-        str(content.manifest.version),
-        segments[0].spec,
-        HashBatch(segments[0].spec, words),
-        concatenated(kinds),
-        (),
-        content.limits.get(algorithm),
-    )

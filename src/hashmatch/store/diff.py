@@ -5,7 +5,6 @@ What an update added to a list, as a list of its own: hashes that were kept need
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,9 +12,10 @@ import numpy as np
 from hashmatch._redact import unseen
 from hashmatch.lists.merge import Statements, hash_keys, joined
 from hashmatch.records.hash_list import HashList
+from hashmatch.store.stored_list import StoredHashes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -48,26 +48,23 @@ def new_hashes(before: Content | None, after: Kind, algorithm: str) -> NDArray[n
 
     Hashes are compared whole; where the keys of two different ones meet, a row too many is new.
     """
-    rows = matched_rows(after)
-    words = np.concatenate([segment.words() for segment in after.segments])[rows]
+    rows = _matched_rows(after)
     if before is None or algorithm not in before.kinds:
         return rows
     kind = before.kinds[algorithm]
-    known = np.concatenate([segment.words() for segment in kind.segments])[matched_rows(kind)]
-    return rows[~_among(words, known)]
+    known = kind.words[:][_matched_rows(kind)]
+    return rows[~_among(after.words[:][rows], known)]
 
 
-def matched_rows(kind: Kind) -> NDArray[np.int64]:
+def _matched_rows(kind: Kind) -> NDArray[np.int64]:
     """Return the numbers of the statements that are matched."""
-    kept = np.ones(kind.rows, np.bool_)
-    kept[kind.unmatched()] = False
-    return np.flatnonzero(kept)
+    return np.delete(np.arange(kind.rows), kind.entries.gone)
 
 
 def _matched(kinds: Mapping[str, Kind], algorithm: str) -> Statements | None:
     from hashmatch.store.compaction import live
 
-    return live(kinds[algorithm], kinds[algorithm].unmatched()) if algorithm in kinds else None
+    return live(kinds[algorithm], kinds[algorithm].entries.gone) if algorithm in kinds else None
 
 
 def _only(these: Statements | None, those: Statements | None) -> list[str | None]:
@@ -98,34 +95,10 @@ def _among(words: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.b
     return whole
 
 
-class AddedList(HashList):
-    """The entries of a stored list whose hashes an earlier version of it had not.
+def added(before: Content | None, after: Content, algorithm: str, secret: bytes) -> HashList | None:
+    """Return what of one kind of hash is new between two versions; None if nothing is.
 
     It bears the name and version of the whole list, and names entries as that does.
-    """
-
-    __slots__ = ("_secret",)
-
-    _secret: bytes
-
-    def own_key(self) -> bytes:
-        """Return the secret of the store, which references are made with."""
-        return self._secret
-
-    def leaving_out(self, rows: Iterable[int]) -> AddedList:
-        """Return the same list, of which a matcher does not match some entries."""
-        left = AddedList(
-            **{each.name: getattr(self, each.name) for each in fields(HashList)}
-            | {"left_out": tuple(sorted({*self.left_out, *rows}))}
-        )
-        object.__setattr__(left, "_secret", self._secret)
-        return left
-
-
-def added(
-    before: Content | None, after: Content, algorithm: str, secret: bytes
-) -> AddedList | None:
-    """Return what of one kind of hash is new between two versions; None if nothing is.
 
     Parameters
     ----------
@@ -150,10 +123,8 @@ def added(
     (said,) = joined(parts)
     if not len(said):
         return None
+    hashes = StoredHashes(kind.spec, said.hashes.words, secret)
     manifest, limit = after.manifest, after.limits.get(algorithm)
-    spec = said.hashes.spec
-    found = AddedList(
-        manifest.name, str(manifest.version), spec, said.hashes, said.entries, (), limit
+    return HashList(
+        manifest.name, str(manifest.version), kind.spec, hashes, said.entries, (), limit
     )
-    object.__setattr__(found, "_secret", secret)
-    return found

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import hashmatch
 from hashmatch import registry
 from hashmatch.errors import StoreError, UntrustedList, UsageError
-from hashmatch.lists.detect import Shape, read_page
+from hashmatch.lists.detect import ListFormat, read_rows
+from hashmatch.lists.ingest import Rows
 from hashmatch.lists.merge import joined, later
 from hashmatch.records.images import clean_name
 from hashmatch.store import reference_key, rollback, signing
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from hashmatch.errors import RejectedRow
-    from hashmatch.lists.ingest import Rows
     from hashmatch.records.hashes import HashBatch
     from hashmatch.store.compaction import Made
     from hashmatch.store.contents import Content
@@ -55,7 +55,7 @@ class Change:
     ----------
     name : str, optional
         Of the list, in every match; by default what it was called before, or the folder's name.
-    shape : Shape
+    format : ListFormat
         How the files are to be read.
     signer : PrivateKey, optional
         Who signs it.
@@ -87,7 +87,7 @@ class Change:
     """
 
     name: str | None = None
-    shape: Shape = field(default_factory=Shape)
+    format: ListFormat = field(default_factory=ListFormat)
     signer: PrivateKey | None = None
     accept: Sequence[str] = ()
     expires_in: timedelta | None = None
@@ -141,17 +141,19 @@ class _Read(NamedTuple):
 
 def read_files(store: ListStore, paths: Sequence[str], change: Change) -> _Read:
     """Return what some files say; StoreError if too much of it cannot be used."""
-    rows = change.shape.rows(store.now.timestamp())
+    format = change.format
+    now = store.now.timestamp()
+    rows = Rows(format.algorithm, format.encoding, now, format.keep_disputed)
     sources, rejected = [], []
     for path in paths:
         before, bad, named = rows.total, rows.refused, len(rows.rejected)
-        page = read_page(path, change.shape, rows, change.on_read)
+        read = read_rows(path, format, rows, change.on_read)
         rejected += [(path, row) for row in rows.rejected[named:]]
         sources.append(
             ImportedFile(
                 name=clean_name(os.path.basename(path))[:LONGEST] or "-",
-                sha256=page.sha256,
-                bytes=page.size,
+                sha256=read.sha256,
+                bytes=read.size,
                 rows=rows.total - before,
                 rejected=rows.refused - bad,
             )

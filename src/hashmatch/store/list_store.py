@@ -6,6 +6,7 @@ Every byte of a store looked at, and a signature added to what was found whole.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,12 @@ from hashmatch.records.hashes import Opaque
 from hashmatch.store import contents, reference_key, rollback, signing
 from hashmatch.store.layout import Folder
 from hashmatch.store.signing import Trust
-from hashmatch.store.stored_list import StoredList
+from hashmatch.store.stored_list import stored_list
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
+    from hashmatch.records.hash_list import HashList
     from hashmatch.store.contents import Content
     from hashmatch.store.encryption import SealingKey
     from hashmatch.store.importer import Change, Changed
@@ -75,11 +77,11 @@ class ListStore(Opaque):
         return (self._now or datetime.now(UTC)).replace(microsecond=0)
 
     @unseen
-    def open(self, algorithm: str | None = None) -> tuple[StoredList, ...]:
+    def open(self, algorithm: str | None = None) -> tuple[HashList, ...]:
         """Return the lists of the latest version that can be used, one for each kind of hash.
 
         One that is damaged, or not signed as it should be, is passed over: the last good version
-        serves, and `StoredList.problems` says why.
+        serves, and `HashList.problems` says why.
 
         Parameters
         ----------
@@ -99,33 +101,14 @@ class ListStore(Opaque):
         if algorithm is not None and algorithm not in opened.kinds:
             held = ", ".join(opened.kinds) or "nothing that can be matched"
             raise StoreError(f"{self.path}: no {algorithm} hashes in it; it holds {held}")
-        lists = self._lists(opened, problems, opened.kinds if algorithm is None else [algorithm])
+        secret = reference_key.read(self.folder, self.key, problems)
+        lists = [
+            stored_list(self.folder, opened, each, secret, problems)
+            for each in (opened.kinds if algorithm is None else [algorithm])
+        ]
         if problems and self.folder.versions()[:1] != newest:
             return self.open(algorithm)  # it was replaced, and files of it removed, meanwhile
-        return lists
-
-    @unseen
-    def _lists(
-        self, opened: Content, problems: list[str], algorithms: Iterable[str]
-    ) -> tuple[StoredList, ...]:
-        """Return some lists of an open version, ready to be searched."""
-        secret = reference_key.read(self.folder, self.key, problems)
-        indexes = {
-            algorithm: contents.open_index(self.folder, opened, algorithm, problems)
-            for algorithm in algorithms
-        }
-        return tuple(
-            StoredList(
-                opened.manifest.name,
-                str(opened.manifest.version),
-                opened.kinds[algorithm],
-                index,
-                opened.limits.get(algorithm),
-                secret,
-                tuple(problems),
-            )
-            for algorithm, index in indexes.items()
-        )
+        return tuple(replace(known, problems=tuple(problems)) for known in lists)
 
     @unseen
     def latest(self, *, fresh: bool = True) -> tuple[Content, list[str]]:

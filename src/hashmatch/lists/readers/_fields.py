@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from hashmatch import registry
 from hashmatch.errors import RejectedRow
 from hashmatch.lists.readers._lines import shown
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from hashmatch.interfaces import ListRow
-    from hashmatch.lists.readers._json_stream import Page
 
 # A day, or a day and a time with a zone or without; Python's own parser takes more than this.
 ISO = re.compile(
@@ -80,30 +80,18 @@ def _exact(time: str | None, fraction: str | None) -> bool:
     return fraction is not None and time is not None and time.count(":") == 2
 
 
-#: What exchanges call a kind of hash, letters and digits only, where we call it otherwise.
-ALGORITHMS = {
+#: What exchanges call a kind of hash, letters and digits only, where nobody would guess it.
+SYNONYMS = {
     "pdna": "photodna",
     "photodnav1": "photodna",
     "tmkpdqf": "tmk",
     "videotmk": "tmk",
     "pdqvideo": "vpdq",
     "videopdq": "vpdq",
-    "imagepdq": "pdq",
-    "imagemd5": "md5",
-    "videomd5": "video_md5",
-    "videosha1": "video_sha1",
-    "videosha256": "video_sha256",
     "ssvhpdna": "ssvh",
     "ssvhsaferhash": "ssvh",
     "sha1base32": "sha1",
 }
-
-#: Kinds that digest a file, so that of a video they are another kind: no picture has them. A PDQ
-#: hash is always of a picture, if only of a video's frame.
-OF_FILES = {"md5", "sha1", "sha256"}
-
-#: Kinds whose values are passed on; those of all others are not even looked at.
-MATCHABLE = {"pdq", "md5", "sha1", "sha256"}
 
 
 class Unusable(Exception):
@@ -183,28 +171,59 @@ def time(record: dict[str, Any], key: str) -> float | None:
     return moment
 
 
+def letters(name: str) -> str:
+    """Return the letters and digits of a name, in lower case."""
+    return re.sub(r"[\W_]+", "", name).lower()
+
+
+def _plain(name: str) -> str:
+    plain = letters(name)
+    return SYNONYMS.get(plain, plain.removeprefix("image"))
+
+
 @lru_cache(maxsize=1024)  # a list has few names, a million times
+def installed(name: str) -> str | None:
+    """Return the installed algorithm that is meant by `name`, whoever writes it how, or None."""
+    names = registry.names(registry.HASHERS)
+    if name in names:
+        return name
+    plain = _plain(name)
+    return next((each for each in names if letters(each) == plain), None)
+
+
+def digests_files(algorithm: str) -> bool:
+    """Return whether its hashes are of files: those of videos are then another kind of hash.
+
+    A hash of pixels is always of a picture, if only of a video's frame.
+    """
+    return registry.hasher(algorithm).reads == "bytes"
+
+
+@lru_cache(maxsize=1024)
 def algorithm(name: str, *, video: bool = False) -> str:
     """Return what we call a kind of hash that an exchange calls `name`.
 
     Kinds that nobody can match are named too, so that they can be counted; ``other`` is what
     could be anything.
     """
-    plain = re.sub(r"[\W_]+", "", name).lower()
-    known = ALGORITHMS.get(plain, plain)
-    if video and known in OF_FILES:
-        known = f"video_{known}"
-    return known if known and known.isascii() and shown(known) == known else "other"
+    known, plain = installed(name), _plain(name)
+    if known is None and plain.startswith("video"):
+        known, video = installed(plain.removeprefix("video")), True
+        known = known if known and digests_files(known) else None
+    if known is not None:
+        return f"video_{known}" if video and digests_files(known) else known
+    return plain if plain and plain.isascii() and shown(plain) == plain else "other"
 
 
-def is_photodna(name: str | None) -> bool:
-    """Return whether `name` is one of PhotoDNA's, whose values are never kept."""
-    return name is not None and algorithm(name) == "photodna"
+def own_kind(name: str) -> str:
+    """Return what we call a kind of hash that a platform's own file calls `name`."""
+    known = installed(name) or name.lower()
+    return "photodna" if _plain(known) == "photodna" else known
 
 
 def value_of(kind: str, value: str) -> str:
-    """Return the hash to pass on: none of a kind that cannot be matched, such as PhotoDNA."""
-    return value if kind in MATCHABLE else ""
+    """Return the hash to pass on: none of a kind that nobody can match here, such as PhotoDNA."""
+    return value if registry.hashes(kind) else ""
 
 
 def strings(record: dict[str, Any], key: str) -> list[str]:
@@ -221,20 +240,3 @@ def check(record: Any) -> None:
     """Raise Unusable if the record is no object."""
     if not isinstance(record, dict):
         raise Unusable("the record is not an object")
-
-
-def miscounted(page: Page) -> Iterator[RejectedRow]:
-    """Yield a rejection if the page states another ``count`` of records than it has.
-
-    Some exchanges state how many there are on all pages: a page that names a next or a previous
-    one may state more than it has.
-    """
-    stated = page.fields.get("count")
-    if page.records is None or not isinstance(stated, int) or isinstance(stated, bool):
-        return
-    others = ("next", "previous", "hasMoreRecords", "nextPageToken")
-    if stated == page.records:
-        return
-    if stated > page.records and any(page.fields.get(key) for key in others):
-        return
-    yield RejectedRow(page.line, f"the page says {stated:,} records and has {page.records:,}")

@@ -23,10 +23,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from hashmatch.errors import RejectedRow
+from hashmatch.lists.readers._fields import usable
 from hashmatch.lists.readers._lines import BOM, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from hashmatch.interfaces import ListRow
 
 CHUNK = 64 * 1024
 
@@ -412,3 +415,49 @@ class JsonRecords:
         if isinstance(value, str):
             return value.count(",") > 1  # hash,quality,timestamp
         return isinstance(value, dict) and self.needs in value
+
+
+def page_rows(
+    stream: BinaryIO,
+    make: Callable[[int, Any], Iterable[ListRow]],
+    holds: Callable[[Place], bool],
+    needs: str,
+    within: Callable[[Place, bytes, dict[str, Any]], bool] | None = None,
+    *,
+    counted: bool = False,
+) -> Iterator[ListRow | RejectedRow]:
+    """Yield the rows of every record of a stream of pages, or why there are none.
+
+    Parameters
+    ----------
+    stream, holds, needs, within
+        See `JsonRecords`.
+    make : callable
+        Given the line of a record and the record, returns its rows.
+    counted : bool
+        Whether pages state how many records they have.
+    """
+    for record in JsonRecords(stream, holds, needs, within):
+        if isinstance(record, RejectedRow):
+            yield record
+        elif isinstance(record, Record):
+            yield from usable(record.line, make, record.value)
+        elif counted:
+            yield from _miscounted(record)
+
+
+def _miscounted(page: Page) -> Iterator[RejectedRow]:
+    """Yield a rejection if the page states another ``count`` of records than it has.
+
+    Some exchanges state how many there are on all pages: a page that names a next or a previous
+    one may state more than it has.
+    """
+    stated = page.fields.get("count")
+    if page.records is None or not isinstance(stated, int) or isinstance(stated, bool):
+        return
+    others = ("next", "previous", "hasMoreRecords", "nextPageToken")
+    if stated == page.records:
+        return
+    if stated > page.records and any(page.fields.get(key) for key in others):
+        return
+    yield RejectedRow(page.line, f"the page says {stated:,} records and has {page.records:,}")

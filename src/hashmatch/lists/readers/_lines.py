@@ -9,9 +9,9 @@ import codecs
 import hashlib
 import io
 import re
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from hashmatch.errors import RejectedRow
+from hashmatch.errors import RejectedRow, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,10 +32,18 @@ HEX = re.compile(r"[0-9a-fA-F]{10,}")
 BOM = b"\xef\xbb\xbf"
 
 
+class Readable(Protocol):
+    """A binary file object; it may be a pipe, or what comes over a network."""
+
+    def read(self, size: int, /) -> bytes | None:
+        """Return some bytes, none of them at the end."""
+        ...
+
+
 class DigestingFile(io.RawIOBase):
     """A file that is digested as it is read, once, so that a pipe will do as well."""
 
-    def __init__(self, raw: io.FileIO, on_read: Callable[[int], object] | None = None) -> None:
+    def __init__(self, raw: Readable, on_read: Callable[[int], object] | None = None) -> None:
         self._raw = raw
         self._on_read = on_read
         self.size = 0
@@ -46,9 +54,16 @@ class DigestingFile(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Buffer) -> int:
-        """Fill `buffer` and return how much of it."""
-        view = memoryview(buffer)
-        count = self._raw.readinto(view)
+        """Fill `buffer`, all of it before the end, and return how much of it."""
+        view, count = memoryview(buffer), 0
+        while count < len(view):
+            data = self._raw.read(len(view) - count)
+            if not isinstance(data, bytes):
+                raise UsageError("a list is read of a path, or of a file open in binary mode")
+            if not data:
+                break
+            view[count : count + len(data)] = data
+            count += len(data)
         self.digest.update(view[:count])
         self.size += count
         if self._on_read is not None:

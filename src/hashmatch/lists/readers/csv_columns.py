@@ -17,6 +17,7 @@ import csv
 import re
 from typing import TYPE_CHECKING, BinaryIO
 
+from hashmatch import registry
 from hashmatch.errors import ListError, RejectedRow, UsageError
 from hashmatch.interfaces import ROLES, ListOptions, ListRow
 from hashmatch.lists.readers import _fields
@@ -25,12 +26,9 @@ from hashmatch.lists.readers._lines import first_lines, numbered_lines, shown
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-#: Algorithms that are recognised as column names; others are told with ``columns``.
-HASHES = {"pdq", "phash", "dhash", "ahash", "whash", "md5", "sha1", "sha256"}
-
-#: A column's name, lower case, letters and digits only, and its role.
+#: A column's name, lower case, letters and digits only, and its role; the name of an installed
+#: algorithm is one too.
 KNOWN = {
-    **{name: name for name in HASHES},
     "pdqhash": "pdq",
     "hash": "hash",
     "hashvalue": "hash",
@@ -79,8 +77,8 @@ class MappedCsv:
         lines = first_lines(head)
         if not lines:
             return 0
-        roles = {KNOWN.get(_plain(name)) for name in _cells(lines[0], _delimiter(lines[0])) or []}
-        return 85 if roles & (HASHES | {"hash"}) else 0
+        roles = [_role(name) or "" for name in _cells(lines[0], _delimiter(lines[0])) or []]
+        return 85 if any(role == "hash" or registry.hashes(role) for role in roles) else 0
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
         """Yield every row, once for each hash in it.
@@ -114,8 +112,9 @@ class MappedCsv:
                 yield from _rows(number, cells, roles)
 
 
-def _plain(name: str) -> str:
-    return "".join(filter(str.isalnum, name.casefold()))
+def _role(name: str) -> str | None:
+    """Return what a column is that nothing was told of."""
+    return KNOWN.get(_fields.letters(name)) or _fields.installed(name)
 
 
 def _delimiter(header: str) -> str:
@@ -142,7 +141,7 @@ def _roles(header: list[str], columns: Mapping[str, str]) -> list[str | None]:
                 raise UsageError(f"column {name!r} cannot be both {roles[column]} and {role}")
             roles[column] = role
     else:
-        roles = [KNOWN.get(_plain(name)) for name in header]
+        roles = [_role(name) for name in header]
     if not any(role and (role == "hash" or role not in ROLES) for role in roles):
         raise ListError(
             f"no column holds hashes; the columns are {names}: "
@@ -155,8 +154,8 @@ def _column(header: list[str], name: str) -> int | None:
     """Return which column is called `name`, to the letter or else but for case and signs."""
     if name in header:
         return header.index(name)
-    plain = [_plain(other) for other in header]
-    return plain.index(_plain(name)) if _plain(name) in plain else None
+    plain = [_fields.letters(other) for other in header]
+    return plain.index(_fields.letters(name)) if _fields.letters(name) in plain else None
 
 
 def _rows(
@@ -196,12 +195,12 @@ def _rows(
         yield RejectedRow(number, "the hash is empty")
         return
     for column, value in hashes or [(None, "")]:
-        algorithm = (column or told.get("algorithm") or "").lower()
-        opaque = _fields.is_photodna(algorithm)
+        name = column or told.get("algorithm")
+        kind = _fields.own_kind(name) if name else None
         yield ListRow(
             number,
-            "" if opaque else value,
-            "photodna" if opaque else algorithm or None,
+            value if kind is None else _fields.value_of(kind, value),
+            kind,
             told.get("id"),
             labels,
             sources,

@@ -70,16 +70,14 @@ class Jsonl:
             if row.updated is not None and updated is None:
                 yield RejectedRow(number, "updated is not a time")
                 continue
-            algorithm, value = row.algorithm.lower() if row.algorithm else None, row.hash
-            if _fields.is_photodna(algorithm):
-                algorithm, value = "photodna", ""
+            kind = _fields.own_kind(row.algorithm) if row.algorithm else None
             name = row.item if row.id is None else str(row.id)
             # A line of `hashmatch hash` about a picture without a good hash is no entry.
             status = (row.status or "active") if row.outcome == "hashed" else "removed"
             yield ListRow(
                 number,
-                value,
-                algorithm,
+                row.hash if kind is None else _fields.value_of(kind, row.hash),
+                kind,
                 name,
                 row.labels or (),
                 row.sources or (),

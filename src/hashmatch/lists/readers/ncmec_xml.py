@@ -193,7 +193,7 @@ class _Entry:
         if len(path) == 4 and name == "member":
             self.member = (attributes.get("id", "").strip(), "")
         elif len(path) == 5 and name in {"affirmativeFeedback", "negativeFeedback"}:
-            self.vote = (name, _plain(attributes.get("type", "")))
+            self.vote = (name, _fields.letters(attributes.get("type", "")))
         elif name == "member" and self.vote is not None and attributes.get("id"):
             self.votes.setdefault(self.vote, set()).add(attributes["id"].strip())
 
@@ -258,15 +258,11 @@ class _Entry:
                 )
 
     def _parties(self, vote: str, kind: str) -> int:
-        return len(self.votes.get((vote, _plain(kind)), set()) - {self.member[0]})
+        return len(self.votes.get((vote, _fields.letters(kind)), set()) - {self.member[0]})
 
 
 def _refuse_doctype(*_: object) -> None:
     raise ListError("has a document type declaration, which may hide entities; it is refused")
-
-
-def _plain(kind: str) -> str:
-    return re.sub(r"[\W_]+", "", kind).lower()
 
 
 def _whole(digits: str) -> int | None:

@@ -76,9 +76,8 @@ def _row(number: int, text: str) -> ListRow | RejectedRow:
     if text.lower().startswith("hash="):
         return _named_fields(number, text)
     if typed := TYPED.fullmatch(text):
-        if _fields.is_photodna(typed[1]):
-            return ListRow(number, "", algorithm="photodna")
-        return ListRow(number, typed[2], algorithm=typed[1].lower())
+        kind = _fields.own_kind(typed[1])
+        return ListRow(number, _fields.value_of(kind, typed[2]), algorithm=kind)
     value, _, rest = text.partition(",")
     named = QUALITY_AND_NAME.fullmatch(rest)
     if named and int(named[1]) <= 100:

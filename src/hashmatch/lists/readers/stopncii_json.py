@@ -19,13 +19,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from hashmatch.errors import RejectedRow, UsageError
+from hashmatch.errors import UsageError
 from hashmatch.interfaces import ListOptions, ListRow
 from hashmatch.lists.readers import _fields
-from hashmatch.lists.readers._json_stream import JsonRecords, Page, Place
+from hashmatch.lists.readers._json_stream import Place, page_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from hashmatch.errors import RejectedRow
 
 
 class StopNciiJson:
@@ -40,13 +42,7 @@ class StopNciiJson:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
         if options.columns:
             raise UsageError("StopNCII JSON has no columns to tell apart")
-        for record in JsonRecords(stream, _holds, "hashValue"):
-            if isinstance(record, RejectedRow):
-                yield record
-            elif isinstance(record, Page):
-                yield from _fields.miscounted(record)
-            else:
-                yield from _fields.usable(record.line, _rows, record.value)
+        yield from page_rows(stream, _rows, _holds, "hashValue", counted=True)
 
 
 def _holds(place: Place) -> bool:

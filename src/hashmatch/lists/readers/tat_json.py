@@ -15,13 +15,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from hashmatch.errors import RejectedRow, UsageError
+from hashmatch.errors import UsageError
 from hashmatch.interfaces import ListOptions, ListRow
 from hashmatch.lists.readers import _fields
-from hashmatch.lists.readers._json_stream import JsonRecords, Page, Place
+from hashmatch.lists.readers._json_stream import Place, page_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from hashmatch.errors import RejectedRow
 
 #: How names of video files end, for lists whose ``file_type`` is a suffix.
 VIDEO = re.compile(r"video\b.*|\.?(mp4|m4v|mov|avi|mkv|webm|wmv|flv|mpe?g|3gp|ts)", re.IGNORECASE)
@@ -42,13 +44,7 @@ class TatJson:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
         if options.columns:
             raise UsageError("Tech Against Terrorism JSON has no columns to tell apart")
-        for record in JsonRecords(stream, _holds, "hash_digest"):
-            if isinstance(record, RejectedRow):
-                yield record
-            elif isinstance(record, Page):
-                yield from _fields.miscounted(record)
-            else:
-                yield from _fields.usable(record.line, _rows, record.value)
+        yield from page_rows(stream, _rows, _holds, "hash_digest", counted=True)
 
 
 def _holds(place: Place) -> bool:

@@ -14,9 +14,12 @@ from __future__ import annotations
 
 import csv
 import re
+from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, BinaryIO
 
-from hashmatch.errors import RejectedRow, UsageError
+from hashmatch import registry
+from hashmatch.errors import RejectedRow, UnknownPlugin, UsageError
 from hashmatch.interfaces import ListOptions, ListRow
 from hashmatch.lists.readers import _fields
 from hashmatch.lists.readers._lines import first_lines, numbered_lines
@@ -29,7 +32,6 @@ LOOKS_RIGHT = re.compile(
 )
 NUMBER = re.compile(r"\d{0,24}", re.ASCII)
 OF_VIDEO = "media_type_video"
-DIGESTS = {32: "video_md5", 40: "video_sha1", 64: "video_sha256"}
 
 
 class ThreatExchangeTe:
@@ -61,7 +63,7 @@ def _row(number: int, text: str) -> ListRow | RejectedRow:
     if added_on and updated is None:
         return RejectedRow(number, "added_on is not a time")
     labels = _fields.texts(tags.split())
-    kind = DIGESTS.get(len(value)) if OF_VIDEO in labels else None
+    kind = _digest(len(value)) if OF_VIDEO in labels else None
     return ListRow(
         number,
         "" if kind else value,
@@ -71,6 +73,16 @@ def _row(number: int, text: str) -> ListRow | RejectedRow:
         updated=updated,
         encoding="hex",
     )
+
+
+@cache
+def _digest(digits: int) -> str | None:
+    """Return the kind of a video's digest of so many digits, if there is one."""
+    for name in registry.names(registry.HASHERS):
+        with suppress(UnknownPlugin):  # of another kind, perhaps
+            if _fields.digests_files(name) and registry.spec(name).bits == 4 * digits:
+                return f"video_{name}"
+    return None
 
 
 def _cells(text: str) -> list[str] | None:

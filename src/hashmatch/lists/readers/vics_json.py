@@ -22,16 +22,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from hashmatch.errors import RejectedRow, UsageError
+from hashmatch.errors import UsageError
 from hashmatch.interfaces import ListOptions, ListRow
 from hashmatch.lists.readers import _fields
-from hashmatch.lists.readers._json_stream import JsonRecords, Page, Place
+from hashmatch.lists.readers._json_stream import Place, page_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hashmatch.errors import RejectedRow
+
 CASE = re.compile(rb'\{\s*"Case(ID|Number|Name)?"')
 HASHES = ("MD5", "SHA1", "SHA256", "PDQ", "PhotoDNA")
+"""Keys that hold hashes, besides those called like an installed algorithm."""
+FIELDS = {"AlternativeHashes", "Category", "DateUpdated", "MediaID", "MimeType", "Tags"}
 
 
 class VicsJson:
@@ -48,11 +52,7 @@ class VicsJson:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
         if options.columns:
             raise UsageError("VICS JSON has no columns to tell apart")
-        for record in JsonRecords(stream, _holds, "MediaID", _is_case):
-            if isinstance(record, RejectedRow):
-                yield record
-            elif not isinstance(record, Page):
-                yield from _fields.usable(record.line, _rows, record.value)
+        yield from page_rows(stream, _rows, _holds, "MediaID", _is_case)
 
 
 def _holds(place: Place) -> bool:
@@ -73,7 +73,8 @@ def _rows(line: int, record: Any) -> Iterator[ListRow]:
     labels = _fields.texts(
         (f"category {category}" if category else "", *(tag.strip() for tag in tags))
     )
-    hashes = [(name, _fields.text(record, name)) for name in HASHES]
+    names = dict.fromkeys((*HASHES, *(key for key in record if _fields.installed(key))))
+    hashes = [(name, _fields.text(record, name)) for name in names if name not in FIELDS]
     hashes += [
         (_fields.text(other, "HashName"), _fields.text(other, "HashValue"))
         for other in _fields.objects(record, "AlternativeHashes")

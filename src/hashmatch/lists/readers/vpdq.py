@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from hashmatch.errors import RejectedRow, UsageError
 from hashmatch.interfaces import ListOptions, ListRow
 from hashmatch.lists.readers import _fields
-from hashmatch.lists.readers._json_stream import JsonRecords, Page, Place
+from hashmatch.lists.readers._json_stream import Place, page_rows
 from hashmatch.lists.readers._lines import first_lines, numbered_lines
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Vpdq:
             head = stream.read(512)
             stream.seek(0)
         if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in {b"[", b"{"}:
-            yield from _json(stream)
+            yield from page_rows(stream, _frame, _holds, "hash")
         else:
             yield from _lines(stream)
 
@@ -75,14 +75,6 @@ def _lines(stream: BinaryIO) -> Iterator[ListRow | RejectedRow]:
         else:
             frame = {"hash": cells[2], "quality": cells[1], "timestamp": cells[3]}
             yield from _fields.usable(number, _frame, frame)
-
-
-def _json(stream: BinaryIO) -> Iterator[ListRow | RejectedRow]:
-    for record in JsonRecords(stream, _holds, "hash"):
-        if isinstance(record, RejectedRow):
-            yield record
-        elif not isinstance(record, Page):
-            yield from _fields.usable(record.line, _frame, record.value)
 
 
 def _holds(place: Place) -> bool:
