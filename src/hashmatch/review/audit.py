@@ -44,20 +44,7 @@ ITEM = "case_number, number, record_id, added_at, round, line, hash, source, loc
 
 
 def verify(database: Database, head: str | None) -> Verified:
-    """Return how long the history is and its last digest.
-
-    Parameters
-    ----------
-    database : Database
-        In a transaction that reads.
-    head : str, optional
-        The digest of an event that was the last once: refuse a history without it.
-
-    Raises
-    ------
-    ReviewError
-        If anything is not as it has to be, naming the first that is not.
-    """
+    """Return how long the history is and its last digest; see `ReviewQueue.verify`."""
     damage = database.damage()
     if damage:
         raise ReviewError(f"cannot verify {database.where}: {damage}")

@@ -90,16 +90,9 @@ def load_event(tx: Transaction, number: int) -> Event:
 
 
 def events(database: Database, name: str, case: int | None = None) -> Iterator[Event]:
-    """Yield the history, or those events of it that are about one case.
+    """Yield the history of the queue `name`, or what of it is about one case and its records.
 
-    Parameters
-    ----------
-    database : Database
-        Asked for some at a time, so that nobody waits for whoever reads.
-    name : str
-        Of the queue, in the ids of its cases.
-    case : int, optional
-        The case: also the events that brought its records.
+    The database is asked for some at a time, so that nobody waits for whoever reads.
     """
     batches = ""
     if case is not None:

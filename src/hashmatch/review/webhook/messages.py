@@ -151,13 +151,6 @@ def message_of(queue: ReviewQueue, number: int) -> Message | NotYet | None:
 
     Of a decision it is the state that the case has by it. A first of two confirmations gives it
     none; and one that was asked about again since has lost it.
-
-    Parameters
-    ----------
-    queue : ReviewQueue
-        With the event in its history.
-    number : int
-        Of an event ``decided`` or ``asked_again``.
     """
     with queue.transaction(read_only=True) as tx:
         event = load_event(tx, number)
