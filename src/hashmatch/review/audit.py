@@ -90,10 +90,10 @@ class _Replay:
             f"ORDER BY number LIMIT {ROWS_PER_QUERY}",
             (number,),
         ):
-            for *said, digest in rows:
-                if said[0] != number + 1 or digest != history.digest_of(previous, *said):
+            for *event, digest in rows:
+                if event[0] != number + 1 or digest != history.digest_of(previous, *event):
                     raise _edited(self._database, f"event {number + 1} is not what it was")
-                number, at, who, kind, case, text = said
+                number, at, who, kind, case, text = event
                 previous, head_found = digest, head_found or digest == head
                 self._apply(number, at, who, kind, case, msgspec.json.decode(text))
         if not head_found:

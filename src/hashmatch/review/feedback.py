@@ -196,7 +196,7 @@ def disable(queue: ReviewQueue, name: str, entry: str, who: str, reason: str) ->
     Parameters
     ----------
     queue : ReviewQueue
-        Whose history remembers it.
+        Where it is recorded, in the history.
     name, entry : str
         Name of the list and id of the entry, as in matches.
     who, reason : str
@@ -223,7 +223,7 @@ def enable(queue: ReviewQueue, name: str, entry: str, who: str, reason: str) -> 
     Parameters
     ----------
     queue : ReviewQueue
-        Whose history remembers it.
+        Where it is recorded, in the history.
     name, entry : str
         Name of the list and id of the entry, as in matches.
     who, reason : str

@@ -51,7 +51,7 @@ class ReviewQueue:
     where : str
         Its file, or its URL without a password.
     reviewers : Reviewers
-        Who may log in to the page.
+        Names and tokens of the people who can log in to the page.
 
     Examples
     --------
@@ -87,7 +87,7 @@ class ReviewQueue:
         create: bool = False,
         now: Callable[[], datetime] = utc_now,
     ) -> ReviewQueue:
-        """Open the queue at a place, or make it.
+        """Open the queue in a file or on a server, or make it.
 
         Parameters
         ----------
@@ -129,6 +129,11 @@ class ReviewQueue:
         ----------
         read_only : bool
             It writes nothing, and waits for no writer.
+
+        Returns
+        -------
+        context manager of Transaction
+            Commits when it is left, and rolls back after an error.
         """
         return Transaction.begin(self._database, self._now, read_only=read_only)
 

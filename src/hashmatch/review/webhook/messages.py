@@ -1,7 +1,7 @@
 """Messages of a webhook: one for each thing that people decided, and can no longer undo.
 
 A message of the kind ``case.confirmed`` is a `ConfirmedMessage`, and one of those is made of a
-`ConfirmedCase` and of nothing else: what nobody decided cannot be told as confirmed.
+`ConfirmedCase` and of nothing else: nothing else can be called confirmed.
 
 ============================  =====================================================================
 type                          what happened
