@@ -59,14 +59,14 @@ def purge(queue: str, yes: bool, who: str) -> None:
     default=None,
     help="Whether a confirmation needs two people, blind to each other.",
 )
-@click.option("--lease", type=Span(), help="Time after which a case that is held comes back.")
+@click.option("--lease", type=Span(), help="After which a case that is held comes back.")
 @click.option("--undo", type=Span(), help="How long a decision can be taken back.")
 @click.option(
-    "--in-a-row", type=click.IntRange(1), metavar="N", help="Cases until a reviewer gets a pause."
+    "--in-a-row", type=click.IntRange(1), metavar="N", help="Cases until a pause is suggested."
 )
-@click.option("--pause", type=Span(), help="How long the pause is.")
-@click.option("--keep-pending", type=Span(), help="How long undecided records are kept.")
-@click.option("--keep-rejected", type=Span(), help="How long records that are no match are kept.")
+@click.option("--pause", type=Span(), help="How long that is.")
+@click.option("--keep-pending", type=Span(), help="How long what nobody decided is kept.")
+@click.option("--keep-rejected", type=Span(), help="How long what is not a match is kept.")
 @click.option(
     "--hold-confirmed/--no-hold-confirmed",
     "hold_confirmed",
