@@ -129,7 +129,7 @@ def test_what_cannot_be_served_is_one_line(queue: str, token: str, tmp_path: Pat
     one_line(run("review", "serve", str(tmp_path / "none.db")))
     empty = str(tmp_path / "empty.db")
     ReviewQueue.open(empty, create=True).close()
-    one_line(run("review", "serve", empty), "nobody may review yet")
+    one_line(run("review", "serve", empty), "there are no reviewers")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         one_line(run("review", "serve", queue, "--port", port), "cannot serve on", "in use")

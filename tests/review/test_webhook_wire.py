@@ -7,13 +7,20 @@ import os
 import pickle
 import ssl
 import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+import standardwebhooks
 
 import hashmatch as hm
+from hashmatch.review.queue import ReviewQueue
+from hashmatch.review.settings import Settings
 from hashmatch.review.webhook.client import Endpoint, Unreachable
+from hashmatch.review.webhook.sender import Webhook
 from hashmatch.review.webhook.signing import Secrets, check_signature, new_secret, signed_headers
+from review_queues import take_and_decide
+from review_records import many
 from webhook_server import Answer, certified, receiving
 
 if TYPE_CHECKING:
@@ -34,6 +41,42 @@ def test_signatures_are_those_of_standard_webhooks(text: str) -> None:
         "webhook-signature": SIGNATURE,
     }
     assert check_signature(Secrets.parse(text), headers, BODY, now=TIME) == NAME
+
+
+def test_the_library_of_standard_webhooks_accepts_what_is_sent(tmp_path: Path) -> None:
+    old, new = new_secret(), new_secret()
+    settings = Settings(undo=timedelta(0))
+    with (
+        receiving() as receiver,
+        ReviewQueue.open(str(tmp_path / "queue.db"), create=True, settings=settings) as queue,
+    ):
+        queue.add(many(2))
+        verdicts = ["confirmed", "not_a_match"]
+        cases = [take_and_decide(queue, verdict).case_id for verdict in verdicts]
+        Webhook(queue, Endpoint(receiver.url), Secrets.parse(f"{old}\n{new}")).push()
+    assert len(receiver.requests) == 2
+    for case_id, verdict, (_, headers, body) in zip(
+        cases, verdicts, receiver.requests, strict=True
+    ):
+        for secret in (old, new):
+            message = standardwebhooks.Webhook(secret).verify(body, headers)
+            assert (message["type"], message["data"]["case_id"]) == (f"case.{verdict}", case_id)
+        with pytest.raises(standardwebhooks.WebhookVerificationError):
+            standardwebhooks.Webhook(new_secret()).verify(body, headers)
+        with pytest.raises(standardwebhooks.WebhookVerificationError):
+            standardwebhooks.Webhook(old).verify(body + b" ", headers)
+
+
+def test_what_the_library_of_standard_webhooks_signs_is_accepted() -> None:
+    signature = standardwebhooks.Webhook(SECRET).sign(
+        NAME, datetime.fromtimestamp(TIME, UTC), BODY.decode()
+    )
+    headers = {
+        "Webhook-Id": NAME,
+        "Webhook-Timestamp": str(TIME),
+        "Webhook-Signature": signature,
+    }
+    assert check_signature(Secrets.parse(SECRET), headers, BODY, now=TIME) == NAME
 
 
 def test_a_receiver_may_change_its_secret() -> None:

@@ -1,9 +1,4 @@
-"""``hashmatch review``: the queue of what people have to look at.
-
-``hashmatch review init`` and ``add``: a queue, and records into it.
-
-``hashmatch review status``, ``list``, ``show`` and ``verify``: looking into a queue.
-"""
+"""``hashmatch review``: the group of commands, and those that fill, list and verify a queue."""
 
 from __future__ import annotations
 
@@ -58,7 +53,7 @@ def init(queue: str) -> None:
 
 
 @click.command(
-    short_help="Put review records into a queue.",
+    short_help="Add review records to a queue.",
     epilog="Python: ReviewQueue.add(records)",
 )
 @queue_argument
@@ -67,17 +62,17 @@ def init(queue: str) -> None:
     "--source",
     default="",
     metavar="SOURCE",
-    help="Where the pictures are, as it was given to hashmatch scan.",
+    help="Source of the pictures, as it was given to hashmatch scan.",
 )
-@click.option("--again", is_flag=True, help="Take in again what has expired.")
+@click.option("--again", is_flag=True, help="Add expired records again.")
 @by_option
 @quiet_option
 def add(
     queue: str, records: tuple[BinaryIO, ...], source: str, again: bool, who: str, quiet: bool
 ) -> None:
-    """Put the records in files of JSON lines into QUEUE; - is standard input.
+    """Add the records in files of JSON lines to QUEUE; - is standard input.
 
-    Records are known by their ids: those that are there already are passed over. Scan with
+    Records are known by their ids: those that are there already are skipped. Scan with
     --include-hash, and records of one picture are one case.
 
     \b
@@ -110,13 +105,13 @@ def _read(files: tuple[BinaryIO, ...], origin: Origin) -> Iterator[tuple[ReviewR
 
 
 @click.command(
-    short_help="Say how many cases wait, and what was decided.",
+    short_help="Count cases by state, and show statistics.",
     epilog="Python: ReviewQueue.counts(), ReviewQueue.statistics()",
 )
 @queue_argument
 @json_option
 def status(queue: str, as_json: bool) -> None:
-    """Say how many cases are in each state, how long they wait, and how often lists were right.
+    """Show how many cases are in each state, how long they wait, and how often lists were right.
 
     \b
     hashmatch review status queue.db
@@ -137,10 +132,10 @@ def status(queue: str, as_json: bool) -> None:
     for state, count in counts.items():
         if count:
             click.echo(f"{state}: {count:,}")
-    _say(figures)
+    _print_statistics(figures)
 
 
-def _say(figures: Statistics) -> None:
+def _print_statistics(figures: Statistics) -> None:
     if figures.oldest is not None:
         hours = figures.oldest.total_seconds() / 3600
         click.echo(f"the oldest has waited for {hours:,.1f} hours")
@@ -157,7 +152,7 @@ def _say(figures: Statistics) -> None:
 
 @click.command(
     "list",
-    short_help="Name the cases of a queue.",
+    short_help="List the cases of a queue.",
     epilog="Python: ReviewQueue.cases(state)",
 )
 @queue_argument
@@ -166,10 +161,10 @@ def _say(figures: Statistics) -> None:
     type=click.Choice(
         ["pending_review", "in_review", "confirmed", "not_a_match", "unsure", "escalated"]
     ),
-    help="Only those.",
+    help="Only cases in this state.",
 )
-@click.option("--label", metavar="LABEL", help="Only those that have it.")
-@click.option("--surface", metavar="SURFACE", help="Only those with pictures from there.")
+@click.option("--label", metavar="LABEL", help="Only cases with this label.")
+@click.option("--surface", metavar="SURFACE", help="Only cases with pictures from this surface.")
 @json_option
 def list_(
     queue: str, state: str | None, label: str | None, surface: str | None, as_json: bool
@@ -181,9 +176,9 @@ def list_(
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.records.enums import Surface
 
-    place = None if surface is None else Surface.parse(surface)
+    where = None if surface is None else Surface.parse(surface)
     with open_queue(queue) as opened:
-        for case in opened.cases(state, label=label, surface=place):
+        for case in opened.cases(state, label=label, surface=where):
             if as_json:
                 import msgspec
 
@@ -235,9 +230,9 @@ def show(queue: str, case_id: str, as_json: bool) -> None:
         how = "inherited, not decided" if item.inherited else "asked about"
         click.echo(f"  {printable(item.record.item.key)} ({item.record.record_id}): {how}")
     for event in events:
-        said = event.body.get("verdict") or event.body.get("reason") or ""
-        told = f"  {event.at:%Y-%m-%d %H:%M:%S} {event.who}: {event.kind} {said}"
-        click.echo(printable(told.rstrip()))
+        detail = event.body.get("verdict") or event.body.get("reason") or ""
+        line = f"  {event.at:%Y-%m-%d %H:%M:%S} {event.who}: {event.kind} {detail}"
+        click.echo(printable(line.rstrip()))
 
 
 @click.command(
@@ -245,7 +240,7 @@ def show(queue: str, case_id: str, as_json: bool) -> None:
     epilog="Python: ReviewQueue.verify(head)",
 )
 @queue_argument
-@click.option("--head", metavar="DIGEST", help="One that an earlier verify printed.")
+@click.option("--head", metavar="DIGEST", help="A digest that an earlier verify printed.")
 def verify(queue: str, head: str | None) -> None:
     """Go through all of the history and compare every row of QUEUE with it.
 

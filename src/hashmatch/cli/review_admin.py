@@ -1,4 +1,4 @@
-"""``hashmatch review purge``, ``settings``, ``reviewers`` and what else its owner does."""
+"""``hashmatch review`` commands of a queue's owner: purge, settings, reviewers, holds."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     epilog="Python: ReviewQueue.purge()",
 )
 @queue_argument
-@click.option("--yes", is_flag=True, help="Remove them; otherwise only say what would be removed.")
+@click.option("--yes", is_flag=True, help="Remove them; otherwise only show what would be removed.")
 @by_option
 def purge(queue: str, yes: bool, who: str) -> None:
-    """Remove what nobody decided in time, and what was not a match some time ago.
+    """Remove records that nobody decided in time, and those that were not a match some time ago.
 
     Their ids stay, so that the next scan does not bring them back. What was confirmed or escalated
     is held until it is released. hashmatch review settings says how long.
@@ -129,22 +129,22 @@ def _pairs(given: Sequence[str]) -> list[tuple[str, float]]:
                 raise ValueError
             found.append((name, float(number)))
         except ValueError:
-            raise UsageError(f"{text!r} is not NAME=NUMBER") from None
+            raise UsageError(f"cannot use {text!r}: it is not NAME=NUMBER") from None
     return found
 
 
 @click.command(
-    short_help="Say who may review, let somebody, or no longer.",
+    short_help="List, add or remove reviewers.",
     epilog="Python: ReviewQueue.reviewers",
 )
 @queue_argument
-@click.option("--add", metavar="NAME", help="Let them review; prints the token to log in with.")
-@click.option("--remove", metavar="NAME", help="Let them no longer.")
+@click.option("--add", metavar="NAME", help="Add a reviewer; prints the token to log in with.")
+@click.option("--remove", metavar="NAME", help="Remove a reviewer.")
 @by_option
 def reviewers(queue: str, add: str | None, remove: str | None, who: str) -> None:
-    """Name the reviewers of QUEUE, or change who they are.
+    """List the reviewers of QUEUE, or add or remove one.
 
-    A token is shown once; only its digest is kept. Add somebody again for another one.
+    A token is shown once; only its digest is kept. Add a reviewer again for another token.
 
     \b
     hashmatch review reviewers queue.db --add ana
@@ -161,16 +161,20 @@ def reviewers(queue: str, add: str | None, remove: str | None, who: str) -> None
 
 @click.command(
     "look-again",
-    short_help="Let a case that was decided wait for a person again.",
+    short_help="Ask for a decided case to be reviewed again.",
     epilog="Python: ReviewQueue.look_again(case_id, who, reason)",
 )
 @queue_argument
 @click.argument("case_id", metavar="CASE")
-@click.option("--everything", is_flag=True, help="All its records, not only those that joined it.")
+@click.option(
+    "--everything",
+    is_flag=True,
+    help="Ask about all its records, not only those that joined it since.",
+)
 @by_option
 @reason_option
 def look_again(queue: str, case_id: str, everything: bool, who: str, reason: str) -> None:
-    """Ask again about CASE: about what joined it since it was decided, or else about all of it.
+    """Ask again about CASE: about records that joined it since it was decided, or else about all.
 
     \b
     hashmatch review look-again queue.db 17 --reason "an appeal" --everything

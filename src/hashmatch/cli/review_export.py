@@ -1,7 +1,4 @@
-"""``hashmatch review export``: a queue as a file.
-
-``hashmatch review push`` and ``secret``: an endpoint is told what people decided.
-"""
+"""``hashmatch review export``, ``push`` and ``secret``: decisions as files and as webhooks."""
 
 from __future__ import annotations
 
@@ -79,34 +76,34 @@ def export(
     from hashmatch.review.export import export_cases, export_confirmed
 
     if confirmed and states:
-        raise UsageError("--confirmed names the state already; leave --state away")
+        raise UsageError("cannot use --state with --confirmed. Leave one of them out.")
     path = None if out == "-" else out
     with open_queue(queue) as opened:
         if confirmed:
-            count = export_confirmed(_finally(opened, since), path)
+            count = export_confirmed(_confirmed(opened, since), path)
         else:
             count = export_cases(opened, path, states=states, since=since)
     if not quiet and path is not None:
         click.echo(f"{count:,} records in {printable(out)}", err=True)
 
 
-def _finally(queue: ReviewQueue, since: datetime | None) -> Iterator[ConfirmedCase]:
-    """Yield what was confirmed, if the last who did so did since then."""
+def _confirmed(queue: ReviewQueue, since: datetime | None) -> Iterator[ConfirmedCase]:
+    """Yield what was confirmed finally, if the last to do so did since then."""
     for case in queue.confirmed():
         if since is None or case.decisions[-1].decided_at >= since:
             yield case
 
 
 @click.command(
-    short_help="Tell an endpoint what people decided, signed.",
+    short_help="Send what people decided to a webhook, signed.",
     epilog="Python: hashmatch.review.webhook.sender.Webhook(queue, endpoint, keys).push()",
 )
 @queue_argument
-@click.option("--url", required=True, metavar="URL", help="Where to post; https, or this machine.")
+@click.option("--url", required=True, metavar="URL", help="URL to post to; https, or this machine.")
 @click.option(
     "--secret-file",
     metavar="FILE",
-    help="What messages are signed with, one secret a line; hashmatch review secret makes one.",
+    help="Secrets to sign messages with, one a line; hashmatch review secret makes one.",
 )
 @click.option(
     "--every",
@@ -114,7 +111,7 @@ def _finally(queue: ReviewQueue, since: datetime | None) -> Iterator[ConfirmedCa
     default="10s",
     show_default=True,
     metavar="TIME",
-    help="Look for something to tell so often, until interrupted.",
+    help="Look for new messages so often, until interrupted.",
 )
 @click.option("--once", is_flag=True, help="Look once; exit with 1 if something was not delivered.")
 @click.option(
@@ -136,11 +133,11 @@ def _finally(queue: ReviewQueue, since: datetime | None) -> Iterator[ConfirmedCa
 @click.option(
     "--name",
     metavar="NAME",
-    help="What the queue calls the endpoint, so that it may move. [default: its host]",
+    help="Name of the endpoint in the queue, so that its URL may change. [default: its host]",
 )
-@click.option("--from-now", is_flag=True, help="Do not tell a new endpoint what happened before.")
-@click.option("--dead", is_flag=True, help="Print the messages that were given up, and end.")
-@click.option("--again", is_flag=True, help="Send the messages again that were given up.")
+@click.option("--from-now", is_flag=True, help="Do not send a new endpoint what happened before.")
+@click.option("--dead", is_flag=True, help="Print the messages that were given up, and exit.")
+@click.option("--again", is_flag=True, help="Send the messages that were given up again.")
 @quiet_option
 @click.pass_context
 def push(
@@ -179,7 +176,7 @@ def push(
             _print_dead(opened, Outbox(opened, name or endpoint.name))
             return
         if secret_file is None:
-            raise UsageError("messages are signed: give --secret-file FILE")
+            raise UsageError("cannot sign messages without a secret. Give --secret-file FILE.")
         keys = Secrets.load(secret_file)
         hook = Webhook(opened, endpoint, keys, name=name, tries=tries, from_now=from_now)
         if again:
@@ -189,7 +186,7 @@ def push(
         while True:
             pushed = hook.push()
             if not quiet:
-                _say(pushed)
+                _print_pushed(pushed)
             if once:
                 break
             time.sleep(every.total_seconds())
@@ -197,8 +194,8 @@ def push(
         ctx.exit(Exit.SOME_UNHASHED)
 
 
-def _say(pushed: Pushed) -> None:
-    """Say what a round came to, if anything."""
+def _print_pushed(pushed: Pushed) -> None:
+    """Print what a round came to, if anything."""
     if not (pushed.sent or pushed.failed):
         return
     parts = [f"{pushed.sent:,} sent"]

@@ -1,9 +1,4 @@
-"""``hashmatch review propose``, ``accept``, ``benign``: pictures that turned out to be harmless.
-
-``hashmatch review report``, ``disable``, ``enable`` and ``disabled``: entries that err.
-
-``hashmatch review teach``: what decisions say about the distances of lists.
-"""
+"""``hashmatch review`` commands for what follows from decisions: benign pictures, bad entries."""
 
 from __future__ import annotations
 
@@ -69,7 +64,7 @@ def propose(queue: str, every: bool) -> None:
 @click.argument("case_id", metavar="CASE")
 @by_option
 @reason_option
-@click.option("--refuse", is_flag=True, help="Say that it is not harmless instead.")
+@click.option("--refuse", is_flag=True, help="Refuse it instead: it is not harmless.")
 @quiet_option
 def accept(queue: str, case_id: str, who: str, reason: str, refuse: bool, quiet: bool) -> None:
     """Accept the picture of CASE, which hashmatch review propose names, for the benign list.
@@ -80,10 +75,11 @@ def accept(queue: str, case_id: str, who: str, reason: str, refuse: bool, quiet:
     from hashmatch.review.feedback import answer_proposal
 
     with open_queue(queue) as opened:
-        said = answer_proposal(opened, case_id, who, accept=not refuse, reason=reason)
+        proposal = answer_proposal(opened, case_id, who, accept=not refuse, reason=reason)
     if not quiet:
         click.echo(
-            f"{printable(said.case.case_id)} is {said.verdict} by {printable(who)}", err=True
+            f"{printable(proposal.case.case_id)} is {proposal.verdict} by {printable(who)}",
+            err=True,
         )
 
 
@@ -116,7 +112,9 @@ def benign(queue: str, out: str, quiet: bool) -> None:
     epilog="Python: hashmatch.review.feedback.report_entries(queue, name)",
 )
 @queue_argument
-@click.option("-l", "--list", "name", required=True, metavar="NAME", help="As matches name it.")
+@click.option(
+    "-l", "--list", "name", required=True, metavar="NAME", help="Name of the list, as in matches."
+)
 @click.option(
     "-o", "--out", required=True, metavar="FILE", help="JSON lines, readable by you only."
 )
@@ -126,7 +124,7 @@ def benign(queue: str, out: str, quiet: bool) -> None:
     default=5,
     show_default=True,
     metavar="N",
-    help="Report entries from so many cases on that are not a match.",
+    help="Only entries with at least so many cases that are not a match.",
 )
 @click.option(
     "--share",
@@ -134,14 +132,16 @@ def benign(queue: str, out: str, quiet: bool) -> None:
     default=0.9,
     show_default=True,
     metavar="S",
-    help="And of which so many of the decided cases are none.",
+    help="Only entries of whose decided cases at least this share is not a match.",
 )
-@click.option("--keys", is_flag=True, help="Also name the pictures; they are of your users.")
+@click.option(
+    "--keys", is_flag=True, help="Also write the keys of the pictures, which are of your users."
+)
 @quiet_option
 def report(
     queue: str, name: str, out: str, least: int, share: float, keys: bool, quiet: bool
 ) -> None:
-    """Write which entries of a list were matched by much in QUEUE that people found to be no match.
+    """Write which entries of a list matched pictures in QUEUE that people found to be no match.
 
     The report has the entries, how many cases were decided how, and the distances; no hash, and
     no picture unless --keys.
@@ -159,17 +159,17 @@ def report(
 
 
 @click.command(
-    short_help="Match an entry of a list no longer, for a reason.",
+    short_help="Disable an entry of a list, for a reason.",
     epilog="Python: hashmatch.review.feedback.disable(queue, name, entry, who, reason)",
 )
 @queue_argument
 @click.argument("name", metavar="LIST")
 @click.argument("entry")
 @by_option
-@click.option("--reason", required=True, metavar="TEXT", help="Why.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why, for the history.")
 @quiet_option
 def disable(queue: str, name: str, entry: str, who: str, reason: str, quiet: bool) -> None:
-    """Note in QUEUE that ENTRY of LIST is not to be matched any more.
+    """Record in QUEUE that ENTRY of LIST is not to be matched any more.
 
     Scans leave it out once they are given the file that hashmatch review disabled writes.
 
@@ -183,21 +183,21 @@ def disable(queue: str, name: str, entry: str, who: str, reason: str, quiet: boo
     with open_queue(queue) as opened:
         disable_entry(opened, name, entry, who, reason)
     if not quiet:
-        click.echo("noted; hashmatch review disabled writes it for scans", err=True)
+        click.echo("recorded; hashmatch review disabled writes it for scans", err=True)
 
 
 @click.command(
-    short_help="Match an entry again that was disabled.",
+    short_help="Enable an entry that was disabled.",
     epilog="Python: hashmatch.review.feedback.enable(queue, name, entry, who, reason)",
 )
 @queue_argument
 @click.argument("name", metavar="LIST")
 @click.argument("entry")
 @by_option
-@click.option("--reason", required=True, metavar="TEXT", help="Why.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why, for the history.")
 @quiet_option
 def enable(queue: str, name: str, entry: str, who: str, reason: str, quiet: bool) -> None:
-    """Note in QUEUE that ENTRY of LIST is to be matched again.
+    """Record in QUEUE that ENTRY of LIST is to be matched again.
 
     \b
     hashmatch review enable queue.db hotline img-77 --by ben --reason "the owner mended it"
@@ -207,7 +207,7 @@ def enable(queue: str, name: str, entry: str, who: str, reason: str, quiet: bool
     with open_queue(queue) as opened:
         enable_entry(opened, name, entry, who, reason)
     if not quiet:
-        click.echo("noted; hashmatch review disabled writes it for scans", err=True)
+        click.echo("recorded; hashmatch review disabled writes it for scans", err=True)
 
 
 @click.command(
@@ -237,7 +237,7 @@ def disabled(queue: str, out: str) -> None:
 
 
 @click.command(
-    short_help="Say up to which distance the matches of each list can be trusted.",
+    short_help="Show up to which distance matches of each list can be trusted.",
     epilog="Python: hashmatch.review.stats.thresholds(queue.statistics().precision, 0.9)",
 )
 @queue_argument
@@ -247,11 +247,11 @@ def disabled(queue: str, out: str) -> None:
     default=0.9,
     show_default=True,
     metavar="P",
-    help="Of the cases up to a distance, how many are to be confirmed.",
+    help="Share of the cases up to a distance that is to be confirmed.",
 )
 @json_option
 def teach(queue: str, precision: float, as_json: bool) -> None:
-    """Say how many of each list's decided cases in QUEUE were confirmed, and up to which distance.
+    """Show how many of each list's decided cases in QUEUE were confirmed, up to which distance.
 
     Nothing changes by this: --max-distance and the lists' own limits stay what they are. Choose
     them by the 95 % intervals, which say how much the few decided cases may mislead.

@@ -1,4 +1,4 @@
-"""Options and functions of the commands that work with a review queue."""
+"""Options and helpers that the commands of a review queue share."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ by_option = click.option(
     "who",
     default=login,
     metavar="NAME",
-    help="Who does it, for the history. [default: your login name]",
+    help="Name of who does it, for the history. [default: your login name]",
 )
 reason_option = click.option("--reason", default="", metavar="TEXT", help="Why, for the history.")
 

@@ -22,14 +22,21 @@ from hashmatch.errors import UsageError
     "names",
     multiple=True,
     metavar="HOST[:PORT]",
-    help="What people call this server, where that is not its address. Repeatable.",
+    help="Host name of this server, where that is not its address. Repeatable.",
 )
-@click.option("--token-file", metavar="FILE", help="With what every request has to bring.")
-@click.option("--tls-cert", metavar="FILE", help="A certificate in PEM, to speak TLS.")
-@click.option("--tls-key", metavar="FILE", help="Its key in PEM.")
-@click.option("--client-ca", metavar="FILE", help="Whose certificates browsers have to show.")
 @click.option(
-    "--pictures", default="", metavar="SOURCE", help="Where those pictures are that do not say it."
+    "--token-file", metavar="FILE", help="File with a token that every request has to carry."
+)
+@click.option("--tls-cert", metavar="FILE", help="Certificate in PEM, to serve over TLS.")
+@click.option("--tls-key", metavar="FILE", help="Key of the certificate in PEM.")
+@click.option(
+    "--client-ca", metavar="FILE", help="Authority in PEM whose certificates browsers have to show."
+)
+@click.option(
+    "--pictures",
+    default="",
+    metavar="SOURCE",
+    help="Source of the pictures of records that do not say theirs.",
 )
 def serve(
     queue: str,
@@ -57,14 +64,15 @@ def serve(
         from hashmatch.review.web.server import Serving
         from hashmatch.review.web.server import serve as serve_it
     except ImportError:
-        raise UsageError("the page needs hashmatch[review]; install that") from None
+        raise UsageError("cannot serve the page: install hashmatch[review]") from None
     from hashmatch.review.queue import ReviewQueue
 
     serving = Serving(host, port, names, token_file, tls_cert, tls_key, client_ca, pictures)
     with ReviewQueue.open(queue) as opened:
         if not opened.reviewers.list():
             raise UsageError(
-                f"nobody may review yet: hashmatch review reviewers {printable(queue)} --add NAME"
+                "cannot serve the page: there are no reviewers. "
+                f"Run hashmatch review reviewers {printable(queue)} --add NAME."
             )
         scheme = "https" if serving.tls else "http"
 
@@ -72,6 +80,6 @@ def serve(
             name = f"[{host}]" if ":" in host else host
             click.echo(f"{scheme}://{name}:{where}/", err=True)
             if not serving.is_local and not serving.tls:
-                click.echo("what travels is not encrypted: --tls-cert, or a proxy's TLS", err=True)
+                click.echo("not encrypted: give --tls-cert, or use a proxy with TLS", err=True)
 
         serve_it(serving, opened, started)

@@ -44,20 +44,7 @@ ITEM = "case_number, number, record_id, added_at, round, line, hash, source, loc
 
 
 def verify(database: Database, head: str | None) -> Verified:
-    """Return how long the history is and its last digest.
-
-    Parameters
-    ----------
-    database : Database
-        In a transaction that reads.
-    head : str, optional
-        The digest of an event that was the last once: refuse a history without it.
-
-    Raises
-    ------
-    ReviewError
-        If anything is not as it has to be, naming the first that is not.
-    """
+    """Return how long the history is and its last digest; see `ReviewQueue.verify`."""
     damage = database.damage()
     if damage:
         raise ReviewError(f"cannot verify {database.where}: {damage}")
@@ -103,10 +90,10 @@ class _Replay:
             f"ORDER BY number LIMIT {ROWS_PER_QUERY}",
             (number,),
         ):
-            for *said, digest in rows:
-                if said[0] != number + 1 or digest != history.digest_of(previous, *said):
+            for *event, digest in rows:
+                if event[0] != number + 1 or digest != history.digest_of(previous, *event):
                     raise _edited(self._database, f"event {number + 1} is not what it was")
-                number, at, who, kind, case, text = said
+                number, at, who, kind, case, text = event
                 previous, head_found = digest, head_found or digest == head
                 self._apply(number, at, who, kind, case, msgspec.json.decode(text))
         if not head_found:

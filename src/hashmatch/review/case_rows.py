@@ -165,11 +165,6 @@ def state_of(standing: Sequence[StandingDecision]) -> tuple[CaseState, str]:
 
     Whoever confirmed it is not the second to confirm it. If a second does not confirm what the
     first did, neither is taken for the truth: somebody else has to look.
-
-    Parameters
-    ----------
-    standing : sequence of StandingDecision
-        At most two.
     """
     if not standing:
         return CaseState.PENDING_REVIEW, ""
@@ -188,15 +183,6 @@ def priority(found: Summary, opened_at: int, settings: Settings) -> int:
 
     Its opening, in seconds, counts against it, and a lead for it: by closeness, by quality and by
     the label that weighs most. All wait equally fast, so the order of two never changes.
-
-    Parameters
-    ----------
-    found : Summary
-        Of its items.
-    opened_at : int
-        Microseconds since 1970.
-    settings : Settings
-        The weights of labels.
     """
     if not found.items:
         return 0
@@ -243,15 +229,7 @@ def pages(database: Database) -> Iterator[list[CaseRow]]:
 
 
 def save(database: Database, changes: Iterable[tuple[CaseRow | None, CaseRow]]) -> None:
-    """Write cases as they are now, and where they wait.
-
-    Parameters
-    ----------
-    database : Database
-        Within a transaction.
-    changes : iterable of (CaseRow or None, CaseRow)
-        As each was, None if it is new, and as it is.
-    """
+    """Write cases, each as it was (None if it is new) and as it is now, and where they wait."""
     new: list[CaseRow] = []
     changed: list[tuple[object, ...]] = []
     gone, come = set[tuple[object, ...]](), set[tuple[object, ...]]()

@@ -54,17 +54,9 @@ def is_blind(row: CaseRow) -> bool:
 
 
 def assemble(tx: Transaction, row: CaseRow, viewer: str | None = None) -> Case:
-    """Return a case with all that belongs to it.
+    """Return a case with all that belongs to it; a lease that has run out is none.
 
-    Parameters
-    ----------
-    tx : Transaction
-        A lease that has run out by its time is none.
-    row : CaseRow
-        Of the case.
-    viewer : str, optional
-        Who is shown it: while it waits for a second reviewer, what the first one decided is for
-        nobody else to see.
+    While it waits for a second reviewer, no other `viewer` sees what the first decided.
     """
     found = tx.database.rows(
         "SELECT line, source, location, added_at, round FROM item "

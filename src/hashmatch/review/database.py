@@ -22,12 +22,8 @@ FORMAT = 2
 class Database(ABC):
     """One connection, used by one thread at a time: another one waits until a transaction is over.
 
-    Placeholders are ``?``. Every failure is a ReviewError of one line that names the queue.
-
-    Parameters
-    ----------
-    where : str
-        The queue's file or URL, as it may be shown.
+    Placeholders are ``?``. Every failure is a ReviewError of one line that names `where`, the
+    queue's file or URL as it may be shown.
     """
 
     BEGIN_READING: ClassVar[str]

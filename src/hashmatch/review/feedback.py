@@ -108,12 +108,10 @@ def answer_proposal(
         Where it is proposed.
     case_id : str
         Id of its case.
-    who : str
-        Name of a person who has not decided about it.
+    who, reason : str
+        Name of a person who has not decided about it, and why, for the history.
     accept : bool
         Whether it is harmless.
-    reason : str
-        Why, for the history.
 
     Returns
     -------
@@ -199,15 +197,11 @@ def disable(queue: ReviewQueue, name: str, entry: str, who: str, reason: str) ->
     Parameters
     ----------
     queue : ReviewQueue
-        Whose history remembers it.
-    name : str
-        Name of the list, as in matches.
-    entry : str
-        Id of the entry, as in matches.
-    who : str
-        Name of the person who disables it.
-    reason : str
-        Why; not empty.
+        Where it is recorded, in the history.
+    name, entry : str
+        Name of the list and id of the entry, as in matches.
+    who, reason : str
+        Name of the person who disables it, and why; not empty.
 
     Returns
     -------
@@ -230,15 +224,11 @@ def enable(queue: ReviewQueue, name: str, entry: str, who: str, reason: str) -> 
     Parameters
     ----------
     queue : ReviewQueue
-        Whose history remembers it.
-    name : str
-        Name of the list, as in matches.
-    entry : str
-        Id of the entry, as in matches.
-    who : str
-        Name of the person who enables it.
-    reason : str
-        Why; not empty.
+        Where it is recorded, in the history.
+    name, entry : str
+        Name of the list and id of the entry, as in matches.
+    who, reason : str
+        Name of the person who enables it, and why; not empty.
 
     Returns
     -------

@@ -40,15 +40,7 @@ LONGEST_ID = 500
 
 
 class CaseFinder:
-    """Finds the case of each record of a batch, among those of the queue and of the batch.
-
-    Parameters
-    ----------
-    tx : Transaction
-        What is near enough is said by its settings.
-    new : sequence of Incoming
-        The batch.
-    """
+    """Finds the case of each record of a batch, among those of the queue and of the batch."""
 
     def __init__(self, tx: Transaction, new: Sequence[Incoming]) -> None:
         self._limits = tx.settings.same_picture
@@ -171,18 +163,9 @@ def content_digest(line: bytes, value: bytes | None, source: str, location: str)
 def keys_of_case(
     settings: Settings, case: int, line: bytes | None, value: bytes | None
 ) -> list[tuple[int, int]]:
-    """Return the rows of ``grouping_key`` of a case.
+    """Return the rows of ``grouping_key`` of a case, by its first record and the hash of that.
 
-    Parameters
-    ----------
-    settings : Settings
-        Of the queue; they say how near hashes of one picture are.
-    case : int
-        Its number.
-    line : bytes, optional
-        Its first record; None if it has expired, and nothing joins the case any more.
-    value : bytes, optional
-        The hash of that record's picture.
+    There are none if the first record has expired, so that nothing joins the case any more.
     """
     if line is None:
         return []
@@ -196,17 +179,7 @@ def keys_of_case(
 
 
 def hash_keys(algorithm: str, value: bytes, same: int) -> list[int]:
-    """Return the keys of a hash: one for each of its `same` + 1 parts, all different.
-
-    Parameters
-    ----------
-    algorithm : str
-        Of the hash.
-    value : bytes
-        The hash.
-    same : int
-        Bits in which hashes of one picture may differ.
-    """
+    """Return the keys of a hash, of which others within `same` bits have one in common."""
     number = int.from_bytes(value, "big")
     keys = (
         seed ^ (number >> start & mask) % PRIME

@@ -1,4 +1,4 @@
-"""The history of a review queue: events that are only ever appended, each with the digest of all.
+"""The history of a review queue: a hash-chained log of events that are only ever appended.
 
 The digest of an event is the SHA-256 of the digest before it and of what it says, so that no event
 can be changed, left out or put in without changing every later digest. Whoever keeps the last one
@@ -56,8 +56,8 @@ def digest_of(
     previous: str, number: int, at: int, who: str, kind: str, case: int | None, body: str
 ) -> str:
     """Return the digest of an event."""
-    said = msgspec.json.encode([previous, number, at, who, kind, case, body])
-    return hashlib.sha256(said).hexdigest()
+    content = msgspec.json.encode([previous, number, at, who, kind, case, body])
+    return hashlib.sha256(content).hexdigest()
 
 
 def last(database: Database) -> tuple[int, str, int]:
@@ -90,16 +90,9 @@ def load_event(tx: Transaction, number: int) -> Event:
 
 
 def events(database: Database, name: str, case: int | None = None) -> Iterator[Event]:
-    """Yield the history, or those events of it that are about one case.
+    """Yield the history of the queue `name`, or what of it is about one case and its records.
 
-    Parameters
-    ----------
-    database : Database
-        Asked for some at a time, so that nobody waits for whoever reads.
-    name : str
-        Of the queue, in the ids of its cases.
-    case : int, optional
-        The case: also the events that brought its records.
+    The database is asked for some at a time, so that nobody waits for whoever reads.
     """
     batches = ""
     if case is not None:

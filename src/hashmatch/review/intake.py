@@ -28,19 +28,7 @@ RECORDS_PER_TRANSACTION = 1000
 def add_batch(
     tx: Transaction, batch: Sequence[tuple[ReviewRecord, Origin]], who: str, *, again: bool
 ) -> Added:
-    """Add records, of which some may be there already.
-
-    Parameters
-    ----------
-    tx : Transaction
-        That writes.
-    batch : sequence of (ReviewRecord, Origin)
-        At most `RECORDS_PER_TRANSACTION`.
-    who : str
-        Name of the person who adds them, for the history.
-    again : bool
-        Whether records that had expired come in again.
-    """
+    """Add records, of which some may be there already; parameters as of `ReviewQueue.add`."""
     pending = [(record, origin) for record, origin in batch if record.status == "pending_review"]
     suppressed = len(batch) - len(pending)
     known_ids = _known(tx.database, [record.record_id for record, _ in pending], again)

@@ -35,14 +35,7 @@ def sweep(tx: Transaction) -> None:
 def take(tx: Transaction, reviewer: str, label: str, surface: str) -> CaseRow | Pause | None:
     """Return the case that a reviewer holds, or lease the next one; a pause after many.
 
-    Parameters
-    ----------
-    tx : Transaction
-        That writes.
-    reviewer : str
-        Who asks for a case.
-    label, surface : str
-        Only cases that have it; empty for all.
+    An empty `label` or `surface` stands for all.
     """
     sweep(tx)
     held = tx.database.rows(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from hashmatch.errors import ReviewError
@@ -147,8 +147,7 @@ class PostgresDatabase(Database):
         try:
             yield
         except psycopg.Error as error:
-            said: Any = error.diag.message_primary or str(error)
-            reason = " ".join(str(said).split())
+            reason = " ".join(str(error.diag.message_primary or error).split())
         except UnicodeEncodeError:
             reason = "text has characters that cannot be kept"
         else:
@@ -165,8 +164,8 @@ def without_password(url: str) -> str:
     """Return a URL as it may be shown."""
     parts = urlsplit(url)
     user, at, host = parts.netloc.rpartition("@")
-    place = f"{user.partition(':')[0]}{at}{host}"
+    netloc = f"{user.partition(':')[0]}{at}{host}"
     options = "&".join(
         option for option in parts.query.split("&") if not option.lower().startswith("password=")
     )
-    return urlunsplit((parts.scheme, place, parts.path, options, ""))
+    return urlunsplit((parts.scheme, netloc, parts.path, options, ""))

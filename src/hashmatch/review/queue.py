@@ -51,7 +51,7 @@ class ReviewQueue:
     where : str
         Its file, or its URL without a password.
     reviewers : Reviewers
-        Who may log in to the page.
+        Names and tokens of the people who can log in to the page.
 
     Examples
     --------
@@ -87,7 +87,7 @@ class ReviewQueue:
         create: bool = False,
         now: Callable[[], datetime] = utc_now,
     ) -> ReviewQueue:
-        """Open the queue at a place, or make it.
+        """Open the queue in a file or on a server, or make it.
 
         Parameters
         ----------
@@ -129,6 +129,11 @@ class ReviewQueue:
         ----------
         read_only : bool
             It writes nothing, and waits for no writer.
+
+        Returns
+        -------
+        context manager of Transaction
+            Commits when it is left, and rolls back after an error.
         """
         return Transaction.begin(self._database, self._now, read_only=read_only)
 
@@ -189,10 +194,8 @@ class ReviewQueue:
         ----------
         reviewer : str
             Name of who is to look at it. If they hold a case already, they get that one again.
-        label : str, optional
-            Only cases with this label.
-        surface : Surface or str, optional
-            Only cases with pictures from this surface.
+        label, surface : str, optional
+            Only cases with this label, or with pictures from this surface.
 
         Returns
         -------
@@ -215,10 +218,8 @@ class ReviewQueue:
 
         Parameters
         ----------
-        case_id : str
-            Id of the case, or its number.
-        reviewer : str
-            Name of who holds it.
+        case_id, reviewer : str
+            Id of the case (or its number), and name of who holds it.
 
         Returns
         -------
@@ -239,10 +240,8 @@ class ReviewQueue:
 
         Parameters
         ----------
-        case_id : str
-            Id of the case, or its number.
-        reviewer : str
-            Name of who holds it.
+        case_id, reviewer : str
+            Id of the case (or its number), and name of who holds it.
 
         Raises
         ------
@@ -265,10 +264,8 @@ class ReviewQueue:
 
         Parameters
         ----------
-        case_id : str
-            Id of the case, or its number.
-        reviewer : str
-            Name of who decides, and holds it.
+        case_id, reviewer : str
+            Id of the case (or its number), and name of who holds it and decides.
         verdict : Verdict or str
             What is decided.
         reason : str
@@ -311,10 +308,8 @@ class ReviewQueue:
 
         Parameters
         ----------
-        decision_id : str
-            `Decision.decision_id`.
-        reviewer : str
-            Name of who made it.
+        decision_id, reviewer : str
+            `Decision.decision_id`, and name of who made it.
 
         Returns
         -------
@@ -341,10 +336,8 @@ class ReviewQueue:
         ----------
         case_id : str
             Id of the case, or its number. It is confirmed, not a match, unsure or escalated.
-        who : str
-            Name of the person who asks.
-        reason : str
-            Why it is to be looked at again, for the history.
+        who, reason : str
+            Name of the person who asks, and why, for the history.
         everything : bool
             Ask about all of its records, even if some joined it since it was decided. Otherwise
             only about those, if there are any.
@@ -398,10 +391,8 @@ class ReviewQueue:
         ----------
         state : CaseState or str, optional
             Only cases in this state.
-        label : str, optional
-            Only cases with this label.
-        surface : Surface or str, optional
-            Only cases with pictures from this surface.
+        label, surface : str, optional
+            Only cases with this label, or with pictures from this surface.
 
         Yields
         ------
@@ -563,10 +554,8 @@ class ReviewQueue:
         ----------
         case_id : str
             Id of the case, or its number.
-        who : str
-            Name of the person who holds it.
-        reason : str
-            Why it has to be kept, for the history.
+        who, reason : str
+            Name of the person who holds it, and why, for the history.
 
         Raises
         ------
@@ -582,10 +571,8 @@ class ReviewQueue:
         ----------
         case_id : str
             Id of the case, or its number.
-        who : str
-            Name of the person who releases it.
-        reason : str
-            Why it may expire, for the history.
+        who, reason : str
+            Name of the person who releases it, and why, for the history.
 
         Raises
         ------

@@ -49,25 +49,10 @@ def hold(tx: Transaction, row: CaseRow, who: str, kind: str, reason: str) -> Cas
 def purge_some(
     tx: Transaction, after: int, who: str, *, dry_run: bool
 ) -> tuple[Purged, int | None]:
-    """Remove the records of some cases that have expired.
+    """Remove the records that have expired of the cases that follow case number `after`.
 
-    Parameters
-    ----------
-    tx : Transaction
-        Records expire by its time.
-    after : int
-        The number of the case after which to begin.
-    who : str
-        Name of the person who purges, for the history.
-    dry_run : bool
-        Remove nothing, only count.
-
-    Returns
-    -------
-    removed : Purged
-        What was removed, or would be.
-    last : int or None
-        The number of the last case that was looked at; None if there are no more.
+    Returns what was removed, or would be, and the number of the last case that was looked at; None
+    if there are no more.
     """
     cases = tx.database.rows(
         f"SELECT {COLUMNS} FROM review_case WHERE number > ? AND items > 0 "

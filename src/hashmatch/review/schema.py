@@ -71,14 +71,8 @@ has expired, only the number, the record's id, the case, the batch and the diges
 def statements(*, number: str, blob: str, keyed: str) -> list[str]:
     """Return the statements that make the tables.
 
-    Parameters
-    ----------
-    number : str
-        The type of a number that is a key.
-    blob : str
-        The type of bytes.
-    keyed : str
-        What says that a table is nothing but its key, if the database can do that.
+    `number` is the type of a number that is a key, `blob` that of bytes, and `keyed` says that a
+    table is nothing but its key, if the database can do that.
     """
     text = TABLES.format(number=number, blob=blob, keyed=keyed)
     return [part.strip() for part in text.split(";") if part.strip()]

@@ -30,15 +30,7 @@ SWEEP_INTERVAL = 1.0
 
 
 def application(context: Context, policy: AccessPolicy) -> SecurityMiddleware:
-    """Return the page.
-
-    Parameters
-    ----------
-    context : Context
-        What every page is made from.
-    policy : AccessPolicy
-        Which requests are accepted.
-    """
+    """Return the page, behind the middleware that lets only some requests through."""
 
     def file(request: Request) -> Response:
         name = request.path_params["name"]

@@ -165,7 +165,7 @@ class Context:
     Parameters
     ----------
     queue : ReviewQueue
-        Whose cases are shown.
+        With the cases that are shown.
     pictures : Pictures
         Their pictures.
     tls : bool

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 
@@ -63,15 +64,7 @@ class AccessPolicy:
 
 
 class SecurityMiddleware:
-    """An ASGI application around the page.
-
-    Parameters
-    ----------
-    app : ASGI application
-        Answers what is accepted.
-    policy : AccessPolicy
-        Which requests are accepted.
-    """
+    """An ASGI application around the page."""
 
     def __init__(self, app: ASGIApp, policy: AccessPolicy) -> None:
         self._app = app
@@ -114,19 +107,19 @@ class SecurityMiddleware:
 
     def _refusal(self, scope: Scope) -> PlainTextResponse | None:
         """Return the answer to a request that is not accepted; None if it is."""
-        headers = _Headers(scope)
-        if headers.size > MAX_HEADERS:
+        headers = Headers(scope=scope)
+        if sum(len(name) + len(value) for name, value in headers.raw) > MAX_HEADERS:
             return _plain("The headers are too large.", 431)
-        host = headers.only(b"host").lower()
+        host = _only(headers, "host").lower()
         if host not in self._policy.hosts:  # another site's name that leads here: DNS rebinding
             return _plain("Host header not allowed; start the server with --name HOST.", 421)
-        if self._policy.token and not self._has_token(headers.only(b"authorization")):
+        if self._policy.token and not self._has_token(_only(headers, "authorization")):
             answer = _plain("This server asks for its token.", 401)
             answer.headers["www-authenticate"] = 'Basic realm="hashmatch", charset="UTF-8"'
             return answer
         if not PATH.match(scope["raw_path"]):
             return _plain("There is no such page.", 404)
-        if len(headers.all(b"cookie")) > 1:
+        if len(headers.getlist("cookie")) > 1:
             return _plain("There is more than one cookie header.", 400)
         if scope["method"] in READS:
             return None
@@ -134,7 +127,7 @@ class SecurityMiddleware:
             return _plain("This server is only read from and posted to.", 405)
         if not self._is_ours(headers, host):
             return _plain("This form came from another site.", 403)
-        length = headers.only(b"content-length")
+        length = _only(headers, "content-length")
         if length and (not length.isdigit() or int(length) > MAX_BODY):
             return _plain("The form is too large.", 413)
         return None
@@ -151,13 +144,13 @@ class SecurityMiddleware:
             return False
         return hmac.compare_digest(given.encode(), self._policy.token.encode())
 
-    def _is_ours(self, headers: _Headers, host: str) -> bool:
+    def _is_ours(self, headers: Headers, host: str) -> bool:
         """Return whether the browser says that one of our pages posts.
 
         A browser sends Sec-Fetch-Site wherever the way to us is safe, as it is on this machine or
         with TLS. Under our own referrer policy, its Origin of a form is "null" then.
         """
-        site, origin = headers.only(b"sec-fetch-site"), headers.only(b"origin").lower()
+        site, origin = _only(headers, "sec-fetch-site"), _only(headers, "origin").lower()
         if site and site != "same-origin":
             return False
         if not origin or origin == "null":
@@ -167,22 +160,10 @@ class SecurityMiddleware:
         return bool(separator) and scheme in schemes and where == host
 
 
-class _Headers:
-    """Headers of a request; one that is there twice is as good as wrong."""
-
-    def __init__(self, scope: Scope) -> None:
-        self._pairs: list[tuple[bytes, bytes]] = scope["headers"]
-
-    @property
-    def size(self) -> int:
-        return sum(len(name) + len(value) for name, value in self._pairs)
-
-    def all(self, name: bytes) -> list[bytes]:
-        return [value for key, value in self._pairs if key == name]
-
-    def only(self, name: bytes) -> str:
-        values = self.all(name)
-        return values[0].decode("latin-1") if len(values) == 1 else ", ".join(["?"] * len(values))
+def _only(headers: Headers, name: str) -> str:
+    """Return a header; one that is there twice is as good as wrong."""
+    values = headers.getlist(name)
+    return values[0] if len(values) == 1 else ", ".join(["?"] * len(values))
 
 
 def _limited(receive: Receive) -> Receive:

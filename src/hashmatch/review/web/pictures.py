@@ -33,7 +33,7 @@ BLURRED_SIDES = (16, 60)
 beyond them, whatever a browser does with it."""
 JPEG_QUALITY = 85
 DEADLINE = 8.0
-"""Seconds until somebody who waits for a picture is told that there is none."""
+"""Seconds until whoever waits for a picture gets an error instead."""
 BY_LISTING = frozenset({"tar", "parquet"})
 """Sources whose items are read by more than their key and location: size, or number of the row."""
 BY_KEY = frozenset({"s3", "gs", "az"})

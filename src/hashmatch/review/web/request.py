@@ -79,12 +79,8 @@ def route(
 
     Parameters
     ----------
-    context : Context
-        First argument of the handler.
-    path : str
-        As starlette takes it.
-    handler : callable
-        Answers a `PageRequest`.
+    context, path, handler
+        The handler answers `PageRequest`s for the path, as starlette takes it, with the context.
     method : str
         ``GET`` or ``POST``; a post is handled only if it carries the session's CSRF token.
     anonymous : bool

@@ -105,6 +105,11 @@ class Serving:
     def access_policy(self, port: int) -> AccessPolicy:
         """Return which requests are accepted at a port.
 
+        Parameters
+        ----------
+        port : int
+            Of the socket.
+
         Raises
         ------
         StoreError
@@ -149,8 +154,8 @@ class Serving:
             bound.listen()  # so that whoever is told the address can connect at once
         except OSError as error:
             bound.close()
-            place = f"{self.host}:{self.port}"
-            raise UsageError(f"cannot serve on {place}: {error.strerror}") from None
+            address = f"{self.host}:{self.port}"
+            raise UsageError(f"cannot serve on {address}: {error.strerror}") from None
         return bound
 
     def server(self, queue: ReviewQueue, pictures: Pictures, port: int) -> uvicorn.Server:
@@ -161,7 +166,7 @@ class Serving:
         Parameters
         ----------
         queue : ReviewQueue
-            Whose cases are shown.
+            With the cases that are shown.
         pictures : Pictures
             Where their pictures are fetched.
         port : int
@@ -214,7 +219,7 @@ def serve(
     serving : Serving
         Address, and who can reach it.
     queue : ReviewQueue
-        Whose cases are shown.
+        With the cases that are shown.
     started : callable
         Called with the port before the first request is answered.
 

@@ -199,7 +199,7 @@ def _is_local(host: str) -> bool:
 
 
 def _reason(error: Exception, is_over: bool) -> str:
-    """Say what went wrong without what the other side said, which may quote the message."""
+    """Return what went wrong, without the words of the other side, which may quote the message."""
     if is_over or isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, ssl.SSLCertVerificationError):

@@ -1,7 +1,7 @@
 """Messages of a webhook: one for each thing that people decided, and can no longer undo.
 
 A message of the kind ``case.confirmed`` is a `ConfirmedMessage`, and one of those is made of a
-`ConfirmedCase` and of nothing else: what nobody decided cannot be told as confirmed.
+`ConfirmedCase` and of nothing else: nothing else can be called confirmed.
 
 ============================  =====================================================================
 type                          what happened
@@ -151,13 +151,6 @@ def message_of(queue: ReviewQueue, number: int) -> Message | NotYet | None:
 
     Of a decision it is the state that the case has by it. A first of two confirmations gives it
     none; and one that was asked about again since has lost it.
-
-    Parameters
-    ----------
-    queue : ReviewQueue
-        With the event in its history.
-    number : int
-        Of an event ``decided`` or ``asked_again``.
     """
     with queue.transaction(read_only=True) as tx:
         event = load_event(tx, number)

@@ -104,12 +104,12 @@ class Secrets:
         UsageError
             If there is none in it, or a line is no secret.
         """
-        place = os.fspath(path)
-        data = private.read(place, LARGEST_FILE, follow=True)
+        name = os.fspath(path)
+        data = private.read(name, LARGEST_FILE, follow=True)
         try:
             return cls.parse(data.decode("ascii", "replace"))
         except UsageError as error:
-            raise UsageError(f"{place}: {error}. Run hashmatch review secret FILE.") from None
+            raise UsageError(f"{name}: {error}. Run hashmatch review secret FILE.") from None
 
     def __reduce__(self) -> NoReturn:
         raise UsageError("cannot pickle secrets. Send the path of their file instead.")
