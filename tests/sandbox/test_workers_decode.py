@@ -79,39 +79,6 @@ def test_what_may_be_passed(pool: hm.DecodePool) -> None:
         hm.DecodePool(0)
 
 
-def test_map_gives_each_item_once_and_takes_few_ahead(pool: hm.DecodePool) -> None:
-    ahead, most = 0, 0
-    lock = threading.Lock()
-
-    def items() -> Iterator[int]:
-        nonlocal ahead, most
-        for number in range(100):
-            with lock:
-                ahead += 1
-                most = max(most, ahead)
-            yield number
-
-    data = FILES[0].read_bytes()
-    found = []
-    for item, outcome in pool.map(
-        lambda item: hm.hash_all(data, ["pdq"], item=str(item), decode=pool.pictures), items()
-    ):
-        with lock:
-            ahead -= 1
-        assert outcome[0].item == str(item)
-        found.append(item)
-    assert sorted(found) == list(range(100))
-    assert most <= 8
-
-
-def test_map_ends_by_what_its_work_raises(pool: hm.DecodePool) -> None:
-    with pytest.raises(KeyError):
-        list(pool.map({100: 0}.__getitem__, range(100)))
-    for _ in pool.map(abs, range(100)):
-        break
-    assert sorted(pool.map(abs, [-1, 2])) == [(-1, 1), (2, 2)]
-
-
 def test_a_matcher_takes_the_decoder_too(pool: hm.DecodePool, demo_list: Path) -> None:
     matcher = hm.Matcher(hm.read_list(demo_list), variants="standard")
     for path in FILES[::9]:

@@ -10,9 +10,8 @@ import threading
 import time
 import warnings
 import weakref
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,8 +25,7 @@ from hashmatch.sandbox.limits import WorkerLimits
 from hashmatch.sandbox.slot import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
-    from concurrent.futures import Future
+    from collections.abc import Generator, Iterator
     from types import TracebackType
 
     from hashmatch.decode.policy import Picture
@@ -112,14 +110,6 @@ class Lanes:
         latest = time.monotonic() - HELD_UP
         self._held_up |= {lane for lane, since in self._taken.items() if since < latest}
         return len(self._held_up) > before
-
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-AHEAD = 4
-"""Items taken for each worker before their results are: one in work, one that may be held up, and
-as many that follow."""
 
 
 class DecodePool:
@@ -260,41 +250,6 @@ class DecodePool:
             raise UsageError(f"most is {most}; at least the first frame is given")
         return map(_copied, self._decoded(image, most))
 
-    def map(
-        self, work: Callable[[Item], Result], items: Iterable[Item]
-    ) -> Iterator[tuple[Item, Result]]:
-        """Do `work` on each of many items, one at a time for each worker, and each exactly once.
-
-        Parameters
-        ----------
-        work : callable
-            Called in threads; say, to hash an item with ``decode=pool.pictures``.
-        items : iterable
-            Taken as they are needed: four for each worker at most are ahead of their results.
-
-        Yields
-        ------
-        tuple of item and result
-            As they are ready, in no order. What `work` raises is raised here, and ends it.
-
-        Examples
-        --------
-        >>> with DecodePool(workers=1) as pool:
-        ...     sorted(pool.map(len, ["one", "three"]))
-        [('one', 3), ('three', 5)]
-        """
-        threads = ThreadPoolExecutor(2 * self.workers, "hashmatch-decode")
-        running: dict[Future[Result], Item] = {}
-        try:
-            for item in items:
-                running[threads.submit(work, item)] = item
-                if len(running) >= AHEAD * self.workers:
-                    yield from _finished(running)
-            while running:
-                yield from _finished(running)
-        finally:
-            threads.shutdown(cancel_futures=True)
-
     def close(self) -> None:
         """End every process of the pool; whoever waits for one is told. Once is enough."""
         self._end()
@@ -328,12 +283,6 @@ class DecodePool:
 
 def _copied(picture: Picture) -> Picture:
     return replace(picture, pixels=picture.pixels.copy())
-
-
-def _finished(running: dict[Future[Result], Item]) -> Iterator[tuple[Item, Result]]:
-    """Yield at least one of the items that are `running`, and forget it."""
-    for future in wait(running, return_when=FIRST_COMPLETED).done:
-        yield running.pop(future), future.result()
 
 
 def _close(owner: int, lanes: Lanes, nursery: Nursery) -> None:
