@@ -42,12 +42,12 @@ def judged(files: list[tuple[str, bytes]]) -> dict[str, tuple[hm.Outcome, str]]:
         verdicts = {
             f"{n} {name}": one for n, ((name, _), one) in enumerate(zip(files, found, strict=True))
         }
-        for lane in pool._lanes.all:
-            lane.end()
-        ended, pids = pool.ended, pool.pids
-    assert max(one.memory for one in ended) <= 640 * MIB
+        for slot in pool._slots.all:
+            slot.end_worker()
+        exits, pids = pool.exits, pool.pids
+    assert max(one.memory for one in exits) <= 640 * MIB
     # Of one try each; a worker begins and ends in some hundredths of a second.
-    assert max(one.cpu_seconds for one in ended) <= 2.1
+    assert max(one.cpu_seconds for one in exits) <= 2.1
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
     return verdicts
 
