@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import hashmatch as hm
 from hashmatch.decode import limits
-from hashmatch.sandbox.worker import decoded
+from hashmatch.sandbox.worker import decode_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -54,7 +54,7 @@ def decode_small(data: bytes, most: int, pixels: NDArray[np.uint8]) -> Iterable[
     """Decode as workers do, after the limits have been made small."""
     for name, value in SMALL.items():
         setattr(limits, name, value)
-    return decoded(data, most, pixels)
+    return decode_job(data, most, pixels)
 
 
 def seen(decode: Callable[[], Iterable[Picture]]) -> list[Any]:

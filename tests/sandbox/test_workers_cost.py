@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -50,15 +52,15 @@ def test_a_worker_costs_little_more_than_decoding_here() -> None:
 def test_two_workers_on_two_cores() -> None:
     """Against one thread that decodes and hashes, with nothing else to do."""
     good = pictures(100) * 10
-    with hm.DecodePool(workers=2, limits=hm.WorkerLimits(items=10**6)) as pool:
+    limits = hm.WorkerLimits(items=10**6)
+    with hm.DecodePool(workers=2, limits=limits) as pool, ThreadPoolExecutor(4) as threads:
 
         def one() -> None:
             for data in good:
                 hm.hash_image(data)
 
         def two() -> None:
-            for _ in pool.map(lambda data: hm.hash_all(data, ["pdq"], decode=pool.pictures), good):
-                pass
+            deque(threads.map(lambda data: hm.hash_all(data, ["pdq"], decode=pool.pictures), good))
 
         one()
         two()

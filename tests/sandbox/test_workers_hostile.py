@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,6 @@ import hashmatch as hm
 from hostile_pictures import hostile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from hashmatch.records.enums import Level
 
 pytestmark = pytest.mark.filterwarnings("ignore:decode workers")
@@ -27,34 +26,34 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def judged(files: Iterable[tuple[str, bytes]]) -> dict[str, tuple[hm.Outcome, str]]:
+def judged(files: list[tuple[str, bytes]]) -> dict[str, tuple[hm.Outcome, str]]:
     """Return one verdict for each file, while watching what it costs."""
-    verdicts: dict[str, tuple[hm.Outcome, str]] = {}
-    number = 0
-    with hm.DecodePool(workers=2, limits=hm.WorkerLimits(items=1)) as pool:
+    limits = hm.WorkerLimits(items=1)
+    with hm.DecodePool(workers=2, limits=limits) as pool, ThreadPoolExecutor(4) as threads:
         hm.hash_all(bytes(9), ["pdq"], decode=pool.pictures)
 
-        def verdict(named: tuple[str, bytes]) -> tuple[hm.Outcome, str]:
-            variants: Level = "standard" if len(named[1]) % 4 == 0 else "none"
-            hashed = hm.hash_all(named[1], ["pdq"], variants=variants, decode=pool.pictures)
+        def verdict(data: bytes) -> tuple[hm.Outcome, str]:
+            variants: Level = "standard" if len(data) % 4 == 0 else "none"
+            hashed = hm.hash_all(data, ["pdq"], variants=variants, decode=pool.pictures)
             assert {one.outcome for one in hashed} <= CLOSED
             return hashed[0].outcome, hashed[0].reason
 
-        for (name, _), found in pool.map(verdict, files):
-            verdicts[f"{number} {name}"] = found
-            number += 1
-        for lane in pool._lanes.all:
-            lane.end()
-        ended, pids = pool.ended, pool.pids
-    assert max(one.memory for one in ended) <= 640 * MIB
+        found = threads.map(verdict, (data for _, data in files))
+        verdicts = {
+            f"{n} {name}": one for n, ((name, _), one) in enumerate(zip(files, found, strict=True))
+        }
+        for slot in pool._slots.all:
+            slot.end_worker()
+        exits, pids = pool.exits, pool.pids
+    assert max(one.memory for one in exits) <= 640 * MIB
     # Of one try each; a worker begins and ends in some hundredths of a second.
-    assert max(one.cpu_seconds for one in ended) <= 2.1
+    assert max(one.cpu_seconds for one in exits) <= 2.1
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
     return verdicts
 
 
 def check(seed: int, count: int, large: bool, capfd: pytest.CaptureFixture[str]) -> None:
-    judged(hostile(seed + 1, 20, False))  # kernels are compiled, tables filled
+    judged(list(hostile(seed + 1, 20, False)))  # kernels are compiled, tables filled
     files = list(hostile(seed, count, large))  # made first, since making them takes memory too
     gc.collect()
     descriptors, before = len(os.listdir("/proc/self/fd")), resident()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import subprocess
@@ -12,15 +13,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
-from statistics import median
 
 import pytest
 
 import hashmatch as hm
 from conftest import IMAGES
 from hashmatch.decode.limits import most_decoded_pixels
-from hashmatch.sandbox.protocol import Kind, Reply
-from hashmatch.sandbox.slot import Lane, WorkerLost
+from hashmatch.sandbox.protocol import Reply, ReplyKind
+from hashmatch.sandbox.slot import WorkerLost, WorkerSlot
 from worker_hooks import HookedPool
 
 pytestmark = pytest.mark.filterwarnings("ignore:decode workers")
@@ -44,11 +44,14 @@ def gone(pid: int) -> bool:
         return True
 
 
-def wait_until_gone(pids: list[int], seconds: float = 10.0) -> None:
+def wait_until_gone(pids: list[int], seconds: float = 60.0) -> None:
     until = time.monotonic() + seconds
     while not all(map(gone, pids)):
         assert time.monotonic() < until, [pid for pid in pids if not gone(pid)]
         time.sleep(0.02)
+
+
+DEADLOCKED = "decoder deadlocked: all threads asleep and no CPU progress"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +60,10 @@ def wait_until_gone(pids: list[int], seconds: float = 10.0) -> None:
         (b"!crash", "the decoder ended by SIGSEGV, in each of 3 tries"),
         (b"!spin", "decoding took more than 0.2 s of processor time, in each of 3 tries"),
         (b"!nap", "decoding took more than 0.6 s, in each of 3 tries"),
-        (b"!sleep", "the decoder waits for what never comes, in each of 3 tries"),
+        (
+            b"!sleep",
+            "decoder deadlocked: all threads asleep and no CPU progress, in each of 3 tries",
+        ),
         (b"!bloat", "decoding took more than 896 MiB of memory, in each of 3 tries"),
         (b"!leave", "the decoder ended, in each of 3 tries"),
     ],
@@ -71,7 +77,7 @@ def test_a_lost_worker_costs_its_item_a_try(item: bytes, reason: str) -> None:
             pool.decode_image(item)
         assert caught.value.outcome is hm.Outcome.FAILED
         assert caught.value.reason == reason
-        assert len(pool.ended) == 3
+        assert len(pool.exits) == 3
         assert pool.decode_image(GOOD).media_type == "image/png"
         hashed = hm.hash_all(item, ["pdq", "sha256"], decode=pool.pictures)
         assert [one.outcome.value for one in hashed] == ["failed", "hashed"]
@@ -82,23 +88,51 @@ def test_a_lost_worker_costs_its_item_a_try(item: bytes, reason: str) -> None:
     [
         b"\x09" * 40,
         b"\x01",
-        Reply(Kind.PICTURE, height=2**31, width=2**31).packed(),
-        Reply(Kind.PICTURE, height=1, width=most_decoded_pixels() + 1).packed(),
-        Reply(Kind.PICTURE, height=0, width=7).packed(),
-        Reply(Kind.READY).packed(),
+        Reply(ReplyKind.PICTURE, height=2**31, width=2**31).packed(),
+        Reply(ReplyKind.PICTURE, height=1, width=most_decoded_pixels() + 1).packed(),
+        Reply(ReplyKind.PICTURE, height=0, width=7).packed(),
+        Reply(ReplyKind.READY).packed(),
         b"\x03\xff" + bytes(30),
     ],
 )
 def test_what_a_worker_says_is_not_believed(message: bytes) -> None:
     with hooked(limits=hm.WorkerLimits(wall_seconds=0.6, tries=1)) as pool:
-        with pytest.raises(hm.ImageError, match="answered what") as caught:
+        with pytest.raises(hm.ImageError, match="ed reply from decode worker") as caught:
             pool.decode_image(b"!babble " + message.hex().encode())
         assert caught.value.outcome is hm.Outcome.FAILED
         assert pool.decode_image(GOOD).frame == 0
 
 
+def test_a_lost_worker_is_logged_without_its_item(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "hashmatch.sandbox")
+    with hooked(limits=hm.WorkerLimits(tries=2)) as pool:
+        with pytest.raises(hm.ImageError):
+            pool.decode_image(b"!crash SECRET")
+        pool.decode_image(GOOD)
+        os.kill(pool.pids[0], signal.SIGKILL)
+        wait_until_gone(pool.pids)
+        pool.decode_image(GOOD)
+    started, *lost = [record for record in caplog.records if record.name == "hashmatch.sandbox"]
+    assert started.levelno == logging.INFO
+    assert started.getMessage() == f"decode pool started: workers=1, layers={pool.report}"
+    assert {record.levelno for record in lost} <= {logging.WARNING}
+    lines = [record.getMessage() for record in lost if "not confined" not in record.getMessage()]
+    assert lines == [
+        "decode worker lost, try 1 of 2: the decoder ended by SIGSEGV",
+        "decode worker lost, try 2 of 2: the decoder ended by SIGSEGV",
+        "decode worker lost, try 1 of 2: the decoder ended by SIGKILL",
+        "fork server lost, and every decode worker with it",
+    ]
+    assert "SECRET" not in caplog.text
+
+
+def test_nothing_is_logged_to_stderr_unless_the_host_wants_it() -> None:
+    handlers = logging.getLogger("hashmatch.sandbox").handlers
+    assert any(isinstance(one, logging.NullHandler) for one in handlers)
+
+
 def test_a_reason_is_one_printable_line() -> None:
-    reply = Reply(Kind.ERROR, reason="a\x1b[2Jb\nc" + "d" * 5000)
+    reply = Reply(ReplyKind.ERROR, reason="a\x1b[2Jb\nc" + "d" * 5000)
     assert Reply.unpacked(reply.packed()).reason.startswith("a�[2Jb cddd")
     assert len(Reply.unpacked(reply.packed()).reason) <= 1000
 
@@ -121,39 +155,37 @@ def test_an_iterator_that_is_left_leaves_its_worker_in_order() -> None:
         assert pool.pids == pids
 
 
-def test_a_killed_worker_is_replaced_at_once() -> None:
+def test_a_killed_worker_is_replaced() -> None:
     with hooked() as pool:
-        taken = []
+        seen = set(pool.pids)
         for _ in range(5):
             os.kill(pool.pids[1], signal.SIGKILL)
-            began = time.monotonic()
             pool.decode_image(GOOD)
-            taken.append(time.monotonic() - began)
-        assert len(pool.ended) == 5
-        assert median(taken) < 0.5
+            seen |= set(pool.pids)
+        assert len(pool.exits) == 5
+        assert len(seen) == 7
 
 
-def test_a_killed_nursery_is_replaced() -> None:
+def test_a_killed_fork_server_is_replaced() -> None:
     with hooked(workers=2) as pool:
         before = pool.pids
         os.kill(before[0], signal.SIGKILL)
         wait_until_gone(before[1:])
-        for _ in pool.pictures(GOOD):  # while this lane is taken, the other is asked
+        for _ in pool.pictures(GOOD):  # while this slot is busy, the other is asked
             pool.decode_image(GOOD)
         assert not set(before) & set(pool.pids)
 
 
-def test_lanes_that_are_held_up_do_not_hold_up_others() -> None:
-    """Four items that take a second each, and one worker at a time."""
-    with hooked(limits=hm.WorkerLimits(wall_seconds=0.4, tries=2)) as pool:
-        with ThreadPoolExecutor(4) as threads:
-            began = time.monotonic()
-            slow = [threads.submit(pool.decode_image, b"!nap") for _ in range(4)]
-            time.sleep(0.5)  # by now all four are set aside
-            assert pool.decode_image(GOOD).media_type == "image/png"
-            assert not any(one.done() for one in slow)
-        assert time.monotonic() - began < 3 * 0.8
-        assert all(isinstance(one.exception(), hm.ImageError) for one in slow)
+def test_slow_slots_do_not_hold_up_others() -> None:
+    """Four items that take for ever, where one worker at a time is asked for."""
+    with ThreadPoolExecutor(4) as threads, hooked(limits=hm.WorkerLimits(wall_seconds=600)) as pool:
+        slow = [threads.submit(pool.decode_image, b"!nap") for _ in range(4)]
+        while len(pool.pids) < 1 + len(slow):
+            time.sleep(0.02)
+        assert pool.decode_image(GOOD).media_type == "image/png"
+        assert not any(one.done() for one in slow)
+        pool.close()
+    assert all(isinstance(one.exception(), hm.WorkersError) for one in slow)
 
 
 def test_a_worker_serves_so_many_items() -> None:
@@ -209,7 +241,7 @@ def test_closing_tells_who_waits() -> None:
     time.sleep(0.2)
     pool.close()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()
     assert len(errors) == 3
     with pytest.raises(hm.WorkersError, match="closed"):
@@ -267,10 +299,10 @@ def test_a_pool_is_of_one_process() -> None:
 def test_workers_that_cannot_be_started_are_one_clear_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with pytest.raises(hm.WorkersError, match="cannot be started: ModuleNotFoundError"):
+    with pytest.raises(hm.WorkersError, match="cannot start decode workers: ModuleNotFoundError"):
         NoPool(1)
     with monkeypatch.context() as patched:
-        patched.setattr(Lane, "_heard", ends_early)
+        patched.setattr(WorkerSlot, "_receive", ends_early)
         with pytest.raises(hm.WorkersError, match="before they are ready"):
             hm.DecodePool(1)
     monkeypatch.setattr(sys, "executable", "/nothing/there")
@@ -282,6 +314,6 @@ class NoPool(hm.DecodePool):
     _decoder = "no_such_module:decode"
 
 
-def ends_early(lane: Lane, *_: object) -> None:
-    lane.end()
+def ends_early(slot: WorkerSlot, *_: object) -> None:
+    slot.end_worker()
     raise WorkerLost

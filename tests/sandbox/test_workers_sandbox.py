@@ -16,7 +16,7 @@ import pytest
 
 import hashmatch as hm
 from hashmatch.sandbox import confinement, seccomp
-from hashmatch.sandbox.confinement import Layers, described
+from hashmatch.sandbox.confinement import Layers, describe
 from worker_hooks import PROBES, HookedPool
 
 if TYPE_CHECKING:
@@ -61,13 +61,14 @@ def test_the_environment_of_the_host_is_not_theirs(monkeypatch: pytest.MonkeyPat
 
 def test_the_report_names_what_is_on_and_what_is_not(pool: hm.DecodePool) -> None:
     assert Layers.LIMITS in pool.layers
-    assert pool.report == described(pool.layers)
-    assert described(Layers(0)) == "none; without limits, landlock, seccomp"
+    assert pool.report == describe(pool.layers)
+    assert describe(Layers(0)) == "none; without limits, landlock, seccomp"
 
 
 def test_a_kernel_without_layers_is_said_aloud_and_limits_hold() -> None:
     code = (
-        "import warnings; from worker_hooks_bare import BarePool\n"
+        "import logging, sys, warnings; from worker_hooks_bare import BarePool\n"
+        "logging.basicConfig(stream=sys.stdout, format='%(levelname)s %(message)s')\n"
         "with warnings.catch_warnings(record=True) as said:\n"
         "    warnings.simplefilter('always')\n"
         "    pool = BarePool(1)\n"
@@ -86,7 +87,9 @@ def test_a_kernel_without_layers_is_said_aloud_and_limits_hold() -> None:
         check=True,
         env=os.environ | {"PYTHONPATH": path},
     )
-    said, shape, *refused = run.stdout.splitlines()
+    first, second, said, shape, *refused = run.stdout.splitlines()
+    assert first == "WARNING decode workers are not confined by landlock"
+    assert second == "WARNING decode workers are not confined by seccomp"
     assert said == "decode workers: limits; without landlock, seccomp"
     assert shape == str(hm.decode_image("fixtures/images/modes/turned.heic").pixels.shape)
     assert refused == [f"refused {errno.EMFILE}"] * 3
@@ -141,10 +144,10 @@ def run(program: bytes, architecture: int, number: int, *arguments: int) -> int:
 
 def test_an_unknown_machine_has_no_filter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "vax")
-    assert not seccomp.close_in()
+    assert not seccomp.install_filter()
 
 
 def test_a_kernel_without_landlock_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confinement, "version", lambda: 0)
-    assert not confinement.close_in_landlock()
+    monkeypatch.setattr(confinement, "landlock_version", lambda: 0)
+    assert not confinement.restrict_with_landlock()
     assert ctypes.sizeof(ctypes.c_void_p) == 8

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from hashmatch.decode import apng, gif, limits, tiff
-from hashmatch.decode.compositing import Canvas
+from hashmatch.decode.compositing import Compositor
 from hashmatch.decode.exif import orientation, upright
-from hashmatch.decode.formats import HEIF, check_size, identify, open_image, order
+from hashmatch.decode.formats import HEIF, check_size, frame_order, identify, open_image
 from hashmatch.decode.inputs import ImageInput, file_bytes
 from hashmatch.decode.pillow_settings import pillow_settings
 from hashmatch.decode.policy import (
@@ -28,11 +28,11 @@ from hashmatch.errors import UsageError
 from hashmatch.records.images import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from hashmatch.decode.frame_parts import Patch
+    from hashmatch.decode.frame_parts import FrameRect
 
-PATCHED, PAGED, SEQUENCES = {"GIF", "PNG"}, {"TIFF"}, {"WEBP", "AVIF", HEIF}
+COMPOSITED, PAGED, SEQUENCES = {"GIF", "PNG"}, {"TIFF"}, {"WEBP", "AVIF", HEIF}
 
 
 def decode_frames(image: ImageInput, most: int = limits.FRAMES) -> Iterator[Picture]:
@@ -91,7 +91,7 @@ def decode_frames(image: ImageInput, most: int = limits.FRAMES) -> Iterator[Pict
     return _of_file(image, most)
 
 
-def sampled(count: int, most: int) -> Iterable[int]:
+def sample_indices(count: int, most: int) -> Iterable[int]:
     """Return `most` of the numbers from 0 to `count` - 1: both ends, and evenly between them."""
     if count <= most:
         return range(count)
@@ -105,132 +105,138 @@ def _of_file(image: ImageInput, most: int) -> Iterator[Picture]:
     first = decode_image(image if data is None else data)
     yield first
     if data is not None and most > 1:
-        yield from _later(data, first, most)
+        yield from _following(data, first, most)
 
 
 def _of_pillow(image: Image.Image, most: int) -> Iterator[Picture]:
     name = image.format
     if name in SEQUENCES and getattr(image, "n_frames", 1) > 1:
-        with _put_back(image):
-            image.seek(order(image)[0])
+        with _left_as_it_was(image):
+            image.seek(frame_order(image)[0])
             first = decode_image(image)
             yield first
             with as_outcomes(name):
                 yield from _sequence(image, name, first, most)
         return
-    data = _file_behind(image) if name in PATCHED | PAGED else None
+    data = _file_behind(image) if name in COMPOSITED | PAGED else None
     moved = data is not None and image.tell() != 0
     first = decode_image(data if moved and data is not None else image)
     yield first
     if data is not None and most > 1:
-        yield from _later(data, first, most)
+        yield from _following(data, first, most)
 
 
-def _later(data: bytes, first: Picture, most: int) -> Iterator[Picture]:
+def _following(data: bytes, first: Picture, most: int) -> Iterator[Picture]:
     """Yield what follows the `first` picture of the file `data`."""
     name = identify(data)
     with as_outcomes(name):
-        if name in PATCHED:
-            yield from _patched(data, name, first, most)
+        if name in COMPOSITED:
+            yield from _composited(data, name, first, most)
         elif name in PAGED:
-            yield from _pages(data, first, most)
+            offsets = tiff.page_offsets(data, limits.TIFF_PAGES)
+
+            def page(number: int) -> Picture:
+                return decode_as(name, tiff.page_file(data, offsets[number]))
+
+            yield from _sampled(len(offsets), most, first, page)
         elif name in SEQUENCES:
             with open_image(data, name) as image:
                 yield from _sequence(image, name, first, most)
 
 
-def _pages(data: bytes, first: Picture, most: int) -> Iterator[Picture]:
-    places = tiff.pages(data, limits.TIFF_PAGES)
+def _sampled(
+    count: int, most: int, first: Picture, decode: Callable[[int], Picture]
+) -> Iterator[Picture]:
+    """Yield the sampled pictures after the `first`; one that is broken repeats the one before."""
     last = first
-    for number in islice(sampled(len(places), most), 1, None):
+    for number in islice(sample_indices(count, most), 1, None):
         try:
-            page = decode_as("TIFF", tiff.page(data, places[number]))
+            picture = decode(number)
         except ImageError:
-            page = replace(last, damaged=True)
-        last = replace(page, frame=number)
+            picture = replace(last, damaged=True)
+        last = replace(picture, frame=number)
         yield last
-
-
-def _patched(data: bytes, name: str, first: Picture, most: int) -> Iterator[Picture]:
-    """Yield the frames of a GIF or PNG that are to be put together from patches."""
-    before = 0  # pictures ahead of the animation
-    if name == "GIF":
-        height, width = first.pixels.shape[:2]  # the first frame may be larger than the screen
-        patches = _within_reach(gif.patches(data, limits.FRAME_BLOCKS))
-    else:
-        width, height = struct.unpack_from(">II", data, 16)
-        patches = _within_reach(apng.patches(data, limits.FRAME_BLOCKS))
-        before = apng.starts_with_default(data, limits.FRAME_BLOCKS)
-    if before + len(patches) == 1:
-        return
-    canvas = Canvas(name, height, width, patches)
-    for number in islice(sampled(before + len(patches), most), 1, None):
-        pixels = canvas.show(number - before)
-        yield Picture(pixels, first.media_type, canvas.damaged or first.damaged, number)
-
-
-def _within_reach(patches: Iterable[Patch]) -> list[Patch]:
-    """Return the patches up to the last that may be decoded."""
-    found = []
-    left = limits.FRAME_REACH_PIXELS
-    for patch in patches:
-        left -= max(patch.width * patch.height, limits.FRAME_LEAST_PIXELS)
-        if left < 0:
-            break
-        found.append(patch)
-    return found
 
 
 def _sequence(image: Any, name: str, first: Picture, most: int) -> Iterator[Picture]:
     """Yield the frames of an open `image` that its own decoder puts together."""
-    numbers = order(image)
+    numbers = frame_order(image)
     count = len(numbers)
     if name != HEIF:  # whose pictures do not build on each other
         width, height = image.size
         pixels = max(width * height, limits.FRAME_LEAST_PIXELS)
         count = min(count, max(1, limits.FRAME_REACH_PIXELS // pixels))
-    last = first
-    for number in islice(sampled(count, most), 1, None):
-        try:
-            with undecodable(name), pillow_settings(truncated=False):
-                image.seek(numbers[number])
-                check_size(name, image)
-                pixels = upright(loaded_pixels(image), orientation(image))
-            last = Picture(pixels, first.media_type, first.damaged, number)
-        except ImageError:
-            last = replace(last, damaged=True, frame=number)
-        yield last
-        if last.damaged and name != HEIF:
+
+    def frame(number: int) -> Picture:
+        with undecodable(name), pillow_settings(truncated=False):
+            image.seek(numbers[number])
+            check_size(name, image)
+            pixels = upright(loaded_pixels(image), orientation(image))
+        return replace(first, pixels=pixels)
+
+    for picture in _sampled(count, most, first, frame):
+        yield picture
+        if picture.damaged and name != HEIF:
             return
 
 
+def _composited(data: bytes, name: str, first: Picture, most: int) -> Iterator[Picture]:
+    """Yield the frames of a GIF or PNG that are to be put together from rectangles."""
+    before = 0  # pictures ahead of the animation
+    if name == "GIF":
+        height, width = first.pixels.shape[:2]  # the first frame may be larger than the screen
+        rects = _within_reach(gif.frame_rects(data, limits.FRAME_BLOCKS))
+    else:
+        width, height = struct.unpack_from(">II", data, 16)
+        rects = _within_reach(apng.frame_rects(data, limits.FRAME_BLOCKS))
+        before = apng.starts_with_default(data, limits.FRAME_BLOCKS)
+    if before + len(rects) == 1:
+        return
+    compositor = Compositor(name, height, width, rects)
+    for number in islice(sample_indices(before + len(rects), most), 1, None):
+        pixels = compositor.show(number - before)
+        yield Picture(pixels, first.media_type, compositor.damaged or first.damaged, number)
+
+
+def _within_reach(rects: Iterable[FrameRect]) -> list[FrameRect]:
+    """Return the frames up to the last that may be decoded."""
+    found = []
+    left = limits.FRAME_REACH_PIXELS
+    for rect in rects:
+        left -= max(rect.width * rect.height, limits.FRAME_LEAST_PIXELS)
+        if left < 0:
+            break
+        found.append(rect)
+    return found
+
+
 @contextmanager
-def _put_back(image: Image.Image) -> Iterator[None]:
-    """Leave an open image at the frame it stood at, with what the caller may have drawn on it."""
-    place, kept = image.tell(), None
+def _left_as_it_was(image: Image.Image) -> Iterator[None]:
+    """Put an open image back to the frame it stood at, with what the caller has drawn on it."""
+    stood_at, drawn = image.tell(), None
     with suppress(Exception):  # the frame may be broken, and then there is nothing to keep
         image.load()
-        kept = image.im.copy()
+        drawn = image.im.copy()
     try:
         yield
     finally:
         with suppress(Exception):
-            image.seek(place)
-            if kept is not None:
+            image.seek(stood_at)
+            if drawn is not None:
                 image.load()
-                image.im = kept
+                image.im = drawn
 
 
 def _file_behind(image: Any) -> bytes | None:
     """Return the bytes that an open image is read from; None if there are none any more."""
     try:
         file = getattr(image, "_fp", None) or image.fp
-        place = file.tell()
+        position = file.tell()
         file.seek(0)
         try:
             data: bytes = file.read(limits.MAX_BYTES + 1)
         finally:
-            file.seek(place)
+            file.seek(position)
     except Exception:  # closed, or the caller's own and raising anything
         return None
     return data if len(data) <= limits.MAX_BYTES else None

@@ -6,20 +6,20 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
-from hashmatch.decode.frame_parts import After, Patch
+from hashmatch.decode.frame_parts import Disposal, FrameRect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-DISPOSALS = {1: After.CLEARED, 2: After.RESTORED}
-KEPT = {b"PLTE", b"tRNS", b"eXIf"}
+DISPOSALS = {1: Disposal.CLEAR, 2: Disposal.RESTORE}
+SHARED_CHUNKS = {b"PLTE", b"tRNS", b"eXIf"}
 """The chunks that bear on how pixels are read, and hold for every frame."""
 
 Span = tuple[int, int]
 
 
-def patches(data: bytes, most_chunks: int) -> Iterator[Patch]:
+def frame_rects(data: bytes, most_chunks: int) -> Iterator[FrameRect]:
     """Yield the frames of the animation in a PNG; none if it has none.
 
     Parameters
@@ -29,13 +29,13 @@ def patches(data: bytes, most_chunks: int) -> Iterator[Patch]:
     most_chunks : int
         Chunks looked at before giving up.
     """
-    kept: list[bytes] = []
+    shared: list[bytes] = []
     control: bytes = b""
     spans: list[Span] = []
     animated = False
     for kind, start, end in _chunks(data, most_chunks):
-        if kind in KEPT:
-            kept.append(_chunk(kind, data[start:end]))
+        if kind in SHARED_CHUNKS:
+            shared.append(_chunk(kind, data[start:end]))
         elif kind == b"acTL":
             animated = True
         elif not animated:
@@ -43,14 +43,14 @@ def patches(data: bytes, most_chunks: int) -> Iterator[Patch]:
                 return
         elif kind == b"fcTL":
             if control and spans:
-                yield _patch(data, control, kept, spans)
+                yield _frame_rect(data, control, shared, spans)
             control, spans = data[start:end], []
         elif kind == b"IDAT" and control:  # without a control it is not part of the animation
             spans.append((start, end))
         elif kind == b"fdAT":
             spans.append((start + 4, end))  # a number precedes the data
     if control and spans:
-        yield _patch(data, control, kept, spans)
+        yield _frame_rect(data, control, shared, spans)
 
 
 def starts_with_default(data: bytes, most_chunks: int) -> bool:
@@ -73,20 +73,20 @@ def _chunks(data: bytes, most: int) -> Iterator[tuple[bytes, int, int]]:
         position = start + length + 4
 
 
-def _patch(data: bytes, control: bytes, kept: list[bytes], spans: list[Span]) -> Patch:
+def _frame_rect(data: bytes, control: bytes, shared: list[bytes], spans: list[Span]) -> FrameRect:
     # sequence number, width, height, left, top, delay and its unit, disposal, blending
     _, width, height, left, top, _, _, disposal, blending = struct.unpack(
         ">IIIIIHHBB", control.ljust(26, b"\0")[:26]
     )
     bits = data[24:29]  # depth, colour type, and the methods
 
-    def alone() -> bytes:
+    def standalone_file() -> bytes:
         header = _chunk(b"IHDR", struct.pack(">II", width, height) + bits)
         body = b"".join(_chunk(b"IDAT", data[start:end]) for start, end in spans)
-        return SIGNATURE + header + b"".join(kept) + body + _chunk(b"IEND", b"")
+        return SIGNATURE + header + b"".join(shared) + body + _chunk(b"IEND", b"")
 
-    after = DISPOSALS.get(disposal, After.STAYS)
-    return Patch(left, top, width, height, after, blending == 1, alone)
+    after = DISPOSALS.get(disposal, Disposal.KEEP)
+    return FrameRect(left, top, width, height, after, blending == 1, standalone_file)
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:

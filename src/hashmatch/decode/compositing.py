@@ -1,9 +1,9 @@
 """Frames that are each drawn over the one before, put together as browsers show them.
 
-An animated GIF or PNG is a list of patches. A patch is small, may be see-through, and says what
-becomes of its place afterwards. Pillow puts them together too, but leaves a background colour
-where browsers show the page, and blends half-transparent patches so that opaque ones turn
-see-through; so each patch is decoded as a still picture of its own and laid down here.
+An animated GIF or PNG is a list of rectangles. One is smaller than the canvas, may be see-through,
+and says what becomes of its place afterwards. Pillow puts them together too, but leaves a
+background colour where browsers show the page, and blends half-transparent frames so that opaque
+ones turn see-through; so each is decoded as a still picture of its own and laid down here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from hashmatch.decode.color import rgb
 from hashmatch.decode.exif import orientation, upright
 from hashmatch.decode.formats import open_image
-from hashmatch.decode.frame_parts import After
+from hashmatch.decode.frame_parts import Disposal
 from hashmatch.decode.pillow_settings import pillow_settings
 from hashmatch.decode.policy import undecodable
 from hashmatch.records.images import ImageError
@@ -26,77 +26,75 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hashmatch.decode.frame_parts import Patch
+    from hashmatch.decode.frame_parts import FrameRect
 
 
-class Canvas:
-    """The patches of one animation, drawn one after the other.
+class Compositor:
+    """The frames of one animation, drawn one after the other.
 
     Transparency is over white throughout the policy, so the canvas is plain RGB and white where
-    nothing is: laying each patch over it in turn gives what laying all of them over white would.
+    nothing is: laying each frame over it in turn gives what laying all of them over white would.
 
     Parameters
     ----------
     name : str
-        The format of the patches.
+        The format of the frames.
     height, width : int
         Of the canvas as stored, in pixels.
-    patches : sequence of Patch
+    rects : sequence of FrameRect
         All that may be asked for.
     """
 
-    def __init__(self, name: str, height: int, width: int, patches: Sequence[Patch]) -> None:
+    def __init__(self, name: str, height: int, width: int, rects: Sequence[FrameRect]) -> None:
         self.damaged = False
         self._name = name
-        self._patches = patches
+        self._rects = rects
         self._drawn = 0
         self._orientation = 1
-        self._pixels = np.full((height, width, 3), 255, np.uint8)
-        self._kept: NDArray[np.uint8] | None = None  # what the last patch has hidden
+        self._canvas = np.full((height, width, 3), 255, np.uint8)
+        self._hidden: NDArray[np.uint8] | None = None  # by the last frame, to be restored
 
     def show(self, number: int) -> NDArray[np.uint8]:
-        """Return what is seen once patch `number` is drawn, upright, shape (h, w, 3).
+        """Return what is seen once frame `number` is drawn, upright, shape (h, w, 3).
 
         Numbers are asked for in increasing order.
         """
         while self._drawn <= number:
-            self._clear_away()
-            self._draw(self._patches[self._drawn])
+            if self._drawn:
+                self._dispose(self._rects[self._drawn - 1])
+            self._draw(self._rects[self._drawn])
             self._drawn += 1
-        return upright(self._pixels, self._orientation).copy()
+        return upright(self._canvas, self._orientation).copy()
 
-    def _clear_away(self) -> None:
-        if self._drawn == 0:
-            return
-        last = self._patches[self._drawn - 1]
-        if last.after is After.CLEARED:
-            self._place(last)[:] = 255
-        elif last.after is After.RESTORED and self._kept is not None:
-            self._place(last)[:] = self._kept
+    def _dispose(self, rect: FrameRect) -> None:
+        if rect.disposal is Disposal.CLEAR:
+            self._covered(rect)[:] = 255
+        elif self._hidden is not None:
+            self._covered(rect)[:] = self._hidden
 
-    def _draw(self, patch: Patch) -> None:
-        place = self._place(patch)
-        self._kept = place.copy() if patch.after is After.RESTORED else None
-        if place.size == 0:
+    def _draw(self, rect: FrameRect) -> None:
+        covered = self._covered(rect)
+        self._hidden = covered.copy() if rect.disposal is Disposal.RESTORE else None
+        if covered.size == 0:
             return
         for truncated in (False, True):
             try:
                 with undecodable(self._name), pillow_settings(truncated=truncated):
-                    self._lay_down(patch, place)
+                    self._lay_down(rect, covered)
                 return
             except ImageError:
                 self.damaged = True  # and what cannot be read at all leaves the canvas as it was
 
-    def _lay_down(self, patch: Patch, place: NDArray[np.uint8]) -> None:
-        with closing(open_image(patch.file(), self._name)) as image:
+    def _lay_down(self, rect: FrameRect, covered: NDArray[np.uint8]) -> None:
+        with closing(open_image(rect.file(), self._name)) as image:
             image.load()
             if self._drawn == 0:
                 self._orientation = orientation(image)
-            height, width = place.shape[:2]
+            height, width = covered.shape[:2]
             seen = image if image.size == (width, height) else image.crop((0, 0, width, height))
-            rgb(seen, place if patch.over else None, out=place)
+            rgb(seen, covered if rect.blend else None, out=covered)
 
-    def _place(self, patch: Patch) -> NDArray[np.uint8]:
-        """Return the part of the canvas that `patch` covers: a view, not a copy."""
-        right, bottom = patch.left + patch.width, patch.top + patch.height
-        return self._pixels[patch.top : bottom, patch.left : right]
+    def _covered(self, rect: FrameRect) -> NDArray[np.uint8]:
+        """Return the part of the canvas that a frame covers: a view, not a copy."""
+        right, bottom = rect.left + rect.width, rect.top + rect.height
+        return self._canvas[rect.top : bottom, rect.left : right]

@@ -96,14 +96,14 @@ def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
     """
     # Two decoders make canvases when they open a file, and rely on the host's limits for them.
     if name == "WEBP":
-        _check(name, *_webp_size(data), limits.PIXELS[name])
+        _check_pixels(name, *_webp_size(data), limits.PIXELS[name])
     elif name == "GIF":
-        for patch in islice(gif.patches(data, limits.FRAME_BLOCKS), 1):
-            right, bottom = patch.left + patch.width, patch.top + patch.height
-            _check(name, right, bottom, limits.PIXELS[name])
+        for rect in islice(gif.frame_rects(data, limits.FRAME_BLOCKS), 1):
+            right, bottom = rect.left + rect.width, rect.top + rect.height
+            _check_pixels(name, right, bottom, limits.PIXELS[name])
     image = _open_heif(data) if name == HEIF else Image.OPEN[name][0](io.BytesIO(data), "")
     check_size(name, image)
-    mend(image)
+    apply_pillow_fixes(image)
     return image
 
 
@@ -115,7 +115,7 @@ def check_size(name: str, image: Image.Image) -> None:
         limit = limits.PROGRESSIVE_JPEG_PIXELS
     elif tiles and tiles[0].codec_name == "bmp_rle":
         limit = limits.RUN_LENGTH_BMP_PIXELS
-    _check(name, *image.size, limit)
+    _check_pixels(name, *image.size, limit)
     if "progressive" in image.info and getattr(image, "layer", None):
         taken = coefficient_bytes(image)
         if taken > limits.JPEG_COEFFICIENT_BYTES:
@@ -126,7 +126,7 @@ def check_size(name: str, image: Image.Image) -> None:
             )
 
 
-def mend(image: Any) -> None:
+def apply_pillow_fixes(image: Any) -> None:
     """Prepare an `image` that is open and not loaded; one that is loaded is left alone.
 
     Raises
@@ -162,7 +162,7 @@ def _scale_transparency(image: Any) -> None:
             del image.info["transparency"]
 
 
-def order(image: Image.Image) -> list[int]:
+def frame_order(image: Image.Image) -> list[int]:
     """Return the numbers of an open image's frames, first the primary picture of a HEIF."""
     numbers = range(getattr(image, "n_frames", 1))
     file: Any = getattr(image, "_heif_file", None)  # gone once a lone picture is loaded
@@ -206,7 +206,7 @@ def _open_heif(data: bytes) -> ImageFile.ImageFile:
     return image
 
 
-def _check(name: str, width: int, height: int, limit: int) -> None:
+def _check_pixels(name: str, width: int, height: int, limit: int) -> None:
     if width * height > limit:
         raise ImageError(
             Outcome.REFUSED,

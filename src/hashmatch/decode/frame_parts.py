@@ -10,34 +10,35 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class After(Enum):
-    """What becomes of a patch's place before the next patch is drawn."""
+class Disposal(Enum):
+    """What becomes of a frame's rectangle before the next frame is drawn."""
 
-    STAYS = 0
-    CLEARED = 1
-    RESTORED = 2
+    KEEP = 0
+    CLEAR = 1
+    RESTORE = 2
+    """It is again as it was before the frame."""
 
 
 @dataclass(frozen=True, slots=True)
-class Patch:
+class FrameRect:
     """One frame as it is stored.
 
     Parameters
     ----------
     left, top, width, height : int
-        Its place on the canvas, in pixels; what lies outside is not shown.
-    after : After
-        What becomes of its place.
-    over : bool
+        Its rectangle on the canvas, in pixels; what lies outside is not shown.
+    disposal : Disposal
+        What becomes of the rectangle afterwards.
+    blend : bool
         Drawn over what is there; else in its stead.
-    file : function
-        Makes the bytes of a file that holds this patch alone.
+    file : callable
+        Returns the bytes of a file that holds this frame alone.
     """
 
     left: int
     top: int
     width: int
     height: int
-    after: After
-    over: bool
+    disposal: Disposal
+    blend: bool
     file: Callable[[], bytes]

@@ -6,23 +6,23 @@ import struct
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hashmatch.decode.frame_parts import After, Patch
+from hashmatch.decode.frame_parts import Disposal, FrameRect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SCREEN = 13
+SCREEN_BYTES = 13
 """Bytes of the signature and of the logical screen descriptor."""
 EXTENSION, IMAGE, TRAILER = 0x21, 0x2C, 0x3B
 CONTROL = 0xF9
-TABLE = 0x80
+HAS_COLOR_TABLE = 0x80
 """In the flags of a screen or an image: a colour table follows, of 2 to the power n + 1."""
 
 # 4 is in no specification; it was written for 3 by early tools, and browsers take it for that.
-DISPOSALS = {2: After.CLEARED, 3: After.RESTORED, 4: After.RESTORED}
+DISPOSALS = {2: Disposal.CLEAR, 3: Disposal.RESTORE, 4: Disposal.RESTORE}
 
 
-def patches(data: bytes, most_blocks: int) -> Iterator[Patch]:
+def frame_rects(data: bytes, most_blocks: int) -> Iterator[FrameRect]:
     """Yield the frames of a GIF, the last one perhaps cut off.
 
     Parameters
@@ -32,8 +32,8 @@ def patches(data: bytes, most_blocks: int) -> Iterator[Patch]:
     most_blocks : int
         Blocks looked at before giving up: a GIF may hold a block for every two of its bytes.
     """
-    walk = _Walk(data, most_blocks)
-    position = SCREEN + table(data[10])
+    walk = _BlockWalk(data, most_blocks)
+    position = SCREEN_BYTES + color_table_bytes(data[10])
     control = b""
     try:
         while (kind := data[position]) != TRAILER:
@@ -43,10 +43,11 @@ def patches(data: bytes, most_blocks: int) -> Iterator[Patch]:
                     control = data[position:end]
             elif kind == IMAGE:
                 left, top, width, height, flags = struct.unpack_from("<HHHHB", data, position + 1)
-                end = walk.past(position + 10 + table(flags) + 1)
-                after = DISPOSALS.get(control[3] >> 2 & 7, After.STAYS) if control else After.STAYS
-                file = partial(_alone, data, control, position, end)
-                yield Patch(left, top, width, height, after, True, file)
+                end = walk.past(position + 10 + color_table_bytes(flags) + 1)
+                method = control[3] >> 2 & 7 if control else 0
+                disposal = DISPOSALS.get(method, Disposal.KEEP)
+                file = partial(_standalone_file, data, control, position, end)
+                yield FrameRect(left, top, width, height, disposal, True, file)
                 control = b""
             else:  # a stray byte, as after data that is longer than it says
                 end = position + 1
@@ -56,7 +57,7 @@ def patches(data: bytes, most_blocks: int) -> Iterator[Patch]:
         return
 
 
-class _Walk:
+class _BlockWalk:
     """Steps over chains of data blocks, each headed by its length, and counts them."""
 
     def __init__(self, data: bytes, most: int) -> None:
@@ -77,15 +78,15 @@ class _Walk:
             raise IndexError
 
 
-def table(flags: int) -> int:
+def color_table_bytes(flags: int) -> int:
     """Return the bytes of the colour table that the `flags` of a screen or an image promise."""
-    return 3 << (flags & 7) + 1 if flags & TABLE else 0
+    return 3 << (flags & 7) + 1 if flags & HAS_COLOR_TABLE else 0
 
 
-def _alone(data: bytes, control: bytes, start: int, end: int) -> bytes:
+def _standalone_file(data: bytes, control: bytes, start: int, end: int) -> bytes:
     """Return a GIF of the one frame in `data[start:end]`, as large as the frame."""
     size = data[start + 5 : start + 9]
-    head = data[:6] + size + data[10 : SCREEN + table(data[10])]
+    head = data[:6] + size + data[10 : SCREEN_BYTES + color_table_bytes(data[10])]
     if control:  # what is left of its flags says whether one colour is transparent
         control = control[:3] + bytes([control[3] & 1]) + control[4:]
     return head + control + data[start : start + 1] + b"\0\0\0\0" + data[start + 5 : end] + b";"

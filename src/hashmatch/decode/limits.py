@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 import struct
 
-from hashmatch.decode.gif import SCREEN, table
+from hashmatch.decode.gif import SCREEN_BYTES, color_table_bytes
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
 
@@ -201,7 +201,8 @@ def _check_png(data: bytes) -> None:
 
 
 def _check_gif(data: bytes) -> None:
-    position = SCREEN + table(data[10]) if len(data) > SCREEN else len(data)
+    whole = len(data) > SCREEN_BYTES
+    position = SCREEN_BYTES + color_table_bytes(data[10]) if whole else len(data)
     blocks = 0
     while data[position : position + 1] == b"\x21":
         position += 2

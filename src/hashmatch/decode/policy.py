@@ -16,11 +16,11 @@ from hashmatch.decode.exif import orientation, upright
 from hashmatch.decode.formats import (
     FORMATS,
     HEIF,
+    apply_pillow_fixes,
     check_size,
+    frame_order,
     identify,
-    mend,
     open_image,
-    order,
 )
 from hashmatch.decode.inputs import ImageInput, file_bytes
 from hashmatch.decode.jpeg import fast_pixels, scale_down
@@ -155,7 +155,7 @@ def _decode_pillow(image: Image.Image) -> Picture:
         check_size(name, image)
     damaged = False
     with as_outcomes(name):
-        mend(image)
+        apply_pillow_fixes(image)
         try:
             with pillow_settings(truncated=False):
                 pixels = loaded_pixels(image)
@@ -166,7 +166,7 @@ def _decode_pillow(image: Image.Image) -> Picture:
             with pillow_settings(truncated=name != HEIF):
                 pixels = loaded_pixels(image)
         media_type = FORMATS[name] if name in FORMATS else Image.MIME.get(name)
-        frame = order(image).index(image.tell()) if name == HEIF else image.tell()
+        frame = frame_order(image).index(image.tell()) if name == HEIF else image.tell()
         return Picture(upright(pixels, orientation(image)), media_type, damaged, frame)
 
 

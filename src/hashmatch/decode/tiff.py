@@ -9,28 +9,28 @@ from __future__ import annotations
 import struct
 
 
-def pages(data: bytes, most: int) -> list[int]:
-    """Return where the directories of the first `most` pages lie, each once."""
+def page_offsets(data: bytes, most: int) -> list[int]:
+    """Return where the directories of the first `most` pages lie, in bytes, each once."""
     layout = _layout(data)
     offset_format, at, count_format, entry = layout
     found: dict[int, None] = {}  # in order; a chain may be a ring
     try:
-        (place,) = struct.unpack_from(offset_format, data, at)
-        while place and place not in found and len(found) < most:
-            (entries,) = struct.unpack_from(count_format, data, place)
-            found[place] = None
-            behind = place + struct.calcsize(count_format) + entry * entries
-            (place,) = struct.unpack_from(offset_format, data, behind)
+        (offset,) = struct.unpack_from(offset_format, data, at)
+        while offset and offset not in found and len(found) < most:
+            (entries,) = struct.unpack_from(count_format, data, offset)
+            found[offset] = None
+            behind = offset + struct.calcsize(count_format) + entry * entries
+            (offset,) = struct.unpack_from(offset_format, data, behind)
     except (struct.error, OverflowError):  # it points beyond the file
         pass
     return list(found)
 
 
-def page(data: bytes, place: int) -> bytes:
-    """Return `data` with the directory at `place` as its first."""
+def page_file(data: bytes, offset: int) -> bytes:
+    """Return `data` with the directory at `offset` as its first."""
     offset_format, at, _, _ = _layout(data)
-    offset = struct.pack(offset_format, place)
-    return b"".join((data[:at], offset, memoryview(data)[at + len(offset) :]))
+    first = struct.pack(offset_format, offset)
+    return b"".join((data[:at], first, memoryview(data)[at + len(first) :]))
 
 
 def _layout(data: bytes) -> tuple[str, int, str, int]:

@@ -1,10 +1,4 @@
-"""Close a worker in, in every way that the kernel offers, and say which it did.
-
-No file, no port, no stranger's socket or process: Landlock, which any process may ask for.
-
-It holds where the kernel has no seccomp, or a container's own filter forbids ours, and besides
-it: a call that should not have been on the list of `hashmatch.sandbox.seccomp` finds no file.
-"""
+"""Confine a worker by resource limits, Landlock and seccomp, and say which of them hold."""
 
 from __future__ import annotations
 
@@ -17,7 +11,7 @@ from hashmatch.sandbox import seccomp
 
 CREATE_RULESET, RESTRICT_SELF = 444, 446
 """System calls, numbered alike on every machine."""
-VERSION = 1
+VERSION_FLAG = 1
 PR_SET_NO_NEW_PRIVS = 38
 
 # linux/landlock.h: how many rights of the file system each version of the interface knows.
@@ -27,16 +21,77 @@ TCP_BIND_AND_CONNECT = 0b11
 ABSTRACT_SOCKETS_AND_SIGNALS = 0b11
 WITH_TCP, WITH_SCOPES = 4, 6
 
+ZEROED = (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE)
+"""Not RLIMIT_NPROC: it counts threads too, of which one decoder needs one, and all processes of
+the same user."""
 
-def version() -> int:
+
+class Layers(Flag):
+    """What keeps a worker in.
+
+    Examples
+    --------
+    >>> describe(Layers.LIMITS | Layers.SECCOMP)
+    'limits, seccomp; without landlock'
+    """
+
+    LIMITS = 1
+    """No new file or socket, and so much memory, by resource limits, which hold everywhere."""
+    LANDLOCK = 2
+    """No file, port or signal."""
+    SECCOMP = 4
+    """No system call but some that read, answer and map memory."""
+
+
+def describe(layers: Layers) -> str:
+    """Return which layers are on and which are not, for a report."""
+    on = ", ".join(str(layer.name).lower() for layer in Layers if layer in layers)
+    off = ", ".join(str(layer.name).lower() for layer in Layers if layer not in layers)
+    return (on or "none") + (f"; without {off}" if off else "")
+
+
+def confine(address_space: int, memory: int) -> Layers:
+    """Confine this process, for ever, in every way that the kernel offers.
+
+    Parameters
+    ----------
+    address_space : int
+        Bytes that it may map.
+    memory : int
+        Bytes that it may map for itself alone and write to.
+
+    Returns
+    -------
+    Layers
+        Those that hold from now on.
+    """
+    layers = Layers.LIMITS
+    if restrict_with_landlock():  # before the limits, as it needs a descriptor
+        layers |= Layers.LANDLOCK
+    resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    # What is open stays open, and nothing else can be: no file, no socket, no copy of either.
+    for limit in ZEROED:
+        resource.setrlimit(limit, (0, 0))
+    if seccomp.install_filter():  # last, as it forbids what the others need
+        layers |= Layers.SECCOMP
+    return layers
+
+
+def landlock_version() -> int:
     """Return the version of the interface that the kernel offers; 0 if it has none."""
     libc = ctypes.CDLL(None, use_errno=True)
-    return max(0, int(libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), VERSION)))
+    return max(0, int(libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), VERSION_FLAG)))
 
 
-def close_in_landlock() -> bool:
-    """Take every right that Landlock knows from this process, for ever; return whether it did."""
-    offered = version()
+def restrict_with_landlock() -> bool:
+    """Take every right that Landlock knows from this process, for ever; return whether it did.
+
+    Any process may ask for it. It holds where the kernel has no seccomp, or a container's own
+    filter forbids ours, and besides it: a call that should not have been on the list of
+    `hashmatch.sandbox.seccomp` finds no file.
+    """
+    offered = landlock_version()
     if not offered:
         return False
     attributes = struct.pack("Q", (1 << FILE_RIGHTS.get(offered, LATEST_FILE_RIGHTS)) - 1)
@@ -52,60 +107,3 @@ def close_in_landlock() -> bool:
     result: int = libc.syscall(RESTRICT_SELF, rules, 0)
     libc.close(rules)
     return result == 0
-
-
-FORBIDDEN = (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE)
-"""Not RLIMIT_NPROC: it counts threads too, of which one decoder needs one, and all processes of
-the same user."""
-
-
-class Layers(Flag):
-    """What keeps a worker in.
-
-    Examples
-    --------
-    >>> described(Layers.LIMITS | Layers.SECCOMP)
-    'limits, seccomp; without landlock'
-    """
-
-    LIMITS = 1
-    """No new file or socket, and so much memory, by resource limits, which hold everywhere."""
-    LANDLOCK = 2
-    """No file, port or signal."""
-    SECCOMP = 4
-    """No system call but some that read, answer and map memory."""
-
-
-def described(layers: Layers) -> str:
-    """Return which layers are on and which are not, for a report."""
-    on = ", ".join(str(layer.name).lower() for layer in Layers if layer in layers)
-    off = ", ".join(str(layer.name).lower() for layer in Layers if layer not in layers)
-    return (on or "none") + (f"; without {off}" if off else "")
-
-
-def close_in(address_space: int, memory: int) -> Layers:
-    """Close this process in, for ever.
-
-    Parameters
-    ----------
-    address_space : int
-        Bytes that it may map.
-    memory : int
-        Bytes that it may map for itself alone and write to.
-
-    Returns
-    -------
-    Layers
-        Those that hold from now on.
-    """
-    layers = Layers.LIMITS
-    if close_in_landlock():  # before the limits, as it needs a descriptor
-        layers |= Layers.LANDLOCK
-    resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
-    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-    # What is open stays open, and nothing else can be: no file, no socket, no copy of either.
-    for limit in FORBIDDEN:
-        resource.setrlimit(limit, (0, 0))
-    if seccomp.close_in():  # last, as it forbids what the others need
-        layers |= Layers.SECCOMP
-    return layers

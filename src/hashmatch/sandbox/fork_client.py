@@ -1,8 +1,9 @@
-"""The pool's side of its nursery: start it, ask it for workers, learn how they ended."""
+"""The pool's side of its fork server: start it, ask it for workers, learn how they ended."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -12,29 +13,38 @@ from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
 from hashmatch.errors import WorkersError
-from hashmatch.sandbox.protocol import ASKED_END, END, ENDED, FORK, STARTED, UP
+from hashmatch.sandbox.protocol import (
+    END_REPLY,
+    END_REQUEST,
+    END_WORKER,
+    FORK_REPLY,
+    FORK_REQUEST,
+    SERVER_READY,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hashmatch.sandbox.limits import WorkerLimits
 
-START = """
+BOOTSTRAP = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from hashmatch.sandbox.fork_server import main
 main(int(sys.argv[2]), sys.argv[3], *map(float, sys.argv[4:]))
 """
-ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+WORKER_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 """All that workers know of the host's environment, and what finds its libraries."""
-KEPT = ("LD_LIBRARY_PATH", "LD_PRELOAD", "LANG", "LC_ALL")
-CLOSED = "the pool of decode workers is closed"
-PATIENCE = 60.0
-"""Seconds for the nursery to answer, which takes it milliseconds."""
+INHERITED_VARIABLES = ("LD_LIBRARY_PATH", "LD_PRELOAD", "LANG", "LC_ALL")
+log = logging.getLogger("hashmatch.sandbox")
+
+POOL_CLOSED = "the pool of decode workers is closed"
+ANSWER_SECONDS = 60.0
+"""For the fork server to answer, which takes it milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class WorkerExit:
     """How a worker ended.
 
     Parameters
@@ -52,7 +62,7 @@ class Ended:
     cpu_seconds: float
 
 
-class Nursery:
+class ForkServer:
     """A process that workers are forked from, started again if it is lost.
 
     Parameters
@@ -81,32 +91,33 @@ class Nursery:
         return self._process.pid if self._process is not None else 0
 
     def fork(self, descriptors: Sequence[int]) -> tuple[int, int]:
-        """Start a worker that is given `descriptors`; return its nursery's number and its own."""
+        """Start a worker that is given `descriptors`; return the pids of its server and its own."""
         with self._lock:
             try:
-                answer = self._ask(FORK, descriptors)
+                answer = self._ask(FORK_REQUEST, descriptors)
             except OSError:  # it is gone, and every worker with it
                 self._stop()
                 if self._closed:
-                    raise WorkersError(CLOSED) from None
+                    raise WorkersError(POOL_CLOSED) from None
+                log.warning("fork server lost, and every decode worker with it")
                 self._start()
-                answer = self._ask(FORK, descriptors)
-            (pid,) = STARTED.unpack(answer)
+                answer = self._ask(FORK_REQUEST, descriptors)
+            (pid,) = FORK_REPLY.unpack(answer)
             if pid == 0:
-                raise WorkersError("no decode worker can be started: the system has no process")
+                raise WorkersError("cannot start a decode worker: the system has no process left")
             return self.pid, pid
 
-    def end(self, nursery: int, pid: int) -> Ended:
-        """End worker `pid` of a `nursery`, if it has not ended yet, and return how it did."""
+    def end(self, server_pid: int, pid: int) -> WorkerExit:
+        """End worker `pid` of a fork server, if it has not ended yet, and return how it did."""
         with self._lock:
             try:
-                if nursery != self.pid:
-                    raise ConnectionError  # it went with its nursery
-                answer = self._ask(ASKED_END.pack(END, pid))
+                if server_pid != self.pid:
+                    raise ConnectionError  # it went with its server
+                answer = self._ask(END_REQUEST.pack(END_WORKER, pid))
             except OSError:
-                return Ended(-9, 0, 0.0)
-            code, kibibytes, seconds = ENDED.unpack(answer)
-            return Ended(code, kibibytes * 1024, seconds)
+                return WorkerExit(-9, 0, 0.0)
+            code, kibibytes, seconds = END_REPLY.unpack(answer)
+            return WorkerExit(code, kibibytes * 1024, seconds)
 
     def close(self) -> None:
         """End the process, and every worker that it has left."""
@@ -116,30 +127,30 @@ class Nursery:
 
     def _start(self) -> None:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._channel.settimeout(PATIENCE)
-        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        self._channel.settimeout(ANSWER_SECONDS)
+        kept = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
         with theirs:
-            number = str(theirs.fileno())
+            arguments = [json.dumps(sys.path), str(theirs.fileno()), *self._arguments]
             try:
                 self._process = subprocess.Popen(  # noqa: S603  (this Python, our own words)
-                    [sys.executable, "-IBc", START, json.dumps(sys.path), number, *self._arguments],
+                    [sys.executable, "-IBc", BOOTSTRAP, *arguments],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     pass_fds=(theirs.fileno(),),
-                    env=kept | ENVIRONMENT,
+                    env=kept | WORKER_ENVIRONMENT,
                 )
             except OSError as error:
                 self._channel.close()
-                raise WorkersError(f"decode workers cannot be started: {error.strerror}") from None
+                raise WorkersError(f"cannot start decode workers: {error.strerror}") from None
         try:
             said = self._channel.recv(4096)
         except OSError:
             said = b""
-        if said != UP:
+        if said != SERVER_READY:
             self._stop()
             reason = said.decode(errors="replace") or "their process ended"
-            raise WorkersError(f"decode workers cannot be started: {reason}")
+            raise WorkersError(f"cannot start decode workers: {reason}")
 
     def _stop(self) -> None:
         self._channel.close()

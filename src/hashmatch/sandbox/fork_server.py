@@ -26,7 +26,13 @@ from PIL import AvifImagePlugin, Image
 from hashmatch.decode import formats
 from hashmatch.decode.policy import decode_image
 from hashmatch.sandbox.limits import WorkerLimits
-from hashmatch.sandbox.protocol import ASKED_END, ENDED, FORK, STARTED, UP
+from hashmatch.sandbox.protocol import (
+    END_REPLY,
+    END_REQUEST,
+    FORK_REPLY,
+    FORK_REQUEST,
+    SERVER_READY,
+)
 from hashmatch.sandbox.worker import serve
 
 if TYPE_CHECKING:
@@ -60,7 +66,7 @@ def main(descriptor: int, decoder: str, *numbers: float) -> None:
     except Exception as error:
         channel.send(f"{type(error).__name__}: {error}".encode()[:2000])
         return
-    channel.send(UP)
+    channel.send(SERVER_READY)
     with suppress(ConnectionError):
         _serve(channel, limits, decode)
 
@@ -94,13 +100,13 @@ def _serve(channel: socket.socket, limits: WorkerLimits, decode: Decode) -> None
         waiting.register(os.pidfd_open(os.getppid()), select.POLLIN)
     while all(descriptor == channel.fileno() for descriptor, _ in waiting.poll()):
         message, descriptors, _, _ = socket.recv_fds(channel, 64, 3)
-        if message == FORK:
+        if message == FORK_REQUEST:
             pid = _fork(channel, descriptors, limits, decode)
             workers |= {pid} - {0}
-            channel.send(STARTED.pack(pid))
+            channel.send(FORK_REPLY.pack(pid))
         elif message:
-            pid = ASKED_END.unpack(message)[1]
-            channel.send(ENDED.pack(*_ended(pid) if pid in workers else (0, 0, 0.0)))
+            pid = END_REQUEST.unpack(message)[1]
+            channel.send(END_REPLY.pack(*_end(pid) if pid in workers else (0, 0, 0.0)))
             workers.discard(pid)  # the number may be another process's from now on
         else:
             return
@@ -119,39 +125,37 @@ def _fork(
         code = 1
         try:
             channel.close()
-            _become_worker(parent, descriptors, limits, decode)
+            _run_worker(parent, descriptors, limits, decode)
             code = 0
         finally:
-            os._exit(code)  # whatever happened: nothing of the nursery's is to run here
+            os._exit(code)  # whatever happened: nothing of the server's is to run here
     for descriptor in descriptors:
         os.close(descriptor)
     return max(pid, 0)
 
 
-def _become_worker(
-    parent: int, descriptors: list[int], limits: WorkerLimits, decode: Decode
-) -> None:
+def _run_worker(parent: int, descriptors: list[int], limits: WorkerLimits, decode: Decode) -> None:
     libc = ctypes.CDLL(None)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     if os.getppid() != parent:  # it ended before that was heard
         return
-    jobs, given, pixels = descriptors
+    channel, item, pixels = descriptors
     shared = mmap(pixels, 0)
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nothing, standard)
-    kept = {0, 1, 2, jobs, given}
+    kept = {0, 1, 2, channel, item}
     highest = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     low = 3
     for number in sorted(kept - {0, 1, 2}):
         os.closerange(low, number)
         low = number + 1
     os.closerange(low, highest)
-    serve(socket.socket(fileno=jobs), given, shared, limits, decode)
+    serve(socket.socket(fileno=channel), item, shared, limits, decode)
 
 
-def _ended(pid: int) -> tuple[int, int, float]:
+def _end(pid: int) -> tuple[int, int, float]:
     """End a worker if it has not ended yet, and return how it did: status, KiB, seconds."""
     os.kill(pid, signal.SIGKILL)  # one that has ended waits to be asked about, under its number
     _, status, usage = os.wait4(pid, 0)

@@ -1,52 +1,51 @@
-"""DecodePool: pictures decoded in workers that are closed in, hashed here.
-
-The lanes of a pool: so many at work at once, and others instead of those that are held up.
-"""
+"""DecodePool: pictures decoded in workers that are closed in, hashed here."""
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
 import warnings
 import weakref
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashmatch.decode import limits
+from hashmatch.decode import limits as decode_limits
 from hashmatch.decode.inputs import ImageInput, file_bytes
 from hashmatch.decode.policy import decode_image
 from hashmatch.errors import UsageError, WorkersError
-from hashmatch.sandbox.confinement import Layers, described
-from hashmatch.sandbox.fork_client import CLOSED, Nursery
+from hashmatch.sandbox.confinement import Layers, describe
+from hashmatch.sandbox.fork_client import POOL_CLOSED, ForkServer
 from hashmatch.sandbox.limits import WorkerLimits
-from hashmatch.sandbox.slot import Lane
+from hashmatch.sandbox.slot import WorkerSlot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
-    from concurrent.futures import Future
+    from collections.abc import Generator, Iterator
     from types import TracebackType
 
     from hashmatch.decode.policy import Picture
-    from hashmatch.sandbox.fork_client import Ended
+    from hashmatch.sandbox.fork_client import WorkerExit
 
-HELD_UP = 0.1
-"""Seconds at one item, of which a photograph takes some thousandths, after which a lane does not
-count as one that works: a hostile file may hold its lane for the time of all its tries, and the
+log = logging.getLogger("hashmatch.sandbox")
+log.addHandler(logging.NullHandler())  # nothing on stderr unless the host asks for it
+
+SLOW_SECONDS = 0.1
+"""Time at one item, of which a photograph takes some milliseconds, after which its slot does not
+count as one that works: a hostile file may hold a slot for the time of all its tries, and the
 others would wait for it."""
-SPARE = 4
-"""Lanes there are besides, at least, for those that are held up; none has a worker until then."""
+SPARE_SLOTS = 4
+"""Slots there are besides, at least, for those that are slow; none has a worker until then."""
 
 
-class Lanes:
-    """Lanes of which `count` work at once.
+class WorkerSlots:
+    """Slots of which `count` work at once, and others instead of those that are slow.
 
     Parameters
     ----------
-    nursery : Nursery
+    server : ForkServer
         Where workers come from.
     limits : WorkerLimits
         For each item.
@@ -54,72 +53,64 @@ class Lanes:
         At least 1.
     """
 
-    def __init__(self, nursery: Nursery, limits: WorkerLimits, count: int) -> None:
+    def __init__(self, server: ForkServer, limits: WorkerLimits, count: int) -> None:
         self.count = count
-        self.all = [Lane(nursery, limits) for _ in range(count + max(count, SPARE))]
+        self.all = [WorkerSlot(server, limits) for _ in range(count + max(count, SPARE_SLOTS))]
         self._idle = self.all[::-1]
-        self._taken: dict[Lane, float] = {}
-        self._held_up: set[Lane] = set()
+        self._busy: dict[WorkerSlot, float] = {}
+        self._slow: set[WorkerSlot] = set()
         self._closed = False
         self._changed = threading.Condition()
 
     def start(self) -> None:
-        """Start the workers of the lanes that work when none is held up."""
-        for lane in self.all[: self.count]:
-            lane.start()
+        """Start the workers of the slots that work when none is slow."""
+        for slot in self.all[: self.count]:
+            slot.start()
 
-    def take(self) -> Lane:
-        """Return a lane that nobody uses, waiting for one.
+    def acquire(self) -> WorkerSlot:
+        """Return a slot that nobody uses, waiting for one.
 
         Raises
         ------
         WorkersError
-            If the lanes are closed.
+            If the slots are closed.
         """
         with self._changed:
             while not self._closed:
-                if self._idle and len(self._taken) - len(self._held_up) < self.count:
-                    lane = self._idle.pop()  # the latest, whose memory is still near
-                    self._taken[lane] = time.monotonic()
-                    return lane
-                if not self._set_aside():
-                    self._changed.wait(HELD_UP)
-        raise WorkersError(CLOSED)
+                if self._idle and len(self._busy) - len(self._slow) < self.count:
+                    slot = self._idle.pop()  # the latest, whose memory is still in the cache
+                    self._busy[slot] = time.monotonic()
+                    return slot
+                if not self._discount_slow():
+                    self._changed.wait(SLOW_SECONDS)
+        raise WorkersError(POOL_CLOSED)
 
-    def give(self, lane: Lane) -> None:
-        """Take back a lane."""
+    def release(self, slot: WorkerSlot) -> None:
+        """Take back a slot."""
         with self._changed:
-            del self._taken[lane]
-            self._held_up.discard(lane)
-            self._idle.append(lane)
+            del self._busy[slot]
+            self._slow.discard(slot)
+            self._idle.append(slot)
             if self._closed:
-                lane.close()
+                slot.close()
             self._changed.notify()
 
     def close(self) -> None:
-        """End all workers for good; lanes in use are closed when they are given back."""
+        """End all workers for good; slots in use are closed when they are released."""
         with self._changed:
             self._closed = True
-            for lane in self.all:
-                lane.stop()
-            for lane in self._idle:
-                lane.close()
+            for slot in self.all:
+                slot.abort()
+            for slot in self._idle:
+                slot.close()
             self._changed.notify_all()
 
-    def _set_aside(self) -> bool:
-        """Count those out that are held up; return whether there are more than there were."""
-        before = len(self._held_up)
-        latest = time.monotonic() - HELD_UP
-        self._held_up |= {lane for lane, since in self._taken.items() if since < latest}
-        return len(self._held_up) > before
-
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-AHEAD = 4
-"""Items taken for each worker before their results are: one in work, one that may be held up, and
-as many that follow."""
+    def _discount_slow(self) -> bool:
+        """Count those out that are slow; return whether there are more than there were."""
+        before = len(self._slow)
+        latest = time.monotonic() - SLOW_SECONDS
+        self._slow |= {slot for slot, since in self._busy.items() if since < latest}
+        return len(self._slow) > before
 
 
 class DecodePool:
@@ -129,10 +120,13 @@ class DecodePool:
     what a file does to it, to crash, hang or fill its memory, costs that file one of its tries.
     Pixels come back in shared memory, the same as in-process decoding gives, and are hashed here.
 
+    The logger ``hashmatch.sandbox`` has a line when a pool starts, with the layers that are on
+    (INFO), and one for each layer that is missing and each worker that is lost (WARNING).
+
     Parameters
     ----------
     workers : int, optional
-        Processes; by default one for each core that this process may use.
+        Processes that decode at once; by default one for each core that this process may use.
     limits : WorkerLimits, optional
         What one item may cost.
 
@@ -157,7 +151,7 @@ class DecodePool:
     'unsupported'
     """
 
-    _decoder = "hashmatch.sandbox.worker:decoded"
+    _decoder = "hashmatch.sandbox.worker:decode_job"
     """What workers decode with; tests have others."""
 
     def __init__(self, workers: int | None = None, limits: WorkerLimits | None = None) -> None:
@@ -165,46 +159,48 @@ class DecodePool:
         if count < 1:
             raise UsageError(f"workers is {workers}, at least 1 is needed")
         self.limits = WorkerLimits() if limits is None else limits
-        self._owner = os.getpid()
-        self._nursery = Nursery(self.limits, self._decoder)
-        self._lanes = Lanes(self._nursery, self.limits, count)
-        self._end = weakref.finalize(self, _close, self._owner, self._lanes, self._nursery)
+        self._owner_pid = os.getpid()
+        self._server = ForkServer(self.limits, self._decoder)
+        self._slots = WorkerSlots(self._server, self.limits, count)
+        self._end = weakref.finalize(self, _close, self._owner_pid, self._slots, self._server)
         try:
-            self._lanes.start()
+            self._slots.start()
         except BaseException:
             self.close()
             raise
-        missing = ~self.layers
-        if missing:
+        log.info("decode pool started: workers=%d, layers=%s", count, self.report)
+        for layer in ~self.layers:
+            log.warning("decode workers are not confined by %s", str(layer.name).lower())
+        if ~self.layers:
             warnings.warn(f"decode workers: {self.report}", RuntimeWarning, stacklevel=2)
 
     @property
     def workers(self) -> int:
         """Processes that decode at once."""
-        return self._lanes.count
+        return self._slots.count
 
     @property
     def layers(self) -> Layers:
         """What closes every worker in."""
         common = ~Layers(0)
-        for lane in self._lanes.all[: self.workers]:
-            common &= lane.layers
+        for slot in self._slots.all[: self.workers]:
+            common &= slot.layers
         return common
 
     @property
     def report(self) -> str:
         """One line on what closes the workers in, and what does not."""
-        return described(self.layers)
+        return describe(self.layers)
 
     @property
-    def ended(self) -> list[Ended]:
+    def exits(self) -> list[WorkerExit]:
         """How the latest workers ended, for tests and measurements."""
-        return [ended for lane in self._lanes.all for ended in lane.ended]
+        return [ended for slot in self._slots.all for ended in slot.exits]
 
     @property
     def pids(self) -> list[int]:
-        """The processes of the pool that there are at the moment: nursery first, then workers."""
-        return [self._nursery.pid, *(lane.pid for lane in self._lanes.all if lane.pid is not None)]
+        """The processes that there are at the moment: the fork server's first, then workers'."""
+        return [self._server.pid, *(slot.pid for slot in self._slots.all if slot.pid is not None)]
 
     def pictures(self, image: ImageInput, frames: bool = False) -> Generator[Picture]:
         """Decode a file as `hashmatch.hash_all` asks for it: without copying a pixel.
@@ -222,6 +218,7 @@ class DecodePool:
         Yields
         ------
         Picture
+            Its pixels are uint8 of shape (height, width, 3).
 
         Raises
         ------
@@ -233,21 +230,33 @@ class DecodePool:
         WorkersError
             If the pool is closed, or workers end before they are ready.
         """
-        yield from self._decoded(image, limits.FRAMES if frames else 0)
+        yield from self._decode(image, decode_limits.FRAMES if frames else 0)
 
     def decode_image(self, image: ImageInput) -> Picture:
-        """Return what `hashmatch.decode_image` returns, decoded in a worker; see `pictures`.
+        """Return what `hashmatch.decode_image` returns, decoded in a worker.
 
         Parameters
         ----------
         image : path, bytes, file object or ndarray of uint8
             As for `pictures`.
+
+        Returns
+        -------
+        Picture
+            Its pixels are uint8 of shape (height, width, 3), and the caller's own.
+
+        Raises
+        ------
+        ImageError, UsageError, WorkersError
+            As `pictures` does.
         """
-        (picture,) = map(_copied, self._decoded(image, 0))
+        (picture,) = map(_copied, self._decode(image, 0))
         return picture
 
-    def decode_frames(self, image: ImageInput, most: int = limits.FRAMES) -> Iterator[Picture]:
-        """Yield what `hashmatch.decode_frames` yields, decoded in a worker; see `pictures`.
+    def decode_frames(
+        self, image: ImageInput, most: int = decode_limits.FRAMES
+    ) -> Iterator[Picture]:
+        """Return what `hashmatch.decode_frames` returns, decoded in a worker.
 
         Parameters
         ----------
@@ -255,45 +264,22 @@ class DecodePool:
             As for `pictures`.
         most : int
             Frames given, the first one included.
+
+        Returns
+        -------
+        iterator of Picture
+            Pixels are uint8 of shape (height, width, 3), and the caller's own.
+
+        Raises
+        ------
+        UsageError
+            If `most` is less than 1; when the first frame is asked for, as `pictures` does.
+        ImageError, WorkersError
+            When a frame is asked for, as `pictures` does.
         """
         if most < 1:
             raise UsageError(f"most is {most}; at least the first frame is given")
-        return map(_copied, self._decoded(image, most))
-
-    def map(
-        self, work: Callable[[Item], Result], items: Iterable[Item]
-    ) -> Iterator[tuple[Item, Result]]:
-        """Do `work` on each of many items, one at a time for each worker, and each exactly once.
-
-        Parameters
-        ----------
-        work : callable
-            Called in threads; say, to hash an item with ``decode=pool.pictures``.
-        items : iterable
-            Taken as they are needed: four for each worker at most are ahead of their results.
-
-        Yields
-        ------
-        tuple of item and result
-            As they are ready, in no order. What `work` raises is raised here, and ends it.
-
-        Examples
-        --------
-        >>> with DecodePool(workers=1) as pool:
-        ...     sorted(pool.map(len, ["one", "three"]))
-        [('one', 3), ('three', 5)]
-        """
-        threads = ThreadPoolExecutor(2 * self.workers, "hashmatch-decode")
-        running: dict[Future[Result], Item] = {}
-        try:
-            for item in items:
-                running[threads.submit(work, item)] = item
-                if len(running) >= AHEAD * self.workers:
-                    yield from _finished(running)
-            while running:
-                yield from _finished(running)
-        finally:
-            threads.shutdown(cancel_futures=True)
+        return map(_copied, self._decode(image, most))
 
     def close(self) -> None:
         """End every process of the pool; whoever waits for one is told. Once is enough."""
@@ -310,35 +296,29 @@ class DecodePool:
     ) -> None:
         self.close()
 
-    def _decoded(self, image: ImageInput, most: int) -> Iterator[Picture]:
+    def _decode(self, image: ImageInput, most: int) -> Iterator[Picture]:
         if isinstance(image, np.ndarray):
             yield decode_image(image)
             return
         data = file_bytes(image)
         if data is None:
-            raise UsageError("a decode pool takes files, and no image that is open here already")
-        if os.getpid() != self._owner:
-            raise WorkersError("a pool of decode workers is of use only in the process it is of")
-        lane = self._lanes.take()
+            raise UsageError("cannot decode an open image in a worker. Pass its file or its bytes.")
+        if os.getpid() != self._owner_pid:
+            raise WorkersError("cannot use a decode pool in a fork of its process. Make another.")
+        slot = self._slots.acquire()
         try:
-            yield from lane.pictures(data, most)
+            yield from slot.decode(data, most)
         finally:
-            self._lanes.give(lane)
+            self._slots.release(slot)
 
 
 def _copied(picture: Picture) -> Picture:
     return replace(picture, pixels=picture.pixels.copy())
 
 
-def _finished(running: dict[Future[Result], Item]) -> Iterator[tuple[Item, Result]]:
-    """Yield at least one of the items that are `running`, and forget it."""
-    for future in wait(running, return_when=FIRST_COMPLETED).done:
-        yield running.pop(future), future.result()
-
-
-def _close(owner: int, lanes: Lanes, nursery: Nursery) -> None:
+def _close(owner_pid: int, slots: WorkerSlots, server: ForkServer) -> None:
     """Close a pool; apart from it, so that it can be done when nobody has it any more."""
-    if os.getpid() != owner:
+    if os.getpid() != owner_pid:
         return  # a fork of the process that the pool is of
-    lanes.close()
-    nursery.close()
+    slots.close()
+    server.close()

@@ -10,22 +10,23 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
+from hashmatch.decode.formats import FORMATS
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import one_line
 
-MOST_MESSAGE = 4096
-"""Bytes; a reason has 1,000 characters at most."""
+MAX_MESSAGE_BYTES = 4096
+"""Enough for a reason, which has 1,000 characters at most."""
 
-UP, FORK, END = b"U", b"F", b"E"
-"""Between the pool and its nursery: it is up, start a worker, end the worker of a number."""
-ASKED_END = struct.Struct("<cq")
-STARTED = struct.Struct("<q")
-ENDED = struct.Struct("<qqd")
+SERVER_READY, FORK_REQUEST, END_WORKER = b"U", b"F", b"E"
+"""Between the pool and its fork server: it is up, start a worker, end the worker of a pid."""
+END_REQUEST = struct.Struct("<cq")
+FORK_REPLY = struct.Struct("<q")
+END_REPLY = struct.Struct("<qqd")
 """How a worker ended: its exit status, its peak memory in KiB, its processor seconds."""
 
-MOST_FRAMES = 2**32 - 1
-"""That a job has the bits to ask for."""
-MORE = b"M"
+MAX_FRAMES = 2**32 - 1
+"""Frames that a job has the bits to ask for."""
+NEXT_FRAME = b"M"
 """To a worker: the next frame. Anything else is the next job."""
 _JOB = struct.Struct("<cQII")
 _REPLY = struct.Struct("<BBBBIII")
@@ -37,36 +38,26 @@ OUTCOMES = (
     Outcome.TOO_SMALL,
     Outcome.FAILED,
 )
-MEDIA_TYPES = (
-    None,
-    "image/jpeg",
-    "image/png",
-    "image/webp",
-    "image/gif",
-    "image/bmp",
-    "image/tiff",
-    "image/avif",
-    "image/heif",
-)
+MEDIA_TYPES = (None, *FORMATS.values())
 
 
-class Kind(IntEnum):
+class ReplyKind(IntEnum):
     """What a worker may say."""
 
     READY = 0
-    """It is closed in; ``frame`` has the layers."""
+    """It is confined; ``frame`` has the layers."""
     PICTURE = 1
     """Pixels are in the shared buffer, until it is asked for more."""
     END = 2
     """There are no more pictures."""
     ERROR = 3
     """There is no picture, and an outcome and a reason instead."""
-    BLOAT = 4
+    OUT_OF_MEMORY = 4
     """Memory ran out elsewhere than where that is expected."""
 
 
-class NotUnderstood(Exception):
-    """A worker said what no worker says."""
+class MalformedReply(Exception):
+    """What a worker said is no reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +92,7 @@ class Job:
 class Reply:
     """What a worker says, in its fields' ranges."""
 
-    kind: Kind
+    kind: ReplyKind
     outcome: Outcome = Outcome.UNDECODABLE
     media_type: str | None = None
     damaged: bool = False
@@ -129,13 +120,13 @@ class Reply:
 
         Raises
         ------
-        NotUnderstood
+        MalformedReply
             If a field is out of its range.
         """
         try:
             kind, outcome, media_type, damaged, height, width, frame = _REPLY.unpack_from(message)
             return cls(
-                Kind(kind),
+                ReplyKind(kind),
                 OUTCOMES[outcome],
                 MEDIA_TYPES[media_type],
                 bool(damaged),
@@ -145,4 +136,4 @@ class Reply:
                 one_line(message[_REPLY.size :].decode(errors="replace")),
             )
         except (struct.error, ValueError, IndexError):
-            raise NotUnderstood from None
+            raise MalformedReply from None

@@ -161,7 +161,7 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("steps", ctypes.c_char_p))
 
 
-def close_in() -> bool:
+def install_filter() -> bool:
     """Refuse this process all other system calls, for ever; return whether the kernel does so."""
     try:
         steps = program(platform.machine())

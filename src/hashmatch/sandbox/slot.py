@@ -1,11 +1,9 @@
-"""One worker at a time, the memory it shares, and what is tried when it is lost.
-
-Tells a worker that waits for nothing from one that works: the first never comes back.
-"""
+"""One worker at a time: the memory it shares, its time, and what is tried when it is lost."""
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import mmap
 import os
 import signal
@@ -25,15 +23,15 @@ from hashmatch.errors import WorkersError
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
 from hashmatch.sandbox.confinement import Layers
-from hashmatch.sandbox.fork_client import CLOSED, Ended, Nursery
+from hashmatch.sandbox.fork_client import POOL_CLOSED, ForkServer, WorkerExit
 from hashmatch.sandbox.protocol import (
-    MORE,
-    MOST_FRAMES,
-    MOST_MESSAGE,
+    MAX_FRAMES,
+    MAX_MESSAGE_BYTES,
+    NEXT_FRAME,
     Job,
-    Kind,
-    NotUnderstood,
+    MalformedReply,
     Reply,
+    ReplyKind,
 )
 
 if TYPE_CHECKING:
@@ -41,52 +39,22 @@ if TYPE_CHECKING:
 
     from hashmatch.sandbox.limits import WorkerLimits
 
-ASLEEP = "S"
-"""State of a thread (proc_pid_stat(5)) that neither runs nor is about to, nor awaits a disk."""
-
-
-def asleep(pid: int) -> float | None:
-    """Return the processor time, in seconds, of a process all of whose threads are asleep.
-
-    A decoder asks nobody for anything: if it is asleep without an answer, and still is at the same
-    processor time a moment later, then nothing will ever wake it. That it is slow, or that a busy
-    machine lets it wait, looks otherwise: some thread of it is ready to run.
-
-    Parameters
-    ----------
-    pid : int
-        The process.
-
-    Returns
-    -------
-    float or None
-        None while some thread is at work, or where the system does not tell.
-
-    Examples
-    --------
-    >>> asleep(os.getpid()) is None
-    True
-    """
-    try:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            stat = Path(f"/proc/{pid}/task/{thread}/stat").read_text()
-            if stat[stat.rindex(")") + 2] != ASLEEP:  # the name before may hold anything
-                return None
-        # The number that pthread_getcpuclockid(3) makes of a process.
-        return time.clock_gettime((~pid << 3) | 2)
-    except (OSError, ValueError, IndexError):
-        return None
-
-
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-LARGE = 8 * 2**20
-"""Bytes of shared memory that a lane keeps between items; the rest it gives back."""
-REMEMBERED = 1000
-STALL = 0.1
-"""Seconds between two looks at a worker that does not answer: one that is asleep at both, and did
-nothing between them, is lost, which takes so much less than its time on the wall."""
-STARTS = 3
+KEPT_BYTES = 8 * 2**20
+"""Shared memory that a slot keeps between items; the rest it gives back."""
+EXITS_KEPT = 1000
+START_ATTEMPTS = 3
 """Workers in a row that may end before they are ready, until that is no accident."""
+WATCHDOG_SECONDS = 0.1
+"""Between two looks at a worker that does not answer: one that is asleep at both, and did nothing
+between them, is lost, which takes so much less than its time on the wall."""
+SLEEPING = "S"
+"""State of a thread (proc_pid_stat(5)) that neither runs nor is about to, nor awaits a disk."""
+DEADLOCKED = "decoder deadlocked: all threads asleep and no CPU progress"
+MALFORMED = "malformed reply from decode worker"
+UNEXPECTED = "unexpected reply from decode worker"
+
+log = logging.getLogger("hashmatch.sandbox")
 
 
 class WorkerLost(Exception):
@@ -95,48 +63,48 @@ class WorkerLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Worker:
-    """A process, the nursery that it is of, and the socket that it answers on."""
+    """A process, that of its fork server, and the socket that it answers on."""
 
-    nursery: int
+    server_pid: int
     pid: int
     channel: socket.socket
 
 
-class Lane:
+class WorkerSlot:
     """Decodes one item at a time, in the worker that it has at the moment.
 
     Parameters
     ----------
-    nursery : Nursery
+    server : ForkServer
         Where workers come from.
     limits : WorkerLimits
         For each item.
     """
 
-    def __init__(self, nursery: Nursery, limits: WorkerLimits) -> None:
+    def __init__(self, server: ForkServer, limits: WorkerLimits) -> None:
         self.layers = Layers(0)
-        self.ended: deque[Ended] = deque(maxlen=REMEMBERED)
-        self._nursery = nursery
+        self.exits: deque[WorkerExit] = deque(maxlen=EXITS_KEPT)
+        self._server = server
         self._limits = limits
         self._worker: _Worker | None = None
-        self._served = 0
-        self._largest = 0
+        self._items_served = 0
+        self._largest_picture = 0
         self._closed = False
-        self._given = os.memfd_create("hashmatch-item")
-        self._shown = os.memfd_create("hashmatch-pixels", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        self._input_fd = os.memfd_create("hashmatch-item")
+        self._pixels_fd = os.memfd_create("hashmatch-pixels", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         size = 3 * decode_limits.most_decoded_pixels()
-        os.ftruncate(self._shown, size)
+        os.ftruncate(self._pixels_fd, size)
         # A worker that cut it short would end this process by its next look at it.
-        fcntl.fcntl(self._shown, fcntl.F_ADD_SEALS, SEALS)
-        self._shared = mmap.mmap(self._shown, size)
-        self._pixels = np.frombuffer(self._shared, np.uint8)
+        fcntl.fcntl(self._pixels_fd, fcntl.F_ADD_SEALS, SEALS)
+        self._mapping = mmap.mmap(self._pixels_fd, size)
+        self._pixels = np.frombuffer(self._mapping, np.uint8)
 
     @property
     def pid(self) -> int | None:
         """The number of the worker's process; None if there is none at the moment."""
         return self._worker.pid if self._worker is not None else None
 
-    def pictures(self, data: bytes, most: int) -> Iterator[Picture]:
+    def decode(self, data: bytes, most: int) -> Iterator[Picture]:
         """Yield what a worker makes of `data`, trying again if it is lost.
 
         Parameters
@@ -153,19 +121,23 @@ class Lane:
         """
         given = 0
         reason = ""
+        tries = self._limits.tries
         try:
-            for _ in range(self._limits.tries):
+            for attempt in range(1, tries + 1):
                 try:
-                    for picture in self._tried(data, Job(len(data), min(most, MOST_FRAMES), given)):
+                    job = Job(len(data), min(most, MAX_FRAMES), given)
+                    for picture in self._attempt(data, job):
                         given += 1
                         yield picture
                     return
                 except WorkerLost as lost:
                     reason = str(lost)
-            tries = f", in each of {self._limits.tries} tries" if self._limits.tries > 1 else ""
-            raise ImageError(Outcome.FAILED, reason + tries)
+                    log.warning("decode worker lost, try %d of %d: %s", attempt, tries, reason)
+            raise ImageError(
+                Outcome.FAILED, f"{reason}, in each of {tries} tries" if tries > 1 else reason
+            )
         finally:
-            self._give_back(len(data))
+            self._free_memory(len(data))
 
     def start(self) -> _Worker:
         """Return a worker that is ready.
@@ -177,129 +149,129 @@ class Lane:
         """
         if self._worker is not None:
             return self._worker
-        for _ in range(STARTS):
+        for _ in range(START_ATTEMPTS):
             if self._closed:
-                raise WorkersError(CLOSED)
+                raise WorkersError(POOL_CLOSED)
             channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
-                descriptors = (theirs.fileno(), self._given, self._shown)
+                descriptors = (theirs.fileno(), self._input_fd, self._pixels_fd)
                 try:
-                    worker = _Worker(*self._nursery.fork(descriptors), channel)
+                    worker = _Worker(*self._server.fork(descriptors), channel)
                 except BaseException:
                     channel.close()
                     raise
             self._worker = worker
-            self._served = 0
+            self._items_served = 0
             with suppress(WorkerLost):
-                ready = self._heard(worker, time.monotonic() + self._limits.wall_seconds)
-                if ready.kind is not Kind.READY:
-                    raise self._gone("the worker answered what was not asked")
+                ready = self._receive(worker, time.monotonic() + self._limits.wall_seconds)
+                if ready.kind is not ReplyKind.READY:
+                    raise self._lose(UNEXPECTED)
                 self.layers = Layers(ready.frame & sum(layer.value for layer in Layers))
                 return worker
-        raise WorkersError("decode workers end before they are ready")
+        raise WorkersError("cannot start decode workers: they end before they are ready")
 
-    def end(self) -> None:
+    def end_worker(self) -> None:
         """End the worker, whatever it does."""
         worker, self._worker = self._worker, None
         if worker is not None:
-            self.ended.append(self._nursery.end(worker.nursery, worker.pid))
+            self.exits.append(self._server.end(worker.server_pid, worker.pid))
             worker.channel.close()
 
-    def stop(self) -> None:
+    def abort(self) -> None:
         """End the worker for good, from whatever thread: who waits for it is told."""
         self._closed = True
         worker = self._worker
         if worker is not None:
-            self._nursery.end(worker.nursery, worker.pid)
+            self._server.end(worker.server_pid, worker.pid)
             with suppress(OSError):  # its own thread has closed it just now
                 worker.channel.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """End the worker for good; pixels that somebody still holds stay as they are."""
-        self.stop()
-        self.end()
-        if self._given >= 0:
-            os.close(self._given)
-            os.close(self._shown)
-            self._given = self._shown = -1
+        self.abort()
+        self.end_worker()
+        if self._input_fd >= 0:
+            os.close(self._input_fd)
+            os.close(self._pixels_fd)
+            self._input_fd = self._pixels_fd = -1
 
-    def _tried(self, data: bytes, job: Job) -> Iterator[Picture]:
+    def _attempt(self, data: bytes, job: Job) -> Iterator[Picture]:
         """Yield what one worker makes of `data`. Raises WorkerLost if it does not live to do so."""
-        if self._served >= self._limits.items:
-            self.end()
+        if self._items_served >= self._limits.items:
+            self.end_worker()
         worker = self.start()
-        self._served += 1
+        self._items_served += 1
         left = self._limits.wall_seconds
         message = job.packed()
         try:
-            _write(self._given, data)
+            _write(self._input_fd, data)
             while True:
                 asked = time.monotonic()
-                self._say(worker, message)
-                reply = self._heard(worker, asked + left)
+                self._send(worker, message)
+                reply = self._receive(worker, asked + left)
                 left -= time.monotonic() - asked
-                if reply.kind is not Kind.PICTURE:
+                if reply.kind is not ReplyKind.PICTURE:
                     break
                 picture = self._picture(reply)
                 try:
                     yield picture
                 finally:
                     del picture
-                    self._clear()
+                    self._free_pixels()
                 if job.most == 0:
                     return
-                message = MORE
+                message = NEXT_FRAME
         except GeneratorExit:
             raise  # the worker waits, and the next job will do as an answer
         except BaseException:
-            self.end()  # it may be anywhere in its work
+            self.end_worker()  # it may be anywhere in its work
             raise
-        if reply.kind is Kind.ERROR:
+        if reply.kind is ReplyKind.ERROR:
             raise ImageError(reply.outcome, reply.reason)
-        if reply.kind is Kind.BLOAT:
+        if reply.kind is ReplyKind.OUT_OF_MEMORY:
             mebibytes = self._limits.memory // 2**20
-            raise self._gone(f"decoding took more than {mebibytes} MiB of memory")
-        if reply.kind is not Kind.END:
-            raise self._gone("the decoder answered what was not asked")
+            raise self._lose(f"decoding took more than {mebibytes} MiB of memory")
+        if reply.kind is not ReplyKind.END:
+            raise self._lose(UNEXPECTED)
 
-    def _say(self, worker: _Worker, message: bytes) -> None:
+    def _send(self, worker: _Worker, message: bytes) -> None:
         try:
             worker.channel.send(message)
         except OSError:
-            raise self._gone() from None
+            raise self._lose() from None
 
-    def _heard(self, worker: _Worker, deadline: float) -> Reply:
+    def _receive(self, worker: _Worker, deadline: float) -> Reply:
         """Return what the worker says next. Raises WorkerLost if that is nothing or nonsense."""
         before: float | None = None
         while True:
             left = deadline - time.monotonic()
             try:
-                worker.channel.settimeout(max(min(left, STALL), 0.001))
-                message = worker.channel.recv(MOST_MESSAGE)
+                worker.channel.settimeout(max(min(left, WATCHDOG_SECONDS), 0.001))
+                message = worker.channel.recv(MAX_MESSAGE_BYTES)
                 break
             except TimeoutError:
-                if left <= STALL:
+                if left <= WATCHDOG_SECONDS:
                     limit = f"{self._limits.wall_seconds:g} s"
-                    raise self._gone(f"decoding took more than {limit}") from None
-                used = asleep(worker.pid)
+                    raise self._lose(f"decoding took more than {limit}") from None
+                used = idle_cpu_seconds(worker.pid)
                 if used is not None and used == before:
-                    raise self._gone("the decoder waits for what never comes") from None
+                    raise self._lose(DEADLOCKED) from None
                 before = used
             except OSError:
-                raise self._gone() from None
+                raise self._lose() from None
         if not message:
-            raise self._gone()
+            raise self._lose()
         try:
             return Reply.unpacked(message)
-        except NotUnderstood:
-            raise self._gone("the decoder answered what is no answer") from None
+        except MalformedReply:
+            raise self._lose(MALFORMED) from None
 
-    def _gone(self, reason: str = "") -> WorkerLost:
+    def _lose(self, reason: str = "") -> WorkerLost:
         """End the worker, and return why it is lost: `reason`, or how it ended by itself."""
-        self.end()
+        self.end_worker()
         if self._closed:
-            raise WorkersError(CLOSED)
-        code = self.ended[-1].code
+            raise WorkersError(POOL_CLOSED)
+        code = self.exits[-1].code
         if reason:
             return WorkerLost(reason)
         if code == -signal.SIGPROF:
@@ -312,23 +284,23 @@ class Lane:
     def _picture(self, reply: Reply) -> Picture:
         size = reply.height * reply.width * 3
         if not 0 < size <= len(self._pixels):
-            raise self._gone("the decoder answered what is no answer")
-        self._largest = max(self._largest, size)
+            raise self._lose(MALFORMED)
+        self._largest_picture = max(self._largest_picture, size)
         pixels = self._pixels[:size].reshape(reply.height, reply.width, 3)
         return Picture(pixels, reply.media_type, reply.damaged, reply.frame)
 
-    def _give_back(self, size: int) -> None:
+    def _free_memory(self, size: int) -> None:
         """Give back to the system the memory that only a large item needed."""
         if self._closed:
             return
-        if size > LARGE:
-            os.ftruncate(self._given, 0)
-        self._clear()
+        if size > KEPT_BYTES:
+            os.ftruncate(self._input_fd, 0)
+        self._free_pixels()
 
-    def _clear(self) -> None:
-        if self._largest > LARGE:
-            self._shared.madvise(mmap.MADV_REMOVE)
-            self._largest = 0
+    def _free_pixels(self) -> None:
+        if self._largest_picture > KEPT_BYTES:
+            self._mapping.madvise(mmap.MADV_REMOVE)
+            self._largest_picture = 0
 
 
 def _write(descriptor: int, data: bytes) -> None:
@@ -336,3 +308,36 @@ def _write(descriptor: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.pwrite(descriptor, rest, len(data) - len(rest)) :]
+
+
+def idle_cpu_seconds(pid: int) -> float | None:
+    """Return the processor time of a process all of whose threads are asleep.
+
+    A decoder asks nobody for anything: if it is asleep without an answer, and still is at the same
+    processor time a moment later, then nothing will ever wake it. That it is slow, or that a busy
+    machine lets it wait, looks otherwise: some thread of it is ready to run.
+
+    Parameters
+    ----------
+    pid : int
+        The process.
+
+    Returns
+    -------
+    float or None
+        Seconds. None while some thread is at work, or where the system does not tell.
+
+    Examples
+    --------
+    >>> idle_cpu_seconds(os.getpid()) is None
+    True
+    """
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            stat = Path(f"/proc/{pid}/task/{thread}/stat").read_text()
+            if stat[stat.rindex(")") + 2] != SLEEPING:  # the name before may hold anything
+                return None
+        # The number that pthread_getcpuclockid(3) makes of a process.
+        return time.clock_gettime((~pid << 3) | 2)
+    except (OSError, ValueError, IndexError):
+        return None

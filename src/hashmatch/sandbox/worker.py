@@ -1,4 +1,4 @@
-"""What runs in a worker: read an item, decode it, lay its pixels into shared memory, answer.
+"""What runs in a worker: read an item, decode it, put its pixels into shared memory, answer.
 
 It imports `hashmatch.decode` and nothing above: no numba, no list, no network.
 """
@@ -15,8 +15,8 @@ import numpy as np
 from hashmatch.decode.animation import decode_frames
 from hashmatch.decode.policy import decode_file
 from hashmatch.records.images import ImageError
-from hashmatch.sandbox.confinement import close_in
-from hashmatch.sandbox.protocol import MOST_MESSAGE, Job, Kind, Reply
+from hashmatch.sandbox.confinement import confine
+from hashmatch.sandbox.protocol import MAX_MESSAGE_BYTES, Job, Reply, ReplyKind
 
 if TYPE_CHECKING:
     import socket
@@ -31,25 +31,25 @@ if TYPE_CHECKING:
     Decode = Callable[[bytes, int, NDArray[np.uint8]], Iterable[Picture]]
 
 
-def decoded(data: bytes, most: int, pixels: NDArray[np.uint8]) -> Iterable[Picture]:
+def decode_job(data: bytes, most: int, pixels: NDArray[np.uint8]) -> Iterable[Picture]:
     """Return up to `most` frames of the file `data`; for 0 the picture as `decode_image` has it.
 
-    That one is made in the memory of `pixels` if its decoder can.
+    That one is made in the memory of `pixels` if it fits there and needs no turning.
     """
     return decode_frames(data, most) if most else [decode_file(data, pixels)]
 
 
 def serve(
-    channel: socket.socket, given: int, shared: mmap, limits: WorkerLimits, decode: Decode
+    channel: socket.socket, item: int, shared: mmap, limits: WorkerLimits, decode: Decode
 ) -> None:
-    """Close this process in, and answer jobs until the other end closes.
+    """Confine this process, and answer jobs until the other end closes.
 
     Parameters
     ----------
     channel : socket
         Where jobs come from and replies go.
-    given : int
-        The descriptor that has the bytes of each item.
+    item : int
+        The descriptor of the file that has the bytes of each item.
     shared : mmap
         Where pixels go.
     limits : WorkerLimits
@@ -59,43 +59,44 @@ def serve(
     """
     pixels = np.frombuffer(shared, np.uint8)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # whose default is to end the process at once
-    layers = close_in(limits.address_space, limits.memory)
-    channel.send(Reply(Kind.READY, frame=layers.value).packed())
-    message = channel.recv(MOST_MESSAGE)
+    layers = confine(limits.address_space, limits.memory)
+    channel.send(Reply(ReplyKind.READY, frame=layers.value).packed())
+    message = channel.recv(MAX_MESSAGE_BYTES)
     while message:
         job = Job.unpacked(message)
         signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds)
-        message = _answer(channel, given, pixels, job, decode)
+        message = _answer(channel, item, pixels, job, decode)
 
 
 def _answer(
-    channel: socket.socket, given: int, pixels: NDArray[np.uint8], job: Job, decode: Decode
+    channel: socket.socket, item: int, pixels: NDArray[np.uint8], job: Job, decode: Decode
 ) -> bytes:
     """Answer one job; return the message that follows it."""
     try:
-        data = os.pread(given, job.size, 0)
+        data = os.pread(item, job.size, 0)
         for picture in islice(decode(data, job.most, pixels), job.skip, None):
-            channel.send(_laid_down(picture, pixels).packed())
+            channel.send(_publish(picture, pixels).packed())
             del picture  # the next frame is made beside the shared pixels alone
-            message = channel.recv(MOST_MESSAGE)
+            message = channel.recv(MAX_MESSAGE_BYTES)
             if message[:1] == b"J" or not message:
                 return message
-        reply = Reply(Kind.END)
+        reply = Reply(ReplyKind.END)
     except ImageError as error:
-        reply = Reply(Kind.ERROR, error.outcome, reason=error.reason)
+        reply = Reply(ReplyKind.ERROR, error.outcome, reason=error.reason)
     except MemoryError:
-        reply = Reply(Kind.BLOAT)
+        reply = Reply(ReplyKind.OUT_OF_MEMORY)
     channel.send(reply.packed())
-    return channel.recv(MOST_MESSAGE)
+    return channel.recv(MAX_MESSAGE_BYTES)
 
 
-def _laid_down(picture: Picture, pixels: NDArray[np.uint8]) -> Reply:
+def _publish(picture: Picture, pixels: NDArray[np.uint8]) -> Reply:
+    """Put a picture into the shared memory, and return what is said of it."""
     height, width = picture.pixels.shape[:2]
     flat = picture.pixels.reshape(-1)
     if flat.ctypes.data != pixels.ctypes.data:  # else they were made there
         pixels[: flat.size] = flat
     return Reply(
-        Kind.PICTURE,
+        ReplyKind.PICTURE,
         media_type=picture.media_type,
         damaged=picture.damaged,
         height=height,
