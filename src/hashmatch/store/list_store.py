@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hashmatch._redact import unseen
 from hashmatch.errors import StoreError
+from hashmatch.lists.redact_ids import log_loaded
 from hashmatch.records.hashes import Opaque
 from hashmatch.store import contents, reference_key, rollback, signing
 from hashmatch.store.importer import Change, Importer
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from hashmatch.store.importer import Changed
     from hashmatch.store.manifest import Manifest
     from hashmatch.store.signing import PrivateKey
+
+
+LOG = logging.getLogger("hashmatch.store")
+LOG.addHandler(logging.NullHandler())
 
 
 class ListStore(Opaque):
@@ -99,11 +105,32 @@ class ListStore(Opaque):
         if algorithm is not None and algorithm not in opened.kinds:
             held = ", ".join(opened.kinds) or "nothing that can be matched"
             raise StoreError(f"{self.path}: no {algorithm} hashes in it; it holds {held}")
+        return self.lists(opened, problems, algorithm)
+
+    @unseen
+    def lists(
+        self, content: Content, problems: list[str], algorithm: str | None = None
+    ) -> tuple[HashList, ...]:
+        """Return the lists of a version that `latest` or `version` opened.
+
+        Parameters
+        ----------
+        content : Content
+            The version.
+        problems : list of str
+            What was found wrong; what is found now is added.
+        algorithm : str, optional
+            Of the one list that is wanted.
+        """
         secret = reference_key.read(self.folder, self.key, problems)
         lists = [
-            stored_list(self.folder, opened, each, secret, problems)
-            for each in (opened.kinds if algorithm is None else [algorithm])
+            stored_list(self.folder, content, each, secret, problems)
+            for each in (content.kinds if algorithm is None else [algorithm])
         ]
+        for problem in problems:
+            LOG.warning("%s", problem)
+        for known in lists:
+            log_loaded(LOG, known)
         return tuple(replace(known, problems=tuple(problems)) for known in lists)
 
     def latest_version(self) -> int:
@@ -205,7 +232,7 @@ class ListStore(Opaque):
             If a file cannot be read, or the list would change so much that somebody has to accept
             it by name. The version before goes on serving.
         """
-        return self._importer().import_files(paths, change or Change())
+        return self._made(self._importer().import_files(paths, change or Change()))
 
     @unseen
     def update_files(self, paths: Sequence[str], change: Change | None = None) -> Changed:
@@ -224,11 +251,17 @@ class ListStore(Opaque):
         ListError
             As for `import_files`.
         """
-        return self._importer().update_files(paths, change or Change())
+        return self._made(self._importer().update_files(paths, change or Change()))
 
     def _importer(self) -> Importer:
         latest = partial(self.latest, fresh=False)
         return Importer(self.folder, self.key, self.trust, self.now, latest)
+
+    def _made(self, changed: Changed) -> Changed:
+        LOG.info("version %d is published", changed.manifest.version)
+        for problem in changed.problems:
+            LOG.warning("%s", problem)
+        return changed
 
     @unseen
     def version(self, version: int) -> Content:
