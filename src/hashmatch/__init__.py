@@ -97,6 +97,7 @@ if TYPE_CHECKING:
     from hashmatch.store.importer import Changed as Changed
     from hashmatch.store.list_store import ListStore as ListStore
     from hashmatch.store.signing import Trust as Trust
+    from hashmatch.store.watch import watch as watch
     from hashmatch.warmup import Warmed as Warmed
     from hashmatch.warmup import warm as warm
 
@@ -144,6 +145,7 @@ _HOMES = {
     "hashmatch.store.importer": "Change Changed",
     "hashmatch.store.list_store": "ListStore",
     "hashmatch.store.signing": "Trust",
+    "hashmatch.store.watch": "watch",
     "hashmatch.warmup": "Warmed warm",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from hashmatch.errors import BadRows, ListError, RejectedRow, UsageError
 from hashmatch.lists.detect import NAMELESS, ListFormat, place_of, read_rows
 from hashmatch.lists.ingest import Rows
 from hashmatch.lists.merge import standing
+from hashmatch.lists.redact_ids import log_loaded
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.images import clean_name
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hashmatch.lists.detect import Source
+
+LOG = logging.getLogger("hashmatch.lists")
+LOG.addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +156,8 @@ def read_list_file(
         for each, which in zip(said, kept, strict=True)
         if len(stands := each if which.all() else each.take(np.flatnonzero(which)))
     ]
+    for known in lists:
+        log_loaded(LOG, replace(known, rejected=tuple(rows.rejected)))
     return ListFile(
         name,
         version,

@@ -19,8 +19,10 @@ from hashmatch.records.hashes import HashBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from logging import Logger
 
     from hashmatch.lists.merge import Statements
+    from hashmatch.records.hash_list import HashList
 
 DIGITS = re.compile(r"[0-9a-fA-F]{16,}")
 """As many as the shortest hash of any algorithm has, or more."""
@@ -40,6 +42,14 @@ def without_hashes(said: Sequence[Statements]) -> list[Statements]:
     if not hashes:
         return list(said)
     return [_cleaned(each, hashes, shortest) for each in said]
+
+
+def log_loaded(log: Logger, known: HashList) -> None:
+    """Log that a list was loaded; a name or version that may be a hash is hidden."""
+    name, version = (DIGITS.sub("(hidden)", text) for text in (known.name, known.version))
+    count, algorithm, rejected = len(known), known.spec.algorithm, len(known.rejected)
+    said = "list %s, version %s, is loaded: %d %s entries; %d rows were rejected"
+    log.info(said, name, version, count, algorithm, rejected)
 
 
 def _suspects(entries: Entries, shortest: int) -> Iterable[str]:

@@ -1,7 +1,4 @@
-"""Makes the next version of a list, of files that were received: all of it, or what has changed.
-
-How the next version of a list is to be made, and what came of it.
-"""
+"""Makes the next version of a list, of files that were received: all of it, or what has changed."""
 
 from __future__ import annotations
 
@@ -26,13 +23,15 @@ from hashmatch.store.manifest import ImportedFile, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from hashmatch.errors import RejectedRow
     from hashmatch.records.hashes import HashBatch
     from hashmatch.store.compaction import Made
     from hashmatch.store.contents import Content
-    from hashmatch.store.list_store import ListStore
-    from hashmatch.store.signing import PrivateKey
+    from hashmatch.store.encryption import SealingKey
+    from hashmatch.store.layout import Folder
+    from hashmatch.store.signing import PrivateKey, Trust
 
 BAD_ROWS, SIZE_CHANGE, DAMAGE = "bad-rows", "size-change", "damage"
 ACCEPTABLE = BAD_ROWS, SIZE_CHANGE, DAMAGE
@@ -139,129 +138,204 @@ class _Read(NamedTuple):
     rejected: list[tuple[str, RejectedRow]]
 
 
-def read_files(store: ListStore, paths: Sequence[str], change: Change) -> _Read:
-    """Return what some files say; StoreError if too much of it cannot be used."""
-    format = change.format
-    now = store.now.timestamp()
-    rows = Rows(format.algorithm, format.encoding, now, format.keep_disputed)
-    sources, rejected = [], []
-    for path in paths:
-        before, bad, named = rows.total, rows.refused, len(rows.rejected)
-        read = read_rows(path, format, rows, change.on_read)
-        rejected += [(path, row) for row in rows.rejected[named:]]
-        sources.append(
-            ImportedFile(
-                name=clean_name(os.path.basename(path))[:LONGEST] or "-",
-                sha256=read.sha256,
-                bytes=read.size,
-                rows=rows.total - before,
-                rejected=rows.refused - bad,
+@dataclass(frozen=True, slots=True)
+class Importer:
+    """Makes the next versions of one list.
+
+    Parameters
+    ----------
+    folder : Folder
+        Of its store.
+    key : ListKey or None
+        What its files are encrypted with.
+    trust : Trust
+        Whose signatures are asked for.
+    now : datetime
+        In UTC, whole seconds.
+    latest : callable
+        Returns the last version that can be used, expired or not, and the problems there were.
+    """
+
+    folder: Folder
+    key: SealingKey | None
+    trust: Trust
+    now: datetime
+    latest: Callable[[], tuple[Content, list[str]]]
+
+    def import_files(self, paths: Sequence[str], change: Change) -> Changed:
+        """Make a version of all that some files say; see `ListStore.import_files`."""
+        self.folder.make()
+        with self._alone():
+            before, problems = self._before(change)
+            reference_key.keep(self.folder, self.key)
+            read = self._read(paths, change)
+            making = self._making(change, before)
+            said = joined(read.rows.statements())
+            made = whole_segment(making, said, read.rows.withdrawn, self._next())
+            return self._publish(change, before, read, making.name, made, problems)
+
+    def update_files(self, paths: Sequence[str], change: Change) -> Changed:
+        """Make a version of the last one and what some files say; see `ListStore.update_files`."""
+        self.folder.check()
+        with self._alone():
+            self._check_sealing()
+            before, problems = self.latest()
+            if before.manifest.version != self.folder.versions()[0] and DAMAGE not in change.accept:
+                raise StoreError(
+                    f"{problems[0]}; an update would go on from version "
+                    f"{before.manifest.version}: import the list again, or accept {DAMAGE}"
+                )
+            reference_key.keep(self.folder, self.key)
+            read = self._read(paths, change)
+            making = self._making(change, before)
+            withdrawn = later(before.withdrawn, read.rows.withdrawn)
+            new, gone = merged(before, read.rows, withdrawn)
+            if is_small(before, new, gone) and _is_made_alike(making, before):
+                for named in before.manifest.files if problems else ():
+                    self.folder.mend(named)
+                made = with_segments(making, before, new, gone, withdrawn)
+            else:
+                said = [live(kind, gone.get(name)) for name, kind in before.kinds.items()]
+                made = whole_segment(making, joined([*said, *new]), withdrawn, self._next())
+            return self._publish(change, before, read, making.name, made, problems)
+
+    def _read(self, paths: Sequence[str], change: Change) -> _Read:
+        """Return what some files say; StoreError if too much of it cannot be used."""
+        format = change.format
+        now = self.now.timestamp()
+        rows = Rows(format.algorithm, format.encoding, now, format.keep_disputed)
+        sources, rejected = [], []
+        for path in paths:
+            before, bad, named = rows.total, rows.refused, len(rows.rejected)
+            read = read_rows(path, format, rows, change.on_read)
+            rejected += [(path, row) for row in rows.rejected[named:]]
+            sources.append(
+                ImportedFile(
+                    name=clean_name(os.path.basename(path))[:LONGEST] or "-",
+                    sha256=read.sha256,
+                    bytes=read.size,
+                    rows=rows.total - before,
+                    rejected=rows.refused - bad,
+                )
             )
-        )
-    if rows.refused > MOST_BAD * rows.total and BAD_ROWS not in change.accept:
-        first = "; ".join(f"{path}, line {row.line}: {row.reason}" for path, row in rejected[:3])
-        raise StoreError(
-            f"{rows.refused:,} of {rows.total:,} rows cannot be used, more than {MOST_BAD:.1%} "
-            f"({first}); mend them, or accept {BAD_ROWS}"
-        )
-    return _Read(rows, tuple(sources), rejected)
-
-
-def import_files(store: ListStore, paths: Sequence[str], change: Change) -> Changed:
-    """Make a version of all that some files say, and nothing else; see `ListStore.import_files`."""
-    store.folder.make()
-    with _alone(store):
-        before, problems = _before(store, change)
-        reference_key.keep(store.folder, store.key)
-        read = read_files(store, paths, change)
-        making = _making(store, change, before)
-        said = joined(read.rows.statements())
-        made = whole_segment(making, said, read.rows.withdrawn, _next(store))
-        return _publish(store, change, before, read, making.name, made, problems)
-
-
-def update_files(store: ListStore, paths: Sequence[str], change: Change) -> Changed:
-    """Make a version of the last one and what some files say; see `ListStore.update_files`."""
-    store.folder.check()
-    with _alone(store):
-        _check_sealing(store)
-        before, problems = store.latest(fresh=False)
-        if before.manifest.version != store.folder.versions()[0] and DAMAGE not in change.accept:
+        if rows.refused > MOST_BAD * rows.total and BAD_ROWS not in change.accept:
+            some = "; ".join(f"{path}, line {row.line}: {row.reason}" for path, row in rejected[:3])
             raise StoreError(
-                f"{problems[0]}; an update would go on from version {before.manifest.version}: "
-                f"import the list again, or accept {DAMAGE}"
+                f"{rows.refused:,} of {rows.total:,} rows cannot be used, more than {MOST_BAD:.1%} "
+                f"({some}); mend them, or accept {BAD_ROWS}"
             )
-        reference_key.keep(store.folder, store.key)
-        read = read_files(store, paths, change)
-        making = _making(store, change, before)
-        withdrawn = later(before.withdrawn, read.rows.withdrawn)
-        new, gone = merged(before, read.rows, withdrawn)
-        if is_small(before, new, gone) and _is_made_alike(making, before):
-            for named in before.manifest.files if problems else ():
-                store.folder.mend(named)
-            made = with_segments(making, before, new, gone, withdrawn)
-        else:
-            said = [live(kind, gone.get(name)) for name, kind in before.kinds.items()]
-            made = whole_segment(making, joined([*said, *new]), withdrawn, _next(store))
-        return _publish(store, change, before, read, making.name, made, problems)
+        return _Read(rows, tuple(sources), rejected)
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep others from changing the store, and leave nothing behind that no version names."""
+        with self.folder.locked():
+            self.folder.sweep()
+            try:
+                yield
+            finally:
+                self.folder.sweep()
 
-@contextmanager
-def _alone(store: ListStore) -> Iterator[None]:
-    """Keep others from changing the store, and leave nothing behind that no version names."""
-    with store.folder.locked():
-        store.folder.sweep()
+    def _before(self, change: Change) -> tuple[Content | None, list[str]]:
+        """Return the last version that can be used, if there is one, and the problems."""
+        if not self.folder.versions():
+            return None, []
+        self._check_sealing()
         try:
-            yield
-        finally:
-            store.folder.sweep()
+            return self.latest()
+        except StoreError as error:
+            if DAMAGE in change.accept:
+                return None, [str(error)]
+            raise type(error)(
+                f"{error}; to go on without it, with no name, limits or size to go by, accept "
+                f"{DAMAGE}"
+            ) from None
 
+    def _check_sealing(self) -> None:
+        """Refuse to write a list in the clear that was encrypted."""
+        if self.key is not None:
+            return
+        for version in self.folder.versions():
+            with suppress(StoreError):  # of one that is damaged nothing is known
+                if self.folder.manifest(version)[1].sealed:
+                    break
+        else:
+            return
+        raise StoreError(f"{self.folder.path} is encrypted; give the key of the list in {KEY}")
 
-def _before(store: ListStore, change: Change) -> tuple[Content | None, list[str]]:
-    """Return the last version that can be used, if there is one, and the problems there were."""
-    if not store.folder.versions():
-        return None, []
-    _check_sealing(store)
-    try:
-        return store.latest(fresh=False)
-    except StoreError as error:
-        if DAMAGE in change.accept:
-            return None, [str(error)]
-        raise type(error)(
-            f"{error}; to go on without it, with no name, limits or size to go by, accept {DAMAGE}"
-        ) from None
+    def _marks(self) -> rollback.Marks:
+        path = rollback.place(self.folder.path)
+        return rollback.read(path, allow_readable=self.folder.allow_readable)
 
+    def _making(self, change: Change, before: Content | None) -> Making:
+        path, named = self.folder.path, self._marks().name
+        named = before.manifest.name if before else named
+        name = change.name or named or os.path.basename(os.path.abspath(path))
+        name = clean_name(name)
+        if named is not None and name != named:
+            raise StoreError(
+                f"the list in {path} is called {named!r}, and stays so; make a new store for "
+                f"one called {name!r}"
+            )
+        limits = change.limits if change.limits is not None else before.limits if before else {}
+        pictures = before.pictures if before else {}
+        if change.pictures is not None:
+            pictures = {name: batch.words.tobytes() for name, batch in change.pictures.items()}
+        return Making(self.folder, name, self.key, pictures, limits, change.on_step)
 
-def _check_sealing(store: ListStore) -> None:
-    """Refuse to write a list in the clear that was encrypted."""
-    if store.key is not None:
-        return
-    for version in store.folder.versions():
-        with suppress(StoreError):  # of one that is damaged nothing is known
-            if store.folder.manifest(version)[1].sealed:
-                break
-    else:
-        return
-    raise StoreError(f"{store.path} is encrypted; give the key of the list in {KEY}")
+    def _next(self) -> int:
+        """Return the number of the version to be made: above all there are, and all that were."""
+        return 1 + max([0, *self.folder.versions()[:1], *self._marks().versions.values()])
 
-
-def _making(store: ListStore, change: Change, before: Content | None) -> Making:
-    named = rollback.read(
-        rollback.place(store.path), allow_readable=store.folder.allow_readable
-    ).name
-    named = before.manifest.name if before else named
-    name = change.name or named or os.path.basename(os.path.abspath(store.path))
-    name = clean_name(name)
-    if named is not None and name != named:
-        raise StoreError(
-            f"the list in {store.path} is called {named!r}, and stays so; make a new store for "
-            f"one called {name!r}"
+    def _publish(
+        self,
+        change: Change,
+        before: Content | None,
+        read: _Read,
+        name: str,
+        made: Made,
+        problems: list[str],
+    ) -> Changed:
+        """Write the manifest of a version whose files are there, unless it changes too much."""
+        files, counts = made
+        if not counts and before is None:
+            raise StoreError("there is no usable hash in what was given, and so no list")
+        if before is not None and SIZE_CHANGE not in change.accept:
+            _check_size(before.manifest, counts)
+        expires = None if change.expires_in is None else self.now + change.expires_in
+        signer = change.signer
+        manifest = Manifest(
+            name=name,
+            version=self._next(),
+            created=self.now,
+            hashmatch=hashmatch.__version__,
+            expires=None if expires is None else expires.replace(microsecond=0),
+            base=before.manifest.version if before else None,
+            key_ids=(signer.public.key_id,) if signer else (),
+            sealed=self.key is not None,
+            counts={**counts, ROWS: read.rows.summary()},
+            files=tuple(files),
+            sources=read.sources,
         )
-    limits = change.limits if change.limits is not None else before.limits if before else {}
-    pictures = before.pictures if before else {}
-    if change.pictures is not None:
-        pictures = {name: batch.words.tobytes() for name, batch in change.pictures.items()}
-    return Making(store.folder, name, store.key, pictures, limits, change.on_step)
+        self.folder.publish(
+            manifest, lambda data: [signing.sign(data, signer)] if signer is not None else []
+        )
+        self._remove_old(change, manifest)
+        data, version = self.folder.manifest(manifest.version)[0], manifest.version
+        try:
+            self.trust.check(data, self.folder.signatures(version))
+        except UntrustedList as error:
+            problems = [*problems, f"version {version} does not serve yet: {error}"]
+        return Changed(manifest, read.rejected, problems)
+
+    def _remove_old(self, change: Change, latest: Manifest) -> None:
+        """Remove versions that another took the place of long ago, but for the two last."""
+        oldest = self.now - change.keep
+        replaced = list(pairwise(self.folder.versions()[1:]))
+        old = [version for later, version in replaced if self.folder.created(later) <= oldest]
+        for version in old:
+            if version != latest.base:
+                self.folder.remove(version)
 
 
 def _is_made_alike(making: Making, before: Content) -> bool:
@@ -271,69 +345,6 @@ def _is_made_alike(making: Making, before: Content) -> bool:
         and making.pictures == before.pictures
         and (making.key is not None) == before.manifest.sealed
     )
-
-
-def _next(store: ListStore) -> int:
-    """Return the number of the version to be made: above all there are, and all that were."""
-    known = rollback.read(rollback.place(store.path), allow_readable=store.folder.allow_readable)
-    return 1 + max([0, *store.folder.versions()[:1], *known.versions.values()])
-
-
-def _publish(
-    store: ListStore,
-    change: Change,
-    before: Content | None,
-    read: _Read,
-    name: str,
-    made: Made,
-    problems: list[str],
-) -> Changed:
-    """Write the manifest of a version whose files are there, unless it changes too much."""
-    files, counts = made
-    if not counts and before is None:
-        raise StoreError("there is no usable hash in what was given, and so no list")
-    if before is not None and SIZE_CHANGE not in change.accept:
-        _check_size(before.manifest, counts)
-    expires = None if change.expires_in is None else store.now + change.expires_in
-    if expires is not None:
-        expires = expires.replace(microsecond=0)
-    manifest = Manifest(
-        name=name,
-        version=_next(store),
-        created=store.now,
-        hashmatch=hashmatch.__version__,
-        expires=expires,
-        base=before.manifest.version if before else None,
-        key_ids=(change.signer.public.key_id,) if change.signer else (),
-        sealed=store.key is not None,
-        counts={**counts, ROWS: read.rows.summary()},
-        files=tuple(files),
-        sources=read.sources,
-    )
-    signer = change.signer
-    store.folder.publish(
-        manifest, lambda data: [signing.sign(data, signer)] if signer is not None else []
-    )
-    _remove_old(store, change, manifest)
-    try:
-        store.trust.check(*_signed(store, manifest.version))
-    except UntrustedList as error:
-        problems = [*problems, f"version {manifest.version} does not serve yet: {error}"]
-    return Changed(manifest, read.rejected, problems)
-
-
-def _signed(store: ListStore, version: int) -> tuple[bytes, Sequence[signing.Signature]]:
-    return store.folder.manifest(version)[0], store.folder.signatures(version)
-
-
-def _remove_old(store: ListStore, change: Change, latest: Manifest) -> None:
-    """Remove versions that another took the place of long ago, but for the two last."""
-    oldest = store.now - change.keep
-    replaced = list(pairwise(store.folder.versions()[1:]))
-    old = [version for later, version in replaced if store.folder.created(later) <= oldest]
-    for version in old:
-        if version != latest.base:
-            store.folder.remove(version)
 
 
 def _check_size(before: Manifest, counts: Mapping[str, Mapping[str, int]]) -> None:

@@ -1,19 +1,20 @@
-"""ListStore: a list that was received, verified, compiled, and is kept current.
-
-Every byte of a store looked at, and a signature added to what was found whole.
-"""
+"""ListStore: a list that was received, verified, compiled, and is kept current."""
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hashmatch._redact import unseen
 from hashmatch.errors import StoreError
+from hashmatch.lists.redact_ids import log_loaded
 from hashmatch.records.hashes import Opaque
 from hashmatch.store import contents, reference_key, rollback, signing
+from hashmatch.store.importer import Change, Importer
 from hashmatch.store.layout import Folder
 from hashmatch.store.signing import Trust
 from hashmatch.store.stored_list import stored_list
@@ -24,9 +25,13 @@ if TYPE_CHECKING:
     from hashmatch.records.hash_list import HashList
     from hashmatch.store.contents import Content
     from hashmatch.store.encryption import SealingKey
-    from hashmatch.store.importer import Change, Changed
+    from hashmatch.store.importer import Changed
     from hashmatch.store.manifest import Manifest
     from hashmatch.store.signing import PrivateKey
+
+
+LOG = logging.getLogger("hashmatch.store")
+LOG.addHandler(logging.NullHandler())
 
 
 class ListStore(Opaque):
@@ -101,14 +106,53 @@ class ListStore(Opaque):
         if algorithm is not None and algorithm not in opened.kinds:
             held = ", ".join(opened.kinds) or "nothing that can be matched"
             raise StoreError(f"{self.path}: no {algorithm} hashes in it; it holds {held}")
-        secret = reference_key.read(self.folder, self.key, problems)
-        lists = [
-            stored_list(self.folder, opened, each, secret, problems)
-            for each in (opened.kinds if algorithm is None else [algorithm])
-        ]
+        lists = self.lists(opened, problems, algorithm)
         if problems and self.folder.versions()[:1] != newest:
             return self.open(algorithm)  # it was replaced, and files of it removed, meanwhile
+        return lists
+
+    @unseen
+    def lists(
+        self, content: Content, problems: list[str], algorithm: str | None = None
+    ) -> tuple[HashList, ...]:
+        """Return the lists of a version that `latest` or `version` opened.
+
+        Parameters
+        ----------
+        content : Content
+            The version.
+        problems : list of str
+            What was found wrong; what is found now is added.
+        algorithm : str, optional
+            Of the one list that is wanted.
+        """
+        secret = reference_key.read(self.folder, self.key, problems)
+        lists = [
+            stored_list(self.folder, content, each, secret, problems)
+            for each in (content.kinds if algorithm is None else [algorithm])
+        ]
+        for problem in problems:
+            LOG.warning("%s", problem)
+        for known in lists:
+            log_loaded(LOG, known)
         return tuple(replace(known, problems=tuple(problems)) for known in lists)
+
+    def latest_version(self) -> int:
+        """Return the number of the latest version that there is, whether it can be used or not.
+
+        Only names of files are looked at, so that it can be asked often. Once it is another, or was
+        signed, `open` may have something new; `hashmatch.watch` sees to both.
+
+        Raises
+        ------
+        StoreError
+            If there is no store, or no version in it.
+        """
+        self.folder.check()
+        versions = self.folder.versions()
+        if not versions:
+            raise StoreError(f"{self.path} has no version of a list; import one")
+        return versions[0]
 
     @unseen
     def latest(self, *, fresh: bool = True) -> tuple[Content, list[str]]:
@@ -119,12 +163,9 @@ class ListStore(Opaque):
         fresh : bool
             Whether it is refused if it has expired; not where another is to be made from it.
         """
-        self.folder.check()
-        place = rollback.place(self.path)
-        known = rollback.read(place, allow_readable=self.folder.allow_readable)
+        self.latest_version()
+        known = self._marks()
         versions = self.folder.versions()
-        if not versions:
-            raise StoreError(f"{self.path} has no version of a list; import one")
         problems = [known.damage] if known.damage else []
         refused: list[StoreError] = []
         for version in versions:
@@ -143,16 +184,14 @@ class ListStore(Opaque):
                 known, found.manifest.expires, now=self.now, grace=self.trust.grace
             )
             problems += [warning] if warning else []
-        self._note(place, found.manifest, known, problems)
+        self._note(found.manifest, known, problems)
         return found, problems
 
-    def _note(
-        self, place: str, manifest: Manifest, known: rollback.Marks, problems: list[str]
-    ) -> None:
+    def _note(self, manifest: Manifest, known: rollback.Marks, problems: list[str]) -> None:
         """Keep that a version is in use; that this cannot be kept is only a problem."""
         try:
             rollback.raise_to(
-                place,
+                rollback.place(self.path),
                 manifest.version,
                 [key.key_id for key in self.trust.keys],
                 floor=manifest.version if known.damage else 0,
@@ -197,9 +236,7 @@ class ListStore(Opaque):
             If a file cannot be read, or the list would change so much that somebody has to accept
             it by name. The version before goes on serving.
         """
-        from hashmatch.store.importer import Change, import_files
-
-        return import_files(self, paths, change or Change())
+        return self._made(self._importer().import_files(paths, change or Change()))
 
     @unseen
     def update_files(self, paths: Sequence[str], change: Change | None = None) -> Changed:
@@ -218,9 +255,17 @@ class ListStore(Opaque):
         ListError
             As for `import_files`.
         """
-        from hashmatch.store.importer import Change, update_files
+        return self._made(self._importer().update_files(paths, change or Change()))
 
-        return update_files(self, paths, change or Change())
+    def _importer(self) -> Importer:
+        latest = partial(self.latest, fresh=False)
+        return Importer(self.folder, self.key, self.trust, self.now, latest)
+
+    def _made(self, changed: Changed) -> Changed:
+        LOG.info("version %d is published", changed.manifest.version)
+        for problem in changed.problems:
+            LOG.warning("%s", problem)
+        return changed
 
     @unseen
     def version(self, version: int) -> Content:
@@ -237,8 +282,7 @@ class ListStore(Opaque):
             If there is no such version, or it is damaged or not signed as it should be.
         """
         self.folder.check()
-        known = rollback.read(rollback.place(self.path), allow_readable=self.folder.allow_readable)
-        data, manifest = self.folder.manifest(version, known.name)
+        data, manifest = self.folder.manifest(version, self._marks().name)
         self.trust.check(data, self.folder.signatures(version))
         return contents.read(self.folder, manifest, self.key, [])
 
@@ -248,9 +292,21 @@ class ListStore(Opaque):
         Its manifest, its signatures and every byte of its files and their copies are looked at;
         with the latest also what all versions need.
         """
-        pass  # moved
-
-        return verify(self)
+        self.folder.check()
+        known = self._marks()
+        problems = [known.damage] if known.damage else []
+        try:
+            reference_key.read(self.folder, self.key, problems)
+        except StoreError as error:
+            problems.append(str(error))
+        for version in self.folder.versions():
+            try:
+                for named in self.version(version).manifest.files:
+                    problems += self.folder.wrong(named)
+            except StoreError as error:
+                problems.append(str(error))
+            yield version, problems
+            problems = []
 
     @unseen
     def sign(self, key: PrivateKey) -> Manifest:
@@ -266,43 +322,17 @@ class ListStore(Opaque):
         StoreError
             If that version is not whole: nobody signs what cannot be read.
         """
-        pass  # moved
+        self.folder.check()
+        with self.folder.locked():
+            version = self.latest_version()
+            data, manifest = self.folder.manifest(version)
+            contents.read(self.folder, manifest, self.key, [])
+            others = [
+                one for one in self.folder.signatures(version) if one.key_id != key.public.key_id
+            ]
+            self.folder.sign(version, [*others, signing.sign(data, key)])
+            return manifest
 
-        return sign(self, key)
-
-
-def verify(store: ListStore) -> Iterator[tuple[int, list[str]]]:
-    """Yield each version and what is wrong with it; see `ListStore.verify`."""
-    store.folder.check()
-    problems: list[str] = []
-    place = rollback.place(store.path)
-    known = rollback.read(place, allow_readable=store.folder.allow_readable)
-    if known.damage:
-        problems.append(known.damage)
-    try:
-        reference_key.read(store.folder, store.key, problems)
-    except StoreError as error:
-        problems.append(str(error))
-    for version in store.folder.versions():
-        try:
-            for named in store.version(version).manifest.files:
-                problems += store.folder.wrong(named)
-        except StoreError as error:
-            problems.append(str(error))
-        yield version, problems
-        problems = []
-
-
-def sign(store: ListStore, key: PrivateKey) -> Manifest:
-    """Add a signature to the latest version; see `ListStore.sign`."""
-    store.folder.check()
-    with store.folder.locked():
-        versions = store.folder.versions()
-        if not versions:
-            raise StoreError(f"{store.path} has no version of a list; import one")
-        data, manifest = store.folder.manifest(versions[0])
-        contents.read(store.folder, manifest, store.key, [])
-        signed = store.folder.signatures(versions[0])
-        others = [one for one in signed if one.key_id != key.public.key_id]
-        store.folder.sign(versions[0], [*others, signing.sign(data, key)])
-        return manifest
+    def _marks(self) -> rollback.Marks:
+        path = rollback.place(self.path)
+        return rollback.read(path, allow_readable=self.folder.allow_readable)
