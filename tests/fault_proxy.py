@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from processes import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -44,6 +46,8 @@ class FaultProxy:
         self._loop = asyncio.new_event_loop()
         self._writers: set[asyncio.StreamWriter] = set()
         self._listening: asyncio.Server | None = None
+        self._goes_down_at = 0
+        self._is_down = threading.Event()
         self.port = 0
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -51,7 +55,8 @@ class FaultProxy:
         self.url = f"http://127.0.0.1:{self.port}"
 
     def _call(self, coroutine: object) -> None:
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)  # type: ignore[arg-type]
+        done = asyncio.run_coroutine_threadsafe(coroutine, self._loop)  # type: ignore[arg-type]
+        done.result(PATIENCE)
 
     async def _listen(self) -> None:
         self._listening = await asyncio.start_server(
@@ -64,11 +69,17 @@ class FaultProxy:
         self._listening.close()
         for writer in list(self._writers):
             _reset(writer)
+        self._is_down.set()
 
     @contextmanager
-    def down(self) -> Iterator[None]:
-        """Refuse connections and cut those there are."""
-        self._call(self._silence())
+    def down(self, after: int = 0) -> Iterator[None]:
+        """Refuse connections and cut those there are, at once or with request number `after`."""
+        self._is_down.clear()
+        if after:
+            self._goes_down_at = after
+            assert self._is_down.wait(PATIENCE)
+        else:
+            self._call(self._silence())
         try:
             yield
         finally:
@@ -84,7 +95,7 @@ class FaultProxy:
     def close(self) -> None:
         self._call(self._finish())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         self._loop.close()
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -112,6 +123,9 @@ class FaultProxy:
         method, target, _ = head.split(b"\r\n", 1)[0].split(b" ")
         path = target.decode()
         self.requests["listing" if "list-type=" in path else path] += 1
+        if self.requests.total() == self._goes_down_at:
+            await self._silence()
+            return False
         fault = self._fault()
         self.done[fault] += 1
         if fault == "resets":
