@@ -30,7 +30,7 @@ BAD = Faults(resets=0.20, errors=0.04, stalls=0.005, short=0.035, silence=3.0)
 HASTY = {"read_timeout": timedelta(seconds=0.5)}
 
 
-COUNT = 3_000  # of which a page of a listing holds a thousand
+COUNT = 5_000  # of which a page of a listing holds a thousand
 
 
 @pytest.fixture(scope="module")
