@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import processes
-from processes import PATIENCE, PROGRAM, Process, warm_program
+from processes import PATIENCE, Process, warm_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ LISTS = FIXTURES / "lists"
 DEMO = LISTS / "demo-pdq.csv"
 
 Argument = str | bytes | Path
-wait_for = processes.wait_for
+PROGRAM, wait_for = processes.PROGRAM, processes.wait_for
 
 
 @dataclass(frozen=True)

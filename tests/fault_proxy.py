@@ -15,12 +15,12 @@ import threading
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from processes import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Coroutine, Iterator
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,8 @@ class FaultProxy:
         self._call(self._listen())
         self.url = f"http://127.0.0.1:{self.port}"
 
-    def _call(self, coroutine: object) -> None:
-        done = asyncio.run_coroutine_threadsafe(coroutine, self._loop)  # type: ignore[arg-type]
-        done.result(PATIENCE)
+    def _call(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(PATIENCE)
 
     async def _listen(self) -> None:
         self._listening = await asyncio.start_server(

@@ -17,7 +17,7 @@ from fault_proxy import FaultProxy, Faults
 from hashmatch.cli import main
 from hashmatch.retry import Tries
 from processes import PATIENCE, wait_for
-from scan.test_resuming import photos
+from scan_folders import photos
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,7 +160,12 @@ def test_a_server_that_stays_down_is_one_line_and_the_state_is_kept(
 def test_the_rate_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So slow that it would take days, were its pauses made."""
     pauses: list[float] = []
-    monkeypatch.setattr(Tries, "wait", lambda self, seconds: bool(pauses.append(seconds)) or True)
+
+    def wait(self: Tries, seconds: float) -> bool:
+        pauses.append(seconds)
+        return True
+
+    monkeypatch.setattr(Tries, "wait", wait)
     size = sum(path.stat().st_size for path in folder.iterdir())
     args = ["scan", str(folder), "--list", str(DEMO), "--surface", "user_report", "-q", "-d", "0"]
     rate = ["--in-process", "--limit-rate", f"{size / 1e9:.6f}k"]

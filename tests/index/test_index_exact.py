@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -15,9 +14,10 @@ from hypothesis import strategies as st
 
 import hashmatch as hm
 import naive
+from conftest import JIT
 from hashmatch.index import segment
-from hashmatch.index.tables import Plan, plan
 from hashmatch.testing import flipped, random_hashes
+from index_answers import WIDTHS, batch_of, found, pretended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,30 +25,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-JIT = not os.environ.get("NUMBA_DISABLE_JIT")
-WIDTHS = [64, 128, 160, 256, 512]
 WAYS = ["linear", "built", "laid out as many", "opened", "opened unchecked", "changed"]
-Rows = list[tuple[int, int, int]]
-
-
-def batch_of(values: list[int], bits: int) -> hm.HashBatch:
-    spec = hm.HashSpec("any", bits)
-    return hm.HashBatch.from_hex(spec, [f"{value:0{bits // 4}x}" for value in values])
 
 
 def values_of(batch: hm.HashBatch) -> list[int]:
     return [int(text, 16) for text in batch.to_hex()]
-
-
-def found(index: hm.HashIndex, queries: hm.HashBatch, limit: int) -> Rows:
-    hits = index.search(queries, limit)
-    columns = hits.query, hits.entry, hits.distance
-    return list(zip(*(column.tolist() for column in columns), strict=True))
-
-
-def pretended(bits: int, limit: int, _: int) -> Plan | None:
-    """Return the bands of a long list for a short one."""
-    return plan(bits, limit, 30_000 if JIT else 300)
 
 
 def made(way: str, entries: hm.HashBatch, limit: int, folder: Path) -> hm.HashIndex:
