@@ -14,17 +14,16 @@ import signal
 import struct
 import subprocess
 import termios
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import processes
-from processes import PATIENCE, PROGRAM, Process, warm_program
+from processes import PATIENCE, Process, warm_program
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 IMAGES = FIXTURES / "images"
@@ -32,6 +31,7 @@ LISTS = FIXTURES / "lists"
 DEMO = LISTS / "demo-pdq.csv"
 
 Argument = str | bytes | Path
+PROGRAM, wait_for = processes.PROGRAM, processes.wait_for
 
 
 @dataclass(frozen=True)
@@ -147,13 +147,6 @@ def running(*args: Argument, out: int = subprocess.PIPE) -> Iterator[subprocess.
             yield process
         finally:
             process.kill()
-
-
-def wait_for(happened: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + PATIENCE
-    while not happened():
-        assert time.monotonic() < give_up, "it never happened"
-        time.sleep(0.005)
 
 
 def unfinished(path: Path) -> list[Path]:

@@ -22,6 +22,9 @@ FIXTURES = ROOT / "fixtures"
 IMAGES = FIXTURES / "images"
 LISTS = FIXTURES / "lists"
 
+JIT = not os.environ.get("NUMBA_DISABLE_JIT")
+"""Whether kernels are compiled."""
+
 # The examples in docstrings name fixtures from the top of the repository.
 os.chdir(ROOT)
 

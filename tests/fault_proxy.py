@@ -15,10 +15,12 @@ import threading
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from processes import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Coroutine, Iterator
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,16 @@ class FaultProxy:
         self._loop = asyncio.new_event_loop()
         self._writers: set[asyncio.StreamWriter] = set()
         self._listening: asyncio.Server | None = None
+        self._goes_down_at = 0
+        self._is_down = threading.Event()
         self.port = 0
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._call(self._listen())
         self.url = f"http://127.0.0.1:{self.port}"
 
-    def _call(self, coroutine: object) -> None:
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)  # type: ignore[arg-type]
+    def _call(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(PATIENCE)
 
     async def _listen(self) -> None:
         self._listening = await asyncio.start_server(
@@ -64,11 +68,17 @@ class FaultProxy:
         self._listening.close()
         for writer in list(self._writers):
             _reset(writer)
+        self._is_down.set()
 
     @contextmanager
-    def down(self) -> Iterator[None]:
-        """Refuse connections and cut those there are."""
-        self._call(self._silence())
+    def down(self, after: int = 0) -> Iterator[None]:
+        """Refuse connections and cut those there are, at once or with request number `after`."""
+        self._is_down.clear()
+        if after:
+            self._goes_down_at = after
+            assert self._is_down.wait(PATIENCE)
+        else:
+            self._call(self._silence())
         try:
             yield
         finally:
@@ -84,7 +94,7 @@ class FaultProxy:
     def close(self) -> None:
         self._call(self._finish())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         self._loop.close()
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -112,6 +122,9 @@ class FaultProxy:
         method, target, _ = head.split(b"\r\n", 1)[0].split(b" ")
         path = target.decode()
         self.requests["listing" if "list-type=" in path else path] += 1
+        if self.requests.total() == self._goes_down_at:
+            await self._silence()
+            return False
         fault = self._fault()
         self.done[fault] += 1
         if fault == "resets":

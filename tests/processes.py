@@ -12,11 +12,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 PATIENCE = 600.0
 """Seconds until something is said to hang. It is there against that alone, and so is never short:
@@ -153,6 +154,14 @@ class Process(subprocess.Popen[Any]):
             return self._wait(0)
         except subprocess.TimeoutExpired:
             return None
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    """Wait until something has happened, however long that takes."""
+    give_up = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < give_up, "it never happened"
+        time.sleep(0.005)
 
 
 def warm_program() -> Path:

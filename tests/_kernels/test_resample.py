@@ -12,8 +12,7 @@ from PIL import Image
 
 import hashmatch as hm
 import naive
-from _kernels.test_kernels import JIT
-from conftest import PHOTOGRAPHS, photograph
+from conftest import JIT, PHOTOGRAPHS, photograph
 from hashmatch import registry
 from hashmatch._kernels import resample
 from hashmatch._kernels.resample import LARGEST_KEPT, ONE, grey_picture, lanczos

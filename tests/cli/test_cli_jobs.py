@@ -6,15 +6,18 @@ import json
 import os
 import shutil
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
 import s3_server
 from cli_tools import DEMO, IMAGES, Ran, one_line, run, scan
 from fault_proxy import FaultProxy, Faults
-from scan.test_resuming import photos
+from hashmatch.cli import main
+from hashmatch.retry import Tries
+from processes import PATIENCE, wait_for
+from scan_folders import photos
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,30 +120,26 @@ def test_behind_faults_everything_is_accounted_for(folder: Path, port: int, tmp_
 
 
 @served
-def test_a_server_that_is_down_for_three_seconds_costs_nothing(port: int, tmp_path: Path) -> None:
+def test_a_server_that_is_down_for_a_time_costs_nothing(port: int, tmp_path: Path) -> None:
     proxy = FaultProxy(("127.0.0.1", port), Faults())
     log = tmp_path / "log"
-    done = threading.Event()
 
     def outage() -> None:
-        while not done.is_set() and proxy.requests.total() < 100:
-            time.sleep(0.002)
-        with proxy.down():
-            time.sleep(3.0)
+        with proxy.down(after=100):
+            wait_for(lambda: log.read_bytes().count(b'"retry"') >= 10)
 
     thread = threading.Thread(target=outage)
     thread.start()
     ran = scan_bucket(
-        proxy.port, "--report", tmp_path / "report", "--log-json", log, "--limit-rate", "1.5M",
-        "--readers", "4", "--out", tmp_path / "a.jsonl",
+        proxy.port, "--report", tmp_path / "report", "--log-json", log, "--readers", "4",
+        "--out", tmp_path / "a.jsonl",
     )  # fmt: skip
-    done.set()
-    thread.join()
+    thread.join(PATIENCE)
     proxy.close()
     assert ran.code == 0, ran.said
     listed, outcomes = counted(tmp_path / "report")
     assert (listed, outcomes["failed"]) == (COUNT, 0)
-    assert json.loads(log.read_text().splitlines()[-1])["retries"] > 0
+    assert json.loads(log.read_text().splitlines()[-1])["retries"] >= 10
 
 
 @served
@@ -158,12 +157,21 @@ def test_a_server_that_stays_down_is_one_line_and_the_state_is_kept(
     assert (ran.code, len(ran.lines)) == (0, 40)
 
 
-def test_the_rate_is_kept(folder: Path, tmp_path: Path) -> None:
+def test_the_rate_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So slow that it would take days, were its pauses made."""
+    pauses: list[float] = []
+
+    def wait(self: Tries, seconds: float) -> bool:
+        pauses.append(seconds)
+        return True
+
+    monkeypatch.setattr(Tries, "wait", wait)
     size = sum(path.stat().st_size for path in folder.iterdir())
-    began = time.monotonic()
-    ran = scan(folder, "--limit-rate", f"{size / 3000:.3f}k", "--in-process", "-q", "-d", "0")
-    assert ran.code == 0, ran.said
-    assert time.monotonic() - began > 1.8  # three seconds' worth, of which one may come at once
+    args = ["scan", str(folder), "--list", str(DEMO), "--surface", "user_report", "-q", "-d", "0"]
+    rate = ["--in-process", "--limit-rate", f"{size / 1e9:.6f}k"]
+    ran = CliRunner().invoke(main, [*args, *rate])
+    assert ran.exit_code == 0, ran.output
+    assert max(pauses) == pytest.approx(1e6, rel=0.01)
 
 
 def test_a_dry_run_writes_nothing_and_reads_a_few(folder: Path, tmp_path: Path) -> None:

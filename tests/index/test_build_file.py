@@ -16,7 +16,7 @@ from hashmatch.index import segment
 from hashmatch.records.entries import Entry
 from hashmatch.records.hash_list import HashList
 from hashmatch.testing import random_hashes
-from index.test_index_exact import WIDTHS, batch_of, found, pretended
+from index_answers import WIDTHS, batch_of, found, pretended
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -15,38 +14,22 @@ from hypothesis import strategies as st
 
 import hashmatch as hm
 import naive
+from conftest import JIT
 from hashmatch.index import segment
-from hashmatch.index.tables import Plan, plan
 from hashmatch.testing import flipped, random_hashes
+from index_answers import WIDTHS, batch_of, found, pretended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-JIT = not os.environ.get("NUMBA_DISABLE_JIT")
-WIDTHS = [64, 128, 160, 256, 512]
+    from numpy.typing import NDArray
+
 WAYS = ["linear", "built", "laid out as many", "opened", "opened unchecked", "changed"]
-Rows = list[tuple[int, int, int]]
-
-
-def batch_of(values: list[int], bits: int) -> hm.HashBatch:
-    spec = hm.HashSpec("any", bits)
-    return hm.HashBatch.from_hex(spec, [f"{value:0{bits // 4}x}" for value in values])
 
 
 def values_of(batch: hm.HashBatch) -> list[int]:
     return [int(text, 16) for text in batch.to_hex()]
-
-
-def found(index: hm.HashIndex, queries: hm.HashBatch, limit: int) -> Rows:
-    hits = index.search(queries, limit)
-    columns = hits.query, hits.entry, hits.distance
-    return list(zip(*(column.tolist() for column in columns), strict=True))
-
-
-def pretended(bits: int, limit: int, _: int) -> Plan | None:
-    """Return the bands of a long list for a short one."""
-    return plan(bits, limit, 30_000 if JIT else 300)
 
 
 def made(way: str, entries: hm.HashBatch, limit: int, folder: Path) -> hm.HashIndex:
@@ -133,8 +116,14 @@ def test_equal_lists(tmp_path: Path, bits: int, way: str, value: str) -> None:
         assert_equal(way, [same] * size, queries, bits, 8, tmp_path)
 
 
+def found_at_once(index: hm.HashIndex, queries: hm.HashBatch, limit: int) -> NDArray[np.int64]:
+    """Return what `found` does as three rows, for millions of hits."""
+    hits = index.search(queries, limit)
+    return np.stack([hits.query, hits.entry, hits.distance]).astype(np.int64)
+
+
 @lru_cache
-def large(bits: int) -> tuple[hm.HashBatch, hm.HashBatch, dict[int, Rows]]:
+def large(bits: int) -> tuple[hm.HashBatch, hm.HashBatch, dict[int, NDArray[np.int64]]]:
     """Return thousands of entries, queries at all distances from some, and what is near what."""
     spec = hm.HashSpec("any", bits)
     entries = random_hashes(spec, 20_000, seed=bits)
@@ -148,8 +137,7 @@ def large(bits: int) -> tuple[hm.HashBatch, hm.HashBatch, dict[int, Rows]]:
     answers = {}
     for limit in (0, 3, 8, bits // 8, bits // 4, bits // 2, bits - 1):
         query, entry = np.nonzero(distances <= limit)
-        rows = zip(query.tolist(), entry.tolist(), distances[query, entry].tolist(), strict=True)
-        answers[limit] = list(rows)
+        answers[limit] = np.stack([query, entry, distances[query, entry]])
     return entries, queries, answers
 
 
@@ -164,9 +152,9 @@ def test_thousands_of_entries(tmp_path: Path, bits: int, way: str) -> None:
         assert "bands" in index.explain()
     for limit, expected in answers.items():
         if limit <= bits // 4 or way in ("linear", "changed"):
-            assert found(index, queries, limit) == expected
-            few = [row for row in expected if row[0] < 9]
-            assert found(index, queries[:9], limit) == few
+            assert np.array_equal(found_at_once(index, queries, limit), expected)
+            few = expected[:, expected[0] < 9]
+            assert np.array_equal(found_at_once(index, queries[:9], limit), few)
 
 
 @pytest.mark.skipif(not JIT, reason="too slow uncompiled")
@@ -178,20 +166,21 @@ def test_threads_search_while_others_change_the_list(tmp_path: Path) -> None:
     opened = hm.HashIndex.open(tmp_path / "an.index")
     expected, changes = answers[64], threading.Event()
     begins = list(range(0, len(queries), 5))
-    by_block = {
-        begin: [(q - begin, e, d) for q, e, d in answers[32] if begin <= q < begin + 5]
-        for begin in begins
-    }
+    by_block = {}
+    for begin in begins:
+        block = answers[32][:, answers[32][0] // 5 == begin // 5]
+        by_block[begin] = block - [[begin], [0], [0]]
 
     def ask(number: int) -> int:
         known = (index, opened)[number % 2]
         if number % 5 == 0:
-            assert found(known, queries, 64) == expected
+            assert np.array_equal(found_at_once(known, queries, 64), expected)
         elif number % 5 == 1:
-            assert found(known, queries, 32) == answers[32]
+            assert np.array_equal(found_at_once(known, queries, 32), answers[32])
         else:
             begin = begins[number % len(begins)]
-            assert found(known, queries[begin : begin + 5], 32) == by_block[begin]
+            some = found_at_once(known, queries[begin : begin + 5], 32)
+            assert np.array_equal(some, by_block[begin])
             nearest = known.nearest(queries[begin : begin + 2], 1)
             assert len(nearest) == 2
         return number

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import fcntl
-import json
 import os
 import pickle
 import struct
@@ -27,6 +26,7 @@ from hashmatch._files.block_reader import open_blocks
 from hashmatch._files.block_writer import write
 from hashmatch.errors import HashesAreOpaque, IndexFileError, UsageError
 from hashmatch.records.hashes import HashSpec
+from index_files import PAGE, aged, header_of, laid_out
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     Arrays = list[tuple[str, NDArray[Any]]]
 
-PAGE = 4096
 WORDS = np.arange(24, dtype=np.uint64).reshape(6, 4) * 0x0123456789ABCDEF
 ARRAYS: Arrays = [
     ("words", WORDS),
@@ -59,11 +58,6 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "demo.index"
 
 
-def aged(path: Path) -> None:
-    """Make a file look as if it was written a second ago: opening it then waits for nothing."""
-    os.utime(path, ns=(0, time.time_ns() - 10**9))
-
-
 def assert_holds(path: Path, arrays: Arrays, *, check: bool = True) -> None:
     opened = open_blocks(path, check=check)
     assert list(opened.blocks) == [name for name, _ in arrays]
@@ -76,21 +70,6 @@ def assert_holds(path: Path, arrays: Arrays, *, check: bool = True) -> None:
         assert got.flags.c_contiguous
         assert got.ctypes.data % PAGE == 0
     opened.check_unchanged()
-
-
-def laid_out(header: dict[str, Any] | bytes, blocks: bytes = b"") -> bytes:
-    """Return a file of any header, by the documentation of the layout rather than by its code."""
-    text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    text += b" " * (-(16 + len(text) + 8) % PAGE)
-    head = b"\x89HMINDEX" + struct.pack("<II", 1, len(text)) + text
-    return head + struct.pack("<Q", xxhash.xxh3_64_intdigest(head)) + blocks
-
-
-def header_of(path: Path) -> dict[str, Any]:
-    data = path.read_bytes()
-    (length,) = struct.unpack_from("<I", data, 12)
-    header: dict[str, Any] = json.loads(data[16 : 16 + length])
-    return header
 
 
 @pytest.mark.parametrize("check", [True, False])

@@ -14,7 +14,7 @@ import hashmatch as hm
 from hashmatch.records.entries import Entry
 from hashmatch.records.hash_list import HashList
 from hashmatch.testing import hash_list, random_hashes
-from index.test_index_file import aged, header_of, laid_out
+from index_files import aged, header_of, laid_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable

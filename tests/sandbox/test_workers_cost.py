@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import hashmatch as hm
-from sandbox.test_workers_poison import pictures
+from worker_pictures import pictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,32 +15,12 @@ import pytest
 import hashmatch as hm
 from conftest import ROOT
 from hashmatch.scan.checkpoint import FILE, Ledger
-from hashmatch.testing import example_record
+from ledger_batches import ABOUT, batch, item
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hashmatch.scan.checkpoint import LedgerScan, Result
-
-ABOUT = {"source": "photos", "lists": [["demo", "17"]], "options": {"variants": "none"}}
-
-
-def item(number: int) -> hm.ImageItem:
-    return hm.ImageItem(f"photos/{number:05}.jpg", "v1", hm.Surface.PROFILE_PHOTO)
-
-
-def result(number: int) -> Result:
-    """A third each: a record, nothing, and a picture that could not be decoded."""
-    key = item(number)
-    if number % 3 == 0:
-        return example_record()
-    outcome = hm.Outcome.NO_MATCH if number % 3 == 1 else hm.Outcome.UNDECODABLE
-    reason = "" if number % 3 == 1 else "the file is empty"
-    return hm.ItemOutcome(key.key, key.version, key.surface, outcome, reason)
-
-
-def batch(first: int, count: int) -> list[tuple[hm.ImageItem, Result]]:
-    return [(item(number), result(number)) for number in range(first, first + count)]
+    from hashmatch.scan.checkpoint import LedgerScan
 
 
 def told(scan: LedgerScan) -> tuple[object, ...]:
@@ -142,7 +122,7 @@ def test_a_batch_that_cannot_be_written_is_not_there_at_all(tmp_path: Path) -> N
 WRITER = """
 import sys
 sys.path.insert(0, sys.argv[2])
-from scan.test_ledger import ABOUT, batch
+from ledger_batches import ABOUT, batch
 from hashmatch.scan.checkpoint import Ledger
 with Ledger(sys.argv[1]) as ledger:
     scan = ledger.scan(ABOUT)

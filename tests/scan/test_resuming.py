@@ -11,9 +11,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 import hashmatch as hm
 from cli_tools import DEMO, IMAGES, PROGRAM, environment, run, scan
@@ -21,35 +19,13 @@ from conftest import LISTS
 from hashmatch.scan.checkpoint import Ledger
 from hashmatch.scan.hash_archive import each
 from hashmatch.scan.scan import about_scan, resume_scan
+from scan_folders import lines, listed, photos
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PLAIN = IMAGES / "plain"
 SCAN = ["scan", "photos", "-l", str(DEMO), "-s", "profile_photo"]
-
-
-def photos(folder: Path, count: int) -> Path:
-    """Small pictures, every tenth of them one that the demo list knows, some of them none."""
-    folder.mkdir()
-    known = sorted(PLAIN.glob("tiles*"))[0].read_bytes()
-    rng = np.random.default_rng(6)
-    for number in range(count):
-        path = folder / f"{number:05}.png"
-        if number % 10 == 0:
-            path.write_bytes(known)
-        elif number % 17 == 0:
-            path.write_bytes(b"no picture")
-        else:
-            small = rng.integers(0, 256, (8, 8, 3), np.uint8)
-            Image.fromarray(small).resize((96, 96), Image.Resampling.BICUBIC).save(path)
-    return folder
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    """Records without the time at which they were made."""
-    found = [json.loads(line) for line in path.read_text().splitlines()]
-    return [{**record, "created_at": ""} for record in found]
 
 
 def arguments(folder: Path, state: Path, out: Path, *more: str | Path) -> list[str]:
@@ -101,17 +77,6 @@ def test_killed_again_and_again_it_comes_to_the_same(tmp_path: Path) -> None:
         item for found in each(tmp_path / "kept", hm.HashSpec("pdq", 256)) for item in keys(found)
     ]
     assert len(kept) == len(set(kept)) == 900 - sum(1 for n in range(900) if n % 17 == 0 and n % 10)
-
-
-def listed(state: Path) -> int:
-    """How far a scan has come, as its ledger says."""
-    if not (state / "ledger.db").exists():
-        return 0
-    try:
-        with Ledger(state, reading=True) as ledger:
-            return sum(one["listed"] for one in ledger.scans())
-    except hm.LedgerError:  # it is being made
-        return 0
 
 
 def keys(found: Any) -> list[str]:

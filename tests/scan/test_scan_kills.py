@@ -14,7 +14,7 @@ import pytest
 
 import s3_server
 from cli_tools import DEMO, PROGRAM, environment
-from scan.test_resuming import lines, listed, photos
+from scan_folders import lines, listed, photos
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ import pytest
 import hashmatch as hm
 from cli_tools import DEMO, IMAGES, PROGRAM, environment, one_line, run
 from hashmatch.review.queue import ReviewQueue
-from scan.test_resuming import lines, photos
+from scan_folders import lines, photos
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-RUNNER = ROOT / "tests" / "crash_stores.py"
+RUNNER = str(ROOT / "tests" / "crash_stores.py")
 
 
 def killed(folder: Path, how: str, when: str, trials: int) -> str:
     """Run `crash_stores`, which checks by itself; return what it says at its end."""
-    command = [sys.executable, RUNNER, folder, how, when, str(trials)]
+    command = [sys.executable, RUNNER, str(folder), how, when, str(trials)]
     done = processes.run(command, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    return done.stdout
+    return str(done.stdout)
 
 
 @pytest.mark.parametrize("how", ["import", "update", "rewrite"])

@@ -1,0 +1,31 @@
+"""What tests and the processes they kill write to a ledger."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import hashmatch as hm
+from hashmatch.testing import example_record
+
+if TYPE_CHECKING:
+    from hashmatch.scan.checkpoint import Result
+
+ABOUT = {"source": "photos", "lists": [["demo", "17"]], "options": {"variants": "none"}}
+
+
+def item(number: int) -> hm.ImageItem:
+    return hm.ImageItem(f"photos/{number:05}.jpg", "v1", hm.Surface.PROFILE_PHOTO)
+
+
+def result(number: int) -> Result:
+    """A third each: a record, nothing, and a picture that could not be decoded."""
+    key = item(number)
+    if number % 3 == 0:
+        return example_record()
+    outcome = hm.Outcome.NO_MATCH if number % 3 == 1 else hm.Outcome.UNDECODABLE
+    reason = "" if number % 3 == 1 else "the file is empty"
+    return hm.ItemOutcome(key.key, key.version, key.surface, outcome, reason)
+
+
+def batch(first: int, count: int) -> list[tuple[hm.ImageItem, Result]]:
+    return [(item(number), result(number)) for number in range(first, first + count)]

@@ -1,0 +1,50 @@
+"""Folders that tests scan, and what a scan of them has come to."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+import hashmatch as hm
+from cli_tools import IMAGES
+from hashmatch.scan.checkpoint import Ledger
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def photos(folder: Path, count: int) -> Path:
+    """Small pictures, every tenth of them one that the demo list knows, some of them none."""
+    folder.mkdir()
+    known = sorted((IMAGES / "plain").glob("tiles*"))[0].read_bytes()
+    rng = np.random.default_rng(6)
+    for number in range(count):
+        path = folder / f"{number:05}.png"
+        if number % 10 == 0:
+            path.write_bytes(known)
+        elif number % 17 == 0:
+            path.write_bytes(b"no picture")
+        else:
+            small = rng.integers(0, 256, (8, 8, 3), np.uint8)
+            Image.fromarray(small).resize((96, 96), Image.Resampling.BICUBIC).save(path)
+    return folder
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """Records without the time at which they were made."""
+    found = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{**record, "created_at": ""} for record in found]
+
+
+def listed(state: Path) -> int:
+    """How far a scan has come, as its ledger says."""
+    if not (state / "ledger.db").exists():
+        return 0
+    try:
+        with Ledger(state, reading=True) as ledger:
+            return sum(one["listed"] for one in ledger.scans())
+    except hm.LedgerError:  # it is being made
+        return 0
