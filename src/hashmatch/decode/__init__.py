@@ -6,3 +6,7 @@ that needs an extra), ``tolerance`` (damaged files), ``quirks`` (what Pillow mis
 applied), ``frames`` (more than the first picture of a file: ``gif`` and ``apng`` find the
 ``patches`` that ``canvas`` puts together, ``tiff`` the pages).
 """
+
+from hashmatch.decode.inputs import LoadedImage, load
+
+__all__ = ["LoadedImage", "load"]

@@ -15,7 +15,7 @@ from hashmatch.decode.color import upright
 from hashmatch.decode.compositing import Canvas
 from hashmatch.decode.formats import HEIF, MEGAPIXEL, check_size, identify, open_image
 from hashmatch.decode.heif import order
-from hashmatch.decode.inputs import MAX_BYTES, ImageInput, file_bytes
+from hashmatch.decode.inputs import MAX_BYTES, ImageInput, LoadedImage, load
 from hashmatch.decode.policy import Picture, as_outcomes, decode_image, loaded_pixels
 from hashmatch.decode.truncated import tolerant
 from hashmatch.errors import UsageError
@@ -69,9 +69,9 @@ def decode_frames(image: ImageInput, most: int = MOST) -> Iterator[Picture]:
     Parameters
     ----------
     image : path, bytes, file object, PIL.Image.Image or ndarray of uint8
-        As for `decode_image`. All frames of an open Pillow image are given, wherever it stands.
-        It is left as it was: at once if it is a GIF, PNG or TIFF; a WebP, AVIF or HEIF is moved
-        from frame to frame, and put back when the iterator ends or is closed.
+        As for `decode_image`, read now. All frames of an open Pillow image are given, wherever it
+        stands. It is left as it was: at once if it is a GIF, PNG or TIFF; a WebP, AVIF or HEIF is
+        moved from frame to frame, and put back when the iterator ends or is closed.
     most : int
         Frames given, the first one included.
 
@@ -91,9 +91,10 @@ def decode_frames(image: ImageInput, most: int = MOST) -> Iterator[Picture]:
     """
     if most < 1:
         raise UsageError(f"most is {most}; at least the first frame is given")
-    if isinstance(image, Image.Image):
-        return _of_pillow(image, most)
-    return _of_file(image, most)
+    loaded = load(image)
+    if isinstance(loaded.pixels, Image.Image):
+        return _of_pillow(loaded.pixels, most)
+    return _of_file(loaded, most)
 
 
 def sampled(count: int, most: int) -> Iterable[int]:
@@ -105,12 +106,11 @@ def sampled(count: int, most: int) -> Iterable[int]:
     return [step * (count - 1) // (most - 1) for step in range(most)]
 
 
-def _of_file(image: ImageInput, most: int) -> Iterator[Picture]:
-    data = file_bytes(image)  # a file object can be read only once
-    first = decode_image(image if data is None else data)
+def _of_file(loaded: LoadedImage, most: int) -> Iterator[Picture]:
+    first = decode_image(loaded)
     yield first
-    if data is not None and most > 1:
-        yield from _later(data, first, most)
+    if loaded.data is not None and most > 1:
+        yield from _later(loaded.data, first, most)
 
 
 def _of_pillow(image: Image.Image, most: int) -> Iterator[Picture]:

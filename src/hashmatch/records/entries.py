@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol, overload
+from typing import TYPE_CHECKING, NamedTuple, Protocol, overload
 
 import numpy as np
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
+
+    from hashmatch.records.enums import LimitSetter
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,21 @@ class Entry:
     status: str = "active"
     quality: int | None = None
     max_distance: int | None = None
+
+
+class Limit(NamedTuple):
+    """How many bits a hash may differ from an entry and still match it.
+
+    Parameters
+    ----------
+    bits : int
+        Inclusive.
+    set_by : {"entry", "list", "caller", "algorithm"}
+        Whose limit it is.
+    """
+
+    bits: int
+    set_by: LimitSetter
 
 
 class Column(Protocol):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from hashmatch.decode.animation import MOST
-from hashmatch.decode.inputs import ImageInput, file_bytes
+from hashmatch.decode.inputs import ImageInput, load
 from hashmatch.decode.policy import decode_image
 from hashmatch.errors import UsageError, WorkersError
 from hashmatch.sandbox.confinement import Layers, described
@@ -311,17 +311,17 @@ class DecodePool:
         self.close()
 
     def _decoded(self, image: ImageInput, most: int) -> Iterator[Picture]:
-        if isinstance(image, np.ndarray):
-            yield decode_image(image)
+        loaded = load(image)
+        if loaded.error is not None or isinstance(loaded.pixels, np.ndarray):
+            yield decode_image(loaded)
             return
-        data = file_bytes(image)
-        if data is None:
+        if loaded.data is None:
             raise UsageError("a decode pool takes files, and no image that is open here already")
         if os.getpid() != self._owner:
             raise WorkersError("a pool of decode workers is of use only in the process it is of")
         lane = self._lanes.take()
         try:
-            yield from lane.pictures(data, most)
+            yield from lane.pictures(loaded.data, most)
         finally:
             self._lanes.give(lane)
 

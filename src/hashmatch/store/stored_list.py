@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from hashmatch._redact import unseen
+from hashmatch.records.entries import Limit
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.hashes import HashBatch
 
@@ -153,11 +154,10 @@ class StoredList(HashList):
 
     def limits(self, default: int) -> NDArray[np.int64]:
         """Return each entry's inclusive limit in bits; see `HashList.limits`."""
-        fallback = default if self.max_distance is None else self.max_distance
+        fallback = Limit(default, "algorithm")
         limits = []
         for segment in self._kind.segments:
-            kinds = segment.entries.kinds
-            own = [fallback if e.max_distance is None else e.max_distance for e in kinds]
+            own = [self.limit_of(kind, fallback).bits for kind in segment.entries.kinds]
             limits.append(np.array(own or [0], np.int64)[np.asarray(segment.entries.kind[:])])
         return np.concatenate(limits)
 
