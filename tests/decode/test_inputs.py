@@ -194,9 +194,9 @@ def test_a_small_file_takes_little_memory(opened: bool) -> None:
     tracemalloc.start()
     if opened:
         with path.open("rb") as file:
-            data = inputs.file_bytes(file)
+            data = inputs.load(file).data
     else:
-        data = inputs.file_bytes(path)
+        data = inputs.load(path).data
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert data == path.read_bytes()

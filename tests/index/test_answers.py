@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import hashmatch as hm
-from hashmatch.index import chunking, queries, segment, snapshot
+from hashmatch.index import chunking, hash_index, queries, segment, snapshot
 from hashmatch.records.entries import Entry
 from hashmatch.records.hash_list import HashList
 from hashmatch.testing import flipped, hash_list, random_hashes
@@ -122,7 +122,7 @@ def test_a_matcher_says_whose_limit_it_was() -> None:
 def small(monkeypatch: pytest.MonkeyPatch, **budget: int) -> None:
     """Have answers hold less, wherever the number has gone."""
     for name, value in budget.items():
-        for module in (chunking, queries, snapshot):
+        for module in (chunking, hash_index, queries, snapshot):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, value)
     if "ROOM" in budget:  # a search looks at its budget once it finds more than there is room for

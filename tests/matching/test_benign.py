@@ -31,7 +31,7 @@ def near(distance: int, name: str, batch: hm.HashBatch = ASKED, **entry: Any) ->
 
 
 def check(matcher: hm.Matcher, *images: hm.HashedImage) -> hm.ReviewRecord:
-    record = matcher.check_hashed(ITEM, *(images or (image(ASKED),)))
+    record = matcher.decide(ITEM, images or (image(ASKED),))
     assert isinstance(record, hm.ReviewRecord)
     return record
 
@@ -122,7 +122,7 @@ def test_digests_and_kinds_that_only_the_benign_lists_hold() -> None:
     # Without that kind of hash nothing is known to be harmless; what the lists hold is needed.
     assert check(matcher, hm.hash_image(data)).status == "pending_review"
     with pytest.raises(hm.SpecMismatch):
-        matcher.check_hashed(ITEM, hm.hash_image(data, "md5"))
+        matcher.decide(ITEM, [hm.hash_image(data, "md5")])
     # The same file in both: the exact hit counts.
     both = hm.Matcher(hash_list(digest), benign=good)
     assert both.check(data, surface="public_post", item_id="p").outcome is hm.Outcome.MATCH
@@ -139,7 +139,7 @@ def test_nearness_is_compared_by_share_across_kinds() -> None:
 def test_what_matches_nothing_is_not_searched_in_benign_lists() -> None:
     matcher = hm.Matcher(near(200, "bad"), benign=near(0, "good"))
     matcher.protection.rule = None  # type: ignore[assignment,method-assign]
-    assert matcher.check_hashed(ITEM, image(ASKED)).outcome is hm.Outcome.NO_MATCH
+    assert matcher.decide(ITEM, [image(ASKED)]).outcome is hm.Outcome.NO_MATCH
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def flood(pictures: int) -> None:
         row = number // often % 50
         is_other = number % often == 0 and number < 50 * 80 * often
         asked = others[row : row + 1] if is_other else near[number % 8]
-        record = matcher.check_hashed(item(number), hashed(asked))
+        record = matcher.decide(item(number), [hashed(asked)])
         assert isinstance(record, hm.ReviewRecord)  # no match is dropped
         entries = {m.entry for m in record.matches}
         status["avatar" if "made-up-1" in entries else "other", record.status] += 1
@@ -208,7 +208,7 @@ def test_more_entries_than_a_record_names_trip_as_well() -> None:
     known = hash_list(hm.HashBatch.concatenate([one] * 30))
     trips: list[hm.Trip] = []
     matcher = hm.Matcher(known, max_matches=4, breaker=hm.Breaker(3, on_trip=trips.append))
-    records = [matcher.check_hashed(item(n), hashed(one)) for n in range(5)]
+    records = [matcher.decide(item(n), [hashed(one)]) for n in range(5)]
     assert [r.outcome.value for r in records] == ["match"] * 3 + ["suppressed"] * 2
     assert len(trips) == 30
     assert {len(r.matches) for r in records if isinstance(r, hm.ReviewRecord)} == {4}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import hashmatch as hm
-from hashmatch.index import chunking, queries
+from hashmatch.index import chunking, hash_index
 from hashmatch.matching.lookup import Lookup
 from hashmatch.records.entries import Entry
 from hashmatch.records.hash_list import HashList
@@ -91,9 +91,10 @@ def test_each_hash_equals_going_through_every_hit(seed: int, most: int) -> None:
 def test_any_hash_names_each_entry_once(
     monkeypatch: pytest.MonkeyPatch, seed: int, most: int, in_parts: bool
 ) -> None:
-    if in_parts:
-        for module in (chunking, queries):
+    if in_parts:  # as if all pairs were too many to be held at once
+        for module in (chunking, hash_index):
             monkeypatch.setattr(module, "AT_ONCE", 2)
+            monkeypatch.setattr(module, "MOST", 20)
     rng = np.random.default_rng(seed)
     of_spec = {
         PDQ: [made_up(PDQ, 30, "a", rng), made_up(PDQ, 9, "b", rng)],
@@ -128,8 +129,8 @@ def test_any_hash_names_each_entry_once(
     assert found.match_count == len(closest) >= 10
     got: list[Any] = [(m.list, m.entry, m.variant, m.frame, m.max_distance) for m in found.matches]
     assert got == ranked[:most]
-    assert found.closest is not None
-    assert (found.closest.variant, found.closest.image.frame) == ranked[0][2:4]
+    assert found.image is not None
+    assert (found.image.variants[found.row], found.image.frame) == ranked[0][2:4]
 
 
 def test_nothing_is_found_of_nothing() -> None:
@@ -138,7 +139,7 @@ def test_nothing_is_found_of_nothing() -> None:
     far = HashedImage("a", PDQ, hm.Outcome.HASHED, random_hashes(PDQ, 1, seed=2))
     for hashed in ([], [nobody], [far]):
         found = lookup.find_any(hashed)
-        assert (found.matches, found.match_count, found.closest) == ((), 0, None)
+        assert (found.matches, found.match_count, found.image) == ((), 0, None)
 
 
 @pytest.mark.skipif(not JIT, reason="too slow uncompiled")

@@ -185,7 +185,7 @@ def test_calls_that_are_wrong() -> None:
     item = hm.ImageItem("k", "1", hm.Surface.PUBLIC_POST)
     for hashed in ([hm.hash_image(PICTURE, "phash")], [], hm.hash_all(PICTURE, ["pdq", "md5"])):
         with pytest.raises(hm.SpecMismatch, match="is hashed as"):
-            hm.Matcher(known).check_hashed(item, *hashed)
+            hm.Matcher(known).decide(item, hashed)
     with pytest.raises(hm.SpecMismatch, match="the hashes are phash"):
         hm.Matcher(known).look_up(other.hashes)
     with pytest.raises(hm.UsageError, match="a HashBatch, not list"):

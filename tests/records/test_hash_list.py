@@ -242,7 +242,7 @@ def test_a_benign_entry_that_is_dead_excuses_nothing(tmp_path: Path, status: str
         benign = hm.leave_out(benign, [hm.Disabled(benign.name, "n0", "a mistake", "ana")])
     listed = hm.HashList("bad", "1", PHASH, flipped(asked, 4, seed=5), [hm.Entry("bad")])
     item = hm.ImageItem("user/42", "1", hm.Surface.PROFILE_PHOTO)
-    record = hm.Matcher(listed, benign=benign).check_hashed(item, image(asked))
+    record = hm.Matcher(listed, benign=benign).decide(item, [image(asked)])
     assert isinstance(record, hm.ReviewRecord)
     assert record.status == ("suppressed" if status == "live" else "pending_review")
 

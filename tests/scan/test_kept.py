@@ -60,7 +60,7 @@ def test_a_later_list_gives_the_record_that_the_picture_would(tmp_path: Path) ->
     for batch, items, _, _ in each(folder, PDQ, START):
         for row in sorted({items.number(r): r for r in index.join(batch).query.tolist()}.values()):
             item, hashed = items[row]
-            records.append(matcher.check_hashed(item, *[h for h in hashed if h.spec == PDQ]))
+            records.append(matcher.decide(item, [h for h in hashed if h.spec == PDQ]))
     fresh = hm.Matcher(added, variants="standard", now=lambda: START).check(
         path, surface="group_photo", item_id="user/4", version="v1"
     )

@@ -6,3 +6,7 @@ layout to RGB), ``exif`` (orientation), ``pillow_settings`` (for one thread only
 order in which these are applied), ``animation`` (more than the first picture of a file: ``gif`` and
 ``apng`` find the ``frame_parts`` that ``compositing`` puts together, ``tiff`` the pages).
 """
+
+from hashmatch.decode.inputs import LoadedImage, load
+
+__all__ = ["LoadedImage", "load"]

@@ -14,7 +14,7 @@ from hashmatch.decode import apng, gif, limits, tiff
 from hashmatch.decode.compositing import Compositor
 from hashmatch.decode.exif import orientation, upright
 from hashmatch.decode.formats import HEIF, check_size, frame_order, identify, open_image
-from hashmatch.decode.inputs import ImageInput, file_bytes
+from hashmatch.decode.inputs import ImageInput, LoadedImage, load
 from hashmatch.decode.pillow_settings import pillow_settings
 from hashmatch.decode.policy import (
     Picture,
@@ -64,9 +64,9 @@ def decode_frames(image: ImageInput, most: int = limits.FRAMES) -> Iterator[Pict
     Parameters
     ----------
     image : path, bytes, file object, PIL.Image.Image or ndarray of uint8
-        As for `decode_image`. All frames of an open Pillow image are given, wherever it stands.
-        It is left as it was: at once if it is a GIF, PNG or TIFF; a WebP, AVIF or HEIF is moved
-        from frame to frame, and put back when the iterator ends or is closed.
+        As for `decode_image`, read now. All frames of an open Pillow image are given, wherever it
+        stands. It is left as it was: at once if it is a GIF, PNG or TIFF; a WebP, AVIF or HEIF is
+        moved from frame to frame, and put back when the iterator ends or is closed.
     most : int
         Frames given, the first one included.
 
@@ -86,9 +86,10 @@ def decode_frames(image: ImageInput, most: int = limits.FRAMES) -> Iterator[Pict
     """
     if most < 1:
         raise UsageError(f"most is {most}; at least the first frame is given")
-    if isinstance(image, Image.Image):
-        return _of_pillow(image, most)
-    return _of_file(image, most)
+    loaded = load(image)
+    if isinstance(loaded.pixels, Image.Image):
+        return _of_pillow(loaded.pixels, most)
+    return _of_file(loaded, most)
 
 
 def sample_indices(count: int, most: int) -> Iterable[int]:
@@ -100,12 +101,11 @@ def sample_indices(count: int, most: int) -> Iterable[int]:
     return [step * (count - 1) // (most - 1) for step in range(most)]
 
 
-def _of_file(image: ImageInput, most: int) -> Iterator[Picture]:
-    data = file_bytes(image)  # a file object can be read only once
-    first = decode_image(image if data is None else data)
+def _of_file(loaded: LoadedImage, most: int) -> Iterator[Picture]:
+    first = decode_image(loaded)
     yield first
-    if data is not None and most > 1:
-        yield from _following(data, first, most)
+    if loaded.data is not None and most > 1:
+        yield from _following(loaded.data, first, most)
 
 
 def _of_pillow(image: Image.Image, most: int) -> Iterator[Picture]:

@@ -1,13 +1,12 @@
-"""What may be passed where an image is asked for, and its bytes.
-
-What an image's content is called where nobody gave it a version.
-"""
+"""What may be passed where an image is asked for, turned into bytes or pixels once."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import stat
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias, Union, cast
 
@@ -26,11 +25,105 @@ ImageInput: TypeAlias = Union[
     "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]",
     "Image",
     "NDArray[np.uint8]",
+    "LoadedImage",
 ]
-"""A path, the bytes of a file, a file object, a Pillow image, or an array of pixels."""
+"""A path, the bytes of a file, a file object, a Pillow image, an array of pixels, or any of them as
+`load` gives it."""
 
 STEP = 2**20
 """Bytes that are asked of a file object at a time, since it may reserve them all at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedImage:
+    """One image as bytes or pixels, or why it could not be read; see `load`.
+
+    Exactly one of `data`, `pixels` and `error` is there.
+
+    Parameters
+    ----------
+    name : str
+        What messages call it.
+    data : bytes, optional
+        The file, undecoded.
+    pixels : PIL.Image.Image or ndarray of uint8, optional
+        An image that was open already, as the caller has it.
+    error : ImageError, optional
+        Why there is neither, with its outcome.
+    """
+
+    name: str
+    data: bytes | None = field(default=None, repr=False)
+    pixels: Image | NDArray[np.uint8] | None = field(default=None, repr=False)
+    error: ImageError | None = None
+
+    @cached_property
+    def version(self) -> str:
+        """A digest of the content; ``unread`` where there is none.
+
+        Of a Pillow image, ask once it is hashed: hashing loads it, tolerantly if it has to, while
+        loading it here would raise on a damaged one, or hide its damage from the hash.
+        """
+        digest = hashlib.blake2b(digest_size=12, person=b"hashmatch-item")
+        if self.data is not None:
+            digest.update(self.data)
+        elif self.pixels is None:
+            return "unread"
+        else:
+            image = self.pixels
+            try:
+                pixels = np.asarray(image)
+                # What the numbers of a Pillow image mean, its mode and colours say.
+                colours = (image.mode, image.getpalette()) if isinstance(image, Image) else ()
+            except Exception:  # as undecodable as its outcome says; Pillow may raise anything
+                return "unread"
+            digest.update(str((pixels.shape, pixels.dtype, *colours)).encode())
+            digest.update(np.ascontiguousarray(pixels).reshape(-1).data)
+        return f"b2-{digest.hexdigest()}"
+
+
+def load(image: ImageInput, name: str | None = None) -> LoadedImage:
+    r"""Return `image` as bytes or pixels; a file is read here, once, and nowhere else.
+
+    Everything that takes an image takes what this returns, and then reads and copies nothing.
+    A file that cannot be read, or is too large, raises nothing here: it is an `ImageError` in the
+    result, and becomes the outcome of the image.
+
+    Parameters
+    ----------
+    image : path, bytes, bytearray, memoryview, file object, PIL.Image.Image or ndarray of uint8
+        Or a `LoadedImage`, which is given back. A file object is read from its beginning where it
+        can be wound back. ``bytes``, Pillow images and arrays are not copied.
+    name : str, optional
+        What messages call it; by default the path or file name.
+
+    Returns
+    -------
+    LoadedImage
+
+    Raises
+    ------
+    UsageError
+        If `image` is none of these things.
+
+    Examples
+    --------
+    >>> loaded = load("fixtures/images/plain/tiles.png")
+    >>> loaded.name, loaded.data[:4], loaded.version[:3]
+    ('fixtures/images/plain/tiles.png', b'\x89PNG', 'b2-')
+    >>> load("missing.png").error.reason
+    'cannot be read: No such file or directory'
+    """
+    if isinstance(image, LoadedImage):
+        return image if name is None else replace(image, name=name)
+    if name is None:
+        name = describe(image)
+    if isinstance(image, np.ndarray | Image):
+        return LoadedImage(name, pixels=image)
+    try:
+        return LoadedImage(name, _file_bytes(image))
+    except ImageError as error:
+        return LoadedImage(name, error=error.with_traceback(None))
 
 
 def describe(image: ImageInput) -> str:
@@ -41,8 +134,22 @@ def describe(image: ImageInput) -> str:
     return clean_name(name) if isinstance(name, str) else f"<{type(image).__name__}>"
 
 
-def file_bytes(image: ImageInput) -> bytes | None:
-    """Return the bytes of `image` as received; None if it is pixels already.
+def _file_bytes(image: object) -> bytes:
+    if isinstance(image, bytes | bytearray | memoryview):
+        limits.check_bytes(image.nbytes if isinstance(image, memoryview) else len(image))
+        return bytes(image)
+    if isinstance(image, str | os.PathLike):
+        return read_file(Path(image))
+    if hasattr(image, "read"):
+        return _read_object(cast("IO[bytes]", image))
+    raise UsageError(
+        f"an image is a path, bytes, a file object, a Pillow image or a uint8 array, "
+        f"not {type(image).__name__}"
+    )
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a regular file of at most `MAX_BYTES`.
 
     Raises
     ------
@@ -50,27 +157,6 @@ def file_bytes(image: ImageInput) -> bytes | None:
         ``failed`` if it cannot be read, ``unsupported`` if it is no regular file, ``refused`` if
         it is larger than `limits.MAX_BYTES`.
     """
-    if isinstance(image, bytes | bytearray | memoryview):
-        data = bytes(image)
-    elif isinstance(image, str | os.PathLike):
-        return read_file(Path(image))
-    elif hasattr(image, "read"):
-        data = _read_object(cast("IO[bytes]", image))
-    elif hasattr(type(image), "__array_interface__"):
-        # Arrays, and Pillow images too: of those the type is asked, since asking one itself loads
-        # and copies the whole picture, and raises if it is damaged.
-        return None
-    else:
-        raise UsageError(
-            f"an image is a path, bytes, a file object, a Pillow image or a uint8 array, "
-            f"not {type(image).__name__}"
-        )
-    limits.check_bytes(len(data))
-    return data
-
-
-def read_file(path: Path) -> bytes:
-    """Return the content of a regular file of at most `limits.MAX_BYTES`; see `file_bytes`."""
 
     def opener(name: str, flags: int) -> int:
         # Without O_NONBLOCK, opening a FIFO would wait for a writer for ever.
@@ -107,40 +193,11 @@ def _read_object(file: IO[bytes]) -> bytes:
         while size <= most and (chunk := file.read(min(STEP, most + 1 - size))):
             chunks.append(chunk)
             size += len(chunk)
-        return b"".join(chunks)
+        data = b"".join(chunks)
     except TypeError:
         raise UsageError("the file object is open as text; open it in binary mode ('rb')") from None
     except Exception as error:  # it is the caller's, or a network's: it may raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(Outcome.FAILED, f"cannot be read: {reason}") from None
-
-
-def read_once(image: ImageInput) -> ImageInput:
-    """Return the bytes of `image` if it is a file, so that it is read once; else itself."""
-    try:
-        data = file_bytes(image)
-    except ImageError:
-        return image  # hashing it will say why
-    return image if data is None else data
-
-
-def content_version(image: ImageInput) -> str:
-    """Return a version made of the content of an image that `read_once` gave and that is hashed.
-
-    Hashing has loaded a Pillow image by then, tolerantly if it had to be: loading it here would
-    raise on a damaged one, or hide its damage from the hash.
-    """
-    digest = hashlib.blake2b(digest_size=12, person=b"hashmatch-item")
-    if isinstance(image, bytes):
-        digest.update(image)
-    elif isinstance(image, str | os.PathLike) or hasattr(image, "read"):
-        return "unread"
-    else:
-        try:
-            pixels = np.asarray(image)
-            # What the numbers of a Pillow image mean, its mode and colours say.
-            colours = (image.mode, image.getpalette()) if isinstance(image, Image) else ()
-        except Exception:  # as undecodable as its outcome says; Pillow may raise anything
-            return "unread"
-        digest.update(str((pixels.shape, pixels.dtype, *colours)).encode() + pixels.tobytes())
-    return f"b2-{digest.hexdigest()}"
+    limits.check_bytes(size)
+    return data

@@ -22,7 +22,7 @@ from hashmatch.decode.formats import (
     identify,
     open_image,
 )
-from hashmatch.decode.inputs import ImageInput, file_bytes
+from hashmatch.decode.inputs import ImageInput, load
 from hashmatch.decode.jpeg import fast_pixels, scale_down
 from hashmatch.decode.pillow_settings import pillow_settings
 from hashmatch.errors import HashmatchError, UsageError
@@ -72,7 +72,12 @@ def decode_image(image: ImageInput) -> Picture:
     Parameters
     ----------
     image : path, bytes, file object, PIL.Image.Image or ndarray of uint8
-        An array is gray (h, w), RGB (h, w, 3) or RGBA (h, w, 4).
+        Or what `hashmatch.decode.load` made of it. An array is gray (h, w), RGB (h, w, 3) or RGBA
+        (h, w, 4).
+
+    Returns
+    -------
+    Picture
 
     Raises
     ------
@@ -86,14 +91,14 @@ def decode_image(image: ImageInput) -> Picture:
     >>> decode_image(np.zeros((2, 3), np.uint8)).pixels.shape
     (2, 3, 3)
     """
-    if isinstance(image, np.ndarray):
-        return Picture(array_rgb(_checked(image)))
-    if isinstance(image, Image.Image):
-        return _decode_pillow(image)
-    data = file_bytes(image)
-    if data is None:
-        raise UsageError(f"an array of pixels is a numpy array, not {type(image).__name__}")
-    return decode_file(data)
+    loaded = load(image)
+    if loaded.data is not None:
+        return decode_file(loaded.data)
+    if loaded.error is not None:
+        raise loaded.error
+    if isinstance(loaded.pixels, Image.Image):
+        return _decode_pillow(loaded.pixels)
+    return Picture(array_rgb(_checked(np.asarray(loaded.pixels))))
 
 
 def decode_file(data: bytes, into: NDArray[np.uint8] | None = None) -> Picture:

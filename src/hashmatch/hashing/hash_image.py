@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from hashmatch import registry
 from hashmatch.decode.animation import decode_frames
-from hashmatch.decode.inputs import ImageInput, describe, file_bytes
+from hashmatch.decode.inputs import ImageInput, LoadedImage, load
 from hashmatch.decode.policy import POLICY, Picture, decode_image
 from hashmatch.errors import UsageError
-from hashmatch.hashing.variants import Questions, ask, oriented
+from hashmatch.hashing.variants import ORIENTED, Questions, ask, oriented
 from hashmatch.records.enums import Level, Orientation, Outcome, check_level
 from hashmatch.records.hashes import HashBatch
 from hashmatch.records.images import HashedImage, ImageError
@@ -23,9 +26,62 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hashmatch.interfaces import Hasher
+    from hashmatch.sandbox.pool import DecodePool
 
     Decode = Callable[[ImageInput, bool], Iterator[Picture]]
-    Asking = Callable[[Hasher, NDArray[np.uint8]], Questions]
+
+
+@dataclass(frozen=True, eq=False)
+class HashPlan:
+    """What every picture is hashed as, decided once for many of them; see `hash_loaded`.
+
+    Parameters
+    ----------
+    algorithms : sequence of str
+        Names of hashers; one that is named twice hashes once.
+    variants : {"none", "orientations", "standard", "thorough"}
+        Which other questions to ask about each picture, see `hashmatch.hashing.variants.ask`.
+    min_quality : int, optional
+        Below it the outcome is ``low_quality``; by default each hasher's own.
+    eight : bool
+        Ask for the eight orientations and nothing else, instead of `variants`.
+
+    Raises
+    ------
+    UsageError
+        If there is no such algorithm or level.
+    """
+
+    algorithms: Sequence[str]
+    variants: Level = "none"
+    min_quality: int | None = None
+    eight: bool = False
+
+    def __post_init__(self) -> None:
+        check_level(self.variants)
+        _ = self.hashers  # here: what cannot be found is said before anything is hashed
+
+    @cached_property
+    def hashers(self) -> tuple[Hasher, ...]:
+        """One for each algorithm, in order."""
+        # By the name that was asked for: its spec may be called otherwise than its entry point.
+        return tuple(registry.hasher(name) for name in dict.fromkeys(self.algorithms))
+
+    @cached_property
+    def frames(self) -> bool:
+        """Whether the sampled frames of a file are hashed, not only the first."""
+        return self.variants in {"standard", "thorough"}
+
+    def questions(self, hasher: Hasher, pixels: NDArray[np.uint8]) -> Questions:
+        """Return what is looked up for one picture, upright RGB (h, w, 3), by one of `hashers`."""
+        if self.eight:
+            return Questions(ORIENTED, *oriented(hasher, pixels))
+        if self.variants == "none":
+            return Questions(UPRIGHT, *hasher.hash(pixels))
+        return ask(hasher, pixels, self.variants, min_quality=self.min_quality)
+
+
+UPRIGHT = (str(Orientation.UPRIGHT),)
 
 
 def hash_image(
@@ -35,6 +91,7 @@ def hash_image(
     orientations: bool = False,
     item: str | None = None,
     min_quality: int | None = None,
+    decode: DecodePool | Decode | None = None,
 ) -> HashedImage:
     """Hash one picture.
 
@@ -43,7 +100,8 @@ def hash_image(
     Parameters
     ----------
     image : path, bytes, file object, PIL.Image.Image or ndarray of uint8
-        An array is gray (h, w), RGB (h, w, 3) or RGBA (h, w, 4).
+        Or what `hashmatch.decode.load` made of it. An array is gray (h, w), RGB (h, w, 3) or RGBA
+        (h, w, 4).
     algorithm : str
         A hasher's name: ``pdq``, ``phash``, ``dhash``, ``ahash``, ``whash``, ``md5``, ``sha1``,
         ``sha256``, or that of an installed plug-in.
@@ -54,6 +112,8 @@ def hash_image(
         Its name in messages; by default the path or file name.
     min_quality : int, optional
         Below it the outcome is ``low_quality``; by default the hasher's own.
+    decode : DecodePool or callable, optional
+        As for `hash_all`.
 
     Returns
     -------
@@ -75,13 +135,8 @@ def hash_image(
     >>> hash_image(b"not a picture").outcome.value
     'unsupported'
     """
-
-    def asked(hasher: Hasher, pixels: NDArray[np.uint8]) -> Questions:
-        if not orientations:
-            return ask(hasher, pixels, "none")
-        return Questions(tuple(Orientation), *oriented(hasher, pixels))
-
-    (hashed,) = _hash_all(image, (algorithm,), asked, item, min_quality, frames=False)
+    plan = HashPlan((algorithm,), min_quality=min_quality, eight=orientations)
+    (hashed,) = hash_loaded(load(image, item), plan, decoder(decode))
     return hashed
 
 
@@ -106,7 +161,8 @@ def hash_images(
     """
     if isinstance(images, str | bytes | os.PathLike):
         raise UsageError("hash_images takes many images; for one, call hash_image")
-    return (hash_image(image, algorithm, min_quality=min_quality) for image in images)
+    plan = HashPlan((algorithm,), min_quality=min_quality)
+    return (hashed for image in images for hashed in hash_loaded(load(image), plan))
 
 
 def hash_all(
@@ -116,7 +172,7 @@ def hash_all(
     variants: Level = "none",
     item: str | None = None,
     min_quality: int | None = None,
-    decode: Decode | None = None,
+    decode: DecodePool | Decode | None = None,
 ) -> list[HashedImage]:
     """Hash one picture by several algorithms, read once and decoded once.
 
@@ -134,9 +190,10 @@ def hash_all(
         Its name in messages; by default the path or file name.
     min_quality : int, optional
         Below it the outcome is ``low_quality``; by default each hasher's own.
-    decode : callable, optional
-        Gives the pictures in a file, the first one or the sampled frames: the `pictures` of a
-        `hashmatch.DecodePool`, for bytes that are not trusted. By default they are decoded here.
+    decode : DecodePool or callable, optional
+        A `hashmatch.DecodePool`, for bytes that are not trusted; or what gives the pictures in a
+        file, the first one or the sampled frames, as its `pictures` do. By default they are decoded
+        in this process.
 
     Returns
     -------
@@ -156,58 +213,63 @@ def hash_all(
     """
     if isinstance(algorithms, str):
         raise UsageError("hash_all takes several algorithms; for one, call hash_image")
-    check_level(variants)
-
-    def asked(hasher: Hasher, pixels: NDArray[np.uint8]) -> Questions:
-        return ask(hasher, pixels, variants, min_quality=min_quality)
-
-    frames = variants in {"standard", "thorough"}
-    return _hash_all(image, algorithms, asked, item, min_quality, frames, decode)
+    plan = HashPlan(algorithms, variants, min_quality)
+    return hash_loaded(load(image, item), plan, decoder(decode))
 
 
-def _hash_all(
-    image: ImageInput,
-    algorithms: Sequence[str],
-    asked: Asking,
-    item: str | None,
-    min_quality: int | None,
-    frames: bool,
-    decode: Decode | None = None,
+def hash_loaded(
+    loaded: LoadedImage, plan: HashPlan, decode: Decode | None = None
 ) -> list[HashedImage]:
-    """Return the hashes of `image`, one for each algorithm and frame, and what was `asked`."""
-    name = describe(image) if item is None else item
-    # By the name that was asked for: a plug-in's entry point may call it otherwise than its spec.
-    hashers = {algorithm: registry.hasher(algorithm) for algorithm in algorithms}
-    hashed: dict[str, list[HashedImage]] = {algorithm: [] for algorithm in hashers}
-    of_bytes = {a: hasher for a, hasher in hashers.items() if hasher.reads == "bytes"}
-    of_pixels = {a: hasher for a, hasher in hashers.items() if hasher.reads == "pixels"}
-    try:
-        data = file_bytes(image)
-    except ImageError as error:
-        return [_unhashed(name, hasher, error.outcome, error.reason) for hasher in hashers.values()]
-    for algorithm, hasher in of_bytes.items():
-        hashed[algorithm].append(_hash_bytes(data, name, hasher))
-    if of_pixels:
-        for picture in _pictures(image if data is None else data, frames, decode):
-            for algorithm, hasher in of_pixels.items():
-                if isinstance(picture, ImageError):
-                    made = _unhashed(name, hasher, picture.outcome, picture.reason)
-                else:
-                    made = _hash_picture(picture, name, hasher, asked, min_quality)
-                hashed[algorithm].append(made)
-    return [one for made_by in hashed.values() for one in made_by]
+    """Hash one picture by a plan, decoded once.
+
+    Parameters
+    ----------
+    loaded : LoadedImage
+        What `hashmatch.decode.load` made of it.
+    plan : HashPlan
+        What to hash it as.
+    decode : callable, optional
+        What `decoder` returns.
+
+    Returns
+    -------
+    list of HashedImage
+        As of `hash_all`.
+
+    Raises
+    ------
+    UsageError
+        If a hasher needs the bytes of a file and there are only pixels.
+    """
+    if loaded.error is not None:
+        return [_unhashed(loaded.name, hasher, loaded.error) for hasher in plan.hashers]
+    hashed = [
+        [_hash_bytes(loaded, hasher)] if hasher.reads == "bytes" else [] for hasher in plan.hashers
+    ]
+    if not all(hashed):
+        for picture in _pictures(loaded, plan.frames, decode or decode_here):
+            for hasher, made in zip(plan.hashers, hashed, strict=True):
+                if hasher.reads == "pixels":
+                    made.append(_hash_picture(picture, loaded.name, hasher, plan))
+    return list(chain.from_iterable(hashed))
 
 
-def _pictures(
-    image: ImageInput, frames: bool, decode: Decode | None
-) -> Iterator[Picture | ImageError]:
-    """Yield what is to be hashed of `image`, or why nothing more is."""
+def _pictures(loaded: LoadedImage, frames: bool, decode: Decode) -> Iterator[Picture | ImageError]:
+    """Yield what is to be hashed of an image, or why nothing more is."""
     try:
-        yield from (decode or decode_here)(image, frames)
+        yield from decode(loaded, frames)
     except ImageError as error:
         yield error
     except MemoryError:
         yield ImageError(Outcome.REFUSED, "not enough memory to decode it")
+
+
+def decoder(decode: DecodePool | Decode | None) -> Decode:
+    """Return the callable that decodes: of a pool its `pictures`; by default `decode_here`."""
+    chosen: Any = decode_here if decode is None else getattr(decode, "pictures", decode)
+    if not callable(chosen):
+        raise UsageError(f"decode is a hashmatch.DecodePool, not {type(decode).__name__}")
+    return cast("Decode", chosen)
 
 
 def decode_here(image: ImageInput, frames: bool) -> Iterator[Picture]:
@@ -218,40 +280,40 @@ def decode_here(image: ImageInput, frames: bool) -> Iterator[Picture]:
         yield decode_image(image)
 
 
-def _unhashed(name: str, hasher: Hasher, outcome: Outcome, reason: str) -> HashedImage:
+def _unhashed(name: str, hasher: Hasher, why: ImageError) -> HashedImage:
     nothing = HashBatch.from_bytes(hasher.spec, b"")
-    return HashedImage(name, hasher.spec, outcome, nothing, reason)
+    return HashedImage(name, hasher.spec, why.outcome, nothing, why.reason)
 
 
-def _hash_bytes(data: bytes | None, name: str, hasher: Hasher) -> HashedImage:
-    if data is None:
+def _hash_bytes(loaded: LoadedImage, hasher: Hasher) -> HashedImage:
+    if loaded.data is None:
+        algorithm = hasher.spec.algorithm
         raise UsageError(
-            f"{hasher.spec.algorithm} is a hash of a file's bytes, and {name} has only pixels"
+            f"{algorithm} is a hash of a file's bytes, and {loaded.name} has only pixels"
         )
-    hashes, quality = hasher.hash(np.frombuffer(data, np.uint8))
-    return HashedImage(name, hasher.spec, Outcome.HASHED, hashes, quality=quality)
+    hashes, quality = hasher.hash(np.frombuffer(loaded.data, np.uint8))
+    return HashedImage(loaded.name, hasher.spec, Outcome.HASHED, hashes, quality=quality)
 
 
 def _hash_picture(
-    picture: Picture,
-    name: str,
-    hasher: Hasher,
-    asked: Asking,
-    min_quality: int | None,
+    picture: Picture | ImageError, name: str, hasher: Hasher, plan: HashPlan
 ) -> HashedImage:
+    if isinstance(picture, ImageError):
+        return _unhashed(name, hasher, picture)
     height, width = picture.pixels.shape[:2]
     algorithm = hasher.spec.algorithm
     if min(width, height) < hasher.min_side:
-        names: tuple[str, ...] = (Orientation.UPRIGHT,)
+        names: tuple[str, ...] = UPRIGHT
         hashes, quality = HashBatch.from_bytes(hasher.spec, b""), None
         outcome = Outcome.TOO_SMALL
         reason = f"{width} x {height} pixels, {algorithm} needs {hasher.min_side} on each side"
     else:
         try:
-            names, hashes, quality = asked(hasher, picture.pixels)
+            names, hashes, quality = plan.questions(hasher, picture.pixels)
         except MemoryError:
-            return _unhashed(name, hasher, Outcome.REFUSED, "not enough memory to hash it")
-        outcome, reason = _judged(picture.pixels, quality, hasher, min_quality)
+            short = ImageError(Outcome.REFUSED, "not enough memory to hash it")
+            return _unhashed(name, hasher, short)
+        outcome, reason = _judged(picture.pixels, quality, hasher, plan.min_quality)
     return HashedImage(
         item=name,
         spec=hasher.spec,

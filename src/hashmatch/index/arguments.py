@@ -1,4 +1,4 @@
-"""What an index is given, looked at first: what cannot be used is one line that says what can."""
+"""Argument validation for `HashIndex`: what cannot be used is one line that says what can."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from hashmatch.index.snapshot import LONGEST, NO_LIMIT, Part, Snapshot
 from hashmatch.index.tables import LONGEST_ADDRESS, SIGNATURE, Band, Tables, lay_head
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -34,11 +34,11 @@ MOST_MASKS, SOME_MASKS = 2**22, 2**16
 to one for each entry, and a few more since tests lay out short lists like long ones."""
 
 
-def write(path: str, state: Snapshot, check: Callable[[], None]) -> None:
-    """Write a snapshot, unless `check` raises; see `HashIndex.save`."""
-    check()  # what was cut off cannot even be read
+def write(path: str, state: Snapshot) -> None:
+    """Write a snapshot, unless its own file turns out to be damaged; see `HashIndex.save`."""
+    state.check()  # what was cut off cannot even be read
     description, blocks = _described(state)
-    write_blocks(path, description, blocks, check)
+    write_blocks(path, description, blocks, state.check)
 
 
 def build(path: str, hashes: HashList | HashBatch, limit: int | None, name: str | None) -> None:
@@ -85,21 +85,22 @@ def _described(state: Snapshot) -> tuple[Description, list[tuple[str, NDArray[An
     return description, blocks
 
 
-def read(path: str, check: bool) -> tuple[Snapshot, MappedFile]:
-    """Return the snapshot in a file, and the open file; see `HashIndex.open`."""
+def read(path: str, check: bool) -> Snapshot:
+    """Return the snapshot in a file; see `HashIndex.open`."""
     file = open_blocks(path, check=check)
     try:
-        state = _snapshot(file.description, file.blocks)
+        state = _snapshot(file)
     except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise IndexFileError(
             f"{path} is not an index that can be searched ({reason}); build it again"
         ) from None
-    file.check_unchanged()
-    return state, file
+    state.check()
+    return state
 
 
-def _snapshot(description: Description, blocks: Mapping[str, NDArray[Any]]) -> Snapshot:
+def _snapshot(file: MappedFile) -> Snapshot:
+    description, blocks = file.description, file.blocks
     spec, facts = description.spec, description.facts
     following, limit = _number(facts["following"]), facts.get("limit")
     parts = tuple(_part(stored, blocks, spec.bits, following) for stored in description.segments)
@@ -116,7 +117,7 @@ def _snapshot(description: Description, blocks: Mapping[str, NDArray[Any]]) -> S
     if own is None and any(part.own != NO_LIMIT for part in parts):
         raise ValueError("its limits are not there")
     known = None if limit is None else _number(limit, 0, spec.bits)
-    return Snapshot(spec, description.snapshot, parts, known, own, gone, following)
+    return Snapshot(spec, description.snapshot, parts, known, own, gone, following, file)
 
 
 def _part(stored: Stored, blocks: Mapping[str, NDArray[Any]], bits: int, following: int) -> Part:

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hashmatch._redact import unseen
-from hashmatch.errors import SpecMismatch
-from hashmatch.index.arguments import hashes_in, in_bits, path_of
-from hashmatch.index.queries import Searchable
-from hashmatch.records.hashes import HashBatch
+from hashmatch.errors import SpecMismatch, UsageError
+from hashmatch.index import queries
+from hashmatch.index.arguments import at_least_one, hashes_in, in_bits, path_of
+from hashmatch.index.chunking import AT_ONCE, MOST, closest, collected
+from hashmatch.records.hash_list import HashList
+from hashmatch.records.hashes import HashBatch, Opaque
+from hashmatch.records.matches import NOTHING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from os import PathLike
 
     from numpy.typing import ArrayLike
 
-    from hashmatch.records.hash_list import HashList
+    from hashmatch.index.snapshot import Snapshot
+    from hashmatch.records.hashes import HashSpec
+    from hashmatch.records.matches import Matches
 
 
-class HashIndex(Searchable):
+@dataclass(frozen=True, eq=False, repr=False)
+class HashIndex(Opaque):
     """An exact Hamming index over the hashes of a list. Safe to search from several threads.
 
     Built with `build`; immutable, and never pickled. It looks at every entry or, in longer lists
@@ -41,7 +49,11 @@ class HashIndex(Searchable):
     (1, 0)
     """
 
-    __slots__ = ()
+    _state: Snapshot
+
+    def __post_init__(self) -> None:
+        if not hasattr(self._state, "parts"):  # somebody took the class for what makes one
+            raise UsageError("HashIndex.build makes an index of hashes, HashIndex.open of a file")
 
     @classmethod
     @unseen
@@ -101,7 +113,7 @@ class HashIndex(Searchable):
         """
         from hashmatch.index.files import read
 
-        return cls(*read(path_of(path), check))
+        return cls(read(path_of(path), check))
 
     @classmethod
     @unseen
@@ -171,7 +183,7 @@ class HashIndex(Searchable):
         """
         from hashmatch.index.files import write
 
-        write(path_of(path), self._state, self._check)
+        write(path_of(path), self._state)
 
     @unseen
     def with_changes(
@@ -207,8 +219,174 @@ class HashIndex(Searchable):
         if added.spec != self.spec:
             raise SpecMismatch(f"this index holds {self.spec}, {added.spec} cannot be added to it")
         state = self._state.changed(added, removed, snapshot)
-        self._check()
-        return HashIndex(state, self._file)
+        self._state.check()
+        return HashIndex(state)
+
+    def search(
+        self, batch: HashBatch, max_distance: int | None = None, most: int | None = None
+    ) -> Matches:
+        """Return every pair of a query in `batch` and an entry near enough.
+
+        Parameters
+        ----------
+        batch : HashBatch
+            The queries, of the index's own spec.
+        max_distance : int, optional
+            Inclusive, from 0 to ``spec.bits``, for entries without a limit of their own or of their
+            list; else the one that the index was built for.
+        most : int, optional
+            Leave out all but the closest `most` entries of each query, and count them.
+
+        Returns
+        -------
+        Matches
+            By query, then by entry.
+
+        Raises
+        ------
+        SpecMismatch
+            If the queries are hashes of another kind.
+        UsageError
+            If `batch` is no batch, or a number is out of its range; or if neither the call nor the
+            index has a limit.
+        IndexFileError
+            If the index is in a file that was cut off or written over.
+        TooManyMatches
+            If there are more than fit in memory; see `stream`.
+        """
+        state = self._state
+        plain = state.plain
+        if (  # what a service asks: looking closer at it would take as long as the answer
+            plain is not None
+            and most is None
+            and batch.__class__ is HashBatch
+            and (batch.spec is state.spec or batch.spec == state.spec)
+            and max_distance.__class__ is int
+            and 0 <= max_distance <= state.spec.bits
+        ):
+            words, limit = batch.words, max_distance
+        else:
+            words, limit = queries.words_of(state, batch), queries.limit_of(state, max_distance)
+            if most is not None:
+                count = at_least_one("most", most)
+                found = queries.stream(state, words, limit)
+                return closest(found, len(words), count, state.nothing)
+        if plain is not None and len(words) <= AT_ONCE:
+            pairs = plain.search(words, limit, MOST)
+            if pairs is NOTHING and state.file is None:
+                return state.nothing
+            if pairs is not None and len(pairs.query) <= MOST:
+                return queries.as_matches(state, pairs, limit)
+        found = queries.stream(state, words, limit)
+        return collected(found, state.nothing, "use stream, or most=...")
+
+    def stream(self, batch: HashBatch, max_distance: int | None = None) -> Iterator[Matches]:
+        """Yield what `search` returns in parts that fit in memory: of some queries, then of others.
+
+        Parameters
+        ----------
+        batch : HashBatch
+            The queries.
+        max_distance : int, optional
+            As for `search`, as are the errors.
+        """
+        words = queries.words_of(self._state, batch)  # here: a generator would raise at its first
+        return queries.stream(self._state, words, queries.limit_of(self._state, max_distance))
+
+    def nearest(self, batch: HashBatch, k: int, max_distance: int | None = None) -> Matches:
+        """Return the `k` entries nearest to each query, of equally near ones the lower numbers.
+
+        Parameters
+        ----------
+        batch : HashBatch
+            The queries.
+        k : int
+            How many, at least 1; all entries, if there are fewer.
+        max_distance : int, optional
+            Inclusive; farther entries are none. Limits of entries and lists do not count here.
+
+        Returns
+        -------
+        Matches
+            By query, nearest first.
+
+        Raises
+        ------
+        TooManyMatches
+            If there are more than fit in memory. Other errors are those of `search`.
+        """
+        state = self._state
+        words = queries.words_of(state, batch)
+        limit = queries.limit_of(state, state.spec.bits if max_distance is None else max_distance)
+        found = queries.nearest(state, words, at_least_one("k", k), limit)
+        return collected(found, state.nothing, "ask for fewer").sorted_by_distance()
+
+    def join(
+        self, other: HashIndex | HashList | HashBatch, max_distance: int | None = None
+    ) -> Matches:
+        """Return every pair of a hash of `other`, say of stored pictures, and an entry near enough.
+
+        Parameters
+        ----------
+        other : HashIndex, HashList or HashBatch
+            The queries; of an index, its entries.
+        max_distance : int, optional
+            As for `search`.
+
+        Raises
+        ------
+        TooManyMatches
+            If there are more than fit in memory; see `stream_join`. Others are those of `search`.
+        """
+        parts = self.stream_join(other, max_distance)
+        return collected(parts, self._state.nothing, "use stream_join").in_order()
+
+    def stream_join(
+        self, other: HashIndex | HashList | HashBatch, max_distance: int | None = None
+    ) -> Iterator[Matches]:
+        """Yield what `join` returns in parts that fit in memory, each in order.
+
+        Parameters
+        ----------
+        other : HashIndex, HashList or HashBatch
+            The queries.
+        max_distance : int, optional
+            As for `search`.
+        """
+        if not isinstance(other, HashIndex):
+            batch = hashes_in("what is joined is a HashIndex,", other)
+            return self.stream(batch.hashes if isinstance(batch, HashList) else batch, max_distance)
+        if other.spec != self.spec:
+            raise queries.mismatch(self._state, other.spec)
+        limit = queries.limit_of(self._state, max_distance)
+        return queries.join(self._state, other._state, limit)
+
+    def self_join(self, max_distance: int | None = None) -> Matches:
+        """Return every two entries near each other: the lower number as query, the other as entry.
+
+        Parameters
+        ----------
+        max_distance : int, optional
+            Inclusive; else the limit that the index was built for. Limits of entries and lists are
+            for pictures, and do not count here.
+
+        Raises
+        ------
+        TooManyMatches
+            If there are more than fit in memory; see `stream_self_join`. Others as of `search`.
+        """
+        parts = self.stream_self_join(max_distance)
+        return collected(parts, self._state.nothing, "use stream_self_join").in_order()
+
+    def stream_self_join(self, max_distance: int | None = None) -> Iterator[Matches]:
+        """Yield what `self_join` returns in parts that fit in memory, each in order.
+
+        Parameters
+        ----------
+        max_distance : int, optional
+            As for `self_join`.
+        """
+        return queries.self_join(self._state, queries.limit_of(self._state, max_distance))
 
     @unseen
     def without(self, entries: ArrayLike) -> HashIndex:
@@ -234,14 +412,29 @@ class HashIndex(Searchable):
         [0, 1]
         """
         state = self._state.without(entries)
-        self._check()
-        return HashIndex(state, self._file)
+        self._state.check()
+        return HashIndex(state)
 
     def explain(self) -> str:
         """Return how this index searches, and why."""
         parts = "; ".join(part.segment.explain() for part in self._state.parts)
         removed = self.next_entry - len(self)
         return parts + (f"; {removed:,} were removed and are passed over" if removed else "")
+
+    @property
+    def spec(self) -> HashSpec:
+        """What hashes it holds."""
+        return self._state.spec
+
+    @property
+    def snapshot(self) -> str:
+        """The name of the state that it answers from."""
+        return self._state.name
+
+    @property
+    def max_distance(self) -> int | None:
+        """The limit that it was built for, in bits; what searches without one of their own take."""
+        return self._state.limit
 
     @property
     def next_entry(self) -> int:
@@ -256,7 +449,7 @@ class HashIndex(Searchable):
     @property
     def path(self) -> str | None:
         """The file that it was opened from, or what it was made from with `with_changes`."""
-        return None if self._file is None else self._file.path
+        return None if self._state.file is None else self._state.file.path
 
     def __len__(self) -> int:
         return len(self._state)

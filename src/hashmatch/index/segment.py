@@ -100,7 +100,7 @@ class Segment(Opaque):
         tables = self.tables
         if tables is None or limit > self.limit:
             pairs = self._linearly(queries, limit, room)
-            return pairs and pairs.in_order()
+            return pairs if pairs is None or pairs is NOTHING else pairs.in_order()
         by_tables = one_by_one if len(queries) <= FEW else together
         rows = _room.rows
         if len(rows) < tables.between + FIRST_CAPACITY:
@@ -133,6 +133,8 @@ class Segment(Opaque):
         out = _room.out
         while True:
             found = within(self.columns, heads[0], len(self.words), laid, heads[1], limit, *out)
+            if not found:
+                return NOTHING
             if found <= out.shape[1]:
                 return Pairs(*out[:, :found].copy())
             if room is not None and found > room and len(queries) > 1:

@@ -6,7 +6,7 @@ The parts of an index: entries that were added together, and those with a wider 
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,13 +18,14 @@ from hashmatch.index.chunking import MOST, in_blocks
 from hashmatch.index.segment import Segment
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.hashes import Opaque
-from hashmatch.records.matches import Pairs
+from hashmatch.records.matches import NOTHING, Matches, Pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
+    from hashmatch._files.block_reader import MappedFile
     from hashmatch._files.block_writer import FileRoom
     from hashmatch.records.hashes import HashBatch, HashSpec
 
@@ -191,7 +192,7 @@ MOST_NUMBERS = 2**32
 """Of entries, those removed included: a number takes four bytes."""
 
 
-@dataclass(frozen=True, eq=False, repr=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Snapshot(Opaque):
     """What an index holds at some time.
 
@@ -208,6 +209,15 @@ class Snapshot(Opaque):
         Which entries were removed, by number.
     following : int
         The number that the next entry gets.
+    file : MappedFile, optional
+        Where its arrays are, or those of the state that it was made from.
+
+    Attributes
+    ----------
+    plain : Segment or None
+        The one segment whose rows are its entries, if all are there and have the same limit.
+    nothing : Matches
+        The answer without a match.
     """
 
     spec: HashSpec
@@ -217,6 +227,22 @@ class Snapshot(Opaque):
     own: NDArray[np.int16] | None
     gone: NDArray[np.bool_] | None
     following: int
+    file: MappedFile | None = None
+    plain: Segment | None = field(init=False)
+    nothing: Matches = field(init=False)
+
+    def __post_init__(self) -> None:
+        part = self.parts[0]
+        whole = self.own is None and self.gone is None and part.numbers is None
+        # Cached properties would take a twentieth of a search to be looked up.
+        plain = part.segment if whole and len(self.parts) == 1 else None
+        object.__setattr__(self, "plain", plain)
+        object.__setattr__(self, "nothing", Matches(*NOTHING, NOTHING.query, self.name))
+
+    def check(self) -> None:
+        """Raise IndexFileError if what was searched is no longer what was opened."""
+        if self.file is not None:
+            self.file.check_unchanged()
 
     @classmethod
     def build(
@@ -256,8 +282,9 @@ class Snapshot(Opaque):
             parts += divide(words, self.following, own, self.spec.bits, self.limit)
             parts = merge(parts, gone, self.spec.bits, self.limit)
         return Snapshot(
-            self.spec, name_of(added, name), tuple(parts), self.limit, own_of_all, gone, following
-        )
+            self.spec, name_of(added, name), tuple(parts), self.limit, own_of_all, gone, following,
+            self.file,
+        )  # fmt: skip
 
     def without(self, removed: ArrayLike) -> Snapshot:
         """Return the state without some entries, numbered anew; see `HashIndex.without`."""

@@ -1,20 +1,19 @@
-"""Hashes against several lists at once, of one kind of hash or of several.
-
-Lists of one spec, ready to be searched: whose limit counts, how a match names its entry.
-"""
+"""Which entries of several lists a hash is near: all lists of a kind of hash are asked alike."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from operator import itemgetter
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from dataclasses import dataclass, field
+from itertools import count, islice
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from msgspec import UNSET
 
 from hashmatch import registry
-from hashmatch.errors import SpecMismatch, UsageError
+from hashmatch.errors import SpecMismatch, TooManyMatches, UsageError
 from hashmatch.index.hash_index import HashIndex
+from hashmatch.records.entries import Limit
 from hashmatch.records.enums import Outcome
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.hashes import HashBatch, Opaque
@@ -22,176 +21,19 @@ from hashmatch.records.matches import Matches
 from hashmatch.records.review import RecordMatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from msgspec import UnsetType
     from numpy.typing import NDArray
 
     from hashmatch.records.hashes import HashSpec
     from hashmatch.records.images import HashedImage
 
-
-class Hit(NamedTuple):
-    """An entry within its limit of a query; the closest sorts first, then by list and entry."""
-
-    distance: int
-    list: int
-    entry: int
-    query: int
-    max_distance: int
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Searched:
-    """A list ready to be searched."""
-
-    known: HashList
-    entries: HashIndex
-    limit: int | None  # where it is not what the index was built for
-    key: bytes = field(repr=False)
-
-
-class SearchedLists(Opaque):
-    """Lists of one spec, ready to be searched together.
-
-    Parameters
-    ----------
-    lists : sequence of HashList
-        At least one; all of one spec.
-    max_distance : int or None
-        Inclusive limit in bits, instead of the algorithm's recommendation.
-    reference_key : bytes or None
-        The secret for references to entries without an id.
-
-    Raises
-    ------
-    UsageError
-        If a limit is out of its range.
-    """
-
-    def __init__(
-        self,
-        lists: Sequence[HashList],
-        max_distance: int | None,
-        reference_key: bytes | None,
-    ) -> None:
-        spec = lists[0].spec
-        in_range("a maximum distance", max_distance, 0, spec.bits)
-        self._from_caller = max_distance is not None
-        if max_distance is None:
-            max_distance = registry.hasher(spec.algorithm).max_distance
-        self._searched = [_searched(known, max_distance, reference_key) for known in lists]
-
-    def hits_of_each(self, hashes: HashBatch, most: int) -> tuple[list[list[Hit]], list[int]]:
-        """Return the closest `most` hits of each of `hashes`, and how many each has in all."""
-        closest: list[list[Hit]] = [[] for _ in range(len(hashes))]
-        counts = np.zeros(len(hashes), np.int64)
-        for number, searched in enumerate(self._searched):
-            found = searched.entries.search(hashes, searched.limit, most=most)
-            if found.counts is not None:
-                counts += found.counts
-            for hit in _as_hits(found, number):
-                closest[hit.query].append(hit)
-        return [sorted(hits)[:most] for hits in closest], counts.tolist()
-
-    def rows_that_match(self, hashes: HashBatch) -> NDArray[np.int64]:
-        """Return which of `hashes` are within some limit of some entry, in order."""
-        found = [np.empty(0, np.int64)]
-        for searched in self._searched:
-            found += [part.query for part in searched.entries.stream(hashes, searched.limit)]
-        return np.unique(np.concatenate(found))
-
-    def hits_of_any(self, hashes: HashBatch, most: int) -> tuple[list[Hit], int]:
-        """Return the closest `most` entries that any of `hashes` hits, and how many do in all.
-
-        Each once, by the hash closest to it, of equally close ones the first.
-        """
-        closest: list[Hit] = []
-        count = 0
-        for number, searched in enumerate(self._searched):
-            found: Matches | None = None
-            for part in searched.entries.stream(hashes, searched.limit):
-                if len(part):
-                    both = part if found is None else Matches.concatenate([found, part])
-                    found = both if len(hashes) == 1 else _each_entry_once(both)
-            if found is not None:
-                count += len(found)
-                nearest = np.argsort(found.distance, kind="stable")[:most]
-                closest += _as_hits(found.where(nearest), number)
-        return sorted(closest)[:most], count
-
-    def match(self, hit: Hit) -> RecordMatch:
-        """Return what a record says of `hit`."""
-        searched = self._searched[hit.list]
-        known, entry = searched.known, searched.known.entries[hit.entry]
-        decided_by: Literal["entry", "list", "caller", "algorithm"] = (
-            "entry"
-            if entry.max_distance is not None
-            else "list"
-            if known.max_distance is not None
-            else "caller"
-            if self._from_caller
-            else "algorithm"
-        )
-        return RecordMatch(
-            list=known.name,
-            list_version=known.version,
-            entry=known.reference(hit.entry, searched.key),
-            algorithm=known.spec.algorithm,
-            distance=hit.distance,
-            max_distance=hit.max_distance,
-            max_distance_from=decided_by,
-            labels=entry.labels,
-            sources=entry.sources,
-        )
-
-
-def _as_hits(found: Matches, number: int) -> list[Hit]:
-    columns = found.distance, found.entry, found.query, found.max_distance
-    rows = zip(*(column.tolist() for column in columns), strict=True)
-    return [Hit(distance, number, entry, query, limit) for distance, entry, query, limit in rows]
-
-
-def _each_entry_once(found: Matches) -> Matches:
-    """Return of each entry the closest pair, the first of equal ones, by entry."""
-    order = np.lexsort((found.distance, found.entry))
-    entry = found.entry[order]
-    return found.where(order[np.diff(entry, prepend=-1) > 0])
-
-
-def in_range(what: str, value: int | None, least: int, most: int) -> None:
-    """Raise UsageError unless `value` is None or a whole number from `least` to `most`."""
-    if value is not None and not (isinstance(value, int) and least <= value <= most):
-        raise UsageError(f"{what} is a whole number from {least} to {most}, not {value!r}")
-
-
-def _searched(known: HashList, default: int, key: bytes | None) -> _Searched:
-    own_key = known.own_key() if key is None else key
-    index = known.index if isinstance(known.index, HashIndex) else HashIndex.build(known, default)
-    limit = None if index.max_distance == default else default
-    return _Searched(known, index, limit, own_key)
-
-
 SHORTEST_KEY = 16
 """Bytes; a shorter key could be tried out."""
 LONGEST_KEY = 64
 """Bytes; the longest that BLAKE2b takes."""
-
-
-class Question(NamedTuple):
-    """One hash of an image: one row of a batch."""
-
-    image: HashedImage
-    row: int
-
-    @property
-    def variant(self) -> str:
-        """What it is a hash of."""
-        return str(self.image.variants[self.row])
-
-    @property
-    def hash(self) -> HashBatch:
-        """The hash, a batch of one."""
-        return self.image.hashes[self.row : self.row + 1]
+HASHED = Outcome.HASHED
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -204,13 +46,112 @@ class Found:
         Closest first.
     match_count : int
         All of them, named or not.
-    closest : Question, optional
-        The hash that came closest, if it is known which image it is of.
+    image : HashedImage, optional
+        Whose hash came closest, if it is known which image it is of.
+    row : int
+        Which of its hashes that is.
     """
 
     matches: tuple[RecordMatch, ...]
     match_count: int
-    closest: Question | None = None
+    image: HashedImage | None = None
+    row: int = 0
+
+
+NOTHING = Found((), 0)
+
+
+class Hit(NamedTuple):
+    """An entry within its limit of a query. The closest sorts first, then by list and entry.
+
+    Closeness is the share of differing bits, which can be compared between kinds of hash. The list
+    never is, since no two hits are of one entry.
+    """
+
+    share: float
+    number: int
+    entry: int
+    distance: int
+    query: int
+    known: IndexedList
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class IndexedList(Opaque):
+    """A list ready to be searched.
+
+    Parameters
+    ----------
+    number : int
+        Its place among the lists that are searched together.
+    known : HashList
+        The list.
+    index : HashIndex
+        Over its hashes.
+    default : Limit
+        For entries that have no limit of their own or of their list.
+    key : bytes
+        What references to entries without an id are made with.
+    """
+
+    number: int
+    known: HashList
+    index: HashIndex
+    default: Limit
+    key: bytes = field(repr=False)
+
+    def near(self, hashes: HashBatch) -> Matches:
+        """Return each entry near any of `hashes` once, closest first, by the closest of them.
+
+        Of equally close hashes it is the first.
+        """
+        limit = self.default.bits
+        try:
+            found = self.index.search(hashes, limit)
+        except TooManyMatches:  # pairs, to be held at once; each entry once is fewer
+            parts = self.index.stream(hashes, limit)
+            found = next(parts)
+            for part in parts:
+                found = Matches.concatenate([_each_entry_once(found), part])
+        if not len(found.entry):
+            return found
+        if len(hashes) > 1:
+            found = _each_entry_once(found)
+        return found.where(np.argsort(found.distance, kind="stable"))
+
+    def hits(self, found: Matches) -> Iterator[Hit]:
+        """Yield what a search of `index` found, row by row."""
+        bits = self.known.spec.bits
+        columns = found.distance.tolist(), found.entry.tolist(), found.query.tolist()
+        for distance, entry, query in zip(*columns, strict=True):
+            yield Hit(distance / bits, self.number, entry, distance, query, self)
+
+    def match(
+        self, hit: Hit, variant: str | UnsetType = UNSET, frame: int | UnsetType = UNSET
+    ) -> RecordMatch:
+        """Return what a record says of `hit`, by a hash of that variant and frame."""
+        known, entry = self.known, self.known.entries[hit.entry]
+        limit = known.limit_of(entry, self.default)
+        return RecordMatch(
+            list=known.name,
+            list_version=known.version,
+            entry=known.reference(hit.entry, self.key, entry),
+            algorithm=known.spec.algorithm,
+            distance=hit.distance,
+            max_distance=limit.bits,
+            max_distance_from=limit.set_by,
+            labels=entry.labels,
+            sources=entry.sources,
+            variant=variant,
+            frame=frame,
+        )
+
+
+def _each_entry_once(found: Matches) -> Matches:
+    """Return of each entry the closest pair, the first of equal ones, by entry."""
+    order = np.lexsort((found.distance, found.entry))
+    entry = found.entry[order]
+    return found.where(order[np.diff(entry, prepend=-1) > 0])
 
 
 class Lookup(Opaque):
@@ -221,11 +162,16 @@ class Lookup(Opaque):
     lists : sequence of HashList
         At least one.
     max_distance : int or mapping of str to int or None
-        Inclusive limit in bits, instead of the algorithm's recommendation; see `Matcher`.
+        The caller's limit in bits, instead of the algorithm's recommendation; see `Matcher`.
     max_matches : int
         The most entries that are named at once.
     reference_key : bytes or None
         The secret for references to entries without an id.
+
+    Attributes
+    ----------
+    specs : tuple of HashSpec
+        The kinds of hash in the lists, in their order.
 
     Raises
     ------
@@ -247,38 +193,38 @@ class Lookup(Opaque):
             raise UsageError(f"a reference key is {SHORTEST_KEY} to {LONGEST_KEY} bytes")
         by_spec = _by_spec(lists)
         limits = _limits(max_distance, by_spec)
+        number = count()
+        self.specs = tuple(by_spec)
         self._max_matches = max_matches
-        self._of = {
-            spec: SearchedLists(of_spec, limits.get(spec.algorithm), reference_key)
+        self._lists = {
+            spec: [_indexed(next(number), known, limits[spec], reference_key) for known in of_spec]
             for spec, of_spec in by_spec.items()
         }
 
-    @property
-    def specs(self) -> tuple[HashSpec, ...]:
-        """The kinds of hash in the lists, in their order."""
-        return tuple(self._of)
-
-    def _searched(self, hashes: HashBatch) -> SearchedLists:
-        """Return the lists of the kind of `hashes`."""
-        if not isinstance(hashes, HashBatch):
-            raise UsageError(f"hashes to look up are a HashBatch, not {type(hashes).__name__}")
-        of_spec = self._of.get(hashes.spec)
-        if of_spec is None:
-            held = ", ".join(map(str, self._of))
-            raise SpecMismatch(f"the hashes are {hashes.spec}, the lists {held}")
-        return of_spec
-
     def rows_that_match(self, hashes: HashBatch) -> NDArray[np.int64]:
-        """Return which of `hashes` are near any entry; see `Matcher.rows_that_match`."""
-        return self._searched(hashes).rows_that_match(hashes)
+        """Return which of `hashes` are near any entry, in order; see `Matcher.rows_that_match`."""
+        rows = [np.empty(0, np.int64)]
+        for known in self._lists_of(hashes):
+            rows += [found.query for found in known.index.stream(hashes, known.default.bits)]
+        return np.unique(np.concatenate(rows))
 
     def find_each(self, hashes: HashBatch) -> list[Found]:
         """Return what each of `hashes` is near, in order; see `Matcher.look_up`."""
-        of_spec = self._searched(hashes)
-        closest, counts = of_spec.hits_of_each(hashes, self._max_matches)
+        lists, most = self._lists_of(hashes), self._max_matches
+        if len(hashes) == 1:
+            hits, in_all = _closest(lists, hashes, most)
+            return [_found(hits, in_all)]
+        of_each: list[list[Hit]] = [[] for _ in range(len(hashes))]
+        counts = np.zeros(len(hashes), np.int64)
+        for known in lists:
+            found = known.index.search(hashes, known.default.bits, most)
+            if found.counts is not None:
+                counts += found.counts
+            for hit in known.hits(found):
+                of_each[hit.query].append(hit)
         return [
-            Found(tuple(map(of_spec.match, hits)), count)
-            for hits, count in zip(closest, counts, strict=True)
+            _found(sorted(hits)[:most], in_all)
+            for hits, in_all in zip(of_each, counts.tolist(), strict=True)
         ]
 
     def find_any(self, hashed: Sequence[HashedImage], most: int | None = None) -> Found:
@@ -288,23 +234,69 @@ class Lookup(Opaque):
         instead of the number that is always.
         """
         most = self._max_matches if most is None else most
-        found: list[tuple[float, RecordMatch, Question]] = []
-        count = 0
-        for spec, of_spec in self._of.items():
-            searched = [one for one in hashed if one.spec == spec and one.outcome is Outcome.HASHED]
-            if not searched:
+        named: list[tuple[Hit, HashedImage, int]] = []
+        match_count = 0
+        for spec, lists in self._lists.items():
+            images = [
+                one for one in hashed
+                if one.outcome is HASHED and (one.spec is spec or one.spec == spec)
+            ]  # fmt: skip
+            if not images:
                 continue
-            questions = [Question(one, row) for one in searched for row in range(len(one.hashes))]
-            hashes = HashBatch.concatenate([one.hashes for one in searched])
-            closest, in_all = of_spec.hits_of_any(hashes, most)
-            count += in_all
-            for hit in closest:
-                by = questions[hit.query]
-                match = replace(of_spec.match(hit), variant=by.variant, frame=by.image.frame)
-                found.append((hit.distance / spec.bits, match, by))
-        found.sort(key=itemgetter(0))  # stable: within a kind they are in order already
-        matches = tuple(match for _, match, _ in found[:most])
-        return Found(matches, count, found[0][2] if found else None)
+            hashes = images[0].hashes
+            if len(images) > 1:
+                hashes = HashBatch.concatenate([one.hashes for one in images])
+            hits, in_all = _closest(lists, hashes, most)
+            match_count += in_all
+            if hits:
+                asked = [(one, row) for one in images for row in range(len(one.hashes))]
+                named += [(hit, *asked[hit.query]) for hit in hits]
+        if not named:
+            return NOTHING
+        named.sort()
+        matches = tuple(
+            hit.known.match(hit, str(image.variants[row]), image.frame)
+            for hit, image, row in named[:most]
+        )
+        return Found(matches, match_count, *named[0][1:])
+
+    def _lists_of(self, hashes: HashBatch) -> list[IndexedList]:
+        """Return the lists of the kind of `hashes`."""
+        if not isinstance(hashes, HashBatch):
+            raise UsageError(f"hashes to look up are a HashBatch, not {type(hashes).__name__}")
+        lists = self._lists.get(hashes.spec)
+        if lists is None:
+            held = ", ".join(map(str, self.specs))
+            raise SpecMismatch(f"the hashes are {hashes.spec}, the lists {held}")
+        return lists
+
+
+def _closest(lists: Sequence[IndexedList], hashes: HashBatch, most: int) -> tuple[list[Hit], int]:
+    """Return the closest `most` entries that any of `hashes` is near, and how many are in all."""
+    hits: list[Hit] = []
+    in_all = 0
+    for known in lists:
+        found = known.near(hashes)
+        if len(found.entry):
+            in_all += len(found.entry)
+            hits += islice(known.hits(found), most)
+    return sorted(hits)[:most], in_all
+
+
+def _found(hits: Sequence[Hit], in_all: int) -> Found:
+    return Found(tuple(hit.known.match(hit) for hit in hits), in_all) if hits else NOTHING
+
+
+def in_range(what: str, value: int | None, least: int, most: int) -> None:
+    """Raise UsageError unless `value` is None or a whole number from `least` to `most`."""
+    if value is not None and not (isinstance(value, int) and least <= value <= most):
+        raise UsageError(f"{what} is a whole number from {least} to {most}, not {value!r}")
+
+
+def _indexed(number: int, known: HashList, default: Limit, key: bytes | None) -> IndexedList:
+    kept = known.index
+    index = kept if isinstance(kept, HashIndex) else HashIndex.build(known, default.bits)
+    return IndexedList(number, known, index, default, known.own_key() if key is None else key)
 
 
 def _by_spec(lists: Sequence[HashList]) -> dict[HashSpec, list[HashList]]:
@@ -318,27 +310,37 @@ def _by_spec(lists: Sequence[HashList]) -> dict[HashSpec, list[HashList]]:
                 f"a matcher takes hash lists, hashmatch.read_list makes one; "
                 f"not {type(known).__name__}"
             )
-        by_spec.setdefault(known.spec, []).append(known)
+        # The hasher's own object, if it is equal: images have it, and comparing it is quick.
+        spec = registry.spec(known.spec.algorithm)
+        by_spec.setdefault(spec if spec == known.spec else known.spec, []).append(known)
     return by_spec
 
 
 def _limits(
     max_distance: int | Mapping[str, int] | None, specs: Iterable[HashSpec]
-) -> Mapping[str, int]:
-    """Return the caller's limit for each algorithm that one was given for."""
+) -> dict[HashSpec, Limit]:
+    """Return for each kind of hash the limit that the caller asks for, else the algorithm's."""
+    of_algorithm = {spec: registry.hasher(spec.algorithm).max_distance for spec in specs}
     if max_distance is None:
-        return {}
-    algorithms = [spec.algorithm for spec in specs]
-    if isinstance(max_distance, Mapping):
-        for algorithm in max_distance:
-            if algorithm not in algorithms:
-                raise UsageError(f"a max_distance for {algorithm}, of which there is no list")
-        return max_distance
-    if len(algorithms) > 1:  # one that is equal or not has no use for a limit that others need
-        algorithms = [name for name in algorithms if registry.hasher(name).max_distance > 0]
-    if len(algorithms) != 1:
-        names = ", ".join(spec.algorithm for spec in specs)
-        raise UsageError(
-            f"one max_distance for {names}: give one by algorithm ({{'pdq': 31}}, -d pdq=31)"
-        )
-    return {algorithms[0]: max_distance}
+        asked: Mapping[str, int] = {}
+    elif isinstance(max_distance, Mapping):
+        asked = max_distance
+        for algorithm in set(asked) - {spec.algorithm for spec in of_algorithm}:
+            raise UsageError(f"a max_distance for {algorithm}, of which there is no list")
+    else:
+        # One that is equal or not has no use for a limit that others need.
+        alike = [s for s, bits in of_algorithm.items() if bits > 0 or len(of_algorithm) == 1]
+        if len(alike) != 1:
+            names = ", ".join(spec.algorithm for spec in of_algorithm)
+            raise UsageError(
+                f"one max_distance for {names}: give one by algorithm ({{'pdq': 31}}, -d pdq=31)"
+            )
+        asked = {alike[0].algorithm: max_distance}
+    for spec in of_algorithm:
+        in_range("a maximum distance", asked.get(spec.algorithm), 0, spec.bits)
+    return {
+        spec: Limit(bits, "algorithm")
+        if asked.get(spec.algorithm) is None
+        else Limit(asked[spec.algorithm], "caller")
+        for spec, bits in of_algorithm.items()
+    }

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from hashmatch._redact import unseen
-from hashmatch.decode.inputs import ImageInput, content_version, describe, read_once
+from hashmatch.decode import load
 from hashmatch.decode.policy import POLICY
 from hashmatch.errors import SpecMismatch, UsageError
-from hashmatch.hashing.hash_image import hash_all
-from hashmatch.matching.lookup import Found, Lookup, Question, in_range
+from hashmatch.hashing.hash_image import HashPlan, decoder, hash_loaded
+from hashmatch.matching.lookup import HASHED, Found, Lookup, in_range
 from hashmatch.matching.suppression import Protection
-from hashmatch.records.enums import Level, Outcome, Surface, check_level
+from hashmatch.records.enums import Level, Outcome, Surface
 from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.images import HashedImage, ImageItem, ItemOutcome
 from hashmatch.records.review import RecordHash, RecordItem, ReviewRecord
@@ -28,10 +28,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hashmatch.decode.inputs import ImageInput
     from hashmatch.hashing.hash_image import Decode
     from hashmatch.matching.breaker import Breaker
     from hashmatch.records.hash_list import HashList
+    from hashmatch.records.hashes import HashSpec
     from hashmatch.records.review import SuppressedBy
+    from hashmatch.sandbox.pool import DecodePool
+
+NO_MATCH = Outcome.NO_MATCH
+"""By a name of its own, as `HASHED`: to look up a member of an enum takes a tenth of a search."""
 
 
 class Matcher(Opaque):
@@ -67,13 +73,23 @@ class Matcher(Opaque):
     breaker : Breaker, optional
         Suppresses what one entry matches too often. By default none is: a breaker remembers, and
         the answer to a picture would depend on those before it without anybody having asked so.
+    decode : DecodePool or callable, optional
+        What images are decoded with: a `hashmatch.DecodePool`, or its `pictures`, for bytes that
+        are not trusted; this process then parses none of them. By default they are decoded in it.
     now : callable, optional
         Tells the time; for tests.
+
+    Attributes
+    ----------
+    plan : HashPlan
+        What images are hashed as: each kind of hash in the lists, with its variants.
+    decode : callable
+        What images are decoded with.
 
     Raises
     ------
     UsageError
-        If there is no list, or a limit is out of its range.
+        If there is no list, a limit is out of its range, or nothing can be decoded with `decode`.
 
     Examples
     --------
@@ -97,25 +113,25 @@ class Matcher(Opaque):
         benign: HashList | Sequence[HashList] = (),
         min_sources: int = 1,
         breaker: Breaker | None = None,
+        decode: DecodePool | Decode | None = None,
         now: Callable[[], datetime] | None = None,
     ) -> None:
         in_range("a least quality", min_quality, 0, 100)
-        check_level(variants)
         self._lookup = Lookup(lists, max_distance, max_matches, reference_key)
         self.protection = Protection(benign, min_sources, breaker, reference_key)
-        self._needed = frozenset(self._lookup.specs)
-        self._taken = self._needed | self.protection.specs
+        benign_specs = (known.spec for known in self.protection.lists)
+        self._specs = tuple(dict.fromkeys((*self._lookup.specs, *benign_specs)))
+        algorithms = tuple(spec.algorithm for spec in self._specs)
+        self.plan = HashPlan(algorithms, variants, min_quality)
+        self.decode = decoder(decode)
         self.lists = lists
-        self.min_quality = min_quality
-        self.variants: Level = variants
         self._include_hash = include_hash
         self._now = now or (lambda: datetime.now(UTC))
 
     @property
     def algorithms(self) -> tuple[str, ...]:
         """What images are hashed with: one name for each kind of hash in any of the lists."""
-        specs = dict.fromkeys((*self._lookup.specs, *(k.spec for k in self.protection.lists)))
-        return tuple(spec.algorithm for spec in specs)
+        return tuple(self.plan.algorithms)
 
     @unseen
     def check(
@@ -153,13 +169,12 @@ class Matcher(Opaque):
             If `image` is nothing that can be hashed.
         """
         surface = Surface.parse(surface)
-        name = describe(image) if item_id is None else item_id
-        if item_id is None and name.startswith("<"):
+        loaded = load(image, item_id)
+        if item_id is None and loaded.name.startswith("<"):
             raise UsageError("say which image it is: bytes and pixels have no name, give item_id")
-        image = read_once(image)
-        hashed = self.hash(image, name)
-        item = ImageItem(name, content_version(image) if version is None else version, surface)
-        return self.check_hashed(item, *hashed)
+        hashed = hash_loaded(loaded, self.plan, self.decode)
+        item = ImageItem(loaded.name, loaded.version if version is None else version, surface)
+        return self.decide(item, hashed)
 
     @unseen
     def hash(self, image: ImageInput, item: str, decode: Decode | None = None) -> list[HashedImage]:
@@ -172,52 +187,69 @@ class Matcher(Opaque):
         item : str
             Its name in messages.
         decode : callable, optional
-            See `hashmatch.hash_all`.
+            What decodes it, instead of the matcher's `decode`.
+
+        Returns
+        -------
+        list of HashedImage
+            What `decide` takes.
         """
-        level, least = self.variants, self.min_quality
-        return hash_all(
-            image, self.algorithms, variants=level, item=item, min_quality=least, decode=decode
-        )
+        return hash_loaded(load(image, item), self.plan, decode or self.decode)
 
     @unseen
-    def check_hashed(self, item: ImageItem, *hashed: HashedImage) -> ReviewRecord | ItemOutcome:
-        """Look up an image that is hashed already; see `check`.
+    def decide(self, item: ImageItem, hashed: Sequence[HashedImage]) -> ReviewRecord | ItemOutcome:
+        """Look up an image that is hashed already, and say what becomes of it; see `check`.
 
         Parameters
         ----------
         item : ImageItem
             What the image is, and where it was published.
-        *hashed : HashedImage
+        hashed : sequence of HashedImage
             What `hash` made of it: its hashes of each kind in the lists. Those that only benign
             lists hold may be missing; they then explain nothing.
+
+        Returns
+        -------
+        ReviewRecord or ItemOutcome
+            As of `check`.
 
         Raises
         ------
         SpecMismatch
             If a hash is of another kind than the lists, or one of their kinds is missing.
         """
-        given = {one.spec for one in hashed}
-        if not self._needed <= given <= self._taken:
-            kinds, needed = (", ".join(map(str, specs)) for specs in (given, self._lookup.specs))
-            raise SpecMismatch(f"{item.key} is hashed as {kinds or 'nothing'}, the lists {needed}")
+        given = [one.spec for one in hashed]
+        for spec in self._lookup.specs:
+            if spec not in given:
+                raise self._mismatch(item, given)
+        for spec in given:
+            if spec not in self._specs:
+                raise self._mismatch(item, given)
         found = self._lookup.find_any(hashed)
-        if found.closest is not None:
-            by = self.protection.rule(
-                hashed, found, lambda most: self._lookup.find_any(hashed, most)
-            )
-            return self._record(item, hashed, found, found.closest, by)
-        asked = [one for one in hashed if one.spec in self._needed]
-        problem = _not_searched(asked)
-        quality = [one.quality for one in asked if one.quality is not None]
-        return ItemOutcome(
-            item.key,
-            item.version,
-            item.surface,
-            Outcome.NO_MATCH if problem is None else problem.outcome,
-            "" if problem is None else problem.reason,
-            quality[0] if quality else None,
-            any(one.damaged for one in hashed),
-        )
+        if found.image is None:
+            return self._unmatched(item, hashed)
+        by = self.protection.rule(hashed, found, lambda most: self._lookup.find_any(hashed, most))
+        return self._record(item, hashed, found, found.image, by)
+
+    def _mismatch(self, item: ImageItem, given: Sequence[HashSpec]) -> SpecMismatch:
+        both = dict.fromkeys(given), self._lookup.specs
+        kinds, needed = (", ".join(map(str, specs)) for specs in both)
+        return SpecMismatch(f"{item.key} is hashed as {kinds or 'nothing'}, the lists {needed}")
+
+    def _unmatched(self, item: ImageItem, hashed: Sequence[HashedImage]) -> ItemOutcome:
+        """Return that nothing matches, or what could not be searched at all: no frame of it."""
+        outcome, reason, quality, damaged = NO_MATCH, "", None, False
+        for one in hashed:
+            damaged |= one.damaged
+            if one.spec not in self._lookup.specs:
+                continue
+            if quality is None:
+                quality = one.quality
+            if one.outcome is not HASHED and outcome is NO_MATCH:
+                same = [other for other in hashed if other.spec == one.spec]
+                if all(other.outcome is not HASHED for other in same):
+                    outcome, reason = one.outcome, one.reason
+        return ItemOutcome(item.key, item.version, item.surface, outcome, reason, quality, damaged)
 
     def rows_that_match(self, hashes: HashBatch) -> NDArray[np.int64]:
         """Return the numbers, in order, of those of many hashes that are near any entry.
@@ -247,10 +279,9 @@ class Matcher(Opaque):
         item: ImageItem,
         hashed: Sequence[HashedImage],
         found: Found,
-        closest: Question,
+        image: HashedImage,
         by: SuppressedBy | None,
     ) -> ReviewRecord:
-        image = closest.image
         # An exact match of a file knows nothing of its picture; another hash of it may.
         pictured = next((one for one in (image, *hashed) if one.width is not None), image)
         return ReviewRecord(
@@ -270,8 +301,8 @@ class Matcher(Opaque):
                 image.spec.algorithm,
                 image.quality,
                 image.decode_policy,
-                closest.variant,
-                closest.hash.to_hex()[0] if self._include_hash else UNSET,
+                str(image.variants[found.row]),
+                image.hashes.to_hex()[found.row] if self._include_hash else UNSET,
             ),
             matches=found.matches,
             match_count=found.match_count,
@@ -289,9 +320,3 @@ class Matcher(Opaque):
             encoded = part.encode(errors="surrogatepass")
             digest.update(len(encoded).to_bytes(8) + encoded)  # lengths keep parts apart
         return digest.hexdigest()
-
-
-def _not_searched(hashed: Sequence[HashedImage]) -> HashedImage | None:
-    """Return what could not be searched for at all, if anything: no frame of it, for some kind."""
-    searched = {one.spec for one in hashed if one.outcome is Outcome.HASHED}
-    return next((one for one in hashed if one.spec not in searched), None)

@@ -16,28 +16,25 @@ Rules look at all entries that match, also at those beyond the ``max_matches`` t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from hashmatch import registry
 from hashmatch.errors import UsageError
 from hashmatch.index.hash_index import HashIndex
 from hashmatch.lists.degenerate import re_encoded
 from hashmatch.matching.breaker import Breaker
-from hashmatch.matching.lookup import in_range
+from hashmatch.matching.lookup import IndexedList, in_range
+from hashmatch.records.entries import Limit
 from hashmatch.records.enums import Orientation, Outcome
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.review import SuppressedBy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from numpy.typing import NDArray
-
-    from hashmatch.matching.lookup import Found
+    from hashmatch.matching.lookup import Found, Hit
     from hashmatch.records.hashes import HashSpec
     from hashmatch.records.images import HashedImage
     from hashmatch.records.review import RecordMatch
@@ -88,11 +85,6 @@ class Protection(Opaque):
         self.breaker = breaker
         self._benign = Benign(self.lists, reference_key)
 
-    @property
-    def specs(self) -> frozenset[HashSpec]:
-        """The kinds of hash in the benign lists."""
-        return frozenset(known.spec for known in self.lists)
-
     def rule(
         self, hashed: Sequence[HashedImage], found: Found, every: Callable[[int], Found]
     ) -> SuppressedBy | None:
@@ -137,16 +129,6 @@ class Protection(Opaque):
         return SuppressedBy("too_few_sources", sources=named, min_sources=self.min_sources)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class _List:
-    """A benign list, ready to be searched."""
-
-    known: HashList
-    entries: HashIndex
-    limits: NDArray[np.int64]
-    key: bytes = field(repr=False)
-
-
 class Benign(Opaque):
     """Pictures that are known to be harmless, though a list says otherwise of something like them.
 
@@ -166,17 +148,15 @@ class Benign(Opaque):
     """
 
     def __init__(self, lists: Sequence[HashList], reference_key: bytes | None) -> None:
-        self._of: dict[HashSpec, list[_List]] = {}
-        for known in lists:
+        self._of: dict[HashSpec, list[IndexedList]] = {}
+        for number, known in enumerate(lists):
             most = re_encoded(known.spec.algorithm)
+            known.limits(most)  # raises if one is no whole number
+            # Of its hashes: limits of entries would outrank the one that is asked for.
+            index = HashIndex.build(known.hashes, most)
+            key = known.own_key() if reference_key is None else reference_key
             self._of.setdefault(known.spec, []).append(
-                _List(
-                    known,
-                    # Of its hashes: limits of entries would outrank the one that is asked for.
-                    HashIndex.build(known.hashes, most),
-                    np.minimum(known.limits(most), most),
-                    known.own_key() if reference_key is None else reference_key,
-                )
+                IndexedList(number, known, index, Limit(most, "algorithm"), key)
             )
 
     def explains(
@@ -214,20 +194,23 @@ class Benign(Opaque):
             return None
         whole = [row for row, variant in enumerate(one.variants) if str(variant) in WHOLE]
         asked = HashBatch(one.spec, one.hashes.words[whole])
-        best: tuple[float, SuppressedBy] | None = None
-        for held in lists:
-            found = held.entries.search(asked)
-            found = found.where(found.distance <= held.limits[found.entry]).sorted_by_distance()
-            for distance, entry in zip(found.distance.tolist(), found.entry.tolist(), strict=True):
-                share = distance / one.spec.bits
-                if best is None or share < best[0]:
-                    known = held.known
-                    name = known.reference(entry, held.key)
-                    by = SuppressedBy(
-                        "benign", known.name, known.version, name, known.spec.algorithm, distance
-                    )
-                    best = share, by
-        return best
+        nearest = [hit for held in lists for hit in islice(_within(held, asked), 1)]
+        if not nearest:
+            return None
+        hit = min(nearest)
+        known = hit.known.known
+        name = known.reference(hit.entry, hit.known.key)
+        return hit.share, SuppressedBy(
+            "benign", known.name, known.version, name, known.spec.algorithm, hit.distance
+        )
+
+
+def _within(held: IndexedList, hashes: HashBatch) -> Iterator[Hit]:
+    """Yield the entries near any of `hashes` that are also within their own limits."""
+    known = held.known
+    for hit in held.hits(held.near(hashes)):
+        if hit.distance <= known.limit_of(known.entries[hit.entry], held.default).bits:
+            yield hit
 
 
 def _shows(one: HashedImage, frame: object) -> bool:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, overload
 
 import numpy as np
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
+
+    from hashmatch.records.enums import LimitSetter
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,21 @@ class Entry:
     status: str = "active"
     quality: int | None = None
     max_distance: int | None = None
+
+
+class Limit(NamedTuple):
+    """How many bits a hash may differ from an entry and still match it.
+
+    Parameters
+    ----------
+    bits : int
+        Inclusive.
+    set_by : {"entry", "list", "caller", "algorithm"}
+        Whose limit it is.
+    """
+
+    bits: int
+    set_by: LimitSetter
 
 
 class Column(Protocol):

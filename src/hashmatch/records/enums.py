@@ -103,6 +103,10 @@ def check_level(level: str) -> None:
         raise UsageError(f"variants are one of {', '.join(LEVELS)}, not {level!r}")
 
 
+LimitSetter: TypeAlias = Literal["entry", "list", "caller", "algorithm"]
+"""Who may say how near a match has to be; each outranks those after it."""
+
+
 #: Outcomes with a hash behind them. The others are what ``--strict`` turns into exit code 1.
 HAVE_HASH = frozenset(
     {

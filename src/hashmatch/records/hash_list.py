@@ -10,7 +10,7 @@ import numpy as np
 
 from hashmatch._redact import unseen
 from hashmatch.errors import SpecMismatch, UsageError
-from hashmatch.records.entries import Entries, Entry, Texts
+from hashmatch.records.entries import Entries, Entry, Limit, Texts
 from hashmatch.records.hashes import HashBatch, HashSpec, Opaque
 
 if TYPE_CHECKING:
@@ -223,8 +223,23 @@ class HashList(Opaque):
         index = None if self.index is None else self.index.without(out)
         return replace(self, entries=Entries.of(self.entries).without(out), index=index)
 
+    def limit_of(self, entry: Entry, default: Limit) -> Limit:
+        """Return the limit that counts for an entry, and who set it. The one place that says so.
+
+        Parameters
+        ----------
+        entry : Entry
+            Of this list.
+        default : Limit
+            The caller's, else the algorithm's: what counts where neither the entry nor the list
+            has a limit of its own.
+        """
+        if entry.max_distance is not None:
+            return Limit(entry.max_distance, "entry")
+        return default if self.max_distance is None else Limit(self.max_distance, "list")
+
     def limits(self, default: int) -> NDArray[np.int64]:
-        """Return each entry's inclusive limit in bits: its own, else the list's, else `default`.
+        """Return each entry's inclusive limit in bits, see `limit_of`.
 
         Parameters
         ----------
@@ -240,9 +255,8 @@ class HashList(Opaque):
         UsageError
             If a limit is no whole number.
         """
-        fallback = default if self.max_distance is None else self.max_distance
-        entries = Entries.of(self.entries)
-        own = [fallback if e.max_distance is None else e.max_distance for e in entries.kinds]
+        entries, fallback = Entries.of(self.entries), Limit(default, "algorithm")
+        own = [self.limit_of(kind, fallback).bits for kind in entries.kinds]
         limits = np.array(own or [0])
         if limits.dtype.kind not in "iu":  # 31.7 would become 31, and text a number
             raise UsageError(f"list {self.name} has a max_distance that is no whole number of bits")
@@ -260,7 +274,7 @@ class HashList(Opaque):
             return hashlib.blake2b(self.storage.words.tobytes()).digest()
         return self.storage.secret
 
-    def reference(self, number: int, key: bytes) -> str:
+    def reference(self, number: int, key: bytes, entry: Entry | None = None) -> str:
         """Return how a match names entry `number`: its external id, else a keyed reference.
 
         The reference is a keyed BLAKE2b (RFC 7693) of the hash, so nobody without the key can
@@ -272,10 +286,12 @@ class HashList(Opaque):
             Which entry.
         key : bytes
             At most 64 bytes.
+        entry : Entry, optional
+            What `entries` has of that row, if it is at hand.
         """
-        external_id = self.entries[number].external_id
-        if external_id is not None:
-            return external_id
+        entry = self.entries[number] if entry is None else entry
+        if entry.external_id is not None:
+            return entry.external_id
         row = Entries.of(self.entries).row(number)
         return _reference(self.storage[row : row + 1].words.tobytes(), key)
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from hashmatch.errors import UsageError
-from hashmatch.records.enums import Outcome, Surface
+from hashmatch.records.enums import LimitSetter, Outcome, Surface
 
 SCHEMA: Final = "hashmatch.review/1"
 
@@ -68,7 +68,7 @@ class RecordMatch:
     algorithm: str
     distance: int
     max_distance: int
-    max_distance_from: Literal["entry", "list", "caller", "algorithm"]
+    max_distance_from: LimitSetter
     labels: tuple[str, ...]
     sources: tuple[str, ...]
     variant: str | UnsetType = UNSET

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch.decode import limits as decode_limits
-from hashmatch.decode.inputs import ImageInput, file_bytes
+from hashmatch.decode.inputs import ImageInput, load
 from hashmatch.decode.policy import decode_image
 from hashmatch.errors import UsageError, WorkersError
 from hashmatch.sandbox.confinement import Layers, describe
@@ -297,17 +297,17 @@ class DecodePool:
         self.close()
 
     def _decode(self, image: ImageInput, most: int) -> Iterator[Picture]:
-        if isinstance(image, np.ndarray):
-            yield decode_image(image)
+        loaded = load(image)
+        if loaded.error is not None or isinstance(loaded.pixels, np.ndarray):
+            yield decode_image(loaded)
             return
-        data = file_bytes(image)
-        if data is None:
+        if loaded.data is None:
             raise UsageError("cannot decode an open image in a worker. Pass its file or its bytes.")
         if os.getpid() != self._owner_pid:
             raise WorkersError("cannot use a decode pool in a fork of its process. Make another.")
         slot = self._slots.acquire()
         try:
-            yield from slot.decode(data, most)
+            yield from slot.decode(loaded.data, most)
         finally:
             self._slots.release(slot)
 

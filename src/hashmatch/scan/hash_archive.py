@@ -80,7 +80,7 @@ class Kept(NamedTuple):
 
 
 class KeptItems(Opaque):
-    """Of each row of a batch, the item and all of its hashes, as `Matcher.check_hashed` takes them.
+    """Of each row of a batch, the item and all of its hashes, as `Matcher.decide` takes them.
 
     Rows of one picture give the same item, so ask once for each picture.
     """

@@ -105,6 +105,6 @@ def _matches(each: hash_archive.Kept, matcher: Matcher) -> Iterator[ReviewRecord
         number = each.items.number(row)
         item, images = each.items[row]
         of_kind = [one for one in images if one.spec == each.hashes.spec]
-        result = matcher.check_hashed(item, *of_kind)
+        result = matcher.decide(item, of_kind)
         if isinstance(result, ReviewRecord):  # or it is a hash that is too poor to be searched
             yield result

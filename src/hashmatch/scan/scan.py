@@ -15,7 +15,6 @@ import hashmatch
 from hashmatch import registry
 from hashmatch.decode.policy import POLICY
 from hashmatch.errors import UsageError
-from hashmatch.hashing.hash_image import decode_here
 from hashmatch.matching.lookup import in_range
 from hashmatch.records.enums import Surface
 from hashmatch.records.images import ImageError, ItemOutcome
@@ -182,7 +181,7 @@ def check_items(
     on_hashed: OnHashed | None,
 ) -> Iterator[tuple[ImageItem, ReviewRecord | ItemOutcome]]:
     """Yield each of some items of `source`, in order, and what becomes of it."""
-    decode = watch.timed_decode(effort.decode or decode_here)
+    decode = watch.timed_decode(effort.decode or matcher.decode)
 
     def work(fetched: Fetched) -> tuple[ImageItem, list[HashedImage] | ItemOutcome]:
         with watch.timed("hash"):
@@ -201,7 +200,7 @@ def check_items(
         if on_hashed is not None:
             on_hashed(item, hashed)
         with watch.timed("search"):
-            result = matcher.check_hashed(item, *hashed)
+            result = matcher.decide(item, hashed)
         yield item, result
 
 
