@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hashmatch.errors import ReviewError as ReviewError
     from hashmatch.errors import SinkError as SinkError
     from hashmatch.errors import SourceError as SourceError
+    from hashmatch.errors import SourceUnavailable as SourceUnavailable
     from hashmatch.errors import SpecMismatch as SpecMismatch
     from hashmatch.errors import StoreError as StoreError
     from hashmatch.errors import TooManyMatches as TooManyMatches
@@ -107,8 +108,8 @@ _HOMES = {
     "hashmatch.decode.policy": "Picture decode_image",
     "hashmatch.errors": (
         "BadRows HashesAreOpaque HashmatchError IndexFileError LedgerError ListError NotHashed "
-        "RejectedRow ReviewError SinkError SourceError SpecMismatch StoreError TooManyMatches "
-        "UnknownPlugin UnknownSurface UntrustedList UsageError WorkersError"
+        "RejectedRow ReviewError SinkError SourceError SourceUnavailable SpecMismatch StoreError "
+        "TooManyMatches UnknownPlugin UnknownSurface UntrustedList UsageError WorkersError"
     ),
     "hashmatch.hashing.hash_image": "hash_all hash_image hash_images",
     "hashmatch.index.hash_index": "HashIndex",

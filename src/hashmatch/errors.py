@@ -15,6 +15,7 @@ The whole tree::
     │       └── UntrustedList          a version that is unsigned, older than before, or expired
     ├── IndexFileError                 an index file cannot be written, or cannot be searched
     ├── SourceError                    a source cannot be listed
+    │   └── SourceUnavailable          it cannot for now; another try may succeed
     ├── SinkError                      review records cannot be written
     ├── LedgerError                    what a scan has done cannot be written down, or read
     ├── ReviewError                    a review queue cannot be used, or refuses what was asked
@@ -118,6 +119,10 @@ class IndexFileError(HashmatchError):
 
 class SourceError(HashmatchError):
     """A source of images is missing, empty or cannot be listed."""
+
+
+class SourceUnavailable(SourceError):
+    """A source cannot be listed for now, for a reason that may pass: list on from where it was."""
 
 
 class SinkError(HashmatchError):

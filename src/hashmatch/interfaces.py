@@ -249,7 +249,8 @@ class Source(Protocol):
     def items(self, after: str | None = None) -> Iterator[ImageItem]:
         """Yield every item once, in an order that stays the same while nothing changes.
 
-        Raises SourceError if there is nothing to list.
+        Raises SourceError if there is nothing to list; SourceUnavailable where it cannot be listed
+        for now, so that another try may go on from the last item. `hashmatch.retry` acts on it.
 
         Parameters
         ----------
@@ -264,7 +265,7 @@ class Source(Protocol):
 
         Raises ImageError, with the item's outcome, if that fails: ImageUnavailable where another
         try may succeed, ImageChanged where the content is of another version than was listed.
-        `hashmatch.scan.fetch` acts on both.
+        `hashmatch.retry` acts on both.
         """
         ...
 

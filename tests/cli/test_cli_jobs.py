@@ -109,7 +109,8 @@ def test_behind_faults_everything_is_accounted_for(folder: Path, port: int, tmp_
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [lines[0]["event"], lines[-1]["event"]] == ["begin", "end"]
     assert len([line for line in lines if line["event"] == "retry"]) == lines[-1]["retries"]
-    assert requests == lines[-1]["fetched"] + lines[-1]["retries"]
+    again = [line for line in lines if line["event"] == "retry" and line["item"]]
+    assert requests == lines[-1]["fetched"] + len(again)
     assert (lines[-1]["listed"], lines[-1]["fetched"]) == (COUNT, COUNT)
     assert f'hashmatch_retries_total{{scan="a"}} {lines[-1]["retries"]}' in metrics.read_text()
     secret = s3_server.SECRET.encode()

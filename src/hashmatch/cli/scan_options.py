@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 READERS = 16
-"""`hashmatch.scan.limits.READERS`, which help does without loading."""
+"""`hashmatch.scan.pipeline.READERS`, which help does without loading."""
 
 
 @dataclass(frozen=True, slots=True)

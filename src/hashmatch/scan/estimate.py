@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hashmatch.scan.limits import Attempts
+from hashmatch.retry import ItemReads, list_items
 
 if TYPE_CHECKING:
     from hashmatch.interfaces import Source
@@ -98,7 +98,7 @@ def estimate(
     suffixes = Counter[str]()
     items = total = unsized = 0
     began = time.monotonic()
-    for item in source.items():
+    for item in list_items(source, tries=effort.tries):
         place = items if items < sample else chance.randrange(items + 1)
         if items < sample:
             chosen.append(item)
@@ -135,7 +135,7 @@ def _measured(
     failed = held = 0
     for number, item in enumerate(chosen):
         began = time.monotonic()
-        _, data = Attempts(source, item, effort.tries).again() or (item, None)
+        _, data = ItemReads(source, item, effort.tries).again() or (item, None)
         reading += time.monotonic() - began
         if not isinstance(data, bytes):
             failed += 1

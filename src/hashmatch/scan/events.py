@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hashmatch.records.images import ImageItem
     from hashmatch.retry import Tries
     from hashmatch.scan.checkpoint import Result
-    from hashmatch.scan.pipeline import Flow
+    from hashmatch.scan.pipeline import Pipeline
 
 Kind: TypeAlias = Literal["begin", "batch", "progress", "problem", "retry", "alarm", "end", "stop"]
 Observe: TypeAlias = "Callable[[Event], object]"
@@ -85,12 +85,14 @@ class Event:
     kind : str
         ``begin``; ``batch``, some items are done, and with a state on the disk; ``progress``, a
         fraction of a second has passed; ``problem``, an item was not searched; ``retry``, an item
-        could not be read and will be tried again; ``alarm``, an entry of a list has had as many
-        records as are let through; ``end``; ``stop``, for `reason`, before the end.
+        could not be read, or the source listed, and will be tried again; ``alarm``, an entry of a
+        list has had as many records as are let through; ``end``; ``stop``, for `reason`, before
+        the end.
     counters : Counters
         At that moment.
     item, outcome, reason : str
-        Of a problem or retry: which, what became of it, and why.
+        Of a problem or retry: which, what became of it, and why. A retry of no item is one of the
+        listing.
     list, list_version, algorithm : str
         Of an alarm: where the entry is; the report of the scan names it.
     """
@@ -126,7 +128,7 @@ class Watch:
     breaker: Breaker | None = None
     listed: int = 0
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)
-    flow: Flow[Any] | None = None
+    flow: Pipeline[Any] | None = None
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()

@@ -19,10 +19,9 @@ from hashmatch.hashing.hash_image import decode_here
 from hashmatch.matching.lookup import in_range
 from hashmatch.records.enums import Surface
 from hashmatch.records.images import ImageError, ItemOutcome
-from hashmatch.retry import Tries
+from hashmatch.retry import Tries, list_items
 from hashmatch.scan.events import Watch
-from hashmatch.scan.limits import MOST_READERS, READERS, Bounds
-from hashmatch.scan.pipeline import Flow
+from hashmatch.scan.pipeline import MOST_READERS, READERS, Concurrency, Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -33,10 +32,10 @@ if TYPE_CHECKING:
     from hashmatch.records.hash_list import HashList
     from hashmatch.records.images import HashedImage, ImageItem
     from hashmatch.records.review import ReviewRecord
+    from hashmatch.retry import Fetched
     from hashmatch.scan.checkpoint import LedgerScan, Result
     from hashmatch.scan.events import Observe
     from hashmatch.scan.hash_archive import Keeper
-    from hashmatch.scan.limits import Fetched
 
 MOST_THREADS = 1024
 BATCH = 256
@@ -79,7 +78,7 @@ def scan_source(
     """Check every image of a source, in its order, one result for each.
 
     Listing, reading, decoding with hashing, and looking up go on at the same time. Items are read
-    ahead, `hashmatch.scan.limits` says how far. At the end, whatever it is, the source is closed.
+    ahead, `hashmatch.scan.pipeline` says how far. At the end, whatever it is, the source is closed.
 
     Parameters
     ----------
@@ -149,7 +148,8 @@ def _results(
 ) -> Results:
     # Apart from scan_source, so that what is wrong with the call is said at the call.
     with closing(source), watch:
-        items = told(source.items(), watch.listed_one, on_listed)
+        listed = list_items(source, tries=effort.tries, on_retry=watch.retried)
+        items = told(listed, watch.listed_one, on_listed)
         number, began = 0, time.monotonic()
         for _, result in check_items(source, items, matcher, effort, watch, on_hashed):
             watch.ended(result)
@@ -188,8 +188,8 @@ def check_items(
         with watch.timed("hash"):
             return hash_fetched(matcher, decode, *fetched)
 
-    flow = Flow(
-        source, items, work, effort.tries, Bounds(effort.readers, effort.threads),
+    flow = Pipeline(
+        source, items, work, effort.tries, Concurrency(effort.readers, effort.threads),
         on_retry=watch.retried, on_idle=watch.progress,
     )  # fmt: skip
     watch.flow = flow
@@ -327,7 +327,8 @@ def _resumed(
     with closing(source), watch:
         if state.ended:
             return
-        items = told(source.items(after=state.position), watch.listed_one, on_listed)
+        items = list_items(source, state.position, tries=effort.tries, on_retry=watch.retried)
+        items = told(items, watch.listed_one, on_listed)
         keep = None if keeper is None else keeper.add
         began = time.monotonic()
         for done in check_items(source, items, matcher, effort, watch, keep):

@@ -5,17 +5,15 @@ from __future__ import annotations
 import binascii
 import io
 import os
-import time
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from hashmatch.decode.inputs import MAX_BYTES
-from hashmatch.errors import SourceError
+from hashmatch.errors import SourceError, SourceUnavailable
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageChanged, ImageError, ImageItem, ImageUnavailable
-from hashmatch.retry import Tries
 from hashmatch.sources._base_folder import UNLISTED, Base, Unique, cannot_open, split
 from hashmatch.sources._files import read_part, version
 from hashmatch.sources._object_store import Objects
@@ -187,33 +185,30 @@ class _Fetched:
         self.version = ""
 
     def _get(self) -> bytes:
-        """Return the list, which is asked for until the deadline."""
-        tries, attempt = Tries(), 0
-        deadline = time.monotonic() + tries.limits.deadline
-        while True:
+        """Return the list, asked for once."""
+        if self._content is None:
             try:
-                self._objects.read(self._item, self._path)
-            except ImageChanged as read:
+                self._content = self._objects.read(self._item, self._path)
+            except ImageChanged as read:  # the version was not known before
                 self.version = read.item.version
-                return read.data or b""
-            except ImageUnavailable as error:
-                if not tries.pause(attempt, deadline):
-                    raise SourceError(f"{self.name}: {error.reason}") from None
-                attempt += 1
-            except ImageError as error:
-                raise SourceError(f"{self.name}: {error.reason}") from None
+                self._content = read.data or b""
+        return self._content
 
     def all(self) -> Iterator[tuple[int, bytes]]:
         """Yield where each line starts, and the line."""
-        if self._content is None:
-            self._content = self._get()
+        try:
+            content = self._get()
+        except ImageUnavailable as error:
+            raise SourceUnavailable(f"{self.name}: {error.reason}") from None
+        except ImageError as error:
+            raise SourceError(f"{self.name}: {error.reason}") from None
         start = 0
-        for line in io.BytesIO(self._content):
+        for line in io.BytesIO(content):
             yield start, line
             start += len(line)
 
     def at(self, start: int, length: int) -> bytes:
-        return (self._content or self._get())[start : start + length]
+        return self._get()[start : start + length]
 
     def close(self) -> None:
         self._content = None
