@@ -95,8 +95,9 @@ def leave_out(
 ) -> HashList:
     """Return a list of which a matcher does not match the entries that are disabled.
 
-    Records of what matches other entries stay the same, their ``record_id`` too. Entries of other
-    lists, and those that this one no longer has, make no difference.
+    Records of what matches other entries stay the same, but for their ``record_id``: what was left
+    out may come in again. Entries of other lists, and those that this one no longer has, make no
+    difference.
 
     Parameters
     ----------
