@@ -260,6 +260,16 @@ class Source(Protocol):
         """
         ...
 
+    def identity(self) -> str:
+        """Return what tells this source from all others, as one line: what a kept state goes by.
+
+        Sources of one identity list the same items, in whatever folder, process or environment they
+        were made: paths are absolute, options of its own and the surface are in it, and a digest of
+        what is in a list or an archive, which may change in its place. No secrets. Raises
+        SourceError, or SourceUnavailable, if that cannot be told.
+        """
+        ...
+
     def read(self, item: ImageItem) -> bytes:
         """Return the content, trying once; many threads may call it at the same time.
 

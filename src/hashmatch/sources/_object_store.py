@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from hashmatch.decode.inputs import MAX_BYTES, too_many_bytes
 from hashmatch.errors import SourceError, SourceUnavailable, UsageError
@@ -82,6 +82,17 @@ class Objects:
             self._store = from_url(url, **arguments)
         except Exception as error:  # its own type for an option it does not know
             raise UsageError(self._wrong_option(error)) from None
+
+    def identity(self, folder: str) -> str:
+        """Return what tells a folder of it from all others: bucket, server and account."""
+        name = f"{self.name}/{quote(folder, errors='surrogatepass')}"
+        if self._scheme not in {"http", "https"} and self._host:
+            name += f" endpoint={self._host}"
+        if self._scheme == "az":
+            account = os.environ.get("AZURE_STORAGE_ACCOUNT_NAME", "")
+            config: Mapping[str, Any] = getattr(self._store, "config", {})
+            name += f" account={quote(config.get('account_name', account))}"
+        return name
 
     def __repr__(self) -> str:
         return f"<Objects {self.name}>"

@@ -125,6 +125,10 @@ class BucketSource:
             last = row[0]
             yield row
 
+    def identity(self) -> str:
+        """Return the bucket and folder, its server or account, and the surface."""
+        return f"{self._objects.identity(self._prefix)} {self._surface}"
+
     def read(self, item: ImageItem) -> bytes:
         """Return the content of `item`; see `hashmatch.interfaces.Source.read`."""
         return self._objects.read(item, item.key)

@@ -6,6 +6,7 @@ import binascii
 import io
 import os
 from base64 import b64decode
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,8 +15,8 @@ from hashmatch.decode.inputs import MAX_BYTES
 from hashmatch.errors import SourceError, SourceUnavailable
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageChanged, ImageError, ImageItem, ImageUnavailable
-from hashmatch.sources._base_folder import UNLISTED, Base, Unique, cannot_open, split
-from hashmatch.sources._files import read_part, version
+from hashmatch.sources._base_folder import UNLISTED, Base, Unique, cannot_open, options, split
+from hashmatch.sources._files import content_identity, read_part, version
 from hashmatch.sources._object_store import Objects
 
 if TYPE_CHECKING:
@@ -121,6 +122,11 @@ class ManifestSource:
             return {}
         return row if isinstance(row, dict) else {}
 
+    def identity(self) -> str:
+        """Return its place, a digest of all of it, its fields and base, and the surface."""
+        fields = options(self._fields)
+        return f"{self._lines.identity()} {self._surface} {fields} base={self._base.identity}"
+
     def read(self, item: ImageItem) -> bytes:
         """Return the content of `item`; see `hashmatch.interfaces.Source.read`."""
         kind, _, place = item.location.partition(" ")
@@ -157,6 +163,9 @@ class _File:
         except OSError as error:
             raise cannot_open(path, error) from None
 
+    def identity(self) -> str:
+        return content_identity(self.name, self.version)
+
     def all(self) -> Iterator[tuple[int, bytes]]:
         """Yield where each line starts, and the line; of one that is too long, its beginning."""
         with open(self.name, "rb") as file:
@@ -184,6 +193,10 @@ class _Fetched:
         self._content: bytes | None = None
         self.version = ""
 
+    def identity(self) -> str:
+        content = blake2b(self._list(), digest_size=16).hexdigest()
+        return f"{self.name} content={content}"
+
     def _get(self) -> bytes:
         """Return the list, asked for once."""
         if self._content is None:
@@ -194,16 +207,18 @@ class _Fetched:
                 self._content = read.data or b""
         return self._content
 
-    def all(self) -> Iterator[tuple[int, bytes]]:
-        """Yield where each line starts, and the line."""
+    def _list(self) -> bytes:
         try:
-            content = self._get()
+            return self._get()
         except ImageUnavailable as error:
             raise SourceUnavailable(f"{self.name}: {error.reason}") from None
         except ImageError as error:
             raise SourceError(f"{self.name}: {error.reason}") from None
+
+    def all(self) -> Iterator[tuple[int, bytes]]:
+        """Yield where each line starts, and the line."""
         start = 0
-        for line in io.BytesIO(content):
+        for line in io.BytesIO(self._list()):
             yield start, line
             start += len(line)
 
