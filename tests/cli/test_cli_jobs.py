@@ -177,7 +177,7 @@ def test_a_dry_run_writes_nothing_and_reads_a_few(folder: Path, tmp_path: Path) 
     assert sorted(tmp_path.rglob("*")) == before
     said = ran.out.decode()
     size = sum(path.stat().st_size for path in folder.iterdir())
-    assert f"photos: {COUNT} items, {size / 1e6:.3g} MB" in said
+    assert f"photos: {COUNT} items, {size / 1e6:.1f} MB" in said
     assert f"{COUNT} .png" in said
     assert "32 of them: " in said
     assert "a scan would take about " in said

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +10,7 @@ import click
 from hashmatch.cli.lists_and_matcher import open_lists as open_lists  # noqa: PLC0414  (for commands)
 from hashmatch.cli.lists_and_matcher import open_matcher as open_matcher  # noqa: PLC0414
 from hashmatch.cli.lists_and_matcher import trust_options
+from hashmatch.cli.units import SOME_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -231,25 +231,13 @@ def protection_options(command: Command) -> Command:
     return command
 
 
-def _time(ctx: click.Context, parameter: click.Parameter, given: str | None) -> timedelta | None:
-    """Return a time such as 30d or 12h."""
-    if given is None:
-        return None
-    unit = {"d": "days", "h": "hours"}.get(given[-1:])
-    number = given[:-1]
-    if unit is None or not (number.isascii() and number.isdigit()) or not 0 < int(number) < 100_000:
-        raise click.BadParameter(f"{given!r} is no time; give days as 30d or hours as 12h")
-    return timedelta(**{unit: int(number)})
-
-
 def keep_options(command: Command) -> Command:
     """Add what keeps the hashes of a scan."""
     for option in (
         click.option(
             "--keep-for",
-            callback=_time,
-            metavar="TIME",
-            help="How long, in days or hours: 30d, 12h. They are not read after it.",
+            type=SOME_TIME,
+            help="How long, for example 30d, 36h or 10m. They are not read after it.",
         ),
         click.option(
             "--keep-hashes",

@@ -8,13 +8,12 @@ import click
 
 from hashmatch.cli.console import print_line, printable
 from hashmatch.cli.review_options import (
-    Span,
     by_option,
     open_queue,
     queue_argument,
     reason_option,
-    span,
 )
+from hashmatch.cli.units import DURATION, format_duration
 from hashmatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,14 +58,14 @@ def purge(queue: str, yes: bool, who: str) -> None:
     default=None,
     help="Whether a confirmation needs two people, blind to each other.",
 )
-@click.option("--lease", type=Span(), help="After which a case that is held comes back.")
-@click.option("--undo", type=Span(), help="How long a decision can be taken back.")
+@click.option("--lease", type=DURATION, help="After which a case that is held comes back.")
+@click.option("--undo", type=DURATION, help="How long a decision can be taken back.")
 @click.option(
     "--in-a-row", type=click.IntRange(1), metavar="N", help="Cases until a pause is suggested."
 )
-@click.option("--pause", type=Span(), help="How long that is.")
-@click.option("--keep-pending", type=Span(), help="How long what nobody decided is kept.")
-@click.option("--keep-rejected", type=Span(), help="How long what is not a match is kept.")
+@click.option("--pause", type=DURATION, help="How long that is.")
+@click.option("--keep-pending", type=DURATION, help="How long what nobody decided is kept.")
+@click.option("--keep-rejected", type=DURATION, help="How long what is not a match is kept.")
 @click.option(
     "--hold-confirmed/--no-hold-confirmed",
     "hold_confirmed",
@@ -113,7 +112,7 @@ def settings(
     for field in fields(after):
         value = getattr(after, field.name)
         if isinstance(value, timedelta):
-            value = span(value)
+            value = format_duration(value)
         elif isinstance(value, dict):
             value = ", ".join(f"{name}={number:g}" for name, number in sorted(value.items()))
         elif isinstance(value, bool):

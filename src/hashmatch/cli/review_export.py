@@ -7,37 +7,24 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from hashmatch.cli.console import Exit, print_line, printable
 from hashmatch.cli.options import quiet_option
-from hashmatch.cli.review_options import Span, open_queue, queue_argument
+from hashmatch.cli.review_options import open_queue, queue_argument
+from hashmatch.cli.units import DURATION, MOMENT
 from hashmatch.errors import ReviewError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from hashmatch.records.cases import ConfirmedCase
     from hashmatch.review.queue import ReviewQueue
     from hashmatch.review.webhook.outbox import Deliveries
     from hashmatch.review.webhook.sender import Pushed
-
-
-def _since(ctx: click.Context, parameter: click.Parameter, given: str | None) -> datetime | None:
-    """Return the time of an ISO 8601 text; without a zone it is UTC."""
-    if given is None:
-        return None
-    try:
-        found = datetime.fromisoformat(given)
-    except ValueError:
-        raise click.BadParameter(
-            f"{given!r} is no time; give 2026-01-31, or with T12:00Z"
-        ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 @click.command(
@@ -62,7 +49,7 @@ def _since(ctx: click.Context, parameter: click.Parameter, given: str | None) ->
 )
 @click.option(
     "--since",
-    callback=_since,
+    type=MOMENT,
     metavar="TIME",
     help="Only cases to which something happened since: a record came, or somebody decided.",
 )
@@ -124,7 +111,7 @@ def _finally(queue: ReviewQueue, since: datetime | None) -> Iterator[ConfirmedCa
 )
 @click.option(
     "--every",
-    type=Span(),
+    type=DURATION,
     default="10s",
     show_default=True,
     metavar="TIME",

@@ -418,6 +418,8 @@ LOCAL = "tar://", "zip://"
 
 def show_estimate(name: str, source: Source, matcher: Matcher, means: Means) -> None:
     """List `source`, read and hash a few of its images, and print what a scan would take."""
+    from rich.filesize import decimal
+
     from hashmatch.errors import SourceError
     from hashmatch.scan.estimate import estimate
     from hashmatch.scan.report import ScanReport
@@ -430,7 +432,7 @@ def show_estimate(name: str, source: Source, matcher: Matcher, means: Means) -> 
         raise SourceError(f"{name}: no images in it")
     screen = console(stderr=False)
     unsized = f", and {found.unsized:,} of unknown size" if found.unsized else ""
-    screen.print(f"{printable(name)}: {found.items:,} items, {_size(found.bytes)}{unsized}",
+    screen.print(f"{printable(name)}: {found.items:,} items, {decimal(found.bytes)}{unsized}",
                  markup=False)  # fmt: skip
     shown = list(found.suffixes.items())[:SHOWN]
     others = found.items - sum(count for _, count in shown)
@@ -441,7 +443,7 @@ def show_estimate(name: str, source: Source, matcher: Matcher, means: Means) -> 
         f"{found.sampled} of them{failed}: {1000 * found.read_seconds:,.1f} ms each to read, "
         f"{1000 * found.hash_seconds:,.1f} ms to decode and hash"
     )
-    rate = f", {_size(int(means.limit_rate))} a second" if means.limit_rate else ""
+    rate = f", {decimal(int(means.limit_rate))} a second" if means.limit_rate else ""
     screen.print(
         f"a scan would take about {_time(found.seconds)}, with {means.workers} workers and "
         f"{means.readers} reads at once{rate}"
@@ -449,16 +451,6 @@ def show_estimate(name: str, source: Source, matcher: Matcher, means: Means) -> 
     if "://" in name and not name.startswith(LOCAL):
         screen.print(f"and about {found.requests:,} requests, as many as fail besides")
     screen.print("nothing was written, and nothing looked up")
-
-
-def _size(count: int) -> str:
-    """Return a number of bytes for people, in thousands."""
-    size = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:,.4g} TB"
 
 
 def _time(seconds: float) -> str:

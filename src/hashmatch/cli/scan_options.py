@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashmatch.cli.units import RATE
 from hashmatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     Command = Callable[..., Any]
 
-UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 READERS = 16
 """`hashmatch.scan.pipeline.READERS`, which help does without loading."""
 
@@ -67,17 +66,6 @@ def processors() -> int:
 def workers() -> int:
     """Return one more: while a picture is hashed here, its worker has nothing to do."""
     return processors() + 1
-
-
-def _rate(ctx: click.Context, parameter: click.Parameter, given: str | None) -> float | None:
-    """Return a rate such as 10M in bytes a second."""
-    if given is None:
-        return None
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([kMG]?)", given, re.ASCII)
-    rate = float(found[1]) * UNITS[found[2]] if found is not None else 0.0
-    if rate < 1:
-        raise click.BadParameter(f"{given!r} is no rate; give bytes a second as 500k, 10M or 1.5G")
-    return rate
 
 
 def _shard(
@@ -184,8 +172,7 @@ def job_options(command: Command) -> Command:
         ),
         click.option(
             "--limit-rate",
-            callback=_rate,
-            metavar="RATE",
+            type=RATE,
             help="Most bytes a second that are read: 500k, 10M, 1.5G, in thousands.",
         ),
         click.option(
