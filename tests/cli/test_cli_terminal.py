@@ -78,6 +78,15 @@ def test_hashes_in_a_file_and_the_bar_on_the_terminal(photos: Path, tmp_path: Pa
     assert b"matches" not in seen, "hashing looks for no matches"
 
 
+def test_an_import_says_how_much_is_read_and_what_is_done(tmp_path: Path) -> None:
+    code, seen = on_terminal("list", "import", DEMO, "--store", tmp_path / "store")
+    assert code == 0
+    bar = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
+    assert re.search(r"[\d.]+/[\d.]+ kB .*100% \d:\d\d:\d\d [a-z]", bar)
+    assert "/s" not in bar, "bytes a second tell nobody anything"
+    assert not any("100%" in line for line in screen_lines(seen)), "the bar is left on the screen"
+
+
 def test_no_color_takes_the_colours_only(photos: Path, tmp_path: Path) -> None:
     code, seen = on_terminal("scan", photos, *SURFACE, out=tmp_path / "out", NO_COLOR="1")
     assert code == 0

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
+    from typing import Self
 
     from rich.console import Console
 
@@ -28,6 +28,8 @@ class Exit(IntEnum):
     PIPE_CLOSED = 141
 
 
+WIDE = 100
+"""Columns of a terminal that has room for a bar."""
 NAMED_PROBLEMS = 20
 """Items that could not be searched and are named on standard error without ``-v``."""
 
@@ -39,44 +41,89 @@ def console(*, stderr: bool = True) -> Console:
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
 
 
-@contextmanager
-def progress(total: int | None, quiet: bool) -> Iterator[Callable[[], None]]:
-    """Show count, rate and time left while stderr is a terminal; yields what to call each time."""
-    screen = console()
-    if quiet or not screen.is_terminal:
-        yield lambda: None
-        return
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+class Progress:
+    """One line on a terminal that says how far a command has come; elsewhere there is none.
 
-    columns = [
-        TextColumn("{task.completed:,}" + (f" of {total:,} images" if total else " images")),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[rate]}/s"),
-        TimeRemainingColumn(),
-    ]
-    with Progress(
-        *columns,
-        console=screen,
-        transient=True,
-        # Lines for a file must not pass through the bar, which would swallow them; lines for the
-        # same screen must, or both would be torn.
-        redirect_stdout=sys.stdout.isatty(),
-        redirect_stderr=False,
-    ) as bar:
-        task = bar.add_task("", total=total, rate="-")
+    Use it in a ``with`` statement.
 
-        def advance() -> None:
-            speed = bar.tasks[0].speed
-            bar.update(task, advance=1, rate=f"{speed:,.0f}" if speed else "-")
+    Parameters
+    ----------
+    total : int or None
+        How much there is to do, if that is known.
+    quiet : bool
+        Show nothing, on a terminal either.
+    done : int
+        How much of it was done before.
+    unit : {"images", "bytes"}
+        What is counted.
 
-        yield advance
+    Attributes
+    ----------
+    shown : bool
+        Whether there is a line.
+    """
+
+    def __init__(
+        self, total: int | None, quiet: bool, *, done: int = 0, unit: str = "images"
+    ) -> None:
+        self._screen = console()
+        self.shown = not quiet and self._screen.is_terminal
+        self._total, self._before, self._unit = total, done, unit
+        self._said = ""
+
+    def __enter__(self) -> Self:
+        if not self.shown:
+            return self
+        from rich import progress
+
+        of_all = f" of {self._total:,}" if self._total else ""
+        is_wide = self._screen.width >= WIDE
+        columns = [
+            progress.DownloadColumn()
+            if self._unit == "bytes"
+            else progress.TextColumn(f"{{task.completed:,}}{of_all} {self._unit}"),
+            *([progress.BarColumn(bar_width=10)] if is_wide else []),
+            progress.TaskProgressColumn(),
+            progress.TimeRemainingColumn(),
+            *([] if self._unit == "bytes" else [progress.TextColumn("{task.fields[rate]}/s")]),
+            progress.TextColumn("{task.fields[said]}", markup=False),
+        ]
+        self._bar = progress.Progress(
+            *columns,
+            console=self._screen,
+            transient=True,
+            # Lines for a file must not pass through the bar, which would swallow them; lines for
+            # the same screen must, or both would be torn.
+            redirect_stdout=sys.stdout.isatty(),
+            redirect_stderr=False,
+            speed_estimate_period=10,
+        )
+        self._bar.start()
+        self._bar.add_task("", total=self._total, completed=self._before, rate="-", said="")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.shown:
+            self._bar.stop()
+
+    def advance(self, count: int = 1) -> None:
+        """Show that so much more is done."""
+        if self.shown:
+            self.update(int(self._bar.tasks[0].completed) + count)
+
+    def say(self, text: str) -> None:
+        """Show what is done now."""
+        self.update(None, text)
+
+    def update(self, done: int | None, said: str | None = None) -> None:
+        """Show how much is done by now, and what else there is to say; None is as before."""
+        if not self.shown:
+            return
+        task = self._bar.tasks[0]
+        self._said = self._said if said is None else said
+        self._bar.update(task.id, completed=done, said=self._said)
+        speed = task.speed or (task.completed - self._before) / max(task.elapsed or 0.0, 0.001)
+        self._bar.update(task.id, rate=f"{speed:,.0f}")
 
 
 def print_line(text: str) -> None:

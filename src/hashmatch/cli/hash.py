@@ -7,7 +7,7 @@ from itertools import chain
 
 import click
 
-from hashmatch.cli.console import Exit, hashed_line, print_line, progress
+from hashmatch.cli.console import Exit, Progress, hashed_line, print_line
 from hashmatch.cli.options import algorithm_option, quiet_option, strict_option
 
 
@@ -43,12 +43,12 @@ def hash_(
     files = [path for path in paths if not os.path.isdir(path)]
     total = len(files) if len(files) == len(paths) else None
     unhashed = 0
-    with progress(total, quiet) as advance:
+    with Progress(total, quiet) as bar:
         for _, path in chain.from_iterable(walk(path) for path in paths):
             name = os.fsencode(path).decode(errors="backslashreplace")
             hashed = hash_image(path, algorithm, item=name)
             unhashed += hashed.outcome not in HAVE_HASH
             print_line(hashed_line(hashed))
-            advance()
+            bar.advance()
     if strict and unhashed:
         ctx.exit(Exit.SOME_UNHASHED)

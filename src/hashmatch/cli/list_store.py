@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.console import NAMED_PROBLEMS, Exit, console, print_line, printable
+from hashmatch.cli.console import NAMED_PROBLEMS, Exit, Progress, console, print_line, printable
 from hashmatch.cli.lists_and_matcher import (
     check_reveal,
     days,
@@ -22,7 +23,6 @@ from hashmatch.cli.lists_and_matcher import (
     list_files,
     one_list,
     open_store,
-    reading,
     trust_options,
     warn,
 )
@@ -154,9 +154,11 @@ def _make(store: str, files: tuple[str, ...], how: str, options: dict[str, Any])
     opened = open_store(store, options)
     paths = list_files(files)
     change = _change(options)
-    with reading(paths, quiet) as (on_read, on_step):
+    size = sum(os.path.getsize(path) for path in paths if os.path.isfile(path))
+    with Progress(size, quiet, unit="bytes") as bar:
+        bar.say("reading")
         made: Changed = getattr(opened, how)(
-            paths, replace(change, on_read=on_read, on_step=on_step)
+            paths, replace(change, on_read=bar.advance, on_step=bar.say)
         )
     warn(made.problems)
     if as_json:

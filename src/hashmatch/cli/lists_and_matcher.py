@@ -6,18 +6,16 @@ Options and functions of the commands that work with list stores.
 from __future__ import annotations
 
 import os
-import sys
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.console import console, printable
+from hashmatch.cli.console import printable
 from hashmatch.errors import ListError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from hashmatch.cli.options import ListShape
     from hashmatch.matching.matcher import Matcher
@@ -124,35 +122,6 @@ def warn(problems: Sequence[str]) -> None:
     """Say on standard error what was found wrong and did not stop anything."""
     for problem in problems:
         click.echo(f"hashmatch: warning: {printable(problem)}", err=True)
-
-
-@contextmanager
-def reading(
-    paths: Sequence[str], quiet: bool
-) -> Iterator[tuple[Callable[[int], object], Callable[[str], object]]]:
-    """Show how much of some files is read, and what is done with it, on a terminal."""
-    screen = console()
-    if quiet or not screen.is_terminal:
-        yield (lambda count: None), (lambda step: None)
-        return
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    total = sum(os.path.getsize(path) for path in paths if os.path.isfile(path))
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(),
-        console=screen,
-        transient=True,
-        redirect_stdout=sys.stdout.isatty(),
-        redirect_stderr=False,
-    ) as bar:
-        task = bar.add_task("reading", total=total)
-        yield (
-            lambda count: bar.update(task, advance=count),
-            lambda step: bar.update(task, description=step),
-        )
 
 
 def one_list(path: str, algorithm: str, options: dict[str, Any]) -> StoredList:

@@ -8,9 +8,6 @@ What ``hashmatch scan`` says to people at its end.
 from __future__ import annotations
 
 import os
-import sys
-import time
-from collections import deque
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.console import console, printable
+from hashmatch.cli.console import Progress, console, printable
 from hashmatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -132,12 +129,6 @@ def anywhere(source: str) -> str:
     return source
 
 
-WIDE = 100
-"""Columns of a terminal that has room for a bar."""
-RECENT = 40
-"""Events that the rate is of: about ten seconds."""
-
-
 class Watchers:
     """Tells each of some observers."""
 
@@ -192,55 +183,20 @@ def about_job(
 @contextmanager
 def on_screen(total: int | None, done: int, quiet: bool) -> Iterator[list[Observe]]:
     """Show how a scan goes in one line, while stderr is a terminal; `done` were done before."""
-    screen = console()
-    if quiet or not screen.is_terminal:
-        yield []
-        return
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        ProgressColumn,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns: list[ProgressColumn] = [
-        TextColumn("{task.completed:,}" + (f" of {total:,} images" if total else " images")),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[said]}"),
-    ]
-    if screen.width >= WIDE:
-        columns.insert(1, BarColumn(bar_width=10))
-    with Progress(
-        *columns,
-        console=screen,
-        transient=True,
-        # Lines for a file must not pass through the bar, which would swallow them; lines for the
-        # same screen must, or both would be torn.
-        redirect_stdout=sys.stdout.isatty(),
-        redirect_stderr=False,
-    ) as bar:
-        task = bar.add_task("", total=total, completed=done, said="")
-        recent = deque([(time.monotonic(), done)], maxlen=RECENT)
+    with Progress(total, quiet, done=done) as bar:
 
         def show(event: Event) -> None:
             if event.kind in {"batch", "progress", "end"}:
-                count = event.counters.done
-                recent.append((time.monotonic(), count))
-                seconds = max(recent[-1][0] - recent[0][0], 0.001)
-                said = _said(event.counters, (count - recent[0][1]) / seconds)
-                bar.update(task, completed=count, said=said)
+                bar.update(event.counters.done, _said(event.counters))
 
-        yield [show]
+        yield [show] if bar.shown else []
 
 
-def _said(counters: Counters, speed: float) -> str:
+def _said(counters: Counters) -> str:
     """Return what there is to say besides how many are done; what is nothing is left out."""
     outcomes = counters.outcomes
     searched = sum(outcomes[name] for name in ("match", "no_match", "suppressed"))
-    parts = [f"{speed:,.0f}/s", f"{outcomes['match']:,} matches"]
+    parts = [f"{outcomes['match']:,} matches"]
     for count, what in (
         (counters.done - searched, "not searched"),
         (counters.queued, "queued"),
