@@ -17,7 +17,7 @@ The whole tree::
     ├── SourceError                    a source cannot be listed
     │   └── SourceUnavailable          it cannot for now; another try may succeed
     ├── SinkError                      review records cannot be written
-    ├── LedgerError                    what a scan has done cannot be written down, or read
+    ├── CheckpointError                what a scan has done cannot be written down, or read
     ├── ReviewError                    a review queue cannot be used, or refuses what was asked
     ├── WorkersError                   decode workers cannot be started, or are closed
     ├── NotHashed                      a hash was asked for where there is none
@@ -129,8 +129,8 @@ class SinkError(HashmatchError):
     """Review records cannot be written where they were to go."""
 
 
-class LedgerError(HashmatchError):
-    """What a scan has done cannot be written to its ledger, or read from it."""
+class CheckpointError(HashmatchError):
+    """What a scan has done cannot be written to its checkpoint, or read from it."""
 
 
 class ReviewError(HashmatchError):

@@ -85,7 +85,9 @@ def test_shards_together_are_the_whole(
         assert sum(share[1][name] for share in shares) == count
     told = run("scan", "status", tmp_path / "state", "--json").lines
     assert len({one["name"] for one in told}) == SHARDS
-    assert f"({SHARDS - 1}/{SHARDS})" in run("scan", "status", tmp_path / "state").out.decode()
+    parts_told = {one["about"]["source"].rpartition(" ")[2] for one in told}
+    assert parts_told == {f"shard={index}/{SHARDS}" for index in range(SHARDS)}
+    assert f"shard={SHARDS - 1}/{SHARDS}" in run("scan", "status", tmp_path / "state").out.decode()
 
 
 @served

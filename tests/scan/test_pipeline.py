@@ -125,15 +125,16 @@ def test_what_waits_for_its_time_holds_up_nobody() -> None:
     told: list[tuple[str, str]] = []
     idle: list[int] = []
     tries = Tries(Limits(first_delay=1.0), seed=3)
+    counters = hm.Counters()
     found = Pipeline(
-        images, images.items(), work, tries, Concurrency(readers=1),
+        images, images.items(), work, tries, Concurrency(readers=1), counters=counters,
         on_retry=lambda *what: told.append(what), on_idle=lambda: idle.append(len(worked)),
     )  # fmt: skip
     assert list(found) == list(range(300))
     assert worked == [*range(1, 300), 0]
     assert told == [("0", "cannot be read: status 500")] * 3
     assert idle[-1] == 299
-    assert (found.reading, found.waiting, found.queued) == (0, 0, 0)
+    assert (counters.reading, counters.waiting, counters.queued) == (0, 0, 0)
 
 
 def test_a_server_that_is_down_is_not_asked_for_everything() -> None:
@@ -193,7 +194,8 @@ def test_whatever_the_concurrency_and_the_weather(seed: int) -> None:
     )  # fmt: skip
     tries = Tries(Limits(first_delay=0.002, longest_delay=0.01), seed=seed)
     images = Weather(contents, SURFACE)
-    found = Pipeline(images, images.items(), work, tries, concurrency)
+    counters = hm.Counters()
+    found = Pipeline(images, images.items(), work, tries, concurrency, counters=counters)
     wanted = chance.choice([3, 10**6, 10**6])
     results: list[tuple[str, object]] = list(itertools.islice(iter(found), wanted))
     if concurrency.ordered:
@@ -202,16 +204,16 @@ def test_whatever_the_concurrency_and_the_weather(seed: int) -> None:
         assert set(results) <= set(contents.items())
         assert len(set(results)) == len(results)
     assert len(results) == min(wanted, len(contents))
-    assert (found.reading, found.waiting) == (0, 0) or wanted == 3
+    assert (counters.reading, counters.waiting) == (0, 0) or wanted == 3
     gc.collect()
     assert not [one for one in threading.enumerate() if one.name.startswith("hashmatch")]
 
 
 def test_a_scan_is_the_same_with_any_number_of_threads() -> None:
     def scanned(threads: int) -> list[object]:
-        breaker = hm.Breaker(limit=2)
+        breaker, options = hm.Breaker(limit=2), hm.ScanOptions(threads)
         matcher = hm.Matcher(hm.read_list(LISTS / "demo-pdq.csv"), breaker=breaker)
-        found = hm.scan_source(IMAGES, matcher, surface="public_post", threads=threads)
+        found = hm.scan_source(IMAGES, matcher, surface="public_post", options=options)
         return [
             (one.outcome, getattr(one, "record_id", one.reason if hasattr(one, "reason") else ""))
             for one in found

@@ -173,7 +173,9 @@ def test_a_scan_counts_what_its_listing_tried_again() -> None:
     events: list[hm.Event] = []
     matcher = hm.Matcher(hm.read_list(LISTS / "demo-pdq.csv"))
     tries = Tries(QUICK, seed=1)
-    results = list(hm.scan_source(Rough(9, [4, 0]), matcher, tries=tries, observe=events.append))
+    options = hm.ScanOptions(tries=tries)
+    source = Rough(9, [4, 0])
+    results = list(hm.scan_source(source, matcher, options=options, observe=events.append))
     assert len(results) == 9
     assert [(event.item, event.reason) for event in events if event.kind == "retry"] == [
         ("", "memory: cannot be listed: status 503")

@@ -103,6 +103,9 @@ def check_level(level: str) -> None:
         raise UsageError(f"variants are one of {', '.join(LEVELS)}, not {level!r}")
 
 
+SEARCHED = frozenset({Outcome.MATCH, Outcome.NO_MATCH, Outcome.SUPPRESSED})
+"""Outcomes of what was looked up."""
+
 #: Outcomes with a hash behind them. The others are what ``--strict`` turns into exit code 1.
 HAVE_HASH = frozenset(
     {

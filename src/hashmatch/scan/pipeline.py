@@ -10,6 +10,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from hashmatch.retry import ItemReads
+from hashmatch.scan.events import Counters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -102,17 +103,13 @@ class Pipeline(Generic[R]):
         Limits of retries and bandwidth; stopped if the iteration ends before its time.
     concurrency : Concurrency
         How much at a time.
+    counters : Counters, optional
+        Where it counts the items that are being read, that wait for another try, and that wait for
+        their work, and how long listing (``list``) and all reads together (``read``) took.
     on_retry : callable, optional
         Told the key of an item that is tried again, and why; from any thread.
     on_idle : callable, optional
         Called by whoever iterates, while there is no answer.
-
-    Attributes
-    ----------
-    reading, queued, waiting : int
-        Items that are being read, that wait for their work, and for another try.
-    seconds : dict of str to float
-        How long listing took (``list``) and all reads together (``read``).
     """
 
     def __init__(
@@ -123,11 +120,11 @@ class Pipeline(Generic[R]):
         tries: Tries,
         concurrency: Concurrency,
         *,
+        counters: Counters | None = None,
         on_retry: Callable[[str, str], object] | None = None,
         on_idle: Callable[[], object] | None = None,
     ) -> None:
-        self.reading = 0
-        self.seconds = {"list": 0.0, "read": 0.0}
+        self._counters = counters or Counters()
         self._source, self._listed, self._work = source, iter(listed), work
         self._tries, self._concurrency = tries, concurrency
         self._on_retry, self._on_idle = on_retry, on_idle
@@ -145,16 +142,6 @@ class Pipeline(Generic[R]):
         self._ready = threading.Condition(lock)  # workers wait
         self._done = threading.Condition(lock)  # whoever iterates waits
         self._lock = lock
-
-    @property
-    def queued(self) -> int:
-        """Items that are read, and wait for their work."""
-        return len(self._fetched)
-
-    @property
-    def waiting(self) -> int:
-        """Items that wait for another try."""
-        return len(self._again)
 
     def __iter__(self) -> Iterator[R]:
         loops = [self._list]
@@ -207,7 +194,7 @@ class Pipeline(Generic[R]):
                 began = time.monotonic()
                 item = next(self._listed, None)
                 with self._lock:
-                    self.seconds["list"] += time.monotonic() - began
+                    self._counters.seconds["list"] += time.monotonic() - began
                     if item is None:
                         return
                     self._next.append(item)
@@ -237,7 +224,7 @@ class Pipeline(Generic[R]):
                 task = self._to_read()
                 if task is None:
                     return
-                self.reading += 1
+                self._counters.reading += 1
             fetched = error = None
             began = time.monotonic()
             try:
@@ -247,10 +234,11 @@ class Pipeline(Generic[R]):
             if fetched is None and error is None and self._on_retry is not None:
                 self._on_retry(task.reads.item.key, task.reads.reason)
             with self._lock:
-                self.seconds["read"] += time.monotonic() - began
-                self.reading -= 1
+                self._counters.seconds["read"] += time.monotonic() - began
+                self._counters.reading -= 1
                 if fetched is None and error is None:
                     heappush(self._again, (task.reads.due, task))
+                    self._counters.waiting = len(self._again)
                     self._room.notify()
                 else:
                     self._has_read(task, fetched, error)
@@ -264,7 +252,9 @@ class Pipeline(Generic[R]):
         while not self._stopping:
             wait = self._again[0][0] - time.monotonic() if self._again else None
             if wait is not None and wait <= 0:
-                return heappop(self._again)[1]
+                task = heappop(self._again)[1]
+                self._counters.waiting = len(self._again)
+                return task
             if self._may_begin():
                 item = self._next.popleft()
                 self._next_bytes -= item.size or 0
@@ -289,7 +279,7 @@ class Pipeline(Generic[R]):
     def _may_begin(self) -> bool:
         if not self._next or self._failed or self._out >= self._concurrency.most_items:
             return False
-        if self.reading + len(self._again) >= 2 * self._concurrency.readers:
+        if self._counters.reading + len(self._again) >= 2 * self._concurrency.readers:
             return False
         return not self._held or self._held + size_of(self._next[0]) <= self._concurrency.most_bytes
 
@@ -303,6 +293,7 @@ class Pipeline(Generic[R]):
         else:
             task.fetched = fetched
             heappush(self._fetched, task)
+            self._counters.queued = len(self._fetched)
             self._ready.notify()
 
     def _do_work(self) -> None:
@@ -314,6 +305,7 @@ class Pipeline(Generic[R]):
                 if self._stopping:
                     return
                 task = heappop(self._fetched)
+                self._counters.queued = len(self._fetched)
             answer = error = None
             try:
                 answer = work(task.fetched)  # type: ignore[arg-type]

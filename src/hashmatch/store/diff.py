@@ -1,21 +1,16 @@
-"""What a version of a list has that another has not.
-
-What an update added to a list, as a list of its own: hashes that were kept need no other.
-"""
+"""What a version of a list has that another has not."""
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from hashmatch._redact import unseen
-from hashmatch.lists.merge import Statements, hash_keys, joined
-from hashmatch.records.hash_list import HashList
+from hashmatch.lists.merge import Statements, hash_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -41,27 +36,6 @@ def difference(before: Content, after: Content) -> list[Difference]:
         old, new = _matched(before.kinds, algorithm), _matched(after.kinds, algorithm)
         found.append(Difference(algorithm, _only(new, old), _only(old, new)))
     return found
-
-
-def new_hashes(before: Content | None, after: Kind, algorithm: str) -> NDArray[np.int64]:
-    """Return the rows that are matched after, and whose hash was not matched before.
-
-    Hashes are compared whole; where the keys of two different ones meet, a row too many is new.
-    """
-    rows = matched_rows(after)
-    words = np.concatenate([segment.words() for segment in after.segments])[rows]
-    if before is None or algorithm not in before.kinds:
-        return rows
-    kind = before.kinds[algorithm]
-    known = np.concatenate([segment.words() for segment in kind.segments])[matched_rows(kind)]
-    return rows[~_among(words, known)]
-
-
-def matched_rows(kind: Kind) -> NDArray[np.int64]:
-    """Return the numbers of the statements that are matched."""
-    kept = np.ones(kind.rows, np.bool_)
-    kept[kind.unmatched()] = False
-    return np.flatnonzero(kept)
 
 
 def _matched(kinds: Mapping[str, Kind], algorithm: str) -> Statements | None:
@@ -96,64 +70,3 @@ def _among(words: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.b
     same: NDArray[np.bool_] = known[order[np.minimum(place, len(known) - 1)]] == words
     whole: NDArray[np.bool_] = np.all(same, axis=1)
     return whole
-
-
-class AddedList(HashList):
-    """The entries of a stored list whose hashes an earlier version of it had not.
-
-    It bears the name and version of the whole list, and names entries as that does.
-    """
-
-    __slots__ = ("_secret",)
-
-    _secret: bytes
-
-    def own_key(self) -> bytes:
-        """Return the secret of the store, which references are made with."""
-        return self._secret
-
-    def leaving_out(self, rows: Iterable[int]) -> AddedList:
-        """Return the same list, of which a matcher does not match some entries."""
-        left = AddedList(
-            **{each.name: getattr(self, each.name) for each in fields(HashList)}
-            | {"left_out": tuple(sorted({*self.left_out, *rows}))}
-        )
-        object.__setattr__(left, "_secret", self._secret)
-        return left
-
-
-def added(
-    before: Content | None, after: Content, algorithm: str, secret: bytes
-) -> AddedList | None:
-    """Return what of one kind of hash is new between two versions; None if nothing is.
-
-    Parameters
-    ----------
-    before : Content or None
-        The earlier version; without one, all is new.
-    after : Content
-        The later.
-    algorithm : str
-        Which hashes.
-    secret : bytes
-        The key of references, see `hashmatch.store.reference_key`.
-    """
-    kind = after.kinds.get(algorithm)
-    if kind is None:
-        return None
-    rows = new_hashes(before, kind, algorithm)
-    parts, first = [], 0
-    for segment in kind.segments:
-        own = rows[(rows >= first) & (rows < first + segment.rows)] - first
-        parts.append(segment.take(own))
-        first += segment.rows
-    (said,) = joined(parts)
-    if not len(said):
-        return None
-    manifest, limit = after.manifest, after.limits.get(algorithm)
-    spec = said.hashes.spec
-    found = AddedList(
-        manifest.name, str(manifest.version), spec, said.hashes, said.entries, (), limit
-    )
-    object.__setattr__(found, "_secret", secret)
-    return found
