@@ -24,7 +24,7 @@ from hashmatch.review.export import export_cases
 from hashmatch.review.feedback import add_benign, write_report
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.scan.events import Counters, Event
-from hashmatch.scan.hash_archive import Keeper
+from hashmatch.scan.hash_archive import HashArchive
 from hashmatch.scan.prometheus import MetricsFile
 from hashmatch.sinks.csv_rows import CsvSink
 from hashmatch.sinks.jsonl import JsonlSink
@@ -46,7 +46,7 @@ DEMO = ROOT / "fixtures/lists/demo-pdq.csv"
 PICTURE = ROOT / "fixtures/images/plain/tiles.png"
 
 
-NOTHING = Counters(0, {}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {})
+NOTHING = Counters()
 
 
 class Writer(NamedTuple):
@@ -75,8 +75,10 @@ def sink(make: Callable[[Path], Sink]) -> Callable[[str], None]:
 def kept(path: str) -> None:
     """Keep the hashes of a picture: the file has the name of its scan."""
     item = hm.ImageItem("a", "v1", hm.Surface.PROFILE_PHOTO)
-    with Keeper(os.path.dirname(path), timedelta(days=1), scan="a") as keeper:
-        keeper.add(item, hm.hash_all(PICTURE, ["md5"]))
+    result = hm.ItemOutcome(item.key, item.version, item.surface, hm.Outcome.NO_MATCH)
+    writer = HashArchive(os.path.dirname(path), timedelta(days=1)).writer("none", None, "a")
+    writer.add(item, hm.hash_all(PICTURE, ["md5"]), result)
+    writer.flush(0)
 
 
 def run(command: click.Command, *args: str) -> None:

@@ -10,7 +10,6 @@ from PIL import Image
 
 import hashmatch as hm
 from cli_tools import IMAGES
-from hashmatch.scan.checkpoint import Ledger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,11 +39,11 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def listed(state: Path) -> int:
-    """How far a scan has come, as its ledger says."""
-    if not (state / "ledger.db").exists():
+    """How far a scan has come, as its checkpoint says."""
+    if not (state / "checkpoint.db").exists():
         return 0
     try:
-        with Ledger(state, reading=True) as ledger:
-            return sum(one["listed"] for one in ledger.scans())
-    except hm.LedgerError:  # it is being made
+        with hm.Checkpoint(state, reading=True) as checkpoint:
+            return sum(one["listed"] for one in checkpoint.scans())
+    except hm.CheckpointError:  # it is being made
         return 0

@@ -21,16 +21,17 @@ if TYPE_CHECKING:
     from hashmatch.decode.policy import Picture as Picture
     from hashmatch.decode.policy import decode_image as decode_image
     from hashmatch.errors import BadRows as BadRows
+    from hashmatch.errors import CheckpointError as CheckpointError
     from hashmatch.errors import HashesAreOpaque as HashesAreOpaque
     from hashmatch.errors import HashmatchError as HashmatchError
     from hashmatch.errors import IndexFileError as IndexFileError
-    from hashmatch.errors import LedgerError as LedgerError
     from hashmatch.errors import ListError as ListError
     from hashmatch.errors import NotHashed as NotHashed
     from hashmatch.errors import RejectedRow as RejectedRow
     from hashmatch.errors import ReviewError as ReviewError
     from hashmatch.errors import SinkError as SinkError
     from hashmatch.errors import SourceError as SourceError
+    from hashmatch.errors import SourceUnavailable as SourceUnavailable
     from hashmatch.errors import SpecMismatch as SpecMismatch
     from hashmatch.errors import StoreError as StoreError
     from hashmatch.errors import TooManyMatches as TooManyMatches
@@ -83,15 +84,15 @@ if TYPE_CHECKING:
     from hashmatch.review.queue import ReviewQueue as ReviewQueue
     from hashmatch.sandbox.limits import WorkerLimits as WorkerLimits
     from hashmatch.sandbox.pool import DecodePool as DecodePool
-    from hashmatch.scan.checkpoint import Ledger as Ledger
+    from hashmatch.scan.checkpoint import Checkpoint as Checkpoint
     from hashmatch.scan.events import Counters as Counters
     from hashmatch.scan.events import Event as Event
+    from hashmatch.scan.hash_archive import HashArchive as HashArchive
     from hashmatch.scan.json_log import JsonLog as JsonLog
     from hashmatch.scan.prometheus import MetricsFile as MetricsFile
     from hashmatch.scan.report import ScanReport as ScanReport
-    from hashmatch.scan.rescan import rescan_kept as rescan_kept
-    from hashmatch.scan.scan import about_scan as about_scan
-    from hashmatch.scan.scan import resume_scan as resume_scan
+    from hashmatch.scan.rescan import rescan_archive as rescan_archive
+    from hashmatch.scan.scan import ScanOptions as ScanOptions
     from hashmatch.scan.scan import scan_source as scan_source
     from hashmatch.store.importer import Change as Change
     from hashmatch.store.importer import Changed as Changed
@@ -108,9 +109,9 @@ _HOMES = {
     "hashmatch.decode.animation": "decode_frames",
     "hashmatch.decode.policy": "Picture decode_image",
     "hashmatch.errors": (
-        "BadRows HashesAreOpaque HashmatchError IndexFileError LedgerError ListError NotHashed "
-        "RejectedRow ReviewError SinkError SourceError SpecMismatch StoreError TooManyMatches "
-        "UnknownPlugin UnknownSurface UntrustedList UsageError WorkersError"
+        "BadRows CheckpointError HashesAreOpaque HashmatchError IndexFileError ListError NotHashed "
+        "RejectedRow ReviewError SinkError SourceError SourceUnavailable SpecMismatch StoreError "
+        "TooManyMatches UnknownPlugin UnknownSurface UntrustedList UsageError WorkersError"
     ),
     "hashmatch.hashing.hash_image": "hash_all hash_image hash_images",
     "hashmatch.index.hash_index": "HashIndex",
@@ -135,13 +136,14 @@ _HOMES = {
     "hashmatch.review.queue": "ReviewQueue",
     "hashmatch.sandbox.limits": "WorkerLimits",
     "hashmatch.sandbox.pool": "DecodePool",
-    "hashmatch.scan.checkpoint": "Ledger",
+    "hashmatch.scan.checkpoint": "Checkpoint",
     "hashmatch.scan.events": "Counters Event",
+    "hashmatch.scan.hash_archive": "HashArchive",
     "hashmatch.scan.json_log": "JsonLog",
     "hashmatch.scan.prometheus": "MetricsFile",
     "hashmatch.scan.report": "ScanReport",
-    "hashmatch.scan.rescan": "rescan_kept",
-    "hashmatch.scan.scan": "about_scan resume_scan scan_source",
+    "hashmatch.scan.rescan": "rescan_archive",
+    "hashmatch.scan.scan": "ScanOptions scan_source",
     "hashmatch.store.importer": "Change Changed",
     "hashmatch.store.list_store": "ListStore",
     "hashmatch.store.signing": "Trust",

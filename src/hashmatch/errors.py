@@ -15,8 +15,9 @@ The whole tree::
     │       └── UntrustedList          a version that is unsigned, older than before, or expired
     ├── IndexFileError                 an index file cannot be written, or cannot be searched
     ├── SourceError                    a source cannot be listed
+    │   └── SourceUnavailable          it cannot for now; another try may succeed
     ├── SinkError                      review records cannot be written
-    ├── LedgerError                    what a scan has done cannot be written down, or read
+    ├── CheckpointError                what a scan has done cannot be written down, or read
     ├── ReviewError                    a review queue cannot be used, or refuses what was asked
     ├── WorkersError                   decode workers cannot be started, or are closed
     ├── NotHashed                      a hash was asked for where there is none
@@ -120,12 +121,16 @@ class SourceError(HashmatchError):
     """A source of images is missing, empty or cannot be listed."""
 
 
+class SourceUnavailable(SourceError):
+    """A source cannot be listed for now, for a reason that may pass: list on from where it was."""
+
+
 class SinkError(HashmatchError):
     """Review records cannot be written where they were to go."""
 
 
-class LedgerError(HashmatchError):
-    """What a scan has done cannot be written to its ledger, or read from it."""
+class CheckpointError(HashmatchError):
+    """What a scan has done cannot be written to its checkpoint, or read from it."""
 
 
 class ReviewError(HashmatchError):

@@ -254,7 +254,8 @@ class Source(Protocol):
     def items(self, after: str | None = None) -> Iterator[ImageItem]:
         """Yield every item once, in an order that stays the same while nothing changes.
 
-        Raises SourceError if there is nothing to list.
+        Raises SourceError if there is nothing to list; SourceUnavailable where it cannot be listed
+        for now, so that another try may go on from the last item. `hashmatch.retry` acts on it.
 
         Parameters
         ----------
@@ -264,12 +265,22 @@ class Source(Protocol):
         """
         ...
 
+    def identity(self) -> str:
+        """Return what tells this source from all others, as one line: what a kept state goes by.
+
+        Sources of one identity list the same items, in whatever folder, process or environment they
+        were made: paths are absolute, options of its own and the surface are in it, and a digest of
+        what is in a list or an archive, which may change in its place. No secrets. Raises
+        SourceError, or SourceUnavailable, if that cannot be told.
+        """
+        ...
+
     def read(self, item: ImageItem) -> bytes:
         """Return the content, trying once; many threads may call it at the same time.
 
         Raises ImageError, with the item's outcome, if that fails: ImageUnavailable where another
         try may succeed, ImageChanged where the content is of another version than was listed.
-        `hashmatch.scan.fetch` acts on both.
+        `hashmatch.retry` acts on both.
         """
         ...
 

@@ -64,6 +64,14 @@ def load(group: str, name: str) -> Any:
         raise UnknownPlugin(f"{_KIND[group]} {name!r} cannot be loaded: {error}") from error
 
 
+def maker(group: str, name: str) -> str:
+    """Return who offers a plug-in, and in which version; empty if it comes with hashmatch."""
+    made_by = _points(group)[name].dist
+    if made_by is None or made_by.name == "hashmatch":
+        return ""
+    return f"{made_by.name} {made_by.version}"
+
+
 @cache
 def hasher(algorithm: str) -> Hasher:
     """Return the hasher called `algorithm`. Hashers hold no state, so there is one of each."""

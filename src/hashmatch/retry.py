@@ -1,17 +1,37 @@
-"""How hard to try: pauses between tries, when to give up, and how many bytes a second."""
+"""How hard to try: pauses between tries, when to give up, and how many bytes a second.
+
+Sources try once. What tries again is here, for items, listings and whatever else a source fetches,
+all within the budget of one scan.
+"""
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from hashmatch.errors import SourceError, UsageError
+from hashmatch.errors import SourceError, SourceUnavailable, UsageError
+from hashmatch.records.enums import Outcome
+from hashmatch.records.images import ImageChanged, ImageError, ImageUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from hashmatch.interfaces import Source
     from hashmatch.records.images import ImageItem
+
+Fetched: TypeAlias = "tuple[ImageItem, bytes | ImageError]"
+T = TypeVar("T")
+
+FIRST_ANSWER = 3.0
+"""Seconds to try at most before a listing's first item: what is wrong then is mostly a name."""
+MOST_CHANGES = 3
+"""How often an item is read again that is another each time."""
+
+_STOPPED = ImageError(Outcome.FAILED, "the scan was stopped before it was read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +94,7 @@ class Tries:
     Attributes
     ----------
     successes, retries : int
-        Reads that succeeded, and tries that were not the first.
+        Reads that succeeded, and tries of anything that were not the first.
     received : int
         Bytes of content.
     last_success : float
@@ -85,9 +105,9 @@ class Tries:
     Examples
     --------
     >>> tries = Tries(Limits(spare_retries=1, first_delay=0.0))
-    >>> tries.pause(0, deadline=time.monotonic() + 9)
-    True
-    >>> tries.pause(1, deadline=time.monotonic() + 9)
+    >>> tries.delay(0, deadline=time.monotonic() + 9)
+    0.0
+    >>> tries.delay(1, deadline=time.monotonic() + 9)
     Traceback (most recent call last):
     hashmatch.errors.SourceError: 1 retry for 0 items read: ...
     """
@@ -145,22 +165,6 @@ class Tries:
             self.retries += 1
         return delay
 
-    def pause(self, attempt: int, deadline: float) -> bool:
-        """Wait until it is time for another try; see `delay`.
-
-        Parameters
-        ----------
-        attempt, deadline : int, float
-            As for `delay`.
-
-        Returns
-        -------
-        bool
-            False if there shall be none.
-        """
-        delay = self.delay(attempt, deadline)
-        return delay is not None and self.wait(delay)
-
     def wait(self, seconds: float) -> bool:
         """Wait, and return True; or False as soon as `stop` is called."""
         return not self._stopped.wait(max(0.0, seconds))
@@ -188,3 +192,234 @@ class Tries:
     def stopped(self) -> bool:
         """Whether `stop` was called."""
         return self._stopped.is_set()
+
+
+class Retry:
+    """The tries of one thing: how many there were, and when there may be another.
+
+    Parameters
+    ----------
+    tries : Tries
+        Of the scan.
+    seconds : float
+        From now on; after them, or the deadline of the scan, there is no other.
+    """
+
+    def __init__(self, tries: Tries, seconds: float = math.inf) -> None:
+        self.count = 0
+        self.began = time.monotonic()
+        self._tries = tries
+        self._deadline = self.began + min(tries.limits.deadline, seconds)
+
+    def delay(self) -> float | None:
+        """Count a try that failed, and return the seconds to wait before the next; None for none.
+
+        Raises
+        ------
+        SourceError
+            If the scan's budget of retries is spent.
+        """
+        self.count += 1
+        return self._tries.delay(self.count - 1, self._deadline)
+
+    def wait(self) -> bool:
+        """Count a try that failed, and wait until the next; False if there is none. See `delay`."""
+        delay = self.delay()
+        return delay is not None and self._tries.wait(delay)
+
+
+def until_available(operation: Callable[[], T], tries: Tries) -> T:
+    """Return what `operation` does, which is tried again while it raises SourceUnavailable.
+
+    Parameters
+    ----------
+    operation : callable
+        Asks something of a source, say `Source.identity`.
+    tries : Tries
+        Of the scan.
+
+    Raises
+    ------
+    SourceError
+        If there is no hope for it; the last one that it raised, or the budget is spent.
+    """
+    retry = Retry(tries)
+    while True:
+        try:
+            return operation()
+        except SourceUnavailable:
+            if not retry.wait():
+                raise
+
+
+def list_items(
+    source: Source,
+    after: str | None = None,
+    *,
+    tries: Tries | None = None,
+    on_retry: Callable[[str, str], object] | None = None,
+) -> Iterator[ImageItem]:
+    """Yield the items of a source, through whatever the network does.
+
+    Parameters
+    ----------
+    source : Source
+        What to list.
+    after : str, optional
+        Only what comes after the item of this position.
+    tries : Tries, optional
+        Keeps the limits of the scan, and counts; by default this listing's own.
+    on_retry : callable, optional
+        Told "" and why the listing goes on with another try.
+
+    Raises
+    ------
+    SourceError
+        If the source cannot be listed.
+
+    Examples
+    --------
+    >>> from hashmatch.testing import MemorySource
+    >>> [item.key for item in list_items(MemorySource({"a": b"", "b": b""}, "public_post"), "a")]
+    ['b']
+    """
+    tries = tries or Tries()
+    retry, answered = Retry(tries, FIRST_ANSWER), False
+    while True:
+        try:
+            for item in source.items(after):
+                after, answered = item.position, True
+                yield item
+            return
+        except SourceUnavailable as error:
+            if answered:  # each page has the whole deadline
+                retry, answered = Retry(tries), False
+            if not retry.wait():
+                raise
+            if on_retry is not None:
+                on_retry("", str(error))
+
+
+class ItemReads:
+    """The tries of reading one item. Each is made by `again`, which never waits for its time.
+
+    Parameters
+    ----------
+    source : Source
+        Where it is from.
+    item : ImageItem
+        As it was listed.
+    tries : Tries
+        Of the scan.
+
+    Attributes
+    ----------
+    due : float
+        When the next try may be, on the monotonic clock.
+    reason : str
+        Why the last one failed.
+    """
+
+    def __init__(self, source: Source, item: ImageItem, tries: Tries) -> None:
+        self.item = item
+        self.due = 0.0
+        self.reason = ""
+        self._source = source
+        self._tries = tries
+        self._retry: Retry | None = None
+
+    def again(self) -> Fetched | None:
+        """Try once, and return what `read_item` does; None if there is to be another try.
+
+        Raises
+        ------
+        SourceError
+            As `read_item` does.
+        """
+        if self._retry is None:
+            self._retry = Retry(self._tries)
+        elif self._tries.stopped:
+            return self.item, _STOPPED
+        for _ in range(MOST_CHANGES + 1):
+            try:
+                data = self._source.read(self.item)
+            except ImageChanged as changed:
+                self.item = changed.item
+                if changed.data is None:
+                    continue
+                data = changed.data
+            except ImageUnavailable as error:
+                return self._failed(error, self._retry)
+            except ImageError as error:
+                return self.item, error
+            self._tries.succeeded(self.item, len(data))
+            return self.item, data
+        return self.item, ImageError(Outcome.FAILED, "it changed each time that it was read")
+
+    def _failed(self, error: ImageUnavailable, retry: Retry) -> Fetched | None:
+        tries, self.reason = self._tries, error.reason
+        delay = retry.delay()
+        if delay is not None:
+            self.due = time.monotonic() + delay
+            return None
+        if tries.stopped:
+            return self.item, _STOPPED
+        if tries.last_success < retry.began and not self._source_answers():
+            seconds = time.monotonic() - retry.began
+            raise SourceError(
+                f"{self.item.key} {error.reason}, like all others for {seconds:.0f} s; "
+                "try again later"
+            ) from None
+        return self.item, ImageError(error.outcome, f"{error.reason}, in {retry.count} tries")
+
+    def _source_answers(self) -> bool:
+        """Return whether the source still gives what it gave before: then one item is to blame."""
+        if self._tries.last_read is None:
+            return False
+        try:
+            self._source.read(self._tries.last_read)
+        except ImageUnavailable:
+            return False
+        except ImageError:
+            pass
+        return True
+
+
+def read_item(source: Source, item: ImageItem, tries: Tries | None = None) -> Fetched:
+    """Read one item, until it is read or there is no hope for it.
+
+    Parameters
+    ----------
+    source : Source
+        Where it is from.
+    item : ImageItem
+        As it was listed.
+    tries : Tries, optional
+        Keeps the limits of the scan, and counts; by default this item's own.
+
+    Returns
+    -------
+    tuple of ImageItem and bytes or ImageError
+        The item, with the version of just these bytes, and its content; or why there is none.
+
+    Raises
+    ------
+    SourceError
+        If the scan should stop rather than go on without this item: until the deadline passed
+        nothing could be read from the source, not even what had been read before; or the budget of
+        retries is spent.
+
+    Examples
+    --------
+    >>> from hashmatch.testing import MemorySource
+    >>> source = MemorySource({"a.jpg": b"..."}, "public_post")
+    >>> [read_item(source, item)[1] for item in source.items()]
+    [b'...']
+    """
+    tries = tries or Tries()
+    reads = ItemReads(source, item, tries)
+    while (fetched := reads.again()) is None:
+        tries.wait(reads.due - time.monotonic())
+    if isinstance(fetched[1], bytes):
+        tries.pace(len(fetched[1]))
+    return fetched

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -67,6 +68,11 @@ class MemorySource:
             size = len(content) if isinstance(content, bytes) else None
             yield ImageItem(key, "1", self._surface, size=size)
 
+    def identity(self) -> str:
+        """Return a digest of all that it holds."""
+        held = repr(self._images).encode()
+        return f"memory:{blake2b(held, digest_size=16).hexdigest()} {self._surface}"
+
     def read(self, item: ImageItem) -> bytes:
         """Return the content, or raise the error that stands in its place."""
         content = self._images[item.key]
@@ -83,10 +89,15 @@ class MemorySource:
 
 
 def check_source(source: Source) -> None:
-    """Check a source that has at least one item: keys, positions, versions, reading, counting."""
+    """Check a source of at least one item: its identity, listing, versions, reading, counting."""
     assert isinstance(source, Source), "it lacks part of the Source protocol"
     items = list(source.items())
     assert items, "it lists nothing"
+    name = source.identity()
+    assert isinstance(name, str), "its identity is no text"
+    assert name, "its identity is empty"
+    assert name.isprintable(), "its identity is no line of text"
+    assert source.identity() == name, "its identity is another the second time"
     keys = [item.key for item in items]
     assert len(set(keys)) == len(keys), "a key is listed twice"
     assert [item.key for item in source.items()] == keys, "a second listing differs"

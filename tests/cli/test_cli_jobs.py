@@ -88,7 +88,9 @@ def test_shards_together_are_the_whole(
         assert sum(share[1][name] for share in shares) == count
     told = run("scan", "status", tmp_path / "state", "--json").lines
     assert len({one["name"] for one in told}) == SHARDS
-    assert f"({SHARDS - 1}/{SHARDS})" in run("scan", "status", tmp_path / "state").out.decode()
+    parts_told = {one["about"]["source"].rpartition(" ")[2] for one in told}
+    assert parts_told == {f"shard={index}/{SHARDS}" for index in range(SHARDS)}
+    assert f"shard={SHARDS - 1}/{SHARDS}" in run("scan", "status", tmp_path / "state").out.decode()
 
 
 @served
@@ -112,7 +114,8 @@ def test_behind_faults_everything_is_accounted_for(folder: Path, port: int, tmp_
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [lines[0]["event"], lines[-1]["event"]] == ["begin", "end"]
     assert len([line for line in lines if line["event"] == "retry"]) == lines[-1]["retries"]
-    assert requests == lines[-1]["fetched"] + lines[-1]["retries"]
+    again = [line for line in lines if line["event"] == "retry" and line["item"]]
+    assert requests == lines[-1]["fetched"] + len(again)
     assert (lines[-1]["listed"], lines[-1]["fetched"]) == (COUNT, COUNT)
     assert f'hashmatch_retries_total{{scan="a"}} {lines[-1]["retries"]}' in metrics.read_text()
     secret = s3_server.SECRET.encode()

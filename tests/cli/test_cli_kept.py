@@ -8,7 +8,7 @@ import pytest
 
 import hashmatch as hm
 from cli_tools import DEMO, IMAGES, one_line, run, scan
-from hashmatch.scan.hash_archive import each
+from hashmatch.scan.hash_archive import HashArchive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,8 +21,8 @@ def test_a_scan_keeps_what_it_hashed(tmp_path: Path) -> None:
     ran = scan(PLAIN, "--keep-hashes", folder, "--keep-for", "30d", "-q")
     assert (ran.code, ran.said) == (0, "")
     (path,) = folder.iterdir()
-    [(batch, items, _, _)] = each(folder, hm.HashSpec("pdq", 256))
-    kept = {items[row][0].key: batch.to_hex()[row] for row in range(len(batch))}
+    (file,) = HashArchive(folder).files()
+    kept = {file[number][0].key: file[number][1][0].hex for number in range(len(file))}
     assert set(kept) == {one.name for one in PLAIN.iterdir()}
     assert all(value == hm.hash_image(PLAIN / key).hex for key, value in kept.items())
     assert path.stat().st_mode & 0o777 == 0o600

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+import hashmatch as hm
 from cli_tools import DEMO, IMAGES, LISTS, Ran, one_line, run, scan
+from hashmatch.testing import flipped
 
 PLAIN = IMAGES / "plain"
 ABSENT = "0123456789abcdef" * 4
@@ -74,3 +76,53 @@ def test_what_is_no_hash_is_named_by_position_not_value(text: str, reason: str) 
 
 def test_bytes_that_are_no_text_are_refused() -> None:
     one_line(match("-", stdin=b"\xff\xfe\x00" * 20 + b"\n"))
+
+
+@pytest.fixture
+def near(tmp_path: Path, hashes: list[dict[str, Any]]) -> tuple[str, Path]:
+    """A hash, and a list of one entry 20 bits from it, of one source."""
+    (known,) = [line["hash"] for line in hashes if "landscape-dusk" in line["item"]]
+    return known, entry(tmp_path / "known.csv", known, 20)
+
+
+def entry(path: Path, known: str, distance: int, source: str = "hotline-a") -> Path:
+    batch = hm.HashBatch.from_hex(hm.HashSpec("pdq", 256), [known])
+    value = flipped(batch, distance, seed=distance).to_hex()[0]
+    path.write_text(f"pdq,id,source\n{value},{path.stem}-1,{source}\n")
+    return path
+
+
+def test_what_a_rule_keeps_out_of_a_queue_says_so(tmp_path: Path, near: tuple[str, Path]) -> None:
+    known, listed = near
+    benign = entry(tmp_path / "press.csv", known, 3)
+
+    def lines(*args: str | Path) -> list[dict[str, Any]]:
+        ran = run("match", known, ABSENT, "--list", listed, *args)
+        assert ran.code == 0, ran.said
+        return ran.lines
+
+    plain = lines()
+    assert [line["outcome"] for line in plain] == ["match", "no_match"]
+    assert not any("suppressed_by" in line for line in plain)
+    by_benign, absent = lines("--benign", benign)
+    assert absent == plain[1]
+    by = by_benign.pop("suppressed_by")
+    assert (by["reason"], by["list"], by["distance"]) == ("benign", "press", 3)
+    assert by_benign == plain[0] | {"outcome": "suppressed"}
+    assert known not in str([by_benign, by])
+    (by_sources, _) = lines("--min-sources", "2")
+    assert by_sources["suppressed_by"] == {
+        "reason": "too_few_sources", "sources": ["hotline-a"], "min_sources": 2,
+    }  # fmt: skip
+    other = entry(tmp_path / "other.csv", known, 6, "hotline-b")
+    assert [line["outcome"] for line in lines("--min-sources", "2", "--list", other)] == [
+        "match", "no_match",
+    ]  # fmt: skip
+
+
+def test_rules_of_other_kinds_have_nothing_to_say(tmp_path: Path, near: tuple[str, Path]) -> None:
+    known, listed = near
+    (tmp_path / "files.csv").write_text(f"md5\n{'0' * 32}\n")
+    files = f"md5={tmp_path / 'files.csv'}"
+    ran = run("match", known, "--list", listed, "--list", files, "--benign", files)
+    assert [line["outcome"] for line in ran.lines] == ["match"]

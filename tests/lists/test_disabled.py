@@ -26,7 +26,7 @@ def write(path: Path, *entries: tuple[str, str]) -> Path:
 
 
 def matched(lines: list[dict[str, Any]]) -> dict[str, list[str]]:
-    return {line["record_id"]: [each["entry"] for each in line["matches"]] for line in lines}
+    return {line["item"]["key"]: [each["entry"] for each in line["matches"]] for line in lines}
 
 
 def test_what_is_disabled_is_left_out_and_nothing_else(tmp_path: Path) -> None:

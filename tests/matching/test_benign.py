@@ -190,10 +190,11 @@ def test_what_is_out_of_range_is_refused() -> None:
             hm.Matcher(listed, benign=wrong)  # type: ignore[arg-type]
 
 
-def test_the_same_picture_keeps_its_record_id() -> None:
+def test_other_rules_are_another_record() -> None:
     listed = near(9, "bad")
-    pending, suppressed = (
+    pending, suppressed, again = (
         check(hm.Matcher(listed)),
         check(hm.Matcher(listed, benign=near(2, "good"))),
+        check(hm.Matcher(listed, benign=near(2, "good"))),
     )
-    assert pending.record_id == suppressed.record_id
+    assert pending.record_id != suppressed.record_id == again.record_id

@@ -301,7 +301,9 @@ def test_a_scan_decodes_with_the_matchers_pool_or_its_own(
         (hm.Matcher(known, decode=pool), counted),
     ]:
         given.clear()
-        (result,) = hm.scan_source(tmp_path, matcher, surface="public_post", decode=decode)
+        (result,) = hm.scan_source(
+            tmp_path, matcher, surface="public_post", options=hm.ScanOptions(decode=decode)
+        )
         assert (result.outcome, given) == (hm.Outcome.NO_MATCH, [DATA])
     with pytest.raises(hm.UsageError, match="DecodePool, not int"):
         hm.Matcher(known, decode=3)  # type: ignore[arg-type]

@@ -324,7 +324,7 @@ def test_every_item_listed_is_counted_once() -> None:
     matcher = hm.Matcher(known_at(0))
     report = hm.ScanReport(matcher)
     source = MemorySource(images, hm.Surface.USER_REPORT)
-    for result in hm.scan_source(source, matcher, on_listed=report.listed_one):
+    for result in hm.scan_source(source, matcher, observe=report):
         report.add(result)
     report.finish()
     content = json.loads(report.to_json())

@@ -16,9 +16,7 @@ import pytest
 import hashmatch as hm
 from cli_tools import DEMO, IMAGES, PROGRAM, environment, run, scan
 from conftest import LISTS
-from hashmatch.scan.checkpoint import Ledger
-from hashmatch.scan.hash_archive import each
-from hashmatch.scan.scan import about_scan, resume_scan
+from hashmatch.scan.hash_archive import HashArchive
 from scan_folders import lines, listed, photos
 
 if TYPE_CHECKING:
@@ -74,13 +72,9 @@ def test_killed_again_and_again_it_comes_to_the_same(tmp_path: Path) -> None:
         == (done[done.index(table) :].splitlines()[:9])
     )
     kept = [
-        item for found in each(tmp_path / "kept", hm.HashSpec("pdq", 256)) for item in keys(found)
+        file[n][0].key for file in HashArchive(tmp_path / "kept").files() for n in range(len(file))
     ]
     assert len(kept) == len(set(kept)) == 900 - sum(1 for n in range(900) if n % 17 == 0 and n % 10)
-
-
-def keys(found: Any) -> list[str]:
-    return [found.items[row][0].key for row in range(len(found.hashes))]
 
 
 def test_killed_it_writes_whole_tables_and_raises_each_alarm_once(tmp_path: Path) -> None:
@@ -119,7 +113,7 @@ def test_another_scan_of_the_same_state_leaves_the_files_of_the_first(tmp_path: 
     out = tmp_path / "out.jsonl"
     part = tmp_path / "out.jsonl.part"
     part.write_text("of the first\n")
-    with Ledger(tmp_path / "state"):
+    with hm.Checkpoint(tmp_path / "state"):
         ran = scan(PLAIN, "--state", tmp_path / "state", "--out", out)
     assert (ran.code, ran.said.count("\n")) == (2, 1)
     assert "in use by another scan" in ran.said
@@ -148,15 +142,23 @@ def test_a_breaker_goes_on_too(tmp_path: Path) -> None:
         statuses: list[str] = []
         for _ in range(1 if stop_after is None else 30):
             matcher = hm.Matcher(known, breaker=hm.Breaker(limit=4, window=None))
-            source = hm.registry.open_source(str(folder), hm.Surface.PUBLIC_POST)
-            with Ledger(state) as ledger:
-                account = ledger.scan(about_scan(str(folder), matcher))
-                for number, _ in enumerate(resume_scan(source, matcher, account, batch=16)):
-                    if number == stop_after:
+            with hm.Checkpoint(state) as checkpoint:
+                results = hm.scan_source(
+                    folder, matcher, surface="public_post", checkpoint=checkpoint,
+                    options=hm.ScanOptions(batch=16), observe=(report := hm.ScanReport(matcher)),
+                )  # fmt: skip
+                before, statuses = None, []
+                for result in results:
+                    before = report.counters.done if before is None else before
+                    if isinstance(result, hm.ReviewRecord):
+                        statuses.append(result.status)
+                    if stop_after is not None and report.counters.done >= before + stop_after:
                         break
-                if account.state().ended:
-                    statuses = [record.status for record in account.records()]
-                    assert account.state().listed == sum(account.outcomes().values()) == 200
+                results.close()
+                if report.counters.done == 200:
+                    report.finish()
+                    assert checkpoint.scans()[0]["listed"] == 200
+                    return statuses
         return statuses
 
     expected = ["pending_review"] * 4 + ["suppressed"] * 16

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 LONGEST = 1.2
-"""Seconds after which a scan is killed at the latest, from when its ledger is there."""
+"""Seconds after which a scan is killed at the latest, from when its checkpoint is there."""
 
 
 def command(source: str | Path, place: Path) -> list[str]:
@@ -47,7 +47,7 @@ def killed(
         )  # fmt: skip
         before = listed(place)
         if done < kills:
-            while scanning.poll() is None and not (place / "ledger.db-wal").exists():
+            while scanning.poll() is None and not (place / "checkpoint.db-wal").exists():
                 time.sleep(0.01)
             time.sleep(chance.uniform(0, LONGEST))
             if scanning.poll() is None:

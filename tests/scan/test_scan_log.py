@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COUNTERS = Counters(
-    listed=10, outcomes={"match": 3, "no_match": 4}, records=2, suppressed=1, fetched=9, bytes=900,
+    listed=10, outcomes={"match": 3, "no_match": 4, "suppressed": 1}, fetched=9, bytes=900,
     retries=2, decoded=8, alarms=1, reading=1, waiting=2, queued=3, seconds={"read": 0.12345678},
 )  # fmt: skip
 
@@ -46,6 +46,7 @@ def test_a_line_an_event(tmp_path: Path) -> None:
     assert problem == {"item": 'a"\n.jpg', "outcome": "failed", "reason": "gone"}
     assert retry == {"item": "b.jpg", "reason": "status 500"}
     assert alarm == {"list": "demo", "list_version": "3", "algorithm": "pdq"}
+    assert (batch["records"], batch["suppressed"]) == (3, 1)
     assert (batch["bytes"], batch["seconds"]) == (900, {"read": 0.123})
     assert (stop["reason"], stop["outcomes"]["match"]) == ("interrupted", 3)
     assert stat.S_IMODE((tmp_path / "log").stat().st_mode) == 0o600

@@ -43,7 +43,8 @@ def test_records_go_into_the_queue_and_nowhere_else(tmp_path: Path) -> None:
     queue = queue_at(tmp_path / "queue.db")
     ran = run(*arguments(PLAIN, queue, "--quiet"))
     assert (ran.code, ran.out, ran.err) == (0, b"", b"")
-    plain = run("scan", PLAIN, "--list", DEMO, "--surface", "profile_photo", "--quiet").lines
+    rules = "--list", DEMO, "--surface", "profile_photo", "--breaker", "0"
+    plain = run("scan", PLAIN, *rules, "--quiet").lines
     assert inside(queue) == sorted(record["record_id"] for record in plain)
     again = run(*arguments(PLAIN, queue, "--quiet"))
     assert again.code == 0
@@ -94,7 +95,9 @@ def killed(folder: Path, tmp_path: Path, kills: int) -> None:
             env=environment(), start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
-        while done < kills and scanning.poll() is None and not (state / "ledger.db-wal").exists():
+        while (
+            done < kills and scanning.poll() is None and not (state / "checkpoint.db-wal").exists()
+        ):
             time.sleep(0.01)
         if done < kills:
             time.sleep(chance.uniform(0.3, 1.2))

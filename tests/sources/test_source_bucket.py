@@ -12,8 +12,8 @@ import hashmatch as hm
 import s3_server
 from hashmatch import registry
 from hashmatch.decode.limits import MAX_BYTES
-from hashmatch.retry import Limits
-from hashmatch.scan.fetch import fetch, read_item
+from hashmatch.retry import read_item
+from hashmatch.scan.fetch import fetch
 from hashmatch.sources.bucket import BucketSource
 from hashmatch.testing import check_source
 
@@ -53,8 +53,8 @@ def port(folder: Path) -> Iterator[int]:
         yield port
 
 
-def source(port: int, location: str, limits: Limits | None = None, **more: Any) -> BucketSource:
-    return BucketSource(location, SURFACE, s3_server.options(port, **more), limits)
+def source(port: int, location: str, **more: Any) -> BucketSource:
+    return BucketSource(location, SURFACE, s3_server.options(port, **more))
 
 
 def test_it_keeps_the_contract(port: int) -> None:
@@ -221,7 +221,5 @@ def test_an_object_that_is_too_large_is_refused_unread(port: int) -> None:
 
 
 def test_a_server_that_never_answers_is_not_waited_for(port: int) -> None:
-    images = source(
-        port, "s3://many", limits=Limits(deadline=1.0), timeout=timedelta(microseconds=1)
-    )
+    images = source(port, "s3://many", timeout=timedelta(microseconds=1))
     one_line(images, "s3://many", "try again later")

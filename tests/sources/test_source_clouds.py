@@ -12,8 +12,7 @@ from xml.sax.saxutils import escape
 import pytest
 
 import hashmatch as hm
-from hashmatch.retry import Limits, Tries
-from hashmatch.scan.fetch import read_item
+from hashmatch.retry import Limits, Tries, read_item
 from hashmatch.sources.bucket import BucketSource
 
 pytest.importorskip("obstore")
@@ -81,7 +80,7 @@ def s3(url: str, **more: Any) -> BucketSource:
     options = {
         "endpoint": url, "access_key_id": "k", "secret_access_key": "secret", "region": "r",
     }  # fmt: skip
-    return BucketSource("s3://b", SURFACE, options | more, Limits(deadline=2.0))
+    return BucketSource("s3://b", SURFACE, options | more)
 
 
 @pytest.mark.parametrize("scheme", ["s3", "gs", "az"])

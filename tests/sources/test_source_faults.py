@@ -13,8 +13,8 @@ import pytest
 import hashmatch as hm
 import s3_server
 from fault_proxy import FaultProxy, Faults
-from hashmatch.retry import Limits, Tries
-from hashmatch.scan.fetch import fetch, read_item
+from hashmatch.retry import Limits, Tries, list_items, read_item
+from hashmatch.scan.fetch import fetch
 from hashmatch.sources.bucket import BucketSource
 from processes import PATIENCE, wait_for
 
@@ -55,10 +55,8 @@ def proxy(port: int) -> Iterator[FaultProxy]:
     proxy.close()
 
 
-def source(proxy: FaultProxy, limits: Limits | None = None) -> BucketSource:
-    return BucketSource(
-        "s3://b", hm.Surface.USER_REPORT, s3_server.options(proxy.port, **HASTY), limits
-    )
+def source(proxy: FaultProxy) -> BucketSource:
+    return BucketSource("s3://b", hm.Surface.USER_REPORT, s3_server.options(proxy.port, **HASTY))
 
 
 def test_thousands_of_objects_are_listed_and_read(port: int) -> None:
@@ -80,7 +78,8 @@ def test_every_object_is_accounted_for_once(
     proxy: FaultProxy, count: int, *, ordered: bool
 ) -> None:
     images, tries = source(proxy), Tries(seed=1)
-    listed = (item for item in images.items() if int(item.key[2:7]) < count)
+    listing = Tries(seed=2)
+    listed = (i for i in list_items(images, tries=listing) if int(i.key[2:7]) < count)
     read = dict[str, object]()
     for item, data in fetch(images, listed, tries=tries, ordered=ordered):
         assert item.key not in read
@@ -94,7 +93,7 @@ def test_every_object_is_accounted_for_once(
 
 
 def test_a_listing_behind_faults_is_whole(proxy: FaultProxy) -> None:
-    keys = [item.key for item in source(proxy).items()]
+    keys = [item.key for item in list_items(source(proxy))]
     assert keys == [f"{n // 1000}-{n:05}.jpg" for n in range(COUNT)]
     assert proxy.requests["listing"] > COUNT / 1000
 
@@ -110,7 +109,7 @@ def test_an_outage_loses_nothing(port: int) -> None:
     thread = threading.Thread(target=outage)
     thread.start()
     read = []
-    for item, data in fetch(images, islice(images.items(), COUNT), tries=tries):
+    for item, data in fetch(images, islice(list_items(images), COUNT), tries=tries):
         assert isinstance(data, bytes), (item, data)
         read.append(item.key)
     thread.join(PATIENCE)
@@ -121,7 +120,7 @@ def test_an_outage_loses_nothing(port: int) -> None:
 
 def test_a_server_that_stays_down_stops_the_scan(port: int) -> None:
     proxy = FaultProxy(("127.0.0.1", port), Faults())
-    images = source(proxy, Limits(deadline=1.0))
+    images = source(proxy)
     reading = fetch(images, tries=Tries(Limits(deadline=1.0), seed=1), threads=2)
     taken = [next(reading)[1] for _ in range(10)]
     with proxy.down():
@@ -159,7 +158,7 @@ def test_a_scan_goes_on_where_it_was_stopped(proxy: FaultProxy) -> None:
     keys: list[str] = []
     position = None
     for _ in range(3):
-        reading = fetch(images, images.items(after=position), tries=Tries(seed=2))
+        reading = fetch(images, list_items(images, position), tries=Tries(seed=2))
         for _ in range(50):
             item, data = next(reading)
             assert isinstance(data, bytes)

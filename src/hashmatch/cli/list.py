@@ -12,8 +12,14 @@ import click
 
 from hashmatch.cli.console import NAMED_PROBLEMS, Exit, console, print_line, printable
 from hashmatch.cli.list_store import diff, export, import_, keygen, sign, update, verify
-from hashmatch.cli.lists_and_matcher import is_store, open_store, trust_options, warn
-from hashmatch.cli.options import ListShape, algorithm_option, shape_options, verbose_option
+from hashmatch.cli.lists_and_matcher import is_store, open_store, warn
+from hashmatch.cli.options import (
+    ListShape,
+    algorithm_option,
+    shape_options,
+    trust_options,
+    verbose_option,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

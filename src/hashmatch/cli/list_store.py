@@ -23,10 +23,15 @@ from hashmatch.cli.lists_and_matcher import (
     list_files,
     one_list,
     open_store,
-    trust_options,
     warn,
 )
-from hashmatch.cli.options import ListShape, algorithm_option, quiet_option, shape_options
+from hashmatch.cli.options import (
+    ListShape,
+    algorithm_option,
+    quiet_option,
+    shape_options,
+    trust_options,
+)
 from hashmatch.errors import StoreError, UsageError
 
 if TYPE_CHECKING:

@@ -1,75 +1,26 @@
-"""The lists and the matcher that a command's options describe.
-
-Options and functions of the commands that work with list stores.
-"""
+"""The lists, the stores and the matcher that a command's options describe."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hashmatch.cli.console import printable
+from hashmatch.cli.options import TRUSTED, ListShape
 from hashmatch.errors import ListError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from hashmatch.cli.options import ListShape
     from hashmatch.matching.matcher import Matcher
     from hashmatch.records.hash_list import HashList
     from hashmatch.store.list_store import ListStore
 
-    Command = Callable[..., Any]
     Trust = dict[str, Any]
-
-TRUSTED = "HASHMATCH_TRUSTED_KEYS"
-"""The environment variable that names files of public keys, separated by colons."""
-
-
-def trust_options(command: Command) -> Command:
-    """Add what says whom to trust, and how a store is opened."""
-    for option in (
-        click.option(
-            "--allow-readable",
-            is_flag=True,
-            help="Use a store that others can read, though whoever reads it can look hashes up.",
-        ),
-        click.option(
-            "--list-key",
-            metavar="FILE",
-            help="The key of encrypted stores, if HASHMATCH_LIST_KEY does not hold it.",
-        ),
-        click.option(
-            "--grace",
-            metavar="DAYS",
-            type=click.FloatRange(0, 36500),
-            default=7,
-            show_default=True,
-            help="How long a list is used after it has expired.",
-        ),
-        click.option(
-            "--signatures",
-            "needed",
-            metavar="N",
-            type=click.IntRange(1),
-            default=1,
-            show_default=True,
-            help="How many trusted keys have to have signed.",
-        ),
-        click.option(
-            "--trust",
-            "trusted",
-            multiple=True,
-            metavar="FILE.pub",
-            help="Use only stores that this key has signed; repeatable. "
-            f"[default: the files in {TRUSTED}]",
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 def open_store(path: str, options: dict[str, Any]) -> ListStore:
@@ -125,10 +76,9 @@ def warn(problems: Sequence[str]) -> None:
 
 def one_list(path: str, algorithm: str, options: dict[str, Any]) -> HashList:
     """Return the list of `algorithm` in a store, after saying what is wrong with it."""
-    store = open_store(path, options)
-    lists = store.open(algorithm)
-    warn(lists[0].problems)
-    return lists[0]
+    (found,) = open_store(path, options).open(algorithm)
+    warn(found.problems)
+    return found
 
 
 def check_reveal(reveal_hashes: bool) -> None:
@@ -143,45 +93,124 @@ def check_reveal(reveal_hashes: bool) -> None:
 REFERENCE_KEY = "HASHMATCH_REFERENCE_KEY"
 
 
-def open_lists(
-    paths: Sequence[str], shape: ListShape, algorithm: str, skip_bad_rows: bool, trust: Trust
-) -> list[HashList]:
-    """Return the list of `algorithm`, or of the one named before the path, at each path."""
-    from hashmatch import registry
-    from hashmatch.lists.exclusions import leave_out, read_disabled
-    from hashmatch.lists.read import read_list
+@dataclass(frozen=True)
+class MatcherOptions:
+    """What a command's options say of its matcher: `list_options` and those below them.
 
-    trust = dict(trust)
-    disabled = trust.pop("disabled", None)
-    key = reference_key()
-    out = () if disabled is None else read_disabled(disabled)
-    lists: list[HashList] = []
-    for given in paths:
+    What a command has no option for is as a Matcher has it.
+    """
+
+    list_paths: tuple[str, ...]
+    algorithm: str
+    max_distance: int | dict[str, int] | None
+    skip_bad_rows: bool
+    disabled: str | None
+    shape: ListShape
+    trust: Trust
+    benign_paths: tuple[str, ...] = ()
+    min_sources: int = 1
+    breaker_limit: int = 0
+    hashing: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def taken(cls, options: dict[str, Any]) -> MatcherOptions:
+        """Return those of a command, taken out of `options`."""
+
+        def take(*names: str) -> dict[str, Any]:
+            return {name: options.pop(name) for name in names if name in options}
+
+        return cls(
+            shape=ListShape(**take("list_format", "columns", "delimiter", "encoding")),
+            trust=take("trusted", "needed", "grace", "list_key", "allow_readable"),
+            hashing=take("variants", "min_quality"),
+            **take(*(each.name for each in fields(cls))),
+        )
+
+    def open(self, version: int | None = None) -> Callable[..., Matcher]:
+        """Open the lists, and return what makes the matcher; more of its options may be given.
+
+        Parameters
+        ----------
+        version : int, optional
+            Of the lists, which are in stores then; by default the latest.
+        """
+        lists = self._lists(self.list_paths, version)
+        benign = self._lists(self.benign_paths)
+
+        def make(**how: Any) -> Matcher:
+            from hashmatch.matching.breaker import Breaker
+            from hashmatch.matching.matcher import Matcher
+
+            return Matcher(
+                *lists,
+                benign=benign,
+                min_sources=self.min_sources,
+                # One scan fills one queue, however long it takes.
+                breaker=Breaker(self.breaker_limit, window=None) if self.breaker_limit else None,
+                max_distance=self.max_distance,
+                reference_key=reference_key(),
+                **{**self.hashing, **how},
+            )
+
+        return make
+
+    def _lists(self, paths: Sequence[str], version: int | None = None) -> list[HashList]:
+        """Return the list of `algorithm`, or of the one named before the path, at each path."""
+        from hashmatch.lists.exclusions import leave_out, read_disabled
+
+        key = reference_key()
+        out = () if self.disabled is None else read_disabled(self.disabled)
+        lists: list[HashList] = []
+        for given in paths:
+            kind, path = self._kind_and_path(given)
+            found = self._list(kind, path, version)
+            for other in lists:  # every match would be counted twice
+                if (found.name, found.version, found.spec) == (
+                    other.name, other.version, other.spec,
+                ):  # fmt: skip
+                    raise UsageError(f"{path}: its {kind} hashes are given twice")
+            lists.append(leave_out(found, out, key))
+        return lists
+
+    def _kind_and_path(self, given: str) -> tuple[str, str]:
+        from hashmatch import registry
+
         name, separator, rest = given.partition("=")
         known = registry.names(registry.HASHERS)
-        named = separator and name in known
-        if separator and not named and os.sep not in name and not os.path.exists(given):
+        if separator and name in known:
+            return name, rest
+        if separator and os.sep not in name and not os.path.exists(given):
             raise UsageError(
                 f"{given}: no such file, and no algorithm is called {name!r}; there are "
                 f"{', '.join(known)}"
             )
-        kind, path = (name, rest) if named else (algorithm, given)
+        return self.algorithm, given
+
+    def _list(self, kind: str, path: str, version: int | None) -> HashList:
+        from hashmatch.lists.read import read_list
+
+        if version is not None:
+            return self._earlier(kind, path, version)
         if is_store(path):
-            found: HashList = one_list(path, kind, dict(trust))
-        else:
-            found = read_list(path, kind, format=shape.format(kind), skip_bad_rows=skip_bad_rows)
-        for other in lists:  # every match would be counted twice
-            if (found.name, found.version, found.spec) == (other.name, other.version, other.spec):
-                raise UsageError(f"{path}: its {kind} hashes are given twice")
-        lists.append(leave_out(found, out, key))
-    return lists
+            return one_list(path, kind, dict(self.trust))
+        how = self.shape.format(kind)
+        return read_list(path, kind, format=how, skip_bad_rows=self.skip_bad_rows)
 
+    def _earlier(self, kind: str, path: str, version: int) -> HashList:
+        """Return a version of a list; an empty one if it had no hashes of that kind then."""
+        from hashmatch import registry
+        from hashmatch.records.hash_list import HashList
+        from hashmatch.records.hashes import HashBatch
 
-def open_matcher(lists: list[HashList], **options: Any) -> Matcher:
-    """Return a matcher, with the deployment's reference key if the environment has one."""
-    from hashmatch.matching.matcher import Matcher
-
-    return Matcher(*lists, reference_key=reference_key(), **options)
+        if not is_store(path):
+            raise UsageError(f"{path}: no list store, and so it has no version {version}")
+        store = open_store(path, dict(self.trust))
+        content = store.version(version)
+        if kind in content.kinds:
+            return store.open(kind, version)[0]
+        spec = registry.spec(kind)
+        name = content.manifest.name
+        return HashList(name, str(version), spec, HashBatch.from_hex(spec, []), ())
 
 
 def reference_key() -> bytes | None:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hashmatch.cli.console import print_line
-from hashmatch.cli.options import ListShape, match_options, open_lists, open_matcher, shape_options
+from hashmatch.cli.lists_and_matcher import MatcherOptions
+from hashmatch.cli.options import evidence_options, list_options, shape_options
+
+if TYPE_CHECKING:
+    from hashmatch.matching.matcher import Matcher
+    from hashmatch.records.hashes import HashBatch
+    from hashmatch.records.review import SuppressedBy
 
 
 @click.command(
@@ -16,25 +22,18 @@ from hashmatch.cli.options import ListShape, match_options, open_lists, open_mat
     epilog="Python: hashmatch.Matcher(known).look_up(batch)",
 )
 @click.argument("hashes", nargs=-1, required=True, metavar="HEX...")
-@match_options
+@list_options
+@evidence_options
 @shape_options
-def match(
-    *,
-    hashes: tuple[str, ...],
-    list_paths: tuple[str, ...],
-    algorithm: str,
-    max_distance: int | dict[str, int] | None,
-    skip_bad_rows: bool,
-    list_format: str | None,
-    columns: tuple[str, ...],
-    delimiter: str | None,
-    encoding: str,
-    **trust: Any,
-) -> None:
+def match(*, hashes: tuple[str, ...], **options: Any) -> None:
     """Look up hashes that were computed elsewhere, one line of JSON for each.
 
     HEX may be - to read one hash a line from standard input. The answers count the hashes by
     "query", from 1, blank lines aside; no hash is repeated in them.
+
+    Each is taken for the hash of a whole picture, good enough to be searched. --benign and
+    --min-sources say of a match that it is suppressed, and by what; benign lists of other
+    algorithms have nothing to say of it. Nothing is queued, so there is no --breaker.
 
     \b
     hashmatch match - --list known.csv < hashes.txt
@@ -51,16 +50,36 @@ def match(
             texts.extend(line for line in sys.stdin if line.strip())
         else:
             texts.append(text)
-    queries = HashBatch.from_hex(registry.spec(algorithm), texts)
-    shape = ListShape(list_format, columns, delimiter, encoding)
-    lists = open_lists(list_paths, shape, algorithm, skip_bad_rows, trust)
-    matcher = open_matcher(lists, max_distance=max_distance)
-    for number, found in enumerate(matcher.look_up(queries), 1):
-        line = {
-            "query": number,
+    rules = MatcherOptions.taken(options)
+    queries = HashBatch.from_hex(registry.spec(rules.algorithm), texts)
+    matcher = rules.open()()
+    for number, found in enumerate(matcher.look_up(queries)):
+        line: dict[str, object] = {
+            "query": number + 1,
             "outcome": Outcome.MATCH if found.match_count else Outcome.NO_MATCH,
-            "algorithm": algorithm,
+            "algorithm": rules.algorithm,
             "matches": found.matches,
             "match_count": found.match_count,
         }
+        if found.match_count and (by := _suppressed_by(matcher, queries[number : number + 1])):
+            line |= {"outcome": Outcome.SUPPRESSED, "suppressed_by": by}
         print_line(msgspec.json.encode(line).decode())
+
+
+def _suppressed_by(matcher: Matcher, query: HashBatch) -> SuppressedBy | None:
+    """Return the rule that keeps what matches one hash out of a queue, if any does."""
+    from hashmatch.records.enums import Outcome, Surface
+    from hashmatch.records.hashes import HashBatch
+    from hashmatch.records.images import HashedImage, ImageItem
+    from hashmatch.records.review import ReviewRecord, SuppressedBy
+
+    if not matcher.protection.lists and matcher.protection.min_sources == 1:
+        return None
+    hashed = [HashedImage("", query.spec, Outcome.HASHED, query)]
+    others = {known.spec for known in matcher.lists} - {query.spec}
+    for spec in others:  # of which this picture has no hash
+        nothing = HashBatch.from_bytes(spec, b"")
+        hashed.append(HashedImage("", spec, Outcome.UNSUPPORTED, nothing))
+    result = matcher.decide(ImageItem("", "", Surface.PUBLIC_POST), hashed)
+    by = result.suppressed_by if isinstance(result, ReviewRecord) else None
+    return by if isinstance(by, SuppressedBy) else None

@@ -1,17 +1,16 @@
-"""Options that several commands share, and the lists that they describe."""
+"""Options that several commands share, in groups; nothing is opened here."""
 
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.lists_and_matcher import open_lists as open_lists  # noqa: PLC0414  (for commands)
-from hashmatch.cli.lists_and_matcher import open_matcher as open_matcher  # noqa: PLC0414
-from hashmatch.cli.lists_and_matcher import trust_options
-from hashmatch.cli.units import SOME_TIME
+from hashmatch.cli.units import RATE, SOME_TIME
+from hashmatch.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +18,11 @@ if TYPE_CHECKING:
     from hashmatch.lists.detect import ListFormat
 
     Command = Callable[..., Any]
+
+TRUSTED = "HASHMATCH_TRUSTED_KEYS"
+"""The environment variable that names files of public keys, separated by colons."""
+READERS = 16
+"""`hashmatch.scan.pipeline.READERS`, which help does without loading."""
 
 
 def _quiet(_: click.Context, __: click.Parameter, quiet: bool) -> bool:
@@ -40,18 +44,25 @@ verbose_option = click.option(
 strict_option = click.option(
     "--strict", is_flag=True, help="Exit with 1 if some image could not be hashed."
 )
+algorithm_option = click.option(
+    "-a",
+    "--algorithm",
+    default="pdq",
+    show_default=True,
+    metavar="NAME",
+    help="What to hash with: pdq, phash, dhash, ahash, whash, md5, sha1, sha256 or a plug-in.",
+)
 
 
-def algorithm_option(command: Command) -> Command:
-    """Add ``--algorithm``."""
-    return click.option(
-        "-a",
-        "--algorithm",
-        default="pdq",
-        show_default=True,
-        metavar="NAME",
-        help="What to hash with: pdq, phash, dhash, ahash, whash, md5, sha1, sha256 or a plug-in.",
-    )(command)
+def _group(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Return what adds all of some options, in their order in the help."""
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,51 +98,72 @@ class ListShape:
         return {role: name for role, _, name in pairs} or None
 
 
-def shape_options(command: Command) -> Command:
-    """Add the options that make a `ListShape`."""
-    for option in (
-        click.option(
-            "--encoding",
-            type=click.Choice(["hex", "base64", "base32"]),
-            default="hex",
-            show_default=True,
-            help="How the lists write hashes.",
-        ),
-        click.option(
-            "--delimiter",
-            metavar="CHAR",
-            help="What separates the columns of a CSV list, if it is not detected.",
-        ),
-        click.option(
-            "--column",
-            "columns",
-            multiple=True,
-            metavar="ROLE=NAME",
-            help="Which column of a CSV list is what: pdq=Hash, id=Ref, label=Kind ... Repeatable.",
-        ),
-        click.option(
-            "--list-format",
-            metavar="NAME",
-            help="Read lists as csv, jsonl or pdq-text, if it is not detected.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def variants_option(command: Command) -> Command:
-    """Add ``--variants``."""
-    from hashmatch.records.enums import LEVELS
-
-    return click.option(
-        "--variants",
-        type=click.Choice(LEVELS),
-        default="none",
+#: What makes a `ListShape`.
+shape_options = _group(
+    click.option(
+        "--list-format",
+        metavar="NAME",
+        help="Read lists as csv, jsonl or pdq-text, if it is not detected.",
+    ),
+    click.option(
+        "--column",
+        "columns",
+        multiple=True,
+        metavar="ROLE=NAME",
+        help="Which column of a CSV list is what: pdq=Hash, id=Ref, label=Kind ... Repeatable.",
+    ),
+    click.option(
+        "--delimiter",
+        metavar="CHAR",
+        help="What separates the columns of a CSV list, if it is not detected.",
+    ),
+    click.option(
+        "--encoding",
+        type=click.Choice(["hex", "base64", "base32"]),
+        default="hex",
         show_default=True,
-        help="What else to ask about each picture: its eight orientations; then also what is "
-        "inside of its borders, and the frames of animations; then also what it was cropped or "
-        "turned from.",
-    )(command)
+        help="How the lists write hashes.",
+    ),
+)
+
+#: What says whom to trust, and how a store is opened.
+trust_options = _group(
+    click.option(
+        "--trust",
+        "trusted",
+        multiple=True,
+        metavar="FILE.pub",
+        help="Use only stores that this key has signed; repeatable. "
+        f"[default: the files in {TRUSTED}]",
+    ),
+    click.option(
+        "--signatures",
+        "needed",
+        metavar="N",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="How many trusted keys have to have signed.",
+    ),
+    click.option(
+        "--grace",
+        metavar="DAYS",
+        type=click.FloatRange(0, 36500),
+        default=7,
+        show_default=True,
+        help="How long a list is used after it has expired.",
+    ),
+    click.option(
+        "--list-key",
+        metavar="FILE",
+        help="The key of encrypted stores, if HASHMATCH_LIST_KEY does not hold it.",
+    ),
+    click.option(
+        "--allow-readable",
+        is_flag=True,
+        help="Use a store that others can read, though whoever reads it can look hashes up.",
+    ),
+)
 
 
 def _limits(
@@ -155,25 +187,9 @@ def _limits(
     return limits[""]
 
 
-def max_distance_option(command: Command) -> Command:
-    """Add ``--max-distance``."""
-    return click.option(
-        "-d",
-        "--max-distance",
-        multiple=True,
-        callback=_limits,
-        metavar="[NAME=]N",
-        help="Most differing bits of a match, inclusive; with NAME= of that algorithm, repeatable. "
-        "An entry's own limit outranks it. [default: the algorithm's, 31 for pdq]",
-    )(command)
-
-
-def match_options(command: Command) -> Command:
-    """Add the options that make a matcher, the needed one first in the help."""
-    skip_bad_rows = click.option(
-        "--skip-bad-rows", is_flag=True, help="Go on without list rows that cannot be used."
-    )
-    lists = click.option(
+#: What is matched, and how near; with all that lists need to be read.
+list_options = _group(
+    click.option(
         "-l",
         "--list",
         "list_paths",
@@ -182,69 +198,207 @@ def match_options(command: Command) -> Command:
         metavar="[NAME=]PATH",
         help="A known-hash list: the folder of a list store, or a file of any format. With NAME= "
         "its hashes of that algorithm instead. Repeatable: all lists are matched at once.",
-    )
-    disabled = disabled_option(trust_options(command))
-    return lists(algorithm_option(max_distance_option(skip_bad_rows(disabled))))
-
-
-def disabled_option(command: Command) -> Command:
-    """Add ``--disabled``; `open_lists` takes it with what `trust_options` gave."""
-    return click.option(
+    ),
+    algorithm_option,
+    click.option(
+        "-d",
+        "--max-distance",
+        multiple=True,
+        callback=_limits,
+        metavar="[NAME=]N",
+        help="Most differing bits of a match, inclusive; with NAME= of that algorithm, repeatable. "
+        "An entry's own limit outranks it. [default: the algorithm's, 31 for pdq]",
+    ),
+    click.option(
+        "--skip-bad-rows", is_flag=True, help="Go on without list rows that cannot be used."
+    ),
+    click.option(
         "--disabled",
         metavar="FILE",
         help="Leave out the entries of lists that this file names, which hashmatch review disabled "
         "writes.",
-    )(command)
+    ),
+    trust_options,
+)
+
+#: What keeps matches of a hash out of the queue, whatever else was matched before.
+evidence_options = _group(
+    click.option(
+        "--benign",
+        "benign_paths",
+        multiple=True,
+        metavar="[NAME=]FILE",
+        help="A list of pictures that are known to be harmless, in any format of a list: "
+        "matches of them are suppressed. Repeatable.",
+    ),
+    click.option(
+        "--min-sources",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Suppress matches whose entries are backed by less than N different sources.",
+    ),
+)
+breaker_option = click.option(
+    "--breaker",
+    "breaker_limit",
+    type=click.IntRange(0),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="Records that one entry may have in the queue; further ones are suppressed, with "
+    "one alarm. 0 lets all through.",
+)
 
 
-def protection_options(command: Command) -> Command:
-    """Add what keeps matches out of the queue."""
-    for option in (
+def hashing_options(command: Command) -> Command:
+    """Add what pictures are hashed as, and which of them are searched."""
+    from hashmatch.records.enums import LEVELS
+
+    add = _group(
         click.option(
-            "--breaker",
-            "breaker_limit",
-            type=click.IntRange(0),
-            default=100,
+            "--variants",
+            type=click.Choice(LEVELS),
+            default="none",
             show_default=True,
-            metavar="N",
-            help="Records that one entry may have in the queue; further ones are suppressed, with "
-            "one alarm. 0 lets all through.",
+            help="What else to ask about each picture: its eight orientations; then also what is "
+            "inside of its borders, and the frames of animations; then also what it was cropped or "
+            "turned from.",
         ),
         click.option(
-            "--min-sources",
-            type=click.IntRange(1),
-            default=1,
-            show_default=True,
+            "--min-quality",
+            type=click.IntRange(0, 100),
             metavar="N",
-            help="Suppress matches whose entries are backed by less than N different sources.",
+            help="Least PDQ quality that is searched. [default: 50]",
         ),
-        click.option(
-            "--benign",
-            "benign_paths",
-            multiple=True,
-            metavar="[NAME=]FILE",
-            help="A list of pictures that are known to be harmless, in any format of a list: "
-            "matches of them are suppressed. Repeatable.",
-        ),
-    ):
-        command = option(command)
-    return command
+    )
+    return add(command)
 
 
-def keep_options(command: Command) -> Command:
-    """Add what keeps the hashes of a scan."""
-    for option in (
-        click.option(
-            "--keep-for",
-            type=SOME_TIME,
-            help="How long, for example 30d, 36h or 10m. They are not read after it.",
-        ),
-        click.option(
-            "--keep-hashes",
-            "kept_in",
-            metavar="DIR",
-            help="Keep the hashes of all images there, to match them with later lists.",
-        ),
-    ):
-        command = option(command)
-    return command
+#: What is scanned, besides the source itself.
+source_options = _group(
+    click.option(
+        "-s",
+        "--surface",
+        required=True,
+        metavar="SURFACE",
+        help="Where the images were published: profile_photo, group_photo, user_report or "
+        "public_post.",
+    ),
+)
+
+#: Where records, reports and hashes of a scan go.
+output_options = _group(
+    click.option(
+        "-o",
+        "--out",
+        metavar="FILE",
+        help="Where records go: .jsonl or .csv. [default: -, unless there is --review]",
+    ),
+    click.option(
+        "--review",
+        metavar="QUEUE",
+        help="Put records into this queue of hashmatch review, each once however often it is "
+        "found. It keeps each picture's own hash, as --state does then, so that a picture that "
+        "was found a hundred times is looked at once.",
+    ),
+    click.option("--report", metavar="FILE", help="Write counts and problems as JSON."),
+    click.option("--include-hash", is_flag=True, help="Put each image's own hash into its record."),
+    click.option(
+        "--keep-hashes",
+        "kept_in",
+        metavar="DIR",
+        help="Keep the hashes of all images there, to match them with later lists.",
+    ),
+    click.option(
+        "--keep-for",
+        type=SOME_TIME,
+        help="How long, for example 30d, 36h or 10m. They are not read after it.",
+    ),
+)
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def workers() -> int:
+    """Return one more: while a picture is hashed here, its worker has nothing to do."""
+    return processors() + 1
+
+
+def _shard(
+    ctx: click.Context, parameter: click.Parameter, given: str | None
+) -> tuple[int, int] | None:
+    """Return which shard, and of how many."""
+    from hashmatch.scan.shard import parse_shard
+
+    try:
+        return None if given is None else parse_shard(given)
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+#: What makes a scan a job: its state, its share, what it is done with, and what is told of it.
+job_options = _group(
+    click.option(
+        "--state",
+        metavar="DIR",
+        help="Keep there how far the scan has come: the same command goes on where it was "
+        "stopped, by whatever. hashmatch scan status DIR says how far that is.",
+    ),
+    click.option(
+        "--shard",
+        callback=_shard,
+        metavar="I/N",
+        help="Scan one of N parts of SOURCE, from 0/N on: for N jobs that know nothing of each "
+        "other. Parts have no image in common, and all of them together are SOURCE.",
+    ),
+    click.option(
+        "--dry-run",
+        is_flag=True,
+        help="Only list SOURCE and say what is in it, and what a scan would take, going by a "
+        "few images that are read and hashed. Nothing is written.",
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(1, 256),
+        default=workers,
+        metavar="N",
+        help="Images that are decoded and hashed at once. [default: one more than there are "
+        "processors]",
+    ),
+    click.option(
+        "--readers",
+        type=click.IntRange(1, 1024),
+        default=READERS,
+        show_default=True,
+        metavar="N",
+        help="Images that are read at once: how many requests a server has to bear.",
+    ),
+    click.option(
+        "--limit-rate",
+        type=RATE,
+        help="Most bytes a second that are read: 500k, 10M, 1.5G, in thousands.",
+    ),
+    click.option(
+        "--in-process",
+        is_flag=True,
+        help="Decode images in this process, not in ones that are closed in: for trusted "
+        "images only.",
+    ),
+    click.option(
+        "--log-json",
+        metavar="FILE",
+        help="Append there what happens, a JSON object a line: problems, retries, alarms, and "
+        "how it goes. - is standard output.",
+    ),
+    click.option(
+        "--metrics",
+        metavar="FILE",
+        help="Keep counters there in the text format of Prometheus, for node_exporter's "
+        "textfile collector: FILE.prom in its folder.",
+    ),
+)

@@ -1,4 +1,4 @@
-"""``hashmatch rescan``: hashes that earlier scans kept, against what was added to a list since."""
+"""``hashmatch rescan``: hashes that earlier scans kept, against the lists of today."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashmatch.cli.console import console
-from hashmatch.cli.lists_and_matcher import open_store, trust_options
+from hashmatch.cli.lists_and_matcher import MatcherOptions, warn
 from hashmatch.cli.options import (
-    algorithm_option,
-    disabled_option,
-    max_distance_option,
-    open_matcher,
+    breaker_option,
+    evidence_options,
+    list_options,
     quiet_option,
+    shape_options,
 )
 from hashmatch.errors import UsageError
 
 if TYPE_CHECKING:
-    from hashmatch.matching.matcher import Matcher
-    from hashmatch.records.hash_list import HashList
+    from hashmatch.scan.hash_archive import ArchivedFile
 
 
 @click.command(
-    short_help="Match kept hashes with what was added to a list.",
-    epilog="Python: hashmatch.rescan_kept(folder, store, make_matcher)",
+    short_help="Match kept hashes with the lists of today.",
+    epilog="Python: hashmatch.rescan_archive(folder, make_matcher)",
 )
 @click.argument("kept")
-@click.option("-l", "--list", "store", required=True, metavar="STORE", help="A list store.")
-@algorithm_option
-@max_distance_option
+@list_options
+@evidence_options
+@breaker_option
 @click.option(
     "--since",
     type=click.IntRange(1),
     metavar="N",
-    help="Match what version N of the list had not. [default: that of each scan]",
+    help="Leave out what version N of the lists, which are stores then, makes. [default: what the "
+    "scans made]",
 )
 @click.option(
     "-o",
@@ -44,24 +44,16 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Where records go: .jsonl or .csv. [default: -]",
 )
-@disabled_option
-@trust_options
 @quiet_option
-def rescan(
-    kept: str,
-    store: str,
-    algorithm: str,
-    max_distance: int | dict[str, int] | None,
-    since: int | None,
-    out: str,
-    disabled: str | None,
-    quiet: bool,
-    **options: Any,
-) -> None:
-    """Match the hashes in KEPT with what was added to a list since they were scanned.
+@shape_options
+def rescan(*, kept: str, since: int | None, out: str, quiet: bool, **options: Any) -> None:
+    """Match the hashes in KEPT with the lists of today, for records that their scans did not make.
 
     KEPT is a folder that hashmatch scan --keep-hashes filled. No image is fetched again. Hashes
     that may no longer be kept are removed first.
+
+    Give it the lists, limits and rules that a scan would be given. --variants and --min-quality
+    are those of the scans.
 
     \b
     hashmatch scan photos --list lists/hotline --surface profile_photo \\
@@ -70,37 +62,34 @@ def rescan(
     hashmatch rescan kept --list lists/hotline --out more.jsonl
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch import registry
-    from hashmatch.cli.lists_and_matcher import reference_key
-    from hashmatch.lists.exclusions import leave_out, read_disabled
-    from hashmatch.scan.hash_archive import purge
-    from hashmatch.scan.rescan import rescan_kept
+    from hashmatch.scan.hash_archive import HashArchive
+    from hashmatch.scan.rescan import rescan_archive
 
     if out != "-" and Path(out).resolve().is_relative_to(Path(kept).resolve()):
         raise UsageError(f"{out} is inside of {kept}; write it elsewhere")
-    opened = open_store(store, options)
-    left_out = () if disabled is None else read_disabled(disabled)
-    removed = purge(kept)
+    archive = HashArchive(kept)
+    rules = MatcherOptions.taken(options)
+    make, before = rules.open(), None if since is None else rules.open(since)
+    removed = archive.purge()
     pictures = records = 0
+    passed_over: dict[str, int] = {}
 
-    def looked_up(count: int) -> None:
+    def looked_up(file: ArchivedFile, reason: str) -> None:
         nonlocal pictures
-        pictures += count
-
-    def make(known: HashList) -> Matcher:
-        known = leave_out(known, left_out, reference_key())
-        return open_matcher([known], max_distance=max_distance)
+        pictures += len(file)
+        if reason:
+            passed_over[reason] = passed_over.get(reason, 0) + len(file)
 
     sink = registry.open_sink(None if out == "-" else Path(out))
     try:
-        for record in rescan_kept(
-            kept, opened, make, algorithm=algorithm, since=since, on_pictures=looked_up
-        ):
+        for record in rescan_archive(archive, make, before=before, on_file=looked_up):
             sink.write(record)
             records += 1
     except BaseException:
         sink.abandon()
         raise
     sink.close()
+    warn([f"{n:,} pictures were not looked up: {reason}" for reason, n in passed_over.items()])
     if not quiet:
         expired = f"; {removed:,} files were too old, and removed" if removed else ""
         console().print(

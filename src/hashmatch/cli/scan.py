@@ -1,64 +1,55 @@
 """``hashmatch scan``: every image of a source against known-hash lists.
 
-One ``hashmatch scan`` from its first image to its last, whatever ends it.
-
-``hashmatch scan --state`` and ``hashmatch scan status``: scans that go on where they stopped.
-
-``hashmatch scan --dry-run``: what there is, and what a scan of it would take.
+With ``--state`` it goes on where it stopped; ``hashmatch scan status`` says where that is, and
+``--dry-run`` what a scan would take.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hashmatch.cli.console import Exit, console, name_problems, print_line, printable
+from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
-    ListShape,
-    keep_options,
-    match_options,
-    open_lists,
-    open_matcher,
-    protection_options,
-    quiet_option,
-    shape_options,
-    strict_option,
-    variants_option,
-    verbose_option,
-)
-from hashmatch.cli.scan_options import (
-    Means,
+    breaker_option,
+    evidence_options,
+    hashing_options,
     job_options,
+    list_options,
     output_options,
     processors,
+    quiet_option,
+    shape_options,
     source_options,
+    strict_option,
+    verbose_option,
 )
 from hashmatch.cli.scan_output import (
-    Watchers,
     about_job,
+    observers,
     on_screen,
     open_sinks,
     raise_alarms,
     summary,
-    watchers,
 )
 from hashmatch.errors import HashmatchError, SourceError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import timedelta
 
     from hashmatch.cli.scan_output import Sinks
-    from hashmatch.interfaces import Sink, Source
+    from hashmatch.interfaces import Source
     from hashmatch.matching.matcher import Matcher
-    from hashmatch.scan.checkpoint import Ledger, LedgerScan
     from hashmatch.scan.events import Observe
     from hashmatch.scan.report import ScanReport
-    from hashmatch.scan.scan import Results
+    from hashmatch.scan.scan import Results, ScanOptions
 
 
 class ScanCommand(click.Command):
@@ -77,7 +68,7 @@ class ScanCommand(click.Command):
         return super().make_context(info_name, args, parent=parent, **extra)
 
 
-@click.command(epilog="Python: hashmatch.Ledger(folder).scans()")
+@click.command(epilog="Python: hashmatch.Checkpoint(folder).scans()")
 @click.argument("state")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a scan.")
 def status(state: str, as_json: bool) -> None:
@@ -89,13 +80,14 @@ def status(state: str, as_json: bool) -> None:
     import msgspec
     from rich.table import Table
 
-    from hashmatch.errors import LedgerError
-    from hashmatch.scan.checkpoint import FILE, Ledger
+    from hashmatch.errors import CheckpointError
+    from hashmatch.scan.checkpoint import FILE, Checkpoint
+    from hashmatch.scan.events import Counters
 
     if not os.path.exists(os.path.join(state, FILE)):
-        raise LedgerError(f"{state}: no scan keeps its state there")
-    with Ledger(state, reading=True) as ledger:
-        scans = ledger.scans()
+        raise CheckpointError(f"{state}: no scan keeps its state there")
+    with Checkpoint(state, reading=True) as checkpoint:
+        scans = checkpoint.scans()
     if as_json:
         for scan in scans:
             print_line(msgspec.json.encode(scan).decode())
@@ -104,156 +96,118 @@ def status(state: str, as_json: bool) -> None:
     for column in ("scan", "of", "lists", "begun", "ended", "images", "match", "not searched"):
         table.add_column(column)
     for scan in scans:
-        about, counts = scan["about"], scan["outcomes"]
-        lists = ", ".join(f"{name} {version}" for name, version, *_ in about.get("lists", ()))
-        searched = sum(counts.get(name, 0) for name in ("match", "no_match", "suppressed"))
+        counters = Counters(outcomes=scan["outcomes"])
+        lists = ", ".join(f"{name} {version}" for name, version, _ in scan["about"]["lists"])
         table.add_row(
             scan["name"],
-            printable(" ".join(filter(None, (about.get("source", ""), _shard(about))))),
+            printable(scan["about"]["source"]),
             printable(lists),
             scan["begun"],
             scan["ended"] or "not yet",
             f"{scan['listed']:,}",
-            f"{counts.get('match', 0):,}",
-            f"{scan['listed'] - searched:,}",
+            f"{counters.records:,}",
+            f"{counters.not_searched:,}",
         )
     console(stderr=False).print(table)
 
 
-def _shard(about: dict[str, Any]) -> str:
-    """Return which part of its source a scan is of, if it is not of all."""
-    shard = about.get("options", {}).get("shard")
-    return f"({shard})" if shard else ""
+@contextmanager
+def scan_options(
+    workers: int, readers: int, limit_rate: float | None, in_process: bool
+) -> Iterator[tuple[ScanOptions, str]]:
+    """Give what a scan is done with, and what closed in what decodes its images."""
+    from hashmatch.retry import Limits, Tries
+    from hashmatch.scan.report import ScanReport
+    from hashmatch.scan.scan import ScanOptions
+
+    tries = Tries(Limits(rate=limit_rate))
+    if in_process:
+        yield ScanOptions(workers, None, tries, readers), ScanReport.sandbox
+        return
+    from hashmatch.sandbox.pool import DecodePool
+
+    with DecodePool(workers) as pool:
+        # A file that holds its worker up may have a thread to itself.
+        yield ScanOptions(2 * workers, pool.pictures, tries, readers), pool.report
 
 
-def taken_up(account: LedgerScan, report: ScanReport, sink: Sink, quiet: bool) -> None:
-    """Give the report and the sink what is accounted for already.
-
-    Records of the ledger are written again, all of them: what a scan that was killed had written
-    may end in the middle of one.
-    """
-    state = account.state()
-    for record in account.records():
-        report.add(record)
-        sink.write(record)
-    report.listed, report.outcomes = state.listed, account.outcomes()
-    report.problems += account.problems()
-    if state.listed and not quiet:
-        how = "was finished before" if state.ended else "goes on"
-        click.echo(f"scan {account.name} {how}: {state.listed:,} images are done", err=True)
-
-
-@dataclass
-class Job:
-    """One scan that is to be done.
+def scan_to(
+    make_results: Callable[[Sequence[Observe], ExitStack], Results],
+    done: ScanReport,
+    sinks: Sinks,
+    others: Sequence[Observe],
+    *,
+    total: int | None,
+    out: str | None,
+    report: str | None,
+    quiet: bool,
+) -> None:
+    """Scan, with records, alarms and counts going where they should, or left as they are.
 
     Parameters
     ----------
-    source, matcher, means, total, quiet : Source, Matcher, Means, int, bool
-        What, against what, with what, how many images there are if that is known, and how loud.
-    keep : tuple of str and timedelta, optional
-        Where hashes are kept, and how long.
-    ledger, about : Ledger, mapping
-        What keeps its state, if anything does, and what makes it this scan.
-    observers : list of callable
-        Told of its events.
-    sinks : Sinks
-        Given each record.
+    make_results : callable
+        Begins the scan, told who observes it.
+    done, sinks, others : ScanReport, Sinks, sequence of callable
+        What counts it, takes its records, and observes it besides.
+    total : int, optional
+        How many images there are.
+    out, report, quiet : str, str, bool
+        As the options are.
     """
-
-    source: Source
-    matcher: Matcher
-    sinks: Sinks
-    means: Means
-    total: int | None
-    quiet: bool
-    keep: tuple[str, timedelta] | None
-    ledger: Ledger | None = None
-    about: dict[str, Any] = field(default_factory=dict)
-    observers: list[Observe] = field(default_factory=list)
-
-
-def scan_to(job: Job, done: ScanReport, out: str | None, report: str | None) -> None:
-    """Scan, with records, alarms and counts going where they should, or left as they are."""
     from hashmatch._files.atomic import OutputFile
 
     # All are opened before the first image: hours of work are not lost to a slip in a name.
     try:
         counts = OutputFile(report) if report is not None else None
     except HashmatchError:
-        job.sinks.abandon()
+        sinks.abandon()
         raise
-    breaker = job.matcher.protection.breaker
     try:
-        _run(job, job.sinks, done, out)
-        job.sinks.close()
-        done.alarms = [] if breaker is None else list(breaker.trips)
+        _run(make_results, done, sinks, others, total, out, quiet)
+        sinks.close()
         done.finish()
     except BaseException:
         if counts is not None:
             counts.abandon()
         raise
     finally:
-        raise_alarms(() if breaker is None else breaker.trips)
+        raise_alarms(done.alarms)
     if counts is not None:
         counts.write(done.to_json().decode() + "\n")
         counts.close()
 
 
-def _run(job: Job, sink: Sink, report: ScanReport, out: str | None) -> None:
+def _run(
+    make_results: Callable[[Sequence[Observe], ExitStack], Results],
+    done: ScanReport,
+    sinks: Sinks,
+    others: Sequence[Observe],
+    total: int | None,
+    out: str | None,
+    quiet: bool,
+) -> None:
     """Scan; whatever stops it early is told with how far it came and where its records are."""
     from hashmatch.records.review import ReviewRecord
 
     try:
         with ExitStack() as stack:
-            for result in _results(job, sink, report, stack):
-                report.add(result)
+            screen = stack.enter_context(on_screen(total, quiet))
+            results = make_results([done, *others, screen], stack)
+            for result in stack.enter_context(closing(results)):
+                done.add(result)
                 if isinstance(result, ReviewRecord):
-                    sink.write(result)
+                    sinks.write(result)
     except BaseException as error:
-        sink.abandon()
+        sinks.abandon()
         part = Path(f"{out}.part")
         rest = f"; records so far are in {part}" if out != "-" and part.exists() else ""
-        count = sum(report.outcomes.values())
-        stopped = f"stopped after {count:,} of {job.total or '?'} images{rest}"
+        stopped = f"stopped after {done.counters.done:,} of {total or '?'} images{rest}"
         if isinstance(error, HashmatchError):
             raise type(error)(f"{error}; {stopped}") from None
-        if isinstance(error, KeyboardInterrupt) and not job.quiet:
+        if isinstance(error, KeyboardInterrupt) and not quiet:
             click.echo(printable(stopped), err=True)
         raise
-
-
-def _results(job: Job, sink: Sink, report: ScanReport, stack: ExitStack) -> Results:
-    """Return the results of what is not accounted for yet; what is goes to report and sink."""
-    from hashmatch.scan.hash_archive import Keeper
-    from hashmatch.scan.scan import resume_scan, scan_source
-
-    account = None if job.ledger is None else job.ledger.scan(job.about)
-    if account is not None:
-        taken_up(account, report, sink, job.quiet)
-    keeper = None
-    if job.keep is not None:
-        name = None if account is None else account.name
-        keeper = Keeper(*job.keep, job.matcher.lists, scan=name)
-    decode = stack.enter_context(job.means.decoder(report))
-    screen = stack.enter_context(on_screen(job.total, report.listed, job.quiet))
-    observers = [*job.observers, *screen]
-    common: dict[str, Any] = {
-        "on_listed": report.listed_one,
-        "threads": job.means.threads,
-        "decode": decode,
-        "tries": job.means.tries(),
-        "readers": job.means.readers,
-        "observe": Watchers(observers) if observers else None,
-    }
-    if account is not None:
-        found = resume_scan(job.source, job.matcher, account, keeper=keeper, **common)
-    else:
-        if keeper is not None:
-            stack.enter_context(keeper)
-            common["on_hashed"] = keeper.add
-        found = scan_source(job.source, job.matcher, **common)
-    return stack.enter_context(closing(found))
 
 
 @click.command(
@@ -263,11 +217,11 @@ def _results(job: Job, sink: Sink, report: ScanReport, stack: ExitStack) -> Resu
 )
 @click.argument("source")
 @source_options
-@match_options
-@variants_option
+@list_options
+@hashing_options
 @output_options
-@protection_options
-@keep_options
+@evidence_options
+@breaker_option
 @job_options
 @strict_option
 @quiet_option
@@ -279,39 +233,22 @@ def scan(
     /,
     *,
     source: str,
-    list_paths: tuple[str, ...],
-    algorithm: str,
-    max_distance: int | dict[str, int] | None,
-    skip_bad_rows: bool,
-    list_format: str | None,
-    columns: tuple[str, ...],
-    delimiter: str | None,
-    encoding: str,
     surface: str,
-    variants: str,
     out: str | None,
     review: str | None,
     report: str | None,
-    min_quality: int | None,
     include_hash: bool,
-    benign_paths: tuple[str, ...],
-    min_sources: int,
-    breaker_limit: int,
     kept_in: str | None,
     keep_for: timedelta | None,
     state: str | None,
     shard: tuple[int, int] | None,
     dry_run: bool,
-    workers: int,
-    readers: int,
-    limit_rate: float | None,
-    in_process: bool,
     log_json: str | None,
     metrics: str | None,
     strict: bool,
     quiet: bool,
     verbose: bool,
-    **trust: Any,
+    **options: Any,
 ) -> None:
     """Check every image of SOURCE and write a review record for each match.
 
@@ -333,70 +270,46 @@ def scan(
         --review queue.db --state state --shard 0/8 --limit-rate 50M
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch import registry
-    from hashmatch.matching.breaker import Breaker
     from hashmatch.records.enums import Surface
+    from hashmatch.scan.checkpoint import Checkpoint
+    from hashmatch.scan.hash_archive import HashArchive
     from hashmatch.scan.report import ScanReport
-    from hashmatch.scan.scan import about_scan
+    from hashmatch.scan.scan import scan_source
     from hashmatch.scan.shard import Shard
 
     if out is None and review is None:
         out = "-"
     where = Surface.parse(surface)
-    shape = ListShape(list_format, columns, delimiter, encoding)
-    lists = open_lists(list_paths, shape, algorithm, skip_bad_rows, trust)
-    matcher = open_matcher(
-        lists,
-        benign=open_lists(benign_paths, shape, algorithm, skip_bad_rows, trust),
-        min_sources=min_sources,
-        # One scan fills one queue, however long it takes.
-        breaker=Breaker(breaker_limit, window=None) if breaker_limit else None,
-        max_distance=max_distance,
-        min_quality=min_quality,
-        variants=variants,
-        include_hash=include_hash or review is not None,
-    )
+    matcher = MatcherOptions.taken(options).open()(include_hash=include_hash or review is not None)
     _check_places(source, out, report, review, kept_in, state, log_json, metrics)
     if (kept_in is None) != (keep_for is None):
         raise UsageError("--keep-hashes and --keep-for go together: where, and how long")
-    keep = None if kept_in is None or keep_for is None else (kept_in, keep_for)
-    means = Means(workers, readers, limit_rate, in_process)
     with ExitStack() as stack:
         images = stack.enter_context(closing(registry.open_source(source, where)))
         if shard is not None:
             images = Shard(images, *shard)
         if dry_run:
-            pass  # moved
-
-            show_estimate(source, images, matcher, means)
+            show_estimate(source, images, matcher, **options)
             return
         total = images.count()
         if total == 0:
             raise SourceError(f"{source}: no images in it")
-        ledger = None
-        if state is not None:
-            from hashmatch.scan.checkpoint import Ledger
-
-            # Before any file is opened: another scan that is under way keeps its own.
-            ledger = stack.enter_context(Ledger(state))
+        # Before any file is opened: another scan that is under way keeps its own.
+        checkpoint = None if state is None else stack.enter_context(Checkpoint(state))
         sinks = open_sinks(out, review, source, include_hash)
-        job = Job(images, matcher, sinks, means, total, quiet, keep, ledger)
-        if ledger is not None:
-            job.about = about_scan(
-                source,
-                matcher,
-                surface=surface,
-                shard=None if shard is None else f"{shard[0]}/{shard[1]}",
-                max_distance=max_distance,
-                min_quality=min_quality,
-                variants=variants,
-                include_hash=include_hash or review is not None,
-                min_sources=min_sources,
-                breaker=breaker_limit,
-            )
+        archive = None if kept_in is None else HashArchive(kept_in, keep_for)
         about = about_job(source, surface, shard, matcher)
-        job.observers = stack.enter_context(watchers(log_json, metrics, out, about))
+        told = stack.enter_context(observers(log_json, metrics, out, about))
         done = ScanReport(matcher)
-        scan_to(job, done, out, report)
+
+        def results(observe: Sequence[Observe], stack: ExitStack) -> Results:
+            how, done.sandbox = stack.enter_context(scan_options(**options))
+            return scan_source(
+                images, matcher, options=how, checkpoint=checkpoint, archive=archive,
+                observe=observe,
+            )  # fmt: skip
+
+        scan_to(results, done, sinks, told, total=total, out=out, report=report, quiet=quiet)
     if not quiet:
         name_problems(done.problems, verbose)
         summary(done)
@@ -420,18 +333,16 @@ SHOWN = 8
 LOCAL = "tar://", "zip://"
 
 
-def show_estimate(name: str, source: Source, matcher: Matcher, means: Means) -> None:
+def show_estimate(
+    name: str, source: Source, matcher: Matcher, *, workers: int, **options: Any
+) -> None:
     """List `source`, read and hash a few of its images, and print what a scan would take."""
     from rich.filesize import decimal
 
-    from hashmatch.errors import SourceError
     from hashmatch.scan.estimate import estimate
-    from hashmatch.scan.report import ScanReport
-    from hashmatch.scan.scan import Effort
 
-    with means.decoder(ScanReport()) as decode:
-        effort = Effort(min(means.workers, processors()), decode, means.tries(), means.readers)
-        found = estimate(source, matcher, effort)
+    with scan_options(workers, **options) as (how, _):
+        found = estimate(source, matcher, replace(how, threads=min(workers, processors())))
     if not found.items:
         raise SourceError(f"{name}: no images in it")
     screen = console(stderr=False)
@@ -447,10 +358,11 @@ def show_estimate(name: str, source: Source, matcher: Matcher, means: Means) -> 
         f"{found.sampled} of them{failed}: {1000 * found.read_seconds:,.1f} ms each to read, "
         f"{1000 * found.hash_seconds:,.1f} ms to decode and hash"
     )
-    rate = f", {decimal(int(means.limit_rate))} a second" if means.limit_rate else ""
+    limit = options["limit_rate"]
+    rate = f", {decimal(int(limit))} a second" if limit else ""
     screen.print(
-        f"a scan would take about {_time(found.seconds)}, with {means.workers} workers and "
-        f"{means.readers} reads at once{rate}"
+        f"a scan would take about {_time(found.seconds)}, with {workers} workers and "
+        f"{how.readers} reads at once{rate}"
     )
     if "://" in name and not name.startswith(LOCAL):
         screen.print(f"and about {found.requests:,} requests, as many as fail besides")

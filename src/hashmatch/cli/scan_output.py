@@ -40,52 +40,35 @@ class Sinks:
 
     Parameters
     ----------
-    sinks : sequence of Sink
-        At least one.
+    sinks : sequence of (Sink, bool)
+        At least one; whether it gets records with the hashes of their images.
     """
 
-    def __init__(self, sinks: Sequence[Sink]) -> None:
+    def __init__(self, sinks: Sequence[tuple[Sink, bool]]) -> None:
         self._sinks = tuple(sinks)
-
-    def write(self, record: ReviewRecord) -> None:
-        """Hand over one record."""
-        for sink in self._sinks:
-            sink.write(record)
-
-    def close(self) -> None:
-        """Finish each; if one cannot, those after it are left as they are when a scan stops."""
-        for number, sink in enumerate(self._sinks):
-            try:
-                sink.close()
-            except BaseException:
-                for other in self._sinks[number + 1 :]:
-                    other.abandon()
-                raise
-
-    def abandon(self) -> None:
-        """Stop early."""
-        for sink in self._sinks:
-            sink.abandon()
-
-
-class WithoutHash:
-    """Hands records over without the hashes of their images.
-
-    Parameters
-    ----------
-    sink : Sink
-        To whom.
-    """
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self.close, self.abandon = sink.close, sink.abandon
 
     def write(self, record: ReviewRecord) -> None:
         """Hand over one record."""
         from msgspec import UNSET
 
-        self._sink.write(replace(record, hash=replace(record.hash, value=UNSET)))
+        for sink, with_hash in self._sinks:
+            hidden = replace(record, hash=replace(record.hash, value=UNSET))
+            sink.write(record if with_hash else hidden)
+
+    def close(self) -> None:
+        """Finish each; if one cannot, those after it are left as they are when a scan stops."""
+        for number, (sink, _) in enumerate(self._sinks):
+            try:
+                sink.close()
+            except BaseException:
+                for other, _ in self._sinks[number + 1 :]:
+                    other.abandon()
+                raise
+
+    def abandon(self) -> None:
+        """Stop early."""
+        for sink, _ in self._sinks:
+            sink.abandon()
 
 
 def open_sinks(out: str | None, review: str | None, source: str, include_hash: bool) -> Sinks:
@@ -102,14 +85,14 @@ def open_sinks(out: str | None, review: str | None, source: str, include_hash: b
     """
     from hashmatch import registry
 
-    sinks: list[Sink] = []
+    sinks: list[tuple[Sink, bool]] = []
     if review is not None:
         from hashmatch.review.sink import ReviewSink
 
-        sinks.append(ReviewSink(review, anywhere(source), who="scan"))
+        sinks.append((ReviewSink(review, anywhere(source), who="scan"), True))
     if out is not None:
         sink = registry.open_sink(None if out == "-" else Path(out))
-        sinks.append(WithoutHash(sink) if review is not None and not include_hash else sink)
+        sinks.append((sink, review is None or include_hash))
     return Sinks(sinks)
 
 
@@ -129,20 +112,8 @@ def anywhere(source: str) -> str:
     return source
 
 
-class Watchers:
-    """Tells each of some observers."""
-
-    def __init__(self, observers: Sequence[Observe]) -> None:
-        self._observers = tuple(observers)
-
-    def __call__(self, event: Event) -> None:
-        """Tell of an event."""
-        for observer in self._observers:
-            observer(event)
-
-
 @contextmanager
-def watchers(
+def observers(
     log: str | None, metrics: str | None, out: str | None, about: dict[str, Any]
 ) -> Iterator[list[Observe]]:
     """Give who is told besides the screen; their files are opened before the first image."""
@@ -181,24 +152,29 @@ def about_job(
 
 
 @contextmanager
-def on_screen(total: int | None, done: int, quiet: bool) -> Iterator[list[Observe]]:
-    """Show how a scan goes in one line, while stderr is a terminal; `done` were done before."""
-    with Progress(total, quiet, done=done) as bar:
+def on_screen(total: int | None, quiet: bool) -> Iterator[Observe]:
+    """Give who shows how a scan goes, in one line while stderr is a terminal."""
+    with ExitStack() as stack:
+        bar: Progress | None = None
 
         def show(event: Event) -> None:
-            if event.kind in {"batch", "progress", "end"}:
-                bar.update(event.counters.done, _said(event.counters))
+            nonlocal bar
+            done = event.counters.done
+            if event.kind == "begin":
+                if event.reason and not quiet:
+                    click.echo(f"the scan {event.reason}: {done:,} images are done", err=True)
+                bar = stack.enter_context(Progress(total, quiet, done=done))
+            elif bar is not None and bar.shown and event.kind in {"batch", "progress", "end"}:
+                bar.update(done, _said(event.counters))
 
-        yield [show] if bar.shown else []
+        yield show
 
 
 def _said(counters: Counters) -> str:
     """Return what there is to say besides how many are done; what is nothing is left out."""
-    outcomes = counters.outcomes
-    searched = sum(outcomes[name] for name in ("match", "no_match", "suppressed"))
-    parts = [f"{outcomes['match']:,} matches"]
+    parts = [f"{counters.records:,} matches"]
     for count, what in (
-        (counters.done - searched, "not searched"),
+        (counters.not_searched, "not searched"),
         (counters.queued, "queued"),
         (counters.retries, "retries"),
         (counters.alarms, "alarms"),
@@ -228,11 +204,12 @@ def summary(report: ScanReport) -> None:
     table = Table(title="What became of the images", title_justify="left")
     table.add_column("outcome")
     table.add_column("images", justify="right")
-    for outcome, count in report.outcomes.items():
+    counters = report.counters
+    for outcome, count in counters.outcomes.items():
         if count or outcome in {Outcome.MATCH, Outcome.NO_MATCH}:
-            table.add_row(outcome.value, f"{count:,}")
+            table.add_row(outcome, f"{count:,}")
     table.add_section()
-    table.add_row("listed", f"{report.listed:,}")
+    table.add_row("listed", f"{counters.listed:,}")
     screen = console()
     screen.print(table)
     matcher = report.matcher
@@ -245,10 +222,10 @@ def summary(report: ScanReport) -> None:
             f"{known.spec.algorithm} entries{left_out}",
             markup=False,
         )
-    why = [f"{count:,} {reason}" for reason, count in report.suppressed.items() if count]
+    why = [f"{count:,} {reason}" for reason, count in counters.suppressed_by.items() if count]
     if why:
         screen.print(f"suppressed: {', '.join(why)}", markup=False)
-    rate = report.listed / report.seconds if report.seconds else 0.0
+    rate = counters.listed / report.seconds if report.seconds else 0.0
     screen.print(
-        f"{report.records:,} records for review, in {report.seconds:.1f} s ({rate:,.0f} images/s)"
+        f"{counters.records:,} records for review, in {report.seconds:.1f} s ({rate:,.0f} images/s)"
     )

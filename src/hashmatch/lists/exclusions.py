@@ -95,8 +95,9 @@ def leave_out(
 ) -> HashList:
     """Return a list without the entries that are disabled.
 
-    Other entries are named as before in records, by their ids or references. What is disabled of
-    other lists, or is not in this one, makes no difference.
+    Records of what matches other entries stay the same, but for their ``record_id``: what was left
+    out may come in again. Entries of other lists, and those that this one no longer has, make no
+    difference.
 
     Parameters
     ----------

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import astuple
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
 from hashmatch._redact import unseen
 from hashmatch.decode import load
-from hashmatch.decode.policy import POLICY
 from hashmatch.errors import SpecMismatch, UsageError
 from hashmatch.hashing.hash_image import HashPlan, decoder, hash_loaded
+from hashmatch.matching.identity import key_digest, matcher_identity
 from hashmatch.matching.lookup import HASHED, Found, Lookup, in_range
 from hashmatch.matching.suppression import Protection
 from hashmatch.records.enums import Level, Outcome, Surface
@@ -23,7 +24,7 @@ from hashmatch.records.review import RecordHash, RecordItem, ReviewRecord
 from hashmatch.records.times import timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -125,8 +126,25 @@ class Matcher(Opaque):
         self.plan = HashPlan(algorithms, variants, min_quality)
         self.decode = decoder(decode)
         self.lists = lists
-        self._include_hash = include_hash
+        self.include_hash = include_hash
+        self._rules = {
+            "max_distance": sorted(max_distance.items())
+            if isinstance(max_distance, Mapping)
+            else max_distance,
+            "min_quality": min_quality,
+            "variants": variants,
+            "max_matches": max_matches,
+            "reference_key": key_digest(reference_key),
+        }
         self._now = now or (lambda: datetime.now(UTC))
+
+    @cached_property
+    def identity(self) -> str:
+        """A digest of all that answers depend on: lists and their entries, rules, limits, versions.
+
+        Not of ``include_hash``, which adds the image's own hash to the same answer.
+        """
+        return matcher_identity(self.lists, self.protection, self._rules)
 
     @property
     def algorithms(self) -> tuple[str, ...]:
@@ -302,7 +320,7 @@ class Matcher(Opaque):
                 image.quality,
                 image.decode_policy,
                 str(image.variants[found.row]),
-                image.hashes.to_hex()[found.row] if self._include_hash else UNSET,
+                image.hashes.to_hex()[found.row] if self.include_hash else UNSET,
             ),
             matches=found.matches,
             match_count=found.match_count,
@@ -311,10 +329,8 @@ class Matcher(Opaque):
         )
 
     def _record_id(self, item: ImageItem) -> str:
-        """Return an id that is the same for the same image version and the same lists."""
-        lists = [part for pair in sorted((k.name, k.version) for k in self.lists) for part in pair]
-        specs = [part for s in sorted(map(astuple, self._lookup.specs)) for part in map(str, s)]
-        parts = (item.key, item.version, item.surface, POLICY, *specs, *lists)
+        """Return an id that is the same for the same image version and the same rules."""
+        parts = item.key, item.version, item.surface, self.identity
         digest = hashlib.blake2b(digest_size=16, person=b"hashmatch-record")
         for part in parts:
             encoded = part.encode(errors="surrogatepass")

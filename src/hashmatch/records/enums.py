@@ -106,6 +106,8 @@ def check_level(level: str) -> None:
 LimitSetter: TypeAlias = Literal["entry", "list", "caller", "algorithm"]
 """Who may say how near a match has to be; each outranks those after it."""
 
+SEARCHED = frozenset({Outcome.MATCH, Outcome.NO_MATCH, Outcome.SUPPRESSED})
+"""Outcomes of what was looked up."""
 
 #: Outcomes with a hash behind them. The others are what ``--strict`` turns into exit code 1.
 HAVE_HASH = frozenset(

@@ -114,7 +114,7 @@ class ReviewRecord:
     Parameters
     ----------
     record_id : str
-        Stable: the same image version and the same lists give the same id.
+        Stable: the same image version and the same rules, `Matcher.identity`, give the same id.
     created_at : str
         UTC, ISO 8601 to the second.
     item : RecordItem

@@ -9,13 +9,14 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hashmatch.scan.limits import Attempts
+from hashmatch.retry import ItemReads, Tries, list_items
 
 if TYPE_CHECKING:
+    from hashmatch.hashing.hash_image import Decode
     from hashmatch.interfaces import Source
     from hashmatch.matching.matcher import Matcher
     from hashmatch.records.images import ImageItem
-    from hashmatch.scan.scan import Effort
+    from hashmatch.scan.scan import ScanOptions
 
 SAMPLE = 32
 PAGE = 1000
@@ -59,7 +60,7 @@ class Estimate:
 
 
 def estimate(
-    source: Source, matcher: Matcher, effort: Effort, *, sample: int = SAMPLE, seed: int = 0
+    source: Source, matcher: Matcher, options: ScanOptions, *, sample: int = SAMPLE, seed: int = 0
 ) -> Estimate:
     """List a source, read and hash a few of its items one after the other, and reckon.
 
@@ -69,7 +70,7 @@ def estimate(
         It is not closed.
     matcher : Matcher
         Says what is hashed; nothing is looked up.
-    effort : Effort
+    options : ScanOptions
         What a scan would be done with.
     sample : int
         How many items are read, chosen at random (J. S. Vitter, "Random Sampling with a Reservoir",
@@ -85,20 +86,20 @@ def estimate(
     Examples
     --------
     >>> import hashmatch as hm
-    >>> from hashmatch.scan.scan import Effort
     >>> from hashmatch.testing import MemorySource
     >>> matcher = hm.Matcher(hm.read_list("fixtures/lists/demo-pdq.csv"))
     >>> source = MemorySource({"a.jpg": b"12345", "b.JPG": b"1"}, "public_post")
-    >>> found = estimate(source, matcher, Effort())
+    >>> found = estimate(source, matcher, hm.ScanOptions())
     >>> found.items, found.bytes, found.suffixes, found.requests
     (2, 6, {'.jpg': 2}, 3)
     """
+    tries = options.tries or Tries()
     chance = random.Random(seed)  # noqa: S311  (nobody gains by guessing it)
     chosen: list[ImageItem] = []
     suffixes = Counter[str]()
     items = total = unsized = 0
     began = time.monotonic()
-    for item in source.items():
+    for item in list_items(source, tries=tries):
         place = items if items < sample else chance.randrange(items + 1)
         if items < sample:
             chosen.append(item)
@@ -110,17 +111,17 @@ def estimate(
         found = re.search(r"\.[A-Za-z0-9]{1,5}$", item.key)
         suffixes[found[0].lower() if found else ""] += 1
     listing = time.monotonic() - began
-    reading, hashing, failed, held = _measured(source, matcher, effort, chosen)
+    reading, hashing, failed, held = _measured(source, matcher, options.decode, tries, chosen)
     each = 1 / max(1, len(chosen))
     everything = total + unsized * held * each
-    rate = effort.tries.limits.rate
+    rate = tries.limits.rate
     return Estimate(
         items, total, unsized, dict(suffixes.most_common()), len(chosen), failed,
         reading * each, hashing * each, listing,
         seconds=max(
             listing,
-            items * reading * each / effort.readers,
-            items * hashing * each / effort.threads,
+            items * reading * each / options.readers,
+            items * hashing * each / options.threads,
             everything / rate if rate else 0.0,
         ),
         requests=items + -(-items // PAGE),
@@ -128,22 +129,26 @@ def estimate(
 
 
 def _measured(
-    source: Source, matcher: Matcher, effort: Effort, chosen: list[ImageItem]
+    source: Source,
+    matcher: Matcher,
+    decode: Decode | None,
+    tries: Tries,
+    chosen: list[ImageItem],
 ) -> tuple[float, float, int, int]:
     """Return the seconds that reading and hashing took, how many failed, and the bytes read."""
     reading = hashing = 0.0
     failed = held = 0
     for number, item in enumerate(chosen):
         began = time.monotonic()
-        _, data = Attempts(source, item, effort.tries).again() or (item, None)
+        _, data = ItemReads(source, item, tries).again() or (item, None)
         reading += time.monotonic() - began
         if not isinstance(data, bytes):
             failed += 1
             continue
         held += len(data)
         if number == 0:  # the first one pays for what is loaded
-            matcher.hash(data, item.key, effort.decode)
+            matcher.hash(data, item.key, decode)
         began = time.monotonic()
-        matcher.hash(data, item.key, effort.decode)
+        matcher.hash(data, item.key, decode)
         hashing += time.monotonic() - began
     return reading, hashing, failed, held

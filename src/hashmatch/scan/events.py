@@ -7,44 +7,47 @@ import time
 from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 from hashmatch.errors import HashmatchError
-from hashmatch.records.enums import Outcome
+from hashmatch.records.enums import SEARCHED, Outcome
 from hashmatch.records.images import ItemOutcome
+from hashmatch.records.review import REASONS, ReviewRecord, SuppressedBy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from hashmatch.decode.inputs import ImageInput
     from hashmatch.decode.policy import Picture
     from hashmatch.hashing.hash_image import Decode
     from hashmatch.matching.breaker import Breaker, Trip
-    from hashmatch.records.images import ImageItem
     from hashmatch.retry import Tries
-    from hashmatch.scan.checkpoint import Result
-    from hashmatch.scan.pipeline import Flow
 
 Kind: TypeAlias = Literal["begin", "batch", "progress", "problem", "retry", "alarm", "end", "stop"]
 Observe: TypeAlias = "Callable[[Event], object]"
+Result: TypeAlias = ReviewRecord | ItemOutcome
+Item = TypeVar("Item")
 
 OFTEN = 0.25
 """Seconds between two events of progress, at least."""
 STAGES = "list", "read", "decode", "hash", "search", "write"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Counters:
-    """How far a scan has come. What was done before it went on counts in the first line only.
+    """How far a scan has come. What was done before it went on counts in the outcomes only.
 
     Parameters
     ----------
-    listed, outcomes, records, suppressed : int, dict of str to int, int, int
-        Items listed, how many ended in each outcome, and records that wait for a person and that do
-        not. Those of a state are counted once they are on the disk.
+    listed : int
+        Items listed.
+    outcomes : dict of str to int
+        How many ended in each outcome. Those of a checkpoint are counted once they are on the disk.
+    suppressed_by : dict of str to int
+        How many records each rule suppressed; see `hashmatch.matching.suppression`.
     fetched, bytes, retries : int
-        Items read, their bytes, and tries that were not the first.
+        Items read, their bytes, and tries of reading or listing that were not the first.
     decoded : int
         Items given to the decoder. One that takes a worker with it is given once all the same.
     alarms : int
@@ -53,27 +56,59 @@ class Counters:
         Items that are being read, that wait for another try, and that wait to be decoded, now.
     seconds : dict of str to float
         Time in each of `STAGES`, of all threads together: listing, reading, decoding (with waiting
-        for a worker), hashing (with what asks for variants), searching, writing the state.
+        for a worker), hashing (with what asks for variants), searching, writing the checkpoint.
     """
 
-    listed: int
-    outcomes: dict[str, int]
-    records: int
-    suppressed: int
-    fetched: int
-    bytes: int
-    retries: int
-    decoded: int
-    alarms: int
-    reading: int
-    waiting: int
-    queued: int
-    seconds: dict[str, float]
+    listed: int = 0
+    outcomes: dict[str, int] = field(
+        default_factory=lambda: {o.value: 0 for o in Outcome if o is not Outcome.HASHED}
+    )
+    suppressed_by: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
+    fetched: int = 0
+    bytes: int = 0
+    retries: int = 0
+    decoded: int = 0
+    alarms: int = 0
+    reading: int = 0
+    waiting: int = 0
+    queued: int = 0
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+
+    def copy(self) -> Counters:
+        """Return them as they are now."""
+        outcomes, suppressed_by, seconds = self.outcomes, self.suppressed_by, self.seconds
+        return replace(
+            self,
+            outcomes=dict(outcomes),
+            suppressed_by=dict(suppressed_by),
+            seconds=dict(seconds),
+        )
+
+    def add(self, result: Result) -> None:
+        """Count what became of an item."""
+        self.outcomes[result.outcome] += 1
+        if isinstance(result, ReviewRecord) and isinstance(result.suppressed_by, SuppressedBy):
+            self.suppressed_by[result.suppressed_by.reason] += 1
+
+    @property
+    def records(self) -> int:
+        """Records that wait for a person."""
+        return self.outcomes[Outcome.MATCH]
+
+    @property
+    def suppressed(self) -> int:
+        """Records that wait for nobody."""
+        return self.outcomes[Outcome.SUPPRESSED]
 
     @property
     def done(self) -> int:
         """Items that have ended in an outcome."""
         return sum(self.outcomes.values())
+
+    @property
+    def not_searched(self) -> int:
+        """Items that ended without having been looked up."""
+        return sum(n for outcome, n in self.outcomes.items() if outcome not in SEARCHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +118,16 @@ class Event:
     Parameters
     ----------
     kind : str
-        ``begin``; ``batch``, some items are done, and with a state on the disk; ``progress``, a
-        fraction of a second has passed; ``problem``, an item was not searched; ``retry``, an item
-        could not be read and will be tried again; ``alarm``, an entry of a list has had as many
-        records as are let through; ``end``; ``stop``, for `reason`, before the end.
+        ``begin``; ``batch``, some items are done, and with a checkpoint on the disk; ``progress``,
+        a fraction of a second has passed; ``problem``, an item was not searched; ``retry``, an item
+        could not be read, or the source listed, and will be tried again; ``alarm``, an entry of a
+        list has had as many records as are let through; ``end``; ``stop``, for `reason`, before
+        the end.
     counters : Counters
         At that moment.
     item, outcome, reason : str
-        Of a problem or retry: which, what became of it, and why.
+        Of a problem or retry: which, what became of it, and why. A retry of no item is one of the
+        listing. A beginning has a reason if some of it was done before.
     list, list_version, algorithm : str
         Of an alarm: where the entry is; the report of the scan names it.
     """
@@ -105,86 +142,59 @@ class Event:
     algorithm: str = ""
 
 
-@dataclass(eq=False)
-class Watch:
-    """Counts what one scan does, and tells `observe`, always in the thread that iterates it.
+class Monitor:
+    """Tells what one scan does, always in the thread that iterates it.
 
     Parameters
     ----------
-    observe : callable or None
-        Told of each `Event`; what it raises ends the scan.
+    observers : sequence of callable
+        Each told of every `Event`; what one raises ends the scan.
     tries : Tries
-        Of the scan.
+        Of the scan; counts what is read.
     breaker : Breaker or None
         Of the matcher.
-    listed, outcomes : int, mapping of Outcome to int
-        What was done before, in a scan that goes on.
+    counters : Counters
+        Where everything else is counted.
     """
 
-    observe: Observe | None
-    tries: Tries
-    breaker: Breaker | None = None
-    listed: int = 0
-    outcomes: Mapping[Outcome, int] = field(default_factory=dict)
-    flow: Flow[Any] | None = None
-
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        observers: Sequence[Observe],
+        tries: Tries,
+        breaker: Breaker | None,
+        counters: Counters,
+    ) -> None:
+        self.counters = counters
+        self._observers, self._tries, self._breaker = observers, tries, breaker
         self._lock = threading.Lock()
-        self._seconds = dict.fromkeys(STAGES, 0.0)
-        self._decoded = 0
-        counts = {o.value: 0 for o in Outcome if o is not Outcome.HASHED}
-        self._outcomes = counts | {o.value: count for o, count in self.outcomes.items()}
         self._retries: deque[tuple[str, str]] = deque()
         self._alarms: tuple[Trip, ...] = ()
         self._told = 0.0
 
-    def __enter__(self) -> Watch:
-        self._alarms = self.breaker.trips if self.breaker is not None else ()
-        self._tell("begin")
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
-        self._pending()
-        if kind is None:
-            self._tell("end")
-        else:
+    @contextmanager
+    def running(self, before: str = "") -> Iterator[None]:
+        """Tell of the beginning and of the end; `before` is what it says if it is no new scan."""
+        self._alarms = self._trips()
+        self._tell("begin", reason=before)
+        try:
+            yield
+        except BaseException as error:
+            self._tell_pending()
             # Only what hashmatch says itself is known to hold no secret.
-            reason = str(error) if isinstance(error, HashmatchError) else kind.__name__
-            self._tell("stop", reason=reason)
-
-    @property
-    def counters(self) -> Counters:
-        """All of them, now."""
-        flow, tries, counts = self.flow, self.tries, dict(self._outcomes)
-        with self._lock:
-            seconds = dict(self._seconds)
-        return Counters(
-            self.listed,
-            counts,
-            counts[Outcome.MATCH],
-            counts[Outcome.SUPPRESSED],
-            tries.successes,
-            tries.received,
-            tries.retries,
-            self._decoded,
-            len(self._alarms),
-            *((0, 0, 0) if flow is None else (flow.reading, flow.waiting, flow.queued)),
-            seconds=seconds if flow is None else seconds | flow.seconds,
-        )
-
-    def listed_one(self, item: ImageItem) -> None:
-        """Count an item that is listed, in the thread that lists."""
-        self.listed += 1
+            known = isinstance(error, HashmatchError)
+            self._tell("stop", reason=str(error) if known else type(error).__name__)
+            raise
+        self._tell_pending()
+        self._tell("end")
 
     def retried(self, item: str, reason: str) -> None:
-        """Take down, in any thread, that an item will be tried again."""
-        if self.observe is not None:
+        """Take down, in any thread, that something will be tried again."""
+        if self._observers:
             self._retries.append((_shown(item), reason))
 
     def ended(self, result: Result) -> None:
-        """Count what became of an item, and tell of it if it was not searched."""
-        self._outcomes[result.outcome] += 1
-        if isinstance(result, ItemOutcome) and result.reason and self.observe is not None:
+        """Tell of an item that was not searched."""
+        if isinstance(result, ItemOutcome) and result.reason:
             self._tell(
                 "problem",
                 item=_shown(result.key),
@@ -194,13 +204,13 @@ class Watch:
 
     def batch(self) -> None:
         """Tell that a batch is done."""
-        self._pending()
+        self._tell_pending()
         self._tell("batch")
 
     def progress(self) -> None:
         """Tell how it goes, if that was not told just now."""
-        if self.observe is not None and time.monotonic() - self._told >= OFTEN:
-            self._pending()
+        if self._observers and time.monotonic() - self._told >= OFTEN:
+            self._tell_pending()
             self._tell("progress")
 
     def timed_decode(self, decode: Decode) -> Decode:
@@ -208,7 +218,7 @@ class Watch:
 
         def timed(image: ImageInput, frames: bool) -> Iterator[Picture]:
             with self._lock:
-                self._decoded += 1
+                self.counters.decoded += 1
             pictures = decode(image, frames)
             try:
                 while True:
@@ -233,18 +243,20 @@ class Watch:
         finally:
             took = time.monotonic() - began
             with self._lock:
-                self._seconds[stage] += took
+                self.counters.seconds[stage] += took
                 if instead_of is not None:
-                    self._seconds[instead_of] -= took
+                    self.counters.seconds[instead_of] -= took
 
-    def _pending(self) -> None:
+    def _trips(self) -> tuple[Trip, ...]:
+        return () if self._breaker is None else self._breaker.trips
+
+    def _tell_pending(self) -> None:
         """Tell of what was taken down in other threads, and of new alarms."""
         while self._retries:
             item, reason = self._retries.popleft()
             self._tell("retry", item=item, reason=reason)
-        trips = self.breaker.trips if self.breaker is not None else ()
-        known, self._alarms = set(self._alarms), trips
-        for trip in trips:
+        known, self._alarms = set(self._alarms), self._trips()
+        for trip in self._alarms:
             if trip not in known:
                 self._tell(
                     "alarm", list=trip.list, list_version=trip.list_version,
@@ -252,10 +264,24 @@ class Watch:
                 )  # fmt: skip
 
     def _tell(self, kind: Kind, **fields: str) -> None:
-        if self.observe is not None:
-            if kind in {"batch", "progress"}:
-                self._told = time.monotonic()
-            self.observe(Event(kind, self.counters, **fields))
+        if not self._observers:
+            return
+        if kind in {"batch", "progress"}:
+            self._told = time.monotonic()
+        counters = self.counters.copy()
+        counters.fetched, counters.bytes = self._tries.successes, self._tries.received
+        counters.retries, counters.alarms = self._tries.retries, len(self._alarms)
+        for observe in self._observers:
+            observe(Event(kind, counters, **fields))
+
+
+def tap(items: Iterable[Item], *observers: Callable[[Item], object] | None) -> Iterator[Item]:
+    """Yield `items`, and tell of each as it comes."""
+    for item in items:
+        for observe in observers:
+            if observe is not None:
+                observe(item)
+        yield item
 
 
 def _shown(key: str) -> str:

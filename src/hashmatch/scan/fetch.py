@@ -2,59 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from hashmatch.errors import UsageError
-from hashmatch.retry import Tries
-from hashmatch.scan.limits import MOST_BYTES, READERS, Attempts, Bounds, Fetched
-from hashmatch.scan.pipeline import Flow
+from hashmatch.retry import Tries, list_items
+from hashmatch.scan.pipeline import MOST_BYTES, READERS, Concurrency, Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from hashmatch.interfaces import Source
     from hashmatch.records.images import ImageItem
-
-
-def read_item(source: Source, item: ImageItem, tries: Tries | None = None) -> Fetched:
-    """Read one item, until it is read or there is no hope for it.
-
-    Parameters
-    ----------
-    source : Source
-        Where it is from.
-    item : ImageItem
-        As it was listed.
-    tries : Tries, optional
-        Keeps the limits of the scan, and counts; by default this item's own.
-
-    Returns
-    -------
-    tuple of ImageItem and bytes or ImageError
-        The item, with the version of just these bytes, and its content; or why there is none.
-
-    Raises
-    ------
-    SourceError
-        If the scan should stop rather than go on without this item: until the deadline passed
-        nothing could be read from the source, not even what had been read before; or the budget of
-        retries is spent.
-
-    Examples
-    --------
-    >>> from hashmatch.testing import MemorySource
-    >>> source = MemorySource({"a.jpg": b"..."}, "public_post")
-    >>> [read_item(source, item)[1] for item in source.items()]
-    [b'...']
-    """
-    tries = tries or Tries()
-    attempts = Attempts(source, item, tries)
-    while (fetched := attempts.again()) is None:
-        tries.wait(attempts.due - time.monotonic())
-    if isinstance(fetched[1], bytes):
-        tries.pace(len(fetched[1]))
-    return fetched
+    from hashmatch.retry import Fetched
 
 
 def fetch(
@@ -77,7 +36,7 @@ def fetch(
     source : Source
         What to read.
     items : iterable of ImageItem, optional
-        What to read of it, all by default; say, ``source.items(after=position)``.
+        What to read of it, all by default; say, `hashmatch.retry.list_items`, from some position.
     tries : Tries, optional
         Limits of retries and bandwidth; counts them, for progress.
     threads : int
@@ -87,7 +46,7 @@ def fetch(
         larger by itself is read when no other is held.
     ordered : bool
         In the order of the listing, in which an item that is tried again holds up those after it,
-        of which up to `hashmatch.scan.limits.MOST_AHEAD` are read meanwhile; otherwise as they
+        of which up to `hashmatch.scan.pipeline.MOST_AHEAD` are read meanwhile; otherwise as they
         come.
 
     Returns
@@ -100,7 +59,8 @@ def fetch(
     UsageError
         If `threads` or `most_bytes` is not positive.
     SourceError
-        While iterating: the source cannot be listed, or the scan should stop; see `read_item`.
+        While iterating: the source cannot be listed, or the scan should stop; see
+        `hashmatch.retry.read_item`.
 
     Examples
     --------
@@ -111,6 +71,7 @@ def fetch(
     """
     if threads < 1 or most_bytes < 1:
         raise UsageError("threads and most_bytes are at least 1")
-    listed = source.items() if items is None else items
-    bounds = Bounds(threads, 0, most_bytes, ordered=ordered)
-    return iter(Flow[Fetched](source, listed, None, tries or Tries(), bounds))
+    tries = tries or Tries()
+    listed = list_items(source, tries=tries) if items is None else items
+    concurrency = Concurrency(threads, 0, most_bytes, ordered=ordered)
+    return iter(Pipeline["Fetched"](source, listed, None, tries, concurrency))

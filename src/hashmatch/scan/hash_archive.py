@@ -1,9 +1,9 @@
-"""Hashes of scanned pictures, kept for an agreed time: what a later list is matched with.
+"""Hashes of scanned pictures, kept for an agreed time: what later lists are matched with.
 
-`Keeper` puts them there, if a scan is told to. A folder holds files that never change, each of
-some thousand pictures and whole from the first moment on, in the block format of
-`hashmatch._files`. Its header says until when it may be kept; from then on it is not read, and
-`purge` removes it.
+A folder holds files that never change, each of the pictures of a batch and whole from the first
+moment on, in the block format of `hashmatch._files`. Beside the hashes it remembers which records
+the scan gave, by digests, so that a rescan gives the others. The header says until when a file may
+be kept; from then on it is not read, and `HashArchive.purge` removes it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 import secrets
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import numpy as np
@@ -23,23 +24,58 @@ from hashmatch._files.block_reader import open_blocks
 from hashmatch._files.block_writer import write
 from hashmatch._files.private import check_private
 from hashmatch.errors import IndexFileError, UsageError
-from hashmatch.records.enums import Outcome, Surface
+from hashmatch.records.enums import Level, Outcome, Surface
 from hashmatch.records.hashes import HashBatch, HashSpec, Opaque
 from hashmatch.records.images import HashedImage, ImageItem
+from hashmatch.records.review import ReviewRecord
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from hashmatch._files.block_reader import MappedFile
-    from hashmatch.records.hash_list import HashList
+    from hashmatch.scan.events import Result
 
 SUFFIX = ".kept"
+FORMAT = 2
+PICTURES = 10_000
+"""Pictures of a file, where no checkpoint asks for less: so many are in memory, some MB."""
+DIGEST = 16
+"""Bytes of a `record_digest`."""
 
 
-class KeptImage(msgspec.Struct, array_like=True):
+def record_digest(record: ReviewRecord) -> bytes:
+    """Return what two records have in common that tell a reviewer the same.
+
+    That is all of them but the record's id, when it was made, the image's own hash, the versions of
+    lists, and limits: an entry that still matches is no news because its list has another version,
+    or would let a farther picture match. The order of equally near entries makes no difference.
+
+    Parameters
+    ----------
+    record : ReviewRecord
+        Of any scan.
+
+    Returns
+    -------
+    bytes
+        16 of them.
+    """
+    said = cast("dict[str, Any]", msgspec.to_builtins(record))
+    for name in ("record_id", "created_at"):
+        del said[name]
+    said["hash"].pop("value", None)
+    for each in (*said["matches"], said.get("suppressed_by", {})):
+        for name in ("list_version", "max_distance", "max_distance_from"):
+            each.pop(name, None)
+    encode = msgspec.json.Encoder(order="deterministic").encode
+    said["matches"] = sorted(said["matches"], key=encode)
+    return blake2b(encode(said), digest_size=DIGEST, person=b"hashmatch-same").digest()
+
+
+class _Image(msgspec.Struct, array_like=True):
     """A `HashedImage` without its hashes: rows `first` to ``first + count`` of its kind."""
 
     kind: int
@@ -57,55 +93,94 @@ class KeptImage(msgspec.Struct, array_like=True):
     variants: tuple[str, ...]
 
 
-class KeptItem(msgspec.Struct, array_like=True):
+class _Item(msgspec.Struct, array_like=True):
     """An `ImageItem` and what hashing made of it."""
 
     key: str
     version: str
     surface: str
-    images: list[KeptImage]
+    images: list[_Image]
 
 
-class Kept(NamedTuple):
-    """The hashes of one kind in one file: rows of `hashes`, and what row each is of.
+class _Facts(msgspec.Struct):
+    """What the header says of a file besides its blocks."""
 
-    ``lists`` has the version of each list that they were matched with then, by its name, and
-    ``pictures`` how many there are.
+    kept: int
+    created: float
+    expires: float
+    variants: Level
+    min_quality: int
+
+
+class ArchivedFile(Opaque):
+    """Pictures of one file, numbered from 0.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    variants, min_quality : str, int or None
+        What the pictures were hashed with, see `Matcher`.
+    specs : tuple of HashSpec
+        The kinds of hash that there are of each.
+    expires : datetime
+        Until when it may be kept.
     """
 
-    hashes: HashBatch
-    items: KeptItems
-    lists: dict[str, str]
-    pictures: int
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: MappedFile = open_blocks(path, check=False)
+        described = self._file.description
+        try:
+            facts = msgspec.convert(described.facts, _Facts)
+        except msgspec.MsgspecError:
+            facts = None
+        if facts is None or facts.kept != FORMAT:
+            raise IndexFileError(f"{path} holds no kept hashes")
+        self.variants = facts.variants
+        self.min_quality = None if facts.min_quality < 0 else facts.min_quality
+        self.expires = datetime.fromtimestamp(facts.expires, UTC)
+        self.specs = tuple(
+            HashSpec(str(segment.facts["algorithm"]), int(segment.facts["bits"]))
+            for segment in described.segments
+        )
 
+    def verify(self) -> None:
+        """Raise IndexFileError unless every byte is as it was written."""
+        self._file.verify()
 
-class KeptItems(Opaque):
-    """Of each row of a batch, the item and all of its hashes, as `Matcher.decide` takes them.
+    def __len__(self) -> int:
+        return len(self._file.blocks["ends"])
 
-    Rows of one picture give the same item, so ask once for each picture.
-    """
+    def given(self) -> set[bytes]:
+        """Return the `record_digest` of each record that the scan gave of these pictures."""
+        data = self._file.blocks["given"].tobytes()
+        self._file.check_unchanged()
+        return {data[at : at + DIGEST] for at in range(0, len(data), DIGEST)}
 
-    def __init__(self, file: MappedFile, specs: tuple[HashSpec, ...], kind: int) -> None:
-        self._file, self._specs = file, specs
-        self._item_of = file.blocks[f"item {kind}"]
+    def hashes(self, spec: HashSpec) -> tuple[HashBatch, NDArray[np.int64]]:
+        """Return all hashes of one kind, and the number of the picture that each is of."""
+        kind = self.specs.index(spec)
+        words, numbers = (
+            self._file.blocks[f"{name} {kind}"].copy() for name in ("words", "picture")
+        )
+        self._file.check_unchanged()
+        return HashBatch(spec, words), numbers
 
-    def number(self, row: int) -> int:
-        """Return which picture of its file `row` is a hash of."""
-        return int(self._item_of[row])
-
-    def __getitem__(self, row: int) -> tuple[ImageItem, list[HashedImage]]:
-        number, ends = self.number(row), self._file.blocks["ends"]
+    def __getitem__(self, number: int) -> tuple[ImageItem, list[HashedImage]]:
+        """Return a picture and all of its hashes, as `Matcher.hash` gave them."""
+        ends = self._file.blocks["ends"]
         first = int(ends[number - 1]) if number else 0
         data = self._file.blocks["items"][first : int(ends[number])].tobytes()
         self._file.check_unchanged()
-        made = msgspec.msgpack.decode(data, type=KeptItem)
+        made = msgspec.msgpack.decode(data, type=_Item)
         item = ImageItem(made.key, made.version, Surface.parse(made.surface))
         return item, [self._image(made.key, one) for one in made.images]
 
-    def _image(self, key: str, one: KeptImage) -> HashedImage:
+    def _image(self, key: str, one: _Image) -> HashedImage:
         words = self._file.blocks[f"words {one.kind}"][one.first : one.first + one.count].copy()
         self._file.check_unchanged()
-        spec = self._specs[one.kind]
+        spec = self.specs[one.kind]
         return HashedImage(
             key, spec, Outcome(one.outcome), HashBatch(spec, words), one.reason, one.quality,
             one.width, one.height, one.damaged, one.media_type, one.frame, one.decode_policy,
@@ -113,116 +188,23 @@ class KeptItems(Opaque):
         )  # fmt: skip
 
 
-def each(
-    folder: str | os.PathLike[str], spec: HashSpec, now: datetime | None = None
-) -> Iterator[Kept]:
-    """Yield the hashes of one kind that are kept, a file at a time, the oldest scan first.
-
-    What may no longer be kept is passed over, purged or not.
+class HashArchive(Opaque):
+    """A folder of kept hashes: scans add to it, and `hashmatch.rescan_archive` reads it.
 
     Parameters
     ----------
     folder : str or path
-        Where a `hashmatch.scan.hash_archive.Keeper` put them.
-    spec : HashSpec
-        Which kind; `HashIndex.join` takes such a batch.
-    now : datetime, optional
-        For tests.
-
-    Raises
-    ------
-    IndexFileError
-        If a file is damaged.
-    """
-    for path, file in _files(folder):
-        if _expires(path, file) <= (now or datetime.now(UTC)):
-            continue
-        file.verify()
-        specs = tuple(
-            HashSpec(str(segment.facts["algorithm"]), int(segment.facts["bits"]))
-            for segment in file.description.segments
-        )
-        if spec in specs:
-            kind = specs.index(spec)
-            words = file.blocks[f"words {kind}"].copy()
-            file.check_unchanged()
-            lists = _lists(path, file)
-            pictures = len(file.blocks["ends"])
-            yield Kept(HashBatch(spec, words), KeptItems(file, specs, kind), lists, pictures)
-
-
-def purge(folder: str | os.PathLike[str], now: datetime | None = None) -> int:
-    """Remove what may no longer be kept.
-
-    Parameters
-    ----------
-    folder : str or path
-        Where a `hashmatch.scan.hash_archive.Keeper` put it.
-    now : datetime, optional
-        For tests.
-
-    Returns
-    -------
-    int
-        How many files were removed.
-    """
-    removed = 0
-    for path, file in _files(folder):
-        if _expires(path, file) <= (now or datetime.now(UTC)):
-            with suppress(FileNotFoundError):  # somebody else purges as well
-                path.unlink()
-                removed += 1
-    return removed
-
-
-def _files(folder: str | os.PathLike[str]) -> Iterator[tuple[Path, MappedFile]]:
-    """Yield each file; only its header has been looked at."""
-    if not Path(folder).is_dir():
-        raise UsageError(f"{folder}: no folder of kept hashes")
-    for path in sorted(Path(folder).glob(f"[!.]*{SUFFIX}")):
-        yield path, open_blocks(path, check=False)
-
-
-def _lists(path: Path, file: MappedFile) -> dict[str, str]:
-    try:
-        return msgspec.json.decode(str(file.description.facts["lists"]), type=dict[str, str])
-    except (KeyError, msgspec.MsgspecError):
-        raise IndexFileError(f"{path} does not say which lists it was matched with") from None
-
-
-def _expires(path: Path, file: MappedFile) -> datetime:
-    expires = file.description.facts.get("expires")
-    if file.description.facts.get("kept") != 1 or not isinstance(expires, int | float):
-        raise IndexFileError(f"{path} holds no kept hashes")
-    return datetime.fromtimestamp(expires, UTC)
-
-
-MOST = 10_000
-"""Pictures of a file: as many are held in memory until it is written, some MB."""
-
-
-class Keeper(Opaque):
-    """Keeps the hashes of one scan. Close it at the end, or use it in a ``with`` statement.
-
-    Parameters
-    ----------
-    folder : str or path
-        Where; it is made if need be, for its owner only.
-    keep_for : timedelta
-        How long; longer than nothing.
-    lists : sequence of HashList
-        What the scan matches with: a later one need only match what these did not have.
-    scan : str, optional
-        A name for the scan, if it may be stopped and go on: see `flush`.
-    most : int
-        Pictures of each file.
-    now : datetime, optional
-        When the scan began; for tests.
+        To add to it, it is made if need be, for its owner only.
+    keep_for : timedelta, optional
+        How long what is added may be kept; longer than nothing. Without it, nothing can be added.
+    now : callable, optional
+        Tells the time; for tests.
 
     Raises
     ------
     UsageError
-        If the folder cannot be made, or the time is none.
+        If the folder cannot be made, or the time is none; if nothing is to be added, and there is
+        no folder.
     StoreError
         If others can read the folder, or change it.
 
@@ -230,45 +212,103 @@ class Keeper(Opaque):
     --------
     >>> import tempfile
     >>> import hashmatch as hm
-    >>> from hashmatch.scan.hash_archive import each
-    >>> hashed = hm.hash_all("fixtures/images/plain/tiles.png", ["pdq"])
+    >>> matcher = hm.Matcher(hm.read_list("fixtures/lists/demo-pdq.csv"))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with Keeper(folder, timedelta(days=30)) as keeper:
-    ...         keeper.add(hm.ImageItem("user/1", "v1", hm.Surface.PROFILE_PHOTO), hashed)
-    ...     [(batch, items, lists, pictures)] = each(folder, HashSpec("pdq", 256))
-    ...     item, again = items[0]
-    >>> batch, item.key, again[0].quality == hashed[0].quality
-    (<HashBatch pdq (256 bits), n=1>, 'user/1', True)
+    ...     archive = HashArchive(folder, timedelta(days=30))
+    ...     picture = "fixtures/images/plain/tiles.png"
+    ...     results = hm.scan_source(picture, matcher, surface="profile_photo", archive=archive)
+    ...     outcomes = [result.outcome.value for result in results]
+    ...     (file,) = archive.files()
+    ...     item, hashed = file[0]
+    >>> outcomes, item.key, hashed[0].hashes
+    (['match'], 'tiles.png', <HashBatch pdq (256 bits), n=1>)
     """
 
     def __init__(
         self,
         folder: str | os.PathLike[str],
-        keep_for: timedelta,
-        lists: Sequence[HashList] = (),
+        keep_for: timedelta | None = None,
         *,
-        scan: str | None = None,
-        most: int = MOST,
-        now: datetime | None = None,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
+        self.folder, self.keep_for = Path(folder), keep_for
+        self.now = now or (lambda: datetime.now(UTC))
+        if keep_for is None:
+            if not self.folder.is_dir():
+                raise UsageError(f"{folder}: no folder of kept hashes")
+            return
         if keep_for <= timedelta(0):
             raise UsageError("hashes are kept for a time longer than nothing")
-        self._folder = Path(folder)
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"{folder}: hashes cannot be kept there: {error.strerror}") from None
-        check_private(str(self._folder), follow=True, any_owner=True)
-        self._created = now or datetime.now(UTC)
-        self._expires = self._created + keep_for
-        began = f"{self._created.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(6)}"
-        self._scan = began if scan is None else f"scan-{scan}"
-        self._lists = {known.name: known.version for known in lists}
-        self._most = most
-        self._files = 0
+        check_private(str(self.folder), follow=True, any_owner=True)
+
+    def files(self) -> Iterator[ArchivedFile]:
+        """Yield what may still be kept, a file at a time: those of one scan in its order.
+
+        Raises
+        ------
+        IndexFileError
+            If a file is none of kept hashes. `ArchivedFile.verify` looks at all of it.
+        """
+        for file in self._all():
+            if file.expires > self.now():
+                yield file
+
+    def purge(self) -> int:
+        """Remove what may no longer be kept; return how many files that were."""
+        removed = 0
+        for file in self._all():
+            if file.expires <= self.now():
+                with suppress(FileNotFoundError):  # somebody else purges as well
+                    file.path.unlink()
+                    removed += 1
+        return removed
+
+    def _all(self) -> Iterator[ArchivedFile]:
+        return map(ArchivedFile, sorted(self.folder.glob(f"[!.]*{SUFFIX}")))
+
+    def writer(
+        self, variants: Level, min_quality: int | None, scan: str | None = None
+    ) -> ArchiveWriter:
+        """Return what adds the pictures of one scan.
+
+        Parameters
+        ----------
+        variants, min_quality : str, int or None
+            What they are hashed with, see `Matcher`.
+        scan : str, optional
+            A name that only this scan has, if it may be stopped and go on; see
+            `ArchiveWriter.flush`.
+        """
+        if self.keep_for is None:
+            raise UsageError(f"{self.folder}: say how long hashes are kept that are added")
+        began = self.now()
+        name = f"{began.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(6)}"
+        facts = {
+            "kept": FORMAT,
+            "created": began.timestamp(),
+            "expires": (began + self.keep_for).timestamp(),
+            "variants": variants,
+            "min_quality": -1 if min_quality is None else min_quality,
+        }
+        return ArchiveWriter(self.folder, name if scan is None else f"scan-{scan}", facts)
+
+
+class ArchiveWriter(Opaque):
+    """Adds the pictures of one scan to an archive. It comes of `HashArchive.writer`."""
+
+    def __init__(self, folder: Path, scan: str, facts: dict[str, Any]) -> None:
+        self._folder, self._scan, self._facts = folder, scan, facts
         self._clear()
 
-    def add(self, item: ImageItem, hashed: Sequence[HashedImage]) -> None:
+    def __len__(self) -> int:
+        """Return how many pictures wait for `flush`."""
+        return len(self._items)
+
+    def add(self, item: ImageItem, hashed: Sequence[HashedImage], result: Result) -> None:
         """Keep the hashes of one picture, if it has one that could be searched.
 
         Parameters
@@ -277,6 +317,8 @@ class Keeper(Opaque):
             The picture.
         hashed : sequence of HashedImage
             As `Matcher.hash` gave them.
+        result : ReviewRecord or ItemOutcome
+            What became of it.
         """
         if not any(one.outcome is Outcome.HASHED for one in hashed):
             return
@@ -285,22 +327,22 @@ class Keeper(Opaque):
             kind = self._kinds.setdefault(one.spec, len(self._kinds))
             if kind == len(self._words):
                 self._words.append([])
-                self._item_of.append([])
-            first = len(self._item_of[kind])
+                self._picture.append([])
+            first = len(self._picture[kind])
             self._words[kind].append(one.hashes)
-            self._item_of[kind] += [len(self._items)] * len(one.hashes)
+            self._picture[kind] += [len(self._items)] * len(one.hashes)
             images.append(
-                KeptImage(
+                _Image(
                     kind, first, len(one.hashes), one.outcome, one.reason, one.quality, one.width,
                     one.height, one.damaged, one.media_type, one.frame, one.decode_policy,
                     tuple(map(str, one.variants)),
                 )
             )  # fmt: skip
         self._items.append(
-            msgspec.msgpack.encode(KeptItem(item.key, item.version, item.surface, images))
+            msgspec.msgpack.encode(_Item(item.key, item.version, item.surface, images))
         )
-        if len(self._items) >= self._most:
-            self._write()
+        if isinstance(result, ReviewRecord):
+            self._given.append(record_digest(result))
 
     def flush(self, number: int) -> None:
         """Write what is not on the disk yet, as the file of that number.
@@ -311,54 +353,37 @@ class Keeper(Opaque):
             How many items the scan had accounted for before these: if it does them again, they
             take the place of themselves.
         """
-        self._files = number
-        self.close()
-
-    def close(self) -> None:
-        """Write what is not on the disk yet."""
-        if self._items:
-            self._write()
-
-    def __enter__(self) -> Keeper:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        # Also after an error: what was scanned was scanned.
-        self.close()
-
-    def _clear(self) -> None:
-        self._kinds: dict[HashSpec, int] = {}
-        self._words: list[list[HashBatch]] = []
-        self._item_of: list[list[int]] = []
-        self._items: list[bytes] = []
-
-    def _write(self) -> None:
+        path = self._folder / f"{self._scan}-{number:012}{SUFFIX}"
+        if not self._items:
+            path.unlink(missing_ok=True)  # what a scan that was killed had put there
+            return
         blocks: list[tuple[str, NDArray[Any]]] = [
             ("items", np.frombuffer(b"".join(self._items), np.uint8)),
             ("ends", np.cumsum([len(item) for item in self._items], dtype=np.int64)),
+            ("given", np.frombuffer(b"".join(self._given), np.uint8)),
         ]
         segments = []
         for spec, kind in self._kinds.items():
-            names = {"words": f"words {kind}", "item": f"item {kind}"}
+            names = {"words": f"words {kind}", "picture": f"picture {kind}"}
             words = HashBatch.concatenate(self._words[kind]).words
             blocks.append((names["words"], words))
-            blocks.append((names["item"], np.array(self._item_of[kind], np.int64)))
+            blocks.append((names["picture"], np.array(self._picture[kind], np.int64)))
             facts: dict[str, int | float | str] = {"algorithm": spec.algorithm, "bits": spec.bits}
             segments.append(Segment(None, names, facts))
-        created, expires = self._created.timestamp(), self._expires.timestamp()
         description = Description(
             spec=next(iter(self._kinds)),
             snapshot=self._scan,
             decode_policy=None,
             hashmatch=__version__,
             segments=tuple(segments),
-            facts={
-                "kept": 1,
-                "created": created,
-                "expires": expires,
-                "lists": msgspec.json.encode(self._lists).decode(),
-            },
+            facts=self._facts,
         )
-        write(self._folder / f"{self._scan}-{self._files:012}{SUFFIX}", description, blocks)
-        self._files += 1
+        write(path, description, blocks)
         self._clear()
+
+    def _clear(self) -> None:
+        self._kinds: dict[HashSpec, int] = {}
+        self._words: list[list[HashBatch]] = []
+        self._picture: list[list[int]] = []
+        self._items: list[bytes] = []
+        self._given: list[bytes] = []

@@ -74,9 +74,10 @@ class JsonLog:
             line |= self._about
         line |= {name: getattr(event, name) for name in FIELDS.get(event.kind, ())}
         if event.kind in COUNTED:
-            counters = asdict(event.counters)
-            counters["seconds"] = {k: round(v, 3) for k, v in counters["seconds"].items()}
-            line |= counters
+            counters = event.counters
+            line |= asdict(counters)
+            line |= {"records": counters.records, "suppressed": counters.suppressed}
+            line["seconds"] = {stage: round(took, 3) for stage, took in counters.seconds.items()}
         self._file.write(msgspec.json.encode(line).decode() + "\n")
 
     def close(self) -> None:

@@ -9,22 +9,63 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from hashmatch.scan.limits import Attempts, Fetched, size_of
+from hashmatch.retry import ItemReads
+from hashmatch.scan.events import Counters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from hashmatch.interfaces import Source
     from hashmatch.records.images import ImageItem
-    from hashmatch.retry import Tries
-    from hashmatch.scan.limits import Bounds
+    from hashmatch.retry import Fetched, Tries
 
 R = TypeVar("R")
 
+#: Requests under way at a time: as many as hide the way to a bucket and back behind decoding.
+READERS = 16
+MOST_READERS = 1024
+#: Bytes that are read and not yet worked on, or taken.
+MOST_BYTES = 32 * 2**20
+#: Items that go before one that has to be tried again, or takes long, where order is kept.
+MOST_AHEAD = 2000
+#: What an item counts for whose size is not known before it is read.
+UNKNOWN_SIZE = 2**20
 #: Items that are listed ahead of those that are read.
 CHUNK = 256
 #: Seconds without an answer after which whoever waits for it is told.
 IDLE = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """How much there may be of what at a time.
+
+    Parameters
+    ----------
+    readers : int
+        Reads under way. With those that wait for another try there are at most twice as many: a
+        server that fails is asked for little else until it has given that.
+    threads : int
+        Items worked on; if there is no work, 0.
+    most_bytes : int
+        Bytes that are read, or about to be, and not worked on yet; by the sizes in the listing
+        until they are known. An item that is larger by itself is read when no other is held.
+    most_items : int
+        Items begun whose answer has not been taken: so many may go before one that is slow.
+    ordered : bool
+        Whether answers come in the order of the listing, or as they are there.
+    """
+
+    readers: int = READERS
+    threads: int = 1
+    most_bytes: int = MOST_BYTES
+    most_items: int = MOST_AHEAD
+    ordered: bool = True
+
+
+def size_of(item: ImageItem) -> int:
+    """Return what an item counts for before it is read."""
+    return UNKNOWN_SIZE if item.size is None else item.size
 
 
 @dataclass(slots=True, eq=False)
@@ -32,7 +73,7 @@ class _Task:
     """One item on its way; `number` is its place in the listing."""
 
     number: int
-    attempts: Attempts
+    reads: ItemReads
     held: int
     fetched: Fetched | None = None
     done: bool = False
@@ -43,7 +84,7 @@ class _Task:
         return self.number < other.number
 
 
-class Flow(Generic[R]):
+class Pipeline(Generic[R]):
     """Reads items and works on them in threads; iterating gives the answers, and ends the threads.
 
     The naive way, in order and with an answer at a time, is
@@ -60,19 +101,15 @@ class Flow(Generic[R]):
         What to make of an item and its content, called in threads; None gives just these.
     tries : Tries
         Limits of retries and bandwidth; stopped if the iteration ends before its time.
-    bounds : Bounds
+    concurrency : Concurrency
         How much at a time.
+    counters : Counters, optional
+        Where it counts the items that are being read, that wait for another try, and that wait for
+        their work, and how long listing (``list``) and all reads together (``read``) took.
     on_retry : callable, optional
         Told the key of an item that is tried again, and why; from any thread.
     on_idle : callable, optional
         Called by whoever iterates, while there is no answer.
-
-    Attributes
-    ----------
-    reading, queued, waiting : int
-        Items that are being read, that wait for their work, and for another try.
-    seconds : dict of str to float
-        How long listing took (``list``) and all reads together (``read``).
     """
 
     def __init__(
@@ -81,15 +118,15 @@ class Flow(Generic[R]):
         listed: Iterable[ImageItem],
         work: Callable[[Fetched], R] | None,
         tries: Tries,
-        bounds: Bounds,
+        concurrency: Concurrency,
         *,
+        counters: Counters | None = None,
         on_retry: Callable[[str, str], object] | None = None,
         on_idle: Callable[[], object] | None = None,
     ) -> None:
-        self.reading = 0
-        self.seconds = {"list": 0.0, "read": 0.0}
+        self._counters = counters or Counters()
         self._source, self._listed, self._work = source, iter(listed), work
-        self._tries, self._bounds = tries, bounds
+        self._tries, self._concurrency = tries, concurrency
         self._on_retry, self._on_idle = on_retry, on_idle
         self._next: deque[ImageItem] = deque()  # listed, not begun
         self._next_bytes = 0
@@ -106,19 +143,11 @@ class Flow(Generic[R]):
         self._done = threading.Condition(lock)  # whoever iterates waits
         self._lock = lock
 
-    @property
-    def queued(self) -> int:
-        """Items that are read, and wait for their work."""
-        return len(self._fetched)
-
-    @property
-    def waiting(self) -> int:
-        """Items that wait for another try."""
-        return len(self._again)
-
     def __iter__(self) -> Iterator[R]:
         loops = [self._list]
-        loops += [self._read] * self._bounds.readers + [self._do_work] * self._bounds.threads
+        loops += [self._read] * self._concurrency.readers + [
+            self._do_work
+        ] * self._concurrency.threads
         threads = [
             threading.Thread(target=loop, name=f"hashmatch{loop.__name__}") for loop in loops
         ]
@@ -154,8 +183,8 @@ class Flow(Generic[R]):
                     return self._line.popleft()
                 if self._list_ended and not self._next and not self._out:
                     return None
-                told = self._done.wait(IDLE)
-            if not told and self._on_idle is not None:
+                woken = self._done.wait(IDLE)
+            if not woken and self._on_idle is not None:
                 self._on_idle()
 
     def _list(self) -> None:
@@ -165,7 +194,7 @@ class Flow(Generic[R]):
                 began = time.monotonic()
                 item = next(self._listed, None)
                 with self._lock:
-                    self.seconds["list"] += time.monotonic() - began
+                    self._counters.seconds["list"] += time.monotonic() - began
                     if item is None:
                         return
                     self._next.append(item)
@@ -174,7 +203,7 @@ class Flow(Generic[R]):
                     self._wake_reader()
                     while not self._stopping and (
                         len(self._next) >= CHUNK
-                        or (self._next_bytes >= self._bounds.most_bytes // 8 and self._next)
+                        or (self._next_bytes >= self._concurrency.most_bytes // 8 and self._next)
                     ):
                         self._wanted.wait()
                     if self._stopping:
@@ -195,20 +224,21 @@ class Flow(Generic[R]):
                 task = self._to_read()
                 if task is None:
                     return
-                self.reading += 1
+                self._counters.reading += 1
             fetched = error = None
             began = time.monotonic()
             try:
-                fetched = task.attempts.again()
+                fetched = task.reads.again()
             except BaseException as raised:
                 error = raised
             if fetched is None and error is None and self._on_retry is not None:
-                self._on_retry(task.attempts.item.key, task.attempts.reason)
+                self._on_retry(task.reads.item.key, task.reads.reason)
             with self._lock:
-                self.seconds["read"] += time.monotonic() - began
-                self.reading -= 1
+                self._counters.seconds["read"] += time.monotonic() - began
+                self._counters.reading -= 1
                 if fetched is None and error is None:
-                    heappush(self._again, (task.attempts.due, task))
+                    heappush(self._again, (task.reads.due, task))
+                    self._counters.waiting = len(self._again)
                     self._room.notify()
                 else:
                     self._has_read(task, fetched, error)
@@ -222,18 +252,20 @@ class Flow(Generic[R]):
         while not self._stopping:
             wait = self._again[0][0] - time.monotonic() if self._again else None
             if wait is not None and wait <= 0:
-                return heappop(self._again)[1]
+                task = heappop(self._again)[1]
+                self._counters.waiting = len(self._again)
+                return task
             if self._may_begin():
                 item = self._next.popleft()
                 self._next_bytes -= item.size or 0
                 if len(self._next) <= CHUNK // 2:
                     self._wanted.notify()
-                attempts = Attempts(self._source, item, self._tries)
-                task = _Task(self._begun, attempts, size_of(item))
+                reads = ItemReads(self._source, item, self._tries)
+                task = _Task(self._begun, reads, size_of(item))
                 self._begun += 1
                 self._out += 1
                 self._held += task.held
-                if self._bounds.ordered:
+                if self._concurrency.ordered:
                     self._line.append(task)
                 self._wake_reader()
                 return task
@@ -245,11 +277,11 @@ class Flow(Generic[R]):
             self._room.notify()
 
     def _may_begin(self) -> bool:
-        if not self._next or self._failed or self._out >= self._bounds.most_items:
+        if not self._next or self._failed or self._out >= self._concurrency.most_items:
             return False
-        if self.reading + len(self._again) >= 2 * self._bounds.readers:
+        if self._counters.reading + len(self._again) >= 2 * self._concurrency.readers:
             return False
-        return not self._held or self._held + size_of(self._next[0]) <= self._bounds.most_bytes
+        return not self._held or self._held + size_of(self._next[0]) <= self._concurrency.most_bytes
 
     def _has_read(self, task: _Task, fetched: Fetched | None, error: BaseException | None) -> None:
         if fetched is not None:
@@ -261,6 +293,7 @@ class Flow(Generic[R]):
         else:
             task.fetched = fetched
             heappush(self._fetched, task)
+            self._counters.queued = len(self._fetched)
             self._ready.notify()
 
     def _do_work(self) -> None:
@@ -272,6 +305,7 @@ class Flow(Generic[R]):
                 if self._stopping:
                     return
                 task = heappop(self._fetched)
+                self._counters.queued = len(self._fetched)
             answer = error = None
             try:
                 answer = work(task.fetched)  # type: ignore[arg-type]
@@ -285,7 +319,7 @@ class Flow(Generic[R]):
     def _finish(self, task: _Task, answer: object, error: BaseException | None) -> None:
         task.done, task.answer, task.error = True, answer, error
         self._failed |= error is not None  # nothing is begun any more
-        if not self._bounds.ordered:
+        if not self._concurrency.ordered:
             self._line.append(task)
         if self._line[0].done:
             self._done.notify()

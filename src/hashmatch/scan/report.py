@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hashmatch.errors import HashmatchError
-from hashmatch.records.enums import HAVE_HASH, Outcome
-from hashmatch.records.review import REASONS, ReviewRecord, SuppressedBy
+from hashmatch.records.enums import HAVE_HASH
+from hashmatch.records.images import ItemOutcome
+from hashmatch.scan.events import Counters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,26 +19,19 @@ if TYPE_CHECKING:
     from hashmatch.matching.breaker import Trip
     from hashmatch.matching.matcher import Matcher
     from hashmatch.records.hash_list import HashList
-    from hashmatch.records.images import ImageItem, ItemOutcome
+    from hashmatch.scan.events import Event, Result
 
 
 @dataclass
 class ScanReport:
-    """Counts what a scan does, and proves at its end that nothing was lost.
+    """What a scan has done: give it as ``observe=``, and each result to `add`.
 
     Parameters
     ----------
     matcher : Matcher, optional
-        Whose lists the report names.
-    listed, records : int
-        Items listed, and records that wait for a person.
-    outcomes : dict of Outcome to int
-        How many items ended in each.
-    suppressed : dict of str to int
-        How many records each rule suppressed; see `hashmatch.matching.suppression`.
-    alarms : list of Trip
-        Those of the matcher's breaker: give it ``on_trip=report.alarms.append``, or take them from
-        `Breaker.trips` at the end, which has those from before a scan went on.
+        Whose lists and alarms the report names.
+    counters : Counters
+        Of the last event.
     problems : list of ItemOutcome
         The items that were not searched.
     started, seconds : float
@@ -47,75 +41,66 @@ class ScanReport:
 
     Examples
     --------
-    >>> report = ScanReport()
-    >>> report.listed_one()
+    >>> import hashmatch as hm
+    >>> matcher = hm.Matcher(hm.read_list("fixtures/lists/demo-pdq.csv"))
+    >>> report, images = ScanReport(matcher), "fixtures/images/flat"
+    >>> for result in hm.scan_source(images, matcher, surface="public_post", observe=report):
+    ...     report.add(result)
     >>> report.finish()
-    Traceback (most recent call last):
-    hashmatch.errors.HashmatchError: 1 listed, 0 accounted for: this is a bug in hashmatch
+    >>> report.counters.listed, [problem.outcome.value for problem in report.problems]
+    (2, ['low_quality', 'low_quality'])
     """
 
     matcher: Matcher | None = None
-    listed: int = 0
-    records: int = 0
-    outcomes: dict[Outcome, int] = field(
-        default_factory=lambda: {o: 0 for o in Outcome if o is not Outcome.HASHED}
-    )
-    suppressed: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
-    alarms: list[Trip] = field(default_factory=list)
+    counters: Counters = field(default_factory=Counters)
     problems: list[ItemOutcome] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
     sandbox: str = "none: images were decoded in this process"
 
-    def listed_one(self, item: ImageItem | None = None) -> None:
-        """Count an item that the source has listed.
+    def __call__(self, event: Event) -> None:
+        """Take the counters of an event."""
+        self.counters = event.counters
 
-        Parameters
-        ----------
-        item : ImageItem, optional
-            Which; it makes no difference.
-        """
-        self.listed += 1
-
-    def add(self, result: ReviewRecord | ItemOutcome) -> None:
-        """Count what became of an item, and keep it if it was not searched.
+    def add(self, result: Result) -> None:
+        """Keep an item that was not searched.
 
         Parameters
         ----------
         result : ReviewRecord or ItemOutcome
             As `scan_source` gives it.
         """
-        self.outcomes[result.outcome] += 1
-        if isinstance(result, ReviewRecord):
-            if isinstance(result.suppressed_by, SuppressedBy):
-                self.suppressed[result.suppressed_by.reason] += 1
-            else:
-                self.records += 1
-        elif result.reason:
+        if isinstance(result, ItemOutcome) and result.reason:
             self.problems.append(result)
 
     def finish(self) -> None:
         """Stop the clock. Raises HashmatchError if some item has not ended in an outcome."""
         self.seconds = time.monotonic() - self.started
-        accounted = sum(self.outcomes.values())
-        if accounted != self.listed:
+        listed, done = self.counters.listed, self.counters.done
+        if done != listed:
             raise HashmatchError(
-                f"{self.listed} listed, {accounted} accounted for: this is a bug in hashmatch"
+                f"{listed} listed, {done} accounted for: this is a bug in hashmatch"
             )
+
+    @property
+    def alarms(self) -> tuple[Trip, ...]:
+        """The entries that the breaker has tripped for, also before a scan went on."""
+        breaker = None if self.matcher is None else self.matcher.protection.breaker
+        return () if breaker is None else breaker.trips
 
     @property
     def unhashed(self) -> int:
         """Items for which no hash could be made."""
-        return sum(n for outcome, n in self.outcomes.items() if outcome not in HAVE_HASH)
+        return sum(n for name, n in self.counters.outcomes.items() if name not in HAVE_HASH)
 
     def to_json(self) -> bytes:
         """Return the report as JSON: the counts, the lists, and each item that was not searched."""
-        matcher = self.matcher
+        matcher, counters = self.matcher, self.counters
         report = {
-            "listed": self.listed,
-            "outcomes": {outcome.value: count for outcome, count in self.outcomes.items()},
-            "records": self.records,
-            "suppressed": self.suppressed,
+            "listed": counters.listed,
+            "outcomes": counters.outcomes,
+            "records": counters.records,
+            "suppressed": counters.suppressed_by,
             "alarms": [
                 {
                     "list": trip.list,

@@ -1,110 +1,150 @@
-"""Rescan: hashes that were kept, against what an update added to a list. No image is read again."""
+"""Rescan: kept hashes against the lists of today. No image is read again."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from hashmatch.errors import StoreError
 from hashmatch.records.review import ReviewRecord
-from hashmatch.scan import hash_archive
-from hashmatch.store import reference_key
-from hashmatch.store.diff import added
+from hashmatch.scan.hash_archive import HashArchive, record_digest
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator
-    from datetime import datetime
+    from collections.abc import Callable, Iterator, Sequence
 
     from hashmatch.matching.matcher import Matcher
-    from hashmatch.records.hash_list import HashList
-    from hashmatch.store.list_store import ListStore
+    from hashmatch.records.enums import Level
+    from hashmatch.records.images import HashedImage, ImageItem
+    from hashmatch.scan.hash_archive import ArchivedFile
 
 
-def rescan_kept(
-    folder: str | os.PathLike[str],
-    store: ListStore,
-    make_matcher: Callable[[HashList], Matcher],
+class MakeMatcher(Protocol):
+    """Makes a matcher for pictures that were hashed so; ``functools.partial(Matcher, known)``."""
+
+    def __call__(self, *, variants: Level, min_quality: int | None) -> Matcher:
+        """Return it, with the limits and protections of scans."""
+        ...
+
+
+def rescan_archive(
+    archive: HashArchive | str | os.PathLike[str],
+    make_matcher: MakeMatcher,
     *,
-    algorithm: str = "pdq",
-    since: int | None = None,
-    now: datetime | None = None,
-    on_pictures: Callable[[int], object] | None = None,
+    before: MakeMatcher | None = None,
+    on_file: Callable[[ArchivedFile, str], object] | None = None,
 ) -> Iterator[ReviewRecord]:
-    """Yield a record for each kept picture that matches something new; of the others, nothing.
+    """Yield the records that a scan would make now, without those that the kept scans made.
 
-    They are those that a scan with the list makes: with the same id, except that they name only
-    what is new.
+    Records are those of a scan of the same pictures by `make_matcher`, their ids too. Left out are
+    those of which some kept scan has made the same: `hashmatch.scan.hash_archive.record_digest`
+    says what is the same. So a picture comes again if it matches another entry than then, or an
+    entry less, and if a rule keeps it no longer out of the queue; not because a list has another
+    version. A breaker counts all records, left out or not, in the order in which pictures were
+    kept, as in a scan.
 
     Parameters
     ----------
-    folder : str or path
-        Where the hashes of scans were kept, see `hashmatch.scan.hash_archive.Keeper`.
-        What may not be kept any longer is not read.
-    store : ListStore
-        The list.
+    archive : HashArchive or path
+        Where the hashes of scans were kept. What may not be kept any longer is not read.
     make_matcher : callable
-        Makes a matcher of a list, with the limits and protections of scans.
-    algorithm : str
-        Which hashes.
-    since : int, optional
-        Match what the list has that this version had not. By default, for each scan, the version it
-        was made with; all of the list if it was made with another list, or that version is gone.
-    now : datetime, optional
-        For tests.
-    on_pictures : callable, optional
-        Told how many more pictures were looked up.
+        Makes a matcher for how pictures were hashed, ``variants`` and ``min_quality``; say
+        ``functools.partial(hashmatch.Matcher, known)``.
+    before : callable, optional
+        Makes another: what that makes is left out, instead of what the kept scans made; say, one
+        with an earlier version of the list.
+    on_file : callable, optional
+        Told of each file that was looked up; and of each that was not, with the reason: its
+        pictures have no hashes of a kind that the lists need.
 
     Raises
     ------
-    StoreError
-        If the list cannot be used, or `since` is no version of it.
+    UsageError
+        If there is no such folder.
     IndexFileError
         If a file of kept hashes is damaged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from datetime import timedelta
+    >>> from functools import partial
+    >>> import hashmatch as hm
+    >>> known = hm.read_list("fixtures/lists/demo-pdq.csv")
+    >>> shorter = known.leaving_out(range(100))
+    >>> pictures = "fixtures/images/plain"
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     archive = hm.HashArchive(folder, timedelta(days=30))
+    ...     matcher = hm.Matcher(shorter)
+    ...     found = hm.scan_source(pictures, matcher, surface="public_post", archive=archive)
+    ...     before = sum(result.outcome.value == "match" for result in found)
+    ...     more = len(list(rescan_archive(folder, partial(hm.Matcher, known))))
+    >>> before, more > 0
+    (4, True)
     """
-    after, _ = store.latest()
-    if since is not None and since not in store.folder.versions():
-        raise StoreError(
-            f"{store.path} has no version {since}; it has "
-            f"{', '.join(map(str, reversed(store.folder.versions())))}"
-        )
-    secret = reference_key.read(store.folder, store.key, [])
-    matchers: dict[int | None, Matcher | None] = {}
-
-    def matcher_since(version: int | None) -> Matcher | None:
-        if version not in matchers:
-            before = None if version is None else store.version(version)
-            new = added(before, after, algorithm, secret)
-            matchers[version] = None if new is None else make_matcher(new)
-        return matchers[version]
-
-    spec = None if algorithm not in after.kinds else after.kinds[algorithm].segments[0].spec
-    if spec is None:
-        raise StoreError(f"{store.path}: no {algorithm} hashes in it")
-    for each in hash_archive.each(folder, spec, now):
-        version = since if since is not None else _version(each, after.manifest.name, store)
-        matcher = matcher_since(version)
-        if matcher is not None:
-            yield from _matches(each, matcher)
-        if on_pictures is not None:
-            on_pictures(each.pictures)
+    archive = archive if isinstance(archive, HashArchive) else HashArchive(archive)
+    given: set[bytes] = set()
+    if before is None:
+        for file in archive.files():
+            given |= file.given()
+    rules: dict[tuple[Level, int | None], _Rules] = {}
+    for file in archive.files():
+        file.verify()
+        variants, least = file.variants, file.min_quality
+        if (variants, least) not in rules:
+            matcher = make_matcher(variants=variants, min_quality=least)
+            earlier = None if before is None else before(variants=variants, min_quality=least)
+            rules[variants, least] = _Rules(matcher, earlier)
+        yield from rules[variants, least].records(file, given, on_file)
 
 
-def _version(each: hash_archive.Kept, name: str, store: ListStore) -> int | None:
-    """Return the version of the list that a scan was made with, if it is still there."""
-    told = each.lists.get(name, "")
-    version = int(told) if told.isdigit() else None
-    return version if version in store.folder.versions() else None
+class _Rules:
+    """What pictures are asked that were hashed in one way."""
+
+    def __init__(self, matcher: Matcher, earlier: Matcher | None) -> None:
+        self._matcher, self._earlier = matcher, earlier
+        self._all = [matcher] if earlier is None else [matcher, earlier]
+        self._specs = sorted({known.spec for each in self._all for known in each.lists}, key=str)
+        self._seen: set[tuple[str, str, str]] = set()
+
+    def records(
+        self,
+        file: ArchivedFile,
+        given: set[bytes],
+        on_file: Callable[[ArchivedFile, str], object] | None,
+    ) -> Iterator[ReviewRecord]:
+        """Yield the records of the pictures of one file that are not `given`, and add them."""
+        lacking = [spec.algorithm for spec in self._specs if spec not in file.specs]
+        if not lacking:
+            for number in self._near(file):
+                item, hashed = file[number]
+                picture = item.key, item.version, item.surface
+                if picture in self._seen:  # another scan kept it as well
+                    continue
+                self._seen.add(picture)
+                if self._earlier is not None:
+                    told = _decide(self._earlier, item, hashed)
+                    given |= {record_digest(told)} if told is not None else set()
+                record = _decide(self._matcher, item, hashed)
+                if record is not None and (digest := record_digest(record)) not in given:
+                    given.add(digest)
+                    yield record
+        if on_file is not None:
+            on_file(file, f"no {', '.join(lacking)} hashes were kept" if lacking else "")
+
+    def _near(self, file: ArchivedFile) -> list[int]:
+        """Return the numbers, in order, of the pictures of which some hash is near any entry."""
+        found: set[int] = set()
+        for matcher in self._all:
+            for spec in {known.spec for known in matcher.lists}:
+                hashes, pictures = file.hashes(spec)
+                found.update(pictures[matcher.rows_that_match(hashes)].tolist())
+        return sorted(found)
 
 
-def _matches(each: hash_archive.Kept, matcher: Matcher) -> Iterator[ReviewRecord]:
-    """Yield a record for each picture of which some hash matches."""
-    number = None
-    for row in matcher.rows_that_match(each.hashes).tolist():
-        if each.items.number(row) == number:
-            continue  # rows of one picture follow each other
-        number = each.items.number(row)
-        item, images = each.items[row]
-        of_kind = [one for one in images if one.spec == each.hashes.spec]
-        result = matcher.decide(item, of_kind)
-        if isinstance(result, ReviewRecord):  # or it is a hash that is too poor to be searched
-            yield result
+def _decide(
+    matcher: Matcher, item: ImageItem, hashed: Sequence[HashedImage]
+) -> ReviewRecord | None:
+    """Return the record of a picture; of its hashes, the matcher may need only some."""
+    algorithms = matcher.algorithms
+    used = [one for one in hashed if one.spec.algorithm in algorithms]
+    result = matcher.decide(item, used)
+    return result if isinstance(result, ReviewRecord) else None

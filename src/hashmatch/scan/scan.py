@@ -1,6 +1,6 @@
-"""The flow over a source: every item listed ends in exactly one result.
+"""A scan: every item that a source lists ends in exactly one result.
 
-A scan that goes on where it stopped: each batch is in a ledger before anybody hears of it.
+With a checkpoint it goes on where it stopped: each batch is on the disk before anybody hears of it.
 """
 
 from __future__ import annotations
@@ -8,23 +8,22 @@ from __future__ import annotations
 import os
 import time
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import hashmatch
 from hashmatch import registry
-from hashmatch.decode.policy import POLICY
 from hashmatch.errors import UsageError
 from hashmatch.matching.lookup import in_range
 from hashmatch.records.enums import Surface
 from hashmatch.records.images import ImageError, ItemOutcome
-from hashmatch.retry import Tries
-from hashmatch.scan.events import Watch
-from hashmatch.scan.limits import MOST_READERS, READERS, Bounds
-from hashmatch.scan.pipeline import Flow
+from hashmatch.retry import Tries, list_items, until_available
+from hashmatch.scan.events import Counters, Monitor, tap
+from hashmatch.scan.hash_archive import PICTURES
+from hashmatch.scan.pipeline import MOST_READERS, READERS, Concurrency, Pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from hashmatch.hashing.hash_image import Decode
     from hashmatch.interfaces import Source
@@ -32,34 +31,61 @@ if TYPE_CHECKING:
     from hashmatch.records.hash_list import HashList
     from hashmatch.records.images import HashedImage, ImageItem
     from hashmatch.records.review import ReviewRecord
-    from hashmatch.scan.checkpoint import LedgerScan, Result
-    from hashmatch.scan.events import Observe
-    from hashmatch.scan.hash_archive import Keeper
-    from hashmatch.scan.limits import Fetched
+    from hashmatch.retry import Fetched
+    from hashmatch.scan.checkpoint import Checkpoint, ScanState
+    from hashmatch.scan.events import Observe, Result
+    from hashmatch.scan.hash_archive import ArchiveWriter, HashArchive
+
+    OnListed = Callable[[ImageItem], object]
+    Hashed = list[HashedImage] | ItemOutcome
 
 MOST_THREADS = 1024
 BATCH = 256
-"""Items that are committed together to a state, and done again at most after a kill: a commit waits
-for the disk about 5 ms, less for each of them than hashing it takes."""
+"""Items that are committed together, and done again at most after a kill: a commit waits for the
+disk about 5 ms, less for each of them than hashing it takes."""
 SECONDS = 2.0
 """After which a batch is committed though it is not full: a slow source loses no more than that."""
 
-OnHashed: TypeAlias = "Callable[[ImageItem, list[HashedImage]], object]"
 Results: TypeAlias = "Generator[ReviewRecord | ItemOutcome, None, None]"
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
-    """How much of what a scan uses; its results do not depend on it. See `scan_source`."""
+class ScanOptions:
+    """How much of what a scan uses; its results do not depend on it.
+
+    Parameters
+    ----------
+    threads : int
+        How many images are decoded and hashed at once.
+    decode : callable, optional
+        `DecodePool.pictures`, so that images are parsed in processes of their own only; by default
+        in this one, which is for input that is trusted.
+    tries : Tries, optional
+        Limits of retries and bandwidth, of the whole scan; counts what is read.
+    readers : int
+        How many images are read at once.
+    batch : int
+        Items that are committed together, if there is a checkpoint.
+
+    Raises
+    ------
+    UsageError
+        If a number is out of its range.
+    """
 
     threads: int = 1
     decode: Decode | None = None
-    tries: Tries = field(default_factory=Tries)
+    tries: Tries | None = None
     readers: int = READERS
+    batch: int = BATCH
 
     def __post_init__(self) -> None:
         in_range("threads", self.threads, 1, MOST_THREADS)
         in_range("readers", self.readers, 1, MOST_READERS)
+        in_range("batch", self.batch, 1, 2**31)
+
+
+_DEFAULTS = ScanOptions()
 
 
 def scan_source(
@@ -67,18 +93,16 @@ def scan_source(
     matcher: Matcher,
     *,
     surface: Surface | str | None = None,
+    options: ScanOptions = _DEFAULTS,
+    checkpoint: Checkpoint | None = None,
+    archive: HashArchive | None = None,
+    observe: Observe | Sequence[Observe] = (),
     on_listed: Callable[[ImageItem], object] | None = None,
-    on_hashed: OnHashed | None = None,
-    threads: int = 1,
-    decode: Decode | None = None,
-    tries: Tries | None = None,
-    readers: int = READERS,
-    observe: Observe | None = None,
 ) -> Results:
     """Check every image of a source, in its order, one result for each.
 
     Listing, reading, decoding with hashing, and looking up go on at the same time. Items are read
-    ahead, `hashmatch.scan.limits` says how far. At the end, whatever it is, the source is closed.
+    ahead, `hashmatch.scan.pipeline` says how far. At the end, whatever it is, the source is closed.
 
     Parameters
     ----------
@@ -88,35 +112,34 @@ def scan_source(
         What to check against.
     surface : Surface or str, optional
         Where the images were published; needed unless `source` is a Source, which knows it.
-    on_listed : callable, optional
-        Told of each item as it is listed, before it is read; from the thread that lists.
-    on_hashed : callable, optional
-        Told of each item with what hashing made of it, before it is looked up; say
-        `hashmatch.scan.hash_archive.Keeper.add`.
-    threads : int
-        How many images are decoded and hashed at once. Results do not depend on it.
-    decode : callable, optional
-        `DecodePool.pictures`, so that images are parsed in processes of their own only; by default
-        in this one, which is for input that is trusted.
-    tries : Tries, optional
-        Limits of retries and bandwidth, of the whole scan; counts what is read.
-    readers : int
-        How many images are read at once.
-    observe : callable, optional
+    options : ScanOptions
+        With how many threads, and so on.
+    checkpoint : Checkpoint, optional
+        Keeps what was done, so that the same scan goes on where it was stopped: the same source,
+        rules and archive. A breaker goes on from what it knew then. A result is given once it is on
+        the disk; what earlier runs recorded or could not search comes again first, since whoever
+        was given it may have died with them.
+    archive : HashArchive, optional
+        Keeps the hashes of what is scanned.
+    observe : callable or sequence of callable
         Told of each `hashmatch.scan.events.Event`, in the thread that iterates; what it raises ends
         the scan.
+    on_listed : callable, optional
+        Told of each item as it is listed, before it is read; from the thread that lists.
 
     Returns
     -------
     generator of ReviewRecord or ItemOutcome
         A record for each image that matches, pending review unless a rule of the matcher
         suppresses it; otherwise what became of it. Iterating raises SourceError if the source
-        cannot be listed, or nothing can be read from it any more.
+        cannot be listed, or nothing can be read from it any more, and CheckpointError if a batch
+        cannot be written.
 
     Raises
     ------
     UsageError
-        If `surface` is missing or none of the four, or there is no such kind of source.
+        If `surface` is missing or none of the four, there is no such kind of source, or it cannot
+        say which it is and there is a checkpoint.
 
     Examples
     --------
@@ -133,206 +156,160 @@ def scan_source(
         source = registry.open_source(source, Surface.parse(surface))
     elif surface is not None:
         raise UsageError("a source knows the surface of its images; give it none besides")
-    effort = Effort(threads, decode, tries or Tries(), readers)
-    watch = Watch(observe, effort.tries, matcher.protection.breaker)
-    return _results(source, matcher, on_listed, on_hashed, effort, watch)
+    if checkpoint is not None and not hasattr(source, "identity"):
+        raise UsageError(
+            f"a {type(source).__name__} cannot go on where it was stopped: it does not say which "
+            "source it is (Source.identity). Scan it without a checkpoint"
+        )
+    observers = (observe,) if callable(observe) else tuple(observe)
+    scan = _Scan(source, matcher, options, observers)
+    return scan.run(checkpoint, archive, on_listed)
 
 
-def _results(
-    source: Source,
-    matcher: Matcher,
-    on_listed: Callable[[ImageItem], object] | None,
-    on_hashed: OnHashed | None,
-    effort: Effort,
-    watch: Watch,
-) -> Results:
-    # Apart from scan_source, so that what is wrong with the call is said at the call.
-    with closing(source), watch:
-        items = told(source.items(), watch.listed_one, on_listed)
+class _Scan:
+    """One run of a scan."""
+
+    def __init__(
+        self, source: Source, matcher: Matcher, options: ScanOptions, observers: Sequence[Observe]
+    ) -> None:
+        self.source, self.matcher, self.options = source, matcher, options
+        self.tries = options.tries or Tries()
+        self.breaker = matcher.protection.breaker
+        self.counters = Counters()
+        self.monitor = Monitor(observers, self.tries, self.breaker, self.counters)
+
+    def run(
+        self, checkpoint: Checkpoint | None, archive: HashArchive | None, on_listed: OnListed | None
+    ) -> Results:
+        with closing(self.source):
+            state, before = None, ""
+            if checkpoint is not None:
+                state = checkpoint.scan(self._about(archive))
+                before = self._taken_up(state)
+            writer = None
+            if archive is not None:
+                variants, quality = self.matcher.plan.variants, self.matcher.plan.min_quality
+                writer = archive.writer(variants, quality, None if state is None else state.token)
+            with self.monitor.running(before):
+                if state is not None:
+                    yield from state.results()
+                    if state.ended:
+                        return
+                try:
+                    yield from self._results(state, writer, on_listed)
+                finally:
+                    if state is None and writer is not None:  # what was scanned was scanned
+                        writer.flush(self.counters.done)
+
+    def _about(self, archive: HashArchive | None) -> dict[str, Any]:
+        """Return all that the results depend on, and what is kept of them."""
+        kept = None
+        if archive is not None and archive.keep_for is not None:
+            folder = os.fsencode(os.path.realpath(archive.folder)).decode(errors="backslashreplace")
+            kept = [folder, archive.keep_for.total_seconds()]
+        return {
+            "source": until_available(self.source.identity, self.tries),
+            "rules": self.matcher.identity,
+            "lists": list(map(_named, self.matcher.lists)),
+            "benign": list(map(_named, self.matcher.protection.lists)),
+            "include_hash": self.matcher.include_hash,
+            "kept": kept,
+            "hashmatch": hashmatch.__version__,
+        }
+
+    def _taken_up(self, state: ScanState) -> str:
+        """Go on from what was counted before, and return what there is to say of it."""
+        before = state.counters()
+        self.counters.outcomes, self.counters.suppressed_by = before.outcomes, before.suppressed_by
+        self.counters.listed = state.listed
+        if self.breaker is not None and state.breaker is not None:
+            self.breaker.restore(state.breaker)
+        if state.ended:
+            return "was finished before"
+        return "goes on" if state.listed else ""
+
+    def _results(
+        self, state: ScanState | None, writer: ArchiveWriter | None, on_listed: OnListed | None
+    ) -> Results:
+        """Yield what becomes of the items that are not accounted for yet."""
+        pending: list[tuple[ImageItem, Result]] = []
+
+        def settle(*, ended: bool = False) -> Iterator[Result]:
+            """Account for what is pending, and give it."""
+            counted = self.counters.copy()
+            for _, result in pending:
+                counted.add(result)
+            with self.monitor.timed("write"):
+                if writer is not None and (state is not None or len(writer) >= PICTURES):
+                    writer.flush(self.counters.done)
+                if state is not None:
+                    breaker = None if self.breaker is None else self.breaker.to_json()
+                    state.commit(pending, counted, breaker, ended=ended)
+            self.counters.outcomes = counted.outcomes
+            self.counters.suppressed_by = counted.suppressed_by
+            for _, result in pending:
+                self.monitor.ended(result)
+                yield result
+            pending.clear()
+
         number, began = 0, time.monotonic()
-        for _, result in check_items(source, items, matcher, effort, watch, on_hashed):
-            watch.ended(result)
+        after = None if state is None else state.position
+        for item, hashed, result in self._decided(after, on_listed):
+            if writer is not None and not isinstance(hashed, ItemOutcome):
+                writer.add(item, hashed, result)
+            pending.append((item, result))
             number += 1
-            if number == BATCH or time.monotonic() - began >= SECONDS:
-                watch.batch()
+            full = number >= self.options.batch or time.monotonic() - began >= SECONDS
+            if full or state is None:
+                yield from settle()
+            if full:
+                self.monitor.batch()
                 number, began = 0, time.monotonic()
-            watch.progress()
-            yield result
-        watch.batch()
+            self.monitor.progress()
+        yield from settle(ended=True)
+        self.monitor.batch()
 
+    def _decided(
+        self, after: str | None, on_listed: OnListed | None
+    ) -> Iterator[tuple[ImageItem, Hashed, Result]]:
+        """Yield each item behind a position, in order, with its hashes and what becomes of it."""
+        monitor, options = self.monitor, self.options
+        decode = monitor.timed_decode(options.decode or self.matcher.decode)
 
-def told(
-    items: Iterable[ImageItem], *whom: Callable[[ImageItem], object] | None
-) -> Iterator[ImageItem]:
-    """Yield `items`, and tell of each as it comes."""
-    for item in items:
-        for one in whom:
-            if one is not None:
-                one(item)
-        yield item
+        def hash_item(fetched: Fetched) -> tuple[ImageItem, Hashed]:
+            with monitor.timed("hash"):
+                return self._hash(decode, *fetched)
 
+        def count(item: ImageItem) -> None:
+            self.counters.listed += 1
 
-def check_items(
-    source: Source,
-    items: Iterable[ImageItem],
-    matcher: Matcher,
-    effort: Effort,
-    watch: Watch,
-    on_hashed: OnHashed | None,
-) -> Iterator[tuple[ImageItem, ReviewRecord | ItemOutcome]]:
-    """Yield each of some items of `source`, in order, and what becomes of it."""
-    decode = watch.timed_decode(effort.decode or matcher.decode)
+        items = list_items(self.source, after, tries=self.tries, on_retry=monitor.retried)
+        pipeline = Pipeline(
+            self.source, tap(items, count, on_listed), hash_item, self.tries,
+            Concurrency(options.readers, options.threads), counters=self.counters,
+            on_retry=monitor.retried, on_idle=monitor.progress,
+        )  # fmt: skip
+        # Looking up is quick, and a breaker counts: that is done here, in the order of the listing.
+        for item, hashed in pipeline:
+            if isinstance(hashed, ItemOutcome):
+                yield item, hashed, hashed
+                continue
+            with monitor.timed("search"):
+                result = self.matcher.decide(item, hashed)
+            yield item, hashed, result
 
-    def work(fetched: Fetched) -> tuple[ImageItem, list[HashedImage] | ItemOutcome]:
-        with watch.timed("hash"):
-            return hash_fetched(matcher, decode, *fetched)
+    def _hash(
+        self, decode: Decode, item: ImageItem, data: bytes | ImageError
+    ) -> tuple[ImageItem, Hashed]:
+        """Hash one item that was read; or say what became of it if it could not be.
 
-    flow = Flow(
-        source, items, work, effort.tries, Bounds(effort.readers, effort.threads),
-        on_retry=watch.retried, on_idle=watch.progress,
-    )  # fmt: skip
-    watch.flow = flow
-    # Looking up is quick, and a breaker counts: that is done here, in the order of the listing.
-    for item, hashed in flow:
-        if isinstance(hashed, ItemOutcome):
-            yield item, hashed
-            continue
-        if on_hashed is not None:
-            on_hashed(item, hashed)
-        with watch.timed("search"):
-            result = matcher.decide(item, hashed)
-        yield item, result
-
-
-def hash_fetched(
-    matcher: Matcher, decode: Decode, item: ImageItem, data: bytes | ImageError
-) -> tuple[ImageItem, list[HashedImage] | ItemOutcome]:
-    """Hash one item that was read; or say what became of it if it could not be.
-
-    The item comes with the version of what was read, which may have changed since it was listed.
-    """
-    if isinstance(data, ImageError):
-        return item, ItemOutcome(item.key, item.version, item.surface, data.outcome, data.reason)
-    return item, matcher.hash(data, item.key, decode)
-
-
-def about_scan(source: str, matcher: Matcher, **options: Any) -> dict[str, Any]:
-    """Return all that the results of a scan depend on, for `Ledger.scan`.
-
-    Parameters
-    ----------
-    source : str
-        What it scans.
-    matcher : Matcher
-        Whose lists and benign lists count.
-    **options : JSON-able
-        What else was asked for: the surface, the shard, limits, variants and rules.
-    """
-    return {
-        "source": source,
-        "lists": [_named(known) for known in matcher.lists],
-        "benign": [_named(known) for known in matcher.protection.lists],
-        "options": options,
-        "decode_policy": POLICY,
-        "hashmatch": hashmatch.__version__,
-    }
+        The item comes with the version of what was read: it may have changed since it was listed.
+        """
+        if isinstance(data, ImageError):
+            outcome, reason = data.outcome, data.reason
+            return item, ItemOutcome(item.key, item.version, item.surface, outcome, reason)
+        return item, self.matcher.hash(data, item.key, decode)
 
 
 def _named(known: HashList) -> list[str]:
-    return [known.name, known.version, known.spec.algorithm, known.digest]
-
-
-def resume_scan(
-    source: Source,
-    matcher: Matcher,
-    account: LedgerScan,
-    *,
-    threads: int = 1,
-    decode: Decode | None = None,
-    keeper: Keeper | None = None,
-    batch: int = BATCH,
-    on_listed: Callable[[ImageItem], object] | None = None,
-    tries: Tries | None = None,
-    readers: int = READERS,
-    observe: Observe | None = None,
-) -> Results:
-    """Check the images of a source that are not accounted for yet; one result for each.
-
-    A result is yielded once it is in the ledger: whoever is given it may act on it, and what is not
-    yielded when a process dies is done again by the next.
-
-    Parameters
-    ----------
-    source : Source
-        Listed on from where the account ends; closed at the end, whatever it is.
-    matcher : Matcher
-        The same each time. If it has a breaker, that goes on from what the ledger knows of it, its
-        alarms included: `Breaker.trips`.
-    account : LedgerScan
-        See `Ledger.scan` and `about_scan`.
-    threads, decode : int, callable
-        As for `scan_source`.
-    keeper : Keeper, optional
-        Keeps the hashes of what is scanned; made with ``scan=account.name``.
-    batch : int
-        Items that are committed together.
-    on_listed, tries, readers, observe : callable, Tries, int, callable
-        As for `scan_source`. Whoever observes is told of what is in the ledger only.
-
-    Returns
-    -------
-    generator of ReviewRecord or ItemOutcome
-        As of `scan_source`.
-
-    Raises
-    ------
-    LedgerError
-        If a batch cannot be written: the scan stops, and what was yielded is kept.
-    """
-    effort = Effort(threads, decode, tries or Tries(), readers)
-    return _resumed(source, matcher, account, keeper, batch, on_listed, effort, observe)
-
-
-def _resumed(
-    source: Source,
-    matcher: Matcher,
-    account: LedgerScan,
-    keeper: Keeper | None,
-    batch: int,
-    on_listed: Callable[[ImageItem], object] | None,
-    effort: Effort,
-    observe: Observe | None,
-) -> Results:
-    state = account.state()
-    breaker = matcher.protection.breaker
-    if breaker is not None and state.breaker is not None:
-        breaker.restore(state.breaker)
-    watch = Watch(observe, effort.tries, breaker, state.listed, account.outcomes())
-    listed, pending = state.listed, list[tuple["ImageItem", "Result"]]()
-
-    def commit(*, ended: bool = False) -> Iterator[Result]:
-        nonlocal listed
-        with watch.timed("write"):
-            if keeper is not None:
-                keeper.flush(listed)
-            account.commit(pending, None if breaker is None else breaker.to_json(), ended=ended)
-        listed += len(pending)
-        for _, result in pending:
-            watch.ended(result)
-            yield result
-        watch.batch()
-        pending.clear()
-
-    with closing(source), watch:
-        if state.ended:
-            return
-        items = told(source.items(after=state.position), watch.listed_one, on_listed)
-        keep = None if keeper is None else keeper.add
-        began = time.monotonic()
-        for done in check_items(source, items, matcher, effort, watch, keep):
-            pending.append(done)
-            if len(pending) >= batch or time.monotonic() - began >= SECONDS:
-                yield from commit()
-                began = time.monotonic()
-            watch.progress()
-        yield from commit(ended=True)
+    return [known.name, known.version, known.spec.algorithm]

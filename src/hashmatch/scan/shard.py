@@ -79,6 +79,10 @@ class Shard:
             if shard_of(item.key, self._count) == self._index:
                 yield item
 
+    def identity(self) -> str:
+        """Return that of the whole source, and which part this is."""
+        return f"{self._source.identity()} shard={self._index}/{self._count}"
+
     def read(self, item: ImageItem) -> bytes:
         """Return the content of `item`; see `hashmatch.interfaces.Source.read`."""
         return self._source.read(item)

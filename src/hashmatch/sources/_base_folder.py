@@ -9,12 +9,12 @@ import os
 from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from hashmatch.errors import SourceError, UsageError
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageChanged, ImageError
-from hashmatch.sources._files import read_local
+from hashmatch.sources._files import identity, read_local
 from hashmatch.sources._object_store import Objects
 
 if TYPE_CHECKING:
@@ -43,6 +43,13 @@ class Base:
         host, _, folder = rest.partition("/")
         self._folder = folder.strip("/")
         self._objects = Objects(f"{scheme}://{host}", options) if separator else None
+
+    @property
+    def identity(self) -> str:
+        """What tells it from all others."""
+        return (
+            identity(self.place) if self._objects is None else self._objects.identity(self._folder)
+        )
 
     def version(self, given: object) -> str:
         """Return the version that a list gives an item, in the form in which it is read."""
@@ -100,6 +107,11 @@ def split(location: str, known: Collection[str]) -> tuple[str, dict[str, str]]:
     if not path:
         raise UsageError(f"{scheme}:// is followed by the path of a file")
     return path, options
+
+
+def options(given: Mapping[str, str]) -> str:
+    """Return options as they stand behind the ``?`` of a location."""
+    return urlencode(sorted(given.items()))
 
 
 def cannot_open(path: str, error: OSError) -> SourceError:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+from hashlib import blake2b, file_digest
 from pathlib import Path
+from urllib.parse import quote_from_bytes
 
 from hashmatch.decode import limits
 from hashmatch.decode.inputs import read_file
+from hashmatch.errors import SourceError
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
 
@@ -20,6 +23,29 @@ UNKNOWN = "unknown"
 def version(status: os.stat_result) -> str:
     """Return modification time in nanoseconds and size, which change when the content does."""
     return f"{status.st_mtime_ns}-{status.st_size}"
+
+
+def identity(path: str) -> str:
+    """Return the URL of a file or folder, whatever the working directory; links are followed."""
+    return "file://" + quote_from_bytes(os.fsencode(os.path.realpath(path)))
+
+
+def content_identity(path: str, known: str) -> str:
+    """Return the same, with a digest of what is in a file that is still of the version `known`.
+
+    Raises
+    ------
+    SourceError
+        If it is not, or cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            found = file_digest(file, lambda: blake2b(digest_size=16))
+            if version(os.fstat(file.fileno())) != known:
+                raise SourceError(f"{path}: it changed since it was opened; start again")
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
+    return f"{identity(path)} content={found.hexdigest()}"
 
 
 def look_at(path: str) -> tuple[str, int | None]:

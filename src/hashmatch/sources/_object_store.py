@@ -6,10 +6,10 @@ import os
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from hashmatch.decode import limits
-from hashmatch.errors import SourceError, UsageError
+from hashmatch.errors import SourceError, SourceUnavailable, UsageError
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageChanged, ImageError, ImageUnavailable
 from hashmatch.sources._store_errors import Kind, trouble
@@ -73,7 +73,7 @@ class Objects:
             from obstore.store import from_url
         except ImportError:
             raise UsageError(f"{url}: install hashmatch[cloud] for this") from None
-        # Tries are counted and spread in one place for all sources, `hashmatch.scan.fetch`.
+        # Tries are counted and spread in one place for all sources, `hashmatch.retry`.
         retries = {"max_retries": 0, "retry_timeout": timedelta(seconds=1)}
         arguments: dict[str, Any] = {"client_options": client, "retry_config": retries}
         if given:
@@ -82,6 +82,17 @@ class Objects:
             self._store = from_url(url, **arguments)
         except Exception as error:  # its own type for an option it does not know
             raise UsageError(self._wrong_option(error)) from None
+
+    def identity(self, folder: str) -> str:
+        """Return what tells a folder of it from all others: bucket, server and account."""
+        name = f"{self.name}/{quote(folder, errors='surrogatepass')}"
+        if self._scheme not in {"http", "https"} and self._host:
+            name += f" endpoint={self._host}"
+        if self._scheme == "az":
+            account = os.environ.get("AZURE_STORAGE_ACCOUNT_NAME", "")
+            config: Mapping[str, Any] = getattr(self._store, "config", {})
+            name += f" account={quote(config.get('account_name', account))}"
+        return name
 
     def __repr__(self) -> str:
         return f"<Objects {self.name}>"
@@ -169,7 +180,7 @@ class Objects:
         return ImageError(Outcome.FAILED, f"cannot be read{said}")
 
     def cannot(self, error: Exception) -> SourceError:
-        """Return what to tell a person of an `error` that ends the listing."""
+        """Return what to tell a person of an `error` that ends the listing, now or for good."""
         kind, words = trouble(error)
         said = f" ({words})" if words else ""
         to_set = _CREDENTIALS.get(self._scheme, "its credentials")
@@ -188,11 +199,8 @@ class Objects:
             ),
             Kind.OTHER: f"cannot be listed at {server}{said}",
         }[kind]
-        return SourceError(f"{self.name}: {advice}")
-
-    def is_passing(self, error: Exception) -> bool:
-        """Return whether another try may succeed."""
-        return trouble(error).kind in {Kind.PASSING, Kind.UNREACHABLE}
+        may_pass = kind in {Kind.PASSING, Kind.UNREACHABLE}
+        return (SourceUnavailable if may_pass else SourceError)(f"{self.name}: {advice}")
 
 
 def versions(meta: ObjectMeta) -> tuple[str, ...]:

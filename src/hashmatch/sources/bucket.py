@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
-from hashmatch.errors import SourceError
+from hashmatch.errors import HashmatchError, SourceError
 from hashmatch.records.images import ImageItem
-from hashmatch.retry import Limits, Tries
 from hashmatch.sources._object_store import Objects, versions
 from hashmatch.sources._streams import in_order
 
@@ -17,9 +15,6 @@ if TYPE_CHECKING:
 
     from hashmatch.records.enums import Surface
     from hashmatch.sources._streams import Row
-
-#: Seconds to try at most before the first answer: what is wrong then is mostly a name.
-FIRST_ANSWER = 3.0
 
 
 class BucketSource:
@@ -47,8 +42,6 @@ class BucketSource:
         AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, GOOGLE_APPLICATION_CREDENTIALS,
         AZURE_STORAGE_ACCOUNT_NAME and so on. ``http://`` is spoken only with an endpoint that says
         so.
-    limits : Limits, optional
-        How often a page of the listing is asked for.
 
     Raises
     ------
@@ -57,11 +50,7 @@ class BucketSource:
     """
 
     def __init__(
-        self,
-        location: str,
-        surface: Surface,
-        options: Mapping[str, Any] | None = None,
-        limits: Limits | None = None,
+        self, location: str, surface: Surface, options: Mapping[str, Any] | None = None
     ) -> None:
         scheme, _, rest = location.partition("://")
         bucket, _, prefix = rest.partition("/")
@@ -69,7 +58,6 @@ class BucketSource:
         self._prefix = prefix.strip("/")
         self._surface = surface
         self._objects = Objects(f"{scheme}://{bucket}", options)
-        self._limits = limits or Limits()
 
     def __repr__(self) -> str:
         return f"<BucketSource {self._location}>"
@@ -86,14 +74,20 @@ class BucketSource:
         ------
         SourceError
             One line that names the bucket and what to do: it is not there, access is denied, the
-            server cannot be reached, or there is nothing in it.
+            server cannot be reached, or there is nothing in it. SourceUnavailable if another try
+            may succeed.
         """
         empty = True
-        for key, version, size in self._rows(after):
-            empty = False
-            yield ImageItem(key, version, self._surface, size=size)
-        if empty and after is None:
-            yield self._only_one()
+        try:
+            for key, version, size in self._rows(after):
+                empty = False
+                yield ImageItem(key, version, self._surface, size=size)
+            if empty and after is None:
+                yield self._only_one()
+        except HashmatchError:
+            raise
+        except Exception as error:  # the client's own types, OSError and ValueError
+            raise self._objects.cannot(error) from None
 
     def _only_one(self) -> ImageItem:
         """Return the object that the location names, where there is no folder of that name."""
@@ -101,8 +95,6 @@ class BucketSource:
             meta = self._objects.look_at(self._prefix) if self._prefix else None
         except FileNotFoundError:
             meta = None
-        except Exception as error:
-            raise self._objects.cannot(error) from None
         if meta is None:
             raise SourceError(
                 f"{self._location}: there are no objects in it; a folder is given by its whole name"
@@ -110,27 +102,7 @@ class BucketSource:
         return ImageItem(self._prefix, versions(meta)[0], self._surface, size=meta["size"])
 
     def _rows(self, after: str | None) -> Iterator[Row]:
-        """Yield key, version and size of each object, through whatever the network does."""
-        tries = Tries(self._limits)
-        last, attempt, answered = after, 0, False
-        deadline = time.monotonic() + min(FIRST_ANSWER, self._limits.deadline)
-        while True:
-            try:
-                for row in self._listing(last):
-                    yield row
-                    last, attempt, answered = row[0], 0, True
-                return
-            except SourceError:
-                raise
-            except Exception as error:
-                if attempt == 0 and answered:
-                    deadline = time.monotonic() + self._limits.deadline
-                if not self._objects.is_passing(error) or not tries.pause(attempt, deadline):
-                    raise self._objects.cannot(error) from None
-                attempt += 1
-
-    def _listing(self, after: str | None) -> Iterator[Row]:
-        """Yield the rows of one attempt, in order."""
+        """Yield key, version and size of each object, in order."""
         pages = self._objects.pages(self._prefix, after)
         first = [_row(meta) for meta in next(pages, ())]
         rest = (_row(meta) for page in pages for meta in page)
@@ -152,6 +124,10 @@ class BucketSource:
                 )
             last = row[0]
             yield row
+
+    def identity(self) -> str:
+        """Return the bucket and folder, its server or account, and the surface."""
+        return f"{self._objects.identity(self._prefix)} {self._surface}"
 
     def read(self, item: ImageItem) -> bytes:
         """Return the content of `item`; see `hashmatch.interfaces.Source.read`."""

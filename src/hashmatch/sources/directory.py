@@ -10,7 +10,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from hashmatch.errors import SourceError
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageChanged, ImageItem
-from hashmatch.sources._files import look_at, read_local
+from hashmatch.sources._files import identity, look_at, read_local
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +65,10 @@ class DirectorySource:
                 position=quote_from_bytes(os.fsencode(key)),
                 size=size,
             )
+
+    def identity(self) -> str:
+        """Return its whole path and the surface."""
+        return f"{identity(self._root)} {self._surface}"
 
     def read(self, item: ImageItem) -> bytes:
         """Return the content of `item`.

@@ -5,19 +5,18 @@ from __future__ import annotations
 import binascii
 import io
 import os
-import time
 from base64 import b64decode
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from hashmatch.decode import limits
-from hashmatch.errors import SourceError
+from hashmatch.errors import SourceError, SourceUnavailable
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageChanged, ImageError, ImageItem, ImageUnavailable
-from hashmatch.retry import Tries
-from hashmatch.sources._base_folder import UNLISTED, Base, Unique, cannot_open, split
-from hashmatch.sources._files import read_part, version
+from hashmatch.sources._base_folder import UNLISTED, Base, Unique, cannot_open, options, split
+from hashmatch.sources._files import content_identity, read_part, version
 from hashmatch.sources._object_store import Objects
 
 if TYPE_CHECKING:
@@ -123,6 +122,11 @@ class ManifestSource:
             return {}
         return row if isinstance(row, dict) else {}
 
+    def identity(self) -> str:
+        """Return its place, a digest of all of it, its fields and base, and the surface."""
+        fields = options(self._fields)
+        return f"{self._lines.identity()} {self._surface} {fields} base={self._base.identity}"
+
     def read(self, item: ImageItem) -> bytes:
         """Return the content of `item`; see `hashmatch.interfaces.Source.read`."""
         kind, _, place = item.location.partition(" ")
@@ -159,6 +163,9 @@ class _File:
         except OSError as error:
             raise cannot_open(path, error) from None
 
+    def identity(self) -> str:
+        return content_identity(self.name, self.version)
+
     def all(self) -> Iterator[tuple[int, bytes]]:
         """Yield where each line starts, and the line; of one that is too long, its beginning."""
         with open(self.name, "rb") as file:
@@ -186,34 +193,37 @@ class _Fetched:
         self._content: bytes | None = None
         self.version = ""
 
+    def identity(self) -> str:
+        content = blake2b(self._list(), digest_size=16).hexdigest()
+        return f"{self.name} content={content}"
+
     def _get(self) -> bytes:
-        """Return the list, which is asked for until the deadline."""
-        tries, attempt = Tries(), 0
-        deadline = time.monotonic() + tries.limits.deadline
-        while True:
+        """Return the list, asked for once."""
+        if self._content is None:
             try:
-                self._objects.read(self._item, self._path)
-            except ImageChanged as read:
+                self._content = self._objects.read(self._item, self._path)
+            except ImageChanged as read:  # the version was not known before
                 self.version = read.item.version
-                return read.data or b""
-            except ImageUnavailable as error:
-                if not tries.pause(attempt, deadline):
-                    raise SourceError(f"{self.name}: {error.reason}") from None
-                attempt += 1
-            except ImageError as error:
-                raise SourceError(f"{self.name}: {error.reason}") from None
+                self._content = read.data or b""
+        return self._content
+
+    def _list(self) -> bytes:
+        try:
+            return self._get()
+        except ImageUnavailable as error:
+            raise SourceUnavailable(f"{self.name}: {error.reason}") from None
+        except ImageError as error:
+            raise SourceError(f"{self.name}: {error.reason}") from None
 
     def all(self) -> Iterator[tuple[int, bytes]]:
         """Yield where each line starts, and the line."""
-        if self._content is None:
-            self._content = self._get()
         start = 0
-        for line in io.BytesIO(self._content):
+        for line in io.BytesIO(self._list()):
             yield start, line
             start += len(line)
 
     def at(self, start: int, length: int) -> bytes:
-        return (self._content or self._get())[start : start + length]
+        return self._get()[start : start + length]
 
     def close(self) -> None:
         self._content = None

@@ -10,7 +10,8 @@ from hashmatch.decode import limits
 from hashmatch.errors import SourceError, UsageError
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError, ImageItem
-from hashmatch.sources._base_folder import Base, Unique, cannot_open, split
+from hashmatch.sources._base_folder import Base, Unique, cannot_open, options, split
+from hashmatch.sources._files import content_identity
 from hashmatch.sources._files import version as file_version
 from hashmatch.sources._streams import HeldItem, held
 
@@ -142,6 +143,11 @@ class ParquetSource:
             position,
             size if isinstance(size, int) and size >= 0 else None,
         )
+
+    def identity(self) -> str:
+        """Return its whole path, a digest of all of it, its columns and base, and the surface."""
+        content = content_identity(self._path, self._version)
+        return f"{content} {self._surface} {options(self._columns)} base={self._base.identity}"
 
     def read(self, item: ImageItem) -> bytes:
         """Return the content of `item`; see `hashmatch.interfaces.Source.read`."""

@@ -13,7 +13,7 @@ from hashmatch.errors import SourceError
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError, ImageItem
 from hashmatch.sources._base_folder import Unique, cannot_open, split
-from hashmatch.sources._files import read_part
+from hashmatch.sources._files import content_identity, read_part
 from hashmatch.sources._files import version as file_version
 from hashmatch.sources._streams import HeldItem, held
 
@@ -105,6 +105,10 @@ class TarSource:
             return ImageItem(key, version, self._surface, place, position, member.size)
         content = stream.content(member) if member.size <= limits.MAX_BYTES else None
         return HeldItem(key, version, self._surface, place, position, member.size, content)
+
+    def identity(self) -> str:
+        """Return its whole path, a digest of all of it, and the surface."""
+        return f"{content_identity(self._path, self._version)} {self._surface}"
 
     def read(self, item: ImageItem) -> bytes:
         """Return the content of `item`; see `hashmatch.interfaces.Source.read`."""

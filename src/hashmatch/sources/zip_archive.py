@@ -13,6 +13,7 @@ from hashmatch.errors import SourceError
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError, ImageItem
 from hashmatch.sources._base_folder import Unique, cannot_open, split
+from hashmatch.sources._files import content_identity, version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +53,7 @@ class ZipSource:
         self._surface = surface
         try:
             with open(self._path, "rb") as file:
+                self._version = version(os.fstat(file.fileno()))
                 size = _directory_size(file)
             if size > LARGEST_DIRECTORY:
                 raise SourceError(
@@ -87,9 +89,13 @@ class ZipSource:
                 continue
             key = unique.name(member.filename)
             if number > int(after or 0):
-                version = f"{member.CRC:08x}-{member.file_size}"
+                checksum = f"{member.CRC:08x}-{member.file_size}"
                 place = str(number)
-                yield ImageItem(key, version, self._surface, place, place, member.file_size)
+                yield ImageItem(key, checksum, self._surface, place, place, member.file_size)
+
+    def identity(self) -> str:
+        """Return its whole path, a digest of all of it, and the surface."""
+        return f"{content_identity(self._path, self._version)} {self._surface}"
 
     def read(self, item: ImageItem) -> bytes:
         """Return the content of `item`; see `hashmatch.interfaces.Source.read`."""

@@ -1,7 +1,4 @@
-"""What a version of a list has that another has not.
-
-What an update added to a list, as a list of its own: hashes that were kept need no other.
-"""
+"""What a version of a list has that another has not."""
 
 from __future__ import annotations
 
@@ -10,9 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hashmatch._redact import unseen
-from hashmatch.lists.merge import Statements, hash_keys, joined
-from hashmatch.records.hash_list import HashList
-from hashmatch.store.stored_list import StoredHashes
+from hashmatch.lists.merge import Statements, hash_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,24 +36,6 @@ def difference(before: Content, after: Content) -> list[Difference]:
         old, new = _matched(before.kinds, algorithm), _matched(after.kinds, algorithm)
         found.append(Difference(algorithm, _only(new, old), _only(old, new)))
     return found
-
-
-def new_hashes(before: Content | None, after: Kind, algorithm: str) -> NDArray[np.int64]:
-    """Return the rows that are matched after, and whose hash was not matched before.
-
-    Hashes are compared whole; where the keys of two different ones meet, a row too many is new.
-    """
-    rows = _matched_rows(after)
-    if before is None or algorithm not in before.kinds:
-        return rows
-    kind = before.kinds[algorithm]
-    known = kind.words[:][_matched_rows(kind)]
-    return rows[~_among(after.words[:][rows], known)]
-
-
-def _matched_rows(kind: Kind) -> NDArray[np.int64]:
-    """Return the numbers of the statements that are matched."""
-    return np.delete(np.arange(kind.rows), kind.entries.gone)
 
 
 def _matched(kinds: Mapping[str, Kind], algorithm: str) -> Statements | None:
@@ -93,38 +70,3 @@ def _among(words: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.b
     same: NDArray[np.bool_] = known[order[np.minimum(place, len(known) - 1)]] == words
     whole: NDArray[np.bool_] = np.all(same, axis=1)
     return whole
-
-
-def added(before: Content | None, after: Content, algorithm: str, secret: bytes) -> HashList | None:
-    """Return what of one kind of hash is new between two versions; None if nothing is.
-
-    It bears the name and version of the whole list, and names entries as that does.
-
-    Parameters
-    ----------
-    before : Content or None
-        The earlier version; without one, all is new.
-    after : Content
-        The later.
-    algorithm : str
-        Which hashes.
-    secret : bytes
-        The key of references, see `hashmatch.store.reference_key`.
-    """
-    kind = after.kinds.get(algorithm)
-    if kind is None:
-        return None
-    rows = new_hashes(before, kind, algorithm)
-    parts, first = [], 0
-    for segment in kind.segments:
-        own = rows[(rows >= first) & (rows < first + segment.rows)] - first
-        parts.append(segment.take(own))
-        first += segment.rows
-    (said,) = joined(parts)
-    if not len(said):
-        return None
-    hashes = StoredHashes(kind.spec, said.hashes.words, secret)
-    manifest, limit = after.manifest, after.limits.get(algorithm)
-    return HashList(
-        manifest.name, str(manifest.version), kind.spec, hashes, said.entries, (), limit
-    )

@@ -82,7 +82,9 @@ class ListStore(Opaque):
         return (self._now or datetime.now(UTC)).replace(microsecond=0)
 
     @unseen
-    def open(self, algorithm: str | None = None) -> tuple[HashList, ...]:
+    def open(
+        self, algorithm: str | None = None, version: int | None = None
+    ) -> tuple[HashList, ...]:
         """Return the lists of the latest version that can be used, one for each kind of hash.
 
         One that is damaged, or not signed as it should be, is passed over: the last good version
@@ -92,6 +94,8 @@ class ListStore(Opaque):
         ----------
         algorithm : str, optional
             Of the one list that is wanted.
+        version : int, optional
+            Another version than the latest, see `version`.
 
         Raises
         ------
@@ -102,7 +106,7 @@ class ListStore(Opaque):
             its place, or it expired too long ago.
         """
         newest = self.folder.versions()[:1]
-        opened, problems = self.latest()
+        opened, problems = self.latest() if version is None else (self.version(version), [])
         if algorithm is not None and algorithm not in opened.kinds:
             held = ", ".join(opened.kinds) or "nothing that can be matched"
             raise StoreError(f"{self.path}: no {algorithm} hashes in it; it holds {held}")
@@ -282,6 +286,10 @@ class ListStore(Opaque):
             If there is no such version, or it is damaged or not signed as it should be.
         """
         self.folder.check()
+        versions = self.folder.versions()
+        if version not in versions:
+            there = ", ".join(map(str, reversed(versions))) or "none"
+            raise StoreError(f"{self.path} has no version {version}; it has {there}")
         data, manifest = self.folder.manifest(version, self._marks().name)
         self.trust.check(data, self.folder.signatures(version))
         return contents.read(self.folder, manifest, self.key, [])

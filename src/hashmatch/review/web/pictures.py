@@ -13,9 +13,8 @@ from PIL import Image
 from hashmatch import registry
 from hashmatch.errors import HashmatchError
 from hashmatch.records.images import ImageError, ImageItem
-from hashmatch.retry import Limits, Tries
+from hashmatch.retry import Limits, Tries, read_item
 from hashmatch.sandbox.pool import DecodePool
-from hashmatch.scan.fetch import read_item
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,11 +13,9 @@ from canaries import all_canaries
 from canary_lists import with_canaries
 from conftest import IMAGES, LISTS
 from hashmatch.retry import Limits, Tries
-from hashmatch.scan.checkpoint import Ledger
 from hashmatch.scan.events import STAGES, Event
 from hashmatch.scan.json_log import JsonLog
 from hashmatch.scan.prometheus import MetricsFile
-from hashmatch.scan.scan import about_scan, resume_scan
 from hashmatch.testing import MemorySource
 
 if TYPE_CHECKING:
@@ -43,11 +41,10 @@ def test_counters_add_up() -> None:
         events.append(event)
         threads.add(threading.get_ident())
 
-    report = hm.ScanReport()
-    tries = Tries()
+    report, tries = hm.ScanReport(), Tries()
     results = hm.scan_source(
-        IMAGES, matcher(), surface="public_post", threads=2, tries=tries, observe=observe,
-        on_listed=report.listed_one,
+        IMAGES, matcher(), surface="public_post", options=hm.ScanOptions(2, tries=tries),
+        observe=[observe, report],
     )  # fmt: skip
     for result in results:
         report.add(result)
@@ -56,9 +53,10 @@ def test_counters_add_up() -> None:
     assert (events[0].kind, events[-1].kind) == ("begin", "end")
     first, last = events[0].counters, events[-1].counters
     assert first.done == first.listed == 0
-    assert last.listed == last.done == report.listed
-    assert last.outcomes == {outcome.value: n for outcome, n in report.outcomes.items()}
-    assert (last.records, last.suppressed) == (report.records, 0)
+    assert last == report.counters
+    assert last.listed == last.done > 0
+    assert last.not_searched == len(report.problems)
+    assert (last.records, last.suppressed) == (last.outcomes["match"], 0)
     assert (last.fetched, last.bytes, last.retries) == (tries.successes, tries.received, 0)
     assert last.decoded == last.fetched
     assert (last.reading, last.waiting, last.queued) == (0, 0, 0)
@@ -84,7 +82,8 @@ def test_retries_and_alarms_are_told() -> None:
     source = Failing({f"{n:03}.jpg": PICTURE for n in range(6)}, SURFACE)
     tries = Tries(Limits(first_delay=0.01))
     observed = matcher(hm.Breaker(4, window=None))
-    list(hm.scan_source(source, observed, tries=tries, observe=events.append))
+    options = hm.ScanOptions(tries=tries)
+    list(hm.scan_source(source, observed, options=options, observe=events.append))
     retries = [(event.item, event.reason) for event in events if event.kind == "retry"]
     assert retries == [("001.jpg", "cannot be read: status 503")] * 2
     alarms = [event for event in events if event.kind == "alarm"]
@@ -135,27 +134,36 @@ def test_what_observes_may_end_the_scan() -> None:
 
 
 def test_a_scan_that_goes_on_counts_on(tmp_path: Path) -> None:
-    """Told of what is in the ledger only; an alarm from before is counted, and told once."""
+    """Told of what is on the disk only; an alarm from before is counted, and told once."""
     events: list[Event] = []
-    done = []
-    for _ in range(10):
-        events.append(Event("end", events[-1].counters) if events else None)  # type: ignore[arg-type]
-        with Ledger(tmp_path) as ledger:
+    runs: list[list[hm.Outcome]] = []
+    while not events or events[-1].kind != "end":
+        before = len(runs[-1]) if runs else 0
+        runs.append([])
+        with hm.Checkpoint(tmp_path) as checkpoint:
             breaker = hm.Breaker(4, window=None)
-            one = matcher(breaker)
-            account = ledger.scan(about_scan("memory", one))
-            found = resume_scan(matching(40), one, account, batch=8, observe=events.append)
+            found = hm.scan_source(
+                matching(40), matcher(breaker), options=hm.ScanOptions(batch=8),
+                checkpoint=checkpoint, observe=events.append,
+            )  # fmt: skip
             for number, result in enumerate(found):
-                done.append(result.outcome)
-                if number == 8:
+                runs[-1].append(result.outcome)
+                if (
+                    number == before + 8
+                ):  # in the middle of a batch, which is on the disk as a whole
                     break
             found.close()
-            if account.state().ended:
-                break
     last = events[-1].counters
     assert (last.listed, last.done, last.records, last.suppressed) == (40, 40, 4, 36)
+    assert last.suppressed_by == {"benign": 0, "too_few_sources": 0, "breaker": 36}
     assert last.alarms == len(breaker.trips) > 0
-    assert len([event for event in events if event and event.kind == "alarm"]) == last.alarms
+    assert len([event for event in events if event.kind == "alarm"]) == last.alarms
+    begun = [event for event in events if event.kind == "begin"]
+    assert [event.reason for event in begun] == [""] + ["goes on"] * (len(runs) - 1)
+    assert [event.counters.done for event in begun] == [0, 16, 24, 32, 40]
+    # What was there before comes again, so that nobody who died with it lost anything.
+    assert [len(run) for run in runs] == [9, 18, 27, 36, 40]
+    assert runs[-1] == [hm.Outcome.MATCH] * 4 + [hm.Outcome.SUPPRESSED] * 36
 
 
 @pytest.mark.parametrize("path", ["demo-pdq.csv", "mixed-types.csv"])

@@ -15,15 +15,14 @@ import pytest
 import hashmatch as hm
 from conftest import IMAGES, LISTS
 from hashmatch.retry import Limits, Tries
-from hashmatch.scan.limits import Bounds
-from hashmatch.scan.pipeline import CHUNK, Flow
+from hashmatch.scan.pipeline import CHUNK, Concurrency, Pipeline
 from hashmatch.testing import MemorySource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from hashmatch.interfaces import Source
-    from hashmatch.scan.limits import Fetched
+    from hashmatch.retry import Fetched
 
 SURFACE = hm.Surface.PUBLIC_POST
 
@@ -37,8 +36,10 @@ def number(fetched: Fetched) -> int:
     return int(fetched[1])
 
 
-def flow(images: Source, work: Callable[[Fetched], int], bounds: Bounds) -> Iterator[int]:
-    return iter(Flow(images, images.items(), work, Tries(), bounds))
+def pipeline(
+    images: Source, work: Callable[[Fetched], int], concurrency: Concurrency
+) -> Iterator[int]:
+    return iter(Pipeline(images, images.items(), work, Tries(), concurrency))
 
 
 @pytest.mark.parametrize("ordered", [True, False])
@@ -48,7 +49,7 @@ def test_results_are_those_of_the_naive_way(threads: int, *, ordered: bool) -> N
         time.sleep(0.001 * (number(fetched) % 3))
         return number(fetched) ** 2
 
-    found = list(flow(source(200), work, Bounds(4, threads, ordered=ordered)))
+    found = list(pipeline(source(200), work, Concurrency(4, threads, ordered=ordered)))
     assert (found if ordered else sorted(found)) == [number**2 for number in range(200)]
 
 
@@ -59,7 +60,7 @@ def test_no_more_than_some_things_are_held() -> None:
         begun.append(number(fetched))
         return number(fetched)
 
-    found = flow(images, work, Bounds(4, 3, most_items=50))
+    found = pipeline(images, work, Concurrency(4, 3, most_items=50))
     next(found)
     time.sleep(0.2)
     assert len(begun) <= 50
@@ -76,7 +77,9 @@ def test_listing_keeps_ahead_by_a_chunk() -> None:
                 listed.append(item)
                 yield item
 
-    found = flow(Listed({str(n): b"1" for n in range(3000)}, SURFACE), number, Bounds(most_items=9))
+    found = pipeline(
+        Listed({str(n): b"1" for n in range(3000)}, SURFACE), number, Concurrency(most_items=9)
+    )
     next(found)
     time.sleep(0.2)
     assert len(listed) <= 9 + CHUNK
@@ -93,7 +96,7 @@ def test_an_error_comes_in_its_turn_and_ends_the_others() -> None:
             raise hm.SourceError("gone")
         return number(fetched)
 
-    found = flow(source(10_000), work, Bounds(2, 2, most_items=100))
+    found = pipeline(source(10_000), work, Concurrency(2, 2, most_items=100))
     assert [next(found) for _ in range(5)] == [0, 1, 2, 3, 4]
     with pytest.raises(hm.SourceError, match="gone"):
         next(found)
@@ -122,15 +125,16 @@ def test_what_waits_for_its_time_holds_up_nobody() -> None:
     told: list[tuple[str, str]] = []
     idle: list[int] = []
     tries = Tries(Limits(first_delay=1.0), seed=3)
-    found = Flow(
-        images, images.items(), work, tries, Bounds(readers=1),
+    counters = hm.Counters()
+    found = Pipeline(
+        images, images.items(), work, tries, Concurrency(readers=1), counters=counters,
         on_retry=lambda *what: told.append(what), on_idle=lambda: idle.append(len(worked)),
     )  # fmt: skip
     assert list(found) == list(range(300))
     assert worked == [*range(1, 300), 0]
     assert told == [("0", "cannot be read: status 500")] * 3
     assert idle[-1] == 299
-    assert (found.reading, found.waiting, found.queued) == (0, 0, 0)
+    assert (counters.reading, counters.waiting, counters.queued) == (0, 0, 0)
 
 
 def test_a_server_that_is_down_is_not_asked_for_everything() -> None:
@@ -148,14 +152,14 @@ def test_a_server_that_is_down_is_not_asked_for_everything() -> None:
 
     tries = Tries(seed=1)
     images = Down({str(n): b"%d" % n for n in range(2000)}, SURFACE)
-    found = Flow(images, images.items(), number, tries, Bounds(readers=8))
+    found = Pipeline(images, images.items(), number, tries, Concurrency(readers=8))
     assert list(found) == list(range(2000))
     assert len(asked) <= 16
     assert tries.retries < 100
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_whatever_the_bounds_and_the_weather(seed: int) -> None:
+def test_whatever_the_concurrency_and_the_weather(seed: int) -> None:
     """Sizes, delays, failures and changes by chance: each once, in order, none left behind."""
     chance = random.Random(seed)
     contents = {
@@ -183,32 +187,33 @@ def test_whatever_the_bounds_and_the_weather(seed: int) -> None:
         time.sleep(0.0005 * len(fetched[0].key[:1]))
         return fetched[0].key, fetched[1]
 
-    bounds = Bounds(
+    concurrency = Concurrency(
         readers=chance.choice([1, 2, 16]), threads=chance.choice([1, 3]),
         most_bytes=chance.choice([1, 500, 10**7]), most_items=chance.choice([1, 2, 40]),
         ordered=chance.random() < 0.7,
     )  # fmt: skip
     tries = Tries(Limits(first_delay=0.002, longest_delay=0.01), seed=seed)
     images = Weather(contents, SURFACE)
-    found = Flow(images, images.items(), work, tries, bounds)
+    counters = hm.Counters()
+    found = Pipeline(images, images.items(), work, tries, concurrency, counters=counters)
     wanted = chance.choice([3, 10**6, 10**6])
     results: list[tuple[str, object]] = list(itertools.islice(iter(found), wanted))
-    if bounds.ordered:
+    if concurrency.ordered:
         assert results == list(contents.items())[: len(results)]
     else:
         assert set(results) <= set(contents.items())
         assert len(set(results)) == len(results)
     assert len(results) == min(wanted, len(contents))
-    assert (found.reading, found.waiting) == (0, 0) or wanted == 3
+    assert (counters.reading, counters.waiting) == (0, 0) or wanted == 3
     gc.collect()
     assert not [one for one in threading.enumerate() if one.name.startswith("hashmatch")]
 
 
 def test_a_scan_is_the_same_with_any_number_of_threads() -> None:
     def scanned(threads: int) -> list[object]:
-        breaker = hm.Breaker(limit=2)
+        breaker, options = hm.Breaker(limit=2), hm.ScanOptions(threads)
         matcher = hm.Matcher(hm.read_list(LISTS / "demo-pdq.csv"), breaker=breaker)
-        found = hm.scan_source(IMAGES, matcher, surface="public_post", threads=threads)
+        found = hm.scan_source(IMAGES, matcher, surface="public_post", options=options)
         return [
             (one.outcome, getattr(one, "record_id", one.reason if hasattr(one, "reason") else ""))
             for one in found

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 import hashmatch as hm
-from hashmatch.retry import Limits, Tries
-from hashmatch.scan import limits
-from hashmatch.scan.fetch import fetch, read_item
+from hashmatch.retry import Limits, Tries, read_item
+from hashmatch.scan import pipeline
+from hashmatch.scan.fetch import fetch
 from hashmatch.testing import MemorySource
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def test_it_ends_when_nobody_wants_the_rest() -> None:
         next(reading)
     reading.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
-    assert source.reads <= 10 + limits.MOST_AHEAD
+    assert source.reads <= 10 + pipeline.MOST_AHEAD
     assert source.now == 0
 
 

@@ -10,7 +10,6 @@ import hashmatch as hm
 from conftest import IMAGES, LISTS
 from hashmatch.retry import Limits, Tries
 from hashmatch.scan.estimate import estimate
-from hashmatch.scan.scan import Effort
 from hashmatch.testing import MemorySource
 
 SURFACE = hm.Surface.PUBLIC_POST
@@ -35,7 +34,7 @@ class Slow(MemorySource):
 
 def test_it_reckons_with_what_the_sample_took(matcher: hm.Matcher) -> None:
     source = Slow({f"{n:04}.PNG": PICTURE for n in range(2500)} | {"odd": PICTURE}, SURFACE)
-    found = estimate(source, matcher, Effort(readers=1), sample=20)
+    found = estimate(source, matcher, hm.ScanOptions(readers=1), sample=20)
     assert (found.items, found.bytes, found.unsized) == (2501, 2501 * len(PICTURE), 0)
     assert found.suffixes == {".png": 2500, "": 1}
     assert (found.sampled, found.failed, found.requests) == (20, 0, 2501 + 3)
@@ -44,9 +43,9 @@ def test_it_reckons_with_what_the_sample_took(matcher: hm.Matcher) -> None:
     assert 0.01 <= found.read_seconds < 0.1
     assert found.hash_seconds > 0
     assert found.seconds >= 2501 * found.read_seconds
-    faster = estimate(source, matcher, Effort(readers=100, threads=100), sample=20)
+    faster = estimate(source, matcher, hm.ScanOptions(readers=100, threads=100), sample=20)
     assert faster.seconds < found.seconds / 5
-    limited = Effort(readers=100, threads=100, tries=Tries(Limits(rate=100.0)))
+    limited = hm.ScanOptions(readers=100, threads=100, tries=Tries(Limits(rate=100.0)))
     assert estimate(source, matcher, limited, sample=2).seconds == 2501 * len(PICTURE) / 100
 
 
@@ -54,7 +53,7 @@ def test_the_choice_is_fair(matcher: hm.Matcher) -> None:
     source = Slow({str(n): b"" for n in range(8)}, SURFACE)
     source.asked = ()
     for seed in range(100):
-        estimate(source, matcher, Effort(), sample=2, seed=seed)
+        estimate(source, matcher, hm.ScanOptions(), sample=2, seed=seed)
     counts = [source.asked.count(str(n)) for n in range(8)]
     assert sum(counts) == 200
     assert min(counts) > 10
@@ -64,11 +63,11 @@ def test_what_cannot_be_read_is_counted(matcher: hm.Matcher) -> None:
     failing = hm.ImageUnavailable(hm.Outcome.FAILED, "cannot be read: status 500")
     gone = hm.ImageError(hm.Outcome.FAILED, "it is gone")
     source = MemorySource({"a": failing, "b": gone, "c": PICTURE}, SURFACE)
-    found = estimate(source, matcher, Effort())
+    found = estimate(source, matcher, hm.ScanOptions())
     assert (found.sampled, found.failed, found.unsized) == (3, 2, 2)
 
 
 def test_nothing_is_nothing(matcher: hm.Matcher) -> None:
-    found = estimate(MemorySource({}, SURFACE), matcher, Effort())
+    found = estimate(MemorySource({}, SURFACE), matcher, hm.ScanOptions())
     assert (found.items, found.sampled, found.requests) == (0, 0, 0)
     assert found.seconds == found.list_seconds
