@@ -24,7 +24,7 @@ if __package__ in {None, ""}:  # run as a file, not with -m: the folder above is
 import s3_server
 from benchmarks.timing import in_turns
 from hashmatch.records.enums import Surface
-from hashmatch.scan.fetch import fetch
+from hashmatch.scan.pipeline import fetch
 from hashmatch.sources.bucket import BucketSource
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ from hashmatch import registry
 from hashmatch.errors import UsageError
 from hashmatch.hashers.pdq import Pdq
 from hashmatch.hashing.borders import borders, captions
-from hashmatch.hashing.crops import MOST_CUT, crops_and_turns
-from hashmatch.hashing.variants import ask
+from hashmatch.hashing.variants import MOST_CUT, ask, crops_and_turns
 from hashmatch.interfaces import FramedHasher, Framing
 from hashmatch.records.enums import LEVELS, Level, Orientation
 from hashmatch.testing import picture

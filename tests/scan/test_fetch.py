@@ -12,7 +12,7 @@ import pytest
 import hashmatch as hm
 from hashmatch.retry import Limits, Tries, read_item
 from hashmatch.scan import pipeline
-from hashmatch.scan.fetch import fetch
+from hashmatch.scan.pipeline import fetch
 from hashmatch.testing import MemorySource
 
 if TYPE_CHECKING:

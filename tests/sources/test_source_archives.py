@@ -17,7 +17,7 @@ import pytest
 import hashmatch as hm
 from hashmatch import registry
 from hashmatch.decode.limits import MAX_BYTES
-from hashmatch.scan.fetch import fetch
+from hashmatch.scan.pipeline import fetch
 from hashmatch.sources import zip_archive
 from hashmatch.sources.tar_archive import TarSource
 from hashmatch.sources.zip_archive import ZipSource

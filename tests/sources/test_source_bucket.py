@@ -13,7 +13,7 @@ import s3_server
 from hashmatch import registry
 from hashmatch.decode.limits import MAX_BYTES
 from hashmatch.retry import read_item
-from hashmatch.scan.fetch import fetch
+from hashmatch.scan.pipeline import fetch
 from hashmatch.sources.bucket import BucketSource
 from hashmatch.testing import check_source
 

@@ -14,7 +14,7 @@ import hashmatch as hm
 import s3_server
 from fault_proxy import FaultProxy, Faults
 from hashmatch.retry import Limits, Tries, list_items, read_item
-from hashmatch.scan.fetch import fetch
+from hashmatch.scan.pipeline import fetch
 from hashmatch.sources.bucket import BucketSource
 from processes import PATIENCE, wait_for
 

@@ -16,7 +16,7 @@ import hashmatch as hm
 import s3_server
 from hashmatch import registry
 from hashmatch.decode import limits
-from hashmatch.scan.fetch import fetch
+from hashmatch.scan.pipeline import fetch
 from hashmatch.sources.manifest import ManifestSource
 from hashmatch.sources.parquet_table import ParquetSource
 from hashmatch.testing import check_source

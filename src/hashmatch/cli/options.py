@@ -1,7 +1,11 @@
-"""Options that several commands share, in groups; nothing is opened here."""
+"""Options that several commands share, in groups; nothing is opened here.
+
+Options and helpers that the commands of a review queue share.
+"""
 
 from __future__ import annotations
 
+import getpass
 import logging
 import os
 from dataclasses import dataclass
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hashmatch.lists.detect import ListFormat
+    from hashmatch.review.queue import ReviewQueue
 
     Command = Callable[..., Any]
 
@@ -402,3 +407,32 @@ job_options = _group(
         "textfile collector: FILE.prom in its folder.",
     ),
 )
+
+
+queue_argument = click.argument("queue", metavar="QUEUE")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def login() -> str:
+    """Return who runs the command, as the system knows them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no such user, as in some containers
+        return "hashmatch"
+
+
+by_option = click.option(
+    "--by",
+    "who",
+    default=login,
+    metavar="NAME",
+    help="Name of who does it, for the history. [default: your login name]",
+)
+reason_option = click.option("--reason", default="", metavar="TEXT", help="Why, for the history.")
+
+
+def open_queue(where: str) -> ReviewQueue:
+    """Return the queue that a command is about."""
+    from hashmatch.review.queue import ReviewQueue
+
+    return ReviewQueue.open(where)

@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashmatch.cli.console import print_line, printable
-from hashmatch.cli.review_options import (
-    by_option,
-    open_queue,
-    queue_argument,
-    reason_option,
-)
+from hashmatch.cli.options import by_option, open_queue, queue_argument, reason_option
 from hashmatch.cli.units import DURATION, format_duration
 from hashmatch.errors import UsageError
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hashmatch.cli.console import Exit, print_line, printable
-from hashmatch.cli.options import quiet_option
-from hashmatch.cli.review_options import open_queue, queue_argument
+from hashmatch.cli.options import open_queue, queue_argument, quiet_option
 from hashmatch.cli.units import DURATION, MOMENT
 from hashmatch.errors import ReviewError, UsageError
 

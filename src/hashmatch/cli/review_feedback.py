@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import click
 
 from hashmatch.cli.console import console, print_line, printable
-from hashmatch.cli.options import quiet_option
-from hashmatch.cli.review_options import (
+from hashmatch.cli.options import (
     by_option,
     json_option,
     open_queue,
     queue_argument,
+    quiet_option,
     reason_option,
 )
 

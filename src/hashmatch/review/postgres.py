@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from hashmatch.errors import ReviewError
-from hashmatch.review.database import Database
-from hashmatch.review.schema import statements
+from hashmatch.review.database import Database, statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hashmatch.errors import ReviewError
-from hashmatch.review.database import FORMAT, Database
-from hashmatch.review.schema import statements
+from hashmatch.review.database import FORMAT, Database, statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

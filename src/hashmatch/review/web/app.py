@@ -1,4 +1,7 @@
-"""The review page as one ASGI application."""
+"""The review page as one ASGI application.
+
+Pages that log reviewers in and out.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hashmatch.errors import HashmatchError
-from hashmatch.review.web import cases, charts, login
-from hashmatch.review.web.context import STATIC
+from hashmatch.review.web import cases, charts
+from hashmatch.review.web.context import STATIC, redirect
 from hashmatch.review.web.middleware import SecurityMiddleware
 from hashmatch.review.web.request import route
 
@@ -24,6 +27,50 @@ if TYPE_CHECKING:
 
     from hashmatch.review.web.context import Context
     from hashmatch.review.web.middleware import AccessPolicy
+    from hashmatch.review.web.request import PageRequest
+
+
+def login_page(context: Context, request: PageRequest) -> Response:
+    """Show the form to log in."""
+    if request.reviewer:
+        return redirect("/")
+    answer = context.page("login.html", request.session, wrong="", name="")
+    context.set_cookie(answer, request.secret)
+    return answer
+
+
+def login(context: Context, request: PageRequest) -> Response:
+    """Log in with a name and its token, in a new session; the one of before ends."""
+    name = request.form.get("name", "").strip()
+    token = request.form.get("token", "").strip()
+    address = request.http.client.host if request.http.client else ""
+    wait = context.throttle.wait(name, address)
+    if wait:
+        text = f"Too many tries. Try again in {wait} seconds."
+        answer = context.page("login.html", request.session, 429, wrong=text, name=name)
+        answer.headers["retry-after"] = str(wait)
+        return answer
+    if not (name and token and context.queue.reviewers.check(name, token)):
+        context.throttle.failed(name, address)
+        text = "This name and token do not go together."
+        return context.page("login.html", request.session, 403, wrong=text, name=name)
+    context.throttle.succeeded(name)
+    context.sessions.end(request.secret)
+    welcome = redirect("/")
+    context.set_cookie(welcome, context.sessions.begin(name))
+    return welcome
+
+
+def logout(context: Context, request: PageRequest) -> Response:
+    """End the session on the server, so that its cookie is worth nothing."""
+    if request.reviewer in context.held:
+        context.give_back(context.held[request.reviewer], request.reviewer)
+    context.sessions.end(request.secret)
+    answer = redirect("/login")
+    answer.delete_cookie(context.cookie, secure=context.tls, httponly=True, samesite="strict")
+    answer.headers["clear-site-data"] = '"cache"'
+    return answer
+
 
 SWEEP_INTERVAL = 1.0
 """Seconds between two looks at which pages were closed."""
@@ -47,9 +94,9 @@ def application(context: Context, policy: AccessPolicy) -> SecurityMiddleware:
 
     routes = [
         Route("/static/{name}", file),
-        route(context, "/login", login.login_page, anonymous=True),
-        route(context, "/login", login.login, "POST", anonymous=True),
-        route(context, "/logout", login.logout, "POST"),
+        route(context, "/login", login_page, anonymous=True),
+        route(context, "/login", login, "POST", anonymous=True),
+        route(context, "/logout", logout, "POST"),
         route(context, "/", cases.home),
         route(context, "/take", cases.take, "POST"),
         route(context, "/case/{case_id}", cases.show),
