@@ -45,11 +45,15 @@ DATA = png()
 
 
 def functions(call: Callable[[], object], folder: str = OURS) -> set[CodeType]:
-    """Return the Python functions below a folder that a call passes through, in this thread."""
+    """Return the Python functions below a folder that a call passes through, in this thread.
+
+    Numba tells the profiler of compiled kernels too, with a frame that has no module's globals.
+    """
     seen: set[CodeType] = set()
 
     def profile(frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and frame.f_code.co_filename.startswith(folder):
+        is_python = event == "call" and "__name__" in frame.f_globals
+        if is_python and frame.f_code.co_filename.startswith(folder):
             seen.add(frame.f_code)
 
     sys.setprofile(profile)
@@ -69,7 +73,7 @@ def check(matcher: hm.Matcher, image: Any) -> hm.ReviewRecord | hm.ItemOutcome:
 
 
 @pytest.mark.skipif(not JIT, reason="kernels are functions too")
-@pytest.mark.parametrize("count", [1_000, 20_000])  # searched at every entry, and by tables
+@pytest.mark.parametrize("count", [1_000, 100_000])  # searched at every entry, and by tables
 def test_a_check_passes_through_few_functions(count: int) -> None:
     matcher = hm.Matcher(hash_list(random_hashes(PDQ, count, seed=3)))
     for _ in range(2):  # what is done once is done then
@@ -276,7 +280,9 @@ def test_with_a_pool_this_process_parses_no_bytes(pool: hm.DecodePool) -> None:
         parsing = functions(partial(check, matcher, DATA), PILLOW)
         ours = functions(partial(check, matcher, DATA))
         assert not modules(parsing)
-        assert {Path(m).name for m in modules(ours) if "decode" in Path(m).parts} == {"inputs.py"}
+        of_decode = {code for code in ours if "decode" in Path(code.co_filename).parts}
+        others = {code.co_name for code in of_decode if Path(code.co_filename).stem != "inputs"}
+        assert others <= {"check_bytes"}  # no more than their number
         assert check(matcher, DATA[:30]).outcome is check(here, DATA[:30]).outcome
         with pytest.raises(hm.UsageError, match="open here already"):
             check(matcher, Image.open(io.BytesIO(DATA)))
