@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from hashmatch.records.hashes import HashSpec
 
 
-class Growing(Opaque):
+class ColumnBuilder(Opaque):
     """Statements about hashes of `spec` that are still being read; ten million fit into 1 GB."""
 
     def __init__(self, spec: HashSpec) -> None:
@@ -157,7 +157,7 @@ class Rows(Opaque):
         self.rejected: list[RejectedRow] = []
         self._unnamed = 0
         self.withdrawn: dict[Subject, float] = {}
-        self._growing: dict[str, Growing] = {}
+        self._builders: dict[str, ColumnBuilder] = {}
 
     def take(self, rows: Iterable[ListRow | PlainRows | RejectedRow]) -> None:
         """Take what a reader found; it streams."""
@@ -184,8 +184,8 @@ class Rows(Opaque):
 
     def statements(self) -> list[Statements]:
         """Return what was said of hashes of each kind, by its name. Nothing is taken after this."""
-        growing, self._growing = self._growing, {}
-        return without_hashes([growing[algorithm].finish() for algorithm in sorted(growing)])
+        builders, self._builders = self._builders, {}
+        return without_hashes([builders[algorithm].finish() for algorithm in sorted(builders)])
 
     @property
     def total(self) -> int:
@@ -271,7 +271,7 @@ class Rows(Opaque):
         self.counts["listed"] += len(kinds)
         return True
 
-    def _quality_kind(self, of_kind: Growing, quality: bytes) -> int:
+    def _quality_kind(self, of_kind: ColumnBuilder, quality: bytes) -> int:
         return of_kind.kind_of(Entry(quality=int(quality) if quality else None))
 
     def _algorithm(self, named: str | None) -> str:
@@ -316,10 +316,10 @@ class Rows(Opaque):
     def _take_out(self, subject: Subject, updated: float) -> None:
         self.withdrawn[subject] = max(updated, self.withdrawn.get(subject, -math.inf))
 
-    def _of(self, algorithm: str) -> Growing:
-        if algorithm not in self._growing:
-            self._growing[algorithm] = Growing(registry.spec(algorithm))
-        return self._growing[algorithm]
+    def _of(self, algorithm: str) -> ColumnBuilder:
+        if algorithm not in self._builders:
+            self._builders[algorithm] = ColumnBuilder(registry.spec(algorithm))
+        return self._builders[algorithm]
 
 
 def _words(algorithm: str, value: bytes) -> bytes:

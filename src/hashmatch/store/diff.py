@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hashmatch.store.contents import Content, Kind
+    from hashmatch.store.contents import AlgorithmContent, Content
 
 
 class Difference(NamedTuple):
@@ -43,7 +43,9 @@ def difference(before: Content, after: Content) -> list[Difference]:
     return found
 
 
-def new_hashes(before: Content | None, after: Kind, algorithm: str) -> NDArray[np.int64]:
+def new_hashes(
+    before: Content | None, after: AlgorithmContent, algorithm: str
+) -> NDArray[np.int64]:
     """Return the rows that are matched after, and whose hash was not matched before.
 
     Hashes are compared whole; where the keys of two different ones meet, a row too many is new.
@@ -56,12 +58,12 @@ def new_hashes(before: Content | None, after: Kind, algorithm: str) -> NDArray[n
     return rows[~_among(after.words[:][rows], known)]
 
 
-def _matched_rows(kind: Kind) -> NDArray[np.int64]:
+def _matched_rows(kind: AlgorithmContent) -> NDArray[np.int64]:
     """Return the numbers of the statements that are matched."""
     return np.delete(np.arange(kind.rows), kind.entries.gone)
 
 
-def _matched(kinds: Mapping[str, Kind], algorithm: str) -> Statements | None:
+def _matched(kinds: Mapping[str, AlgorithmContent], algorithm: str) -> Statements | None:
     from hashmatch.store.compaction import live
 
     return live(kinds[algorithm], kinds[algorithm].entries.gone) if algorithm in kinds else None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from hashmatch.records.hash_list import HashList
     from hashmatch.store.contents import Content
-    from hashmatch.store.encryption import SealingKey
+    from hashmatch.store.encryption import ListKey
     from hashmatch.store.importer import Changed
     from hashmatch.store.manifest import Manifest
     from hashmatch.store.signing import PrivateKey
@@ -43,7 +43,7 @@ class ListStore(Opaque):
         The folder, see `hashmatch.store.layout`.
     trust : Trust
         Whose signatures are asked for.
-    key : SealingKey, optional
+    key : ListKey, optional
         What its files are encrypted with; see `hashmatch.store.encryption`.
     allow_readable : bool
         Whether others may read it: whoever can read a list can look its hashes up.
@@ -66,7 +66,7 @@ class ListStore(Opaque):
         path: str | os.PathLike[str],
         *,
         trust: Trust | None = None,
-        key: SealingKey | None = None,
+        key: ListKey | None = None,
         allow_readable: bool = False,
         now: datetime | None = None,
     ) -> None:
@@ -186,7 +186,7 @@ class ListStore(Opaque):
     def _note(self, manifest: Manifest, known: rollback.Marks, problems: list[str]) -> None:
         """Keep that a version is in use; that this cannot be kept is only a problem."""
         try:
-            rollback.raise_to(
+            rollback.advance(
                 rollback.place(self.path),
                 manifest.version,
                 [key.key_id for key in self.trust.keys],

@@ -19,7 +19,7 @@ from hashmatch.store import manifest as manifests
 if TYPE_CHECKING:
     from hashmatch.records.entries import Column
     from hashmatch.records.hashes import HashSpec
-    from hashmatch.store.contents import Content, Kind
+    from hashmatch.store.contents import AlgorithmContent, Content
     from hashmatch.store.layout import Folder
 
 
@@ -78,7 +78,7 @@ def stored_list(
     return replace(known, index=index.without(entries.gone))
 
 
-def _stored_index(folder: Folder, kind: Kind, problems: list[str]) -> HashIndex | None:
+def _stored_index(folder: Folder, kind: AlgorithmContent, problems: list[str]) -> HashIndex | None:
     if kind.index is None:
         return None
     try:
