@@ -15,7 +15,7 @@ from hashmatch.cli.lists_and_matcher import trust_options
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hashmatch.lists.detect import ListFormat
+    from hashmatch.lists.ingest import ListFormat
 
     Command = Callable[..., Any]
 
@@ -53,7 +53,7 @@ class ListShape:
 
     def format(self, algorithm: str, keep_disputed: bool = False) -> ListFormat:
         """Return the same, with what rows hold that do not say it themselves."""
-        from hashmatch.lists.detect import ListFormat
+        from hashmatch.lists.ingest import ListFormat
 
         columns, delimiter = self._columns(), self.delimiter
         return ListFormat(

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import hashmatch
 from hashmatch import registry
 from hashmatch.errors import StoreError, UntrustedList, UsageError
-from hashmatch.lists.detect import ListFormat, read_rows
-from hashmatch.lists.ingest import Rows
+from hashmatch.lists.detect import read_rows
+from hashmatch.lists.ingest import ListFormat, Rows
 from hashmatch.lists.merge import joined, later
 from hashmatch.records.images import clean_name
 from hashmatch.store import reference_key, rollback, signing
@@ -201,13 +201,11 @@ class Importer:
 
     def _read(self, paths: Sequence[str], change: Change) -> _Read:
         """Return what some files say; StoreError if too much of it cannot be used."""
-        format = change.format
-        now = self.now.timestamp()
-        rows = Rows(format.algorithm, format.encoding, now, format.keep_disputed)
+        rows = Rows(change.format, self.now.timestamp())
         sources, rejected = [], []
         for path in paths:
             before, bad, named = rows.total, rows.refused, len(rows.rejected)
-            read = read_rows(path, format, rows, change.on_read)
+            read = read_rows(path, change.format, rows, change.on_read)
             rejected += [(path, row) for row in rows.rejected[named:]]
             sources.append(
                 ImportedFile(
