@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from hashmatch.store.encryption import SealingKey
+    from hashmatch.store.encryption import ListKey
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = PrivateKey.generate()
@@ -57,7 +57,7 @@ def open_store(path: Path | str, **options: Any) -> hm.ListStore:
 
 
 def make(
-    folder: Path, *parts: Sequence[dict[str, Any]], key: SealingKey | None = None, **change: Any
+    folder: Path, *parts: Sequence[dict[str, Any]], key: ListKey | None = None, **change: Any
 ) -> hm.ListStore:
     """Make a store with a signed version of the first of `parts`, and an update of each other."""
     store = open_store(folder / "store", key=key)

@@ -44,11 +44,11 @@ if TYPE_CHECKING:
     from hashmatch.hashing.hash_image import hash_image as hash_image
     from hashmatch.hashing.hash_image import hash_images as hash_images
     from hashmatch.index.hash_index import HashIndex as HashIndex
-    from hashmatch.lists.detect import ListFormat as ListFormat
     from hashmatch.lists.exclusions import Disabled as Disabled
     from hashmatch.lists.exclusions import leave_out as leave_out
     from hashmatch.lists.exclusions import read_disabled as read_disabled
     from hashmatch.lists.export import write_list as write_list
+    from hashmatch.lists.ingest import ListFormat as ListFormat
     from hashmatch.lists.read import ListFile as ListFile
     from hashmatch.lists.read import read_list as read_list
     from hashmatch.lists.read import read_list_file as read_list_file
@@ -115,9 +115,9 @@ _HOMES = {
     ),
     "hashmatch.hashing.hash_image": "hash_all hash_image hash_images",
     "hashmatch.index.hash_index": "HashIndex",
-    "hashmatch.lists.detect": "ListFormat",
     "hashmatch.lists.exclusions": "Disabled leave_out read_disabled",
     "hashmatch.lists.export": "write_list",
+    "hashmatch.lists.ingest": "ListFormat",
     "hashmatch.lists.read": "ListFile read_list read_list_file",
     "hashmatch.matching.breaker": "Breaker Trip",
     "hashmatch.matching.lookup": "Found",

@@ -184,20 +184,10 @@ class PlainRows(NamedTuple):
             yield ListRow(line, value.decode(), external_id=external_id, quality=number)
 
 
-ROLES = frozenset(
-    {
-        "hash",
-        "algorithm",
-        "id",
-        "label",
-        "labels",
-        "sources",
-        "status",
-        "quality",
-        "max_distance",
-        "updated",
-    }
-)
+ROLES = frozenset({
+    "hash", "algorithm", "id", "label", "labels", "sources", "status", "quality", "max_distance",
+    "updated",
+})  # fmt: skip
 """What a column may be, apart from the name of an algorithm: a column of such hashes."""
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import hashmatch as hm
 from hashmatch.lists.readers import _json_stream
-from hashmatch.lists.readers._json_stream import JsonRecords, Page, Place, Record
+from hashmatch.lists.readers._json_stream import Bracket, JsonPage, JsonRecords, Record
 
 LEAVES = (
     st.none()
@@ -27,7 +27,7 @@ VALUES = st.recursive(
 OBJECTS = st.dictionaries(st.sampled_from('abcdxy\\"{}[]:,'), VALUES, max_size=4)
 
 
-def holds(place: Place) -> bool:
+def holds(place: Bracket) -> bool:
     return place.opener == b"[" and place.key == "records"
 
 
@@ -66,10 +66,10 @@ def test_records_are_those_of_the_naive_way(
     seen = found(data)
     assert not [row for row in seen if isinstance(row, hm.RejectedRow)]
     assert [row.value for row in seen if isinstance(row, Record)] == naive
-    assert [row.records for row in seen if isinstance(row, Page)] == [len(records)] * 2
+    assert [row.records for row in seen if isinstance(row, JsonPage)] == [len(records)] * 2
     plain = {key: value for key, value in others.items() if isinstance(value, int | float)}
     plain = {key: value for key, value in plain.items() if key.isalpha()}
-    for page in (row for row in seen if isinstance(row, Page)):
+    for page in (row for row in seen if isinstance(row, JsonPage)):
         assert plain.items() <= page.fields.items()
 
 

@@ -70,13 +70,13 @@ def test_the_latest_stands_whatever_the_order(
     )
     pages = facts + facts[: len(facts) // 2]
     random.shuffle(pages)
-    rows = Rows("phash", "hex", 9.0)
+    rows = Rows(hm.ListFormat("phash"), 9.0)
     rows.take(map(row_of, pages))
     assert kept_of(rows) == Counter(expected)
 
 
 def test_benign_disputed_and_unmatchable_rows_replace_what_was_said_before() -> None:
-    rows = Rows("phash", "hex", 9.0)
+    rows = Rows(hm.ListFormat("phash"), 9.0)
     for name in "abcd":
         rows.take([ListRow(1, "0f" * 8, None, name, updated=1.0)])
     rows.take([ListRow(2, "0f" * 8, None, "a", status="NON_MALICIOUS", updated=2.0)])
@@ -93,7 +93,7 @@ def test_benign_disputed_and_unmatchable_rows_replace_what_was_said_before() -> 
 
 
 def test_disputed_entries_can_be_kept() -> None:
-    rows = Rows("phash", "hex", 9.0, keep_disputed=True)
+    rows = Rows(hm.ListFormat("phash", keep_disputed=True), 9.0)
     rows.take([ListRow(1, "0f" * 8, downvotes=3)])
     (each,) = rows.statements()
     assert each.entries[0].status == "disputed"
@@ -128,7 +128,7 @@ ROWS = [
 def test_plain_rows_are_rows(lines: list[str], before: int, ends: bool) -> None:
     text = "H,55,good.jpg\n" * before + "\n".join(lines) + "\n" * ends
     data = text.replace("LONG", "x" * 70_000).replace("H", "f8" * 32).encode()
-    slow, fast = (Rows("pdq", "hex", 9.0) for _ in range(2))
+    slow, fast = (Rows(hm.ListFormat(), 9.0) for _ in range(2))
     slow.take(PdqText().rows(io.BytesIO(data), ListOptions()))
     fast.take(PdqText().plain_rows(io.BytesIO(data), ListOptions()))
     assert slow.rejected == fast.rejected

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import hashmatch as hm
 import naive
 from hashmatch.records.entries import Entries
-from hashmatch.store.encryption import SealingKey
+from hashmatch.store.encryption import ListKey
 from hashmatch.testing import flipped, random_hashes
 from list_stores import PHASH, lower_sharing, open_store, page
 
@@ -190,7 +190,7 @@ def test_in_a_store_of_several_segments(
         else {"id": row.entry.external_id, "status": "deleted"}
         for row in gone
     ]
-    key = data.draw(st.sampled_from([None, SealingKey(bytes(32))]))
+    key = data.draw(st.sampled_from([None, ListKey(bytes(32))]))
     of_list = data.draw(st.sampled_from([None, 4]))
     store = open_store(folder / "store", trust=hm.Trust(), key=key)
     change = hm.Change(

@@ -15,7 +15,7 @@ from canary_objects import of_ours, shown
 from cli_tools import IMAGES
 from forced_errors import failures
 from hashmatch.store.diff import difference
-from hashmatch.store.encryption import SealingKey
+from hashmatch.store.encryption import ListKey
 from hashmatch.store.importer import ACCEPTABLE
 from hashmatch.store.signing import PrivateKey
 
@@ -77,16 +77,16 @@ def look_at(store: Path, *, holds: bool) -> None:
     assert bool(held) == holds
 
 
-@pytest.mark.parametrize("sealed", [False, True])
-def test_a_store(sealed: bool, tmp_path: Path, pages: list[str], temporary: Path) -> None:
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_a_store(encrypted: bool, tmp_path: Path, pages: list[str], temporary: Path) -> None:
     place = tmp_path / "store"
     key = PrivateKey.generate()
     trust = hm.Trust([key.public])
-    sealing = SealingKey.generate() if sealed else None
-    store = hm.ListStore(place, trust=trust, key=sealing)
+    encryption = ListKey.generate() if encrypted else None
+    store = hm.ListStore(place, trust=trust, key=encryption)
     change = hm.Change(name="made-up", accept=ACCEPTABLE, signer=key)
     things: list[Any] = [store, store.import_files(pages[:8], change)]
-    look_at(place, holds=not sealed)
+    look_at(place, holds=not encrypted)
     things += [store.update_files(pages[8:], change), store.sign(PrivateKey.generate())]
     things += [store.open(), store.latest(), list(store.verify())]
     things += difference(store.version(1), store.version(2))
@@ -97,7 +97,7 @@ def test_a_store(sealed: bool, tmp_path: Path, pages: list[str], temporary: Path
     for thing in things:
         for each in of_ours(thing):
             silent(shown(each), type(each).__name__)
-    look_at(place, holds=not sealed)
+    look_at(place, holds=not encrypted)
 
 
 @pytest.mark.slow

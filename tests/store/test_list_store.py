@@ -17,14 +17,14 @@ import hashmatch as hm
 import naive
 from hashmatch.interfaces import ListRow
 from hashmatch.lists.degenerate import degenerate
-from hashmatch.lists.detect import FileRead, ListFormat
+from hashmatch.lists.detect import FileRead
 from hashmatch.testing import random_hashes
 from list_stores import MD5, NOW, PHASH, held, lower_sharing, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hashmatch.lists.ingest import Rows
+    from hashmatch.lists.ingest import ListFormat, Rows
 
 SPECS = {"phash": PHASH, "md5": MD5}
 #: The last of each is in quarantine.

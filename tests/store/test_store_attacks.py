@@ -17,7 +17,7 @@ from hashmatch._files import atomic, private
 from hashmatch._files.private import Digest
 from hashmatch.errors import StoreError, UntrustedList
 from hashmatch.store import rollback, signing
-from hashmatch.store.encryption import SealingKey, seal, unseal
+from hashmatch.store.encryption import ListKey, decrypt, encrypt
 from hashmatch.store.manifest import LARGEST, Manifest, StoredFile, decode, encode
 from hashmatch.store.signing import PrivateKey, check_fresh
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-LIST_KEY = SealingKey(bytes(32))
+LIST_KEY = ListKey(bytes(32))
 
 
 def key(number: int) -> PrivateKey:
@@ -47,7 +47,7 @@ class Store:
         return os.path.join(self.folder, name)
 
     def write(self, version: int, *signers: int, data: bytes = b"", **changes: Any) -> None:
-        made = seal(self.path("files/new"), [data or b"%d" % version], LIST_KEY)
+        made = encrypt(self.path("files/new"), [data or b"%d" % version], LIST_KEY)
         os.replace(self.path("files/new"), self.path(f"files/{made.sha256}"))
         described: dict[str, Any] = {
             "name": "demo",
@@ -55,7 +55,7 @@ class Store:
             "created": NOW,
             "expires": NOW + timedelta(days=30),
             "hashmatch": "0.1.0",
-            "sealed": True,
+            "encrypted": True,
             "files": (StoredFile(role="index", sha256=made.sha256, bytes=made.bytes),),
         }
         text = encode(Manifest(**(described | changes)))
@@ -78,8 +78,8 @@ class Store:
         with private.opened(place) as file:
             if private.digest(place, file) != Digest(stored.sha256, stored.bytes):
                 raise StoreError(f"{place} is damaged")
-            data = b"".join(unseal(place, file, LIST_KEY))
-        rollback.raise_to(self.marks, version, [one.key_id for one in self.trusted], now=now)
+            data = b"".join(decrypt(place, file, LIST_KEY))
+        rollback.advance(self.marks, version, [one.key_id for one in self.trusted], now=now)
         return data
 
 
@@ -121,7 +121,7 @@ def test_indefinite_freeze(store: Store) -> None:
     assert store.use(3, NOW + timedelta(days=35)) == b"3"
     with pytest.raises(UntrustedList, match="has expired"):
         store.use(3, NOW + timedelta(days=38))
-    rollback.raise_to(store.marks, 3, [], now=NOW + timedelta(days=38))
+    rollback.advance(store.marks, 3, [], now=NOW + timedelta(days=38))
     with pytest.raises(UntrustedList, match="the clock is behind"):
         store.use(3, NOW)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import hashmatch as hm
-from hashmatch.store.encryption import SealingKey
+from hashmatch.store.encryption import ListKey
 from hashmatch.testing import random_hashes
 from list_stores import (
     KEY,
@@ -32,14 +32,14 @@ from list_stores import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-SEALING = SealingKey(bytes(range(32)))
+SEALING = ListKey(bytes(range(32)))
 QUERIES = random_hashes(PDQ, 26, seed=1)
 
 
 class Pristine:
     """A store that trials are made with copies of, and what each of its versions answers."""
 
-    def __init__(self, folder: Path, key: SealingKey | None) -> None:
+    def __init__(self, folder: Path, key: ListKey | None) -> None:
         self.folder, self.key = folder, key
         listed = rows(26)
         for row in listed[::3]:
@@ -65,11 +65,11 @@ class Pristine:
             shutil.rmtree(target)
 
 
-@pytest.fixture(scope="module", params=["clear", "sealed"])
+@pytest.fixture(scope="module", params=["clear", "encrypted"])
 def pristine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pristine:
     with pytest.MonkeyPatch.context() as patch:
         lower_sharing(patch)
-        key = SEALING if request.param == "sealed" else None
+        key = SEALING if request.param == "encrypted" else None
         return Pristine(tmp_path_factory.mktemp("damage"), key)
 
 

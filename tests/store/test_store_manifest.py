@@ -37,7 +37,7 @@ def a_manifest(**changes: Any) -> Manifest:
         "decode_policy": "rgb/1",
         "base": 6,
         "key_ids": ("0123456789abcdef", "1123456789abcdef"),
-        "sealed": True,
+        "encrypted": True,
         "counts": {"pdq": {"entries": 9, "removed": 1}, "md5": {"entries": 1}},
         "files": (StoredFile(role="index", sha256=SHA, bytes=9, facts={"limit": 31}),),
         "sources": (ImportedFile(name="a.csv", sha256=SHA, bytes=9, rows=10, rejected=1),),
@@ -65,7 +65,7 @@ manifests = st.builds(
     expires=st.none() | times,
     hashmatch=texts,
     base=st.none() | st.just(1),
-    sealed=st.booleans(),
+    encrypted=st.booleans(),
     counts=st.dictionaries(texts, st.dictionaries(texts, sizes, max_size=3), max_size=3),
     files=st.lists(files, max_size=3).map(tuple),
 )
@@ -88,8 +88,8 @@ def test_the_form_is_fixed() -> None:
     manifest = Manifest(name="demo", version=1, created=MADE, hashmatch="0.1.0")
     assert encode(manifest) == (
         b'{"base":null,"counts":{},"created":"2026-01-01T00:00:00Z","decode_policy":null,'
-        b'"expires":null,"files":[],"hashmatch":"0.1.0","key_ids":[],"name":"demo",'
-        b'"schema":"hashmatch.list/1","sealed":false,"sources":[],"version":1}'
+        b'"encrypted":false,"expires":null,"files":[],"hashmatch":"0.1.0","key_ids":[],'
+        b'"name":"demo","schema":"hashmatch.list/1","sources":[],"version":1}'
     )
     document = json.loads(encode(a_manifest()))
     assert encode(a_manifest()) == json.dumps(
@@ -160,9 +160,9 @@ GOOD = encode(a_manifest())
         GOOD.replace(b'"limit":31', b'"limit":1e999'),
         GOOD.replace(b'"limit":31', b'"limit":31.00'),
         GOOD.replace(b'"limit":31', b'"limit":[31]'),
-        GOOD.replace(b'"sealed":true', b'"sealed":1'),
-        GOOD.replace(b'"sealed":true,', b""),
-        GOOD.replace(b'"sealed":true', b'"sealed":true,"sound":1'),
+        GOOD.replace(b'"encrypted":true', b'"encrypted":1'),
+        GOOD.replace(b'"encrypted":true,', b""),
+        GOOD.replace(b'"encrypted":true', b'"encrypted":true,"sound":1'),
         GOOD.replace(b'"demo"', b'"d\\u0065mo"'),
         GOOD.replace(b'"demo"', b'"' + b"x" * LARGEST + b'"'),
         GOOD.replace(b'"demo"', b'"d\xffmo"'),
@@ -176,7 +176,7 @@ GOOD = encode(a_manifest())
         b"[]",
         CANARY.encode(),
         f'{{"{CANARY}":1}}'.encode(),
-        GOOD.replace(b'"sealed":true', f'"sealed":"{CANARY}"'.encode()),
+        GOOD.replace(b'"encrypted":true', f'"encrypted":"{CANARY}"'.encode()),
         GOOD.replace(b"hashmatch.list/1", CANARY.encode()),
     ],
 )

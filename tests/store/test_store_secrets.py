@@ -15,15 +15,15 @@ import pytest
 import hashmatch as hm
 from crash_stores import CALLS
 from hashmatch.store import reference_key
-from hashmatch.store.encryption import SealingKey
+from hashmatch.store.encryption import ListKey
 from hashmatch.testing import random_hashes
 from list_stores import KEY, PDQ, answers, ids, lower_sharing, make, open_store, page, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-SEALING = SealingKey(bytes(range(32)))
-OTHER = SealingKey(bytes(range(1, 33)))
+SEALING = ListKey(bytes(range(32)))
+OTHER = ListKey(bytes(range(1, 33)))
 
 
 def forms(texts: Iterable[str]) -> list[bytes]:
@@ -105,7 +105,7 @@ def test_nothing_is_ever_in_the_clear(
 @pytest.mark.parametrize(
     ("key", "message"), [(None, "is encrypted; give the key"), (OTHER, "and given is")]
 )
-def test_without_the_key(tmp_path: Path, key: SealingKey | None, message: str) -> None:
+def test_without_the_key(tmp_path: Path, key: ListKey | None, message: str) -> None:
     make(tmp_path, rows(10), key=SEALING)
     store = open_store(tmp_path / "store", key=key)
     given = [page(tmp_path, rows(10))]
@@ -133,7 +133,7 @@ def test_encryption_can_begin_later(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         store.update_files([more], hm.Change(signer=KEY, keep=timedelta(0)))
     assert answers(store, random_hashes(PDQ, 20, seed=1)) == before  # references too
     assert before[0][0].startswith("ref:")
-    assert store.latest()[0].manifest.sealed
+    assert store.latest()[0].manifest.encrypted
     store.update_files([more], hm.Change(signer=KEY, keep=timedelta(0)))
     data = everything(Path(store.path))
     assert not [form for form in forms(row["hash"] for row in listed) if form in data]

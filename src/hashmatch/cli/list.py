@@ -135,7 +135,7 @@ def _of_store(path: str, trust: dict[str, Any]) -> dict[str, Any]:
         "created": manifest.created,
         "expires": manifest.expires,
         "signed_by": [signed.key_id for signed in store.folder.signatures(manifest.version)],
-        "encrypted": manifest.sealed,
+        "encrypted": manifest.encrypted,
         "types": {name: manifest.counts[name]["entries"] for name in opened.kinds},
         "labels": _shown(labels),
         "removed": rows.get("removed", 0),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def open_store(path: str, options: dict[str, Any]) -> ListStore:
     """Return the store at `path`, with what `trust_options` gave; takes them out of `options`."""
-    from hashmatch.store.encryption import sealing_key
+    from hashmatch.store.encryption import list_key
     from hashmatch.store.list_store import ListStore
     from hashmatch.store.signing import Trust, load_public
 
@@ -34,7 +34,7 @@ def open_store(path: str, options: dict[str, Any]) -> ListStore:
     )
     keys = [load_public(name) for name in files]
     trust = Trust(keys, options.pop("needed"), timedelta(days=options.pop("grace")))
-    key = sealing_key(options.pop("list_key"))
+    key = list_key(options.pop("list_key"))
     allow_readable = options.pop("allow_readable")
     return ListStore(path, trust=trust, key=key, allow_readable=allow_readable)
 

@@ -19,7 +19,7 @@ from hashmatch.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hashmatch.lists.detect import ListFormat
+    from hashmatch.lists.ingest import ListFormat
     from hashmatch.review.queue import ReviewQueue
 
     Command = Callable[..., Any]
@@ -81,7 +81,7 @@ class ListShape:
 
     def format(self, algorithm: str, keep_disputed: bool = False) -> ListFormat:
         """Return the same, with what rows hold that do not say it themselves."""
-        from hashmatch.lists.detect import ListFormat
+        from hashmatch.lists.ingest import ListFormat
 
         columns, delimiter = self._columns(), self.delimiter
         return ListFormat(

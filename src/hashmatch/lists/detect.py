@@ -1,22 +1,20 @@
-"""How a file of a hash list, or a page of one, is read: its format told or detected, each row."""
+"""A file of a hash list, or a page of one, to rows: its format detected, each row read."""
 
 from __future__ import annotations
 
 import io
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from hashmatch import registry
 from hashmatch.errors import ListError, UsageError
-from hashmatch.interfaces import ROLES, ListOptions, reads_plain
+from hashmatch.interfaces import ListOptions, reads_plain
 from hashmatch.lists.readers._lines import DigestingFile, Readable, Utf8File
-from hashmatch.records.hashes import ENCODINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from hashmatch.lists.ingest import Rows
+    from hashmatch.lists.ingest import ListFormat, Rows
 
 HEAD = 8192
 """Bytes of a file that formats are told apart by."""
@@ -31,63 +29,6 @@ FOREIGN = {
     b"\x1f\x8b": "is compressed with gzip; unpack it first",
     b"PK\x03\x04": "is a zip archive; unpack it first",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ListFormat:
-    """How the files of a list are to be read.
-
-    Parameters
-    ----------
-    algorithm : str
-        What rows hold that do not say it themselves.
-    reader : str, optional
-        The name of a reader, such as ``pdq-text``, ``csv`` or ``ncmec-xml``; detected unless given.
-    columns : mapping of str to str, optional
-        For CSV: role to column name, see `hashmatch.lists.readers.csv_columns`.
-    delimiter : str, optional
-        For CSV; detected unless given.
-    encoding : {"hex", "base64", "base32"}
-        How the hashes are written, by formats that do not say it.
-    keep_disputed : bool
-        Whether to list entries that more members are against than for.
-
-    Raises
-    ------
-    UsageError
-        If one of these is something else, or no column can be what `columns` says.
-    UnknownPlugin
-        If no hasher of `algorithm` is installed.
-
-    Examples
-    --------
-    >>> import hashmatch as hm
-    >>> told = hm.ListFormat(columns={"pdq": "pdq", "id": "id"})
-    >>> hm.read_list("fixtures/lists/demo-pdq.csv", format=told).entries[0].labels
-    ()
-    """
-
-    algorithm: str = "pdq"
-    reader: str | None = None
-    columns: Mapping[str, str] | None = None
-    delimiter: str | None = None
-    encoding: str = "hex"
-    keep_disputed: bool = False
-
-    def __post_init__(self) -> None:
-        registry.spec(self.algorithm)
-        if self.encoding not in ENCODINGS:
-            raise UsageError(
-                f"hash encoding {self.encoding!r} is not one of {', '.join(ENCODINGS)}"
-            )
-        if self.delimiter is not None and len(self.delimiter) != 1:
-            raise UsageError(f"a delimiter is one character, not {len(self.delimiter)}")
-        for role in self.columns or ():
-            if role not in ROLES and not registry.hashes(role):
-                raise UsageError(
-                    f"no column can be {role!r}; a role is an algorithm's name or one of "
-                    f"{', '.join(sorted(ROLES))}"
-                )
 
 
 class FileRead(NamedTuple):

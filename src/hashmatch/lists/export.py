@@ -11,12 +11,12 @@ import msgspec
 from hashmatch._files.atomic import writing
 from hashmatch._redact import unseen
 from hashmatch.errors import ListError, UsageError
+from hashmatch.records.entries import Entries, Entry
 from hashmatch.records.images import clean_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hashmatch.records.entries import Entry
     from hashmatch.records.hash_list import HashList
 
 FORMATS = "jsonl", "pdq-text"
@@ -88,7 +88,7 @@ def reveal(known: HashList, file: BinaryIO, format: str) -> int:
 def _rows(known: HashList) -> Iterator[tuple[str, Entry]]:
     """Yield the hexadecimal text of each entry, and the entry."""
     hashes = known.hashes
-    for number, entry in enumerate(known.entries):
+    for number, entry in enumerate(Entries.of(known.entries).loaded()):
         yield hashes[number : number + 1].to_hex()[0], entry
 
 

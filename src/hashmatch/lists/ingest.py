@@ -15,8 +15,6 @@ disputed   status ``disputed``, or more members against it than for it (its own 
 unmatched  of a kind that nobody can match here, `UNMATCHABLE`: counted by kind
 rejected   what cannot be used: a hash of the wrong length, a limit that is none, an unknown kind
 =========  ==================================================================================
-
-Rows of one kind of hash, gathered into columns as they are read.
 """
 
 from __future__ import annotations
@@ -26,6 +24,7 @@ import math
 import re
 from array import array
 from collections import Counter
+from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -34,20 +33,78 @@ import numpy as np
 
 from hashmatch import registry
 from hashmatch.errors import RejectedRow, UsageError
-from hashmatch.interfaces import ListRow, PlainRows
+from hashmatch.interfaces import ROLES, ListRow, PlainRows
 from hashmatch.lists.merge import Statements, Subject, hash_keys, id_key
 from hashmatch.lists.readers._lines import shown
 from hashmatch.lists.redact_ids import without_hashes
 from hashmatch.records.entries import Entries, Entry, Texts
-from hashmatch.records.hashes import HashBatch, Opaque
+from hashmatch.records.hashes import ENCODINGS, HashBatch, Opaque
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from hashmatch.records.hashes import HashSpec
 
 
-class Growing(Opaque):
+@dataclass(frozen=True, slots=True)
+class ListFormat:
+    """How the files of a list are to be read.
+
+    Parameters
+    ----------
+    algorithm : str
+        What rows hold that do not say it themselves. A profile, such as ``pdq-nearest512``, is also
+        what rows hold that only name its algorithm, ``pdq``.
+    reader : str, optional
+        The name of a reader, such as ``pdq-text``, ``csv`` or ``ncmec-xml``; detected unless given.
+    columns : mapping of str to str, optional
+        For CSV: role to column name, see `hashmatch.lists.readers.csv_columns`.
+    delimiter : str, optional
+        For CSV; detected unless given.
+    encoding : {"hex", "base64", "base32"}
+        How the hashes are written, by formats that do not say it.
+    keep_disputed : bool
+        Whether to list entries that more members are against than for.
+
+    Raises
+    ------
+    UsageError
+        If one of these is something else, or no column can be what `columns` says.
+    UnknownPlugin
+        If no hasher of `algorithm` is installed.
+
+    Examples
+    --------
+    >>> import hashmatch as hm
+    >>> told = hm.ListFormat(columns={"pdq": "pdq", "id": "id"})
+    >>> hm.read_list("fixtures/lists/demo-pdq.csv", format=told).entries[0].labels
+    ()
+    """
+
+    algorithm: str = "pdq"
+    reader: str | None = None
+    columns: Mapping[str, str] | None = None
+    delimiter: str | None = None
+    encoding: str = "hex"
+    keep_disputed: bool = False
+
+    def __post_init__(self) -> None:
+        registry.spec(self.algorithm)
+        if self.encoding not in ENCODINGS:
+            raise UsageError(
+                f"hash encoding {self.encoding!r} is not one of {', '.join(ENCODINGS)}"
+            )
+        if self.delimiter is not None and len(self.delimiter) != 1:
+            raise UsageError(f"a delimiter is one character, not {len(self.delimiter)}")
+        for role in self.columns or ():
+            if role not in ROLES and not registry.hashes(role):
+                raise UsageError(
+                    f"no column can be {role!r}; a role is an algorithm's name or one of "
+                    f"{', '.join(sorted(ROLES))}"
+                )
+
+
+class ColumnBuilder(Opaque):
     """Statements about hashes of `spec` that are still being read; ten million fit into 1 GB."""
 
     def __init__(self, spec: HashSpec) -> None:
@@ -124,15 +181,9 @@ class Rows(Opaque):
 
     Parameters
     ----------
-    algorithm : str
-        What rows hold that do not say it themselves. A profile, such as ``pdq-nearest512``, is also
-        what rows hold that only name its algorithm, ``pdq``.
-    encoding : {"hex", "base64", "base32"}
-        How hashes are written by formats that do not say it.
+    format : ListFormat
     now : float
         When rows were said that do not say it themselves, in seconds since 1970 UTC.
-    keep_disputed : bool
-        Whether disputed entries are listed.
 
     Attributes
     ----------
@@ -145,19 +196,15 @@ class Rows(Opaque):
         What is taken out, and since when.
     """
 
-    def __init__(
-        self, algorithm: str, encoding: str, now: float, keep_disputed: bool = False
-    ) -> None:
-        self.algorithm = algorithm
-        self.encoding = encoding
-        self.now = now
-        self.keep_disputed = keep_disputed
+    def __init__(self, format: ListFormat, now: float) -> None:
+        self.algorithm, self.encoding = format.algorithm, format.encoding
+        self.keep_disputed, self.now = format.keep_disputed, now
         self.counts: Counter[str] = Counter()
         self.unmatchable: Counter[str] = Counter()
         self.rejected: list[RejectedRow] = []
         self._unnamed = 0
         self.withdrawn: dict[Subject, float] = {}
-        self._growing: dict[str, Growing] = {}
+        self._builders: dict[str, ColumnBuilder] = {}
 
     def take(self, rows: Iterable[ListRow | PlainRows | RejectedRow]) -> None:
         """Take what a reader found; it streams."""
@@ -184,8 +231,8 @@ class Rows(Opaque):
 
     def statements(self) -> list[Statements]:
         """Return what was said of hashes of each kind, by its name. Nothing is taken after this."""
-        growing, self._growing = self._growing, {}
-        return without_hashes([growing[algorithm].finish() for algorithm in sorted(growing)])
+        builders, self._builders = self._builders, {}
+        return without_hashes([builders[algorithm].finish() for algorithm in sorted(builders)])
 
     @property
     def total(self) -> int:
@@ -271,7 +318,7 @@ class Rows(Opaque):
         self.counts["listed"] += len(kinds)
         return True
 
-    def _quality_kind(self, of_kind: Growing, quality: bytes) -> int:
+    def _quality_kind(self, of_kind: ColumnBuilder, quality: bytes) -> int:
         return of_kind.kind_of(Entry(quality=int(quality) if quality else None))
 
     def _algorithm(self, named: str | None) -> str:
@@ -316,16 +363,14 @@ class Rows(Opaque):
     def _take_out(self, subject: Subject, updated: float) -> None:
         self.withdrawn[subject] = max(updated, self.withdrawn.get(subject, -math.inf))
 
-    def _of(self, algorithm: str) -> Growing:
-        if algorithm not in self._growing:
-            self._growing[algorithm] = Growing(registry.spec(algorithm))
-        return self._growing[algorithm]
+    def _of(self, algorithm: str) -> ColumnBuilder:
+        if algorithm not in self._builders:
+            self._builders[algorithm] = ColumnBuilder(registry.spec(algorithm))
+        return self._builders[algorithm]
 
 
 def _words(algorithm: str, value: bytes) -> bytes:
     """Return a hash as it is in a batch, to compare with what `Statements.value` gives."""
-    from hashmatch.records.hashes import HashBatch
-
     return HashBatch.from_bytes(registry.spec(algorithm), value).words.tobytes()
 
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from hashmatch._redact import unseen
 from hashmatch.errors import BadRows, ListError, RejectedRow, UsageError
-from hashmatch.lists.detect import NAMELESS, ListFormat, place_of, read_rows
-from hashmatch.lists.ingest import Rows
+from hashmatch.lists.detect import NAMELESS, place_of, read_rows
+from hashmatch.lists.ingest import ListFormat, Rows
 from hashmatch.lists.merge import standing
 from hashmatch.lists.redact_ids import log_loaded
 from hashmatch.records.hash_list import HashList
@@ -146,7 +146,7 @@ def read_list_file(
         raise UsageError("a file object without a name: say what the list is called, name=...")
     name = clean_name(Path(place).stem if name is None else name)
     format = format or ListFormat()
-    rows = Rows(format.algorithm, format.encoding, time.time(), format.keep_disputed)
+    rows = Rows(format, time.time())
     read = read_rows(source, format, rows)
     version = read.sha256[:12] if version is None else version
     said = rows.statements()

@@ -1,6 +1,6 @@
 """The list store: a folder of signed, immutable versions of one list, private to its owner.
 
-What it is trusted by: `private` and `whole` are its files, read and written; `manifest` says what a
-version is, `signatures` and `keys` who says so, `marks` and `freshness` whether that still holds;
-`sealed` and `sealing_keys` encrypt what is on the disk.
+`list_store` is what people use, and `watch` what services do. A version is made by `importer` and
+`compaction`, and read by `contents` and `stored_list`. What it is trusted by: `manifest` says what
+it is, `signing` who says so, `rollback` that it is no older one. `encryption` is at rest.
 """

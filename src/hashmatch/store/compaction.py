@@ -28,7 +28,7 @@ from hashmatch.records.entries import Entries
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.hashes import HashBatch
 from hashmatch.store import encryption
-from hashmatch.store.contents import INDEX, STATE, STATEMENTS, State, laid
+from hashmatch.store.contents import INDEX, STATE, STATEMENTS, VersionState, to_blocks
 from hashmatch.store.layout import TWICE
 from hashmatch.store.manifest import StoredFile
 
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
     from hashmatch._files.block_format import Description
     from hashmatch._files.block_writer import Blocks
     from hashmatch.lists.ingest import Rows
-    from hashmatch.store.contents import Content, Kind
-    from hashmatch.store.encryption import SealingKey
+    from hashmatch.store.contents import AlgorithmContent, Content
+    from hashmatch.store.encryption import ListKey
     from hashmatch.store.layout import Folder
 
     Numbers = NDArray[np.int64]
-    Made = tuple[list[StoredFile], dict[str, dict[str, int]]]
+    Built = tuple[list[StoredFile], dict[str, dict[str, int]]]
 
 SHARED_FROM = 1 << 16
 """Statements; shorter lists are written anew with each version, so that no two share a file."""
@@ -53,7 +53,7 @@ QUARANTINED = "quarantined: "
 """In the counts of a manifest, before each reason."""
 
 
-class Making:
+class VersionBuilder:
     """Makes files in the folder of a list.
 
     Parameters
@@ -61,7 +61,7 @@ class Making:
     folder : Folder
     name : str
         Of the list.
-    key : SealingKey, optional
+    key : ListKey, optional
         What they are encrypted with.
     pictures : mapping of str to bytes
         By algorithm, hashes of default pictures; entries near them are put into quarantine.
@@ -75,7 +75,7 @@ class Making:
         self,
         folder: Folder,
         name: str,
-        key: SealingKey | None,
+        key: ListKey | None,
         pictures: Mapping[str, bytes],
         limits: Mapping[str, int],
         on_step: Callable[[str], object] | None = None,
@@ -95,7 +95,7 @@ class Making:
     def statements(self, said: Statements, codes: NDArray[np.uint8], *, shared: bool) -> StoredFile:
         """Write some statements."""
         self._on_step(f"writing {len(said):,} {said.algorithm} entries")
-        description, blocks = laid(said, codes, self.name)
+        description, blocks = to_blocks(said, codes, self.name)
         return self._add(
             STATEMENTS,
             said.algorithm,
@@ -130,7 +130,7 @@ class Making:
         }
         subjects = [(*subject, when) for subject, when in withdrawn.items()]
         subjects.sort(key=lambda fields: (fields[0] or "", *fields[1:]))
-        state = State(numbers, tuple(subjects), dict(self.limits), dict(self.pictures))
+        state = VersionState(numbers, tuple(subjects), dict(self.limits), dict(self.pictures))
         data = msgspec.msgpack.encode(state)
         # Most updates change nothing of it: versions share it.
         return self._add(STATE, None, {}, lambda path: self._write_bytes(path, data), True)
@@ -156,13 +156,13 @@ class Making:
         if self.key is None:
             write(path, description, blocks)
         else:
-            encryption.seal(path, in_pieces(description, blocks), self.key)
+            encryption.encrypt(path, in_pieces(description, blocks), self.key)
 
     def _write_bytes(self, path: str, data: bytes) -> None:
         if self.key is None:
             atomic.write(path, data)
         else:
-            encryption.seal(path, [data], self.key)
+            encryption.encrypt(path, [data], self.key)
 
 
 def counted(codes: NDArray[np.uint8]) -> dict[str, int]:
@@ -228,7 +228,7 @@ def is_small(before: Content, new: list[Statements], gone: Mapping[str, Numbers]
     return True
 
 
-def live(kind: Kind, gone: Numbers | None) -> Statements:
+def live(kind: AlgorithmContent, gone: Numbers | None) -> Statements:
     """Return the statements of one kind that count."""
     (said,) = joined([segment.load() for segment in kind.segments])
     kept = np.ones(len(said), np.bool_)
@@ -238,9 +238,9 @@ def live(kind: Kind, gone: Numbers | None) -> Statements:
     return said if kept.all() else said.take(np.flatnonzero(kept))
 
 
-def whole_segment(
-    making: Making, said: list[Statements], withdrawn: dict[Subject, float], version: int
-) -> Made:
+def rewritten(
+    builder: VersionBuilder, said: list[Statements], withdrawn: dict[Subject, float], version: int
+) -> Built:
     """Write a version anew: one segment of each kind, and its index."""
     files: list[StoredFile] = []
     counts: dict[str, dict[str, int]] = {}
@@ -250,30 +250,30 @@ def whole_segment(
         said[number] = None  # type: ignore[call-overload]  # of ten million there is no room for two
         if not len(each):
             continue
-        codes = making.quarantine(each)
-        files.append(making.statements(each, codes, shared=len(each) >= SHARED_FROM))
+        codes = builder.quarantine(each)
+        files.append(builder.statements(each, codes, shared=len(each) >= SHARED_FROM))
         counts[each.algorithm] = counted(codes)
         each = each.anonymous()
-        index = making.index(each, version)
+        index = builder.index(each, version)
         if index is not None:
             files.append(index)
-    files.append(making.state({}, withdrawn))
+    files.append(builder.state({}, withdrawn))
     return files, counts
 
 
-def with_segments(
-    making: Making,
+def appended(
+    builder: VersionBuilder,
     before: Content,
     new: list[Statements],
     gone: Mapping[str, Numbers],
     withdrawn: dict[Subject, float],
-) -> Made:
+) -> Built:
     """Write a version that has the files of the one before, and a segment of what was added."""
     files = [file for file in before.manifest.files if file.algorithm is not None]
     counts = {name: dict(before.manifest.counts[name]) for name in before.kinds}
     for each in new:
-        codes = making.quarantine(each)
-        files.append(making.statements(each, codes, shared=True))
+        codes = builder.quarantine(each)
+        files.append(builder.statements(each, codes, shared=True))
         for name, count in counted(codes).items():
             of_kind = counts[each.algorithm]
             of_kind[name] = of_kind.get(name, 0) + count
@@ -283,5 +283,5 @@ def with_segments(
         all_gone[algorithm] = np.union1d(kind.gone, rows)
         for name, count in counted(kind.quarantine[rows]).items():
             counts[algorithm][name] -= count
-    files.append(making.state(all_gone, withdrawn))
+    files.append(builder.state(all_gone, withdrawn))
     return files, counts

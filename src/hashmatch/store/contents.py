@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from hashmatch._files.block_writer import Blocks
     from hashmatch.records.hashes import HashSpec
-    from hashmatch.store.encryption import SealingKey
+    from hashmatch.store.encryption import ListKey
     from hashmatch.store.layout import Folder
     from hashmatch.store.manifest import Manifest, StoredFile
 
@@ -57,7 +57,9 @@ FEW = 100
 """One in so many rows is fewer reads of the file than all of it."""
 
 
-def laid(said: Statements, quarantine: NDArray[np.uint8], name: str) -> tuple[Description, Blocks]:
+def to_blocks(
+    said: Statements, quarantine: NDArray[np.uint8], name: str
+) -> tuple[Description, Blocks]:
     """Return what is to be written of some statements.
 
     Parameters
@@ -282,7 +284,7 @@ STATEMENTS, INDEX, STATE = "statements", "index", "state"
 """Roles of the files of a version."""
 
 
-class State(msgspec.Struct, frozen=True):
+class VersionState(msgspec.Struct, frozen=True):
     """What a version says besides statements.
 
     ``gone`` has, by algorithm, the numbers of statements that count no more, as bytes of uint32;
@@ -296,11 +298,11 @@ class State(msgspec.Struct, frozen=True):
     pictures: dict[str, bytes] = {}
 
     def __repr__(self) -> str:
-        return "<State>"
+        return "<VersionState>"
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Kind(Opaque):
+class AlgorithmContent(Opaque):
     """All about hashes of one algorithm. Rows are numbered through its segments."""
 
     segments: list[StoredStatements]
@@ -342,15 +344,13 @@ class Content(Opaque):
     """An open version."""
 
     manifest: Manifest
-    kinds: dict[str, Kind]
+    kinds: dict[str, AlgorithmContent]
     withdrawn: dict[Subject, float]
     limits: dict[str, int]
     pictures: dict[str, bytes]
 
 
-def read(
-    folder: Folder, manifest: Manifest, key: SealingKey | None, problems: list[str]
-) -> Content:
+def read(folder: Folder, manifest: Manifest, key: ListKey | None, problems: list[str]) -> Content:
     """Return what a version holds; everything of it is compared with its digest first.
 
     Raises
@@ -359,7 +359,7 @@ def read(
         If a file is missing or damaged, with its copy. A damaged index is only a problem: it can be
         made again.
     """
-    state = State({}, ())
+    state = VersionState({}, ())
     segments: dict[str, list[StoredStatements]] = {}
     indexes: dict[str, StoredFile] = {}
     for named in manifest.files:
@@ -379,26 +379,26 @@ def read(
     }
     nothing = np.empty(0, np.int64)
     kinds = {
-        algorithm: Kind(of_kind, gone.get(algorithm, nothing), indexes.get(algorithm))
+        algorithm: AlgorithmContent(of_kind, gone.get(algorithm, nothing), indexes.get(algorithm))
         for algorithm, of_kind in sorted(segments.items())
     }
     withdrawn = {Subject(*fields[:4]): fields[4] for fields in state.withdrawn}
     return Content(manifest, kinds, withdrawn, state.limits, state.pictures)
 
 
-def _whole(opened: OpenFile, path: str, manifest: Manifest, key: SealingKey | None) -> memoryview:
-    if not manifest.sealed:
+def _whole(opened: OpenFile, path: str, manifest: Manifest, key: ListKey | None) -> memoryview:
+    if not manifest.encrypted:
         return memoryview(opened(opened.size, 0))
     if key is None:
         raise StoreError(f"{path} is encrypted; give the key of the list in {KEY}")
-    plain = np.empty(encryption.unsealed_bytes(path, opened.file), np.uint8)
-    encryption.unseal_into(path, opened.file, key, plain)
+    plain = np.empty(encryption.decrypted_bytes(path, opened.file), np.uint8)
+    encryption.decrypt_into(path, opened.file, key, plain)
     return memoryview(plain)  # type: ignore[arg-type]
 
 
-def _blocks(opened: OpenFile, path: str, manifest: Manifest, key: SealingKey | None) -> BlockFile:
+def _blocks(opened: OpenFile, path: str, manifest: Manifest, key: ListKey | None) -> BlockFile:
     try:
-        if not manifest.sealed:
+        if not manifest.encrypted:
             return BlockFile(path, opened.size, opened)
         data = _whole(opened, path, manifest, key)
         return BlockFile(path, len(data), lambda count, at: data[at : at + count])
@@ -406,8 +406,8 @@ def _blocks(opened: OpenFile, path: str, manifest: Manifest, key: SealingKey | N
         raise StoreError(str(error)) from None
 
 
-def _state(path: str, data: memoryview) -> State:
+def _state(path: str, data: memoryview) -> VersionState:
     try:
-        return msgspec.msgpack.decode(data, type=State)
+        return msgspec.msgpack.decode(data, type=VersionState)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise StoreError(f"{path} does not say the state of a list; restore it") from None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hashmatch.store.contents import Content, Kind
+    from hashmatch.store.contents import AlgorithmContent, Content
 
 
 class Difference(NamedTuple):
@@ -38,7 +38,7 @@ def difference(before: Content, after: Content) -> list[Difference]:
     return found
 
 
-def _matched(kinds: Mapping[str, Kind], algorithm: str) -> Statements | None:
+def _matched(kinds: Mapping[str, AlgorithmContent], algorithm: str) -> Statements | None:
     from hashmatch.store.compaction import live
 
     return live(kinds[algorithm], kinds[algorithm].entries.gone) if algorithm in kinds else None

@@ -57,7 +57,7 @@ MOST = 1 << 32
 """Chunks of a file: 4 PiB."""
 
 
-def seal(path: str, data: Iterable[Data], key: SealingKey) -> Digest:
+def encrypt(path: str, data: Iterable[Data], key: ListKey) -> Digest:
     """Write a new encrypted file, whole or not at all, and return the digest of what is written.
 
     Parameters
@@ -66,7 +66,7 @@ def seal(path: str, data: Iterable[Data], key: SealingKey) -> Digest:
         See `hashmatch._files.atomic.writing`.
     data : iterable of buffers
         What it is to hold: bytes or arrays in C order, of any lengths.
-    key : SealingKey
+    key : ListKey
         The list's.
 
     Raises
@@ -89,7 +89,7 @@ def seal(path: str, data: Iterable[Data], key: SealingKey) -> Digest:
     return Digest(total.hexdigest(), length)
 
 
-def unsealed_bytes(path: str, file: int) -> int:
+def decrypted_bytes(path: str, file: int) -> int:
     """Return how many bytes an open encrypted file holds, as far as its length tells.
 
     Parameters
@@ -113,7 +113,7 @@ def unsealed_bytes(path: str, file: int) -> int:
     return body - chunks * TAG
 
 
-def unseal(path: str, file: int, key: SealingKey) -> Iterator[bytes]:
+def decrypt(path: str, file: int, key: ListKey) -> Iterator[bytes]:
     """Yield what an open encrypted file holds, each chunk once it is verified.
 
     That all was there is known only when the iterator has ended.
@@ -124,7 +124,7 @@ def unseal(path: str, file: int, key: SealingKey) -> Iterator[bytes]:
         For messages.
     file : int
         Its descriptor; it is read from its beginning.
-    key : SealingKey
+    key : ListKey
         The list's.
 
     Raises
@@ -133,7 +133,7 @@ def unseal(path: str, file: int, key: SealingKey) -> Iterator[bytes]:
         If the key is another one, or the file not as it was written: changed, cut off, continued,
         or with chunks in other places or of other files.
     """
-    left = unsealed_bytes(path, file)
+    left = decrypted_bytes(path, file)
     header = _read(path, file, HEADER.size, 0)
     magic, key_id, _ = HEADER.unpack(header)
     if magic != MAGIC:
@@ -161,8 +161,8 @@ def unseal(path: str, file: int, key: SealingKey) -> Iterator[bytes]:
         yield plain
 
 
-def unseal_into(path: str, file: int, key: SealingKey, buffer: Data) -> None:
-    """Decrypt an open file into a buffer that is as long as `unsealed_bytes` says.
+def decrypt_into(path: str, file: int, key: ListKey, buffer: Data) -> None:
+    """Decrypt an open file into a buffer that is as long as `decrypted_bytes` says.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def unseal_into(path: str, file: int, key: SealingKey, buffer: Data) -> None:
         For messages.
     file : int
         Its descriptor.
-    key : SealingKey
+    key : ListKey
         The list's.
     buffer : buffer
         Bytes that can be written to, or an array in C order. If this raises, it holds the verified
@@ -179,19 +179,19 @@ def unseal_into(path: str, file: int, key: SealingKey, buffer: Data) -> None:
     Raises
     ------
     StoreError
-        As for `unseal`, or if the buffer is of another length.
+        As for `decrypt`, or if the buffer is of another length.
     """
     view = memoryview(buffer)  # type: ignore[arg-type]  # before Python 3.12 arrays do not say so
-    if view.nbytes != unsealed_bytes(path, file):
+    if view.nbytes != decrypted_bytes(path, file):
         raise StoreError(f"{path} is damaged: it is not as long as its list; restore it")
     place, target = 0, view.cast("B") if view.nbytes else view
-    for plain in unseal(path, file, key):
+    for plain in decrypt(path, file, key):
         if plain:
             target[place : place + len(plain)] = plain
         place += len(plain)
 
 
-def _cipher(key: SealingKey, header: bytes) -> AESGCM:
+def _cipher(key: ListKey, header: bytes) -> AESGCM:
     return AESGCM(key.derive(header[-SALT:]))
 
 
@@ -244,7 +244,7 @@ INFO = b"hashmatch sealed file 1"
 """What keys derived from it are for (RFC 5869, 3.2)."""
 
 
-class SealingKey:
+class ListKey:
     """A key of 32 bytes, which shows nothing of itself, and is never pickled.
 
     Parameters
@@ -254,8 +254,8 @@ class SealingKey:
 
     Examples
     --------
-    >>> SealingKey(bytes(range(32)))
-    <SealingKey 25fd0be329f24b88>
+    >>> ListKey(bytes(range(32)))
+    <ListKey 25fd0be329f24b88>
     """
 
     __slots__ = ("_raw", "key_id")
@@ -270,7 +270,7 @@ class SealingKey:
         ).digest()
 
     @classmethod
-    def generate(cls) -> SealingKey:
+    def generate(cls) -> ListKey:
         """Return a new key, from the system's randomness."""
         return cls(secrets.token_bytes(LENGTH))
 
@@ -283,13 +283,13 @@ class SealingKey:
         atomic.write(path, self._raw.hex().encode() + b"\n", replace=False)
 
     def __repr__(self) -> str:
-        return f"<SealingKey {self.key_id.hex()}>"
+        return f"<ListKey {self.key_id.hex()}>"
 
     def __reduce__(self) -> NoReturn:
         raise UsageError("a key for lists is never pickled; send the path of its file instead")
 
 
-def sealing_key(path: str | None = None) -> SealingKey | None:
+def list_key(path: str | None = None) -> ListKey | None:
     """Return the key in a file or, without one, that of the environment, if it has one.
 
     Parameters
@@ -307,9 +307,9 @@ def sealing_key(path: str | None = None) -> SealingKey | None:
     """
     if path is not None:
         data = private.read(path, 1000, follow=True)
-        return SealingKey(data if len(data) == LENGTH else _parsed(data, path))
+        return ListKey(data if len(data) == LENGTH else _parsed(data, path))
     text = os.environb.get(KEY.encode())
-    return SealingKey(_parsed(text, KEY)) if text else None
+    return ListKey(_parsed(text, KEY)) if text else None
 
 
 def _parsed(text: bytes, place: str) -> bytes:

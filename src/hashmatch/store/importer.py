@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import hashmatch
 from hashmatch import registry
 from hashmatch.errors import StoreError, UntrustedList, UsageError
-from hashmatch.lists.detect import ListFormat, read_rows
-from hashmatch.lists.ingest import Rows
+from hashmatch.lists.detect import read_rows
+from hashmatch.lists.ingest import ListFormat, Rows
 from hashmatch.lists.merge import joined, later
 from hashmatch.records.images import clean_name
 from hashmatch.store import reference_key, rollback, signing
-from hashmatch.store.compaction import Making, is_small, live, merged, whole_segment, with_segments
+from hashmatch.store.compaction import VersionBuilder, appended, is_small, live, merged, rewritten
 from hashmatch.store.encryption import KEY
 from hashmatch.store.manifest import ImportedFile, Manifest
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from hashmatch.errors import RejectedRow
     from hashmatch.records.hashes import HashBatch
-    from hashmatch.store.compaction import Made
+    from hashmatch.store.compaction import Built
     from hashmatch.store.contents import Content
-    from hashmatch.store.encryption import SealingKey
+    from hashmatch.store.encryption import ListKey
     from hashmatch.store.layout import Folder
     from hashmatch.store.signing import PrivateKey, Trust
 
@@ -157,7 +157,7 @@ class Importer:
     """
 
     folder: Folder
-    key: SealingKey | None
+    key: ListKey | None
     trust: Trust
     now: datetime
     latest: Callable[[], tuple[Content, list[str]]]
@@ -169,16 +169,16 @@ class Importer:
             before, problems = self._before(change)
             reference_key.keep(self.folder, self.key)
             read = self._read(paths, change)
-            making = self._making(change, before)
+            builder = self._builder(change, before)
             said = joined(read.rows.statements())
-            made = whole_segment(making, said, read.rows.withdrawn, self._next())
-            return self._publish(change, before, read, making.name, made, problems)
+            made = rewritten(builder, said, read.rows.withdrawn, self._next())
+            return self._publish(change, before, read, builder.name, made, problems)
 
     def update_files(self, paths: Sequence[str], change: Change) -> Changed:
         """Make a version of the last one and what some files say; see `ListStore.update_files`."""
         self.folder.check()
         with self._alone():
-            self._check_sealing()
+            self._check_encryption()
             before, problems = self.latest()
             if before.manifest.version != self.folder.versions()[0] and DAMAGE not in change.accept:
                 raise StoreError(
@@ -187,27 +187,25 @@ class Importer:
                 )
             reference_key.keep(self.folder, self.key)
             read = self._read(paths, change)
-            making = self._making(change, before)
+            builder = self._builder(change, before)
             withdrawn = later(before.withdrawn, read.rows.withdrawn)
             new, gone = merged(before, read.rows, withdrawn)
-            if is_small(before, new, gone) and _is_made_alike(making, before):
+            if is_small(before, new, gone) and _is_made_alike(builder, before):
                 for named in before.manifest.files if problems else ():
                     self.folder.mend(named)
-                made = with_segments(making, before, new, gone, withdrawn)
+                made = appended(builder, before, new, gone, withdrawn)
             else:
                 said = [live(kind, gone.get(name)) for name, kind in before.kinds.items()]
-                made = whole_segment(making, joined([*said, *new]), withdrawn, self._next())
-            return self._publish(change, before, read, making.name, made, problems)
+                made = rewritten(builder, joined([*said, *new]), withdrawn, self._next())
+            return self._publish(change, before, read, builder.name, made, problems)
 
     def _read(self, paths: Sequence[str], change: Change) -> _Read:
         """Return what some files say; StoreError if too much of it cannot be used."""
-        format = change.format
-        now = self.now.timestamp()
-        rows = Rows(format.algorithm, format.encoding, now, format.keep_disputed)
+        rows = Rows(change.format, self.now.timestamp())
         sources, rejected = [], []
         for path in paths:
             before, bad, named = rows.total, rows.refused, len(rows.rejected)
-            read = read_rows(path, format, rows, change.on_read)
+            read = read_rows(path, change.format, rows, change.on_read)
             rejected += [(path, row) for row in rows.rejected[named:]]
             sources.append(
                 ImportedFile(
@@ -240,7 +238,7 @@ class Importer:
         """Return the last version that can be used, if there is one, and the problems."""
         if not self.folder.versions():
             return None, []
-        self._check_sealing()
+        self._check_encryption()
         try:
             return self.latest()
         except StoreError as error:
@@ -251,13 +249,13 @@ class Importer:
                 f"{DAMAGE}"
             ) from None
 
-    def _check_sealing(self) -> None:
+    def _check_encryption(self) -> None:
         """Refuse to write a list in the clear that was encrypted."""
         if self.key is not None:
             return
         for version in self.folder.versions():
             with suppress(StoreError):  # of one that is damaged nothing is known
-                if self.folder.manifest(version)[1].sealed:
+                if self.folder.manifest(version)[1].encrypted:
                     break
         else:
             return
@@ -267,7 +265,7 @@ class Importer:
         path = rollback.place(self.folder.path)
         return rollback.read(path, allow_readable=self.folder.allow_readable)
 
-    def _making(self, change: Change, before: Content | None) -> Making:
+    def _builder(self, change: Change, before: Content | None) -> VersionBuilder:
         path, named = self.folder.path, self._marks().name
         named = before.manifest.name if before else named
         name = change.name or named or os.path.basename(os.path.abspath(path))
@@ -281,7 +279,7 @@ class Importer:
         pictures = before.pictures if before else {}
         if change.pictures is not None:
             pictures = {name: batch.words.tobytes() for name, batch in change.pictures.items()}
-        return Making(self.folder, name, self.key, pictures, limits, change.on_step)
+        return VersionBuilder(self.folder, name, self.key, pictures, limits, change.on_step)
 
     def _next(self) -> int:
         """Return the number of the version to be made: above all there are, and all that were."""
@@ -293,7 +291,7 @@ class Importer:
         before: Content | None,
         read: _Read,
         name: str,
-        made: Made,
+        made: Built,
         problems: list[str],
     ) -> Changed:
         """Write the manifest of a version whose files are there, unless it changes too much."""
@@ -312,7 +310,7 @@ class Importer:
             expires=None if expires is None else expires.replace(microsecond=0),
             base=before.manifest.version if before else None,
             key_ids=(signer.public.key_id,) if signer else (),
-            sealed=self.key is not None,
+            encrypted=self.key is not None,
             counts={**counts, ROWS: read.rows.summary()},
             files=tuple(files),
             sources=read.sources,
@@ -338,12 +336,12 @@ class Importer:
                 self.folder.remove(version)
 
 
-def _is_made_alike(making: Making, before: Content) -> bool:
+def _is_made_alike(builder: VersionBuilder, before: Content) -> bool:
     """Return whether files of the version before may be those of the next."""
     return (
-        making.limits == before.limits
-        and making.pictures == before.pictures
-        and (making.key is not None) == before.manifest.sealed
+        builder.limits == before.limits
+        and builder.pictures == before.pictures
+        and (builder.key is not None) == before.manifest.encrypted
     )
 
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from hashmatch.records.entries import Column
     from hashmatch.records.hashes import HashSpec
-    from hashmatch.store.contents import Content, Kind
-    from hashmatch.store.encryption import SealingKey
+    from hashmatch.store.contents import AlgorithmContent, Content
+    from hashmatch.store.encryption import ListKey
     from hashmatch.store.importer import Changed
     from hashmatch.store.manifest import Manifest
     from hashmatch.store.signing import PrivateKey
@@ -94,7 +94,7 @@ def stored_list(
     return replace(known, index=index.without(entries.gone))
 
 
-def _stored_index(folder: Folder, kind: Kind, problems: list[str]) -> HashIndex | None:
+def _stored_index(folder: Folder, kind: AlgorithmContent, problems: list[str]) -> HashIndex | None:
     if kind.index is None:
         return None
     try:
@@ -119,7 +119,7 @@ class ListStore(Opaque):
         The folder, see `hashmatch.store.layout`.
     trust : Trust
         Whose signatures are asked for.
-    key : SealingKey, optional
+    key : ListKey, optional
         What its files are encrypted with; see `hashmatch.store.encryption`.
     allow_readable : bool
         Whether others may read it: whoever can read a list can look its hashes up.
@@ -142,7 +142,7 @@ class ListStore(Opaque):
         path: str | os.PathLike[str],
         *,
         trust: Trust | None = None,
-        key: SealingKey | None = None,
+        key: ListKey | None = None,
         allow_readable: bool = False,
         now: datetime | None = None,
     ) -> None:
@@ -270,7 +270,7 @@ class ListStore(Opaque):
     def _note(self, manifest: Manifest, known: rollback.Marks, problems: list[str]) -> None:
         """Keep that a version is in use; that this cannot be kept is only a problem."""
         try:
-            rollback.raise_to(
+            rollback.advance(
                 rollback.place(self.path),
                 manifest.version,
                 [key.key_id for key in self.trust.keys],

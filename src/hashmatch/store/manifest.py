@@ -72,7 +72,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         The version that it was made from.
     key_ids : tuple of str
         Of the keys that it is to be signed with, in order.
-    sealed : bool
+    encrypted : bool
         Whether its files are encrypted.
     counts : dict of str to dict of str to int
         By algorithm: how many entries, how many removed, quarantined for which reason and so on.
@@ -96,7 +96,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     decode_policy: Name | None = None
     base: Version | None = None
     key_ids: tuple[KeyId, ...] = ()
-    sealed: bool = False
+    encrypted: bool = False
     counts: dict[str, dict[str, Size]] = {}
     files: tuple[StoredFile, ...] = ()
     sources: tuple[ImportedFile, ...] = ()

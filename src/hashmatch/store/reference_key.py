@@ -13,7 +13,7 @@ from hashmatch.store import encryption
 from hashmatch.store.encryption import KEY
 
 if TYPE_CHECKING:
-    from hashmatch.store.encryption import SealingKey
+    from hashmatch.store.encryption import ListKey
     from hashmatch.store.layout import Folder
 
 PLACES = ("secret.key",), ("copies", "secret.key")
@@ -24,7 +24,7 @@ CHECK = 16
 LARGEST = 1 << 10
 
 
-def keep(folder: Folder, key: SealingKey | None) -> None:
+def keep(folder: Folder, key: ListKey | None) -> None:
     """Make the secret if there is none, encrypted if there is a key; mend it if one is damaged.
 
     Raises
@@ -36,7 +36,7 @@ def keep(folder: Folder, key: SealingKey | None) -> None:
     if any(map(os.path.lexists, paths)):
         problems: list[str] = []
         secret = read(folder, key, problems)
-        if not problems and (key is None or all(map(_is_sealed, paths))):
+        if not problems and (key is None or all(map(_is_encrypted, paths))):
             return
     else:
         secret = secrets.token_bytes(SECRET)
@@ -44,10 +44,10 @@ def keep(folder: Folder, key: SealingKey | None) -> None:
         if key is None:
             atomic.write(path, secret + _check(secret))
         else:
-            encryption.seal(path, [secret + _check(secret)], key)
+            encryption.encrypt(path, [secret + _check(secret)], key)
 
 
-def read(folder: Folder, key: SealingKey | None, problems: list[str]) -> bytes:
+def read(folder: Folder, key: ListKey | None, problems: list[str]) -> bytes:
     """Return the secret; what is wrong with the one of two that does not serve is a problem."""
     found: bytes | None = None
     wrong = []
@@ -70,13 +70,13 @@ def read(folder: Folder, key: SealingKey | None, problems: list[str]) -> bytes:
     return found
 
 
-def _read(path: str, key: SealingKey | None, allow_readable: bool) -> bytes:
+def _read(path: str, key: ListKey | None, allow_readable: bool) -> bytes:
     data = private.read(path, LARGEST, allow_readable=allow_readable)
     if data.startswith(encryption.MAGIC):
         if key is None:
             raise StoreError(f"{path} is encrypted; give the key of the list in {KEY}")
         with private.opened(path, allow_readable=allow_readable) as file:
-            data = b"".join(encryption.unseal(path, file, key))
+            data = b"".join(encryption.decrypt(path, file, key))
     secret = data[:SECRET]
     if len(secret) < SECRET or data != secret + _check(secret):
         raise StoreError(f"{path} is damaged")
@@ -88,6 +88,6 @@ def _check(secret: bytes) -> bytes:
     return hashlib.blake2b(key=secret, digest_size=CHECK, person=b"hashmatch-secret").digest()
 
 
-def _is_sealed(path: str) -> bool:
+def _is_encrypted(path: str) -> bool:
     with open(path, "rb") as file:
         return file.read(len(encryption.MAGIC)) == encryption.MAGIC

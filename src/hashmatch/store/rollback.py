@@ -149,7 +149,7 @@ def _check_jump(marks: Marks, version: int, floor: int) -> None:
         )
 
 
-def raise_to(
+def advance(
     path: str,
     version: int,
     key_ids: Iterable[str],

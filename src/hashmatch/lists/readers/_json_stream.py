@@ -204,7 +204,7 @@ class Record(NamedTuple):
     key: str | None = None
 
 
-class Page(NamedTuple):
+class JsonPage(NamedTuple):
     """The end of a page: its line, the plain values beside the records, and how many those were.
 
     ``records`` is None where bad ones made that uncertain.
@@ -215,7 +215,7 @@ class Page(NamedTuple):
     records: int | None
 
 
-class Place(NamedTuple):
+class Bracket(NamedTuple):
     """A bracket in a page: which, the key before it, and how many are open around it."""
 
     opener: bytes
@@ -231,7 +231,7 @@ class JsonRecords:
     stream : binary file
         JSON.
     holds : callable
-        Whether the elements in a bracket, given its `Place`, are the records.
+        Whether the elements in a bracket, given its `Bracket`, are the records.
     needs : str
         A key that records have and nothing within them does; asked for after a bad record, to find
         the next. Records that are no objects are found by their commas.
@@ -243,9 +243,9 @@ class JsonRecords:
     def __init__(
         self,
         stream: BinaryIO,
-        holds: Callable[[Place], bool],
+        holds: Callable[[Bracket], bool],
         needs: str,
-        within: Callable[[Place, bytes, dict[str, Any]], bool] | None = None,
+        within: Callable[[Bracket, bytes, dict[str, Any]], bool] | None = None,
     ) -> None:
         self.window = Window(stream)
         self.holds = holds
@@ -256,9 +256,9 @@ class JsonRecords:
         self.attempts = 0
         self.lost = False
 
-    def __iter__(self) -> Iterator[Record | Page | RejectedRow]:
+    def __iter__(self) -> Iterator[Record | JsonPage | RejectedRow]:
         window = self.window
-        stack: list[Place] = []
+        stack: list[Bracket] = []
         key: str | None = None
         text: str | None = None
         while token := self._token():
@@ -271,7 +271,7 @@ class JsonRecords:
             elif token == b":":
                 key = text
             elif token in {b"{", b"["}:
-                place = Place(token, key, len(stack))
+                place = Bracket(token, key, len(stack))
                 stack.append(place)
                 key = None
                 if len(stack) > DEPTH:
@@ -286,7 +286,7 @@ class JsonRecords:
                     yield RejectedRow(window.line, "not JSON: a bracket is closed by another kind")
                 stack.pop()
                 if not stack:
-                    yield Page(window.line, self.fields, self.found)
+                    yield JsonPage(window.line, self.fields, self.found)
                     self.fields, self.found = {}, 0
             elif token == b",":
                 key = None
@@ -316,11 +316,11 @@ class JsonRecords:
         whole = IN_STRING.match(start)
         return start[: whole.end() if whole else 0].decode(errors="replace")
 
-    def _field(self, stack: list[Place], key: str | None, value: Any) -> None:
+    def _field(self, stack: list[Bracket], key: str | None, value: Any) -> None:
         if len(stack) == 1 and key is not None and len(self.fields) < MAX_FIELDS:
             self.fields[key] = value
 
-    def _elements(self, place: Place) -> Iterator[Record | RejectedRow]:
+    def _elements(self, place: Bracket) -> Iterator[Record | RejectedRow]:
         """Yield the records in a bracket that has just been opened, up to its closing one."""
         window = self.window
         end = b"]" if place.opener == b"[" else b"}"
@@ -358,7 +358,7 @@ class JsonRecords:
             else:
                 window.place += size
 
-    def _element(self, place: Place, limit: int) -> tuple[Any, str | None, int, str | None]:
+    def _element(self, place: Bracket, limit: int) -> tuple[Any, str | None, int, str | None]:
         """Return the value here, or why there is none; its size in bytes; and its key."""
         window = self.window
         key = b""
@@ -382,7 +382,7 @@ class JsonRecords:
         name = key.strip().rstrip(b":").strip()[1:-1].decode(errors="replace") if key else None
         return value, reason, len(key) + len(element), name
 
-    def _found_next(self, place: Place) -> bool:
+    def _found_next(self, place: Bracket) -> bool:
         """Move to the next place where a whole record begins; return whether there is one."""
         window = self.window
         while self.attempts < MAX_ATTEMPTS:
@@ -420,9 +420,9 @@ class JsonRecords:
 def page_rows(
     stream: BinaryIO,
     make: Callable[[int, Any], Iterable[ListRow]],
-    holds: Callable[[Place], bool],
+    holds: Callable[[Bracket], bool],
     needs: str,
-    within: Callable[[Place, bytes, dict[str, Any]], bool] | None = None,
+    within: Callable[[Bracket, bytes, dict[str, Any]], bool] | None = None,
     *,
     counted: bool = False,
 ) -> Iterator[ListRow | RejectedRow]:
@@ -446,7 +446,7 @@ def page_rows(
             yield from _miscounted(record)
 
 
-def _miscounted(page: Page) -> Iterator[RejectedRow]:
+def _miscounted(page: JsonPage) -> Iterator[RejectedRow]:
     """Yield a rejection if the page states another ``count`` of records than it has.
 
     Some exchanges state how many there are on all pages: a page that names a next or a previous

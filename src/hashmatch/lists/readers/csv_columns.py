@@ -29,38 +29,22 @@ if TYPE_CHECKING:
 #: A column's name, lower case, letters and digits only, and its role; the name of an installed
 #: algorithm is one too.
 KNOWN = {
-    "pdqhash": "pdq",
-    "hash": "hash",
-    "hashvalue": "hash",
-    "signalstr": "hash",
-    "algorithm": "algorithm",
-    "hashtype": "algorithm",
-    "signaltype": "algorithm",
-    "type": "algorithm",
-    "id": "id",
-    "entry": "id",
-    "externalid": "id",
-    "imageid": "id",
-    "filename": "id",
-    "filepath": "id",
-    "item": "id",
-    "label": "label",
-    "category": "label",
-    "classification": "label",
-    "labels": "labels",
-    "tags": "labels",
-    "source": "sources",
-    "sources": "sources",
-    "collab": "sources",
-    "status": "status",
-    "quality": "quality",
-    "maxdistance": "max_distance",
-    "updated": "updated",
-    "updatedat": "updated",
-    "updatedon": "updated",
-    "lastupdated": "updated",
-    "dateupdated": "updated",
-    "photodna": "photodna",
+    name: role
+    for role, names in {
+        "pdq": "pdqhash",
+        "hash": "hash hashvalue signalstr",
+        "algorithm": "algorithm hashtype signaltype type",
+        "id": "id entry externalid imageid filename filepath item",
+        "label": "label category classification",
+        "labels": "labels tags",
+        "sources": "source sources collab",
+        "status": "status",
+        "quality": "quality",
+        "max_distance": "maxdistance",
+        "updated": "updated updatedat updatedon lastupdated dateupdated",
+        "photodna": "photodna",
+    }.items()
+    for name in names.split()
 }
 
 #: What python-threatexchange says of a hash as a whole; negative and disputed ones are kept out.

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from hashmatch.errors import UsageError
 from hashmatch.interfaces import ListOptions, ListRow
 from hashmatch.lists.readers import _fields
-from hashmatch.lists.readers._json_stream import Place, page_rows
+from hashmatch.lists.readers._json_stream import Bracket, page_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ class StopNciiJson:
         yield from page_rows(stream, _rows, _holds, "hashValue", counted=True)
 
 
-def _holds(place: Place) -> bool:
+def _holds(place: Bracket) -> bool:
     return place.key == "hashRecords" and place.opener == b"["
 
 

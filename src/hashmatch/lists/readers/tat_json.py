@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from hashmatch.errors import UsageError
 from hashmatch.interfaces import ListOptions, ListRow
 from hashmatch.lists.readers import _fields
-from hashmatch.lists.readers._json_stream import Place, page_rows
+from hashmatch.lists.readers._json_stream import Bracket, page_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ class TatJson:
         yield from page_rows(stream, _rows, _holds, "hash_digest", counted=True)
 
 
-def _holds(place: Place) -> bool:
+def _holds(place: Bracket) -> bool:
     return place.key == "results" and place.opener == b"["
 
 

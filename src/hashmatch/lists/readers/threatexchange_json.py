@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from hashmatch.errors import UsageError
 from hashmatch.interfaces import ListOptions, ListRow
 from hashmatch.lists.readers import _fields
-from hashmatch.lists.readers._json_stream import Place, page_rows
+from hashmatch.lists.readers._json_stream import Bracket, page_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,7 @@ class ThreatExchangeJson:
         yield from page_rows(stream, _rows, _holds, "indicator")
 
 
-def _holds(place: Place) -> bool:
+def _holds(place: Bracket) -> bool:
     return place.key == "data" and place.opener == b"["
 
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from hashmatch.errors import UsageError
 from hashmatch.interfaces import ListOptions, ListRow
 from hashmatch.lists.readers import _fields
-from hashmatch.lists.readers._json_stream import Place, page_rows
+from hashmatch.lists.readers._json_stream import Bracket, page_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,11 +55,11 @@ class VicsJson:
         yield from page_rows(stream, _rows, _holds, "MediaID", _is_case)
 
 
-def _holds(place: Place) -> bool:
+def _holds(place: Bracket) -> bool:
     return place.opener == b"[" and (place.key, place.depth) in {("value", 1), ("Media", 3)}
 
 
-def _is_case(place: Place, head: bytes, page: dict[str, Any]) -> bool:
+def _is_case(place: Bracket, head: bytes, page: dict[str, Any]) -> bool:
     """Return whether what begins with `head` is a case; its media are the records then."""
     told = any(str(page[key]).endswith("#Cases") for key in page if "odata." in key)
     return place.key == "value" and (told or CASE.match(head) is not None)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from hashmatch.errors import RejectedRow, UsageError
 from hashmatch.interfaces import ListOptions, ListRow
 from hashmatch.lists.readers import _fields
-from hashmatch.lists.readers._json_stream import Place, page_rows
+from hashmatch.lists.readers._json_stream import Bracket, page_rows
 from hashmatch.lists.readers._lines import first_lines, numbered_lines
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _lines(stream: BinaryIO) -> Iterator[ListRow | RejectedRow]:
             yield from _fields.usable(number, _frame, frame)
 
 
-def _holds(place: Place) -> bool:
+def _holds(place: Bracket) -> bool:
     return place.depth == 0
 
 

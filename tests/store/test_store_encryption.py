@@ -25,20 +25,20 @@ from hashmatch.store import encryption
 from hashmatch.store.encryption import (
     INFO,
     KEY,
-    SealingKey,
-    seal,
-    sealing_key,
-    unseal,
-    unseal_into,
-    unsealed_bytes,
+    ListKey,
+    decrypt,
+    decrypt_into,
+    decrypted_bytes,
+    encrypt,
+    list_key,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 RAW = bytes(range(100, 132))
-OURS = SealingKey(RAW)
-OTHER = SealingKey(RAW[::-1])
+OURS = ListKey(RAW)
+OTHER = ListKey(RAW[::-1])
 SMALL = 32
 """Bytes of a chunk in most tests."""
 
@@ -53,24 +53,24 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encryption, "CHUNK", SMALL)
 
 
-def opened(path: str, key: SealingKey = OURS) -> bytes:
+def opened(path: str, key: ListKey = OURS) -> bytes:
     with private.opened(path) as file:
-        data = b"".join(unseal(path, file, key))
-        assert len(data) == unsealed_bytes(path, file)
+        data = b"".join(decrypt(path, file, key))
+        assert len(data) == decrypted_bytes(path, file)
         buffer = bytearray(len(data))
-        unseal_into(path, file, key, buffer)
+        decrypt_into(path, file, key, buffer)
         assert buffer == data
     return data
 
 
 @given(st.lists(st.binary(max_size=3 * SMALL), max_size=5))
-def test_what_is_sealed_is_opened(
+def test_what_is_encrypted_is_read(
     tmp_path_factory: pytest.TempPathFactory, blocks: list[bytes]
 ) -> None:
-    path = str(tmp_path_factory.getbasetemp() / "sealed")
+    path = str(tmp_path_factory.getbasetemp() / "encrypted")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encryption, "CHUNK", SMALL)
-        digest = seal(path, blocks, OURS)
+        digest = encrypt(path, blocks, OURS)
         assert opened(path) == b"".join(blocks)
     with private.opened(path) as file:
         assert private.digest(path, file) == digest
@@ -79,31 +79,31 @@ def test_what_is_sealed_is_opened(
 @pytest.mark.parametrize("length", [0, 1, 2**20 - 1, 2**20, 2**20 + 1, 2 * 2**20, 2**21 + 77])
 def test_arrays_of_all_lengths(path: str, length: int) -> None:
     data = np.random.default_rng(1).integers(0, 256, length, np.uint8)
-    seal(path, [data[:5], data[5:5], data[5:]], OURS)
+    encrypt(path, [data[:5], data[5:5], data[5:]], OURS)
     assert opened(path) == data.tobytes()
     assert os.path.getsize(path) == 48 + length + 16 * max(1, -(-length // 2**20))
     assert os.stat(path).st_mode & 0o777 == 0o600
     with private.opened(path) as file:
         array = np.zeros(length, np.uint8)
-        unseal_into(path, file, OURS, array)
+        decrypt_into(path, file, OURS, array)
         assert np.array_equal(array, data)
 
 
 def test_wider_arrays(path: str) -> None:
     words = np.arange(60, dtype=np.uint64).reshape(15, 4)
-    seal(path, [words, np.zeros((0, 4), np.uint64)], OURS)
+    encrypt(path, [words, np.zeros((0, 4), np.uint64)], OURS)
     out = np.zeros_like(words)
     with private.opened(path) as file:
-        unseal_into(path, file, OURS, out)
+        decrypt_into(path, file, OURS, out)
         assert np.array_equal(out, words)
         with pytest.raises(StoreError, match="is not as long as its list"):
-            unseal_into(path, file, OURS, np.zeros((15, 3), np.uint64))
+            decrypt_into(path, file, OURS, np.zeros((15, 3), np.uint64))
 
 
 @pytest.mark.usefixtures("small")
 def test_the_bytes_are_those_of_the_description(path: str) -> None:
     """Written again from the module's table alone, with a key derived by hand."""
-    seal(path, [b"a" * SMALL + b"b"], OURS)
+    encrypt(path, [b"a" * SMALL + b"b"], OURS)
     with open(path, "rb") as file:
         data = file.read()
     assert data[:8] == b"\x89HMSEAL\x01"
@@ -118,18 +118,18 @@ def test_the_bytes_are_those_of_the_description(path: str) -> None:
 def test_no_two_files_are_alike(path: str) -> None:
     found = set()
     for _ in range(20):
-        found.add(seal(path, [b"the same"], OURS).sha256)
+        found.add(encrypt(path, [b"the same"], OURS).sha256)
     assert len(found) == 20
 
 
 def refused(path: str, data: bytes, plain: bytes) -> None:
     """Assert that a file is refused, and that what was handed out before is its true beginning."""
     handed = b""
-    descriptor = os.memfd_create("sealed")
+    descriptor = os.memfd_create("encrypted")
     try:
         os.write(descriptor, data)
         with pytest.raises(StoreError) as raised:  # noqa: PT012
-            for chunk in unseal(path, descriptor, OURS):
+            for chunk in decrypt(path, descriptor, OURS):
                 handed += chunk
     finally:
         os.close(descriptor)
@@ -143,7 +143,7 @@ def refused(path: str, data: bytes, plain: bytes) -> None:
 @pytest.mark.parametrize("length", [0, 1, SMALL, 2 * SMALL, 2 * SMALL + 7])
 def test_every_bit_flipped_every_truncation_and_more_at_the_end(path: str, length: int) -> None:
     plain = bytes(range(length))
-    seal(path, [plain], OURS)
+    encrypt(path, [plain], OURS)
     with open(path, "rb") as file:
         good = file.read()
     for place in range(len(good) * 8):
@@ -163,7 +163,7 @@ def test_chunks_in_other_places_and_of_other_files(path: str) -> None:
     plain, step = bytes(range(3 * SMALL)), SMALL + 16
 
     def parts() -> tuple[bytes, list[bytes]]:
-        seal(path, [plain], OURS)
+        encrypt(path, [plain], OURS)
         with open(path, "rb") as file:
             data = file.read()
         return data[:48], [data[start : start + step] for start in range(48, len(data), step)]
@@ -176,11 +176,11 @@ def test_chunks_in_other_places_and_of_other_files(path: str) -> None:
 
 
 def test_a_wrong_key(path: str) -> None:
-    seal(path, [b"x" * 99], OURS)
+    encrypt(path, [b"x" * 99], OURS)
     with pytest.raises(StoreError, match=f"is encrypted with the key {OURS.key_id.hex()}, and giv"):
         opened(path, OTHER)
     private_part = RAW.hex()
-    same_id = SealingKey(RAW[:-1] + b"?")
+    same_id = ListKey(RAW[:-1] + b"?")
     same_id.key_id = OURS.key_id  # a key id that somebody wrote into another file
     with pytest.raises(StoreError, match="is damaged at byte 48") as raised:
         opened(path, same_id)
@@ -192,9 +192,9 @@ def test_a_file_that_is_not_encrypted(path: str) -> None:
 
 
 def test_a_file_that_is_cut_off_while_it_is_read(path: str) -> None:
-    seal(path, [bytes(2**20 + 5)], OURS)
+    encrypt(path, [bytes(2**20 + 5)], OURS)
     with private.opened(path) as file:
-        chunks = unseal(path, file, OURS)
+        chunks = decrypt(path, file, OURS)
         assert next(chunks) == bytes(2**20)
         os.truncate(path, 2**20 + 48 + 16 + 3)
         with pytest.raises(StoreError, match="was cut off while it was read"):
@@ -207,7 +207,7 @@ def test_nothing_is_left_of_a_file_that_was_not_finished(path: str) -> None:
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        seal(path, blocks(), OURS)  # type: ignore[arg-type]
+        encrypt(path, blocks(), OURS)  # type: ignore[arg-type]
     assert os.listdir(os.path.dirname(path)) == []
 
 
@@ -215,30 +215,30 @@ def test_keys_come_from_the_environment_or_a_file(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(KEY, raising=False)
-    assert sealing_key() is None
+    assert list_key() is None
     texts = [RAW.hex(), RAW.hex().upper(), base64.b64encode(RAW).decode(), f"  {RAW.hex()}\n"]
     for text in texts:
         monkeypatch.setenv(KEY, text)
-        assert opened_with(sealing_key()) == OURS.key_id
+        assert opened_with(list_key()) == OURS.key_id
     monkeypatch.setenv(KEY, OTHER.derive(b"").hex())
     for data in [text.encode() for text in texts] + [RAW]:
         with open(path, "wb") as file:
             file.write(data)
         os.chmod(path, 0o600)
-        assert opened_with(sealing_key(path)) == OURS.key_id
+        assert opened_with(list_key(path)) == OURS.key_id
     os.chmod(path, 0o640)
     with pytest.raises(StoreError, match="can be read by others"):
-        sealing_key(path)
+        list_key(path)
     os.remove(path)
     with pytest.raises(StoreError, match="is missing"):
-        sealing_key(path)
+        list_key(path)
     OURS.save(path)
-    assert opened_with(sealing_key(path)) == OURS.key_id
+    assert opened_with(list_key(path)) == OURS.key_id
     with pytest.raises(StoreError, match="is never written over"):
         OTHER.save(path)
 
 
-def opened_with(key: SealingKey | None) -> bytes:
+def opened_with(key: ListKey | None) -> bytes:
     assert key is not None
     return key.key_id
 
@@ -249,19 +249,19 @@ def test_what_is_no_key(text: str, path: str, monkeypatch: pytest.MonkeyPatch) -
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
     os.chmod(path, 0o600)
-    for asked, name in ((sealing_key, KEY), (partial(sealing_key, path), path)):
+    for asked, name in ((list_key, KEY), (partial(list_key, path), path)):
         with pytest.raises(UsageError, match=f"^{name} holds no key: it takes 32 bytes") as raised:
             asked()
         assert text * 2 not in str(raised.value)
     for length in (0, 16, 31, 33):
         with pytest.raises(UsageError, match="has 32 bytes, this one"):
-            SealingKey(bytes(length))
+            ListKey(bytes(length))
 
 
 def test_a_key_shows_nothing_and_is_never_pickled() -> None:
-    assert repr(OURS) == str(OURS) == f"<SealingKey {OURS.key_id.hex()}>"
+    assert repr(OURS) == str(OURS) == f"<ListKey {OURS.key_id.hex()}>"
     assert OURS.key_id not in hashlib.blake2b(RAW).digest()
-    assert SealingKey.generate().key_id != SealingKey.generate().key_id
+    assert ListKey.generate().key_id != ListKey.generate().key_id
     for attempt in (importlib.import_module("pickle").dumps, copy.copy, copy.deepcopy):
         with pytest.raises(UsageError, match="never pickled"):
             attempt(OURS)

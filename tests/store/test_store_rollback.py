@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from hashmatch.errors import StoreError, UntrustedList, UsageError
 from hashmatch.store.manifest import HIGHEST
-from hashmatch.store.rollback import FURTHEST, PLACE, UNSIGNED, Marks, check, place, raise_to, read
+from hashmatch.store.rollback import FURTHEST, PLACE, UNSIGNED, Marks, advance, check, place, read
 from hashmatch.store.signing import GRACE, check_fresh
 from processes import Process
 
@@ -37,7 +37,7 @@ def path(tmp_path: Path) -> str:
 def test_rollback(path: str) -> None:
     assert read(path) == Marks()
     for version in (1, 2, 5, 3):
-        raise_to(path, version, [A], now=NOW)
+        advance(path, version, [A], now=NOW)
     assert read(path) == Marks({A: 5, UNSIGNED: 5}, NOW)
     assert os.stat(path).st_mode & 0o777 == 0o600
     for keys in ([A], [], [A, B]):
@@ -49,35 +49,35 @@ def test_rollback(path: str) -> None:
 
 def test_an_old_version_by_a_key_that_signs_no_more(path: str) -> None:
     """A signed up to version 3, then B: raised for both, as both are trusted."""
-    raise_to(path, 3, [A])
-    raise_to(path, 20, [A, B])
+    advance(path, 3, [A])
+    advance(path, 20, [A, B])
     with pytest.raises(UntrustedList, match="older than version 20"):
         check(read(path), 3, [A])
 
 
 def test_fast_forward(path: str) -> None:
     """Who steals a key signs a version of a high number; a new key goes on from the true one."""
-    raise_to(path, 17, [A])
+    advance(path, 17, [A])
     for far in (17 + FURTHEST + 1, HIGHEST, 2**63):
         with pytest.raises(UntrustedList, match="is more than 1,000,000 ahead of version 17"):
             check(read(path), far, [A])
         with pytest.raises(UntrustedList, match="is more than 1,000,000 ahead"):
-            raise_to(path, far, [A])
-    raise_to(path, 17 + FURTHEST, [A])
+            advance(path, far, [A])
+    advance(path, 17 + FURTHEST, [A])
     with pytest.raises(UntrustedList, match="older than"):
         check(read(path), 18, [A])
     check(read(path), 18, [B])
-    raise_to(path, 18, [B])
+    advance(path, 18, [B])
     with pytest.raises(UntrustedList, match="older than version 18"):
         check(read(path), 17, [B])
 
 
 def test_the_version_before_a_damaged_one_may_serve(path: str) -> None:
-    raise_to(path, 5, [A])
+    advance(path, 5, [A])
     check(read(path), 4, [A], behind=1)
     with pytest.raises(UntrustedList, match="version 3 is older than version 5"):
         check(read(path), 3, [A], behind=1)
-    assert raise_to(path, 4, [A]).versions[A] == 5
+    assert advance(path, 4, [A]).versions[A] == 5
 
 
 versions = st.integers(1, 50)
@@ -93,7 +93,7 @@ def test_marks_are_the_highest_of_each_key(
     for version, keys in steps:
         for key in keys | {UNSIGNED}:
             expected[key] = max(expected.get(key, 0), version)
-        assert raise_to(path, version, keys).versions == expected
+        assert advance(path, version, keys).versions == expected
     assert read(path).versions == expected
     for key in (A, B, C):
         for version in range(1, 51):
@@ -106,7 +106,7 @@ def test_marks_are_the_highest_of_each_key(
 
 def test_every_bit_flipped_and_every_truncation(path: str) -> None:
     """Damage is told of, and does not let an older version in."""
-    raise_to(path, 5, [A], now=NOW)
+    advance(path, 5, [A], now=NOW)
     good = Path(path).read_bytes()
     harmed = [good[:end] for end in range(len(good))] + [good + b" ", b"[" * 50_000]
     for place_ in range(len(good) * 8):
@@ -126,7 +126,7 @@ def test_every_bit_flipped_and_every_truncation(path: str) -> None:
         with pytest.raises(UntrustedList, match="version 4 is older than version 5"):
             check(damaged, 4, [A], floor=5)
         check(damaged, 5, [A], floor=5)
-    assert raise_to(path, 4, [A], floor=5) == read(path)
+    assert advance(path, 4, [A], floor=5) == read(path)
     assert read(path).versions == {A: 5, UNSIGNED: 5}
 
 
@@ -142,7 +142,7 @@ def test_every_bit_flipped_and_every_truncation(path: str) -> None:
     ],
 )
 def test_other_ways_to_say_it_are_damage(path: str, old: bytes, new: bytes) -> None:
-    raise_to(path, 5, [A], now=NOW)
+    advance(path, 5, [A], now=NOW)
     data = Path(path).read_bytes()
     assert old in data
     Path(path).write_bytes(data.replace(old, new, 1))
@@ -152,18 +152,18 @@ def test_other_ways_to_say_it_are_damage(path: str, old: bytes, new: bytes) -> N
 def test_what_is_no_version_and_no_key(path: str) -> None:
     for version, key in ((0, A), (-1, A), (5, "A" * 16), (5, A + "\n"), (5, "x")):
         with pytest.raises(UsageError, match="marks cannot be written"):
-            raise_to(path, version, [key])
+            advance(path, version, [key])
     assert read(path) == Marks()
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o660, 0o666])
 def test_marks_that_others_can_touch(path: str, mode: int) -> None:
-    raise_to(path, 5, [A])
+    advance(path, 5, [A])
     os.chmod(path, mode)
     with pytest.raises(StoreError, match="by others"):
         read(path)
     with pytest.raises(StoreError, match="by others"):
-        raise_to(path, 6, [A])
+        advance(path, 6, [A])
     if not mode & 0o022:
         assert read(path, allow_readable=True).versions[A] == 5
     os.remove(path)
@@ -179,16 +179,16 @@ def test_where_marks_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv(PLACE, str(tmp_path / "marks"))
     assert place(store).startswith(f"{tmp_path}/marks/a_b-")
     assert place(store) == place(store + "/") != place(other)
-    raise_to(place(store), 3, [])
+    advance(place(store), 3, [])
     assert read(place(store)).versions == {UNSIGNED: 3}
 
 
 RAISING = """
     import sys
-    from hashmatch.store.rollback import raise_to
+    from hashmatch.store.rollback import advance
     path, key, first, last = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     for version in range(first, last):
-        raise_to(path, version, [key])
+        advance(path, version, [key])
         print(version, flush=True)
 """
 
@@ -230,7 +230,7 @@ def test_killed_at_any_moment_no_mark_sinks(path: str) -> None:
         assert now.versions[A] in {told, told + 1}
         assert now.versions[A] > reached
         reached = now.versions[A]
-    raise_to(path, reached + 1, [A])
+    advance(path, reached + 1, [A])
     assert sorted(os.listdir(os.path.dirname(path))) == ["marks.json", "marks.json.lock"]
 
 
@@ -249,14 +249,14 @@ def test_freeze() -> None:
 
 def test_a_clock_that_was_set_back(path: str) -> None:
     for moment in (NOW + 30 * DAY, NOW):
-        raise_to(path, 1, [], now=moment)
+        advance(path, 1, [], now=moment)
     assert read(path).used == NOW + 30 * DAY
     with pytest.raises(UntrustedList, match="the clock is behind: the list was last used at 2026"):
         check_fresh(read(path), NOW + DAY, now=NOW)
 
 
 def test_the_form_is_fixed(path: str) -> None:
-    raise_to(path, 5, [A], now=NOW)
+    advance(path, 5, [A], now=NOW)
     document = json.loads(Path(path).read_bytes())
     checksum = document["sha256"]
     assert document | {"sha256": ""} == {
