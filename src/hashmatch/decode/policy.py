@@ -74,6 +74,11 @@ def decode_image(image: ImageInput) -> Picture:
     image : path, bytes, file object, PIL.Image.Image or ndarray of uint8
         An array is gray (h, w), RGB (h, w, 3) or RGBA (h, w, 4).
 
+    Returns
+    -------
+    Picture
+        Its pixels are uint8 of shape (height, width, 3).
+
     Raises
     ------
     ImageError
