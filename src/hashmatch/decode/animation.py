@@ -70,6 +70,11 @@ def decode_frames(image: ImageInput, most: int = limits.FRAMES) -> Iterator[Pict
     most : int
         Frames given, the first one included.
 
+    Returns
+    -------
+    iterator of Picture
+        Pixels are uint8 of shape (height, width, 3), by frame not always the same.
+
     Raises
     ------
     ImageError

@@ -81,6 +81,12 @@ FRAME_BLOCKS = 2**21
 TIFF_PAGES = 4096
 """Pages of a TIFF that are looked for."""
 
+PROCESS_MEMORY = 896 * 2**20
+"""Bytes that a process needs to decode any picture within these limits, Python and the libraries
+included and its RGB pixels not. What was measured to take the most is a TIFF of 64 megapixels,
+uncompressed and turned; the second is frames of a PNG of as many. Where a file is as large as its
+pixels, frames after the first may need more, and are refused then."""
+
 
 def most_decoded_pixels() -> int:
     """Return the most pixels that a picture decoded from a file can have.

@@ -79,6 +79,11 @@ def decode_image(image: ImageInput) -> Picture:
     -------
     Picture
 
+    Returns
+    -------
+    Picture
+        Its pixels are uint8 of shape (height, width, 3).
+
     Raises
     ------
     ImageError

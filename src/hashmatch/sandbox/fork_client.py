@@ -13,14 +13,7 @@ from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
 from hashmatch.errors import WorkersError
-from hashmatch.sandbox.protocol import (
-    END_REPLY,
-    END_REQUEST,
-    END_WORKER,
-    FORK_REPLY,
-    FORK_REQUEST,
-    SERVER_READY,
-)
+from hashmatch.sandbox import protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,15 +87,15 @@ class ForkServer:
         """Start a worker that is given `descriptors`; return the pids of its server and its own."""
         with self._lock:
             try:
-                answer = self._ask(FORK_REQUEST, descriptors)
+                answer = self._ask(protocol.FORK_REQUEST, descriptors)
             except OSError:  # it is gone, and every worker with it
                 self._stop()
                 if self._closed:
                     raise WorkersError(POOL_CLOSED) from None
                 log.warning("fork server lost, and every decode worker with it")
                 self._start()
-                answer = self._ask(FORK_REQUEST, descriptors)
-            (pid,) = FORK_REPLY.unpack(answer)
+                answer = self._ask(protocol.FORK_REQUEST, descriptors)
+            (pid,) = protocol.FORK_REPLY.unpack(answer)
             if pid == 0:
                 raise WorkersError("cannot start a decode worker: the system has no process left")
             return self.pid, pid
@@ -113,10 +106,10 @@ class ForkServer:
             try:
                 if server_pid != self.pid:
                     raise ConnectionError  # it went with its server
-                answer = self._ask(END_REQUEST.pack(END_WORKER, pid))
+                answer = self._ask(protocol.END_REQUEST.pack(protocol.END_WORKER, pid))
             except OSError:
                 return WorkerExit(-9, 0, 0.0)
-            code, kibibytes, seconds = END_REPLY.unpack(answer)
+            code, kibibytes, seconds = protocol.END_REPLY.unpack(answer)
             return WorkerExit(code, kibibytes * 1024, seconds)
 
     def close(self) -> None:
@@ -147,7 +140,7 @@ class ForkServer:
             said = self._channel.recv(4096)
         except OSError:
             said = b""
-        if said != SERVER_READY:
+        if said != protocol.SERVER_READY:
             self._stop()
             reason = said.decode(errors="replace") or "their process ended"
             raise WorkersError(f"cannot start decode workers: {reason}")

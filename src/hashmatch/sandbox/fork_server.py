@@ -25,14 +25,8 @@ from PIL import AvifImagePlugin, Image
 
 from hashmatch.decode import formats
 from hashmatch.decode.policy import decode_image
+from hashmatch.sandbox import protocol
 from hashmatch.sandbox.limits import WorkerLimits
-from hashmatch.sandbox.protocol import (
-    END_REPLY,
-    END_REQUEST,
-    FORK_REPLY,
-    FORK_REQUEST,
-    SERVER_READY,
-)
 from hashmatch.sandbox.worker import serve
 
 if TYPE_CHECKING:
@@ -66,7 +60,7 @@ def main(descriptor: int, decoder: str, *numbers: float) -> None:
     except Exception as error:
         channel.send(f"{type(error).__name__}: {error}".encode()[:2000])
         return
-    channel.send(SERVER_READY)
+    channel.send(protocol.SERVER_READY)
     with suppress(ConnectionError):
         _serve(channel, limits, decode)
 
@@ -100,13 +94,13 @@ def _serve(channel: socket.socket, limits: WorkerLimits, decode: Decode) -> None
         waiting.register(os.pidfd_open(os.getppid()), select.POLLIN)
     while all(descriptor == channel.fileno() for descriptor, _ in waiting.poll()):
         message, descriptors, _, _ = socket.recv_fds(channel, 64, 3)
-        if message == FORK_REQUEST:
+        if message == protocol.FORK_REQUEST:
             pid = _fork(channel, descriptors, limits, decode)
             workers |= {pid} - {0}
-            channel.send(FORK_REPLY.pack(pid))
+            channel.send(protocol.FORK_REPLY.pack(pid))
         elif message:
-            pid = END_REQUEST.unpack(message)[1]
-            channel.send(END_REPLY.pack(*_end(pid) if pid in workers else (0, 0, 0.0)))
+            pid = protocol.END_REQUEST.unpack(message)[1]
+            channel.send(protocol.END_REPLY.pack(*_end(pid) if pid in workers else (0, 0, 0.0)))
             workers.discard(pid)  # the number may be another process's from now on
         else:
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isfinite
 
+from hashmatch.decode.limits import PROCESS_MEMORY
 from hashmatch.errors import UsageError
 
 MIB = 2**20
@@ -25,9 +26,8 @@ class WorkerLimits:
     address_space : int
         Bytes of a worker's address space, code and the pixels that it shares included.
     memory : int
-        Bytes that a worker may fill, code and the pixels that it shares not included. The default
-        is enough for every picture within `hashmatch.decode.limits`: what was measured to take the
-        most is a TIFF of 64 megapixels, uncompressed and turned.
+        Bytes that a worker may fill, the pixels that it shares not included. The default is enough
+        for any picture within `hashmatch.decode.limits`.
     tries : int
         After so many tries that each lost a worker, the item is ``failed``.
     items : int
@@ -47,8 +47,8 @@ class WorkerLimits:
 
     cpu_seconds: float = 2.0
     wall_seconds: float = 20.0
-    address_space: int = 1280 * MIB
-    memory: int = 896 * MIB
+    address_space: int = PROCESS_MEMORY + 384 * MIB
+    memory: int = PROCESS_MEMORY
     tries: int = 3
     items: int = 1000
 
