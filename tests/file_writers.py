@@ -28,8 +28,8 @@ from hashmatch.scan.hash_archive import HashArchive
 from hashmatch.scan.prometheus import MetricsFile
 from hashmatch.sinks.csv_rows import CsvSink
 from hashmatch.sinks.jsonl import JsonlSink
-from hashmatch.store.encryption import SealingKey
-from hashmatch.store.rollback import raise_to
+from hashmatch.store.encryption import ListKey
+from hashmatch.store.rollback import advance
 from hashmatch.store.signing import PrivateKey, save_public
 from hashmatch.testing import example_record, random_hashes
 from review_records import many
@@ -109,7 +109,7 @@ def writers(folder: Path, queue: ReviewQueue) -> list[Writer]:
         Writer("scan-a-000000000000.kept", kept, IndexFileError),
         Writer("saved.index", index.save, IndexFileError),
         Writer("built.index", lambda p: hm.HashIndex.build_file(p, hashes, 31), IndexFileError),
-        Writer("marks.json", lambda path: raise_to(path, 7, []), StoreError),
+        Writer("marks.json", lambda path: advance(path, 7, []), StoreError),
         *(
             Writer(f"cases.{suffix}", lambda path: export_cases(queue, path), SinkError)
             for suffix in ("jsonl", "csv", *(["parquet"] if find_spec("pyarrow") else []))
@@ -134,7 +134,7 @@ def writers(folder: Path, queue: ReviewQueue) -> list[Writer]:
             StoreError,
             is_new=True,
         ),
-        Writer("list.key", SealingKey.generate().save, StoreError, is_new=True),
+        Writer("list.key", ListKey.generate().save, StoreError, is_new=True),
         Writer("hook", lambda path: run(secret, path), ReviewError, is_new=True),
     ]
 

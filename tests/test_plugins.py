@@ -120,6 +120,16 @@ def test_a_third_party_distribution_serves_a_whole_scan(installed: Path) -> None
     assert "2 meancolour entries" in scan.stderr
 
 
+def test_a_source_that_is_none_of_a_kind_keeps_no_state(installed: Path) -> None:
+    (installed / "known.txt").write_text("%lines\n" + "00" * 8 + "\n")
+    scan = run(
+        installed, "scan", "two://anywhere", "--list", "known.txt", "--algorithm", "meancolour",
+        "--surface", "public_post", "--state", "state",
+    )  # fmt: skip
+    assert (scan.returncode, scan.stdout, scan.stderr.count("\n")) == (2, "", 1)
+    assert "a Two cannot go on where it was stopped" in scan.stderr
+
+
 def test_its_names_are_listed_when_one_is_not_found(installed: Path) -> None:
     result = run(installed, "hash", "known.txt", "--algorithm", "nope")
     assert result.returncode == 2

@@ -11,6 +11,7 @@ import pytest
 import hashmatch as hm
 from cli_tools import DEMO, IMAGES, Ran, run, scan
 from hashmatch.scan.hash_archive import HashArchive
+from hashmatch.scan.shard import Shard
 from hashmatch.testing import random_hashes
 
 if TYPE_CHECKING:
@@ -155,19 +156,20 @@ def test_two_states_and_one_archive_keep_all(tmp_path: Path, photos: Path) -> No
     assert {"landscape-dusk.jpg", "more.png"} <= kept
 
 
-def test_a_source_that_does_not_say_which_it_is_keeps_no_state(tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", [lambda one: one, lambda one: Shard(one, 0, 2)])
+def test_a_source_that_does_not_say_which_it_is_keeps_no_state(tmp_path: Path, source: Any) -> None:
     class Nameless:
         def items(self, after: str | None = None) -> Any: ...
         def read(self, item: hm.ImageItem) -> bytes: ...  # type: ignore[empty-body]
         def count(self) -> int | None: ...
         def close(self) -> None: ...
 
-    matcher = hm.Matcher(hm.read_list(DEMO))
+    matcher, nameless = hm.Matcher(hm.read_list(DEMO)), Nameless()
     with (
         hm.Checkpoint(tmp_path) as checkpoint,
         pytest.raises(hm.UsageError, match="Nameless cannot go on where it was stopped"),
     ):
-        hm.scan_source(Nameless(), matcher, checkpoint=checkpoint)  # type: ignore[arg-type]
+        hm.scan_source(source(nameless), matcher, checkpoint=checkpoint)
 
 
 def test_status_names_what_is_scanned_and_no_secret(tmp_path: Path, photos: Path) -> None:

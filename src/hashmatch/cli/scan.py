@@ -41,15 +41,14 @@ from hashmatch.cli.scan_output import (
 from hashmatch.errors import HashmatchError, SourceError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
     from datetime import timedelta
 
     from hashmatch.cli.scan_output import Sinks
     from hashmatch.interfaces import Source
     from hashmatch.matching.matcher import Matcher
-    from hashmatch.scan.events import Observe
     from hashmatch.scan.report import ScanReport
-    from hashmatch.scan.scan import Results, ScanOptions
+    from hashmatch.scan.scan import ScanOptions
 
 
 class ScanCommand(click.Command):
@@ -97,10 +96,11 @@ def status(state: str, as_json: bool) -> None:
         table.add_column(column)
     for scan in scans:
         counters = Counters(outcomes=scan["outcomes"])
+        source, _, shard = scan["about"]["source"].partition(" shard=")
         lists = ", ".join(f"{name} {version}" for name, version, _ in scan["about"]["lists"])
         table.add_row(
             scan["name"],
-            printable(scan["about"]["source"]),
+            printable(f"{source} ({shard})" if shard else source),
             printable(lists),
             scan["begun"],
             scan["ended"] or "not yet",
@@ -131,41 +131,15 @@ def scan_options(
         yield ScanOptions(2 * workers, pool.pictures, tries, readers), pool.report
 
 
-def scan_to(
-    make_results: Callable[[Sequence[Observe], ExitStack], Results],
-    done: ScanReport,
-    sinks: Sinks,
-    others: Sequence[Observe],
-    *,
-    total: int | None,
-    out: str | None,
-    report: str | None,
-    quiet: bool,
-) -> None:
-    """Scan, with records, alarms and counts going where they should, or left as they are.
-
-    Parameters
-    ----------
-    make_results : callable
-        Begins the scan, told who observes it.
-    done, sinks, others : ScanReport, Sinks, sequence of callable
-        What counts it, takes its records, and observes it besides.
-    total : int, optional
-        How many images there are.
-    out, report, quiet : str, str, bool
-        As the options are.
-    """
+@contextmanager
+def reporting(path: str | None, done: ScanReport) -> Iterator[None]:
+    """Write the report of a scan if it comes to its end; name the alarms whatever happens."""
     from hashmatch._files.atomic import OutputFile
 
-    # All are opened before the first image: hours of work are not lost to a slip in a name.
+    # Opened before the first image: hours of work are not lost to a slip in a name.
+    counts = OutputFile(path) if path is not None else None
     try:
-        counts = OutputFile(report) if report is not None else None
-    except HashmatchError:
-        sinks.abandon()
-        raise
-    try:
-        _run(make_results, done, sinks, others, total, out, quiet)
-        sinks.close()
+        yield
         done.finish()
     except BaseException:
         if counts is not None:
@@ -178,26 +152,13 @@ def scan_to(
         counts.close()
 
 
-def _run(
-    make_results: Callable[[Sequence[Observe], ExitStack], Results],
-    done: ScanReport,
-    sinks: Sinks,
-    others: Sequence[Observe],
-    total: int | None,
-    out: str | None,
-    quiet: bool,
-) -> None:
-    """Scan; whatever stops it early is told with how far it came and where its records are."""
-    from hashmatch.records.review import ReviewRecord
-
+@contextmanager
+def told_if_stopped(
+    sinks: Sinks, done: ScanReport, total: int | None, out: str | None, quiet: bool
+) -> Iterator[None]:
+    """Tell of whatever stops a scan early how far it came and where its records are."""
     try:
-        with ExitStack() as stack:
-            screen = stack.enter_context(on_screen(total, quiet))
-            results = make_results([done, *others, screen], stack)
-            for result in stack.enter_context(closing(results)):
-                done.add(result)
-                if isinstance(result, ReviewRecord):
-                    sinks.write(result)
+        yield
     except BaseException as error:
         sinks.abandon()
         part = Path(f"{out}.part")
@@ -271,6 +232,7 @@ def scan(
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch import registry
     from hashmatch.records.enums import Surface
+    from hashmatch.records.review import ReviewRecord
     from hashmatch.scan.checkpoint import Checkpoint
     from hashmatch.scan.hash_archive import HashArchive
     from hashmatch.scan.report import ScanReport
@@ -296,20 +258,29 @@ def scan(
             raise SourceError(f"{source}: no images in it")
         # Before any file is opened: another scan that is under way keeps its own.
         checkpoint = None if state is None else stack.enter_context(Checkpoint(state))
-        sinks = open_sinks(out, review, source, include_hash)
         archive = None if kept_in is None else HashArchive(kept_in, keep_for)
         about = about_job(source, surface, shard, matcher)
         told = stack.enter_context(observers(log_json, metrics, out, about))
         done = ScanReport(matcher)
 
-        def results(observe: Sequence[Observe], stack: ExitStack) -> Results:
-            how, done.sandbox = stack.enter_context(scan_options(**options))
-            return scan_source(
-                images, matcher, options=how, checkpoint=checkpoint, archive=archive,
-                observe=observe,
-            )  # fmt: skip
-
-        scan_to(results, done, sinks, told, total=total, out=out, report=report, quiet=quiet)
+        with reporting(report, done):
+            sinks = open_sinks(out, review, source, include_hash)
+            with (
+                told_if_stopped(sinks, done, total, out, quiet),
+                scan_options(**options) as (how, done.sandbox),
+                on_screen(total, quiet) as screen,
+                closing(
+                    scan_source(
+                        images, matcher, options=how, checkpoint=checkpoint, archive=archive,
+                        observe=[done, *told, screen],
+                    )
+                ) as results,
+            ):  # fmt: skip
+                for result in results:
+                    done.add(result)
+                    if isinstance(result, ReviewRecord):
+                        sinks.write(result)
+            sinks.close()
     if not quiet:
         name_problems(done.problems, verbose)
         summary(done)

@@ -85,7 +85,13 @@ class Counters:
         )
 
     def add(self, result: Result) -> None:
-        """Count what became of an item."""
+        """Count what became of an item.
+
+        Parameters
+        ----------
+        result : ReviewRecord or ItemOutcome
+            As `scan_source` gives it.
+        """
         self.outcomes[result.outcome] += 1
         if isinstance(result, ReviewRecord) and isinstance(result.suppressed_by, SuppressedBy):
             self.suppressed_by[result.suppressed_by.reason] += 1

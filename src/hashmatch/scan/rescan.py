@@ -77,8 +77,8 @@ def rescan_archive(
     ...     found = hm.scan_source(pictures, matcher, surface="public_post", archive=archive)
     ...     before = sum(result.outcome.value == "match" for result in found)
     ...     more = len(list(rescan_archive(folder, partial(hm.Matcher, known))))
-    >>> before, more > 0
-    (4, True)
+    >>> before, more
+    (3, 2)
     """
     archive = archive if isinstance(archive, HashArchive) else HashArchive(archive)
     given: set[bytes] = set()

@@ -21,6 +21,7 @@ from hashmatch.retry import Tries, list_items, until_available
 from hashmatch.scan.events import Counters, Monitor, tap
 from hashmatch.scan.hash_archive import PICTURES
 from hashmatch.scan.pipeline import MOST_READERS, READERS, Concurrency, Pipeline
+from hashmatch.scan.shard import Shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -156,9 +157,10 @@ def scan_source(
         source = registry.open_source(source, Surface.parse(surface))
     elif surface is not None:
         raise UsageError("a source knows the surface of its images; give it none besides")
-    if checkpoint is not None and not hasattr(source, "identity"):
+    whole = source.whole if isinstance(source, Shard) else source
+    if checkpoint is not None and not hasattr(whole, "identity"):
         raise UsageError(
-            f"a {type(source).__name__} cannot go on where it was stopped: it does not say which "
+            f"a {type(whole).__name__} cannot go on where it was stopped: it does not say which "
             "source it is (Source.identity). Scan it without a checkpoint"
         )
     observers = (observe,) if callable(observe) else tuple(observe)

@@ -61,6 +61,11 @@ class Shard:
     index, count : int
         Which part it is, from 0, and of how many.
 
+    Attributes
+    ----------
+    whole : Source
+        What is split.
+
     Examples
     --------
     >>> from hashmatch.testing import MemorySource
@@ -71,25 +76,25 @@ class Shard:
 
     def __init__(self, source: Source, index: int, count: int) -> None:
         self._index, self._count = parse_shard(f"{index}/{count}")
-        self._source = source
+        self.whole = source
 
     def items(self, after: str | None = None) -> Iterator[ImageItem]:
         """Yield the items of this part; see `hashmatch.interfaces.Source.items`."""
-        for item in self._source.items(after):
+        for item in self.whole.items(after):
             if shard_of(item.key, self._count) == self._index:
                 yield item
 
     def identity(self) -> str:
         """Return that of the whole source, and which part this is."""
-        return f"{self._source.identity()} shard={self._index}/{self._count}"
+        return f"{self.whole.identity()} shard={self._index}/{self._count}"
 
     def read(self, item: ImageItem) -> bytes:
         """Return the content of `item`; see `hashmatch.interfaces.Source.read`."""
-        return self._source.read(item)
+        return self.whole.read(item)
 
     def count(self) -> None:
         """Return None: only listing would tell."""
 
     def close(self) -> None:
         """Close the whole source."""
-        self._source.close()
+        self.whole.close()
