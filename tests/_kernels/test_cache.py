@@ -16,6 +16,7 @@ from cli_tools import environment
 from hashmatch._kernels import jit
 from hashmatch._kernels.cache_folders import places
 from hashmatch._kernels.jit import kernel
+from processes import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,7 +152,7 @@ def started(package: Path, kind: str, **env: str) -> subprocess.Popen[str]:
 
 
 def printed(process: subprocess.Popen[str]) -> str:
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     return out.strip()
 
