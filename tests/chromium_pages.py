@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import BrowserContext, Page, Playwright
+    from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
     from review_pages import ReviewSite
 
@@ -27,30 +27,44 @@ needs_chromium = [
 ]
 
 
+_running: list[Browser] = []
+
+
 @contextmanager
 def chromium() -> Iterator[Playwright]:
-    """Start what drives Chromium."""
+    """Start what drives Chromium, and one Chromium for all who need no profile of their own."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as started:
+        _running.append(started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS))
         yield started
+        _running.pop().close()
 
 
 @contextmanager
 def browsing(
-    playwright: Playwright, profile: Path, size: tuple[int, int] = DESKTOP, scheme: str = "light"
+    playwright: Playwright,
+    profile: Path,
+    size: tuple[int, int] = DESKTOP,
+    scheme: str = "light",
+    *,
+    kept: bool = False,
 ) -> Iterator[BrowserContext]:
-    """Start Chromium with a profile on the disk, as a person has one.
+    """Visit as somebody new; or, `kept`, in a Chromium with a profile on the disk.
 
     In the end, no script has failed and nothing has run into the page's policy.
     """
-    context = playwright.chromium.launch_persistent_context(
-        str(profile),
-        executable_path=CHROMIUM,
-        args=ARGUMENTS,
-        viewport={"width": size[0], "height": size[1]},
-        color_scheme="dark" if scheme == "dark" else "light",
-        has_touch=size == PHONE,
+    looks: dict[str, Any] = {
+        "viewport": {"width": size[0], "height": size[1]},
+        "color_scheme": "dark" if scheme == "dark" else "light",
+        "has_touch": size == PHONE,
+    }
+    context = (
+        playwright.chromium.launch_persistent_context(
+            str(profile), executable_path=CHROMIUM, args=ARGUMENTS, **looks
+        )
+        if kept
+        else _running[-1].new_context(**looks)
     )
     context.set_default_timeout(20_000)
     problems: list[str] = []

@@ -25,6 +25,7 @@ from hashmatch.review.settings import Settings
 from hashmatch.review.web.middleware import SecurityMiddleware
 from hashmatch.review.web.pictures import Pictures
 from hashmatch.review.web.server import Serving
+from processes import PATIENCE
 from review_records import make_record
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Server:
 
     def close(self) -> None:
         self._server.should_exit = True
-        self._thread.join(20)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
         self._socket.close()
         self.pictures.close()
@@ -188,7 +189,7 @@ class Browser:
         if method == "POST":
             sent |= {"Content-Type": FORM, "Sec-Fetch-Site": "same-origin", "Origin": "null"}
         sent |= headers or {}
-        connection = HTTPConnection("127.0.0.1", self.server.port, timeout=30)
+        connection = HTTPConnection("127.0.0.1", self.server.port, timeout=PATIENCE)
         try:
             connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
             for name, value in sent.items():

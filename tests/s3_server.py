@@ -5,10 +5,11 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from processes import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,22 +41,18 @@ def serving(folder: Path) -> Iterator[int]:
     ]  # fmt: skip
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         try:
-            wait_for(port)
+            wait_for(lambda: is_open(port))
             yield port
         finally:
             process.kill()
 
 
-def wait_for(port: int, seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            with socket.create_connection(("127.0.0.1", port), 1):
-                return
-        except OSError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.05)
+def is_open(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port)):
+            return True
+    except OSError:
+        return False
 
 
 def options(port: int, **more: Any) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from processes import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -54,7 +56,7 @@ class Receiver:
         if answer == "reset":
             link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         elif answer == "hang":
-            self.ended.wait(30)
+            self.ended.wait(PATIENCE)
         elif answer == "drip":
             for byte in b"HTTP/1.1 202 Accepted\r\nX-Long: " + b"x" * 1000:
                 if self.ended.is_set():

@@ -16,6 +16,7 @@ import pytest
 from cli_tools import environment
 from hashmatch._kernels import jit
 from hashmatch._kernels.jit import cache_folders, kernel
+from processes import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -194,7 +195,7 @@ def started(package: Path, kind: str, **env: str) -> subprocess.Popen[str]:
 
 
 def printed(process: subprocess.Popen[str]) -> str:
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     return out.strip()
 

@@ -17,6 +17,7 @@ import hashmatch as hm
 from cli_tools import DEMO, IMAGES, one_line, run, running, scan
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
+from processes import PATIENCE
 from review_queues import take_and_decide
 from webhook_server import receiving
 
@@ -123,7 +124,7 @@ def test_it_goes_on_until_it_is_stopped(queue: Path, tmp_path: Path) -> None:
             take_and_decide(opened, "unsure", "ben")
         assert process.stderr.readline() == b"1 sent\n"
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        assert process.wait(PATIENCE) == 130
     assert len(set(receiver.keys)) == 5
 
 

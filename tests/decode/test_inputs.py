@@ -18,6 +18,7 @@ from conftest import IMAGES
 from hashmatch.decode import inputs, limits
 from hashmatch.decode.pillow_settings import pillow_settings
 from hashmatch.testing import picture
+from processes import PATIENCE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -161,11 +162,11 @@ def test_tolerance_is_for_one_thread_only() -> None:
     def tolerate() -> None:
         with pillow_settings(truncated=True):
             inside.set()
-            go_on.wait(10)
+            go_on.wait(PATIENCE)
 
     with ThreadPoolExecutor(1) as pool:
         job = pool.submit(tolerate)
-        inside.wait(10)
+        inside.wait(PATIENCE)
         try:
             assert not ImageFile.LOAD_TRUNCATED_IMAGES
             image = Image.open(IMAGES / "damaged/truncated.jpg")

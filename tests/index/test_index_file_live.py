@@ -17,6 +17,7 @@ from hashmatch._files.block_reader import open_blocks
 from hashmatch._files.block_writer import write
 from hashmatch.errors import IndexFileError
 from hashmatch.records.hashes import HashSpec
+from processes import PATIENCE, Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,7 @@ COMMON = """
     from hashmatch._files.block_reader import open_blocks
     from hashmatch._files.block_writer import write
 
-    signal.alarm(60)  # a test that fails ends all the same
+    signal.alarm(600)  # a test that fails ends all the same
 
     def say(text):
         print(text, flush=True)
@@ -46,7 +47,7 @@ class Script:
 
     def __init__(self, code: str, *arguments: object) -> None:
         text = dedent(COMMON) + dedent(code)
-        self.process = subprocess.Popen(
+        self.process = Process(
             [sys.executable, "-W", "error", "-c", text, *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -56,11 +57,11 @@ class Script:
 
     def line(self) -> str:
         assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
+        return str(self.process.stdout.readline()).strip()
 
     def end(self) -> tuple[int, str, str]:
         """Return the exit code, and the rest of what it said."""
-        out, err = self.process.communicate(timeout=60)
+        out, err = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, out.strip(), err
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import socket
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hashmatch.review.web.middleware import MAX_BODY, MAX_HEADERS
+from processes import PATIENCE, wait_for
 from review_pages import FORM, Browser, ReviewSite, filled, served
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReviewSite]:
 
 def raw(site: ReviewSite, request: bytes) -> bytes:
     """Send bytes as they are and return all that comes back until the server is done."""
-    with socket.create_connection(("127.0.0.1", site.server.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", site.server.port), timeout=PATIENCE) as connection:
         with suppress(ConnectionResetError, BrokenPipeError):  # it has heard enough
             connection.sendall(request)
         answer = b""
@@ -243,8 +243,5 @@ def test_what_fails_behind_is_one_line_and_one_word_in_the_log(
         answer = browser.get("/")
     assert (answer.status, "secret" in answer.text) == (500, False)
     assert answer.headers["cache-control"] == "no-store"
-    give_up = time.monotonic() + 10  # it is answered first
-    while "RuntimeError" not in caplog.text:
-        assert time.monotonic() < give_up
-        time.sleep(0.01)
+    wait_for(lambda: "RuntimeError" in caplog.text)  # it is answered first
     assert "secret" not in caplog.text

@@ -6,7 +6,6 @@ Needs Debian's chromium; nothing is downloaded.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ from chromium_pages import (
 )
 from conftest import IMAGES
 from hashmatch.records.cases import CaseState
+from processes import wait_for
 from review_pages import ReviewSite, filled, served
 from seen_pictures import detail, opened, saturation
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
-    from playwright.sync_api import Page, Playwright, Route
+    from playwright.sync_api import Page, Playwright, Request, Route
 
 pytestmark = needs_chromium
 
@@ -50,6 +50,22 @@ def playwright() -> Iterator[Playwright]:
 def site(tmp_path: Path) -> Iterator[ReviewSite]:
     with served(filled(tmp_path, names=(COLOURFUL, "tiles.png"))) as server:
         yield ReviewSite(server)
+
+
+def until(page: Page, happened: Callable[[], bool]) -> None:
+    """Wait, while the page's events are heard."""
+
+    def look() -> bool:
+        page.wait_for_timeout(20)
+        return happened()
+
+    wait_for(look)
+
+
+def settle(page: Page) -> None:
+    """Wait until the page has done what it can do by now, and drawn it."""
+    page.wait_for_load_state("networkidle")
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def seen(page: Page) -> NDArray[np.uint8]:
@@ -181,11 +197,17 @@ def test_a_late_answer_is_never_drawn(
             time.sleep(0.3)
             route.continue_()
 
+        asked: list[Request] = []
+        ended: list[Request] = []
+        page.on("request", lambda request: asked.append(request))  # noqa: PLW0108
+        page.on("requestfinished", lambda request: ended.append(request))  # noqa: PLW0108
+        page.on("requestfailed", lambda request: ended.append(request))  # noqa: PLW0108
         page.route("**/picture?*", late)
         for _ in range(3):
             page.keyboard.down("Space")
             page.keyboard.up("Space")
-        page.wait_for_timeout(1500)
+        until(page, lambda: len(ended) == len(asked) > 0)
+        settle(page)
         assert page.locator("canvas").get_attribute("data-step") == "0"
 
 
@@ -219,7 +241,7 @@ def test_single_keys_can_be_switched_off(
         page.locator("h1").click()
         for key in "pcnue":
             page.keyboard.press(key)
-        page.wait_for_timeout(200)
+        settle(page)
         assert page.locator("canvas").is_hidden()
         assert page.locator("input[name=verdict]:checked").count() == 0
         page.reload()
@@ -233,41 +255,38 @@ def test_single_keys_can_be_switched_off(
 def test_closing_the_page_gives_the_case_back(
     playwright: Playwright, site: ReviewSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hashmatch.review.web.context.GRACE", 1.5)
     with browsing(playwright, tmp_path / "profile") as context:
         page = context.new_page()
         log_in(page, site)
         take(page)
         page.reload()
-        page.wait_for_timeout(3500)
+        on_case(page)
         assert site.server.queue.counts()[CaseState.IN_REVIEW] == 1  # it was only loaded anew
+        monkeypatch.setattr("hashmatch.review.web.context.GRACE", 0.05)
         page.close(run_before_unload=True)
-        wait_until(lambda: site.server.queue.counts()[CaseState.IN_REVIEW] == 0)
+        wait_for(lambda: site.server.queue.counts()[CaseState.IN_REVIEW] == 0)
 
 
 def test_a_case_that_was_lost_is_covered_and_said(
     playwright: Playwright, site: ReviewSite, tmp_path: Path
 ) -> None:
     queue = site.server.queue
-    queue.change(replace(queue.settings, lease=timedelta(seconds=4)))
     with browsing(playwright, tmp_path / "profile") as context:
         page = context.new_page()
+        page.clock.install()
         log_in(page, site)
         take(page)
         page.keyboard.press("p")
         at_step(page, 0)
-        page.wait_for_timeout(5000)
+        beat = queue.settings.lease / 4
+        with page.expect_response("**/renew") as answer:
+            page.clock.fast_forward(beat // timedelta(milliseconds=1))
+        assert answer.value.ok
         assert queue.counts()[CaseState.IN_REVIEW] == 1  # renewed
         queue.give_back(page.url.rpartition("/")[2], "ana")
+        page.clock.fast_forward(beat // timedelta(milliseconds=1))
         page.get_by_text("You do not hold this case").wait_for()
         assert page.locator("canvas").is_hidden()
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + 20
-    while not happened():
-        assert time.monotonic() < give_up
-        time.sleep(0.05)
 
 
 def test_nothing_of_a_picture_is_left_in_the_browser(
@@ -275,7 +294,7 @@ def test_nothing_of_a_picture_is_left_in_the_browser(
 ) -> None:
     profile = tmp_path / "profile"
     sent: list[bytes] = []
-    with browsing(playwright, profile) as context:
+    with browsing(playwright, profile, kept=True) as context:
         page = context.new_page()
         page.on(
             "response",
@@ -298,7 +317,7 @@ def test_nothing_of_a_picture_is_left_in_the_browser(
         page.get_by_role("heading", name="Unsure").wait_for()
         page.get_by_role("button", name="Log out").click()
         page.get_by_role("heading", name="Log in").wait_for()
-        page.wait_for_timeout(500)
+        settle(page)
     assert len(sent) == 4
     # Parts of what is behind the headers, which all JPEGs of a size share.
     traces = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import replace
 from datetime import timedelta
 from html import unescape
@@ -15,6 +14,7 @@ from hashmatch.records.cases import CaseState
 from hashmatch.review.settings import Settings
 from hashmatch.review.web import app, context
 from hashmatch.review.web.charts import THEMES, steps_to
+from processes import wait_for
 from review_pages import Answer, Browser, ReviewSite, filled, lively, served
 from review_records import make_record
 
@@ -263,10 +263,7 @@ def test_closing_the_page_gives_the_case_back(
     browser = site.browser("ana")
     page = browser.take()
     assert browser.post(f"{path(page)}/leave", {"page": shown(page)}).status == 204
-    give_up = time.monotonic() + 20
-    while site.server.queue.counts()[CaseState.IN_REVIEW]:
-        assert time.monotonic() < give_up
-        time.sleep(0.01)
+    wait_for(lambda: site.server.queue.counts()[CaseState.IN_REVIEW] == 0)
     assert browser.get(path(page)).status == 409
 
 

@@ -25,6 +25,7 @@ from hashmatch.errors import StoreError, UsageError
 from hashmatch.review import web
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.web.server import Serving
+from processes import PATIENCE
 from review_pages import Answer, Browser, filled
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def serving(queue: str, *options: str, before: tuple[str, ...] = ()) -> Iterator
         finally:
             os.killpg(process.pid, signal.SIGINT)
             try:
-                process.wait(20)
+                process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
         program.said = process.stderr.read()
@@ -232,7 +233,7 @@ def test_only_browsers_with_a_certificate_are_answered(
 
 
 def _get(port: int, context: ssl.SSLContext) -> Answer:
-    connection = HTTPSConnection("localhost", port, context=context, timeout=20)
+    connection = HTTPSConnection("localhost", port, context=context, timeout=PATIENCE)
     try:
         connection.request("GET", "/login")
         got = connection.getresponse()
