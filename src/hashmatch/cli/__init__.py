@@ -21,9 +21,8 @@ import click
 from hashmatch import __version__
 from hashmatch.cli.console import Exit, printable
 from hashmatch.cli.demo import demo
-from hashmatch.cli.hash import hash_
+from hashmatch.cli.hash import hash_, match
 from hashmatch.cli.list import list_
-from hashmatch.cli.match import match
 from hashmatch.cli.rescan import rescan
 from hashmatch.cli.review import review
 from hashmatch.cli.scan import scan

@@ -1,14 +1,32 @@
-"""``hashmatch hash``: the hashes of your own pictures."""
+"""``hashmatch hash``: the hashes of your own pictures.
+
+``hashmatch match``: hashes computed elsewhere against known-hash lists.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hashmatch.cli.console import Exit, Progress, hashed_line, print_line
-from hashmatch.cli.options import algorithm_option, quiet_option, strict_option
+from hashmatch.cli.lists_and_matcher import MatcherOptions
+from hashmatch.cli.options import (
+    algorithm_option,
+    evidence_options,
+    list_options,
+    quiet_option,
+    shape_options,
+    strict_option,
+)
+
+if TYPE_CHECKING:
+    from hashmatch.matching.matcher import Matcher
+    from hashmatch.records.hashes import HashBatch
+    from hashmatch.records.review import SuppressedBy
 
 
 @click.command(
@@ -52,3 +70,71 @@ def hash_(
             bar.advance()
     if strict and unhashed:
         ctx.exit(Exit.SOME_UNHASHED)
+
+
+@click.command(
+    short_help="Look up hashes that were computed elsewhere.",
+    epilog="Python: hashmatch.Matcher(known).look_up(batch)",
+)
+@click.argument("hashes", nargs=-1, required=True, metavar="HEX...")
+@list_options
+@evidence_options
+@shape_options
+def match(*, hashes: tuple[str, ...], **options: Any) -> None:
+    """Look up hashes that were computed elsewhere, one line of JSON for each.
+
+    HEX may be - to read one hash a line from standard input. The answers count the hashes by
+    "query", from 1, blank lines aside; no hash is repeated in them.
+
+    Each is taken for the hash of a whole picture, good enough to be searched. --benign and
+    --min-sources say of a match that it is suppressed, and by what; benign lists of other
+    algorithms have nothing to say of it. Nothing is queued, so there is no --breaker.
+
+    \b
+    hashmatch match - --list known.csv < hashes.txt
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    import msgspec
+
+    from hashmatch import registry
+    from hashmatch.records.enums import Outcome
+    from hashmatch.records.hashes import HashBatch
+
+    texts: list[str] = []
+    for text in hashes:
+        if text == "-":
+            texts.extend(line for line in sys.stdin if line.strip())
+        else:
+            texts.append(text)
+    rules = MatcherOptions.taken(options)
+    queries = HashBatch.from_hex(registry.spec(rules.algorithm), texts)
+    matcher = rules.open()()
+    for number, found in enumerate(matcher.look_up(queries)):
+        line: dict[str, object] = {
+            "query": number + 1,
+            "outcome": Outcome.MATCH if found.match_count else Outcome.NO_MATCH,
+            "algorithm": rules.algorithm,
+            "matches": found.matches,
+            "match_count": found.match_count,
+        }
+        if found.match_count and (by := _suppressed_by(matcher, queries[number : number + 1])):
+            line |= {"outcome": Outcome.SUPPRESSED, "suppressed_by": by}
+        print_line(msgspec.json.encode(line).decode())
+
+
+def _suppressed_by(matcher: Matcher, query: HashBatch) -> SuppressedBy | None:
+    """Return the rule that keeps what matches one hash out of a queue, if any does."""
+    from hashmatch.records.enums import Outcome, Surface
+    from hashmatch.records.hashes import HashBatch
+    from hashmatch.records.images import HashedImage, ImageItem
+    from hashmatch.records.review import ReviewRecord, SuppressedBy
+
+    if not matcher.protection.lists and matcher.protection.min_sources == 1:
+        return None
+    hashed = [HashedImage("", query.spec, Outcome.HASHED, query)]
+    others = {known.spec for known in matcher.lists} - {query.spec}
+    for spec in others:  # of which this picture has no hash
+        nothing = HashBatch.from_bytes(spec, b"")
+        hashed.append(HashedImage("", spec, Outcome.UNSUPPORTED, nothing))
+    result = matcher.decide(ImageItem("", "", Surface.PUBLIC_POST), hashed)
+    by = result.suppressed_by if isinstance(result, ReviewRecord) else None
+    return by if isinstance(by, SuppressedBy) else None

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from hashmatch.review.case_rows import CaseRow
-    from hashmatch.review.database import Row
-    from hashmatch.review.transaction import Transaction
+    from hashmatch.review.database import Row, Transaction
 
 DECISION = (
     "number, case_number, verdict, reviewer, decided_at, reason, record_ids, reviewed_digest, "

@@ -18,7 +18,7 @@ from hashmatch.review.text import micros, moment
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hashmatch.review.transaction import Transaction
+    from hashmatch.review.database import Transaction
 
 
 def decide(

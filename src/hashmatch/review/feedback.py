@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from hashmatch.records.cases import Case, Closest, Decision
+    from hashmatch.review.database import Transaction
     from hashmatch.review.queue import ReviewQueue
-    from hashmatch.review.transaction import Transaction
 
 MIN_CASES = 5
 """Cases that have to be no match before an entry is reported."""

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from hashmatch.records.cases import Origin
+    from hashmatch.review.database import Transaction
     from hashmatch.review.settings import Settings
-    from hashmatch.review.transaction import Transaction
 
 PRIME = 2**61 - 1
 """Longer parts of a hash are taken modulo this; shorter ones stay what they are."""

@@ -41,8 +41,7 @@ from hashmatch.review.text import moment
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hashmatch.review.database import Database, Row
-    from hashmatch.review.transaction import Transaction
+    from hashmatch.review.database import Database, Row, Transaction
 
 FEEDBACK = frozenset({"benign_accepted", "benign_refused", "disabled", "enabled"})
 """Kinds that no table depends on; `hashmatch.review.feedback` reads them."""

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from hashmatch.records.cases import Origin
     from hashmatch.records.review import ReviewRecord
-    from hashmatch.review.database import Database
-    from hashmatch.review.transaction import Transaction
+    from hashmatch.review.database import Database, Transaction
 
     ItemRow = tuple[int, str, int, int, int, int, bytes, bytes | None, str, str, bytes]
 

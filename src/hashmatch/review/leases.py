@@ -12,8 +12,7 @@ from hashmatch.review.results import Pause
 from hashmatch.review.text import micros, moment
 
 if TYPE_CHECKING:
-    from hashmatch.review.database import Database
-    from hashmatch.review.transaction import Transaction
+    from hashmatch.review.database import Database, Transaction
 
 EVENTS_PER_QUERY = 200
 

@@ -1,4 +1,7 @@
-"""The review queue: what waits for a person, what people decided, and the history of all of it."""
+"""The review queue: what waits for a person, what people decided, and the history of all of it.
+
+Changes the settings of a queue that has cases, and computes anew what depends on them.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,15 @@ from hashmatch.records.cases import CaseState, ConfirmedCase, Origin, Verdict
 from hashmatch.records.enums import Surface
 from hashmatch.records.review import ReviewRecord
 from hashmatch.review import cases, decisions, history, leases, retention
-from hashmatch.review.case_rows import WAITING, CaseRow
-from hashmatch.review.database import FORMAT, is_url
+from hashmatch.review.case_rows import WAITING, CaseRow, pages, priority, save
+from hashmatch.review.database import FORMAT, Transaction, is_url
+from hashmatch.review.grouping import keys_of_case
 from hashmatch.review.intake import RECORDS_PER_TRANSACTION, add_batch
 from hashmatch.review.results import Added, Pause, Purged
 from hashmatch.review.reviewers import Reviewers
 from hashmatch.review.settings import Settings
-from hashmatch.review.settings_change import change_settings
 from hashmatch.review.stats import Statistics, statistics
 from hashmatch.review.text import check_person, check_text, micros, moment, utc_now
-from hashmatch.review.transaction import Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,6 +34,36 @@ if TYPE_CHECKING:
     from hashmatch.review.results import Event, Verified
 
 CASES_PER_QUERY = 500
+
+
+def change_settings(tx: Transaction, after: Settings, who: str) -> None:
+    """Give a queue other settings.
+
+    The order of all cases follows other weights of labels; other limits for what is one picture are
+    for records that come from now on, and nothing is taken out of the case that it is in.
+    """
+    tx.database.run("UPDATE queue SET settings = ?", (after.to_json(),))
+    history.append(tx, who, "settings", settings=after.to_json())
+    if after.label_weights != tx.settings.label_weights:
+        for rows in pages(tx.database):
+            priorities = [priority(row.summary, row.opened_at, after) for row in rows]
+            changes = zip(rows, priorities, strict=True)
+            save(tx.database, [(row, row._replace(priority=value)) for row, value in changes])
+    if after.same_picture != tx.settings.same_picture:
+        _change_keys(tx, after)
+
+
+def _change_keys(tx: Transaction, settings: Settings) -> None:
+    tx.database.run("DELETE FROM grouping_key")
+    number = 0
+    while rows := tx.database.rows(
+        "SELECT c.number, i.line, i.hash FROM review_case c JOIN item i ON i.number = c.first_item "
+        f"WHERE c.number > ? ORDER BY c.number LIMIT {CASES_PER_QUERY}",
+        (number,),
+    ):
+        keys = [key for row in rows for key in keys_of_case(settings, *row)]
+        tx.database.insert("grouping_key", keys)
+        number = rows[-1][0]
 
 
 class ReviewQueue:

@@ -20,9 +20,8 @@ from hashmatch.review.text import micros
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hashmatch.review.database import Row
+    from hashmatch.review.database import Row, Transaction
     from hashmatch.review.settings import Settings
-    from hashmatch.review.transaction import Transaction
 
 CASES_PER_TRANSACTION = 200
 HELD = frozenset({CaseState.CONFIRMED, CaseState.ESCALATED})

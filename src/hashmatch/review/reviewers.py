@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from hashmatch.errors import ReviewError
 from hashmatch.review import history
+from hashmatch.review.database import Transaction
 from hashmatch.review.text import check_person, moment
-from hashmatch.review.transaction import Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable

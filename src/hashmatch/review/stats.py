@@ -20,8 +20,7 @@ from hashmatch.review.text import micros, moment
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from hashmatch.review.database import Database
-    from hashmatch.review.transaction import Transaction
+    from hashmatch.review.database import Database, Transaction
 
 AGES = tuple(
     timedelta(hours=hours) for hours in (1, 4, 12, 24, 3 * 24, 7 * 24, 14 * 24, 30 * 24, 90 * 24)

@@ -15,8 +15,8 @@ from hashmatch.review.text import SECOND, check_text, micros, moment
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from hashmatch.review.database import Transaction
     from hashmatch.review.queue import ReviewQueue
-    from hashmatch.review.transaction import Transaction
 
 EVENTS_PER_TRANSACTION = 1000
 WAITING, DEAD = "waiting", "dead"
