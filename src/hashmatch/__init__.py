@@ -82,7 +82,7 @@ if TYPE_CHECKING:
     from hashmatch.review.adapters import to_hma as to_hma
     from hashmatch.review.adapters import to_pytx as to_pytx
     from hashmatch.review.queue import ReviewQueue as ReviewQueue
-    from hashmatch.sandbox.limits import WorkerLimits as WorkerLimits
+    from hashmatch.sandbox.confinement import WorkerLimits as WorkerLimits
     from hashmatch.sandbox.pool import DecodePool as DecodePool
     from hashmatch.scan.checkpoint import Checkpoint as Checkpoint
     from hashmatch.scan.events import Counters as Counters
@@ -134,7 +134,7 @@ _HOMES = {
     "hashmatch.records.review": "ReviewRecord SuppressedBy",
     "hashmatch.review.adapters": "to_coop to_hma to_pytx",
     "hashmatch.review.queue": "ReviewQueue",
-    "hashmatch.sandbox.limits": "WorkerLimits",
+    "hashmatch.sandbox.confinement": "WorkerLimits",
     "hashmatch.sandbox.pool": "DecodePool",
     "hashmatch.scan.checkpoint": "Checkpoint",
     "hashmatch.scan.events": "Counters Event",

@@ -18,7 +18,7 @@ from hashmatch.sandbox import protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hashmatch.sandbox.limits import WorkerLimits
+    from hashmatch.sandbox.confinement import WorkerLimits
 
 BOOTSTRAP = """
 import json, sys

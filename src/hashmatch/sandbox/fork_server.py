@@ -26,7 +26,7 @@ from PIL import AvifImagePlugin, Image
 from hashmatch.decode import formats
 from hashmatch.decode.policy import decode_image
 from hashmatch.sandbox import protocol
-from hashmatch.sandbox.limits import WorkerLimits
+from hashmatch.sandbox.confinement import WorkerLimits
 from hashmatch.sandbox.worker import serve
 
 if TYPE_CHECKING:

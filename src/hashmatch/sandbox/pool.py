@@ -17,9 +17,8 @@ from hashmatch.decode import limits as decode_limits
 from hashmatch.decode.inputs import ImageInput, load
 from hashmatch.decode.policy import decode_image
 from hashmatch.errors import UsageError, WorkersError
-from hashmatch.sandbox.confinement import Layers, describe
+from hashmatch.sandbox.confinement import Layers, WorkerLimits, describe
 from hashmatch.sandbox.fork_client import POOL_CLOSED, ForkServer
-from hashmatch.sandbox.limits import WorkerLimits
 from hashmatch.sandbox.slot import WorkerSlot
 
 if TYPE_CHECKING:

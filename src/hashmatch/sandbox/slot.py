@@ -37,7 +37,7 @@ from hashmatch.sandbox.protocol import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hashmatch.sandbox.limits import WorkerLimits
+    from hashmatch.sandbox.confinement import WorkerLimits
 
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 KEPT_BYTES = 8 * 2**20

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hashmatch.decode.policy import Picture
-    from hashmatch.sandbox.limits import WorkerLimits
+    from hashmatch.sandbox.confinement import WorkerLimits
 
     Decode = Callable[[bytes, int, NDArray[np.uint8]], Iterable[Picture]]
 
