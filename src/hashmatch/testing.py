@@ -2,8 +2,6 @@
 
 A contract check takes your plug-in and raises AssertionError, naming what is broken, if it does
 not keep what `hashmatch.interfaces` asks of it.
-
-For tests of sources: one that is held in memory, and the contract check.
 """
 
 from __future__ import annotations

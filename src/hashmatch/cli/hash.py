@@ -1,7 +1,4 @@
-"""``hashmatch hash``: the hashes of your own pictures.
-
-``hashmatch match``: hashes computed elsewhere against known-hash lists.
-"""
+"""``hashmatch hash`` and ``match``: hashes of pictures, and hashes made elsewhere looked up."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""``hashmatch list``: what is done with known-hash lists, without showing any of them.
-
-``hashmatch list inspect``: what a list file or a list store holds, never a value of it.
-"""
+"""``hashmatch list``: the group of commands, and ``inspect``, which shows no hash."""
 
 from __future__ import annotations
 

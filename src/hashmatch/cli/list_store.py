@@ -1,9 +1,4 @@
-"""``hashmatch list import`` and ``update``: files that were received, to a version of a store.
-
-``hashmatch list verify``, ``sign``, ``diff`` and ``export``: of a list kept in a store.
-
-``hashmatch list keygen``: a key to sign lists with, and the one to trust them by.
-"""
+"""``hashmatch list``: import, update, verify, sign, diff, export and keygen."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Options that several commands share, in groups; nothing is opened here.
-
-Options and helpers that the commands of a review queue share.
-"""
+"""Options that several commands share, in groups."""
 
 from __future__ import annotations
 

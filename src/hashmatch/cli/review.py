@@ -1,7 +1,4 @@
-"""``hashmatch review``: the group of commands, and those that fill, list and verify a queue.
-
-``hashmatch review serve``: the page for the people who look at matches.
-"""
+"""``hashmatch review``: the group, and commands that fill, list, verify and serve a queue."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""Where records go: to a file or standard output, to a queue for review, or both.
-
-Who is told of what a scan does: the screen, a log, a file of metrics.
-
-What ``hashmatch scan`` says to people at its end.
-"""
+"""Where records of a scan go, who observes it, and what it says to people at its end."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""md5: an exact digest of the file as received, 128 bits.
-
-sha1: an exact digest of the file as received, 160 bits.
-
-sha256: an exact digest of the file as received, 256 bits.
-"""
+"""md5, sha1 and sha256: exact digests of the file as received, of 128, 160 and 256 bits."""
 
 from __future__ import annotations
 
@@ -17,10 +12,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Md5:
-    """md5 (RFC 1321) of a file's bytes: equal or not, so `max_distance` is 0."""
+class _FileDigest:
+    """A digest of a file's bytes: equal or not, so `max_distance` is 0."""
 
-    spec: ClassVar = HashSpec("md5", 128)
+    spec: ClassVar[HashSpec]
     reads: ClassVar[Literal["bytes"]] = "bytes"
     max_distance: ClassVar = 0
     min_quality: ClassVar = 0
@@ -29,37 +24,23 @@ class Md5:
     def hash(self, data: NDArray[np.uint8]) -> tuple[HashBatch, None]:
         """Return the digest of `data`, shape (n,); no quality is measured."""
         # Not for security: these are the digests that lists carry.
-        digest = hashlib.md5(data.data, usedforsecurity=False).digest()
+        digest = hashlib.new(self.spec.algorithm, data.data, usedforsecurity=False).digest()
         return HashBatch.from_bytes(self.spec, digest), None
 
 
-class Sha1:
-    """sha1 (FIPS 180-4) of a file's bytes: equal or not, so `max_distance` is 0."""
+class Md5(_FileDigest):
+    """md5 (RFC 1321) of a file's bytes."""
 
-    spec: ClassVar = HashSpec("sha1", 160)
-    reads: ClassVar[Literal["bytes"]] = "bytes"
-    max_distance: ClassVar = 0
-    min_quality: ClassVar = 0
-    min_side: ClassVar = 0
-
-    def hash(self, data: NDArray[np.uint8]) -> tuple[HashBatch, None]:
-        """Return the digest of `data`, shape (n,); no quality is measured."""
-        # Not for security: these are the digests that lists carry.
-        digest = hashlib.sha1(data.data, usedforsecurity=False).digest()
-        return HashBatch.from_bytes(self.spec, digest), None
+    spec = HashSpec("md5", 128)
 
 
-class Sha256:
-    """sha256 (FIPS 180-4) of a file's bytes: equal or not, so `max_distance` is 0."""
+class Sha1(_FileDigest):
+    """sha1 (FIPS 180-4) of a file's bytes."""
 
-    spec: ClassVar = HashSpec("sha256", 256)
-    reads: ClassVar[Literal["bytes"]] = "bytes"
-    max_distance: ClassVar = 0
-    min_quality: ClassVar = 0
-    min_side: ClassVar = 0
+    spec = HashSpec("sha1", 160)
 
-    def hash(self, data: NDArray[np.uint8]) -> tuple[HashBatch, None]:
-        """Return the digest of `data`, shape (n,); no quality is measured."""
-        # Not for security: these are the digests that lists carry.
-        digest = hashlib.sha256(data.data, usedforsecurity=False).digest()
-        return HashBatch.from_bytes(self.spec, digest), None
+
+class Sha256(_FileDigest):
+    """sha256 (FIPS 180-4) of a file's bytes."""
+
+    spec = HashSpec("sha256", 256)

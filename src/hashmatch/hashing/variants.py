@@ -4,15 +4,14 @@ A list's hashes are never changed; a variant is one more hash of the query, and 
 matches. What each level adds was chosen by what it finds on photographs, and by that it brings no
 match between different ones: see ``benchmarks/bench_recall.py``.
 
-The frames from which a picture may have been cropped or turned.
-
-How fine the steps have to be follows from how PDQ's distance grows with misalignment. Put a crop
-back with an error of e of a side at one end and of f at the other: the points of that side are off
-by the root of (e^2 + ef + f^2) / 3 on average. With that of both directions added in squares, the
-median distance on 75 photographs is 4 bits at 0.2 %, 12 at 0.5 %, 22 at 1 % and 36 at 1.5 %. A
-crop of 5 % that is put back exactly is 16 to 24 bits away already, for want of what was cut off, so
-that little is left for being off: half a step of 1.25 % at every end is 0.9 % at worst, 0.4 % on
-average. Steps of 1 % would find 2 % more of the crops, with 1.7 times as many questions.
+How fine the steps of crops and turns have to be follows from how PDQ's distance grows with
+misalignment. Put a crop back with an error of e of a side at one end and of f at the other: the
+points of that side are off by the root of (e^2 + ef + f^2) / 3 on average. With that of both
+directions added in squares, the median distance on 75 photographs is 4 bits at 0.2 %, 12 at 0.5 %,
+22 at 1 % and 36 at 1.5 %. A crop of 5 % that is put back exactly is 16 to 24 bits away already,
+for want of what was cut off, so that little is left for being off: half a step of 1.25 % at every
+end is 0.9 % at worst, 0.4 % on average. Steps of 1 % would find 2 % more of the crops, with 1.7
+times as many questions.
 """
 
 from __future__ import annotations

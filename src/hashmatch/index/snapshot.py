@@ -1,6 +1,6 @@
 """One state of an index: its parts, the limits of entries, which were removed, and its name.
 
-The parts of an index: entries that were added together, and those with a wider limit apart.
+A part has entries that were added together; those with a wider limit are apart.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Lays out and fills the tables of a multi-index; `hashmatch._kernels.tables` says what is in.
+"""The tables of a multi-index: how many bands, how tolerant and how long, and how they are filled.
 
-How the bits of a hash are cut into bands for a multi-index: how many, how tolerant, how long.
+`hashmatch._kernels.tables` says what the tables hold.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What a search found: parallel arrays, every hit, no padding.
-
-Pairs of rows that a search found, before they are matches.
-"""
+"""What a search found: parallel arrays, every hit, no padding; and raw pairs of rows."""
 
 from __future__ import annotations
 

@@ -1,11 +1,8 @@
 """The database of a review queue: what SQLite and PostgreSQL have in common.
 
-The tables of a review queue, for both databases.
-
-Times are microseconds since 1970, UTC. Every row follows from the history, as
-`hashmatch.review.audit` checks, except for those of the outbox.
-
-One transaction of a review queue: what every change in it is made with.
+Times in its tables are microseconds since 1970, UTC. Every row follows from the history, as
+`hashmatch.review.audit` checks, except for those of the outbox. Every change is made with a
+`Transaction`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Confine a worker by resource limits, Landlock and seccomp, and say which of them hold.
-
-What one item may cost the worker that decodes it.
-"""
+"""Confine a worker by resource limits, Landlock and seccomp, and say which of them hold."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Lists, reads and works on many items at a time, and gives an answer for each, in order.
-
-Reads many items of any source at a time, each until it is read or there is no hope for it.
-"""
+"""Concurrent pipeline: list, fetch with retries, process; in order and in bounded memory."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Where the keys of a list lead to: a local folder, a bucket or a web server.
 
-Locations like ``manifest://keys.txt?base=s3://bucket``: a path and options, and unique keys.
+Locations are like ``manifest://keys.txt?base=s3://bucket``: a path and options.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Objects of a bucket or a web server, read through `obstore`: the extra ``cloud``.
 
-What a bucket's error means, in words that hold no credentials.
-
-The client's own text is never passed on: it has addresses in it, whose queries may be signatures.
+Errors are classified, in words that hold no credentials: the client's own text is never passed on,
+since it has addresses in it, whose queries may be signatures.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Items that come with their content, from where nothing can be read out of its turn.
-
-Sorts more than memory holds: sorted runs in a temporary file, merged as they are read.
-"""
+"""Items that come with their content; and listings sorted that are larger than memory."""
 
 from __future__ import annotations
 

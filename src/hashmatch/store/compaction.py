@@ -1,6 +1,6 @@
-"""What becomes of the statements of a version in the next, and the files that hold them.
+"""Segments of a version: which are merged, rewritten or appended, and the files that hold them.
 
-Makes the files of a version of a list: its statements checked for degenerate hashes, indexed.
+Hashes are checked for degenerate ones, and indexed, as the files are made.
 """
 
 from __future__ import annotations

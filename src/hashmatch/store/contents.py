@@ -1,9 +1,8 @@
 """What a version of a list holds: its statements, which of them count no more, and withdrawals.
 
-The statements of a list about hashes of one kind, as a file: each column a block of it.
-
-The file is laid out as an index file is, `hashmatch._files.block_format`, so that what each byte is
-need be said once. Its blocks:
+Statements about hashes of one kind are a file, each column a block of it, read when it is asked
+for, from the disk or from memory. The file is laid out as an index file is,
+`hashmatch._files.block_format`, so that what each byte is need be said once. Its blocks:
 
 =========  =================  =============================================================
 name       dtype, shape       what it holds
@@ -17,8 +16,6 @@ updated    int64, (n,)        bits of float64, when it was said; left out if all
 ids        uint8, (length,)   the external ids, one after the other; left out if there are none
 ends       int64, (n + 1,)    where each id begins
 =========  =================  =============================================================
-
-A block file of which arrays are read when they are asked for, from the disk or from memory.
 """
 
 from __future__ import annotations

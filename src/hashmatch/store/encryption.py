@@ -17,7 +17,7 @@ bytes      what is there
 A chunk is encrypted with AES-256-GCM (NIST SP 800-38D). Its nonce is its number, 12 bytes; its
 associated data are the header, its number and whether it is the last. Numbers are big-endian.
 
-The key that the files of a list are encrypted with: from the environment, or from a file.
+The list's key comes from the environment or from a file.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """ListStore: a list that was received, verified, compiled, and is kept current.
 
-A version of a list, ready to be searched: what it holds stays on the disk until needed.
+Hashes of a version stay on the disk until they are needed.
 """
 
 from __future__ import annotations

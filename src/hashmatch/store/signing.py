@@ -1,16 +1,10 @@
-"""Ed25519 keys and their files: what signs a list, and what a list is trusted by.
+"""Signatures of lists: Ed25519 keys, which are trusted, how many are needed, and expiry.
 
 The algorithm is that of RFC 8032, in OpenSSL's code; the files are PEM (RFC 7468), which
 ``openssl pkey`` reads too.
 
-Signatures over manifests: which keys have signed one, and whether that is enough of them.
-
 What is signed is not the manifest alone but a text before it too, so that no signature that was
 made for anything else is one of a list.
-
-Whom to believe that a list is what it says.
-
-Whether a list is too old to be used.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Fields of a record from elsewhere: of the type they ought to be, or the record is rejected.
-
-When a list's owner said something, in the ways that lists write it.
-"""
+"""Fields and times of a record from elsewhere: of the type they ought to be, or it is rejected."""
 
 from __future__ import annotations
 

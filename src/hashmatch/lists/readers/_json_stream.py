@@ -9,9 +9,7 @@ where a record may begin. The naive way is::
     for page in pages:
         yield from json.loads(page)["data"]
 
-A window that moves over a stream of bytes: bounded, searchable, and it knows its line.
-
-JSON as it ought to be: no NaN, no repeated keys, no endless numbers; Python lets those pass.
+Records are strict JSON: no NaN, no repeated keys, no endless numbers, which Python lets pass.
 """
 
 from __future__ import annotations

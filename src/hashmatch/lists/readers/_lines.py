@@ -1,7 +1,4 @@
-"""Lines of a text file from elsewhere: numbered, bounded, and never trusted.
-
-UTF-16 text with its byte-order mark, as spreadsheets save it, read as UTF-8.
-"""
+"""Lines of a text file from elsewhere, UTF-8 or UTF-16: numbered, bounded, and never trusted."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The review page as one ASGI application.
-
-Pages that log reviewers in and out.
-"""
+"""The review page as one ASGI application: its routes, and logging in and out."""
 
 from __future__ import annotations
 
