@@ -47,7 +47,7 @@ def small(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.fl
 
 def guessed(grey: NDArray[np.float32], edges: NDArray[np.float32]) -> NDArray[np.float32]:
     out = np.empty((CELLS + 2 * MARGIN, CELLS + 2 * MARGIN), np.float32)
-    extrapolate.continued(grey, edges, extrapolate.BLUR, extrapolate.BLUR_TALL, out)
+    extrapolate.extrapolated(grey, edges, extrapolate.BLUR, extrapolate.BLUR_TALL, out)
     return out
 
 
@@ -65,7 +65,7 @@ def test_shrunk_equals_the_oracle(seed: int, height: int, width: int, cells: int
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_continued_equals_the_oracle(seed: int) -> None:
+def test_extrapolated_equals_the_oracle(seed: int) -> None:
     grey, edges = small(picture(seed, 96, 80))
     expected = naive.continued(grey.tolist(), edges.tolist(), MARGIN, extrapolate.FADING)
     np.testing.assert_allclose(guessed(grey, edges), expected, rtol=1e-4, atol=0.01)

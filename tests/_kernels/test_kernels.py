@@ -15,9 +15,9 @@ import naive
 from conftest import ROOT, golden
 from hashmatch._kernels import pdq as kernels
 from hashmatch._kernels import pdq_reduce
-from hashmatch._kernels.jit import kernel, popcount
+from hashmatch._kernels.jit import kernel
 from hashmatch._kernels.linear import columns, head_length, within
-from hashmatch._kernels.simd import GROUP
+from hashmatch._kernels.simd import GROUP, popcount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -23,12 +23,12 @@ def compiled_any_near(columns: Any, first: int, heads: Any, query: int, limit: i
 
 @kernel
 def compiled_near(columns: Any, first: int, heads: Any, query: int, limit: int) -> Any:
-    return simd.near(columns, first, heads, query, limit)
+    return simd.near_mask(columns, first, heads, query, limit)
 
 
 @kernel
-def compiled_lowest(mask: Any) -> Any:
-    return simd.lowest(mask)
+def compiled_trailing_zeros(mask: Any) -> Any:
+    return simd.trailing_zeros(mask)
 
 
 @pytest.mark.parametrize("length", [1, 2, 4])
@@ -45,14 +45,16 @@ def test_near_is_its_twin(length: int, seed: int, first: int, planted: int) -> N
         args = columns, first, heads, 1, limit
         assert compiled_any_near(*args) == simd.any_near(*args) == (min(distances) <= limit)
         mask = int(compiled_near(*args))
-        assert mask == int(simd.near(*args))
+        assert mask == int(simd.near_mask(*args))
         assert [mask >> i & 1 for i in range(64)] == [d <= limit for d in distances[:64]]
 
 
 @given(st.integers(1, 2**64 - 1))
-def test_lowest_is_its_twin(mask: int) -> None:
+def test_trailing_zeros_is_its_twin(mask: int) -> None:
     expected = bin(mask)[::-1].index("1")
-    assert compiled_lowest(np.uint64(mask)) == simd.lowest(np.uint64(mask)) == expected
+    assert (
+        compiled_trailing_zeros(np.uint64(mask)) == simd.trailing_zeros(np.uint64(mask)) == expected
+    )
 
 
 @pytest.mark.skipif(not JIT, reason="types are checked when a kernel is compiled")
@@ -69,4 +71,4 @@ def test_other_arrays_are_refused() -> None:
         with pytest.raises(TypingError):
             compiled_near(columns, 0, good, 0, 1)
     with pytest.raises(TypingError):
-        compiled_lowest(np.int32(1))
+        compiled_trailing_zeros(np.int32(1))

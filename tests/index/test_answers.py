@@ -125,10 +125,10 @@ def small(monkeypatch: pytest.MonkeyPatch, **budget: int) -> None:
         for module in (chunking, hash_index, queries, snapshot):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, value)
-    if "ROOM" in budget:  # a search looks at its budget once it finds more than there is room for
-        room = segment._room
-        fewer = SimpleNamespace(rows=room.rows, out=room.out[:, :2].copy())
-        monkeypatch.setattr(segment, "_room", fewer)
+    if "BUFFER" in budget:  # a search looks at its budget once it finds more than its buffer holds
+        usual = segment._buffers
+        fewer = SimpleNamespace(rows=usual.rows, out=usual.out[:, :2].copy())
+        monkeypatch.setattr(segment, "_buffers", fewer)
 
 
 def crowded(kind: str, tmp_path: Path) -> tuple[hm.HashIndex, hm.HashBatch]:
@@ -160,9 +160,9 @@ compiled = pytest.mark.skipif(not JIT, reason="slow, and what is tested is not c
         {"AT_ONCE": 7},
         {"AT_ONCE": 9, "USUAL": 1},
         {"AT_ONCE": 9, "USUAL": 40},
-        {"MOST": 0, "ROOM": 0},
-        {"MOST": 30, "ROOM": 30},
-        {"AT_ONCE": 5, "USUAL": 3, "MOST": 11, "ROOM": 2},
+        {"MOST": 0, "BUFFER": 0},
+        {"MOST": 30, "BUFFER": 30},
+        {"AT_ONCE": 5, "USUAL": 3, "MOST": 11, "BUFFER": 2},
     ],
     ids=str,
 )
@@ -241,9 +241,9 @@ def test_too_many_is_said_and_never_cut(
     ]
     for number, said, ask in questions:
         with monkeypatch.context() as patch:
-            small(patch, MOST=number, ROOM=number)
+            small(patch, MOST=number, BUFFER=number)
             assert len(ask()) == number
-            small(patch, MOST=number - 1, ROOM=number - 1)
+            small(patch, MOST=number - 1, BUFFER=number - 1)
             with pytest.raises(hm.TooManyMatches, match=said):
                 ask()
 

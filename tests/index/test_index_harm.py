@@ -150,7 +150,7 @@ EVERY_PLACE = """
     # Uncompiled, with every place that a kernel reads compared with the ends of what it is in.
     from hashmatch._kernels import simd
 
-    def item(array, place):
+    def load(array, place):
         assert 0 <= place < len(array), (place, len(array))
         return array[place]
 
@@ -158,7 +158,7 @@ EVERY_PLACE = """
         assert 0 <= first <= len(lines) - 32, (first, len(lines))
         return near(lines, first, signature, limit)
 
-    simd.item, simd.near_signatures = item, near_signatures
+    simd.load, simd.near_signatures = load, near_signatures
     from hashmatch._kernels import multi_index, tables, verify
     from hashmatch.index import segment
     from hashmatch.index.tables import Band, Plan
@@ -166,9 +166,9 @@ EVERY_PLACE = """
     def look_at(index, most):
         head = index._state.parts[0].segment.tables.head
         head.flags.writeable = True
-        head[tables.MOST] = most
+        head[tables.CANDIDATE_LIMIT] = most
 
-    assert verify.item is item
+    assert verify.load is load
     assert multi_index.near_signatures is near_signatures
     bands = tuple(Band(64 * b, 64, 3, 2 - (b == 3)) for b in range(4))
     segment.plan = lambda *_: Plan(bands, 0.0)

@@ -14,9 +14,9 @@ import hashmatch as hm
 import naive
 from hashmatch._kernels import simd
 from hashmatch._kernels.jit import kernel
-from hashmatch._kernels.multi_index import EVERY, one_by_one, together
-from hashmatch._kernels.tables import MOST, ring_bits
-from hashmatch._kernels.verify import HIT
+from hashmatch._kernels.multi_index import GIVEN_UP, one_by_one, together
+from hashmatch._kernels.tables import CANDIDATE_LIMIT, ring_bits
+from hashmatch._kernels.verify import COLUMNS
 from hashmatch.index import segment
 from hashmatch.index.segment import Segment
 from hashmatch.index.tables import Band, Plan, Tables, plan
@@ -57,11 +57,11 @@ def bands_for(bits: int, limit: int, pretended: int) -> tuple[Band, ...]:
 def found(way: Any, laid: tuple[Any, Any], queries: Any, limit: int, room: int = 50_000) -> Any:
     tables, words = laid
     head = tables.head.copy()
-    head[MOST] = 2**62
+    head[CANDIDATE_LIMIT] = 2**62
     head.flags.writeable = False
-    rows = np.empty((tables.between + room, HIT), np.int64)
+    rows = np.empty((tables.scratch + room, COLUMNS), np.int64)
     count = way(head, tables.tables, words, queries, limit, rows)
-    return sorted(map(tuple, rows[tables.between :][:count, :3].tolist())), count
+    return sorted(map(tuple, rows[tables.scratch :][:count, :3].tolist())), count
 
 
 @st.composite
@@ -157,13 +157,13 @@ def test_a_query_among_near_duplicates_is_given_up(way: Any) -> None:
     words = hm.HashBatch.concatenate([batch, *[batch[:1]] * 400]).words
     tables = Tables.build(words, bands_for(256, 31, 5000))
     head = tables.head.copy()
-    head[MOST] = 200
+    head[CANDIDATE_LIMIT] = 200
     head.flags.writeable = False
-    rows = np.empty((tables.between + 5000, HIT), np.int64)
+    rows = np.empty((tables.scratch + 5000, COLUMNS), np.int64)
     queries = hm.HashBatch.concatenate([flipped(batch[:1], 9, seed=1), batch[5:6]]).words
     count = way(head, tables.tables, words, queries, 31, rows)
-    answer = rows[tables.between :][:-count, :3].tolist()
-    assert sorted(answer) == [[0, EVERY, 0], [1, 5, 0]]
+    answer = rows[tables.scratch :][:-count, :3].tolist()
+    assert sorted(answer) == [[0, GIVEN_UP, 0], [1, 5, 0]]
 
 
 def test_what_was_given_up_is_searched_linearly(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +229,7 @@ def test_near_signatures_is_its_twin(seed: int, first: int, limit: int) -> None:
 @kernel
 def compiled_memory(array: Any, place: int) -> Any:
     simd.prefetch(array, place + 10**9)
-    return simd.number(simd.item(array, place))
+    return simd.signed(simd.load(array, place))
 
 
 @pytest.mark.parametrize("kind", [np.int64, np.uint16, np.uint32])

@@ -1,8 +1,6 @@
-"""An index file is in its place whole, or what was there before still is.
+"""Writes a block file: whole from arrays, from arrays made in it, or in pieces for encryption.
 
-What a block file would hold, in pieces: for files that are encrypted before they are written.
-
-Room for the arrays of an index in the file that is to hold them, taken one after the other.
+It is in its place whole, or what was there before still is.
 """
 
 from __future__ import annotations
@@ -43,8 +41,8 @@ CHUNK = 1 << 24
 """Bytes read or written at once; so many are in memory more than once."""
 
 
-class FileRoom:
-    """Where arrays lie that are made in a new file, behind one page for its header.
+class FileArena:
+    """The part of a new file where arrays are made, behind one page for its header.
 
     What was written to them is forgotten by this process with `rest`, and stays in the file: so
     that one part after the other is in memory, and never all.
@@ -114,7 +112,7 @@ class FileRoom:
         begin, size = self._end, padded(prod(shape) * dtype.itemsize)
         self._begins.append(begin)
         self.kinds.append((dtype, shape))
-        if size:  # a page that the disk turns out to have no room for would end the process
+        if size:  # a page that the disk turns out to have no space for would end the process
             os.posix_fallocate(self._file, begin, size)
         self._end += size
         return begin
@@ -172,7 +170,7 @@ def write(
 
 
 def write_built(
-    path: str | os.PathLike[str], build: Callable[[FileRoom], tuple[Description, Sequence[str]]]
+    path: str | os.PathLike[str], build: Callable[[FileArena], tuple[Description, Sequence[str]]]
 ) -> None:
     """Write an index file as `write` does, its arrays being made where they are to lie.
 
@@ -181,7 +179,7 @@ def write_built(
     path : str or path
         Its place.
     build : callable
-        Given the room that the file has for arrays, makes them there; returns what the file holds
+        Given the arena of the file, makes the arrays there; returns what the file holds
         and the names of the arrays, in their order.
 
     Raises
@@ -191,13 +189,13 @@ def write_built(
     """
     refuse_big_endian()
     with writing(os.fspath(path), error=IndexFileError) as file:
-        room = FileRoom(file)
-        description, names = build(room)
-        room.rest()
-        of_all = zip(names, room.kinds, room.checksums(), strict=True)
+        arena = FileArena(file)
+        description, names = build(arena)
+        arena.rest()
+        of_all = zip(names, arena.kinds, arena.checksums(), strict=True)
         kinds = [(name, *kind, checksum) for name, kind, checksum in of_all]
         head, _, end = _header(description, kinds)
-        room.make_way(len(head))
+        arena.make_way(len(head))
         write_at(file, head, 0)
         os.ftruncate(file, end)
 

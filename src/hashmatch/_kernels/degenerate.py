@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashmatch._kernels.jit import kernel, popcount
+from hashmatch._kernels.jit import kernel
+from hashmatch._kernels.simd import popcount
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
 @kernel
-def suspects(
+def mark_degenerate(
     words: NDArray[np.uint64],
     references: NDArray[np.uint64],
     radii: NDArray[np.int64],

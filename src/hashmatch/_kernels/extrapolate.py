@@ -144,7 +144,7 @@ def across(
 
 
 @kernel
-def continued(
+def extrapolated(
     picture: NDArray[np.float32],
     edge: NDArray[np.float32],
     blur: NDArray[np.float32],

@@ -30,13 +30,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import numba
-from numba import njit, types
-from numba.extending import intrinsic, overload
+from numba import njit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    import numpy as np
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -70,6 +67,11 @@ def kernel(function: F) -> F:
             except Exception as error:
                 use_numba_cache(compiled, error)
     return cast("F", compiled)
+
+
+def inlined(function: F) -> F:
+    """Compile `function` into every kernel that calls it, as if it were written there."""
+    return cast("F", njit(inline="always", error_model="numpy")(function))
 
 
 class KernelCache:
@@ -327,29 +329,3 @@ def _report_compiling() -> None:
 
 with suppress(Exception):  # where numba has no such events, nothing is said of it
     _report_compiling()
-
-
-def popcount(word: np.uint64) -> int:
-    """Return the number of bits set in a 64-bit `word`. This is the Python twin of `_ctpop`."""
-    return int(word).bit_count()
-
-
-@intrinsic
-def _ctpop(typing_context: Any, word: types.Type) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.ctpop(args[0])
-
-    # Only a uint64 is taken: another width would count other bits.
-    return (types.uint64(types.uint64), generate) if word == types.uint64 else None
-
-
-# Numba wants both signatures to be equal to the letter, annotations included.
-@overload(popcount)
-def _compiled_popcount(word):  # type: ignore[no-untyped-def]
-    if word != types.uint64:
-        return None
-
-    def compiled(word):  # type: ignore[no-untyped-def]
-        return types.int64(_ctpop(word))
-
-    return compiled

@@ -16,22 +16,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashmatch._kernels.jit import kernel, popcount
-from hashmatch._kernels.simd import GROUP, MASK, any_near, lowest, near
+from hashmatch._kernels.jit import kernel
+from hashmatch._kernels.linear import distance
+from hashmatch._kernels.simd import GROUP, MASK, any_near, near_mask, trailing_zeros
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hashmatch._kernels.simd import Columns
 
-BLOCK = 64
+BLOCK_GROUPS = 64
 """Groups of entries of one column, 32 KiB, that all queries are asked of before the next."""
 ROW_BITS = 40
 """Bits of a row in a key; its distance is above them, so that keys sort by distance, then row."""
 
 
 @kernel
-def raise_last(heap: NDArray[np.int64], count: int) -> None:
+def sift_up(heap: NDArray[np.int64], count: int) -> None:
     """Bring the last of `count` keys to its place in a heap whose first is the largest."""
     at = count - 1
     while at > 0 and heap[(at - 1) // 2] < heap[at]:
@@ -41,7 +42,7 @@ def raise_last(heap: NDArray[np.int64], count: int) -> None:
 
 
 @kernel
-def lower_first(heap: NDArray[np.int64], count: int) -> None:
+def sift_down(heap: NDArray[np.int64], count: int) -> None:
     """Bring the first of `count` keys to its place in a heap whose first is the largest."""
     at = 0
     while 2 * at + 1 < count:
@@ -62,7 +63,7 @@ def nearest(
     queries: NDArray[np.uint32],
     query_heads: Columns,
     limits: NDArray[np.int64],
-    passed_over: NDArray[np.bool_],
+    removed: NDArray[np.bool_],
     found: NDArray[np.int64],
     entry_out: NDArray[np.int64],
     distance_out: NDArray[np.int64],
@@ -80,7 +81,7 @@ def nearest(
     queries, query_heads : ndarray of uint32, shape (columns, m), and a tuple of its first columns
     limits : ndarray of int64, shape (m,)
         Of each query, how far an entry may be at most, inclusive, in bits.
-    passed_over : ndarray of bool, shape (count,) or (0,)
+    removed : ndarray of bool, shape (count,) or (0,)
         Entries that are not to be found; none, if it is empty.
     found : ndarray of int64, shape (m,)
         Where to write how many entries each query has: k, or all within its limit if these are
@@ -92,7 +93,7 @@ def nearest(
     found[:] = 0
     if k == 0:
         return
-    block_entries = max(BLOCK // len(entry_heads), 1) * GROUP
+    block_entries = max(BLOCK_GROUPS // len(entry_heads), 1) * GROUP
     for block in range(0, count, block_entries):
         end = min(block + block_entries, count)
         for q in range(queries.shape[1]):
@@ -107,25 +108,23 @@ def nearest(
                 if not any_near(entry_heads, group, query_heads, q, limit):
                     continue
                 for first in range(group, group + GROUP, MASK):
-                    mask = near(entry_heads, first, query_heads, q, limit)
+                    mask = near_mask(entry_heads, first, query_heads, q, limit)
                     while mask != np.uint64(0):
-                        e = first + lowest(mask)
+                        e = first + trailing_zeros(mask)
                         mask &= mask - np.uint64(1)
-                        distance = 0
-                        for column in range(entries.shape[0]):
-                            distance += popcount(np.uint64(entries[column, e] ^ queries[column, q]))
-                        if distance > limit or e >= count:
+                        bits = distance(entries, e, queries, q)
+                        if bits > limit or e >= count:
                             continue
-                        if passed_over.shape[0] and passed_over[e]:
+                        if removed.shape[0] and removed[e]:
                             continue
-                        key = (distance << ROW_BITS) | e
+                        key = (bits << ROW_BITS) | e
                         if kept < k:
                             heap[kept] = key
                             kept += 1
-                            raise_last(heap, kept)
+                            sift_up(heap, kept)
                         else:
                             heap[0] = key
-                            lower_first(heap, kept)
+                            sift_down(heap, kept)
                         if kept == k:
                             limit = min(limit, (heap[0] >> ROW_BITS) - 1)
             found[q] = kept
@@ -133,7 +132,7 @@ def nearest(
         heap = entry_out[q]
         for last in range(found[q] - 1, 0, -1):
             heap[0], heap[last] = heap[last], heap[0]
-            lower_first(heap, last)
+            sift_down(heap, last)
         for i in range(found[q]):
             distance_out[q, i] = heap[i] >> ROW_BITS
             heap[i] &= (1 << ROW_BITS) - 1

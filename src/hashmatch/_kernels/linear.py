@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashmatch._kernels.jit import kernel, popcount
-from hashmatch._kernels.simd import GROUP, MASK, any_near, lowest, near
+from hashmatch._kernels.jit import inlined, kernel
+from hashmatch._kernels.simd import GROUP, MASK, any_near, near_mask, popcount, trailing_zeros
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 BLOCK = 2048
 """Entries that all queries are asked of before the next: 32 KiB of heads stay in the near cache."""
-LINE = 64
-"""Bytes of a cache line, and of a vector."""
-SPARED = 0.05
+CACHE_LINE = 64
+"""Bytes, as many as a vector has."""
+PASSING_GROUPS = 0.05
 """Groups that need a closer look, at most, if bits are random: more, and a longer head pays."""
 
 
@@ -45,8 +45,8 @@ def columns(words: NDArray[np.uint64], multiple: int = 1) -> NDArray[np.uint32]:
     count = -(-len(words) // multiple) * multiple
     rows = 2 * words.shape[1]
     # A vector that begins anywhere lies across two cache lines, and takes two loads.
-    spare = np.zeros(rows * count + LINE // 4, np.uint32)
-    first = -spare.ctypes.data % LINE // 4
+    spare = np.zeros(rows * count + CACHE_LINE // 4, np.uint32)
+    first = -spare.ctypes.data % CACHE_LINE // 4
     laid = spare[first : first + rows * count].reshape(rows, count)
     laid[0::2, : len(words)] = (words >> np.uint64(32)).T
     laid[1::2, : len(words)] = (words & np.uint64(0xFFFFFFFF)).T
@@ -65,10 +65,21 @@ def head_length(count: int, limit: int) -> int:
     while length < count:
         bits = 32 * length
         passing = sum(math.comb(bits, i) for i in range(min(limit, bits) + 1)) / 2**bits
-        if GROUP * passing <= SPARED:
+        if GROUP * passing <= PASSING_GROUPS:
             return length
         length = min(2 * length, count)
     return count
+
+
+@inlined
+def distance(
+    entries: NDArray[np.uint32], entry: int, queries: NDArray[np.uint32], query: int
+) -> int:
+    """Return the differing bits of an entry and a query, both laid by `columns`."""
+    total = 0
+    for column in range(entries.shape[0]):
+        total += popcount(np.uint64(entries[column, entry] ^ queries[column, query]))
+    return total
 
 
 @kernel
@@ -107,17 +118,15 @@ def within(
                 if not any_near(entry_heads, group, query_heads, q, limit):
                     continue
                 for first in range(group, group + GROUP, MASK):
-                    mask = near(entry_heads, first, query_heads, q, limit)
+                    mask = near_mask(entry_heads, first, query_heads, q, limit)
                     while mask != np.uint64(0):
-                        e = first + lowest(mask)
+                        e = first + trailing_zeros(mask)
                         mask &= mask - np.uint64(1)
-                        distance = 0
-                        for column in range(entries.shape[0]):
-                            distance += popcount(np.uint64(entries[column, e] ^ queries[column, q]))
-                        if distance <= limit and e < count:
+                        bits = distance(entries, e, queries, q)
+                        if bits <= limit and e < count:
                             if found < query_out.shape[0]:
                                 query_out[found] = q
                                 entry_out[found] = e
-                                distance_out[found] = distance
+                                distance_out[found] = bits
                             found += 1
     return found

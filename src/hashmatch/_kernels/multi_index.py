@@ -23,8 +23,6 @@ For each band, entries are grouped by its first bits, the address (`hashmatch._k
 Both searches look at the same lines. One takes query after query through all bands, and answers
 soonest; the other takes band after band, queries in the order of their addresses, so that what they
 look at lies close together, and answers most.
-
-The rows that a search writes to: for use in between, and what is found.
 """
 
 from __future__ import annotations
@@ -33,12 +31,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashmatch._kernels.jit import kernel
-from hashmatch._kernels.simd import LINE, item, near_signatures, prefetch
+from hashmatch._kernels.jit import inlined, kernel
+from hashmatch._kernels.simd import LINE, load, near_signatures, prefetch
 from hashmatch._kernels.tables import (
     ADDRESS,
     BAND,
     BANDS,
+    CANDIDATE_LIMIT,
     EACH,
     FIRST,
     FULL,
@@ -48,46 +47,53 @@ from hashmatch._kernels.tables import (
     HEAD,
     LAST,
     LINES,
-    MOST,
     NEAR,
     OFFSET,
     STARTS,
-    WIDEST,
     ring_bits,
 )
 from hashmatch._kernels.verify import (
+    BATCH,
     BEFORE,
     LINE_AT,
-    NEAR_ONES,
+    NEAR_MASK,
     OF_BAND,
     OF_GROUP,
     OF_START,
     QUERY,
-    ROOM,
     SIGNATURE,
+    hits_in,
+    pairs_in,
     sift,
 )
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-EVERY = -1
+GIVEN_UP = -1
 """Stands for the entry in the one row of a query that was given up."""
-BETWEEN = 1 + 2 * ROOM
-"""Rows for use in between, besides the lines that a query looks at in a band."""
+AHEAD = 4
+"""Bands whose lines are asked for before those of the first are looked at."""
+QUERY_BITS = 14
+"""2**14 queries at a time go through a band."""
+SORTED_BITS = 10
+"""Of an address, by which queries are sorted: lines of equal ones lie within a few pages."""
+AHEAD_OF_QUERY = 2
+"""Queries, the same as `AHEAD` where bands come one after the other."""
+
+
+@inlined
+def zeroed(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return zeros, one for each of `count` queries: in the first row, if they fit."""
+    work: NDArray[np.int64] = rows[0]
+    if count > work.shape[0]:
+        work = np.zeros(count, np.int64)
+    work[:] = 0
+    return work
 
 
 @kernel
-def divided(
-    room: NDArray[np.int64], widest: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows for hits, for candidates, and for what is found; the first is for counts."""
-    hits, out = BETWEEN - ROOM, BETWEEN + widest
-    return room[hits:out], room[1:hits], room[out:]
-
-
-@kernel
-def note(
+def add_hit(
     hits: NDArray[np.int64],
     at: int,
     line: int,
@@ -100,17 +106,20 @@ def note(
     signature: int,
 ) -> None:
     """Write a row of `hits`."""
-    hits[at, LINE_AT], hits[at, NEAR_ONES], hits[at, QUERY] = line, np.int64(near), q
+    hits[at, LINE_AT], hits[at, NEAR_MASK], hits[at, QUERY] = line, np.int64(near), q
     hits[at, OF_BAND], hits[at, OF_GROUP], hits[at, OF_START] = band, group, start
     hits[at, BEFORE], hits[at, SIGNATURE] = before, signature
 
 
 @kernel
-def without_given_up(found: int, work: NDArray[np.int64], most: int, out: NDArray[np.int64]) -> int:
+def without_given_up(
+    head: NDArray[np.int64], rows: NDArray[np.int64], work: NDArray[np.int64], found: int
+) -> int:
     """Put one row in the place of all of a query that was given up; return how many are left.
 
     Or minus that, if there is such a query.
     """
+    out, most = pairs_in(rows, head), head[CANDIDATE_LIMIT]
     given_up = 0
     for q in range(work.shape[0]):
         given_up += work[q] > most
@@ -125,25 +134,15 @@ def without_given_up(found: int, work: NDArray[np.int64], most: int, out: NDArra
             left += 1
     for q in range(work.shape[0]):
         if work[q] > most:
-            out[left, 0], out[left, 1], out[left, 2] = q, EVERY, 0
+            out[left, 0], out[left, 1], out[left, 2] = q, GIVEN_UP, 0
             left += 1
     return -left
-
-
-AHEAD = 4
-"""Bands whose lines are asked for before those of the first are looked at."""
-QUERY_BITS = 14
-"""2**14 queries at a time go through a band."""
-SORTED_BITS = 10
-"""Of an address, by which queries are sorted: lines of equal ones lie within a few pages."""
-AHEAD_OF_QUERY = 2
-"""Queries, the same as `AHEAD` where bands come one after the other."""
 
 
 @kernel
 def key_of(queries: NDArray[np.uint64], q: int, head: NDArray[np.int64], band: int) -> int:
     """Return the query's address in a band, and after it 16 bits of its signature."""
-    offset, address = item(head, band + OFFSET), item(head, band + ADDRESS)
+    offset, address = load(head, band + OFFSET), load(head, band + ADDRESS)
     own, signature = (
         ring_bits(queries, q, offset, address),
         ring_bits(queries, q, offset + address, 16),
@@ -154,10 +153,10 @@ def key_of(queries: NDArray[np.uint64], q: int, head: NDArray[np.int64], band: i
 @kernel
 def ask_for(head: NDArray[np.int64], halves: NDArray[np.uint16], band: int, address: int) -> None:
     """Have the lines brought near that `probe` is going to look at."""
-    lines, each = item(head, band + LINES), item(head, band + EACH)
-    for group in range(item(head, band + GROUPS), item(head, band + GROUPS_END), GROUP):
-        for m in range(item(head, group + FIRST), item(head, group + LAST)):
-            first = lines + (address ^ item(head, m)) * each
+    lines, each = load(head, band + LINES), load(head, band + EACH)
+    for group in range(load(head, band + GROUPS), load(head, band + GROUPS_END), GROUP):
+        for m in range(load(head, group + FIRST), load(head, group + LAST)):
+            first = lines + (address ^ load(head, m)) * each
             for line in range(first, first + each, LINE):
                 prefetch(halves, line)
 
@@ -173,28 +172,30 @@ def probe(
     count: int,
 ) -> int:
     """Look at all lines of a query in a band; add those with something near to `hits`."""
-    lines, each = item(head, band + LINES), item(head, band + EACH)
-    starts = item(head, band + STARTS)
+    lines, each = load(head, band + LINES), load(head, band + EACH)
+    starts = load(head, band + STARTS)
     address, signature = key >> 16, key & 0xFFFF
-    for group in range(item(head, band + GROUPS), item(head, band + GROUPS_END), GROUP):
-        limit = item(head, group + NEAR)
+    for group in range(load(head, band + GROUPS), load(head, band + GROUPS_END), GROUP):
+        limit = load(head, group + NEAR)
         if each == LINE:  # as in the loop below, which would take a tenth longer
-            for m in range(item(head, group + FIRST), item(head, group + LAST)):
-                own = address ^ item(head, m)
+            for m in range(load(head, group + FIRST), load(head, group + LAST)):
+                own = address ^ load(head, m)
                 line = lines + own * LINE
                 near = near_signatures(halves, line, signature, limit)
                 if near != np.uint64(0):
-                    note(hits, count, line, near, q, band, group, starts + own, 0, signature)
+                    add_hit(hits, count, line, near, q, band, group, starts + own, 0, signature)
                     count += 1
             continue
-        for m in range(item(head, group + FIRST), item(head, group + LAST)):
-            own = address ^ item(head, m)
+        for m in range(load(head, group + FIRST), load(head, group + LAST)):
+            own = address ^ load(head, m)
             first = lines + own * each
             for line in range(first, first + each, LINE):
                 near = near_signatures(halves, line, signature, limit)
                 if near != np.uint64(0):
                     before = (line - first) // LINE * FULL
-                    note(hits, count, line, near, q, band, group, starts + own, before, signature)
+                    add_hit(
+                        hits, count, line, near, q, band, group, starts + own, before, signature
+                    )
                     count += 1
     return count
 
@@ -206,12 +207,12 @@ def one_by_one(
     entries: NDArray[np.uint64],
     queries: NDArray[np.uint64],
     limit: int,
-    room: NDArray[np.int64],
+    rows: NDArray[np.int64],
 ) -> int:
     """Write every pair within `limit` bits, in no order; return how many rows there are.
 
-    The number goes on past the end of the room for them, which then holds some of the pairs: the
-    caller comes back with more.
+    The number goes on past the end of the rows, which then hold some of the pairs: the caller comes
+    back with more.
 
     Parameters
     ----------
@@ -220,21 +221,16 @@ def one_by_one(
     entries, queries : ndarray of uint64, shapes (n, w) and (m, w)
     limit : int
         Inclusive, in bits; no more than the bands were cut for.
-    room : ndarray of int64, shape (r, HIT)
-        The first ``BETWEEN + head[WIDEST]`` rows are for use in between. In the others, the first
-        three columns are written: query, entry and distance of each pair. A query with more than
-        `MOST` candidates is given up, and has one row with entry `EVERY`; then minus the number of
-        rows is returned.
+    rows : ndarray of int64, shape (r, COLUMNS)
+        ``SCRATCH + head[WIDEST]`` are for use in between, see `hashmatch._kernels.verify`.
+        In the others, three columns are written: query, entry and distance of each pair. A query
+        with more than `CANDIDATE_LIMIT` candidates is given up, and has one row with entry
+        `GIVEN_UP`; then minus the number of rows is returned.
     """
     if entries.shape[0] == 0:
         return 0
-    halves, singles = tables.view(np.uint16), tables.view(np.uint32)
-    last = HEAD + head[BANDS] * BAND
-    hits, candidates, out = divided(room, head[WIDEST])
-    work = room[0]
-    if queries.shape[0] > work.shape[0]:
-        work = np.zeros(queries.shape[0], np.int64)
-    work[:] = 0
+    halves, last = tables.view(np.uint16), HEAD + head[BANDS] * BAND
+    hits, work = hits_in(rows, head), zeroed(rows, queries.shape[0])
     found, count = 0, 0
     for q in range(queries.shape[0]):
         for ahead in range(HEAD - AHEAD * BAND, last, BAND):
@@ -245,26 +241,11 @@ def one_by_one(
                 continue
             key = key_of(queries, q, head, ahead)
             count = probe(head, halves, ahead, q, key, hits, count)
-            if count >= ROOM:
-                found = sift(
-                    head,
-                    halves,
-                    singles,
-                    entries,
-                    queries,
-                    limit,
-                    hits,
-                    count,
-                    candidates,
-                    found,
-                    work,
-                    out,
-                )
+            if count >= BATCH:
+                found = sift(head, tables, entries, queries, limit, rows, work, count, found)
                 count = 0
-    found = sift(
-        head, halves, singles, entries, queries, limit, hits, count, candidates, found, work, out
-    )
-    return without_given_up(found, work, head[MOST], out)
+    found = sift(head, tables, entries, queries, limit, rows, work, count, found)
+    return without_given_up(head, rows, work, found)
 
 
 @kernel
@@ -286,7 +267,7 @@ def sort_queries(
     place : ndarray of int64, shape (2**SORTED_BITS + 1,)
         For use in between.
     """
-    shift = max(0, item(head, band + ADDRESS) - SORTED_BITS) + 16 + QUERY_BITS
+    shift = max(0, load(head, band + ADDRESS) - SORTED_BITS) + 16 + QUERY_BITS
     place[:] = 0
     for i in range(keys.shape[0]):
         keys[i] = (key_of(queries, first + i, head, band) << QUERY_BITS) | i
@@ -294,8 +275,8 @@ def sort_queries(
     for k in range(1, place.shape[0]):
         place[k] += place[k - 1]
     for i in range(keys.shape[0]):
-        k = item(keys, i) >> shift
-        ordered[item(place, k)] = item(keys, i)
+        k = load(keys, i) >> shift
+        ordered[load(place, k)] = load(keys, i)
         place[k] += 1
 
 
@@ -306,18 +287,13 @@ def together(
     entries: NDArray[np.uint64],
     queries: NDArray[np.uint64],
     limit: int,
-    room: NDArray[np.int64],
+    rows: NDArray[np.int64],
 ) -> int:
     """Do what `one_by_one` does; sooner, if queries are many."""
     if entries.shape[0] == 0:
         return 0
-    halves, singles = tables.view(np.uint16), tables.view(np.uint32)
-    last = HEAD + head[BANDS] * BAND
-    hits, candidates, out = divided(room, head[WIDEST])
-    work = room[0]
-    if queries.shape[0] > work.shape[0]:
-        work = np.zeros(queries.shape[0], np.int64)
-    work[:] = 0
+    halves, last = tables.view(np.uint16), HEAD + head[BANDS] * BAND
+    hits, work = hits_in(rows, head), zeroed(rows, queries.shape[0])
     at_once = min(queries.shape[0], 1 << QUERY_BITS)
     all_keys, all_ordered = np.empty(at_once, np.int64), np.empty(at_once, np.int64)
     place = np.empty((1 << SORTED_BITS) + 1, np.int64)
@@ -329,29 +305,14 @@ def together(
             sort_queries(queries, first, head, band, keys, place, ordered)
             for i in range(-AHEAD_OF_QUERY, size):
                 if i + AHEAD_OF_QUERY < size:
-                    key = item(ordered, i + AHEAD_OF_QUERY) >> QUERY_BITS
+                    key = load(ordered, i + AHEAD_OF_QUERY) >> QUERY_BITS
                     ask_for(head, halves, band, key >> 16)
                 if i < 0:
                     continue
-                q = first + (item(ordered, i) & ((1 << QUERY_BITS) - 1))
-                count = probe(head, halves, band, q, item(ordered, i) >> QUERY_BITS, hits, count)
-                if count >= ROOM:
-                    found = sift(
-                        head,
-                        halves,
-                        singles,
-                        entries,
-                        queries,
-                        limit,
-                        hits,
-                        count,
-                        candidates,
-                        found,
-                        work,
-                        out,
-                    )
+                q = first + (load(ordered, i) & ((1 << QUERY_BITS) - 1))
+                count = probe(head, halves, band, q, load(ordered, i) >> QUERY_BITS, hits, count)
+                if count >= BATCH:
+                    found = sift(head, tables, entries, queries, limit, rows, work, count, found)
                     count = 0
-    found = sift(
-        head, halves, singles, entries, queries, limit, hits, count, candidates, found, work, out
-    )
-    return without_given_up(found, work, head[MOST], out)
+    found = sift(head, tables, entries, queries, limit, rows, work, count, found)
+    return without_given_up(head, rows, work, found)

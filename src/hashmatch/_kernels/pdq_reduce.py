@@ -27,12 +27,10 @@ moves a coefficient by 0.001 in most photographs and by 0.02 in some; stripes wh
 in step drift by 0.14 at 640 pixels and 0.4 at 4000. A gate of 0.15 sends every second photograph
 back to this code, a narrower one rests on luck.
 
-A strip of sixteen rows side by side: the two steps that no loop is compiled well for.
-
 A running sum along a row waits for itself at every value. Sixteen rows laid out as columns, so
 that the values at one place of all of them are neighbours in memory, advance together at the price
-of one. Numba does not find such vectors by itself, so these two steps are written for LLVM, which
-splits a vector of sixteen into what the processor has. Their Python twins are the functions of the
+of one. Numba does not find such vectors by itself, so two steps are written for LLVM, which splits
+a vector of sixteen into what the processor has. Their Python twins are the functions of the
 same name; one row never meets another in a sum, so both round alike.
 
 Nothing is checked here: an index outside of an array is memory of something else.
@@ -46,7 +44,6 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
-from numba.np.arrayobj import make_array
 
 from hashmatch._kernels.jit import kernel
 
@@ -95,7 +92,7 @@ class _Place:
 
     def __init__(self, context: Any, builder: Any, array_type: types.Array, array: Any) -> None:
         self.builder = builder
-        self.array = make_array(array_type)(context, builder, array)
+        self.array = context.make_array(array_type)(context, builder, array)
         self.width = builder.extract_value(self.array.shape, 1)
 
     def at(self, row: Any, column: Any) -> Any:

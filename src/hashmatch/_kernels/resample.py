@@ -16,9 +16,7 @@ each made grey, transposed, resized as if its columns were rows, and transposed 
 in the processor's cache; the grey picture is never in memory as a whole, but where columns are
 first. `tests/naive.py` has the same in pure Python.
 
-The weights of Pillow's Lanczos resize, digit for digit.
-
-Source: ``precompute_coeffs`` and what follows it in Pillow 13's ``libImaging/Resample.c``; of the
+The weights are those of ``precompute_coeffs`` and what follows it in ``Resample.c``; of the
 filter, a sinc under the middle lobe of a sinc three times as wide: C. E. Duchon, "Lanczos Filtering
 in One and Two Dimensions", 1979.
 """

@@ -1,21 +1,11 @@
-"""Distances of many entries at once, in vector registers, which Numba does not use by itself.
+"""What LLVM can say and Numba cannot: bit counts of whole vectors, unchecked loads, prefetching.
 
-Numba's loops do not become vector code where they count bits. So two small functions are written
-in LLVM's own terms here: each has a Python twin that says what it computes, and the vector code
-takes its place in compiled kernels. LLVM brings it to whatever the processor has: one instruction
-for sixteen counts with AVX-512 VPOPCNTDQ, table look-ups of half-bytes with AVX2 and elsewhere.
-
-Distances of the short signatures of a cache line at once.
-
-Like `hashmatch._kernels.simd`: the function has a Python twin, and LLVM's vector code takes its
-place in compiled kernels.
-
-Reading arrays without Numba's care for negative places, and asking memory ahead of time.
-
-Numba lets a place count from the end of an array, and so looks at the sign of each: in the loops of
-a search that takes as long as the comparisons. Like `hashmatch._kernels.simd`: each function has a
-Python twin, and LLVM's code takes its place in compiled kernels, where types are checked before an
-address is formed.
+Numba's loops do not become vector code where they count bits, and it looks at the sign of every
+index, since a negative one counts from the end: in the loops of a search that takes as long as the
+comparisons. So a few small functions are written in LLVM's own terms. Each has a Python twin that
+says what it computes; LLVM's code takes its place in compiled kernels, where types are checked
+before an address is formed. LLVM brings it to whatever the processor has: one instruction for
+sixteen counts with AVX-512 VPOPCNTDQ, table look-ups of half-bytes with AVX2 and elsewhere.
 """
 
 from __future__ import annotations
@@ -39,6 +29,33 @@ LANES = 16
 """Entries in one register of 512 bits; narrower processors take two or four for it."""
 MASK = 64
 """Entries that one mask tells apart."""
+LINE = 32
+"""Signatures of 16 bits in a cache line of 64 bytes."""
+
+
+def popcount(word: np.uint64) -> int:
+    """Return the number of bits set in a 64-bit `word`; other types are refused."""
+    return int(word).bit_count()
+
+
+def trailing_zeros(mask: np.uint64) -> int:
+    """Return the number of the lowest bit set in `mask`, which is not zero."""
+    value = int(mask)
+    return (value & -value).bit_length() - 1
+
+
+def load(array: NDArray[Any], place: int) -> Any:
+    """Return ``array[place]``; `place` lies in the array, unchecked."""
+    return array[place]
+
+
+def signed(value: Any) -> int:
+    """Return an element as a signed 64-bit number: unsigned ones and those do not mix in Numba."""
+    return int(value)
+
+
+def prefetch(array: NDArray[Any], place: int) -> None:
+    """Have ``array[place]`` brought near, without waiting for it; any place will do."""
 
 
 def head_distance(columns: Columns, entry: int, heads: Columns, query: int) -> int:
@@ -62,228 +79,11 @@ def any_near(columns: Columns, first: int, heads: Columns, query: int, limit: in
     return any(head_distance(columns, first + i, heads, query) <= limit for i in range(GROUP))
 
 
-def near(columns: Columns, first: int, heads: Columns, query: int, limit: int) -> np.uint64:
+def near_mask(columns: Columns, first: int, heads: Columns, query: int, limit: int) -> np.uint64:
     """Return which of `MASK` entries from `first` on `any_near` means, one bit each."""
     return np.uint64(
         sum(1 << i for i in range(MASK) if head_distance(columns, first + i, heads, query) <= limit)
     )
-
-
-def lowest(mask: np.uint64) -> int:
-    """Return the number of the lowest bit set in `mask`, which is not zero."""
-    value = int(mask)
-    return (value & -value).bit_length() - 1
-
-
-def _takes(columns: types.Type, heads: types.Type) -> bool:
-    """Say whether both are tuples of as many contiguous uint32 columns: addresses follow."""
-    return all(
-        isinstance(kind, types.UniTuple)
-        and isinstance(kind.dtype, types.Array)
-        and (kind.dtype.dtype, kind.dtype.ndim, kind.dtype.layout) == (types.uint32, 1, "C")
-        for kind in (columns, heads)
-    ) and len(columns) == len(heads)
-
-
-class _Vectors:
-    """Writes the code for distances of heads, `LANES` entries at a time."""
-
-    def __init__(self, context: Any, builder: Any, signature: Any, args: Any) -> None:
-        self.builder = builder
-        self.lane = ir.IntType(32)
-        self.vector = ir.VectorType(self.lane, LANES)
-        columns, self.first, heads, query, limit = args
-
-        def data(kind: Any, arrays: Any, number: int) -> Any:
-            array = context.make_array(kind.dtype)
-            return array(context, builder, builder.extract_value(arrays, number)).data
-
-        count = len(signature.args[0])
-        self.columns = [data(signature.args[0], columns, k) for k in range(count)]
-        self.heads = [
-            self.spread(builder.load(builder.gep(data(signature.args[2], heads, k), [query])))
-            for k in range(count)
-        ]
-        self.limit = self.spread(builder.trunc(limit, self.lane))
-        self.count_bits = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(self.vector, [self.vector]),
-            f"llvm.ctpop.v{LANES}i32",
-        )
-
-    def spread(self, value: Any) -> Any:
-        """Return a vector with `value` in every lane."""
-        undefined = ir.Constant(self.vector, ir.Undefined)
-        one = self.builder.insert_element(undefined, value, ir.Constant(self.lane, 0))
-        zeros = ir.Constant(ir.VectorType(self.lane, LANES), [0] * LANES)
-        return self.builder.shuffle_vector(one, undefined, zeros)
-
-    def distances(self, part: int) -> Any:
-        """Return the head distances of entries `part` * `LANES` and on after the first."""
-        builder = self.builder
-        at = builder.add(self.first, ir.Constant(ir.IntType(64), part * LANES))
-        total = None
-        for column, head in zip(self.columns, self.heads, strict=True):
-            place = builder.bitcast(builder.gep(column, [at]), self.vector.as_pointer())
-            words = builder.load(place)
-            words.align = 4  # columns begin anywhere
-            bits = builder.call(self.count_bits, [builder.xor(words, head)])
-            total = bits if total is None else builder.add(total, bits)
-        return total
-
-    def lesser(self, one: Any, other: Any) -> Any:
-        """Return the lesser of two vectors, lane by lane."""
-        return self.builder.select(self.builder.icmp_unsigned("<", one, other), one, other)
-
-    def within(self, distances: Any) -> Any:
-        """Return a bit for each lane: whether its distance is within the limit."""
-        is_near = self.builder.icmp_unsigned("<=", distances, self.limit)
-        return self.builder.bitcast(is_near, ir.IntType(LANES))
-
-
-def _signature(result: types.Type, columns: types.Type, heads: types.Type) -> Any:
-    return result(columns, types.int64, heads, types.int64, types.int64)
-
-
-@intrinsic
-def _any_near(typing: Any, columns: Any, first: Any, heads: Any, query: Any, limit: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        vectors = _Vectors(context, builder, signature, args)
-        least = vectors.distances(0)
-        for part in range(1, GROUP // LANES):
-            least = vectors.lesser(least, vectors.distances(part))
-        return builder.icmp_unsigned("!=", vectors.within(least), ir.Constant(ir.IntType(LANES), 0))
-
-    return (_signature(types.boolean, columns, heads), generate) if _takes(columns, heads) else None
-
-
-@intrinsic
-def _near(typing: Any, columns: Any, first: Any, heads: Any, query: Any, limit: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        vectors = _Vectors(context, builder, signature, args)
-        wide = ir.IntType(64)
-        mask = ir.Constant(wide, 0)
-        for part in range(MASK // LANES):
-            bits = builder.zext(vectors.within(vectors.distances(part)), wide)
-            mask = builder.or_(mask, builder.shl(bits, ir.Constant(wide, part * LANES)))
-        return mask
-
-    return (_signature(types.uint64, columns, heads), generate) if _takes(columns, heads) else None
-
-
-@intrinsic
-def _lowest(typing: Any, mask: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
-
-    return (types.int64(types.uint64), generate) if mask == types.uint64 else None
-
-
-@overload(any_near)
-def _compiled_any_near(columns, first, heads, query, limit):  # type: ignore[no-untyped-def]
-    def compiled(columns, first, heads, query, limit):  # type: ignore[no-untyped-def]
-        return _any_near(columns, first, heads, query, limit)
-
-    return compiled if _takes(columns, heads) else None
-
-
-@overload(near)
-def _compiled_near(columns, first, heads, query, limit):  # type: ignore[no-untyped-def]
-    def compiled(columns, first, heads, query, limit):  # type: ignore[no-untyped-def]
-        return _near(columns, first, heads, query, limit)
-
-    return compiled if _takes(columns, heads) else None
-
-
-@overload(lowest)
-def _compiled_lowest(mask):  # type: ignore[no-untyped-def]
-    def compiled(mask):  # type: ignore[no-untyped-def]
-        return _lowest(mask)
-
-    return compiled if mask == types.uint64 else None
-
-
-def item(array: NDArray[Any], place: int) -> Any:
-    """Return ``array[place]``; `place` lies in the array, unchecked."""
-    return array[place]
-
-
-def number(value: Any) -> int:
-    """Return an element as a signed 64-bit number: unsigned ones and those do not mix in Numba."""
-    return int(value)
-
-
-def prefetch(array: NDArray[Any], place: int) -> None:
-    """Have ``array[place]`` brought near, without waiting for it; any place will do."""
-
-
-def is_flat(array: types.Type) -> bool:
-    """Say whether this is the type of contiguous arrays of one dimension."""
-    return isinstance(array, types.Array) and array.ndim == 1 and array.layout == "C"
-
-
-def address_of(context: Any, builder: Any, kind: Any, array: Any, place: Any) -> Any:
-    """Write code for the address of an element of an array `is_flat` of."""
-    return builder.gep(context.make_array(kind)(context, builder, array).data, [place])
-
-
-@intrinsic
-def _item(typing: Any, array: Any, place: Any) -> Any:
-    def generate(context: Any, builder: Any, given: Any, args: Any) -> Any:
-        return builder.load(address_of(context, builder, given.args[0], *args))
-
-    return (array.dtype(array, types.int64), generate) if is_flat(array) else None
-
-
-@intrinsic
-def _prefetch(typing: Any, array: Any, place: Any) -> Any:
-    def generate(context: Any, builder: Any, given: Any, args: Any) -> Any:
-        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        start = address_of(context, builder, given.args[0], *args)
-        function = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(ir.VoidType(), [byte, number, number, number]),
-            "llvm.prefetch.p0",
-        )
-        reading, keep, data = number(0), number(3), number(1)
-        builder.call(function, [builder.bitcast(start, byte), reading, keep, data])
-        return context.get_dummy_value()
-
-    return (types.void(array, types.int64), generate) if is_flat(array) else None
-
-
-@overload(item)
-def _compiled_item(array, place):  # type: ignore[no-untyped-def]
-    if not is_flat(array):
-        return None
-
-    def compiled(array, place):  # type: ignore[no-untyped-def]
-        return _item(array, place)
-
-    return compiled
-
-
-@overload(prefetch)
-def _compiled_prefetch(array, place):  # type: ignore[no-untyped-def]
-    if not is_flat(array):
-        return None
-
-    def compiled(array, place):  # type: ignore[no-untyped-def]
-        _prefetch(array, place)
-
-    return compiled
-
-
-@overload(number)
-def _compiled_number(value):  # type: ignore[no-untyped-def]
-    def compiled(value):  # type: ignore[no-untyped-def]
-        return np.int64(value)
-
-    return compiled
-
-
-LINE = 32
-"""Of 16 bits each, as many as a cache line of 64 bytes holds."""
 
 
 def near_signatures(lines: NDArray[np.uint16], first: int, signature: int, limit: int) -> np.uint64:
@@ -305,41 +105,219 @@ def near_signatures(lines: NDArray[np.uint16], first: int, signature: int, limit
     )
 
 
+def _is_flat(array: types.Type) -> bool:
+    """Say whether this is the type of contiguous arrays of one dimension."""
+    return isinstance(array, types.Array) and array.ndim == 1 and array.layout == "C"
+
+
+def _are_columns(columns: types.Type, heads: types.Type) -> bool:
+    """Say whether both are tuples of as many contiguous uint32 columns."""
+    return all(
+        isinstance(kind, types.UniTuple)
+        and _is_flat(kind.dtype)
+        and kind.dtype.dtype == types.uint32
+        for kind in (columns, heads)
+    ) and len(columns) == len(heads)
+
+
+def _data(context: Any, builder: Any, kind: Any, array: Any) -> Any:
+    """Write code for where an array `_is_flat` of begins."""
+    return context.make_array(kind)(context, builder, array).data
+
+
+class _Vector:
+    """Writes code for vectors of some number of lanes, each of some bits."""
+
+    def __init__(self, builder: Any, bits: int, lanes: int) -> None:
+        self.builder, self.lanes = builder, lanes
+        self.lane, self.type = ir.IntType(bits), ir.VectorType(ir.IntType(bits), lanes)
+        self._count_bits = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(self.type, [self.type]), f"llvm.ctpop.v{lanes}i{bits}"
+        )
+
+    def spread(self, value: Any) -> Any:
+        """Return a vector with the last bits of `value` in every lane."""
+        if value.type != self.lane:
+            value = self.builder.trunc(value, self.lane)
+        number, undefined = ir.IntType(32), ir.Constant(self.type, ir.Undefined)
+        one = self.builder.insert_element(undefined, value, number(0))
+        zeros = ir.Constant(ir.VectorType(number, self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(one, undefined, zeros)
+
+    def distances(self, address: Any, to: Any) -> Any:
+        """Return how many bits of each lane, from an address on, differ from those of a vector."""
+        place = self.builder.bitcast(address, self.type.as_pointer())
+        words = self.builder.load(place, align=self.lane.width // 8)  # they begin anywhere
+        return self.builder.call(self._count_bits, [self.builder.xor(words, to)])
+
+    def lesser(self, one: Any, other: Any) -> Any:
+        """Return the lesser of two vectors, lane by lane."""
+        return self.builder.select(self.builder.icmp_unsigned("<", one, other), one, other)
+
+    def within(self, distances: Any, limit: Any) -> Any:
+        """Return a bit for each lane, whether its distance is within the limit, as 64 bits."""
+        is_near = self.builder.icmp_unsigned("<=", distances, self.spread(limit))
+        bits = self.builder.bitcast(is_near, ir.IntType(self.lanes))
+        return self.builder.zext(bits, ir.IntType(64))
+
+
+class _Heads:
+    """Writes code for distances of heads, `LANES` entries at a time."""
+
+    def __init__(self, context: Any, builder: Any, signature: Any, args: Any) -> None:
+        self.builder, self.vector = builder, _Vector(builder, 32, LANES)
+        columns, self.first, heads, query, self.limit = args
+        kind = signature.args[0]
+
+        def starts(arrays: Any) -> list[Any]:
+            each = [builder.extract_value(arrays, k) for k in range(len(kind))]
+            return [_data(context, builder, kind.dtype, array) for array in each]
+
+        self.columns = starts(columns)
+        words = [builder.load(builder.gep(head, [query])) for head in starts(heads)]
+        self.heads = [self.vector.spread(word) for word in words]
+
+    def distances(self, part: int) -> Any:
+        """Return the head distances of entries `part` * `LANES` and on after the first."""
+        at = self.builder.add(self.first, ir.Constant(ir.IntType(64), part * LANES))
+        total = None
+        for column, head in zip(self.columns, self.heads, strict=True):
+            bits = self.vector.distances(self.builder.gep(column, [at]), head)
+            total = bits if total is None else self.builder.add(total, bits)
+        return total
+
+
+def _signature(result: types.Type, columns: types.Type, heads: types.Type) -> Any:
+    return result(columns, types.int64, heads, types.int64, types.int64)
+
+
+@intrinsic
+def _any_near(typing: Any, columns: Any, first: Any, heads: Any, query: Any, limit: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        of = _Heads(context, builder, signature, args)
+        least = of.distances(0)
+        for part in range(1, GROUP // LANES):
+            least = of.vector.lesser(least, of.distances(part))
+        mask = of.vector.within(least, of.limit)
+        return builder.icmp_unsigned("!=", mask, ir.Constant(mask.type, 0))
+
+    known = _are_columns(columns, heads)
+    return (_signature(types.boolean, columns, heads), generate) if known else None
+
+
+@intrinsic
+def _near_mask(typing: Any, columns: Any, first: Any, heads: Any, query: Any, limit: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        of, wide = _Heads(context, builder, signature, args), ir.IntType(64)
+        mask = ir.Constant(wide, 0)
+        for part in range(MASK // LANES):
+            bits = of.vector.within(of.distances(part), of.limit)
+            mask = builder.or_(mask, builder.shl(bits, ir.Constant(wide, part * LANES)))
+        return mask
+
+    known = _are_columns(columns, heads)
+    return (_signature(types.uint64, columns, heads), generate) if known else None
+
+
 @intrinsic
 def _near_signatures(typing: Any, lines: Any, first: Any, signature: Any, limit: Any) -> Any:
     def generate(context: Any, builder: Any, given: Any, args: Any) -> Any:
-        lane, number = ir.IntType(16), ir.IntType(32)
-        vector = ir.VectorType(lane, LINE)
+        vector = _Vector(builder, 16, LINE)
+        all_but_first = ir.Constant(vector.type, [0] + [0xFFFF] * (LINE - 1))
+        wanted = builder.and_(vector.spread(args[2]), all_but_first)
+        start = _data(context, builder, given.args[0], args[0])
+        distances = vector.distances(builder.gep(start, [args[1]]), wanted)
+        return vector.within(distances, args[3])
 
-        def spread(value: Any) -> Any:
-            undefined = ir.Constant(vector, ir.Undefined)
-            one = builder.insert_element(undefined, builder.trunc(value, lane), number(0))
-            zeros = ir.Constant(ir.VectorType(number, LINE), [0] * LINE)
-            return builder.shuffle_vector(one, undefined, zeros)
-
-        start = address_of(context, builder, given.args[0], args[0], args[1])
-        words = builder.load(builder.bitcast(start, vector.as_pointer()))
-        words.align = 2  # in a file that was laid out elsewhere, lines begin anywhere
-        count_bits = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(vector, [vector]), f"llvm.ctpop.v{LINE}i16"
-        )
-        all_but_first = ir.Constant(vector, [0] + [0xFFFF] * (LINE - 1))
-        wanted = builder.and_(spread(args[2]), all_but_first)
-        distances = builder.call(count_bits, [builder.xor(words, wanted)])
-        is_near = builder.icmp_unsigned("<=", distances, spread(args[3]))
-        return builder.zext(builder.bitcast(is_near, ir.IntType(LINE)), ir.IntType(64))
-
-    if not is_flat(lines) or lines.dtype != types.uint16:
+    if not _is_flat(lines) or lines.dtype != types.uint16:
         return None
     return types.uint64(lines, types.int64, types.int64, types.int64), generate
 
 
+@intrinsic
+def _popcount(typing: Any, word: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
+
+    # Only a uint64 is taken: another width would count other bits.
+    return (types.uint64(types.uint64), generate) if word == types.uint64 else None
+
+
+@intrinsic
+def _trailing_zeros(typing: Any, mask: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return (types.int64(types.uint64), generate) if mask == types.uint64 else None
+
+
+@intrinsic
+def _load(typing: Any, array: Any, place: Any) -> Any:
+    def generate(context: Any, builder: Any, given: Any, args: Any) -> Any:
+        start = _data(context, builder, given.args[0], args[0])
+        return builder.load(builder.gep(start, [args[1]]))
+
+    return (array.dtype(array, types.int64), generate) if _is_flat(array) else None
+
+
+@intrinsic
+def _prefetch(typing: Any, array: Any, place: Any) -> Any:
+    def generate(context: Any, builder: Any, given: Any, args: Any) -> Any:
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        start = builder.gep(_data(context, builder, given.args[0], args[0]), [args[1]])
+        function = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [byte, number, number, number]),
+            "llvm.prefetch.p0",
+        )
+        reading, keep, data = number(0), number(3), number(1)
+        builder.call(function, [builder.bitcast(start, byte), reading, keep, data])
+        return context.get_dummy_value()
+
+    return (types.void(array, types.int64), generate) if _is_flat(array) else None
+
+
+# From here on, what stands for each twin in compiled kernels. Numba wants both signatures to be
+# equal to the letter, annotations included.
+@overload(any_near)
+def _(columns, first, heads, query, limit):  # type: ignore[no-untyped-def]
+    return lambda columns, first, heads, query, limit: _any_near(
+        columns, first, heads, query, limit
+    )
+
+
+@overload(near_mask)
+def _(columns, first, heads, query, limit):  # type: ignore[no-untyped-def]
+    return lambda columns, first, heads, query, limit: _near_mask(
+        columns, first, heads, query, limit
+    )
+
+
 @overload(near_signatures)
-def _compiled_near_signatures(lines, first, signature, limit):  # type: ignore[no-untyped-def]
-    if not is_flat(lines) or lines.dtype != types.uint16:
-        return None
+def _(lines, first, signature, limit):  # type: ignore[no-untyped-def]
+    return lambda lines, first, signature, limit: _near_signatures(lines, first, signature, limit)
 
-    def compiled(lines, first, signature, limit):  # type: ignore[no-untyped-def]
-        return _near_signatures(lines, first, signature, limit)
 
-    return compiled
+@overload(popcount)
+def _(word):  # type: ignore[no-untyped-def]
+    return lambda word: types.int64(_popcount(word))
+
+
+@overload(trailing_zeros)
+def _(mask):  # type: ignore[no-untyped-def]
+    return lambda mask: _trailing_zeros(mask)
+
+
+@overload(load)
+def _(array, place):  # type: ignore[no-untyped-def]
+    return lambda array, place: _load(array, place)
+
+
+@overload(prefetch)
+def _(array, place):  # type: ignore[no-untyped-def]
+    return lambda array, place: _prefetch(array, place)
+
+
+@overload(signed)
+def _(value):  # type: ignore[no-untyped-def]
+    return lambda value: np.int64(value)

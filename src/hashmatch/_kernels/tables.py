@@ -8,8 +8,8 @@ from may be written over at any moment: nothing in them may lead out of them, or
 The head has int64:
 
 beginning
-    `BANDS`: how many there are; `WIDEST`: the most lines that a query looks at in one band; `MOST`:
-    the most candidates of a query that are looked at.
+    `BANDS`: how many there are; `WIDEST`: the most lines that a query looks at in one band;
+    `CANDIDATE_LIMIT`: the most candidates of a query that are looked at.
 bands
     From `HEAD` on, `BAND` for each: see there.
 groups
@@ -27,11 +27,9 @@ far, uint16, and rows, uint32
 lines, uint16
     For each address of each band as many lines of the cache as its entries are likely to need, with
     the other half of their signatures: a single load shows whether any of `FULL` is near. The first
-    element says how many follow, `COUNTED` + 0 to `FULL`. In the last line of an address that has
-    yet more entries it is `MORE`. Then `SHORT` follow, and the number, in two elements, of the line
-    of the same band where they go on, again `FULL` to a line.
-
-Bits of a hash taken as a ring, in which the first bit follows the last.
+    element says how many follow, `COUNT_TAG` + 0 to `FULL`. In the last line of an address that has
+    yet more entries it is `CONTINUED`. Then `SHORT` follow, and the number, in two elements, of the
+    line of the same band where they go on, again `FULL` to a line.
 """
 
 from __future__ import annotations
@@ -41,10 +39,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch._kernels.jit import kernel
-from hashmatch._kernels.simd import LINE, item, number
+from hashmatch._kernels.simd import LINE, load, signed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+BANDS, WIDEST, CANDIDATE_LIMIT, HEAD = 0, 1, 2, 8
+OFFSET, ADDRESS, GROUPS, GROUPS_END, STARTS, FAR, ROWS, LINES, LINES_END, EACH, BAND = range(11)
+"""Of a band: its first bit, bits of its address, its groups, where its other parts begin, where its
+lines end, and how many elements in lines each address has."""
+FIRST, LAST, NEAR, WHOLE, GROUP = range(5)
+"""Of a group; see above."""
+FULL, SHORT = LINE - 1, LINE - 3
+SORT_BITS = 8
+"""Of an address, by which entries are sorted before they are put in their place."""
+COUNT_TAG, CONTINUED = 0xFFE0, 0
+"""A search sees the first element as 16 or 11 bits or more away from what it looks for, so that it
+need not care; and as 0 bits away, so that it has to."""
 
 
 @kernel
@@ -67,25 +79,11 @@ def ring_bits(words: NDArray[np.uint64], row: int, first: int, count: int) -> in
     return np.int64(window >> np.uint64(64 - count))  # type: ignore[return-value]
 
 
-BANDS, WIDEST, MOST, HEAD = 0, 1, 2, 8
-OFFSET, ADDRESS, GROUPS, GROUPS_END, STARTS, FAR, ROWS, LINES, LINES_END, EACH, BAND = range(11)
-"""Of a band: its first bit, bits of its address, its groups, where its other parts begin, where its
-lines end, and how many elements in lines each address has."""
-FIRST, LAST, NEAR, WHOLE, GROUP = range(5)
-"""Of a group; see above."""
-FULL, SHORT = LINE - 1, LINE - 3
-PART_BITS = 8
-"""Of an address, by which entries are sorted before they are put in their place."""
-COUNTED, MORE = 0xFFE0, 0
-"""A search sees the first element as 16 or 11 bits or more away from what it looks for, so that it
-need not care; and as 0 bits away, so that it has to."""
-
-
 @kernel
 def further_lines(count: int, each: int) -> int:
     """Return how many lines `count` entries of an address take beyond its own `each`."""
-    room = each * FULL
-    return 0 if count <= room else (count - room + FULL - SHORT + FULL - 1) // FULL
+    beyond = count - each * FULL
+    return 0 if beyond <= 0 else (beyond + FULL - SHORT + FULL - 1) // FULL
 
 
 @kernel
@@ -108,7 +106,7 @@ def count_band(
         starts[ring_bits(words, e, offset, address) + 1] += np.uint32(1)
     lines = 0
     for a in range(starts.shape[0] - 1):
-        lines += further_lines(number(starts[a + 1]), each)
+        lines += further_lines(signed(starts[a + 1]), each)
         starts[a + 1] += starts[a]
     return lines
 
@@ -116,8 +114,8 @@ def count_band(
 @kernel
 def line_beyond(lines: NDArray[np.uint16], line: int) -> int:
     """Return where the signatures go on that do not fit into an address' own lines."""
-    low, high = item(lines, line + LINE - 2), item(lines, line + LINE - 1)
-    return LINE * (number(low) | (number(high) << 16))
+    low, high = load(lines, line + LINE - 2), load(lines, line + LINE - 1)
+    return LINE * (signed(low) | (signed(high) << 16))
 
 
 @kernel
@@ -126,19 +124,19 @@ def clear_lines(starts: NDArray[np.uint32], each: int, lines: NDArray[np.uint16]
     beyond = (starts.shape[0] - 1) * each
     lines[:] = 0
     for a in range(starts.shape[0] - 1):
-        left = number(starts[a + 1]) - number(starts[a])
+        left = signed(starts[a + 1]) - signed(starts[a])
         further = further_lines(left, each)
         for line in range(a * each * LINE, (a + 1) * each * LINE, LINE):
-            lines[line] = COUNTED + min(FULL, left)
+            lines[line] = COUNT_TAG + min(FULL, left)
             left -= min(FULL, left)
         if further:
             last = ((a + 1) * each - 1) * LINE
-            lines[last] = MORE
+            lines[last] = CONTINUED
             lines[last + LINE - 2] = beyond & 0xFFFF
             lines[last + LINE - 1] = beyond >> 16
             left += FULL - SHORT
         for line in range(beyond * LINE, (beyond + further) * LINE, LINE):
-            lines[line] = COUNTED + min(FULL, left)
+            lines[line] = COUNT_TAG + min(FULL, left)
             left -= min(FULL, left)
         beyond += further
 
@@ -167,25 +165,25 @@ def fill_band(
     clear_lines(starts, each, lines)
     keys = np.empty(words.shape[0], np.uint64)
     sorted_rows = np.empty(words.shape[0], np.uint32)
-    sort_roughly(words, offset, address, starts, keys, sorted_rows)
+    sort_by_prefix(words, offset, address, starts, keys, sorted_rows)
     place = starts[:-1].copy()
     for i in range(words.shape[0]):
-        a, signature = number(keys[i] >> np.uint64(32)), number(keys[i] & np.uint64(0xFFFFFFFF))
-        at = number(place[a])
+        a, signature = signed(keys[i] >> np.uint64(32)), signed(keys[i] & np.uint64(0xFFFFFFFF))
+        at = signed(place[a])
         place[a] += np.uint32(1)
         far[at] = signature & 0xFFFF
         rows[at] = sorted_rows[i]
-        lane = at - number(starts[a])
-        nth = min(lane // FULL, each - 1)
-        line, lane = (a * each + nth) * LINE, lane - nth * FULL
-        if lines[line] == MORE and lane >= SHORT:
-            line = line_beyond(lines, line) + (lane - SHORT) // FULL * LINE
-            lane = (lane - SHORT) % FULL
-        lines[line + 1 + lane] = signature >> 16
+        slot = at - signed(starts[a])
+        nth = min(slot // FULL, each - 1)
+        line, slot = (a * each + nth) * LINE, slot - nth * FULL
+        if lines[line] == CONTINUED and slot >= SHORT:
+            line = line_beyond(lines, line) + (slot - SHORT) // FULL * LINE
+            slot = (slot - SHORT) % FULL
+        lines[line + 1 + slot] = signature >> 16
 
 
 @kernel
-def sort_roughly(
+def sort_by_prefix(
     words: NDArray[np.uint64],
     offset: int,
     address: int,
@@ -207,7 +205,7 @@ def sort_roughly(
     rows : ndarray of uint32, shape (n,)
         Written.
     """
-    shift = max(0, address - PART_BITS)
+    shift = max(0, address - SORT_BITS)
     place = np.empty(1 << (address - shift), np.int64)
     for part in range(place.shape[0]):
         place[part] = starts[part << shift]

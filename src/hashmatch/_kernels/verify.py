@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashmatch._kernels.jit import kernel, popcount
-from hashmatch._kernels.simd import LINE, item, lowest, near_signatures, number, prefetch
+from hashmatch._kernels.jit import inlined, kernel
+from hashmatch._kernels.simd import (
+    LINE,
+    load,
+    near_signatures,
+    popcount,
+    prefetch,
+    signed,
+    trailing_zeros,
+)
 from hashmatch._kernels.tables import (
     ADDRESS,
     BAND,
+    CANDIDATE_LIMIT,
+    CONTINUED,
     FAR,
     FULL,
     GROUP,
@@ -22,13 +32,12 @@ from hashmatch._kernels.tables import (
     HEAD,
     LINES,
     LINES_END,
-    MORE,
-    MOST,
     NEAR,
     OFFSET,
     ROWS,
     SHORT,
     WHOLE,
+    WIDEST,
     line_beyond,
     ring_bits,
 )
@@ -36,16 +45,39 @@ from hashmatch._kernels.tables import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ROOM = 256
+BATCH = 256
 """Lines and candidates that wait to be looked at more closely."""
 FURTHER = 4
 """Lines beyond the first of an address that are asked for at once."""
-LINE_AT, NEAR_ONES, QUERY, OF_BAND, OF_GROUP, OF_START, BEFORE, SIGNATURE, HIT = range(9)
+LINE_AT, NEAR_MASK, QUERY, OF_BAND, OF_GROUP, OF_START, BEFORE, SIGNATURE, COLUMNS = range(9)
 """Columns of hits: the place of a line, which are near in it, and what was asked there: the place
 of the address in starts, the entries of it in lines before, and half of the query's signature."""
-START, LANE, ASKED, BY, LEFT = range(5)
+START, SLOT, FOR_QUERY, BY_BAND, LEFT = range(5)
 """Columns of candidates: the place of their address in starts, the place from there, the query, the
 band, and how far the other half of the signature may be."""
+
+
+SCRATCH = 1 + 2 * BATCH
+"""Rows for use in between, besides the most lines that a query looks at in a band."""
+
+
+# The rows that a search is given: one for the work of each query, candidates, hits, pairs found.
+@inlined
+def candidates_in(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows for candidates, as many as `BATCH`."""
+    return rows[1 : 1 + BATCH]
+
+
+@inlined
+def hits_in(rows: NDArray[np.int64], head: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows for lines with something near: `BATCH`, and the most lines of a band."""
+    return rows[1 + BATCH : SCRATCH + head[WIDEST]]
+
+
+@inlined
+def pairs_in(rows: NDArray[np.int64], head: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows for what is found."""
+    return rows[SCRATCH + head[WIDEST] :]
 
 
 @kernel
@@ -59,19 +91,19 @@ def found_before(
 ) -> bool:
     """Say whether an earlier band finds the same pair: each is reported by the first that does."""
     for b in range(HEAD, band, BAND):
-        offset, address = item(head, b + OFFSET), item(head, b + ADDRESS)
+        offset, address = load(head, b + OFFSET), load(head, b + ADDRESS)
         ours, theirs = (
             ring_bits(entries, e, offset, address),
             ring_bits(queries, q, offset, address),
         )
-        group = item(head, b + GROUPS) + GROUP * popcount(np.uint64(ours ^ theirs))
-        if group >= item(head, b + GROUPS_END):
+        group = load(head, b + GROUPS) + GROUP * popcount(np.uint64(ours ^ theirs))
+        if group >= load(head, b + GROUPS_END):
             continue
         offset += address
         unlike = ring_bits(entries, e, offset, 32) ^ ring_bits(queries, q, offset, 32)
-        if popcount(np.uint64(unlike >> 16)) <= item(head, group + NEAR) and popcount(
+        if popcount(np.uint64(unlike >> 16)) <= load(head, group + NEAR) and popcount(
             np.uint64(unlike)
-        ) <= item(head, group + WHOLE):
+        ) <= load(head, group + WHOLE):
             return True
     return False
 
@@ -79,51 +111,48 @@ def found_before(
 @kernel
 def look_closer(
     head: NDArray[np.int64],
-    halves: NDArray[np.uint16],
-    singles: NDArray[np.uint32],
+    tables: NDArray[np.uint64],
     entries: NDArray[np.uint64],
     queries: NDArray[np.uint64],
     limit: int,
-    candidates: NDArray[np.int64],
+    rows: NDArray[np.int64],
     count: int,
     found: int,
-    out: NDArray[np.int64],
 ) -> int:
     """Compare whole signatures of `count` candidates, then whole hashes; return how many are found.
 
     Parameters
     ----------
-    head, halves, singles : ndarray of int64, of uint16, and of uint32
-        The latter are the same tables. See `hashmatch._kernels.tables`.
-    entries, queries, limit, out
-        See `hashmatch._kernels.multi_index`.
-    candidates : ndarray of int64, shape (ROOM, HIT)
-        Written over.
+    head, tables, entries, queries, limit, rows
+        See `hashmatch._kernels.multi_index.one_by_one`. Candidates are written over; pairs beyond
+        the end of the rows are only counted.
     """
+    halves, singles = tables.view(np.uint16), tables.view(np.uint32)
+    candidates, out = candidates_in(rows), pairs_in(rows, head)
     last = entries.shape[0] - 1
     for i in range(count):
-        band = candidates[i, BY]
-        at = min(number(item(singles, candidates[i, START])) + candidates[i, LANE], last)
-        prefetch(halves, item(head, band + FAR) + at)
-        prefetch(singles, item(head, band + ROWS) + at)
+        band = candidates[i, BY_BAND]
+        at = min(signed(load(singles, candidates[i, START])) + candidates[i, SLOT], last)
+        prefetch(halves, load(head, band + FAR) + at)
+        prefetch(singles, load(head, band + ROWS) + at)
         candidates[i, START] = at
     left = 0
     for i in range(count):
-        at, q, band = candidates[i, START], candidates[i, ASKED], candidates[i, BY]
-        far = number(item(halves, item(head, band + FAR) + at))
-        end = item(head, band + OFFSET) + item(head, band + ADDRESS)
+        at, q, band = candidates[i, START], candidates[i, FOR_QUERY], candidates[i, BY_BAND]
+        far = signed(load(halves, load(head, band + FAR) + at))
+        end = load(head, band + OFFSET) + load(head, band + ADDRESS)
         if popcount(np.uint64(far ^ ring_bits(queries, q, end + 16, 16))) <= candidates[i, LEFT]:
-            candidates[left, START] = min(number(item(singles, item(head, band + ROWS) + at)), last)
-            candidates[left, ASKED], candidates[left, BY] = q, band
+            candidates[left, START] = min(signed(load(singles, load(head, band + ROWS) + at)), last)
+            candidates[left, FOR_QUERY], candidates[left, BY_BAND] = q, band
             left += 1
     for i in range(left):
-        e, q = candidates[i, START], candidates[i, ASKED]
+        e, q = candidates[i, START], candidates[i, FOR_QUERY]
         distance = 0
         for word in range(entries.shape[1]):
             distance += popcount(entries[e, word] ^ queries[q, word])
         if distance > limit:
             continue
-        if found_before(head, entries, e, queries, q, candidates[i, BY]):
+        if found_before(head, entries, e, queries, q, candidates[i, BY_BAND]):
             continue
         if found < out.shape[0]:
             out[found, 0], out[found, 1], out[found, 2] = q, e, distance
@@ -134,82 +163,69 @@ def look_closer(
 @kernel
 def sift(
     head: NDArray[np.int64],
-    halves: NDArray[np.uint16],
-    singles: NDArray[np.uint32],
+    tables: NDArray[np.uint64],
     entries: NDArray[np.uint64],
     queries: NDArray[np.uint64],
     limit: int,
-    hits: NDArray[np.int64],
-    count: int,
-    candidates: NDArray[np.int64],
-    found: int,
+    rows: NDArray[np.int64],
     work: NDArray[np.int64],
-    out: NDArray[np.int64],
+    count: int,
+    found: int,
 ) -> int:
     """Look at what is near in `count` lines; return how many pairs are found by now.
 
     Parameters
     ----------
-    hits : ndarray of int64, shape (ROOM + most lines of a band, HIT)
+    head, tables, entries, queries, limit, rows
+        See `hashmatch._kernels.multi_index.one_by_one`.
     work : ndarray of int64, shape (m,)
-        For each query, how many candidates and further lines there were; beyond `MOST` it is given
-        up: what is written of it is not all.
+        For each query, how many candidates and further lines there were; beyond `CANDIDATE_LIMIT`
+        it is given up: what is written of it is not all.
     """
-    most = item(head, MOST)
+    halves, singles = tables.view(np.uint16), tables.view(np.uint32)
+    hits, candidates = hits_in(rows, head), candidates_in(rows)
+    most = load(head, CANDIDATE_LIMIT)
     for i in range(count):
         prefetch(singles, hits[i, OF_START])
-        if item(halves, hits[i, LINE_AT]) == MORE:
-            further = item(head, hits[i, OF_BAND] + LINES) + line_beyond(halves, hits[i, LINE_AT])
+        if load(halves, hits[i, LINE_AT]) == CONTINUED:
+            further = load(head, hits[i, OF_BAND] + LINES) + line_beyond(halves, hits[i, LINE_AT])
             for k in range(FURTHER):
                 prefetch(halves, further + k * LINE)
     waiting = 0
     for i in range(count):
-        line, near, q = hits[i, LINE_AT], np.uint64(hits[i, NEAR_ONES]), hits[i, QUERY]
+        line, near, q = hits[i, LINE_AT], np.uint64(hits[i, NEAR_MASK]), hits[i, QUERY]
         band, group = hits[i, OF_BAND], hits[i, OF_GROUP]
         if work[q] > most:
             continue
-        start, lane, signature = hits[i, OF_START], hits[i, BEFORE], hits[i, SIGNATURE]
-        whole = item(head, group + WHOLE)
-        in_line, left, is_last = number(item(halves, line)) & FULL, 0, False
-        if item(halves, line) == MORE:
+        start, slot, signature = hits[i, OF_START], hits[i, BEFORE], hits[i, SIGNATURE]
+        whole = load(head, group + WHOLE)
+        in_line, left, is_last = signed(load(halves, line)) & FULL, 0, False
+        if load(halves, line) == CONTINUED:
             in_line, is_last = SHORT, True
-            count_here = number(item(singles, start + 1)) - number(item(singles, start))
-            left = min(count_here, entries.shape[0]) - lane - SHORT
+            count_here = signed(load(singles, start + 1)) - signed(load(singles, start))
+            left = min(count_here, entries.shape[0]) - slot - SHORT
         while True:
             near = (near >> np.uint64(1)) & ((np.uint64(1) << np.uint64(in_line)) - np.uint64(1))
             while near != np.uint64(0):
-                k = lowest(near)
+                k = trailing_zeros(near)
                 near &= near - np.uint64(1)
-                if waiting == ROOM:
-                    found = look_closer(
-                        head,
-                        halves,
-                        singles,
-                        entries,
-                        queries,
-                        limit,
-                        candidates,
-                        waiting,
-                        found,
-                        out,
-                    )
+                if waiting == BATCH:
+                    found = look_closer(head, tables, entries, queries, limit, rows, waiting, found)
                     waiting = 0
-                unlike = number(item(halves, line + 1 + k)) ^ signature
-                candidates[waiting, START], candidates[waiting, LANE] = start, lane + k
-                candidates[waiting, ASKED], candidates[waiting, BY] = q, band
+                unlike = signed(load(halves, line + 1 + k)) ^ signature
+                candidates[waiting, START], candidates[waiting, SLOT] = start, slot + k
+                candidates[waiting, FOR_QUERY], candidates[waiting, BY_BAND] = q, band
                 candidates[waiting, LEFT] = whole - popcount(np.uint64(unlike))
                 waiting += 1
                 work[q] += 1
             if left <= 0 or work[q] > most:
                 break
-            lane += in_line
-            line = item(head, band + LINES) + line_beyond(halves, line) if is_last else line + LINE
-            line = min(line, item(head, band + LINES_END) - LINE)
+            slot += in_line
+            line = load(head, band + LINES) + line_beyond(halves, line) if is_last else line + LINE
+            line = min(line, load(head, band + LINES_END) - LINE)
             is_last = False
-            near = near_signatures(halves, line, signature, item(head, group + NEAR))
+            near = near_signatures(halves, line, signature, load(head, group + NEAR))
             in_line = min(FULL, left)
             left -= in_line
             work[q] += 1
-    return look_closer(
-        head, halves, singles, entries, queries, limit, candidates, waiting, found, out
-    )
+    return look_closer(head, tables, entries, queries, limit, rows, waiting, found)

@@ -51,7 +51,7 @@ def words(pixels: NDArray[np.uint8], wanted: tuple[Framing, ...]) -> NDArray[np.
     guessed = np.empty((CELLS + 2 * MARGIN, CELLS + 2 * MARGIN), np.float32)
     edges = np.empty((4, CELLS), np.float32)
     extrapolate.edges(pixels, edges)
-    extrapolate.continued(small, edges, extrapolate.BLUR, extrapolate.BLUR_TALL, guessed)
+    extrapolate.extrapolated(small, edges, extrapolate.BLUR, extrapolate.BLUR_TALL, guessed)
 
     out = np.empty((len(wanted), 4), np.uint64)
     hashes = np.empty((len(plan.upright), 4), np.uint64)

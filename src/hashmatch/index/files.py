@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hashmatch._files.block_writer import FileRoom
+    from hashmatch._files.block_writer import FileArena
     from hashmatch.records.hash_list import HashList
     from hashmatch.records.hashes import HashBatch
 
@@ -44,9 +44,9 @@ def write(path: str, state: Snapshot) -> None:
 def build(path: str, hashes: HashList | HashBatch, limit: int | None, name: str | None) -> None:
     """Write the first state of an index, made in its file; see `HashIndex.build_file`."""
 
-    def made(room: FileRoom) -> tuple[Description, list[str]]:
-        description, blocks = _described(Snapshot.build(hashes, limit, name, room))
-        if [(array.dtype, array.shape) for _, array in blocks] != room.kinds:
+    def made(arena: FileArena) -> tuple[Description, list[str]]:
+        description, blocks = _described(Snapshot.build(hashes, limit, name, arena))
+        if [(array.dtype, array.shape) for _, array in blocks] != arena.kinds:
             raise AssertionError("arrays lie in the file in another order than in its description")
         return description, [name for name, _ in blocks]
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from hashmatch._kernels.knn import nearest
 from hashmatch._kernels.linear import columns, head_length, within
-from hashmatch._kernels.multi_index import BETWEEN, EVERY, one_by_one, together
+from hashmatch._kernels.multi_index import GIVEN_UP, one_by_one, together
 from hashmatch._kernels.simd import GROUP
-from hashmatch._kernels.verify import HIT
+from hashmatch._kernels.verify import COLUMNS, SCRATCH
 from hashmatch.index.tables import Tables, plan
 from hashmatch.records.hashes import Opaque
 from hashmatch.records.matches import NOTHING, Pairs
@@ -19,27 +19,27 @@ from hashmatch.records.matches import NOTHING, Pairs
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hashmatch._files.block_writer import FileRoom
+    from hashmatch._files.block_writer import FileArena
 
 FIRST_CAPACITY = 1024
-"""Pairs that there is room for before a search; one that finds more is run again with enough."""
+"""Pairs that a search can write at first; one that finds more is run again with enough rows."""
 USUAL_WIDEST = 1024
-"""Lines that a query looks at in one band; a search that looks at more makes its own room."""
+"""Lines that a query looks at in one band; a search that looks at more makes its own rows."""
 AT_ONCE = 2**18
 """Entries laid in columns at a time where they are to lie in a file."""
 FEW = 64
 """Queries; more are searched together."""
 
 
-class _Room(threading.local):
+class _Buffers(threading.local):
     """What a thread's searches write to before they know how much they find."""
 
     def __init__(self) -> None:
-        self.rows = np.empty((BETWEEN + USUAL_WIDEST + FIRST_CAPACITY, HIT), np.int64)
+        self.rows = np.empty((SCRATCH + USUAL_WIDEST + FIRST_CAPACITY, COLUMNS), np.int64)
         self.out = np.empty((3, FIRST_CAPACITY), np.int64)
 
 
-_room = _Room()
+_buffers = _Buffers()
 
 
 class Segment(Opaque):
@@ -74,51 +74,51 @@ class Segment(Opaque):
         words: NDArray[np.uint64],
         bits: int,
         limit: int | None,
-        room: FileRoom | None = None,
+        arena: FileArena | None = None,
     ) -> Segment:
         """Return a segment that is searched the sooner up to `limit` bits, if that is given.
 
-        Its arrays are in memory, or also in the `room` of a file.
+        Its arrays are in memory, or also in the `arena` of a file.
         """
         planned = None
         if limit is not None and bits % 64 == 0:
             planned = plan(bits, limit, len(words))
-        laid = columns(words, GROUP) if room is None else _columns_in(room, words)
+        laid = columns(words, GROUP) if arena is None else _columns_in(arena, words)
         laid.flags.writeable = False  # as in a file: kernels are compiled for either kind
         if limit is None or planned is None:
             return cls(words, laid, None, -1)
-        tables = Tables.build(words, planned.bands, room)
+        tables = Tables.build(words, planned.bands, arena)
         return cls(words, laid, tables, limit)
 
     def search(
-        self, queries: NDArray[np.uint64], limit: int, room: int | None = None
+        self, queries: NDArray[np.uint64], limit: int, max_pairs: int | None = None
     ) -> Pairs | None:
         """Return every pair within `limit` bits, by query, then by entry.
 
-        Or None, if those of several queries are more than `room`: ask for fewer at a time.
+        Or None, if those of several queries are more than `max_pairs`: ask for fewer at a time.
         """
         tables = self.tables
         if tables is None or limit > self.limit:
-            pairs = self._linearly(queries, limit, room)
+            pairs = self._linearly(queries, limit, max_pairs)
             return pairs if pairs is None or pairs is NOTHING else pairs.in_order()
         by_tables = one_by_one if len(queries) <= FEW else together
-        rows = _room.rows
-        if len(rows) < tables.between + FIRST_CAPACITY:
-            rows = np.empty((tables.between + FIRST_CAPACITY, HIT), np.int64)
+        rows = _buffers.rows
+        if len(rows) < tables.scratch + FIRST_CAPACITY:
+            rows = np.empty((tables.scratch + FIRST_CAPACITY, COLUMNS), np.int64)
         found = by_tables(tables.head, tables.tables, self.words, queries, limit, rows)
         if not found:
             return NOTHING
-        while abs(found) > len(rows) - tables.between:
-            if room is not None and abs(found) > room and len(queries) > 1:
+        while abs(found) > len(rows) - tables.scratch:
+            if max_pairs is not None and abs(found) > max_pairs and len(queries) > 1:
                 return None
-            rows = np.empty((tables.between + abs(found), HIT), np.int64)
+            rows = np.empty((tables.scratch + abs(found), COLUMNS), np.int64)
             found = by_tables(tables.head, tables.tables, self.words, queries, limit, rows)
-        pairs = Pairs(*rows[tables.between : tables.between + abs(found), :3].T.copy())
+        pairs = Pairs(*rows[tables.scratch : tables.scratch + abs(found), :3].T.copy())
         if found > 0:
             return pairs.in_order()
-        given_up = pairs.entry == EVERY
+        given_up = pairs.entry == GIVEN_UP
         rows = pairs.query[given_up]
-        others = self._linearly(queries[rows], limit, room)
+        others = self._linearly(queries[rows], limit, max_pairs)
         if others is None:
             return None
         others = others._replace(query=rows[others.query])
@@ -126,18 +126,20 @@ class Segment(Opaque):
         both = zip(kept, others, strict=True)
         return Pairs(*(np.concatenate(columns) for columns in both)).in_order()
 
-    def _linearly(self, queries: NDArray[np.uint64], limit: int, room: int | None) -> Pairs | None:
+    def _linearly(
+        self, queries: NDArray[np.uint64], limit: int, max_pairs: int | None
+    ) -> Pairs | None:
         laid = columns(queries)
         head = head_length(len(laid), limit)
         heads = tuple(self.columns[:head]), tuple(laid[:head])
-        out = _room.out
+        out = _buffers.out
         while True:
             found = within(self.columns, heads[0], len(self.words), laid, heads[1], limit, *out)
             if not found:
                 return NOTHING
             if found <= out.shape[1]:
                 return Pairs(*out[:, :found].copy())
-            if room is not None and found > room and len(queries) > 1:
+            if max_pairs is not None and found > max_pairs and len(queries) > 1:
                 return None
             out = np.empty((3, found), np.int64)
 
@@ -180,13 +182,13 @@ class Segment(Opaque):
         )
 
 
-def _columns_in(room: FileRoom, words: NDArray[np.uint64]) -> NDArray[np.uint32]:
+def _columns_in(arena: FileArena, words: NDArray[np.uint64]) -> NDArray[np.uint32]:
     """Write hashes, and the same as `columns` lays them, to a file."""
     count, width = words.shape
-    room.hold(words)
-    laid: NDArray[np.uint32] = room.new((2 * width, -(-count // GROUP) * GROUP), np.uint32)
+    arena.hold(words)
+    laid: NDArray[np.uint32] = arena.new((2 * width, -(-count // GROUP) * GROUP), np.uint32)
     for begin in range(0, count, AT_ONCE):
         some = words[begin : begin + AT_ONCE]
         laid[:, begin : begin + len(some)] = columns(some)
-        room.rest()
+        arena.rest()
     return laid

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from hashmatch._files.block_reader import MappedFile
-    from hashmatch._files.block_writer import FileRoom
+    from hashmatch._files.block_writer import FileArena
     from hashmatch.records.hashes import HashBatch, HashSpec
 
 MERGED = 2**18
@@ -84,7 +84,7 @@ def divide(
     own: NDArray[np.int16] | None,
     bits: int,
     limit: int | None,
-    room: FileRoom | None = None,
+    arena: FileArena | None = None,
 ) -> Iterator[Part]:
     """Yield the parts of hashes whose numbers begin at `first`.
 
@@ -102,12 +102,12 @@ def divide(
         Of a hash.
     limit : int, optional
         For entries without their own.
-    room : FileRoom, optional
+    arena : FileArena, optional
         Where the arrays of each part are to be written, in its turn.
     """
     if own is None or not len(words) or own.max() == NO_LIMIT:
         numbers = None if first == 0 else np.arange(first, first + len(words), dtype=np.uint32)
-        yield Part(Segment.build(words, bits, limit, room), numbers, NO_LIMIT)
+        yield Part(Segment.build(words, bits, limit, arena), numbers, NO_LIMIT)
         return
     limits = np.where(own == NO_LIMIT, NO_LIMIT if limit is None else limit, own)
     usual = int(np.sort(limits)[len(limits) // 2])
@@ -117,9 +117,9 @@ def divide(
         of_part.flags.writeable = False
         built_for = None if wider == NO_LIMIT else wider
         numbers = (first + rows).astype(np.uint32)
-        segment = Segment.build(of_part, bits, built_for, room)
-        if room is not None:
-            room.hold(numbers)
+        segment = Segment.build(of_part, bits, built_for, arena)
+        if arena is not None:
+            arena.hold(numbers)
         yield Part(segment, numbers, int(own[rows].max()), bool((own[rows] != NO_LIMIT).all()))
 
 
@@ -176,7 +176,7 @@ def pairs_among(
     for place, part in enumerate(parts):
         words, numbers = part.live(gone)
         for other in parts[place:]:
-            search = partial(other.segment.search, limit=limit, room=MOST)
+            search = partial(other.segment.search, limit=limit, max_pairs=MOST)
             for first, pairs in in_blocks(words, search):
                 one, two = numbers[first + pairs.query], other.entries(pairs.entry)
                 kept = one < two if other is part else np.ones(len(one), np.bool_)
@@ -250,15 +250,15 @@ class Snapshot(Opaque):
         hashes: HashList | HashBatch,
         limit: int | None,
         name: str | None,
-        room: FileRoom | None = None,
+        arena: FileArena | None = None,
     ) -> Snapshot:
         """Return the first state of an index; see `HashIndex.build` and `build_file`."""
         if hashes.spec.bits > LONGEST:
             raise UsageError(f"hashes of {hashes.spec} are too long for an index")
         words, own = words_and_limits(hashes)
-        parts = tuple(divide(words, 0, own, hashes.spec.bits, limit, room))
-        if room is not None and own is not None:
-            room.hold(own)
+        parts = tuple(divide(words, 0, own, hashes.spec.bits, limit, arena))
+        if arena is not None and own is not None:
+            arena.hold(own)
         return cls(hashes.spec, name_of(hashes, name), parts, limit, own, None, len(words))
 
     def changed(

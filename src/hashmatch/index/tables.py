@@ -13,27 +13,33 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hashmatch._kernels import tables as kernels
-from hashmatch._kernels.multi_index import BETWEEN
 from hashmatch._kernels.simd import LINE
+from hashmatch._kernels.verify import SCRATCH
 from hashmatch.records.hashes import Opaque
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hashmatch._files.block_writer import FileRoom
+    from hashmatch._files.block_writer import FileArena
 
-NS_PER_LINE, NS_PER_DOUBLING = 3.0, 1.2
-"""Nanoseconds, measured on one core: looking at an address' line, if all lines together take 1 MiB;
-and more each time that they take twice as much, since fewer of them are near."""
-BAND, OVERFLOW, FURTHER = 12.0, 30.0, 4.5
-"""Turning to a band, to where the entries of an address go on, and looking at each further line."""
-CANDIDATE, PAIR = 15.0, 0.08
-"""Looking closer at an entry with half a signature that is near; an entry of a linear search."""
+# Costs in nanoseconds, measured on one core.
+COST_LINE_NS = 3.0
+"""One bucket probe, that is reading the cache line of an address, when all lines fit in 1 MiB."""
+COST_LINE_NS_PER_DOUBLING = 1.2
+"""Added for each doubling of that size: more probes miss the near caches."""
+COST_BAND_NS = 12.0
+"""Starting with a band: reading its layout, computing the address of the query."""
+COST_OVERFLOW_NS = 30.0
+"""Following an address whose entries do not all fit in its own lines to where they go on."""
+COST_NEXT_LINE_NS = 4.5
+"""Each further line of an address: it lies beside the first."""
+COST_CANDIDATE_NS = 15.0
+"""Verifying an entry whose half signature is near enough: the other half, then the whole hash."""
+COST_LINEAR_NS = 0.08
+"""One entry of a linear search."""
 SIGNATURE = 32
 """Bits kept of what follows an address; the first half of them is looked at first."""
-ROOM = 31
-"""Entries in the line of an address."""
-FILLED = 12
+LEAST_ENTRIES = 12
 """Entries for each address, at least: its line takes 64 bytes even when it has one."""
 LONGEST_ADDRESS = 24
 """Bits; the lines of a band then take 1 GiB."""
@@ -54,7 +60,7 @@ class Band(NamedTuple):
         that (Poisson); some addresses may need more, and get it elsewhere.
         """
         met = count / (1 << self.address)
-        return max(1, math.ceil((met + 1.5 * math.sqrt(met)) / ROOM))
+        return max(1, math.ceil((met + 1.5 * math.sqrt(met)) / kernels.FULL))
 
     @property
     def masks(self) -> tuple[tuple[int, ...], ...]:
@@ -80,10 +86,10 @@ def plan(bits: int, limit: int, count: int) -> Plan | None:
     for random bits: what lines cost to look at, and the entries met there by chance.
     """
     near = sum(math.comb(bits, i) for i in range(limit + 1)) / 2**bits
-    if CANDIDATE * near >= PAIR:  # so many are near that looking at every entry is as soon done
+    if COST_CANDIDATE_NS * near >= COST_LINEAR_NS:  # so many are near: a linear search is as fast
         return None
-    best = Plan((), PAIR * count)
-    most = min(LONGEST_ADDRESS, bits - SIGNATURE, int(math.log2(max(8, count / FILLED))))
+    best = Plan((), COST_LINEAR_NS * count)
+    most = min(LONGEST_ADDRESS, bits - SIGNATURE, int(math.log2(max(8, count / LEAST_ENTRIES))))
     for number in range(1, min(limit + 1, bits // 3) + 1):
         for longest in range(3, min(most, -(-bits // number)) + 1):
             if _least_cost(number, longest, limit, count) >= best.cost:
@@ -111,10 +117,10 @@ def _least_cost(number: int, longest: int, limit: int, count: int) -> float:
     """Return less than `_cost` of `number` bands, sooner: most need no closer look."""
     tolerance = (limit + 1) // number - 1
     met = count / (1 << longest)
-    line = NS_PER_LINE + FURTHER * max(0.0, met / ROOM - 1)
-    return number * BAND + number * sum(
+    line = COST_LINE_NS + COST_NEXT_LINE_NS * max(0.0, met / kernels.FULL - 1)
+    return number * COST_BAND_NS + number * sum(
         math.comb(longest, changed)
-        * (line + CANDIDATE * met * _passing(2 * tolerance + 1 - changed))
+        * (line + COST_CANDIDATE_NS * met * _passing(2 * tolerance + 1 - changed))
         for changed in range(tolerance + 1)
     )
 
@@ -128,16 +134,17 @@ def _passing(limit: int) -> float:
 
 def _cost(bands: tuple[Band, ...], count: int) -> float:
     size = sum(64 * band.lines(count) << band.address for band in bands) / 2**20
-    line = NS_PER_LINE + NS_PER_DOUBLING * max(0.0, math.log2(size))
-    cost = BAND * len(bands)
+    line = COST_LINE_NS + COST_LINE_NS_PER_DOUBLING * max(0.0, math.log2(size))
+    cost = COST_BAND_NS * len(bands)
     for b, band in enumerate(bands):
         met = count / (1 << band.address)
         lines = band.lines(count)
-        overflowing = math.erfc((ROOM * lines + 0.5 - met) / math.sqrt(2 * met)) / 2
-        place = line + overflowing * OVERFLOW + FURTHER * (lines - 1)
+        overflowing = math.erfc((kernels.FULL * lines + 0.5 - met) / math.sqrt(2 * met)) / 2
+        place = line + overflowing * COST_OVERFLOW_NS + COST_NEXT_LINE_NS * (lines - 1)
         for changed in range(band.tolerance + 1):
             near, _ = signature_limits(bands, b, changed)
-            cost += math.comb(band.address, changed) * (place + CANDIDATE * met * _passing(near))
+            candidates = COST_CANDIDATE_NS * met * _passing(near)
+            cost += math.comb(band.address, changed) * (place + candidates)
     return cost
 
 
@@ -183,7 +190,7 @@ class Tables(Opaque):
     """
 
     # Not a dataclass: dataclasses.asdict would lay the tables open.
-    __slots__ = ("bands", "between", "head", "lines", "tables")
+    __slots__ = ("bands", "head", "lines", "scratch", "tables")
 
     def __init__(
         self,
@@ -193,15 +200,15 @@ class Tables(Opaque):
         tables: NDArray[np.uint64],
     ) -> None:
         self.bands, self.lines, self.head, self.tables = bands, lines, head, tables
-        self.between = BETWEEN + int(head[kernels.WIDEST])  # rows a search needs meanwhile
+        self.scratch = SCRATCH + int(head[kernels.WIDEST])  # rows of a search
 
     @classmethod
     def build(
-        cls, words: NDArray[np.uint64], bands: tuple[Band, ...], room: FileRoom | None = None
+        cls, words: NDArray[np.uint64], bands: tuple[Band, ...], arena: FileArena | None = None
     ) -> Tables:
         """Return the tables of hashes, (n, w), n below 2**32; those of the same list are equal.
 
-        They are in memory, or in the `room` of a file.
+        They are in memory, or in the `arena` of a file.
         """
         count = len(words)
         starts = [np.empty(2**band.address + 1, np.uint32) for band in bands]
@@ -211,11 +218,11 @@ class Tables(Opaque):
             for band, own, begin in zip(bands, each, starts, strict=True)
         )
         head, size = lay_head(bands, lines, count)
-        if room is None:
+        if arena is None:
             tables = _aligned(size)
             tables[:] = 0
         else:
-            tables = room.new((size,), np.uint64)
+            tables = arena.new((size,), np.uint64)
         singles, halves = tables.view(np.uint32), tables.view(np.uint16)
         for b, band in enumerate(bands):
             row = head[kernels.HEAD + kernels.BAND * b :][: kernels.BAND].tolist()
@@ -232,8 +239,8 @@ class Tables(Opaque):
                 singles[rows : rows + count],
                 halves[row[kernels.LINES] : row[kernels.LINES_END]],
             )
-            if room is not None:
-                room.rest()
+            if arena is not None:
+                arena.rest()
         tables.flags.writeable = False
         return cls(bands, lines, head, tables)
 
@@ -268,7 +275,8 @@ def lay_head(
         first_line = place(2, lines[b] * LINE)
         rows[b] += [first_line, first_line + lines[b] * LINE, band.lines(count) * LINE]
     widest = max(sum(map(len, band.masks)) * band.lines(count) for band in bands)
-    most = int(PAIR / CANDIDATE * count)  # looking closer at more takes as long as at every entry
+    # Verifying more candidates takes as long as a linear search.
+    most = int(COST_LINEAR_NS / COST_CANDIDATE_NS * count)
     beginning = [len(bands), widest, most, *[0] * (kernels.HEAD - 3)]
     head = np.array([*beginning, *chain(*rows, *groups), *masks], np.int64)
     head.flags.writeable = False

@@ -139,7 +139,7 @@ def degenerate(hashes: HashBatch, pictures: HashBatch | None = None) -> NDArray[
         if pictures.spec != spec:
             raise SpecMismatch(f"the pictures are hashed as {pictures.spec}, the list is {spec}")
         known = [*known, (_DEFAULT, within, pictures)]
-    return _suspects(hashes, known)
+    return _reasons(hashes, known)
 
 
 def by_reason(codes: NDArray[np.uint8]) -> dict[str, int]:
@@ -159,16 +159,16 @@ def by_reason(codes: NDArray[np.uint8]) -> dict[str, int]:
     return {name: n for name, n in zip(REASONS, numbers, strict=True) if name and n}
 
 
-def _suspects(hashes: HashBatch, known: list[tuple[int, int, HashBatch]]) -> NDArray[np.uint8]:
+def _reasons(hashes: HashBatch, known: list[tuple[int, int, HashBatch]]) -> NDArray[np.uint8]:
     """Return the code of each hash; `known` is codes, distances, and the hashes that have them."""
-    from hashmatch._kernels.degenerate import suspects
+    from hashmatch._kernels.degenerate import mark_degenerate
 
     spec = hashes.spec
     sizes = [len(batch) for _, _, batch in known]
     pieces = spec.bits // PIECE
     counted = spec.bits >= SHORTEST and registry.hasher(spec.algorithm).reads == "pixels"
     out = np.empty(len(hashes), np.uint8)
-    suspects(
+    mark_degenerate(
         hashes.words,
         HashBatch.concatenate([batch for _, _, batch in known]).words,
         np.repeat(np.array([within for _, within, _ in known], np.int64), sizes),
@@ -196,7 +196,7 @@ def _flat(spec: HashSpec) -> list[tuple[int, int, HashBatch]]:
     if spec.bits < SHORTEST:  # longer ones are of low entropy already
         known.append((_LOW, 0, _placeholders(spec)))
     solid = solid_colours(spec.algorithm)
-    others = np.ascontiguousarray(solid.words[_suspects(solid, known) == 0])
+    others = np.ascontiguousarray(solid.words[_reasons(solid, known) == 0])
     return [*known, (_SOLID, within, HashBatch(spec, others))]
 
 
