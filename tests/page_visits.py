@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from processes import PATIENCE
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path

@@ -70,7 +70,7 @@ class Script:
 
     def line(self) -> str:
         assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
+        return str(self.process.stdout.readline()).strip()
 
     def end(self) -> tuple[int, str, str]:
         """Return the exit code, and the rest of what it said."""

@@ -6,7 +6,6 @@ import json
 import logging
 import random
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -16,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cli_tools import wait_for
+import processes
 from hashmatch.retry import Limits
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
 from hashmatch.review.webhook.client import Endpoint
 from hashmatch.review.webhook.sender import IN_A_ROW, Webhook
 from hashmatch.review.webhook.signing import Secrets, check_signature, new_secret
+from processes import Process, wait_for
 from review_queues import Clock, decided, taken
 from review_records import many
 from webhook_server import Receiver, receiving
@@ -358,7 +358,7 @@ def test_killed_between_sending_and_marking(tmp_path: Path) -> None:
             queue.decide(case.case_id, "ana", "confirmed", "seen", case.seen)
     with receiving(202, "hang") as receiver:
         command = [sys.executable, "-c", PUSH.replace("timeout=0.3", "timeout=30"), where]
-        process = subprocess.Popen([*command, receiver.url, SECRET])
+        process = Process([*command, receiver.url, SECRET])
         wait_for(lambda: len(receiver.requests) == 2)  # one told, the other came and hangs
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -366,10 +366,7 @@ def test_killed_between_sending_and_marking(tmp_path: Path) -> None:
         with ReviewQueue.open(where) as queue:
             ((event,),) = queue._database.rows("SELECT min(event) FROM push_message")
             queue._database.run("UPDATE push_message SET next_at = 0 WHERE event = ?", (event,))
-        done = subprocess.run(
-            [sys.executable, "-c", PUSH, where, receiver.url, SECRET], check=True, timeout=60
-        )
-        assert done.returncode == 0
+        processes.run([sys.executable, "-c", PUSH, where, receiver.url, SECRET])
     messages = [json.loads(body) for _, _, body in receiver.requests]
     assert [message["type"] for message in messages] == ["case.confirmed"] * 4
     keys = receiver.keys
@@ -389,7 +386,7 @@ def test_what_is_being_tried_is_tried_by_nobody_else(tmp_path: Path) -> None:
         queue.decide(case.case_id, "ana", "confirmed", "seen", case.seen)
         with receiving("hang") as receiver:
             code = PUSH.replace("timeout=0.3", "timeout=30")
-            process = subprocess.Popen([sys.executable, "-c", code, where, receiver.url, SECRET])
+            process = Process([sys.executable, "-c", code, where, receiver.url, SECRET])
             wait_for(lambda: len(receiver.requests) == 1)
             hook = Webhook(queue, Endpoint(receiver.url, timeout=2.0), KEYS, limits=AT_ONCE)
             assert hook.push().sent == 0
@@ -413,7 +410,7 @@ def test_killed_at_random_nothing_is_lost(where: str) -> None:
     with receiving() as receiver:
         command = [sys.executable, "-c", PUSH, where, receiver.url, SECRET]
         while kills < 40:
-            process = subprocess.Popen(command)
+            process = Process(command)
             began = len(receiver.requests)
             wait_for(lambda: len(receiver.requests) > began or process.poll() is not None)  # noqa: B023
             time.sleep(rng.uniform(0, 0.03))
