@@ -6,6 +6,7 @@ Needs Debian's chromium; nothing is downloaded.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
-    from playwright.sync_api import Page, Playwright, Request, Route
+    from playwright.sync_api import Page, Playwright, Route
 
 pytestmark = needs_chromium
 
@@ -54,12 +55,8 @@ def site(tmp_path: Path) -> Iterator[ReviewSite]:
 
 def until(page: Page, happened: Callable[[], bool]) -> None:
     """Wait, while the page's events are heard."""
-
-    def look() -> bool:
+    while not happened():
         page.wait_for_timeout(20)
-        return happened()
-
-    wait_for(look)
 
 
 def settle(page: Page) -> None:
@@ -197,16 +194,15 @@ def test_a_late_answer_is_never_drawn(
             time.sleep(0.3)
             route.continue_()
 
-        asked: list[Request] = []
-        ended: list[Request] = []
-        page.on("request", lambda request: asked.append(request))  # noqa: PLW0108
-        page.on("requestfinished", lambda request: ended.append(request))  # noqa: PLW0108
-        page.on("requestfailed", lambda request: ended.append(request))  # noqa: PLW0108
+        under_way: Counter[str] = Counter()
+        page.on("request", lambda request: under_way.update([request.url]))
+        page.on("requestfinished", lambda request: under_way.subtract([request.url]))
+        page.on("requestfailed", lambda request: under_way.subtract([request.url]))
         page.route("**/picture?*", late)
         for _ in range(3):
             page.keyboard.down("Space")
             page.keyboard.up("Space")
-        until(page, lambda: len(ended) == len(asked) > 0)
+        until(page, lambda: len(under_way) > 0 and not any(under_way.values()))
         settle(page)
         assert page.locator("canvas").get_attribute("data-step") == "0"
 

@@ -18,6 +18,7 @@ from hashmatch.errors import ReviewError
 from hashmatch.records.cases import CaseState
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
+from processes import Process
 from review_queues import Clock, take_and_decide, take_case
 from review_records import many
 
@@ -33,7 +34,7 @@ ALWAYS = Settings(lease=timedelta(seconds=3), in_a_row=10**6, undo=timedelta(min
 def start(
     what: str, where: str, seed: int, name: str = "ana", *, held: bool = False
 ) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    return Process(
         [sys.executable, FOLDER / "reviewers_at_work.py", what, where, name, str(seed)],
         stdin=subprocess.PIPE if held else subprocess.DEVNULL,
         stdout=subprocess.PIPE,

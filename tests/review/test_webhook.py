@@ -6,7 +6,6 @@ import json
 import logging
 import random
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -16,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cli_tools import wait_for
+import processes
 from hashmatch.retry import Limits
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
 from hashmatch.review.webhook.client import Endpoint
 from hashmatch.review.webhook.sender import FAILURES_IN_A_ROW, Webhook
 from hashmatch.review.webhook.signing import Secrets, check_signature, new_secret
+from processes import PATIENCE, Process, wait_for
 from review_queues import Clock, take_and_decide, take_case
 from review_records import many
 from webhook_server import Receiver, receiving
@@ -39,7 +39,8 @@ FINAL = {"minutes": 11}
 
 
 def webhook(queue: ReviewQueue, receiver: Receiver, **options: Any) -> Webhook:
-    endpoint = Endpoint(f"{receiver.url}/hook", timeout=2.0)
+    timeout = 1.0 if "hang" in receiver.answers else PATIENCE
+    endpoint = Endpoint(f"{receiver.url}/hook", timeout=timeout)
     given: dict[str, Any] = {"limits": AT_ONCE, "seed": 7, **options}
     return Webhook(queue, endpoint, KEYS, **given)
 
@@ -215,14 +216,14 @@ def test_a_pause_lies_between_tries_and_grows(make_queue: MakeQueue, clock: Cloc
         limits = Limits(deadline=1e9, first_delay=10.0, longest_delay=1000.0)
         hook = webhook(queue, receiver, limits=limits, tries=50)
         began, times = clock.time, []
-        for _ in range(20_000):
+        for _ in range(4_000):
             if hook.push().failed:
                 times.append((clock.time - began).total_seconds())
             if len(times) == 12:
                 break
-            clock.pass_(seconds=1)
+            clock.pass_(seconds=5)
     pauses = [later - sooner for sooner, later in pairwise(times)]
-    assert all(p <= min(1000, 10 * 2**i) + 1 for i, p in enumerate(pauses)), pauses
+    assert all(p <= min(1000, 10 * 2**i) + 5 for i, p in enumerate(pauses)), pauses
     assert max(pauses) > 100  # with this seed; full jitter may also be none
 
 
@@ -342,7 +343,7 @@ from hashmatch.review.queue import ReviewQueue
 where, url, secret = sys.argv[1:]
 with ReviewQueue.open(where) as queue:
     limits = Limits(deadline=60.0, first_delay=0.0, longest_delay=0.0)
-    Webhook(queue, Endpoint(url, timeout=0.3), Secrets.parse(secret), limits=limits).push()
+    Webhook(queue, Endpoint(url, timeout=30), Secrets.parse(secret), limits=limits).push()
 """
 
 
@@ -357,8 +358,8 @@ def test_killed_between_sending_and_marking(tmp_path: Path) -> None:
             case = take_case(queue)
             queue.decide(case.case_id, "ana", "confirmed", "seen", case.reviewed_digest)
     with receiving(202, "hang") as receiver:
-        command = [sys.executable, "-c", PUSH.replace("timeout=0.3", "timeout=30"), where]
-        process = subprocess.Popen([*command, receiver.url, SECRET])
+        command = [sys.executable, "-c", PUSH, where]
+        process = Process([*command, receiver.url, SECRET])
         wait_for(lambda: len(receiver.requests) == 2)  # one told, the other came and hangs
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -368,10 +369,7 @@ def test_killed_between_sending_and_marking(tmp_path: Path) -> None:
                 "UPDATE outbox_message SET next_at = 0 "
                 "WHERE event = (SELECT min(event) FROM outbox_message)"
             )
-        done = subprocess.run(
-            [sys.executable, "-c", PUSH, where, receiver.url, SECRET], check=True, timeout=60
-        )
-        assert done.returncode == 0
+        processes.run([sys.executable, "-c", PUSH, where, receiver.url, SECRET])
     messages = [json.loads(body) for _, _, body in receiver.requests]
     assert [message["type"] for message in messages] == ["case.confirmed"] * 4
     keys = receiver.keys
@@ -390,10 +388,10 @@ def test_what_is_being_tried_is_tried_by_nobody_else(tmp_path: Path) -> None:
         case = take_case(queue)
         queue.decide(case.case_id, "ana", "confirmed", "seen", case.reviewed_digest)
         with receiving("hang") as receiver:
-            code = PUSH.replace("timeout=0.3", "timeout=30")
-            process = subprocess.Popen([sys.executable, "-c", code, where, receiver.url, SECRET])
+            code = PUSH
+            process = Process([sys.executable, "-c", code, where, receiver.url, SECRET])
             wait_for(lambda: len(receiver.requests) == 1)
-            hook = Webhook(queue, Endpoint(receiver.url, timeout=2.0), KEYS, limits=AT_ONCE)
+            hook = Webhook(queue, Endpoint(receiver.url, timeout=30), KEYS, limits=AT_ONCE)
             assert hook.push().sent == 0
             process.kill()
             process.wait()
@@ -415,7 +413,7 @@ def test_killed_at_random_nothing_is_lost(where: str) -> None:
     with receiving() as receiver:
         command = [sys.executable, "-c", PUSH, where, receiver.url, SECRET]
         while kills < 40:
-            process = subprocess.Popen(command)
+            process = Process(command)
             began = len(receiver.requests)
             wait_for(lambda: len(receiver.requests) > began or process.poll() is not None)  # noqa: B023
             time.sleep(rng.uniform(0, 0.03))
@@ -428,7 +426,7 @@ def test_killed_at_random_nothing_is_lost(where: str) -> None:
         with ReviewQueue.open(where) as queue:
             with queue.transaction() as tx:
                 tx.database.run("UPDATE outbox_message SET next_at = 0")
-            endpoint = Endpoint(receiver.url, timeout=2.0)
+            endpoint = Endpoint(receiver.url, timeout=30)
             while Webhook(queue, endpoint, KEYS, limits=AT_ONCE).push().waiting:
                 time.sleep(0.1)
             queue.verify()

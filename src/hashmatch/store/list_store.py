@@ -181,14 +181,13 @@ class ListStore(Opaque):
             If the latest that is whole was not made by whom we trust, or an older one was put in
             its place, or it expired too long ago.
         """
-        newest = self.folder.versions()[:1]
         opened, problems = self.latest() if version is None else (self.version(version), [])
         if algorithm is not None and algorithm not in opened.kinds:
             held = ", ".join(opened.kinds) or "nothing that can be matched"
             raise StoreError(f"{self.path}: no {algorithm} hashes in it; it holds {held}")
         lists = self.lists(opened, problems, algorithm)
-        if problems and self.folder.versions()[:1] != newest:
-            return self.open(algorithm)  # it was replaced, and files of it removed, meanwhile
+        if version is None and problems and opened.manifest.version not in self.folder.versions():
+            return self.open(algorithm)  # it was replaced and removed meanwhile
         return lists
 
     @unseen
