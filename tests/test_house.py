@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import inspect
@@ -11,6 +12,7 @@ import subprocess
 import sys
 from enum import Enum
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,10 +91,29 @@ def test_examples_run(name: str) -> None:
     assert doctest.testmod(module, optionflags=options).failed == 0
 
 
+def taught() -> dict[str, object]:
+    """Return what is exported, and what README and the help of commands teach, by name."""
+    texts = [(ROOT / "README.md").read_text()]
+    texts += [path.read_text() for path in (ROOT / "src" / "hashmatch" / "cli").glob("*.py")]
+    names = {f"hashmatch.{name}" for name in hm.__all__}
+    for text in texts[:1]:
+        for module, listed in re.findall(r"^from (hashmatch[.\w]*) import ([\w, ]+)$", text, re.M):
+            names |= {f"{module}.{name.strip()}" for name in listed.split(",")}
+    for text in texts:
+        names |= set(re.findall(r"\b(hashmatch(?:\.[a-z_]\w*)+\.[A-Za-z]\w*)\(", text))
+    found: dict[str, object] = {}
+    for name in names - set(MODULES):
+        value: object = hm
+        for part in name.split(".")[1:]:
+            module = f"{getattr(value, '__name__', '')}.{part}"
+            value = importlib.import_module(module) if module in MODULES else getattr(value, part)
+        found[name] = value
+    return found
+
+
 def public_callables() -> list[object]:
     found: list[object] = []
-    for name in hm.__all__:
-        value = getattr(hm, name)
+    for value in taught().values():
         found.append(value)
         if inspect.isclass(value):
             found += [
@@ -105,7 +126,12 @@ def public_callables() -> list[object]:
                 for key, member in vars(value).items()
                 if not key.startswith("_") and isinstance(member, classmethod)
             ]
-    return [value for value in found if callable(value)]
+    unique = {
+        f"{getattr(one, '__module__', '')}.{getattr(one, '__qualname__', '')}": one
+        for one in found
+        if callable(one)
+    }
+    return [unique[name] for name in sorted(unique)]
 
 
 @pytest.mark.parametrize("value", public_callables(), ids=lambda v: getattr(v, "__qualname__", v))
@@ -135,6 +161,51 @@ def test_the_error_tree_is_the_one_drawn() -> None:
         if inspect.isclass(value) and issubclass(value, hm.HashmatchError)
     }
     assert drawn | {"HashmatchError"} == defined
+
+
+def imports_of(name: str) -> set[str]:
+    """Return the modules of ours that a module imports: for types and inside functions too."""
+    spec = find_spec(name)
+    assert spec is not None
+    assert spec.origin is not None
+    found = set()
+    for node in ast.walk(ast.parse(Path(spec.origin).read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            deeper = {f"{node.module}.{alias.name}" for alias in node.names} & set(MODULES)
+            found |= deeper
+            if len(deeper) < len(node.names):
+                found.add(node.module)
+    return found & set(MODULES)
+
+
+def test_no_import_circle_exists_at_all() -> None:
+    imports = {name: imports_of(name) - {name} for name in MODULES}
+    while True:
+        imported = set().union(*imports.values())
+        outside = {name for name, others in imports.items() if not others or name not in imported}
+        if not outside:
+            break
+        imports = {n: others - outside for n, others in imports.items() if n not in outside}
+    assert {name: sorted(others) for name, others in imports.items()} == {}
+
+
+def test_nothing_imports_the_root() -> None:
+    """It names everything, so that whoever imported it would be in a circle."""
+    for name in MODULES:
+        spec = find_spec(name)
+        assert spec is not None
+        assert spec.origin is not None
+        for node in ast.walk(ast.parse(Path(spec.origin).read_text())):
+            if isinstance(node, ast.Import):
+                assert "hashmatch" not in {alias.name for alias in node.names}, name
+            elif isinstance(node, ast.ImportFrom) and node.module == "hashmatch":
+                assert {f"hashmatch.{alias.name}" for alias in node.names} <= set(MODULES), name
+
+
+def test_few_files_lie_at_the_root() -> None:
+    assert len(list(Path(hm.__path__[0]).glob("*.py"))) <= 10
 
 
 def test_every_module_says_what_it_is_for() -> None:

@@ -16,6 +16,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from hashmatch.records import VERSION
+
 if TYPE_CHECKING:
     from hashmatch.decode.animation import decode_frames as decode_frames
     from hashmatch.decode.policy import Picture as Picture
@@ -102,7 +104,7 @@ if TYPE_CHECKING:
     from hashmatch.warmup import Warmed as Warmed
     from hashmatch.warmup import warm as warm
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 #: Where each public name lives; it is imported when it is first asked for.
 _HOMES = {

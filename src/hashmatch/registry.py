@@ -89,7 +89,22 @@ def list_reader(name: str) -> ListReader:
 
 
 def open_source(location: str, surface: Surface) -> Source:
-    """Return the source at `location`: ``scheme://...``, or a local folder or file."""
+    """Return the source at a location.
+
+    Parameters
+    ----------
+    location : str
+        ``scheme://...``, or a local folder or file.
+    surface : Surface
+        Where its images were published.
+
+    Raises
+    ------
+    UnknownPlugin
+        If no source of that scheme is installed.
+    SourceError
+        If there is nothing there.
+    """
     scheme, separator, _ = location.partition("://")
     if separator and scheme not in names(SOURCES):
         others = "".join(f", {name}://" for name in names(SOURCES) if name != "directory")

@@ -91,6 +91,13 @@ class Limits:
 class Tries:
     """Keeps one scan's `Limits`, and counts; used by many threads.
 
+    Parameters
+    ----------
+    limits : Limits, optional
+        Of pauses, tries and bandwidth.
+    seed : int, optional
+        Of the pauses, for tests.
+
     Attributes
     ----------
     successes, retries : int
@@ -125,7 +132,15 @@ class Tries:
         self._free_at = self.last_success - 1.0
 
     def succeeded(self, item: ImageItem, size: int) -> None:
-        """Count that `item`, of `size` bytes, was read."""
+        """Count what was read.
+
+        Parameters
+        ----------
+        item : ImageItem
+            The item.
+        size : int
+            Of its content, in bytes.
+        """
         with self._lock:
             self.last_read = item
             self.successes += 1
@@ -166,14 +181,25 @@ class Tries:
         return delay
 
     def wait(self, seconds: float) -> bool:
-        """Wait, and return True; or False as soon as `stop` is called."""
+        """Wait, and return True; or False as soon as `stop` is called.
+
+        Parameters
+        ----------
+        seconds : float
+            How long.
+        """
         return not self._stopped.wait(max(0.0, seconds))
 
     def pace(self, size: int) -> None:
-        """Wait for as long as the rate asks for after `size` bytes were received, or until `stop`.
+        """Wait for as long as the rate asks for, or until `stop`.
 
         A bucket of tokens that holds a second's worth: after a quiet time there may be as much at
         once, and no more than the rate over any longer time.
+
+        Parameters
+        ----------
+        size : int
+            Bytes that were received.
         """
         if self.limits.rate is None:
             return

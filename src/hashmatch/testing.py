@@ -161,13 +161,30 @@ class XorHash:
     min_side: ClassVar = 0
 
     def hash(self, data: NDArray[np.uint8]) -> tuple[HashBatch, int | None]:
-        """Return the hash of `data`."""
+        """Return the hash, a batch of one, and no quality.
+
+        Parameters
+        ----------
+        data : ndarray of uint8
+            Pixels or bytes, of any shape.
+        """
         value = int(np.bitwise_xor.reduce(data, initial=0))
         return HashBatch.from_bytes(self.spec, bytes([value] * 8)), None
 
 
 def check_hasher(hasher: Hasher) -> None:
-    """Check a hasher: its attributes, one hash of its spec, the same every time."""
+    """Check a hasher: its attributes, one hash of its spec, the same every time.
+
+    Parameters
+    ----------
+    hasher : Hasher
+        Yours.
+
+    Raises
+    ------
+    AssertionError
+        If it is not as `hashmatch.interfaces` asks; the message names what is broken.
+    """
     assert isinstance(hasher, Hasher), "it lacks part of the Hasher protocol"
     assert hasher.reads in {"pixels", "bytes"}, "reads is neither pixels nor bytes"
     assert 0 <= hasher.max_distance <= hasher.spec.bits, "max_distance is out of range"

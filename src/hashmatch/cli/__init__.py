@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch import __version__
 from hashmatch.cli.console import Exit, printable
 from hashmatch.cli.demo import demo
 from hashmatch.cli.hash import hash_, match
@@ -28,6 +27,7 @@ from hashmatch.cli.review import review
 from hashmatch.cli.scan import scan
 from hashmatch.cli.warm import warm
 from hashmatch.errors import BadRows, HashmatchError
+from hashmatch.records import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,7 +156,7 @@ def _close_stdout() -> None:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Begin with: hashmatch demo",
 )
-@click.version_option(__version__, prog_name="hashmatch")
+@click.version_option(VERSION, prog_name="hashmatch")
 def main() -> None:
     """Match pictures against known-hash lists, for human review.
 

@@ -132,10 +132,10 @@ def about_job(
     source: str, surface: str, shard: tuple[int, int] | None, matcher: Matcher
 ) -> dict[str, Any]:
     """Return what the first line of a log says; nothing behind a ``?``, where URLs have secrets."""
-    import hashmatch
+    from hashmatch.records import VERSION
 
     return {
-        "hashmatch": hashmatch.__version__,
+        "hashmatch": VERSION,
         "source": source.partition("?")[0],
         "surface": surface,
         "shard": None if shard is None else f"{shard[0]}/{shard[1]}",

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import hashmatch
 from hashmatch._files.block_format import Description
 from hashmatch._files.block_format import Segment as Stored
 from hashmatch._files.block_reader import MappedFile, open_blocks
@@ -18,6 +17,7 @@ from hashmatch.errors import IndexFileError
 from hashmatch.index.segment import Segment
 from hashmatch.index.snapshot import LONGEST, NO_LIMIT, Part, Snapshot
 from hashmatch.index.tables import LONGEST_ADDRESS, SIGNATURE, Band, Tables, lay_head
+from hashmatch.records import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,9 +79,7 @@ def _described(state: Snapshot) -> tuple[Description, list[tuple[str, NDArray[An
     facts = {"following": state.following}
     if state.limit is not None:
         facts["limit"] = state.limit
-    description = Description(
-        state.spec, state.name, POLICY, hashmatch.__version__, tuple(stored), facts
-    )
+    description = Description(state.spec, state.name, POLICY, VERSION, tuple(stored), facts)
     return description, blocks
 
 

@@ -1,5 +1,4 @@
-"""The nouns of hashmatch: frozen dataclasses and closed enums, one file a family.
+"""The nouns of hashmatch: frozen dataclasses and closed enums, one file a family."""
 
-``enums`` (surfaces, outcomes), ``hashes`` (specs, batches), ``lists`` (hash lists, entries),
-``items`` (images and what became of them), ``matches``, ``review`` (the review record).
-"""
+VERSION = "0.1.0"
+"""Of hashmatch: what it makes says by which version it was made."""

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import numpy as np
 
-from hashmatch import __version__
 from hashmatch._files.block_format import Description, Segment
 from hashmatch._files.block_reader import open_blocks
 from hashmatch._files.block_writer import write
 from hashmatch._files.private import check_private
 from hashmatch.errors import IndexFileError, UsageError
+from hashmatch.records import VERSION
 from hashmatch.records.enums import Level, Outcome, Surface
 from hashmatch.records.hashes import HashBatch, HashSpec, Opaque
 from hashmatch.records.images import HashedImage, ImageItem
@@ -374,7 +374,7 @@ class ArchiveWriter(Opaque):
             spec=next(iter(self._kinds)),
             snapshot=self._scan,
             decode_policy=None,
-            hashmatch=__version__,
+            hashmatch=VERSION,
             segments=tuple(segments),
             facts=self._facts,
         )

@@ -11,10 +11,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import hashmatch
 from hashmatch import registry
 from hashmatch.errors import UsageError
 from hashmatch.matching.lookup import in_range
+from hashmatch.records import VERSION
 from hashmatch.records.enums import Surface
 from hashmatch.records.images import ImageError, ItemOutcome
 from hashmatch.retry import Tries, list_items, until_available
@@ -216,7 +216,7 @@ class _Scan:
             "benign": list(map(_named, self.matcher.protection.lists)),
             "include_hash": self.matcher.include_hash,
             "kept": kept,
-            "hashmatch": hashmatch.__version__,
+            "hashmatch": VERSION,
         }
 
     def _taken_up(self, state: ScanState) -> str:

@@ -79,7 +79,13 @@ class Shard:
         self.whole = source
 
     def items(self, after: str | None = None) -> Iterator[ImageItem]:
-        """Yield the items of this part; see `hashmatch.interfaces.Source.items`."""
+        """Yield the items of this part; see `hashmatch.interfaces.Source.items`.
+
+        Parameters
+        ----------
+        after : str, optional
+            The position of an item; those behind it are listed.
+        """
         for item in self.whole.items(after):
             if shard_of(item.key, self._count) == self._index:
                 yield item
@@ -89,7 +95,13 @@ class Shard:
         return f"{self.whole.identity()} shard={self._index}/{self._count}"
 
     def read(self, item: ImageItem) -> bytes:
-        """Return the content of `item`; see `hashmatch.interfaces.Source.read`."""
+        """Return the content of an item; see `hashmatch.interfaces.Source.read`.
+
+        Parameters
+        ----------
+        item : ImageItem
+            Of this part.
+        """
         return self.whole.read(item)
 
     def count(self) -> None:

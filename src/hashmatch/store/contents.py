@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-import hashmatch
 from hashmatch._files.block_format import Description, decode
 from hashmatch.errors import IndexFileError, StoreError
 from hashmatch.lists.merge import Statements, Subject
+from hashmatch.records import VERSION
 from hashmatch.records.entries import Chain, Entries, Entry, Texts, concatenated
 from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.store import encryption
@@ -83,7 +83,7 @@ def to_blocks(
         blocks.append(("ids", np.ascontiguousarray(entries.ids.data[:])))
         blocks.append(("ends", np.ascontiguousarray(entries.ids.ends[:])))
     spec = said.hashes.spec
-    return Description(spec, name, None, hashmatch.__version__, (), facts), blocks
+    return Description(spec, name, None, VERSION, (), facts), blocks
 
 
 class StoredStatements(Opaque):

@@ -30,7 +30,13 @@ class Difference(NamedTuple):
 
 @unseen
 def difference(before: Content, after: Content) -> list[Difference]:
-    """Return what became of a list between two versions, by algorithm."""
+    """Return what became of a list between two versions, by algorithm.
+
+    Parameters
+    ----------
+    before, after : Content
+        As `ListStore.version` gives them.
+    """
     found = []
     for algorithm in sorted({*before.kinds, *after.kinds}):
         old, new = _matched(before.kinds, algorithm), _matched(after.kinds, algorithm)

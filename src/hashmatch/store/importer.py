@@ -9,12 +9,12 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-import hashmatch
 from hashmatch import registry
 from hashmatch.errors import StoreError, UntrustedList, UsageError
 from hashmatch.lists.detect import read_rows
 from hashmatch.lists.ingest import ListFormat, Rows
 from hashmatch.lists.merge import joined, later
+from hashmatch.records import VERSION
 from hashmatch.records.images import clean_name
 from hashmatch.store import reference_key, rollback, signing
 from hashmatch.store.compaction import VersionBuilder, appended, is_small, live, merged, rewritten
@@ -306,7 +306,7 @@ class Importer:
             name=name,
             version=self._next(),
             created=self.now,
-            hashmatch=hashmatch.__version__,
+            hashmatch=VERSION,
             expires=None if expires is None else expires.replace(microsecond=0),
             base=before.manifest.version if before else None,
             key_ids=(signer.public.key_id,) if signer else (),

@@ -77,6 +77,11 @@ class PublicKey:
 class PrivateKey:
     """A key that lists are signed with. It shows nothing of itself, and is never pickled.
 
+    Parameters
+    ----------
+    key : Ed25519PrivateKey
+        As `cryptography` has it; `generate` and `load_private` make one.
+
     Examples
     --------
     >>> key = PrivateKey.generate()
@@ -94,7 +99,13 @@ class PrivateKey:
         return cls(Ed25519PrivateKey.generate())
 
     def sign(self, data: bytes) -> bytes:
-        """Return the signature of this key over some bytes, which has 64."""
+        """Return the signature of this key, 64 bytes.
+
+        Parameters
+        ----------
+        data : bytes
+            What is signed.
+        """
         return self._key.sign(data)
 
     def save(self, path: str, passphrase: bytes | None = None) -> None:

@@ -15,9 +15,9 @@ from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import hashmatch
 from hashmatch._redact import unseen
 from hashmatch.errors import ReviewError, UsageError
+from hashmatch.records import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -175,7 +175,7 @@ def _exchange(
         "Host": host,
         "Content-Type": "application/json",
         "Content-Length": str(len(body)),
-        "User-Agent": f"hashmatch/{hashmatch.__version__}",
+        "User-Agent": f"hashmatch/{VERSION}",
         "Connection": "close",
     }
     for name, value in {**usual, **headers}.items():
