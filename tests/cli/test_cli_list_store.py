@@ -181,7 +181,7 @@ MISTAKES: list[tuple[Sequence[str], str]] = [
     (["verify", "empty"], "empty is no list store"),
     (["sign", "empty", "--key", "k.key"], "empty is no list store"),
     (["diff", "lists/hotline"], "only one version"),
-    (["diff", "lists/hotline", "1", "7"], "00000007.json is missing"),
+    (["diff", "lists/hotline", "1", "7"], "has no version 7; it has 1"),
     (["diff", "lists/hotline", "-1"], ""),
     (["inspect", "pages"], "pages is no list store"),
     (["inspect", "lists/hotline", "--trust", "k.key"], "k.key"),

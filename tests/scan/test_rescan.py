@@ -103,6 +103,17 @@ def test_rules_are_those_of_a_scan(tmp_path: Path, lists: Path) -> None:
     assert [line["status"] for line in found.lines] == ["suppressed"]
 
 
+def test_an_entry_that_floods_the_queue_raises_an_alarm(tmp_path: Path, lists: Path) -> None:
+    nothing = hm.Matcher(hash_list(random_hashes(PDQ, 1, seed=1), name="nothing"))
+    images = dict.fromkeys(("a", "b", "c"), (PLAIN / "tiles.png").read_bytes())
+    records(MemorySource(images, SURFACE), nothing, hm.HashArchive(tmp_path / "kept", MONTH))
+    found = run("rescan", tmp_path / "kept", "--list", lists, "--breaker", "2", "-q")
+    statuses = [line["status"] for line in found.lines]
+    assert statuses == ["pending_review", "pending_review", "suppressed"]
+    (alarm,) = found.said.splitlines()
+    assert alarm.startswith("alarm: entry known of list lists, version 1, has 2 records")
+
+
 def disabled(folder: Path) -> Path:
     line = {"list": "lists", "entry": "known", "reason": "a meme", "by": "ana"}
     (folder / "disabled").write_text(json.dumps(line))

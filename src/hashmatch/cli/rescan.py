@@ -16,9 +16,11 @@ from hashmatch.cli.options import (
     quiet_option,
     shape_options,
 )
+from hashmatch.cli.scan_output import raise_alarms
 from hashmatch.errors import UsageError
 
 if TYPE_CHECKING:
+    from hashmatch.matching.matcher import Matcher
     from hashmatch.scan.hash_archive import ArchivedFile
 
 
@@ -69,10 +71,15 @@ def rescan(*, kept: str, since: int | None, out: str, quiet: bool, **options: An
         raise UsageError(f"{out} is inside of {kept}; write it elsewhere")
     archive = HashArchive(kept)
     rules = MatcherOptions.taken(options)
-    make, before = rules.open(), None if since is None else rules.open(since)
+    open_matcher, before = rules.open(), None if since is None else rules.open(since)
+    matchers: list[Matcher] = []
     removed = archive.purge()
     pictures = records = 0
     passed_over: dict[str, int] = {}
+
+    def make(**how: Any) -> Matcher:
+        matchers.append(open_matcher(**how))
+        return matchers[-1]
 
     def looked_up(file: ArchivedFile, reason: str) -> None:
         nonlocal pictures
@@ -88,6 +95,9 @@ def rescan(*, kept: str, since: int | None, out: str, quiet: bool, **options: An
     except BaseException:
         sink.abandon()
         raise
+    finally:
+        for matcher in matchers:
+            raise_alarms(matcher)
     sink.close()
     warn([f"{n:,} pictures were not looked up: {reason}" for reason, n in passed_over.items()])
     if not quiet:

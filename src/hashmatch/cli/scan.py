@@ -132,7 +132,7 @@ def scan_options(
 
 
 @contextmanager
-def reporting(path: str | None, done: ScanReport) -> Iterator[None]:
+def reporting(path: str | None, done: ScanReport, matcher: Matcher) -> Iterator[None]:
     """Write the report of a scan if it comes to its end; name the alarms whatever happens."""
     from hashmatch._files.atomic import OutputFile
 
@@ -146,7 +146,7 @@ def reporting(path: str | None, done: ScanReport) -> Iterator[None]:
             counts.abandon()
         raise
     finally:
-        raise_alarms(done.alarms)
+        raise_alarms(matcher)
     if counts is not None:
         counts.write(done.to_json().decode() + "\n")
         counts.close()
@@ -263,7 +263,7 @@ def scan(
         told = stack.enter_context(observers(log_json, metrics, out, about))
         done = ScanReport(matcher)
 
-        with reporting(report, done):
+        with reporting(report, done, matcher):
             sinks = open_sinks(out, review, source, include_hash)
             with (
                 told_if_stopped(sinks, done, total, out, quiet),

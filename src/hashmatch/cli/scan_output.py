@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from hashmatch.interfaces import Sink
-    from hashmatch.matching.breaker import Trip
     from hashmatch.matching.matcher import Matcher
     from hashmatch.records.review import ReviewRecord
     from hashmatch.scan.events import Counters, Event, Observe
@@ -179,9 +178,10 @@ def _said(counters: Counters) -> str:
     return "  ".join(parts)
 
 
-def raise_alarms(alarms: Sequence[Trip]) -> None:
+def raise_alarms(matcher: Matcher) -> None:
     """Name the entries that flooded the queue; quiet or not, somebody has to look at them."""
-    for trip in alarms:
+    breaker = matcher.protection.breaker
+    for trip in () if breaker is None else breaker.trips:
         entry = printable(f"{trip.entry} of list {trip.list}, version {trip.list_version},")
         click.echo(
             f"alarm: entry {entry} has {trip.records:,} records for review; "

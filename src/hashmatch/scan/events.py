@@ -175,7 +175,7 @@ class Monitor:
         self._lock = threading.Lock()
         self._retries: deque[tuple[str, str]] = deque()
         self._alarms: tuple[Trip, ...] = ()
-        self._told = 0.0
+        self._progress_at = 0.0
 
     @contextmanager
     def running(self, before: str = "") -> Iterator[None]:
@@ -215,7 +215,7 @@ class Monitor:
 
     def progress(self) -> None:
         """Tell how it goes, if that was not told just now."""
-        if self._observers and time.monotonic() - self._told >= OFTEN:
+        if self._observers and time.monotonic() - self._progress_at >= OFTEN:
             self._tell_pending()
             self._tell("progress")
 
@@ -273,7 +273,7 @@ class Monitor:
         if not self._observers:
             return
         if kind in {"batch", "progress"}:
-            self._told = time.monotonic()
+            self._progress_at = time.monotonic()
         counters = self.counters.copy()
         counters.fetched, counters.bytes = self._tries.successes, self._tries.received
         counters.retries, counters.alarms = self._tries.retries, len(self._alarms)
