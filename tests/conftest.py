@@ -14,16 +14,17 @@ from hypothesis import settings
 
 from review_queues import clock, make_queue, postgres, where  # noqa: F401 - fixtures
 
-settings.register_profile("hashmatch", deadline=None, derandomize=True, max_examples=60)
+JIT = not os.environ.get("NUMBA_DISABLE_JIT")
+"""Whether kernels are compiled; what they are compiled from is slow, and so is tried less."""
+
+EXAMPLES = 60 if JIT else 15
+settings.register_profile("hashmatch", deadline=None, derandomize=True, max_examples=EXAMPLES)
 settings.load_profile("hashmatch")
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "fixtures"
 IMAGES = FIXTURES / "images"
 LISTS = FIXTURES / "lists"
-
-JIT = not os.environ.get("NUMBA_DISABLE_JIT")
-"""Whether kernels are compiled."""
 
 # The examples in docstrings name fixtures from the top of the repository.
 os.chdir(ROOT)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -279,6 +280,11 @@ def cut(seed: int) -> HostileFile:
     )  # fmt: skip
 
 
+@cache
+def gzip_bomb() -> bytes:
+    return gzip.compress(bytes(10_000_000))
+
+
 def foreign(seed: int) -> HostileFile:
     """Return a file that is no list at all, or that must not be read."""
     rng = random.Random(seed)
@@ -287,7 +293,7 @@ def foreign(seed: int) -> HostileFile:
     entity = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10))
     good = whole("ncmec-xml", [record("ncmec-xml", hash, 1)])[0]
     kinds = {
-        "gzip bomb": gzip.compress(bytes(10_000_000)),
+        "gzip bomb": gzip_bomb(),
         "zip": b"PK\x03\x04" + rng.randbytes(100),
         "nothing": b"",
         "NULs": bytes(100_000),

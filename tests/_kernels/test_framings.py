@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import naive
-from conftest import ROOT
 from hashmatch._kernels import borders, extrapolate, framings
 from hashmatch.hashers import _pdq_framings
 from hashmatch.hashers.pdq import Pdq
@@ -165,16 +162,3 @@ def test_bars_equal_the_oracle(
     assert found == borders.bar(
         np.ascontiguousarray(lines[::-1])[::-1], 16, 0.95, least, height - 2
     )
-
-
-@pytest.mark.skipif(not JIT, reason="is itself what this test starts")
-def test_these_pass_without_the_jit() -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "tests/_kernels/test_framings.py"],
-        cwd=ROOT,
-        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout[-3000:]

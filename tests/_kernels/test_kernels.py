@@ -218,7 +218,7 @@ def test_a_head_is_as_long_as_it_has_to_be(count: int, limit: int, length: int) 
 @pytest.mark.skipif(not JIT, reason="is itself what this test starts")
 def test_suite_passes_without_the_jit() -> None:
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
-    kernels = ("kernels", "simd", "strips", "resample")
+    kernels = ("kernels", "simd", "strips", "resample", "framings")
     files = [f"tests/_kernels/test_{name}.py" for name in kernels]
     files += [f"tests/index/test_{name}.py" for name in ("multi_index", "index", "nearest")]
     command = [sys.executable, "-m", "pytest", "-q", *files]

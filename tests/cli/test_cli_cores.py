@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from cli_tools import DEMO, PROGRAM, environment
+import processes
+from cli_tools import DEMO, PROGRAM, environment, wait_for
 
 ASKS = """
 import ctypes, resource
@@ -27,28 +27,37 @@ def test_the_system_is_asked_for_none() -> None:
     assert done.stdout == "(0, 0) 0\n"
 
 
+LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, resource.RLIM_INFINITY))"
+
+
 @linux
-@pytest.mark.parametrize("debug", [False, True])
-def test_the_program_asks_before_it_reads_a_list(debug: bool) -> None:
-    limited = (
-        "import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, resource.RLIM_INFINITY))"
-    )
-    start = f"{limited}; import os, sys; os.execv(sys.argv[1], sys.argv[1:])"
+def test_the_program_asks_before_it_reads_a_list() -> None:
+    start = f"{LIMITED}; import os, sys; os.execv(sys.argv[1], sys.argv[1:])"
     with subprocess.Popen(
         [sys.executable, "-c", start, *PROGRAM, "match", "-", "--list", DEMO],
         stdin=subprocess.PIPE,  # it waits for hashes, and has no list yet
-        env=environment(**({"HASHMATCH_DEBUG": "1"} if debug else {})),
+        env=environment(),
     ) as process:
-        asked = False
-        for _ in range(100 if not debug else 20):
+
+        def asked() -> bool:
             limits = Path(f"/proc/{process.pid}/limits").read_text()
             (line,) = [one for one in limits.splitlines() if one.startswith("Max core file size")]
-            asked = line.split()[4:6] == ["0", "0"]
-            if asked:
-                break
-            time.sleep(0.05)
+            return line.split()[4:6] == ["0", "0"]
+
+        wait_for(asked)
         process.kill()
-    assert asked != debug
+
+
+@linux
+@pytest.mark.parametrize(("debug", "hard"), [("", 0), ("1", -1)])
+def test_who_looks_for_a_mistake_may_have_them(debug: str, hard: int) -> None:
+    code = f"{LIMITED}; import atexit, sys\n" + (
+        "atexit.register(lambda: print(resource.getrlimit(resource.RLIMIT_CORE)[1]))\n"
+        "from hashmatch.cli import main; main(['list', 'inspect', sys.argv[1]])"
+    )
+    env = environment(HASHMATCH_DEBUG=debug)
+    done = processes.run([sys.executable, "-c", code, str(DEMO)], text=True, env=env)
+    assert done.stdout.splitlines()[-1] == str(hard)
 
 
 def test_where_it_is_not_possible_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
