@@ -113,10 +113,7 @@ TABLES: dict[str, tuple[int, dict[str, int]]] = {
 def program(machine: str) -> bytes:
     """Return the filter for `machine`, as the kernel takes it: 8 bytes an instruction.
 
-    Raises
-    ------
-    KeyError
-        If there is no table for it.
+    Raises KeyError if there is no table for it.
     """
     architecture, calls = TABLES[machine]
     # The number is compared with one call after the other. Where it is that call, what follows
