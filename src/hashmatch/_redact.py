@@ -59,13 +59,9 @@ def unseen(function: Callable[P, R]) -> Callable[P, R]:
 def forget(error: BaseException, handled: BaseException | None = None) -> None:
     """Clear the frames of an error that have ended, and of the errors that it came of.
 
-    Parameters
-    ----------
-    error : BaseException
-        Errors that it hides (``raise ... from None``) are taken off it: their texts and arguments
-        may hold what they were about, as those of `UnicodeDecodeError` do.
-    handled : BaseException, optional
-        What the caller was handling already: none of our errors, and not touched.
+    Errors that it hides (``raise ... from None``) are taken off it: their texts and arguments may
+    hold what they were about, as those of `UnicodeDecodeError` do. What the caller was handling
+    already, `handled`, is none of our errors, and not touched.
     """
     seen = {id(handled), id(None)}
     left: list[BaseException | None] = [error]

@@ -50,10 +50,7 @@ def hashes(algorithm: str) -> bool:
 def load(group: str, name: str) -> Any:
     """Return the class behind `name`.
 
-    Raises
-    ------
-    UnknownPlugin
-        If there is none, naming those there are, or if it cannot be imported.
+    Raises UnknownPlugin if there is none, naming those there are, or if it cannot be imported.
     """
     point = _points(group).get(name)
     if point is None:

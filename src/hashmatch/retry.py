@@ -76,15 +76,7 @@ class Limits:
             raise UsageError(f"a rate is more than 0 bytes a second, not {self.rate}")
 
     def delay(self, attempt: int, chance: random.Random) -> float:
-        """Return how many seconds to wait before another try.
-
-        Parameters
-        ----------
-        attempt : int
-            How many tries there were, less one.
-        chance : random.Random
-            Where the jitter comes from.
-        """
+        """Return how many seconds to wait before another try, after one and `attempt` others."""
         return chance.uniform(0, min(self.longest_delay, self.first_delay * 2 ** min(attempt, 60)))
 
 
@@ -150,22 +142,9 @@ class Tries:
     def delay(self, attempt: int, deadline: float) -> float | None:
         """Count another try, and return how many seconds there are to wait before it.
 
-        Parameters
-        ----------
-        attempt : int
-            How many tries there were, less one.
-        deadline : float
-            When there is to be no other, on the monotonic clock.
-
-        Returns
-        -------
-        float or None
-            None if there shall be no other: the deadline would pass, or `stop` was called.
-
-        Raises
-        ------
-        SourceError
-            If the scan's budget of retries is spent.
+        `attempt` is how many tries there were, less one; `deadline` is on the monotonic clock. None
+        if there shall be no other: the deadline would pass, or `stop` was called. Raises
+        SourceError if the scan's budget of retries is spent.
         """
         with self._lock:
             delay = self.limits.delay(attempt, self._random)
@@ -223,12 +202,7 @@ class Tries:
 class Retry:
     """The tries of one thing: how many there were, and when there may be another.
 
-    Parameters
-    ----------
-    tries : Tries
-        Of the scan.
-    seconds : float
-        From now on; after them, or the deadline of the scan, there is no other.
+    None is after so many seconds from now on, or the deadline of the scan.
     """
 
     def __init__(self, tries: Tries, seconds: float = math.inf) -> None:
@@ -240,10 +214,7 @@ class Retry:
     def delay(self) -> float | None:
         """Count a try that failed, and return the seconds to wait before the next; None for none.
 
-        Raises
-        ------
-        SourceError
-            If the scan's budget of retries is spent.
+        Raises SourceError if the scan's budget of retries is spent.
         """
         self.count += 1
         return self._tries.delay(self.count - 1, self._deadline)
@@ -257,17 +228,8 @@ class Retry:
 def until_available(operation: Callable[[], T], tries: Tries) -> T:
     """Return what `operation` does, which is tried again while it raises SourceUnavailable.
 
-    Parameters
-    ----------
-    operation : callable
-        Asks something of a source, say `Source.identity`.
-    tries : Tries
-        Of the scan.
-
-    Raises
-    ------
-    SourceError
-        If there is no hope for it; the last one that it raised, or the budget is spent.
+    It asks something of a source, say `Source.identity`. Raises SourceError if there is no hope for
+    it; the last one that it raised, or the budget is spent.
     """
     retry = Retry(tries)
     while True:
@@ -329,21 +291,8 @@ def list_items(
 class ItemReads:
     """The tries of reading one item. Each is made by `again`, which never waits for its time.
 
-    Parameters
-    ----------
-    source : Source
-        Where it is from.
-    item : ImageItem
-        As it was listed.
-    tries : Tries
-        Of the scan.
-
-    Attributes
-    ----------
-    due : float
-        When the next try may be, on the monotonic clock.
-    reason : str
-        Why the last one failed.
+    That is `due`, when the next try may be, on the monotonic clock; `reason` is why the last one
+    failed.
     """
 
     def __init__(self, source: Source, item: ImageItem, tries: Tries) -> None:
@@ -357,10 +306,7 @@ class ItemReads:
     def again(self) -> Fetched | None:
         """Try once, and return what `read_item` does; None if there is to be another try.
 
-        Raises
-        ------
-        SourceError
-            As `read_item` does.
+        Raises SourceError as `read_item` does.
         """
         if self._retry is None:
             self._retry = Retry(self._tries)

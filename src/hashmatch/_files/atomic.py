@@ -40,19 +40,9 @@ OPEN_FILES = frozenset({"/dev", "/dev/fd", "/proc/self/fd"})
 class NewFile:
     """A file on its way to its place. What goes wrong is an OSError; the functions below word it.
 
-    Parameters
-    ----------
-    path : str
-        Its place. A link there is replaced, not what it leads to.
-    mode : int
-        Less what the umask takes away.
-    replace : bool
-        Whether it may take the place of another.
-
-    Attributes
-    ----------
-    file : int
-        Its descriptor, open for reading and writing.
+    A link at `path` is replaced, not what it leads to. `mode` is less what the umask takes away,
+    and `replace` whether it may take the place of another. `file` is its descriptor, open for
+    reading and writing.
     """
 
     def __init__(self, path: str, *, mode: int = 0o600, replace: bool = True) -> None:
@@ -107,17 +97,9 @@ def writing(
 ) -> Iterator[int]:
     """Give the descriptor of a new file, which is at `path` when the block has ended.
 
-    If the block raises, nothing has changed.
-
-    Parameters
-    ----------
-    path : str
-        As for `NewFile`, and the next two.
-    mode : int
-    replace : bool
-    error : type of HashmatchError
-        What is raised if it cannot be written, if another process is writing it, or if it is there
-        already and may not be replaced; an OSError of the block becomes one too.
+    `path`, `mode` and `replace` are as for `NewFile`. If the block raises, nothing has changed. An
+    `error` is raised if it cannot be written, if another process is writing it, or if it is there
+    already and may not be replaced; an OSError of the block becomes one too.
     """
     try:
         new = NewFile(path, mode=mode, replace=replace)
@@ -154,22 +136,12 @@ class OutputFile:
     """Text for standard output, or for a file that appears when it is finished.
 
     Pipes and devices are written as they are. A ``with`` statement closes it, or abandons it after
-    an error.
+    an error. Raises SinkError if it cannot be written, or another process is writing it.
 
-    Parameters
-    ----------
-    path : str or path, or None
-        None is standard output. A file is readable by its owner only: records are about people.
-    keep : bool
-        Leave what there is of an abandoned file as ``NAME.part``; otherwise nothing.
-    append : bool
-        Add to what is there, as to a log: each `write` is there at once. A line that was cut off by
-        a kill is ended first.
-
-    Raises
-    ------
-    SinkError
-        If it cannot be written, or another process is writing it.
+    A `path` of None is standard output. A file is readable by its owner only: records are about
+    people. With `keep`, what there is of an abandoned file is left as ``NAME.part``; otherwise
+    nothing is. With `append` it adds to what is there, as to a log: each `write` is there at once,
+    and a line that was cut off by a kill is ended first.
     """
 
     def __init__(
@@ -247,14 +219,8 @@ class OutputFile:
 def copy(source: str, target: str, expected: Digest, *, allow_readable: bool = False) -> None:
     """Copy a file, or leave nothing: StoreError if it is not what its digest says.
 
-    Parameters
-    ----------
-    source, target : str
-        Paths; a `target` that is there is replaced.
-    expected : Digest
-        Of the bytes that are copied.
-    allow_readable : bool
-        As for `check_private`, of `source`. The copy is private.
+    A `target` that is there is replaced; the copy is private. `allow_readable` is as for
+    `check_private`, of `source`.
     """
     total, length = hashlib.sha256(), 0
     with opened(source, allow_readable=allow_readable) as file, writing(target) as copied:
@@ -275,17 +241,8 @@ def move(path: str, target: str) -> None:
 def make_folder(path: str, *, allow_readable: bool = False) -> None:
     """Make a folder that only its owner may enter; one that is there is checked instead.
 
-    Parameters
-    ----------
-    path : str
-        The folder above it must be there.
-    allow_readable : bool
-        As for `check_private`.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be made, or is none of our own.
+    The folder above it must be there; `allow_readable` is as for `check_private`. Raises StoreError
+    if it cannot be made, or is none of our own.
     """
     try:
         os.mkdir(path, 0o700)
@@ -303,12 +260,7 @@ def make_folder(path: str, *, allow_readable: bool = False) -> None:
 def locked(path: str, busy: str | None = None) -> Iterator[None]:
     """Hold the lock of a file made for that; the system lets go of it for a process that dies.
 
-    Parameters
-    ----------
-    path : str
-        The file.
-    busy : str, optional
-        What a StoreError says if somebody else holds it; without it, that is waited for.
+    If somebody else holds it, that is waited for, or with `busy` a StoreError says so.
     """
     try:
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -341,14 +293,8 @@ def sync(folder: str) -> None:
 def remove_left_over(folder: str, name: str | None = None, besides: str | None = None) -> bool:
     """Remove the parts of dead writers, and return whether there is one of a writer that lives.
 
-    Parameters
-    ----------
-    folder : str
-        Where they are.
-    name : str, optional
-        Of the file that they are parts of; of every file without one.
-    besides : str, optional
-        The path of a part that is not looked at.
+    They are parts of the file called `name` in a folder, or of every file there; the one at the
+    path `besides` is not looked at.
     """
     is_written = False
     with suppress(OSError), os.scandir(folder) as entries:

@@ -107,10 +107,8 @@ def refuse_big_endian() -> None:
 def encode(description: Description) -> bytes:
     """Return the first bytes of a file, up to its first block.
 
-    Raises
-    ------
-    msgspec.MsgspecError, TypeError, ValueError
-        If the description is one that `decode` would refuse or read otherwise.
+    Raises MsgspecError, TypeError or ValueError if `decode` would refuse the description, or read
+    it otherwise.
     """
     text = msgspec.json.encode(description)
     fixed = PREFIX.size + CHECKSUM.size
@@ -126,19 +124,9 @@ def encode(description: Description) -> bytes:
 def decode(path: str, size: int, read: Callable[[int, int], bytes]) -> Description:
     """Return what a file says that it holds, once all of that is found to fit together.
 
-    Parameters
-    ----------
-    path : str
-        For the messages.
-    size : int
-        Bytes of the whole file.
-    read : callable
-        Given how many bytes and where, returns them; fewer at the end of the file.
-
-    Raises
-    ------
-    IndexFileError
-        If it is no index file, or not all there, or not as it was written.
+    `path` is for the messages, `size` the bytes of the whole file. `read` is given how many bytes
+    and where, and returns them; fewer at the end of the file. Raises IndexFileError if it is no
+    index file, or not all there, or not as it was written.
     """
     if size == 0:
         raise IndexFileError(f"{path} is empty; build the index file again, or copy it again")

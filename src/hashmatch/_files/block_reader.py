@@ -29,23 +29,9 @@ the slowest. A file changed twice within a tick is told from one changed once by
 class MappedFile(Opaque):
     """An open index file. Never pickled; it is closed when it and its arrays are no longer used.
 
-    Parameters
-    ----------
-    path : str
-        For the messages.
-    description : Description
-        What is in it.
-    mapping : mmap
-        Of the whole file.
-    file : int
-        Its descriptor, which is taken over.
-    status : os.stat_result
-        What fstat(2) said of it when it was opened.
-
-    Attributes
-    ----------
-    blocks : mapping of str to ndarray
-        Every array by its name, read-only, its first element at a multiple of 4096 bytes.
+    It maps the whole file, and takes over its descriptor; `status` is what fstat(2) said of it when
+    it was opened. ``blocks`` has every array by its name, read-only, its first element at a
+    multiple of 4096 bytes.
     """
 
     __slots__ = ("_file", "_mapping", "_stamp", "blocks", "description", "path")

@@ -44,18 +44,10 @@ CHUNK = 1 << 24
 class FileArena:
     """The part of a new file where arrays are made, behind one page for its header.
 
-    What was written to them is forgotten by this process with `rest`, and stays in the file: so
-    that one part after the other is in memory, and never all.
-
-    Parameters
-    ----------
-    file : int
-        The descriptor of an empty file, open for reading and writing.
-
-    Attributes
-    ----------
-    kinds : list of (dtype, shape)
-        Of the arrays, in the order in which they lie.
+    The file, a descriptor open for reading and writing, is empty at first. What was written to
+    arrays is forgotten by this process with `rest`, and stays in the file: so that one part after
+    the other is in memory, and never all. ``kinds`` are their dtypes and shapes, in the order in
+    which they lie.
     """
 
     def __init__(self, file: int) -> None:
@@ -134,26 +126,13 @@ def write(
     """Write an index file, or leave the one that is there as it is.
 
     See `hashmatch._files.atomic`. It is readable by its owner only, since it holds a list's hashes.
+    The description's own ``blocks`` are not looked at. Arrays are of whole numbers, with one or two
+    dimensions, contiguous in C order. `check` is called when all was written and nothing is in its
+    place yet: what it raises keeps it so. If the arrays are those of an open file, it is its
+    `check_unchanged`.
 
-    Parameters
-    ----------
-    path : str or path
-        Its place. A link there is replaced, not what it leads to.
-    description : Description
-        What it holds; its own ``blocks`` are not looked at.
-    blocks : sequence of (str, ndarray)
-        Each array's name and the array: of whole numbers, with one or two dimensions, contiguous
-        in C order.
-    check : callable, optional
-        Called when all was written and nothing is in its place yet: what it raises keeps it so.
-        If the arrays are those of an open file, its `check_unchanged`.
-
-    Raises
-    ------
-    UsageError
-        If an array or the description is one that a file cannot hold.
-    IndexFileError
-        If it cannot be written.
+    Raises UsageError for an array or a description that a file cannot hold, and IndexFileError if
+    it cannot be written.
     """
     refuse_big_endian()
     _check(blocks)
@@ -174,18 +153,8 @@ def write_built(
 ) -> None:
     """Write an index file as `write` does, its arrays being made where they are to lie.
 
-    Parameters
-    ----------
-    path : str or path
-        Its place.
-    build : callable
-        Given the arena of the file, makes the arrays there; returns what the file holds
-        and the names of the arrays, in their order.
-
-    Raises
-    ------
-    UsageError, IndexFileError
-        As `write`; and what `build` raises. What was at `path` is then still there.
+    `build` is given the arena of the file and makes the arrays there; it returns what the file
+    holds and the names of the arrays, in their order. What it raises leaves what was at `path`.
     """
     refuse_big_endian()
     with writing(os.fspath(path), error=IndexFileError) as file:
@@ -244,14 +213,7 @@ def _checksum(array: NDArray[Any]) -> str:
 
 
 def in_pieces(description: Description, blocks: Blocks) -> Iterator[bytes | memoryview]:
-    """Yield the bytes that `write` would write, one after the other.
-
-    Parameters
-    ----------
-    description : Description
-    blocks : sequence of (str, ndarray)
-        As for `write`.
-    """
+    """Yield the bytes that `write` would write, one after the other."""
     _check(blocks)
     kinds = [(name, array.dtype, array.shape, _checksum(array)) for name, array in blocks]
     head, _, _ = _header(description, kinds)

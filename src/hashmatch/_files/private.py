@@ -35,25 +35,13 @@ def check_private(
 ) -> None:
     """Refuse a file or folder that somebody else can read or change.
 
-    It has to belong to us or to the superuser, who can do everything anyway. What may be done is
-    taken from the mode, not tried out: the superuser may read what is closed to all.
+    It has to belong to us or to the superuser, who can do everything anyway; with `any_owner`, to
+    anybody. What may be done is taken from the mode, not tried out: the superuser may read what is
+    closed to all. Nobody else may ever write to it. Others may read it if `allow_readable`; None is
+    False, of what nobody can allow others to read. A link is refused unless `follow`: what is
+    checked is then what it leads to.
 
-    Parameters
-    ----------
-    path : str
-        A file or a folder.
-    allow_readable : bool, optional
-        Whether others may read it. Nobody else may ever write to it. None is False, of what
-        nobody can allow others to read.
-    follow : bool
-        Whether it may be a link: what is checked is then what it leads to.
-    any_owner : bool
-        Whether it may belong to anybody.
-
-    Raises
-    ------
-    StoreError
-        If it is not there or not private; the message says what to do.
+    Raises StoreError if it is not there or not private; the message says what to do.
     """
     try:
         found = os.stat(path, follow_symlinks=follow)
@@ -87,22 +75,10 @@ def _check(
 
 @contextmanager
 def opened(path: str, *, allow_readable: bool | None = None, follow: bool = False) -> Iterator[int]:
-    """Give the descriptor of a private file, to be read from.
+    """Give the descriptor of a private file, to be read from; StoreError if it is none.
 
-    Parameters
-    ----------
-    path : str
-        The file.
-    allow_readable : bool, optional
-        As for `check_private`.
-    follow : bool
-        As for `check_private`. Not for files of a store; secrets that are mounted into a container
-        are links.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be opened, or is not private.
+    Arguments are as for `check_private`. Links are not followed to files of a store; secrets that
+    are mounted into a container are links.
     """
     # A pipe would wait for its writer; opened so, it does not, and is then refused.
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)

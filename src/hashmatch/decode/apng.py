@@ -22,12 +22,7 @@ Span = tuple[int, int]
 def frame_rects(data: bytes, most_chunks: int) -> Iterator[FrameRect]:
     """Yield the frames of the animation in a PNG; none if it has none.
 
-    Parameters
-    ----------
-    data : bytes
-        The file.
-    most_chunks : int
-        Chunks looked at before giving up.
+    So many chunks are looked at before giving up.
     """
     shared: list[bytes] = []
     control: bytes = b""

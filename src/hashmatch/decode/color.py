@@ -34,25 +34,11 @@ def rgb(
     below: NDArray[np.uint8] | None = None,
     out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
-    """Return the pixels of a loaded `image` as they are stored.
+    """Return the pixels of a loaded `image` as they are stored, uint8 (height, width, 3).
 
-    Parameters
-    ----------
-    image : Image
-        Loaded.
-    below : ndarray of uint8, shape (height, width, 3), optional
-        What shows through where the image is transparent; white unless given.
-    out : ndarray of uint8, shape (height, width, 3), optional
-        Where to put the pixels, perhaps in the place of `below`; new memory unless given.
-
-    Returns
-    -------
-    ndarray of uint8, shape (height, width, 3)
-
-    Raises
-    ------
-    ImageError
-        ``unsupported`` for a layout without a defined way to RGB (CIELAB, for one).
+    `below`, of that shape, shows through where the image is transparent; white unless given. `out`,
+    of that shape too, takes the pixels, perhaps in the place of `below`; new memory unless given.
+    Raises ImageError, ``unsupported``, for a layout without a defined way to RGB (CIELAB, for one).
     """
     width, height = image.size
     to_gray = _to_gray(image)

@@ -34,15 +34,8 @@ class Compositor:
 
     Transparency is over white throughout the policy, so the canvas is plain RGB and white where
     nothing is: laying each frame over it in turn gives what laying all of them over white would.
-
-    Parameters
-    ----------
-    name : str
-        The format of the frames.
-    height, width : int
-        Of the canvas as stored, in pixels.
-    rects : sequence of FrameRect
-        All that may be asked for.
+    The canvas is as stored, in pixels; `rects` are all that may be asked for, and `name` is their
+    format.
     """
 
     def __init__(self, name: str, height: int, width: int, rects: Sequence[FrameRect]) -> None:

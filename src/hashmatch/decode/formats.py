@@ -62,10 +62,8 @@ BMP_HEADERS = {struct.pack("<I", size) for size in (12, 16, 40, 52, 56, 64, 108,
 def identify(data: bytes) -> str:
     """Return Pillow's name of the format that `data` begins as.
 
-    Raises
-    ------
-    ImageError
-        ``unsupported`` for anything but the formats above, ``undecodable`` for nothing at all.
+    Raises ImageError, ``unsupported`` for anything but the formats above, ``undecodable`` for
+    nothing at all.
     """
     if not data:
         raise ImageError(Outcome.UNDECODABLE, "the file is empty")
@@ -86,13 +84,9 @@ def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
     """Return the picture in `data`, of the format called `name`, header read and no pixel decoded.
 
     Pillow's own registry is asked rather than ``Image.open``, whose pixel limit is one setting of
-    the whole process and whose warnings the host's filters may turn into errors.
-
-    Raises
-    ------
-    ImageError
-        ``refused`` for more pixels than the format's limit, ``undecodable`` for a header that is
-        cut off. Pillow itself raises nearly anything on a broken header.
+    the whole process and whose warnings the host's filters may turn into errors. Raises ImageError,
+    ``refused`` for more pixels than the format's limit, ``undecodable`` for a header that is cut
+    off; Pillow itself raises nearly anything on a broken header.
     """
     # Two decoders make canvases when they open a file, and rely on the host's limits for them.
     if name == "WEBP":
@@ -129,11 +123,8 @@ def check_size(name: str, image: Image.Image) -> None:
 def apply_pillow_fixes(image: Any) -> None:
     """Prepare an `image` that is open and not loaded; one that is loaded is left alone.
 
-    Raises
-    ------
-    ImageError
-        ``unsupported`` for a TIFF of 16-bit samples in separate planes: Pillow takes their bytes
-        for pixels.
+    Raises ImageError, ``unsupported``, for a TIFF of 16-bit samples in separate planes: Pillow
+    takes their bytes for pixels.
     """
     if not getattr(image, "tile", None):
         return

@@ -25,12 +25,8 @@ DISPOSALS = {2: Disposal.CLEAR, 3: Disposal.RESTORE, 4: Disposal.RESTORE}
 def frame_rects(data: bytes, most_blocks: int) -> Iterator[FrameRect]:
     """Yield the frames of a GIF, the last one perhaps cut off.
 
-    Parameters
-    ----------
-    data : bytes
-        The file.
-    most_blocks : int
-        Blocks looked at before giving up: a GIF may hold a block for every two of its bytes.
+    So many blocks are looked at before giving up: a GIF may hold a block for every two of its
+    bytes.
     """
     walk = _BlockWalk(data, most_blocks)
     position = SCREEN_BYTES + color_table_bytes(data[10])

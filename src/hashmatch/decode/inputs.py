@@ -149,13 +149,10 @@ def _file_bytes(image: object) -> bytes:
 
 
 def read_file(path: Path) -> bytes:
-    """Return the content of a regular file of at most `MAX_BYTES`.
+    """Return the content of a regular file of at most `limits.MAX_BYTES`.
 
-    Raises
-    ------
-    ImageError
-        ``failed`` if it cannot be read, ``unsupported`` if it is no regular file, ``refused`` if
-        it is larger than `limits.MAX_BYTES`.
+    Raises ImageError, ``failed`` if it cannot be read, ``unsupported`` if it is no regular file,
+    ``refused`` if it is larger.
     """
 
     def opener(name: str, flags: int) -> int:

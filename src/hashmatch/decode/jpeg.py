@@ -28,12 +28,8 @@ def scale_down(image: ImageFile.ImageFile) -> None:
     """Have a JPEG of more than 64 megapixels decoded at an eighth, a quarter or half its sides.
 
     That is done where its frequencies become pixels, each of which is then the mean of those that
-    it stands for. A progressive one saves memory by it and hardly time.
-
-    Parameters
-    ----------
-    image : ImageFile
-        Open, its header read and no pixel decoded.
+    it stands for. A progressive one saves memory by it and hardly time. Its header has been read,
+    and no pixel decoded.
     """
     width, height = image.size
     if image.format not in {"JPEG", "MPO"} or width * height <= limits.WHOLE_JPEG_PIXELS:
@@ -51,15 +47,8 @@ def fast_pixels(
     Both are libjpeg-turbo with its slow DCT and fancy upsampling, so the pixels are the same, which
     `tests/decode/test_decode.py` pins; this one skips Pillow's copies. CMYK is left to Pillow, and
     so is every file that gives as much as a warning: what damage means is decided in one place.
-
-    Parameters
-    ----------
-    data : bytes
-        The file.
-    image : ImageFile
-        The same file, its header read by Pillow.
-    into : ndarray of uint8, shape (bytes,), optional
-        Memory for the pixels to be made in.
+    `image` is the same file, its header read by Pillow; the pixels are made in `into`, shape
+    (bytes,).
     """
     if image.format not in {"JPEG", "MPO"} or image.mode not in {"RGB", "L"}:
         return None

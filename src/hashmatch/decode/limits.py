@@ -122,17 +122,7 @@ PNG_CHUNK_BYTES = 12
 def check_structure(data: bytes, name: str) -> None:
     """Refuse a file of too many parts, by counting them and without decoding any.
 
-    Parameters
-    ----------
-    data : bytes
-        The file.
-    name : str
-        Pillow's name of its format.
-
-    Raises
-    ------
-    ImageError
-        ``refused``, if it has more parts than the limits above.
+    `name` is Pillow's name of its format. Raises ImageError, ``refused``.
 
     Examples
     --------

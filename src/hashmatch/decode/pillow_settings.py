@@ -52,10 +52,7 @@ _quiet = _Warnings()
 def pillow_settings(*, truncated: bool) -> Iterator[None]:
     """Decode in this thread without a warning, whatever the host has set.
 
-    Parameters
-    ----------
-    truncated : bool
-        Whether a file that is cut off is decoded as far as it goes, or is an error.
+    A file that is cut off is an error, or if `truncated` is decoded as far as it goes.
     """
     with _install:
         switch: object = ImageFile.LOAD_TRUNCATED_IMAGES

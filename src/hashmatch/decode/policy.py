@@ -109,13 +109,8 @@ def decode_image(image: ImageInput) -> Picture:
 def decode_file(data: bytes, into: NDArray[np.uint8] | None = None) -> Picture:
     """Return what `decode_image` does of a file.
 
-    Parameters
-    ----------
-    data : bytes
-        The file.
-    into : ndarray of uint8, shape (bytes,), optional
-        Memory that the pixels are made in, from its beginning, if they fit and need no turning:
-        look where they are.
+    The pixels are made in `into`, shape (bytes,), from its beginning, if they fit and need no
+    turning: look where they are.
     """
     name = identify(data)
     limits.check_structure(data, name)

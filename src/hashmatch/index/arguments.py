@@ -17,15 +17,7 @@ if TYPE_CHECKING:
 
 
 def hashes_in(what: str, hashes: object) -> HashList | HashBatch:
-    """Return `hashes`; raise UsageError unless they are a list or a batch.
-
-    Parameters
-    ----------
-    what : str
-        What they are for, as the message begins.
-    hashes : object
-        Anything.
-    """
+    """Return `hashes`; UsageError, which begins with `what`, unless they are a list or a batch."""
     if not isinstance(hashes, HashList | HashBatch):
         raise no_hashes(f"{what} a HashList or a HashBatch", hashes)
     return hashes

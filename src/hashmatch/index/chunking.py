@@ -46,10 +46,7 @@ def in_blocks(
 def collected(parts: Iterable[Matches], nothing: Matches, how: str) -> Matches:
     """Return the parts of an answer as one.
 
-    Raises
-    ------
-    TooManyMatches
-        If they have more than `MOST` pairs, saying `how` to get them.
+    Raises TooManyMatches if they have more than `MOST` pairs, saying `how` to get them.
     """
     kept: list[Matches] = []
     total = 0

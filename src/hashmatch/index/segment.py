@@ -45,15 +45,9 @@ _buffers = _Buffers()
 class Segment(Opaque):
     """Hashes of one spec, and what speeds up searching them. Rows are counted from 0.
 
-    Parameters
-    ----------
-    words : ndarray of uint64, shape (n, w)
-    columns : ndarray of uint32, shape (2 * w, n and more)
-        The same, laid for a linear search.
-    tables : Tables, optional
-        The same, laid for a multi-index search.
-    limit : int
-        What the tables were laid for, in bits; -1 without tables.
+    `words`, shape (n, w), are the hashes; `columns`, shape (2 * w, n and more), the same, laid for
+    a linear search; `tables` the same, laid for a multi-index search up to `limit` bits; -1
+    without.
     """
 
     # Not a dataclass: dataclasses.asdict would lay the words open.
@@ -152,10 +146,7 @@ class Segment(Opaque):
     ) -> Pairs:
         """Return the `count` entries nearest to each query, if they are within `limit` bits.
 
-        Parameters
-        ----------
-        passed_over : ndarray of bool, shape (n,) or (0,)
-            Entries that are not to be found.
+        Those of which `passed_over`, shape (n,) or (0,), is true are not to be found.
         """
         laid = columns(queries)
         heads = tuple(self.columns), tuple(laid)

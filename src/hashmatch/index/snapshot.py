@@ -38,16 +38,10 @@ NO_LIMIT = -1
 class Part(NamedTuple):
     """A segment, and what entries its rows are.
 
-    Parameters
-    ----------
-    segment : Segment
-    numbers : ndarray of uint32, shape (n,), optional
-        The number of each row's entry, ascending but for entries that were removed; without it, the
-        row itself.
-    own : int
-        The widest own limit of its entries, or `NO_LIMIT`.
-    every : bool
-        Whether every entry has one, so that it does not matter what a search asks for.
+    `numbers`, shape (n,), has the number of each row's entry, ascending but for entries that were
+    removed; without it, that is the row itself. `own` is the widest own limit of its entries, or
+    `NO_LIMIT`; `every` is whether every entry has one, so that it does not matter what a search
+    asks for.
     """
 
     segment: Segment
@@ -92,18 +86,8 @@ def divide(
     entry with a limit of 256 bits would otherwise have every question answered with all entries, of
     which all but one are then too far.
 
-    Parameters
-    ----------
-    words : ndarray of uint64, shape (n, w)
-    first : int
-    own : ndarray of int16, shape (n,), optional
-        Own limits, `NO_LIMIT` where there is none.
-    bits : int
-        Of a hash.
-    limit : int, optional
-        For entries without their own.
-    arena : FileArena, optional
-        Where the arrays of each part are to be written, in its turn.
+    `words` has shape (n, w); `own`, shape (n,), has own limits, `NO_LIMIT` where there is none, and
+    `limit` is for entries without. The arrays of each part are written to the `arena`, in its turn.
     """
     if own is None or not len(words) or own.max() == NO_LIMIT:
         numbers = None if first == 0 else np.arange(first, first + len(words), dtype=np.uint32)
@@ -196,28 +180,13 @@ MOST_NUMBERS = 2**32
 class Snapshot(Opaque):
     """What an index holds at some time.
 
-    Parameters
-    ----------
-    spec : HashSpec
-    name : str
-    parts : tuple of Part
-    limit : int, optional
-        For entries without their own, in bits; what the parts were built for.
-    own : ndarray of int16, shape (following,), optional
-        Limits of entries or of their list, by number; `NO_LIMIT` where there is none.
-    gone : ndarray of bool, shape (following,), optional
-        Which entries were removed, by number.
-    following : int
-        The number that the next entry gets.
-    file : MappedFile, optional
-        Where its arrays are, or those of the state that it was made from.
+    `limit`, for entries without their own, is what the parts were built for, in bits. By number of
+    entry, shape (following,): `own` has limits of entries or of their list, `NO_LIMIT` where there
+    is none; `gone` says which were removed. The next entry gets the number `following`. `file` is
+    where its arrays are, or those of the state that it was made from.
 
-    Attributes
-    ----------
-    plain : Segment or None
-        The one segment whose rows are its entries, if all are there and have the same limit.
-    nothing : Matches
-        The answer without a match.
+    ``plain`` is the one segment whose rows are its entries, if all are there and have the same
+    limit; ``nothing`` the answer without a match.
     """
 
     spec: HashSpec

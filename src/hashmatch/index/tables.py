@@ -151,16 +151,9 @@ def _cost(bands: tuple[Band, ...], count: int) -> float:
 def signature_limits(bands: tuple[Band, ...], b: int, changed: int) -> tuple[int, int]:
     """Return how far half the signature of an entry may be, and the whole one, to be looked at.
 
-    From the band by which an entry is found, every sum of differences along the ring is less than
-    that of the tolerances + 1 of the bands that it reaches into.
-
-    Parameters
-    ----------
-    bands : tuple of Band
-    b : int
-        The band by which it is found.
-    changed : int
-        By how many bits its address differs.
+    From the band by which an entry is found, here `b`, where `changed` bits of its address differ,
+    every sum of differences along the ring is less than that of the tolerances + 1 of the bands
+    that it reaches into.
     """
     limits = []
     for length in (SIGNATURE // 2, SIGNATURE):
@@ -180,13 +173,7 @@ CACHE_LINE = 64
 class Tables(Opaque):
     """The tables of a list of hashes, and where everything is in them.
 
-    Parameters
-    ----------
-    bands : tuple of Band
-    lines : tuple of int
-        How many lines the entries of each band take.
-    head : ndarray of int64
-    tables : ndarray of uint64
+    `lines` is how many the entries of each band take.
     """
 
     # Not a dataclass: dataclasses.asdict would lay the tables open.

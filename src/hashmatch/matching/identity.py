@@ -28,16 +28,8 @@ def matcher_identity(
 ) -> str:
     """Return the digest of all that the answers of a matcher depend on, in hexadecimal.
 
-    The order of its lists makes no difference.
-
-    Parameters
-    ----------
-    lists : iterable of HashList
-        What it matches.
-    protection : Protection
-        Its rules of suppression.
-    rules : mapping of str to object
-        Its other options: values of one ``repr`` are one rule. No secrets: see `key_digest`.
+    The order of its lists makes no difference. `rules` are its other options: values of one
+    ``repr`` are one rule. No secrets: see `key_digest`.
     """
     lists, breaker = list(lists), protection.breaker
     specs = {known.spec for known in (*lists, *protection.lists)}

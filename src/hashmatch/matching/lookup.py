@@ -80,18 +80,9 @@ class Hit(NamedTuple):
 class IndexedList(Opaque):
     """A list ready to be searched.
 
-    Parameters
-    ----------
-    number : int
-        Its place among the lists that are searched together.
-    known : HashList
-        The list.
-    index : HashIndex
-        Over its hashes.
-    default : Limit
-        For entries that have no limit of their own or of their list.
-    key : bytes
-        What references to entries without an id are made with.
+    `number` is its place among the lists that are searched together, `default` for entries that
+    have no limit of their own or of their list, `key` what references to entries without an id are
+    made with.
     """
 
     number: int
@@ -155,28 +146,10 @@ def _each_entry_once(found: Matches) -> Matches:
 
 
 class Lookup(Opaque):
-    """Lists ready to be searched together, of one kind of hash or of several.
+    """Lists ready to be searched together, of one kind of hash or of several; ``specs`` are these.
 
-    Parameters
-    ----------
-    lists : sequence of HashList
-        At least one.
-    max_distance : int or mapping of str to int or None
-        The caller's limit in bits, instead of the algorithm's recommendation; see `Matcher`.
-    max_matches : int
-        The most entries that are named at once.
-    reference_key : bytes or None
-        The secret for references to entries without an id.
-
-    Attributes
-    ----------
-    specs : tuple of HashSpec
-        The kinds of hash in the lists, in their order.
-
-    Raises
-    ------
-    UsageError
-        If there is no list, or a limit is out of its range.
+    `max_distance` and `reference_key` are those of `Matcher`; at most `max_matches` entries are
+    named at once. Raises UsageError if there is no list, or a limit is out of its range.
     """
 
     def __init__(

@@ -48,23 +48,9 @@ WHOLE = frozenset(map(str, Orientation))
 
 
 class Protection(Opaque):
-    """The rules of one matcher.
+    """The rules of one matcher, whose options of the same names they are.
 
-    Parameters
-    ----------
-    benign : HashList or sequence of HashList
-        Pictures that are known to be harmless.
-    min_sources : int
-        How many different sources have to back a match; 1 asks nothing.
-    breaker : Breaker or None
-        None lets everything through.
-    reference_key : bytes or None
-        The secret for references to entries without an id.
-
-    Raises
-    ------
-    UsageError
-        If one of them is something else.
+    Without a breaker everything is let through. Raises UsageError if one of them is something else.
     """
 
     def __init__(
@@ -90,14 +76,8 @@ class Protection(Opaque):
     ) -> SuppressedBy | None:
         """Return the first rule that suppresses a picture, or None if it waits for a person.
 
-        Parameters
-        ----------
-        hashed : sequence of HashedImage
-            All hashes of the picture.
-        found : Found
-            What it matches; at least one entry.
-        every : callable
-            Finds it again, so many of its entries; asked only if `found` does not name all.
+        `hashed` are all hashes of the picture, and `found` has at least one entry. `every` finds it
+        again, so many of its entries; asked only if `found` does not name all.
         """
         if not self.lists and self.min_sources == 1 and self.breaker is None:
             return None
@@ -138,13 +118,6 @@ class Benign(Opaque):
     *equal* to a listed entry is never one of them, whatever a benign list holds: the entry itself
     has to be put right by whoever keeps that list. Of an animation, that goes for each frame that
     matches.
-
-    Parameters
-    ----------
-    lists : sequence of HashList
-        Of any kinds of hash.
-    reference_key : bytes or None
-        The secret for references to entries without an id.
     """
 
     def __init__(self, lists: Sequence[HashList], reference_key: bytes | None) -> None:
@@ -164,12 +137,7 @@ class Benign(Opaque):
     ) -> SuppressedBy | None:
         """Return the benign entry that a picture is, or None.
 
-        Parameters
-        ----------
-        hashed : sequence of HashedImage
-            All hashes of the picture.
-        matches : sequence of RecordMatch
-            All entries that it matches, closest first.
+        It takes all hashes of the picture, and all entries that it matches, closest first.
         """
         if not self._of or matches[0].distance == 0:
             return None

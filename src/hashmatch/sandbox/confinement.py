@@ -55,19 +55,9 @@ def describe(layers: Layers) -> str:
 
 
 def confine(address_space: int, memory: int) -> Layers:
-    """Confine this process, for ever, in every way that the kernel offers.
+    """Confine this process, for ever, in every way that the kernel offers; return what holds now.
 
-    Parameters
-    ----------
-    address_space : int
-        Bytes that it may map.
-    memory : int
-        Bytes that it may map for itself alone and write to.
-
-    Returns
-    -------
-    Layers
-        Those that hold from now on.
+    It may map so many bytes of `address_space`, and of `memory` for itself alone to write to.
     """
     layers = Layers.LIMITS
     if restrict_with_landlock():  # before the limits, as it needs a descriptor

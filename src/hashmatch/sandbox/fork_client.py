@@ -40,14 +40,8 @@ ANSWER_SECONDS = 60.0
 class WorkerExit:
     """How a worker ended.
 
-    Parameters
-    ----------
-    code : int
-        Its exit code; minus the signal that ended it.
-    memory : int
-        The most bytes that were resident at once.
-    cpu_seconds : float
-        Processor time, of all its items.
+    `code` is its exit code, minus the signal that ended it; `memory` the most bytes that were
+    resident at once; `cpu_seconds` the processor time of all its items.
     """
 
     code: int
@@ -58,17 +52,8 @@ class WorkerExit:
 class ForkServer:
     """A process that workers are forked from, started again if it is lost.
 
-    Parameters
-    ----------
-    limits : WorkerLimits
-        For each item.
-    decoder : str
-        The function that workers decode with, as ``module:name``.
-
-    Raises
-    ------
-    WorkersError
-        If it cannot be started.
+    Workers decode with the function `decoder`, as ``module:name``. Raises WorkersError if it cannot
+    be started.
     """
 
     def __init__(self, limits: WorkerLimits, decoder: str) -> None:

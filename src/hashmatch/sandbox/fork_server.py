@@ -38,14 +38,8 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 def main(descriptor: int, decoder: str, *numbers: float) -> None:
     """Serve one pool until it closes or its process ends.
 
-    Parameters
-    ----------
-    descriptor : int
-        Of the socket to the pool.
-    decoder : str
-        The function to decode with, as ``module:name``.
-    *numbers : float
-        The fields of `WorkerLimits`.
+    `descriptor` is that of the socket to the pool, `decoder` the function to decode with, as
+    ``module:name``, `numbers` the fields of `WorkerLimits`.
     """
     channel = socket.socket(fileno=descriptor)
     cpu, wall, *counts = numbers

@@ -40,17 +40,7 @@ SPARE_SLOTS = 4
 
 
 class WorkerSlots:
-    """Slots of which `count` work at once, and others instead of those that are slow.
-
-    Parameters
-    ----------
-    server : ForkServer
-        Where workers come from.
-    limits : WorkerLimits
-        For each item.
-    count : int
-        At least 1.
-    """
+    """Slots of which `count` (at least 1) work at once, and others instead of slow ones."""
 
     def __init__(self, server: ForkServer, limits: WorkerLimits, count: int) -> None:
         self.count = count
@@ -67,13 +57,7 @@ class WorkerSlots:
             slot.start()
 
     def acquire(self) -> WorkerSlot:
-        """Return a slot that nobody uses, waiting for one.
-
-        Raises
-        ------
-        WorkersError
-            If the slots are closed.
-        """
+        """Return a slot that nobody uses, waiting for one; WorkersError if they are closed."""
         with self._changed:
             while not self._closed:
                 if self._idle and len(self._busy) - len(self._slow) < self.count:

@@ -62,16 +62,10 @@ class MalformedReply(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a worker is asked for: the item's bytes are in the shared input.
+    """What a worker is asked for: the item's bytes, `size` of them, are in the shared input.
 
-    Parameters
-    ----------
-    size : int
-        Bytes.
-    most : int
-        Frames to give at most; 0 for the picture itself, as `decode_image` gives it.
-    skip : int
-        Frames at the beginning that an earlier try has given.
+    `most` is how many frames to give; 0 for the picture itself, as `decode_image` gives it. `skip`
+    is how many of the first an earlier try has given.
     """
 
     size: int
@@ -116,13 +110,7 @@ class Reply:
 
     @classmethod
     def unpacked(cls, message: bytes) -> Reply:
-        """Return what `message` says.
-
-        Raises
-        ------
-        MalformedReply
-            If a field is out of its range.
-        """
+        """Return what `message` says. Raises MalformedReply if a field is out of its range."""
         try:
             kind, outcome, media_type, damaged, height, width, frame = _REPLY.unpack_from(message)
             return cls(

@@ -34,89 +34,50 @@ OTHER_ABI = 0x40000000
 """x86-64 numbers from here on are calls of the x32 ABI, which no table here lists."""
 
 CLONE3 = 435
-#: For each machine: AUDIT_ARCH of linux/audit.h and the numbers of the calls, those last that are
-#: looked at more closely.
-TABLES: dict[str, tuple[int, dict[str, int]]] = {
-    "x86_64": (
-        0xC000003E,
-        {
-            "recvfrom": 45,
-            "sendto": 44,
-            "pread64": 17,
-            "setitimer": 38,
-            "munmap": 11,
-            "madvise": 28,
-            "brk": 12,
-            "mremap": 25,
-            "futex": 202,
-            "read": 0,
-            "lseek": 8,
-            "close": 3,
-            "rt_sigprocmask": 14,
-            "rt_sigreturn": 15,
-            "restart_syscall": 219,
-            "sched_yield": 24,
-            "getpid": 39,
-            "gettid": 186,
-            "getrusage": 98,
-            "clock_gettime": 228,
-            "gettimeofday": 96,
-            "getrandom": 318,
-            "sysinfo": 99,
-            "exit": 60,
-            "exit_group": 231,
-            "set_robust_list": 273,
-            "rseq": 334,
-            "mmap": 9,
-            "mprotect": 10,
-            "clone": 56,
-        },
-    ),
-    "aarch64": (
-        0xC00000B7,
-        {
-            "recvfrom": 207,
-            "sendto": 206,
-            "pread64": 67,
-            "setitimer": 103,
-            "munmap": 215,
-            "madvise": 233,
-            "brk": 214,
-            "mremap": 216,
-            "futex": 98,
-            "read": 63,
-            "lseek": 62,
-            "close": 57,
-            "rt_sigprocmask": 135,
-            "rt_sigreturn": 139,
-            "restart_syscall": 128,
-            "sched_yield": 124,
-            "getpid": 172,
-            "gettid": 178,
-            "getrusage": 165,
-            "clock_gettime": 113,
-            "gettimeofday": 169,
-            "getrandom": 278,
-            "sysinfo": 179,
-            "exit": 93,
-            "exit_group": 94,
-            "set_robust_list": 99,
-            "rseq": 293,
-            "mmap": 222,
-            "mprotect": 226,
-            "clone": 220,
-        },
-    ),
+#: The number of each call on x86-64 and on AArch64; those last that are looked at more closely.
+CALLS = {
+    "recvfrom": (45, 207),
+    "sendto": (44, 206),
+    "pread64": (17, 67),
+    "setitimer": (38, 103),
+    "munmap": (11, 215),
+    "madvise": (28, 233),
+    "brk": (12, 214),
+    "mremap": (25, 216),
+    "futex": (202, 98),
+    "read": (0, 63),
+    "lseek": (8, 62),
+    "close": (3, 57),
+    "rt_sigprocmask": (14, 135),
+    "rt_sigreturn": (15, 139),
+    "restart_syscall": (219, 128),
+    "sched_yield": (24, 124),
+    "getpid": (39, 172),
+    "gettid": (186, 178),
+    "getrusage": (98, 165),
+    "clock_gettime": (228, 113),
+    "gettimeofday": (96, 169),
+    "getrandom": (318, 278),
+    "sysinfo": (99, 179),
+    "exit": (60, 93),
+    "exit_group": (231, 94),
+    "set_robust_list": (273, 99),
+    "rseq": (334, 293),
+    "mmap": (9, 222),
+    "mprotect": (10, 226),
+    "clone": (56, 220),
+}
+#: For each machine: AUDIT_ARCH of linux/audit.h and the numbers of the calls.
+TABLES = {
+    "x86_64": (0xC000003E, {name: number for name, (number, _) in CALLS.items()}),
+    "aarch64": (0xC00000B7, {name: number for name, (_, number) in CALLS.items()}),
 }
 
 
 def program(machine: str) -> bytes:
     """Return the filter for `machine`, as the kernel takes it: 8 bytes an instruction.
 
-    Raises
-    ------
-    KeyError
-        If there is no table for it.
+    Raises KeyError if there is no table for it.
     """
     architecture, calls = TABLES[machine]
     # The number is compared with one call after the other. Where it is that call, what follows

@@ -71,15 +71,7 @@ class _Worker:
 
 
 class WorkerSlot:
-    """Decodes one item at a time, in the worker that it has at the moment.
-
-    Parameters
-    ----------
-    server : ForkServer
-        Where workers come from.
-    limits : WorkerLimits
-        For each item.
-    """
+    """Decodes one item at a time, in the worker that it has at the moment."""
 
     def __init__(self, server: ForkServer, limits: WorkerLimits) -> None:
         self.layers = Layers(0)
@@ -105,19 +97,10 @@ class WorkerSlot:
         return self._worker.pid if self._worker is not None else None
 
     def decode(self, data: bytes, most: int) -> Iterator[Picture]:
-        """Yield what a worker makes of `data`, trying again if it is lost.
+        """Yield what a worker makes of `data`, trying again if it is lost; `most` is as in `Job`.
 
-        Parameters
-        ----------
-        data : bytes
-            The file.
-        most : int
-            As in `Job`.
-
-        Raises
-        ------
-        ImageError
-            As in-process decoding does, and ``failed`` once all tries have lost a worker.
+        Raises ImageError as in-process decoding does, and ``failed`` once all tries have lost a
+        worker.
         """
         given = 0
         reason = ""
@@ -140,13 +123,7 @@ class WorkerSlot:
             self._free_memory(len(data))
 
     def start(self) -> _Worker:
-        """Return a worker that is ready.
-
-        Raises
-        ------
-        WorkersError
-            If none can be started.
-        """
+        """Return a worker that is ready. Raises WorkersError if none can be started."""
         if self._worker is not None:
             return self._worker
         for _ in range(START_ATTEMPTS):
@@ -311,21 +288,12 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def idle_cpu_seconds(pid: int) -> float | None:
-    """Return the processor time of a process all of whose threads are asleep.
+    """Return the processor time, in seconds, of a process all of whose threads are asleep.
 
-    A decoder asks nobody for anything: if it is asleep without an answer, and still is at the same
-    processor time a moment later, then nothing will ever wake it. That it is slow, or that a busy
-    machine lets it wait, looks otherwise: some thread of it is ready to run.
-
-    Parameters
-    ----------
-    pid : int
-        The process.
-
-    Returns
-    -------
-    float or None
-        Seconds. None while some thread is at work, or where the system does not tell.
+    None while some thread is at work, or where the system does not tell. A decoder asks nobody for
+    anything: if it is asleep without an answer, and still is at the same processor time a moment
+    later, then nothing will ever wake it. That it is slow, or that a busy machine lets it wait,
+    looks otherwise: some thread of it is ready to run.
 
     Examples
     --------

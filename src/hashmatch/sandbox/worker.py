@@ -44,18 +44,8 @@ def serve(
 ) -> None:
     """Confine this process, and answer jobs until the other end closes.
 
-    Parameters
-    ----------
-    channel : socket
-        Where jobs come from and replies go.
-    item : int
-        The descriptor of the file that has the bytes of each item.
-    shared : mmap
-        Where pixels go.
-    limits : WorkerLimits
-        Of an item; processor time is the kernel's to watch, as no decoder can be interrupted.
-    decode : callable
-        Makes pictures of bytes.
+    `item` is the descriptor of the file that has the bytes of each item; pixels go to `shared`.
+    Processor time is the kernel's to watch, as no decoder can be interrupted.
     """
     pixels = np.frombuffer(shared, np.uint8)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # whose default is to end the process at once

@@ -57,18 +57,9 @@ nothing are only counted: of a bucket of a billion, that is nearly all."""
 class ScanState:
     """How far one scan has come. It comes of `Checkpoint.scan`.
 
-    Attributes
-    ----------
-    token : str
-        A random name of this state of the scan, which no other has.
-    listed : int
-        Items that are accounted for.
-    position : str or None
-        That of the last of them.
-    breaker : dict or None
-        `Breaker.to_json` after them.
-    ended : bool
-        Whether there are no others.
+    ``token`` is a random name of this state of the scan, which no other has; ``listed`` how many
+    items are accounted for; ``position`` that of the last of them, ``breaker`` what
+    `Breaker.to_json` gave after them, and ``ended`` whether there are no others.
     """
 
     def __init__(self, path: str, connection: sqlite3.Connection, name: str) -> None:
@@ -105,21 +96,9 @@ class ScanState:
     ) -> None:
         """Account for the items that follow those before; all of it is on the disk then, or none.
 
-        Parameters
-        ----------
-        batch : sequence of (ImageItem, ReviewRecord or ItemOutcome)
-            In the order of the listing.
-        counters : Counters
-            Those of `counters`, with the batch.
-        breaker : mapping, optional
-            `Breaker.to_json` after them.
-        ended : bool
-            Whether these were the last.
-
-        Raises
-        ------
-        CheckpointError
-            If it cannot be written; what was committed before is intact, and the scan has to stop.
+        The batch is in the order of the listing, and in `counters` already; `breaker` is what
+        `Breaker.to_json` gives after it, `ended` whether it was the last. Raises CheckpointError if
+        it cannot be written; what was committed before is intact, and the scan has to stop.
         """
         run = self._connection.execute
         listed = self.listed + len(batch)

@@ -27,23 +27,12 @@ PAGE = 1000
 class Estimate:
     """What there is, and what it would take.
 
-    Parameters
-    ----------
-    items, bytes, unsized : int
-        Listed; what they have together by the listing; and how many it gives no size of.
-    suffixes : dict of str to int
-        How many keys end in what, the most frequent first; empty is none, or an odd one.
-    sampled, failed : int
-        Items that were read, and of those that could not be.
-    read_seconds, hash_seconds : float
-        What one of the sample took by itself, on average.
-    list_seconds : float
-        What listing took.
-    seconds : float
-        What a scan would: the longest of listing, reading, at its rate, and hashing, which go on at
-        the same time.
-    requests : int
-        To a bucket: one for each item and each 1,000 that are listed.
+    `items` are listed, and have so many `bytes` together by the listing, which gives no size of
+    `unsized`. `suffixes` are how many keys end in what, the most frequent first; empty is none, or
+    an odd one. So many were `sampled`, of which some `failed`; what one took by itself, on average,
+    are `read_seconds` and `hash_seconds`. A scan would take `seconds`: the longest of listing,
+    reading, at its rate, and hashing, which go on at the same time. `requests` are to a bucket: one
+    for each item and each 1,000 that are listed.
     """
 
     items: int

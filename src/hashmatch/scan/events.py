@@ -151,16 +151,8 @@ class Event:
 class Monitor:
     """Tells what one scan does, always in the thread that iterates it.
 
-    Parameters
-    ----------
-    observers : sequence of callable
-        Each told of every `Event`; what one raises ends the scan.
-    tries : Tries
-        Of the scan; counts what is read.
-    breaker : Breaker or None
-        Of the matcher.
-    counters : Counters
-        Where everything else is counted.
+    Each observer is told of every `Event`; what one raises ends the scan. `tries` counts what is
+    read, `counters` everything else.
     """
 
     def __init__(

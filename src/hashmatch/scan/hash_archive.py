@@ -47,21 +47,11 @@ DIGEST = 16
 
 
 def record_digest(record: ReviewRecord) -> bytes:
-    """Return what two records have in common that tell a reviewer the same.
+    """Return what two records have in common that tell a reviewer the same, as 16 bytes.
 
     That is all of them but the record's id, when it was made, the image's own hash, the versions of
     lists, and limits: an entry that still matches is no news because its list has another version,
     or would let a farther picture match. The order of equally near entries makes no difference.
-
-    Parameters
-    ----------
-    record : ReviewRecord
-        Of any scan.
-
-    Returns
-    -------
-    bytes
-        16 of them.
     """
     said = cast("dict[str, Any]", msgspec.to_builtins(record))
     for name in ("record_id", "created_at"):
@@ -115,16 +105,8 @@ class _Facts(msgspec.Struct):
 class ArchivedFile(Opaque):
     """Pictures of one file, numbered from 0.
 
-    Attributes
-    ----------
-    path : Path
-        The file.
-    variants, min_quality : str, int or None
-        What the pictures were hashed with, see `Matcher`.
-    specs : tuple of HashSpec
-        The kinds of hash that there are of each.
-    expires : datetime
-        Until when it may be kept.
+    `variants` and `min_quality` are what they were hashed with, see `Matcher`, and `specs` the
+    kinds of hash that there are of each. It `expires` when it may not be kept any longer.
     """
 
     def __init__(self, path: Path) -> None:
@@ -309,17 +291,7 @@ class ArchiveWriter(Opaque):
         return len(self._items)
 
     def add(self, item: ImageItem, hashed: Sequence[HashedImage], result: Result) -> None:
-        """Keep the hashes of one picture, if it has one that could be searched.
-
-        Parameters
-        ----------
-        item : ImageItem
-            The picture.
-        hashed : sequence of HashedImage
-            As `Matcher.hash` gave them.
-        result : ReviewRecord or ItemOutcome
-            What became of it.
-        """
+        """Keep the hashes of one picture, and `result`, if it has one that could be searched."""
         if not any(one.outcome is Outcome.HASHED for one in hashed):
             return
         images = []
@@ -347,11 +319,8 @@ class ArchiveWriter(Opaque):
     def flush(self, number: int) -> None:
         """Write what is not on the disk yet, as the file of that number.
 
-        Parameters
-        ----------
-        number : int
-            How many items the scan had accounted for before these: if it does them again, they
-            take the place of themselves.
+        The number is how many items the scan had accounted for before these: if it does them again,
+        they take the place of themselves.
         """
         path = self._folder / f"{self._scan}-{number:012}{SUFFIX}"
         if not self._items:

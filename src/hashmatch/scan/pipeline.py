@@ -88,29 +88,16 @@ class _Task:
 class Pipeline(Generic[R]):
     """Reads items and works on them in threads; iterating gives the answers, and ends the threads.
 
-    The naive way, in order and with an answer at a time, is
-    ``(work(read_item(source, item, tries)) for item in listed)``. An item that waits for another
-    try holds no thread, and answers to those behind it are made meanwhile.
+    The naive way, in order and with an answer at a time, is ``(work(read_item(source, item, tries))
+    for item in listed)``. An item that waits for another try holds no thread, and answers to those
+    behind it are made meanwhile.
 
-    Parameters
-    ----------
-    source : Source
-        What to read. It is not closed.
-    listed : iterable of ImageItem
-        What to read of it; iterated in a thread of its own.
-    work : callable or None
-        What to make of an item and its content, called in threads; None gives just these.
-    tries : Tries
-        Limits of retries and bandwidth; stopped if the iteration ends before its time.
-    concurrency : Concurrency
-        How much at a time.
-    counters : Counters, optional
-        Where it counts the items that are being read, that wait for another try, and that wait for
-        their work, and how long listing (``list``) and all reads together (``read``) took.
-    on_retry : callable, optional
-        Told the key of an item that is tried again, and why; from any thread.
-    on_idle : callable, optional
-        Called by whoever iterates, while there is no answer.
+    The source is not closed, and `listed` is iterated in a thread of its own. Without `work`,
+    answers are items with their content. `tries` is stopped if the iteration ends before its time.
+    In `counters` are the items that are being read, that wait for another try, and that wait for
+    their work, and how long listing (``list``) and all reads together (``read``) took. `on_retry`
+    is told the key of an item that is tried again, and why; from any thread. `on_idle` is called by
+    whoever iterates, while there is no answer.
     """
 
     def __init__(

@@ -69,7 +69,7 @@ def rescan_archive(
     >>> from functools import partial
     >>> import hashmatch as hm
     >>> known = hm.read_list("fixtures/lists/demo-pdq.csv")
-    >>> shorter = known.leaving_out(range(100))
+    >>> shorter = known.without(range(100))
     >>> pictures = "fixtures/images/plain"
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     archive = hm.HashArchive(folder, timedelta(days=30))

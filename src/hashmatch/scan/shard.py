@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 def parse_shard(text: str) -> tuple[int, int]:
     """Return the number of a shard, from 0, and how many there are.
 
-    Raises
-    ------
-    UsageError
-        If `text` is not like ``0/7``, or names a shard that there is not.
+    Raises UsageError if `text` is not like ``0/7``, or names a shard that there is not.
 
     Examples
     --------
