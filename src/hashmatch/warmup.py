@@ -55,8 +55,7 @@ def warm() -> Warmed:
     -------
     Warmed
         Kernels are kept for one version of hashmatch, Python and numba and one kind of processor;
-        on another one they are compiled again. `hashmatch._kernels.jit` says where they
-        may be.
+        on another one they are compiled again. `hashmatch._kernels.jit` says where they may be.
 
     Raises
     ------

@@ -45,7 +45,7 @@ PAGE = 4096
 PREFIX = struct.Struct("<8sII")
 CHECKSUM = struct.Struct("<Q")
 LONGEST_HEADER = 1 << 24
-"""Bytes; a block takes about 150. So much is read before anything of a file is believed."""
+"""Bytes; upper bound on the header, read before any field is validated. A block takes about 150."""
 
 DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 Dtype = Literal["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
