@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from hashmatch.records.review import ReviewRecord
 from hashmatch.scan.hash_archive import HashArchive, record_digest
@@ -17,19 +17,11 @@ if TYPE_CHECKING:
     from hashmatch.scan.hash_archive import ArchivedFile
 
 
-class MakeMatcher(Protocol):
-    """Makes a matcher for pictures that were hashed so; ``functools.partial(Matcher, known)``."""
-
-    def __call__(self, *, variants: Level, min_quality: int | None) -> Matcher:
-        """Return it, with the limits and protections of scans."""
-        ...
-
-
 def rescan_archive(
     archive: HashArchive | str | os.PathLike[str],
-    make_matcher: MakeMatcher,
+    make_matcher: Callable[..., Matcher],
     *,
-    before: MakeMatcher | None = None,
+    before: Callable[..., Matcher] | None = None,
     on_file: Callable[[ArchivedFile, str], object] | None = None,
 ) -> Iterator[ReviewRecord]:
     """Yield the records that a scan would make now, without those that the kept scans made.
