@@ -44,23 +44,8 @@ def console(*, stderr: bool = True) -> Console:
 class Progress:
     """One line on a terminal that says how far a command has come; elsewhere there is none.
 
-    Use it in a ``with`` statement.
-
-    Parameters
-    ----------
-    total : int or None
-        How much there is to do, if that is known.
-    quiet : bool
-        Show nothing, on a terminal either.
-    done : int
-        How much of it was done before.
-    unit : {"images", "bytes"}
-        What is counted.
-
-    Attributes
-    ----------
-    shown : bool
-        Whether there is a line.
+    Use it in a ``with`` statement. Of `total`, if that is known, `done` was done before; the `unit`
+    is images or bytes.
     """
 
     def __init__(

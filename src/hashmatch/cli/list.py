@@ -43,13 +43,9 @@ def inspect(
     path: str,
     as_json: bool,
     algorithm: str,
-    list_format: str | None,
-    columns: tuple[str, ...],
-    delimiter: str | None,
-    encoding: str,
     strict: bool,
     verbose: bool,
-    **trust: Any,
+    **options: Any,
 ) -> None:
     """Say what FILE holds: its format, how many hashes of each kind, and rows that cannot be used.
 
@@ -66,10 +62,10 @@ def inspect(
 
     from hashmatch.lists.read import read_list_file
 
+    shape = ListShape.taken(options)
     if is_store(path):
-        facts = _of_store(path, trust)
+        facts = _of_store(path, options)
     else:
-        shape = ListShape(list_format, columns, delimiter, encoding)
         facts = _of_file(read_list_file(path, shape.format(algorithm)))
     if as_json:
         print_line(msgspec.json.encode(facts).decode())

@@ -23,6 +23,7 @@ from hashmatch.cli.lists_and_matcher import (
 from hashmatch.cli.options import (
     ListShape,
     algorithm_option,
+    group,
     quiet_option,
     shape_options,
     trust_options,
@@ -30,71 +31,64 @@ from hashmatch.cli.options import (
 from hashmatch.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from hashmatch.records.hashes import HashBatch
     from hashmatch.store.importer import Change, Changed
     from hashmatch.store.manifest import Manifest
 
-    Command = Callable[..., Any]
-
 ACCEPTABLE = "bad-rows", "size-change", "damage"
 
 
-def change_options(command: Command) -> Command:
-    """Add what says how a version is made."""
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
-        click.option(
-            "--keep",
-            metavar="DAYS",
-            type=click.FloatRange(0, 36500),
-            default=30,
-            show_default=True,
-            help="How long versions are kept that no longer serve.",
-        ),
-        click.option(
-            "--expires",
-            metavar="DAYS",
-            type=click.FloatRange(0, 36500),
-            help="Refuse the version when it is so old and was not updated. [default: never]",
-        ),
-        click.option(
-            "--default-pictures",
-            "pictures",
-            multiple=True,
-            metavar="FOLDER",
-            help="Pictures that many users have, as default avatars: entries near them match too "
-            "much, and are put into quarantine. Repeatable.",
-        ),
-        click.option(
-            "--limit",
-            "limits",
-            multiple=True,
-            metavar="NAME=N",
-            help="The list's own limit in bits for an algorithm; it outranks --max-distance.",
-        ),
-        click.option(
-            "--keep-disputed",
-            is_flag=True,
-            help="List entries that more members are against than for.",
-        ),
-        click.option(
-            "--accept",
-            multiple=True,
-            type=click.Choice(ACCEPTABLE),
-            help="Go on though more than 0.1 % of rows are bad, the list changes by more than "
-            "20 %, or the last version is damaged. Repeatable.",
-        ),
-        click.option("--sign", "signer", metavar="FILE.key", help="Sign the version."),
-        click.option(
-            "--name",
-            metavar="NAME",
-            help="What matches call the list. [default: the folder's name]",
-        ),
-    ):
-        command = option(command)
-    return command
+#: What says how a version is made.
+change_options = group(
+    click.option(
+        "--name",
+        metavar="NAME",
+        help="What matches call the list. [default: the folder's name]",
+    ),
+    click.option("--sign", "signer", metavar="FILE.key", help="Sign the version."),
+    click.option(
+        "--accept",
+        multiple=True,
+        type=click.Choice(ACCEPTABLE),
+        help="Go on though more than 0.1 % of rows are bad, the list changes by more than "
+        "20 %, or the last version is damaged. Repeatable.",
+    ),
+    click.option(
+        "--keep-disputed",
+        is_flag=True,
+        help="List entries that more members are against than for.",
+    ),
+    click.option(
+        "--limit",
+        "limits",
+        multiple=True,
+        metavar="NAME=N",
+        help="The list's own limit in bits for an algorithm; it outranks --max-distance.",
+    ),
+    click.option(
+        "--default-pictures",
+        "pictures",
+        multiple=True,
+        metavar="FOLDER",
+        help="Pictures that many users have, as default avatars: entries near them match too "
+        "much, and are put into quarantine. Repeatable.",
+    ),
+    click.option(
+        "--expires",
+        metavar="DAYS",
+        type=click.FloatRange(0, 36500),
+        help="Refuse the version when it is so old and was not updated. [default: never]",
+    ),
+    click.option(
+        "--keep",
+        metavar="DAYS",
+        type=click.FloatRange(0, 36500),
+        default=30,
+        show_default=True,
+        help="How long versions are kept that no longer serve.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+)
 
 
 @click.command(
@@ -173,12 +167,9 @@ def _change(options: dict[str, Any]) -> Change:
     from hashmatch.store.importer import Change
     from hashmatch.store.signing import given_passphrase, load_private
 
-    shape = ListShape(
-        options["list_format"], options["columns"], options["delimiter"], options["encoding"]
-    )
     limits = _limits(options["limits"])
     pictures = _pictures(options["pictures"]) if options["pictures"] else None
-    signer = options["signer"]
+    shape, signer = ListShape.taken(options), options["signer"]
     return Change(
         name=options["name"],
         format=shape.format(options["algorithm"], options["keep_disputed"]),

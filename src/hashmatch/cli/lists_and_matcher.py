@@ -120,7 +120,7 @@ class MatcherOptions:
             return {name: options.pop(name) for name in names if name in options}
 
         return cls(
-            shape=ListShape(**take("list_format", "columns", "delimiter", "encoding")),
+            shape=ListShape.taken(options),
             trust=take("trusted", "needed", "grace", "list_key", "allow_readable"),
             hashing=take("variants", "min_quality"),
             **take(*(each.name for each in fields(cls))),
@@ -129,10 +129,7 @@ class MatcherOptions:
     def open(self, version: int | None = None) -> Callable[..., Matcher]:
         """Open the lists, and return what makes the matcher; more of its options may be given.
 
-        Parameters
-        ----------
-        version : int, optional
-            Of the lists, which are in stores then; by default the latest.
+        With a `version`, that one of each list, which are in stores then.
         """
         lists = self._lists(self.list_paths, version)
         benign = self._lists(self.benign_paths)

@@ -45,17 +45,7 @@ SUFFIXES = ".jsonl", ".csv", ".parquet"
 
 @dataclass(frozen=True, slots=True)
 class ExportRow:
-    """One record of a case.
-
-    Parameters
-    ----------
-    case : Case
-        The case.
-    item : CaseItem
-        The record.
-    decisions : tuple of Decision
-        Those that cover it, undone ones too.
-    """
+    """One record of a case, with the decisions that cover it, undone ones too."""
 
     case: Case
     item: CaseItem

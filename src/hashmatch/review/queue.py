@@ -1,7 +1,4 @@
-"""The review queue: what waits for a person, what people decided, and the history of all of it.
-
-Changes the settings of a queue that has cases, and computes anew what depends on them.
-"""
+"""The review queue: what waits for a person, what people decided, and the history of all of it."""
 
 from __future__ import annotations
 
@@ -584,10 +581,8 @@ class ReviewQueue:
 
         Parameters
         ----------
-        case_id : str
-            Id of the case, or its number.
-        who, reason : str
-            Name of the person who holds it, and why, for the history.
+        case_id, who, reason : str
+            Id of the case (or its number), name of who holds it, and why, for the history.
 
         Raises
         ------
@@ -601,10 +596,8 @@ class ReviewQueue:
 
         Parameters
         ----------
-        case_id : str
-            Id of the case, or its number.
-        who, reason : str
-            Name of the person who releases it, and why, for the history.
+        case_id, who, reason : str
+            Id of the case (or its number), name of who releases it, and why, for the history.
 
         Raises
         ------

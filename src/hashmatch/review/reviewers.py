@@ -20,15 +20,7 @@ if TYPE_CHECKING:
 
 
 class Reviewers:
-    """The reviewers of one queue; see `ReviewQueue.reviewers`.
-
-    Parameters
-    ----------
-    database : Database
-        Of the queue.
-    clock : callable
-        Returns the time, UTC.
-    """
+    """The reviewers of one queue; see `ReviewQueue.reviewers`."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database

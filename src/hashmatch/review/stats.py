@@ -192,13 +192,6 @@ def wilson(part: int, whole: int) -> Share:
     the American Statistical Association 22 (1927), 209-212: both solutions p of
     ``(part / whole - p) ** 2 == Z ** 2 * p * (1 - p) / whole``.
 
-    Parameters
-    ----------
-    part : int
-        From 0 to `whole`.
-    whole : int
-        From 0.
-
     Examples
     --------
     >>> share = wilson(15, 148)

@@ -97,24 +97,9 @@ class Endpoint:
 
     @unseen
     def post(self, body: bytes, headers: Mapping[str, str]) -> int:
-        """Post a JSON `body` and return the status of the answer, whatever it is.
+        """Post a JSON `body`, with `headers` besides the usual ones; return the HTTP status.
 
-        Parameters
-        ----------
-        body : bytes
-            JSON.
-        headers : mapping of str to str
-            What to send besides the usual ones.
-
-        Returns
-        -------
-        int
-            The HTTP status.
-
-        Raises
-        ------
-        Unreachable
-            If there was no answer.
+        Unreachable says why there was no answer.
         """
         ends = _Deadline(self.timeout)
         try:
