@@ -117,6 +117,13 @@ def print_line(text: str) -> None:
     sys.stdout.flush()
 
 
+def print_json(value: object) -> None:
+    """Print a value as a line of JSON."""
+    import msgspec
+
+    print_line(msgspec.json.encode(value).decode())
+
+
 def name_problems(problems: Sequence[ItemOutcome], verbose: bool) -> None:
     """Say on standard error which items were not searched, and why."""
     shown = problems if verbose else problems[:NAMED_PROBLEMS]

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.console import NAMED_PROBLEMS, Exit, Progress, console, print_line, printable
+from hashmatch.cli.console import NAMED_PROBLEMS, Exit, Progress, console, print_json, printable
 from hashmatch.cli.lists_and_matcher import (
     check_reveal,
-    days,
     is_store,
     list_files,
     one_list,
@@ -169,13 +168,13 @@ def _change(options: dict[str, Any]) -> Change:
 
     limits = _limits(options["limits"])
     pictures = _pictures(options["pictures"]) if options["pictures"] else None
-    shape, signer = ListShape.taken(options), options["signer"]
+    shape, signer, expires = ListShape.taken(options), options["signer"], options["expires"]
     return Change(
         name=options["name"],
         format=shape.format(options["algorithm"], options["keep_disputed"]),
         signer=load_private(signer, given_passphrase()) if signer else None,
         accept=options["accept"],
-        expires_in=days(options["expires"]),
+        expires_in=None if expires is None else timedelta(days=expires),
         keep=timedelta(days=options["keep"]),
         pictures=pictures,
         limits=limits,
@@ -208,8 +207,6 @@ def _limits(given: tuple[str, ...]) -> dict[str, int] | None:
 
 
 def _print_json(made: Changed) -> None:
-    import msgspec
-
     manifest = made.manifest
     summary = {
         "name": manifest.name,
@@ -223,7 +220,7 @@ def _print_json(made: Changed) -> None:
         ],
         "problems": made.problems,
     }
-    print_line(msgspec.json.encode(summary).decode())
+    print_json(summary)
 
 
 def _show(manifest: Manifest, rows: str) -> None:
@@ -259,15 +256,13 @@ def verify(ctx: click.Context, /, store: str, as_json: bool, **options: Any) -> 
     \b
     hashmatch list verify lists/hotline --trust lists-2026.pub
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    import msgspec
-
     opened = open_store(store, options)
     count, bad = 0, 0
     for version, problems in opened.verify():
         count += 1
         bad += bool(problems)
         if as_json:
-            print_line(msgspec.json.encode({"version": version, "problems": problems}).decode())
+            print_json({"version": version, "problems": problems})
             continue
         click.echo(f"version {version}: {'sound' if not problems else 'NOT SOUND'}")
         for problem in problems:
@@ -324,8 +319,6 @@ def diff(
     hashmatch list diff lists/hotline
     hashmatch list diff lists/hotline 16 18
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    import msgspec
-
     from hashmatch.store.diff import difference
 
     opened = open_store(store, options)
@@ -349,7 +342,7 @@ def diff(
             for each in found
         }
         summary = {"before": before, "after": after, "algorithms": algorithms}
-        print_line(msgspec.json.encode(summary).decode())
+        print_json(summary)
         return
     click.echo(f"from version {before} to version {after}")
     for each in found:

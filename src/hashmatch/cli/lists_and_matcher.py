@@ -63,11 +63,6 @@ def list_files(paths: Sequence[str]) -> list[str]:
     return found
 
 
-def days(number: float | None) -> timedelta | None:
-    """Return a number of days as a time."""
-    return None if number is None else timedelta(days=number)
-
-
 def warn(problems: Sequence[str]) -> None:
     """Say on standard error what was found wrong and did not stop anything."""
     for problem in problems:

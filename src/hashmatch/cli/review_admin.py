@@ -212,3 +212,6 @@ def release(queue: str, case_id: str, who: str, reason: str) -> None:
     """  # noqa: D301  (the backspace tells click to keep the lines)
     with open_queue(queue) as opened:
         opened.release(case_id, who, reason)
+
+
+ADMIN = purge, settings, reviewers, look_again, hold, release

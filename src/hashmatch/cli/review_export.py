@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashmatch.cli.console import Exit, print_line, printable
+from hashmatch.cli.console import Exit, print_json, printable
 from hashmatch.cli.options import open_queue, queue_argument, quiet_option
 from hashmatch.cli.units import DURATION, MOMENT
 from hashmatch.errors import ReviewError, UsageError
@@ -208,8 +208,6 @@ def _print_pushed(pushed: Pushed) -> None:
 
 
 def _print_dead(queue: ReviewQueue, outbox: Outbox) -> None:
-    import msgspec
-
     for letter in outbox.dead():
         line = {
             "case_id": f"{queue.name}-{letter.case_number}",
@@ -218,7 +216,7 @@ def _print_dead(queue: ReviewQueue, outbox: Outbox) -> None:
             "since": letter.since,
             "problem": letter.problem,
         }
-        print_line(msgspec.json.encode(line).decode())
+        print_json(line)
 
 
 @click.command(
@@ -239,3 +237,6 @@ def secret(file: str) -> None:
     from hashmatch.review.webhook.signing import new_secret
 
     write(file, new_secret().encode() + b"\n", replace=False, error=ReviewError)
+
+
+EXPORT = export, push, secret

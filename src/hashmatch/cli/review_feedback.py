@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashmatch.cli.console import console, print_line, printable
+from hashmatch.cli.console import console, print_json, printable
 from hashmatch.cli.options import (
     by_option,
     json_option,
@@ -35,8 +35,6 @@ def propose(queue: str, every: bool) -> None:
     \b
     hashmatch review propose queue.db
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    import msgspec
-
     from hashmatch.review.feedback import proposals
 
     with open_queue(queue) as opened:
@@ -53,7 +51,7 @@ def propose(queue: str, every: bool) -> None:
                 "records": len(each.decision.record_ids),
                 "closest": each.closest._asdict(),
             }
-            print_line(msgspec.json.encode(line).decode())
+            print_json(line)
 
 
 @click.command(
@@ -222,8 +220,6 @@ def disabled(queue: str, out: str) -> None:
     \b
     hashmatch review disabled queue.db --out disabled.jsonl
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    import msgspec
-
     from hashmatch.review.feedback import disabled as disabled_entries
     from hashmatch.review.feedback import write_disabled
 
@@ -233,7 +229,7 @@ def disabled(queue: str, out: str) -> None:
         write_disabled(out, entries)
         return
     for entry in entries:
-        print_line(msgspec.json.encode(entry).decode())
+        print_json(entry)
 
 
 @click.command(
@@ -270,8 +266,6 @@ def teach(queue: str, precision: float, as_json: bool) -> None:
 
 
 def _print_json(found: list[Threshold]) -> None:
-    import msgspec
-
     def share(each: Share) -> dict[str, object]:
         return {"value": each.value, **each._asdict()}
 
@@ -286,7 +280,7 @@ def _print_json(found: list[Threshold]) -> None:
             "reach": reach(one.reach),
             "sure": reach(one.sure),
         }
-        print_line(msgspec.json.encode(line).decode())
+        print_json(line)
 
 
 def _show(found: list[Threshold], precision: float) -> None:
@@ -312,3 +306,6 @@ def _show(found: list[Threshold], precision: float) -> None:
 
 def _text(share: Share) -> str:
     return f"{share.part:,} of {share.whole:,} ({share.low:.0%} to {share.high:.0%})"
+
+
+FEEDBACK = propose, accept, benign, report, disable, enable, disabled, teach
