@@ -128,15 +128,10 @@ def name_problems(problems: Sequence[ItemOutcome], verbose: bool) -> None:
     """Say on standard error which items were not searched, and why."""
     shown = problems if verbose else problems[:NAMED_PROBLEMS]
     for problem in shown:
-        name_problem(problem.key, problem.outcome, problem.reason)
+        click.echo(f"{printable(problem.key)}: {problem.outcome}: {problem.reason}", err=True)
     if len(problems) > len(shown):
         more = len(problems) - len(shown)
         click.echo(f"and {more:,} more like these; -v or --report FILE names them all", err=True)
-
-
-def name_problem(item: str, outcome: str, reason: str) -> None:
-    """Say on standard error why one item has no good hash."""
-    click.echo(f"{printable(item)}: {outcome}: {reason}", err=True)
 
 
 def printable(text: str) -> str:
@@ -144,10 +139,8 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def hashed_line(hashed: HashedImage) -> str:
-    """Return a hashed image as a line of JSON, with its hash: it is the caller's own picture."""
-    import msgspec
-
+def print_hashed(hashed: HashedImage) -> None:
+    """Print a hashed image as a line of JSON, with its hash: it is the caller's own picture."""
     fields: dict[str, object] = {"item": hashed.item, "outcome": hashed.outcome}
     if len(hashed.hashes):
         fields |= {
@@ -160,4 +153,4 @@ def hashed_line(hashed: HashedImage) -> str:
         }
     if hashed.reason:
         fields["reason"] = hashed.reason
-    return msgspec.json.encode(fields).decode()
+    print_json(fields)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.console import Exit, Progress, hashed_line, print_json, print_line
+from hashmatch.cli.console import Exit, Progress, print_hashed, print_json
 from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
     algorithm_option,
@@ -63,7 +63,7 @@ def hash_(
             name = os.fsencode(path).decode(errors="backslashreplace")
             hashed = hash_image(path, algorithm, item=name)
             unhashed += hashed.outcome not in HAVE_HASH
-            print_line(hashed_line(hashed))
+            print_hashed(hashed)
             bar.advance()
     if strict and unhashed:
         ctx.exit(Exit.SOME_UNHASHED)

@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashmatch.cli.console import NAMED_PROBLEMS, Exit, Progress, console, print_json, printable
-from hashmatch.cli.lists_and_matcher import (
-    check_reveal,
-    is_store,
-    list_files,
-    one_list,
-    open_store,
-    warn,
-)
+from hashmatch.cli.lists_and_matcher import is_store, list_files, one_list, open_store, warn
 from hashmatch.cli.options import (
     ListShape,
     algorithm_option,
@@ -390,7 +383,11 @@ def export(
     from hashmatch.lists.export import reveal, write_list
     from hashmatch.lists.read import read_list
 
-    check_reveal(reveal_hashes)
+    if not reveal_hashes:
+        raise UsageError(
+            "this writes the hashes of a list, which tell something of what they show; "
+            "give --reveal-hashes if that is meant"
+        )
     known = one_list(store, algorithm, options) if is_store(store) else read_list(store, algorithm)
     if out in {None, "-"}:
         reveal(known, sys.stdout.buffer, form)

@@ -76,15 +76,6 @@ def one_list(path: str, algorithm: str, options: dict[str, Any]) -> HashList:
     return found
 
 
-def check_reveal(reveal_hashes: bool) -> None:
-    """Raise UsageError unless hashes may be shown."""
-    if not reveal_hashes:
-        raise UsageError(
-            "this writes the hashes of a list, which tell something of what they show; "
-            "give --reveal-hashes if that is meant"
-        )
-
-
 REFERENCE_KEY = "HASHMATCH_REFERENCE_KEY"
 
 

@@ -431,6 +431,10 @@ by_option = click.option(
     help="Name of who does it, for the history. [default: your login name]",
 )
 reason_option = click.option("--reason", default="", metavar="TEXT", help="Why, for the history.")
+#: A case of a queue, and who does something about it.
+case_options = group(
+    queue_argument, click.argument("case_id", metavar="CASE"), by_option, reason_option
+)
 
 
 def open_queue(where: str) -> ReviewQueue:

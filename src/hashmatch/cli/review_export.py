@@ -13,10 +13,8 @@ from hashmatch.cli.units import DURATION, MOMENT
 from hashmatch.errors import ReviewError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime, timedelta
 
-    from hashmatch.records.cases import ConfirmedCase
     from hashmatch.review.queue import ReviewQueue
     from hashmatch.review.webhook.outbox import Outbox
     from hashmatch.review.webhook.sender import Pushed
@@ -79,18 +77,16 @@ def export(
     path = None if out == "-" else out
     with open_queue(queue) as opened:
         if confirmed:
-            count = export_confirmed(_confirmed(opened, since), path)
+            cases = (
+                case
+                for case in opened.confirmed()
+                if since is None or case.decisions[-1].decided_at >= since
+            )
+            count = export_confirmed(cases, path)
         else:
             count = export_cases(opened, path, states=states, since=since)
     if not quiet and path is not None:
         click.echo(f"{count:,} records in {printable(out)}", err=True)
-
-
-def _confirmed(queue: ReviewQueue, since: datetime | None) -> Iterator[ConfirmedCase]:
-    """Yield what was confirmed finally, if the last to do so did since then."""
-    for case in queue.confirmed():
-        if since is None or case.decisions[-1].decided_at >= since:
-            yield case
 
 
 @click.command(

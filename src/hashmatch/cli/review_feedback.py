@@ -9,11 +9,12 @@ import click
 from hashmatch.cli.console import console, print_json, printable
 from hashmatch.cli.options import (
     by_option,
+    case_options,
+    group,
     json_option,
     open_queue,
     queue_argument,
     quiet_option,
-    reason_option,
 )
 
 if TYPE_CHECKING:
@@ -58,10 +59,7 @@ def propose(queue: str, every: bool) -> None:
     short_help="Accept a picture for the benign list, as a second person.",
     epilog="Python: hashmatch.review.feedback.answer_proposal(queue, case_id, who, accept=True)",
 )
-@queue_argument
-@click.argument("case_id", metavar="CASE")
-@by_option
-@reason_option
+@case_options
 @click.option("--refuse", is_flag=True, help="Refuse it instead: it is not harmless.")
 @quiet_option
 def accept(queue: str, case_id: str, who: str, reason: str, refuse: bool, quiet: bool) -> None:
@@ -156,16 +154,22 @@ def report(
         click.echo(f"{len(found):,} entries of {printable(name)} in {printable(out)}", err=True)
 
 
+#: An entry of a list, and who says what of it.
+entry_options = group(
+    queue_argument,
+    click.argument("name", metavar="LIST"),
+    click.argument("entry"),
+    by_option,
+    click.option("--reason", required=True, metavar="TEXT", help="Why, for the history."),
+    quiet_option,
+)
+
+
 @click.command(
     short_help="Disable an entry of a list, for a reason.",
     epilog="Python: hashmatch.review.feedback.disable(queue, name, entry, who, reason)",
 )
-@queue_argument
-@click.argument("name", metavar="LIST")
-@click.argument("entry")
-@by_option
-@click.option("--reason", required=True, metavar="TEXT", help="Why, for the history.")
-@quiet_option
+@entry_options
 def disable(queue: str, name: str, entry: str, who: str, reason: str, quiet: bool) -> None:
     """Record in QUEUE that ENTRY of LIST is not to be matched any more.
 
@@ -188,12 +192,7 @@ def disable(queue: str, name: str, entry: str, who: str, reason: str, quiet: boo
     short_help="Enable an entry that was disabled.",
     epilog="Python: hashmatch.review.feedback.enable(queue, name, entry, who, reason)",
 )
-@queue_argument
-@click.argument("name", metavar="LIST")
-@click.argument("entry")
-@by_option
-@click.option("--reason", required=True, metavar="TEXT", help="Why, for the history.")
-@quiet_option
+@entry_options
 def enable(queue: str, name: str, entry: str, who: str, reason: str, quiet: bool) -> None:
     """Record in QUEUE that ENTRY of LIST is to be matched again.
 

@@ -1,8 +1,4 @@
-"""``hashmatch scan``: every image of a source against known-hash lists.
-
-With ``--state`` it goes on where it stopped; ``hashmatch scan status`` says where that is, and
-``--dry-run`` what a scan would take.
-"""
+"""``hashmatch scan``: every image of a source against known-hash lists; and ``scan status``."""
 
 from __future__ import annotations
 

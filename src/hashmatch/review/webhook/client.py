@@ -33,20 +33,10 @@ class Unreachable(ReviewError):
 class Endpoint:
     """Where messages are posted to: an https URL, or an http one of this very machine.
 
-    Parameters
-    ----------
-    url : str
-        Without a user's name and password: messages are signed instead.
-    timeout : float
-        Seconds that one request may take, all in all, after the name was looked up.
-    context : ssl.SSLContext, optional
-        Certificates to trust; by default those that the system trusts. It has to check names and
-        certificates.
-
-    Raises
-    ------
-    UsageError
-        If `url` may not be posted to, `timeout` is out of range, or `context` does not check.
+    It has no user's name or password: messages are signed instead. One request may take `timeout`
+    seconds, all in all, after the name was looked up. A `context` has to check names and
+    certificates; without one, those are trusted that the system trusts. UsageError says what of it
+    cannot be used.
 
     Examples
     --------
