@@ -2,8 +2,6 @@
 
 Data goes to standard output, text for people to standard error. Nothing heavy is imported before
 a command runs, so that ``--help`` answers at once.
-
-Keeps lists out of core dumps: the memory of a crashed process would hold every hash of them.
 """
 
 from __future__ import annotations
@@ -37,7 +35,10 @@ PR_SET_DUMPABLE = 4
 
 
 def no_core_dumps() -> None:
-    """Ask the system for none, for good; where it has no such thing, nothing happens."""
+    """Ask the system for none, for good: the memory of a crashed process would hold every hash.
+
+    Where it has no such thing, nothing happens.
+    """
     with suppress(ImportError, OSError, ValueError):
         import resource
 

@@ -44,23 +44,8 @@ def console(*, stderr: bool = True) -> Console:
 class Progress:
     """One line on a terminal that says how far a command has come; elsewhere there is none.
 
-    Use it in a ``with`` statement.
-
-    Parameters
-    ----------
-    total : int or None
-        How much there is to do, if that is known.
-    quiet : bool
-        Show nothing, on a terminal either.
-    done : int
-        How much of it was done before.
-    unit : {"images", "bytes"}
-        What is counted.
-
-    Attributes
-    ----------
-    shown : bool
-        Whether there is a line.
+    Use it in a ``with`` statement. Of `total`, if that is known, `done` was done before; the `unit`
+    is images or bytes.
     """
 
     def __init__(
@@ -132,19 +117,21 @@ def print_line(text: str) -> None:
     sys.stdout.flush()
 
 
+def print_json(value: object) -> None:
+    """Print a value as a line of JSON."""
+    import msgspec
+
+    print_line(msgspec.json.encode(value).decode())
+
+
 def name_problems(problems: Sequence[ItemOutcome], verbose: bool) -> None:
     """Say on standard error which items were not searched, and why."""
     shown = problems if verbose else problems[:NAMED_PROBLEMS]
     for problem in shown:
-        name_problem(problem.key, problem.outcome, problem.reason)
+        click.echo(f"{printable(problem.key)}: {problem.outcome}: {problem.reason}", err=True)
     if len(problems) > len(shown):
         more = len(problems) - len(shown)
         click.echo(f"and {more:,} more like these; -v or --report FILE names them all", err=True)
-
-
-def name_problem(item: str, outcome: str, reason: str) -> None:
-    """Say on standard error why one item has no good hash."""
-    click.echo(f"{printable(item)}: {outcome}: {reason}", err=True)
 
 
 def printable(text: str) -> str:
@@ -152,10 +139,8 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def hashed_line(hashed: HashedImage) -> str:
-    """Return a hashed image as a line of JSON, with its hash: it is the caller's own picture."""
-    import msgspec
-
+def print_hashed(hashed: HashedImage) -> None:
+    """Print a hashed image as a line of JSON, with its hash: it is the caller's own picture."""
     fields: dict[str, object] = {"item": hashed.item, "outcome": hashed.outcome}
     if len(hashed.hashes):
         fields |= {
@@ -168,4 +153,4 @@ def hashed_line(hashed: HashedImage) -> str:
         }
     if hashed.reason:
         fields["reason"] = hashed.reason
-    return msgspec.json.encode(fields).decode()
+    print_json(fields)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.console import Exit, Progress, hashed_line, print_line
+from hashmatch.cli.console import Exit, Progress, print_hashed, print_json
 from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
     algorithm_option,
@@ -63,7 +63,7 @@ def hash_(
             name = os.fsencode(path).decode(errors="backslashreplace")
             hashed = hash_image(path, algorithm, item=name)
             unhashed += hashed.outcome not in HAVE_HASH
-            print_line(hashed_line(hashed))
+            print_hashed(hashed)
             bar.advance()
     if strict and unhashed:
         ctx.exit(Exit.SOME_UNHASHED)
@@ -90,8 +90,6 @@ def match(*, hashes: tuple[str, ...], **options: Any) -> None:
     \b
     hashmatch match - --list known.csv < hashes.txt
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    import msgspec
-
     from hashmatch import registry
     from hashmatch.records.enums import Outcome
     from hashmatch.records.hashes import HashBatch
@@ -115,7 +113,7 @@ def match(*, hashes: tuple[str, ...], **options: Any) -> None:
         }
         if found.match_count and (by := _suppressed_by(matcher, queries[number : number + 1])):
             line |= {"outcome": Outcome.SUPPRESSED, "suppressed_by": by}
-        print_line(msgspec.json.encode(line).decode())
+        print_json(line)
 
 
 def _suppressed_by(matcher: Matcher, query: HashBatch) -> SuppressedBy | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.console import NAMED_PROBLEMS, Exit, console, print_line, printable
+from hashmatch.cli.console import NAMED_PROBLEMS, Exit, console, print_json, printable
 from hashmatch.cli.list_store import diff, export, import_, keygen, sign, update, verify
 from hashmatch.cli.lists_and_matcher import is_store, open_store, warn
 from hashmatch.cli.options import (
@@ -43,13 +43,9 @@ def inspect(
     path: str,
     as_json: bool,
     algorithm: str,
-    list_format: str | None,
-    columns: tuple[str, ...],
-    delimiter: str | None,
-    encoding: str,
     strict: bool,
     verbose: bool,
-    **trust: Any,
+    **options: Any,
 ) -> None:
     """Say what FILE holds: its format, how many hashes of each kind, and rows that cannot be used.
 
@@ -62,17 +58,15 @@ def inspect(
     hashmatch list inspect export.csv --column pdq=Fingerprint --column id=Reference
     hashmatch list inspect lists/hotline --json
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    import msgspec
-
     from hashmatch.lists.read import read_list_file
 
+    shape = ListShape.taken(options)
     if is_store(path):
-        facts = _of_store(path, trust)
+        facts = _of_store(path, options)
     else:
-        shape = ListShape(list_format, columns, delimiter, encoding)
         facts = _of_file(read_list_file(path, shape.format(algorithm)))
     if as_json:
-        print_line(msgspec.json.encode(facts).decode())
+        print_json(facts)
     else:
         _show(facts, verbose)
     if strict and facts["rejected"]:

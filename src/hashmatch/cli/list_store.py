@@ -10,19 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.console import NAMED_PROBLEMS, Exit, Progress, console, print_line, printable
-from hashmatch.cli.lists_and_matcher import (
-    check_reveal,
-    days,
-    is_store,
-    list_files,
-    one_list,
-    open_store,
-    warn,
-)
+from hashmatch.cli.console import NAMED_PROBLEMS, Exit, Progress, console, print_json, printable
+from hashmatch.cli.lists_and_matcher import is_store, list_files, one_list, open_store, warn
 from hashmatch.cli.options import (
     ListShape,
     algorithm_option,
+    group,
     quiet_option,
     shape_options,
     trust_options,
@@ -30,71 +23,64 @@ from hashmatch.cli.options import (
 from hashmatch.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from hashmatch.records.hashes import HashBatch
     from hashmatch.store.importer import Change, Changed
     from hashmatch.store.manifest import Manifest
 
-    Command = Callable[..., Any]
-
 ACCEPTABLE = "bad-rows", "size-change", "damage"
 
 
-def change_options(command: Command) -> Command:
-    """Add what says how a version is made."""
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
-        click.option(
-            "--keep",
-            metavar="DAYS",
-            type=click.FloatRange(0, 36500),
-            default=30,
-            show_default=True,
-            help="How long versions are kept that no longer serve.",
-        ),
-        click.option(
-            "--expires",
-            metavar="DAYS",
-            type=click.FloatRange(0, 36500),
-            help="Refuse the version when it is so old and was not updated. [default: never]",
-        ),
-        click.option(
-            "--default-pictures",
-            "pictures",
-            multiple=True,
-            metavar="FOLDER",
-            help="Pictures that many users have, as default avatars: entries near them match too "
-            "much, and are put into quarantine. Repeatable.",
-        ),
-        click.option(
-            "--limit",
-            "limits",
-            multiple=True,
-            metavar="NAME=N",
-            help="The list's own limit in bits for an algorithm; it outranks --max-distance.",
-        ),
-        click.option(
-            "--keep-disputed",
-            is_flag=True,
-            help="List entries that more members are against than for.",
-        ),
-        click.option(
-            "--accept",
-            multiple=True,
-            type=click.Choice(ACCEPTABLE),
-            help="Go on though more than 0.1 % of rows are bad, the list changes by more than "
-            "20 %, or the last version is damaged. Repeatable.",
-        ),
-        click.option("--sign", "signer", metavar="FILE.key", help="Sign the version."),
-        click.option(
-            "--name",
-            metavar="NAME",
-            help="What matches call the list. [default: the folder's name]",
-        ),
-    ):
-        command = option(command)
-    return command
+#: What says how a version is made.
+change_options = group(
+    click.option(
+        "--name",
+        metavar="NAME",
+        help="What matches call the list. [default: the folder's name]",
+    ),
+    click.option("--sign", "signer", metavar="FILE.key", help="Sign the version."),
+    click.option(
+        "--accept",
+        multiple=True,
+        type=click.Choice(ACCEPTABLE),
+        help="Go on though more than 0.1 % of rows are bad, the list changes by more than "
+        "20 %, or the last version is damaged. Repeatable.",
+    ),
+    click.option(
+        "--keep-disputed",
+        is_flag=True,
+        help="List entries that more members are against than for.",
+    ),
+    click.option(
+        "--limit",
+        "limits",
+        multiple=True,
+        metavar="NAME=N",
+        help="The list's own limit in bits for an algorithm; it outranks --max-distance.",
+    ),
+    click.option(
+        "--default-pictures",
+        "pictures",
+        multiple=True,
+        metavar="FOLDER",
+        help="Pictures that many users have, as default avatars: entries near them match too "
+        "much, and are put into quarantine. Repeatable.",
+    ),
+    click.option(
+        "--expires",
+        metavar="DAYS",
+        type=click.FloatRange(0, 36500),
+        help="Refuse the version when it is so old and was not updated. [default: never]",
+    ),
+    click.option(
+        "--keep",
+        metavar="DAYS",
+        type=click.FloatRange(0, 36500),
+        default=30,
+        show_default=True,
+        help="How long versions are kept that no longer serve.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+)
 
 
 @click.command(
@@ -173,18 +159,15 @@ def _change(options: dict[str, Any]) -> Change:
     from hashmatch.store.importer import Change
     from hashmatch.store.signing import given_passphrase, load_private
 
-    shape = ListShape(
-        options["list_format"], options["columns"], options["delimiter"], options["encoding"]
-    )
     limits = _limits(options["limits"])
     pictures = _pictures(options["pictures"]) if options["pictures"] else None
-    signer = options["signer"]
+    shape, signer, expires = ListShape.taken(options), options["signer"], options["expires"]
     return Change(
         name=options["name"],
         format=shape.format(options["algorithm"], options["keep_disputed"]),
         signer=load_private(signer, given_passphrase()) if signer else None,
         accept=options["accept"],
-        expires_in=days(options["expires"]),
+        expires_in=None if expires is None else timedelta(days=expires),
         keep=timedelta(days=options["keep"]),
         pictures=pictures,
         limits=limits,
@@ -217,8 +200,6 @@ def _limits(given: tuple[str, ...]) -> dict[str, int] | None:
 
 
 def _print_json(made: Changed) -> None:
-    import msgspec
-
     manifest = made.manifest
     summary = {
         "name": manifest.name,
@@ -232,7 +213,7 @@ def _print_json(made: Changed) -> None:
         ],
         "problems": made.problems,
     }
-    print_line(msgspec.json.encode(summary).decode())
+    print_json(summary)
 
 
 def _show(manifest: Manifest, rows: str) -> None:
@@ -268,15 +249,13 @@ def verify(ctx: click.Context, /, store: str, as_json: bool, **options: Any) -> 
     \b
     hashmatch list verify lists/hotline --trust lists-2026.pub
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    import msgspec
-
     opened = open_store(store, options)
     count, bad = 0, 0
     for version, problems in opened.verify():
         count += 1
         bad += bool(problems)
         if as_json:
-            print_line(msgspec.json.encode({"version": version, "problems": problems}).decode())
+            print_json({"version": version, "problems": problems})
             continue
         click.echo(f"version {version}: {'sound' if not problems else 'NOT SOUND'}")
         for problem in problems:
@@ -333,8 +312,6 @@ def diff(
     hashmatch list diff lists/hotline
     hashmatch list diff lists/hotline 16 18
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    import msgspec
-
     from hashmatch.store.diff import difference
 
     opened = open_store(store, options)
@@ -358,7 +335,7 @@ def diff(
             for each in found
         }
         summary = {"before": before, "after": after, "algorithms": algorithms}
-        print_line(msgspec.json.encode(summary).decode())
+        print_json(summary)
         return
     click.echo(f"from version {before} to version {after}")
     for each in found:
@@ -406,7 +383,11 @@ def export(
     from hashmatch.lists.export import reveal, write_list
     from hashmatch.lists.read import read_list
 
-    check_reveal(reveal_hashes)
+    if not reveal_hashes:
+        raise UsageError(
+            "this writes the hashes of a list, which tell something of what they show; "
+            "give --reveal-hashes if that is meant"
+        )
     known = one_list(store, algorithm, options) if is_store(store) else read_list(store, algorithm)
     if out in {None, "-"}:
         reveal(known, sys.stdout.buffer, form)

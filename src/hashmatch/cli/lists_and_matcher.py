@@ -63,11 +63,6 @@ def list_files(paths: Sequence[str]) -> list[str]:
     return found
 
 
-def days(number: float | None) -> timedelta | None:
-    """Return a number of days as a time."""
-    return None if number is None else timedelta(days=number)
-
-
 def warn(problems: Sequence[str]) -> None:
     """Say on standard error what was found wrong and did not stop anything."""
     for problem in problems:
@@ -79,15 +74,6 @@ def one_list(path: str, algorithm: str, options: dict[str, Any]) -> HashList:
     (found,) = open_store(path, options).open(algorithm)
     warn(found.problems)
     return found
-
-
-def check_reveal(reveal_hashes: bool) -> None:
-    """Raise UsageError unless hashes may be shown."""
-    if not reveal_hashes:
-        raise UsageError(
-            "this writes the hashes of a list, which tell something of what they show; "
-            "give --reveal-hashes if that is meant"
-        )
 
 
 REFERENCE_KEY = "HASHMATCH_REFERENCE_KEY"
@@ -120,7 +106,7 @@ class MatcherOptions:
             return {name: options.pop(name) for name in names if name in options}
 
         return cls(
-            shape=ListShape(**take("list_format", "columns", "delimiter", "encoding")),
+            shape=ListShape.taken(options),
             trust=take("trusted", "needed", "grace", "list_key", "allow_readable"),
             hashing=take("variants", "min_quality"),
             **take(*(each.name for each in fields(cls))),
@@ -129,10 +115,7 @@ class MatcherOptions:
     def open(self, version: int | None = None) -> Callable[..., Matcher]:
         """Open the lists, and return what makes the matcher; more of its options may be given.
 
-        Parameters
-        ----------
-        version : int, optional
-            Of the lists, which are in stores then; by default the latest.
+        With a `version`, that one of each list, which are in stores then.
         """
         lists = self._lists(self.list_paths, version)
         benign = self._lists(self.benign_paths)

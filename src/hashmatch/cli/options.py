@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -56,7 +56,7 @@ algorithm_option = click.option(
 )
 
 
-def _group(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def group(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Return what adds all of some options, in their order in the help."""
 
     def add(command: Command) -> Command:
@@ -75,6 +75,11 @@ class ListShape:
     columns: tuple[str, ...]
     delimiter: str | None
     encoding: str
+
+    @classmethod
+    def taken(cls, options: dict[str, Any]) -> ListShape:
+        """Return that of a command with `shape_options`, taken out of `options`."""
+        return cls(**{field.name: options.pop(field.name) for field in fields(cls)})
 
     def format(self, algorithm: str, keep_disputed: bool = False) -> ListFormat:
         """Return the same, with what rows hold that do not say it themselves."""
@@ -101,7 +106,7 @@ class ListShape:
 
 
 #: What makes a `ListShape`.
-shape_options = _group(
+shape_options = group(
     click.option(
         "--list-format",
         metavar="NAME",
@@ -129,7 +134,7 @@ shape_options = _group(
 )
 
 #: What says whom to trust, and how a store is opened.
-trust_options = _group(
+trust_options = group(
     click.option(
         "--trust",
         "trusted",
@@ -190,7 +195,7 @@ def _limits(
 
 
 #: What is matched, and how near; with all that lists need to be read.
-list_options = _group(
+list_options = group(
     click.option(
         "-l",
         "--list",
@@ -224,7 +229,7 @@ list_options = _group(
 )
 
 #: What keeps matches of a hash out of the queue, whatever else was matched before.
-evidence_options = _group(
+evidence_options = group(
     click.option(
         "--benign",
         "benign_paths",
@@ -258,7 +263,7 @@ def hashing_options(command: Command) -> Command:
     """Add what pictures are hashed as, and which of them are searched."""
     from hashmatch.records.enums import LEVELS
 
-    add = _group(
+    add = group(
         click.option(
             "--variants",
             type=click.Choice(LEVELS),
@@ -279,7 +284,7 @@ def hashing_options(command: Command) -> Command:
 
 
 #: What is scanned, besides the source itself.
-source_options = _group(
+source_options = group(
     click.option(
         "-s",
         "--surface",
@@ -291,7 +296,7 @@ source_options = _group(
 )
 
 #: Where records, reports and hashes of a scan go.
-output_options = _group(
+output_options = group(
     click.option(
         "-o",
         "--out",
@@ -344,7 +349,7 @@ def _shard(
 
 
 #: What makes a scan a job: its state, its share, what it is done with, and what is told of it.
-job_options = _group(
+job_options = group(
     click.option(
         "--state",
         metavar="DIR",
@@ -426,6 +431,10 @@ by_option = click.option(
     help="Name of who does it, for the history. [default: your login name]",
 )
 reason_option = click.option("--reason", default="", metavar="TEXT", help="Why, for the history.")
+#: A case of a queue, and who does something about it.
+case_options = group(
+    queue_argument, click.argument("case_id", metavar="CASE"), by_option, reason_option
+)
 
 
 def open_queue(where: str) -> ReviewQueue:

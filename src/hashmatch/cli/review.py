@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.console import print_line, printable
+from hashmatch.cli.console import print_json, print_line, printable
 from hashmatch.cli.options import by_option, json_option, open_queue, queue_argument, quiet_option
-from hashmatch.cli.review_admin import hold, look_again, purge, release, reviewers, settings
-from hashmatch.cli.review_export import export, push, secret
-from hashmatch.cli.review_feedback import (
-    accept,
-    benign,
-    disable,
-    disabled,
-    enable,
-    propose,
-    report,
-    teach,
-)
+from hashmatch.cli.review_admin import ADMIN
+from hashmatch.cli.review_export import EXPORT
+from hashmatch.cli.review_feedback import FEEDBACK
 from hashmatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,17 +52,7 @@ if TYPE_CHECKING:
     metavar="SOURCE",
     help="Source of the pictures of records that do not say theirs.",
 )
-def serve(
-    queue: str,
-    host: str,
-    port: int,
-    names: tuple[str, ...],
-    token_file: str | None,
-    tls_cert: str | None,
-    tls_key: str | None,
-    client_ca: str | None,
-    pictures: str,
-) -> None:
+def serve(queue: str, **options: Any) -> None:
     """Serve the page of QUEUE to the people who look at matches, until it is interrupted.
 
     Only this machine can reach it, unless a token or certificates of browsers are asked for. People
@@ -90,7 +71,7 @@ def serve(
         raise UsageError("cannot serve the page: install hashmatch[review]") from None
     from hashmatch.review.queue import ReviewQueue
 
-    serving = Serving(host, port, names, token_file, tls_cert, tls_key, client_ca, pictures)
+    serving = Serving(**options)
     with ReviewQueue.open(queue) as opened:
         if not opened.reviewers.list():
             raise UsageError(
@@ -100,7 +81,7 @@ def serve(
         scheme = "https" if serving.tls else "http"
 
         def started(where: int) -> None:
-            name = f"[{host}]" if ":" in host else host
+            name = f"[{serving.host}]" if ":" in serving.host else serving.host
             click.echo(f"{scheme}://{name}:{where}/", err=True)
             if not serving.is_local and not serving.tls:
                 click.echo("not encrypted: give --tls-cert, or use a proxy with TLS", err=True)
@@ -195,12 +176,10 @@ def status(queue: str, as_json: bool) -> None:
         counts = {state.value: count for state, count in opened.counts().items()}
         figures = opened.statistics()
     if as_json:
-        import msgspec
-
         from hashmatch.review.results import statistics_fields
 
         fields = {"cases": counts} | statistics_fields(figures)
-        print_line(msgspec.json.encode(fields).decode())
+        print_json(fields)
         return
     if not any(counts.values()):
         click.echo("the queue is empty")
@@ -255,11 +234,9 @@ def list_(
     with open_queue(queue) as opened:
         for case in opened.cases(state, label=label, surface=where):
             if as_json:
-                import msgspec
-
                 from hashmatch.review.results import case_fields
 
-                print_line(msgspec.json.encode(case_fields(case)).decode())
+                print_json(case_fields(case))
             else:
                 print_line(_line(case))
 
@@ -293,12 +270,10 @@ def show(queue: str, case_id: str, as_json: bool) -> None:
     if as_json:
         from dataclasses import asdict
 
-        import msgspec
-
         from hashmatch.review.results import case_fields
 
         fields = case_fields(case) | {"history": [asdict(event) for event in events]}
-        print_line(msgspec.json.encode(fields).decode())
+        print_json(fields)
         return
     click.echo(_line(case))
     for item in case.items:
@@ -339,30 +314,5 @@ def review() -> None:
     """
 
 
-for command in (
-    init,
-    add,
-    status,
-    list_,
-    show,
-    verify,
-    purge,
-    settings,
-    reviewers,
-    look_again,
-    hold,
-    release,
-    serve,
-    export,
-    push,
-    secret,
-    teach,
-    propose,
-    accept,
-    benign,
-    report,
-    disable,
-    enable,
-    disabled,
-):
+for command in (init, add, status, list_, show, verify, serve, *ADMIN, *EXPORT, *FEEDBACK):
     review.add_command(command)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashmatch.cli.console import print_line, printable
-from hashmatch.cli.options import by_option, open_queue, queue_argument, reason_option
+from hashmatch.cli.options import by_option, case_options, open_queue, queue_argument
 from hashmatch.cli.units import DURATION, format_duration
 from hashmatch.errors import UsageError
 
@@ -159,15 +159,12 @@ def reviewers(queue: str, add: str | None, remove: str | None, who: str) -> None
     short_help="Ask for a decided case to be reviewed again.",
     epilog="Python: ReviewQueue.look_again(case_id, who, reason)",
 )
-@queue_argument
-@click.argument("case_id", metavar="CASE")
 @click.option(
     "--everything",
     is_flag=True,
     help="Ask about all its records, not only those that joined it since.",
 )
-@by_option
-@reason_option
+@case_options
 def look_again(queue: str, case_id: str, everything: bool, who: str, reason: str) -> None:
     """Ask again about CASE: about records that joined it since it was decided, or else about all.
 
@@ -183,10 +180,7 @@ def look_again(queue: str, case_id: str, everything: bool, who: str, reason: str
     short_help="Keep a case whatever its age.",
     epilog="Python: ReviewQueue.hold(case_id, who, reason)",
 )
-@queue_argument
-@click.argument("case_id", metavar="CASE")
-@by_option
-@reason_option
+@case_options
 def hold(queue: str, case_id: str, who: str, reason: str) -> None:
     """Keep CASE until it is released, whatever was decided about it.
 
@@ -200,10 +194,7 @@ def hold(queue: str, case_id: str, who: str, reason: str) -> None:
 @click.command(
     short_help="Let a case expire.", epilog="Python: ReviewQueue.release(case_id, who, reason)"
 )
-@queue_argument
-@click.argument("case_id", metavar="CASE")
-@by_option
-@reason_option
+@case_options
 def release(queue: str, case_id: str, who: str, reason: str) -> None:
     """Hold CASE no longer: it expires, from now on, as what is not a match does.
 
@@ -212,3 +203,6 @@ def release(queue: str, case_id: str, who: str, reason: str) -> None:
     """  # noqa: D301  (the backspace tells click to keep the lines)
     with open_queue(queue) as opened:
         opened.release(case_id, who, reason)
+
+
+ADMIN = purge, settings, reviewers, look_again, hold, release

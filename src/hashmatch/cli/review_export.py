@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashmatch.cli.console import Exit, print_line, printable
+from hashmatch.cli.console import Exit, print_json, printable
 from hashmatch.cli.options import open_queue, queue_argument, quiet_option
 from hashmatch.cli.units import DURATION, MOMENT
 from hashmatch.errors import ReviewError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime, timedelta
 
-    from hashmatch.records.cases import ConfirmedCase
     from hashmatch.review.queue import ReviewQueue
     from hashmatch.review.webhook.outbox import Outbox
     from hashmatch.review.webhook.sender import Pushed
@@ -79,18 +77,16 @@ def export(
     path = None if out == "-" else out
     with open_queue(queue) as opened:
         if confirmed:
-            count = export_confirmed(_confirmed(opened, since), path)
+            cases = (
+                case
+                for case in opened.confirmed()
+                if since is None or case.decisions[-1].decided_at >= since
+            )
+            count = export_confirmed(cases, path)
         else:
             count = export_cases(opened, path, states=states, since=since)
     if not quiet and path is not None:
         click.echo(f"{count:,} records in {printable(out)}", err=True)
-
-
-def _confirmed(queue: ReviewQueue, since: datetime | None) -> Iterator[ConfirmedCase]:
-    """Yield what was confirmed finally, if the last to do so did since then."""
-    for case in queue.confirmed():
-        if since is None or case.decisions[-1].decided_at >= since:
-            yield case
 
 
 @click.command(
@@ -208,8 +204,6 @@ def _print_pushed(pushed: Pushed) -> None:
 
 
 def _print_dead(queue: ReviewQueue, outbox: Outbox) -> None:
-    import msgspec
-
     for letter in outbox.dead():
         line = {
             "case_id": f"{queue.name}-{letter.case_number}",
@@ -218,7 +212,7 @@ def _print_dead(queue: ReviewQueue, outbox: Outbox) -> None:
             "since": letter.since,
             "problem": letter.problem,
         }
-        print_line(msgspec.json.encode(line).decode())
+        print_json(line)
 
 
 @click.command(
@@ -239,3 +233,6 @@ def secret(file: str) -> None:
     from hashmatch.review.webhook.signing import new_secret
 
     write(file, new_secret().encode() + b"\n", replace=False, error=ReviewError)
+
+
+EXPORT = export, push, secret

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashmatch.cli.console import console, print_line, printable
+from hashmatch.cli.console import console, print_json, printable
 from hashmatch.cli.options import (
     by_option,
+    case_options,
+    group,
     json_option,
     open_queue,
     queue_argument,
     quiet_option,
-    reason_option,
 )
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ def propose(queue: str, every: bool) -> None:
     \b
     hashmatch review propose queue.db
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    import msgspec
-
     from hashmatch.review.feedback import proposals
 
     with open_queue(queue) as opened:
@@ -53,17 +52,14 @@ def propose(queue: str, every: bool) -> None:
                 "records": len(each.decision.record_ids),
                 "closest": each.closest._asdict(),
             }
-            print_line(msgspec.json.encode(line).decode())
+            print_json(line)
 
 
 @click.command(
     short_help="Accept a picture for the benign list, as a second person.",
     epilog="Python: hashmatch.review.feedback.answer_proposal(queue, case_id, who, accept=True)",
 )
-@queue_argument
-@click.argument("case_id", metavar="CASE")
-@by_option
-@reason_option
+@case_options
 @click.option("--refuse", is_flag=True, help="Refuse it instead: it is not harmless.")
 @quiet_option
 def accept(queue: str, case_id: str, who: str, reason: str, refuse: bool, quiet: bool) -> None:
@@ -158,16 +154,22 @@ def report(
         click.echo(f"{len(found):,} entries of {printable(name)} in {printable(out)}", err=True)
 
 
+#: An entry of a list, and who says what of it.
+entry_options = group(
+    queue_argument,
+    click.argument("name", metavar="LIST"),
+    click.argument("entry"),
+    by_option,
+    click.option("--reason", required=True, metavar="TEXT", help="Why, for the history."),
+    quiet_option,
+)
+
+
 @click.command(
     short_help="Disable an entry of a list, for a reason.",
     epilog="Python: hashmatch.review.feedback.disable(queue, name, entry, who, reason)",
 )
-@queue_argument
-@click.argument("name", metavar="LIST")
-@click.argument("entry")
-@by_option
-@click.option("--reason", required=True, metavar="TEXT", help="Why, for the history.")
-@quiet_option
+@entry_options
 def disable(queue: str, name: str, entry: str, who: str, reason: str, quiet: bool) -> None:
     """Record in QUEUE that ENTRY of LIST is not to be matched any more.
 
@@ -190,12 +192,7 @@ def disable(queue: str, name: str, entry: str, who: str, reason: str, quiet: boo
     short_help="Enable an entry that was disabled.",
     epilog="Python: hashmatch.review.feedback.enable(queue, name, entry, who, reason)",
 )
-@queue_argument
-@click.argument("name", metavar="LIST")
-@click.argument("entry")
-@by_option
-@click.option("--reason", required=True, metavar="TEXT", help="Why, for the history.")
-@quiet_option
+@entry_options
 def enable(queue: str, name: str, entry: str, who: str, reason: str, quiet: bool) -> None:
     """Record in QUEUE that ENTRY of LIST is to be matched again.
 
@@ -222,8 +219,6 @@ def disabled(queue: str, out: str) -> None:
     \b
     hashmatch review disabled queue.db --out disabled.jsonl
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    import msgspec
-
     from hashmatch.review.feedback import disabled as disabled_entries
     from hashmatch.review.feedback import write_disabled
 
@@ -233,7 +228,7 @@ def disabled(queue: str, out: str) -> None:
         write_disabled(out, entries)
         return
     for entry in entries:
-        print_line(msgspec.json.encode(entry).decode())
+        print_json(entry)
 
 
 @click.command(
@@ -270,8 +265,6 @@ def teach(queue: str, precision: float, as_json: bool) -> None:
 
 
 def _print_json(found: list[Threshold]) -> None:
-    import msgspec
-
     def share(each: Share) -> dict[str, object]:
         return {"value": each.value, **each._asdict()}
 
@@ -286,7 +279,7 @@ def _print_json(found: list[Threshold]) -> None:
             "reach": reach(one.reach),
             "sure": reach(one.sure),
         }
-        print_line(msgspec.json.encode(line).decode())
+        print_json(line)
 
 
 def _show(found: list[Threshold], precision: float) -> None:
@@ -312,3 +305,6 @@ def _show(found: list[Threshold], precision: float) -> None:
 
 def _text(share: Share) -> str:
     return f"{share.part:,} of {share.whole:,} ({share.low:.0%} to {share.high:.0%})"
+
+
+FEEDBACK = propose, accept, benign, report, disable, enable, disabled, teach

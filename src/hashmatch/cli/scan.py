@@ -1,8 +1,4 @@
-"""``hashmatch scan``: every image of a source against known-hash lists.
-
-With ``--state`` it goes on where it stopped; ``hashmatch scan status`` says where that is, and
-``--dry-run`` what a scan would take.
-"""
+"""``hashmatch scan``: every image of a source against known-hash lists; and ``scan status``."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.console import Exit, console, name_problems, print_line, printable
+from hashmatch.cli.console import Exit, console, name_problems, print_json, printable
 from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
     breaker_option,
@@ -76,7 +72,6 @@ def status(state: str, as_json: bool) -> None:
     \b
     hashmatch scan status state/
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    import msgspec
     from rich.table import Table
 
     from hashmatch.errors import CheckpointError
@@ -89,7 +84,7 @@ def status(state: str, as_json: bool) -> None:
         scans = checkpoint.scans()
     if as_json:
         for scan in scans:
-            print_line(msgspec.json.encode(scan).decode())
+            print_json(scan)
         return
     table = Table(title="Scans", title_justify="left")
     for column in ("scan", "of", "lists", "begun", "ended", "images", "match", "not searched"):

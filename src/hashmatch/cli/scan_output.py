@@ -30,12 +30,8 @@ class Sinks:
     """Hands each record to each of some sinks, in their order.
 
     With ``--state``, a scan that goes on hands over all records again, from the first: a sink that
-    keeps what it was given before knows them by their ``record_id``.
-
-    Parameters
-    ----------
-    sinks : sequence of (Sink, bool)
-        At least one; whether it gets records with the hashes of their images.
+    keeps what it was given before knows them by their ``record_id``. With each sink comes whether
+    it gets records with the hashes of their images.
     """
 
     def __init__(self, sinks: Sequence[tuple[Sink, bool]]) -> None:
@@ -68,14 +64,8 @@ class Sinks:
 def open_sinks(out: str | None, review: str | None, source: str, include_hash: bool) -> Sinks:
     """Return what takes the records of a scan; all of it is opened before the first image.
 
-    Parameters
-    ----------
-    out, review : str, optional
-        A file, or ``-`` for standard output; and a queue. At least one of them.
-    source : str
-        What is scanned, for whoever looks at a picture later.
-    include_hash : bool
-        Whether hashes of images go anywhere but into the queue.
+    `out` is a file, or ``-`` for standard output; `include_hash` says whether hashes of images go
+    anywhere but into the queue.
     """
     from hashmatch import registry
 

@@ -18,22 +18,9 @@ LONGEST = timedelta(days=100_000)
 
 
 def parse_duration(text: str) -> timedelta:
-    """Return a length of time from a number and a unit.
+    """Return a length of time from a whole number and s, m, h, d or w: less than 100,000 days.
 
-    Parameters
-    ----------
-    text : str
-        A whole number and s, m, h, d or w.
-
-    Returns
-    -------
-    timedelta
-        Shorter than 100,000 days.
-
-    Raises
-    ------
-    ValueError
-        If it is none; the message says how one is given.
+    ValueError says how one is given.
 
     Examples
     --------
@@ -55,22 +42,9 @@ def format_duration(time: timedelta) -> str:
 
 
 def parse_rate(text: str) -> float:
-    """Return a rate in bytes a second.
+    """Return a rate in bytes a second, at least 1; k, M and G stand for powers of a thousand.
 
-    Parameters
-    ----------
-    text : str
-        A number, and k, M or G for thousands, millions or billions of bytes.
-
-    Returns
-    -------
-    float
-        At least 1.
-
-    Raises
-    ------
-    ValueError
-        If it is none; the message says how one is given.
+    ValueError says how one is given.
 
     Examples
     --------
@@ -85,12 +59,7 @@ def parse_rate(text: str) -> float:
 
 
 def parse_moment(text: str) -> datetime:
-    """Return a moment from ISO 8601, in UTC if no zone is given.
-
-    Raises
-    ------
-    ValueError
-        If it is none; the message says how one is given.
+    """Return a moment from ISO 8601, in UTC if no zone is given; ValueError says how one is.
 
     Examples
     --------
@@ -105,15 +74,7 @@ def parse_moment(text: str) -> datetime:
 
 
 class Unit(click.ParamType):  # type: ignore[type-arg]
-    """An option that is read by one of the functions above.
-
-    Parameters
-    ----------
-    name : str
-        For help: what stands after the option.
-    parse : callable
-        Raises ValueError with what is wrong.
-    """
+    """An option that is read by one of the functions above; `name` stands after it in the help."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
         self.name, self._parse = name, parse

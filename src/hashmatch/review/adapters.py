@@ -168,13 +168,7 @@ def to_hma(
 
 
 def hma_content_id(list: str, entry: str) -> int:
-    """Return the number that stands for an entry in `to_hma`; always the same, below 2**53.
-
-    Parameters
-    ----------
-    list, entry : str
-        As matches name them.
-    """
+    """Return the number that stands for an entry in `to_hma`; always the same, below 2**53."""
     if entry.isascii() and entry.isdigit() and str(int(entry)) == entry and int(entry) < HALF:
         return int(entry)
     name = f"{len(list)} {list}{entry}".encode(errors="surrogatepass")

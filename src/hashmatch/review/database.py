@@ -220,19 +220,7 @@ def statements(*, number: str, blob: str, keyed: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """The state that all statements of one transaction share.
-
-    Parameters
-    ----------
-    database : Database
-        In a transaction for as long as this is used.
-    queue_name : str
-        With it, the ids of cases begin.
-    settings : Settings
-        Of the queue.
-    now : int
-        Microseconds since 1970.
-    """
+    """The state that all statements of one transaction share; `now` is microseconds since 1970."""
 
     database: Database
     queue_name: str

@@ -45,17 +45,7 @@ SUFFIXES = ".jsonl", ".csv", ".parquet"
 
 @dataclass(frozen=True, slots=True)
 class ExportRow:
-    """One record of a case.
-
-    Parameters
-    ----------
-    case : Case
-        The case.
-    item : CaseItem
-        The record.
-    decisions : tuple of Decision
-        Those that cover it, undone ones too.
-    """
+    """One record of a case, with the decisions that cover it, undone ones too."""
 
     case: Case
     item: CaseItem
@@ -157,7 +147,7 @@ def export_cases(
         for case in queue.cases()
         if (not wanted or case.state in wanted) and (since is None or _touched(case) >= since)
     )
-    return _write((row for case in cases for row in _rows(case)), path)
+    return _write((row for case in cases for row in _rows(case, case)), path)
 
 
 def export_confirmed(cases: Iterable[ConfirmedCase], path: str | os.PathLike[str] | None) -> int:
@@ -185,20 +175,17 @@ def export_confirmed(cases: Iterable[ConfirmedCase], path: str | os.PathLike[str
     return _write((row for case in cases for row in _confirmed_rows(case)), path)
 
 
-def _rows(case: Case) -> Iterator[ExportRow]:
-    for item in case.items:
+def _rows(case: Case, shown: Case | ConfirmedCase) -> Iterator[ExportRow]:
+    for item in shown.items:
         name = item.record.record_id
-        yield ExportRow(case, item, tuple(d for d in case.decisions if name in d.record_ids))
+        yield ExportRow(case, item, tuple(d for d in shown.decisions if name in d.record_ids))
 
 
 def _confirmed_rows(confirmed: ConfirmedCase) -> Iterator[ExportRow]:
     if type(confirmed) is not ConfirmedCase:
         raise UsageError("only cases that people confirmed are exported as confirmed")
     confirmed.__post_init__()  # however it was made
-    for item in confirmed.items:
-        name = item.record.record_id
-        about = tuple(d for d in confirmed.decisions if name in d.record_ids)
-        yield ExportRow(confirmed.case, item, about)
+    yield from _rows(confirmed.case, confirmed)
 
 
 def _touched(case: Case) -> datetime:

@@ -45,18 +45,10 @@ LARGEST_LIST = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A picture that may be harmless.
+    """A picture that may be harmless: its case is finally not a match, last by `decision`.
 
-    Parameters
-    ----------
-    case : Case
-        Decided as not a match, finally.
-    decision : Decision
-        The last that says so.
-    verdict : str
-        ``waiting``, ``accepted`` or ``refused``.
-    by : str
-        Name of the second person; empty while it is waiting.
+    `verdict` is ``waiting``, ``accepted`` or ``refused``, and `by` the name of the second person,
+    empty while it is waiting.
     """
 
     case: Case
@@ -260,17 +252,7 @@ def disabled(queue: ReviewQueue) -> tuple[Disabled, ...]:
 def write_disabled(path: str | os.PathLike[str], entries: Iterable[Disabled]) -> None:
     """Write disabled entries for ``--disabled``: JSON lines, readable by their owner only.
 
-    Parameters
-    ----------
-    path : str or path
-        The file; replaced as a whole.
-    entries : iterable of Disabled
-        As `disabled` returns them.
-
-    Raises
-    ------
-    SinkError
-        If it cannot be written.
+    The file is replaced as a whole; SinkError if it cannot be written.
     """
     _write_lines(path, map(msgspec.json.encode, entries))
 
@@ -279,20 +261,8 @@ def write_disabled(path: str | os.PathLike[str], entries: Iterable[Disabled]) ->
 class EntryReport:
     """What was decided about the cases that one entry matched; each picture counts once.
 
-    Parameters
-    ----------
-    entry : str
-        Id of the entry, as in matches.
-    algorithm : str
-        Of its hash.
-    versions : list of str
-        Of the list that matched.
-    not_a_match, confirmed : int
-        Numbers of cases.
-    distances : Counter of int
-        Of the cases that are not a match, by the distance of the closest, in bits.
-    keys : list of str
-        Keys of the pictures of these.
+    `versions` are those of the list that matched. `distances` counts the cases that are not a match
+    by the distance of the closest, in bits; `keys` are those of their pictures.
     """
 
     entry: str
@@ -377,23 +347,8 @@ def write_report(
     """Write a report for the owner of a list: JSON lines, readable by us only.
 
     A report names entries, counts and distances. It holds no hash, and says nothing of whose
-    pictures they matched, unless that is asked for.
-
-    Parameters
-    ----------
-    path : str or path
-        The file; replaced as a whole.
-    name : str
-        Name of the list.
-    entries : sequence of EntryReport
-        As `report_entries` returns them.
-    keys : bool
-        Also write the keys of the pictures that they matched.
-
-    Raises
-    ------
-    SinkError
-        If it cannot be written.
+    pictures they matched, unless `keys` asks for that. The file is replaced as a whole; SinkError
+    if it cannot be written.
     """
     lines = []
     for each in entries:

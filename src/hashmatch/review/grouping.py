@@ -82,9 +82,9 @@ class CaseFinder:
                 if (total := _entry_distance(each.record, first, self._limits)) is not None
             ]
             return min(sums, default=(0, None))[1]
-        algorithm = each.record.hash.algorithm
+        algorithm, bits = each.record.hash.algorithm, int.from_bytes(each.hash)
         near = [
-            (_hash_distance(each.hash, known), case)
+            ((bits ^ int.from_bytes(known)).bit_count(), case)
             for key in each.keys
             for case, other, known in self._by_hash.get(key, ())
             if other == algorithm and len(known) == len(each.hash)
@@ -203,11 +203,6 @@ def _key(*parts: object) -> int:
     """Return 64 bits for something; that others have the same costs time, no mistake."""
     text = "\x1f".join(map(str, parts)).encode()
     return int.from_bytes(blake2b(text, digest_size=8).digest(), "big", signed=True)
-
-
-def _hash_distance(left: bytes, right: bytes) -> int:
-    """Return in how many bits two hashes of one length differ."""
-    return (int.from_bytes(left, "big") ^ int.from_bytes(right, "big")).bit_count()
 
 
 def _close_matches(

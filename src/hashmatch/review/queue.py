@@ -1,7 +1,4 @@
-"""The review queue: what waits for a person, what people decided, and the history of all of it.
-
-Changes the settings of a queue that has cases, and computes anew what depends on them.
-"""
+"""The review queue: what waits for a person, what people decided, and the history of all of it."""
 
 from __future__ import annotations
 
@@ -157,15 +154,8 @@ class ReviewQueue:
     def transaction(self, *, read_only: bool = False) -> AbstractContextManager[Transaction]:
         """Begin a transaction; calls of the queue within it are part of it.
 
-        Parameters
-        ----------
-        read_only : bool
-            It writes nothing, and waits for no writer.
-
-        Returns
-        -------
-        context manager of Transaction
-            Commits when it is left, and rolls back after an error.
+        It commits when it is left, and rolls back after an error. One that is `read_only` waits for
+        no writer.
         """
         return Transaction.begin(self._database, self._now, read_only=read_only)
 
@@ -401,11 +391,6 @@ class ReviewQueue:
         viewer : str, optional
             Name of who is shown it: while a case waits for a second reviewer, what the first one
             decided is left out for everybody else. Without a name nothing is left out.
-
-        Raises
-        ------
-        ReviewError
-            If there is no such case.
         """
         with self.transaction(read_only=True) as tx:
             return cases.assemble(tx, cases.find_row(tx, case_id), viewer)
@@ -584,10 +569,8 @@ class ReviewQueue:
 
         Parameters
         ----------
-        case_id : str
-            Id of the case, or its number.
-        who, reason : str
-            Name of the person who holds it, and why, for the history.
+        case_id, who, reason : str
+            Id of the case (or its number), name of who holds it, and why, for the history.
 
         Raises
         ------
@@ -601,10 +584,8 @@ class ReviewQueue:
 
         Parameters
         ----------
-        case_id : str
-            Id of the case, or its number.
-        who, reason : str
-            Name of the person who releases it, and why, for the history.
+        case_id, who, reason : str
+            Id of the case (or its number), name of who releases it, and why, for the history.
 
         Raises
         ------

@@ -37,24 +37,11 @@ class Pause(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of the history.
+    """One line of the history: what `who`, a person or ``hashmatch``, did at a time, UTC.
 
-    Parameters
-    ----------
-    number : int
-        From 1, without a gap.
-    at : datetime
-        UTC.
-    who : str
-        Name of the person, or ``hashmatch``.
-    kind : str
-        Kind of event; `hashmatch.review.history` names them all.
-    case_id : str, optional
-        Id of the case that it is about, if it is about one.
-    body : mapping
-        Further fields, which depend on the kind.
-    previous, digest : str
-        SHA-256 of the event before, and of this one with that.
+    Numbers are from 1, without a gap. `hashmatch.review.history` names all kinds; `body` has what
+    there is to say besides, which depends on the kind. `previous` and `digest` are the SHA-256 of
+    the event before, and of this one with that.
     """
 
     number: int

@@ -20,15 +20,7 @@ if TYPE_CHECKING:
 
 
 class Reviewers:
-    """The reviewers of one queue; see `ReviewQueue.reviewers`.
-
-    Parameters
-    ----------
-    database : Database
-        Of the queue.
-    clock : callable
-        Returns the time, UTC.
-    """
+    """The reviewers of one queue; see `ReviewQueue.reviewers`."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
@@ -95,15 +87,7 @@ class Reviewers:
         return {name: moment(at) for name, at in rows}
 
     def check(self, name: str, token: str) -> bool:
-        """Return whether a token is the one of a reviewer.
-
-        Parameters
-        ----------
-        name : str
-            Of the reviewer; False if there is none such.
-        token : str
-            As somebody gave it.
-        """
+        """Return whether a token is the one of a reviewer; False if there is none such."""
         rows = self._database.rows("SELECT token FROM reviewer WHERE name = ?", (name,))
         given = hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
         return hmac.compare_digest(rows[0][0] if rows else "", given)

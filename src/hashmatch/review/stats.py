@@ -33,25 +33,14 @@ CASES_PER_QUERY = 1000
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Statistics of a queue at one moment.
+    """Statistics of a queue at one moment; times and days are UTC.
 
-    Parameters
-    ----------
-    at : datetime
-        When, UTC.
-    waiting : int
-        Cases that wait for a person, or are held by one.
-    oldest : timedelta, optional
-        How long the oldest of them has been there; None if there is none.
-    ages : tuple of (timedelta or None, int)
-        How many of them are up to that old, and older than the one before; None is the rest.
-    decisions : mapping of date to mapping of Verdict to int
-        Of each day, UTC, what was decided and not undone.
-    agreement : Share
-        Of the cases that two people decided without seeing each other's, those where both said the
-        same.
-    precision : tuple of Precision
-        Confirmed, as a share of confirmed and not a match: by list and algorithm, then by distance.
+    `waiting` counts cases that wait for a person or are held by one, and `oldest` is how long the
+    oldest has been there. `ages` says how many of them are up to that old, and older than the one
+    before; None is the rest. `decisions` are those that were not undone. `agreement` is of the
+    cases that two people decided without seeing each other's: those where both said the same.
+    `precision` is confirmed as a share of confirmed and not a match, by list and algorithm, then by
+    distance.
     """
 
     at: datetime
@@ -191,13 +180,6 @@ def wilson(part: int, whole: int) -> Share:
     E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of
     the American Statistical Association 22 (1927), 209-212: both solutions p of
     ``(part / whole - p) ** 2 == Z ** 2 * p * (1 - p) / whole``.
-
-    Parameters
-    ----------
-    part : int
-        From 0 to `whole`.
-    whole : int
-        From 0.
 
     Examples
     --------

@@ -33,18 +33,10 @@ MAX_REMEMBERED = 10_000
 
 @dataclass(slots=True)
 class Session:
-    """The session of one browser.
+    """The session of one browser; nobody is logged in while `reviewer` is empty.
 
-    Parameters
-    ----------
-    reviewer : str
-        Name of who is logged in; empty before anybody is.
-    began, last_used : float
-        Times on the monotonic clock, in seconds.
-    csrf : str
-        Token that every form of this session carries, and no other site knows.
-    flash : str
-        A message for the top of the next page.
+    Times are seconds on the monotonic clock. Every form of the session carries `csrf`, which no
+    other site knows; `flash` is a message for the top of the next page.
     """
 
     reviewer: str
@@ -65,11 +57,6 @@ class Session:
 
 class Sessions:
     """All sessions, by the SHA-256 of the secret in the browser's cookie.
-
-    Parameters
-    ----------
-    clock : callable
-        Seconds, monotonic.
 
     Examples
     --------
@@ -130,11 +117,6 @@ def _key(secret: str) -> bytes:
 
 class LoginThrottle:
     """Counts failures to log in, by name and by address.
-
-    Parameters
-    ----------
-    clock : callable
-        Seconds, monotonic.
 
     Examples
     --------

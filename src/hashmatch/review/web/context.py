@@ -43,11 +43,6 @@ class OpenPages:
     A page that is loaded anew may say that it was closed only when it is there again. So each has
     an id, and only the latest one counts.
 
-    Parameters
-    ----------
-    clock : callable
-        Seconds, monotonic.
-
     Examples
     --------
     >>> pages = OpenPages(clock=lambda: 0.0)
@@ -160,17 +155,7 @@ def load_static() -> dict[str, bytes]:
 
 @dataclass(slots=True)
 class Context:
-    """The state of one server.
-
-    Parameters
-    ----------
-    queue : ReviewQueue
-        With the cases that are shown.
-    pictures : Pictures
-        Their pictures.
-    tls : bool
-        Whether cookies travel over TLS only.
-    """
+    """The state of one server; with `tls`, cookies travel over TLS only."""
 
     queue: ReviewQueue
     pictures: Pictures
@@ -199,10 +184,7 @@ class Context:
     def case_of(self, reviewer: str, case_id: str | None = None) -> Case:
         """Return a case that a reviewer holds, without what others decided this time.
 
-        Raises
-        ------
-        ReviewError
-            If they do not hold it; the same line whether there is such a case or not.
+        If they do not hold it, the ReviewError is the same whether there is such a case or not.
         """
         wanted = self.held.get(reviewer, "") if case_id is None else case_id
         try:

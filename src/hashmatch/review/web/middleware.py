@@ -47,15 +47,9 @@ SECURITY_HEADERS = [
 class AccessPolicy:
     """Which hosts and credentials are accepted.
 
-    Parameters
-    ----------
-    hosts : frozenset of str
-        Values of the header Host, lower case, with the port.
-    token : str
-        Bearer token, or password of basic authentication, that every request has to carry; empty
-        if none has to.
-    tls : bool
-        Whether this server speaks TLS itself.
+    `hosts` are values of the header Host, lower case, with the port. Every request has to carry
+    `token` as bearer token or password of basic authentication, unless it is empty. `tls` says
+    whether this server speaks TLS itself.
     """
 
     hosts: frozenset[str]

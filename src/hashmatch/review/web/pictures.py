@@ -51,14 +51,8 @@ class Pictures:
     """Pictures of cases, blurred. Used by many threads.
 
     Nothing of a picture is kept or written here: it is fetched, decoded in a worker that is closed
-    in, blurred and forgotten, every time.
-
-    Parameters
-    ----------
-    source : str, optional
-        Location of the source of records that do not say theirs.
-    pool : DecodePool, optional
-        Decodes them; by default one of two workers, which `close` closes.
+    in, blurred and forgotten, every time. `source` is that of records that do not say theirs, and
+    a `pool` that is given is left open by `close`.
     """
 
     def __init__(self, source: str = "", pool: DecodePool | None = None) -> None:
@@ -71,17 +65,8 @@ class Pictures:
     def jpeg(self, item: CaseItem, step: BlurStep) -> bytes:
         """Return the picture of a record as JPEG, blurred as `step` says.
 
-        Parameters
-        ----------
-        item : CaseItem
-            The record, and where its picture is.
-        step : BlurStep
-            How far it is uncovered.
-
-        Raises
-        ------
-        NoPicture
-            If it cannot be fetched or decoded, or is no longer the picture that was matched.
+        NoPicture says why it cannot be fetched or decoded, or that it is no longer the picture that
+        was matched.
         """
         try:
             return self._decode(self._content(item), item.record.item.frame, step)
@@ -160,20 +145,10 @@ class BlurStep(IntEnum):
 
 
 def blurred(pixels: NDArray[np.uint8], step: BlurStep) -> bytes:
-    r"""Return a picture as JPEG, blurred as `step` says, and without metadata.
+    r"""Return upright RGB, shape (height, width, 3), as JPEG, blurred as `step` says.
 
-    Parameters
-    ----------
-    pixels : ndarray of uint8, shape (height, width, 3)
-        Upright RGB.
-    step : BlurStep
-        How far it is uncovered.
-
-    Returns
-    -------
-    bytes
-        A JPEG of at most `LONGEST_SIDE` pixels a side. Steps 0 and 1 are made of as few pixels as
-        `BLURRED_SIDES` says, enlarged again.
+    It has at most `LONGEST_SIDE` pixels a side, and no metadata. Steps 0 and 1 are made of as few
+    pixels as `BLURRED_SIDES` says, enlarged again.
 
     Examples
     --------

@@ -31,19 +31,7 @@ CSRF_HEADER = "x-hashmatch"
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """What a handler is given.
-
-    Parameters
-    ----------
-    http : starlette.requests.Request
-        For its path and query.
-    session : Session
-        Of the browser.
-    secret : str
-        In the session's cookie.
-    form : mapping of str to str
-        Fields that were posted, each once.
-    """
+    """What a handler is given: `secret` is that of the session's cookie, `form` what was posted."""
 
     http: Request
     session: Session
@@ -77,19 +65,10 @@ def route(
 ) -> Route:
     """Return a route to a handler, which runs in a thread: the queue and sources block.
 
-    Parameters
-    ----------
-    context, path, handler
-        The handler answers `PageRequest`s for the path, as starlette takes it, with the context.
-    method : str
-        ``GET`` or ``POST``; a post is handled only if it carries the session's CSRF token.
-    anonymous : bool
-        Answer people who are not logged in, too.
-    script : bool
-        The page's script asks: it carries the token whatever the method, and gets errors as plain
-        text.
-    touch : bool
-        A request shows that somebody is there, so that the session goes on.
+    A post is handled only if it carries the session's CSRF token. With `anonymous`, people who are
+    not logged in are answered too. With `script`, the page's script asks: it carries the token
+    whatever the method, and gets errors as plain text. With `touch`, a request shows that somebody
+    is there, so that the session goes on.
     """
 
     async def answer(http: Request) -> Response:

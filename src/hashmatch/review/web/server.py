@@ -103,18 +103,7 @@ class Serving:
         return self.tls_cert is not None
 
     def access_policy(self, port: int) -> AccessPolicy:
-        """Return which requests are accepted at a port.
-
-        Parameters
-        ----------
-        port : int
-            Of the socket.
-
-        Raises
-        ------
-        StoreError
-            If others can read the file with the token.
-        """
+        """Return which requests are accepted at a port; StoreError if others can read the token."""
         shown = f"[{self.host}]" if ":" in self.host else self.host
         names = {f"{name}:{port}" for name in (shown, *(LOCAL_NAMES if self.is_local else ()))}
         # A proxy may have another port, and browsers leave out the usual one.
@@ -137,13 +126,7 @@ class Serving:
         return token
 
     def bound(self) -> socket.socket:
-        """Return a socket that listens at the address.
-
-        Raises
-        ------
-        UsageError
-            If it is taken, or not this machine's.
-        """
+        """Return a socket that listens at the address; UsageError if it cannot."""
         import socket
 
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
@@ -162,22 +145,7 @@ class Serving:
         """Return a server of a queue, to be run with ``run([socket])``.
 
         No request is logged: paths have cases in them, and who looked at what is in the queue.
-
-        Parameters
-        ----------
-        queue : ReviewQueue
-            With the cases that are shown.
-        pictures : Pictures
-            Where their pictures are fetched.
-        port : int
-            Of the socket.
-
-        Raises
-        ------
-        UsageError
-            If the TLS certificate or key cannot be used.
-        StoreError
-            If others can read the file with the token.
+        UsageError if the TLS certificate or key cannot be used.
         """
         import uvicorn
 

@@ -33,20 +33,10 @@ class Unreachable(ReviewError):
 class Endpoint:
     """Where messages are posted to: an https URL, or an http one of this very machine.
 
-    Parameters
-    ----------
-    url : str
-        Without a user's name and password: messages are signed instead.
-    timeout : float
-        Seconds that one request may take, all in all, after the name was looked up.
-    context : ssl.SSLContext, optional
-        Certificates to trust; by default those that the system trusts. It has to check names and
-        certificates.
-
-    Raises
-    ------
-    UsageError
-        If `url` may not be posted to, `timeout` is out of range, or `context` does not check.
+    It has no user's name or password: messages are signed instead. One request may take `timeout`
+    seconds, all in all, after the name was looked up. A `context` has to check names and
+    certificates; without one, those are trusted that the system trusts. UsageError says what of it
+    cannot be used.
 
     Examples
     --------
@@ -97,24 +87,9 @@ class Endpoint:
 
     @unseen
     def post(self, body: bytes, headers: Mapping[str, str]) -> int:
-        """Post a JSON `body` and return the status of the answer, whatever it is.
+        """Post a JSON `body`, with `headers` besides the usual ones; return the HTTP status.
 
-        Parameters
-        ----------
-        body : bytes
-            JSON.
-        headers : mapping of str to str
-            What to send besides the usual ones.
-
-        Returns
-        -------
-        int
-            The HTTP status.
-
-        Raises
-        ------
-        Unreachable
-            If there was no answer.
+        Unreachable says why there was no answer.
         """
         ends = _Deadline(self.timeout)
         try:

@@ -41,19 +41,10 @@ CANNOT_CONFIRM = "cannot build a message that a case is confirmed"
 
 @dataclass(frozen=True, slots=True)
 class ConfirmedMessage:
-    """Says that people confirmed a case, finally. The only one of its kind.
+    """Says that people confirmed a case, finally: `event` was the last decision that it took.
 
-    Parameters
-    ----------
-    case : ConfirmedCase
-        The case that they confirmed.
-    event : Event
-        The last decision that it took, in the history.
-
-    Raises
-    ------
-    UsageError
-        If `case` is anything else, or `event` is of another.
+    The only one of its kind. UsageError if `case` is anything but a ConfirmedCase, or `event` is of
+    another.
     """
 
     case: ConfirmedCase = field(repr=False)
@@ -74,19 +65,9 @@ class ConfirmedMessage:
 
 @dataclass(frozen=True, slots=True)
 class DecidedMessage:
-    """Says that a case was decided in any other way than confirmed.
+    """Says that a case was decided by `event`, in any other way than confirmed.
 
-    Parameters
-    ----------
-    case : Case
-        As it is now: decided by `event`.
-    event : Event
-        The last decision, in the history.
-
-    Raises
-    ------
-    UsageError
-        If it is in another state, as confirmed or undecided.
+    UsageError if it is in another state, as confirmed or undecided.
     """
 
     case: Case = field(repr=False)
@@ -114,15 +95,10 @@ class DecidedMessage:
 
 @dataclass(frozen=True, slots=True)
 class AskedAgainMessage:
-    """Says that a case waits for a person again.
+    """Says that a case waits for a person again, by the `event` that asked for it.
 
     All of it, so that what was decided counts no more; or only what joined it since, which is then
     said to be inherited.
-
-    Parameters
-    ----------
-    event : Event
-        That asked for it again, in the history.
     """
 
     event: Event = field(repr=False)

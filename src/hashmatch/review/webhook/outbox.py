@@ -47,15 +47,7 @@ class DeadLetter(NamedTuple):
 
 
 class Outbox:
-    """The messages to one endpoint. Several processes may send them; each is tried by one.
-
-    Parameters
-    ----------
-    queue : ReviewQueue
-        Where it is kept.
-    endpoint : str
-        Name of the endpoint in the queue.
-    """
+    """The messages to one endpoint. Several processes may send them; each is tried by one."""
 
     def __init__(self, queue: ReviewQueue, endpoint: str) -> None:
         check_text("an endpoint's name", endpoint)
@@ -63,13 +55,7 @@ class Outbox:
         self._endpoint = endpoint
 
     def open(self, *, from_now: bool) -> None:
-        """Make an outbox for an endpoint that has none yet.
-
-        Parameters
-        ----------
-        from_now : bool
-            Leave out what happened before.
-        """
+        """Make an outbox for an endpoint that has none yet; `from_now` leaves out the past."""
         with self._queue.transaction() as tx:
             if not tx.database.rows(
                 "SELECT 1 FROM outbox_endpoint WHERE name = ?", (self._endpoint,)
@@ -153,18 +139,8 @@ class Outbox:
     def failed(self, claim: Claim, problem: str, pause: float, tries: int, deadline: float) -> bool:
         """Note that a try failed, and return whether the message is given up by that.
 
-        Parameters
-        ----------
-        claim : Claim
-            The try.
-        problem : str
-            What went wrong.
-        pause : float
-            Seconds until the next try.
-        tries : int
-            How many there are.
-        deadline : float
-            Seconds from the first try, after which there is no other.
+        The next try is in `pause` seconds, unless there were `tries` already, or the first was
+        longer ago than `deadline` seconds.
         """
         with self._queue.transaction() as tx:
             is_dead = claim.tries >= tries or tx.now - claim.first_at > deadline * SECOND
