@@ -29,12 +29,8 @@ UNLISTED = "unlisted"
 class Base:
     """A folder below which everything lies that a list names, and nothing else is read.
 
-    Parameters
-    ----------
-    place : str
-        ``s3://bucket/folder``, ``gs://``, ``az://``, ``https://host/folder``, or a local folder.
-    options : mapping, optional
-        Of a bucket or web server; see `hashmatch.sources.bucket.BucketSource`.
+    `place` is ``s3://bucket/folder``, ``gs://``, ``az://``, ``https://host/folder``, or a local
+    folder; `options` are those of a `hashmatch.sources.bucket.BucketSource`.
     """
 
     def __init__(self, place: str, options: Mapping[str, Any] | None = None) -> None:
@@ -62,11 +58,8 @@ class Base:
     def read(self, item: ImageItem, key: str) -> bytes:
         """Return the content of `item`, which is `key` below this folder or its whole address.
 
-        Raises
-        ------
-        ImageError
-            ``refused`` if it leads elsewhere; ImageChanged, with the content, if its version is
-            another or was not known; and what reading it raises.
+        ImageError, ``refused``, if it leads elsewhere; ImageChanged, with the content, if its
+        version is another or was not known; and what reading it raises.
         """
         inside = key.removeprefix(f"{self.place}/")
         if "://" in inside or inside.startswith("/") or ".." in inside.split("/"):
@@ -83,10 +76,7 @@ class Base:
 def split(location: str, known: Collection[str]) -> tuple[str, dict[str, str]]:
     """Return the path in `location`, without its scheme, and its options, by name.
 
-    Raises
-    ------
-    UsageError
-        If there is no path, or an option is none of `known`.
+    UsageError if there is no path, or an option is none of `known`.
 
     Examples
     --------

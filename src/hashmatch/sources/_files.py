@@ -33,10 +33,7 @@ def identity(path: str) -> str:
 def content_identity(path: str, known: str) -> str:
     """Return the same, with a digest of what is in a file that is still of the version `known`.
 
-    Raises
-    ------
-    SourceError
-        If it is not, or cannot be read.
+    SourceError if it is not, or cannot be read.
     """
     try:
         with open(path, "rb") as file:
@@ -60,14 +57,9 @@ def look_at(path: str) -> tuple[str, int | None]:
 def read_local(path: str) -> tuple[str, bytes]:
     """Return the content of a regular file and the version of just that content.
 
-    Pipes, sockets and devices are never opened: a device may act on it.
-
-    Raises
-    ------
-    ImageError
-        ``unsupported`` if it is no regular file, ``refused`` if it is larger than
-        `hashmatch.decode.limits.MAX_BYTES`, ``failed`` if it cannot be read, or if it was written
-        to each time that it was read.
+    Pipes, sockets and devices are never opened: a device may act on it. ImageError: ``unsupported``
+    if it is no regular file, ``refused`` if it is larger than `hashmatch.decode.limits.MAX_BYTES`,
+    ``failed`` if it cannot be read, or was written to each time that it was read.
     """
     for _ in range(TRIES):
         before = _status(path)
@@ -93,10 +85,7 @@ def _status(path: str) -> os.stat_result:
 def read_part(path: str, known: str, start: int, length: int) -> bytes:
     """Return a part of the file at `path`, which is still of the version `known`.
 
-    Raises
-    ------
-    ImageError
-        ``failed`` if it is not, or cannot be read.
+    ImageError, ``failed``, if it is not, or cannot be read.
     """
     try:
         with open(path, "rb") as file:

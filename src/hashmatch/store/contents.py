@@ -57,15 +57,7 @@ FEW = 100
 def to_blocks(
     said: Statements, quarantine: NDArray[np.uint8], name: str
 ) -> tuple[Description, Blocks]:
-    """Return what is to be written of some statements.
-
-    Parameters
-    ----------
-    said : Statements
-    quarantine : ndarray of uint8, shape (n,)
-    name : str
-        Of the list.
-    """
+    """Return what is to be written of some statements, and their quarantine, of the list `name`."""
     entries = said.entries
     blocks: list[tuple[str, NDArray[Any]]] = [
         ("words", said.hashes.words),
@@ -87,17 +79,7 @@ def to_blocks(
 
 
 class StoredStatements(Opaque):
-    """Statements in a file; a column is read when it is asked for.
-
-    Parameters
-    ----------
-    file : BlockFile
-
-    Raises
-    ------
-    StoreError
-        If the file holds something else.
-    """
+    """Statements in a file, else StoreError; a column is read when it is asked for."""
 
     def __init__(self, file: BlockFile) -> None:
         self._file = file
@@ -182,12 +164,7 @@ LOADED = 1 << 26
 class OpenFile(Opaque):
     """An open file that is closed with its last user. It must not change while it is open.
 
-    Parameters
-    ----------
-    path : str
-        For messages.
-    file : int
-        Its descriptor, which is taken over.
+    `path` is for messages; the descriptor `file` is taken over.
     """
 
     def __init__(self, path: str, file: int) -> None:
@@ -215,21 +192,9 @@ class OpenFile(Opaque):
 
 
 class BlockFile(Opaque):
-    """The arrays of a file.
+    """The arrays of a file; IndexFileError if it is no block file, or not all there.
 
-    Parameters
-    ----------
-    path : str
-        For messages.
-    size : int
-        Of the file, in bytes.
-    read : callable
-        Given how many bytes and where, returns them.
-
-    Raises
-    ------
-    IndexFileError
-        If it is no block file, or not all there.
+    `path` is for messages, `size` in bytes; `read`, given how many bytes and where, returns them.
     """
 
     def __init__(self, path: str, size: int, read: Read) -> None:
@@ -350,11 +315,8 @@ class Content(Opaque):
 def read(folder: Folder, manifest: Manifest, key: ListKey | None, problems: list[str]) -> Content:
     """Return what a version holds; everything of it is compared with its digest first.
 
-    Raises
-    ------
-    StoreError
-        If a file is missing or damaged, with its copy. A damaged index is only a problem: it can be
-        made again.
+    StoreError if a file is missing or damaged, with its copy. A damaged index is only a problem: it
+    can be made again.
     """
     state = VersionState({}, ())
     segments: dict[str, list[StoredStatements]] = {}

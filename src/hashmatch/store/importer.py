@@ -140,20 +140,9 @@ class _Read(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Importer:
-    """Makes the next versions of one list.
+    """Makes the next versions of one list, at `now`: in UTC, whole seconds.
 
-    Parameters
-    ----------
-    folder : Folder
-        Of its store.
-    key : ListKey or None
-        What its files are encrypted with.
-    trust : Trust
-        Whose signatures are asked for.
-    now : datetime
-        In UTC, whole seconds.
-    latest : callable
-        Returns the last version that can be used, expired or not, and the problems there were.
+    `latest` returns the last version that can be used, expired or not, and the problems there were.
     """
 
     folder: Folder

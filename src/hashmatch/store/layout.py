@@ -44,14 +44,7 @@ TWICE = "copies"
 
 
 class Folder:
-    """The folder of a list store.
-
-    Parameters
-    ----------
-    path : str
-    allow_readable : bool
-        Whether others may read it.
-    """
+    """The folder of a list store; whether others may read it is `allow_readable`."""
 
     def __init__(self, path: str, *, allow_readable: bool = False) -> None:
         self.path = path
@@ -147,13 +140,9 @@ class Folder:
     def add(self, write: Callable[[str], None], *, shared: bool) -> tuple[Digest, bool]:
         """Put a file among the others, named by what it holds; return that, and if it is twice.
 
-        Parameters
-        ----------
-        write : callable
-            Given a path, writes the file there, whole and on the disk.
-        shared : bool
-            Whether later versions may share it: then it is kept twice. So is one that is there
-            already, as versions share it from now on.
+        `write`, given a path, writes the file there, whole and on the disk. It is kept twice if
+        later versions may share it, `shared`, or it is there already, as versions share it from now
+        on.
         """
         path = self.inside("files", f"new-{secrets.token_hex(8)}")
         try:
@@ -177,16 +166,8 @@ class Folder:
     def find(self, named: StoredFile, problems: list[str]) -> tuple[str, int]:
         """Return the path and a descriptor of a file that is what its manifest says.
 
-        Parameters
-        ----------
-        named : StoredFile
-        problems : list of str
-            What is wrong with a file whose copy serves instead is added.
-
-        Raises
-        ------
-        StoreError
-            If there is none that is.
+        What is wrong with a file whose copy serves instead is added to `problems`; StoreError if
+        none does.
         """
         wrong: list[str] = []
         for path in self._places(named):

@@ -63,18 +63,8 @@ def stored_list(
 ) -> HashList:
     """Return one kind of hash of an open version as a list, with an index.
 
-    Parameters
-    ----------
-    folder : Folder
-        Of the store.
-    content : Content
-        The version.
-    algorithm : str
-        Which hashes.
-    secret : bytes
-        The key of references, see `hashmatch.store.reference_key`.
-    problems : list of str
-        What is wrong with its index is added.
+    `secret` is the key of references, see `hashmatch.store.reference_key`; what is wrong with the
+    index is added to `problems`.
     """
     kind, manifest = content.kinds[algorithm], content.manifest
     entries = kind.entries

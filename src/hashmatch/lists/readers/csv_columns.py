@@ -65,14 +65,9 @@ class MappedCsv:
         return 85 if any(role == "hash" or registry.hashes(role) for role in roles) else 0
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
-        """Yield every row, once for each hash in it.
+        """Yield every row, once for each hash in it; ListError if no column holds hashes.
 
-        Raises
-        ------
-        ListError
-            If no column holds hashes.
-        UsageError
-            If `options` names a role or a column that does not exist.
+        UsageError if `options` names a role or a column that does not exist.
         """
         roles: list[str | None] | None = None
         delimiter = options.delimiter
