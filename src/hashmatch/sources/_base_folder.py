@@ -6,14 +6,13 @@ Locations are like ``manifest://keys.txt?base=s3://bucket``: a path and options.
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
 from hashmatch.errors import SourceError, UsageError
 from hashmatch.records.enums import Outcome
-from hashmatch.records.images import ImageChanged, ImageError
+from hashmatch.records.images import ImageError
 from hashmatch.sources._files import identity, read_local
 from hashmatch.sources._object_store import Objects
 
@@ -66,11 +65,7 @@ class Base:
             raise ImageError(Outcome.REFUSED, f"it does not lie below {self.place}")
         if self._objects is not None:
             return self._objects.read(item, f"{self._folder}/{inside}".lstrip("/"))
-        version, data = read_local(os.path.join(self.place, inside))
-        if version != item.version:
-            now = replace(item, version=version, size=len(data))
-            raise ImageChanged(Outcome.FAILED, "it changed since it was listed", now, data)
-        return data
+        return read_local(os.path.join(self.place, inside), item)
 
 
 def split(location: str, known: Collection[str]) -> tuple[str, dict[str, str]]:

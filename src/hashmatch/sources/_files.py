@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from hashlib import blake2b, file_digest
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes
 
 from hashmatch.decode import limits
 from hashmatch.decode.inputs import read_file
 from hashmatch.errors import SourceError
 from hashmatch.records.enums import Outcome
-from hashmatch.records.images import ImageError
+from hashmatch.records.images import ImageChanged, ImageError
+
+if TYPE_CHECKING:
+    from hashmatch.records.images import ImageItem
 
 #: How often a file that is being written is read before it is given up.
 TRIES = 3
@@ -54,8 +59,8 @@ def look_at(path: str) -> tuple[str, int | None]:
     return version(status), status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
-def read_local(path: str) -> tuple[str, bytes]:
-    """Return the content of a regular file and the version of just that content.
+def read_local(path: str, item: ImageItem) -> bytes:
+    """Return the content of a regular file; ImageChanged, with it, if `item` is another version.
 
     Pipes, sockets and devices are never opened: a device may act on it. ImageError: ``unsupported``
     if it is no regular file, ``refused`` if it is larger than `hashmatch.decode.limits.MAX_BYTES`,
@@ -69,8 +74,13 @@ def read_local(path: str) -> tuple[str, bytes]:
             raise ImageError(Outcome.UNSUPPORTED, "not a regular file")
         limits.check_bytes(before.st_size)
         data = read_file(Path(path))
-        if version(before) == version(_status(path)):
-            return version(before), data
+        now = version(before)
+        if now != version(_status(path)):
+            continue
+        if now != item.version:
+            changed = replace(item, version=now, size=len(data))
+            raise ImageChanged(Outcome.FAILED, "it changed since it was listed", changed, data)
+        return data
     raise ImageError(Outcome.FAILED, "it changed each time that it was read")
 
 

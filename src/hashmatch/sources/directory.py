@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from hashmatch.errors import SourceError
-from hashmatch.records.enums import Outcome
-from hashmatch.records.images import ImageChanged, ImageItem
+from hashmatch.records.images import ImageItem
 from hashmatch.sources._files import identity, look_at, read_local
 
 if TYPE_CHECKING:
@@ -57,11 +55,7 @@ class DirectorySource:
 
         ImageChanged, with the content, if it is another file than was listed.
         """
-        version, data = read_local(item.location)
-        if version != item.version:
-            now = replace(item, version=version, size=len(data))
-            raise ImageChanged(Outcome.FAILED, "it changed since it was listed", now, data)
-        return data
+        return read_local(item.location, item)
 
     def count(self) -> int:
         """Return how many items there are, by listing them all without looking at them."""

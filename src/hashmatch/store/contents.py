@@ -170,11 +170,11 @@ class OpenFile(Opaque):
     def __init__(self, path: str, file: int) -> None:
         self.path, self.file = path, file
         self._found = self._stamp()
-        self.size = os.fstat(file).st_size
+        self.size = self._found[0]
 
-    def _stamp(self) -> tuple[int, ...]:
+    def _stamp(self) -> tuple[int, int]:
         found = os.fstat(self.file)
-        return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        return found.st_size, found.st_mtime_ns
 
     def __call__(self, count: int, offset: int) -> bytes:
         """Return some bytes, fewer at the end of the file; StoreError if it was changed."""
@@ -182,8 +182,7 @@ class OpenFile(Opaque):
             data = os.pread(self.file, count, offset)
         except OSError as error:
             raise StoreError(f"{self.path} cannot be read: {error.strerror}") from None
-        size, modified, _ = self._stamp()
-        if (size, modified) != self._found[:2]:
+        if self._stamp() != self._found:
             raise StoreError(f"{self.path} was written over while it was in use; open it again")
         return data
 

@@ -16,7 +16,7 @@ from hashmatch.lists.detect import read_rows
 from hashmatch.lists.ingest import ListFormat, Rows
 from hashmatch.lists.merge import joined, later
 from hashmatch.records.images import clean_name
-from hashmatch.store import reference_key, rollback, signing
+from hashmatch.store import reference_key, signing
 from hashmatch.store.compaction import VersionBuilder, appended, is_small, live, merged, rewritten
 from hashmatch.store.encryption import KEY
 from hashmatch.store.manifest import ImportedFile, Manifest
@@ -250,12 +250,8 @@ class Importer:
             return
         raise StoreError(f"{self.folder.path} is encrypted; give the key of the list in {KEY}")
 
-    def _marks(self) -> rollback.Marks:
-        path = rollback.place(self.folder.path)
-        return rollback.read(path, allow_readable=self.folder.allow_readable)
-
     def _builder(self, change: Change, before: Content | None) -> VersionBuilder:
-        path, named = self.folder.path, self._marks().name
+        path, named = self.folder.path, self.folder.marks().name
         named = before.manifest.name if before else named
         name = change.name or named or os.path.basename(os.path.abspath(path))
         name = clean_name(name)
@@ -272,7 +268,7 @@ class Importer:
 
     def _next(self) -> int:
         """Return the number of the version to be made: above all there are, and all that were."""
-        return 1 + max([0, *self.folder.versions()[:1], *self._marks().versions.values()])
+        return 1 + max([0, *self.folder.versions()[:1], *self.folder.marks().versions.values()])
 
     def _publish(
         self,

@@ -26,7 +26,7 @@ from hashmatch._files import atomic, private
 from hashmatch._files.private import Digest
 from hashmatch.errors import IndexFileError, StoreError
 from hashmatch.store import manifest as manifests
-from hashmatch.store import signing
+from hashmatch.store import rollback, signing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -120,6 +120,10 @@ class Folder:
             return ()
         data = private.read(path, signing.LARGEST_SIGNATURE, allow_readable=self.allow_readable)
         return signing.decode(path, data)
+
+    def marks(self) -> rollback.Marks:
+        """Return how far the list has come, as is kept for it, here or elsewhere."""
+        return rollback.read(rollback.place(self.path), allow_readable=self.allow_readable)
 
     def publish(self, manifest: Manifest, signed: Callable[[bytes], Sequence[Signature]]) -> None:
         """Write the manifest of a new version, its signatures first: from now on it is there."""

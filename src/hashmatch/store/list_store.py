@@ -233,7 +233,7 @@ class ListStore(Opaque):
             Whether it is refused if it has expired; not where another is to be made from it.
         """
         self.latest_version()
-        known = self._marks()
+        known = self.folder.marks()
         versions = self.folder.versions()
         problems = [known.damage] if known.damage else []
         refused: list[StoreError] = []
@@ -355,7 +355,7 @@ class ListStore(Opaque):
         if version not in versions:
             there = ", ".join(map(str, reversed(versions))) or "none"
             raise StoreError(f"{self.path} has no version {version}; it has {there}")
-        data, manifest = self.folder.manifest(version, self._marks().name)
+        data, manifest = self.folder.manifest(version, self.folder.marks().name)
         self.trust.check(data, self.folder.signatures(version))
         return contents.read(self.folder, manifest, self.key, [])
 
@@ -366,7 +366,7 @@ class ListStore(Opaque):
         with the latest also what all versions need.
         """
         self.folder.check()
-        known = self._marks()
+        known = self.folder.marks()
         problems = [known.damage] if known.damage else []
         try:
             reference_key.read(self.folder, self.key, problems)
@@ -405,7 +405,3 @@ class ListStore(Opaque):
             ]
             self.folder.sign(version, [*others, signing.sign(data, key)])
             return manifest
-
-    def _marks(self) -> rollback.Marks:
-        path = rollback.place(self.path)
-        return rollback.read(path, allow_readable=self.folder.allow_readable)

@@ -221,6 +221,11 @@ class Bracket(NamedTuple):
     depth: int
 
 
+def array_at(key: str) -> Callable[[Bracket], bool]:
+    """Return a function that tells whether a bracket opens the array that is called `key`."""
+    return lambda place: place.key == key and place.opener == b"["
+
+
 class JsonRecords:
     """Finds the records of a stream of pages of JSON.
 
