@@ -26,16 +26,10 @@ def above_median(
 
     The median of 64 values lies midway between the two in the middle. If these are apart, no error
     below half their distance moves a value to its other side. If they are not, the last bits of
-    imagehash's own floats decide, and nothing but its own steps has those.
+    imagehash's own floats decide, and nothing but its own steps, `itself`, has those.
 
-    Parameters
-    ----------
-    values : ndarray
-        What imagehash computes, in any unit, with errors that never add up to `doubt`.
-    doubt : float
-        Values no further apart than this are not told apart.
-    itself : callable
-        Does what imagehash does.
+    The errors of `values` never add up to `doubt`: values no further apart than this are not told
+    apart.
     """
     lower, upper = np.sort(values, axis=None)[31:33]
     return values > lower if upper - lower > doubt else itself()

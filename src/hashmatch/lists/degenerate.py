@@ -53,11 +53,6 @@ def reach(algorithm: str) -> int:
     the list. Their reach is `re_encoded`; what it leaves is the breaker's:
     `hashmatch.matching.breaker`.
 
-    Parameters
-    ----------
-    algorithm : str
-        A hasher's name.
-
     Examples
     --------
     >>> reach("pdq"), reach("phash"), reach("dhash"), reach("md5")
@@ -75,11 +70,6 @@ def re_encoded(algorithm: str) -> int:
     WebP of 80: 98 % stayed within 7 bits of PDQ, 97 % within 2 of pHash, 90 % within 1 of dHash,
     94 % within 1 of wHash and 88 % within 0 of aHash. Resizing to half moves PDQ farther: 8 bits in
     the median.
-
-    Parameters
-    ----------
-    algorithm : str
-        A hasher's name.
 
     Examples
     --------
@@ -143,12 +133,9 @@ def degenerate(hashes: HashBatch, pictures: HashBatch | None = None) -> NDArray[
 
 
 def by_reason(codes: NDArray[np.uint8]) -> dict[str, int]:
-    """Return how many hashes are degenerate for each reason, of those for which some are.
+    """Return how many hashes are degenerate for each reason, of the codes from `degenerate`.
 
-    Parameters
-    ----------
-    codes : ndarray of uint8, shape (n,)
-        From `degenerate`.
+    Reasons for which there are none are left out.
 
     Examples
     --------
@@ -206,11 +193,6 @@ def solid_colours(algorithm: str) -> HashBatch:
 
     A hash sees a colour's grey only. 64 bits of it are all zero, or in pHash the first is one; PDQ
     of it is the last digits of its sums, which differ by grey and size.
-
-    Parameters
-    ----------
-    algorithm : str
-        The name of a hasher that reads pixels.
 
     Examples
     --------

@@ -55,21 +55,10 @@ def read_rows(
     rows: Rows,
     on_read: Callable[[int], object] | None = None,
 ) -> FileRead:
-    """Read every row of a file into `rows`.
+    """Read every row of a file into `rows`; a file object is read from where it is to its end.
 
-    Parameters
-    ----------
-    source : path or binary file object
-        A file object is read from where it is to its end, and stays open.
-    format : ListFormat
-    rows : Rows
-    on_read : callable, optional
-        Told how many more bytes were read, for progress.
-
-    Raises
-    ------
-    ListError
-        If the file cannot be read, is empty or is in no known format.
+    It stays open. `on_read` is told how many more bytes were read, for progress. ListError if the
+    file cannot be read, is empty or is in no known format.
     """
     place = place_of(source)
     try:

@@ -179,21 +179,9 @@ MOST_NAMED = 100_000
 class Rows(Opaque):
     """The rows of the pages of one list on their way to statements: each is accounted for once.
 
-    Parameters
-    ----------
-    format : ListFormat
-    now : float
-        When rows were said that do not say it themselves, in seconds since 1970 UTC.
-
-    Attributes
-    ----------
-    counts : Counter of str
-        Rows of each effect.
-    unmatchable : Counter of str
-        Rows of each kind that nobody can match here.
-    rejected : list of RejectedRow
-    withdrawn : dict of Subject to float
-        What is taken out, and since when.
+    Those that do not say when they were said are said at `now`, in seconds since 1970 UTC. `counts`
+    has how many rows had each effect, `unmatchable` how many are of each kind that nobody can match
+    here, `withdrawn` what is taken out, and since when.
     """
 
     def __init__(self, format: ListFormat, now: float) -> None:

@@ -54,16 +54,10 @@ class Subject(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Statements(Opaque):
-    """What a list says of hashes of one kind, a row for each statement.
+    """What a list says of hashes of one kind, a row for each statement, n of them.
 
-    Parameters
-    ----------
-    hashes : HashBatch
-    entries : Entries
-    key : ndarray of uint64, shape (n,)
-        A digest of the id or else of the hash: entries of different keys are different ones.
-    updated : ndarray of float64, shape (n,)
-        When it was said, in seconds since 1970 UTC.
+    `key`, shape (n,), is a digest of the id or else of the hash: entries of different keys are
+    different ones. `updated`, shape (n,), is when it was said, in seconds since 1970 UTC.
     """
 
     hashes: HashBatch
@@ -107,18 +101,13 @@ class Statements(Opaque):
 def standing(
     said: Sequence[Statements], withdrawn: dict[Subject, float]
 ) -> list[NDArray[np.bool_]]:
-    """Return which statements stand, of each of `said`.
+    """Return which statements stand, of each of `said`, one for each kind of hash.
 
     Only those that share their key with another or with a withdrawal are looked at one by one.
 
-    Parameters
-    ----------
-    said : sequence of Statements
-        One for each kind of hash.
-    withdrawn : dict of Subject to float
-        What was withdrawn, and when. If a hash was, and with it the latest that was said of an
-        entry with an id, then what was said of that before is added here: it stands no more, even
-        if it comes again when nothing is left of the later.
+    If a hash was withdrawn, and with it the latest that was said of an entry with an id, then what
+    was said of that before is added to `withdrawn`: it stands no more, even if it comes again when
+    nothing is left of the later.
     """
     kept = [np.ones(len(each), np.bool_) for each in said]
     suspects = list(_suspects(said, withdrawn))

@@ -29,13 +29,7 @@ DIGITS = re.compile(r"[0-9a-fA-F]{16,}")
 
 
 def without_hashes(said: Sequence[Statements]) -> list[Statements]:
-    """Return statements whose ids, labels, sources and status hold none of their hashes in hex.
-
-    Parameters
-    ----------
-    said : sequence of Statements
-        All of a list: one for each kind of hash.
-    """
+    """Return all of a list, its ids, labels, sources and status without its hashes in hex."""
     shortest = min((each.hashes.spec.bits // 4 for each in said), default=0)
     maybe = {text for each in said for text in _suspects(each.entries, shortest)}
     hashes = _hashes_among(maybe, said) if maybe else set()

@@ -50,15 +50,7 @@ class Entry:
 
 
 class Limit(NamedTuple):
-    """How many bits a hash may differ from an entry and still match it.
-
-    Parameters
-    ----------
-    bits : int
-        Inclusive.
-    set_by : {"entry", "list", "caller", "algorithm"}
-        Whose limit it is.
-    """
+    """How many bits a hash may differ from an entry and match it, inclusive, and who says so."""
 
     bits: int
     set_by: LimitSetter
@@ -78,12 +70,7 @@ class Column(Protocol):
 class Texts:
     """Many texts in one array: UTF-8, one after the other. An empty one stands for none.
 
-    Parameters
-    ----------
-    data : column of uint8
-        The bytes.
-    ends : column of int64, of n + 1
-        Text i is ``data[ends[i]:ends[i + 1]]``.
+    `ends` has one more than there are texts: text i is ``data[ends[i]:ends[i + 1]]``.
     """
 
     data: Column
@@ -285,10 +272,7 @@ def concatenated(parts: Sequence[Entries]) -> Entries:
 class Chain:
     """Columns one after the other, of which only what is asked for is read.
 
-    Parameters
-    ----------
-    nothing : ndarray
-        An empty array of their kind.
+    `nothing` is an empty array of their kind.
     """
 
     def __init__(self, nothing: NDArray[Any]) -> None:

@@ -6,14 +6,13 @@ Locations are like ``manifest://keys.txt?base=s3://bucket``: a path and options.
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
 from hashmatch.errors import SourceError, UsageError
 from hashmatch.records.enums import Outcome
-from hashmatch.records.images import ImageChanged, ImageError
+from hashmatch.records.images import ImageError
 from hashmatch.sources._files import identity, read_local
 from hashmatch.sources._object_store import Objects
 
@@ -29,12 +28,8 @@ UNLISTED = "unlisted"
 class Base:
     """A folder below which everything lies that a list names, and nothing else is read.
 
-    Parameters
-    ----------
-    place : str
-        ``s3://bucket/folder``, ``gs://``, ``az://``, ``https://host/folder``, or a local folder.
-    options : mapping, optional
-        Of a bucket or web server; see `hashmatch.sources.bucket.BucketSource`.
+    `place` is ``s3://bucket/folder``, ``gs://``, ``az://``, ``https://host/folder``, or a local
+    folder; `options` are those of a `hashmatch.sources.bucket.BucketSource`.
     """
 
     def __init__(self, place: str, options: Mapping[str, Any] | None = None) -> None:
@@ -62,31 +57,21 @@ class Base:
     def read(self, item: ImageItem, key: str) -> bytes:
         """Return the content of `item`, which is `key` below this folder or its whole address.
 
-        Raises
-        ------
-        ImageError
-            ``refused`` if it leads elsewhere; ImageChanged, with the content, if its version is
-            another or was not known; and what reading it raises.
+        ImageError, ``refused``, if it leads elsewhere; ImageChanged, with the content, if its
+        version is another or was not known; and what reading it raises.
         """
         inside = key.removeprefix(f"{self.place}/")
         if "://" in inside or inside.startswith("/") or ".." in inside.split("/"):
             raise ImageError(Outcome.REFUSED, f"it does not lie below {self.place}")
         if self._objects is not None:
             return self._objects.read(item, f"{self._folder}/{inside}".lstrip("/"))
-        version, data = read_local(os.path.join(self.place, inside))
-        if version != item.version:
-            now = replace(item, version=version, size=len(data))
-            raise ImageChanged(Outcome.FAILED, "it changed since it was listed", now, data)
-        return data
+        return read_local(os.path.join(self.place, inside), item)
 
 
 def split(location: str, known: Collection[str]) -> tuple[str, dict[str, str]]:
     """Return the path in `location`, without its scheme, and its options, by name.
 
-    Raises
-    ------
-    UsageError
-        If there is no path, or an option is none of `known`.
+    UsageError if there is no path, or an option is none of `known`.
 
     Examples
     --------

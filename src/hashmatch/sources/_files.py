@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from hashlib import blake2b, file_digest
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes
 
 from hashmatch.decode import limits
 from hashmatch.decode.inputs import read_file
 from hashmatch.errors import SourceError
 from hashmatch.records.enums import Outcome
-from hashmatch.records.images import ImageError
+from hashmatch.records.images import ImageChanged, ImageError
+
+if TYPE_CHECKING:
+    from hashmatch.records.images import ImageItem
 
 #: How often a file that is being written is read before it is given up.
 TRIES = 3
@@ -33,10 +38,7 @@ def identity(path: str) -> str:
 def content_identity(path: str, known: str) -> str:
     """Return the same, with a digest of what is in a file that is still of the version `known`.
 
-    Raises
-    ------
-    SourceError
-        If it is not, or cannot be read.
+    SourceError if it is not, or cannot be read.
     """
     try:
         with open(path, "rb") as file:
@@ -57,17 +59,12 @@ def look_at(path: str) -> tuple[str, int | None]:
     return version(status), status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
-def read_local(path: str) -> tuple[str, bytes]:
-    """Return the content of a regular file and the version of just that content.
+def read_local(path: str, item: ImageItem) -> bytes:
+    """Return the content of a regular file; ImageChanged, with it, if `item` is another version.
 
-    Pipes, sockets and devices are never opened: a device may act on it.
-
-    Raises
-    ------
-    ImageError
-        ``unsupported`` if it is no regular file, ``refused`` if it is larger than
-        `hashmatch.decode.limits.MAX_BYTES`, ``failed`` if it cannot be read, or if it was written
-        to each time that it was read.
+    Pipes, sockets and devices are never opened: a device may act on it. ImageError: ``unsupported``
+    if it is no regular file, ``refused`` if it is larger than `hashmatch.decode.limits.MAX_BYTES`,
+    ``failed`` if it cannot be read, or was written to each time that it was read.
     """
     for _ in range(TRIES):
         before = _status(path)
@@ -77,8 +74,13 @@ def read_local(path: str) -> tuple[str, bytes]:
             raise ImageError(Outcome.UNSUPPORTED, "not a regular file")
         limits.check_bytes(before.st_size)
         data = read_file(Path(path))
-        if version(before) == version(_status(path)):
-            return version(before), data
+        now = version(before)
+        if now != version(_status(path)):
+            continue
+        if now != item.version:
+            changed = replace(item, version=now, size=len(data))
+            raise ImageChanged(Outcome.FAILED, "it changed since it was listed", changed, data)
+        return data
     raise ImageError(Outcome.FAILED, "it changed each time that it was read")
 
 
@@ -93,10 +95,7 @@ def _status(path: str) -> os.stat_result:
 def read_part(path: str, known: str, start: int, length: int) -> bytes:
     """Return a part of the file at `path`, which is still of the version `known`.
 
-    Raises
-    ------
-    ImageError
-        ``failed`` if it is not, or cannot be read.
+    ImageError, ``failed``, if it is not, or cannot be read.
     """
     try:
         with open(path, "rb") as file:

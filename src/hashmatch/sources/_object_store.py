@@ -121,14 +121,9 @@ _CREDENTIALS = {
 
 
 class Objects:
-    """One bucket, or one web server.
+    """One bucket, or one web server, as ``s3://``, ``gs://``, ``az://`` or ``https://`` name it.
 
-    Parameters
-    ----------
-    url : str
-        ``s3://bucket``, ``gs://bucket``, ``az://container`` or ``https://host``, without a path.
-    options : mapping, optional
-        See `hashmatch.sources.bucket.BucketSource`.
+    `url` has no path; for the options see `hashmatch.sources.bucket.BucketSource`.
     """
 
     def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
@@ -198,14 +193,9 @@ class Objects:
         return obstore.head(self._store, key)
 
     def read(self, item: ImageItem, key: str) -> bytes:
-        """Return the content of the object `key`, which is `item`.
+        """Return the content of the object `key`, which is `item`; see `Source.read`.
 
-        Raises
-        ------
-        ImageError
-            See `hashmatch.interfaces.Source.read`.
-        SourceError
-            If the server does not take the credentials, whatever is asked for.
+        SourceError if the server does not take the credentials, whatever is asked for.
         """
         limits.check_bytes(item.size or 0)
         try:

@@ -21,10 +21,7 @@ if TYPE_CHECKING:
 class HeldItem(ImageItem):
     """An item whose content was read when it was listed, and is let go of with it.
 
-    Parameters
-    ----------
-    content : bytes, optional
-        None if it is larger than `hashmatch.decode.limits.MAX_BYTES`.
+    `content` is None if it is larger than `hashmatch.decode.limits.MAX_BYTES`.
     """
 
     content: bytes | None = field(default=None, repr=False, compare=False)
@@ -33,10 +30,7 @@ class HeldItem(ImageItem):
 def held(item: ImageItem) -> bytes | None:
     """Return the content that comes with `item`; None if it has to be read once more.
 
-    Raises
-    ------
-    ImageError
-        ``refused`` if it is too large to be read at all.
+    ImageError, ``refused``, if it is too large to be read at all.
     """
     limits.check_bytes(item.size or 0)
     return item.content if isinstance(item, HeldItem) else None

@@ -65,17 +65,9 @@ class BucketSource:
     def items(self, after: str | None = None) -> Iterator[ImageItem]:
         """Yield every object once, in the order of keys.
 
-        Parameters
-        ----------
-        after : str, optional
-            Only objects whose keys come after this one.
-
-        Raises
-        ------
-        SourceError
-            One line that names the bucket and what to do: it is not there, access is denied, the
-            server cannot be reached, or there is nothing in it. SourceUnavailable if another try
-            may succeed.
+        SourceError, in one line that names the bucket and what to do, if it is not there, access is
+        denied, the server cannot be reached, or there is nothing in it; SourceUnavailable if
+        another try may succeed.
         """
         empty = True
         try:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from hashmatch.errors import SourceError
-from hashmatch.records.enums import Outcome
-from hashmatch.records.images import ImageChanged, ImageItem
+from hashmatch.records.images import ImageItem
 from hashmatch.sources._files import identity, look_at, read_local
 
 if TYPE_CHECKING:
@@ -19,22 +17,15 @@ if TYPE_CHECKING:
 
 
 class DirectorySource:
-    r"""Everything in a folder that is not a folder, in the order of its keys.
+    r"""Everything in a folder that is not a folder, in the order of its keys; or a single file.
 
     A key is the path below the folder with ``/`` between its parts; bytes of a name that are no
-    UTF-8 appear as ``\xNN``. Links to files are followed, links to folders are not: they may
-    lead round in a circle. What cannot be read, a pipe for one, is listed all the same and ends
-    in an outcome of its own. A folder that is removed during the listing is passed over.
+    UTF-8 appear as ``\xNN``. Links to files are followed, links to folders are not: they may lead
+    round in a circle. What cannot be read, a pipe for one, is listed all the same and ends in an
+    outcome of its own. A folder that is removed during the listing is passed over.
 
     One folder at a time is held in memory, about 150 bytes for each name in it. A position is the
     key with what is no plain ASCII in it quoted as in a URL.
-
-    Parameters
-    ----------
-    location : str
-        The folder or file.
-    surface : Surface
-        Of everything in it.
     """
 
     def __init__(self, location: str, surface: Surface) -> None:
@@ -42,18 +33,7 @@ class DirectorySource:
         self._surface = surface
 
     def items(self, after: str | None = None) -> Iterator[ImageItem]:
-        """Yield every item once.
-
-        Parameters
-        ----------
-        after : str, optional
-            Only what comes after the item of this position.
-
-        Raises
-        ------
-        SourceError
-            If the folder, or one below it, cannot be listed or is not there.
-        """
+        """Yield every item once; SourceError if a folder cannot be listed or is not there."""
         last = None if after is None else os.fsdecode(unquote_to_bytes(after))
         for key, entry_path in walk(self._root, last):
             version, size = look_at(entry_path)
@@ -71,19 +51,11 @@ class DirectorySource:
         return f"{identity(self._root)} {self._surface}"
 
     def read(self, item: ImageItem) -> bytes:
-        """Return the content of `item`.
+        """Return the content of `item`; ImageError if it is no file, too large or unreadable.
 
-        Raises
-        ------
-        ImageError
-            If it is no regular file, too large or unreadable; ImageChanged, with the content, if
-            it is another file than was listed.
+        ImageChanged, with the content, if it is another file than was listed.
         """
-        version, data = read_local(item.location)
-        if version != item.version:
-            now = replace(item, version=version, size=len(data))
-            raise ImageChanged(Outcome.FAILED, "it changed since it was listed", now, data)
-        return data
+        return read_local(item.location, item)
 
     def count(self) -> int:
         """Return how many items there are, by listing them all without looking at them."""
@@ -96,17 +68,8 @@ class DirectorySource:
 def walk(root: str, after: str | None = None) -> Iterator[tuple[str, str]]:
     """Yield the key and path of every file below `root`, in the order of keys; or `root` itself.
 
-    Parameters
-    ----------
-    root : str
-        A folder or file.
-    after : str, optional
-        Only keys that come after this one.
-
-    Raises
-    ------
-    SourceError
-        If a folder cannot be listed, or `root` is not there.
+    Only keys that come after `after`. SourceError if a folder cannot be listed, or `root` is not
+    there.
     """
     if not os.path.isdir(root):
         if not os.path.lexists(root):

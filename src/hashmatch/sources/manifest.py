@@ -72,18 +72,7 @@ class ManifestSource:
         self._base = Base(said.get("base") or path.rpartition("/")[0] or ".", options)
 
     def items(self, after: str | None = None) -> Iterator[ImageItem]:
-        """Yield every item once.
-
-        Parameters
-        ----------
-        after : str, optional
-            Only what comes after the item of this position.
-
-        Raises
-        ------
-        SourceError
-            If the list cannot be read, or has no line.
-        """
+        """Yield every item once; SourceError if the list cannot be read, or has no line."""
         unique, last, number = Unique(), int(after or 0), 0
         for number, (start, line) in enumerate(self._lines.all(), 1):
             if not line.strip():

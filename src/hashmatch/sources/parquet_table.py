@@ -89,18 +89,7 @@ class ParquetSource:
         self._base = Base(said.get("base") or os.path.dirname(self._path) or ".", options)
 
     def items(self, after: str | None = None) -> Iterator[ImageItem]:
-        """Yield every item once.
-
-        Parameters
-        ----------
-        after : str, optional
-            Only what comes after the item of this position.
-
-        Raises
-        ------
-        SourceError
-            If the table is damaged, or has no rows.
-        """
+        """Yield every item once; SourceError if the table is damaged, or has no rows."""
         unique, number, last = Unique(), 0, int(after or 0)
         try:
             with self._open() as table:

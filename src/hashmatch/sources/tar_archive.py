@@ -38,13 +38,6 @@ class TarSource:
 
     A plain archive is read by many threads at once. Of a compressed one, items come with their
     content, which is let go of with them: take them as they come, not as a list.
-
-    Parameters
-    ----------
-    location : str
-        Of a local file.
-    surface : Surface
-        Of everything in it.
     """
 
     def __init__(self, location: str, surface: Surface) -> None:
@@ -60,15 +53,8 @@ class TarSource:
     def items(self, after: str | None = None) -> Iterator[ImageItem]:
         """Yield every item once.
 
-        Parameters
-        ----------
-        after : str, optional
-            Only what comes after the item of this position.
-
-        Raises
-        ------
-        SourceError
-            If it is no tar archive, damaged or cut off, or unpacks to more than 100 times its size.
+        SourceError if it is no tar archive, damaged or cut off, or unpacks to more than 100 times
+        its size.
         """
         unique, number = Unique(), 0
         with open(self._path, "rb") as file:

@@ -30,22 +30,11 @@ _LOCAL_HEADER = 30
 class ZipSource:
     """Every file in an archive, in the order of its directory: ``zip://photos.zip``.
 
-    Folders are passed over. A member is unsupported if it is encrypted or packed in other ways
-    than deflate, and refused if it overlaps another, as those of bombs do, or is too large. A
-    second member of the same name is ``name#2``. A version is the checksum and size in the
-    directory; a position the number of the member in it, from 1.
-
-    Parameters
-    ----------
-    location : str
-        Of a local file.
-    surface : Surface
-        Of everything in it.
-
-    Raises
-    ------
-    SourceError
-        If it is no zip archive, or its directory is larger than 64 MiB.
+    Folders are passed over. A member is unsupported if it is encrypted or packed in other ways than
+    deflate, and refused if it overlaps another, as those of bombs do, or is too large. A second
+    member of the same name is ``name#2``. A version is the checksum and size in the directory; a
+    position the number of the member in it, from 1. SourceError if it is no zip archive, or its
+    directory is larger than 64 MiB.
     """
 
     def __init__(self, location: str, surface: Surface) -> None:
@@ -69,18 +58,7 @@ class ZipSource:
         self._overlapping = _overlapping(self._members)
 
     def items(self, after: str | None = None) -> Iterator[ImageItem]:
-        """Yield every item once.
-
-        Parameters
-        ----------
-        after : str, optional
-            Only what comes after the item of this position.
-
-        Raises
-        ------
-        SourceError
-            If there is nothing in it.
-        """
+        """Yield every item once; SourceError if there is nothing in it."""
         if not self._members:
             raise SourceError(f"{self._path}: there is nothing in it")
         unique = Unique()

@@ -56,19 +56,9 @@ QUARANTINED = "quarantined: "
 class VersionBuilder:
     """Makes files in the folder of a list.
 
-    Parameters
-    ----------
-    folder : Folder
-    name : str
-        Of the list.
-    key : ListKey, optional
-        What they are encrypted with.
-    pictures : mapping of str to bytes
-        By algorithm, hashes of default pictures; entries near them are put into quarantine.
-    limits : mapping of str to int
-        By algorithm, the list's own limits in bits.
-    on_step : callable, optional
-        Told what is done next, for people.
+    They are encrypted with `key`, if there is one. Entries near the hashes of default `pictures`,
+    by algorithm, are put into quarantine; `limits` are the list's own, by algorithm, in bits.
+    `on_step` is told what is done next, for people.
     """
 
     def __init__(

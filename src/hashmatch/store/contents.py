@@ -57,15 +57,7 @@ FEW = 100
 def to_blocks(
     said: Statements, quarantine: NDArray[np.uint8], name: str
 ) -> tuple[Description, Blocks]:
-    """Return what is to be written of some statements.
-
-    Parameters
-    ----------
-    said : Statements
-    quarantine : ndarray of uint8, shape (n,)
-    name : str
-        Of the list.
-    """
+    """Return what is to be written of some statements, and their quarantine, of the list `name`."""
     entries = said.entries
     blocks: list[tuple[str, NDArray[Any]]] = [
         ("words", said.hashes.words),
@@ -87,17 +79,7 @@ def to_blocks(
 
 
 class StoredStatements(Opaque):
-    """Statements in a file; a column is read when it is asked for.
-
-    Parameters
-    ----------
-    file : BlockFile
-
-    Raises
-    ------
-    StoreError
-        If the file holds something else.
-    """
+    """Statements in a file, else StoreError; a column is read when it is asked for."""
 
     def __init__(self, file: BlockFile) -> None:
         self._file = file
@@ -182,22 +164,17 @@ LOADED = 1 << 26
 class OpenFile(Opaque):
     """An open file that is closed with its last user. It must not change while it is open.
 
-    Parameters
-    ----------
-    path : str
-        For messages.
-    file : int
-        Its descriptor, which is taken over.
+    `path` is for messages; the descriptor `file` is taken over.
     """
 
     def __init__(self, path: str, file: int) -> None:
         self.path, self.file = path, file
         self._found = self._stamp()
-        self.size = os.fstat(file).st_size
+        self.size = self._found[0]
 
-    def _stamp(self) -> tuple[int, ...]:
+    def _stamp(self) -> tuple[int, int]:
         found = os.fstat(self.file)
-        return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        return found.st_size, found.st_mtime_ns
 
     def __call__(self, count: int, offset: int) -> bytes:
         """Return some bytes, fewer at the end of the file; StoreError if it was changed."""
@@ -205,8 +182,7 @@ class OpenFile(Opaque):
             data = os.pread(self.file, count, offset)
         except OSError as error:
             raise StoreError(f"{self.path} cannot be read: {error.strerror}") from None
-        size, modified, _ = self._stamp()
-        if (size, modified) != self._found[:2]:
+        if self._stamp() != self._found:
             raise StoreError(f"{self.path} was written over while it was in use; open it again")
         return data
 
@@ -215,21 +191,9 @@ class OpenFile(Opaque):
 
 
 class BlockFile(Opaque):
-    """The arrays of a file.
+    """The arrays of a file; IndexFileError if it is no block file, or not all there.
 
-    Parameters
-    ----------
-    path : str
-        For messages.
-    size : int
-        Of the file, in bytes.
-    read : callable
-        Given how many bytes and where, returns them.
-
-    Raises
-    ------
-    IndexFileError
-        If it is no block file, or not all there.
+    `path` is for messages, `size` in bytes; `read`, given how many bytes and where, returns them.
     """
 
     def __init__(self, path: str, size: int, read: Read) -> None:
@@ -350,11 +314,8 @@ class Content(Opaque):
 def read(folder: Folder, manifest: Manifest, key: ListKey | None, problems: list[str]) -> Content:
     """Return what a version holds; everything of it is compared with its digest first.
 
-    Raises
-    ------
-    StoreError
-        If a file is missing or damaged, with its copy. A damaged index is only a problem: it can be
-        made again.
+    StoreError if a file is missing or damaged, with its copy. A damaged index is only a problem: it
+    can be made again.
     """
     state = VersionState({}, ())
     segments: dict[str, list[StoredStatements]] = {}

@@ -8,6 +8,7 @@ import numpy as np
 
 from hashmatch._redact import unseen
 from hashmatch.lists.merge import Statements, hash_keys
+from hashmatch.store.compaction import live
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,8 +46,6 @@ def difference(before: Content, after: Content) -> list[Difference]:
 
 
 def _matched(kinds: Mapping[str, AlgorithmContent], algorithm: str) -> Statements | None:
-    from hashmatch.store.compaction import live
-
     return live(kinds[algorithm], kinds[algorithm].entries.gone) if algorithm in kinds else None
 
 

@@ -60,19 +60,8 @@ MOST = 1 << 32
 def encrypt(path: str, data: Iterable[Data], key: ListKey) -> Digest:
     """Write a new encrypted file, whole or not at all, and return the digest of what is written.
 
-    Parameters
-    ----------
-    path : str
-        See `hashmatch._files.atomic.writing`.
-    data : iterable of buffers
-        What it is to hold: bytes or arrays in C order, of any lengths.
-    key : ListKey
-        The list's.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be written.
+    It holds `data`: bytes or arrays in C order, of any lengths. See
+    `hashmatch._files.atomic.writing`.
     """
     header = HEADER.pack(MAGIC, key.key_id, secrets.token_bytes(SALT))
     cipher = _cipher(key, header)
@@ -92,17 +81,7 @@ def encrypt(path: str, data: Iterable[Data], key: ListKey) -> Digest:
 def decrypted_bytes(path: str, file: int) -> int:
     """Return how many bytes an open encrypted file holds, as far as its length tells.
 
-    Parameters
-    ----------
-    path : str
-        For messages.
-    file : int
-        Its descriptor.
-
-    Raises
-    ------
-    StoreError
-        If it has a length that no such file has.
+    `path` is for messages. StoreError if it has a length that no such file has.
     """
     body = os.fstat(file).st_size - HEADER.size
     chunks = -(-body // (CHUNK + TAG))
@@ -114,24 +93,11 @@ def decrypted_bytes(path: str, file: int) -> int:
 
 
 def decrypt(path: str, file: int, key: ListKey) -> Iterator[bytes]:
-    """Yield what an open encrypted file holds, each chunk once it is verified.
+    """Yield what an open encrypted file holds, from its beginning, each chunk once it is verified.
 
-    That all was there is known only when the iterator has ended.
-
-    Parameters
-    ----------
-    path : str
-        For messages.
-    file : int
-        Its descriptor; it is read from its beginning.
-    key : ListKey
-        The list's.
-
-    Raises
-    ------
-    StoreError
-        If the key is another one, or the file not as it was written: changed, cut off, continued,
-        or with chunks in other places or of other files.
+    That all was there is known only when the iterator has ended. StoreError if the key is another
+    one, or the file not as it was written: changed, cut off, continued, or with chunks in other
+    places or of other files.
     """
     left = decrypted_bytes(path, file)
     header = _read(path, file, HEADER.size, 0)
@@ -164,22 +130,9 @@ def decrypt(path: str, file: int, key: ListKey) -> Iterator[bytes]:
 def decrypt_into(path: str, file: int, key: ListKey, buffer: Data) -> None:
     """Decrypt an open file into a buffer that is as long as `decrypted_bytes` says.
 
-    Parameters
-    ----------
-    path : str
-        For messages.
-    file : int
-        Its descriptor.
-    key : ListKey
-        The list's.
-    buffer : buffer
-        Bytes that can be written to, or an array in C order. If this raises, it holds the verified
-        beginning of the file, and is not to be used.
-
-    Raises
-    ------
-    StoreError
-        As for `decrypt`, or if the buffer is of another length.
+    The buffer is bytes that can be written to, or an array in C order. If this raises StoreError,
+    as `decrypt` or because the buffer is of another length, it holds the verified beginning of the
+    file, and is not to be used.
     """
     view = memoryview(buffer)  # type: ignore[arg-type]  # before Python 3.12 arrays do not say so
     if view.nbytes != decrypted_bytes(path, file):
@@ -245,12 +198,9 @@ INFO = b"hashmatch sealed file 1"
 
 
 class ListKey:
-    """A key of 32 bytes, which shows nothing of itself, and is never pickled.
+    """A key of 32 random bytes, which shows nothing of itself, and is never pickled.
 
-    Parameters
-    ----------
-    raw : bytes
-        Random ones: a passphrase is no key.
+    A passphrase is no key.
 
     Examples
     --------
@@ -292,18 +242,9 @@ class ListKey:
 def list_key(path: str | None = None) -> ListKey | None:
     """Return the key in a file or, without one, that of the environment, if it has one.
 
-    Parameters
-    ----------
-    path : str, optional
-        Holds the 32 bytes, or them in hexadecimal or base64. Only its owner may be able to read it;
-        it may be a link.
-
-    Raises
-    ------
-    StoreError
-        If the file cannot be read, or can be read by others.
-    UsageError
-        If what it or HASHMATCH_LIST_KEY holds is no key; nothing of it is shown.
+    The file holds the 32 bytes, or them in hexadecimal or base64. Only its owner may be able to
+    read it, else StoreError; it may be a link. UsageError if what it or HASHMATCH_LIST_KEY holds is
+    no key; nothing of it is shown.
     """
     if path is not None:
         data = private.read(path, 1000, follow=True)

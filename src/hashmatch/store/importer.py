@@ -16,7 +16,7 @@ from hashmatch.lists.ingest import ListFormat, Rows
 from hashmatch.lists.merge import joined, later
 from hashmatch.records import VERSION
 from hashmatch.records.images import clean_name
-from hashmatch.store import reference_key, rollback, signing
+from hashmatch.store import reference_key, signing
 from hashmatch.store.compaction import VersionBuilder, appended, is_small, live, merged, rewritten
 from hashmatch.store.encryption import KEY
 from hashmatch.store.manifest import ImportedFile, Manifest
@@ -140,20 +140,9 @@ class _Read(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Importer:
-    """Makes the next versions of one list.
+    """Makes the next versions of one list, at `now`: in UTC, whole seconds.
 
-    Parameters
-    ----------
-    folder : Folder
-        Of its store.
-    key : ListKey or None
-        What its files are encrypted with.
-    trust : Trust
-        Whose signatures are asked for.
-    now : datetime
-        In UTC, whole seconds.
-    latest : callable
-        Returns the last version that can be used, expired or not, and the problems there were.
+    `latest` returns the last version that can be used, expired or not, and the problems there were.
     """
 
     folder: Folder
@@ -261,12 +250,8 @@ class Importer:
             return
         raise StoreError(f"{self.folder.path} is encrypted; give the key of the list in {KEY}")
 
-    def _marks(self) -> rollback.Marks:
-        path = rollback.place(self.folder.path)
-        return rollback.read(path, allow_readable=self.folder.allow_readable)
-
     def _builder(self, change: Change, before: Content | None) -> VersionBuilder:
-        path, named = self.folder.path, self._marks().name
+        path, named = self.folder.path, self.folder.marks().name
         named = before.manifest.name if before else named
         name = change.name or named or os.path.basename(os.path.abspath(path))
         name = clean_name(name)
@@ -283,7 +268,7 @@ class Importer:
 
     def _next(self) -> int:
         """Return the number of the version to be made: above all there are, and all that were."""
-        return 1 + max([0, *self.folder.versions()[:1], *self._marks().versions.values()])
+        return 1 + max([0, *self.folder.versions()[:1], *self.folder.marks().versions.values()])
 
     def _publish(
         self,

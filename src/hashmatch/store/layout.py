@@ -26,7 +26,7 @@ from hashmatch._files import atomic, private
 from hashmatch._files.private import Digest
 from hashmatch.errors import IndexFileError, StoreError
 from hashmatch.store import manifest as manifests
-from hashmatch.store import signing
+from hashmatch.store import rollback, signing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,14 +44,7 @@ TWICE = "copies"
 
 
 class Folder:
-    """The folder of a list store.
-
-    Parameters
-    ----------
-    path : str
-    allow_readable : bool
-        Whether others may read it.
-    """
+    """The folder of a list store; whether others may read it is `allow_readable`."""
 
     def __init__(self, path: str, *, allow_readable: bool = False) -> None:
         self.path = path
@@ -128,6 +121,10 @@ class Folder:
         data = private.read(path, signing.LARGEST_SIGNATURE, allow_readable=self.allow_readable)
         return signing.decode(path, data)
 
+    def marks(self) -> rollback.Marks:
+        """Return how far the list has come, as is kept for it, here or elsewhere."""
+        return rollback.read(rollback.place(self.path), allow_readable=self.allow_readable)
+
     def publish(self, manifest: Manifest, signed: Callable[[bytes], Sequence[Signature]]) -> None:
         """Write the manifest of a new version, its signatures first: from now on it is there."""
         data = manifests.encode(manifest)
@@ -147,13 +144,9 @@ class Folder:
     def add(self, write: Callable[[str], None], *, shared: bool) -> tuple[Digest, bool]:
         """Put a file among the others, named by what it holds; return that, and if it is twice.
 
-        Parameters
-        ----------
-        write : callable
-            Given a path, writes the file there, whole and on the disk.
-        shared : bool
-            Whether later versions may share it: then it is kept twice. So is one that is there
-            already, as versions share it from now on.
+        `write`, given a path, writes the file there, whole and on the disk. It is kept twice if
+        later versions may share it, `shared`, or it is there already, as versions share it from now
+        on.
         """
         path = self.inside("files", f"new-{secrets.token_hex(8)}")
         try:
@@ -177,16 +170,8 @@ class Folder:
     def find(self, named: StoredFile, problems: list[str]) -> tuple[str, int]:
         """Return the path and a descriptor of a file that is what its manifest says.
 
-        Parameters
-        ----------
-        named : StoredFile
-        problems : list of str
-            What is wrong with a file whose copy serves instead is added.
-
-        Raises
-        ------
-        StoreError
-            If there is none that is.
+        What is wrong with a file whose copy serves instead is added to `problems`; StoreError if
+        none does.
         """
         wrong: list[str] = []
         for path in self._places(named):

@@ -63,18 +63,8 @@ def stored_list(
 ) -> HashList:
     """Return one kind of hash of an open version as a list, with an index.
 
-    Parameters
-    ----------
-    folder : Folder
-        Of the store.
-    content : Content
-        The version.
-    algorithm : str
-        Which hashes.
-    secret : bytes
-        The key of references, see `hashmatch.store.reference_key`.
-    problems : list of str
-        What is wrong with its index is added.
+    `secret` is the key of references, see `hashmatch.store.reference_key`; what is wrong with the
+    index is added to `problems`.
     """
     kind, manifest = content.kinds[algorithm], content.manifest
     entries = kind.entries
@@ -243,7 +233,7 @@ class ListStore(Opaque):
             Whether it is refused if it has expired; not where another is to be made from it.
         """
         self.latest_version()
-        known = self._marks()
+        known = self.folder.marks()
         versions = self.folder.versions()
         problems = [known.damage] if known.damage else []
         refused: list[StoreError] = []
@@ -365,7 +355,7 @@ class ListStore(Opaque):
         if version not in versions:
             there = ", ".join(map(str, reversed(versions))) or "none"
             raise StoreError(f"{self.path} has no version {version}; it has {there}")
-        data, manifest = self.folder.manifest(version, self._marks().name)
+        data, manifest = self.folder.manifest(version, self.folder.marks().name)
         self.trust.check(data, self.folder.signatures(version))
         return contents.read(self.folder, manifest, self.key, [])
 
@@ -376,7 +366,7 @@ class ListStore(Opaque):
         with the latest also what all versions need.
         """
         self.folder.check()
-        known = self._marks()
+        known = self.folder.marks()
         problems = [known.damage] if known.damage else []
         try:
             reference_key.read(self.folder, self.key, problems)
@@ -415,7 +405,3 @@ class ListStore(Opaque):
             ]
             self.folder.sign(version, [*others, signing.sign(data, key)])
             return manifest
-
-    def _marks(self) -> rollback.Marks:
-        path = rollback.place(self.path)
-        return rollback.read(path, allow_readable=self.folder.allow_readable)

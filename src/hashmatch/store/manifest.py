@@ -52,33 +52,12 @@ class ImportedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A version of a list.
+    """A version of a list: `base` is the one that it was made from, `hashmatch` what made it.
 
-    Parameters
-    ----------
-    name : str
-        Of the list.
-    version : int
-        From 1, one more than that of the version before.
-    created : datetime
-        In UTC, whole seconds.
-    expires : datetime, optional
-        When it ought to have been followed by another; None is never.
-    hashmatch : str
-        The version of hashmatch that made it.
-    decode_policy : str, optional
-        How the pictures behind the hashes were read, where that is known.
-    base : int, optional
-        The version that it was made from.
-    key_ids : tuple of str
-        Of the keys that it is to be signed with, in order.
-    encrypted : bool
-        Whether its files are encrypted.
-    counts : dict of str to dict of str to int
-        By algorithm: how many entries, how many removed, quarantined for which reason and so on.
-    files : tuple of StoredFile
-    sources : tuple of ImportedFile
-    schema : "hashmatch.list/1"
+    Times are in UTC, whole seconds; without `expires` it never does. `decode_policy` says how the
+    pictures behind the hashes were read, where that is known; `key_ids` by which keys it is to be
+    signed, in order; `counts`, by algorithm, how many entries, how many removed, quarantined for
+    which reason and so on.
 
     Examples
     --------
@@ -119,10 +98,7 @@ class _Schema(msgspec.Struct):
 def encode(manifest: Manifest) -> bytes:
     """Return the bytes of a manifest, which are what is signed.
 
-    Raises
-    ------
-    UsageError
-        If it holds what `decode` would refuse or read otherwise.
+    UsageError if it holds what `decode` would refuse or read otherwise.
     """
     try:
         data = _canonical(manifest)
@@ -136,23 +112,10 @@ def encode(manifest: Manifest) -> bytes:
 
 
 def decode(path: str, data: bytes, version: int | None = None, name: str | None = None) -> Manifest:
-    """Return the manifest that some bytes are.
+    """Return the manifest that some bytes are, nothing of which is believed, or shown.
 
-    Parameters
-    ----------
-    path : str
-        For messages.
-    data : bytes
-        Nothing of them is believed, or shown.
-    version : int, optional
-        The version that it has to be of, as its file name says.
-    name : str, optional
-        The list that it has to be of: keys may sign several.
-
-    Raises
-    ------
-    StoreError
-        If they are none, or that of another version or list.
+    `path` is for messages. StoreError if they are none, or that of another version than its file
+    name says, or of another list, of which keys may sign several.
     """
     try:
         if len(data) > LARGEST:

@@ -27,10 +27,7 @@ LARGEST = 1 << 10
 def keep(folder: Folder, key: ListKey | None) -> None:
     """Make the secret if there is none, encrypted if there is a key; mend it if one is damaged.
 
-    Raises
-    ------
-    StoreError
-        If both are damaged: a new one would give every entry without an id another name.
+    StoreError if both are damaged: a new one would give every entry without an id another name.
     """
     paths = [folder.inside(*names) for names in PLACES]
     if any(map(os.path.lexists, paths)):

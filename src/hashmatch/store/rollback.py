@@ -82,17 +82,8 @@ def place(store: str) -> str:
 def read(path: str, *, allow_readable: bool = False) -> Marks:
     """Return the marks in a file, those of a list that was never used if there is none.
 
-    Parameters
-    ----------
-    path : str
-        See `place`.
-    allow_readable : bool
-        Whether others may read it.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be read, or others can write to it.
+    See `place`. StoreError if it cannot be read, or others can write to it or, unless
+    `allow_readable`, read it.
     """
     if not os.path.lexists(path):
         return Marks()
@@ -109,26 +100,12 @@ def read(path: str, *, allow_readable: bool = False) -> Marks:
 def check(
     marks: Marks, version: int, key_ids: Iterable[str], *, floor: int = 0, behind: int = 0
 ) -> None:
-    """Refuse a version that is older than one used before, or too far ahead of it.
+    """Refuse a version that is older than one used before, or too far ahead: UntrustedList.
 
-    Parameters
-    ----------
-    marks : Marks
-        Of the list.
-    version : int
-        To be used.
-    key_ids : iterable of str
-        Of the keys that are trusted and have signed it; none for an unsigned one.
-    floor : int
-        The highest version known otherwise; what counts while the marks are damaged.
-    behind : int
-        How many versions it may be older nevertheless: one, where the last one is found damaged
-        and the one before it has to serve.
-
-    Raises
-    ------
-    UntrustedList
-        If it is not to be used.
+    `key_ids` are of the keys that are trusted and have signed it; none for an unsigned one. `floor`
+    is the highest version known otherwise, which counts while the marks are damaged. It may be
+    older by `behind` versions nevertheless: one, where the last one is found damaged and the one
+    before it has to serve.
     """
     least = 0 if marks.damage is None else floor
     lowest = max(marks.versions.get(key, least) for key in set(key_ids) or {UNSIGNED})
@@ -161,34 +138,13 @@ def advance(
 ) -> Marks:
     """Note that a version is in use, and return the marks after that. A mark never sinks.
 
-    They are on the disk when this returns. Of several processes that do it at once, each is heard.
+    They are on the disk when this returns, in a folder that is made if it is not there. Of several
+    processes that do it at once, each is heard. `key_ids` are of all keys that are trusted now, not
+    only of those that signed it. Otherwise an old version by a key that is still trusted, but signs
+    no more, could come back. Damaged marks begin again from `floor`; of names the first one stays.
 
-    Parameters
-    ----------
-    path : str
-        See `place`. Its folder is made if it is not there.
-    version : int
-        In use from now on. Where a mark is higher already, it stays.
-    key_ids : iterable of str
-        Of all keys that are trusted now, not only of those that signed it. Otherwise an old version
-        by a key that is still trusted, but signs no more, could come back.
-    floor : int
-        As for `check`; damaged marks begin again from it.
-    now : datetime, optional
-        In UTC.
-    name : str, optional
-        Of the list; the first one stays.
-    allow_readable : bool
-        As for `read`.
-
-    Raises
-    ------
-    UntrustedList
-        If it is too far ahead.
-    StoreError
-        If they cannot be read or written.
-    UsageError
-        If `version` is no number of a version, or one of `key_ids` no id of a key.
+    UntrustedList if it is too far ahead; StoreError if they cannot be read or written; UsageError
+    if `version` is no number of a version, or one of `key_ids` no id of a key.
     """
     moment = (now or datetime.now(UTC)).replace(microsecond=0)
     atomic.make_folder(os.path.dirname(path) or os.curdir, allow_readable=allow_readable)

@@ -39,13 +39,7 @@ LONGEST_PASSPHRASE = 1023
 
 
 class PublicKey:
-    """A key that lists are trusted by.
-
-    Parameters
-    ----------
-    raw : bytes
-        Its 32 bytes.
-    """
+    """A key that lists are trusted by, of 32 bytes."""
 
     def __init__(self, raw: bytes) -> None:
         self.raw = bytes(raw)
@@ -139,19 +133,10 @@ def given_passphrase() -> bytes | None:
 
 
 def load_private(path: str, passphrase: bytes | None = None) -> PrivateKey:
-    """Return the private key of a file.
+    """Return the private key of a file, which may be a link, as secrets in a container are.
 
-    Parameters
-    ----------
-    path : str
-        May be a link, as secrets that are mounted into a container are.
-    passphrase : bytes, optional
-        Not looked at if the file is not encrypted.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be read, can be read by others, or holds no such key.
+    The passphrase is not looked at if it is not encrypted. StoreError if it cannot be read, can be
+    read by others, or holds no such key.
     """
     data = private.read(path, LARGEST_KEY, follow=True)
     is_encrypted = b"BEGIN ENCRYPTED PRIVATE KEY" in data
@@ -177,10 +162,7 @@ def save_public(path: str, key: PublicKey) -> None:
 def load_public(path: str) -> PublicKey:
     """Return the public key of a file, which others may read, and may not write to.
 
-    Raises
-    ------
-    StoreError
-        If it cannot be read, can be changed by others, or holds no such key.
+    StoreError if it cannot be read, can be changed by others, or holds no such key.
     """
     data = private.read(path, LARGEST_KEY, allow_readable=True, follow=True)
     if b"PRIVATE KEY" in data:
@@ -197,19 +179,7 @@ def load_public(path: str) -> PublicKey:
 def save_pair(name: str, key: PrivateKey, passphrase: bytes | None = None) -> None:
     """Write a key to NAME.key and what it is trusted by to NAME.pub, both new.
 
-    Parameters
-    ----------
-    name : str
-        A path without its ending.
-    key : PrivateKey
-        The one that signs.
-    passphrase : bytes, optional
-        As for `PrivateKey.save`.
-
-    Raises
-    ------
-    StoreError
-        If one of them is there, or cannot be written.
+    `name` is a path without its ending. StoreError if one of them is there, or cannot be written.
     """
     for path in (f"{name}.key", f"{name}.pub"):
         if os.path.lexists(path):  # before one of the two is written
@@ -254,10 +224,7 @@ def encode(signatures: Sequence[Signature]) -> bytes:
 def decode(path: str, data: bytes) -> tuple[Signature, ...]:
     """Return the signatures that some bytes are; `path` is for messages.
 
-    Raises
-    ------
-    StoreError
-        If they are none, or are written in another way than `encode` does.
+    StoreError if they are none, or are written in another way than `encode` does.
     """
     try:
         if len(data) > LARGEST_SIGNATURE:
@@ -275,27 +242,15 @@ def decode(path: str, data: bytes) -> tuple[Signature, ...]:
 def verify(
     manifest: bytes, signatures: Sequence[Signature], trusted: Sequence[PublicKey], needed: int = 1
 ) -> tuple[str, ...]:
-    """Return the ids of the trusted keys that have signed a manifest, in order.
+    """Return the ids of the trusted keys that have signed the bytes of a manifest, in order.
 
-    Parameters
-    ----------
-    manifest : bytes
-        Exactly as they are in its file.
-    signatures : sequence of Signature
-        Those of other keys are passed over: a list may be signed for several platforms, and with
-        the old and the new key when it changes. One of a trusted key that is not its signature
-        over this manifest refuses it, however many others are.
-    trusted : sequence of PublicKey
-        A key that is there twice counts once.
-    needed : int
-        How many of them have to have signed. One that has signed twice counts once.
+    Signatures of other keys are passed over: a list may be signed for several platforms, and with
+    the old and the new key when it changes. One of a trusted key that is not its signature over
+    this manifest refuses it, however many others are. A key that is there, or has signed, twice
+    counts once.
 
-    Raises
-    ------
-    UntrustedList
-        If fewer have.
-    UsageError
-        If `needed` is not from one to the number of keys: nothing or all would be trusted.
+    UntrustedList if fewer than `needed` have; UsageError if that is not from one to the number of
+    keys: nothing or all would be trusted.
 
     Examples
     --------
@@ -334,27 +289,11 @@ GRACE = timedelta(days=7)
 def check_fresh(
     marks: Marks, expires: datetime | None, *, now: datetime | None = None, grace: timedelta = GRACE
 ) -> str | None:
-    """Refuse a list that has expired too long ago; return a warning while it has just expired.
+    """Refuse a list that expired longer than `grace` ago; return a warning if it has just expired.
 
     Who holds back updates can serve an old list for ever, and every signature of it is right; only
-    its age shows it.
-
-    Parameters
-    ----------
-    marks : Marks
-        Of the list. If it was last used later than the clock says it is, then the clock is wrong,
-        and that time counts.
-    expires : datetime, optional
-        As its manifest says; None is never.
-    now : datetime, optional
-        In UTC.
-    grace : timedelta
-        How long it is used nevertheless.
-
-    Raises
-    ------
-    UntrustedList
-        If that has passed too.
+    its age shows it. If it was last used, as its marks say, later than the clock says it is, then
+    the clock is wrong, and that time counts. Without `expires` a list never does.
     """
     moment = now or datetime.now(UTC)
     clock = ""

@@ -32,11 +32,8 @@ END = 253_402_300_800
 def seconds(value: object) -> float | None:
     """Return seconds since 1970 UTC; None if `value` is no time.
 
-    Parameters
-    ----------
-    value : object
-        ISO 8601 text, in UTC unless it names a zone (NCMEC's client of the threatexchange package
-        wrote local times with a Z), or seconds or milliseconds since 1970, as a number or text.
+    It is ISO 8601 text, in UTC unless it names a zone (NCMEC's client of the threatexchange package
+    wrote local times with a Z), or seconds or milliseconds since 1970, as a number or text.
 
     Examples
     --------

@@ -221,21 +221,19 @@ class Bracket(NamedTuple):
     depth: int
 
 
-class JsonRecords:
-    """Finds the records of a stream of pages.
+def array_at(key: str) -> Callable[[Bracket], bool]:
+    """Return a function that tells whether a bracket opens the array that is called `key`."""
+    return lambda place: place.key == key and place.opener == b"["
 
-    Parameters
-    ----------
-    stream : binary file
-        JSON.
-    holds : callable
-        Whether the elements in a bracket, given its `Bracket`, are the records.
-    needs : str
-        A key that records have and nothing within them does; asked for after a bad record, to find
-        the next. Records that are no objects are found by their commas.
-    within : callable, optional
-        Given such a place, the beginning of its first element and the page's fields, whether its
-        elements are no records but have them in them.
+
+class JsonRecords:
+    """Finds the records of a stream of pages of JSON.
+
+    `holds` says whether the elements in a bracket, given its `Bracket`, are the records. `needs` is
+    a key that records have and nothing within them does; asked for after a bad record, to find the
+    next. Records that are no objects are found by their commas. `within`, given such a place, the
+    beginning of its first element and the page's fields, says whether its elements are no records
+    but have them in them.
     """
 
     def __init__(
@@ -426,14 +424,8 @@ def page_rows(
 ) -> Iterator[ListRow | RejectedRow]:
     """Yield the rows of every record of a stream of pages, or why there are none.
 
-    Parameters
-    ----------
-    stream, holds, needs, within
-        See `JsonRecords`.
-    make : callable
-        Given the line of a record and the record, returns its rows.
-    counted : bool
-        Whether pages state how many records they have.
+    `make` returns the rows of a record, given its line and it; `counted` says whether pages state
+    how many records they have. For the others see `JsonRecords`.
     """
     for record in JsonRecords(stream, holds, needs, within):
         if isinstance(record, RejectedRow):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import hashlib
 import io
 import re
@@ -127,6 +128,14 @@ def first_lines(head: bytes) -> list[str]:
     text = head.removeprefix(BOM).decode(errors="replace")
     lines = (line.rstrip("\r") for line in text.split("\n"))
     return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def cells_of(text: str, delimiter: str = ",") -> list[str] | None:
+    """Return the cells of a line of CSV; None if a quote is not closed, or stands inside one."""
+    try:
+        return next(csv.reader([text], delimiter=delimiter, strict=True))
+    except csv.Error:
+        return None
 
 
 def shown(text: str) -> str:

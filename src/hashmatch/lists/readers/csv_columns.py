@@ -13,7 +13,6 @@ other. PhotoDNA is counted; its values are not kept.
 
 from __future__ import annotations
 
-import csv
 import re
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -21,7 +20,7 @@ from hashmatch import registry
 from hashmatch.errors import ListError, RejectedRow, UsageError
 from hashmatch.interfaces import ROLES, ListOptions, ListRow
 from hashmatch.lists.readers import _fields
-from hashmatch.lists.readers._lines import first_lines, numbered_lines, shown
+from hashmatch.lists.readers._lines import cells_of, first_lines, numbered_lines, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -61,18 +60,13 @@ class MappedCsv:
         lines = first_lines(head)
         if not lines:
             return 0
-        roles = [_role(name) or "" for name in _cells(lines[0], _delimiter(lines[0])) or []]
+        roles = [_role(name) or "" for name in cells_of(lines[0], _delimiter(lines[0])) or []]
         return 85 if any(role == "hash" or registry.hashes(role) for role in roles) else 0
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
-        """Yield every row, once for each hash in it.
+        """Yield every row, once for each hash in it; ListError if no column holds hashes.
 
-        Raises
-        ------
-        ListError
-            If no column holds hashes.
-        UsageError
-            If `options` names a role or a column that does not exist.
+        UsageError if `options` names a role or a column that does not exist.
         """
         roles: list[str | None] | None = None
         delimiter = options.delimiter
@@ -85,7 +79,7 @@ class MappedCsv:
                 continue  # a comment before the header
             if delimiter is None:
                 delimiter = _delimiter(text)
-            cells = _cells(text, delimiter)
+            cells = cells_of(text, delimiter)
             if cells is None:
                 yield RejectedRow(number, "a quote is not closed, or stands inside a cell")
             elif roles is None:
@@ -103,13 +97,6 @@ def _role(name: str) -> str | None:
 
 def _delimiter(header: str) -> str:
     return max(DELIMITERS, key=header.count)
-
-
-def _cells(text: str, delimiter: str) -> list[str] | None:
-    try:
-        return next(csv.reader([text], delimiter=delimiter, strict=True))
-    except csv.Error:
-        return None
 
 
 def _roles(header: list[str], columns: Mapping[str, str]) -> list[str | None]:

@@ -55,14 +55,9 @@ class NcmecXml:
         return 95 if begins and mine else 0
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
-        """Yield every row.
+        """Yield every row. Raises UsageError if `options` tell of columns: there are none.
 
-        Raises
-        ------
-        ListError
-            If the file has a document type, or is of another namespace.
-        UsageError
-            If `options` tell of columns: there are none.
+        ListError if the file has a document type, or is of another namespace.
         """
         if options.columns:
             raise UsageError("NCMEC XML has no columns to tell apart")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from hashmatch.errors import UsageError
 from hashmatch.interfaces import ListOptions, ListRow
 from hashmatch.lists.readers import _fields
-from hashmatch.lists.readers._json_stream import Bracket, page_rows
+from hashmatch.lists.readers._json_stream import array_at, page_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,11 +44,7 @@ class TatJson:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
         if options.columns:
             raise UsageError("Tech Against Terrorism JSON has no columns to tell apart")
-        yield from page_rows(stream, _rows, _holds, "hash_digest", counted=True)
-
-
-def _holds(place: Bracket) -> bool:
-    return place.key == "results" and place.opener == b"["
+        yield from page_rows(stream, _rows, array_at("results"), "hash_digest", counted=True)
 
 
 def _rows(line: int, record: Any) -> Iterator[ListRow]:

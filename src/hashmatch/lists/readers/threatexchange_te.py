@@ -12,7 +12,6 @@ unless it is PDQ. A digest with the tag ``media_type_video`` is of a video.
 
 from __future__ import annotations
 
-import csv
 import re
 from contextlib import suppress
 from functools import cache
@@ -22,7 +21,7 @@ from hashmatch import registry
 from hashmatch.errors import RejectedRow, UnknownPlugin, UsageError
 from hashmatch.interfaces import ListOptions, ListRow
 from hashmatch.lists.readers import _fields
-from hashmatch.lists.readers._lines import first_lines, numbered_lines
+from hashmatch.lists.readers._lines import cells_of, first_lines, numbered_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +50,7 @@ class ThreatExchangeTe:
 
 
 def _row(number: int, text: str) -> ListRow | RejectedRow:
-    cells = _cells(text)
+    cells = cells_of(text)
     if cells is None:
         return RejectedRow(number, "a quote is not closed, or stands inside a cell")
     if len(cells) not in {4, 5}:
@@ -83,10 +82,3 @@ def _digest(digits: int) -> str | None:
             if _fields.digests_files(name) and registry.spec(name).bits == 4 * digits:
                 return f"video_{name}"
     return None
-
-
-def _cells(text: str) -> list[str] | None:
-    try:
-        return next(csv.reader([text], strict=True))
-    except csv.Error:
-        return None
