@@ -19,6 +19,7 @@ from conftest import LISTS
 from hashmatch.scan.checkpoint import Ledger
 from hashmatch.scan.hash_archive import each
 from hashmatch.scan.scan import about_scan, resume_scan
+from processes import Process
 from scan_folders import lines, listed, photos
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def killed_and_done(
     """
     kills = 0
     while True:
-        scanning = subprocess.Popen(
+        scanning = Process(
             command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             start_new_session=True,
         )  # fmt: skip
