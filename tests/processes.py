@@ -30,6 +30,8 @@ READ_AT_START = (
     "PYTHON", "NUMBA", "LC_", "LANG", "LD_", "MALLOC", "OMP_", "OPENBLAS_", "HOME", "TMPDIR", "XDG_"
 )  # fmt: skip
 """Beginnings of variables that an interpreter, or what is imported, looks at only once."""
+ENVIRONMENT = dict(os.environ)
+"""What there was before any test changed it: the server starts in that."""
 
 CLIENT = """#!{python} -IS
 import json, os, socket, sys
@@ -52,7 +54,6 @@ class _Server:
         self._owner = os.getpid()
         self._folder = Path(tempfile.mkdtemp(prefix="hashmatch-", dir="/tmp"))  # its path is short
         self.place = f"{self._folder}/socket"
-        self.environment = dict(os.environ)
         ends, self._host = os.pipe()  # it ends when this interpreter does
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
             listening.bind(self.place)
@@ -60,6 +61,7 @@ class _Server:
             self.process = subprocess.Popen(
                 [sys.executable, SERVER, str(listening.fileno()), str(ends)],
                 stdin=subprocess.DEVNULL,
+                env=ENVIRONMENT,
                 pass_fds=(listening.fileno(), ends),
             )
         os.close(ends)
@@ -96,7 +98,7 @@ def _same_start(env: dict[str, str]) -> bool:
     def relevant(variables: dict[str, str]) -> dict[str, str]:
         return {k: v for k, v in variables.items() if k.startswith(READ_AT_START)}
 
-    return relevant(env) == relevant(_server().environment)
+    return relevant(env) == relevant(ENVIRONMENT)
 
 
 class Process(subprocess.Popen[Any]):

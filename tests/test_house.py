@@ -10,10 +10,12 @@ import pkgutil
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from enum import Enum
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,8 +24,10 @@ import hashmatch as hm
 from conftest import ROOT
 from hashmatch import errors
 from hashmatch.records import images
+from processes import PATIENCE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
 
 MODULES = sorted(
@@ -219,3 +223,123 @@ def test_nothing_prints_or_pickles() -> None:
     for path in (ROOT / "src").rglob("*.py"):
         text = path.read_text()
         assert not re.search(r"^\s*print\(|import pickle|from pickle", text, re.MULTILINE), path
+
+
+CLOCKS = {"monotonic", "perf_counter", "process_time", "thread_time", "time", "clock_gettime"}
+CLOCKS |= {f"{name}_ns" for name in CLOCKS}
+OF_NUMBERS = {"min", "max", "sum", "abs", "round", "float", "int", "sorted", "median", "mean"}
+WAITS = {"wait", "join", "result", "acquire", "alarm", "communicate", "set_default_timeout"}
+WITH_TIMEOUT = WAITS | {"run", "Popen", "check_output", "get", "create_connection"}
+WITH_TIMEOUT |= {"HTTPConnection", "HTTPSConnection"}
+MAY: dict[tuple[str, str], str] = {
+    ("processes.py", "wait_for"): "gives up after PATIENCE",
+    ("worker_hooks.py", "nap"): "is there to do hardly anything, again and again",
+    ("test_house.py", "test_such_assertions_are_found"): "shows what must not be",
+}
+"""What may look at a clock or wait for a short time, and why it is no assertion about either."""
+
+
+def parts_of_tests() -> Iterator[tuple[str, str, ast.AST]]:
+    """Yield each function, class and other statement of the tests that are not slow.
+
+    With it come its file and its name. Code that tests have processes run is there too.
+    """
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        if any("mark.slow" in ast.unparse(one) for one in tree.body if "pytestmark" in _names(one)):
+            continue
+        for statement in tree.body:
+            name = getattr(statement, "name", None) or " ".join(sorted(_names(statement)))
+            marks = getattr(statement, "decorator_list", [])
+            if any(ast.unparse(mark).endswith("mark.slow") for mark in marks):
+                continue
+            yield path.name, name, statement
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Constant) and "\n" in str(node.value):
+                    with suppress(SyntaxError, UnicodeEncodeError):  # it is no code
+                        yield path.name, name, ast.parse(dedent(str(node.value)))
+
+
+def _names(node: ast.AST) -> set[str]:
+    """Return what names and attributes there are in some code."""
+    names = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+    return names | {one.attr for one in ast.walk(node) if isinstance(one, ast.Attribute)}
+
+
+def _called(node: ast.AST) -> str:
+    return ast.unparse(node.func).rpartition(".")[2] if isinstance(node, ast.Call) else ""
+
+
+def _is_time(node: ast.AST, moments: set[str]) -> bool:
+    """Whether a value is a moment or a duration, by a clock or by what holds one."""
+    if isinstance(node, ast.Call):
+        if ast.unparse(node.func).removeprefix("time.") in CLOCKS:
+            return True
+        return _called(node) in OF_NUMBERS and any(_is_time(one, moments) for one in node.args)
+    if isinstance(node, ast.Name | ast.Attribute):
+        return (node.id if isinstance(node, ast.Name) else node.attr) in moments
+    inner = ast.iter_child_nodes(node)
+    return any(_is_time(one, moments) for one in inner if not isinstance(one, ast.keyword))
+
+
+def _comparisons_of_time(part: ast.AST) -> Iterator[str]:
+    """Yield comparisons in which there is a clock, or what was reckoned from one."""
+    moments: set[str] = set()
+    before = -1
+    while before < len(moments):
+        before = len(moments)
+        for node in ast.walk(part):
+            if isinstance(node, ast.Assign) and _is_time(node.value, moments):
+                moments |= set().union(*map(_names, node.targets)) - {"self"}
+            elif _called(node) == "append" and _is_time(node.args[0], moments):  # type: ignore[attr-defined]
+                moments |= _names(node.func.value) - {"self"}  # type: ignore[attr-defined]
+    for node in ast.walk(part):
+        if isinstance(node, ast.Compare) and _is_time(node, moments):
+            yield ast.unparse(node)
+
+
+def test_no_test_asserts_how_long_something_takes() -> None:
+    """It would fail on a busy machine: count, or measure in a benchmark or a slow test."""
+    found = [
+        f"{file}, {name}: {comparison}"
+        for file, name, part in parts_of_tests()
+        if (file, name) not in MAY
+        for comparison in _comparisons_of_time(part)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "began = time.monotonic()\ncall()\nassert time.monotonic() - began < 5",
+        "began = perf_counter()\ntaken.append(perf_counter() - began)\nassert median(taken) < 1",
+        "class Down:\n    until = time.monotonic() + 1\n"
+        "    def is_over(self): return time.monotonic() > self.until",
+    ],
+)
+def test_such_assertions_are_found(code: str) -> None:
+    assert list(_comparisons_of_time(ast.parse(code)))
+
+
+def test_no_test_waits_for_a_short_time_only() -> None:
+    """Limits are there against what hangs, so that none is less than PATIENCE."""
+    found = []
+    for file, name, part in parts_of_tests():
+        for node in ast.walk(part):
+            if not isinstance(node, ast.Call) or (file, name) in MAY:
+                continue
+            called = _called(node)
+            limits = node.args if called in WAITS and len(node.args) == 1 else []
+            if called in WITH_TIMEOUT:
+                limits = limits + [one.value for one in node.keywords if one.arg == "timeout"]
+            numbers = [one.value for one in limits if isinstance(one, ast.Constant)]
+            if any(isinstance(one, int | float) and 0 < one < PATIENCE for one in numbers):
+                found.append(f"{file}, {name}: {ast.unparse(node)}")
+    assert found == []
+
+
+def test_no_test_file_is_imported_by_another() -> None:
+    for path in (ROOT / "tests").rglob("*.py"):
+        shared = re.findall(r"^\s*(?:from|import) +\S*\btest_\w+.*", path.read_text(), re.MULTILINE)
+        assert not shared, path

@@ -194,14 +194,20 @@ def test_a_bug_of_a_source_is_not_hidden() -> None:
         list(fetch(Broken(pictures(3), SURFACE)))
 
 
-def test_the_rate_is_kept() -> None:
-    limits = Limits(rate=200_000.0)
-    start = time.monotonic()
+def test_the_rate_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So slow that it would take days, were its pauses made."""
+    pauses: list[float] = []
+
+    def wait(self: Tries, seconds: float) -> bool:
+        pauses.append(seconds)
+        return True
+
+    monkeypatch.setattr(Tries, "wait", wait)
+    limits = Limits(rate=0.4)
     total = sum(len(data) for _, data in fetch(
         MemorySource(pictures(400, 1000), SURFACE), tries=Tries(limits)
     ) if isinstance(data, bytes))  # fmt: skip
-    # The first second's worth may come at once.
-    assert 0.8 < time.monotonic() - start < 5
+    assert max(pauses) == pytest.approx(1_000_000, rel=0.01)
     assert total == 400_000
 
 

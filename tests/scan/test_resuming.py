@@ -17,6 +17,7 @@ import hashmatch as hm
 from cli_tools import DEMO, IMAGES, PROGRAM, environment, run, scan
 from conftest import LISTS
 from hashmatch.scan.hash_archive import HashArchive
+from processes import Process
 from scan_folders import lines, listed, photos
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def killed_and_done(
     """
     kills = 0
     while True:
-        scanning = subprocess.Popen(
+        scanning = Process(
             command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             start_new_session=True,
         )  # fmt: skip

@@ -14,6 +14,7 @@ import pytest
 
 import s3_server
 from cli_tools import DEMO, PROGRAM, environment
+from processes import Process
 from scan_folders import lines, listed, photos
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def killed(
     """Scan until it ends, killing the whole group up to `kills` times; return how often."""
     done = 0
     while True:
-        scanning = subprocess.Popen(
+        scanning = Process(
             command(source, place), env=env, start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip

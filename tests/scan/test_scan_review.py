@@ -14,7 +14,8 @@ import pytest
 import hashmatch as hm
 from cli_tools import DEMO, IMAGES, PROGRAM, environment, one_line, run
 from hashmatch.review.queue import ReviewQueue
-from scan_folders import lines, photos
+from processes import Process
+from scan_folders import lines, listed, photos
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,17 +91,14 @@ def killed(folder: Path, tmp_path: Path, kills: int) -> None:
     state, out = tmp_path / "state", tmp_path / "out.jsonl"
     done = 0
     while True:
-        scanning = subprocess.Popen(
+        scanning = Process(
             [*PROGRAM, *arguments(folder, queue, "--quiet", "--state", state, "--out", out)],
             env=environment(), start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
-        while (
-            done < kills and scanning.poll() is None and not (state / "checkpoint.db-wal").exists()
-        ):
-            time.sleep(0.01)
-        if done < kills:
-            time.sleep(chance.uniform(0.3, 1.2))
+        further = listed(state) + chance.randrange(1, 150)
+        while done < kills and scanning.poll() is None and listed(state) < further:
+            time.sleep(0.005)
         if done < kills and scanning.poll() is None:
             os.killpg(scanning.pid, signal.SIGKILL)
             scanning.communicate()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -126,11 +125,9 @@ def test_an_object_that_changed_is_read_again(port: int) -> None:
 
 
 def one_line(images: BucketSource, *words: str) -> None:
-    start = time.monotonic()
     with pytest.raises(hm.SourceError) as caught:
         list(images.items())
     said = str(caught.value)
-    assert time.monotonic() - start < 10
     assert "\n" not in said
     for word in words:
         assert word in said
