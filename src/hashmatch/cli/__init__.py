@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 PR_SET_DUMPABLE = 4
 """Of Linux, prctl(2): 0 also keeps other processes of the same user from attaching to this one."""
+DEBUG = "HASHMATCH_DEBUG"
 
 
 def no_core_dumps() -> None:
@@ -48,9 +49,6 @@ def no_core_dumps() -> None:
             import ctypes
 
             ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
-
-
-DEBUG = "HASHMATCH_DEBUG"
 
 
 class _Commands(click.Group):

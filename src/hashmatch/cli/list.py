@@ -19,9 +19,10 @@ from hashmatch.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from hashmatch.lists.read import ListFile
+
+UNMATCHABLE = "unmatchable: "
+"""How counts of rows begin that are of kinds which are not matched here."""
 
 
 @click.command(
@@ -132,18 +133,13 @@ def _of_store(path: str, trust: dict[str, Any]) -> dict[str, Any]:
         "removed": rows.get("removed", 0),
         "benign": rows.get("benign", 0),
         "disputed": rows.get("disputed", 0),
-        "unmatchable": _unmatchable(rows),
+        "unmatchable": {
+            name.removeprefix(UNMATCHABLE): count
+            for name, count in rows.items()
+            if name.startswith(UNMATCHABLE)
+        },
         "degenerate": {algorithm: found for algorithm, found in quarantined.items() if found},
         "rejected": rows.get("rejected", 0),
-    }
-
-
-def _unmatchable(rows: Mapping[str, int]) -> dict[str, int]:
-    beginning = "unmatchable: "
-    return {
-        name.removeprefix(beginning): count
-        for name, count in rows.items()
-        if name.startswith(beginning)
     }
 
 

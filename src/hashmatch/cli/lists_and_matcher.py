@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     Trust = dict[str, Any]
 
+REFERENCE_KEY = "HASHMATCH_REFERENCE_KEY"
+
 
 def open_store(path: str, options: dict[str, Any]) -> ListStore:
     """Return the store at `path`, with what `trust_options` gave; takes them out of `options`."""
@@ -74,9 +76,6 @@ def one_list(path: str, algorithm: str, options: dict[str, Any]) -> HashList:
     (found,) = open_store(path, options).open(algorithm)
     warn(found.problems)
     return found
-
-
-REFERENCE_KEY = "HASHMATCH_REFERENCE_KEY"
 
 
 @dataclass(frozen=True)

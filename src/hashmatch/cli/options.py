@@ -12,6 +12,7 @@ import click
 
 from hashmatch.cli.units import RATE, SOME_TIME
 from hashmatch.errors import UsageError
+from hashmatch.records.enums import LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -258,30 +259,24 @@ breaker_option = click.option(
     "one alarm. 0 lets all through.",
 )
 
-
-def hashing_options(command: Command) -> Command:
-    """Add what pictures are hashed as, and which of them are searched."""
-    from hashmatch.records.enums import LEVELS
-
-    add = group(
-        click.option(
-            "--variants",
-            type=click.Choice(LEVELS),
-            default="none",
-            show_default=True,
-            help="What else to ask about each picture: its eight orientations; then also what is "
-            "inside of its borders, and the frames of animations; then also what it was cropped or "
-            "turned from.",
-        ),
-        click.option(
-            "--min-quality",
-            type=click.IntRange(0, 100),
-            metavar="N",
-            help="Least PDQ quality that is searched. [default: 50]",
-        ),
-    )
-    return add(command)
-
+#: What pictures are hashed as, and which of them are searched.
+hashing_options = group(
+    click.option(
+        "--variants",
+        type=click.Choice(LEVELS),
+        default="none",
+        show_default=True,
+        help="What else to ask about each picture: its eight orientations; then also what is "
+        "inside of its borders, and the frames of animations; then also what it was cropped or "
+        "turned from.",
+    ),
+    click.option(
+        "--min-quality",
+        type=click.IntRange(0, 100),
+        metavar="N",
+        help="Least PDQ quality that is searched. [default: 50]",
+    ),
+)
 
 #: What is scanned, besides the source itself.
 source_options = group(

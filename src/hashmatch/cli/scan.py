@@ -46,6 +46,10 @@ if TYPE_CHECKING:
     from hashmatch.scan.report import ScanReport
     from hashmatch.scan.scan import ScanOptions
 
+SHOWN = 8
+"""Kinds of suffix that are named."""
+LOCAL = "tar://", "zip://"
+
 
 class ScanCommand(click.Command):
     """``hashmatch scan SOURCE ...``, or ``hashmatch scan status DIR``; ./status is a folder."""
@@ -292,11 +296,6 @@ def _check_places(source: str, out: str | None, *others: str | None) -> None:
     for place in places:
         if Path(source).is_dir() and place.is_relative_to(Path(source).resolve()):
             raise UsageError(f"{place} is inside of {source}, which is scanned; write it elsewhere")
-
-
-SHOWN = 8
-"""Kinds of suffix that are named."""
-LOCAL = "tar://", "zip://"
 
 
 def show_estimate(

@@ -41,6 +41,8 @@ COLUMNS: Final[dict[str, type]] = {
 }  # fmt: skip
 """Of CSV and Parquet. ``said`` are the labels that reviewers gave."""
 SUFFIXES = ".jsonl", ".csv", ".parquet"
+GROUP = 10_000
+"""Rows that are kept in memory, and written together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,10 +214,6 @@ def _write(rows: Iterator[ExportRow], path: str | os.PathLike[str] | None) -> in
 def _csv_row(row: ExportRow) -> str:
     cells = ("" if cell is None else cell for cell in row.cells())
     return csv_line(str(c).lower() if c is True or c is False else c for c in cells)
-
-
-GROUP = 10_000
-"""Rows that are kept in memory, and written together."""
 
 
 def _write_parquet(rows: Iterator[ExportRow], path: str) -> int:

@@ -422,7 +422,7 @@ def _record(
     for what, text in (("a reason", reason), ("a list's name", name), ("an entry", entry)):
         check_text(what, text)
     with queue.transaction() as tx:
-        recorded = Disabled(name, entry, reason, who, _iso(tx.now))
+        recorded = Disabled(name, entry, reason, who, timestamp(moment(tx.now), "auto"))
         before = {(one.list, one.entry) for one in _disabled(tx)}
         if ((name, entry) in before) == (kind == "disabled"):
             verb = kind.removesuffix("d")
@@ -437,7 +437,7 @@ def _disabled(tx: Transaction) -> tuple[Disabled, ...]:
         key = body["list"], body["entry"]
         found.pop(key, None)
         if kind == "disabled":
-            found[key] = Disabled(*key, body["reason"], who, _iso(at))
+            found[key] = Disabled(*key, body["reason"], who, timestamp(moment(at), "auto"))
     return tuple(found.values())
 
 
@@ -449,10 +449,6 @@ def _events(tx: Transaction, *kinds: str) -> Iterator[tuple[int, str, str, Any]]
         (value,),
     ):
         yield at, who, kind, msgspec.json.decode(text)
-
-
-def _iso(at: int) -> str:
-    return timestamp(moment(at), "auto")
 
 
 def _write_lines(path: str | os.PathLike[str], lines: Iterable[bytes]) -> None:

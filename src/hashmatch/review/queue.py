@@ -154,8 +154,15 @@ class ReviewQueue:
     def transaction(self, *, read_only: bool = False) -> AbstractContextManager[Transaction]:
         """Begin a transaction; calls of the queue within it are part of it.
 
-        It commits when it is left, and rolls back after an error. One that is `read_only` waits for
-        no writer.
+        Parameters
+        ----------
+        read_only : bool
+            It writes nothing, and waits for no writer.
+
+        Returns
+        -------
+        context manager of Transaction
+            Commits when it is left, and rolls back after an error.
         """
         return Transaction.begin(self._database, self._now, read_only=read_only)
 
@@ -391,6 +398,11 @@ class ReviewQueue:
         viewer : str, optional
             Name of who is shown it: while a case waits for a second reviewer, what the first one
             decided is left out for everybody else. Without a name nothing is left out.
+
+        Raises
+        ------
+        ReviewError
+            If there is no such case.
         """
         with self.transaction(read_only=True) as tx:
             return cases.assemble(tx, cases.find_row(tx, case_id), viewer)

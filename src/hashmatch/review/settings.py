@@ -15,10 +15,6 @@ MAX_BITS = 31
 """Beyond which pictures are not the same by any algorithm here."""
 
 
-def _same_picture() -> dict[str, int]:
-    return {"pdq": 8}
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Settings of a review queue.
@@ -58,7 +54,7 @@ class Settings:
     datetime.timedelta(seconds=600)
     """
 
-    same_picture: Mapping[str, int] = field(default_factory=_same_picture)
+    same_picture: Mapping[str, int] = field(default_factory=lambda: {"pdq": 8})
     two_reviewers: bool = False
     lease: timedelta = timedelta(minutes=10)
     undo: timedelta = timedelta(minutes=10)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from hashmatch.review.web.middleware import AccessPolicy
     from hashmatch.review.web.request import PageRequest
 
+SWEEP_INTERVAL = 1.0
+"""Seconds between two looks at which pages were closed."""
+
 
 def login_page(context: Context, request: PageRequest) -> Response:
     """Show the form to log in."""
@@ -67,10 +70,6 @@ def logout(context: Context, request: PageRequest) -> Response:
     answer.delete_cookie(context.cookie, secure=context.tls, httponly=True, samesite="strict")
     answer.headers["clear-site-data"] = '"cache"'
     return answer
-
-
-SWEEP_INTERVAL = 1.0
-"""Seconds between two looks at which pages were closed."""
 
 
 def application(context: Context, policy: AccessPolicy) -> SecurityMiddleware:

@@ -17,7 +17,7 @@ from hashmatch.review.web.pictures import BlurStep, NoPicture
 from hashmatch.review.web.wording import MEANINGS, counted
 
 if TYPE_CHECKING:
-    from hashmatch.records.cases import Case, Decision
+    from hashmatch.records.cases import Case
     from hashmatch.review.web.context import Context
     from hashmatch.review.web.request import PageRequest
 
@@ -99,19 +99,15 @@ def _history(context: Context, case: Case) -> list[HistoryLine]:
     for item in case.items:
         came[item.added_at] = came.get(item.added_at, 0) + 1
     lines = [HistoryLine(at, f"{counted(count, 'record')} came in") for at, count in came.items()]
-    lines += [_decision_line(decision) for decision in case.decisions]
+    for decision in case.decisions:
+        undone = ", and took it back" if decision.undone_at else ""
+        text = f"{decision.reviewer} decided: {decision.verdict.replace('_', ' ')}{undone}"
+        lines.append(HistoryLine(decision.decided_at, text, decision.reason))
     for event in context.queue.history(case.case_id):
         if event.kind == "asked_again":
             text = f"{event.who} asked for it to be looked at again"
             lines.append(HistoryLine(event.at, text, event.body["reason"]))
     return sorted(lines)
-
-
-def _decision_line(decision: Decision) -> HistoryLine:
-    undone = ", and took it back" if decision.undone_at else ""
-    verdict = decision.verdict.replace("_", " ")
-    text = f"{decision.reviewer} decided: {verdict}{undone}"
-    return HistoryLine(decision.decided_at, text, decision.reason)
 
 
 def picture(context: Context, request: PageRequest) -> Response:

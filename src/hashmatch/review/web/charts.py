@@ -16,7 +16,7 @@ from starlette.responses import Response
 from hashmatch.records.cases import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from hashmatch.review.stats import Precision, Share, Statistics
     from hashmatch.review.web.context import Context
@@ -244,19 +244,13 @@ def rows(named: Sequence[tuple[str, Share]], width: int, below: str) -> Plot:
     return plot
 
 
-class _Scale(NamedTuple):
-    """From a number to its height."""
+def _y_axis(plot: Plot, ticks: Sequence[int], names: Sequence[str]) -> Callable[[float], float]:
+    """Draw the lines; return what makes of a number its height."""
+    bottom = plot.height - BOTTOM
 
-    top: float
-    bottom: float
-    most: float
+    def scale(number: float) -> float:
+        return bottom - number / ticks[-1] * (bottom - TOP)
 
-    def __call__(self, number: float) -> float:
-        return self.bottom - number / self.most * (self.bottom - self.top)
-
-
-def _y_axis(plot: Plot, ticks: Sequence[int], names: Sequence[str]) -> _Scale:
-    scale = _Scale(TOP, plot.height - BOTTOM, ticks[-1])
     for tick, name in zip(ticks, names, strict=True):
         plot.line(LEFT, scale(tick), plot.width - RIGHT, scale(tick), "line")
         plot.texts.append(Text(LEFT - 6, scale(tick) + 4, name, "end"))

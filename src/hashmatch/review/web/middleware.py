@@ -63,6 +63,8 @@ class SecurityMiddleware:
     def __init__(self, app: ASGIApp, policy: AccessPolicy) -> None:
         self._app = app
         self._policy = policy
+        tls = [(b"strict-transport-security", b"max-age=31536000")] if policy.tls else []
+        self._headers = [*SECURITY_HEADERS, *tls]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong behind, it is an answer."""
@@ -78,10 +80,7 @@ class SecurityMiddleware:
                 begun = True
                 ours = {name for name, _ in SECURITY_HEADERS}
                 kept = [pair for pair in message["headers"] if pair[0].lower() not in ours]
-                message = {
-                    **message,
-                    "headers": [*kept, *SECURITY_HEADERS, *self._tls_headers()],
-                }
+                message = {**message, "headers": [*kept, *self._headers]}
             await send(message)
 
         refused = self._refusal(scope)
@@ -95,9 +94,6 @@ class SecurityMiddleware:
             if not begun:
                 answer = _plain("Something went wrong here. Nothing was decided by this.", 500)
                 await answer(scope, receive, secured)
-
-    def _tls_headers(self) -> list[tuple[bytes, bytes]]:
-        return [(b"strict-transport-security", b"max-age=31536000")] if self._policy.tls else []
 
     def _refusal(self, scope: Scope) -> PlainTextResponse | None:
         """Return the answer to a request that is not accepted; None if it is."""
