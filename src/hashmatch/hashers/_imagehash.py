@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -12,6 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+
+class ImageHash:
+    """A hash of imagehash's, without a quality.
+
+    `min_side` 32: smaller pictures would be enlarged rather than reduced.
+    """
+
+    spec: ClassVar[HashSpec]
+    max_distance: ClassVar[int]
+    reads: ClassVar[Literal["pixels"]] = "pixels"
+    min_quality: ClassVar = 0
+    min_side: ClassVar = 32
 
 
 def hash_of(spec: HashSpec, bits: NDArray[np.bool_]) -> tuple[HashBatch, None]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashmatch.hashers._imagehash import hash_of
+from hashmatch.hashers._imagehash import ImageHash, hash_of
 from hashmatch.records.hashes import HashBatch, HashSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class AverageHash:
+class AverageHash(ImageHash):
     """ahash as ``imagehash.average_hash`` computes it, bit for bit.
 
     It is which pixels of an 8 x 8 gray picture are lighter than their mean.
@@ -22,14 +22,10 @@ class AverageHash:
     Source of `max_distance`: our own measurement; 3 is what re-encoding and
     resizing did at most to 88 photographs. Different photographs are within 5 in 2 of a thousand
     pairs: use it only to confirm another hash.
-    `min_side` 32: smaller pictures would be enlarged rather than reduced.
     """
 
-    spec: ClassVar = HashSpec("ahash", 64)
-    reads: ClassVar[Literal["pixels"]] = "pixels"
-    max_distance: ClassVar = 3
-    min_quality: ClassVar = 0
-    min_side: ClassVar = 32
+    spec = HashSpec("ahash", 64)
+    max_distance = 3
 
     def hash(self, data: NDArray[np.uint8]) -> tuple[HashBatch, None]:
         """Return the hash of RGB pixels (h, w, 3); no quality is measured."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING
 
-from hashmatch.hashers._imagehash import hash_of
+from hashmatch.hashers._imagehash import ImageHash, hash_of
 from hashmatch.records.hashes import HashBatch, HashSpec
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class DifferenceHash:
+class DifferenceHash(ImageHash):
     """dhash as ``imagehash.dhash`` computes it, bit for bit.
 
     It is whether each pixel of a 9 x 8 gray picture is darker than its right neighbour.
@@ -21,14 +21,10 @@ class DifferenceHash:
     Source of `max_distance`: our own measurement; 6 is what re-encoding and
     resizing did at most to 88 photographs; different photographs come as near as 10 once in a
     thousand pairs, so its matches want a second hash.
-    `min_side` 32: smaller pictures would be enlarged rather than reduced.
     """
 
-    spec: ClassVar = HashSpec("dhash", 64)
-    reads: ClassVar[Literal["pixels"]] = "pixels"
-    max_distance: ClassVar = 6
-    min_quality: ClassVar = 0
-    min_side: ClassVar = 32
+    spec = HashSpec("dhash", 64)
+    max_distance = 6
 
     def hash(self, data: NDArray[np.uint8]) -> tuple[HashBatch, None]:
         """Return the hash of RGB pixels (h, w, 3); no quality is measured."""

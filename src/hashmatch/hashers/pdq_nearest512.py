@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashmatch.hashers._pdq import hash_pixels
-from hashmatch.records.hashes import HashBatch, HashSpec
+from hashmatch.hashers._pdq import PdqHasher
+from hashmatch.records.hashes import HashSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,7 +16,7 @@ SIDE = 512
 """``DOWNSAMPLE_DIMS`` of the reference."""
 
 
-class PdqNearest512:
+class PdqNearest512(PdqHasher):
     """PDQ of 512 x 512 pixels picked from the picture: the profile ``nearest512``.
 
     For lists made by the reference's C++ tools (``pdq-photo-hasher``) or their WebAssembly build,
@@ -26,29 +26,16 @@ class PdqNearest512:
     8 bits from these at the median and up to 50. The limits are those of `Pdq`.
     """
 
-    spec: ClassVar = HashSpec("pdq-nearest512", 256)
-    reads: ClassVar[Literal["pixels"]] = "pixels"
-    max_distance: ClassVar = 31
-    min_quality: ClassVar = 50
-    min_side: ClassVar = 64
+    spec = HashSpec("pdq-nearest512", 256)
 
-    def hash(self, data: NDArray[np.uint8]) -> tuple[HashBatch, int]:
-        """Return the hash of RGB pixels (h, w, 3) and its quality, 0 to 100."""
-        return hash_pixels(self.spec, nearest(data), 1)
+    def reduced(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return `pixels` (h, w, 3) as (512, 512, 3), unless no side is longer than that.
 
-    def hash_orientations(self, data: NDArray[np.uint8]) -> tuple[HashBatch, int]:
-        """Return the hashes in all eight orientations, from one DCT, and the quality."""
-        return hash_pixels(self.spec, nearest(data), 8)
-
-
-def nearest(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return `pixels` (h, w, 3) as (512, 512, 3), unless no side is longer than that.
-
-    Row i is row ``floor(i * h / 512)`` and so are columns, whether that skips or repeats them.
-    """
-    height, width = pixels.shape[:2]
-    if height <= SIDE and width <= SIDE:
-        return pixels
-    cells = np.arange(SIDE)
-    picked: NDArray[np.uint8] = pixels[(cells * height // SIDE)[:, None], cells * width // SIDE]
-    return picked
+        Row i is row ``floor(i * h / 512)`` and so are columns, whether that skips or repeats them.
+        """
+        height, width = pixels.shape[:2]
+        if height <= SIDE and width <= SIDE:
+            return pixels
+        cells = np.arange(SIDE)
+        picked: NDArray[np.uint8] = pixels[(cells * height // SIDE)[:, None], cells * width // SIDE]
+        return picked

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashmatch.hashers._imagehash import above_median, hash_of, imagehash_bits
+from hashmatch.hashers._imagehash import ImageHash, above_median, hash_of, imagehash_bits
 from hashmatch.records.hashes import HashBatch, HashSpec
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ whose own rounding counts 50 times each: an error below 200 * 2^-53 * 2^20 < 3e-
 takes fewer steps. Four such errors, of two sums on two sides, are an eighth of this."""
 
 
-class PerceptualHash:
+class PerceptualHash(ImageHash):
     """phash as ``imagehash.phash`` computes it, bit for bit.
 
     It is the signs, about their median, of the 8 x 8 lowest DCT coefficients of a 32 x 32 gray
@@ -33,14 +33,10 @@ class PerceptualHash:
     Source of `max_distance`: our own measurement; 8 covers what re-encoding and
     resizing did to 88 photographs (at most 6, WebP at quality 30 aside), and chance comes as near
     in 2.8 of 10^10 comparisons.
-    `min_side` 32: smaller pictures would be enlarged rather than reduced.
     """
 
-    spec: ClassVar = HashSpec("phash", 64)
-    reads: ClassVar[Literal["pixels"]] = "pixels"
-    max_distance: ClassVar = 8
-    min_quality: ClassVar = 0
-    min_side: ClassVar = 32
+    spec = HashSpec("phash", 64)
+    max_distance = 8
 
     def hash(self, data: NDArray[np.uint8]) -> tuple[HashBatch, None]:
         """Return the hash of RGB pixels (h, w, 3); no quality is measured."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashmatch.hashers._imagehash import above_median, hash_of, imagehash_bits
+from hashmatch.hashers._imagehash import ImageHash, above_median, hash_of, imagehash_bits
 from hashmatch.records.hashes import HashBatch, HashSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class WaveletHash:
+class WaveletHash(ImageHash):
     """whash as ``imagehash.whash`` computes it, bit for bit.
 
     It is which coefficients of the 8 x 8 Haar approximation, its mean removed, are above their
@@ -24,14 +24,10 @@ class WaveletHash:
     Source of `max_distance`: our own measurement; 4 is what re-encoding and
     resizing did at most to 88 photographs. Different photographs are within 5 in 3 of a thousand
     pairs: use it only to confirm another hash.
-    `min_side` 32: smaller pictures would be enlarged rather than reduced.
     """
 
-    spec: ClassVar = HashSpec("whash", 64)
-    reads: ClassVar[Literal["pixels"]] = "pixels"
-    max_distance: ClassVar = 4
-    min_quality: ClassVar = 0
-    min_side: ClassVar = 32
+    spec = HashSpec("whash", 64)
+    max_distance = 4
 
     def hash(self, data: NDArray[np.uint8]) -> tuple[HashBatch, None]:
         """Return the hash of RGB pixels (h, w, 3); no quality is measured."""

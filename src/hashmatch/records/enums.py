@@ -110,12 +110,4 @@ SEARCHED = frozenset({Outcome.MATCH, Outcome.NO_MATCH, Outcome.SUPPRESSED})
 """Outcomes of what was looked up."""
 
 #: Outcomes with a hash behind them. The others are what ``--strict`` turns into exit code 1.
-HAVE_HASH = frozenset(
-    {
-        Outcome.HASHED,
-        Outcome.MATCH,
-        Outcome.NO_MATCH,
-        Outcome.LOW_QUALITY,
-        Outcome.SUPPRESSED,
-    }
-)
+HAVE_HASH = SEARCHED | {Outcome.HASHED, Outcome.LOW_QUALITY}

@@ -26,27 +26,18 @@ class BucketSource:
     file. A version is the etag, or modification time and size where there is none. An object of no
     bytes that cannot be found again is a folder's marker, and unsupported.
 
-    Parameters
-    ----------
-    location : str
-        A folder is a whole one: ``s3://b/pro`` has no objects of ``profiles/`` in it. The key of
-        one object is a bucket of that object.
-    surface : Surface
-        Of everything in it.
-    options : mapping, optional
-        What the environment does not say, or says otherwise, by the names `obstore` has for it:
-        ``endpoint``, ``region``, ``access_key_id``, ``secret_access_key``, ``session_token``,
-        ``skip_signature``, ``virtual_hosted_style_request`` and others; ``connect_timeout``,
-        ``read_timeout`` and ``timeout`` as timedeltas (5 s, 10 s, 120 s); ``proxy_url``,
-        ``root_certificate``. The environment's names are those of the cloud's own tools:
-        AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, GOOGLE_APPLICATION_CREDENTIALS,
-        AZURE_STORAGE_ACCOUNT_NAME and so on. ``http://`` is spoken only with an endpoint that says
-        so.
+    A folder is a whole one: ``s3://b/pro`` has no objects of ``profiles/`` in it. The key of one
+    object is a bucket of that object.
 
-    Raises
-    ------
-    UsageError
-        If the location or an option cannot be, or the extra ``cloud`` is not installed.
+    `options` say what the environment does not say, or says otherwise, by the names `obstore` has
+    for it: ``endpoint``, ``region``, ``access_key_id``, ``secret_access_key``, ``session_token``,
+    ``skip_signature``, ``virtual_hosted_style_request`` and others; ``connect_timeout``,
+    ``read_timeout`` and ``timeout`` as timedeltas (5 s, 10 s, 120 s); ``proxy_url``,
+    ``root_certificate``. The environment's names are those of the cloud's own tools:
+    AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, GOOGLE_APPLICATION_CREDENTIALS,
+    AZURE_STORAGE_ACCOUNT_NAME and so on. ``http://`` is spoken only with an endpoint that says so.
+
+    UsageError if the location or an option cannot be, or the extra ``cloud`` is not installed.
     """
 
     def __init__(

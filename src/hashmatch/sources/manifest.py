@@ -44,16 +44,10 @@ class ManifestSource:
     twice is one item; which keys there were takes 100 bytes of memory for each. A line that says
     none of this is an item all the same, ``line-N``, and fails. A position is the number of a line.
 
-    Parameters
-    ----------
-    location : str
-        A local list, or one of a web server, of at most 256 MiB. ``base`` is the folder in which
-        the list lies, unless it is given. ``?url=photo_url`` and its like tell another name of a
-        field.
-    surface : Surface
-        Of everything in it.
-    options : mapping, optional
-        Of a base that is a bucket or web server; see `hashmatch.sources.bucket.BucketSource`.
+    A list of a web server has at most 256 MiB. ``base`` is the folder in which the list lies,
+    unless it is given; `options` are for one that is a bucket or web server, see
+    `hashmatch.sources.bucket.BucketSource`. ``?url=photo_url`` and its like tell another name of a
+    field.
     """
 
     def __init__(

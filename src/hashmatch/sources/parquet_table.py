@@ -37,22 +37,10 @@ class ParquetSource:
     Pictures in the table come with their items, and are let go of with them: take them as they
     come, not as a list.
 
-    Parameters
-    ----------
-    location : str
-        Of a local file. ``?image=photo`` and its like tell another name of a column; ``base`` is
-        the folder of the table, unless it is given.
-    surface : Surface
-        Of everything in it.
-    options : mapping, optional
-        Of a base that is a bucket or web server; see `hashmatch.sources.bucket.BucketSource`.
-
-    Raises
-    ------
-    UsageError
-        If the extra ``parquet`` is not installed, or the table has no such column.
-    SourceError
-        If it cannot be read.
+    ``?image=photo`` and its like tell another name of a column. ``base`` is the folder of the
+    table, unless it is given; `options` are for one that is a bucket or web server, see
+    `hashmatch.sources.bucket.BucketSource`. UsageError if the extra ``parquet`` is not installed,
+    or the table has no such column; SourceError if it cannot be read.
     """
 
     def __init__(

@@ -177,10 +177,7 @@ def _pieces(data: Iterable[Data]) -> Iterator[tuple[bytearray, bool]]:
 def _read(path: str, file: int, size: int, offset: int) -> bytes:
     try:
         data = os.pread(file, size, offset)
-        while data and len(data) < size:
-            more = os.pread(file, size - len(data), offset + len(data))
-            if not more:
-                break
+        while len(data) < size and (more := os.pread(file, size - len(data), offset + len(data))):
             data += more
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}") from None
