@@ -76,7 +76,15 @@ class Limits:
             raise UsageError(f"a rate is more than 0 bytes a second, not {self.rate}")
 
     def delay(self, attempt: int, chance: random.Random) -> float:
-        """Return how many seconds to wait before another try, after one and `attempt` others."""
+        """Return how many seconds to wait before another try.
+
+        Parameters
+        ----------
+        attempt : int
+            How many tries there were, less one.
+        chance : random.Random
+            Spreads the pauses of many.
+        """
         return chance.uniform(0, min(self.longest_delay, self.first_delay * 2 ** min(attempt, 60)))
 
 
@@ -142,9 +150,22 @@ class Tries:
     def delay(self, attempt: int, deadline: float) -> float | None:
         """Count another try, and return how many seconds there are to wait before it.
 
-        `attempt` is how many tries there were, less one; `deadline` is on the monotonic clock. None
-        if there shall be no other: the deadline would pass, or `stop` was called. Raises
-        SourceError if the scan's budget of retries is spent.
+        Parameters
+        ----------
+        attempt : int
+            How many tries there were, less one.
+        deadline : float
+            When there is to be no other, on the monotonic clock.
+
+        Returns
+        -------
+        float or None
+            None if there shall be no other: the deadline would pass, or `stop` was called.
+
+        Raises
+        ------
+        SourceError
+            If the scan's budget of retries is spent.
         """
         with self._lock:
             delay = self.limits.delay(attempt, self._random)

@@ -284,7 +284,7 @@ def test_with_a_pool_this_process_parses_no_bytes(pool: hm.DecodePool) -> None:
         others = {code.co_name for code in of_decode if Path(code.co_filename).stem != "inputs"}
         assert others <= {"check_bytes"}  # no more than their number
         assert check(matcher, DATA[:30]).outcome is check(here, DATA[:30]).outcome
-        with pytest.raises(hm.UsageError, match="open here already"):
+        with pytest.raises(hm.UsageError, match="cannot decode an open image in a worker"):
             check(matcher, Image.open(io.BytesIO(DATA)))
     assert modules(functions(partial(check, here, DATA), PILLOW))  # it would have been seen
 

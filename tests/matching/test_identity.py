@@ -45,7 +45,6 @@ DIFFERENT = {
     "an entry's limit": made(known(max_distance=12)),
     "an entry's labels": made(known(labels=("A1",))),
     "an entry's sources": made(known(sources=("hotline",))),
-    "an entry's quality": made(known(quality=70)),
     "the list's limit": made(replace(known(), max_distance=12)),
     "an entry left out": made(known().without([1])),
     "another entry left out": made(known().without([2])),
@@ -69,6 +68,10 @@ DIFFERENT = {
     "a benign list": made(benign=known("benign")),
     "another benign list": made(benign=known("benign").without([0])),
 }  # fmt: skip
+
+
+def test_what_no_answer_depends_on_does_not_change_it() -> None:
+    assert made(known(quality=70)).identity == made().identity
 
 
 def test_whatever_may_change_an_answer_changes_it() -> None:

@@ -255,4 +255,4 @@ def test_owners_and_rights_are_looked_at_in_one_place() -> None:
         for path in source.rglob("*.py")
         if words.search(path.read_text())
     }
-    assert found == {"_files/private.py", "_kernels/cache_folders.py"}
+    assert found == {"_files/private.py", "_kernels/jit.py"}

@@ -89,7 +89,18 @@ class Settings:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Settings:
-        """Return settings that `to_json` wrote; UsageError if it is something else."""
+        """Return settings that `to_json` wrote.
+
+        Parameters
+        ----------
+        text : str or bytes
+            As `to_json` wrote it.
+
+        Raises
+        ------
+        UsageError
+            If it is something else.
+        """
         try:
             return msgspec.json.decode(text, type=cls)
         except msgspec.MsgspecError as error:

@@ -117,7 +117,7 @@ class ScanState:
                         msgspec.json.encode(counts).decode(),
                         None if position is None else _bytes(position),
                         None if breaker is None else msgspec.json.encode(breaker).decode(),
-                        _now() if ended else None,
+                        timestamp(datetime.now(UTC)) if ended else None,
                         self._id,
                     ),
                 )
@@ -320,7 +320,3 @@ def _bytes(key: str) -> bytes:
 
 def _text(key: bytes) -> str:
     return key.decode(errors="surrogatepass")
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
