@@ -88,9 +88,13 @@ def test_files_are_private_and_of_bounded_size(tmp_path: Path) -> None:
     assert [len(file) for file in archive(folder).files()] == [3, 3, 1]
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
-    folder.chmod(0o750)
-    with pytest.raises(hm.UsageError, match="others can enter it"):
-        HashArchive(folder, timedelta(days=1))
+    for mode in (0o750, 0o710, 0o701, 0o720):
+        folder.chmod(mode)
+        with pytest.raises(hm.StoreError, match=r"kept can be .* by others; close it with chmod"):
+            HashArchive(folder, timedelta(days=1))
+    folder.chmod(0o700)
+    (tmp_path / "link").symlink_to(folder)
+    HashArchive(tmp_path / "link", timedelta(days=1))
 
 
 def test_nothing_is_kept_longer_than_agreed(tmp_path: Path) -> None:
