@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import socket
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +15,19 @@ import pytest
 
 import cli_tools
 import hashmatch as hm
-from cli_tools import DEMO, run
+from cli_tools import DEMO, PROGRAM, environment
 from hostile_pictures import hostile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+WATCHED = """
+import resource, subprocess, sys
+ended = subprocess.run(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
+sys.exit(ended.returncode)
+"""
+"""Runs a command, and prints the most memory of it or of what it started, in MiB."""
 CLOSED = {outcome.value for outcome in hm.Outcome} - {"hashed"}
 NAMES = (
     "two\nlines.jpg", "esc\x1b[31m.jpg", "-l.jpg", " .jpg", "%2e%2e.jpg", "quote'\".jpg",
@@ -59,14 +67,17 @@ def check(folder: Path, count: int, large: bool) -> None:
     names = fill(folder / "photos", count, large)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(os.fsencode(folder / "photos" / "odd" / "socket.jpg"))
-        ran = run(
-            "scan", folder / "photos", "--list", DEMO, "--surface", "profile_photo",
-            "--state", folder / "state", "--out", folder / "out.jsonl",
-            "--report", folder / "report.json", "--quiet", "--breaker", "0",
-            cwd=folder,
+        ran = subprocess.run(
+            [
+                sys.executable, "-c", WATCHED, *PROGRAM,
+                "scan", folder / "photos", "--list", DEMO, "--surface", "profile_photo",
+                "--state", folder / "state", "--out", folder / "out.jsonl",
+                "--report", folder / "report.json", "--quiet", "--breaker", "0",
+            ],
+            capture_output=True, cwd=folder, env=environment(), check=False,
         )  # fmt: skip
-        most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    assert (ran.code, ran.out, ran.err) == (0, b"", b"")  # nothing from any C library
+    assert (ran.returncode, ran.stderr) == (0, b"")  # nothing from any C library
+    most = int(ran.stdout)  # and nothing but that
     report = json.loads((folder / "report.json").read_text())
     assert report["listed"] == names + 1 == sum(report["outcomes"].values())
     assert set(report["outcomes"]) == CLOSED

@@ -6,6 +6,7 @@ import getpass
 import logging
 import os
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,9 +29,11 @@ READERS = 16
 """`hashmatch.scan.pipeline.READERS`, which help does without loading."""
 
 
-def _quiet(_: click.Context, __: click.Parameter, quiet: bool) -> bool:
+def _quiet(ctx: click.Context, _: click.Parameter, quiet: bool) -> bool:
     if quiet:
-        logging.getLogger("hashmatch.kernels").setLevel(logging.ERROR)
+        logger = logging.getLogger("hashmatch.kernels")
+        ctx.call_on_close(partial(logger.setLevel, logger.level))  # others have the logger too
+        logger.setLevel(logging.ERROR)
     return quiet
 
 
