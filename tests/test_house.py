@@ -12,6 +12,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from enum import Enum
+from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -239,11 +240,13 @@ MAY: dict[tuple[str, str], str] = {
 """What may look at a clock or wait for a short time, and why it is no assertion about either."""
 
 
-def parts_of_tests() -> Iterator[tuple[str, str, ast.AST]]:
-    """Yield each function, class and other statement of the tests that are not slow.
+@cache
+def parts_of_tests() -> list[tuple[str, str, ast.AST]]:
+    """Return each function, class and other statement of the tests that are not slow.
 
     With it come its file and its name. Code that tests have processes run is there too.
     """
+    parts: list[tuple[str, str, ast.AST]] = []
     for path in sorted((ROOT / "tests").rglob("*.py")):
         tree = ast.parse(path.read_text())
         if any("mark.slow" in ast.unparse(one) for one in tree.body if "pytestmark" in _names(one)):
@@ -253,11 +256,12 @@ def parts_of_tests() -> Iterator[tuple[str, str, ast.AST]]:
             marks = getattr(statement, "decorator_list", [])
             if any(ast.unparse(mark).endswith("mark.slow") for mark in marks):
                 continue
-            yield path.name, name, statement
+            parts.append((path.name, name, statement))
             for node in ast.walk(statement):
                 if isinstance(node, ast.Constant) and "\n" in str(node.value):
                     with suppress(SyntaxError, UnicodeEncodeError):  # it is no code
-                        yield path.name, name, ast.parse(dedent(str(node.value)))
+                        parts.append((path.name, name, ast.parse(dedent(str(node.value)))))
+    return parts
 
 
 def _names(node: ast.AST) -> set[str]:
