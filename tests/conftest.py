@@ -48,6 +48,11 @@ def photograph(key: str) -> Path:
 PHOTOGRAPHS = sorted(golden("photographs"))
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Run more tests at once than there are processors: many wait for servers and processes."""
+    return 2 * len(os.sched_getaffinity(0))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--canaries``, see tests/canary_watch.py."""
     parser.addoption("--canaries", action="store_true", help="fail tests that show a list's hash")
