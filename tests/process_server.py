@@ -54,14 +54,20 @@ def serve(listening: socket.socket, host: int) -> dict[str, Any] | None:
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     watched: dict[int, socket.socket] = {}
+    ended: dict[socket.socket, int] = {}
     while True:
-        ready = select.select([listening.fileno(), woken, host], [], [])[0]
+        heard: list[Any] = [listening, woken, host, *ended]
+        ready = select.select(heard, [], [])[0]
         if host in ready:
             return None
         if woken in ready:
             os.read(woken, 4096)
-            _reap(watched)
-        if listening.fileno() not in ready:
+            ended |= _told(watched)
+        # Its number is no other process's before whoever asked for it knows that it has ended.
+        for asking in set(ready) & ended.keys():
+            os.waitpid(ended.pop(asking), 0)
+            asking.close()
+        if listening not in ready:
             continue
         asking, _ = listening.accept()
         message, standard, _, _ = socket.recv_fds(asking, 2**20, 3)
@@ -71,7 +77,7 @@ def serve(listening: socket.socket, host: int) -> dict[str, Any] | None:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for number, descriptor in enumerate(standard):
                 os.dup2(descriptor, number)
-            for own in (listening, asking, *watched.values()):
+            for own in (listening, asking, *watched.values(), *ended):
                 own.detach()
             os.closerange(3, max(map(int, os.listdir("/proc/self/fd"))) + 1)
             return dict(json.loads(message))
@@ -82,13 +88,17 @@ def serve(listening: socket.socket, host: int) -> dict[str, Any] | None:
             asking.send(str(pid).encode())
 
 
-def _reap(watched: dict[int, socket.socket]) -> None:
-    while watched:
-        pid, status = os.waitpid(-1, os.WNOHANG)
-        if pid == 0:
-            return
-        with suppress(BrokenPipeError), watched.pop(pid) as asking:  # if nobody waits any more
-            asking.send(str(status).encode())
+def _told(watched: dict[int, socket.socket]) -> dict[socket.socket, int]:
+    """Say of each process that has ended how it did; return them by who is told."""
+    told = {}
+    for pid, asking in list(watched.items()):
+        end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if end is not None:
+            code = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
+            with suppress(BrokenPipeError):  # nobody waits for it any more
+                asking.send(str(code).encode())
+            told[watched.pop(pid)] = pid
+    return told
 
 
 def become(job: dict[str, Any]) -> None:

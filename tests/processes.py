@@ -40,7 +40,7 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asked:
     asked.connect({place!r})
     socket.send_fds(asked, [json.dumps(job | {{"session": False}}).encode()], [0, 1, 2])
     asked.recv(64)
-    code = os.waitstatus_to_exitcode(int(asked.recv(64)))
+    code = int(asked.recv(64))
 if code < 0:
     os.kill(os.getpid(), -code)
 sys.exit(code)
@@ -145,7 +145,7 @@ class Process(subprocess.Popen[Any]):
         if self.returncode is None:
             if not select.select([self._asked], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
-            self.returncode = os.waitstatus_to_exitcode(int(self._asked.recv(64)))
+            self.returncode = int(self._asked.recv(64))
             self._asked.close()
         return self.returncode
 
