@@ -105,15 +105,13 @@ def test_an_error_comes_in_its_turn_and_ends_the_others() -> None:
 
 
 def test_what_waits_for_its_time_holds_up_nobody() -> None:
-    """With one reader, and one item that fails again and again, the others are worked on."""
+    """With one reader, and one item that fails until there is no other, all are worked on."""
     worked = []
+    idle: list[int] = []
 
     class Failing(MemorySource):
-        failures = 3
-
         def read(self, item: hm.ImageItem) -> bytes:
-            if item.key == "0" and self.failures:
-                self.failures -= 1
+            if item.key == "0" and 299 not in idle:
                 raise hm.ImageUnavailable(hm.Outcome.FAILED, "cannot be read: status 500")
             return super().read(item)
 
@@ -123,8 +121,7 @@ def test_what_waits_for_its_time_holds_up_nobody() -> None:
 
     images = Failing({str(n): b"%d" % n for n in range(300)}, SURFACE)
     told: list[tuple[str, str]] = []
-    idle: list[int] = []
-    tries = Tries(Limits(first_delay=1.0), seed=3)
+    tries = Tries(Limits(first_delay=0.01, longest_delay=0.05, spare_retries=10**6), seed=3)
     counters = hm.Counters()
     found = Pipeline(
         images, images.items(), work, tries, Concurrency(readers=1), counters=counters,
@@ -132,7 +129,7 @@ def test_what_waits_for_its_time_holds_up_nobody() -> None:
     )  # fmt: skip
     assert list(found) == list(range(300))
     assert worked == [*range(1, 300), 0]
-    assert told == [("0", "cannot be read: status 500")] * 3
+    assert set(told) == {("0", "cannot be read: status 500")}
     assert idle[-1] == 299
     assert (counters.reading, counters.waiting, counters.queued) == (0, 0, 0)
 
@@ -151,7 +148,7 @@ def test_a_server_that_is_down_is_not_asked_for_everything() -> None:
                 raise hm.ImageUnavailable(hm.Outcome.FAILED, "cannot be read: no connection")
             return super().read(item)
 
-    tries = Tries(seed=1)
+    tries = Tries(Limits(first_delay=0.01, longest_delay=0.1), seed=1)
     images = Down({str(n): b"%d" % n for n in range(2000)}, SURFACE)
     found = Pipeline(images, images.items(), number, tries, Concurrency(readers=8))
     assert list(found) == list(range(2000))
