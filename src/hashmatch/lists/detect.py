@@ -90,7 +90,10 @@ def _read(
     reader = registry.list_reader(name)
     read = reader.plain_rows if reads_plain(reader) else reader.rows
     try:
-        rows.take(read(stream, ListOptions(format.columns, format.delimiter)))
+        rows.take(
+            read(stream, ListOptions(format.columns, format.delimiter)),
+            unique_ids=getattr(reader, "unique_ids", False),
+        )
     except (ListError, UsageError) as error:
         raise type(error)(f"{place}: {error}") from None
     return FileRead(name, digesting.digest.hexdigest(), digesting.size)
