@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from hashmatch.decode.formats import (
 )
 from hashmatch.decode.inputs import ImageInput, load
 from hashmatch.decode.jpeg import fast_pixels, scale_down
+from hashmatch.decode.metadata import without_metadata
 from hashmatch.decode.pillow_settings import pillow_settings
 from hashmatch.errors import HashmatchError, UsageError
 from hashmatch.records.enums import Outcome
@@ -128,10 +129,12 @@ def decode_as(name: str, data: bytes, into: NDArray[np.uint8] | None = None) -> 
     except ImageError as strict:
         if strict.outcome is not Outcome.UNDECODABLE:
             raise
-        try:
-            return _decode(name, data, damaged=True, into=into)
-        except ImageError:
-            raise strict from None  # the first reason is about the file, not about our retry
+        bare = without_metadata(name, data)
+        for tried, damaged in ((bare, False), (data, True), (bare, True)):
+            if tried is not None:
+                with suppress(ImageError):
+                    return _decode(name, tried, damaged=damaged, into=into)
+        raise strict from None  # the first reason is about the file, not about our tries
 
 
 def _decode(name: str, data: bytes, *, damaged: bool, into: NDArray[np.uint8] | None) -> Picture:
