@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from hashmatch.decode import gif, limits
+from hashmatch.decode import bmp, gif, limits
 from hashmatch.decode.jpeg import coefficient_bytes
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
@@ -96,6 +96,8 @@ def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
         for rect in islice(gif.frame_rects(data, limits.FRAME_BLOCKS), 1):
             right, bottom = rect.left + rect.width, rect.top + rect.height
             _check_pixels(name, right, bottom, limits.PIXELS[name])
+    elif name == "BMP":
+        data = bmp.usual(data, limits.UNUSUAL_BMP_PIXELS)
     image = _opener(name)(io.BytesIO(data), "")
     check_size(name, image)
     apply_pillow_fixes(image)

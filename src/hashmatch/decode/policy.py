@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,6 +38,13 @@ if TYPE_CHECKING:
 
 POLICY = "rgb/1"
 """Changes whenever the same file would give other pixels."""
+
+UNREAD = re.compile(
+    r"unknown pixel mode|unknown raw mode|unsupported (bmp|depth)|cannot handle \d+-"
+    r"|reformat failed|not supported|not implemented|no codec available|decoder \S+ not available",
+    re.IGNORECASE,
+)
+"""What the decoders say of layouts of pixels that they do not read."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -187,6 +195,8 @@ def loaded_pixels(image: Image.Image, into: NDArray[np.uint8] | None = None) -> 
     tiles = getattr(image, "tile", None)
     covered = tiles[0].extents if image.format == "GIF" and tiles and image.tell() == 0 else None
     image.load()
+    if image.format == "BMP" and image.mode == "RGBA" and image.getextrema()[3] == (0, 0):
+        image = image.convert("RGB")  # nothing set it: viewers show such a picture, and not nothing
     shape = image.height, image.width, 3
     out = None
     if into is not None and math.prod(shape) <= into.size:
@@ -214,8 +224,9 @@ def as_outcomes(name: str) -> Iterator[None]:
 def undecodable(name: str) -> Iterator[None]:
     """Take whatever a decoder raises, but a lack of memory, for damage of the file.
 
-    Nearly every built-in error has been seen from Pillow on a broken file, and what cannot be
-    decoded must never end a scan.
+    What it says that it does not read is ``unsupported`` instead: the file may be sound. Nearly
+    every built-in error has been seen from Pillow on a broken file, and what cannot be decoded must
+    never end a scan.
     """
     try:
         yield
@@ -223,7 +234,8 @@ def undecodable(name: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = str(error).strip() or type(error).__name__
-        raise ImageError(Outcome.UNDECODABLE, f"{name}: {reason}") from None
+        outcome = Outcome.UNSUPPORTED if UNREAD.search(reason) else Outcome.UNDECODABLE
+        raise ImageError(outcome, f"{name}: {reason}") from None
 
 
 def _checked(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
