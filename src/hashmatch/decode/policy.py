@@ -6,12 +6,12 @@ import math
 import re
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from hashmatch.decode import limits
+from hashmatch.decode import isobmff, limits
 from hashmatch.decode.color import array_rgb, rgb
 from hashmatch.decode.exif import orientation, upright
 from hashmatch.decode.formats import (
@@ -155,7 +155,7 @@ def _decode(name: str, data: bytes, *, damaged: bool, into: NDArray[np.uint8] | 
                 pixels = loaded_pixels(image, into)
             stored = orientation(image)
         # Once the decoder's memory is free: turning makes a copy.
-        return Picture(upright(pixels, stored), FORMATS[name], damaged)
+        return Picture(turned(pixels, stored, name, data), FORMATS[name], damaged)
 
 
 def _decode_pillow(image: Image.Image) -> Picture:
@@ -170,6 +170,7 @@ def _decode_pillow(image: Image.Image) -> Picture:
     if name in FORMATS:
         check_size(name, image)
     damaged = False
+    data = file_behind(image) if name == "AVIF" else None  # once it is loaded, it is gone
     with as_outcomes(name):
         apply_pillow_fixes(image)
         try:
@@ -183,7 +184,38 @@ def _decode_pillow(image: Image.Image) -> Picture:
                 pixels = loaded_pixels(image)
         media_type = FORMATS[name] if name in FORMATS else Image.MIME.get(name)
         frame = frame_order(image).index(image.tell()) if name == HEIF else image.tell()
-        return Picture(upright(pixels, orientation(image)), media_type, damaged, frame)
+        pixels = turned(pixels, orientation(image), name, data)
+        return Picture(pixels, media_type, damaged, frame)
+
+
+def file_behind(image: Any) -> bytes | None:
+    """Return the bytes that an open image is read from; None if there are none any more."""
+    try:
+        file = getattr(image, "_fp", None) or image.fp
+        position = file.tell()
+        file.seek(0)
+        try:
+            data: bytes = file.read(limits.MAX_BYTES + 1)
+        finally:
+            file.seek(position)
+    except Exception:  # closed, or the caller's own and raising anything
+        return None
+    return data if len(data) <= limits.MAX_BYTES else None
+
+
+def turned(
+    pixels: NDArray[np.uint8], stored: int, name: str, data: bytes | None
+) -> NDArray[np.uint8]:
+    """Return decoded `pixels` as viewers show them, given the orientation stored in their file.
+
+    Of an AVIF a clean aperture is cut out, in its order with turns and mirrors. `data` is the file,
+    if it is known.
+    """
+    if name == "AVIF" and data is not None:
+        found = isobmff.properties(data)
+        if isobmff.has_clean_aperture(found):
+            return isobmff.transformed(pixels, found)
+    return upright(pixels, stored)
 
 
 def loaded_pixels(image: Image.Image, into: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
