@@ -45,6 +45,8 @@ ARRAY_PIXELS = 256 * MEGAPIXEL
 PROGRESSIVE_JPEG_PIXELS = 192 * MEGAPIXEL
 RUN_LENGTH_BMP_PIXELS = 8 * MEGAPIXEL
 """Pillow undoes these runs in Python, so that this limit is one of time: a few seconds."""
+UNUSUAL_BMP_PIXELS = 32 * MEGAPIXEL
+"""Pixels of a BMP whose colours lie in other bits than Pillow reads: they are held once more."""
 
 WHOLE_JPEG_PIXELS = 64 * MEGAPIXEL
 """Pixels of a JPEG from which on it is decoded smaller, so that time and memory stay those of
