@@ -514,3 +514,37 @@ def test_the_longer_window_of_two_reviewers_counts(make_queue: MakeQueue, clock:
     assert list(queue.confirmed()) == []
     queue.undo(first.decision_id, "ana")
     queue.verify()
+
+
+@pytest.mark.parametrize("verdict", ["not_a_match", "unsure"])
+def test_what_was_confirmed_is_not_taken_back_by_what_joined_it(
+    make_queue: MakeQueue, clock: Clock, verdict: str
+) -> None:
+    """An answer about the later says nothing of the earlier: somebody has to look at both."""
+    queue = make_queue()
+    queue.add([make_record(1, 7)])
+    case = take_and_decide(queue, "confirmed")
+    queue.add([make_record(2, 7)])
+    queue.look_again(case.case_id, "lead", "one more")
+    later = take_and_decide(queue, verdict, "ben")
+    assert later.state is CaseState.ESCALATED
+    queue.verify()
+    queue.undo(later.decisions[-1].decision_id, "ben")
+    assert take_and_decide(queue, "confirmed", "ben").state is CaseState.CONFIRMED
+    clock.pass_(minutes=10)
+    assert [len(confirmed.items) for confirmed in queue.confirmed()] == [2]
+    queue.look_again(case.case_id, "lead", "all of it", everything=True)
+    assert take_and_decide(queue, verdict, "ben").state == verdict
+
+
+def test_an_undo_may_leave_the_answer_of_another(make_queue: MakeQueue) -> None:
+    queue = make_queue(Settings(two_reviewers=True))
+    queue.add([make_record(1, 7, distance=10)])
+    first = take_and_decide(queue, "confirmed").decisions[0]
+    assert take_and_decide(queue, "not_a_match", "ben").state is CaseState.ESCALATED
+    assert queue.undo(first.decision_id, "ana").state is CaseState.NOT_A_MATCH
+    queue.verify()
+    queue.add([make_record(2, 7, distance=10)])
+    assert next(queue.cases()).state is CaseState.NOT_A_MATCH
+    queue.add([make_record(3, 7, distance=9)])
+    assert next(queue.cases()).state is CaseState.PENDING_REVIEW

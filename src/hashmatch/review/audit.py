@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hashmatch.errors import HashmatchError, ReviewError
-from hashmatch.records.cases import CaseState
+from hashmatch.records.cases import CaseState, Verdict
 from hashmatch.records.review import ReviewRecord
 from hashmatch.review import history
 from hashmatch.review.case_rows import (
@@ -131,10 +131,15 @@ class _Replay:
             undone, about = body["decision"], self.cases[case]
             about.standing = [one for one in about.standing if one.number != undone]
             self.decisions[undone] = at
+            about.kept.pop(body["round"], None)
             if not about.standing:
                 self._ask(case, number, {0, body["round"]})
         elif kind == "asked_again":
             about = self.cases[case]
+            if body["inherited_only"]:
+                about.kept[about.round] = about.standing
+            else:
+                about.kept = {}
             about.round, about.asked_at, about.standing = about.round + 1, at, []
             self._ask(case, number, {0} if body["inherited_only"] else None)
         elif kind in {"held", "released"}:
@@ -187,11 +192,15 @@ class _Replay:
 
 
 class _CaseAt:
-    """What the history says of a case, apart from its records."""
+    """What the history says of a case, apart from its records.
+
+    `kept` are decisions of earlier rounds, about records that were not asked about again.
+    """
 
     def __init__(self) -> None:
         self.round = 1
         self.standing: list[StandingDecision] = []
+        self.kept: dict[int, list[StandingDecision]] = {}
         self.lease: tuple[str | None, int | None] = (None, None)
         self.asked_at: int | None = None
         self.hold: tuple[str, int | None] = ("", None)
@@ -199,7 +208,9 @@ class _CaseAt:
     def applied(self, row: CaseRow) -> CaseRow:
         """Return a row as it has to be."""
         hold, hold_at = self.hold
-        row = row.with_decisions(self.standing)._replace(
+        kept = (one for standing in self.kept.values() for one in standing)
+        confirmed = any(one.verdict == Verdict.CONFIRMED for one in kept)
+        row = row.with_decisions(self.standing, was_confirmed=confirmed)._replace(
             round=self.round, hold=hold, hold_at=hold_at
         )
         if self.asked_at is not None:

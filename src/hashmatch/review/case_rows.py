@@ -89,9 +89,17 @@ class CaseRow(NamedTuple):
         state = CaseState.PENDING_REVIEW.value
         return self._replace(state=state, lease_reviewer=None, lease_until=None)
 
-    def with_decisions(self, standing: Sequence[StandingDecision]) -> CaseRow:
-        """Return it as its decisions leave it, held by nobody."""
+    def with_decisions(
+        self, standing: Sequence[StandingDecision], *, was_confirmed: bool = False
+    ) -> CaseRow:
+        """Return it as its decisions leave it, held by nobody.
+
+        `was_confirmed` says that other records of it, which are not asked about now, are confirmed:
+        no later answer about the same picture takes that back by itself.
+        """
         state, not_for = state_of(standing)
+        if was_confirmed and state in ENDS_WITH_NEWS:
+            state = CaseState.ESCALATED
         last = standing[-1] if state not in WAITING else None
         return self._replace(
             state=state.value,

@@ -92,22 +92,34 @@ def decide(
     marks = ", ".join("?" * len(values))
     tx.database.run(f"INSERT INTO decision ({DECISION}) VALUES ({marks})", values)
     made = StandingDecision(number, verdict.value, reviewer, needed, tx.now, final_at)
-    after = row.with_decisions([*before, made])
-    if after.state in ENDS_WITH_NEWS:
-        after = after._replace(covered=covered_by(_records(tx, row.number, "round > 0")))
+    after = _as_decided(tx, row, [*before, made])
     save(tx.database, [(row, after)])
-    if inherited:
-        reopen(tx, after, _records(tx, row.number, "round = 0"))
+    reopen(tx, after, _records(tx, row.number, "round = 0"))
     return number
 
 
-def reopen(tx: Transaction, row: CaseRow, joined: Iterable[ReviewRecord]) -> None:
+def _as_decided(tx: Transaction, row: CaseRow, standing: Sequence[StandingDecision]) -> CaseRow:
+    """Return a case as its decisions leave it, with what they cover."""
+    confirmed = tx.database.rows(
+        "SELECT 1 FROM decision JOIN item ON item.case_number = decision.case_number "
+        "AND item.round = decision.round WHERE decision.case_number = ? AND decision.round < ? "
+        "AND verdict = 'confirmed' AND undone_at IS NULL LIMIT 1",
+        (row.number, row.round),
+    )
+    after = row.with_decisions(standing, was_confirmed=bool(confirmed))
+    if after.state not in ENDS_WITH_NEWS:
+        return after
+    return after._replace(covered=covered_by(_records(tx, row.number, "round > 0")))
+
+
+def reopen(tx: Transaction, row: CaseRow, joined: Iterable[ReviewRecord]) -> CaseRow:
     """Let a decided case wait again if a record that joined it says what nobody has decided."""
     if row.state not in ENDS_WITH_NEWS:
-        return
+        return row
     reason = next(filter(None, (news(record, row.covered) for record in joined)), "")
-    if reason:
-        look_again(tx, row, "hashmatch", f"{reason} joined it", everything=False)
+    if not reason:
+        return row
+    return look_again(tx, row, "hashmatch", f"{reason} joined it", everything=False)
 
 
 def _records(tx: Transaction, case: int, condition: str) -> list[ReviewRecord]:
@@ -149,7 +161,7 @@ def undo(tx: Transaction, row: CaseRow, decision_id: str, number: int, reviewer:
     tx.database.run("UPDATE decision SET undone_at = ? WHERE number = ?", (tx.now, number))
     history.append(tx, reviewer, "undone", row.number, decision=number, round=asked)
     standing = [one for one in others if one.number != number]
-    after = row.with_decisions(standing)
+    after = _as_decided(tx, row, standing)
     if row.lease_reviewer is not None and after.state == CaseState.PENDING_REVIEW:
         # A second reviewer holds it and goes on; there is nothing to hold that is not held.
         after = after._replace(
@@ -161,6 +173,7 @@ def undo(tx: Transaction, row: CaseRow, decision_id: str, number: int, reviewer:
             (row.round, row.number, asked),
         )
     save(tx.database, [(row, after)])
+    after = reopen(tx, after, _records(tx, row.number, "round = 0"))
     if after.state != CaseState.PENDING_REVIEW or after.not_for == reviewer:
         return after
     return lease(tx, after, reviewer)
