@@ -352,7 +352,8 @@ job_options = group(
         "--state",
         metavar="DIR",
         help="Keep there how far the scan has come: the same command goes on where it was "
-        "stopped, by whatever. hashmatch scan status DIR says how far that is.",
+        "stopped, by whatever, and scans what is new or has changed since. hashmatch scan status "
+        "DIR says how far that is.",
     ),
     click.option(
         "--shard",

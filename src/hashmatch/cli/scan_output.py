@@ -210,7 +210,13 @@ def summary(report: ScanReport) -> None:
     why = [f"{count:,} {reason}" for reason, count in counters.suppressed_by.items() if count]
     if why:
         screen.print(f"suppressed: {', '.join(why)}", markup=False)
-    rate = counters.listed / report.seconds if report.seconds else 0.0
+    new = counters.listed - counters.before
+    before = f"{new:,} new or changed, {counters.before:,} done before; " if counters.before else ""
+    looked_up = counters.listed - counters.not_searched
+    if not looked_up:
+        before += "no image was looked up; "
+    rate = new / report.seconds if report.seconds else 0.0
     screen.print(
-        f"{counters.records:,} records for review, in {report.seconds:.1f} s ({rate:,.0f} images/s)"
+        f"{before}{counters.records:,} records for review, in {report.seconds:.1f} s "
+        f"({rate:,.0f} images/s)"
     )
