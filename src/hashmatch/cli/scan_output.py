@@ -113,7 +113,9 @@ def observers(
             stack.callback(json.close)
             found.append(json)
         if metrics is not None:
-            found.append(MetricsFile(metrics))
+            file = MetricsFile(metrics)
+            stack.callback(file.close)
+            found.append(file)
         yield found
 
 
