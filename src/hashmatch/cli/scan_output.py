@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashmatch.cli.console import Progress, console, printable
+from hashmatch.cli.units import LOCAL
 from hashmatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from hashmatch.records.review import ReviewRecord
     from hashmatch.scan.events import Counters, Event, Observe
     from hashmatch.scan.report import ScanReport
-
-LOCAL = frozenset({"manifest", "jsonl", "parquet", "tar", "zip"})
-"""Schemes of what is named by a path."""
 
 
 class Sinks:
