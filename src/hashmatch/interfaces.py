@@ -236,7 +236,8 @@ class Source(Protocol):
     """Lists images and reads them. Entry point group ``hashmatch.sources``; built from a URL.
 
     The entry point's name is the URL's scheme; ``directory`` is what has none. A scan that was
-    stopped goes on from the position of the last item it was done with.
+    stopped goes on from the position of the last item it was done with, and then lists from the
+    beginning what comes before that.
     """
 
     def __init__(self, location: str, surface: Surface) -> None: ...

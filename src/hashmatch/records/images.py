@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from hashmatch.records.enums import Outcome
     from hashmatch.records.hashes import HashBatch, HashSpec
 
+UNLISTED = frozenset({"", "unlisted", "unknown"})
+"""Versions of items whose listing does not tell any: only reading them does."""
+
 
 def clean_name(name: str) -> str:
     r"""Return `name` as valid Unicode; bytes of a file name that are no UTF-8 become ``\xNN``."""
