@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hashmatch import registry
 from hashmatch.errors import UsageError
+from hashmatch.interfaces import passed_over
 from hashmatch.matching.lookup import in_range
 from hashmatch.records import VERSION
 from hashmatch.records.enums import Surface
@@ -268,6 +269,7 @@ class _Scan:
                 self.monitor.batch()
                 number, began = 0, time.monotonic()
             self.monitor.progress()
+        self.counters.passed_over = passed_over(self.source)
         yield from settle(ended=True)
         self.monitor.batch()
 
