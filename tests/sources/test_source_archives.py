@@ -11,6 +11,7 @@ import subprocess
 import tarfile
 import warnings
 import zipfile
+import zlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,7 @@ import pytest
 import hashmatch as hm
 from hashmatch import registry
 from hashmatch.decode.limits import MAX_BYTES
+from hashmatch.records.images import escape_name
 from hashmatch.scan.pipeline import fetch
 from hashmatch.sources import zip_archive
 from hashmatch.sources.tar_archive import TarSource
@@ -286,6 +288,81 @@ def test_side_files_are_counted_and_pictures_called_so_are_not(tmp_path: Path, m
     assert outcomes(source) == {name: content[name] for name in items}
     assert source.passed_over == {"side files": 5}
     check_source(source)
+
+
+def test_names_in_a_zip_archive(tmp_path: Path) -> None:
+    unicode = "é4.jpg".encode()
+    field = struct.pack("<HHBL", 0x7075, 5 + len(unicode), 1, zlib.crc32(b"abc4.jpg")) + unicode
+    stale = struct.pack("<HHBL", 0x7075, 5 + len(unicode), 1, 0) + unicode
+    names: list[tuple[bytes, int, bytes, str]] = [
+        ("é1.jpg".encode(), 3, b"", "é1.jpg"), (b"ca\xe92.jpg", 3, b"", r"ca\xe92.jpg"),
+        (b"ca\x823.jpg", 0, b"", "caé3.jpg"), (b"abc4.jpg", 0, b"UT\1\0x" + field, "é4.jpg"),
+        (b"abc4.jpg", 0, stale, "abc4.jpg"), (rb"ca\xe92.jpg", 3, b"", r"ca\\xe92.jpg"),
+        (b"ca\xe92.jpg", 3, b"", r"ca\xe92.jpg#2"), (b"x\n\t 6 ", 3, b"", "x\n\t 6 "),
+        (b"a\0b.jpg", 3, b"", "a\0b.jpg"), (b"A" * 60_000, 3, b"", "A" * 60_000),
+    ]  # fmt: skip
+    with zipfile.ZipFile(tmp_path / "a", "w") as archive:
+        for number, (name, system, extra, _) in enumerate(names):
+            member = zipfile.ZipInfo(f"<{number}>".ljust(len(name), "_"))
+            member.create_system, member.extra = system, extra
+            archive.writestr(member, b"%d" % number)
+    content = (tmp_path / "a").read_bytes()
+    for number, (name, *_) in enumerate(names):  # the module writes no names but its own
+        content = content.replace(f"<{number}>".encode().ljust(len(name), b"_"), name)
+    (tmp_path / "a").write_bytes(content)
+    source = ZipSource(f"zip://{tmp_path}/a", SURFACE)
+    assert [item.key for item in source.items()] == [key for *_, key in names]
+    check_source(source)
+
+
+@pytest.mark.parametrize("locale", ["C", "C.utf8"])
+def test_names_of_info_zip(tmp_path: Path, locale: str) -> None:
+    names = ("é.jpg".encode(), b"caf\xe9.jpg", rb"caf\xe9.jpg", b"sp ace\n.jpg")
+    for name in names:
+        (tmp_path / os.fsdecode(name)).write_bytes(name)
+    (tmp_path / "soft.jpg").symlink_to("x.jpg")
+    command = ["zip", "-q", "-y", "-r", "a.zip", "."]
+    subprocess.run(command, check=True, cwd=tmp_path, env=dict(os.environ) | {"LC_ALL": locale})
+    source = ZipSource(f"zip://{tmp_path}/a.zip", SURFACE)
+    expected: dict[str, object] = {escape_name(name): name for name in names}
+    assert outcomes(source) == expected | {"soft.jpg": "unsupported"}
+    check_source(source)
+
+
+def test_zip_archives_that_are_joined_are_all_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = [small_zip(tmp_path / "a", one=b"%d" % n, two=NOISE) for n in range(3)]
+    (tmp_path / "a").write_bytes(b"".join(parts))
+    source = ZipSource(f"zip://{tmp_path}/a", SURFACE)
+    read = outcomes(source)
+    assert [read[f"one{number}"] for number in ("", "#2", "#3")] == [b"0", b"1", b"2"]
+    assert [read[f"two{number}"] for number in ("", "#2", "#3")] == [NOISE] * 3
+    assert len(read) == source.count() == 6
+    check_source(source)
+    assert not caplog.records
+
+
+def test_what_lies_around_a_zip_archive_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = small_zip(tmp_path / "a", one=b"1")
+    (tmp_path / "a").write_bytes(b"before" + content + b"behind")
+    assert outcomes(ZipSource(f"zip://{tmp_path}/a", SURFACE)) == {"one": b"1"}
+    said = [record.getMessage().removeprefix(f"{tmp_path}/a: ") for record in caplog.records]
+    assert said == [
+        "what follows its end is no zip archive, and not read",
+        "what is before it is no zip archive, and not read",
+    ]
+
+
+def test_a_folder_with_a_content_is_a_file(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a", "w") as archive:
+        archive.writestr("folder/", b"")
+        archive.writestr("a.jpg/", b"picture")
+    source = ZipSource(f"zip://{tmp_path}/a", SURFACE)
+    assert outcomes(source) == {"a.jpg/": b"picture"}
+    assert source.passed_over == {"folders": 1}
 
 
 def small_zip(place: Path, **files: bytes) -> bytearray:
