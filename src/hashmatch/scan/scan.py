@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from hashmatch import registry
 from hashmatch.decode.formats import FORMATS
 from hashmatch.errors import UsageError
+from hashmatch.interfaces import passed_over
 from hashmatch.matching.lookup import in_range
 from hashmatch.records import VERSION
 from hashmatch.records.enums import Outcome, Surface
@@ -301,6 +302,7 @@ class _Scan:
                 self.monitor.batch()
                 number, began = 0, time.monotonic()
             self.monitor.progress()
+        self.counters.passed_over = passed_over(self.source)
         yield from settle(ended=True)
         self.monitor.batch()
 
