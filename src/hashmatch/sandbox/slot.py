@@ -35,7 +35,7 @@ from hashmatch.sandbox.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from hashmatch.sandbox.confinement import WorkerLimits
 
@@ -96,7 +96,7 @@ class WorkerSlot:
         """The number of the worker's process; None if there is none at the moment."""
         return self._worker.pid if self._worker is not None else None
 
-    def decode(self, data: bytes, most: int) -> Iterator[Picture]:
+    def decode(self, data: bytes, most: int) -> Generator[Picture]:
         """Yield what a worker makes of `data`, trying again if it is lost; `most` is as in `Job`.
 
         Raises ImageError as in-process decoding does, and ``failed`` once all tries have lost a
@@ -171,6 +171,13 @@ class WorkerSlot:
             os.close(self._input_fd)
             os.close(self._pixels_fd)
             self._input_fd = self._pixels_fd = -1
+
+    def replaced(self) -> WorkerSlot:
+        """Close this slot, in whatever thread it is held, and return one in its place."""
+        self.close()
+        other = WorkerSlot(self._server, self._limits)
+        other.layers, other.exits = self.layers, self.exits
+        return other
 
     def _attempt(self, data: bytes, job: Job) -> Iterator[Picture]:
         """Yield what one worker makes of `data`. Raises WorkerLost if it does not live to do so."""
