@@ -195,11 +195,12 @@ class ListOptions(NamedTuple):
     """How to read a list file whose shape has to be told.
 
     ``columns`` maps a role, one of `ROLES` or an algorithm, to a column name; ``delimiter``, one
-    character, is detected if it is None.
+    character, is detected if it is None; ``dates`` is the order of dates, ``dmy`` or ``mdy``.
     """
 
     columns: Mapping[str, str] | None = None
     delimiter: str | None = None
+    dates: str | None = None
 
 
 @runtime_checkable
