@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from hashmatch.decode import bmp, gif, limits
+from hashmatch.decode import bmp, cicp, gif, limits
 from hashmatch.decode.jpeg import coefficient_bytes
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
@@ -101,6 +101,7 @@ def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
     image = _opener(name)(io.BytesIO(data), "")
     check_size(name, image)
     apply_pillow_fixes(image)
+    cicp.put_beside(image, data)
     return image
 
 

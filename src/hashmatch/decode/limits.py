@@ -1,7 +1,7 @@
 """Every limit on files and pictures, and the check for files made of too many parts.
 
 Decoding in this process, the decode pool and the sources look a number up here whenever they use
-it, so that all of them agree on every input. The policy ``rgb/1`` stands for these numbers: what
+it, so that all of them agree on every input. The policy ``rgb/2`` stands for these numbers: what
 another size of a scaled JPEG or another choice of frames would change is the hash.
 
 Pixel limits stem from the memory that a megapixel was measured to cost in each decoder: WebP

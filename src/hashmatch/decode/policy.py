@@ -1,4 +1,4 @@
-"""The decode policy ``rgb/1``: the one way from an image to pixels, named in every record."""
+"""The decode policy ``rgb/2``: the one way from an image to pixels, named in every record."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from hashmatch.decode import isobmff, limits
+from hashmatch.decode import cicp, isobmff, limits
 from hashmatch.decode.color import array_rgb, rgb
 from hashmatch.decode.exif import orientation, upright
 from hashmatch.decode.formats import (
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-POLICY = "rgb/1"
+POLICY = "rgb/2"
 """Changes whenever the same file would give other pixels."""
 
 UNREAD = re.compile(
@@ -70,10 +70,10 @@ class Picture:
 
 
 def decode_image(image: ImageInput) -> Picture:
-    """Return the upright RGB pixels of `image` (its first frame), under policy ``rgb/1``.
+    """Return the upright RGB pixels of `image` (its first frame), under policy ``rgb/2``.
 
     EXIF orientation is applied; palette, CMYK, 16-bit, 1-bit, gray and float are brought to 8-bit
-    RGB by value; transparency is composited over white. A file that the strict decoder refuses is
+    RGB by value, HDR as an SDR display shows it; transparency is composited over white. A file that the strict decoder refuses is
     tried again tolerantly, and flagged as damaged. The same picture as a path, bytes, a file
     object, a Pillow image or an array gives the same pixels. Only a JPEG of more than 64 megapixels
     is decoded at half, a quarter or an eighth of its sides, unless it is open as a Pillow image.
@@ -170,9 +170,11 @@ def _decode_pillow(image: Image.Image) -> Picture:
     if name in FORMATS:
         check_size(name, image)
     damaged = False
-    data = file_behind(image) if name == "AVIF" else None  # once it is loaded, it is gone
+    data = file_behind(image) if name in {"AVIF", "PNG"} else None  # gone once it is loaded
     with as_outcomes(name):
         apply_pillow_fixes(image)
+        if data is not None:
+            cicp.put_beside(image, data)
         try:
             with pillow_settings(truncated=False):
                 pixels = loaded_pixels(image)
