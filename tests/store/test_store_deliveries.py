@@ -97,9 +97,8 @@ def test_hashes_of_one_kind_leave_those_of_another(given: Deliveries) -> None:
             enumerate(TEXTS)]  # fmt: skip
     assert given.updated("pdq.jsonl", "\n".join(more), unique_ids=True).effects.added == 10
     assert len(given()) == 20
-    changed = '{"hash": "%s", "algorithm": "pdq", "id": "3"}' % TEXTS[3].translate(
-        str.maketrans("0123456789abcdef", "fedcba9876543210")
-    )
+    flipped = TEXTS[3].translate(str.maketrans("0123456789abcdef", "fedcba9876543210"))
+    changed = f'{{"hash": "{flipped}", "algorithm": "pdq", "id": "3"}}'
     made = given.updated("one.jsonl", changed, unique_ids=True)
     assert made.effects == Effects(added=1, superseded=1)
     assert len(given()) == 20
@@ -230,7 +229,7 @@ def test_a_page_that_is_none_is_refused_whatever_is_accepted(given: Deliveries) 
             given.store.import_files([good, bad], accept)
     told = hm.Change(accept=["bad-rows"], format=hm.ListFormat(reader="tat-json"))
     for text in ('{"detail": "no"}', '{"error": "x", "results": []}', "{}"):
-        with pytest.raises(hm.ListError, match="page.json.*cannot be a page of the list"):
+        with pytest.raises(hm.ListError, match=r"page.json.*cannot be a page of the list"):
             given.store.import_files([given.file("page.json", text)], told)
     assert not given.store.folder.versions()
 
