@@ -89,6 +89,7 @@ class ListShape:
     columns: tuple[str, ...]
     delimiter: str | None
     encoding: str
+    unique_ids: bool
 
     @classmethod
     def taken(cls, options: dict[str, Any]) -> ListShape:
@@ -101,7 +102,13 @@ class ListShape:
 
         columns, delimiter = self._columns(), self.delimiter
         return ListFormat(
-            algorithm, self.list_format, columns, delimiter, self.encoding, keep_disputed
+            algorithm,
+            self.list_format,
+            columns,
+            delimiter,
+            self.encoding,
+            keep_disputed,
+            unique_ids=self.unique_ids,
         )
 
     def _columns(self) -> dict[str, str] | None:
@@ -144,6 +151,12 @@ shape_options = group(
         default="hex",
         show_default=True,
         help="How the lists write hashes.",
+    ),
+    click.option(
+        "--unique-ids",
+        is_flag=True,
+        help="An id of CSV, JSON lines or PDQ text is of one entry, and no name of a file: its "
+        "later hash takes the place of the earlier.",
     ),
 )
 

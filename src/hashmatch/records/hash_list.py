@@ -191,6 +191,11 @@ class HashList(Opaque):
         return f"<HashList {self.name}, version {self.version}, {self.spec}, n={len(self)}>"
 
     @property
+    def bad_rows(self) -> int:
+        """How many rows of its file were left out, those that `rejected` does not name included."""
+        return sum(row.rows for row in self.rejected)
+
+    @property
     @unseen
     def hashes(self) -> HashBatch:
         """The hashes, n of them; those of a list in a store are read from the disk now."""

@@ -327,8 +327,8 @@ class ListStore(Opaque):
         return self._made(self._importer().update_files(paths, change or Change()))
 
     def _importer(self) -> Importer:
-        latest = partial(self.latest, fresh=False)
-        return Importer(self.folder, self.key, self.trust, self.now, latest)
+        latest, now = partial(self.latest, fresh=False), self._now or datetime.now(UTC)
+        return Importer(self.folder, self.key, self.trust, now, latest)
 
     def _made(self, changed: Changed) -> Changed:
         LOG.info("version %d is published", changed.manifest.version)
