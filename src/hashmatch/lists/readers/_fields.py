@@ -156,6 +156,8 @@ def text(record: dict[str, Any], key: str) -> str:
 
 def text_of(key: str, value: Any) -> str:
     """Return `value`, which is text or a number, as text; None is empty."""
+    if type(value) is str and value.isascii():
+        return value
     if value is None:
         return ""
     if isinstance(value, int) and not isinstance(value, bool):
@@ -278,7 +280,7 @@ def time_of(key: str, value: Any, dates: Dates) -> float | None:
         value = dates.iso(key, cell(value))
     if value is None or value == "":
         return None
-    if isinstance(value, int | float | str) and SERIAL.fullmatch(str(value)):
+    if len(str(value)) < 20 and SERIAL.fullmatch(str(value)):
         raise Unusable(f"{key} is the number of a day, as spreadsheets count them; write its date")
     moment = seconds(value)
     if moment is None:
@@ -528,10 +530,12 @@ def rows(fields: Fields, dates: Dates) -> list[ListRow]:
                 told.setdefault(role, value)
             else:
                 hashes.append((None if role == "hash" else role, value))
-    quality = number_of("quality", told.get("quality", ""))
-    max_distance = number_of("max_distance", told.get("max_distance", ""))
-    updated = time_of("updated", told.get("updated"), dates)
-    external_id = told.get("id") if fields.exact else id_of("id", told.get("id", ""))
+    quality = number_of("quality", told["quality"]) if "quality" in told else None
+    distance = number_of("max_distance", told["max_distance"]) if "max_distance" in told else None
+    updated = time_of("updated", told["updated"], dates) if "updated" in told else None
+    external_id = told.get("id")
+    if external_id is not None and not fields.exact:
+        external_id = id_of("id", external_id)
     status = told.get("status") or next((one for one in labels if one in CATEGORIES), "active")
     if not hashes and "status" not in told:  # withdrawn entries often come without their hash
         raise Unusable("the hash is empty")
@@ -549,7 +553,7 @@ def rows(fields: Fields, dates: Dates) -> list[ListRow]:
                 sources,
                 status,
                 quality,
-                max_distance,
+                distance,
                 updated,
             )
         )

@@ -52,9 +52,13 @@ def _records(stream: BinaryIO) -> Iterator[_fields.Fields | RejectedRow]:
         if reason is not None:
             yield RejectedRow(number, reason)
             continue
-        # The name of a picture is its id only if there is no other.
-        named = [*({"id"} & record.keys()), *(key for key in record if key != "id")]
-        fields = [(role, record[key]) for key in named if (role := _fields.role(key)) is not None]
+        fields = [
+            (role, value)
+            for key, value in record.items()
+            if (role := _fields.role(key)) is not None
+        ]
+        if record.get("id") is not None:  # the name of a picture is its id only if it has no other
+            fields.insert(0, ("id", record["id"]))
         if record.get("outcome", "hashed") != "hashed":
             # A line of `hashmatch hash` about a picture without a good hash is no entry.
             fields.insert(0, ("status", "removed"))
