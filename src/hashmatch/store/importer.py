@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from hashmatch.store.signing import PrivateKey, Trust
 
 BAD_ROWS, SIZE_CHANGE, DAMAGE = "bad-rows", "size-change", "damage"
-ACCEPTABLE = BAD_ROWS, SIZE_CHANGE, DAMAGE
+SPREADSHEET = "spreadsheet"
+ACCEPTABLE = BAD_ROWS, SIZE_CHANGE, DAMAGE, SPREADSHEET
 """What a change is refused for unless it is accepted by name."""
 MOST_BAD = 0.001
 """Of all rows; more of them are the sign of another format, or of a poisoned list."""
@@ -59,8 +60,8 @@ class Change:
     signer : PrivateKey, optional
         Who signs it.
     accept : collection of str
-        What it is not refused for: ``bad-rows`` above 0.1 %, a ``size-change`` above 20 %, or
-        ``damage`` of the version before.
+        What it is not refused for: ``bad-rows`` above 0.1 %, a ``size-change`` above 20 %,
+        ``damage`` of the version before, or hashes that a ``spreadsheet`` has destroyed.
     expires_in : timedelta, optional
         After which it is to have been followed by another; by default never.
     keep : timedelta
@@ -190,11 +191,12 @@ class Importer:
 
     def _read(self, paths: Sequence[str], change: Change) -> _Read:
         """Return what some files say; StoreError if too much of it cannot be used."""
-        rows = Rows(change.format, self.now.timestamp())
+        format = replace(change.format, accept_spreadsheet=SPREADSHEET in change.accept)
+        rows = Rows(format, self.now.timestamp())
         sources, rejected = [], []
         for path in paths:
             before, bad, named = rows.total, rows.refused, len(rows.rejected)
-            read = read_rows(path, change.format, rows, change.on_read)
+            read = read_rows(path, format, rows, change.on_read)
             rejected += [(path, row) for row in rows.rejected[named:]]
             sources.append(
                 ImportedFile(
