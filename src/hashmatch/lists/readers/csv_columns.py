@@ -104,6 +104,7 @@ class MappedCsv:
             for _ in lines:
                 raise ListError(f"none of the first {HEAD} lines can be read")
             return
+        _check_names(header)
         records = CsvRecords(chain(head, lines), header.delimiter, header.has_row)
         yield from _fields.dated(_records(records, header), options.dates)
 
@@ -125,9 +126,7 @@ def _header(head: Sequence[Line | RejectedRow], options: ListOptions) -> Header 
         for header in _headers(lines, delimiter, options.columns or {})
     ]
     if found:
-        header = max(found, key=lambda header: header.rank)
-        _check_names(header)
-        return header
+        return max(found, key=lambda header: header.rank)
     first = next((line for line in lines if not line[1].lstrip().startswith("#")), lines[0])
     cells = next(iter(CsvRecords([first], max(delimiters, key=first[1].count))))
     if isinstance(cells, RejectedRow):
