@@ -105,7 +105,7 @@ class ListFormat:
             raise UsageError(f"the order of dates is {' or '.join(ORDERS)}, not {self.dates!r}")
         if self.charset is not None:
             try:
-                b"".decode(self.charset)
+                b"a".decode(self.charset)
             except (LookupError, ValueError):
                 raise UsageError(f"no charset is called {self.charset!r}") from None
         if self.encoding not in ENCODINGS:

@@ -13,6 +13,7 @@ counted; its values are not kept.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, BinaryIO
 
 from hashmatch.errors import RejectedRow, UsageError
@@ -26,12 +27,16 @@ if TYPE_CHECKING:
     from hashmatch.interfaces import ListOptions, ListRow
 
 
+BEGINS = re.compile(r'\s*\{\s*("|\}|$)')
+
+
 class Jsonl:
     """Reads JSON lines."""
 
     def detects(self, head: bytes) -> int:
         """Return how sure it is, 0 to 100."""
-        return 90 if any(line.lstrip().startswith("{") for line in first_lines(head)[:1]) else 0
+        lines = first_lines(head)
+        return 90 if lines and BEGINS.match(lines[0]) else 0
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
