@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hashmatch.store.importer import Change, Changed
     from hashmatch.store.manifest import Manifest
 
-ACCEPTABLE = "bad-rows", "size-change", "damage"
+ACCEPTABLE = "bad-rows", "size-change", "damage", "spreadsheet"
 
 
 #: What says how a version is made.
@@ -45,7 +45,7 @@ change_options = group(
         multiple=True,
         type=click.Choice(ACCEPTABLE),
         help="Go on though more than five rows and 0.1 % of all are bad, the list changes by more "
-        "than 20 %, or the last version is damaged. Repeatable.",
+        "than 20 %, the last version is damaged, or a spreadsheet has destroyed hashes. Repeatable.",
     ),
     click.option(
         "--keep-disputed",

@@ -115,7 +115,7 @@ class ListFormat:
             raise UsageError(f"the order of dates is {' or '.join(ORDERS)}, not {self.dates!r}")
         if self.charset is not None:
             try:
-                b"".decode(self.charset)
+                b"a".decode(self.charset)
             except (LookupError, ValueError):
                 raise UsageError(f"no charset is called {self.charset!r}") from None
         if self.encoding not in ENCODINGS:
@@ -476,7 +476,9 @@ class Rows(Opaque):
     def _list(
         self, row: ListRow, algorithm: str, value: bytes, said: Span | None, disputed: bool
     ) -> None:
-        forms = _forms(value)
+        texts = (row.external_id or "", row.status, *row.labels, *row.sources)
+        # The shortest way to write a hash is base64: few texts are long enough to hold it.
+        forms = _forms(value) if 6 * max(map(len, texts)) >= 8 * len(value) else ()
         status = "".join(_safe((row.status,), forms)) or "active"
         kind = Entry(
             None,

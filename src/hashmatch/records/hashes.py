@@ -32,13 +32,16 @@ INVISIBLE = "".join(
 """Blanks and characters without a width, as web pages and word processors leave beside text."""
 
 WRITTEN = re.compile(
-    r"""(?:\\x|0x|[xbh]?'(?:\\x|0x)?|=?"|\{|)([^'"{}]+)['"}]?""", re.IGNORECASE | re.DOTALL
+    r"""(?:\\x|0x|[xbh]?'(?:\\x|0x)?|=?"|[{`\u2018\u201c]|)"""
+    r"""([^'"{}`\u2018\u2019\u201c\u201d]+)['"}`\u2019\u201d]?""",
+    re.IGNORECASE | re.DOTALL,
 )
 r"""Hexadecimal as databases, languages and spreadsheets print it: ``\x..``, ``0x..``, ``X'..'``,
 ``{..}``, ``="..."``."""
 
+DECIMAL = re.compile(r"-?\d{1,78}", re.ASCII)
 SCIENTIFIC = re.compile(
-    r"[+-]?\d+(?:[.,]\d+)?e[+-]?\d{1,3}|\d{9,}[.,]0+|\d[.,]\d{6,}", re.IGNORECASE | re.ASCII
+    r"[+-]?\d+(?:[.,]\d+)?e[+-]?\d{1,3}|\d{9,}[.,]\d+|\d[.,]\d{6,}", re.IGNORECASE | re.ASCII
 )
 """What a spreadsheet makes of a hash that it takes for a number: digits, or digits and one e."""
 
@@ -129,6 +132,8 @@ class HashSpec:
                 return f"the hash is not hex but {encoding}; say so (--encoding {encoding})"
         if len(text) == self.bits and set(text) <= {"0", "1"}:
             return f"{len(text)} binary digits; write the hash as {self.bits // 4} hex digits"
+        if DECIMAL.fullmatch(text) and (len(text) > self.bits // 4 or text[0] == "-"):
+            return f"a decimal number; write the hash as {self.bits // 4} hex digits"
         return f"{len(text)} hex digits, a {self.algorithm} hash has {self.bits // 4}"
 
 
@@ -150,9 +155,11 @@ def _decoded(text: str, encoding: str) -> bytes | None:
     try:
         if encoding == "hex":
             return binascii.unhexlify(text)  # unlike bytes.fromhex it skips no blanks
+        bare = text.rstrip("=")  # some leave it out
         if encoding == "base64":
-            return base64.b64decode(text, validate=True)
-        return base64.b32decode(text, casefold=True)
+            bare = bare.replace("-", "+").replace("_", "/")
+            return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+        return base64.b32decode(bare + "=" * (-len(bare) % 8), casefold=True)
     except ValueError:
         return None
 
