@@ -11,7 +11,7 @@ import zlib
 from collections import Counter
 from contextlib import suppress
 from hashlib import blake2b
-from typing import IO, TYPE_CHECKING, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 from hashmatch.decode import limits
 from hashmatch.errors import SourceError
@@ -226,8 +226,10 @@ def _place(member: tarfile.TarInfo, places: dict[bytes, _Place]) -> _Place | str
         if place is None:
             return _BROKEN
     elif member.isreg():
-        sparse = member.sparse if member.issparse() else None  # type: ignore[attr-defined]
-        pieces = None if sparse is None else tuple((start, size) for start, size in sparse if size)
+        pieces = None
+        if member.issparse():
+            each: Any = member.sparse
+            pieces = tuple((start, size) for start, size in each if size)
         place = _Place(member.offset_data, member.size, pieces)
     else:
         places.pop(digest, None)
