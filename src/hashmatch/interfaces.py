@@ -195,11 +195,12 @@ class ListOptions(NamedTuple):
     """How to read a list file whose shape has to be told.
 
     ``columns`` maps a role, one of `ROLES` or an algorithm, to a column name; ``delimiter``, one
-    character, is detected if it is None.
+    character, is detected if it is None; ``dates`` is the order of dates, ``dmy`` or ``mdy``.
     """
 
     columns: Mapping[str, str] | None = None
     delimiter: str | None = None
+    dates: str | None = None
 
 
 @runtime_checkable
@@ -236,7 +237,8 @@ class Source(Protocol):
     """Lists images and reads them. Entry point group ``hashmatch.sources``; built from a URL.
 
     The entry point's name is the URL's scheme; ``directory`` is what has none. A scan that was
-    stopped goes on from the position of the last item it was done with.
+    stopped goes on from the position of the last item it was done with, and then lists from the
+    beginning what comes before that.
 
     Every picture that a source names is an item, and has a key of its own, in one way for all:
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from hashmatch.records.enums import Outcome
     from hashmatch.records.hashes import HashBatch, HashSpec
 
+UNLISTED = frozenset({"", "unlisted", "unknown"})
+"""Versions of items whose listing does not tell any: only reading them does."""
+
 
 def escape_name(name: str | bytes) -> str:
     r"""Return a name as valid Unicode, from which `unescape_name` makes its bytes again.

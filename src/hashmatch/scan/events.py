@@ -41,7 +41,9 @@ class Counters:
     Parameters
     ----------
     listed : int
-        Items listed.
+        Items listed that were not accounted for, with those that were.
+    before : int
+        How many of them earlier runs of the scan have accounted for.
     outcomes : dict of str to int
         How many ended in each outcome. Those of a checkpoint are counted once they are on the disk.
     suppressed_by : dict of str to int
@@ -62,6 +64,7 @@ class Counters:
     """
 
     listed: int = 0
+    before: int = 0
     outcomes: dict[str, int] = field(
         default_factory=lambda: {o.value: 0 for o in Outcome if o is not Outcome.HASHED}
     )
