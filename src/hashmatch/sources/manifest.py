@@ -190,6 +190,8 @@ def _lines(stream: IO[bytes], name: str) -> Iterator[tuple[int, int, bytes]]:
             start += length
     except UnicodeDecodeError:
         raise SourceError(f"{name}: it begins as UTF-16 and is not; write it as UTF-8") from None
+    finally:
+        text.detach()  # whoever has opened it closes it
 
 
 class _File:
