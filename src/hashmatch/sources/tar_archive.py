@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 from hashmatch.decode import limits
 from hashmatch.errors import SourceError
 from hashmatch.records.enums import Outcome
-from hashmatch.records.images import ImageError, ImageItem
+from hashmatch.records.images import ImageError, ImageItem, one_line
 from hashmatch.sources._base_folder import Unique, cannot_open, split
 from hashmatch.sources._files import content_identity, read_part
 from hashmatch.sources._files import version as file_version
@@ -120,7 +120,7 @@ class TarSource:
             try:
                 tarfile.TarInfo.frombuf(block or b"", "utf-8", "surrogateescape")
             except tarfile.HeaderError:
-                LOG.warning("%s: what follows its end is no tar archive, and not read", self._path)
+                self._warn("what follows its end is no tar archive, and not read")
                 return
 
     def _item(
@@ -138,6 +138,9 @@ class TarSource:
         if place.size <= limits.MAX_BYTES:
             content = place.content(stream.part(place.start, place.stored))
         return HeldItem(key, version, self._surface, location, position, place.size, content)
+
+    def _warn(self, words: str) -> None:
+        LOG.warning("%s: %s", one_line(self._path), words)
 
     def identity(self) -> str:
         """Return its whole path, a digest of all of it, and the surface."""
