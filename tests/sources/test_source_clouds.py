@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -248,6 +249,32 @@ def test_a_key_that_comes_late_once_more_is_passed_over_and_counted() -> None:
         source = s3(url)
         assert [item.key for item in source.items()] == list("abcde")
         assert source.passed_over == {"keys that were listed again": 3}
+
+
+def test_a_listing_that_never_ends_is_an_error() -> None:
+    for page in (s3_page({"a": 1}, token="1"), s3_page({}, is_cut=True)):
+        with (
+            answering(lambda path, headers, page=page: (200, {}, page)) as url,  # type: ignore[misc]
+            pytest.raises(hm.SourceError, match=r"^s3://b: its server says that there is more"),
+        ):
+            list(s3(url).items())
+
+
+@pytest.mark.parametrize("key", ["a.png/", "a//b", "b/./a", "a\x01"])
+def test_what_a_client_would_take_for_another_key_is_not_read(key: str, tmp_path: Path) -> None:
+    (tmp_path / "keys.jsonl").write_text(json.dumps({"key": key}))
+    with answering(lambda path, headers: (200, {"ETag": '"t1"'}, "another")) as url:
+        for base, options in (("gs://b", {"base_url": url, "skip_signature": True}), (url, {})):
+            place = f"jsonl://{tmp_path}/keys.jsonl?base={base}"
+            source = ManifestSource(place, SURFACE, options)
+            ((name, said),) = [(i.key, read_item(source, i)[1]) for i in source.items()]
+            assert name == key
+            assert str(said).startswith("cannot be read with this client of ")
+
+
+def test_a_folder_is_the_same_in_any_locale() -> None:
+    names = ("s3://b/\u00e9", "s3://b/\udcc3\udca9")
+    assert len({BucketSource(name, SURFACE).identity() for name in names}) == 1
 
 
 def test_a_page_that_does_not_say_where_it_goes_on_is_gone_on_from_its_last_key() -> None:

@@ -269,7 +269,9 @@ class Objects:
         # says so by the times in it.
         conditional = version.startswith("etag-") and not version.startswith("etag-W/")
         match = version.removeprefix("etag-") if conditional else ""
-        if self._raw is not None and changes(key):
+        if changes(key):
+            if self._raw is None:
+                raise ValueError  # an odd key: what would be read is another object, or none
             return self._raw.get(key, match)
         try:
             result = obstore.get(
@@ -404,12 +406,15 @@ class _RawKeys:
             yield found
             if not page.get("IsTruncated"):
                 return
-            if token := page.get("NextContinuationToken"):
-                where = {"ContinuationToken": token}
-            elif found:
+            last, token = where, page.get("NextContinuationToken")
+            where = {"ContinuationToken": token} if token else {}
+            if found and not token:
                 where = {"StartAfter": found[-1]["path"]}
-            else:
-                raise OSError("a page says that there is more, and not where")
+            if where in ({}, last):
+                raise SourceError(
+                    f"s3://{self._bucket}: its server says that there is more, and does not say "
+                    "where; scan it from a manifest:// of its keys"
+                )
 
     def get(self, key: str, match: str) -> tuple[ObjectMeta, bytes]:
         """Return an object, of another version than `match`, an etag, if there is none of it."""

@@ -57,6 +57,8 @@ class BucketSource:
     def __init__(
         self, location: str, surface: Surface, options: Mapping[str, Any] | None = None
     ) -> None:
+        # On the command line, what the locale does not know of UTF-8 is escaped.
+        location = location.encode(errors="surrogateescape").decode(errors="surrogateescape")
         scheme, _, rest = location.partition("://")
         bucket, _, prefix = rest.partition("/")
         self._location = location

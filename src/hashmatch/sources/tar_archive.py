@@ -114,12 +114,12 @@ class TarSource:
             if stream.last != bytes(tarfile.BLOCKSIZE):
                 # To `tarfile`, anything that is no header is the end.
                 raise tarfile.ReadError
-            block = stream.skip_empty()
-            if block == b"":
-                return
             try:
+                block = stream.skip_empty()
+                if block == b"":
+                    return
                 tarfile.TarInfo.frombuf(block or b"", "utf-8", "surrogateescape")
-            except tarfile.HeaderError:
+            except (tarfile.HeaderError, _NotPacked):
                 self._warn("what follows its end is no tar archive, and not read")
                 return
 
@@ -257,6 +257,10 @@ class _TooMuch(tarfile.TarError):
     """The archive is a bomb."""
 
 
+class _NotPacked(tarfile.TarError):
+    """What follows a compressed part is not compressed."""
+
+
 class _Stream:
     """What `tarfile` reads headers from, in bounded pieces, and contents are taken from between."""
 
@@ -278,7 +282,12 @@ class _Stream:
     def _next(self, size: int) -> bytes:
         self._check(self.tell())
         ahead, self._ahead = self._ahead[:size], self._ahead[size:]
-        return ahead + self._file.read(size - len(ahead))
+        try:
+            return ahead + self._file.read(size - len(ahead))
+        except gzip.BadGzipFile as error:
+            if str(error).startswith("Not a gzipped file"):
+                raise _NotPacked(str(error)) from None
+            raise
 
     def _check(self, place: int) -> None:
         if self._most is not None and place > self._most:
