@@ -85,9 +85,7 @@ class Statements(Opaque):
 
     def take(self, rows: NDArray[np.int64]) -> Statements:
         """Return some of the statements."""
-        words = self.hashes.words[rows]
-        words.flags.writeable = False
-        hashes = HashBatch(self.hashes.spec, words)
+        hashes = HashBatch(self.hashes.spec, self.hashes.words[rows], owned=True)
         return Statements(hashes, self.entries.take(rows), self.key[rows], self.updated[rows])
 
     def anonymous(self) -> Statements:

@@ -129,10 +129,9 @@ class StoredStatements(Opaque):
 
     def load(self) -> Statements:
         """Return all statements."""
-        words = self.words[:]
-        words.flags.writeable = False
+        hashes = HashBatch(self.spec, self.words[:], owned=True)
         updated = self._updated(slice(None))
-        return Statements(HashBatch(self.spec, words), self.entries.loaded(), self.key, updated)
+        return Statements(hashes, self.entries.loaded(), self.key, updated)
 
     def take(self, rows: NDArray[np.int64]) -> Statements:
         """Return some statements; if they are few, of the file only what they take is read."""
@@ -141,14 +140,14 @@ class StoredStatements(Opaque):
         each = rows.tolist()
         nothing = np.empty((0, self.spec.words), np.uint64)
         words = np.concatenate([nothing, *(self.words[row : row + 1] for row in each)])
-        words.flags.writeable = False
         kind = [int(self.entries.kind[row : row + 1][0]) for row in each]
         ids = None
         if self.entries.ids is not None:
             ids = Texts.of(self.entries.ids[row] for row in each)
         entries = Entries(np.array(kind, np.uint32), self.entries.kinds, ids)
         updated = np.array([self._updated(slice(row, row + 1))[0] for row in each], np.float64)
-        return Statements(HashBatch(self.spec, words), entries, self.key[rows], updated)
+        hashes = HashBatch(self.spec, words, owned=True)
+        return Statements(hashes, entries, self.key[rows], updated)
 
     def _updated(self, rows: slice) -> NDArray[np.float64]:
         constant = self._file.description.facts.get("updated")
