@@ -87,7 +87,7 @@ def test_json_says_more(photos: Path, tmp_path: Path) -> None:
         {"key": "in the list", "image": b64encode(b"picture").decode()},
         {"image": b64encode(b"nameless").decode()},
         {"key": "broken", "image": "&&&"},
-        {"url": 7},
+        {"url": [7]},
         ["a.jpg"],
     ]
     lines = [json.dumps(row) for row in rows] + ["{", '{"key": "a.jpg", "size": -1}', "{}" * 9]
