@@ -55,7 +55,10 @@ KEYS: dict[str, tuple[Callable[[], Any], list[str]]] = {
     "16 bytes": (lambda: pa.array([UUID.bytes, None], pa.binary(16)), [str(UUID), "row-2"]),
     "16 letters": (lambda: pa.array([b"user/00000000001"], pa.binary(16)), ["user/00000000001"]),
     "20 bytes": (lambda: pa.array([bytes(range(20))], pa.binary(20)), [bytes(range(20)).hex()]),
-    "bytes": (lambda: pa.array(["é/1".encode(), b"\xff"], pa.binary()), ["é/1", r"\xff"]),
+    "bytes": (
+        lambda: pa.array(["é/1".encode(), b"\xff", rb"\xff", rb"C:\xa"]),
+        ["é/1", r"\xff", r"\\xff", r"C:\xa"],
+    ),
     "large bytes": (lambda: pa.array([b"a"], pa.large_binary()), ["a"]),
     "byte view": (lambda: pa.array([b"a"], pa.binary_view()), ["a"]),
     "large text": (lambda: pa.array(["a"], pa.large_string()), ["a"]),
@@ -413,7 +416,23 @@ def test_a_table_that_is_written_over_is_not_read_on(tmp_path: Path) -> None:
         source.read(bare)
 
 
-def test_a_folder_is_all_its_tables(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_address_that_comes_again_is_counted(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).write_bytes(name.encode())
+    columns = {
+        "key": ["x", "x", "x", "y", "x", None, None],
+        "url": ["a", "b", "a", "a", "a", "a", None],
+        "version": ["1", "1", "1", "1", "2", "1", "1"],
+    }
+    source = opened(tmp_path, columns)
+    assert outcomes(source) == {
+        "x": b"a", "x#2": b"b", "y": b"a", "x#3": b"a", "a": b"a", "row-7": "failed"
+    }  # fmt: skip
+    assert source.passed_over == {"rows that name an item again": 1}
+    check_source(source)
+
+
+def test_a_folder_is_all_its_tables(tmp_path: Path) -> None:
     folder = tmp_path / "rows"
     (folder / "day=2").mkdir(parents=True)
     (folder / "_temporary").mkdir()
@@ -424,11 +443,14 @@ def test_a_folder_is_all_its_tables(tmp_path: Path, caplog: pytest.LogCaptureFix
     table(folder / "_temporary" / "x.parquet", {"key": ["never"]})
     (folder / "_SUCCESS").touch()
     (folder / "d.jpg").write_bytes(b"4")
+    table(folder / ".hidden.parquet", {"key": ["never"]})
+    (folder / "linked").symlink_to(folder)
     source = ParquetSource(f"parquet://{folder}", SURFACE)
     assert outcomes(source) == {"7": b"1", "a": b"2", "c": b"3", "a#2": b"4", "d.jpg": b"4"}
-    assert source.count() == 5
+    assert source.passed_over == {
+        "files that are no tables": 3, "folders that are linked or begin with _ or .": 2
+    }  # fmt: skip
     check_source(source)
-    assert "1 other files" in caplog.text
     before = source.identity()
     table(folder / "d.parquet", {"key": ["e"]})
     assert ParquetSource(f"parquet://{folder}", SURFACE).identity() != before
