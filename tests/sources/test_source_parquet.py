@@ -126,6 +126,24 @@ def test_a_table_without_keys_says_so(tmp_path: Path, caplog: pytest.LogCaptureF
     assert not caplog.records
 
 
+def test_pictures_in_another_column_are_not_passed_in_silence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    columns = {"key": ["a", "b"], "caption": ["x", "y"], "jpg": [b"1", b"2"]}
+    assert outcomes(opened(tmp_path, columns)) == {"a": "failed", "b": "failed"}
+    assert "if they are in the column jpg, say so, as ?image=jpg" in caplog.text
+    caplog.clear()
+    assert outcomes(opened(tmp_path, columns, "?image=jpg")) == {"a": b"1", "b": b"2"}
+    assert outcomes(opened(tmp_path, columns, "?image=")) == {"a": "failed", "b": "failed"}
+    assert not caplog.records
+    for used in ({"key": [b"a"]}, {"key": ["a"], "url": ["a"], "phash": [b"1"]}):
+        opened(tmp_path, used)
+    assert not caplog.records
+    del columns["key"]
+    with pytest.raises(hm.UsageError, match=r"\?image=COLUMN; there are jpg$"):
+        opened(tmp_path, columns)
+
+
 IMAGES: dict[str, Callable[[bytes], Any]] = {
     "bytes": lambda data: pa.array([data]),
     "large": lambda data: pa.array([data], pa.large_binary()),

@@ -110,6 +110,13 @@ class ParquetSource:
                 largest.path, f"{largest.largest:,}",
             )  # fmt: skip
         for table in self._tables:
+            if table.unused:
+                LOG.warning(
+                    "%s: its pictures are read from addresses; if they are in the column %s, say "
+                    "so, as ?image=%s; if not, as ?image=",
+                    table.path, " or ".join(table.unused), table.unused[0],
+                )  # fmt: skip
+                return
             if not table.is_named:
                 LOG.warning(
                     "%s: no column names the pictures, they are called row-1, row-2 and so on. Say "
@@ -292,10 +299,19 @@ class _Table:
         self._image = columns.find("image", _pictures)
         self._version = columns.find("version", _text)
         self._size = columns.find("size", _size)
+        self.unused: list[str] = []
+        if not (self._url or self._image) and said.get("image") is None:
+            self.unused = [
+                field.name
+                for field in schema
+                if _holds_bytes(_storage(field.type))
+                and not (self._key and field.name == self._key.names[0])
+            ]
         if not (self._key or self._url or self._image):
+            likely = ", ".join(self.unused or schema.names) or "none"
             raise UsageError(
                 f"{path}: it has no column key, url or image. Say which it is, as "
-                f"parquet://FILE?image=COLUMN; there are {', '.join(schema.names) or 'none'}"
+                f"parquet://FILE?image=COLUMN; there are {likely}"
             )
         there = (self._key, self._url, self._image, self._version, self._size)
         self._leaves = [leaf for column in there if column for leaf in column.leaves]
@@ -657,6 +673,15 @@ def _pictures(kind: Any) -> _Reading[list[_Picture]] | None:
         return [inner.value(one) if one.is_valid else missing for one in cells]
 
     return _Reading(each, is_list=True, is_named=inner.is_named)
+
+
+def _holds_bytes(kind: Any) -> bool:
+    """Return whether cells may well be pictures, whatever their column is called."""
+    from pyarrow import types
+
+    if types.is_struct(kind):
+        return kind.get_field_index("bytes") >= 0 and _picture(kind) is not None
+    return _is_bytes(kind) and not types.is_fixed_size_binary(kind)
 
 
 def _picture(kind: Any) -> _Reading[_Picture] | None:
