@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import hashmatch as hm
+from conftest import IMAGES as IMAGES_FOLDER
 from hashmatch.scan.pipeline import fetch
 from hashmatch.scan.shard import Shard
 from hashmatch.sources._streams import written_picture
@@ -496,3 +497,14 @@ def test_what_is_counted_is_what_the_table_has(tmp_path: Path) -> None:
     source = opened(tmp_path, {"key": ["a", "a", None, "a"], "image": rows})
     assert [item.key for item in source.items()] == ["a", "a#2", "row-3", "a#3"]
     assert len(list(fetch(source))) == source.count() == 4
+
+
+def test_a_record_names_the_row_that_matched(tmp_path: Path) -> None:
+    data = (IMAGES_FOLDER / "plain" / "tiles.png").read_bytes()
+    known = hm.HashList.from_hex("pdq", [hm.hash_image(data).hex])
+    columns = {"id": pa.array([UUID.bytes, bytes(16)], pa.uuid()), "image": [data, b"x"]}
+    matched, other = hm.scan_source(opened(tmp_path, columns, "?key=id"), hm.Matcher(known))
+    assert isinstance(matched, hm.ReviewRecord)
+    assert matched.item.key == str(UUID)
+    assert isinstance(other, hm.ItemOutcome)
+    assert (other.key, other.outcome) == (str(uuid.UUID(int=0)), hm.Outcome.UNSUPPORTED)
