@@ -40,8 +40,8 @@ ROWS, PICTURES, PICTURE_BYTES = 1000, 16, 4 * 2**20
 #: How much of a file is read at a time.
 READ_BYTES = 2**20
 SUFFIXES = (".parquet", ".parq", ".pq")
-EXACT_FLOAT = 2**53
-"""Whole numbers up to here are told apart by a float of 64 bits (IEEE 754)."""
+EXACT_FLOAT = {16: 2**11, 32: 2**24, 64: 2**53}
+"""Whole numbers up to here are told apart by a float of so many bits (IEEE 754)."""
 _COLUMNS = ("key", "url", "image", "version", "size")
 _OTHER_FILES = (
     (b"ARROW1", "an Arrow (Feather) file"), (b"\xff\xff\xff\xff", "an Arrow stream"),
@@ -350,7 +350,7 @@ class _Table:
                             number += 1
                             yield row
         except _InexactKey as error:
-            raise SourceError(f"{self.path}: row {number:,}: {error}") from None
+            raise SourceError(f"{self.path}: row {number + 1:,}: {error}") from None
         except (self._damage, OSError):
             raise SourceError(f"{self.path}: damaged after {number:,} rows") from None
 
@@ -624,7 +624,7 @@ def _whole(cell: Any) -> str | None:
     number = float(cell.as_py())
     if np.isnan(number):  # what was null, as pandas writes it
         return None
-    if not number.is_integer() or abs(number) >= EXACT_FLOAT:
+    if not number.is_integer() or abs(number) >= EXACT_FLOAT[cell.type.bit_width]:
         raise _InexactKey(
             f"{number!r}, a number of type {cell.type}, is no exact key. Write the column as "
             "integers or text, or say another, as ?key=COLUMN"
@@ -654,7 +654,7 @@ def _size(kind: Any) -> _Reading[int | None]:
 
 def _bytes_said(cell: Any) -> int | None:
     number = cell.as_py()
-    return int(number) if 0 <= number < EXACT_FLOAT else None
+    return int(number) if 0 <= number < EXACT_FLOAT[64] else None
 
 
 def _pictures(kind: Any) -> _Reading[list[_Picture]] | None:
