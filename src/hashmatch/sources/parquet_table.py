@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hashmatch.records.enums import Surface
 
 LOG = logging.getLogger("hashmatch.sources")
+LOG.addHandler(logging.NullHandler())  # nothing on stderr unless the host asks for it
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
