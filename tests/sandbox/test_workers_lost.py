@@ -66,13 +66,13 @@ DEADLOCKED = "decoder deadlocked: all threads asleep and no CPU progress"
     ("item", "reason"),
     [
         (b"!crash", "the decoder ended by SIGSEGV, in each of 3 tries"),
-        (b"!spin", "decoding took more than 0.2 s of processor time, in each of 3 tries"),
+        (b"!spin", "decoding took more than 0.2 s of processor time"),
         (b"!nap", "decoding took more than 0.6 s, in each of 3 tries"),
         (
             b"!sleep",
             "decoder deadlocked: all threads asleep and no CPU progress, in each of 3 tries",
         ),
-        (b"!bloat", "decoding took more than 896 MiB of memory, in each of 3 tries"),
+        (b"!bloat", "decoding took more than 896 MiB of memory"),
         (b"!leave", "the decoder ended, in each of 3 tries"),
     ],
 )
@@ -85,7 +85,8 @@ def test_a_lost_worker_costs_its_item_a_try(item: bytes, reason: str) -> None:
             pool.decode_image(item)
         assert caught.value.outcome is hm.Outcome.FAILED
         assert caught.value.reason == reason
-        assert len(pool.exits) == 3
+        # What an item takes is the same in each try.
+        assert len(pool.exits) == (3 if "tries" in reason else 1)
         assert pool.decode_image(GOOD).media_type == "image/png"
         hashed = hm.hash_all(item, ["pdq", "sha256"], decode=pool.pictures)
         assert [one.outcome.value for one in hashed] == ["failed", "hashed"]

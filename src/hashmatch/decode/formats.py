@@ -98,7 +98,7 @@ def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
             _check_pixels(name, right, bottom, limits.PIXELS[name])
     elif name == "BMP":
         data = bmp.usual(data, limits.UNUSUAL_BMP_PIXELS)
-    image = _opener(name)(io.BytesIO(data), "")
+    image: ImageFile.ImageFile = _opener(name)(io.BytesIO(data), "")
     check_size(name, image)
     apply_pillow_fixes(image)
     cicp.put_beside(image, data)

@@ -61,6 +61,10 @@ class WorkerLost(Exception):
     """A worker is gone, and says no more about its item; the message says why."""
 
 
+class CostTooMuch(WorkerLost):
+    """It was ended over the time or memory that its item takes, which another try takes, too."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Worker:
     """A process, that of its fork server, and the socket that it answers on."""
@@ -100,7 +104,7 @@ class WorkerSlot:
         """Yield what a worker makes of `data`, trying again if it is lost; `most` is as in `Job`.
 
         Raises ImageError as in-process decoding does, and ``failed`` once all tries have lost a
-        worker.
+        worker, or one to the time or memory that the item takes.
         """
         given = 0
         reason = ""
@@ -116,6 +120,8 @@ class WorkerSlot:
                 except WorkerLost as lost:
                     reason = str(lost)
                     log.warning("decode worker lost, try %d of %d: %s", attempt, tries, reason)
+                    if isinstance(lost, CostTooMuch):
+                        raise ImageError(Outcome.FAILED, reason) from None
             raise ImageError(
                 Outcome.FAILED, f"{reason}, in each of {tries} tries" if tries > 1 else reason
             )
@@ -214,7 +220,8 @@ class WorkerSlot:
             raise ImageError(reply.outcome, reply.reason)
         if reply.kind is ReplyKind.OUT_OF_MEMORY:
             mebibytes = self._limits.memory // 2**20
-            raise self._lose(f"decoding took more than {mebibytes} MiB of memory")
+            self._lose(UNEXPECTED)
+            raise CostTooMuch(f"decoding took more than {mebibytes} MiB of memory")
         if reply.kind is not ReplyKind.END:
             raise self._lose(UNEXPECTED)
 
@@ -260,7 +267,7 @@ class WorkerSlot:
             return WorkerLost(reason)
         if code == -signal.SIGPROF:
             seconds = self._limits.cpu_seconds
-            return WorkerLost(f"decoding took more than {seconds:g} s of processor time")
+            return CostTooMuch(f"decoding took more than {seconds:g} s of processor time")
         if code < 0:
             return WorkerLost(f"the decoder ended by {signal.Signals(-code).name}")
         return WorkerLost("the decoder ended")
