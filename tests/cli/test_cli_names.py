@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +138,18 @@ def test_a_pipe_is_no_picture_and_nobody_waits_for_it(tmp_path: Path) -> None:
     (line,) = run("hash", tmp_path / "pipe").lines
     assert line["outcome"] == "unsupported"
     assert scan(tmp_path / "pipe").code == 0
+
+
+def test_a_table_without_keys_is_told_and_its_typed_keys_are_named(tmp_path: Path) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    key = uuid.UUID(int=7)
+    columns = {"id": pa.array([key.bytes], pa.binary(16)), "photo": [b"no picture"]}
+    parquet.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    place = f"parquet://{tmp_path}/rows.parquet?image=photo"
+    unnamed = scan(place)
+    assert "hashmatch: " in unnamed.said
+    assert "Say which does, as ?key=COLUMN; there are id" in unnamed.said
+    assert "row-1: unsupported" in unnamed.said
+    named = scan(f"{place}&key=id")
+    assert "?key=COLUMN" not in named.said
+    assert f"{key}: unsupported" in named.said
