@@ -10,6 +10,8 @@ from base64 import b64encode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import hashmatch as hm
 from conftest import IMAGES as IMAGES_FOLDER
@@ -514,3 +516,44 @@ def test_a_record_names_the_row_that_matched(tmp_path: Path) -> None:
     assert matched.item.key == str(UUID)
     assert isinstance(other, hm.ItemOutcome)
     assert (other.key, other.outcome) == (str(uuid.UUID(int=0)), hm.Outcome.UNSUPPORTED)
+
+
+def named_naively(keys: list[str | None], pictures: list[list[bytes | None]]) -> list[str]:
+    """Return what items are called, by the rule as it is written down."""
+    taken: list[str] = []
+    for number, (key, row) in enumerate(zip(keys, pictures, strict=True), 1):
+        for _ in row or [None]:
+            name = (key or f"row-{number}").replace(r"\xff", r"\\xff")
+            count, free = 1, name
+            while free in taken:
+                count += 1
+                free = f"{name}#{count}"
+            taken.append(free)
+    return taken
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), group=st.integers(1, 9), are_lists=st.booleans())
+def test_names_and_resuming_are_those_of_the_naive_way(
+    tmp_path: Path, data: st.DataObject, group: int, are_lists: bool
+) -> None:
+    keys = data.draw(
+        st.lists(st.sampled_from(["a", "a#2", "a#3", "", None, "row-2", r"\xff"]), min_size=1)
+    )
+    picture = st.one_of(st.none(), st.binary(max_size=3))
+    pictures = [data.draw(st.lists(picture, max_size=3 if are_lists else 1)) for _ in keys]
+    cells: list[Any] = pictures if are_lists else [row[0] if row else None for row in pictures]
+    kind = pa.list_(pa.binary()) if are_lists else pa.binary()
+    columns = {"key": pa.array(keys, pa.string()), "image": pa.array(cells, kind)}
+    source = opened(tmp_path, columns, row_group_size=group)
+    items = list(source.items())
+    assert [item.key for item in items] == named_naively(keys, pictures)
+    place = data.draw(st.integers(0, len(items) - 1))
+    assert list(source.items(after=items[place].position)) == items[place + 1 :]
+    held = [content for row in pictures for content in row if content is not None]
+    assert [source.read(item) for item in items if item.location == "row"] == held
+    bare = [
+        hm.ImageItem(item.key, item.version, SURFACE, item.location, item.position, item.size)
+        for item in items
+    ]
+    assert [source.read(item) for item in bare if item.location == "row"] == held
