@@ -45,7 +45,8 @@ change_options = group(
         multiple=True,
         type=click.Choice(ACCEPTABLE),
         help="Go on though more than five rows and 0.1 % of all are bad, the list changes by more "
-        "than 20 %, the last version is damaged, or a spreadsheet has destroyed hashes. Repeatable.",
+        "than 20 %, the last version is damaged, or a spreadsheet has destroyed hashes. "
+        "Repeatable.",
     ),
     click.option(
         "--keep-disputed",

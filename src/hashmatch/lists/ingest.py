@@ -222,7 +222,7 @@ class ColumnBuilder(Opaque):
 
     def finish(self) -> Statements:
         """Return what was taken. Nothing more is taken then: the columns are not copied."""
-        hashes = HashBatch.from_bytes(self.spec, self._values)
+        hashes = HashBatch.from_bytes(self.spec, self._values, owned=True)
         self._values = bytearray()
         ends = np.frombuffer(self._ends, np.int64)
         key = np.frombuffer(self._key, np.uint64)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from hashmatch import registry
 from hashmatch.errors import StoreError, UntrustedList, UsageError
@@ -376,7 +376,7 @@ class Importer:
             sources=read.sources,
         )
         done = self._effects(before, manifest, read.rows.withdrawals, made)
-        manifest = replace(manifest, counts={**manifest.counts, EFFECTS: done.counts})
+        manifest = structs.replace(manifest, counts={**manifest.counts, EFFECTS: done.counts})
         self.folder.publish(
             manifest, lambda data: [signing.sign(data, signer)] if signer is not None else []
         )
