@@ -141,6 +141,8 @@ class _Replay:
             else:
                 about.kept = {}
             about.round, about.asked_at, about.standing = about.round + 1, at, []
+            if about.hold[0] == "released":
+                about.hold = ("", None)
             self._ask(case, number, {0} if body["inherited_only"] else None)
         elif kind in {"held", "released"}:
             self.cases[case].hold = (kind, at)
@@ -226,8 +228,8 @@ def _compare(database: Database, replay: _Replay) -> None:
     queue = database.rows("SELECT name, format, made_at, settings FROM queue")
     if queue != [replay.queue]:
         raise _edited(database, "its name or settings are not those of the history")
-    people = database.rows("SELECT name, token, added_at FROM reviewer ORDER BY name")
-    if people != sorted((name, *rest) for name, rest in replay.reviewers.items()):
+    people = database.rows("SELECT name, token, added_at FROM reviewer")
+    if sorted(people) != sorted((name, *rest) for name, rest in replay.reviewers.items()):
         raise _edited(database, "its reviewers are not those of the history")
     undone: dict[int, int | None] = dict(database.rows("SELECT number, undone_at FROM decision"))
     if undone != replay.decisions:

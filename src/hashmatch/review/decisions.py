@@ -220,6 +220,8 @@ def look_again(
         (row.round + 1, row.number),
     )
     after = row._replace(round=row.round + 1, asked_at=tx.now).with_decisions([])
+    if row.hold == "released":  # which was about what had been decided
+        after = after._replace(hold="", hold_at=None)
     save(tx.database, [(row, after)])
     history.append(tx, who, "asked_again", row.number, reason=reason, inherited_only=inherited_only)
     if is_held(row, tx.settings) and row.hold != "held":

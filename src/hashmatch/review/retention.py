@@ -47,6 +47,9 @@ def hold(tx: Transaction, row: CaseRow, who: str, kind: str, reason: str) -> Cas
     if not row.items:
         case_id = tx.case_id(row.number)
         raise ReviewError(f"cannot hold or release {case_id}: all its records have expired")
+    if kind == "released" and not is_held(row, tx.settings):
+        # It would be released ahead of time: whatever is decided about it later.
+        raise ReviewError(f"cannot release {tx.case_id(row.number)}: it is not held")
     after = row._replace(hold=kind, hold_at=tx.now)
     save(tx.database, [(row, after)])
     history.append(tx, who, kind, row.number, reason=reason)

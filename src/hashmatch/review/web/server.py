@@ -118,10 +118,12 @@ class Serving:
             token = read(self.token_file, 4096, follow=True).decode().strip()
         except UnicodeDecodeError:
             token = ""
+        except StoreError as error:
+            raise StoreError(f"cannot read --token-file: {error}") from None
         if len(token) < MIN_TOKEN or not token.isascii() or not token.isprintable():
             raise StoreError(
-                f"cannot use {self.token_file}: it has no token of at least {MIN_TOKEN} letters "
-                "and digits. Make one with openssl rand -hex 32."
+                f"cannot use --token-file {self.token_file}: it has no token of at least "
+                f"{MIN_TOKEN} letters and digits. Make one with openssl rand -hex 32."
             )
         return token
 
@@ -169,12 +171,32 @@ class Serving:
             ssl_ca_certs=self.client_ca,
             ssl_cert_reqs=ssl.CERT_REQUIRED if self.client_ca else ssl.CERT_NONE,
         )
-        try:
-            config.load()
-        except (OSError, ssl.SSLError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise UsageError(f"cannot use the TLS certificate or key: {reason}") from None
+        self._check_tls()
+        config.load()
         return uvicorn.Server(config)
+
+    def _check_tls(self) -> None:
+        """Raise UsageError, which names the option, if a file for TLS cannot be used."""
+        if self.tls_cert is None or self.tls_key is None:
+            return
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        files = {"--tls-cert": self.tls_cert, "--tls-key": self.tls_key}
+        if self.client_ca is not None:
+            files["--client-ca"] = self.client_ca
+        what = ""
+        try:
+            for option, path in files.items():
+                what = f"{option} {path}"
+                with open(path, "rb"):
+                    pass
+            what = f"--tls-cert {self.tls_cert} with --tls-key {self.tls_key}"
+            context.load_cert_chain(self.tls_cert, self.tls_key)
+            if self.client_ca is not None:
+                what = f"--client-ca {self.client_ca}"
+                context.load_verify_locations(self.client_ca)
+        except OSError as error:  # of ssl too
+            reason = getattr(error, "reason", None) or error.strerror or error
+            raise UsageError(f"cannot use {what}: {reason}") from None
 
 
 def serve(
