@@ -20,7 +20,7 @@ ASKED = random_hashes(PDQ, 1, seed=1)
 
 
 def image(batch: hm.HashBatch, **fields: Any) -> hm.HashedImage:
-    made: dict[str, Any] = {"quality": 90, "decode_policy": "rgb/1", **fields}
+    made: dict[str, Any] = {"quality": 90, "decode_policy": "rgb/2", **fields}
     return hm.HashedImage("a", batch.spec, hm.Outcome.HASHED, batch, **made)
 
 
