@@ -181,3 +181,25 @@ def test_settings_change_the_order_and_what_is_the_same(
     queue.add([make_record(3, flipped(rng, value, 12))])
     assert len(queue.case(first.case_id).items) == 2
     assert [event.kind for event in queue.history()].count("settings") == 1
+
+
+def test_a_release_is_of_what_was_decided(make_queue: MakeQueue, clock: Clock) -> None:
+    """What is confirmed after it is held again."""
+    queue = make_queue(KEEP)
+    queue.add([make_record(1, 5)])
+    case_id = next(queue.cases()).case_id
+    with pytest.raises(ReviewError, match=r"cannot release .*: it is not held"):
+        queue.release(case_id, "counsel", "too soon")
+    (decision,) = take_and_decide(queue, "confirmed").decisions
+    queue.release(case_id, "counsel", "closed")
+    back = queue.undo(decision.decision_id, "ana")
+    queue.verify()
+    queue.decide(case_id, "ana", "confirmed", "", back.reviewed_digest)
+    assert queue.case(case_id).held
+    queue.release(case_id, "counsel", "closed")
+    with pytest.raises(ReviewError, match=r"cannot release .*: it is not held"):
+        queue.release(case_id, "counsel", "it would begin to count anew")
+    queue.look_again(case_id, "lead", "an appeal")
+    assert take_and_decide(queue, "confirmed", "ben").held
+    clock.pass_(days=1000)
+    assert queue.purge() == Purged()

@@ -21,11 +21,13 @@ from hashmatch.records.review import ReviewRecord
 from hashmatch.review import history
 from hashmatch.review.case_rows import (
     ENDS_WITH_NEWS,
+    WAITING,
     CaseRow,
     StandingDecision,
     covered_by,
     pages,
     priority,
+    state_of,
     summary,
     waiting_rows,
 )
@@ -132,6 +134,8 @@ class _Replay:
             about.standing = [one for one in about.standing if one.number != undone]
             self.decisions[undone] = at
             about.kept.pop(body["round"], None)
+            if state_of(about.standing)[0] in WAITING:
+                about.unrelease()
             if not about.standing:
                 self._ask(case, number, {0, body["round"]})
         elif kind == "asked_again":
@@ -141,8 +145,7 @@ class _Replay:
             else:
                 about.kept = {}
             about.round, about.asked_at, about.standing = about.round + 1, at, []
-            if about.hold[0] == "released":
-                about.hold = ("", None)
+            about.unrelease()
             self._ask(case, number, {0} if body["inherited_only"] else None)
         elif kind in {"held", "released"}:
             self.cases[case].hold = (kind, at)
@@ -206,6 +209,11 @@ class _CaseAt:
         self.lease: tuple[str | None, int | None] = (None, None)
         self.asked_at: int | None = None
         self.hold: tuple[str, int | None] = ("", None)
+
+    def unrelease(self) -> None:
+        """Note that it waits again, and what was released with it."""
+        if self.hold[0] == "released":
+            self.hold = ("", None)
 
     def applied(self, row: CaseRow) -> CaseRow:
         """Return a row as it has to be."""

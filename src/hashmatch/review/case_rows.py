@@ -89,6 +89,10 @@ class CaseRow(NamedTuple):
         state = CaseState.PENDING_REVIEW.value
         return self._replace(state=state, lease_reviewer=None, lease_until=None)
 
+    def unreleased(self) -> CaseRow:
+        """Return it as it waits again: a release was about what had been decided."""
+        return self._replace(hold="", hold_at=None) if self.hold == "released" else self
+
     def with_decisions(
         self, standing: Sequence[StandingDecision], *, was_confirmed: bool = False
     ) -> CaseRow:

@@ -167,6 +167,8 @@ def undo(tx: Transaction, row: CaseRow, decision_id: str, number: int, reviewer:
         after = after._replace(
             state=row.state, lease_reviewer=row.lease_reviewer, lease_until=row.lease_until
         )
+    if after.state in WAITING:
+        after = after.unreleased()
     if not standing:  # nothing is decided, so nothing is inherited
         tx.database.run(
             "UPDATE item SET round = ? WHERE case_number = ? AND round IN (0, ?)",
@@ -219,9 +221,7 @@ def look_again(
         f"UPDATE item SET round = ? WHERE case_number = ?{condition}",
         (row.round + 1, row.number),
     )
-    after = row._replace(round=row.round + 1, asked_at=tx.now).with_decisions([])
-    if row.hold == "released":  # which was about what had been decided
-        after = after._replace(hold="", hold_at=None)
+    after = row._replace(round=row.round + 1, asked_at=tx.now).with_decisions([]).unreleased()
     save(tx.database, [(row, after)])
     history.append(tx, who, "asked_again", row.number, reason=reason, inherited_only=inherited_only)
     if is_held(row, tx.settings) and row.hold != "held":

@@ -189,8 +189,10 @@ class ReviewQueue:
     ) -> Added:
         """Add records, each once, to the cases of their pictures.
 
-        Suppressed records are counted and left out. A thousand are a transaction: what was added
-        when something stops it stays, and all of them can be given again.
+        A case that is not a match, or unsure, waits again if a record joins it that says what
+        nobody has decided: it is closer, or of another list, entry, label or source. Suppressed
+        records are counted and left out. A thousand are a transaction: what was added when
+        something stops it stays, and all of them can be given again.
 
         Parameters
         ----------
@@ -309,7 +311,7 @@ class ReviewQueue:
             Why, in the reviewer's words.
         reviewed_digest : str
             The `Case.reviewed_digest` of what the reviewer was shown: the decision covers those
-            records, and any that have come in since are inherited.
+            records, and any that have come in since are inherited, or asked about by themselves.
         labels : sequence of str
             Labels that the reviewer gives the picture.
 
