@@ -228,3 +228,25 @@ def test_nothing_is_written_over_the_queue(name: str, tmp_path: Path) -> None:
     for out in (path, tmp_path / "link.jsonl"):
         one_line(run("review", name, path, *args, "--out", out), "it is the queue")
     assert run("review", "verify", path).code == 0
+
+
+def test_a_list_that_matched_nothing_is_no_report(tmp_path: Path) -> None:
+    path, out = tmp_path / "queue.db", tmp_path / "report.jsonl"
+    with ReviewQueue.open(str(path), create=True) as opened:
+        opened.add([make_record(1)])
+    one_line(run("review", "report", path, "--list", "dmeo", "--out", out), "no case", "dmeo")
+    assert not out.exists()
+    said = run("review", "report", path, "--list", "demo", "--out", out).said
+    assert said == f"0 entries of demo in {out}\n"
+
+
+def test_what_is_taken_out_of_a_benign_list_is_said(tmp_path: Path) -> None:
+    path, out = tmp_path / "queue.db", tmp_path / "benign.jsonl"
+    with ReviewQueue.open(str(path), create=True, now=lambda: LONG_AGO) as opened:
+        opened.add([make_record(1, 7, distance=9)])
+        take_and_decide(opened, "not_a_match")
+    assert run("review", "accept", path, "1", "--by", "ben").code == 0
+    assert run("review", "benign", path, "--out", out).said == f"1 hashes added; 1 in {out}\n"
+    assert run("review", "look-again", path, "1").code == 0
+    said = run("review", "benign", path, "--out", out).said
+    assert said == f"0 hashes added, 1 taken out; 0 in {out}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -18,8 +19,10 @@ from hashmatch.cli.options import (
 )
 from hashmatch.cli.review_export import check_out
 from hashmatch.cli.units import format_moment
+from hashmatch.errors import UsageError
 
 if TYPE_CHECKING:
+    from hashmatch.review.queue import ReviewQueue
     from hashmatch.review.stats import Reach, Share, Threshold
 
 
@@ -103,6 +106,7 @@ def accept(queue: str, case_id: str, who: str, reason: str, refuse: bool, quiet:
 def benign(queue: str, out: str, quiet: bool) -> None:
     """Add the pictures in QUEUE that a second person accepted to FILE, for scan --benign.
 
+    Those whose cases wait again, or were decided in another way since, are taken out of it.
     It holds hashes of your users' pictures, and is readable by you only.
 
     \b
@@ -112,10 +116,15 @@ def benign(queue: str, out: str, quiet: bool) -> None:
     from hashmatch.review.feedback import add_benign
 
     check_out(out, queue)
+    before = 0
+    with suppress(OSError), open(out, "rb") as file:
+        before = sum(1 for line in file if line.strip())
     with open_queue(queue) as opened:
         new, total = add_benign(opened, out)
     if not quiet:
-        click.echo(f"{new:,} hashes added; {total:,} in {printable(out)}", err=True)
+        gone = before + new - total
+        taken = f", {gone:,} taken out" if gone else ""
+        click.echo(f"{new:,} hashes added{taken}; {total:,} in {printable(out)}", err=True)
 
 
 @click.command(
@@ -165,9 +174,21 @@ def report(
     check_out(out, queue)
     with open_queue(queue) as opened:
         found = report_entries(opened, name, least=least, share=share)
+        if not found and not _is_known(opened, name):
+            raise UsageError(
+                f"cannot report on list {printable(name)}: no case in the queue matches it. "
+                "hashmatch review list names the lists."
+            )
     write_report(out, name, found, keys=keys)
     if not quiet:
         click.echo(f"{len(found):,} entries of {printable(name)} in {printable(out)}", err=True)
+
+
+def _is_known(queue: ReviewQueue, name: str) -> bool:
+    matches = (
+        match for case in queue.cases() for item in case.items for match in item.record.matches
+    )
+    return any(match.list == name for match in matches)
 
 
 #: An entry of a list, and who says what of it.
