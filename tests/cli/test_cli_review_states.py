@@ -203,6 +203,8 @@ def test_what_is_done_is_said(tmp_path: Path) -> None:
             "--client-ca",
         ),
         (["serve", "--tls-cert", "here", "--tls-key", "here"], "--tls-cert"),
+        (["serve", "--pictures", "gone"], "--pictures"),
+        (["serve", "--pictures", "jsonl://gone"], "--pictures"),
         (["add", "gone"], "gone"),
     ],
 )

@@ -134,6 +134,7 @@ class _Replay:
             about.standing = [one for one in about.standing if one.number != undone]
             self.decisions[undone] = at
             about.kept.pop(body["round"], None)
+            about.holds = body["holds"]
             if state_of(about.standing)[0] in WAITING:
                 about.unrelease()
             if not about.standing:
@@ -181,6 +182,7 @@ class _Replay:
             raise _edited(self._database, f"decision {number} is not what it was")
         about = self.cases[case]
         about.lease = (None, None)
+        about.holds = body["holds"]
         about.standing.append(
             StandingDecision(number, body["verdict"], who, body["needed"], at, body["final_at"])
         )
@@ -206,6 +208,7 @@ class _CaseAt:
         self.round = 1
         self.standing: list[StandingDecision] = []
         self.kept: dict[int, list[StandingDecision]] = {}
+        self.holds = False
         self.lease: tuple[str | None, int | None] = (None, None)
         self.asked_at: int | None = None
         self.hold: tuple[str, int | None] = ("", None)
@@ -220,8 +223,8 @@ class _CaseAt:
         hold, hold_at = self.hold
         kept = (one for standing in self.kept.values() for one in standing)
         confirmed = any(one.verdict == Verdict.CONFIRMED for one in kept)
-        row = row.with_decisions(self.standing, was_confirmed=confirmed)._replace(
-            round=self.round, hold=hold, hold_at=hold_at
+        row = row._replace(round=self.round, hold=hold, hold_at=hold_at).with_decisions(
+            self.standing, holds=self.holds, was_confirmed=confirmed
         )
         if self.asked_at is not None:
             row = row._replace(asked_at=self.asked_at)

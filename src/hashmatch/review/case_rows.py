@@ -25,6 +25,10 @@ WAITING = frozenset({CaseState.PENDING_REVIEW, CaseState.IN_REVIEW})
 ENDS_WITH_NEWS = frozenset({CaseState.NOT_A_MATCH, CaseState.UNSURE})
 """States that a case leaves when a record joins it that says what nobody has decided. Nothing but
 a person takes back what was confirmed, and what was escalated waits for one."""
+HELD = frozenset({CaseState.CONFIRMED, CaseState.ESCALATED})
+"""States that `Settings.hold_confirmed` is about: somebody has to act on these."""
+BY_DECISION = "decided"
+"""What `CaseRow.hold` says of a case that is held since it was decided."""
 HOUR = 3600
 NEAREST_LEAD, BEST_LEAD = 24 * HOUR, 4 * HOUR
 """Seconds of waiting that an exact match, or the best quality, is worth over the farthest and the
@@ -94,16 +98,22 @@ class CaseRow(NamedTuple):
         return self._replace(hold="", hold_at=None) if self.hold == "released" else self
 
     def with_decisions(
-        self, standing: Sequence[StandingDecision], *, was_confirmed: bool = False
+        self,
+        standing: Sequence[StandingDecision],
+        *,
+        holds: bool = False,
+        was_confirmed: bool = False,
     ) -> CaseRow:
-        """Return it as its decisions leave it, held by nobody.
+        """Return it as its decisions leave it, leased by nobody.
 
-        `was_confirmed` says that other records of it, which are not asked about now, are confirmed:
-        no later answer about the same picture takes that back by itself.
+        `holds` says that what is confirmed is kept, by the settings of then. `was_confirmed` says
+        that other records of it, which are not asked about now, are confirmed: no later answer
+        about the same picture takes that back by itself.
         """
         state, not_for = state_of(standing)
         if was_confirmed and state in ENDS_WITH_NEWS:
             state = CaseState.ESCALATED
+        hold = "" if self.hold == BY_DECISION else self.hold
         last = standing[-1] if state not in WAITING else None
         return self._replace(
             state=state.value,
@@ -114,6 +124,7 @@ class CaseRow(NamedTuple):
             decided_event=None if last is None else last.number,
             final_at=None if last is None else max(one.final_at for one in standing),
             covered="",
+            hold=BY_DECISION if holds and state in HELD and not hold else hold,
         )
 
 

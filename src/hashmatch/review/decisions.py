@@ -81,6 +81,7 @@ def decide(
         labels=list(labels),
         needed=needed,
         final_at=final_at,
+        holds=tx.settings.hold_confirmed,
         round=row.round,
         supersedes=superseded,
     )
@@ -106,7 +107,9 @@ def _as_decided(tx: Transaction, row: CaseRow, standing: Sequence[StandingDecisi
         "AND verdict = 'confirmed' AND undone_at IS NULL LIMIT 1",
         (row.number, row.round),
     )
-    after = row.with_decisions(standing, was_confirmed=bool(confirmed))
+    after = row.with_decisions(
+        standing, holds=tx.settings.hold_confirmed, was_confirmed=bool(confirmed)
+    )
     if after.state not in ENDS_WITH_NEWS:
         return after
     return after._replace(covered=covered_by(_records(tx, row.number, "round > 0")))
@@ -159,7 +162,8 @@ def undo(tx: Transaction, row: CaseRow, decision_id: str, number: int, reviewer:
     if problem:
         raise ReviewError(f"cannot undo {decision_id}: {problem}")
     tx.database.run("UPDATE decision SET undone_at = ? WHERE number = ?", (tx.now, number))
-    history.append(tx, reviewer, "undone", row.number, decision=number, round=asked)
+    holds = tx.settings.hold_confirmed
+    history.append(tx, reviewer, "undone", row.number, decision=number, round=asked, holds=holds)
     standing = [one for one in others if one.number != number]
     after = _as_decided(tx, row, standing)
     if row.lease_reviewer is not None and after.state == CaseState.PENDING_REVIEW:

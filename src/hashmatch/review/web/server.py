@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hashmatch import registry
 from hashmatch._files.private import read
-from hashmatch.errors import StoreError, UsageError
+from hashmatch.errors import HashmatchError, StoreError, UsageError
+from hashmatch.records.enums import Surface
 from hashmatch.review.web.app import application
 from hashmatch.review.web.context import Context
 from hashmatch.review.web.middleware import MAX_HEADERS, AccessPolicy
@@ -175,6 +178,17 @@ class Serving:
         config.load()
         return uvicorn.Server(config)
 
+    def check_pictures(self) -> None:
+        """Raise UsageError if there is no such source as `pictures` names."""
+        is_path = "://" not in self.pictures
+        try:
+            if self.pictures and is_path and not os.path.exists(self.pictures):
+                raise UsageError(f"there is no {self.pictures}")
+            if self.pictures:
+                registry.open_source(self.pictures, Surface.PUBLIC_POST)
+        except HashmatchError as error:
+            raise UsageError(f"cannot use --pictures: {error}") from None
+
     def _check_tls(self) -> None:
         """Raise UsageError, which names the option, if a file for TLS cannot be used."""
         if self.tls_cert is None or self.tls_key is None:
@@ -216,10 +230,11 @@ def serve(
     Raises
     ------
     UsageError
-        If the address is taken, or the TLS certificate or key cannot be used.
+        If the address is taken, or `pictures` or a file for TLS cannot be used.
     StoreError
         If others can read the file with the token.
     """
+    serving.check_pictures()
     with serving.bound() as listening:
         port = listening.getsockname()[1]
         pictures = Pictures(serving.pictures)
