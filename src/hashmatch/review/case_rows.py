@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from hashmatch.records.cases import CaseState, Verdict
+from hashmatch.records.enums import WHOLE
 from hashmatch.records.hash_list import REFERENCE
 from hashmatch.review.text import SECOND, storable
 
@@ -181,6 +182,11 @@ def summary(records: Iterable[ReviewRecord]) -> Summary:
     return found
 
 
+PART = "", "", "", "part"
+"""What a record says besides its matches if a crop of its picture came closest: nobody who saw the
+crop alone has seen the rest."""
+
+
 def covered_by(records: Iterable[ReviewRecord]) -> str:
     """Return what a decision about some records covers, as text: all that their matches say."""
     closest: dict[tuple[str, ...], int] = {}
@@ -194,13 +200,15 @@ def covered_by(records: Iterable[ReviewRecord]) -> str:
 def news(record: ReviewRecord, covered: str) -> str:
     """Return what a record says that no decision covers, in words; empty if there is nothing.
 
-    `covered` is what `covered_by` returned. Another image, frame, variant, surface or limit is no
-    news: it is the same picture, and the question about it the same.
+    `covered` is what `covered_by` returned. Another image, frame, surface or limit is no news, nor
+    is how the picture was turned: it is the same one, and the question about it the same.
     """
     rows = msgspec.json.decode(covered, type=list[tuple[str, str, str, str, int]])
     closest = {tuple(said): distance for *said, distance in rows}
     for said, distance in _said(record):
         if said not in closest:
+            if said == PART:
+                return "another picture, of which only a part is the same,"
             if said[0] not in {name for name, *_ in closest}:
                 return "a match of another list"
             return "a match of another entry" if not said[3] else "another label or source"
@@ -215,6 +223,8 @@ def _said(record: ReviewRecord) -> Iterator[tuple[tuple[str, ...], int]]:
     References to entries without an id may be others in each version of a list, which says nothing
     of the picture: the closest stands for them all.
     """
+    if record.hash.variant not in WHOLE:
+        yield PART, 0
     for match in record.matches:
         entry = REFERENCE if match.entry.startswith(REFERENCE) else match.entry
         labels = (f"label {label}" for label in match.labels)

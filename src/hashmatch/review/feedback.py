@@ -20,8 +20,8 @@ from hashmatch._files.atomic import OutputFile
 from hashmatch._redact import unseen
 from hashmatch.errors import ListError, ReviewError, UsageError
 from hashmatch.lists.exclusions import Disabled
-from hashmatch.matching.suppression import WHOLE
 from hashmatch.records.cases import CaseState
+from hashmatch.records.enums import WHOLE
 from hashmatch.records.times import timestamp
 from hashmatch.review import history
 from hashmatch.review.case_rows import load_all

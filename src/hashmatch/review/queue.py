@@ -190,9 +190,10 @@ class ReviewQueue:
         """Add records, each once, to the cases of their pictures.
 
         A case that is not a match, or unsure, waits again if a record joins it that says what
-        nobody has decided: it is closer, or of another list, entry, label or source. Suppressed
-        records are counted and left out. A thousand are a transaction: what was added when
-        something stops it stays, and all of them can be given again.
+        nobody has decided: it is closer, or of another list, entry, label or source, or only a part
+        of its picture is the same. Suppressed records are counted and left out. A thousand are a
+        transaction: what was added when something stops it stays, and all of them can be given
+        again.
 
         Parameters
         ----------
