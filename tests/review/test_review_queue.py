@@ -559,3 +559,21 @@ def test_an_undo_may_leave_the_answer_of_another(make_queue: MakeQueue) -> None:
     assert next(queue.cases()).state is CaseState.NOT_A_MATCH
     queue.add([make_record(3, 7, distance=9)])
     assert next(queue.cases()).state is CaseState.PENDING_REVIEW
+
+
+def test_a_picture_of_which_a_part_was_seen_is_asked_about(make_queue: MakeQueue) -> None:
+    queue = make_queue()
+    queue.add([make_record(1, 7)])
+    case = take_and_decide(queue, "not_a_match")
+
+    def add(number: int, variant: str) -> CaseState:
+        record = make_record(number, 7)
+        queue.add([replace(record, hash=replace(record.hash, variant=variant))])
+        return queue.case(case.case_id).state
+
+    assert add(2, "rotate_90") is CaseState.NOT_A_MATCH
+    assert add(3, "crop 5% left") is CaseState.PENDING_REVIEW
+    reason = list(queue.history())[-1].body["reason"]
+    assert reason == "another picture, of which only a part is the same, joined it"
+    take_and_decide(queue, "not_a_match")
+    assert add(4, "crop 10% top") is CaseState.NOT_A_MATCH
