@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.console import NAMED_PROBLEMS, Exit, console, print_json, printable
+from hashmatch.cli.console import NAMED_PROBLEMS, Exit, console, print_json, print_table, printable
 from hashmatch.cli.list_store import diff, export, import_, keygen, sign, update, verify
 from hashmatch.cli.lists_and_matcher import is_store, open_store, warn
 from hashmatch.cli.options import (
@@ -17,6 +17,7 @@ from hashmatch.cli.options import (
     trust_options,
     verbose_option,
 )
+from hashmatch.cli.units import INPUT
 
 if TYPE_CHECKING:
     from hashmatch.lists.read import ListFile
@@ -29,7 +30,7 @@ UNMATCHABLE = "unmatchable: "
     short_help="Say what a list file, or a list store, holds.",
     epilog="Python: hashmatch.read_list_file(path), hashmatch.ListStore(path).open()",
 )
-@click.argument("path", metavar="FILE")
+@click.argument("path", type=INPUT, metavar="FILE")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @algorithm_option
 @shape_options
@@ -173,7 +174,7 @@ def _show(facts: dict[str, Any], verbose: bool) -> None:
         table.add_row(escape(f"{printable(kind)} rows, not matched here"), f"{count:,}")
     count = rejected if isinstance(rejected, int) else len(rejected)
     table.add_row("rejected rows", f"{count:,}")
-    screen.print(table)
+    print_table(screen, table)
     if isinstance(rejected, int):
         return
     shown = rejected if verbose else rejected[:NAMED_PROBLEMS]

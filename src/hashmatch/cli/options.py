@@ -66,7 +66,8 @@ algorithm_option = click.option(
     default="pdq",
     show_default=True,
     metavar="NAME",
-    help="What to hash with: pdq, phash, dhash, ahash, whash, md5, sha1, sha256 or a plug-in.",
+    help="What to hash with: pdq, pdq-nearest512, pdq-thumb512, phash, dhash, ahash, whash, md5, "
+    "sha1, sha256 or a plug-in.",
 )
 
 
@@ -124,7 +125,9 @@ shape_options = group(
     click.option(
         "--list-format",
         metavar="NAME",
-        help="Read lists as csv, jsonl or pdq-text, if it is not detected.",
+        help="How to read lists, if that is not detected: csv, jsonl, ncmec-xml, pdq-text, "
+        "stopncii-json, tat-json, threatexchange-json, threatexchange-te, vics-json, vpdq or a "
+        "plug-in.",
     ),
     click.option(
         "--column",

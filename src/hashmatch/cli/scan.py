@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.console import Exit, console, name_problems, print_json, printable
+from hashmatch.cli.console import Exit, console, name_problems, print_json, print_line, printable
 from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
     breaker_option,
@@ -64,7 +64,7 @@ class ScanCommand(click.Command):
     ) -> click.Context:
         """Return the context of whichever is meant."""
         if args[:1] == ["status"]:
-            return status.make_context("status", args[1:], parent=parent, **extra)
+            return status.make_context("scan status", args[1:], parent=parent, **extra)
         return super().make_context(info_name, args, parent=parent, **extra)
 
 
@@ -77,8 +77,6 @@ def status(state: str, as_json: bool) -> None:
     \b
     hashmatch scan status state/
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    from rich.table import Table
-
     from hashmatch.errors import CheckpointError
     from hashmatch.scan.checkpoint import FILE, Checkpoint
     from hashmatch.scan.events import Counters
@@ -91,24 +89,21 @@ def status(state: str, as_json: bool) -> None:
         for scan in scans:
             print_json(scan)
         return
-    table = Table(title="Scans", title_justify="left")
-    for column in ("scan", "of", "lists", "begun", "ended", "images", "match", "not searched"):
-        table.add_column(column)
     for scan in scans:
         counters = Counters(outcomes=scan["outcomes"])
         source, _, shard = scan["about"]["source"].partition(" shard=")
         lists = ", ".join(f"{name} {version}" for name, version, _ in scan["about"]["lists"])
-        table.add_row(
-            scan["name"],
-            printable(f"{source} ({shard})" if shard else source),
-            printable(lists),
-            scan["begun"],
-            scan["ended"] or "not yet",
-            f"{scan['listed']:,}",
-            f"{counters.records:,}",
-            f"{counters.not_searched:,}",
-        )
-    console(stderr=False).print(table)
+        counts = [f"{scan['listed']:,} accounted for", f"{counters.records:,} for review"]
+        counts += [f"{n:,} {name}" for name, n in counters.outcomes.items() if n]
+        for line in (
+            f"scan {scan['name']}",
+            f"  source: {source}{f' (shard {shard})' if shard else ''}",
+            f"  lists:  {lists}",
+            f"  begun:  {scan['begun']}",
+            f"  ended:  {scan['ended'] or 'not yet'}",
+            f"  images: {', '.join(counts)}",
+        ):
+            print_line(printable(line))
 
 
 @contextmanager
@@ -214,7 +209,7 @@ def scan(
     """Check every image of SOURCE and write a review record for each match.
 
     SOURCE is a folder or file, or a URL: s3://, gs:// or az://BUCKET/FOLDER; manifest://, jsonl://
-    or parquet://FILE?base=PLACE; https://HOST/LIST; tar:// or zip://FILE.
+    or parquet://FILE?base=PLACE; https:// or http://HOST/LIST; tar:// or zip://FILE.
 
     Records are JSON lines on standard output unless --out or --review says otherwise. Those that
     are pending_review wait for a person; hashmatch takes no action of its own. --benign,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.console import Progress, console, printable
+from hashmatch.cli.console import Progress, console, print_table, printable
 from hashmatch.cli.units import LOCAL
 from hashmatch.errors import UsageError
 
@@ -196,7 +196,7 @@ def summary(report: ScanReport) -> None:
     table.add_section()
     table.add_row("listed", f"{counters.listed:,}")
     screen = console()
-    screen.print(table)
+    print_table(screen, table)
     matcher = report.matcher
     lists = matcher.lists if matcher is not None else ()
     benign = matcher.protection.lists if matcher is not None else ()

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hashmatch.decode import limits
-from hashmatch.errors import SourceError, UsageError
+from hashmatch.errors import SourceError, UsageError, install
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError, ImageItem
 from hashmatch.sources._base_folder import Base, Unique, cannot_open, options, split
@@ -50,7 +50,9 @@ class ParquetSource:
             from pyarrow import ArrowException
             from pyarrow.parquet import ParquetFile
         except ImportError:
-            raise UsageError(f"{location}: install hashmatch[parquet] for this") from None
+            raise UsageError(
+                f"cannot read {location}: pyarrow is not installed. {install('parquet')}"
+            ) from None
         self._path, said = split(location, ("base", *_COLUMNS))
         self._surface = surface
         self._error = ArrowException
