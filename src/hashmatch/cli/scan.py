@@ -97,7 +97,7 @@ def status(state: str, as_json: bool) -> None:
         counts += [f"{n:,} {name}" for name, n in counters.outcomes.items() if n]
         for line in (
             f"scan {scan['name']}",
-            f"  source: {source}{f' (shard {shard})' if shard else ''}",
+            f"  source: {source}{f' ({shard})' if shard else ''}",
             f"  lists:  {lists}",
             f"  begun:  {scan['begun']}",
             f"  ended:  {scan['ended'] or 'not yet'}",
