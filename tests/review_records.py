@@ -33,7 +33,7 @@ def make_record(
     match = RecordMatch(name, "17", entry, algorithm, distance, limit, "algorithm", labels, (name,))
     key = f"profiles/{number:07}.jpg"
     item = RecordItem(key, f"v{number}", surface, "image/jpeg", 640, 640, 0, False)
-    how = RecordHash(algorithm, quality, "rgb/1", "upright", hashed)
+    how = RecordHash(algorithm, quality, "rgb/2", "upright", hashed)
     return ReviewRecord(f"record-{number:07}", "2026-01-01T00:00:00Z", item, how, (match,), 1)
 
 

@@ -281,7 +281,7 @@ def example_record(key: str = "profiles/1.jpg", *, suppressed: bool = False) -> 
         record_id="0" * 32,
         created_at="2026-01-01T00:00:00Z",
         item=item,
-        hash=RecordHash("pdq", 98, "rgb/1", "upright"),
+        hash=RecordHash("pdq", 98, "rgb/2", "upright"),
         matches=(near,),
         match_count=1,
         status="suppressed" if suppressed else "pending_review",

@@ -1,4 +1,4 @@
-"""Decode policy rgb/1: every mode, every way in, every way a file can be broken."""
+"""Decode policy rgb/2: every mode, every way in, every way a file can be broken."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def match(entry: str, known: str = "l", version: str = "1") -> RecordMatch:
 
 
 def hashed(batch: hm.HashBatch) -> hm.HashedImage:
-    return hm.HashedImage("a", PDQ, hm.Outcome.HASHED, batch, quality=90, decode_policy="rgb/1")
+    return hm.HashedImage("a", PDQ, hm.Outcome.HASHED, batch, quality=90, decode_policy="rgb/2")
 
 
 def item(number: int) -> hm.ImageItem:

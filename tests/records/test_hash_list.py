@@ -209,7 +209,7 @@ def test_in_a_store_of_several_segments(
 
 
 def image(batch: hm.HashBatch) -> hm.HashedImage:
-    return hm.HashedImage("a", PHASH, hm.Outcome.HASHED, batch, decode_policy="rgb/1")
+    return hm.HashedImage("a", PHASH, hm.Outcome.HASHED, batch, decode_policy="rgb/2")
 
 
 @pytest.mark.parametrize("status", ["live", "withdrawn", "quarantined", "left out"])

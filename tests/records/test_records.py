@@ -178,7 +178,7 @@ def test_the_review_record_has_its_documented_form() -> None:
     assert record["schema"] == "hashmatch.review/1"
     assert record["status"] == "pending_review"
     assert record["hash"] == {
-        "algorithm": "pdq", "quality": 98, "decode_policy": "rgb/1", "variant": "upright",
+        "algorithm": "pdq", "quality": 98, "decode_policy": "rgb/2", "variant": "upright",
     }  # fmt: skip
     assert hm.ReviewRecord.from_json(example_record().to_json()) == example_record()
 

@@ -34,7 +34,7 @@ def a_manifest(**changes: Any) -> Manifest:
         "created": MADE,
         "expires": MADE + timedelta(days=30),
         "hashmatch": "0.1.0",
-        "decode_policy": "rgb/1",
+        "decode_policy": "rgb/2",
         "base": 6,
         "key_ids": ("0123456789abcdef", "1123456789abcdef"),
         "encrypted": True,

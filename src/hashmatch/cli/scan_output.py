@@ -197,6 +197,8 @@ def summary(report: ScanReport) -> None:
     table.add_row("listed", f"{counters.listed:,}")
     screen = console()
     print_table(screen, table)
+    if passed := [f"{count:,} {what}" for what, count in counters.passed_over.items()]:
+        screen.print(printable(f"passed over: {', '.join(passed)}"), markup=False)
     matcher = report.matcher
     lists = matcher.lists if matcher is not None else ()
     benign = matcher.protection.lists if matcher is not None else ()

@@ -12,7 +12,7 @@ from PIL import Image
 
 from hashmatch.decode import apng, gif, limits, tiff
 from hashmatch.decode.compositing import Compositor
-from hashmatch.decode.exif import orientation, upright
+from hashmatch.decode.exif import orientation
 from hashmatch.decode.formats import HEIF, check_size, frame_order, identify, open_image
 from hashmatch.decode.inputs import ImageInput, LoadedImage, load
 from hashmatch.decode.pillow_settings import pillow_settings
@@ -21,7 +21,9 @@ from hashmatch.decode.policy import (
     as_outcomes,
     decode_as,
     decode_image,
+    file_behind,
     loaded_pixels,
+    turned,
     undecodable,
 )
 from hashmatch.errors import UsageError
@@ -116,14 +118,15 @@ def _of_file(loaded: LoadedImage, most: int) -> Iterator[Picture]:
 def _of_pillow(image: Image.Image, most: int) -> Iterator[Picture]:
     name = image.format
     if name in SEQUENCES and getattr(image, "n_frames", 1) > 1:
+        data = file_behind(image) if name == "AVIF" else None
         with _left_as_it_was(image):
             image.seek(frame_order(image)[0])
             first = decode_image(image)
             yield first
             with as_outcomes(name):
-                yield from _sequence(image, name, first, most)
+                yield from _sequence(image, name, data, first, most)
         return
-    data = _file_behind(image) if name in COMPOSITED | PAGED else None
+    data = file_behind(image) if name in COMPOSITED | PAGED else None
     moved = data is not None and image.tell() != 0
     first = decode_image(data if moved and data is not None else image)
     yield first
@@ -146,7 +149,7 @@ def _following(data: bytes, first: Picture, most: int) -> Iterator[Picture]:
             yield from _sampled(len(offsets), most, first, page)
         elif name in SEQUENCES:
             with open_image(data, name) as image:
-                yield from _sequence(image, name, first, most)
+                yield from _sequence(image, name, data, first, most)
 
 
 def _sampled(
@@ -163,7 +166,9 @@ def _sampled(
         yield last
 
 
-def _sequence(image: Any, name: str, first: Picture, most: int) -> Iterator[Picture]:
+def _sequence(
+    image: Any, name: str, data: bytes | None, first: Picture, most: int
+) -> Iterator[Picture]:
     """Yield the frames of an open `image` that its own decoder puts together."""
     numbers = frame_order(image)
     count = len(numbers)
@@ -176,7 +181,7 @@ def _sequence(image: Any, name: str, first: Picture, most: int) -> Iterator[Pict
         with undecodable(name), pillow_settings(truncated=False):
             image.seek(numbers[number])
             check_size(name, image)
-            pixels = upright(loaded_pixels(image), orientation(image))
+            pixels = turned(loaded_pixels(image), orientation(image), name, data)
         return replace(first, pixels=pixels)
 
     for picture in _sampled(count, most, first, frame):
@@ -230,18 +235,3 @@ def _left_as_it_was(image: Image.Image) -> Iterator[None]:
             if drawn is not None:
                 image.load()
                 image.im = drawn
-
-
-def _file_behind(image: Any) -> bytes | None:
-    """Return the bytes that an open image is read from; None if there are none any more."""
-    try:
-        file = getattr(image, "_fp", None) or image.fp
-        position = file.tell()
-        file.seek(0)
-        try:
-            data: bytes = file.read(limits.MAX_BYTES + 1)
-        finally:
-            file.seek(position)
-    except Exception:  # closed, or the caller's own and raising anything
-        return None
-    return data if len(data) <= limits.MAX_BYTES else None

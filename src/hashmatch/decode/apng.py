@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DISPOSALS = {1: Disposal.CLEAR, 2: Disposal.RESTORE}
-SHARED_CHUNKS = {b"PLTE", b"tRNS", b"eXIf"}
+SHARED_CHUNKS = {b"PLTE", b"tRNS", b"eXIf", b"cICP"}
 """The chunks that bear on how pixels are read, and hold for every frame."""
 
 Span = tuple[int, int]
@@ -28,7 +28,7 @@ def frame_rects(data: bytes, most_chunks: int) -> Iterator[FrameRect]:
     control: bytes = b""
     spans: list[Span] = []
     animated = False
-    for kind, start, end in _chunks(data, most_chunks):
+    for kind, start, end in chunks(data, most_chunks):
         if kind in SHARED_CHUNKS:
             shared.append(_chunk(kind, data[start:end]))
         elif kind == b"acTL":
@@ -50,13 +50,13 @@ def frame_rects(data: bytes, most_chunks: int) -> Iterator[FrameRect]:
 
 def starts_with_default(data: bytes, most_chunks: int) -> bool:
     """Return whether the default image of a PNG is apart from its animation."""
-    for kind, _, _ in _chunks(data, most_chunks):
+    for kind, _, _ in chunks(data, most_chunks):
         if kind in {b"fcTL", b"IDAT"}:
             return kind == b"IDAT"
     return True
 
 
-def _chunks(data: bytes, most: int) -> Iterator[tuple[bytes, int, int]]:
+def chunks(data: bytes, most: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield the kind of each chunk, and where its body begins and ends; the last may be cut off."""
     position = len(SIGNATURE)
     for _ in range(most):

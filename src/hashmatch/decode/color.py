@@ -1,4 +1,4 @@
-"""Any Pillow image to 8-bit RGB, by value: scaled, never clipped."""
+"""Any Pillow image to 8-bit RGB, by value: scaled, never clipped. HDR is brought to SDR."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from hashmatch.decode import cicp
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
 
@@ -41,8 +42,9 @@ def rgb(
     Raises ImageError, ``unsupported``, for a layout without a defined way to RGB (CIELAB, for one).
     """
     width, height = image.size
-    to_gray = _to_gray(image)
-    if not to_gray and not image.has_transparency_data and width * height <= LARGE:
+    to_gray, code_points = _to_gray(image), cicp.of_image(image)
+    hdr = code_points if code_points and code_points.hdr else None
+    if not to_gray and not hdr and not image.has_transparency_data and width * height <= LARGE:
         pixels = np.asarray(_opaque(image), np.uint8)
         if out is None:
             return pixels
@@ -52,6 +54,8 @@ def rgb(
     pixels = np.empty((height, width, 3), np.uint8) if out is None else out
     for rows, band in _bands(image):
         part = to_gray(band) if to_gray else band
+        if hdr:
+            part = cicp.to_sdr(part, hdr)
         if part.has_transparency_data:
             part = _over(part, None if below is None else below[rows])
         pixels[rows] = np.asarray(_opaque(part))

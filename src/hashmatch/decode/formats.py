@@ -19,8 +19,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
-from hashmatch.decode import gif, limits
+from hashmatch.decode import bmp, cicp, gif, limits
 from hashmatch.decode.jpeg import coefficient_bytes
 from hashmatch.errors import install
 from hashmatch.records.enums import Outcome
@@ -96,9 +97,12 @@ def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
         for rect in islice(gif.frame_rects(data, limits.FRAME_BLOCKS), 1):
             right, bottom = rect.left + rect.width, rect.top + rect.height
             _check_pixels(name, right, bottom, limits.PIXELS[name])
-    image = _open_heif(data) if name == HEIF else Image.OPEN[name][0](io.BytesIO(data), "")
+    elif name == "BMP":
+        data = bmp.usual(data, limits.UNUSUAL_BMP_PIXELS)
+    image: ImageFile.ImageFile = _opener(name)(io.BytesIO(data), "")
     check_size(name, image)
     apply_pillow_fixes(image)
+    cicp.put_beside(image, data)
     return image
 
 
@@ -190,12 +194,14 @@ def _accepts(name: str, head: bytes) -> bool:
     return True
 
 
-def _open_heif(data: bytes) -> ImageFile.ImageFile:
-    """Return the primary picture in `data`, no pixel decoded."""
-    from pillow_heif import HeifImageFile
+def _opener(name: str) -> Any:
+    """Return what opens a file of the format called `name`."""
+    if name == HEIF:
+        from pillow_heif import HeifImageFile
 
-    image: ImageFile.ImageFile = HeifImageFile(io.BytesIO(data), "")
-    return image
+        return HeifImageFile
+    # Pillow's own choice looks for further pictures in a JPEG, and may fail over their index.
+    return JpegImageFile if name == "JPEG" else Image.OPEN[name][0]
 
 
 def _check_pixels(name: str, width: int, height: int, limit: int) -> None:

@@ -1,7 +1,7 @@
 """Every limit on files and pictures, and the check for files made of too many parts.
 
 Decoding in this process, the decode pool and the sources look a number up here whenever they use
-it, so that all of them agree on every input. The policy ``rgb/1`` stands for these numbers: what
+it, so that all of them agree on every input. The policy ``rgb/2`` stands for these numbers: what
 another size of a scaled JPEG or another choice of frames would change is the hash.
 
 Pixel limits stem from the memory that a megapixel was measured to cost in each decoder: WebP
@@ -45,6 +45,8 @@ ARRAY_PIXELS = 256 * MEGAPIXEL
 PROGRESSIVE_JPEG_PIXELS = 192 * MEGAPIXEL
 RUN_LENGTH_BMP_PIXELS = 8 * MEGAPIXEL
 """Pillow undoes these runs in Python, so that this limit is one of time: a few seconds."""
+UNUSUAL_BMP_PIXELS = 32 * MEGAPIXEL
+"""Pixels of a BMP whose colours lie in other bits than Pillow reads: they are held once more."""
 
 WHOLE_JPEG_PIXELS = 64 * MEGAPIXEL
 """Pixels of a JPEG from which on it is decoded smaller, so that time and memory stay those of

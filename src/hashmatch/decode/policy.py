@@ -1,16 +1,17 @@
-"""The decode policy ``rgb/1``: the one way from an image to pixels, named in every record."""
+"""The decode policy ``rgb/2``: the one way from an image to pixels, named in every record."""
 
 from __future__ import annotations
 
 import math
-from contextlib import closing, contextmanager
+import re
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from hashmatch.decode import limits
+from hashmatch.decode import cicp, isobmff, limits
 from hashmatch.decode.color import array_rgb, rgb
 from hashmatch.decode.exif import orientation, upright
 from hashmatch.decode.formats import (
@@ -24,6 +25,7 @@ from hashmatch.decode.formats import (
 )
 from hashmatch.decode.inputs import ImageInput, load
 from hashmatch.decode.jpeg import fast_pixels, scale_down
+from hashmatch.decode.metadata import without_metadata
 from hashmatch.decode.pillow_settings import pillow_settings
 from hashmatch.errors import HashmatchError, UsageError
 from hashmatch.records.enums import Outcome
@@ -34,8 +36,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-POLICY = "rgb/1"
+POLICY = "rgb/2"
 """Changes whenever the same file would give other pixels."""
+
+UNREAD = re.compile(
+    r"unknown pixel mode|unknown raw mode|unsupported (bmp|depth)|cannot handle \d+-"
+    r"|reformat failed|not supported|not implemented|no codec available|decoder \S+ not available",
+    re.IGNORECASE,
+)
+"""What the decoders say of layouts of pixels that they do not read."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -61,11 +70,12 @@ class Picture:
 
 
 def decode_image(image: ImageInput) -> Picture:
-    """Return the upright RGB pixels of `image` (its first frame), under policy ``rgb/1``.
+    """Return the upright RGB pixels of `image` (its first frame), under policy ``rgb/2``.
 
     EXIF orientation is applied; palette, CMYK, 16-bit, 1-bit, gray and float are brought to 8-bit
-    RGB by value; transparency is composited over white. A file that the strict decoder refuses is
-    tried again tolerantly, and flagged as damaged. The same picture as a path, bytes, a file
+    RGB by value, HDR as an SDR display shows it; transparency is composited over white. A file that
+    the strict decoder refuses is tried again without its metadata, then tolerantly, and flagged as
+    damaged if it took that. The same picture as a path, bytes, a file
     object, a Pillow image or an array gives the same pixels. Only a JPEG of more than 64 megapixels
     is decoded at half, a quarter or an eighth of its sides, unless it is open as a Pillow image.
 
@@ -128,10 +138,12 @@ def decode_as(name: str, data: bytes, into: NDArray[np.uint8] | None = None) -> 
     except ImageError as strict:
         if strict.outcome is not Outcome.UNDECODABLE:
             raise
-        try:
-            return _decode(name, data, damaged=True, into=into)
-        except ImageError:
-            raise strict from None  # the first reason is about the file, not about our retry
+        bare = without_metadata(name, data)
+        for tried, damaged in ((bare, False), (data, True), (bare, True)):
+            if tried is not None:
+                with suppress(ImageError):
+                    return _decode(name, tried, damaged=damaged, into=into)
+        raise strict from None  # the first reason is about the file, not about our tries
 
 
 def _decode(name: str, data: bytes, *, damaged: bool, into: NDArray[np.uint8] | None) -> Picture:
@@ -144,7 +156,7 @@ def _decode(name: str, data: bytes, *, damaged: bool, into: NDArray[np.uint8] | 
                 pixels = loaded_pixels(image, into)
             stored = orientation(image)
         # Once the decoder's memory is free: turning makes a copy.
-        return Picture(upright(pixels, stored), FORMATS[name], damaged)
+        return Picture(turned(pixels, stored, name, data), FORMATS[name], damaged)
 
 
 def _decode_pillow(image: Image.Image) -> Picture:
@@ -159,8 +171,11 @@ def _decode_pillow(image: Image.Image) -> Picture:
     if name in FORMATS:
         check_size(name, image)
     damaged = False
+    data = file_behind(image) if name in {"AVIF", "PNG"} else None  # gone once it is loaded
     with as_outcomes(name):
         apply_pillow_fixes(image)
+        if data is not None:
+            cicp.put_beside(image, data)
         try:
             with pillow_settings(truncated=False):
                 pixels = loaded_pixels(image)
@@ -172,7 +187,38 @@ def _decode_pillow(image: Image.Image) -> Picture:
                 pixels = loaded_pixels(image)
         media_type = FORMATS[name] if name in FORMATS else Image.MIME.get(name)
         frame = frame_order(image).index(image.tell()) if name == HEIF else image.tell()
-        return Picture(upright(pixels, orientation(image)), media_type, damaged, frame)
+        pixels = turned(pixels, orientation(image), name, data)
+        return Picture(pixels, media_type, damaged, frame)
+
+
+def file_behind(image: Any) -> bytes | None:
+    """Return the bytes that an open image is read from; None if there are none any more."""
+    try:
+        file = getattr(image, "_fp", None) or image.fp
+        position = file.tell()
+        file.seek(0)
+        try:
+            data: bytes = file.read(limits.MAX_BYTES + 1)
+        finally:
+            file.seek(position)
+    except Exception:  # closed, or the caller's own and raising anything
+        return None
+    return data if len(data) <= limits.MAX_BYTES else None
+
+
+def turned(
+    pixels: NDArray[np.uint8], stored: int, name: str, data: bytes | None
+) -> NDArray[np.uint8]:
+    """Return decoded `pixels` as viewers show them, given the orientation stored in their file.
+
+    Of an AVIF a clean aperture is cut out, in its order with turns and mirrors. `data` is the file,
+    if it is known.
+    """
+    if name == "AVIF" and data is not None:
+        found = isobmff.properties(data)
+        if isobmff.has_clean_aperture(found):
+            return isobmff.transformed(pixels, found)
+    return upright(pixels, stored)
 
 
 def loaded_pixels(image: Image.Image, into: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
@@ -184,6 +230,12 @@ def loaded_pixels(image: Image.Image, into: NDArray[np.uint8] | None = None) -> 
     tiles = getattr(image, "tile", None)
     covered = tiles[0].extents if image.format == "GIF" and tiles and image.tell() == 0 else None
     image.load()
+    if (
+        image.format == "BMP"
+        and image.mode == "RGBA"
+        and image.getchannel("A").getextrema() == (0, 0)
+    ):
+        image = image.convert("RGB")  # nothing set it: viewers show such a picture, and not nothing
     shape = image.height, image.width, 3
     out = None
     if into is not None and math.prod(shape) <= into.size:
@@ -211,8 +263,9 @@ def as_outcomes(name: str) -> Iterator[None]:
 def undecodable(name: str) -> Iterator[None]:
     """Take whatever a decoder raises, but a lack of memory, for damage of the file.
 
-    Nearly every built-in error has been seen from Pillow on a broken file, and what cannot be
-    decoded must never end a scan.
+    What it says that it does not read is ``unsupported`` instead: the file may be sound. Nearly
+    every built-in error has been seen from Pillow on a broken file, and what cannot be decoded must
+    never end a scan.
     """
     try:
         yield
@@ -220,7 +273,8 @@ def undecodable(name: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = str(error).strip() or type(error).__name__
-        raise ImageError(Outcome.UNDECODABLE, f"{name}: {reason}") from None
+        outcome = Outcome.UNSUPPORTED if UNREAD.search(reason) else Outcome.UNDECODABLE
+        raise ImageError(outcome, f"{name}: {reason}") from None
 
 
 def _checked(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:

@@ -7,6 +7,10 @@ that it is held to the limits and read in the way of any other file.
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 def page_offsets(data: bytes, most: int) -> list[int]:
@@ -31,6 +35,26 @@ def page_file(data: bytes, offset: int) -> bytes:
     offset_format, at, _, _ = _layout(data)
     first = struct.pack(offset_format, offset)
     return b"".join((data[:at], first, memoryview(data)[at + len(first) :]))
+
+
+def with_tags(data: bytes, kept: Collection[int]) -> bytes:
+    """Return `data` with a first directory that has only the `kept` of its tags.
+
+    It is added at the end, so that what its entries point at stays in its place. Raises
+    struct.error if there is none.
+    """
+    offset_format, at, count_format, entry = _layout(data)
+    (offset,) = struct.unpack_from(offset_format, data, at)
+    (count,) = struct.unpack_from(count_format, data, offset)
+    first = offset + struct.calcsize(count_format)
+    last = min(first + entry * count, len(data))
+    entries = [data[begin : begin + entry] for begin in range(first, last, entry)]
+    tag = offset_format[0] + "H"
+    entries = [each for each in entries if struct.unpack_from(tag, each)[0] in kept]
+    end = len(data) + len(data) % 2
+    directory = struct.pack(count_format, len(entries)) + b"".join(entries)
+    last_page = bytes(struct.calcsize(offset_format))
+    return page_file(data.ljust(end, b"\0") + directory + last_page, end)
 
 
 def _layout(data: bytes) -> tuple[str, int, str, int]:

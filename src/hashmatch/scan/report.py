@@ -99,6 +99,7 @@ class ScanReport:
         report = {
             "listed": counters.listed,
             "done_before": counters.before,
+            "passed_over": counters.passed_over,
             "outcomes": counters.outcomes,
             "records": counters.records,
             "suppressed": counters.suppressed_by,

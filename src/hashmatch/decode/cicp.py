@@ -1,0 +1,170 @@
+"""Colours by code points (ITU-T H.273): where a file has them, and HDR brought to what is seen.
+
+Of PQ and HLG, a code value says how much light a display is to give, so that a picture of them
+looks flat and pale where they are taken for sRGB. They are brought to an SDR display as browsers
+do it, by the reference white tone mapping operator of SMPTE ST 2094-50, from a display of 1,000
+cd/m2 with diffuse white at 203 (ITU-R BT.2408) to one that is as bright as its white.
+"""
+
+from __future__ import annotations
+
+import struct
+from contextlib import suppress
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from hashmatch.decode import apng, isobmff, limits
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PQ, HLG = 16, 18
+BT709, BT2020 = 1, 9
+
+D65, DCI = (0.3127, 0.3290), (0.314, 0.351)
+#: Red, green, blue and white of each ColourPrimaries, in CIE 1931 x and y (H.273, table 2).
+PRIMARIES = {
+    BT709: ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), D65),
+    5: ((0.640, 0.330), (0.290, 0.600), (0.150, 0.060), D65),
+    6: ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), D65),
+    7: ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), D65),
+    BT2020: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), D65),
+    11: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), DCI),
+    12: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), D65),
+}
+
+WHITE_NITS, PEAK_NITS = 203.0, 1000.0
+PEAK = PEAK_NITS / WHITE_NITS
+"""Of the display that the picture was made for; 1 is its white."""
+KNEE, ROUNDNESS = 0.5, 0.65
+"""Where white comes to lie, up to which light is only dimmed; how long the bend above it is."""
+
+BAND = 2**16
+"""Pixels mapped at once, few enough for what they pass through to stay in the cache."""
+
+
+class Cicp(NamedTuple):
+    """ColourPrimaries and TransferCharacteristics of a picture (ITU-T H.273)."""
+
+    primaries: int
+    transfer: int
+
+    @property
+    def hdr(self) -> bool:
+        """Whether its values stand for light of a display brighter than white."""
+        return self.transfer in {PQ, HLG}
+
+
+def put_beside(image: Image.Image, data: bytes) -> None:
+    """Put the code points that Pillow passes over in the file `data` beside its open `image`."""
+    in_file = {"AVIF": _in_boxes, "PNG": _in_chunks}.get(image.format or "")
+    if in_file:
+        with suppress(struct.error, IndexError):  # it is cut off there
+            image.info["cicp"] = in_file(data)
+
+
+def of_image(image: Image.Image) -> Cicp | None:
+    """Return the code points of an open `image`; those of AVIF and PNG by `put_beside`."""
+    heif = image.info.get("nclx_profile")
+    if isinstance(heif, dict):
+        return Cicp(heif["color_primaries"], heif["transfer_characteristics"])
+    found = image.info.get("cicp")
+    return found if isinstance(found, Cicp) else None
+
+
+def to_sdr(image: Image.Image, cicp: Cicp) -> Image.Image:
+    """Return an HDR `image` as RGB, or as RGBA if it is transparent, for an SDR display."""
+    image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    codes = np.array(image)
+    flat = codes.reshape(-1, codes.shape[2])
+    for start in range(0, len(flat), BAND):
+        part = flat[start : start + BAND]
+        part[:, :3] = _shown(np.ascontiguousarray(part[:, :3].T), cicp).T
+    return Image.fromarray(codes)
+
+
+def _shown(codes: NDArray[np.uint8], cicp: Cicp) -> NDArray[np.uint8]:
+    """Return what an SDR display shows of HDR `codes`, shape (3, n)."""
+    light = _light()[cicp.transfer][codes]
+    if cicp.transfer == HLG:  # BT.2100, table 5: the OOTF of a display of 1,000 cd/m2
+        luminance = np.float32([0.2627, 0.6780, 0.0593]) @ light
+        light *= np.float32(PEAK) * luminance ** np.float32(0.2)
+    wide = _matrix(cicp.primaries, BT2020) @ light
+    most = np.maximum(np.maximum(wide[0], wide[1]), wide[2])
+    wide *= _dimming(most)
+    narrow = _matrix(BT2020, BT709) @ wide
+    return _srgb()[np.clip(narrow * 65535 + np.float32(0.5), 0, 65535).astype(np.uint16)]
+
+
+def _dimming(most: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what light is multiplied by where its brightest primary is `most`, 1 being white.
+
+    Up to white by the `KNEE`; from there a quadratic Bezier curve, which goes on in the same
+    direction at first and ends with the display's peak at white.
+    """
+    middle_in = 1 - ROUNDNESS + ROUNDNESS / KNEE
+    middle_out = (1 - ROUNDNESS) * KNEE + ROUNDNESS
+    square, linear = 1 - 2 * middle_in + PEAK, 2 * (middle_in - 1)
+    bent = np.clip(most, 1, PEAK)
+    along = (np.sqrt(linear**2 + 4 * square * (bent - 1)) - linear) / (2 * square)
+    out = KNEE + along * (2 * (middle_out - KNEE) + along * (KNEE - 2 * middle_out + 1))
+    dimmed: NDArray[np.float32] = np.where(most <= 1, KNEE, out / bent).astype(np.float32)
+    return dimmed
+
+
+@lru_cache(maxsize=1)
+def _light() -> dict[int, NDArray[np.float32]]:
+    """Return the light of each code value: of PQ 1 at white, of HLG 1 at the scene's peak."""
+    code = np.arange(256) / 255
+    # BT.2100, table 4
+    power = code ** (32 / 2523)
+    nits = (np.maximum(power - 0.8359375, 0) / (18.8515625 - 18.6875 * power)) ** (16384 / 2610)
+    # BT.2100, table 5
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    scene = np.where(code <= 0.5, code**2 / 3, (np.exp((code - c) / a) + b) / 12)
+    return {PQ: (nits * 10_000 / WHITE_NITS).astype(np.float32), HLG: scene.astype(np.float32)}
+
+
+@lru_cache(maxsize=1)
+def _srgb() -> NDArray[np.uint8]:
+    """Return the sRGB value of each amount of light, 65535 being white (IEC 61966-2-1)."""
+    light = np.arange(65536) / 65535
+    value = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.rint(255 * value).astype(np.uint8)
+
+
+@lru_cache(maxsize=16)
+def _matrix(source: int, target: int) -> NDArray[np.float32]:
+    """Return what brings light of one set of primaries to another; unknown ones count as BT.709."""
+    both = (_to_xyz(PRIMARIES.get(code, PRIMARIES[BT709])) for code in (source, target))
+    first, second = both
+    return (np.linalg.inv(second) @ first).astype(np.float32)
+
+
+def _to_xyz(primaries: tuple[tuple[float, float], ...]) -> NDArray[np.float64]:
+    """Return what brings light of `primaries` to CIE XYZ, their white to (1, 1, 1)."""
+    points = np.array([(x / y, 1.0, (1 - x - y) / y) for x, y in primaries]).T
+    weights = np.linalg.solve(points[:, :3], points[:, 3])
+    matrix: NDArray[np.float64] = points[:, :3] * weights / points[:, 3:]
+    return matrix
+
+
+def _in_chunks(data: bytes) -> Cicp | None:
+    """Return what the chunk cICP of a PNG says (PNG specification, third edition)."""
+    for kind, start, _ in apng.chunks(data, limits.FRAME_BLOCKS):
+        if kind == b"IDAT":
+            return None
+        if kind == b"cICP":
+            return Cicp(data[start], data[start + 1])
+    return None
+
+
+def _in_boxes(data: bytes) -> Cicp | None:
+    """Return what the property ``colr`` of an AVIF says (ISO/IEC 14496-12, 12.1.5)."""
+    for kind, body in isobmff.properties(data):
+        if kind == b"colr" and body[:4] == b"nclx":
+            return Cicp(*struct.unpack_from(">HH", body, 4))
+    return None

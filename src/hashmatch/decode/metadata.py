@@ -1,0 +1,74 @@
+"""A file without its metadata: what is odd there must not cost the picture.
+
+Decoders read profiles, texts, thumbnails and notes while they open a file, and raise on the odd
+ones, where viewers show the picture. So a file that is refused is tried once more with nothing but
+the parts that make the picture, each as it was.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from hashmatch.decode import tiff
+
+PNG_PARTS = {b"tRNS", b"eXIf", b"cICP"}
+"""Kept besides the critical chunks, whose names begin with a capital letter."""
+JPEG_NOTES = {*range(0xE0, 0xF0), 0xFE}
+"""Markers of application segments and comments."""
+ADOBE, ADOBE_BYTES = 0xEE, 14
+"""The segment that says what the colours are; libjpeg heeds none that is shorter."""
+TIFF_PARTS = {
+    256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324,
+    325, 330, 332, 338, 339, 340, 341, 347, 529, 530, 531, 532,
+}  # fmt: skip
+"""Tags that say how pixels are stored (TIFF 6.0, and its supplements for JPEG and tiles)."""
+EXIF = b"Exif\0\0"
+
+
+def without_metadata(name: str, data: bytes) -> bytes | None:
+    """Return a file of the format called `name` with only the parts that make its picture.
+
+    None if it has no other parts, or is of a format whose parts are not known here.
+    """
+    try:
+        bare = {"PNG": _bare_png, "JPEG": _bare_jpeg, "TIFF": _bare_tiff}[name](data)
+    except (KeyError, struct.error, IndexError):
+        return None
+    return bare if len(bare) != len(data) else None
+
+
+def _bare_png(data: bytes) -> bytes:
+    parts, position = [data[:8]], 8
+    while position + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 12 + length
+        if kind in PNG_PARTS or not kind[0] & 0x20:
+            parts.append(data[position:end])
+        position = end
+        if kind == b"IEND":
+            break
+    return b"".join(parts)
+
+
+def _bare_jpeg(data: bytes) -> bytes:
+    """Drop notes before the first scan; of Exif the first is kept, which has the orientation."""
+    parts, position, oriented = [data[:2]], 2, False
+    while data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker in {0xFF, 0x01, *range(0xD0, 0xD9)}:  # padding, or alone
+            position += 1 if marker == 0xFF else 2
+            continue
+        if marker in {0xD9, 0xDA}:
+            break
+        end = position + 2 + struct.unpack_from(">H", data, position + 2)[0]
+        is_exif = marker == 0xE1 and data[position + 4 : position + 10] == EXIF
+        is_colour = marker == ADOBE and end - position >= 2 + ADOBE_BYTES
+        if marker not in JPEG_NOTES or is_colour or (is_exif and not oriented):
+            parts.append(data[position:end])
+        oriented = oriented or is_exif
+        position = end
+    return b"".join([*parts, data[position:]])
+
+
+def _bare_tiff(data: bytes) -> bytes:
+    return tiff.with_tags(data, TIFF_PARTS)

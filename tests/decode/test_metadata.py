@@ -1,0 +1,203 @@
+"""What is odd in a file's metadata does not cost its picture, nor mark it as damaged."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import struct
+import subprocess
+import sys
+import zlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+import hashmatch as hm
+from hashmatch.sandbox.pool import DecodePool
+from hashmatch.testing import picture
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PIXELS = picture(8, 120, 80)
+
+
+def saved(format: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(PIXELS).save(buffer, format, **options)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def chunk(kind: bytes, body: bytes, checksum: int | None = None) -> bytes:
+    known = zlib.crc32(kind + body) if checksum is None else checksum
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", known)
+
+
+def png(extra: bytes, *, behind: bool) -> bytes:
+    data = saved("PNG")
+    at = data.index(b"IEND") - 4 if behind else 33
+    return data[:at] + extra + data[at:]
+
+
+LONG_TEXT = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(33 * 2**20)))
+ODD_CHUNKS = {
+    "empty profile": chunk(b"iCCP", b""),
+    "profile without a name": chunk(b"iCCP", b"\0"),
+    "profile compressed somehow": chunk(b"iCCP", b"name\0\x07rest"),
+    "text compressed somehow": chunk(b"zTXt", b"Comment\0\x07rest"),
+    "much text": LONG_TEXT * 3,
+    "international text cut off": chunk(b"iTXt", b"Comment\0\1"),
+    "no density": chunk(b"pHYs", b""),
+    "no gamma": chunk(b"gAMA", b""),
+    "short primaries": chunk(b"cHRM", b"\0\0\0\1"),
+    "short intent": chunk(b"sRGB", b""),
+    "text of another checksum": chunk(b"tEXt", b"Comment\0text", checksum=1),
+    "a chunk of nobody": chunk(b"prVt", b"anything", checksum=1),
+    "an animation of nothing": chunk(b"acTL", b""),
+    "a frame cut off": chunk(b"fcTL", b"\0"),
+    "exif of another kind": chunk(b"eXIf", b"none at all"),
+}
+
+
+def segment(marker: int, body: bytes) -> bytes:
+    return bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body
+
+
+def index_of_pictures(*entries: tuple[int, int, int, bytes]) -> bytes:
+    """Return an MPF segment whose directory has these entries: tag, type, count, value."""
+    body = b"".join(struct.pack("<HHI", *entry[:3]) + entry[3] for entry in entries)
+    return segment(
+        0xE2, b"MPF\0II*\0" + struct.pack("<IH", 8, len(entries)) + body + struct.pack("<I", 0)
+    )
+
+
+MPF_VERSION = (0xB000, 7, 4, b"0100")
+ODD_SEGMENTS = {
+    "an index of pictures without a number": index_of_pictures(MPF_VERSION),
+    "an index of two pictures that names none": index_of_pictures(
+        MPF_VERSION, (0xB001, 4, 1, struct.pack("<I", 2))
+    ),
+    "an index cut off": segment(0xE2, b"MPF\0II*\0\x08\0\0\0\x09\0"),
+    "an index that points beyond": index_of_pictures(
+        MPF_VERSION, (0xB001, 4, 1, struct.pack("<I", 2)), (0xB002, 7, 32, b"\xff\xff\xff\x0f")
+    ),
+    "no profile": segment(0xE2, b"ICC_PROFILE\0"),
+    "a third of a profile": segment(0xE2, b"ICC_PROFILE\0\2\3abc"),
+    "exif cut off": segment(0xE1, b"Exif\0\0II"),
+    "exif that points beyond": segment(0xE1, b"Exif\0\0II*\0\xff\xff\xff\x7f"),
+    "empty notes": b"".join(segment(marker, b"") for marker in (0xE0, 0xE1, 0xE2, 0xED, 0xFE)),
+    "short photoshop": segment(0xED, b"Photoshop 3.0\0008BIM\x04"),
+    "short adobe": segment(0xEE, b"Adobe"),
+    "short jfif": segment(0xE0, b"JFIF\0\1"),
+}
+
+
+def jpeg(extra: bytes) -> bytes:
+    data = saved("JPEG", quality=90)
+    return data[:2] + extra + data[2:]
+
+
+def tiff(*tags: tuple[int, int, int, object], compression: str | None = None) -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer,
+        PIXELS,
+        photometric="rgb",
+        metadata=None,
+        compression=compression,
+        extratags=[(*tag, True) for tag in tags],
+    )
+    return buffer.getvalue()
+
+
+def odd_tags() -> Iterator[tuple[str, bytes]]:
+    """Yield TIFFs whose notes point beyond the file, or are of a type that nobody knows."""
+    for compression in (None, "zlib"):
+        for tag in (700, 33432, 33723, 34377, 34675, 37724, 65000):
+            data = bytearray(tiff((tag, 7, 40, bytes(40)), compression=compression))
+            where = data.index(struct.pack("<HHI", tag, 7, 40))
+            for name, kind, offset in (("beyond", 7, 2**31), ("of no type", 99, 8)):
+                struct.pack_into("<HHII", data, where, tag, kind, 40, offset)
+                yield f"tag {tag} {name}, {compression}", bytes(data)
+
+
+ODD = [
+    *[
+        pytest.param("PNG", png(extra, behind=behind), id=f"{name}{' behind' * behind}")
+        for name, extra in ODD_CHUNKS.items()
+        for behind in (False, True)
+    ],
+    *[pytest.param("JPEG", jpeg(extra), id=name) for name, extra in ODD_SEGMENTS.items()],
+    *[pytest.param("TIFF", data, id=name) for name, data in odd_tags()],
+]
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[DecodePool]:
+    with DecodePool(1) as pool:
+        yield pool
+
+
+def expected(format: str) -> np.ndarray:
+    return hm.decode_image(saved("JPEG", quality=90)).pixels if format == "JPEG" else PIXELS
+
+
+@pytest.mark.parametrize(("format", "data"), ODD)
+def test_odd_metadata_costs_nothing(format: str, data: bytes, pool: DecodePool) -> None:
+    for found in (hm.decode_image(data), pool.decode_image(data)):
+        assert np.array_equal(found.pixels, expected(format))
+        assert not found.damaged
+
+
+def test_a_picture_that_is_cut_off_is_damaged_whatever_its_metadata(pool: DecodePool) -> None:
+    data = png(ODD_CHUNKS["text compressed somehow"], behind=False)
+    cut = data[: len(data) * 3 // 4]
+    for found in (hm.decode_image(cut), pool.decode_image(cut)):
+        assert found.damaged
+        assert np.array_equal(found.pixels[:30], PIXELS[:30])
+
+
+def test_the_orientation_is_kept_where_other_notes_are_dropped() -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    turned = saved("PNG", exif=exif)
+    odd = turned[:33] + ODD_CHUNKS["text compressed somehow"] + turned[33:]
+    assert np.array_equal(hm.decode_image(odd).pixels, np.rot90(PIXELS, -1))
+
+
+HOST = """
+import pathlib, sys, warnings
+import numpy as np
+import hashmatch as hm
+for path in sorted(pathlib.Path(sys.argv[1]).rglob("*.*")):
+    if path.suffix in {".json", ".md", ".txt"}:
+        continue
+    try:
+        found = hm.decode_image(path)
+        print(path.name, found.damaged, int(found.pixels.sum(dtype=np.int64)))
+    except hm.ImageError as error:
+        print(path.name, error.outcome, error.reason)
+"""
+
+
+def test_the_hosts_warnings_change_no_outcome(tmp_path: Path) -> None:
+    """Each fixture and each odd file, in a host whose warnings are errors."""
+    shutil.copytree("fixtures/images", tmp_path / "images")
+    for number, odd in enumerate(ODD):
+        format, data = odd.values
+        (tmp_path / "images" / f"odd{number}.{str(format).lower()}").write_bytes(data)
+    said = [
+        subprocess.run(
+            [sys.executable, *options, "-c", HOST, str(tmp_path / "images")],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for options in ([], ["-W", "error"])
+    ]
+    assert said[0] == said[1]
+    assert said[0].count("\n") > len(ODD)
