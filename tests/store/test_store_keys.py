@@ -226,7 +226,7 @@ def test_files_that_hold_no_key(tmp_path: Path) -> None:
             assert "\n" not in str(raised.value)
     with pytest.raises(StoreError, match="holds a private key; give the public one"):
         load_public(str(tmp_path / "ed25519"))
-    with pytest.raises(StoreError, match="cannot read .*: No such file"):
+    with pytest.raises(StoreError, match=r"cannot read .*: No such file"):
         load_private(str(tmp_path / "none"))
 
 

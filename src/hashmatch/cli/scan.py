@@ -245,7 +245,7 @@ def scan(
         if shard is not None:
             images = Shard(images, *shard)
         if dry_run:
-            show_estimate(source, images, matcher, **options)
+            show_estimate(source, images, matcher, shard, **options)
             return
         total = images.count()
         if total == 0:
@@ -274,7 +274,11 @@ def scan(
                     done.add(result)
                     if isinstance(result, ReviewRecord):
                         sinks.write(result)
+            if not done.counters.listed and shard is None:
+                sinks.abandon()
+                raise SourceError(f"{source}: no images in it")
             sinks.close()
+            done.queued = sinks.queued
     if not quiet:
         name_problems(done.problems, verbose)
         summary(done)
@@ -283,7 +287,13 @@ def scan(
 
 
 def show_estimate(
-    name: str, source: Source, matcher: Matcher, *, workers: int, **options: Any
+    name: str,
+    source: Source,
+    matcher: Matcher,
+    shard: tuple[int, int] | None,
+    *,
+    workers: int,
+    **options: Any,
 ) -> None:
     """List `source`, read and hash a few of its images, and print what a scan would take."""
     from rich.filesize import decimal
@@ -292,7 +302,7 @@ def show_estimate(
 
     with scan_options(workers, **options) as (how, _):
         found = estimate(source, matcher, replace(how, threads=min(workers, processors())))
-    if not found.items:
+    if not found.items and shard is None:
         raise SourceError(f"{name}: no images in it")
     screen = console(stderr=False)
     unsized = f", and {found.unsized:,} of unknown size" if found.unsized else ""
@@ -302,6 +312,11 @@ def show_estimate(
     others = found.items - sum(count for _, count in shown)
     parts = [f"{count:,} {suffix or 'without a suffix'}" for suffix, count in shown]
     screen.print(", ".join([*parts, f"{others:,} others"] if others else parts), markup=False)
+    if found.failed == found.sampled:
+        screen.print(
+            f"none of {found.sampled} of them could be read: what a scan would take is not known"
+        )
+        return
     failed = f", {found.failed} of which could not be read" if found.failed else ""
     screen.print(
         f"{found.sampled} of them{failed}: {1000 * found.read_seconds:,.1f} ms each to read, "
