@@ -17,7 +17,7 @@ from uuid import UUID
 import numpy as np
 
 from hashmatch.decode import limits
-from hashmatch.errors import SourceError, UsageError
+from hashmatch.errors import SourceError, UsageError, install
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError, ImageItem
 from hashmatch.sources._base_folder import Base, Unique, cannot_open, options, split
@@ -89,7 +89,9 @@ class ParquetSource:
         try:
             import pyarrow.parquet  # noqa: F401
         except ImportError:
-            raise UsageError(f"{location}: install hashmatch[parquet] for this") from None
+            raise UsageError(
+                f"cannot read {location}: pyarrow is not installed. {install('parquet')}"
+            ) from None
         self._path, self._said = split(location, ("base", *_COLUMNS))
         self._surface = surface
         is_folder = os.path.isdir(self._path)
