@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from conftest import photograph
+from conftest import PHOTOGRAPHS, photograph
 from hashmatch import registry
 from hashmatch.errors import UsageError
 from hashmatch.hashers.pdq import Pdq
@@ -127,6 +128,24 @@ def test_small_copies_are_near_a_large_original(key: str, longest: int) -> None:
     assert far["enlarged"] <= far["upright"]
     mirrored = dict(zip(*_asked(np.asarray(small)[:, ::-1], original), strict=True))
     assert mirrored["enlarged/flip_left_right"] <= 18
+
+
+@pytest.mark.parametrize(("longest", "least"), [(160, 0.99), (96, 0.98), (64, 0.95), (48, 0.92)])
+def test_thumbnails_of_photographs_are_found(longest: int, least: float) -> None:
+    """Of the photographs at hand that are larger than thumbnails and not one texture all over."""
+    textures = {"brick.png", "grass.png", "gravel.png"}
+    names = [name for name in PHOTOGRAPHS if Path(name).name not in textures]
+    found = []
+    for name in names:
+        original, quality = PDQ.hash(photo(name))
+        if quality >= PDQ.min_quality and min(photo(name).shape[:2]) >= 300:
+            image = Image.fromarray(photo(name))
+            image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+            asked = ask(PDQ, np.asarray(image), "standard")
+            is_searched = asked.quality is not None and asked.quality >= PDQ.min_quality
+            found.append(is_searched and int(distances(asked.hashes, original).min()) <= 31)
+    assert len(found) >= 12
+    assert np.mean(found) >= least
 
 
 def _asked(pixels: Pixels, original: HashBatch) -> tuple[tuple[str, ...], list[int]]:
