@@ -33,9 +33,9 @@ def codes(pixels: NDArray[np.uint8], transfer: int) -> Image.Image:
 
 def _pq(nits: NDArray[np.float64]) -> NDArray[np.float64]:
     power = (nits / 10_000) ** (2610 / 16384)
-    made: NDArray[np.float64] = (
-        (3424 / 4096 + 2413 / 128 * power) / (1 + 2392 / 128 * power)
-    ) ** (2523 / 32)
+    made: NDArray[np.float64] = ((3424 / 4096 + 2413 / 128 * power) / (1 + 2392 / 128 * power)) ** (
+        2523 / 32
+    )
     return made
 
 

@@ -6,10 +6,10 @@ import struct
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from PIL import Image
 
 ORIENTATION = 0x0112
 SHORT = 3
@@ -19,8 +19,16 @@ def orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; 1 where there is none or it is broken.
 
     Read here rather than by Pillow, which falls back on an XMP tag that browsers and phones do not
-    heed.
+    heed. But where somebody has set or deleted it by ``getexif()``, that is what holds: the bytes
+    beside the image stay those of its file.
     """
+    held = image._exif  # asking for it by getexif() would make it
+    if held is not None and held._loaded:
+        untouched = Image.new("1", (1, 1))
+        untouched.info = image.info
+        value = held.get(ORIENTATION)
+        if value != untouched.getexif().get(ORIENTATION):
+            return value if isinstance(value, int) and 1 <= value <= 8 else 1
     exif = image.info.get("exif", b"")
     if not isinstance(exif, bytes):
         return 1

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hashmatch.records.hash_list import HashList
     from hashmatch.records.hashes import HashSpec
 
-ANSWERS = 1
+ANSWERS = 2
 """Raise it whenever the same picture and the same rules come to another answer than before."""
 
 

@@ -196,7 +196,8 @@ class DecodePool:
         image : path, bytes, file object or ndarray of uint8
             As for `hashmatch.decode_image`. An array is pixels already, and is left as it is.
         frames : bool
-            As `hashmatch.decode_frames` does; else the picture alone.
+            As `hashmatch.decode_frames` does, and behind the first picture what others read in it,
+            which has a `reading`; else the picture alone.
 
         Yields
         ------
@@ -213,7 +214,7 @@ class DecodePool:
         WorkersError
             If the pool is closed, or workers end before they are ready.
         """
-        yield from self._decode(image, decode_limits.FRAMES if frames else 0)
+        yield from self._decode(image, decode_limits.FRAMES if frames else 0, readings=frames)
 
     def decode_image(self, image: ImageInput) -> Picture:
         """Return what `hashmatch.decode_image` returns, decoded in a worker.
@@ -279,7 +280,7 @@ class DecodePool:
     ) -> None:
         self.close()
 
-    def _decode(self, image: ImageInput, most: int) -> Iterator[Picture]:
+    def _decode(self, image: ImageInput, most: int, readings: bool = False) -> Iterator[Picture]:
         loaded = load(image)
         if loaded.error is not None or isinstance(loaded.pixels, np.ndarray):
             yield decode_image(loaded)
@@ -290,7 +291,7 @@ class DecodePool:
             raise WorkersError("cannot use a decode pool in a fork of its process. Make another.")
         slot = self._slots.acquire()
         try:
-            yield from slot.decode(loaded.data, most)
+            yield from slot.decode(loaded.data, most, readings)
         finally:
             self._slots.release(slot)
 
