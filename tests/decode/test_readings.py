@@ -493,3 +493,17 @@ def test_xmp_is_no_orientation_even_if_exif_was_looked_at() -> None:
         assert image.getexif().get(ORIENTATION) == 6
         assert (hm.decode_image(image).pixels == hm.decode_image(data).pixels).all()
         assert hm.decode_image(image).pixels.shape == (150, 200, 3)
+
+
+def test_large_pictures_are_displayed_smaller_and_found_all_the_same() -> None:
+    image = coloured(1, 2200, 2100)
+    light = (np.asarray(image) / 255) ** 1.8 @ np.array(P3)
+    expected = hm.hash_image(np.rint(shown(light)).astype(np.uint8))
+    data = written(image, "BMP")
+    assert set(readings(data)) == {""}
+    data = written(image, "PNG", 6, compress_level=0, icc_profile=rgb_profile(P3, 1.8))
+    first, displayed, _ = hm.hash_all(data, ["pdq"], variants="standard")
+    assert (displayed.width, displayed.height) == (first.width, first.height) == (2100, 2200)
+    assert readings(data)["as_displayed"].shape == (1100, 1050, 3)
+    near = np.bitwise_count(displayed.hashes.words ^ expected.hashes.words[0]).sum(1)
+    assert near.min() <= 4

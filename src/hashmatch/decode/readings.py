@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from hashmatch.decode import isobmff, profiles
 from hashmatch.decode.exif import upright
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
-    from PIL import Image
+
+    from hashmatch.decode.profiles import Convert
 
 AS_DISPLAYED = "as_displayed"
 """By the colours that its file describes."""
@@ -36,6 +38,10 @@ WITH_ALPHA = {"RGB", "L", "P", "LA", "RGBA"}
 """Modes that it hashes although they may be transparent."""
 TURNED_BACK = {6: 8, 8: 6}
 """The orientation by which pixels are turned back; that of the others is the same."""
+
+
+DISPLAYED_SIDE = 1024
+"""Pixels to leave on the shorter side of a large picture whose colours are converted."""
 
 
 class Reading(NamedTuple):
@@ -69,10 +75,8 @@ def _others(image: Image.Image, stored: int, data: bytes | None) -> Iterator[Rea
         mode, convert = found
         if mode == "CMYK":
             yield Reading(AS_DISPLAYED, partial(_displayed_inks, convert, stored), of_image=True)
-        elif mode == "L":
-            yield Reading(AS_DISPLAYED, lambda pixels: convert(pixels[..., 0].copy()))
         else:
-            yield Reading(AS_DISPLAYED, convert)
+            yield Reading(AS_DISPLAYED, partial(_displayed, convert, mode))
     if image.format == "HEIF":
         written = image.info.get("original_orientation")
         if data and isinstance(written, int) and 2 <= written <= 8:
@@ -100,10 +104,23 @@ def _as_stored(image: Image.Image) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels[..., :3])
 
 
-def _displayed_inks(
-    convert: Callable[[NDArray[np.uint8]], NDArray[np.uint8]], stored: int, image: Image.Image
-) -> NDArray[np.uint8]:
-    return upright(convert(np.asarray(image)), stored)
+def _displayed_inks(convert: Convert, stored: int, image: Image.Image) -> NDArray[np.uint8]:
+    return upright(convert(np.asarray(_reduced(image))), stored)
+
+
+def _displayed(convert: Convert, mode: str, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if mode == "L":
+        pixels = np.ascontiguousarray(pixels[..., 0])
+    return convert(np.asarray(_reduced(Image.fromarray(pixels))))
+
+
+def _reduced(image: Image.Image) -> Image.Image:
+    """Return `image` by a whole number smaller, at no less than `DISPLAYED_SIDE`.
+
+    To convert a pixel takes several times as long as to decode it, and no hash sees so fine.
+    """
+    factor = min(image.size) // DISPLAYED_SIDE
+    return image.reduce(factor) if factor > 1 else image
 
 
 def _turned_back(pixels: NDArray[np.uint8], stored: int) -> NDArray[np.uint8]:
@@ -117,7 +134,7 @@ def _turned_again(done: int, wanted: int, pixels: NDArray[np.uint8]) -> NDArray[
 
 def _transformation(data: bytes) -> int:
     """Return the EXIF orientation that does what the file of a HEIF has done to its picture."""
-    corners = np.arange(4, dtype=np.uint8).reshape(2, 2, 1)
+    corners = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
     done = [
         (kind, body) for kind, body in isobmff.properties(data) if kind != isobmff.CLEAN_APERTURE
     ]
