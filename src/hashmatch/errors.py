@@ -37,6 +37,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+def install(extra: str) -> str:
+    """Return what to do where an optional part of hashmatch is not installed.
+
+    Examples
+    --------
+    >>> install("heif")
+    "Run pip install '.[heif]' in the checkout of hashmatch."
+    """
+    return f"Run pip install '.[{extra}]' in the checkout of hashmatch."
+
+
 class HashmatchError(Exception):
     """Base class of every error that hashmatch raises on purpose."""
 

@@ -167,16 +167,16 @@ def test_encrypted(home: Home) -> None:
 
 
 MISTAKES: list[tuple[Sequence[str], str]] = [
-    (["import", "nowhere.csv", "--store", "s"], "nowhere.csv: cannot be read: No such file"),
+    (["import", "nowhere.csv", "--store", "s"], "cannot read nowhere.csv (FILES): No such"),
     (["import", "empty", "--store", "s"], "empty: there is no file in this folder"),
-    (["import", "md5.jsonl", "--store", "md5.jsonl"], "in the way of a folder"),
+    (["import", "md5.jsonl", "--store", "md5.jsonl"], "it is what FILES names"),
     (["import", "md5.jsonl", "--store", "pages"], "has other things in it"),
     (["import", "md5.jsonl", "--store", "md5.jsonl/c"], "cannot be made: Not a directory"),
     (["import", "md5.jsonl", "--store", "s", "--sign", "md5.jsonl"], "md5.jsonl"),
     (["import", "md5.jsonl", "--store", "s", "--sign", "k.pub"], "k.pub"),
     (["import", "md5.jsonl", "--store", "s", "--limit", "pdq=x"], "give NAME=N"),
     (["import", "md5.jsonl", "--store", "s", "--limit", "pdq=300"], "0 to 256"),
-    (["import", "md5.jsonl", "--store", "s", "--default-pictures", "x"], "no folder of default"),
+    (["import", "md5.jsonl", "--store", "s", "--default-pictures", "x"], "cannot read x (--def"),
     (["update", "pages", "md5.jsonl"], "pages is no list store"),
     (["update", "nowhere", "md5.jsonl"], "nowhere is no list store"),
     (["verify", "md5.jsonl"], "md5.jsonl is no list store"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.console import NAMED_PROBLEMS, Exit, console, print_json, printable
+from hashmatch.cli.console import NAMED_PROBLEMS, Exit, console, print_json, print_table, printable
 from hashmatch.cli.list_store import (
     diff,
     export,
@@ -27,6 +27,7 @@ from hashmatch.cli.options import (
     trust_options,
     verbose_option,
 )
+from hashmatch.cli.units import INPUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     short_help="Say what a list file, or a list store, holds.",
     epilog="Python: hashmatch.read_list_file(path), hashmatch.ListStore(path).open()",
 )
-@click.argument("path", metavar="FILE")
+@click.argument("path", type=INPUT, metavar="FILE")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @algorithm_option
 @shape_options
@@ -193,7 +194,7 @@ def _show(facts: dict[str, Any], verbose: bool) -> None:
         table.add_row(escape(f"{printable(kind)} rows, not matched here"), f"{count:,}")
     for status, count in facts["unknown_statuses"].items():
         table.add_row(escape(f"unknown status '{printable(status)}'"), f"{count:,}")
-    screen.print(table)
+    print_table(screen, table)
     warn(facts.get("warnings", ()))
     idle = facts.get("without_effect", ())
     name_ids("withdrawn without effect", idle, every=verbose, err=False)

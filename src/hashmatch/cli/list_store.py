@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.console import NAMED_PROBLEMS, Exit, Progress, console, print_json, printable
+from hashmatch.cli.console import (
+    NAMED_PROBLEMS,
+    Exit,
+    Progress,
+    console,
+    print_json,
+    print_table,
+    printable,
+)
 from hashmatch.cli.lists_and_matcher import is_store, list_files, one_list, open_store, warn
 from hashmatch.cli.options import (
     ListShape,
@@ -20,6 +28,7 @@ from hashmatch.cli.options import (
     shape_options,
     trust_options,
 )
+from hashmatch.cli.units import INPUT, LISTED, OUTPUT
 from hashmatch.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +38,7 @@ if TYPE_CHECKING:
     from hashmatch.store.importer import Change, Changed
     from hashmatch.store.manifest import Manifest
 
-ACCEPTABLE = "bad-rows", "size-change", "damage"
+ACCEPTABLE = "bad-rows", "size-change", "damage", "spreadsheet"
 
 
 #: What says how a version is made.
@@ -39,13 +48,14 @@ change_options = group(
         metavar="NAME",
         help="What matches call the list. [default: the folder's name]",
     ),
-    click.option("--sign", "signer", metavar="FILE.key", help="Sign the version."),
+    click.option("--sign", "signer", type=INPUT, metavar="FILE.key", help="Sign the version."),
     click.option(
         "--accept",
         multiple=True,
         type=click.Choice(ACCEPTABLE),
         help="Go on though more than five rows and 0.1 % of all are bad, the list changes by more "
-        "than 20 %, or the last version is damaged. Repeatable.",
+        "than 20 %, the last version is damaged, or a spreadsheet has destroyed hashes. "
+        "Repeatable.",
     ),
     click.option(
         "--keep-disputed",
@@ -63,6 +73,7 @@ change_options = group(
         "--default-pictures",
         "pictures",
         multiple=True,
+        type=INPUT,
         metavar="FOLDER",
         help="Pictures that many users have, as default avatars: entries near them match too "
         "much, and are put into quarantine. Repeatable.",
@@ -90,8 +101,10 @@ change_options = group(
     short_help="Make a list store, or its next version, of all that files say.",
     epilog="Python: hashmatch.ListStore(path).import_files(paths)",
 )
-@click.argument("files", nargs=-1, required=True)
-@click.option("--store", required=True, metavar="FOLDER", help="Where the list is kept.")
+@click.argument("files", nargs=-1, required=True, type=INPUT)
+@click.option(
+    "--store", required=True, type=OUTPUT, metavar="FOLDER", help="Where the list is kept."
+)
 @change_options
 @algorithm_option
 @shape_options
@@ -116,8 +129,8 @@ def import_(files: tuple[str, ...], store: str, **options: Any) -> None:
     short_help="Make the next version of a list store, of what has changed.",
     epilog="Python: hashmatch.ListStore(path).update_files(paths)",
 )
-@click.argument("store")
-@click.argument("files", nargs=-1, required=True)
+@click.argument("store", type=OUTPUT)
+@click.argument("files", nargs=-1, required=True, type=INPUT)
 @change_options
 @algorithm_option
 @shape_options
@@ -263,7 +276,7 @@ def _show(manifest: Manifest) -> None:
     for name, count in manifest.counts[ROWS].items():
         table.add_row(escape(f"rows {in_words(printable(name))}"), f"{count:,}")
     screen = console()
-    screen.print(table)
+    print_table(screen, table)
     signed = ", ".join(manifest.key_ids) or "nobody (--sign FILE.key)"
     screen.print(f"signed by {signed}; expires {manifest.expires or 'never'}")
 
@@ -272,7 +285,7 @@ def _show(manifest: Manifest) -> None:
     short_help="Look at every byte of every version of a store.",
     epilog="Python: hashmatch.ListStore(path).verify()",
 )
-@click.argument("store")
+@click.argument("store", type=INPUT)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a version.")
 @trust_options
 @click.pass_context
@@ -305,8 +318,15 @@ def verify(ctx: click.Context, /, store: str, as_json: bool, **options: Any) -> 
     short_help="Add a signature to the latest version of a store.",
     epilog="Python: hashmatch.ListStore(path).sign(key)",
 )
-@click.argument("store")
-@click.option("--key", "signer", required=True, metavar="FILE.key", help="Whose signature.")
+@click.argument("store", type=INPUT)
+@click.option(
+    "--key",
+    "signer",
+    required=True,
+    type=INPUT,
+    metavar="FILE.key",
+    help="Whose signature.",
+)
 @trust_options
 def sign(store: str, signer: str, **options: Any) -> None:
     """Sign the latest version in STORE, besides whoever has signed it already.
@@ -327,7 +347,7 @@ def sign(store: str, signer: str, **options: Any) -> None:
     short_help="Say what became of a list between two versions.",
     epilog="Python: hashmatch.store.diff.difference(before, after)",
 )
-@click.argument("store")
+@click.argument("store", type=INPUT)
 @click.argument("before", type=int, required=False)
 @click.argument("after", type=int, required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -384,7 +404,7 @@ def diff(
 
 
 @click.command(epilog="Python: hashmatch.write_list(known, path, reveal_hashes=True)")
-@click.argument("store")
+@click.argument("store", type=INPUT)
 @click.option(
     "--format",
     "form",
@@ -394,7 +414,13 @@ def diff(
     help="JSON lines keep all that is known of an entry.",
 )
 @click.option("--reveal-hashes", is_flag=True, help="Needed: this writes the hashes of the list.")
-@click.option("-o", "--out", metavar="FILE", help="A new file, readable by you only.  [default: -]")
+@click.option(
+    "-o",
+    "--out",
+    type=LISTED,
+    metavar="FILE",
+    help="A new file, readable by you only.  [default: -]",
+)
 @algorithm_option
 @trust_options
 @quiet_option

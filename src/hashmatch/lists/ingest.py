@@ -115,7 +115,7 @@ class ListFormat:
             raise UsageError(f"the order of dates is {' or '.join(ORDERS)}, not {self.dates!r}")
         if self.charset is not None:
             try:
-                b"".decode(self.charset)
+                b"a".decode(self.charset)
             except (LookupError, ValueError):
                 raise UsageError(f"no charset is called {self.charset!r}") from None
         if self.encoding not in ENCODINGS:
@@ -222,7 +222,7 @@ class ColumnBuilder(Opaque):
 
     def finish(self) -> Statements:
         """Return what was taken. Nothing more is taken then: the columns are not copied."""
-        hashes = HashBatch.from_bytes(self.spec, self._values)
+        hashes = HashBatch.from_bytes(self.spec, self._values, owned=True)
         self._values = bytearray()
         ends = np.frombuffer(self._ends, np.int64)
         key = np.frombuffer(self._key, np.uint64)
@@ -293,13 +293,13 @@ DESTROYED = (
     "export the list again, with the column as text (--accept spreadsheet imports what is left)"
 )
 VIDEO = re.compile(r"video_[a-z0-9_]{1,12}")
+LEAST_DECIMAL = 3
+"""Hashes of decimal digits alone that end in 0 and are no chance; nearly all of them do then."""
 UNMATCHABLE, UNKNOWN_STATUS = "unmatchable: ", "unknown status: "
 """In counts of rows, before each kind and each status."""
 LONGEST_STATUS = 100
 MOMENT = 2**-14
 """Seconds between times that are told apart after now, in which their owner dates them later."""
-LEAST_DECIMAL = 3
-"""Hashes of decimal digits alone that end in 0 and are no chance; nearly all of them do then."""
 MOST_NAMED = 100_000
 """Rows that cannot be used and are named: of a file of nothing but such rows, some MB of memory."""
 
@@ -476,7 +476,9 @@ class Rows(Opaque):
     def _list(
         self, row: ListRow, algorithm: str, value: bytes, said: Span | None, disputed: bool
     ) -> None:
-        forms = _forms(value)
+        texts = (row.external_id or "", row.status, *row.labels, *row.sources)
+        # The shortest way to write a hash is base64: few texts are long enough to hold it.
+        forms = _forms(value) if 6 * max(map(len, texts)) >= 8 * len(value) else ()
         status = "".join(_safe((row.status,), forms)) or "active"
         kind = Entry(
             None,

@@ -119,9 +119,7 @@ class Statements(Opaque):
 
     def take(self, rows: NDArray[np.int64]) -> Statements:
         """Return some of the statements."""
-        words = self.hashes.words[rows]
-        words.flags.writeable = False
-        hashes = HashBatch(self.hashes.spec, words)
+        hashes = HashBatch(self.hashes.spec, self.hashes.words[rows], owned=True)
         columns = (self.key[rows], self.begin[rows], self.end[rows], self.scope[rows])
         return Statements(hashes, self.entries.take(rows), *columns)
 

@@ -89,7 +89,7 @@ class VersionBuilder:
         if data is None:
             return degenerate(said.hashes)
         words = np.frombuffer(data, np.uint64).reshape(-1, spec.words)
-        return degenerate(said.hashes, HashBatch(spec, words))
+        return degenerate(said.hashes, HashBatch(spec, words, owned=True))
 
     def statements(self, said: Statements, codes: NDArray[np.uint8], *, shared: bool) -> StoredFile:
         """Write some statements."""

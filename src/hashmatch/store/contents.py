@@ -142,10 +142,9 @@ class StoredStatements(Opaque):
 
     def load(self) -> Statements:
         """Return all statements."""
-        words = self.words[:]
-        words.flags.writeable = False
+        hashes = HashBatch(self.spec, self.words[:], owned=True)
         columns = (self._column(name, slice(None)) for name in COLUMNS)
-        return Statements(HashBatch(self.spec, words), self.entries.loaded(), self.key, *columns)
+        return Statements(hashes, self.entries.loaded(), self.key, *columns)
 
     def take(self, rows: NDArray[np.int64]) -> Statements:
         """Return some statements; if they are few, of the file only what they take is read."""
@@ -154,7 +153,6 @@ class StoredStatements(Opaque):
         each = rows.tolist()
         nothing = np.empty((0, self.spec.words), np.uint64)
         words = np.concatenate([nothing, *(self.words[row : row + 1] for row in each)])
-        words.flags.writeable = False
         kind = [int(self.entries.kind[row : row + 1][0]) for row in each]
         ids = None
         if self.entries.ids is not None:
@@ -169,7 +167,8 @@ class StoredStatements(Opaque):
             )
             for name in COLUMNS
         )
-        return Statements(HashBatch(self.spec, words), entries, self.key[rows], *columns)
+        hashes = HashBatch(self.spec, words, owned=True)
+        return Statements(hashes, entries, self.key[rows], *columns)
 
     def _column(self, name: str, rows: slice) -> NDArray[Any]:
         dtype = np.dtype(np.uint8 if name == "scope" else np.float64)

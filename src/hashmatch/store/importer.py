@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from hashmatch import registry
 from hashmatch.errors import StoreError, UntrustedList, UsageError
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from hashmatch.store.signing import PrivateKey, Trust
 
 BAD_ROWS, SIZE_CHANGE, DAMAGE = "bad-rows", "size-change", "damage"
-ACCEPTABLE = BAD_ROWS, SIZE_CHANGE, DAMAGE
+SPREADSHEET = "spreadsheet"
+ACCEPTABLE = BAD_ROWS, SIZE_CHANGE, DAMAGE, SPREADSHEET
 """What a change is refused for unless it is accepted by name."""
 MOST_BAD = 0.001
 """Of all rows; more of them are the sign of another format, or of a poisoned list."""
@@ -66,8 +67,8 @@ class Change:
     signer : PrivateKey, optional
         Who signs it.
     accept : collection of str
-        What it is not refused for: ``bad-rows`` above 0.1 %, a ``size-change`` above 20 %, or
-        ``damage`` of the version before.
+        What it is not refused for: ``bad-rows`` above 0.1 %, a ``size-change`` above 20 %,
+        ``damage`` of the version before, or hashes that a ``spreadsheet`` has destroyed.
     expires_in : timedelta, optional
         After which it is to have been followed by another; by default never.
     keep : timedelta
@@ -255,11 +256,12 @@ class Importer:
         It is said after all that the version before has, whatever became of the clock since.
         """
         now = self.now.timestamp()
-        rows = Rows(change.format, now if before is None else max(now, before.until + MOMENT))
+        format = replace(change.format, accept_spreadsheet=SPREADSHEET in change.accept)
+        rows = Rows(format, now if before is None else max(now, before.until + MOMENT))
         sources, rejected = [], []
         for path in paths:
             total, bad, named = rows.total, rows.refused, len(rows.rejected)
-            read = read_rows(path, change.format, rows, change.on_read)
+            read = read_rows(path, format, rows, change.on_read)
             own = [(path, row) for row in rows.rejected[named:]]
             if 0 < rows.total - total == rows.refused - bad:
                 why = "".join(f" (line {row.line}: {row.reason})" for _, row in own[:1])
@@ -374,7 +376,7 @@ class Importer:
             sources=read.sources,
         )
         done = self._effects(before, manifest, read.rows.withdrawals, made)
-        manifest = replace(manifest, counts={**manifest.counts, EFFECTS: done.counts})
+        manifest = structs.replace(manifest, counts={**manifest.counts, EFFECTS: done.counts})
         self.folder.publish(
             manifest, lambda data: [signing.sign(data, signer)] if signer is not None else []
         )

@@ -165,8 +165,18 @@ def text(record: dict[str, Any], key: str) -> str:
     return cell(text_of(key, field(record, key)))
 
 
+def digits(record: dict[str, Any], key: str) -> str:
+    """Return the hash at `key`, which is text: digits of numbers may be lost. Empty if none."""
+    value = field(record, key)
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise Unusable(f"{key} is a number, of which digits may be lost; write it as text")
+    return text(record, key)
+
+
 def text_of(key: str, value: Any) -> str:
     """Return `value`, which is text or a number, as text; None is empty."""
+    if type(value) is str and value.isascii():
+        return value
     if value is None:
         return ""
     if isinstance(value, int) and not isinstance(value, bool):
@@ -284,12 +294,12 @@ def time(record: dict[str, Any], key: str) -> Span | None:
 
 
 def time_of(key: str, value: Any, dates: Dates) -> Span | None:
-    """Return the time that `value` is; None if it is nothing."""
+    """Return the time that `value` is, None if it is nothing."""
     if isinstance(value, str):
         value = dates.iso(key, cell(value))
     if value is None or value == "":
         return None
-    if isinstance(value, int | float | str) and SERIAL.fullmatch(str(value)):
+    if len(str(value)) < 20 and SERIAL.fullmatch(str(value)):
         raise Unusable(f"{key} is the number of a day, as spreadsheets count them; write its date")
     moment = seconds(value)
     if moment is None:
@@ -530,19 +540,22 @@ def rows(fields: Fields, dates: Dates) -> list[ListRow]:
             sources += divided(role, value)
         elif role == "tags":  # of python-threatexchange
             labels += tuple(text_of(role, value).split())
+        elif role not in FACTS and role not in {"label", "source"}:
+            if value := digits({role: value}, role):
+                hashes.append((None if role == "hash" else role, value))
         elif value := value if role == "updated" else text_of(role, value):
             if role == "label":
                 labels += (value,)
             elif role == "source":
                 sources += (value,)
-            elif role in FACTS:
-                told.setdefault(role, value)
             else:
-                hashes.append((None if role == "hash" else role, value))
-    quality = number_of("quality", told.get("quality", ""))
-    max_distance = number_of("max_distance", told.get("max_distance", ""))
-    updated = time_of("updated", told.get("updated"), dates)
-    external_id = told.get("id") if fields.exact else id_of("id", told.get("id", ""))
+                told.setdefault(role, value)
+    quality = number_of("quality", told["quality"]) if "quality" in told else None
+    distance = number_of("max_distance", told["max_distance"]) if "max_distance" in told else None
+    updated = time_of("updated", told["updated"], dates) if "updated" in told else None
+    external_id = told.get("id")
+    if external_id is not None and not fields.exact:
+        external_id = id_of("id", external_id)
     status = told.get("status") or next((one for one in labels if one in CATEGORIES), "active")
     if not hashes and "status" not in told:  # withdrawn entries often come without their hash
         raise Unusable("the hash is empty")
@@ -560,7 +573,7 @@ def rows(fields: Fields, dates: Dates) -> list[ListRow]:
                 sources,
                 status,
                 quality,
-                max_distance,
+                distance,
                 updated,
             )
         )
@@ -616,6 +629,8 @@ def _rows_or_not(record: Fields | RejectedRow, dates: Dates) -> list[ListRow] | 
         raise
     except Unusable as error:
         return [RejectedRow(record.line, str(error))]
+    except ListError as error:
+        raise ListError(f"line {record.line}: {error}") from None
 
 
 def _size(record: Fields) -> int:

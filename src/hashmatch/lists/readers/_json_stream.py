@@ -21,7 +21,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from hashmatch.errors import ListError, RejectedRow
-from hashmatch.lists.readers._fields import usable
+from hashmatch.lists.readers._fields import Unusable, number, usable
 from hashmatch.lists.readers._lines import BOM, shown
 
 if TYPE_CHECKING:
@@ -225,7 +225,8 @@ class Bracket(NamedTuple):
 
 def array_at(key: str) -> Callable[[Bracket], bool]:
     """Return a function that tells whether a bracket opens the array that is called `key`."""
-    return lambda place: place.key == key and place.opener == b"["
+    wanted = key.lower()
+    return lambda place: place.opener == b"[" and (place.key or "").lower() == wanted
 
 
 ERRORS = {"error", "errors", "message", "detail", "fault"}
@@ -273,7 +274,7 @@ class JsonRecords:
                 self._field(stack, key, text)
             elif token == b":":
                 key = text
-                self.tells_error |= len(stack) == 1 and key in ERRORS
+                self.tells_error |= len(stack) == 1 and (key or "").lower() in ERRORS
             elif token in {b"{", b"["}:
                 place = Bracket(token, key, len(stack))
                 stack.append(place)
@@ -459,8 +460,12 @@ def _miscounted(page: JsonPage) -> Iterator[RejectedRow]:
     Some exchanges state how many there are on all pages: a page that names a next or a previous
     one may state more than it has.
     """
-    stated = page.fields.get("count")
-    if page.records is None or not isinstance(stated, int) or isinstance(stated, bool):
+    try:
+        stated = number(page.fields, "count")
+    except Unusable as error:
+        yield RejectedRow(page.line, str(error))
+        return
+    if page.records is None or stated is None:
         return
     others = ("next", "previous", "hasMoreRecords", "nextPageToken")
     if stated == page.records:
