@@ -378,31 +378,6 @@ def bar(
     return best, step(best) / (3 * width)
 
 
-def standing(
-    said: list[tuple[str | None, str, bytes, str, float]],
-    withdrawn: list[tuple[str | None, str, bytes, float]],
-) -> set[tuple[str | None, str, bytes, str, float]]:
-    """Statements that stand: (id, algorithm, hash, what else is said, when), each once.
-
-    Withdrawals are (id, algorithm, hash, when): of an id in any algorithm, or of a hash.
-    """
-    kept = set()
-    for row in said:
-        name, algorithm, value, _, when = row
-        others = [
-            other[4]
-            for other in said
-            if (other[0] == name if name else other[:3] == (None, algorithm, value))
-        ]
-        gone = any(
-            when <= until and (name == about if about else (kind, of) == (algorithm, value))
-            for about, kind, of, until in withdrawn
-        )
-        if when == max(others) and not gone:
-            kept.add(row)
-    return kept
-
-
 def suspect(
     value: int, bits: int, references: Sequence[tuple[int, int, int]], low: int, is_long: bool
 ) -> int:

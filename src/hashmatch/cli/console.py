@@ -135,11 +135,15 @@ def print_line(text: str) -> None:
     sys.stdout.flush()
 
 
-def print_json(value: object) -> None:
-    """Print a value as a line of JSON."""
+def print_json(value: object, *, err: bool = False) -> None:
+    """Print a value as a line of JSON, on standard error if that is said."""
     import msgspec
 
-    print_line(msgspec.json.encode(value).decode())
+    line = msgspec.json.encode(value).decode()
+    if err:
+        click.echo(line, err=True)
+    else:
+        print_line(line)
 
 
 def name_problems(problems: Sequence[ItemOutcome], verbose: bool) -> None:

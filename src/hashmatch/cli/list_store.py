@@ -32,11 +32,13 @@ from hashmatch.cli.units import INPUT, LISTED, OUTPUT
 from hashmatch.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hashmatch.records.hashes import HashBatch
     from hashmatch.store.importer import Change, Changed
     from hashmatch.store.manifest import Manifest
 
-ACCEPTABLE = "bad-rows", "size-change", "damage"
+ACCEPTABLE = "bad-rows", "size-change", "damage", "spreadsheet"
 
 
 #: What says how a version is made.
@@ -51,8 +53,9 @@ change_options = group(
         "--accept",
         multiple=True,
         type=click.Choice(ACCEPTABLE),
-        help="Go on though more than 0.1 % of rows are bad, the list changes by more than "
-        "20 %, or the last version is damaged. Repeatable.",
+        help="Go on though more than five rows and 0.1 % of all are bad, the list changes by more "
+        "than 20 %, the last version is damaged, or a spreadsheet has destroyed hashes. "
+        "Repeatable.",
     ),
     click.option(
         "--keep-disputed",
@@ -111,8 +114,9 @@ def import_(files: tuple[str, ...], store: str, **options: Any) -> None:
     """Make a version of the list that is kept in --store of all that FILES say.
 
     FILES are pages of one list, or folders of them, in any order. What they say of an entry last
-    counts. The version takes the place of the one before, which is kept for a while. A list that
-    changes too much, or has too many bad rows, is refused until somebody has looked at it.
+    counts; an id stands for one hash only where ids are unique. The version takes the place of the
+    one before, which is kept for a while. A list that changes too much, or has too many bad rows,
+    is refused until somebody has looked at it.
 
     \b
     hashmatch list import hotline/ --store lists/hotline --sign lists-2026.key
@@ -135,9 +139,9 @@ def import_(files: tuple[str, ...], store: str, **options: Any) -> None:
 def update(store: str, files: tuple[str, ...], **options: Any) -> None:
     """Make a version of the list in STORE with what FILES say has changed since.
 
-    An entry that comes again, by its id or without one by its hash, takes the place of what was
-    said of it before, if it was said later; withdrawn entries are taken out. Rows that have no time
-    of their own are said now.
+    An entry that comes again takes the place of what was said of it before, unless it was said
+    earlier; withdrawn entries are taken out. An id replaces the hash it had before only where ids
+    are unique, --unique-ids. Rows that have no time of their own are said now.
 
     \b
     hashmatch list update lists/hotline changes/ --sign lists-2026.key
@@ -146,8 +150,6 @@ def update(store: str, files: tuple[str, ...], **options: Any) -> None:
 
 
 def _make(store: str, files: tuple[str, ...], how: str, options: dict[str, Any]) -> None:
-    from hashmatch.store.importer import ROWS
-
     as_json, quiet = options.pop("as_json"), options.pop("quiet")
     opened = open_store(store, options)
     paths = list_files(files)
@@ -162,7 +164,9 @@ def _make(store: str, files: tuple[str, ...], how: str, options: dict[str, Any])
     if as_json:
         _print_json(made)
     elif not quiet:
-        _show(made.manifest, ROWS)
+        _show(made.manifest)
+        name_ids("ignored as older", made.effects.older)
+        name_ids("without effect", made.effects.without_effect)
     for path, row in made.rejected[: 0 if quiet else NAMED_PROBLEMS]:
         click.echo(f"{printable(path)}, line {row.line}: {row.reason}", err=True)
 
@@ -220,6 +224,8 @@ def _print_json(made: Changed) -> None:
         "expires": manifest.expires,
         "key_ids": manifest.key_ids,
         "counts": manifest.counts,
+        "ignored_as_older": [name for name in made.effects.older if name],
+        "without_effect": [name for name in made.effects.without_effect if name],
         "rejected": [
             {"file": path, "line": row.line, "reason": row.reason} for path, row in made.rejected
         ],
@@ -228,19 +234,47 @@ def _print_json(made: Changed) -> None:
     print_json(summary)
 
 
-def _show(manifest: Manifest, rows: str) -> None:
+IN_WORDS = {
+    "superseded": "superseded by a later row of the same id",
+    "dropped": "no longer in the files",
+    "withdrawal": "of withdrawals",
+}
+
+
+def in_words(name: str) -> str:
+    """Return what people are told of a count."""
+    return IN_WORDS.get(name, name)
+
+
+def name_ids(what: str, ids: Sequence[str | None], verbose: bool = False) -> None:
+    """Name the first ids of entries that something is to be said of."""
+    known = [name for name in ids if name]
+    shown = known if verbose else known[:NAMED_PROBLEMS]
+    if shown:
+        click.echo(f"{what}: {', '.join(map(printable, shown))}")
+    if len(ids) > len(shown):
+        more = f"and {len(ids) - len(shown):,} more" if shown else f"{len(ids):,} without an id"
+        click.echo(f"{what}: {more}")
+
+
+def _show(manifest: Manifest) -> None:
     from rich.markup import escape
     from rich.table import Table
+
+    from hashmatch.store.importer import EFFECTS, ROWS
 
     title = f"List {printable(manifest.name)}, version {manifest.version}"
     table = Table(title=escape(title), title_justify="left", show_header=False)
     for algorithm, counts in manifest.counts.items():
-        if algorithm != rows:
+        if algorithm not in {ROWS, EFFECTS}:
             for name, count in counts.items():
                 table.add_row(f"{algorithm} {name}", f"{count:,}")
     table.add_section()
-    for name, count in manifest.counts[rows].items():
-        table.add_row(f"rows {name}", f"{count:,}")
+    for name, count in manifest.counts[EFFECTS].items():
+        table.add_row(in_words(name), f"{count:,}")
+    table.add_section()
+    for name, count in manifest.counts[ROWS].items():
+        table.add_row(escape(f"rows {in_words(printable(name))}"), f"{count:,}")
     screen = console()
     print_table(screen, table)
     signed = ", ".join(manifest.key_ids) or "nobody (--sign FILE.key)"
@@ -331,7 +365,7 @@ def diff(
     hashmatch list diff lists/hotline
     hashmatch list diff lists/hotline 16 18
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    from hashmatch.store.diff import difference
+    from hashmatch.store.diff import EFFECTS, difference
 
     opened = open_store(store, options)
     opened.folder.check()
@@ -346,10 +380,8 @@ def diff(
     if as_json:
         algorithms = {
             each.algorithm: {
-                "added": len(each.added),
-                "removed": len(each.removed),
-                "added_ids": [name for name in each.added if name],
-                "removed_ids": [name for name in each.removed if name],
+                **{name: len(getattr(each, name)) for name in EFFECTS},
+                **{f"{name}_ids": [one for one in getattr(each, name) if one] for name in EFFECTS},
             }
             for each in found
         }
@@ -358,8 +390,9 @@ def diff(
         return
     click.echo(f"from version {before} to version {after}")
     for each in found:
-        click.echo(f"{each.algorithm}: {len(each.added):,} added, {len(each.removed):,} removed")
-        for sign_of, names in (("+", each.added), ("-", each.removed)):
+        counts = ", ".join(f"{len(getattr(each, name)):,} {in_words(name)}" for name in EFFECTS)
+        click.echo(f"{each.algorithm}: {counts}")
+        for sign_of, names in (("+", each.added), ("~", each.changed), ("-", each.removed)):
             known = [name for name in names if name]
             shown = known if verbose else known[:NAMED_PROBLEMS]
             for name in shown:

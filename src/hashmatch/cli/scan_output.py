@@ -211,7 +211,7 @@ def summary(report: ScanReport) -> None:
     lists = matcher.lists if matcher is not None else ()
     benign = matcher.protection.lists if matcher is not None else ()
     for what, known in [("list", one) for one in lists] + [("benign list", one) for one in benign]:
-        left_out = f", {len(known.rejected):,} bad rows left out" if known.rejected else ""
+        left_out = f", {known.bad_rows:,} bad rows left out" if known.rejected else ""
         screen.print(
             f"{what} {printable(known.name)} version {known.version}: {len(known):,} "
             f"{known.spec.algorithm} entries{left_out}",

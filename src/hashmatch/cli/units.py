@@ -81,6 +81,17 @@ def parse_moment(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
+def format_moment(time: datetime) -> str:
+    """Return a moment for people, in UTC, to the second.
+
+    Examples
+    --------
+    >>> format_moment(parse_moment("2026-01-31T12:00+01:00"))
+    '2026-01-31 11:00:00 UTC'
+    """
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 class Unit(click.ParamType):  # type: ignore[type-arg]
     """An option that is read by one of the functions above; `name` stands after it in the help."""
 

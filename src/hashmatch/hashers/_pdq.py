@@ -20,8 +20,7 @@ def hash_pixels(spec: HashSpec, pixels: NDArray[np.uint8], count: int) -> tuple[
     pixels.flags.writeable = False  # compiled once, whether the caller's array is or is not
     words = np.empty((count, spec.words), np.uint64)
     quality = pdq.pdq(pixels, pdq.DCT, words)
-    words.flags.writeable = False
-    return HashBatch(spec, words), quality
+    return HashBatch(spec, words, owned=True), quality
 
 
 class PdqHasher:

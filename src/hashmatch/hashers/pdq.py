@@ -29,4 +29,4 @@ class Pdq(PdqHasher):
         """
         from hashmatch.hashers import _pdq_framings
 
-        return HashBatch(self.spec, _pdq_framings.words(data, framings))
+        return HashBatch(self.spec, _pdq_framings.words(data, framings), owned=True)

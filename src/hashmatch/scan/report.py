@@ -135,7 +135,7 @@ def _described(lists: Sequence[HashList]) -> list[dict[str, object]]:
             "version": known.version,
             "algorithm": known.spec.algorithm,
             "entries": len(known),
-            "rejected": len(known.rejected),
+            "rejected": known.bad_rows,
         }
         for known in lists
     ]
