@@ -272,3 +272,18 @@ def test_status_says_what_its_json_says(folder: Path) -> None:
         for name, version, _ in one["about"]["lists"]:
             assert f"{name} {version}" in block
         assert json.loads(json.dumps(one)) == one
+
+
+@pytest.mark.parametrize("name", [name for name in CALLS if has(name, "--json")])
+def test_json_has_every_number_of_the_plain_words(made: Path, tmp_path: Path, name: str) -> None:
+    args = [*name.split(), *CALLS[name].split()]
+    plain, as_json = (
+        run(*args, *more, cwd=shutil.copytree(made, tmp_path / f"{len(more)}"))
+        for more in ([], ["--json"])
+    )
+    assert plain.code == as_json.code
+    # Times are of the run, shares are reckoned, and what a name holds is in a name.
+    words = re.sub(r"\d{4}-\d\d-\d\d[T ]?[\d:]*Z?", "", plain.out.decode() + plain.said)
+    found = re.findall(r"(?<![\w.-])\d[\d,]*\b(?!\s?%)", words)
+    numbers = {number.replace(",", "") for number in found}
+    assert numbers <= set(re.findall(r"\d+", as_json.out.decode()))
