@@ -16,7 +16,10 @@ from every_command import CALLS, COMMANDS, LEAVES, NOT_CALLED, RULES, closed, ma
 from hashmatch import registry
 from hashmatch.cli.units import Place
 from hashmatch.errors import install
-from hashmatch.records.enums import Surface
+from hashmatch.lists.export import FORMATS
+from hashmatch.records.cases import CaseState
+from hashmatch.records.enums import LEVELS, Surface
+from hashmatch.records.hashes import ENCODINGS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -287,3 +290,24 @@ def test_json_has_every_number_of_the_plain_words(made: Path, tmp_path: Path, na
     found = re.findall(r"(?<![\w.-])\d[\d,]*\b(?!\s?%)", words)
     numbers = {number.replace(",", "") for number in found}
     assert numbers <= set(re.findall(r"\d+", as_json.out.decode()))
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "known"),
+    [
+        ("scan", "--variants", list(LEVELS)),
+        ("scan", "--encoding", list(ENCODINGS)),
+        ("list export", "--format", list(FORMATS)),
+        ("review list", "--state", [state.value for state in CaseState]),
+    ],
+)
+def test_choices_are_all_that_there_are(name: str, option: str, known: list[str]) -> None:
+    (parameter,) = [each for each in command(name).params if option in each.opts]
+    assert isinstance(parameter.type, click.Choice)
+    assert sorted(parameter.type.choices) == sorted(known)
+
+
+def test_help_of_review_export_names_all_states() -> None:
+    (parameter,) = [each for each in command("review export").params if "--state" in each.opts]
+    assert isinstance(parameter, click.Option)
+    assert {state.value for state in CaseState} <= set(re.findall(r"\w+", parameter.help or ""))
