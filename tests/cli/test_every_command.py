@@ -120,6 +120,27 @@ def test_a_file_that_is_missing_is_named_with_its_option(
     one_line(ran, f"cannot read not-there ({option}): No such file or directory.")
 
 
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        (name, place)
+        for name in CALLS
+        for place, argument in enumerate(
+            each for each in command(name).params if isinstance(each, click.Argument)
+        )
+        if isinstance(argument.type, Place)
+        and CALLS[name].split()[place] not in {"b", "new.db"}
+        and name != "review secret"
+    ],
+)
+def test_an_argument_that_is_missing_is_named(folder: Path, name: str, place: int) -> None:
+    words = CALLS[name].split()
+    words[place] = "not-there"
+    before = sorted(folder.rglob("*"))
+    one_line(run(*name.split(), *words, cwd=folder), "not-there")
+    assert sorted(folder.rglob("*")) == before
+
+
 @pytest.mark.parametrize("name", [*CALLS, "review serve"])
 def test_options_for_files_say_whether_they_are_read_or_written(name: str) -> None:
     """Or else nothing keeps one from being written over."""
