@@ -255,6 +255,35 @@ def small_grey(pixels: NDArray[np.uint8], cells: int) -> list[list[float]]:
     ]
 
 
+def enlarged(pixels: NDArray[np.uint8], aside: float, steps: int) -> list[list[float]]:
+    """64 x 64 means of a picture that is linear between its pixels, each under a tent.
+
+    The tent over a cell is cut into `steps` slices; cells lie `aside`, of a side, right and down.
+    """
+
+    def at(values: Sequence[float], place: float) -> float:
+        place = min(max(place, 0.0), len(values) - 1.0)
+        before = int(place)
+        after = min(before + 1, len(values) - 1)
+        return values[before] + (place - before) * (values[after] - values[before])
+
+    def means(values: Sequence[float]) -> list[float]:
+        found = []
+        for cell in range(64):
+            total = weights = 0.0
+            for step in range(steps):
+                across = (step + 0.5) / steps
+                weight = min(across, 1 - across)
+                total += weight * at(values, ((cell + across) / 64 + aside) * len(values) - 0.5)
+                weights += weight
+            found.append(total / weights)
+        return found
+
+    grey = [[0.299 * r + 0.587 * g + 0.114 * b for r, g, b in row] for row in pixels.tolist()]
+    columns = zip(*(means(row) for row in grey), strict=True)
+    return [list(row) for row in zip(*(means(column) for column in columns), strict=True)]
+
+
 def continued(
     picture: list[list[float]], edges: list[list[float]], margin: int, fading: float
 ) -> list[list[float]]:

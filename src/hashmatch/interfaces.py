@@ -107,6 +107,15 @@ class FramedHasher(OrientedHasher, Protocol):
         ...
 
 
+@runtime_checkable
+class EnlargingHasher(OrientedHasher, Protocol):
+    """A hasher whose hash of a small picture is not quite that of its large original."""
+
+    def hash_enlarged(self, data: NDArray[np.uint8]) -> HashBatch:
+        """Return a batch of eight, in the order of `Orientation`: as if the picture were large."""
+        ...
+
+
 def is_oriented(hasher: Hasher) -> TypeGuard[OrientedHasher]:
     """Return whether `hasher` is an `OrientedHasher`: isinstance takes 10 us to say so."""
     return hasattr(hasher, "hash_orientations")
@@ -115,6 +124,11 @@ def is_oriented(hasher: Hasher) -> TypeGuard[OrientedHasher]:
 def is_framed(hasher: Hasher) -> TypeGuard[FramedHasher]:
     """Return whether `hasher` is a `FramedHasher`."""
     return hasattr(hasher, "hash_framings")
+
+
+def is_enlarging(hasher: Hasher) -> TypeGuard[EnlargingHasher]:
+    """Return whether `hasher` is an `EnlargingHasher`."""
+    return hasattr(hasher, "hash_enlarged")
 
 
 SPACES = ("", "image", "video")
