@@ -202,7 +202,7 @@ def push(
     endpoint = Endpoint(url, timeout=timeout)
     with open_queue(queue) as opened:
         if dead:
-            _print_dead(opened, Outbox(opened, name or endpoint.name))
+            _print_dead(opened, Outbox(opened, name or endpoint.name), quiet)
             return
         if secret_file is None:
             raise UsageError("cannot sign messages without a secret. Give --secret-file FILE.")
@@ -243,9 +243,9 @@ def _print_pushed(pushed: Pushed, later: NotFinal) -> None:
     click.echo("; ".join(parts), err=True)
 
 
-def _print_dead(queue: ReviewQueue, outbox: Outbox) -> None:
+def _print_dead(queue: ReviewQueue, outbox: Outbox, quiet: bool) -> None:
     dead = outbox.dead()
-    if not dead:
+    if not dead and not quiet:
         click.echo("no message was given up", err=True)
     for letter in dead:
         line = {
