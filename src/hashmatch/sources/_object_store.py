@@ -172,8 +172,8 @@ class Objects:
         if not parts.netloc:
             raise UsageError(f"{url}: name a bucket, {self._scheme}://BUCKET/FOLDER")
         given = dict(options or {})
-        self._raw = _RawKeys(parts.netloc, given) if self._scheme == "s3" else None
         endpoint = url if self._scheme in {"http", "https"} else self._endpoint(given)
+        self._raw = _RawKeys(parts.netloc, endpoint, given) if self._scheme == "s3" else None
         client = {name: timedelta(seconds=seconds) for name, seconds in TIMEOUTS.items()}
         client |= {"allow_http": endpoint.startswith("http://")}  # type: ignore[dict-item]
         client |= {name: given.pop(name) for name in _CLIENT & set(given)}
@@ -210,6 +210,8 @@ class Objects:
         return f"<Objects {self.name}>"
 
     def _endpoint(self, options: Mapping[str, Any]) -> str:
+        if self._scheme == "s3" and (first := os.environ.get("AWS_ENDPOINT_URL_S3")):
+            return first  # to `obstore`, options give way to it
         for name in options:
             if name.lower() in _ENDPOINT_OPTIONS:
                 return str(options[name])
@@ -343,8 +345,8 @@ def changes(key: str) -> bool:
 class _RawKeys:
     """A bucket of S3 by the keys that are in it; `options` are those of `obstore`."""
 
-    def __init__(self, bucket: str, options: Mapping[str, Any]) -> None:
-        self._bucket = bucket
+    def __init__(self, bucket: str, endpoint: str, options: Mapping[str, Any]) -> None:
+        self._bucket, self._endpoint = bucket, endpoint
         self._options = {name.lower().removeprefix("aws_"): v for name, v in options.items()}
         self._lock = Lock()
         self._made: Any = None
@@ -372,10 +374,10 @@ class _RawKeys:
             given = self._options.get(name, TIMEOUTS[name])
             return float(given.total_seconds() if isinstance(given, timedelta) else given)
 
-        endpoint = self._option("endpoint_url", "endpoint")
+        endpoint = self._endpoint
         virtual = _is_true(self._option("virtual_hosted_style_request"))
-        if virtual and endpoint:  # to obstore, the bucket is in it
-            endpoint = str(endpoint).replace(f"://{self._bucket}.", "://", 1)
+        if virtual:  # to `obstore`, the bucket is in it
+            endpoint = endpoint.replace(f"://{self._bucket}.", "://", 1)
         proxy = self._options.get("proxy_url")
         config = Config(
             retries={"total_max_attempts": 1},
@@ -385,10 +387,13 @@ class _RawKeys:
             signature_version=UNSIGNED if _is_true(self._option("skip_signature")) else None,
             proxies={"http": proxy, "https": proxy} if proxy else None,
             max_pool_connections=16,
+            ignore_configured_endpoint_urls=True,
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
         )
         return _session().create_client(
             "s3",
-            endpoint_url=endpoint,
+            endpoint_url=endpoint or os.environ.get("AWS_ENDPOINT"),
             region_name=self._option("region", "default_region") or "us-east-1",
             aws_access_key_id=self._option("access_key_id"),
             aws_secret_access_key=self._option("secret_access_key"),
@@ -440,10 +445,11 @@ def _session() -> Any:
     """Return what makes clients; the files in ``~/.aws`` are not read."""
     from botocore.session import Session
 
-    session = Session()
-    session.set_config_variable("config_file", os.devnull)
-    session.set_config_variable("credentials_file", os.devnull)
-    return session
+    # Where each is said: by nothing in a file, by no variable of the environment, but so.
+    no_file = (None, None, os.devnull, None)
+    return Session({
+        "config_file": no_file, "credentials_file": no_file, "profile": (None, None, None, None),
+    })  # fmt: skip
 
 
 def _is_true(option: object) -> bool:
