@@ -21,6 +21,7 @@ from hashmatch._drawing import picture as picture
 from hashmatch._drawing import random_hashes as random_hashes
 from hashmatch.errors import RejectedRow
 from hashmatch.interfaces import (
+    EnlargingHasher,
     FramedHasher,
     Framing,
     Hasher,
@@ -219,6 +220,11 @@ def check_hasher(hasher: Hasher) -> None:
             assert len(eight) == 8, "there are eight orientations"
             assert eight[:1] == hashes, "the first orientation is not the upright hash"
             assert same == quality, "the orientations have another quality"
+        if isinstance(hasher, EnlargingHasher):
+            enlarged = hasher.hash_enlarged(data)
+            assert len(enlarged) == 8, "there are eight orientations of an enlarged picture"
+            assert enlarged == hasher.hash_enlarged(data.copy()), "enlarged, it gave two hashes"
+            assert enlarged.spec == hasher.spec, "hashes of enlarged pictures are not of its spec"
         if isinstance(hasher, FramedHasher):
             framings = (Framing(), Framing(left=0.05), Framing(turn=2.0))
             framed = hasher.hash_framings(data, framings)

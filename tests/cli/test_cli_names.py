@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +177,18 @@ def test_what_an_archive_names_is_matched_or_counted(tmp_path: Path) -> None:
     found = json.loads(report.read_text())
     assert found["passed_over"] == {"folders": 4, "side files": 8}
     assert found["listed"] == sum(found["outcomes"].values()) == 6
+
+
+def test_a_table_without_keys_is_told_and_its_typed_keys_are_named(tmp_path: Path) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    key = uuid.UUID(int=7)
+    columns = {"id": pa.array([key.bytes], pa.binary(16)), "photo": [b"no picture"]}
+    parquet.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    place = f"parquet://{tmp_path}/rows.parquet?image=photo"
+    unnamed = scan(place)
+    assert "hashmatch: " in unnamed.said
+    assert "Say which does, as ?key=COLUMN; there are id" in unnamed.said
+    assert "row-1: unsupported" in unnamed.said
+    named = scan(f"{place}&key=id")
+    assert "?key=COLUMN" not in named.said
+    assert f"{key}: unsupported" in named.said

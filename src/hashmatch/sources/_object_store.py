@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from hashmatch.decode import limits
-from hashmatch.errors import SourceError, SourceUnavailable, UsageError
+from hashmatch.errors import SourceError, SourceUnavailable, UsageError, install
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageChanged, ImageError, ImageUnavailable
 
@@ -184,7 +184,9 @@ class Objects:
             if self._raw is not None and find_spec("botocore") is None:
                 raise ImportError
         except ImportError:
-            raise UsageError(f"{url}: install hashmatch[cloud] for this") from None
+            raise UsageError(
+                f"cannot read {url}: obstore is not installed. {install('cloud')}"
+            ) from None
         # Tries are counted and spread in one place for all sources, `hashmatch.retry`.
         retries = {"max_retries": 0, "retry_timeout": timedelta(seconds=1)}
         arguments: dict[str, Any] = {"client_options": client, "retry_config": retries}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import binascii
 import io
 import os
-from base64 import b64decode
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from hashlib import blake2b
@@ -28,6 +26,7 @@ from hashmatch.sources._base_folder import (
 )
 from hashmatch.sources._files import content_identity, read_part, version
 from hashmatch.sources._object_store import Objects
+from hashmatch.sources._streams import written_picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -148,10 +147,11 @@ class ManifestSource:
             reason = f"a line of {length:,} bytes, the limit is {LONGEST:,}"
             raise ImageError(Outcome.REFUSED, reason)
         image = self._row(self._lines.at(start, length)).get(self._fields["image"], "")
-        try:
-            return b64decode(image, validate=True)
-        except (binascii.Error, ValueError, TypeError):
-            raise ImageError(Outcome.FAILED, "its picture is no base64") from None
+        data = written_picture(image.encode()) if isinstance(image, str) else None
+        if data is None:
+            reason = "its picture is no base64, data URL or hexadecimal"
+            raise ImageError(Outcome.FAILED, reason)
+        return data
 
     def count(self) -> None:
         """Return None: only reading the list would tell."""
