@@ -304,7 +304,8 @@ class Objects:
             # end, is that of a folder. The client leaves the stroke out.
             return ImageError(Outcome.UNSUPPORTED, "a folder's marker, not an object")
         if kind is Kind.MISSING:
-            return ImageError(Outcome.FAILED, "it is gone since it was listed")
+            changed = "" if self._raw else ", or its key is one that this client changes"
+            return ImageError(Outcome.FAILED, f"it is gone since it was listed{changed}")
         if kind is Kind.DENIED:
             return ImageError(Outcome.FAILED, f"access denied{said}")
         return ImageError(Outcome.FAILED, f"cannot be read{said}")

@@ -55,7 +55,7 @@ class TarSource:
 
     A plain archive is read by many threads at once. Of a compressed one, items come with their
     content, which is let go of with them: take them as they come, not as a list. Which members
-    there were takes some 300 bytes of memory for each.
+    there were takes about 350 bytes of memory for each.
     """
 
     def __init__(self, location: str, surface: Surface) -> None:
