@@ -13,7 +13,7 @@ import os
 import re
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from functools import cache
 from importlib.util import find_spec
@@ -234,9 +234,41 @@ class Objects:
         """Yield what begins with `prefix`, behind the key `after`, in pages as they come."""
         if self._raw is not None:
             return self._raw.pages(prefix, after)
+        return self._pages(prefix.removesuffix("/"), after, is_whole=True)
+
+    def _pages(self, folder: str, after: str | None, *, is_whole: bool) -> Iterator[Sequence[Any]]:
+        """Yield what `obstore` lists of a folder, and around the folders that it cannot list.
+
+        It refuses a page for one key in it. Then each folder in `folder` is listed by itself, and
+        one that cannot be, unless it `is_whole`, is a line of its own: see `UNLISTED_FOLDER`.
+        """
         import obstore
 
-        return iter(obstore.list(self._store, prefix or None, offset=after, chunk_size=1000))
+        offset = None if after is None or after.startswith("/") else after  # it would be left out
+        try:
+            for page in obstore.list(self._store, folder or None, offset=offset, chunk_size=1000):
+                yield page
+                after = page[-1]["path"] if page else after
+            return
+        except Exception as error:
+            if trouble(error).kind is not Kind.ODD_KEY:
+                raise
+        try:
+            level = obstore.list_with_delimiter(self._store, folder or None)
+        except Exception as error:
+            if is_whole or trouble(error).kind is not Kind.ODD_KEY:
+                raise
+            yield [_unlisted(folder)]
+            return
+        objects = {meta["path"]: meta for meta in level["objects"]}
+        for name in sorted([*objects, *(f"{name}/" for name in level["common_prefixes"])]):
+            if name == "/":  # that of keys that begin with one, which is left out
+                yield [_unlisted("")]
+            elif name.endswith("/"):
+                if after is None or name > after or after.startswith(name):
+                    yield from self._pages(name[:-1], after, is_whole=False)
+            elif after is None or name > after:
+                yield [objects[name]]
 
     def look_at(self, key: str) -> ObjectMeta:
         """Return the listing's line of one object; FileNotFoundError if it is not there."""
@@ -343,6 +375,16 @@ def changes(key: str) -> bool:
     [False, True, True, True, True, False, False]
     """
     return not {"", ".", ".."}.isdisjoint(key.split("/")) or _CONTROL.search(key) is not None
+
+
+UNLISTED_FOLDER = "/\U0010ffff"
+"""What the key of a folder that could not be listed ends in, to come after what is in it."""
+
+
+def _unlisted(folder: str) -> ObjectMeta:
+    never = datetime.fromtimestamp(0, UTC)
+    path = folder + UNLISTED_FOLDER
+    return {"path": path, "e_tag": None, "last_modified": never, "size": 0, "version": None}
 
 
 class _RawKeys:
