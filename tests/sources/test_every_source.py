@@ -204,7 +204,7 @@ def test_the_same_picture_named_again_is_counted(tmp_path: Path) -> None:
         {"key": "a.jpg", "url": "b.jpg"}, {"key": "b.jpg", "url": "b.jpg"},
     ]  # fmt: skip
     text = "\r\n".join(line if isinstance(line, str) else json.dumps(line) for line in said)
-    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"):
         (tmp_path / "keys.txt").write_text(text, encoding)
         place = f"manifest://{tmp_path}/keys.txt?base={tmp_path}/folder"
         source = registry.open_source(place, SURFACE)
