@@ -90,6 +90,17 @@ def test_what_comes_in_while_somebody_looks_is_inherited(
     queue.verify()
 
 
+def test_labels_are_kept_whatever_they_come_in(make_queue: MakeQueue) -> None:
+    queue = make_queue()
+    given: list[Any] = [("A1", "B2"), (label for label in ["A1", "B2"]), "A1", []]
+    for number, labels in enumerate(given):
+        queue.add([make_record(number, random_hash(random.Random(number)))])
+        case = take_case(queue)
+        decided = queue.decide(case.case_id, "ana", "not_a_match", "", case.reviewed_digest, labels)
+        assert decided.labels == [("A1", "B2"), ("A1", "B2"), ("A1",), ()][number]
+    queue.verify()
+
+
 def test_what_is_decided_is_what_was_seen(make_queue: MakeQueue, clock: Clock) -> None:
     queue = make_queue()
     value = random_hash(random.Random(2))

@@ -11,8 +11,8 @@ from hashmatch.cli.options import by_option, json_option, open_queue, queue_argu
 from hashmatch.cli.review_admin import ADMIN
 from hashmatch.cli.review_export import EXPORT
 from hashmatch.cli.review_feedback import FEEDBACK
-from hashmatch.cli.units import format_moment
-from hashmatch.errors import UsageError
+from hashmatch.cli.units import INPUT, format_moment
+from hashmatch.errors import UsageError, install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     short_help="Serve the page on which people look at matches.",
     epilog="Python: hashmatch.review.web.server.serve(Serving(...), queue)",
 )
-@click.argument("queue")
+@queue_argument
 @click.option("--host", default="127.0.0.1", show_default=True, help="An address of this machine.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8470, show_default=True, help="0: a free one."
@@ -40,12 +40,20 @@ if TYPE_CHECKING:
     help="Host name of this server, where that is not its address. Repeatable.",
 )
 @click.option(
-    "--token-file", metavar="FILE", help="File with a token that every request has to carry."
+    "--token-file",
+    type=INPUT,
+    metavar="FILE",
+    help="File with a token that every request has to carry.",
 )
-@click.option("--tls-cert", metavar="FILE", help="Certificate in PEM, to serve over TLS.")
-@click.option("--tls-key", metavar="FILE", help="Key of the certificate in PEM.")
 @click.option(
-    "--client-ca", metavar="FILE", help="Authority in PEM whose certificates browsers have to show."
+    "--tls-cert", type=INPUT, metavar="FILE", help="Certificate in PEM, to serve over TLS."
+)
+@click.option("--tls-key", type=INPUT, metavar="FILE", help="Key of the certificate in PEM.")
+@click.option(
+    "--client-ca",
+    type=INPUT,
+    metavar="FILE",
+    help="Authority in PEM whose certificates browsers have to show.",
 )
 @click.option(
     "--pictures",
@@ -69,7 +77,9 @@ def serve(queue: str, **options: Any) -> None:
         from hashmatch.review.web.server import Serving
         from hashmatch.review.web.server import serve as serve_it
     except ImportError:
-        raise UsageError("cannot serve the page: install hashmatch[review]") from None
+        raise UsageError(
+            f"cannot serve the page: a part of it is not installed. {install('review')}"
+        ) from None
     from hashmatch.review.queue import ReviewQueue
 
     serving = Serving(**options)

@@ -11,7 +11,7 @@ import click
 
 from hashmatch.cli.console import Exit, print_json, printable
 from hashmatch.cli.options import json_option, open_queue, queue_argument, quiet_option
-from hashmatch.cli.units import DURATION, MOMENT, format_moment
+from hashmatch.cli.units import DURATION, INPUT, MOMENT, OUTPUT, TABLE, format_moment
 from hashmatch.errors import ReviewError, UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--out",
+    type=TABLE,
     default="-",
     metavar="FILE",
     help="Ends in .jsonl, .csv or .parquet; readable by you only. [default: -]",
@@ -126,6 +127,7 @@ def check_out(out: str, queue: str) -> None:
 @click.option("--url", required=True, metavar="URL", help="URL to post to; https, or this machine.")
 @click.option(
     "--secret-file",
+    type=INPUT,
     metavar="FILE",
     help="Secrets to sign messages with, one a line; hashmatch review secret makes one.",
 )
@@ -260,7 +262,7 @@ def _print_dead(queue: ReviewQueue, outbox: Outbox) -> None:
     short_help="Make a secret to sign messages with.",
     epilog="Python: hashmatch.review.webhook.signing.new_secret()",
 )
-@click.argument("file")
+@click.argument("file", type=OUTPUT)
 def secret(file: str) -> None:
     """Make a new FILE, readable by you only, with a secret that messages are signed with.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashmatch.cli.console import console, print_json, printable
+from hashmatch.cli.console import console, print_json, print_table, printable
 from hashmatch.cli.options import (
     by_option,
     case_options,
@@ -18,7 +18,7 @@ from hashmatch.cli.options import (
     quiet_option,
 )
 from hashmatch.cli.review_export import check_out
-from hashmatch.cli.units import format_moment
+from hashmatch.cli.units import LINES, format_moment
 from hashmatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -101,7 +101,14 @@ def accept(queue: str, case_id: str, who: str, reason: str, refuse: bool, quiet:
     epilog="Python: hashmatch.review.feedback.add_benign(queue, path)",
 )
 @queue_argument
-@click.option("-o", "--out", required=True, metavar="FILE", help="JSON lines; made, or added to.")
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=LINES,
+    metavar="FILE",
+    help="JSON lines; made, or added to.",
+)
 @quiet_option
 def benign(queue: str, out: str, quiet: bool) -> None:
     """Add the pictures in QUEUE that a second person accepted to FILE, for scan --benign.
@@ -136,7 +143,12 @@ def benign(queue: str, out: str, quiet: bool) -> None:
     "-l", "--list", "name", required=True, metavar="NAME", help="Name of the list, as in matches."
 )
 @click.option(
-    "-o", "--out", required=True, metavar="FILE", help="JSON lines, readable by you only."
+    "-o",
+    "--out",
+    required=True,
+    type=LINES,
+    metavar="FILE",
+    help="JSON lines, readable by you only.",
 )
 @click.option(
     "--least",
@@ -249,7 +261,9 @@ def enable(queue: str, name: str, entry: str, who: str, reason: str, quiet: bool
     epilog="Python: hashmatch.review.feedback.disabled(queue)",
 )
 @queue_argument
-@click.option("-o", "--out", default="-", metavar="FILE", help="JSON lines. [default: -]")
+@click.option(
+    "-o", "--out", default="-", type=LINES, metavar="FILE", help="JSON lines. [default: -]"
+)
 @quiet_option
 def disabled(queue: str, out: str, quiet: bool) -> None:
     """Write the entries of lists that are disabled in QUEUE, each with whose reason.
@@ -342,7 +356,7 @@ def _show(found: list[Threshold], precision: float) -> None:
             "-" if one.sure is None else f"{one.sure.distance}: {_text(one.sure.share)}",
         )
     screen = console(stderr=False)
-    screen.print(table)
+    print_table(screen, table)
     screen.print("Nothing changes by itself: choose --max-distance, or a list's --limit.")
 
 

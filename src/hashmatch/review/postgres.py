@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-from hashmatch.errors import ReviewError
+from hashmatch.errors import ReviewError, install
 from hashmatch.review.database import Database, statements
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class PostgresDatabase(Database):
         except ImportError:
             raise ReviewError(
                 f"cannot open review queue {opened.where}: psycopg is not installed. "
-                "Install hashmatch[postgres]."
+                + install("postgres")
             ) from None
         with opened._errors():
             opened._connect()

@@ -333,6 +333,7 @@ class ReviewQueue:
             verdict = Verdict(verdict)
         except ValueError:
             raise UsageError(f"a verdict is one of {', '.join(Verdict)}, not {verdict!r}") from None
+        labels = [labels] if isinstance(labels, str) else list(labels)  # it may be a generator
         for what, text in (("a reason", reason), *(("a label", label) for label in labels)):
             check_text(what, text)
         with self.transaction() as tx:
