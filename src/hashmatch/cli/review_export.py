@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -82,7 +80,6 @@ def export(
     if confirmed and states:
         raise UsageError("cannot use --state with --confirmed. Leave one of them out.")
     path = None if out == "-" else out
-    check_out(out, queue)
     left_out = None
     with open_queue(queue) as opened:
         if confirmed:
@@ -109,14 +106,6 @@ def export(
                 f"{format_moment(left_out.until)}",
                 err=True,
             )
-
-
-def check_out(out: str, queue: str) -> None:
-    """Refuse to write over the queue itself."""
-    for part in (queue, f"{queue}-wal", f"{queue}-shm"):
-        with suppress(OSError):
-            if os.path.samefile(out, part):
-                raise UsageError(f"cannot write {out}: it is the queue. Give another --out.")
 
 
 @click.command(
