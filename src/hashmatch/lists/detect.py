@@ -95,14 +95,14 @@ def _read(
 ) -> FileRead:
     told = "csv" if format.columns and format.reader is None else format.reader
     digesting = DigestingFile(file, on_read)
-    raw = io.BufferedReader(digesting, 64 * 1024)
+    raw: io.BufferedReader = io.BufferedReader(digesting, 64 * 1024)
     head = raw.peek(HEAD)
     foreign = [advice for beginning, advice in FOREIGN.items() if head.startswith(beginning)]
     del head  # so that no traceback shows what the list begins with
     if foreign:
         raise ListError(f"{place}: {foreign[0]}")
     text = PlainText(raw, format.charset)
-    stream = io.BufferedReader(text, 64 * 1024)
+    stream: io.BufferedReader = io.BufferedReader(text, 64 * 1024)
     name = _format(place, stream, told)
     reader = registry.list_reader(name)
     read = reader.plain_rows if reads_plain(reader) else reader.rows

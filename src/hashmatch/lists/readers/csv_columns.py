@@ -100,7 +100,7 @@ class MappedCsv:
         head = list(islice(lines, HEAD))
         header = _header(head, options)
         if header is None:
-            yield from head  # none of them could be read
+            yield from (line for line in head if isinstance(line, RejectedRow))
             for _ in lines:
                 raise ListError(f"none of the first {HEAD} lines can be read")
             return
