@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hashmatch.decode.policy import Picture
+    from hashmatch.sandbox.protocol import Job
 
 PATIENT = hm.WorkerLimits(cpu_seconds=60, wall_seconds=120)
 PIXELS = 4_800
@@ -50,11 +51,11 @@ class SmallPool(hm.DecodePool):
     _decoder = "small_limits:decode_small"
 
 
-def decode_small(data: bytes, most: int, pixels: NDArray[np.uint8]) -> Iterable[Picture]:
+def decode_small(data: bytes, job: Job, pixels: NDArray[np.uint8]) -> Iterable[Picture]:
     """Decode as workers do, after the limits have been made small."""
     for name, value in SMALL.items():
         setattr(limits, name, value)
-    return decode_job(data, most, pixels)
+    return decode_job(data, job, pixels)
 
 
 def seen(decode: Callable[[], Iterable[Picture]]) -> list[Any]:

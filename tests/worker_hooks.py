@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hashmatch.sandbox.protocol import Job
+
 
 class HookedPool(hm.DecodePool):
     """A pool whose workers do what items say."""
@@ -30,10 +32,10 @@ class HookedPool(hm.DecodePool):
 NEVER: list[bytearray] = []
 
 
-def decode(data: bytes, most: int, pixels: NDArray[np.uint8]) -> Iterable[Picture]:
+def decode(data: bytes, job: Job, pixels: NDArray[np.uint8]) -> Iterable[Picture]:
     """Decode `data`, unless it asks for something else."""
     if not data.startswith(b"!"):
-        return worker.decode_job(data, most, pixels)
+        return worker.decode_job(data, job, pixels)
     name, _, rest = data[1:].decode().partition(" ")
     return HOOKS[name](rest)
 

@@ -104,6 +104,7 @@ class ListShape:
     columns: tuple[str, ...]
     delimiter: str | None
     encoding: str
+    unique_ids: bool
     dates: str | None
     charset: str | None
 
@@ -119,7 +120,7 @@ class ListShape:
         columns, delimiter = self._columns(), self.delimiter
         return ListFormat(
             algorithm, self.list_format, columns, delimiter, self.encoding, keep_disputed,
-            self.dates, self.charset,
+            self.dates, self.charset, unique_ids=self.unique_ids,
         )  # fmt: skip
 
     def _columns(self) -> dict[str, str] | None:
@@ -163,6 +164,12 @@ shape_options = group(
         default="hex",
         show_default=True,
         help="How the lists write hashes.",
+    ),
+    click.option(
+        "--unique-ids",
+        is_flag=True,
+        help="An id of CSV, JSON lines or PDQ text is of one entry, and no name of a file: its "
+        "later hash takes the place of the earlier.",
     ),
     click.option(
         "--dates",

@@ -6,7 +6,7 @@ AVIF), ``metadata`` (a file without it), ``jpeg`` (the fast decoder), ``color`` 
 RGB), ``cicp`` (HDR to SDR), ``exif`` (orientation), ``pillow_settings`` (for one thread only),
 ``policy`` (the order in which these are applied), ``animation`` (more than the first picture of a
 file: ``gif`` and ``apng`` find the ``frame_parts`` that ``compositing`` puts together, ``tiff`` the
-pages).
+pages), ``readings`` (the same picture as others read it, with ``profiles``).
 """
 
 from hashmatch.decode.inputs import LoadedImage, load

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from hashmatch.decode.compositing import Compositor
 from hashmatch.decode.exif import orientation
 from hashmatch.decode.formats import HEIF, check_size, frame_order, identify, open_image
 from hashmatch.decode.inputs import ImageInput, LoadedImage, load
+from hashmatch.decode.jpeg import scale_down
 from hashmatch.decode.pillow_settings import pillow_settings
 from hashmatch.decode.policy import (
     Picture,
@@ -32,7 +33,11 @@ from hashmatch.records.images import ImageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from hashmatch.decode.frame_parts import FrameRect
+    from hashmatch.decode.readings import Reading
 
 COMPOSITED, PAGED, SEQUENCES = {"GIF", "PNG"}, {"TIFF"}, {"WEBP", "AVIF", HEIF}
 
@@ -93,10 +98,20 @@ def decode_frames(image: ImageInput, most: int = limits.FRAMES) -> Iterator[Pict
     """
     if most < 1:
         raise UsageError(f"most is {most}; at least the first frame is given")
+    return (picture for picture in decode_all(image, most, readings=False))
+
+
+def decode_all(
+    image: ImageInput, most: int = limits.FRAMES, *, readings: bool = True
+) -> Iterator[Picture]:
+    """Return what `decode_frames` does, and behind the first picture what others read in it.
+
+    See `hashmatch.decode.readings`. One that cannot be made is left out.
+    """
     loaded = load(image)
     if isinstance(loaded.pixels, Image.Image):
-        return _of_pillow(loaded.pixels, most)
-    return _of_file(loaded, most)
+        return _of_pillow(loaded.pixels, most, readings)
+    return _of_file(loaded, most, readings)
 
 
 def sample_indices(count: int, most: int) -> Iterable[int]:
@@ -108,14 +123,16 @@ def sample_indices(count: int, most: int) -> Iterable[int]:
     return [step * (count - 1) // (most - 1) for step in range(most)]
 
 
-def _of_file(loaded: LoadedImage, most: int) -> Iterator[Picture]:
+def _of_file(loaded: LoadedImage, most: int, readings: bool) -> Iterator[Picture]:
     first = decode_image(loaded)
     yield first
+    if readings and loaded.data is not None:
+        yield from _read_otherwise(first, loaded.data)
     if loaded.data is not None and most > 1:
         yield from _following(loaded.data, first, most)
 
 
-def _of_pillow(image: Image.Image, most: int) -> Iterator[Picture]:
+def _of_pillow(image: Image.Image, most: int, readings: bool) -> Iterator[Picture]:
     name = image.format
     if name in SEQUENCES and getattr(image, "n_frames", 1) > 1:
         data = file_behind(image) if name == "AVIF" else None
@@ -123,15 +140,40 @@ def _of_pillow(image: Image.Image, most: int) -> Iterator[Picture]:
             image.seek(frame_order(image)[0])
             first = decode_image(image)
             yield first
+            if readings:
+                yield from _read_otherwise(first, image)
             with as_outcomes(name):
                 yield from _sequence(image, name, data, first, most)
         return
     data = file_behind(image) if name in COMPOSITED | PAGED else None
     moved = data is not None and image.tell() != 0
-    first = decode_image(data if moved and data is not None else image)
+    shown = data if moved and data is not None else image
+    first = decode_image(shown)
     yield first
+    if readings:
+        yield from _read_otherwise(first, shown)
     if data is not None and most > 1:
         yield from _following(data, first, most)
+
+
+def _read_otherwise(first: Picture, shown: bytes | Image.Image) -> Iterator[Picture]:
+    """Yield the other readings of the `first` picture of a file, or of a loaded image."""
+    for reading in first.others:
+        with suppress(ImageError):
+            yield replace(first, pixels=_pixels_read(reading, first, shown), reading=reading.name)
+
+
+def _pixels_read(reading: Reading, first: Picture, shown: bytes | Image.Image) -> NDArray[np.uint8]:
+    name = shown.format or "" if isinstance(shown, Image.Image) else identify(shown)
+    with as_outcomes(name), pillow_settings(truncated=first.damaged and name != HEIF):
+        if not reading.of_image:
+            return reading.read(first.pixels)
+        if isinstance(shown, Image.Image):
+            return reading.read(shown)
+        with closing(open_image(shown, name)) as image:
+            scale_down(image)
+            image.load()
+            return reading.read(image)
 
 
 def _following(data: bytes, first: Picture, most: int) -> Iterator[Picture]:

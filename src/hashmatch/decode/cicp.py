@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -19,7 +19,12 @@ from PIL import Image
 from hashmatch.decode import apng, isobmff, limits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
+
+    Light = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+    Primaries = tuple[tuple[float, float], ...]
 
 PQ, HLG = 16, 18
 BT709, BT2020 = 1, 9
@@ -78,25 +83,37 @@ def of_image(image: Image.Image) -> Cicp | None:
 def to_sdr(image: Image.Image, cicp: Cicp) -> Image.Image:
     """Return an HDR `image` as RGB, or as RGBA if it is transparent, for an SDR display."""
     image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    codes = np.array(image)
-    flat = codes.reshape(-1, codes.shape[2])
-    for start in range(0, len(flat), BAND):
-        part = flat[start : start + BAND]
-        part[:, :3] = _shown(np.ascontiguousarray(part[:, :3].T), cicp).T
-    return Image.fromarray(codes)
+    pixels = np.array(image)
+    pixels[..., :3] = mapped(pixels[..., :3], partial(_dimmed, cicp))
+    return Image.fromarray(pixels)
 
 
-def _shown(codes: NDArray[np.uint8], cicp: Cicp) -> NDArray[np.uint8]:
-    """Return what an SDR display shows of HDR `codes`, shape (3, n)."""
+def mapped(pixels: NDArray[np.uint8], to_light: Light) -> NDArray[np.uint8]:
+    """Return (h, w, 3) `pixels` as sRGB.
+
+    `to_light` gives the light of values, shape (3, n), by sRGB's primaries, 1 being white.
+    """
+    out = np.empty_like(pixels, order="C")
+    rows = max(1, BAND // pixels.shape[1])
+    for top in range(0, len(pixels), rows):
+        part = pixels[top : top + rows]
+        light = to_light(np.ascontiguousarray(part.reshape(-1, 3).T))
+        values = _srgb()[np.clip(light * 65535 + np.float32(0.5), 0, 65535).astype(np.uint16)]
+        out[top : top + rows] = values.T.reshape(part.shape)
+    return out
+
+
+def _dimmed(cicp: Cicp, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the light that an SDR display gives for HDR `codes`, shape (3, n)."""
     light = _light()[cicp.transfer][codes]
     if cicp.transfer == HLG:  # BT.2100, table 5: the OOTF of a display of 1,000 cd/m2
-        luminance = np.float32([0.2627, 0.6780, 0.0593]) @ light
+        luminance = np.array([0.2627, 0.6780, 0.0593], np.float32) @ light
         light *= np.float32(PEAK) * luminance ** np.float32(0.2)
-    wide = _matrix(cicp.primaries, BT2020) @ light
-    most = np.maximum(np.maximum(wide[0], wide[1]), wide[2])
-    wide *= _dimming(most)
-    narrow = _matrix(BT2020, BT709) @ wide
-    return _srgb()[np.clip(narrow * 65535 + np.float32(0.5), 0, 65535).astype(np.uint16)]
+    source = PRIMARIES.get(cicp.primaries, PRIMARIES[BT709])
+    wide = matrix(source, PRIMARIES[BT2020]) @ light
+    wide *= _dimming(np.maximum(np.maximum(wide[0], wide[1]), wide[2]))
+    narrow: NDArray[np.float32] = matrix(PRIMARIES[BT2020], PRIMARIES[BT709]) @ wide
+    return narrow
 
 
 def _dimming(most: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -133,18 +150,18 @@ def _srgb() -> NDArray[np.uint8]:
     """Return the sRGB value of each amount of light, 65535 being white (IEC 61966-2-1)."""
     light = np.arange(65536) / 65535
     value = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.rint(255 * value).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.rint(255 * value).astype(np.uint8)
+    return rounded
 
 
 @lru_cache(maxsize=16)
-def _matrix(source: int, target: int) -> NDArray[np.float32]:
-    """Return what brings light of one set of primaries to another; unknown ones count as BT.709."""
-    both = (_to_xyz(PRIMARIES.get(code, PRIMARIES[BT709])) for code in (source, target))
-    first, second = both
-    return (np.linalg.inv(second) @ first).astype(np.float32)
+def matrix(source: Primaries, target: Primaries) -> NDArray[np.float32]:
+    """Return what brings light of one set of primaries to another, white to white."""
+    found: NDArray[np.float64] = np.linalg.inv(_to_xyz(target)) @ _to_xyz(source)
+    return found.astype(np.float32)
 
 
-def _to_xyz(primaries: tuple[tuple[float, float], ...]) -> NDArray[np.float64]:
+def _to_xyz(primaries: Primaries) -> NDArray[np.float64]:
     """Return what brings light of `primaries` to CIE XYZ, their white to (1, 1, 1)."""
     points = np.array([(x / y, 1.0, (1 - x - y) / y) for x, y in primaries]).T
     weights = np.linalg.solve(points[:, :3], points[:, 3])

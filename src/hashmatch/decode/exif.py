@@ -6,10 +6,10 @@ import struct
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from PIL import Image
 
 ORIENTATION = 0x0112
 SHORT = 3
@@ -19,8 +19,16 @@ def orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; 1 where there is none or it is broken.
 
     Read here rather than by Pillow, which falls back on an XMP tag that browsers and phones do not
-    heed.
+    heed. But where somebody has set or deleted it by ``getexif()``, that is what holds: the bytes
+    beside the image stay those of its file.
     """
+    held = image._exif  # asking for it by getexif() would make it
+    if held is not None and held._loaded:
+        untouched = Image.new("1", (1, 1))
+        untouched.info = image.info
+        value = held.get(ORIENTATION)
+        if value != untouched.getexif().get(ORIENTATION):
+            return value if isinstance(value, int) and 1 <= value <= 8 else 1
     exif = image.info.get("exif", b"")
     if not isinstance(exif, bytes):
         return 1
@@ -48,10 +56,14 @@ def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     EXIF orientations (Exif 2.32, tag 0x0112) from 5 on have rows and columns exchanged; what
     remains is to mirror one direction or both.
     """
+    pixels = np.ascontiguousarray(pixels)
+    if orientation == 1:
+        return pixels
+    whole = pixels.view("V3")[..., 0]  # the bytes of a pixel moved together: twice as fast
     if orientation in {5, 6, 7, 8}:
-        pixels = pixels.swapaxes(0, 1)
+        whole = whole.swapaxes(0, 1)
     if orientation in {3, 4, 7, 8}:
-        pixels = pixels[::-1]
+        whole = whole[::-1]
     if orientation in {2, 3, 6, 7}:
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
+        whole = whole[:, ::-1]
+    return np.ascontiguousarray(whole).view(np.uint8).reshape(*whole.shape, 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from hashmatch.decode.inputs import ImageInput, load
 from hashmatch.decode.jpeg import fast_pixels, scale_down
 from hashmatch.decode.metadata import without_metadata
 from hashmatch.decode.pillow_settings import pillow_settings
+from hashmatch.decode.readings import other_readings
 from hashmatch.errors import HashmatchError, UsageError
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from hashmatch.decode.readings import Reading
 
 POLICY = "rgb/2"
 """Changes whenever the same file would give other pixels."""
@@ -61,12 +64,18 @@ class Picture:
         Part of the file was missing or broken.
     frame : int
         Which frame or page it is, from 0.
+    reading : str
+        How others read it, if that is what the pixels are; see `hashmatch.decode.readings`.
+    others : tuple of Reading
+        The other readings that there are.
     """
 
     pixels: NDArray[np.uint8]
     media_type: str | None = None
     damaged: bool = False
     frame: int = 0
+    reading: str = ""
+    others: tuple[Reading, ...] = field(default=(), repr=False)
 
 
 def decode_image(image: ImageInput) -> Picture:
@@ -75,8 +84,8 @@ def decode_image(image: ImageInput) -> Picture:
     EXIF orientation is applied; palette, CMYK, 16-bit, 1-bit, gray and float are brought to 8-bit
     RGB by value, HDR as an SDR display shows it; transparency is composited over white. A file that
     the strict decoder refuses is tried again without its metadata, then tolerantly, and flagged as
-    damaged if it took that. The same picture as a path, bytes, a file
-    object, a Pillow image or an array gives the same pixels. Only a JPEG of more than 64 megapixels
+    damaged if it took that. The same picture as a path, bytes, a file object, a Pillow image or an
+    array gives the same pixels. Only a JPEG of more than 64 megapixels
     is decoded at half, a quarter or an eighth of its sides, unless it is open as a Pillow image.
 
     Parameters
@@ -155,8 +164,10 @@ def _decode(name: str, data: bytes, *, damaged: bool, into: NDArray[np.uint8] | 
             if pixels is None:
                 pixels = loaded_pixels(image, into)
             stored = orientation(image)
+            others = other_readings(image, stored, data)
         # Once the decoder's memory is free: turning makes a copy.
-        return Picture(turned(pixels, stored, name, data), FORMATS[name], damaged)
+        pixels = turned(pixels, stored, name, data)
+        return Picture(pixels, FORMATS[name], damaged, others=others)
 
 
 def _decode_pillow(image: Image.Image) -> Picture:
@@ -171,11 +182,11 @@ def _decode_pillow(image: Image.Image) -> Picture:
     if name in FORMATS:
         check_size(name, image)
     damaged = False
-    data = file_behind(image) if name in {"AVIF", "PNG"} else None  # gone once it is loaded
+    # Gone once it is loaded, and needed for what Pillow does not tell.
+    data = file_behind(image) if name in {"AVIF", "PNG", HEIF} else None
     with as_outcomes(name):
         apply_pillow_fixes(image)
-        if data is not None:
-            cicp.put_beside(image, data)
+        cicp.put_beside(image, data or b"")
         try:
             with pillow_settings(truncated=False):
                 pixels = loaded_pixels(image)
@@ -187,8 +198,11 @@ def _decode_pillow(image: Image.Image) -> Picture:
                 pixels = loaded_pixels(image)
         media_type = FORMATS[name] if name in FORMATS else Image.MIME.get(name)
         frame = frame_order(image).index(image.tell()) if name == HEIF else image.tell()
-        pixels = turned(pixels, orientation(image), name, data)
-        return Picture(pixels, media_type, damaged, frame)
+        stored = orientation(image)
+        others = other_readings(image, stored, data)
+        return Picture(
+            turned(pixels, stored, name, data), media_type, damaged, frame, others=others
+        )
 
 
 def file_behind(image: Any) -> bytes | None:

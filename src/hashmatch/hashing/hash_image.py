@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from hashmatch import registry
-from hashmatch.decode.animation import decode_frames
+from hashmatch.decode.animation import decode_all
 from hashmatch.decode.inputs import ImageInput, LoadedImage, load
 from hashmatch.decode.policy import POLICY, Picture, decode_image
+from hashmatch.decode.readings import AS_DISPLAYED
 from hashmatch.errors import UsageError
 from hashmatch.hashing.variants import ORIENTED, Questions, ask, oriented
 from hashmatch.records.enums import Level, Orientation, Outcome, check_level
@@ -72,8 +73,17 @@ class HashPlan:
         """Whether the sampled frames of a file are hashed, not only the first."""
         return self.variants in {"standard", "thorough"}
 
-    def questions(self, hasher: Hasher, pixels: NDArray[np.uint8]) -> Questions:
-        """Return what is looked up for one picture, upright RGB (h, w, 3), by one of `hashers`."""
+    def questions(self, hasher: Hasher, pixels: NDArray[np.uint8], reading: str = "") -> Questions:
+        """Return what is looked up for one picture, RGB (h, w, 3), by one of `hashers`.
+
+        It is upright unless it is such a `reading` of another. What is displayed is worth every
+        question; the other readings are of files that a list has as they are.
+        """
+        if reading == AS_DISPLAYED:
+            names, hashes, quality = self.questions(hasher, pixels)
+            return Questions((reading, *(f"{reading}/{n}" for n in names[1:])), hashes, quality)
+        if reading:
+            return Questions((reading,), *hasher.hash(pixels))
         if self.eight:
             return Questions(ORIENTED, *oriented(hasher, pixels))
         if self.variants == "none":
@@ -185,7 +195,8 @@ def hash_all(
     variants : {"none", "orientations", "standard", "thorough"}
         Which other questions to ask about the picture, see `hashmatch.hashing.variants.ask`. From
         ``standard`` on, of each of the sampled frames of an animation or pages of a document,
-        see `hashmatch.decode_frames`.
+        see `hashmatch.decode_frames`, and of the first as others read it, where they read another
+        picture, see `hashmatch.decode.readings`.
     item : str, optional
         Its name in messages; by default the path or file name.
     min_quality : int, optional
@@ -198,7 +209,7 @@ def hash_all(
     Returns
     -------
     list of HashedImage
-        One for each algorithm, in order; of each frame, if several are hashed.
+        One for each algorithm, in order; of each frame and reading, if several are hashed.
 
     Raises
     ------
@@ -250,7 +261,10 @@ def hash_loaded(
         for picture in _pictures(loaded, plan.frames, decode or decode_here):
             for hasher, made in zip(plan.hashers, hashed, strict=True):
                 if hasher.reads == "pixels":
-                    made.append(_hash_picture(picture, loaded.name, hasher, plan))
+                    one = _hash_picture(picture, loaded.name, hasher, plan)
+                    if isinstance(picture, Picture) and picture.reading:
+                        one = replace(one, width=made[0].width, height=made[0].height)
+                    made.append(one)
     return list(chain.from_iterable(hashed))
 
 
@@ -275,7 +289,7 @@ def decoder(decode: DecodePool | Decode | None) -> Decode:
 def decode_here(image: ImageInput, frames: bool) -> Iterator[Picture]:
     """Yield what is to be hashed of `image`, decoded in this process."""
     if frames:
-        yield from decode_frames(image)
+        yield from decode_all(image)
     else:
         yield decode_image(image)
 
@@ -309,7 +323,7 @@ def _hash_picture(
         reason = f"{width} x {height} pixels, {algorithm} needs {hasher.min_side} on each side"
     else:
         try:
-            names, hashes, quality = plan.questions(hasher, picture.pixels)
+            names, hashes, quality = plan.questions(hasher, picture.pixels, picture.reading)
         except MemoryError:
             short = ImageError(Outcome.REFUSED, "not enough memory to hash it")
             return _unhashed(name, hasher, short)

@@ -126,9 +126,9 @@ class WorkerSlots:
         latest = time.monotonic() - HELD_SECONDS
         for place, slot in enumerate(self.all):
             if not self._idle and self._held.get(slot, latest) < latest:
+                self.all[place] = slot.replaced()
                 del self._busy[slot], self._held[slot]
                 self._slow.discard(slot)
-                self.all[place] = slot.replaced()
                 self._idle.append(self.all[place])
                 log.warning("decode worker taken back: held by an iterator for %g s", HELD_SECONDS)
                 return True
@@ -235,7 +235,8 @@ class DecodePool:
         image : path, bytes, file object or ndarray of uint8
             As for `hashmatch.decode_image`. An array is pixels already, and is left as it is.
         frames : bool
-            As `hashmatch.decode_frames` does; else the picture alone.
+            As `hashmatch.decode_frames` does, and behind the first picture what others read in it,
+            which has a `reading`; else the picture alone.
 
         Yields
         ------
@@ -253,7 +254,7 @@ class DecodePool:
             If the pool is closed; if workers end before they are ready; or if nothing was asked
             for a minute while others waited for a worker, and this one was given to them.
         """
-        yield from self._decode(image, decode_limits.FRAMES if frames else 0)
+        yield from self._decode(image, decode_limits.FRAMES if frames else 0, readings=frames)
 
     def decode_image(self, image: ImageInput) -> Picture:
         """Return what `hashmatch.decode_image` returns, decoded in a worker.
@@ -319,7 +320,7 @@ class DecodePool:
     ) -> None:
         self.close()
 
-    def _decode(self, image: ImageInput, most: int) -> Iterator[Picture]:
+    def _decode(self, image: ImageInput, most: int, readings: bool = False) -> Iterator[Picture]:
         loaded = load(image)
         if loaded.error is not None or isinstance(loaded.pixels, np.ndarray):
             yield decode_image(loaded)
@@ -330,7 +331,7 @@ class DecodePool:
             raise WorkersError("cannot use a decode pool in a fork of its process. Make another.")
         slot = self._slots.acquire()
         try:
-            with closing(slot.decode(loaded.data, most)) as pictures:
+            with closing(slot.decode(loaded.data, most, readings)) as pictures:
                 for picture in pictures:
                     self._slots.hold(slot)
                     yield picture

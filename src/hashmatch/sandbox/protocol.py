@@ -10,6 +10,7 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
+from hashmatch.decode import readings
 from hashmatch.decode.formats import FORMATS
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import one_line
@@ -28,8 +29,8 @@ MAX_FRAMES = 2**32 - 1
 """Frames that a job has the bits to ask for."""
 NEXT_FRAME = b"M"
 """To a worker: the next frame. Anything else is the next job."""
-_JOB = struct.Struct("<cQII")
-_REPLY = struct.Struct("<BBBBIII")
+_JOB = struct.Struct("<cQII?")
+_REPLY = struct.Struct("<BBBBBIII")
 
 OUTCOMES = (
     Outcome.UNDECODABLE,
@@ -39,6 +40,7 @@ OUTCOMES = (
     Outcome.FAILED,
 )
 MEDIA_TYPES = (None, *FORMATS.values())
+READINGS = ("", *readings.NAMES)
 
 
 class ReplyKind(IntEnum):
@@ -64,17 +66,19 @@ class MalformedReply(Exception):
 class Job:
     """What a worker is asked for: the item's bytes, `size` of them, are in the shared input.
 
-    `most` is how many frames to give; 0 for the picture itself, as `decode_image` gives it. `skip`
-    is how many of the first an earlier try has given.
+    `most` is how many frames to give; 0 for the picture itself, as `decode_image` gives it. With
+    `readings`, behind the first of them comes what others read in it. `skip` is how many of the
+    first pictures an earlier try has given.
     """
 
     size: int
     most: int = 0
     skip: int = 0
+    readings: bool = False
 
     def packed(self) -> bytes:
         """Return the message."""
-        return _JOB.pack(b"J", self.size, self.most, self.skip)
+        return _JOB.pack(b"J", self.size, self.most, self.skip, self.readings)
 
     @classmethod
     def unpacked(cls, message: bytes) -> Job:
@@ -93,6 +97,7 @@ class Reply:
     height: int = 0
     width: int = 0
     frame: int = 0
+    reading: str = ""
     reason: str = ""
 
     def packed(self) -> bytes:
@@ -101,6 +106,7 @@ class Reply:
             self.kind,
             OUTCOMES.index(self.outcome),
             MEDIA_TYPES.index(self.media_type),
+            READINGS.index(self.reading),
             self.damaged,
             self.height,
             self.width,
@@ -112,7 +118,9 @@ class Reply:
     def unpacked(cls, message: bytes) -> Reply:
         """Return what `message` says. Raises MalformedReply if a field is out of its range."""
         try:
-            kind, outcome, media_type, damaged, height, width, frame = _REPLY.unpack_from(message)
+            kind, outcome, media_type, reading, damaged, height, width, frame = _REPLY.unpack_from(
+                message
+            )
             return cls(
                 ReplyKind(kind),
                 OUTCOMES[outcome],
@@ -121,6 +129,7 @@ class Reply:
                 height,
                 width,
                 frame,
+                READINGS[reading],
                 one_line(message[_REPLY.size :].decode(errors="replace")),
             )
         except (struct.error, ValueError, IndexError):

@@ -100,8 +100,10 @@ class WorkerSlot:
         """The number of the worker's process; None if there is none at the moment."""
         return self._worker.pid if self._worker is not None else None
 
-    def decode(self, data: bytes, most: int) -> Generator[Picture]:
-        """Yield what a worker makes of `data`, trying again if it is lost; `most` is as in `Job`.
+    def decode(self, data: bytes, most: int, readings: bool) -> Generator[Picture]:
+        """Yield what a worker makes of `data`, trying again if it is lost.
+
+        `most` and `readings` are as in `Job`.
 
         Raises ImageError as in-process decoding does, and ``failed`` once all tries have lost a
         worker, or one to the time or memory that the item takes.
@@ -112,7 +114,7 @@ class WorkerSlot:
         try:
             for attempt in range(1, tries + 1):
                 try:
-                    job = Job(len(data), min(most, MAX_FRAMES), given)
+                    job = Job(len(data), min(most, MAX_FRAMES), given, readings)
                     for picture in self._attempt(data, job):
                         given += 1
                         yield picture
@@ -180,8 +182,11 @@ class WorkerSlot:
 
     def replaced(self) -> WorkerSlot:
         """Close this slot, in whatever thread it is held, and return one in its place."""
+        try:
+            other = WorkerSlot(self._server, self._limits)
+        except OSError as error:  # out of descriptors; this one stays as it is
+            raise WorkersError(f"cannot replace a decode worker: {error.strerror}") from None
         self.close()
-        other = WorkerSlot(self._server, self._limits)
         other.layers, other.exits = self.layers, self.exits
         return other
 
@@ -278,7 +283,7 @@ class WorkerSlot:
             raise self._lose(MALFORMED)
         self._largest_picture = max(self._largest_picture, size)
         pixels = self._pixels[:size].reshape(reply.height, reply.width, 3)
-        return Picture(pixels, reply.media_type, reply.damaged, reply.frame)
+        return Picture(pixels, reply.media_type, reply.damaged, reply.frame, reply.reading)
 
     def _free_memory(self, size: int) -> None:
         """Give back to the system the memory that only a large item needed."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashmatch.decode.animation import decode_frames
+from hashmatch.decode.animation import decode_all
 from hashmatch.decode.policy import decode_file
 from hashmatch.records.images import ImageError
 from hashmatch.sandbox.confinement import confine
@@ -28,15 +28,17 @@ if TYPE_CHECKING:
     from hashmatch.decode.policy import Picture
     from hashmatch.sandbox.confinement import WorkerLimits
 
-    Decode = Callable[[bytes, int, NDArray[np.uint8]], Iterable[Picture]]
+    Decode = Callable[[bytes, Job, NDArray[np.uint8]], Iterable[Picture]]
 
 
-def decode_job(data: bytes, most: int, pixels: NDArray[np.uint8]) -> Iterable[Picture]:
-    """Return up to `most` frames of the file `data`; for 0 the picture as `decode_image` has it.
+def decode_job(data: bytes, job: Job, pixels: NDArray[np.uint8]) -> Iterable[Picture]:
+    """Return what `job` asks for of the file `data`.
 
-    That one is made in the memory of `pixels` if it fits there and needs no turning.
+    A picture alone is made in the memory of `pixels` if it fits there and needs no turning.
     """
-    return decode_frames(data, most) if most else [decode_file(data, pixels)]
+    if job.most:
+        return decode_all(data, job.most, readings=job.readings)
+    return [decode_file(data, pixels)]
 
 
 def serve(
@@ -64,7 +66,7 @@ def _answer(
     """Answer one job; return the message that follows it."""
     try:
         data = os.pread(item, job.size, 0)
-        for picture in islice(decode(data, job.most, pixels), job.skip, None):
+        for picture in islice(decode(data, job, pixels), job.skip, None):
             channel.send(_publish(picture, pixels).packed())
             del picture  # the next frame is made beside the shared pixels alone
             message = channel.recv(MAX_MESSAGE_BYTES)
@@ -92,4 +94,5 @@ def _publish(picture: Picture, pixels: NDArray[np.uint8]) -> Reply:
         height=height,
         width=width,
         frame=picture.frame,
+        reading=picture.reading,
     )

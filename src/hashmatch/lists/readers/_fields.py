@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashmatch import registry
 from hashmatch.errors import ListError, RejectedRow
-from hashmatch.interfaces import ROLES, ListRow
+from hashmatch.interfaces import ROLES, ListRow, Span
 from hashmatch.lists.readers._lines import shown
 from hashmatch.records.hashes import INVISIBLE
 
@@ -29,18 +29,21 @@ NUMBER = re.compile(r"\d{1,16}(\.\d{1,9})?", re.ASCII)
 
 #: Seconds from 1970 to the year 10000: numbers beyond are milliseconds.
 END = 253_402_300_800
+DAY, MINUTE = 86400, 60
 
 
-def seconds(value: object) -> float | None:
-    """Return seconds since 1970 UTC; None if `value` is no time.
+def seconds(value: object) -> Span | None:
+    """Return when it was, to the day, minute or second as it is written; None if it is no time.
 
     It is ISO 8601 text, in UTC unless it names a zone (NCMEC's client of the threatexchange package
     wrote local times with a Z), or seconds or milliseconds since 1970, as a number or text.
 
     Examples
     --------
-    >>> seconds("2024-01-01T00:00:00+0000") == seconds("2024-01-01") == seconds(1704067200)
+    >>> seconds("2024-01-01T00:00:00+0000") == seconds(1704067200)
     True
+    >>> seconds("2024-01-01").end - seconds("2024-01-01").begin
+    86400.0
     """
     if isinstance(value, str):
         text = value.strip()
@@ -51,10 +54,12 @@ def seconds(value: object) -> float | None:
         return None
     if not math.isfinite(value) or not 0 <= value < END * 1000:
         return None
-    return float(value) if value < END else value / 1000
+    if value >= END:
+        return Span.lasting(value / 1000, 0)
+    return Span.lasting(float(value), 1 if value == int(value) else 0)
 
 
-def _of_text(text: str) -> float | None:
+def _of_text(text: str) -> Span | None:
     parts = ISO.fullmatch(text)
     if parts is None:
         return None
@@ -68,7 +73,13 @@ def _of_text(text: str) -> float | None:
         since = (moment if zone else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
-    return since if since >= 0 else None  # no list is older than that: a slip
+    if since < 0:
+        return None  # no list is older than that: a slip
+    if time is None:
+        return Span.lasting(since, DAY)
+    if time.count(":") == 1:
+        return Span.lasting(since, MINUTE)
+    return Span.lasting(since, 0 if fraction else 1)
 
 
 def _exact(time: str | None, fraction: str | None) -> bool:
@@ -277,13 +288,13 @@ def objects(record: dict[str, Any], key: str) -> list[dict[str, Any]]:
     return value
 
 
-def time(record: dict[str, Any], key: str) -> float | None:
-    """Return the time at `key` in seconds since 1970 UTC; None if there is none."""
+def time(record: dict[str, Any], key: str) -> Span | None:
+    """Return the time at `key`; None if there is none."""
     return time_of(key, field(record, key), Dates())
 
 
-def time_of(key: str, value: Any, dates: Dates) -> float | None:
-    """Return the time that `value` is, in seconds since 1970 UTC; None if it is nothing."""
+def time_of(key: str, value: Any, dates: Dates) -> Span | None:
+    """Return the time that `value` is, None if it is nothing."""
     if isinstance(value, str):
         value = dates.iso(key, cell(value))
     if value is None or value == "":

@@ -32,6 +32,8 @@ VIDEO = re.compile(r"video\b.*|\.?(mp4|m4v|mov|avi|mkv|webm|wmv|flv|mpe?g|3gp|ts
 class TatJson:
     """Reads Tech Against Terrorism JSON."""
 
+    unique_ids = True
+
     def detects(self, head: bytes) -> int:
         """Return how sure it is, 0 to 100."""
         if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):

@@ -37,6 +37,8 @@ GRAVITY = ("malicious", "suspicious", "unknown", "non_malicious")
 class ThreatExchangeJson:
     """Reads ThreatExchange JSON."""
 
+    unique_ids = True
+
     def detects(self, head: bytes) -> int:
         """Return how sure it is, 0 to 100."""
         page = re.search(rb'(?i)"data"\s*:\s*\[', head)

@@ -36,6 +36,8 @@ OF_VIDEO = "media_type_video"
 class ThreatExchangeTe:
     """Reads ``.te`` files."""
 
+    unique_ids = True
+
     def detects(self, head: bytes) -> int:
         """Return how sure it is, 0 to 100."""
         lines = first_lines(head)
