@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import os
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -11,7 +10,6 @@ from hashmatch import registry
 from hashmatch.errors import ListError, UsageError
 from hashmatch.interfaces import ListOptions, reads_plain
 from hashmatch.lists.readers._lines import DigestingFile, PlainText, Readable
-from hashmatch.lists.redact_ids import DIGITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +23,6 @@ NAMELESS = "the file object"
 
 
 Source: TypeAlias = str | os.PathLike[str] | Readable
-
-LOG = logging.getLogger("hashmatch.lists")
 
 #: Beginnings of files that hold no text we read, and what to do about it.
 FOREIGN = {
@@ -112,11 +108,7 @@ def _read(
         rows.check_spreadsheet()
     except (ListError, UsageError) as error:
         raise type(error)(f"{place}: {error}") from None
-    if text.is_ansi:
-        LOG.warning(
-            "%s is not UTF-8 text and was read as Windows-1252; say what it is in (--charset) if "
-            "names look wrong", DIGITS.sub("(hidden)", place),
-        )  # fmt: skip
+    rows.is_ansi |= text.is_ansi
     return FileRead(name, digesting.digest.hexdigest(), digesting.size)
 
 
