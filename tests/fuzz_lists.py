@@ -29,12 +29,12 @@ def target(format: str, data: bytes) -> int:
     from hashmatch import registry
     from hashmatch.errors import HashmatchError, RejectedRow
     from hashmatch.interfaces import ListOptions, ListRow
-    from hashmatch.lists.readers._lines import Utf8File
+    from hashmatch.lists.readers._lines import PlainText
 
     reader = registry.list_reader(format)
     assert 0 <= reader.detects(data[:8192]) <= 100
     file = io.BytesIO(data)
-    stream = io.BufferedReader(Utf8File(file) if Utf8File.suits(data) else file)
+    stream = io.BufferedReader(PlainText(io.BufferedReader(file)))
     line = count = 0
     refused = ""
     try:

@@ -110,7 +110,6 @@ def _in_hash(change: Callable[[str], str]) -> Callable[[str, str, str], str]:
 ANYWHERE: dict[str, Callable[[str, str, str], str]] = {
     "too short": _in_hash(lambda hash: hash[:-1]),
     "too long": _in_hash(lambda hash: hash + "0f"),
-    "0x before it": _in_hash(lambda hash: f"0x{hash}"),
     "letters": _in_hash(lambda hash: hash[:20] + "zz" + hash[22:]),
     "a blank in it": _in_hash(lambda hash: f"{hash[:10]} {hash[10:]}"),
     "no ASCII digits": _in_hash(lambda hash: hash[:-1] + "\uff11"),
@@ -119,7 +118,7 @@ ANYWHERE: dict[str, Callable[[str, str, str], str]] = {
 #: Bad where each line is a record.
 ON_LINES: dict[str, Callable[[str, str, str], str]] = {
     "a NUL": lambda _, text, __: text + "\0",
-    "no UTF-8": lambda _, text, __: text + "\udce9",
+    "no UTF-8": lambda _, text, __: text + "\udc81",
     "a carriage return": lambda _, text, __: f"{text[:-1]}\r{text[-1]}",
     "70 KB": lambda _, text, __: text + "x" * 70_000,
 }
@@ -171,6 +170,8 @@ HARMLESS: dict[str, Callable[[str, str, str], str]] = {
     "as it is": lambda _, text, __: text,
     "upper case": _in_hash(str.upper),
     "mixed case": _in_hash(lambda hash: hash[:9].upper() + hash[9:]),
+    "0x before it": _in_hash(lambda hash: f"0x{hash}"),
+    "blanks beside it": _in_hash(lambda hash: f"\u00a0{hash}\u200b"),
 }
 
 

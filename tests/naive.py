@@ -421,7 +421,7 @@ def suspect(
 def is_benign(listed: Sequence[int], benign: Sequence[int], most: int) -> bool:
     """Whether a picture at these distances from listed and from benign entries is harmless."""
     near = [distance for distance in benign if distance <= most]
-    return bool(near) and min(listed) > 0 and min(near) <= min(listed)
+    return bool(near) and min(listed) > 0 and min(near) < min(listed)
 
 
 def let_through(records: Sequence[set[str]], limit: int) -> tuple[list[bool], set[str]]:

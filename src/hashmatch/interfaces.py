@@ -195,11 +195,12 @@ class ListOptions(NamedTuple):
     """How to read a list file whose shape has to be told.
 
     ``columns`` maps a role, one of `ROLES` or an algorithm, to a column name; ``delimiter``, one
-    character, is detected if it is None.
+    character, is detected if it is None; ``dates`` is the order of dates, ``dmy`` or ``mdy``.
     """
 
     columns: Mapping[str, str] | None = None
     delimiter: str | None = None
+    dates: str | None = None
 
 
 @runtime_checkable
@@ -236,7 +237,17 @@ class Source(Protocol):
     """Lists images and reads them. Entry point group ``hashmatch.sources``; built from a URL.
 
     The entry point's name is the URL's scheme; ``directory`` is what has none. A scan that was
-    stopped goes on from the position of the last item it was done with.
+    stopped goes on from the position of the last item it was done with, and then lists from the
+    beginning what comes before that.
+
+    Every picture that a source names is an item, and has a key of its own, in one way for all:
+
+    - A key is the whole name, and the same whatever the locale. Bytes that are no UTF-8 are written
+      as `hashmatch.records.images.escape_name` does.
+    - A name that comes again, for another picture, is ``name#2``, then ``name#3``; where a picture
+      is called so itself, the next number that is free.
+    - The same picture named once more (the same name, address and version), a folder, and whatever
+      else is no picture is passed over, and counted: see `CountingSource`.
     """
 
     def __init__(self, location: str, surface: Surface) -> None: ...
@@ -281,6 +292,24 @@ class Source(Protocol):
     def close(self) -> None:
         """Let go of connections and files; nothing is read after that."""
         ...
+
+
+@runtime_checkable
+class CountingSource(Source, Protocol):
+    """A source that says what it has passed over; one that does not passes over nothing."""
+
+    @property
+    def passed_over(self) -> Mapping[str, int]:
+        """How many of what the last listing has passed over so far, say ``folders``.
+
+        A listing that goes on after some item may count what is behind that only.
+        """
+        ...
+
+
+def passed_over(source: Source) -> dict[str, int]:
+    """Return what the last listing of `source` has passed over, and how many of it."""
+    return dict(source.passed_over) if isinstance(source, CountingSource) else {}
 
 
 @runtime_checkable

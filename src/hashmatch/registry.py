@@ -112,6 +112,16 @@ def open_source(location: str, surface: Surface) -> Source:
 
 
 def open_sink(path: Path | None) -> Sink:
-    """Return the sink that a file's suffix asks for; JSON lines if it names none."""
-    suffix = path.suffix.removeprefix(".").lower() if path is not None else ""
-    return cast("Sink", load(SINKS, suffix if suffix in names(SINKS) else "jsonl")(path))
+    """Return the sink that a file's suffix asks for; JSON lines for a pipe, or without a suffix.
+
+    Raises UnknownPlugin for a suffix that none writes, naming those there are.
+    """
+    suffix = "jsonl" if path is None else path.suffix.removeprefix(".").lower()
+    if path is not None and suffix not in names(SINKS):
+        if suffix and (not path.exists() or path.is_file()):
+            raise UnknownPlugin(
+                f"cannot write {path}: no output format has the ending .{suffix}. Give a name that "
+                f"ends in {' or '.join(f'.{name}' for name in names(SINKS))}."
+            )
+        suffix = "jsonl"
+    return cast("Sink", load(SINKS, suffix)(path))

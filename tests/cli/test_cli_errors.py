@@ -40,7 +40,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("missing.csv", ["cannot be read", "No such file"]),
+        ("missing.csv", ["cannot read", "(--list)", "No such file"]),
         ("folder", ["is no list store", "hashmatch list import"]),
         ("/proc/self/mem", ["cannot be read"]),
         ("empty.csv", ["empty"]),

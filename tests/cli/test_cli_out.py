@@ -7,11 +7,13 @@ import json
 import os
 import signal
 import stat
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cli_tools import DEMO, IMAGES, many, one_line, running, scan, unfinished, wait_for
+from hashmatch._files.atomic import OutputFile
 from processes import PATIENCE
 
 if TYPE_CHECKING:
@@ -135,3 +137,44 @@ def test_csv_cells_cannot_do_harm(tmp_path: Path) -> None:
             assert not cell.startswith(DANGEROUS), cell
     found = {row[header.index("key")].removeprefix("'") for row in rows}
     assert found == set(names)
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        ("--out", "review.jsonl"),
+        ("--report", "report.json"),
+        ("--metrics", "scan.prom"),
+        ("--log-json", "scan.log"),
+        ("--state", "state"),
+    ],
+)
+def test_a_second_scan_to_the_same_place_is_refused(tmp_path: Path, option: str, name: str) -> None:
+    """In one line and before the first image; the place is free again after kill -9."""
+    photos, place = many(tmp_path / "photos", 2000), tmp_path / name
+    surface = ["--list", DEMO, "--surface", "user_report"]
+    out = [] if option == "--out" else ["--out", tmp_path / "first.jsonl"]
+    with running("scan", photos, *surface, option, place, *out, "-q") as process:
+        wait_for(lambda: place.exists() or bool(unfinished(place)))
+        os.killpg(process.pid, signal.SIGSTOP)
+        # By another name of it, too.
+        (tmp_path / "link").symlink_to(tmp_path)
+        second = [] if option == "--out" else ["--out", tmp_path / "second.jsonl"]
+        for again in (place, tmp_path / "link" / name):
+            ran = scan(PLAIN, option, again, *second)
+            one_line(ran, name, "in use" if option == "--state" else "written by another process")
+            assert ran.out == b""
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=PATIENCE)
+    assert not list(tmp_path.glob("*second*"))
+    assert scan(PLAIN, option, place, *second).code == 0
+
+
+def test_a_log_is_not_written_over_while_it_is_added_to(tmp_path: Path) -> None:
+    log = tmp_path / "scan.jsonl"
+    with closing(OutputFile(log, append=True)) as file:
+        file.write("first\n")
+        one_line(scan(PLAIN, "--out", log), "written by another process")
+    with closing(OutputFile(log)):
+        one_line(scan(PLAIN, "--log-json", log, "--out", tmp_path / "o.csv"), "written by another")
+    assert scan(PLAIN, "--log-json", log, "--out", tmp_path / "o.csv").code == 0

@@ -211,3 +211,17 @@ def test_nothing_heavy_is_loaded_before_it_is_needed() -> None:
 def test_json_is_json(queue: Path) -> None:
     for line in run("review", "list", queue, "--json").out.splitlines():
         assert json.loads(line)["items"][0]["record"]["schema"] == "hashmatch.review/1"
+
+
+def test_what_was_inherited_is_counted_and_found(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    with ReviewQueue.open(str(path), create=True) as opened:
+        opened.add([make_record(1, 7), make_record(2, 2**200 - 1)])
+        take_and_decide(opened, "not_a_match")
+        opened.add([make_record(3, 7), make_record(4, 7), make_record(5, 2**200 - 1)])
+    said = run("review", "status", path)
+    assert b"records that joined not_a_match cases after the decision: 2\n" in said.out
+    (fields,) = run("review", "status", path, "--json").lines
+    assert {state: n for state, n in fields["inherited"].items() if n} == {"not_a_match": 2}
+    (case,) = run("review", "list", path, "--inherited", "--json").lines
+    assert [item["inherited"] for item in case["items"]] == [False, True, True]

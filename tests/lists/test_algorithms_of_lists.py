@@ -10,7 +10,7 @@ import pytest
 
 import hashmatch as hm
 from hashmatch import registry
-from hashmatch.lists.readers import _fields, threatexchange_te
+from hashmatch.lists.readers import _fields, threatexchange_te, vics_json
 from hashmatch.testing import random_hashes
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ WHEN = "2024-01-01T00:00:00Z"
 
 def forget() -> None:
     for cached in (
-        registry._points, _fields.installed, _fields.algorithm, threatexchange_te._digest
+        registry._points, _fields.installed, _fields.algorithm, _fields.role, vics_json._of_hashes,
+        threatexchange_te._digest,
     ):  # fmt: skip
         cached.cache_clear()
 

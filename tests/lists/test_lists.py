@@ -75,8 +75,8 @@ def test_forms_of_pdq_text(line: str, row: ListRow) -> None:
 
 def test_csv_roles_are_recognised_or_told() -> None:
     header = "Image ID;Hash Type;HASH;Tags;Category;Source;Max Distance;Comment\n"
-    row = ListRow(2, H[0], "pdq", "7", ("a", "b", "cat one"), ("x", "y"), max_distance=9)
-    assert rows("csv", header + f"7;PDQ;{H[0]};a b;cat one;x,y;9;=cmd\n") == [row]
+    row = ListRow(2, H[0], "pdq", "7", ("a b", "c", "cat one"), ("x", "y"), max_distance=9)
+    assert rows("csv", header + f"7;PDQ;{H[0]};a b,c;cat one;x,y;9;=cmd\n") == [row]
     told = rows("csv", f"who,what\n7,{H[0]}\n", columns={"pdq": "WHAT", "id": "who"})
     assert told == [ListRow(2, H[0], "pdq", "7")]
     quoted = rows("csv", f'id,pdq\n"a ""b"", c",{H[0]}\n')
@@ -101,7 +101,7 @@ def test_one_csv_row_may_hold_several_hashes() -> None:
         (f"{H[0]},x,257", "max_distance is not 0 to 256"),
         (f"{H[0]}\0,x,1", "NUL"),
         (f"{H[0][:-1]}g,x,1", "the hash is not hex"),
-        (f"0x{H[0]},x,1", "66 hex digits"),
+        (f"0y{H[0]},x,1", "66 hex digits"),
         (f"{H[0]},{'x' * MAX_LINE},1", "longer than"),
     ],
 )
@@ -116,7 +116,7 @@ def test_bad_csv_rows_cost_only_themselves(tmp_path: Path, line: str, reason: st
 @pytest.mark.parametrize(
     "line",
     [
-        "{", "[]", "{}", '{"hash": 5}', '{"hash": NaN}', '{"hash": "ab", "labels": "A1"}',
+        "{", "[]", "{}", '{"hash": 5}', '{"hash": NaN}', '{"hash": "ab", "labels": {"A1": 1}}',
         '{"hash": "' + H[0] + '", "max_distance": 999}', "[" * 5000, '"' + H[0] + '"',
         '{"hash": "' + H[0] + '", "algorithm": "pqd"}',
         '{"hash": "' + H[0] + '", "quality": 1' + "0" * 5000 + "}",
@@ -132,9 +132,13 @@ def test_bad_json_lines_cost_only_themselves(tmp_path: Path, line: str) -> None:
 
 
 def test_bytes_that_are_no_text_cost_only_their_line(tmp_path: Path) -> None:
-    file = read(tmp_path, f"{H[0]}\n{H[1]},caf".encode() + b"\xe9\n" + f"{H[2]}\n".encode())
-    assert file.types == {"pdq": 2}
-    assert file.rejected == (hm.RejectedRow(2, "the line is not UTF-8 text"),)
+    utf8 = f"{H[0]},é\n{H[1]},caf".encode() + b"\xe9\n" + f"{H[2]}\n".encode()
+    for data in (utf8, utf8.replace("é".encode(), b"").replace(b"\xe9", b"\x81")):
+        file = read(tmp_path, data)
+        assert file.types == {"pdq": 2}
+        (row,) = file.rejected
+        assert row.line == 2
+        assert "the line is not UTF-8 text" in row.reason
 
 
 def test_bad_rows_are_those_the_fixture_says() -> None:
@@ -221,7 +225,7 @@ def test_no_name_or_label_holds_the_hash(
         "base64": base64.b64encode(value).decode(),
         "base32": base64.b32encode(value).decode(),
     }
-    held = f"imgs|{case(texts[written])}.jpg"
+    held = f"imgs {case(texts[written])}.jpg"
     file = read(
         tmp_path,
         f"pdq,id,label,source\n{texts[encoding]},{held},{held},{held}\n",

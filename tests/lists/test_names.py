@@ -21,7 +21,7 @@ def entries(path: Path, text: str) -> dict[str, list[hm.Entry]]:
 
 
 def test_a_file_that_is_named_after_another_hash_of_its_row(tmp_path: Path) -> None:
-    text = f"pdq,md5,id,labels\n{PDQ},{MD5},faces/{MD5.upper()}.jpg,A1 {PDQ}\n{THIRD},,b,A1\n"
+    text = f"pdq,md5,id,labels\n{PDQ},{MD5},faces/{MD5.upper()}.jpg,A1;{PDQ}\n{THIRD},,b,A1\n"
     found = entries(tmp_path / "known.csv", text)
     assert found["pdq"] == [hm.Entry(None, ("A1",)), hm.Entry("b", ("A1",))]
     assert found["md5"] == [hm.Entry(None, ("A1",))]

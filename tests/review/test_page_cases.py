@@ -142,9 +142,13 @@ def test_an_undo_is_ones_own_and_in_time(site: ReviewSite) -> None:
     other = site.browser("bo")
     assert undo(other, done).status == 409
     site.server.queue.change(replace(site.server.queue.settings, undo=timedelta(0)))
-    assert undo(browser, done).status == 409
+    assert "can be undone until" in browser.get("/").text  # by the settings of when it was made
+    assert undo(browser, done).status == 303
+    done = decide(browser, browser.take(), "unsure")
     case = re.search(r"about case ([\w-]+)", plain(done))
     assert case
+    decision = site.server.queue.case(case[1]).decisions[-1]
+    assert browser.post("/undo", {"decision": decision.decision_id}).status == 409
     late = browser.get(f"/case/{case[1]}")
     assert "no longer be undone" in late.text
     assert "Decided by you" not in browser.get("/").text
@@ -220,6 +224,25 @@ def test_what_joined_later_is_said_to_be_inherited(tmp_path: Path) -> None:
         }
         assert ana.post(f"{path(again)}/decide", fields).status == 409
     assert source
+
+
+def test_what_is_asked_about_is_what_is_shown(tmp_path: Path) -> None:
+    with served(filled(tmp_path, names=("tiles.png",))) as server:
+        site = ReviewSite(server)
+        server.queue.add([make_record(1, 5, distance=3)])
+        page = site.browser("ana").take()
+        while "profiles/0000001.jpg" not in page.text:
+            decide(site.browser("ana"), page, "not_a_match")
+            page = site.browser("ana").take()
+        decide(site.browser("ana"), page, "not_a_match")
+        server.queue.add([make_record(2, 5, distance=9, name="hotline")])
+        again = site.browser("bo").take()
+        assert path(again) == path(page)
+        text = plain(again)
+        assert "The list hotline has an entry" in text
+        assert "in 9 of up to 31 bits" in text
+        assert "hashmatch asked for it to be looked at again" in text
+        assert "a match of another list joined it" in text
 
 
 def test_labels_and_surfaces_narrow_the_queue(site: ReviewSite) -> None:

@@ -263,8 +263,9 @@ def test_inherited_records_are_evidence_of_nothing(make_queue: MakeQueue) -> Non
     queue = make_queue()
     queue.add([make_record(1, HASHES[0], entry="a")])
     take_and_decide(queue, "not_a_match")
-    queue.add([make_record(2, HASHES[0], entry="b")])
-    assert [each.entry for each in report_entries(queue, "demo", least=1)] == ["a"]
+    queue.add([make_record(2, HASHES[0], entry="a", distance=9)])
+    (reported,) = report_entries(queue, "demo", least=1)
+    assert (reported.not_a_match, reported.keys) == (1, ["profiles/0000001.jpg"])
 
 
 def test_thresholds_are_those_of_a_naive_count(make_queue: MakeQueue) -> None:

@@ -6,12 +6,13 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from hashmatch.errors import ReviewError, UsageError
 from hashmatch.records.cases import Case, CaseState, ConfirmedCase, Origin, Verdict
+from hashmatch.records.enums import Surface
 from hashmatch.review.results import Added, Pause
 from hashmatch.review.settings import Settings
 from review_queues import take_and_decide, take_case
@@ -371,3 +372,179 @@ def test_odd_text_is_kept_or_refused_in_one_line(make_queue: MakeQueue) -> None:
         with pytest.raises(ReviewError, match="it has text that cannot be kept"):
             queue.add([(make_record(2), Origin("photos", text))])
     queue.decide(case.case_id, "ana", "unsure", "'); DROP TABLE item; --", case.reviewed_digest)
+
+
+NEWS: dict[str, dict[str, Any]] = {
+    "a closer match": {"distance": 9},
+    "a match of another list": {"name": "other"},
+    "a match of another entry": {"entry": "entry-2"},
+    "another label or source": {"labels": ("A1", "B2")},
+}
+
+
+@pytest.mark.parametrize("verdict", ["not_a_match", "unsure"])
+@pytest.mark.parametrize("kind", NEWS)
+def test_a_decision_covers_what_was_asked_and_no_more(
+    make_queue: MakeQueue, clock: Clock, verdict: str, kind: str
+) -> None:
+    queue = make_queue()
+    queue.add([make_record(1, 7, distance=10)])
+    case = take_and_decide(queue, verdict)
+    inherits = [
+        make_record(2, 7, distance=10),
+        make_record(3, 7, distance=20, surface=Surface.USER_REPORT),
+        make_record(4, 6, distance=10, limit=40, labels=()),
+    ]
+    assert queue.add(inherits).cases == 0
+    assert queue.case(case.case_id).state == verdict
+    assert queue.inherited()[CaseState(verdict)] == 3
+    queue.add([make_record(5, 7, **{"distance": 10, **NEWS[kind]}), make_record(6, 7)])
+    again = queue.case(case.case_id)
+    assert again.state is CaseState.PENDING_REVIEW
+    assert sum(queue.inherited().values()) == 0
+    asked = [item.record.record_id[-1] for item in again.asked]
+    # What was not answered is asked about in whole.
+    assert asked == list("23456") if verdict == "not_a_match" else list("123456")
+    event = list(queue.history())[-1]
+    assert (event.who, event.kind) == ("hashmatch", "asked_again")
+    assert event.body["reason"] == f"{kind} joined it"
+    queue.verify()
+    held = take_case(queue, "ben")
+    queue.decide(case.case_id, "ben", "not_a_match", "seen", held.reviewed_digest)
+    queue.add([make_record(7, 7, **{"distance": 10, **NEWS[kind]})])
+    assert queue.case(case.case_id).state is CaseState.NOT_A_MATCH  # by now all of it is covered
+
+
+def test_news_that_come_while_somebody_looks_are_asked_about(make_queue: MakeQueue) -> None:
+    queue = make_queue()
+    queue.add([make_record(1, 7, distance=10)])
+    case = take_case(queue)
+    queue.add([make_record(2, 7, distance=3)])
+    decision = queue.decide(case.case_id, "ana", "not_a_match", "", case.reviewed_digest)
+    again = queue.case(case.case_id)
+    assert again.state is CaseState.PENDING_REVIEW
+    assert [item.record.record_id[-1] for item in again.asked] == ["2"]
+    queue.verify()
+    back = queue.undo(decision.decision_id, "ana")  # a slip can be undone all the same
+    assert back.state is CaseState.IN_REVIEW
+    assert [item.record.record_id[-1] for item in back.asked] == ["1", "2"]
+    queue.verify()
+    last = queue.decide(case.case_id, "ana", "confirmed", "", back.reviewed_digest)
+    assert last.record_ids == ("record-0000001", "record-0000002")
+
+
+def test_an_earlier_decision_is_undone_only_while_the_later_is_open(make_queue: MakeQueue) -> None:
+    queue = make_queue()
+    queue.add([make_record(1, 7, distance=10)])
+    (first,) = take_and_decide(queue, "not_a_match").decisions
+    queue.add([make_record(2, 7, distance=3)])
+    held = take_case(queue, "ben")
+    queue.undo(first.decision_id, "ana")  # ben has it, and is shown all of it
+    with pytest.raises(ReviewError, match="Take it again"):
+        queue.decide(held.case_id, "ben", "confirmed", "", held.reviewed_digest)
+    both = take_and_decide(queue, "not_a_match", "ben")
+    assert len(both.decisions[-1].record_ids) == 2
+    queue.add([make_record(3, 7, distance=1)])
+    take_and_decide(queue, "confirmed", "cem")
+    with pytest.raises(ReviewError, match="the case was asked for again since"):
+        queue.undo(both.decisions[-1].decision_id, "ben")
+
+
+@pytest.mark.parametrize("verdict", ["confirmed", "escalated"])
+def test_only_people_take_back_what_was_confirmed(
+    make_queue: MakeQueue, clock: Clock, verdict: str
+) -> None:
+    queue = make_queue()
+    queue.add([make_record(1, 7, distance=10)])
+    case = take_and_decide(queue, verdict)
+    queue.add([make_record(2, 7, distance=1, name="other")])
+    after = queue.case(case.case_id)
+    assert after.state == verdict
+    assert [item.inherited for item in after.items] == [False, True]
+    assert queue.inherited()[CaseState(verdict)] == 1
+    clock.pass_(minutes=10)
+    assert [len(confirmed.items) for confirmed in queue.confirmed()] == [1] * (
+        verdict == "confirmed"
+    )
+    again = queue.look_again(case.case_id, "lead", "more of it")
+    # Nobody answered what was escalated, so all of it is asked about.
+    assert len(again.asked) == (1 if verdict == "confirmed" else 2)
+
+
+def test_references_of_another_version_are_no_news(make_queue: MakeQueue) -> None:
+    """Without a secret of the deployment every version of a list names its entries anew."""
+    queue = make_queue()
+    queue.add([make_record(1, 7, distance=10, entry="ref:aa")])
+    case = take_and_decide(queue, "not_a_match")
+    queue.add([make_record(2, 7, distance=10, entry="ref:bb")])
+    assert queue.case(case.case_id).state is CaseState.NOT_A_MATCH
+    queue.add([make_record(3, 7, distance=9, entry="ref:cc")])
+    assert queue.case(case.case_id).state is CaseState.PENDING_REVIEW
+
+
+def test_how_long_a_decision_can_be_undone_is_fixed_with_it(
+    make_queue: MakeQueue, clock: Clock
+) -> None:
+    queue = make_queue(Settings(undo=timedelta(minutes=10)))
+    queue.add(many(3))
+    cases = [take_and_decide(queue, "confirmed") for _ in range(2)]
+    assert {case.decisions[0].final_at for case in cases} == {clock.time + timedelta(minutes=10)}
+    queue.change(replace(queue.settings, undo=timedelta(0)))
+    assert list(queue.confirmed()) == []
+    clock.pass_(minutes=9)
+    queue.undo(cases[0].decisions[0].decision_id, "ana")
+    clock.pass_(minutes=1)
+    queue.change(replace(queue.settings, undo=timedelta(days=1)))
+    with pytest.raises(ReviewError, match="it could be undone until 2026-01-01 00:10:00 UTC"):
+        queue.undo(cases[1].decisions[0].decision_id, "ana")
+    (confirmed,) = queue.confirmed()
+    assert confirmed.final_at == cases[1].decisions[0].final_at
+    clock.pass_(minutes=-5)  # of another machine, or put back
+    with pytest.raises(ReviewError, match="it was handed over at 2026-01-01 00:10:00 UTC"):
+        queue.undo(cases[1].decisions[0].decision_id, "ana")
+
+
+def test_the_longer_window_of_two_reviewers_counts(make_queue: MakeQueue, clock: Clock) -> None:
+    queue = make_queue(Settings(two_reviewers=True, undo=timedelta(hours=1)))
+    queue.add([make_record(1)])
+    first = take_and_decide(queue, "confirmed").decisions[0]
+    queue.change(replace(queue.settings, undo=timedelta(minutes=1)))
+    take_and_decide(queue, "confirmed", "ben")
+    clock.pass_(minutes=2)
+    assert list(queue.confirmed()) == []
+    queue.undo(first.decision_id, "ana")
+    queue.verify()
+
+
+@pytest.mark.parametrize("verdict", ["not_a_match", "unsure"])
+def test_what_was_confirmed_is_not_taken_back_by_what_joined_it(
+    make_queue: MakeQueue, clock: Clock, verdict: str
+) -> None:
+    """An answer about the later says nothing of the earlier: somebody has to look at both."""
+    queue = make_queue()
+    queue.add([make_record(1, 7)])
+    case = take_and_decide(queue, "confirmed")
+    queue.add([make_record(2, 7)])
+    queue.look_again(case.case_id, "lead", "one more")
+    later = take_and_decide(queue, verdict, "ben")
+    assert later.state is CaseState.ESCALATED
+    queue.verify()
+    queue.undo(later.decisions[-1].decision_id, "ben")
+    assert take_and_decide(queue, "confirmed", "ben").state is CaseState.CONFIRMED
+    clock.pass_(minutes=10)
+    assert [len(confirmed.items) for confirmed in queue.confirmed()] == [2]
+    queue.look_again(case.case_id, "lead", "all of it", everything=True)
+    assert take_and_decide(queue, verdict, "ben").state == verdict
+
+
+def test_an_undo_may_leave_the_answer_of_another(make_queue: MakeQueue) -> None:
+    queue = make_queue(Settings(two_reviewers=True))
+    queue.add([make_record(1, 7, distance=10)])
+    first = take_and_decide(queue, "confirmed").decisions[0]
+    assert take_and_decide(queue, "not_a_match", "ben").state is CaseState.ESCALATED
+    assert queue.undo(first.decision_id, "ana").state is CaseState.NOT_A_MATCH
+    queue.verify()
+    queue.add([make_record(2, 7, distance=10)])
+    assert next(queue.cases()).state is CaseState.NOT_A_MATCH
+    queue.add([make_record(3, 7, distance=9)])
+    assert next(queue.cases()).state is CaseState.PENDING_REVIEW

@@ -110,12 +110,14 @@ def test_what_was_confirmed_is_held_while_it_is_asked_for_again(
     queue.look_again(case.case_id, "lead", "one more of it")
     clock.pass_(days=1000)
     assert queue.purge() == Purged()
-    assert take_and_decide(queue, "not_a_match", "ben").held
+    after = take_and_decide(queue, "not_a_match", "ben")
+    assert after.held
+    assert after.state is CaseState.ESCALATED  # the first is confirmed all the same
     clock.pass_(days=1000)
     assert queue.purge() == Purged()
     queue.release(case.case_id, "counsel", "it was a mistake")
     clock.pass_(days=2)
-    assert queue.purge() == Purged(0, 2, 0, 1)
+    assert queue.purge() == Purged(0, 0, 2, 1)
 
 
 def test_what_has_expired_does_not_come_back_unless_asked_for(

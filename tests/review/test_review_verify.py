@@ -158,9 +158,9 @@ def test_every_edit_of_every_row_and_column_is_found(filled: Path, tmp_path: Pat
         "INSERT INTO reviewer VALUES ('eve', 'token', 0)",
         "INSERT INTO queue VALUES ('more', 1, 0, '{}')",
         "INSERT INTO event VALUES (999, 0, 'eve', 'taken', 1, '{}', 'x')",
-        "INSERT INTO decision SELECT 999, case_number, verdict, 'eve', decided_at, reason, "
-        "record_ids, reviewed_digest, labels, needed, round, supersedes, undone_at FROM decision "
-        "LIMIT 1",
+        "INSERT INTO decision SELECT 999, case_number, verdict, 'eve', decided_at, final_at, "
+        "reason, record_ids, reviewed_digest, labels, needed, round, supersedes, undone_at "
+        "FROM decision LIMIT 1",
         "INSERT INTO item SELECT 999, record_id, case_number, batch, round, added_at, line, hash, "
         "source, location, digest FROM item LIMIT 1",
         "CREATE TRIGGER t AFTER INSERT ON decision BEGIN DELETE FROM decision; END",

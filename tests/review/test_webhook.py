@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import processes
+from hashmatch.errors import ReviewError
 from hashmatch.retry import Limits
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
@@ -24,7 +25,7 @@ from hashmatch.review.webhook.sender import FAILURES_IN_A_ROW, Webhook
 from hashmatch.review.webhook.signing import Secrets, check_signature, new_secret
 from processes import PATIENCE, Process, wait_for
 from review_queues import Clock, take_and_decide, take_case
-from review_records import many
+from review_records import make_record, many
 from webhook_server import Receiver, receiving
 
 if TYPE_CHECKING:
@@ -141,24 +142,58 @@ def test_what_is_asked_again_is_told_so(make_queue: MakeQueue, clock: Clock) -> 
     assert kinds == ["asked_again", "not_a_match"]
 
 
-def test_nothing_is_lost_when_there_is_more_time_to_undo(
-    make_queue: MakeQueue, clock: Clock
-) -> None:
+def test_what_was_told_stays_final(make_queue: MakeQueue, clock: Clock) -> None:
+    """Neither more time to undo, by settings of later, nor a clock that goes back changes it."""
     queue = make_queue()
     queue.add(many(2))
-    take_and_decide(queue, "confirmed")
-    case = take_and_decide(queue, "confirmed")
+    cases = [take_and_decide(queue, verdict) for verdict in ("confirmed", "not_a_match")]
     clock.pass_(**FINAL)
     with receiving(503, 503) as receiver:
         hook = webhook(queue, receiver, limits=Limits(3600.0, 1.0, 1.0))
-        assert hook.push().failed == 2  # they were final, and nobody took them
+        assert hook.push().failed == 2  # nobody can say whether they were understood
         queue.change(replace(queue.settings, undo=timedelta(hours=1)))
+        clock.pass_(minutes=-10)
+        for case in cases:
+            with pytest.raises(ReviewError, match="it was handed over at 2026-01-01 00:11:00 UTC"):
+                queue.undo(case.decisions[0].decision_id, "ana")
+        clock.pass_(minutes=11)
+        assert hook.push() == (2, 0, 0, 0, "")
+    assert len(receiver.requests) == 4
+
+
+def test_each_decision_is_told_when_its_own_time_is_over(
+    make_queue: MakeQueue, clock: Clock
+) -> None:
+    queue = make_queue(Settings(undo=timedelta(hours=1)))
+    queue.add(many(2))
+    take_and_decide(queue, "not_a_match")
+    queue.change(replace(queue.settings, undo=timedelta(0)))
+    take_and_decide(queue, "unsure")
+    with receiving() as receiver:
+        hook = webhook(queue, receiver)
+        clock.pass_(minutes=59)
+        assert hook.push().sent == 0  # the first can be undone, and the second waits for its turn
         clock.pass_(minutes=1)
-        assert hook.push() == (0, 0, 0, 2, "")  # now they may be undone again
-        queue.undo(case.decisions[0].decision_id, "ana")
-        clock.pass_(hours=1)
-        assert hook.push()[:4] == (1, 0, 0, 0)
-    assert len(receiver.requests) == 3
+        assert hook.push().sent == 2
+    kinds = [message["type"] for message in messages_to(receiver)]
+    assert kinds == ["case.not_a_match", "case.unsure"]
+
+
+def test_what_joined_with_news_is_told_as_asked_again(make_queue: MakeQueue, clock: Clock) -> None:
+    queue = make_queue()
+    queue.add([make_record(1, 7)])
+    take_and_decide(queue, "not_a_match")
+    queue.add([make_record(2, 7, distance=1)])
+    clock.pass_(**FINAL)
+    with receiving() as receiver:
+        assert webhook(queue, receiver).push().sent == 2
+    decided, asked = messages_to(receiver)
+    assert decided["type"] == "case.not_a_match"
+    assert [item["record_id"] for item in decided["data"]["items"]] == ["record-0000001"]
+    assert asked["type"] == "case.asked_again"
+    assert asked["data"]["by"] == "hashmatch"
+    assert asked["data"]["reason"] == "a closer match joined it"
+    assert asked["data"]["inherited_only"] is True
 
 
 def test_inherited_items_are_not_told_as_confirmed(make_queue: MakeQueue, clock: Clock) -> None:

@@ -28,7 +28,7 @@ def resident() -> int:
 
 def judged(files: list[tuple[str, bytes]]) -> dict[str, tuple[hm.Outcome, str]]:
     """Return one verdict for each file, while watching what it costs."""
-    limits = hm.WorkerLimits(items=1)
+    limits = hm.WorkerLimits(items=1, cpu_seconds=2)
     with hm.DecodePool(workers=2, limits=limits) as pool, ThreadPoolExecutor(4) as threads:
         hm.hash_all(bytes(9), ["pdq"], decode=pool.pictures)
 

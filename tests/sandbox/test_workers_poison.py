@@ -50,12 +50,13 @@ def run(count: int, poisoned: bool, good: list[bytes]) -> tuple[float, Counter[s
             if data in REASONS:
                 assert hashed.outcome is hm.Outcome.FAILED
                 assert REASONS[data] in hashed.reason
-                assert "in each of 3 tries" in hashed.reason
+                is_cost = "processor time" in hashed.reason or "memory" in hashed.reason
+                assert ("in each of 3 tries" in hashed.reason) is not is_cost
             else:
                 assert np.array_equal(hashed.hashes.words, expected[number % len(good)])
         seconds = time.perf_counter() - began
         if poisoned:
-            assert len(pool.exits) >= min(3 * outcomes["failed"], 1000)
+            assert len(pool.exits) >= min(outcomes["failed"], 1000)
     return seconds, outcomes
 
 

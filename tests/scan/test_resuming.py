@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,12 +17,16 @@ import pytest
 import hashmatch as hm
 from cli_tools import DEMO, IMAGES, PROGRAM, environment, run, scan
 from conftest import LISTS
+from hashmatch.decode.formats import FORMATS
 from hashmatch.scan.hash_archive import HashArchive
 from processes import Process
 from scan_folders import lines, listed, photos
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from hashmatch.scan.events import Counters
 
 PLAIN = IMAGES / "plain"
 SCAN = ["scan", "photos", "-l", str(DEMO), "-s", "profile_photo"]
@@ -98,7 +103,8 @@ def test_killed_it_writes_whole_tables_and_raises_each_alarm_once(tmp_path: Path
             return [{**row, "created_at": ""} for row in csv.DictReader(file)]
 
     def counts(name: str) -> dict[str, Any]:
-        return {**json.loads((tmp_path / f"{name}.json").read_text()), "seconds": 0}
+        report = json.loads((tmp_path / f"{name}.json").read_text())
+        return {**report, "seconds": 0, "done_before": 0}  # those of the last run
 
     assert rows("a") == rows("b")
     assert len({row["record_id"] for row in rows("b")}) == 70
@@ -182,3 +188,186 @@ def test_mistakes_are_one_line(tmp_path: Path, args: list[str], word: str) -> No
     ran = run(*args, cwd=tmp_path)
     assert (ran.code, ran.said.count("\n")) == (2, 1), ran.said
     assert word in ran.said
+
+
+class Changing:
+    """A source whose pictures, versions and order are changed between two runs; counts its reads.
+
+    With `told` false its listing gives no versions.
+    """
+
+    def __init__(self, told: bool = True) -> None:
+        self.pictures: dict[str, tuple[str, bytes | hm.ImageError]] = {}
+        self.told, self.read_keys = told, list[str]()
+
+    def items(self, after: str | None = None) -> Iterator[hm.ImageItem]:
+        for key in sorted(self.pictures):
+            if after is None or key > after:
+                version = self.pictures[key][0] if self.told else "unlisted"
+                yield hm.ImageItem(key, version, hm.Surface.PUBLIC_POST)
+
+    def identity(self) -> str:
+        return "changing public_post"
+
+    def read(self, item: hm.ImageItem) -> bytes:
+        self.read_keys.append(item.key)
+        content = self.pictures[item.key][1]
+        if isinstance(content, hm.ImageError):
+            raise content
+        return content
+
+    def count(self) -> None:
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+def scanned(
+    source: Changing,
+    state: Path,
+    *,
+    stop_after: int | None = None,
+    archive: HashArchive | None = None,
+) -> tuple[list[tuple[str, str]], list[str], Counters]:
+    """Scan, up to so many results; what was given, what was read, and the counters."""
+    source.read_keys.clear()
+    matcher = hm.Matcher(hm.read_list(DEMO), breaker=hm.Breaker(limit=100, window=None))
+    given: list[tuple[str, str]] = []
+    report = hm.ScanReport(matcher)
+    with hm.Checkpoint(state) as checkpoint:
+        results = hm.scan_source(
+            source, matcher, checkpoint=checkpoint, options=hm.ScanOptions(batch=1, readers=1),
+            observe=report, archive=archive,
+        )  # fmt: skip
+        for result in results:
+            is_record = isinstance(result, hm.ReviewRecord)
+            key = result.item.key if isinstance(result, hm.ReviewRecord) else result.key
+            given.append((key, "match" if is_record else result.outcome.value))
+            if len(given) == stop_after:
+                results.close()
+                break
+        else:
+            report.finish()  # listed == accounted for
+            (told,) = checkpoint.scans()
+            assert told["listed"] == report.counters.listed == sum(told["outcomes"].values())
+            assert told["ended"] is not None
+    return given, sorted(source.read_keys), report.counters
+
+
+KNOWN = (PLAIN / "tiles.png").read_bytes()
+BROKEN = hm.ImageError(hm.Outcome.FAILED, "cannot be read: Permission denied")
+
+
+def pictures(*keys: str) -> dict[str, tuple[str, bytes | hm.ImageError]]:
+    return dict.fromkeys(keys, ("1", b"no picture"))
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_finished_scan_looks_at_what_is_new_or_has_changed(tmp_path: Path, told: bool) -> None:
+    source, archive = Changing(told), HashArchive(tmp_path / "kept", timedelta(days=1))
+    source.pictures = pictures("b", "d", "f") | {"m": ("1", KNOWN)}
+    first, read, counters = scanned(source, tmp_path / "s", archive=archive)
+    assert read == ["b", "d", "f", "m"]
+    assert (counters.listed, counters.before) == (4, 0)
+    again, read, counters = scanned(source, tmp_path / "s", archive=archive)
+    assert again == [
+        ("b", "unsupported"),
+        ("d", "unsupported"),
+        ("f", "unsupported"),
+        ("m", "match"),
+    ]
+    assert sorted(again) == sorted(first)
+    assert read == ([] if told else ["b", "d", "f", "m"])  # to see whether they are the same
+    assert (counters.listed, counters.before, counters.outcomes["match"]) == (4, 4, 1)
+    # New at the beginning, in the middle and at the end; one that has changed, one that is gone.
+    source.pictures |= dict.fromkeys("acz", ("1", KNOWN)) | {"d": ("2", KNOWN)}
+    del source.pictures["f"]
+    more, read, counters = scanned(source, tmp_path / "s", archive=archive)
+    assert sorted(more) == sorted([*again, *[(key, "match") for key in "acdz"]])
+    assert read == (["a", "c", "d", "z"] if told else ["a", "b", "c", "d", "m", "z"])
+    assert (counters.listed, counters.before, counters.outcomes["match"]) == (8, 4, 5)
+    assert counters.outcomes["unsupported"] == 3
+    kept = [file[n][0].key for file in archive.files() for n in range(len(file))]
+    assert sorted(kept) == ["a", "c", "d", "m", "z"]
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("gone", [False, True])
+def test_an_interrupted_scan_looks_before_where_it_was(
+    tmp_path: Path, gone: bool, told: bool
+) -> None:
+    source = Changing(told)
+    source.pictures = pictures("b", "d", "f", "h", "j")
+    assert len(scanned(source, tmp_path, stop_after=3)[0]) == 3
+    source.pictures |= {"a": ("1", KNOWN), "e": ("1", KNOWN), "k": ("1", KNOWN)}
+    if gone:  # where it was stopped
+        del source.pictures["f"]
+    # Stopped again before it has come to what is new, and while it is at that.
+    assert len(scanned(source, tmp_path, stop_after=4)[0]) == 4
+    scanned(source, tmp_path, stop_after=7)
+    given, read, counters = scanned(source, tmp_path)
+    assert sorted(given) == sorted(
+        [(key, "match") for key in "aek"] + [(key, "unsupported") for key in "bdfhj"]
+    )
+    assert counters.listed == 8
+    assert not told or not set(read) & {"b", "d", "f"}
+    again, read, counters = scanned(source, tmp_path)
+    assert (sorted(again), counters.listed) == (sorted(given), 8)
+    assert not told or read == []
+
+
+def test_what_could_not_be_read_is_tried_again_and_counted_once(tmp_path: Path) -> None:
+    source = Changing()
+    source.pictures = pictures("b") | dict.fromkeys("acd", ("1", BROKEN))
+    given, _, counters = scanned(source, tmp_path)
+    assert (counters.listed, counters.outcomes["failed"]) == (4, 3)
+    source.pictures |= {"a": ("1", KNOWN), "c": ("2", KNOWN)}
+    given, read, counters = scanned(source, tmp_path)
+    assert sorted(given) == [("a", "match"), ("b", "unsupported"), ("c", "match"), ("d", "failed")]
+    assert read == ["a", "c", "d"]
+    assert (counters.listed, counters.outcomes["failed"], counters.outcomes["match"]) == (4, 1, 2)
+    del source.pictures["d"]  # it stays what it was: listed, and not read
+    given, read, counters = scanned(source, tmp_path)
+    assert sorted(given) == [("a", "match"), ("b", "unsupported"), ("c", "match"), ("d", "failed")]
+    assert (read, counters.listed, counters.outcomes["failed"]) == ([], 4, 1)
+
+
+def test_a_folder_that_grows_is_scanned_by_the_same_command(tmp_path: Path) -> None:
+    folder, out = tmp_path / "photos", tmp_path / "out.jsonl"
+    folder.mkdir()
+    (folder / "m.png").write_bytes(KNOWN)
+    command = [folder, "--state", tmp_path / "state", "--out", out, "--report", tmp_path / "r.json"]
+    assert scan(*command).code == 0
+    for name in ("a.png", "z.png"):
+        (folder / name).write_bytes(KNOWN)
+    (folder / "sub").mkdir()
+    (folder / "sub" / "n.png").write_bytes(KNOWN)
+    (folder / "m.png").write_bytes((PLAIN / "landscape-dusk.jpg").read_bytes())
+    again = scan(*command)
+    assert again.code == 0
+    assert [one["item"]["key"] for one in lines(out)] == [
+        "m.png",
+        "a.png",
+        "m.png",
+        "sub/n.png",
+        "z.png",
+    ]
+    assert len({one["record_id"] for one in lines(out)}) == 5
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert (report["listed"], report["done_before"], report["records"]) == (5, 1, 5)
+    assert "5 records for review" in again.said
+    assert "4 new or changed, 1 done before" in again.said
+
+
+def test_a_format_that_is_read_since_is_scanned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Changing()
+    source.pictures = pictures("a")
+    scanned(source, tmp_path / "s")
+    monkeypatch.setitem(FORMATS, "ANOTHER", "image/another")
+    matcher = hm.Matcher(hm.read_list(DEMO))
+    with hm.Checkpoint(tmp_path / "s") as checkpoint:
+        list(hm.scan_source(source, matcher, checkpoint=checkpoint))
+    assert source.read_keys == ["a", "a"]

@@ -7,9 +7,11 @@ import io
 import os
 import random
 import struct
+import subprocess
 import tarfile
 import warnings
 import zipfile
+import zlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +19,7 @@ import pytest
 import hashmatch as hm
 from hashmatch import registry
 from hashmatch.decode.limits import MAX_BYTES
+from hashmatch.records.images import escape_name
 from hashmatch.scan.pipeline import fetch
 from hashmatch.sources import zip_archive
 from hashmatch.sources.tar_archive import TarSource
@@ -61,7 +64,7 @@ def tar(place: Path, mode: str = "w", kind: int = tarfile.PAX_FORMAT) -> str:
     return f"tar://{place}"
 
 
-SPECIAL = {f"special {number}": "unsupported" for number in (2, 1, 6, 3)}
+SPECIAL = {f"special {number}": "unsupported" for number in (2, 6, 3)} | {"special 1": "failed"}
 
 
 @pytest.mark.parametrize("kind", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
@@ -182,6 +185,184 @@ def test_an_archive_that_changed_is_not_read_at_old_places(tmp_path: Path) -> No
     os.utime(tmp_path / "a", ns=(1, 1))
     with pytest.raises(hm.ImageError, match="has changed"):
         source.read(item)
+
+
+def gnu_tar(place: Path, folder: Path, *options: str) -> TarSource:
+    """Return what GNU tar makes of a folder."""
+    subprocess.run(["tar", *options, "-cf", place, "-C", folder, "."], check=True)
+    return TarSource(f"tar://{place}", SURFACE)
+
+
+@pytest.mark.parametrize("options", [(), ("-z",), ("--format=pax",), ("--format=ustar",)])
+def test_hard_links_are_what_they_name(tmp_path: Path, options: tuple[str, ...]) -> None:
+    folder = tmp_path / "users"
+    for name in ("1", "2", "3"):
+        (folder / name).mkdir(parents=True)
+    (folder / "1" / "a.jpg").write_bytes(NOISE)
+    os.link(folder / "1" / "a.jpg", folder / "2" / "b.jpg")
+    os.link(folder / "1" / "a.jpg", folder / "3" / "c.jpg")
+    (folder / "3" / "soft.jpg").symlink_to("c.jpg")
+    source = gnu_tar(tmp_path / "a", folder, *options)
+    named = ("1/a.jpg", "2/b.jpg", "3/c.jpg")
+    assert outcomes(source) == {f"./{name}": NOISE for name in named} | {
+        "./3/soft.jpg": "unsupported"
+    }
+    assert source.passed_over == {"folders": 4}
+    assert {item.size for item in source.items()} == {len(NOISE), None}
+    check_source(source)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [(), ("-z",), *[("--format=pax", f"--sparse-version={n}") for n in ("0.0", "0.1", "1.0")]],
+)
+def test_sparse_members_are_read(tmp_path: Path, options: tuple[str, ...]) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    sizes = {"one.bmp": 3, "many.bmp": 40, "empty.bmp": 0}
+    for name, pieces in sizes.items():
+        with (folder / name).open("wb") as file:
+            for number in range(pieces):
+                file.seek(number * 2**17)
+                file.write(NOISE)
+            file.truncate(pieces * 2**17 + 2**20)
+    os.link(folder / "one.bmp", folder / "zlink.bmp")
+    source = gnu_tar(tmp_path / "a", folder, "--sparse", *options)
+    if not options:
+        assert (tmp_path / "a").stat().st_size < 2**20
+    read = outcomes(source)
+    assert set(read) == {f"./{name}" for name in (*sizes, "zlink.bmp")}
+    for name in (*sizes, "zlink.bmp"):
+        assert read[f"./{name}"] == (folder / name).read_bytes(), name
+    check_source(source)
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_archives_that_are_joined_are_all_read(
+    tmp_path: Path, mode: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    tar(tmp_path / "a", mode)
+    whole = (tmp_path / "a").read_bytes()
+    (tmp_path / "three").write_bytes(whole * 3)
+    source = TarSource(f"tar://{tmp_path}/three", SURFACE)
+    count = len(READ) + len(SPECIAL)
+    read = outcomes(source)
+    assert len(read) == 3 * count
+    assert [read[f"../up.jpg{number}"] for number in ("", "#2", "#3")] == [b"up"] * 3
+    assert read["a.jpg#6"] == b"second"
+    assert source.passed_over == {"folders": 3}
+    check_source(source)
+    assert not caplog.records
+    cut = len(whole) * 2 + 5000
+    (tmp_path / "cut").write_bytes((whole * 3)[: cut if mode == "w" else -60])
+    with pytest.raises(hm.SourceError, match=r"cut: .* after \d+ members"):
+        outcomes(TarSource(f"tar://{tmp_path}/cut", SURFACE))
+
+
+def test_what_follows_an_archive_and_is_none_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tar(tmp_path / "a")
+    with (tmp_path / "a").open("ab") as file:
+        file.write(b"no archive" * 100)
+    assert outcomes(TarSource(f"tar://{tmp_path}/a", SURFACE)) == READ | SPECIAL
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}/a: what follows its end is no tar archive, and not read"
+    ]
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_side_files_are_counted_and_pictures_called_so_are_not(tmp_path: Path, mode: str) -> None:
+    content = {
+        "1.cls": b"7", "1.jpg": NOISE, "1.json": b'{"a": 1}', "1.txt": "café\n".encode(),
+        "2.jpg": NOISE, "2.txt": b"", "3.JSON": b"[]",
+        "no.txt": NOISE, "svg.txt": b"<svg/>", "nul.json": b"a\0b", "notes.md": b"text",
+    }  # fmt: skip
+    with tarfile.open(tmp_path / "a", mode) as archive:  # type: ignore[call-overload]
+        for name, data in content.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    source = TarSource(f"tar://{tmp_path}/a", SURFACE)
+    items = ("1.jpg", "2.jpg", "no.txt", "svg.txt", "nul.json", "notes.md")
+    assert outcomes(source) == {name: content[name] for name in items}
+    assert source.passed_over == {"side files": 5}
+    check_source(source)
+
+
+def test_names_in_a_zip_archive(tmp_path: Path) -> None:
+    unicode = "é4.jpg".encode()
+    field = struct.pack("<HHBL", 0x7075, 5 + len(unicode), 1, zlib.crc32(b"abc4.jpg")) + unicode
+    stale = struct.pack("<HHBL", 0x7075, 5 + len(unicode), 1, 0) + unicode
+    names: list[tuple[bytes, int, bytes, str]] = [
+        ("é1.jpg".encode(), 3, b"", "é1.jpg"), (b"ca\xe92.jpg", 3, b"", r"ca\xe92.jpg"),
+        (b"ca\x823.jpg", 0, b"", "caé3.jpg"), (b"abc4.jpg", 0, b"UT\1\0x" + field, "é4.jpg"),
+        (b"abc4.jpg", 0, stale, "abc4.jpg"), (rb"ca\xe92.jpg", 3, b"", r"ca\\xe92.jpg"),
+        (b"ca\xe92.jpg", 3, b"", r"ca\xe92.jpg#2"), (b"x\n\t 6 ", 3, b"", "x\n\t 6 "),
+        (b"a\0b.jpg", 3, b"", "a\0b.jpg"), (b"A" * 60_000, 3, b"", "A" * 60_000),
+    ]  # fmt: skip
+    with zipfile.ZipFile(tmp_path / "a", "w") as archive:
+        for number, (name, system, extra, _) in enumerate(names):
+            member = zipfile.ZipInfo(f"<{number}>".ljust(len(name), "_"))
+            member.create_system, member.extra = system, extra
+            archive.writestr(member, b"%d" % number)
+    content = (tmp_path / "a").read_bytes()
+    for number, (name, *_) in enumerate(names):  # the module writes no names but its own
+        content = content.replace(f"<{number}>".encode().ljust(len(name), b"_"), name)
+    (tmp_path / "a").write_bytes(content)
+    source = ZipSource(f"zip://{tmp_path}/a", SURFACE)
+    assert [item.key for item in source.items()] == [key for *_, key in names]
+    check_source(source)
+
+
+@pytest.mark.parametrize("locale", ["C", "C.utf8"])
+def test_names_of_info_zip(tmp_path: Path, locale: str) -> None:
+    names = ("é.jpg".encode(), b"caf\xe9.jpg", rb"caf\xe9.jpg", b"sp ace\n.jpg")
+    for name in names:
+        (tmp_path / os.fsdecode(name)).write_bytes(name)
+    (tmp_path / "soft.jpg").symlink_to("x.jpg")
+    command = ["zip", "-q", "-y", "-r", "a.zip", "."]
+    subprocess.run(command, check=True, cwd=tmp_path, env=dict(os.environ) | {"LC_ALL": locale})
+    source = ZipSource(f"zip://{tmp_path}/a.zip", SURFACE)
+    expected: dict[str, object] = {escape_name(name): name for name in names}
+    assert outcomes(source) == expected | {"soft.jpg": "unsupported"}
+    check_source(source)
+
+
+def test_zip_archives_that_are_joined_are_all_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = [small_zip(tmp_path / "a", one=b"%d" % n, two=NOISE) for n in range(3)]
+    (tmp_path / "a").write_bytes(b"".join(parts))
+    source = ZipSource(f"zip://{tmp_path}/a", SURFACE)
+    read = outcomes(source)
+    assert [read[f"one{number}"] for number in ("", "#2", "#3")] == [b"0", b"1", b"2"]
+    assert [read[f"two{number}"] for number in ("", "#2", "#3")] == [NOISE] * 3
+    assert len(read) == source.count() == 6
+    check_source(source)
+    assert not caplog.records
+
+
+def test_what_lies_around_a_zip_archive_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = small_zip(tmp_path / "a", one=b"1")
+    (tmp_path / "a").write_bytes(b"before" + content + b"behind")
+    assert outcomes(ZipSource(f"zip://{tmp_path}/a", SURFACE)) == {"one": b"1"}
+    said = [record.getMessage().removeprefix(f"{tmp_path}/a: ") for record in caplog.records]
+    assert said == [
+        "what follows its end is no zip archive, and not read",
+        "what is before it is no zip archive, and not read",
+    ]
+
+
+def test_a_folder_with_a_content_is_a_file(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a", "w") as archive:
+        archive.writestr("folder/", b"")
+        archive.writestr("a.jpg/", b"picture")
+    source = ZipSource(f"zip://{tmp_path}/a", SURFACE)
+    assert outcomes(source) == {"a.jpg/": b"picture"}
+    assert source.passed_over == {"folders": 1}
 
 
 def small_zip(place: Path, **files: bytes) -> bytearray:

@@ -135,10 +135,18 @@ def test_csv_without_records_is_a_header(tmp_path: Path) -> None:
 
 
 def test_sinks_are_chosen_by_suffix(tmp_path: Path) -> None:
-    for name, kind in (("a.CSV", CsvSink), ("a.jsonl", JsonlSink), ("a.anything", JsonlSink)):
+    for name, kind in (("a.CSV", CsvSink), ("a.jsonl", JsonlSink), ("a", JsonlSink)):
         sink = registry.open_sink(tmp_path / name)
         assert isinstance(sink, kind)
         sink.close()
+    os.mkfifo(tmp_path / "a.pipe")
+    reader = os.open(tmp_path / "a.pipe", os.O_RDONLY | os.O_NONBLOCK)
+    sink = registry.open_sink(tmp_path / "a.pipe")
+    assert isinstance(sink, JsonlSink)
+    sink.close()
+    os.close(reader)
+    with pytest.raises(hm.UnknownPlugin, match=r"ending \.parquet.*\.csv or \.jsonl"):
+        registry.open_sink(tmp_path / "a.parquet")
 
 
 @pytest.mark.parametrize("place", ["missing/r.jsonl", "."])

@@ -2,7 +2,8 @@
 
 It is written as ``.NAME.<16 hexadecimal digits>.part`` in the same folder, and locked while its
 writer lives. Whoever finds such a part of the same name is refused if it is locked; otherwise its
-writer is dead, and it is removed. On file systems without locks the last of two writers wins.
+writer is dead, and it is removed. A file that is added to, or written anew for as long as a command
+runs, is locked itself. On file systems without locks the last of two writers wins.
 """
 
 from __future__ import annotations
@@ -42,10 +43,12 @@ class NewFile:
 
     A link at `path` is replaced, not what it leads to. `mode` is less what the umask takes away,
     and `replace` whether it may take the place of another. `file` is its descriptor, open for
-    reading and writing.
+    reading and writing. `ours` says that what is there is locked by ourselves.
     """
 
-    def __init__(self, path: str, *, mode: int = 0o600, replace: bool = True) -> None:
+    def __init__(
+        self, path: str, *, mode: int = 0o600, replace: bool = True, ours: bool = False
+    ) -> None:
         self._path, self._replace = path, replace
         folder, name = os.path.split(path)
         self._folder = folder or os.curdir
@@ -58,17 +61,25 @@ class NewFile:
             if not (stat.S_ISREG(found) or stat.S_ISLNK(found)):
                 is_folder = stat.S_ISDIR(found)
                 raise OSError(0, "it is a folder" if is_folder else "it is no ordinary file")
+            if stat.S_ISREG(found) and not ours and _is_locked(path):
+                raise OSError(errno.EBUSY, BUSY)
         self.file, self._part = _part(self._folder, name, mode)
         self._is_open = True
 
-    def commit(self) -> None:
-        """Put it in its place: it is on the disk before, and so is its name before this returns."""
+    def commit(self, *, keep_open: bool = False) -> None:
+        """Put it in its place: it is on the disk before, and so is its name before this returns.
+
+        With `keep_open` it stays locked until its descriptor is closed.
+        """
         os.fsync(self.file)
         if self._replace:
             os.replace(self._part, self._path)
         else:
             _name_new(self._part, self._path)
-        self._close()
+        if keep_open:
+            self._is_open = False
+        else:
+            self._close()
         sync(self._folder)
 
     def discard(self, keep_as: str | None = None) -> None:
@@ -132,6 +143,38 @@ def put(file: int, data: bytes | bytearray | memoryview) -> None:
         view = view[os.write(file, view[:CHUNK]) :]
 
 
+class LiveFile:
+    """A small file that is written anew again and again, and by nobody else meanwhile.
+
+    Raises an `error` as `writing` does. `close` leaves the file, for others to write.
+    """
+
+    def __init__(self, path: str, *, mode: int = 0o600, error: type[HashmatchError]) -> None:
+        self._path, self._mode, self._error = path, mode, error
+        self._held: int | None = None
+
+    def write(self, data: bytes) -> None:
+        """Put `data` in its place, whole."""
+        try:
+            new = NewFile(self._path, mode=self._mode, ours=self._held is not None)
+            try:
+                put(new.file, data)
+                new.commit(keep_open=True)
+            except BaseException:
+                new.discard()
+                raise
+        except OSError as reason:
+            raise _cannot_write(self._path, reason, self._error) from None
+        self.close()
+        self._held = new.file
+
+    def close(self) -> None:
+        """Let others write it."""
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+
+
 class OutputFile:
     """Text for standard output, or for a file that appears when it is finished.
 
@@ -141,7 +184,7 @@ class OutputFile:
     A `path` of None is standard output. A file is readable by its owner only: records are about
     people. With `keep`, what there is of an abandoned file is left as ``NAME.part``; otherwise
     nothing is. With `append` it adds to what is there, as to a log: each `write` is there at once,
-    and a line that was cut off by a kill is ended first.
+    a line that was cut off by a kill is ended first, and nobody else adds to it meanwhile.
     """
 
     def __init__(
@@ -158,6 +201,8 @@ class OutputFile:
                 how = os.O_RDWR | os.O_CREAT if append else os.O_WRONLY
                 flags = how | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY
                 file = os.open(self._path, flags, 0o600)
+                if append and not _is_stream(self._path):
+                    _lock_alone(file, self._path)
             else:
                 self._new = NewFile(self._path)
                 file = self._new.file
@@ -340,6 +385,41 @@ def _part(folder: str, name: str, mode: int) -> tuple[int, str]:
             os.unlink(part)
         os.close(file)
         time.sleep(secrets.randbelow(20) / 1000)
+    raise OSError(errno.EBUSY, BUSY)
+
+
+def _is_locked(path: str) -> bool:
+    """Return whether somebody adds to a file, or writes it anew, as long as they run."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:  # what we may not read is no log of ours
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # two who ask do not find each other
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+    return False
+
+
+def _lock_alone(file: int, path: str) -> None:
+    """Lock a file that is added to; close it, and raise OSError, if somebody else writes it."""
+    folder, name = os.path.split(path)
+    for _ in range(TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # or somebody only asks whether it is locked
+            time.sleep(secrets.randbelow(20) / 1000)
+            continue
+        except OSError:  # no locks on this file system
+            return
+        if not remove_left_over(folder or os.curdir, name):
+            return
+        break
+    os.close(file)
     raise OSError(errno.EBUSY, BUSY)
 
 

@@ -132,9 +132,11 @@ class _KernelLines(logging.Handler):
 def _kernels_reported() -> Iterator[None]:
     """Tell people on a terminal what they wait for; warnings also go to a log."""
     log, lines = logging.getLogger("hashmatch.kernels"), _KernelLines()
+    sources = logging.getLogger("hashmatch.sources")
     is_seen = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     lines.setLevel(logging.INFO if is_seen else logging.WARNING)
     log.addHandler(lines)
+    sources.addHandler(lines)
     log.setLevel(lines.level)
     try:
         yield
@@ -142,6 +144,7 @@ def _kernels_reported() -> Iterator[None]:
         if lines.seconds and log.level < logging.ERROR:
             lines.say(f"compiled search kernels in {lines.seconds:.0f} s")
         log.removeHandler(lines)
+        sources.removeHandler(lines)
         log.setLevel(logging.NOTSET)
 
 

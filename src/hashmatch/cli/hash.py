@@ -50,6 +50,7 @@ def hash_(
     from hashmatch import registry
     from hashmatch.hashing.hash_image import hash_image
     from hashmatch.records.enums import HAVE_HASH
+    from hashmatch.records.images import escape_name
     from hashmatch.sources.directory import walk
 
     registry.hasher(algorithm)
@@ -60,7 +61,7 @@ def hash_(
     unhashed = 0
     with Progress(total, quiet) as bar:
         for _, path in chain.from_iterable(walk(path) for path in paths):
-            name = os.fsencode(path).decode(errors="backslashreplace")
+            name = escape_name(os.fsencode(path))
             hashed = hash_image(path, algorithm, item=name)
             unhashed += hashed.outcome not in HAVE_HASH
             print_hashed(hashed)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashmatch.cli.console import printable
-from hashmatch.cli.options import TRUSTED, ListShape
+from hashmatch.cli.options import ListShape
+from hashmatch.cli.units import TRUSTED
 from hashmatch.errors import ListError, UsageError
 
 if TYPE_CHECKING:

@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.units import RATE, SOME_TIME
+from hashmatch.cli.units import (
+    INPUT,
+    LIST,
+    LOG,
+    METRICS,
+    OUTPUT,
+    RATE,
+    RECORDS,
+    REPORT,
+    SOME_TIME,
+    STATE,
+    TRUSTED,
+)
 from hashmatch.errors import UsageError
 from hashmatch.records.enums import LEVELS
 
@@ -23,8 +35,6 @@ if TYPE_CHECKING:
 
     Command = Callable[..., Any]
 
-TRUSTED = "HASHMATCH_TRUSTED_KEYS"
-"""The environment variable that names files of public keys, separated by colons."""
 READERS = 16
 """`hashmatch.scan.pipeline.READERS`, which help does without loading."""
 
@@ -143,6 +153,7 @@ trust_options = group(
         "--trust",
         "trusted",
         multiple=True,
+        type=INPUT,
         metavar="FILE.pub",
         help="Use only stores that this key has signed; repeatable. "
         f"[default: the files in {TRUSTED}]",
@@ -166,6 +177,7 @@ trust_options = group(
     ),
     click.option(
         "--list-key",
+        type=INPUT,
         metavar="FILE",
         help="The key of encrypted stores, if HASHMATCH_LIST_KEY does not hold it.",
     ),
@@ -206,6 +218,7 @@ list_options = group(
         "list_paths",
         multiple=True,
         required=True,
+        type=LIST,
         metavar="[NAME=]PATH",
         help="A known-hash list: the folder of a list store, or a file of any format. With NAME= "
         "its hashes of that algorithm instead. Repeatable: all lists are matched at once.",
@@ -225,6 +238,7 @@ list_options = group(
     ),
     click.option(
         "--disabled",
+        type=INPUT,
         metavar="FILE",
         help="Leave out the entries of lists that this file names, which hashmatch review disabled "
         "writes.",
@@ -238,6 +252,7 @@ evidence_options = group(
         "--benign",
         "benign_paths",
         multiple=True,
+        type=LIST,
         metavar="[NAME=]FILE",
         help="A list of pictures that are known to be harmless, in any format of a list: "
         "matches of them are suppressed. Repeatable.",
@@ -298,21 +313,26 @@ output_options = group(
     click.option(
         "-o",
         "--out",
+        type=RECORDS,
         metavar="FILE",
         help="Where records go: .jsonl or .csv. [default: -, unless there is --review]",
     ),
     click.option(
         "--review",
+        type=OUTPUT,
         metavar="QUEUE",
         help="Put records into this queue of hashmatch review, each once however often it is "
         "found. It keeps each picture's own hash, as --state does then, so that a picture that "
         "was found a hundred times is looked at once.",
     ),
-    click.option("--report", metavar="FILE", help="Write counts and problems as JSON."),
+    click.option(
+        "--report", type=REPORT, metavar="FILE", help="Write counts and problems as JSON."
+    ),
     click.option("--include-hash", is_flag=True, help="Put each image's own hash into its record."),
     click.option(
         "--keep-hashes",
         "kept_in",
+        type=OUTPUT,
         metavar="DIR",
         help="Keep the hashes of all images there, to match them with later lists.",
     ),
@@ -350,9 +370,11 @@ def _shard(
 job_options = group(
     click.option(
         "--state",
+        type=STATE,
         metavar="DIR",
         help="Keep there how far the scan has come: the same command goes on where it was "
-        "stopped, by whatever. hashmatch scan status DIR says how far that is.",
+        "stopped, by whatever, and scans what is new or has changed since. hashmatch scan status "
+        "DIR says how far that is.",
     ),
     click.option(
         "--shard",
@@ -396,12 +418,14 @@ job_options = group(
     ),
     click.option(
         "--log-json",
+        type=LOG,
         metavar="FILE",
         help="Append there what happens, a JSON object a line: problems, retries, alarms, and "
         "how it goes. - is standard output.",
     ),
     click.option(
         "--metrics",
+        type=METRICS,
         metavar="FILE",
         help="Keep counters there in the text format of Prometheus, for node_exporter's "
         "textfile collector: FILE.prom in its folder.",
@@ -409,7 +433,7 @@ job_options = group(
 )
 
 
-queue_argument = click.argument("queue", metavar="QUEUE")
+queue_argument = click.argument("queue", type=OUTPUT, metavar="QUEUE")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

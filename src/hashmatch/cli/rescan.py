@@ -17,7 +17,7 @@ from hashmatch.cli.options import (
     shape_options,
 )
 from hashmatch.cli.scan_output import raise_alarms
-from hashmatch.errors import UsageError
+from hashmatch.cli.units import FOLDER, RECORDS
 
 if TYPE_CHECKING:
     from hashmatch.matching.matcher import Matcher
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     short_help="Match kept hashes with the lists of today.",
     epilog="Python: hashmatch.rescan_archive(folder, make_matcher)",
 )
-@click.argument("kept")
+@click.argument("kept", type=FOLDER)
 @list_options
 @evidence_options
 @breaker_option
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--out",
+    type=RECORDS,
     default="-",
     metavar="FILE",
     help="Where records go: .jsonl or .csv. [default: -]",
@@ -67,8 +68,6 @@ def rescan(*, kept: str, since: int | None, out: str, quiet: bool, **options: An
     from hashmatch.scan.hash_archive import HashArchive
     from hashmatch.scan.rescan import rescan_archive
 
-    if out != "-" and Path(out).resolve().is_relative_to(Path(kept).resolve()):
-        raise UsageError(f"{out} is inside of {kept}; write it elsewhere")
     archive = HashArchive(kept)
     rules = MatcherOptions.taken(options)
     open_matcher, before = rules.open(), None if since is None else rules.open(since)

@@ -174,11 +174,12 @@ def status(queue: str, as_json: bool) -> None:
     """  # noqa: D301  (the backspace tells click to keep the lines)
     with open_queue(queue) as opened:
         counts = {state.value: count for state, count in opened.counts().items()}
+        inherited = {state.value: count for state, count in opened.inherited().items()}
         figures = opened.statistics()
     if as_json:
         from hashmatch.review.results import statistics_fields
 
-        fields = {"cases": counts} | statistics_fields(figures)
+        fields = {"cases": counts, "inherited": inherited} | statistics_fields(figures)
         print_json(fields)
         return
     if not any(counts.values()):
@@ -186,6 +187,9 @@ def status(queue: str, as_json: bool) -> None:
     for state, count in counts.items():
         if count:
             click.echo(f"{state}: {count:,}")
+    for state, count in inherited.items():
+        if count:
+            click.echo(f"records that joined {state} cases after the decision: {count:,}")
     _print_statistics(figures)
 
 
@@ -219,9 +223,17 @@ def _print_statistics(figures: Statistics) -> None:
 )
 @click.option("--label", metavar="LABEL", help="Only cases with this label.")
 @click.option("--surface", metavar="SURFACE", help="Only cases with pictures from this surface.")
+@click.option(
+    "--inherited", is_flag=True, help="Only cases that records joined after the decision."
+)
 @json_option
 def list_(
-    queue: str, state: str | None, label: str | None, surface: str | None, as_json: bool
+    queue: str,
+    state: str | None,
+    label: str | None,
+    surface: str | None,
+    inherited: bool,
+    as_json: bool,
 ) -> None:
     """Print a line for each case, in the order in which they came.
 
@@ -233,6 +245,8 @@ def list_(
     where = None if surface is None else Surface.parse(surface)
     with open_queue(queue) as opened:
         for case in opened.cases(state, label=label, surface=where):
+            if inherited and not any(item.inherited for item in case.items):
+                continue
             if as_json:
                 from hashmatch.review.results import case_fields
 

@@ -34,6 +34,7 @@ from hashmatch.cli.scan_output import (
     raise_alarms,
     summary,
 )
+from hashmatch.cli.units import FOLDER, SOURCE
 from hashmatch.errors import HashmatchError, SourceError, UsageError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class ScanCommand(click.Command):
 
 
 @click.command(epilog="Python: hashmatch.Checkpoint(folder).scans()")
-@click.argument("state")
+@click.argument("state", type=FOLDER)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a scan.")
 def status(state: str, as_json: bool) -> None:
     """Say how far the scans in STATE have come, a folder given as scan --state.
@@ -175,7 +176,7 @@ def told_if_stopped(
     short_help="Check a folder or bucket of images against known-hash lists.",
     epilog="Python: hashmatch.scan_source(source, matcher, surface=...)",
 )
-@click.argument("source")
+@click.argument("source", type=SOURCE)
 @source_options
 @list_options
 @hashing_options
@@ -242,7 +243,6 @@ def scan(
         out = "-"
     where = Surface.parse(surface)
     matcher = MatcherOptions.taken(options).open()(include_hash=include_hash or review is not None)
-    _check_places(source, out, report, review, kept_in, state, log_json, metrics)
     if (kept_in is None) != (keep_for is None):
         raise UsageError("--keep-hashes and --keep-for go together: where, and how long")
     with ExitStack() as stack:
@@ -285,17 +285,6 @@ def scan(
         summary(done)
     if strict and done.unhashed:
         ctx.exit(Exit.SOME_UNHASHED)
-
-
-def _check_places(source: str, out: str | None, *others: str | None) -> None:
-    """Refuse to write where the scan would read, or two things to one place."""
-    given = (out if out != "-" else None, *others)
-    places = [Path(place).resolve() for place in given if place is not None and "://" not in place]
-    if len(set(places)) < len(places):
-        raise UsageError(f"{out}: records, report, hashes and state go each to a place of its own")
-    for place in places:
-        if Path(source).is_dir() and place.is_relative_to(Path(source).resolve()):
-            raise UsageError(f"{place} is inside of {source}, which is scanned; write it elsewhere")
 
 
 def show_estimate(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashmatch.cli.console import Progress, console, printable
+from hashmatch.cli.units import LOCAL
 from hashmatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from hashmatch.records.review import ReviewRecord
     from hashmatch.scan.events import Counters, Event, Observe
     from hashmatch.scan.report import ScanReport
-
-LOCAL = frozenset({"manifest", "jsonl", "parquet", "tar", "zip"})
-"""Schemes of what is named by a path."""
 
 
 class Sinks:
@@ -113,7 +111,9 @@ def observers(
             stack.callback(json.close)
             found.append(json)
         if metrics is not None:
-            found.append(MetricsFile(metrics))
+            file = MetricsFile(metrics)
+            stack.callback(file.close)
+            found.append(file)
         yield found
 
 
@@ -197,6 +197,8 @@ def summary(report: ScanReport) -> None:
     table.add_row("listed", f"{counters.listed:,}")
     screen = console()
     screen.print(table)
+    if passed := [f"{count:,} {what}" for what, count in counters.passed_over.items()]:
+        screen.print(printable(f"passed over: {', '.join(passed)}"), markup=False)
     matcher = report.matcher
     lists = matcher.lists if matcher is not None else ()
     benign = matcher.protection.lists if matcher is not None else ()
@@ -210,7 +212,13 @@ def summary(report: ScanReport) -> None:
     why = [f"{count:,} {reason}" for reason, count in counters.suppressed_by.items() if count]
     if why:
         screen.print(f"suppressed: {', '.join(why)}", markup=False)
-    rate = counters.listed / report.seconds if report.seconds else 0.0
+    new = counters.listed - counters.before
+    before = f"{new:,} new or changed, {counters.before:,} done before; " if counters.before else ""
+    looked_up = counters.listed - counters.not_searched
+    if not looked_up:
+        before += "no image was looked up; "
+    rate = new / report.seconds if report.seconds else 0.0
     screen.print(
-        f"{counters.records:,} records for review, in {report.seconds:.1f} s ({rate:,.0f} images/s)"
+        f"{before}{counters.records:,} records for review, in {report.seconds:.1f} s "
+        f"({rate:,.0f} images/s)"
     )

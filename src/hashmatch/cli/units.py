@@ -1,18 +1,26 @@
-"""Durations, byte rates and moments: as options take them, and as commands say them."""
+"""Durations, byte rates, moments and places: as options take them, and as commands say them."""
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from hashmatch.errors import UsageError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 BYTES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+TRUSTED = "HASHMATCH_TRUSTED_KEYS"
+"""The environment variable that names files of public keys, separated by colons."""
+LOCAL = frozenset({"manifest", "jsonl", "parquet", "tar", "zip"})
+"""Schemes of sources that are named by a path."""
 LONGEST = timedelta(days=100_000)
 """What is added to a date has to stay one."""
 
@@ -101,3 +109,156 @@ SOME_TIME = Unit("time", _some_time)
 """A duration longer than nothing."""
 RATE = Unit("rate", parse_rate)
 MOMENT = Unit("time", parse_moment)
+
+
+class _Named(NamedTuple):
+    """What one option or argument of a command names."""
+
+    option: str
+    path: str
+    is_written: bool
+
+    def is_same(self, other: _Named) -> bool:
+        """Return whether both are one file or folder, by whatever links."""
+        try:
+            if os.path.samefile(self.path, other.path):
+                return not stat.S_ISCHR(os.stat(self.path).st_mode)  # as /dev/null is
+        except (OSError, ValueError):  # one is not there
+            pass
+        return self._real == other._real
+
+    def is_inside(self, other: _Named) -> bool:
+        """Return whether this lies in the folder that the other is."""
+        folder = os.path.join(other._real, "")
+        return self._real.startswith(folder) and os.path.isdir(folder)
+
+    @property
+    def _real(self) -> str:
+        return os.path.realpath(self.path)
+
+
+class Place(click.ParamType):  # type: ignore[type-arg]
+    """What names a file or folder, and says whether that is read or `written`.
+
+    What is read has to be there, unless the command says that better itself (`must_exist`), and
+    nothing is written over it, or into a folder that is read; each thing that is written has a
+    place of its own. `paths` gives the paths on this machine of what is not just one; `endings`
+    are those that what is written may have, one without any aside.
+    """
+
+    name = "file"
+
+    def __init__(
+        self,
+        *,
+        written: bool = False,
+        must_exist: bool = False,
+        paths: Callable[[str], Iterator[str]] | None = None,
+        endings: Callable[[], list[str]] | None = None,
+    ) -> None:
+        self.is_written, self.must_exist = written, must_exist
+        self._paths, self._endings = paths or _path, endings
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return `value`; UsageError, in one line, if it cannot be."""
+        option = "" if param is None else _called(param)
+        named: list[_Named] = [] if ctx is None else ctx.meta.setdefault(__name__, _trusted())
+        for path in self._paths(os.fspath(value)):
+            if self.must_exist and not os.path.exists(path):
+                raise UsageError(
+                    f"cannot read {path} ({option}): No such file or directory. "
+                    "Give the path of one that is there."
+                )
+            if self._endings is not None:
+                _check_ending(path, option, self._endings())
+            this = _Named(option, path, self.is_written)
+            for other in named:
+                _check_apart(this, other)
+            named.append(this)
+        return value
+
+
+def _check_apart(one: _Named, other: _Named) -> None:
+    """Raise UsageError if one of the two would be written over, or into, the other."""
+    written, read = (one, other) if one.is_written else (other, one)
+    if not written.is_written:
+        return
+    if one.is_same(other):
+        why = f"it is what {read.option} names. Give each a place of its own."
+    elif not read.is_written and written.is_inside(read):
+        why = f"it is inside of {read.path}, which {read.option} names. Write it elsewhere."
+    else:
+        return
+    raise UsageError(f"cannot write {written.path} ({written.option}): {why}")
+
+
+def _check_ending(path: str, option: str, known: list[str]) -> None:
+    ending = os.path.splitext(path)[1].lower()
+    if ending and ending not in known and (os.path.isfile(path) or not os.path.exists(path)):
+        raise UsageError(
+            f"cannot write {path} ({option}): {ending} is no format that is written. "
+            f"Give a name that ends in {' or '.join(known)}."
+        )
+
+
+def _called(param: click.Parameter) -> str:
+    """Return what people call an option or argument."""
+    if isinstance(param, click.Option):
+        return max(param.opts, key=len)
+    return (param.metavar or param.name or "").upper().rstrip(".")
+
+
+def _trusted() -> list[_Named]:
+    names = os.environ.get(TRUSTED, "").split(os.pathsep)
+    return [_Named(TRUSTED, name, False) for name in names if name]
+
+
+def _path(given: str) -> Iterator[str]:
+    if given != "-" and "://" not in given:
+        yield given
+
+
+def _path_of_list(given: str) -> Iterator[str]:
+    """Yield the path of [NAME=]PATH; none if NAME is no algorithm, which is said elsewhere."""
+    from hashmatch import registry
+
+    name, separator, path = given.partition("=")
+    if os.path.exists(given) or not separator or os.sep in name:
+        yield given
+    elif name in registry.names(registry.HASHERS):
+        yield path
+
+
+def _paths_of_source(given: str) -> Iterator[str]:
+    """Yield where a source is, if that is on this machine."""
+    scheme, separator, rest = given.partition("://")
+    if not separator:
+        yield given
+    elif scheme in LOCAL:
+        path, mark, _ = rest.rpartition("?")
+        yield path if mark else rest
+
+
+def _paths_of_state(given: str) -> Iterator[str]:
+    yield given
+    yield os.path.join(given, "checkpoint.db")
+
+
+def _endings_of_records() -> list[str]:
+    from hashmatch import registry
+
+    return [f".{name}" for name in registry.names(registry.SINKS)]
+
+
+INPUT = Place(must_exist=True)
+LIST = Place(must_exist=True, paths=_path_of_list)
+SOURCE = Place(paths=_paths_of_source)
+"""What a source is made of; the source says what is wrong with it."""
+FOLDER = Place()
+"""A folder, or files, of which the command says itself that they are not there."""
+OUTPUT = Place(written=True)
+RECORDS = Place(written=True, endings=_endings_of_records)
+LOG = Place(written=True, endings=lambda: [".log", ".jsonl", ".ndjson", ".json"])
+REPORT = Place(written=True, endings=lambda: [".json"])
+METRICS = Place(written=True, endings=lambda: [".prom"])
+STATE = Place(written=True, paths=_paths_of_state)

@@ -86,4 +86,5 @@ def _scaled(values: NDArray[np.uint32], mask: int) -> NDArray[np.uint8]:
     shift = (mask & -mask).bit_length() - 1
     largest = mask >> shift
     numbers = ((values & np.uint32(mask)) >> np.uint32(shift)).astype(np.float32)
-    return np.rint(numbers * np.float32(255 / largest)).astype(np.uint8)
+    scaled: NDArray[np.uint8] = np.rint(numbers * np.float32(255 / largest)).astype(np.uint8)
+    return scaled

@@ -7,7 +7,7 @@ HEIF, what phones photograph in, is read if the extra ``heif`` is installed. The
 used as it is, never registered with Pillow: its registry is the whole process's, and a host that
 opens pictures itself would begin to accept a further format. The reader turns and mirrors as the
 file says (irot, imir) and drops the EXIF orientation, which in HEIF only repeats that; so nothing
-is left to apply.
+is left to apply. JPEG XL is read alike if the extra ``jxl`` is installed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from hashmatch.decode import bmp, cicp, gif, limits
+from hashmatch.decode import bmp, cicp, gif, jxl, limits
 from hashmatch.decode.jpeg import coefficient_bytes
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
@@ -50,6 +50,10 @@ HEIF = "HEIF"
 if find_spec("pillow_heif"):
     FORMATS[HEIF] = "image/heif"
 
+JXL = "JXL"
+if find_spec("imagecodecs"):
+    FORMATS[JXL] = "image/jxl"
+
 HEAD = 256
 """Bytes that a format is recognised by."""
 # ISO/IEC 23008-12, annex B, and the structural brands of 14496-12 that HEVC pictures also bear.
@@ -76,6 +80,10 @@ def identify(data: bytes) -> str:
         raise ImageError(
             Outcome.UNSUPPORTED, "HEIF, which needs the extra: pip install 'hashmatch[heif]'"
         )
+    if data.startswith((jxl.CODESTREAM, jxl.CONTAINER)):
+        raise ImageError(
+            Outcome.UNSUPPORTED, "JPEG XL, which needs the extra: pip install 'hashmatch[jxl]'"
+        )
     raise ImageError(
         Outcome.UNSUPPORTED, f"not a picture in one of the formats {', '.join(FORMATS)}"
     )
@@ -98,7 +106,7 @@ def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
             _check_pixels(name, right, bottom, limits.PIXELS[name])
     elif name == "BMP":
         data = bmp.usual(data, limits.UNUSUAL_BMP_PIXELS)
-    image = _opener(name)(io.BytesIO(data), "")
+    image: ImageFile.ImageFile = _opener(name)(io.BytesIO(data), "")
     check_size(name, image)
     apply_pillow_fixes(image)
     cicp.put_beside(image, data)
@@ -183,6 +191,8 @@ def is_heif(head: bytes) -> bool:
 def _accepts(name: str, head: bytes) -> bool:
     if name == HEIF:
         return is_heif(head)
+    if name == JXL:
+        return head.startswith((jxl.CODESTREAM, jxl.CONTAINER))
     accept = Image.OPEN[name][1] if name in Image.OPEN else None
     if accept is None or accept(head[:16]) is not True:
         return False
@@ -199,6 +209,8 @@ def _opener(name: str) -> Any:
         from pillow_heif import HeifImageFile
 
         return HeifImageFile
+    if name == JXL:
+        return jxl.JxlImageFile
     # Pillow's own choice looks for further pictures in a JPEG, and may fail over their index.
     return JpegImageFile if name == "JPEG" else Image.OPEN[name][0]
 

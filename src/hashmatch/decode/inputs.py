@@ -16,7 +16,7 @@ from PIL.Image import Image
 from hashmatch.decode import limits
 from hashmatch.errors import UsageError
 from hashmatch.records.enums import Outcome
-from hashmatch.records.images import ImageError, clean_name
+from hashmatch.records.images import ImageError, clean_name, escape_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -129,7 +129,10 @@ def load(image: ImageInput, name: str | None = None) -> LoadedImage:
 def describe(image: ImageInput) -> str:
     """Return a name for `image` in messages."""
     if isinstance(image, str | os.PathLike):
-        return clean_name(os.fsdecode(image))
+        try:
+            return escape_name(os.fsencode(image))
+        except UnicodeEncodeError:  # there is no such file in this locale
+            return clean_name(os.fspath(image))  # type: ignore[arg-type]
     name = getattr(image, "name", None) or getattr(image, "filename", None)
     return clean_name(name) if isinstance(name, str) else f"<{type(image).__name__}>"
 

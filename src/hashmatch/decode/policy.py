@@ -83,9 +83,9 @@ def decode_image(image: ImageInput) -> Picture:
 
     EXIF orientation is applied; palette, CMYK, 16-bit, 1-bit, gray and float are brought to 8-bit
     RGB by value, HDR as an SDR display shows it; transparency is composited over white. A file that
-    the strict decoder refuses is tried again tolerantly, and flagged as damaged. The same picture
-    as a path, bytes, a file object, a Pillow image or an array gives the same pixels. Only a JPEG
-    of more than 64 megapixels
+    the strict decoder refuses is tried again without its metadata, then tolerantly, and flagged as
+    damaged if it took that. The same picture as a path, bytes, a file object, a Pillow image or an
+    array gives the same pixels. Only a JPEG of more than 64 megapixels
     is decoded at half, a quarter or an eighth of its sides, unless it is open as a Pillow image.
 
     Parameters
@@ -244,7 +244,11 @@ def loaded_pixels(image: Image.Image, into: NDArray[np.uint8] | None = None) -> 
     tiles = getattr(image, "tile", None)
     covered = tiles[0].extents if image.format == "GIF" and tiles and image.tell() == 0 else None
     image.load()
-    if image.format == "BMP" and image.mode == "RGBA" and image.getextrema()[3] == (0, 0):
+    if (
+        image.format == "BMP"
+        and image.mode == "RGBA"
+        and image.getchannel("A").getextrema() == (0, 0)
+    ):
         image = image.convert("RGB")  # nothing set it: viewers show such a picture, and not nothing
     shape = image.height, image.width, 3
     out = None

@@ -77,6 +77,8 @@ def _others(image: Image.Image, stored: int, data: bytes | None) -> Iterator[Rea
             yield Reading(AS_DISPLAYED, partial(_displayed_inks, convert, stored), of_image=True)
         else:
             yield Reading(AS_DISPLAYED, partial(_displayed, convert, mode))
+    if image.format == "JXL":
+        return  # turned by its decoder, and not read by python-threatexchange
     if image.format == "HEIF":
         written = image.info.get("original_orientation")
         if data and isinstance(written, int) and 2 <= written <= 8:

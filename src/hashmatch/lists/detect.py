@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from hashmatch import registry
 from hashmatch.errors import ListError, UsageError
 from hashmatch.interfaces import ListOptions, reads_plain
-from hashmatch.lists.readers._lines import DigestingFile, Readable, Utf8File
+from hashmatch.lists.readers._lines import DigestingFile, PlainText, Readable
+from hashmatch.lists.redact_ids import DIGITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,10 +26,20 @@ NAMELESS = "the file object"
 
 Source: TypeAlias = str | os.PathLike[str] | Readable
 
+LOG = logging.getLogger("hashmatch.lists")
+
 #: Beginnings of files that hold no text we read, and what to do about it.
 FOREIGN = {
     b"\x1f\x8b": "is compressed with gzip; unpack it first",
-    b"PK\x03\x04": "is a zip archive; unpack it first",
+    b"BZh": "is compressed with bzip2; unpack it first",
+    b"\xfd7zXZ": "is compressed with xz; unpack it first",
+    b"\x28\xb5\x2f\xfd": "is compressed with zstd; unpack it first",
+    b"7z\xbc\xaf": "is a 7z archive; unpack it first",
+    b"PK\x03\x04": "is a zip archive, or a workbook; unpack it, or save it as CSV UTF-8",
+    b"\xd0\xcf\x11\xe0": "is an old Excel workbook; save it as CSV UTF-8",
+    b"PAR1": "is a Parquet table; export it as CSV",
+    b"SQLite format 3\0": "is an SQLite database; export the table as CSV",
+    b"%PDF-": "is a PDF; ask for the list as CSV",
 }
 
 
@@ -83,16 +95,28 @@ def _read(
 ) -> FileRead:
     told = "csv" if format.columns and format.reader is None else format.reader
     digesting = DigestingFile(file, on_read)
-    stream: io.BufferedReader = io.BufferedReader(digesting, 64 * 1024)
-    if Utf8File.suits(stream.peek(2)):
-        stream = io.BufferedReader(Utf8File(stream), 64 * 1024)
+    raw = io.BufferedReader(digesting, 64 * 1024)
+    head = raw.peek(HEAD)
+    foreign = [advice for beginning, advice in FOREIGN.items() if head.startswith(beginning)]
+    del head  # so that no traceback shows what the list begins with
+    if foreign:
+        raise ListError(f"{place}: {foreign[0]}")
+    text = PlainText(raw, format.charset)
+    stream = io.BufferedReader(text, 64 * 1024)
     name = _format(place, stream, told)
     reader = registry.list_reader(name)
     read = reader.plain_rows if reads_plain(reader) else reader.rows
+    options = ListOptions(format.columns, format.delimiter, format.dates)
     try:
-        rows.take(read(stream, ListOptions(format.columns, format.delimiter)))
+        rows.take(read(stream, options))
+        rows.check_spreadsheet()
     except (ListError, UsageError) as error:
         raise type(error)(f"{place}: {error}") from None
+    if text.is_ansi:
+        LOG.warning(
+            "%s is not UTF-8 text and was read as Windows-1252; say what it is in (--charset) if "
+            "names look wrong", DIGITS.sub("(hidden)", place),
+        )  # fmt: skip
     return FileRead(name, digesting.digest.hexdigest(), digesting.size)
 
 
@@ -100,15 +124,12 @@ def _format(place: str, stream: io.BufferedReader, told: str | None) -> str:
     """Return the format that was told, or that the beginning of the file shows."""
     head = bytes(stream.peek(HEAD)[:HEAD])
     empty = not head
-    foreign = [advice for beginning, advice in FOREIGN.items() if head.startswith(beginning)]
     sure = {
         name: registry.list_reader(name).detects(head) for name in registry.names(registry.LISTS)
     }
     del head  # so that no traceback shows what the list begins with
     if empty:
         raise ListError(f"{place}: the list is empty")
-    if foreign:
-        raise ListError(f"{place}: {foreign[0]}")
     if told is not None:
         return told
     best = max(sure, key=sure.__getitem__)

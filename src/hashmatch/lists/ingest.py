@@ -32,13 +32,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch import registry
-from hashmatch.errors import RejectedRow, UsageError
+from hashmatch.errors import ListError, RejectedRow, UsageError
 from hashmatch.interfaces import ROLES, ListRow, PlainRows
 from hashmatch.lists.merge import Statements, Subject, hash_keys, id_key
+from hashmatch.lists.readers._fields import ORDERS
 from hashmatch.lists.readers._lines import shown
 from hashmatch.lists.redact_ids import without_hashes
 from hashmatch.records.entries import Entries, Entry, Texts
-from hashmatch.records.hashes import ENCODINGS, HashBatch, Opaque
+from hashmatch.records.hashes import ENCODINGS, HashBatch, Opaque, is_scientific
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -65,6 +66,13 @@ class ListFormat:
         How the hashes are written, by formats that do not say it.
     keep_disputed : bool
         Whether to list entries that more members are against than for.
+    dates : {"dmy", "mdy"}, optional
+        For CSV and JSON lines: the order of dates such as 01/02/2024, where no other tells.
+    charset : str, optional
+        What the file is in, such as ``cp1251`` or ``shift_jis``; detected unless given: UTF-8, what
+        its mark says, or Windows-1252.
+    accept_spreadsheet : bool
+        Whether to go on though a spreadsheet has destroyed some of the hashes.
 
     Raises
     ------
@@ -87,9 +95,19 @@ class ListFormat:
     delimiter: str | None = None
     encoding: str = "hex"
     keep_disputed: bool = False
+    dates: str | None = None
+    charset: str | None = None
+    accept_spreadsheet: bool = False
 
     def __post_init__(self) -> None:
         registry.spec(self.algorithm)
+        if self.dates not in {None, *ORDERS}:
+            raise UsageError(f"the order of dates is {' or '.join(ORDERS)}, not {self.dates!r}")
+        if self.charset is not None:
+            try:
+                b"".decode(self.charset)
+            except (LookupError, ValueError):
+                raise UsageError(f"no charset is called {self.charset!r}") from None
         if self.encoding not in ENCODINGS:
             raise UsageError(
                 f"hash encoding {self.encoding!r} is not one of {', '.join(ENCODINGS)}"
@@ -145,6 +163,19 @@ class ColumnBuilder(Opaque):
     def __len__(self) -> int:
         return len(self._kind)
 
+    def decimal(self, first: int) -> tuple[int, int]:
+        """Return how many hashes from one on have decimal digits alone, and how many end in 0."""
+        size = self.spec.bits // 8
+        with memoryview(self._values) as values:
+            hashes = np.frombuffer(values[first * size :], np.uint8).reshape(-1, size)
+            rows = np.arange(len(hashes))
+            for column in range(size):
+                byte = hashes[rows, column]
+                rows = rows[(byte >> 4 < 10) & (byte & 15 < 10)]
+            zeros = int((hashes[rows, -1] & 15 == 0).sum())
+            del hashes, byte
+        return len(rows), zeros
+
     def finish(self) -> Statements:
         """Return what was taken. Nothing more is taken then: the columns are not copied."""
         hashes = HashBatch.from_bytes(self.spec, self._values)
@@ -167,11 +198,18 @@ BENIGN = {"benign", "non_malicious", "negative_class", "not_pertinent"}
 DISPUTED = "disputed"
 UNMATCHABLE = {
     "photodna", "pdna", "tmk", "tmk_pdqf", "netclean", "videntifier", "ssvh", "ssvh_pdna",
-    "ssvh_safer_hash", "vpdq", "text", "raw_text", "url", "trend_query", "other", "unknown",
+    "ssvh_safer_hash", "vpdq", "text", "raw_text", "url", "uri", "trend_query", "other", "unknown",
+    "url_md5", "pdq_ocr", "text_tlsh", "tlsh", "simple_signal_type",
 }  # fmt: skip
 """Kinds of hash in the lists of hotlines that cannot be compared here, or are not of pictures;
 so are those that begin with ``video_``. Whoever installs a hasher of one can match it."""
+DESTROYED = (
+    "A spreadsheet has taken hashes for numbers and rounded them, some to other valid hashes: "
+    "export the list again, with the column as text (--accept spreadsheet imports what is left)"
+)
 VIDEO = re.compile(r"video_[a-z0-9_]{1,12}")
+LEAST_DECIMAL = 3
+"""Hashes of decimal digits alone that end in 0 and are no chance; nearly all of them do then."""
 MOST_NAMED = 100_000
 """Rows that cannot be used and are named: of a file of nothing but such rows, some MB of memory."""
 
@@ -193,6 +231,10 @@ class Rows(Opaque):
         self._unnamed = 0
         self.withdrawn: dict[Subject, float] = {}
         self._builders: dict[str, ColumnBuilder] = {}
+        self.accept_spreadsheet = format.accept_spreadsheet
+        self._scientific: int | None = None
+        self._checked: Counter[str] = Counter()
+        self._decimal: dict[str, tuple[int, int]] = {}
 
     def take(self, rows: Iterable[ListRow | PlainRows | RejectedRow]) -> None:
         """Take what a reader found; it streams."""
@@ -207,6 +249,27 @@ class Rows(Opaque):
                     self._add(row)
                 except UsageError as error:  # a hash, number or algorithm that cannot be
                     self._reject(RejectedRow(row.line, str(error)))
+                    if self._scientific is None and is_scientific(row.hash):
+                        self._scientific = row.line
+
+    def check_spreadsheet(self) -> None:
+        """Raise ListError if a spreadsheet took hashes for numbers: some may be others by now."""
+        if self.accept_spreadsheet:
+            return
+        if self._scientific is not None:
+            raise ListError(
+                f"line {self._scientific}: the hash is a number in scientific notation. {DESTROYED}"
+            )
+        for algorithm, builder in self._builders.items():
+            found, zeros = builder.decimal(self._checked[algorithm])
+            self._checked[algorithm] = len(builder)
+            before = self._decimal.get(algorithm, (0, 0))
+            found, zeros = self._decimal[algorithm] = before[0] + found, before[1] + zeros
+            if zeros >= LEAST_DECIMAL and zeros >= 0.9 * found:
+                raise ListError(
+                    f"{zeros:,} of the {found:,} {algorithm} hashes that have decimal digits alone "
+                    f"end in 0. {DESTROYED}"
+                )
 
     def _reject(self, row: RejectedRow) -> None:
         """Keep why a row cannot be used; of too many, how many more there are."""

@@ -114,10 +114,10 @@ class Benign(Opaque):
 
     A picture is one of them if it is, as a whole, as near to a benign entry as it would be to
     itself after having been saved again (`re_encoded`; an entry's or list's own limit may only be
-    lower), and no listed entry is nearer to it, by the share of differing bits. A picture that is
-    *equal* to a listed entry is never one of them, whatever a benign list holds: the entry itself
-    has to be put right by whoever keeps that list. Of an animation, that goes for each frame that
-    matches.
+    lower), and nearer than to any listed entry, by the share of differing bits: a tie is for
+    people. A picture that is *equal* to a listed entry is never one of them, whatever a benign list
+    holds: the entry itself has to be put right by whoever keeps that list. Of an animation, that
+    goes for each frame that matches.
     """
 
     def __init__(self, lists: Sequence[HashList], reference_key: bytes | None) -> None:
@@ -150,7 +150,7 @@ class Benign(Opaque):
             )
             near = [self._closest(one) for one in hashed if _shows(one, frame)]
             share, by = min((one for one in near if one), default=(1.0, None), key=lambda n: n[0])
-            if by is None or share > nearest:
+            if by is None or share >= nearest:
                 return None
             explained[frame] = by
         return explained[matches[0].frame]

@@ -68,7 +68,8 @@ class CaseItem:
     added_at : datetime
         When it came into the queue, UTC.
     inherited : bool
-        It joined after somebody had decided: no decision covers it.
+        It joined after somebody had decided, and says nothing that was not decided: no decision
+        covers it.
     round : int
         Which time of asking it belongs to, from 1; 0 if it is inherited.
     """
@@ -94,6 +95,8 @@ class Decision:
         Who; never empty.
     decided_at : datetime
         UTC.
+    final_at : datetime
+        Until when its reviewer can take it back, UTC, by the settings of that moment.
     reason : str
         In the reviewer's words; may be empty.
     record_ids : tuple of str
@@ -117,6 +120,7 @@ class Decision:
     verdict: Verdict
     reviewer: str
     decided_at: datetime
+    final_at: datetime
     reason: str
     record_ids: tuple[str, ...]
     reviewed_digest: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
@@ -21,6 +22,25 @@ if TYPE_CHECKING:
 
 ENCODINGS = ("hex", "base64", "base32")
 """How lists write hashes as text."""
+
+INVISIBLE = "".join(
+    chr(code)
+    for codes in (range(33), (127, 133, 160, 173, 5760, 6158), range(0x2000, 0x2010),
+                  range(0x2028, 0x2030), range(0x205F, 0x2070), (0x3000, 0xFEFF))
+    for code in codes
+)  # fmt: skip
+"""Blanks and characters without a width, as web pages and word processors leave beside text."""
+
+WRITTEN = re.compile(
+    r"""(?:\\x|0x|[xbh]?'(?:\\x|0x)?|=?"|\{|)([^'"{}]+)['"}]?""", re.IGNORECASE | re.DOTALL
+)
+r"""Hexadecimal as databases, languages and spreadsheets print it: ``\x..``, ``0x..``, ``X'..'``,
+``{..}``, ``="..."``."""
+
+SCIENTIFIC = re.compile(
+    r"[+-]?\d+(?:[.,]\d+)?e[+-]?\d{1,3}|\d{9,}[.,]0+|\d[.,]\d{6,}", re.IGNORECASE | re.ASCII
+)
+"""What a spreadsheet makes of a hash that it takes for a number: digits, or digits and one e."""
 
 
 class Opaque:
@@ -85,19 +105,42 @@ class HashSpec:
         UsageError
             If it is no hash of this spec. The message says why, never what the text was.
         """
-        text = text.strip()
+        text = text.strip(INVISIBLE)
+        if encoding == "hex" and len(text) * 4 != self.bits:
+            text = _bare(text)
         if not text:
             raise UsageError("the hash is empty")
         if encoding == "hex" and len(text) * 4 != self.bits:
-            raise UsageError(
-                f"{len(text)} hex digits, a {self.algorithm} hash has {self.bits // 4}"
-            )
+            raise UsageError(self._misfit(text))
         data = _decoded(text, encoding)
         if data is None:
             raise UsageError(f"the hash is not {encoding}")
         if len(data) * 8 != self.bits:
             raise UsageError(f"{len(data) * 8} bits, a {self.algorithm} hash has {self.bits}")
         return data
+
+    def _misfit(self, text: str) -> str:
+        """Return why text of another length is no hash in hexadecimal, and what may help."""
+        if is_scientific(text):
+            return f"a number, as spreadsheets make of digits, is no {self.algorithm} hash"
+        for encoding in ENCODINGS[1:]:
+            data = _decoded(text, encoding)
+            if data is not None and len(data) * 8 == self.bits:
+                return f"the hash is not hex but {encoding}; say so (--encoding {encoding})"
+        if len(text) == self.bits and set(text) <= {"0", "1"}:
+            return f"{len(text)} binary digits; write the hash as {self.bits // 4} hex digits"
+        return f"{len(text)} hex digits, a {self.algorithm} hash has {self.bits // 4}"
+
+
+def is_scientific(text: str) -> bool:
+    """Return whether text in the place of a hash is a number, as spreadsheets make of digits."""
+    return SCIENTIFIC.fullmatch(_bare(text.strip(INVISIBLE))) is not None
+
+
+def _bare(text: str) -> str:
+    """Return hexadecimal without what databases, languages and spreadsheets write around it."""
+    found = WRITTEN.fullmatch(text)
+    return found[1].strip(INVISIBLE) if found else text
 
 
 def _decoded(text: str, encoding: str) -> bytes | None:

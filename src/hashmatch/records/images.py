@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,13 +13,59 @@ if TYPE_CHECKING:
     from hashmatch.records.enums import Outcome
     from hashmatch.records.hashes import HashBatch, HashSpec
 
+UNLISTED = frozenset({"", "unlisted", "unknown"})
+"""Versions of items whose listing does not tell any: only reading them does."""
+
+
+def escape_name(name: str | bytes) -> str:
+    r"""Return a name as valid Unicode, from which `unescape_name` makes its bytes again.
+
+    It is what its bytes are in UTF-8, whatever the locale; a byte that is no UTF-8 becomes
+    ``\xNN``, and backslashes before such a byte, or before text that looks like that, are doubled.
+    So no two names have the same.
+
+    Examples
+    --------
+    >>> print(*map(escape_name, ["café", b"caf\xe9", r"caf\xe9", r"C:\photos"]))
+    café caf\xe9 caf\\xe9 C:\photos
+    """
+    if isinstance(name, str):
+        try:
+            name = name.encode(errors="surrogateescape")
+        except UnicodeEncodeError:  # half of a surrogate pair, which no file name has
+            name = name.encode(errors="surrogatepass")
+    text = _AMBIGUOUS.sub(r"\g<0>\g<0>", name.decode(errors="surrogateescape"))
+    return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+_AMBIGUOUS = re.compile(r"\\+(?=x[89a-f][0-9a-f]|[\udc80-\udcff])")
+_WRITTEN = re.compile(rb"(\\+)x([89a-f][0-9a-f])")
+
+
+def unescape_name(key: str) -> bytes:
+    r"""Return the bytes of the name that `escape_name` made `key` of.
+
+    Examples
+    --------
+    >>> unescape_name(r"caf\xe9"), unescape_name(r"caf\\xe9")
+    (b'caf\xe9', b'caf\\xe9')
+    """
+
+    def written(found: re.Match[bytes]) -> bytes:
+        number = len(found[1])
+        byte = bytes.fromhex(found[2].decode()) if number % 2 else b"x" + found[2]
+        return b"\\" * (number // 2) + byte
+
+    return _WRITTEN.sub(written, key.encode())
+
 
 def clean_name(name: str) -> str:
-    r"""Return `name` as valid Unicode; bytes of a file name that are no UTF-8 become ``\xNN``."""
+    """Return `name` if it is valid Unicode, else as `escape_name` writes it."""
     try:
-        return os.fsencode(name).decode(errors="backslashreplace")
-    except UnicodeEncodeError:  # half of a surrogate pair, which no file name has
-        return name.encode(errors="backslashreplace").decode()
+        name.encode()
+    except UnicodeEncodeError:
+        return escape_name(name)
+    return name
 
 
 def one_line(text: str) -> str:

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hashmatch.errors import HashmatchError, ReviewError
-from hashmatch.records.cases import CaseState
+from hashmatch.records.cases import CaseState, Verdict
 from hashmatch.records.review import ReviewRecord
 from hashmatch.review import history
 from hashmatch.review.case_rows import (
+    ENDS_WITH_NEWS,
     CaseRow,
     StandingDecision,
+    covered_by,
     pages,
     priority,
     summary,
@@ -129,12 +131,17 @@ class _Replay:
             undone, about = body["decision"], self.cases[case]
             about.standing = [one for one in about.standing if one.number != undone]
             self.decisions[undone] = at
+            about.kept.pop(body["round"], None)
             if not about.standing:
-                self._ask(case, number, inherited_only=True)
+                self._ask(case, number, {0, body["round"]})
         elif kind == "asked_again":
             about = self.cases[case]
+            if body["inherited_only"]:
+                about.kept[about.round] = about.standing
+            else:
+                about.kept = {}
             about.round, about.asked_at, about.standing = about.round + 1, at, []
-            self._ask(case, number, inherited_only=body["inherited_only"])
+            self._ask(case, number, {0} if body["inherited_only"] else None)
         elif kind in {"held", "released"}:
             self.cases[case].hold = (kind, at)
         else:
@@ -162,32 +169,38 @@ class _Replay:
         found = self._database.rows(f"SELECT {DECISION} FROM decision WHERE number = ?", (number,))
         ids, labels = (msgspec.json.encode(body[name]).decode() for name in ("records", "labels"))
         expected = (
-            number, case, body["verdict"], who, at, body["reason"], ids, body["reviewed_digest"],
-            labels, body["needed"], body["round"], body["supersedes"],
+            number, case, body["verdict"], who, at, body["final_at"], body["reason"], ids,
+            body["reviewed_digest"], labels, body["needed"], body["round"], body["supersedes"],
         )  # fmt: skip
         if len(found) != 1 or found[0][:-1] != expected:
             raise _edited(self._database, f"decision {number} is not what it was")
         about = self.cases[case]
         about.lease = (None, None)
-        about.standing.append(StandingDecision(number, body["verdict"], who, body["needed"], at))
+        about.standing.append(
+            StandingDecision(number, body["verdict"], who, body["needed"], at, body["final_at"])
+        )
         self.decisions[number] = None
         self.rounds |= dict.fromkeys(body["inherited"], 0)
 
-    def _ask(self, case: int, event: int, *, inherited_only: bool) -> None:
-        """Note that items of a case are asked about from an event on, those of before it."""
+    def _ask(self, case: int, event: int, rounds: set[int] | None) -> None:
+        """Note that items of before an event, of some rounds or all, are asked about by it."""
         for (item,) in self._database.rows(
             "SELECT number FROM item WHERE case_number = ? AND batch < ?", (case, event)
         ):
-            if not inherited_only or self.rounds.get(item, 1) == 0:
+            if rounds is None or self.rounds.get(item, 1) in rounds:
                 self.rounds[item] = self.cases[case].round
 
 
 class _CaseAt:
-    """What the history says of a case, apart from its records."""
+    """What the history says of a case, apart from its records.
+
+    `kept` are decisions of earlier rounds, about records that were not asked about again.
+    """
 
     def __init__(self) -> None:
         self.round = 1
         self.standing: list[StandingDecision] = []
+        self.kept: dict[int, list[StandingDecision]] = {}
         self.lease: tuple[str | None, int | None] = (None, None)
         self.asked_at: int | None = None
         self.hold: tuple[str, int | None] = ("", None)
@@ -195,7 +208,9 @@ class _CaseAt:
     def applied(self, row: CaseRow) -> CaseRow:
         """Return a row as it has to be."""
         hold, hold_at = self.hold
-        row = row.with_decisions(self.standing)._replace(
+        kept = (one for standing in self.kept.values() for one in standing)
+        confirmed = any(one.verdict == Verdict.CONFIRMED for one in kept)
+        row = row.with_decisions(self.standing, was_confirmed=confirmed)._replace(
             round=self.round, hold=hold, hold_at=hold_at
         )
         if self.asked_at is not None:
@@ -264,7 +279,7 @@ def _expected(
     database: Database, replay: _Replay, settings: Settings, number: int, rows: list[Row]
 ) -> CaseRow:
     """Return the row of a case, from its items and what the history says of it."""
-    records = []
+    records, decided = [], []
     for _, item, record_id, _, asked, line, value, source, location, digest in rows:
         if asked != replay.rounds.get(item, 1):
             raise _edited(database, f"record {item} was asked about without an event")
@@ -276,9 +291,14 @@ def _expected(
         if content_digest(line, value, source, location) != digest or record.record_id != record_id:
             raise _edited(database, f"record {item} is not what it was")
         records.append(record)
+        if asked:
+            decided.append(record)
     _, first, _, opened_at, _, line, value, *_ = rows[0]
     found = summary(records)
     algorithm = "" if value is None else ReviewRecord.from_json(line).hash.algorithm
     row = CaseRow(number, opened_at, opened_at, first, hash_algorithm=algorithm, hash=value)
     row = row.with_summary(found, priority(found, opened_at, settings))
-    return replay.cases[number].applied(row) if number in replay.cases else row
+    if number not in replay.cases:
+        return row
+    row = replay.cases[number].applied(row)
+    return row._replace(covered=covered_by(decided)) if row.state in ENDS_WITH_NEWS else row

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from hashmatch.records.cases import CaseState, Verdict
+from hashmatch.records.hash_list import REFERENCE
 from hashmatch.review.text import SECOND, storable
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from hashmatch.review.settings import Settings
 
 WAITING = frozenset({CaseState.PENDING_REVIEW, CaseState.IN_REVIEW})
+ENDS_WITH_NEWS = frozenset({CaseState.NOT_A_MATCH, CaseState.UNSURE})
+"""States that a case leaves when a record joins it that says what nobody has decided. Nothing but
+a person takes back what was confirmed, and what was escalated waits for one."""
 HOUR = 3600
 NEAREST_LEAD, BEST_LEAD = 24 * HOUR, 4 * HOUR
 """Seconds of waiting that an exact match, or the best quality, is worth over the farthest and the
@@ -54,6 +58,8 @@ class CaseRow(NamedTuple):
     lease_until: int | None = None
     decided_at: int | None = None
     decided_event: int | None = None
+    final_at: int | None = None
+    covered: str = ""
     hold: str = ""
     hold_at: int | None = None
 
@@ -83,9 +89,17 @@ class CaseRow(NamedTuple):
         state = CaseState.PENDING_REVIEW.value
         return self._replace(state=state, lease_reviewer=None, lease_until=None)
 
-    def with_decisions(self, standing: Sequence[StandingDecision]) -> CaseRow:
-        """Return it as its decisions leave it, held by nobody."""
+    def with_decisions(
+        self, standing: Sequence[StandingDecision], *, was_confirmed: bool = False
+    ) -> CaseRow:
+        """Return it as its decisions leave it, held by nobody.
+
+        `was_confirmed` says that other records of it, which are not asked about now, are confirmed:
+        no later answer about the same picture takes that back by itself.
+        """
         state, not_for = state_of(standing)
+        if was_confirmed and state in ENDS_WITH_NEWS:
+            state = CaseState.ESCALATED
         last = standing[-1] if state not in WAITING else None
         return self._replace(
             state=state.value,
@@ -94,6 +108,8 @@ class CaseRow(NamedTuple):
             lease_until=None,
             decided_at=None if last is None else last.decided_at,
             decided_event=None if last is None else last.number,
+            final_at=None if last is None else max(one.final_at for one in standing),
+            covered="",
         )
 
 
@@ -150,6 +166,49 @@ def summary(records: Iterable[ReviewRecord]) -> Summary:
     return found
 
 
+def covered_by(records: Iterable[ReviewRecord]) -> str:
+    """Return what a decision about some records covers, as text: all that their matches say."""
+    closest: dict[tuple[str, ...], int] = {}
+    for record in records:
+        for said, distance in _said(record):
+            closest[said] = min(distance, closest.get(said, distance))
+    rows = [(*said, distance) for said, distance in sorted(closest.items())]
+    return msgspec.json.encode(rows).decode()
+
+
+def news(record: ReviewRecord, covered: str) -> str:
+    """Return what a record says that no decision covers, in words; empty if there is nothing.
+
+    `covered` is what `covered_by` returned. Another image, frame, variant, surface or limit is no
+    news: it is the same picture, and the question about it the same.
+    """
+    rows = msgspec.json.decode(covered, type=list[tuple[str, str, str, str, int]])
+    closest = {tuple(said): distance for *said, distance in rows}
+    for said, distance in _said(record):
+        if said not in closest:
+            if said[0] not in {name for name, *_ in closest}:
+                return "a match of another list"
+            return "a match of another entry" if not said[3] else "another label or source"
+        if distance < closest[said]:
+            return "a closer match"
+    return ""
+
+
+def _said(record: ReviewRecord) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Yield each list, algorithm, entry and label or source that a record names, and how near.
+
+    References to entries without an id may be others in each version of a list, which says nothing
+    of the picture: the closest stands for them all.
+    """
+    for match in record.matches:
+        entry = REFERENCE if match.entry.startswith(REFERENCE) else match.entry
+        labels = (f"label {label}" for label in match.labels)
+        sources = (f"source {source}" for source in match.sources)
+        for said in ("", *labels, *sources):
+            key = match.list, match.algorithm, entry, said
+            yield tuple(map(storable, key)), match.distance
+
+
 class StandingDecision(NamedTuple):
     """A decision that was not undone, about the records that are asked about now."""
 
@@ -158,6 +217,7 @@ class StandingDecision(NamedTuple):
     reviewer: str
     needed: int
     decided_at: int
+    final_at: int
 
 
 def state_of(standing: Sequence[StandingDecision]) -> tuple[CaseState, str]:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from hashmatch.review.database import Row, Transaction
 
 DECISION = (
-    "number, case_number, verdict, reviewer, decided_at, reason, record_ids, reviewed_digest, "
-    "labels, needed, round, supersedes, undone_at"
+    "number, case_number, verdict, reviewer, decided_at, final_at, reason, record_ids, "
+    "reviewed_digest, labels, needed, round, supersedes, undone_at"
 )
 """Columns of ``decision``."""
 
@@ -104,8 +104,8 @@ def load_decisions(tx: Transaction, column: str, value: int) -> list[Decision]:
 
 def _decision(tx: Transaction, row: Row) -> Decision:
     (
-        number, case, verdict, reviewer, at, reason, ids, digest, labels, needed, round_, old,
-        undone,
+        number, case, verdict, reviewer, at, final_at, reason, ids, digest, labels, needed, round_,
+        old, undone,
     ) = row  # fmt: skip
     case_id = tx.case_id(case)
     return Decision(
@@ -114,6 +114,7 @@ def _decision(tx: Transaction, row: Row) -> Decision:
         verdict=Verdict(verdict),
         reviewer=reviewer,
         decided_at=moment(at),
+        final_at=moment(final_at),
         reason=reason,
         record_ids=msgspec.json.decode(ids, type=tuple[str, ...]),
         reviewed_digest=digest,

@@ -1,8 +1,8 @@
 """The database of a review queue: what SQLite and PostgreSQL have in common.
 
 Times in its tables are microseconds since 1970, UTC. Every row follows from the history, as
-`hashmatch.review.audit` checks, except for those of the outbox. Every change is made with a
-`Transaction`.
+`hashmatch.review.audit` checks, except for those of what was handed over and of the outbox. Every
+change is made with a `Transaction`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Row = tuple[Any, ...]
 
-FORMAT = 2
+FORMAT = 3
 """Version of the tables; a queue says which it has."""
 
 
@@ -164,7 +164,8 @@ CREATE TABLE review_case (
     distance BIGINT NOT NULL, max_distance BIGINT NOT NULL, algorithm TEXT NOT NULL,
     list_name TEXT NOT NULL, quality BIGINT, labels TEXT NOT NULL, surfaces TEXT NOT NULL,
     hash_algorithm TEXT NOT NULL, hash {blob}, lease_reviewer TEXT, lease_until BIGINT,
-    decided_at BIGINT, decided_event BIGINT, hold TEXT NOT NULL, hold_at BIGINT
+    decided_at BIGINT, decided_event BIGINT, final_at BIGINT, covered TEXT NOT NULL,
+    hold TEXT NOT NULL, hold_at BIGINT
 );
 CREATE INDEX case_state ON review_case (state, number) WHERE items > 0;
 CREATE INDEX case_lease ON review_case (lease_until) WHERE lease_until IS NOT NULL;
@@ -177,13 +178,16 @@ CREATE TABLE item (
 );
 CREATE INDEX item_record ON item (record_id);
 CREATE INDEX item_case ON item (case_number, number);
+CREATE INDEX item_inherited ON item (case_number) WHERE round = 0 AND line IS NOT NULL;
 CREATE TABLE decision (
     number {number} NOT NULL PRIMARY KEY, case_number BIGINT NOT NULL, verdict TEXT NOT NULL,
-    reviewer TEXT NOT NULL, decided_at BIGINT NOT NULL, reason TEXT NOT NULL,
+    reviewer TEXT NOT NULL, decided_at BIGINT NOT NULL, final_at BIGINT NOT NULL,
+    reason TEXT NOT NULL,
     record_ids TEXT NOT NULL, reviewed_digest TEXT NOT NULL, labels TEXT NOT NULL,
     needed BIGINT NOT NULL, round BIGINT NOT NULL, supersedes BIGINT, undone_at BIGINT
 );
 CREATE INDEX decision_case ON decision (case_number, number);
+CREATE TABLE handed_over (decision BIGINT NOT NULL PRIMARY KEY, handed_at BIGINT NOT NULL);
 CREATE TABLE reviewer (
     name TEXT NOT NULL PRIMARY KEY, token TEXT NOT NULL, added_at BIGINT NOT NULL
 );

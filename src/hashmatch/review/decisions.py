@@ -8,15 +8,24 @@ import msgspec
 
 from hashmatch.errors import ReviewError
 from hashmatch.records.cases import CaseState, Verdict
+from hashmatch.records.review import ReviewRecord
 from hashmatch.review import history
-from hashmatch.review.case_rows import WAITING, CaseRow, StandingDecision, save
+from hashmatch.review.case_rows import (
+    ENDS_WITH_NEWS,
+    WAITING,
+    CaseRow,
+    StandingDecision,
+    covered_by,
+    news,
+    save,
+)
 from hashmatch.review.cases import DECISION, count_reviewed
 from hashmatch.review.leases import check_held, lease
 from hashmatch.review.retention import hold, is_held
 from hashmatch.review.text import micros, moment
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from hashmatch.review.database import Transaction
 
@@ -57,6 +66,7 @@ def decide(
         "AND undone_at IS NULL",
         (row.number, row.round),
     )
+    final_at = tx.now + micros(tx.settings.undo)
     needed = 2 if tx.settings.two_reviewers or any(one.needed > 1 for one in before) else 1
     number = history.append(
         tx,
@@ -70,49 +80,88 @@ def decide(
         reviewed_digest=reviewed_digest,
         labels=list(labels),
         needed=needed,
+        final_at=final_at,
         round=row.round,
         supersedes=superseded,
     )
     ids, names = (msgspec.json.encode(part).decode() for part in (records, labels))
     values = (
-        number, row.number, verdict.value, reviewer, tx.now, reason, ids, reviewed_digest, names,
-        needed, row.round, superseded, None,
+        number, row.number, verdict.value, reviewer, tx.now, final_at, reason, ids,
+        reviewed_digest, names, needed, row.round, superseded, None,
     )  # fmt: skip
     marks = ", ".join("?" * len(values))
     tx.database.run(f"INSERT INTO decision ({DECISION}) VALUES ({marks})", values)
-    standing = [*before, StandingDecision(number, verdict.value, reviewer, needed, tx.now)]
-    save(tx.database, [(row, row.with_decisions(standing))])
+    made = StandingDecision(number, verdict.value, reviewer, needed, tx.now, final_at)
+    after = _as_decided(tx, row, [*before, made])
+    save(tx.database, [(row, after)])
+    reopen(tx, after, _records(tx, row.number, "round = 0"))
     return number
 
 
-def undo(tx: Transaction, row: CaseRow, decision_id: str, number: int, reviewer: str) -> CaseRow:
-    """Take a decision back; its reviewer holds the case again if they can."""
+def _as_decided(tx: Transaction, row: CaseRow, standing: Sequence[StandingDecision]) -> CaseRow:
+    """Return a case as its decisions leave it, with what they cover."""
+    confirmed = tx.database.rows(
+        "SELECT 1 FROM decision JOIN item ON item.case_number = decision.case_number "
+        "AND item.round = decision.round WHERE decision.case_number = ? AND decision.round < ? "
+        "AND verdict = 'confirmed' AND undone_at IS NULL LIMIT 1",
+        (row.number, row.round),
+    )
+    after = row.with_decisions(standing, was_confirmed=bool(confirmed))
+    if after.state not in ENDS_WITH_NEWS:
+        return after
+    return after._replace(covered=covered_by(_records(tx, row.number, "round > 0")))
+
+
+def reopen(tx: Transaction, row: CaseRow, joined: Iterable[ReviewRecord]) -> CaseRow:
+    """Let a decided case wait again if a record that joined it says what nobody has decided."""
+    if row.state not in ENDS_WITH_NEWS:
+        return row
+    reason = next(filter(None, (news(record, row.covered) for record in joined)), "")
+    if not reason:
+        return row
+    return look_again(tx, row, "hashmatch", f"{reason} joined it", everything=False)
+
+
+def _records(tx: Transaction, case: int, condition: str) -> list[ReviewRecord]:
     found = tx.database.rows(
-        "SELECT reviewer, decided_at, round, undone_at FROM decision "
-        "WHERE number = ? AND case_number = ?",
+        f"SELECT line FROM item WHERE case_number = ? AND {condition} AND line IS NOT NULL",
+        (case,),
+    )
+    return [ReviewRecord.from_json(line) for (line,) in found]
+
+
+def undo(tx: Transaction, row: CaseRow, decision_id: str, number: int, reviewer: str) -> CaseRow:
+    """Take a decision back; its reviewer holds the case again if they can.
+
+    If other records of the case are asked about by now, those that it covered are too.
+    """
+    found = tx.database.rows(
+        "SELECT reviewer, final_at, round, undone_at, handed_at FROM decision "
+        "LEFT JOIN handed_over ON decision = number WHERE number = ? AND case_number = ?",
         (number, row.number),
     )
     if not found:
         raise ReviewError(f"cannot undo {decision_id!r}: there is no decision of that id")
-    ((whose, at, asked, undone_at),) = found
-    until = at + micros(tx.settings.undo)
+    ((whose, final_at, asked, undone_at, handed_at),) = found
+    others = _standing(tx, row)
     if whose != reviewer:
         problem = f"it is not {reviewer}'s own. Ask for the case again instead."
     elif undone_at is not None:
         problem = "it is undone already"
-    elif asked != row.round:
+    elif asked != row.round and (others or not _records(tx, row.number, f"round = {asked}")):
         problem = "the case was asked for again since"
-    elif tx.now >= until:
-        time = f"{moment(until):%H:%M:%S} UTC"
-        problem = f"it could be undone until {time}. Ask for the case again instead."
+    elif handed_at is not None:
+        problem = f"it was handed over at {_time(handed_at)}. Ask for the case again instead."
+    elif tx.now >= final_at:
+        problem = f"it could be undone until {_time(final_at)}. Ask for the case again instead."
     else:
         problem = ""
     if problem:
         raise ReviewError(f"cannot undo {decision_id}: {problem}")
     tx.database.run("UPDATE decision SET undone_at = ? WHERE number = ?", (tx.now, number))
-    history.append(tx, reviewer, "undone", row.number, decision=number)
-    standing = _standing(tx, row)
-    after = row.with_decisions(standing)
+    history.append(tx, reviewer, "undone", row.number, decision=number, round=asked)
+    standing = [one for one in others if one.number != number]
+    after = _as_decided(tx, row, standing)
     if row.lease_reviewer is not None and after.state == CaseState.PENDING_REVIEW:
         # A second reviewer holds it and goes on; there is nothing to hold that is not held.
         after = after._replace(
@@ -120,12 +169,29 @@ def undo(tx: Transaction, row: CaseRow, decision_id: str, number: int, reviewer:
         )
     if not standing:  # nothing is decided, so nothing is inherited
         tx.database.run(
-            "UPDATE item SET round = ? WHERE case_number = ? AND round = 0", (row.round, row.number)
+            "UPDATE item SET round = ? WHERE case_number = ? AND round IN (0, ?)",
+            (row.round, row.number, asked),
         )
     save(tx.database, [(row, after)])
+    after = reopen(tx, after, _records(tx, row.number, "round = 0"))
     if after.state != CaseState.PENDING_REVIEW or after.not_for == reviewer:
         return after
     return lease(tx, after, reviewer)
+
+
+def _time(at: int) -> str:
+    return f"{moment(at):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def hand_over(tx: Transaction, cases: Sequence[int]) -> None:
+    """Note that the decisions of some cases are told to others as final: nobody can undo them."""
+    condition, value = tx.database.among(cases)
+    tx.database.run(
+        "INSERT INTO handed_over SELECT number, ? FROM decision "
+        f"WHERE case_number {condition} AND undone_at IS NULL AND final_at <= ? "
+        "AND number NOT IN (SELECT decision FROM handed_over)",
+        (tx.now, value, tx.now),
+    )
 
 
 def look_again(
@@ -133,8 +199,9 @@ def look_again(
 ) -> CaseRow:
     """Let a case that was decided wait for a person again.
 
-    Only what joined it since is asked about, if anything did and not all of it is asked for. What
-    was held because it had been confirmed stays so until somebody releases it.
+    Only what joined it since is asked about, if anything did and not all of it is asked for, and if
+    what it joined was answered: confirmed, or not a match. What was held because it had been
+    confirmed stays so until somebody releases it.
     """
     case_id = tx.case_id(row.number)
     if row.state in WAITING:
@@ -145,7 +212,8 @@ def look_again(
         "SELECT count(*) FROM item WHERE case_number = ? AND round = 0 AND line IS NOT NULL",
         (row.number,),
     )
-    inherited_only = bool(inherited) and not everything
+    is_answered = row.state in {CaseState.CONFIRMED, CaseState.NOT_A_MATCH}
+    inherited_only = bool(inherited) and is_answered and not everything
     condition = " AND round = 0" if inherited_only else ""
     tx.database.run(
         f"UPDATE item SET round = ? WHERE case_number = ?{condition}",
@@ -162,7 +230,7 @@ def look_again(
 def _standing(tx: Transaction, row: CaseRow) -> list[StandingDecision]:
     """Return the decisions of this time of asking that were not undone."""
     found = tx.database.rows(
-        "SELECT number, verdict, reviewer, needed, decided_at FROM decision "
+        "SELECT number, verdict, reviewer, needed, decided_at, final_at FROM decision "
         "WHERE case_number = ? AND round = ? AND undone_at IS NULL ORDER BY number",
         (row.number, row.round),
     )

@@ -25,6 +25,7 @@ from hashmatch.records.cases import CaseState
 from hashmatch.records.times import timestamp
 from hashmatch.review import history
 from hashmatch.review.cases import find_row
+from hashmatch.review.decisions import hand_over
 from hashmatch.review.stats import Share, wilson
 from hashmatch.review.text import check_person, check_text, moment
 
@@ -131,6 +132,7 @@ def answer_proposal(
         else:
             kind = "benign_accepted" if accept else "benign_refused"
             number = find_row(tx, case.case_id).number
+            hand_over(tx, [number])
             history.append(tx, who, kind, number, decision=decision.decision_id, reason=reason)
             return Proposal(case, decision, "accepted" if accept else "refused", who)
         raise ReviewError(f"cannot accept or refuse {case.case_id}: {problem}")
@@ -372,7 +374,7 @@ def _proposing(tx: Transaction, case: Case) -> Decision | None:
     standing = case.standing
     if case.state is not CaseState.NOT_A_MATCH or not standing or not case.closest.distance:
         return None
-    if standing[-1].decided_at + tx.settings.undo > moment(tx.now):
+    if max(decision.final_at for decision in standing) > moment(tx.now):
         return None
     covered = {name for decision in standing for name in decision.record_ids}
     ((hashes,),) = tx.database.rows(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from hashmatch.errors import ReviewError
 from hashmatch.review import history
 from hashmatch.review.case_rows import WAITING, CaseRow, load_all, priority, save
+from hashmatch.review.decisions import reopen
 from hashmatch.review.grouping import CaseFinder, Incoming
 from hashmatch.review.results import Added
 
@@ -42,10 +44,12 @@ def add_batch(
     if not new:
         return Added(0, known, suppressed, 0)
     event = history.last(tx.database)[0] + 1
-    opened, items = _into_cases(tx, new, event)
+    opened, items, joined = _into_cases(tx, new, event)
     digest = batch_digest((row[0], row[1], row[2], row[-1]) for row in items)
     history.append(tx, who, "added", first=items[0][0], records=len(items), digest=digest)
     tx.database.insert("item", items)
+    for row, records in joined:
+        reopen(tx, row, records)
     return Added(len(new), known, suppressed, opened)
 
 
@@ -68,14 +72,20 @@ def _known(database: Database, ids: Sequence[str], again: bool) -> set[str]:
     return {record_id for (record_id,) in database.rows(sql, (value,))}
 
 
-def _into_cases(tx: Transaction, new: Sequence[Incoming], event: int) -> tuple[int, list[ItemRow]]:
-    """Open cases or let records join them; return how many were opened, and the rows of items."""
+def _into_cases(
+    tx: Transaction, new: Sequence[Incoming], event: int
+) -> tuple[int, list[ItemRow], list[tuple[CaseRow, list[ReviewRecord]]]]:
+    """Open cases or let records join them.
+
+    Returns how many were opened, the rows of items, and each case that was there with its new ones.
+    """
     ((last_item, last_case),) = tx.database.rows(
         "SELECT (SELECT max(number) FROM item), (SELECT max(number) FROM review_case)"
     )
     finder = CaseFinder(tx, new)
     before = load_all(tx.database, finder.candidates)
     after: dict[int, CaseRow] = {}
+    came = defaultdict[int, list["ReviewRecord"]](list)
     items: list[ItemRow] = []
     opened = 0
     for number, each in enumerate(new, (last_item or 0) + 1):
@@ -91,6 +101,7 @@ def _into_cases(tx: Transaction, new: Sequence[Incoming], event: int) -> tuple[i
         is_asked = row.state in WAITING and not row.not_for
         found = row.summary.with_record(each.record)
         after[joined] = row.with_summary(found, priority(found, row.opened_at, tx.settings))
+        came[joined].append(each.record)
         items.append(
             (
                 number, each.record.record_id, joined, event, row.round if is_asked else 0, tx.now,
@@ -99,4 +110,4 @@ def _into_cases(tx: Transaction, new: Sequence[Incoming], event: int) -> tuple[i
         )  # fmt: skip
     save(tx.database, [(before.get(one), row) for one, row in after.items()])
     tx.database.insert("grouping_key", sorted(finder.new_keys))
-    return opened, items
+    return opened, items, [(row, came[one]) for one, row in sorted(after.items()) if one in before]

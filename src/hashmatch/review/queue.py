@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 from hashmatch.errors import ReviewError, UsageError
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from hashmatch.review.results import Event, Verified
 
 CASES_PER_QUERY = 500
+LAST_EVENT = 2**62
+CASES_PER_HAND_OVER = 100
+"""Nobody else can write while these are read."""
 
 
 def change_settings(tx: Transaction, after: Settings, who: str) -> None:
@@ -331,7 +334,7 @@ class ReviewQueue:
             return decision
 
     def undo(self, decision_id: str, reviewer: str) -> Case:
-        """Take one's own decision back, for as long as `Settings.undo`; one holds the case again.
+        """Take one's own decision back, until `Decision.final_at`; one holds the case again.
 
         If a second reviewer has the case by then, or has decided, it stays with them.
 
@@ -348,7 +351,7 @@ class ReviewQueue:
         Raises
         ------
         ReviewError
-            If there is no such decision, it is somebody else's, or it is too late.
+            If there is no such decision, it is somebody else's, was handed over, or it is too late.
         """
         case_id, _, number = decision_id.rpartition("-")
         if not case_id or not number.isdecimal() or len(number) > 18:
@@ -368,8 +371,8 @@ class ReviewQueue:
         who, reason : str
             Name of the person who asks, and why, for the history.
         everything : bool
-            Ask about all of its records, even if some joined it since it was decided. Otherwise
-            only about those, if there are any.
+            Ask about all of its records, even if some joined it since it was confirmed or found not
+            to be a match. Otherwise only about those, if there are any.
 
         Returns
         -------
@@ -472,11 +475,28 @@ class ReviewQueue:
         counts[CaseState.IN_REVIEW] -= lapsed
         return counts
 
+    def inherited(self) -> Mapping[CaseState, int]:
+        """Return how many records joined cases after their decisions, by what these are now.
+
+        No decision covers them. Those of confirmed and escalated cases are asked about by
+        `look_again`; those of the others say nothing that was not decided.
+        """
+        with self.transaction(read_only=True) as tx:
+            found: dict[str, int] = dict(
+                tx.database.rows(
+                    "SELECT state, count(*) FROM item JOIN review_case "
+                    "ON review_case.number = case_number "
+                    "WHERE item.round = 0 AND line IS NOT NULL GROUP BY state"
+                )
+            )
+        return {state: found.get(state.value, 0) for state in CaseState}
+
     def confirmed(self, since_event: int = 0) -> Iterator[ConfirmedCase]:
         """Yield the cases that people confirmed finally, in the order of their last decision.
 
         Nothing is yielded while it may still be undone, nor what comes after it: whoever goes on
-        from the `ConfirmedCase.event` of the last one misses none.
+        from the `ConfirmedCase.event` of the last one misses none. What is yielded cannot be undone
+        any more, whatever the clock says later.
 
         Parameters
         ----------
@@ -489,22 +509,40 @@ class ReviewQueue:
             What may be acted on.
         """
         while True:
-            with self.transaction(read_only=True) as tx:
-                now = moment(tx.now)
-                found = tx.database.rows(
-                    "SELECT number, decided_event, decided_at FROM review_case "
-                    "WHERE state = 'confirmed' AND decided_event > ? AND items > 0 "
-                    "ORDER BY decided_event LIMIT 1",
-                    (since_event,),
-                )
-                if not found:
-                    return
-                ((number, since_event, at),) = found
-                final_at = moment(at) + tx.settings.undo
-                if final_at > now:
-                    return
-                case = self.case(str(number))
-            yield ConfirmedCase(case, since_event, final_at, now)
+            with self.transaction() as tx:
+                found = self._confirmed(tx, since_event)
+            yield from found
+            if len(found) < CASES_PER_HAND_OVER:
+                return
+            since_event = found[-1].event
+
+    def confirmed_by(self, event: int) -> ConfirmedCase | None:
+        """Return the case that people confirmed finally by an event; None if there is none.
+
+        Parameters
+        ----------
+        event : int
+            Number of the event in the history.
+        """
+        with self.transaction() as tx:
+            return next(iter(self._confirmed(tx, event - 1, event)), None)
+
+    def _confirmed(
+        self, tx: Transaction, after: int, up_to: int = LAST_EVENT
+    ) -> list[ConfirmedCase]:
+        """Hand over the next cases that were confirmed finally, by some events."""
+        rows = tx.database.rows(
+            "SELECT number, decided_event, final_at FROM review_case WHERE state = 'confirmed' "
+            "AND decided_event > ? AND decided_event <= ? AND items > 0 "
+            f"ORDER BY decided_event LIMIT {CASES_PER_HAND_OVER}",
+            (after, up_to),
+        )
+        final = list(takewhile(lambda row: row[2] <= tx.now, rows))
+        decisions.hand_over(tx, [number for number, *_ in final])
+        return [
+            ConfirmedCase(self.case(str(number)), event, moment(final_at), moment(tx.now))
+            for number, event, final_at in final
+        ]
 
     def history(self, case_id: str | None = None, *, viewer: str | None = None) -> Iterator[Event]:
         """Yield all events, or those about one case, oldest first.

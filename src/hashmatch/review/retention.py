@@ -12,7 +12,15 @@ from hashmatch.errors import ReviewError
 from hashmatch.records.cases import CaseState
 from hashmatch.records.review import ReviewRecord
 from hashmatch.review import history
-from hashmatch.review.case_rows import COLUMNS, WAITING, CaseRow, priority, save, summary
+from hashmatch.review.case_rows import (
+    COLUMNS,
+    WAITING,
+    CaseRow,
+    covered_by,
+    priority,
+    save,
+    summary,
+)
 from hashmatch.review.grouping import keys_of_case
 from hashmatch.review.results import Purged
 from hashmatch.review.text import micros
@@ -128,16 +136,24 @@ def _without(tx: Transaction, row: CaseRow, expired: Sequence[int]) -> CaseRow:
     """Return a case without some of its items; nothing joins it if the first is among them."""
     gone = set(expired)
     rows = tx.database.rows(
-        "SELECT number, line, hash FROM item WHERE case_number = ? AND line IS NOT NULL "
+        "SELECT number, line, hash, round FROM item WHERE case_number = ? AND line IS NOT NULL "
         "ORDER BY number",
         (row.number,),
     )
     after = row
     if row.first_item in gone:
-        number, line, value = rows[0]
+        number, line, value, _ = rows[0]
         is_first = number == row.first_item
         keys = keys_of_case(tx.settings, row.number, line, value) if is_first else []
         tx.database.run_all("DELETE FROM grouping_key WHERE value = ? AND case_number = ?", keys)
         after = after._replace(hash=None, hash_algorithm="")
-    found = summary(ReviewRecord.from_json(line) for number, line, _ in rows if number not in gone)
+    left = {
+        number: (ReviewRecord.from_json(line), asked)
+        for number, line, _, asked in rows
+        if number not in gone
+    }
+    found = summary(record for record, _ in left.values())
+    if after.covered:
+        decided = (record for record, asked in left.values() if asked)
+        after = after._replace(covered=covered_by(decided))
     return after.with_summary(found, priority(found, row.opened_at, tx.settings))

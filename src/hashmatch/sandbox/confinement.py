@@ -113,8 +113,9 @@ class WorkerLimits:
     Parameters
     ----------
     cpu_seconds : float
-        Processor time of one try, all frames of an animation together. An ordinary photograph takes
-        some milliseconds, and one at the limits of `hashmatch.decode` about a second.
+        Processor time that an item may take, all frames of an animation together; one that takes
+        more is not tried again. An ordinary photograph takes some milliseconds, and what takes the
+        most within the limits of `hashmatch.decode`, a HEIF of 64 megapixels, half of the default.
     wall_seconds : float
         Time that a worker may be waited for in one try, on the wall clock: generous, since a
         busy machine must not make pictures fail.
@@ -124,7 +125,7 @@ class WorkerLimits:
         Bytes that a worker may fill, the pixels that it shares not included. The default is enough
         for any picture within `hashmatch.decode.limits`.
     tries : int
-        After so many tries that each lost a worker, the item is ``failed``.
+        After so many tries that each lost a worker, but for its cost, the item is ``failed``.
     items : int
         Items after which a worker is replaced, so that whatever one of them left behind ends.
 
@@ -140,8 +141,8 @@ class WorkerLimits:
     hashmatch.errors.UsageError: cpu_seconds is 0, not more than 0
     """
 
-    cpu_seconds: float = 2.0
-    wall_seconds: float = 20.0
+    cpu_seconds: float = 10.0
+    wall_seconds: float = 60.0
     address_space: int = PROCESS_MEMORY + 384 * MIB
     memory: int = PROCESS_MEMORY
     tries: int = 3

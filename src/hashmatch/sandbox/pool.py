@@ -8,6 +8,7 @@ import threading
 import time
 import warnings
 import weakref
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -37,10 +38,17 @@ count as one that works: a hostile file may hold a slot for the time of all its 
 others would wait for it."""
 SPARE_SLOTS = 4
 """Slots there are besides, at least, for those that are slow; none has a worker until then."""
+HELD_SECONDS = 60.0
+"""Time for which an iterator may hold a slot without asking for more while others wait for one: a
+thousand times as long as hashing takes."""
 
 
 class WorkerSlots:
-    """Slots of which `count` (at least 1) work at once, and others instead of slow ones."""
+    """Slots of which `count` (at least 1) work at once, and others instead of slow ones.
+
+    A slot whose picture is with whoever iterates is held. When there is no other, one that is held
+    for `HELD_SECONDS` is taken back: another comes in its place, with memory of its own.
+    """
 
     def __init__(self, server: ForkServer, limits: WorkerLimits, count: int) -> None:
         self.count = count
@@ -48,6 +56,7 @@ class WorkerSlots:
         self._idle = self.all[::-1]
         self._busy: dict[WorkerSlot, float] = {}
         self._slow: set[WorkerSlot] = set()
+        self._held: dict[WorkerSlot, float] = {}
         self._closed = False
         self._changed = threading.Condition()
 
@@ -64,14 +73,31 @@ class WorkerSlots:
                     slot = self._idle.pop()  # the latest, whose memory is still in the cache
                     self._busy[slot] = time.monotonic()
                     return slot
-                if not self._discount_slow():
+                if not self._discount_slow() and not self._take_back():
                     self._changed.wait(SLOW_SECONDS)
         raise WorkersError(POOL_CLOSED)
 
-    def release(self, slot: WorkerSlot) -> None:
-        """Take back a slot."""
+    def hold(self, slot: WorkerSlot) -> None:
+        """Note that what a slot has decoded is with whoever asked for it."""
         with self._changed:
+            self._held[slot] = time.monotonic()
+
+    def resume(self, slot: WorkerSlot) -> None:
+        """Note that a slot is asked for more; WorkersError if it was taken back."""
+        with self._changed:
+            if self._held.pop(slot, None) is None:
+                raise WorkersError(
+                    f"cannot decode on: nothing was asked of this iterator for {HELD_SECONDS:g} s, "
+                    "while others waited. Take pictures as they come, and close what you leave."
+                )
+
+    def release(self, slot: WorkerSlot) -> None:
+        """Let others have a slot."""
+        with self._changed:
+            if slot not in self._busy:
+                return  # it was taken back
             del self._busy[slot]
+            self._held.pop(slot, None)
             self._slow.discard(slot)
             self._idle.append(slot)
             if self._closed:
@@ -92,8 +118,21 @@ class WorkerSlots:
         """Count those out that are slow; return whether there are more than there were."""
         before = len(self._slow)
         latest = time.monotonic() - SLOW_SECONDS
-        self._slow |= {slot for slot, since in self._busy.items() if since < latest}
+        self._slow |= {slot for slot in self.all if self._busy.get(slot, latest) < latest}
         return len(self._slow) > before
+
+    def _take_back(self) -> bool:
+        """Replace a slot that is held for too long, if none is idle; return whether there was."""
+        latest = time.monotonic() - HELD_SECONDS
+        for place, slot in enumerate(self.all):
+            if not self._idle and self._held.get(slot, latest) < latest:
+                del self._busy[slot], self._held[slot]
+                self._slow.discard(slot)
+                self.all[place] = slot.replaced()
+                self._idle.append(self.all[place])
+                log.warning("decode worker taken back: held by an iterator for %g s", HELD_SECONDS)
+                return True
+        return False
 
 
 class DecodePool:
@@ -212,7 +251,8 @@ class DecodePool:
         UsageError
             If `image` is an open Pillow image, which this process has begun to parse.
         WorkersError
-            If the pool is closed, or workers end before they are ready.
+            If the pool is closed; if workers end before they are ready; or if nothing was asked
+            for a minute while others waited for a worker, and this one was given to them.
         """
         yield from self._decode(image, decode_limits.FRAMES if frames else 0, readings=frames)
 
@@ -291,7 +331,12 @@ class DecodePool:
             raise WorkersError("cannot use a decode pool in a fork of its process. Make another.")
         slot = self._slots.acquire()
         try:
-            yield from slot.decode(loaded.data, most, readings)
+            with closing(slot.decode(loaded.data, most, readings)) as pictures:
+                for picture in pictures:
+                    self._slots.hold(slot)
+                    yield picture
+                    del picture
+                    self._slots.resume(slot)
         finally:
             self._slots.release(slot)
 

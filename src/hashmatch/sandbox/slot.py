@@ -35,7 +35,7 @@ from hashmatch.sandbox.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from hashmatch.sandbox.confinement import WorkerLimits
 
@@ -59,6 +59,10 @@ log = logging.getLogger("hashmatch.sandbox")
 
 class WorkerLost(Exception):
     """A worker is gone, and says no more about its item; the message says why."""
+
+
+class CostTooMuch(WorkerLost):
+    """It was ended over the time or memory that its item takes, which another try takes, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +100,13 @@ class WorkerSlot:
         """The number of the worker's process; None if there is none at the moment."""
         return self._worker.pid if self._worker is not None else None
 
-    def decode(self, data: bytes, most: int, readings: bool) -> Iterator[Picture]:
+    def decode(self, data: bytes, most: int, readings: bool) -> Generator[Picture]:
         """Yield what a worker makes of `data`, trying again if it is lost.
 
         `most` and `readings` are as in `Job`.
 
         Raises ImageError as in-process decoding does, and ``failed`` once all tries have lost a
-        worker.
+        worker, or one to the time or memory that the item takes.
         """
         given = 0
         reason = ""
@@ -118,6 +122,8 @@ class WorkerSlot:
                 except WorkerLost as lost:
                     reason = str(lost)
                     log.warning("decode worker lost, try %d of %d: %s", attempt, tries, reason)
+                    if isinstance(lost, CostTooMuch):
+                        raise ImageError(Outcome.FAILED, reason) from None
             raise ImageError(
                 Outcome.FAILED, f"{reason}, in each of {tries} tries" if tries > 1 else reason
             )
@@ -174,6 +180,13 @@ class WorkerSlot:
             os.close(self._pixels_fd)
             self._input_fd = self._pixels_fd = -1
 
+    def replaced(self) -> WorkerSlot:
+        """Close this slot, in whatever thread it is held, and return one in its place."""
+        self.close()
+        other = WorkerSlot(self._server, self._limits)
+        other.layers, other.exits = self.layers, self.exits
+        return other
+
     def _attempt(self, data: bytes, job: Job) -> Iterator[Picture]:
         """Yield what one worker makes of `data`. Raises WorkerLost if it does not live to do so."""
         if self._items_served >= self._limits.items:
@@ -209,7 +222,8 @@ class WorkerSlot:
             raise ImageError(reply.outcome, reply.reason)
         if reply.kind is ReplyKind.OUT_OF_MEMORY:
             mebibytes = self._limits.memory // 2**20
-            raise self._lose(f"decoding took more than {mebibytes} MiB of memory")
+            self._lose(UNEXPECTED)
+            raise CostTooMuch(f"decoding took more than {mebibytes} MiB of memory")
         if reply.kind is not ReplyKind.END:
             raise self._lose(UNEXPECTED)
 
@@ -255,7 +269,7 @@ class WorkerSlot:
             return WorkerLost(reason)
         if code == -signal.SIGPROF:
             seconds = self._limits.cpu_seconds
-            return WorkerLost(f"decoding took more than {seconds:g} s of processor time")
+            return CostTooMuch(f"decoding took more than {seconds:g} s of processor time")
         if code < 0:
             return WorkerLost(f"the decoder ended by {signal.Signals(-code).name}")
         return WorkerLost("the decoder ended")

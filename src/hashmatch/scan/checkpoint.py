@@ -4,6 +4,10 @@ One transaction holds the records of a batch, its counts and how far the listing
 the disk when `ScanState.commit` returns (WAL, ``synchronous=FULL``): a process that is killed at
 any moment has done a batch wholly or not at all. A scan is known by all that its answers depend on;
 another list or another option is another scan, in the same file.
+
+Of each picture that is accounted for there is a mark, a keyed digest of its key and version: a
+position says only where a listing was, not what has come or changed before it since. That takes
+about 35 bytes of disk for each, and no memory.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import hashlib
 import os
 import secrets
 import sqlite3
+import threading
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,55 +33,71 @@ from hashmatch.records.times import timestamp
 from hashmatch.scan.events import Counters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from hashmatch.records.images import ImageItem
     from hashmatch.scan.events import Result
 
 APPLICATION = 0x484D4350
 """What the file says it is (PRAGMA application_id): "HMCP"."""
-FORMAT = 1
+FORMAT = 2
 FILE = "checkpoint.db"
 TABLES = """
 CREATE TABLE scan (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, about TEXT NOT NULL, token TEXT NOT NULL,
-    begun TEXT NOT NULL, ended TEXT, listed INTEGER NOT NULL DEFAULT 0,
+    begun TEXT NOT NULL, ended TEXT, number INTEGER NOT NULL DEFAULT 0,
     counts TEXT NOT NULL DEFAULT '[{}, {}]', position BLOB, breaker TEXT
 );
 CREATE TABLE record (
     scan INTEGER NOT NULL, number INTEGER NOT NULL, line BLOB NOT NULL, PRIMARY KEY (scan, number)
 ) WITHOUT ROWID;
 CREATE TABLE problem (
-    scan INTEGER NOT NULL, number INTEGER NOT NULL, item BLOB NOT NULL, PRIMARY KEY (scan, number)
+    scan INTEGER NOT NULL, number INTEGER NOT NULL, item BLOB NOT NULL, name BLOB,
+    PRIMARY KEY (scan, number)
+) WITHOUT ROWID;
+CREATE INDEX failed ON problem (scan, name) WHERE name IS NOT NULL;
+CREATE TABLE done (
+    scan INTEGER NOT NULL, mark BLOB NOT NULL, PRIMARY KEY (scan, mark)
 ) WITHOUT ROWID;
 """
-"""Of an item, ``number`` is its place in the listing, from 1. Those that were searched and match
-nothing are only counted: of a bucket of a billion, that is nearly all."""
+"""Of a result, ``number`` is which it was, from 1. Items that were searched and match nothing are
+only counted and marked: of a bucket of a billion, that is nearly all. ``failed`` are those that
+could not be read, by a mark of their key alone: they are tried again."""
+CACHE = 32 * 1024
+"""KiB of the file that SQLite keeps in memory: marks come in no order."""
 
 
 class ScanState:
     """How far one scan has come. It comes of `Checkpoint.scan`.
 
-    ``token`` is a random name of this state of the scan, which no other has; ``listed`` how many
-    items are accounted for; ``position`` that of the last of them, ``breaker`` what
-    `Breaker.to_json` gave after them, and ``ended`` whether there are no others.
+    ``token`` is a random name of this state of the scan, which no other has; ``number`` how many
+    results there have been; ``position`` that of the last item taken, or None before the first and
+    after the last; ``breaker`` what `Breaker.to_json` gave then, and ``ended`` whether the listing
+    has come to its end.
     """
 
     def __init__(self, path: str, connection: sqlite3.Connection, name: str) -> None:
         self._path, self._connection = path, connection
         with _explained(path):
             row = connection.execute(
-                "SELECT id, token, listed, counts, position, breaker, ended FROM scan "
+                "SELECT id, token, number, counts, position, breaker, ended FROM scan "
                 "WHERE name = ?",
                 (name,),
             ).fetchone()
-        self._id, self.token, self.listed, counts, position, breaker, ended = row
+        self._id, self.token, self.number, counts, position, breaker, ended = row
         self._counts: list[dict[str, int]] = msgspec.json.decode(counts)
         self.position = None if position is None else _text(position)
         self.breaker: dict[str, Any] | None = None
         if breaker is not None:
             self.breaker = msgspec.json.decode(breaker)
         self.ended = ended is not None
+        self._lookups: sqlite3.Connection | None = None
+        self._looking = threading.Lock()
+
+    @property
+    def listed(self) -> int:
+        """How many items are accounted for."""
+        return sum(self._counts[0].values())
 
     def counters(self) -> Counters:
         """Return how many items have ended in each outcome."""
@@ -86,34 +107,83 @@ class ScanState:
         found.suppressed_by |= suppressed_by
         return found
 
+    def is_done(self, item: ImageItem, *, by_name: bool = False) -> bool:
+        """Return whether an item of that key and version is accounted for; from any thread.
+
+        With `by_name`, whether one of that key is whose version the listing did not tell.
+        """
+        if not self.number:
+            return False
+        mark = self._mark(item.key) if by_name else self._mark(item.key, item.version)
+        with self._looking, _explained(self._path):
+            if self._lookups is None:  # one of its own: the other is in the middle of a transaction
+                place = f"{Path(self._path).absolute().as_uri()}?mode=ro"
+                self._lookups = sqlite3.connect(
+                    place, uri=True, timeout=30, isolation_level=None, check_same_thread=False
+                )
+                self._lookups.execute(f"PRAGMA cache_size = -{CACHE}")
+            found = self._lookups.execute(
+                "SELECT 1 FROM done WHERE scan = ? AND mark = ?", (self._id, mark)
+            )
+            return found.fetchone() is not None
+
+    def failed(self, items: Iterable[ImageItem]) -> int:
+        """Return how many of some items could not be read before: `commit` forgets that."""
+        if not self._counts[0].get(Outcome.FAILED):
+            return 0
+        found = 0
+        with _explained(self._path):
+            for item in items:
+                (count,) = self._connection.execute(
+                    "SELECT count(*) FROM problem WHERE scan = ? AND name = ?",
+                    (self._id, self._mark(item.key)),
+                ).fetchone()
+                found += count
+        return found
+
     def commit(
         self,
         batch: Sequence[tuple[ImageItem, Result]],
         counters: Counters,
         breaker: Mapping[str, Any] | None = None,
         *,
+        position: str | None = None,
+        by_name: Collection[str] = (),
         ended: bool = False,
     ) -> None:
-        """Account for the items that follow those before; all of it is on the disk then, or none.
+        """Account for some more items; all of it is on the disk then, or none.
 
         The batch is in the order of the listing, and in `counters` already; `breaker` is what
-        `Breaker.to_json` gives after it, `ended` whether it was the last. Raises CheckpointError if
-        it cannot be written; what was committed before is intact, and the scan has to stop.
+        `Breaker.to_json` gives after it, `position` that of the last item taken if that is another
+        than the last of the batch, `by_name` the keys of those whose version the listing did not
+        tell, `ended` whether there are no others. Raises CheckpointError if it cannot be written;
+        what was committed before is intact, and the scan has to stop.
         """
         run = self._connection.execute
-        listed = self.listed + len(batch)
-        position = batch[-1][0].position if batch else self.position
+        number = self.number + len(batch)
+        if position is None:
+            position = batch[-1][0].position if batch else self.position
+        position = None if ended else position
         counts = [dict(counters.outcomes), dict(counters.suppressed_by)]
+        marks = [(self._id, self._mark(key)) for key in by_name]
         with _explained(self._path):
             run("BEGIN IMMEDIATE")
             try:
-                for number, (_, result) in enumerate(batch, self.listed + 1):
-                    self._add(number, result)
+                for at, (item, result) in enumerate(batch, self.number + 1):
+                    name = self._mark(item.key)
+                    if self._counts[0].get(Outcome.FAILED):
+                        run("DELETE FROM problem WHERE scan = ? AND name = ?", (self._id, name))
+                    if result.outcome is not Outcome.FAILED:
+                        marks.append((self._id, self._mark(item.key, item.version)))
+                    self._add(at, result, name)
+                self._connection.executemany(
+                    "INSERT OR IGNORE INTO done VALUES (?, ?)", sorted(marks)
+                )
                 run(
-                    "UPDATE scan SET listed = ?, counts = ?, position = ?, breaker = ?, ended = ? "
+                    "UPDATE scan SET number = ?, counts = ?, position = ?, breaker = ?, ended = ? "
                     "WHERE id = ?",
                     (
-                        listed,
+                        number,
                         msgspec.json.encode(counts).decode(),
                         None if position is None else _bytes(position),
                         None if breaker is None else msgspec.json.encode(breaker).decode(),
@@ -126,10 +196,10 @@ class ScanState:
                 with suppress(sqlite3.Error):  # the first error says why
                     run("ROLLBACK")
                 raise
-        self.listed, self.position, self._counts = listed, position, counts
+        self.number, self.position, self._counts = number, position, counts
         self.breaker, self.ended = None if breaker is None else dict(breaker), ended
 
-    def _add(self, number: int, result: Result) -> None:
+    def _add(self, number: int, result: Result, name: bytes) -> None:
         run = self._connection.execute
         if isinstance(result, ReviewRecord):
             run("INSERT INTO record VALUES (?, ?, ?)", (self._id, number, result.to_json()))
@@ -139,25 +209,52 @@ class ScanState:
                 result.quality, result.damaged,
             )  # fmt: skip
             run(
-                "INSERT INTO problem VALUES (?, ?, ?)",
-                (self._id, number, msgspec.msgpack.encode(fields)),
+                "INSERT INTO problem VALUES (?, ?, ?, ?)",
+                (
+                    self._id,
+                    number,
+                    msgspec.msgpack.encode(fields),
+                    name if result.outcome is Outcome.FAILED else None,
+                ),
             )
 
+    def _mark(self, *parts: str) -> bytes:
+        """Return what says that something is done: names of pictures are about people."""
+        named = msgspec.msgpack.encode([_bytes(part) for part in parts])
+        return hashlib.blake2b(named, key=self.token.encode(), digest_size=16).digest()
+
     def results(self) -> Iterator[Result]:
-        """Yield every record, and every item that was not searched, in the order of the listing."""
+        """Yield every record, and every item that was not searched, in their order.
+
+        Those that could not be read are left out, see `failures`.
+        """
         with _explained(self._path):
             rows = self._connection.execute(
                 "SELECT number, line, NULL FROM record WHERE scan = ?1 UNION ALL "
-                "SELECT number, NULL, item FROM problem WHERE scan = ?1 ORDER BY number",
+                "SELECT number, NULL, item FROM problem WHERE scan = ?1 AND name IS NULL "
+                "ORDER BY number",
                 (self._id,),
             )
             for _, line, item in rows:
-                if line is not None:
-                    yield ReviewRecord.from_json(line)
-                    continue
-                key, version, surface, outcome, *rest = msgspec.msgpack.decode(item)
-                surface, outcome = Surface.parse(surface), Outcome(outcome)
-                yield ItemOutcome(_text(key), version, surface, outcome, *rest)
+                yield _problem(item) if line is None else ReviewRecord.from_json(line)
+
+    def failures(self, up_to: int) -> Iterator[Result]:
+        """Yield the items that could not be read, of the first `up_to` results, in their order."""
+        with _explained(self._path):
+            rows = self._connection.execute(
+                "SELECT item FROM problem WHERE scan = ? AND name IS NOT NULL AND number <= ? "
+                "ORDER BY number",
+                (self._id, up_to),
+            )
+            for (item,) in rows:
+                yield _problem(item)
+
+    def close(self) -> None:
+        """Let go of what `is_done` has opened."""
+        with self._looking:
+            if self._lookups is not None:
+                self._lookups.close()
+                self._lookups = None
 
 
 class Checkpoint:
@@ -235,7 +332,7 @@ class Checkpoint:
         (tables,) = run("SELECT count(*) FROM sqlite_schema").fetchone()
         if application != APPLICATION and (application or tables):
             raise CheckpointError(f"{self.path} is no checkpoint of hashmatch; give another folder")
-        if version > FORMAT:
+        if version != FORMAT and (version or application):
             raise CheckpointError(
                 f"{self.path} is of format {version}, and hashmatch here knows {FORMAT}; use "
                 "the version that made it, or give another folder"
@@ -247,6 +344,7 @@ class Checkpoint:
         application = self._check()
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")  # survives a power cut; NORMAL loses the last commits
+        run(f"PRAGMA cache_size = -{CACHE}")
         if application != APPLICATION:
             self._connection.executescript(
                 f"BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION}; "
@@ -273,18 +371,20 @@ class Checkpoint:
 
     def scans(self) -> list[dict[str, Any]]:
         """Return what is known of each scan, the first begun first."""
-        names = "name", "about", "begun", "ended", "listed"
+        names = "name", "about", "begun", "ended"
         with _explained(self.path):
             rows = self._connection.execute(
                 f"SELECT {', '.join(names)} FROM scan ORDER BY id"  # noqa: S608 - our names
             ).fetchall()
+        states = [ScanState(self.path, self._connection, row[0]) for row in rows]
         return [
             {
                 **dict(zip(names, row, strict=True)),
                 "about": msgspec.json.decode(row[1]),
-                "outcomes": ScanState(self.path, self._connection, row[0]).counters().outcomes,
+                "listed": state.listed,
+                "outcomes": state.counters().outcomes,
             }
-            for row in rows
+            for row, state in zip(rows, states, strict=True)
         ]
 
     def close(self) -> None:
@@ -312,6 +412,12 @@ def _explained(path: str) -> Iterator[None]:
             f"{path}: {reason}; make room or mend it, and run the same scan again: what was "
             "accounted for is kept"
         ) from None
+
+
+def _problem(item: bytes) -> ItemOutcome:
+    key, version, surface, outcome, *rest = msgspec.msgpack.decode(item)
+    surface, outcome = Surface.parse(surface), Outcome(outcome)
+    return ItemOutcome(_text(key), version, surface, outcome, *rest)
 
 
 def _bytes(key: str) -> bytes:

@@ -41,7 +41,9 @@ class Counters:
     Parameters
     ----------
     listed : int
-        Items listed.
+        Items listed that were not accounted for, with those that were.
+    before : int
+        How many of them earlier runs of the scan have accounted for.
     outcomes : dict of str to int
         How many ended in each outcome. Those of a checkpoint are counted once they are on the disk.
     suppressed_by : dict of str to int
@@ -52,6 +54,8 @@ class Counters:
         Items given to the decoder. One that takes a worker with it is given once all the same.
     alarms : int
         Entries that the breaker has tripped for.
+    passed_over : dict of str to int
+        What the source has passed over in this listing, which is no item: folders, say.
     reading, waiting, queued : int
         Items that are being read, that wait for another try, and that wait to be decoded, now.
     seconds : dict of str to float
@@ -60,6 +64,7 @@ class Counters:
     """
 
     listed: int = 0
+    before: int = 0
     outcomes: dict[str, int] = field(
         default_factory=lambda: {o.value: 0 for o in Outcome if o is not Outcome.HASHED}
     )
@@ -69,6 +74,7 @@ class Counters:
     retries: int = 0
     decoded: int = 0
     alarms: int = 0
+    passed_over: dict[str, int] = field(default_factory=dict)
     reading: int = 0
     waiting: int = 0
     queued: int = 0
@@ -81,6 +87,7 @@ class Counters:
             self,
             outcomes=dict(outcomes),
             suppressed_by=dict(suppressed_by),
+            passed_over=dict(self.passed_over),
             seconds=dict(seconds),
         )
 

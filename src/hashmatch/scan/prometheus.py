@@ -10,13 +10,14 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from hashmatch._files import atomic
+from hashmatch._files.atomic import LiveFile
 from hashmatch.errors import SinkError
+from hashmatch.scan.events import Counters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hashmatch.scan.events import Counters, Event
+    from hashmatch.scan.events import Event
 
 EVERY = 5.0
 """Seconds between two writes, at least: Prometheus asks every 15 s or so."""
@@ -26,7 +27,8 @@ class MetricsFile:
     r"""Takes the events of a scan: give it as ``observe=``; the file has how far it has come.
 
     Nobody reads half of it, and everybody may read it, since the collector is another user; it
-    names no item, list or source. Each sample has the label ``scan``, the file's name without its
+    names no item, list or source. From when it is made until the scan has ended or stopped, nobody
+    else writes it. Each sample has the label ``scan``, the file's name without its
     suffix: several in one folder are told apart.
 
     Parameters
@@ -63,6 +65,8 @@ class MetricsFile:
         self._path, self._every = os.fspath(path), every
         self._scan = os.path.splitext(os.path.basename(self._path))[0]
         self._next = 0.0
+        self._file = LiveFile(self._path, mode=0o644, error=SinkError)
+        self._write(Counters(), running=True)
 
     def __call__(self, event: Event) -> None:
         """Write the counters, if it is time."""
@@ -70,8 +74,16 @@ class MetricsFile:
         if running and time.monotonic() < self._next:
             return
         self._next = time.monotonic() + self._every
-        text = "".join(_lines(event.counters, self._scan, running))
-        atomic.write(self._path, text.encode(), mode=0o644, error=SinkError)
+        self._write(event.counters, running=running)
+        if not running:
+            self.close()
+
+    def close(self) -> None:
+        """Let others write the file."""
+        self._file.close()
+
+    def _write(self, counters: Counters, *, running: bool) -> None:
+        self._file.write("".join(_lines(counters, self._scan, running)).encode())
 
 
 def _lines(counters: Counters, scan: str, running: bool) -> Iterator[str]:

@@ -98,6 +98,8 @@ class ScanReport:
         matcher, counters = self.matcher, self.counters
         report = {
             "listed": counters.listed,
+            "done_before": counters.before,
+            "passed_over": counters.passed_over,
             "outcomes": counters.outcomes,
             "records": counters.records,
             "suppressed": counters.suppressed_by,

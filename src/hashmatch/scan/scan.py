@@ -1,22 +1,28 @@
 """A scan: every item that a source lists ends in exactly one result.
 
 With a checkpoint it goes on where it stopped: each batch is on the disk before anybody hears of it.
+However often it was stopped, or finished, each run looks at the whole listing: from where the last
+one stopped to the end, then at what is before that. What is accounted for is not read again.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import time
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hashmatch import registry
+from hashmatch.decode.formats import FORMATS
 from hashmatch.errors import UsageError
+from hashmatch.interfaces import passed_over
 from hashmatch.matching.lookup import in_range
 from hashmatch.records import VERSION
-from hashmatch.records.enums import Surface
-from hashmatch.records.images import ImageError, ItemOutcome
+from hashmatch.records.enums import Outcome, Surface
+from hashmatch.records.images import UNLISTED, ImageError, ItemOutcome
 from hashmatch.retry import Tries, list_items, until_available
 from hashmatch.scan.events import Counters, Monitor, tap
 from hashmatch.scan.hash_archive import PICTURES
@@ -119,7 +125,9 @@ def scan_source(
         Keeps what was done, so that the same scan goes on where it was stopped: the same source,
         rules and archive. A breaker goes on from what it knew then. A result is given once it is on
         the disk; what earlier runs recorded or could not search comes again first, since whoever
-        was given it may have died with them.
+        was given it may have died with them. What is new in the source or has another version since
+        is scanned, wherever in the listing it is, and so is what could not be read; an item whose
+        version the listing does not tell is read to see. One that has changed counts once more.
     archive : HashArchive, optional
         Keeps the hashes of what is scanned.
     observe : callable or sequence of callable
@@ -179,26 +187,33 @@ class _Scan:
         self.breaker = matcher.protection.breaker
         self.counters = Counters()
         self.monitor = Monitor(observers, self.tries, self.breaker, self.counters)
+        self._counting = threading.Lock()
+        self._under_way: dict[str, bool] = {}
+        """With a state: keys of what is listed and not accounted for, and whether the listing told
+        the version."""
 
     def run(
         self, checkpoint: Checkpoint | None, archive: HashArchive | None, on_listed: OnListed | None
     ) -> Results:
-        with closing(self.source):
+        with ExitStack() as stack:
+            stack.enter_context(closing(self.source))
             state, before = None, ""
             if checkpoint is not None:
-                state = checkpoint.scan(self._about(archive))
+                state = stack.enter_context(closing(checkpoint.scan(self._about(archive))))
                 before = self._taken_up(state)
             writer = None
             if archive is not None:
                 variants, quality = self.matcher.plan.variants, self.matcher.plan.min_quality
                 writer = archive.writer(variants, quality, None if state is None else state.token)
             with self.monitor.running(before):
-                if state is not None:
-                    yield from state.results()
-                    if state.ended:
-                        return
                 try:
-                    yield from self._results(state, writer, on_listed)
+                    if state is None:
+                        yield from self._results(None, writer, on_listed)
+                    else:
+                        known = state.number
+                        yield from state.results()
+                        yield from self._results(state, writer, on_listed)
+                        yield from state.failures(known)  # what is not listed any more
                 finally:
                     if state is None and writer is not None:  # what was scanned was scanned
                         writer.flush(self.counters.done)
@@ -214,6 +229,7 @@ class _Scan:
             "rules": self.matcher.identity,
             "lists": list(map(_named, self.matcher.lists)),
             "benign": list(map(_named, self.matcher.protection.lists)),
+            "formats": sorted(FORMATS),  # an extra that is installed since reads more
             "include_hash": self.matcher.include_hash,
             "kept": kept,
             "hashmatch": VERSION,
@@ -223,43 +239,61 @@ class _Scan:
         """Go on from what was counted before, and return what there is to say of it."""
         before = state.counters()
         self.counters.outcomes, self.counters.suppressed_by = before.outcomes, before.suppressed_by
-        self.counters.listed = state.listed
+        self.counters.listed = self.counters.before = state.listed
         if self.breaker is not None and state.breaker is not None:
             self.breaker.restore(state.breaker)
         if state.ended:
             return "was finished before"
-        return "goes on" if state.listed else ""
+        return "goes on" if state.number else ""
 
     def _results(
         self, state: ScanState | None, writer: ArchiveWriter | None, on_listed: OnListed | None
     ) -> Results:
         """Yield what becomes of the items that are not accounted for yet."""
         pending: list[tuple[ImageItem, Result]] = []
+        by_name: list[str] = []
+        position: str | None = None
 
         def settle(*, ended: bool = False) -> Iterator[Result]:
             """Account for what is pending, and give it."""
             counted = self.counters.copy()
+            again = 0 if state is None else state.failed(item for item, _ in pending)
+            counted.outcomes[Outcome.FAILED] -= again
             for _, result in pending:
                 counted.add(result)
             with self.monitor.timed("write"):
                 if writer is not None and (state is not None or len(writer) >= PICTURES):
-                    writer.flush(self.counters.done)
+                    writer.flush(self.counters.done if state is None else state.number)
                 if state is not None:
                     breaker = None if self.breaker is None else self.breaker.to_json()
-                    state.commit(pending, counted, breaker, ended=ended)
+                    state.commit(
+                        pending, counted, breaker, position=position, by_name=by_name, ended=ended
+                    )
             self.counters.outcomes = counted.outcomes
             self.counters.suppressed_by = counted.suppressed_by
+            self._count(-again)
+            self.counters.before -= again
+            for item, _ in pending:
+                self._under_way.pop(item.key, None)
+            for key in by_name:
+                self._under_way.pop(key, None)
             for _, result in pending:
                 self.monitor.ended(result)
                 yield result
             pending.clear()
+            by_name.clear()
 
         number, began = 0, time.monotonic()
-        after = None if state is None else state.position
-        for item, hashed, result in self._decided(after, on_listed):
-            if writer is not None and not isinstance(hashed, ItemOutcome):
-                writer.add(item, hashed, result)
-            pending.append((item, result))
+        for item, hashed, result in self._decided(state, on_listed):
+            position = item.position
+            if not self._under_way.get(item.key, True):
+                by_name.append(item.key)
+            if result is None:  # as it was when it was accounted for
+                self._count(-1)
+            else:
+                if writer is not None and isinstance(hashed, list):
+                    writer.add(item, hashed, result)
+                pending.append((item, result))
             number += 1
             full = number >= self.options.batch or time.monotonic() - began >= SECONDS
             if full or state is None:
@@ -268,32 +302,67 @@ class _Scan:
                 self.monitor.batch()
                 number, began = 0, time.monotonic()
             self.monitor.progress()
+        self.counters.passed_over = passed_over(self.source)
         yield from settle(ended=True)
         self.monitor.batch()
 
+    def _listed(self, state: ScanState | None) -> Iterator[ImageItem]:
+        """Yield what is not accounted for: from where the scan stopped on, then what is before."""
+
+        def listing(after: str | None) -> Iterator[ImageItem]:
+            return list_items(self.source, after, tries=self.tries, on_retry=self.monitor.retried)
+
+        if state is None:
+            yield from listing(None)
+            return
+        start = state.position
+        for item in listing(start):
+            known = item.version not in UNLISTED
+            if not (known and state.is_done(item)):
+                self._under_way[item.key] = known
+                yield item
+        if start is None:
+            return
+        for item in listing(None):
+            if item.position == start:
+                break
+            by_name = item.version in UNLISTED
+            if item.key not in self._under_way and not state.is_done(item, by_name=by_name):
+                self._under_way[item.key] = not by_name
+                yield item
+
+    def _count(self, more: int) -> None:
+        with self._counting:  # some are listed meanwhile
+            self.counters.listed += more
+
     def _decided(
-        self, after: str | None, on_listed: OnListed | None
-    ) -> Iterator[tuple[ImageItem, Hashed, Result]]:
-        """Yield each item behind a position, in order, with its hashes and what becomes of it."""
+        self, state: ScanState | None, on_listed: OnListed | None
+    ) -> Iterator[tuple[ImageItem, Hashed | None, Result | None]]:
+        """Yield each item that was listed, in order, with its hashes and what becomes of it.
+
+        None of an item that turns out to be accounted for.
+        """
         monitor, options = self.monitor, self.options
         decode = monitor.timed_decode(options.decode or self.matcher.decode)
 
-        def hash_item(fetched: Fetched) -> tuple[ImageItem, Hashed]:
+        def hash_item(fetched: Fetched) -> tuple[ImageItem, Hashed | None]:
+            item, data = fetched
+            if isinstance(data, bytes) and item.version in UNLISTED:
+                content = blake2b(data, digest_size=16).hexdigest()
+                item = replace(item, version=f"blake2b-{content}")
+            if state is not None and state.is_done(item):
+                return item, None
             with monitor.timed("hash"):
-                return self._hash(decode, *fetched)
+                return self._hash(decode, item, data)
 
-        def count(item: ImageItem) -> None:
-            self.counters.listed += 1
-
-        items = list_items(self.source, after, tries=self.tries, on_retry=monitor.retried)
         pipeline = Pipeline(
-            self.source, tap(items, count, on_listed), hash_item, self.tries,
-            Concurrency(options.readers, options.threads), counters=self.counters,
+            self.source, tap(self._listed(state), lambda _: self._count(1), on_listed), hash_item,
+            self.tries, Concurrency(options.readers, options.threads), counters=self.counters,
             on_retry=monitor.retried, on_idle=monitor.progress,
         )  # fmt: skip
         # Looking up is quick, and a breaker counts: that is done here, in the order of the listing.
         for item, hashed in pipeline:
-            if isinstance(hashed, ItemOutcome):
+            if hashed is None or isinstance(hashed, ItemOutcome):
                 yield item, hashed, hashed
                 continue
             with monitor.timed("search"):

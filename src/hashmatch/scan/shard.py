@@ -7,6 +7,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from hashmatch.errors import UsageError
+from hashmatch.interfaces import passed_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,6 +101,11 @@ class Shard:
             Of this part.
         """
         return self.whole.read(item)
+
+    @property
+    def passed_over(self) -> dict[str, int]:
+        """What the whole source has passed over: no shard's own."""
+        return passed_over(self.whole)
 
     def count(self) -> None:
         """Return None: only listing would tell."""

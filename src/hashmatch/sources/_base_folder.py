@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from hashmatch.errors import SourceError, UsageError
 from hashmatch.records.enums import Outcome
-from hashmatch.records.images import ImageError
+from hashmatch.records.images import ImageError, escape_name
 from hashmatch.sources._files import identity, read_local
 from hashmatch.sources._object_store import Objects
 
@@ -33,7 +33,7 @@ class Base:
     """
 
     def __init__(self, place: str, options: Mapping[str, Any] | None = None) -> None:
-        self.place = place.rstrip("/") or "/"
+        self.place = as_utf8(place.rstrip("/") or "/")
         scheme, separator, rest = place.partition("://")
         host, _, folder = rest.partition("/")
         self._folder = folder.strip("/")
@@ -43,7 +43,9 @@ class Base:
     def identity(self) -> str:
         """What tells it from all others."""
         return (
-            identity(self.place) if self._objects is None else self._objects.identity(self._folder)
+            identity(as_path(self.place))
+            if self._objects is None
+            else self._objects.identity(self._folder)
         )
 
     def version(self, given: object) -> str:
@@ -65,7 +67,32 @@ class Base:
             raise ImageError(Outcome.REFUSED, f"it does not lie below {self.place}")
         if self._objects is not None:
             return self._objects.read(item, f"{self._folder}/{inside}".lstrip("/"))
-        return read_local(os.path.join(self.place, inside), item)
+        return read_local(as_path(f"{self.place}/{inside}"), item)
+
+
+def as_utf8(path: str) -> str:
+    """Return a path of the command line, which is in the locale's encoding, as UTF-8."""
+    return os.fsencode(path).decode(errors="surrogateescape")
+
+
+def as_path(name: str) -> str:
+    """Return a name that is UTF-8 as the path of a file, which is in the locale's encoding."""
+    return os.fsdecode(name.encode(errors="surrogateescape"))
+
+
+def as_text(value: object) -> str | None:
+    """Return a key, address or version of a list, which is text or a whole number; else None.
+
+    Examples
+    --------
+    >>> [as_text(value) for value in ("a.jpg", 7, 7.0, "", None, True, 0.5)]
+    ['a.jpg', '7', '7', None, None, None, None]
+    """
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value else None
 
 
 def split(location: str, known: Collection[str]) -> tuple[str, dict[str, str]]:
@@ -105,29 +132,40 @@ def cannot_open(path: str, error: OSError) -> SourceError:
 
 
 class Unique:
-    """Remembers keys by 16 bytes of their hash: about 100 bytes of memory for each.
+    """Names items, no two alike; remembers each key by 16 bytes, in about 100 of memory.
 
     Examples
     --------
     >>> unique = Unique()
-    >>> [unique.name(key) for key in ("a", "b", "a", "a")]
-    ['a', 'b', 'a#2', 'a#3']
+    >>> [unique.name(name) for name in ("a", "b", "a", "a#2", "a")]
+    ['a', 'b', 'a#2', 'a#2#2', 'a#3']
     """
 
     def __init__(self) -> None:
         self._seen: set[bytes] = set()
+        self._numbers: dict[bytes, int] = {}
 
     def is_new(self, key: str) -> bool:
         """Return whether `key` comes for the first time."""
-        digest = blake2b(key.encode(errors="surrogateescape"), digest_size=16).digest()
         before = len(self._seen)
-        self._seen.add(digest)
+        self._seen.add(_digest(key))
         return len(self._seen) > before
 
-    def name(self, key: str) -> str:
-        """Return `key`, or, if it is taken, ``key#2`` or the next that is not."""
-        number, name = 1, key
-        while not self.is_new(name):
+    def name(self, name: str | bytes) -> str:
+        """Return the key of an item called `name`, written as `escape_name` does.
+
+        If that is taken, it is ``key#2``, or the next number that is not.
+        """
+        key = escape_name(name)
+        if self.is_new(key):
+            return key
+        digest = _digest(key)
+        number = self._numbers.get(digest, 1) + 1
+        while not self.is_new(f"{key}#{number}"):
             number += 1
-            name = f"{key}#{number}"
-        return name
+        self._numbers[digest] = number
+        return f"{key}#{number}"
+
+
+def _digest(key: str) -> bytes:
+    return blake2b(key.encode(errors="surrogateescape"), digest_size=16).digest()

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import heapq
 import tempfile
+from base64 import b64decode
+from binascii import unhexlify
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO, TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -34,6 +38,40 @@ def held(item: ImageItem) -> bytes | None:
     """
     limits.check_bytes(item.size or 0)
     return item.content if isinstance(item, HeldItem) else None
+
+
+_HEXADECIMAL = (rb"\x", b"0x", b"x'")
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+
+
+def written_picture(text: bytes) -> bytes | None:
+    r"""Return the picture that is written as text in a list; None if `text` is no such thing.
+
+    That is base64 (RFC 4648) of either alphabet, with padding and line breaks or without; a data
+    URL (RFC 2397); or hexadecimal, as it is or as databases print it.
+
+    Examples
+    --------
+    >>> [written_picture(text) for text in (b"R0l_ Rg==", b"data:;base64,R0l%2FRg", rb"\x4749")]
+    [b'GI\x7fF', b'GI\x7fF', b'GI']
+    >>> written_picture(b"photos/a.jpg") is None
+    True
+    """
+    is_url = text.lstrip()[:5].lower() == b"data:"
+    if is_url:
+        head, comma, rest = text.partition(b",")
+        text = unquote_to_bytes(rest)
+        if not comma or not head.rstrip().lower().endswith(b"base64"):
+            return text if comma else None
+    text = b"".join(text.split())
+    if not is_url:
+        digits = text[2:].rstrip(b"'") if text[:2].lower() in _HEXADECIMAL else text
+        with suppress(ValueError):
+            return unhexlify(digits)
+    text = text.translate(_URL_SAFE).rstrip(b"=")
+    with suppress(ValueError):
+        return b64decode(text + b"=" * (-len(text) % 4), validate=True)
+    return None
 
 
 #: How many are sorted in memory at a time: of objects of a bucket, about 30 MB.

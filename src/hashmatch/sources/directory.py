@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from hashmatch.errors import SourceError
-from hashmatch.records.images import ImageItem
+from hashmatch.records.images import ImageItem, escape_name
 from hashmatch.sources._files import identity, look_at, read_local
 
 if TYPE_CHECKING:
@@ -19,30 +20,33 @@ if TYPE_CHECKING:
 class DirectorySource:
     r"""Everything in a folder that is not a folder, in the order of its keys; or a single file.
 
-    A key is the path below the folder with ``/`` between its parts; bytes of a name that are no
-    UTF-8 appear as ``\xNN``. Links to files are followed, links to folders are not: they may lead
-    round in a circle. What cannot be read, a pipe for one, is listed all the same and ends in an
-    outcome of its own. A folder that is removed during the listing is passed over.
+    A key is the path below the folder with ``/`` between its parts, written as
+    `hashmatch.records.images.escape_name` does; the order is that of the bytes of paths. Links to
+    files are followed, links to folders are not: they may lead round in a circle. What cannot be
+    read, a pipe for one, is listed all the same and ends in an outcome of its own. A folder that is
+    removed during the listing is passed over, and counted.
 
     One folder at a time is held in memory, about 150 bytes for each name in it. A position is the
-    key with what is no plain ASCII in it quoted as in a URL.
+    path with what is no plain ASCII in it quoted as in a URL.
     """
 
     def __init__(self, location: str, surface: Surface) -> None:
         self._root = location
         self._surface = surface
+        self.passed_over = Counter[str]()
 
     def items(self, after: str | None = None) -> Iterator[ImageItem]:
         """Yield every item once; SourceError if a folder cannot be listed or is not there."""
-        last = None if after is None else os.fsdecode(unquote_to_bytes(after))
-        for key, entry_path in walk(self._root, last):
-            version, size = look_at(entry_path)
+        self.passed_over = Counter()
+        last = None if after is None else unquote_to_bytes(after)
+        for name, path in walk(self._root, last, self.passed_over):
+            version, size = look_at(path)
             yield ImageItem(
-                key=key,
+                key=escape_name(name),
                 version=version,
                 surface=self._surface,
-                location=entry_path,
-                position=quote_from_bytes(os.fsencode(key)),
+                location=path,
+                position=quote_from_bytes(name),
                 size=size,
             )
 
@@ -65,46 +69,56 @@ class DirectorySource:
         """Do nothing: no file is open between two reads."""
 
 
-def walk(root: str, after: str | None = None) -> Iterator[tuple[str, str]]:
-    """Yield the key and path of every file below `root`, in the order of keys; or `root` itself.
+def walk(
+    root: str, after: bytes | None = None, passed_over: Counter[str] | None = None
+) -> Iterator[tuple[bytes, str]]:
+    """Yield name and path of every file below `root`, in the order of names; or `root` itself.
 
-    Only keys that come after `after`. SourceError if a folder cannot be listed, or `root` is not
+    Only names that come after `after`. SourceError if a folder cannot be listed, or `root` is not
     there.
     """
-    if not os.path.isdir(root):
-        if not os.path.lexists(root):
+    place = os.fsencode(root)
+    if not os.path.isdir(place):
+        if not os.path.lexists(place):
             raise SourceError(f"{root}: no such folder or file")
         if after is None:
-            yield os.path.basename(root), root
+            yield os.path.basename(place), root
         return
-    pending = [""]
+    pending = [b""]
     while pending:
-        key = pending.pop()
-        if not key or key.endswith("/"):
-            inside = _listing(root, key)
+        name = pending.pop()
+        if not name or name.endswith(b"/"):
+            inside = _listing(place, name)
+            if inside is None:  # it was there a moment ago
+                if passed_over is not None:
+                    passed_over["folders that were removed"] += 1
+                continue
             if after is not None:
                 # A folder comes after its own name, and is entered if `after` is below it.
-                inside = [k for k in inside if k > after or (k[-1] == "/" and after.startswith(k))]
+                inside = [
+                    n for n in inside if n > after or (n[-1:] == b"/" and after.startswith(n))
+                ]
             pending += sorted(inside, reverse=True)
         else:
-            yield key, os.path.join(root, key)
+            yield name, os.fsdecode(os.path.join(place, name))
 
 
-def _listing(root: str, folder: str) -> list[str]:
-    """Return the keys of what is directly in `folder`; those of folders end in ``/``.
+def _listing(root: bytes, folder: bytes) -> list[bytes] | None:
+    """Return the names of what is directly in `folder`; those of folders end in ``/``.
 
-    With the stroke at the end, sorting one folder at a time gives the order of whole keys.
+    With the stroke at the end, sorting one folder at a time gives the order of whole names. None if
+    the folder, which is not `root` itself, is gone.
     """
     place = os.path.join(root, folder)
     try:
         with os.scandir(place) as entries:
             return [
-                folder + entry.name + ("/" if entry.is_dir(follow_symlinks=False) else "")
+                folder + entry.name + (b"/" if entry.is_dir(follow_symlinks=False) else b"")
                 for entry in entries
             ]
     except FileNotFoundError:
-        if folder:  # it was there a moment ago
-            return []
-        raise SourceError(f"{place}: no such folder or file") from None
+        if folder:
+            return None
+        raise SourceError(f"{os.fsdecode(place)}: no such folder or file") from None
     except OSError as error:
-        raise SourceError(f"{place}: cannot be listed: {error.strerror}") from None
+        raise SourceError(f"{os.fsdecode(place)}: cannot be listed: {error.strerror}") from None

@@ -6,8 +6,10 @@ import binascii
 import io
 import os
 from base64 import b64decode
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from collections import Counter
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,7 +17,15 @@ from hashmatch.decode import limits
 from hashmatch.errors import SourceError, SourceUnavailable
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageChanged, ImageError, ImageItem, ImageUnavailable
-from hashmatch.sources._base_folder import UNLISTED, Base, Unique, cannot_open, options, split
+from hashmatch.sources._base_folder import (
+    UNLISTED,
+    Base,
+    Unique,
+    as_text,
+    cannot_open,
+    options,
+    split,
+)
 from hashmatch.sources._files import content_identity, read_part, version
 from hashmatch.sources._object_store import Objects
 
@@ -36,13 +46,19 @@ class ManifestSource:
 
     - ``key``: the item's name; read there, unless one of the next two says otherwise.
     - ``url``: where to read it. Without a key, this is the key.
-    - ``image``: the picture itself, in base64. Without a key, this is ``row-N``, N the line.
+    - ``image``: the picture itself, in base64 or as a data URL. Without a key, this is ``row-N``,
+      N the line.
     - ``version``, ``size``: as listed, etags with or without quotes. Without a version, it is that
       of what is read.
 
-    Nothing is read from elsewhere than below the base, wherever the list is from. A key that comes
-    twice is one item; which keys there were takes 100 bytes of memory for each. A line that says
-    none of this is an item all the same, ``line-N``, and fails. A position is the number of a line.
+    Lines are UTF-8, or UTF-16 if the list begins with a byte order mark of that; a key or address
+    may be a whole number too. Nothing is read from elsewhere than below the base, wherever the list
+    is from.
+
+    A key that comes twice with the same address and version is one item, and counted as passed
+    over; with another, or with a picture in the line, the second is ``key#2``. Which there were
+    takes 200 bytes of memory for each. A line that says none of this is an item all the same,
+    ``line-N``, and fails. A position is the number of a line.
 
     A list of a web server has at most 256 MiB. ``base`` is the folder in which the list lies,
     unless it is given; `options` are for one that is a bucket or web server, see
@@ -57,6 +73,7 @@ class ManifestSource:
         scheme = location.partition("://")[0]
         self._surface = surface
         self._fields = {field: said.get(field, field) for field in _FIELDS}
+        self.passed_over = Counter[str]()
         self._lines: _File | _Fetched
         if scheme in {"http", "https"}:
             path = f"{scheme}://{path}"
@@ -67,38 +84,46 @@ class ManifestSource:
 
     def items(self, after: str | None = None) -> Iterator[ImageItem]:
         """Yield every item once; SourceError if the list cannot be read, or has no line."""
-        unique, last, number = Unique(), int(after or 0), 0
-        for number, (start, line) in enumerate(self._lines.all(), 1):
+        self.passed_over = Counter()
+        keys, named, last, number = Unique(), Unique(), int(after or 0), 0
+        for number, (start, length, line) in enumerate(self._lines.all(), 1):
             if not line.strip():
                 continue
-            item = self._item(number, start, line)
-            if unique.is_new(item.key) and number > last:
-                yield item
+            name, version, place, size = self._named(number, line, f"line {start} {length}")
+            if place.startswith("base ") and not named.is_new(f"{name}\n{version}\n{place}"):
+                self.passed_over["lines that name an item again"] += 1
+                continue
+            key = keys.name(name)
+            if number > last:
+                yield ImageItem(key, version, self._surface, place, str(number), size)
         if not number:
             raise SourceError(f"{self._lines.name}: the list is empty")
 
-    def _item(self, number: int, start: int, line: bytes) -> ImageItem:
+    def _named(self, number: int, line: bytes, place: str) -> tuple[str, str, str, int | None]:
+        """Return name, version, location and size of the item in a line."""
         row = self._row(line)
-        place = f"line {start} {len(line)}"
-        fields: list[Any] = [row.get(self._fields[field]) for field in _FIELDS]
-        key, url, image, listed, size = fields
+        given = {field: row.get(self._fields[field]) for field in _FIELDS}
+        key, url, image, listed, size = (
+            value if field == "image" else as_text(value) for field, value in given.items()
+        )
+        name, address = key or url or f"row-{number}", url or key
+        for field, value in ("key", key), ("url", url), ("image", image):
+            if given[field] not in (None, "") and not isinstance(value, str):
+                problem = f"none its {self._fields[field]} is no text"
+                return key or url or f"line-{number}", self._lines.version, problem, None
         if isinstance(image, str):
-            name = key if isinstance(key, str) and key else f"row-{number}"
-            return ImageItem(name, self._lines.version, self._surface, place, str(number))
-        address = url if isinstance(url, str) and url else key
-        name = key if isinstance(key, str) and key else address
-        if not isinstance(name, str) or not name or not isinstance(address, str):
-            return ImageItem(
-                f"line-{number}", self._lines.version, self._surface, "none", str(number)
-            )
-        bytes_of_it = size if isinstance(size, int) and size >= 0 else None
-        known = self._base.version(listed)
-        return ImageItem(name, known, self._surface, f"base {address}", str(number), bytes_of_it)
+            return key or f"row-{number}", self._lines.version, place, None
+        if address is None:
+            problem = "none the line is no key, and no JSON with a key in it"
+            return f"line-{number}", self._lines.version, problem, None
+        bytes_of_it = int(size) if size is not None and size.isdecimal() else None
+        return name, self._base.version(listed), f"base {address}", bytes_of_it
 
     def _row(self, line: bytes) -> dict[str, Any]:
         """Return the fields of a line; none if it is broken."""
         if not line.lstrip().startswith(b"{"):
-            return {self._fields["key"]: os.fsdecode(line.rstrip(b"\r\n"))}
+            text = line.rstrip(b"\r\n").decode(errors="surrogateescape")
+            return {self._fields["key"]: text}
         try:
             row = msgspec.json.decode(line)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -116,7 +141,7 @@ class ManifestSource:
         if kind == "base":
             return self._base.read(item, place)
         if kind != "line":
-            raise ImageError(Outcome.FAILED, "the line is no key, and no JSON with a key in it")
+            raise ImageError(Outcome.FAILED, place)
         start, length = map(int, place.split())
         if length > LONGEST:
             reason = f"a line of {length:,} bytes, the limit is {LONGEST:,}"
@@ -135,6 +160,38 @@ class ManifestSource:
         self._lines.close()
 
 
+def _encoding(head: bytes) -> tuple[str, int]:
+    """Return how a list that begins with `head` is encoded, and how long the mark for it is."""
+    for mark, encoding in (
+        (BOM_UTF8, "utf-8"), (BOM_UTF16_LE, "utf-16-le"), (BOM_UTF16_BE, "utf-16-be"),
+    ):  # fmt: skip
+        if head.startswith(mark):
+            return encoding, len(mark)
+    return "utf-8", 0
+
+
+def _lines(stream: IO[bytes], name: str) -> Iterator[tuple[int, int, bytes]]:
+    """Yield where each line starts, its length there, and the line in UTF-8.
+
+    Of one that is too long, its beginning. SourceError if it is not encoded as it says.
+    """
+    encoding, start = _encoding(stream.read(len(BOM_UTF8)))
+    stream.seek(start)
+    if encoding == "utf-8":
+        while line := stream.readline(LONGEST + 1):
+            yield start, len(line), line
+            start += len(line)
+        return
+    text = io.TextIOWrapper(stream, encoding, "surrogatepass", newline="\n")
+    try:
+        while written := text.readline(LONGEST + 1):
+            length = len(written.encode(encoding, "surrogatepass"))
+            yield start, length, written.encode(errors="surrogatepass")
+            start += length
+    except UnicodeDecodeError:
+        raise SourceError(f"{name}: it begins as UTF-16 and is not; write it as UTF-8") from None
+
+
 class _File:
     """A list on this machine; any part of it can be read again, by many threads."""
 
@@ -143,22 +200,21 @@ class _File:
         try:
             with open(path, "rb") as file:
                 self.version = version(os.fstat(file.fileno()))
+                self._encoding, _ = _encoding(file.read(len(BOM_UTF8)))
         except OSError as error:
             raise cannot_open(path, error) from None
 
     def identity(self) -> str:
         return content_identity(self.name, self.version)
 
-    def all(self) -> Iterator[tuple[int, bytes]]:
-        """Yield where each line starts, and the line; of one that is too long, its beginning."""
+    def all(self) -> Iterator[tuple[int, int, bytes]]:
+        """Yield where each line starts, its length there, and the line in UTF-8."""
         with open(self.name, "rb") as file:
-            start = 0
-            while line := file.readline(LONGEST + 1):
-                yield start, line
-                start += len(line)
+            yield from _lines(file, self.name)
 
     def at(self, start: int, length: int) -> bytes:
-        return read_part(self.name, self.version, start, length)
+        line = read_part(self.name, self.version, start, length)
+        return line.decode(self._encoding, "replace").encode()
 
     def close(self) -> None:
         """Do nothing: no file is open between two reads."""
@@ -198,15 +254,14 @@ class _Fetched:
         except ImageError as error:
             raise SourceError(f"{self.name}: {error.reason}") from None
 
-    def all(self) -> Iterator[tuple[int, bytes]]:
-        """Yield where each line starts, and the line."""
-        start = 0
-        for line in io.BytesIO(self._list()):
-            yield start, line
-            start += len(line)
+    def all(self) -> Iterator[tuple[int, int, bytes]]:
+        """Yield where each line starts, its length there, and the line in UTF-8."""
+        yield from _lines(io.BytesIO(self._list()), self.name)
 
     def at(self, start: int, length: int) -> bytes:
-        return self._get()[start : start + length]
+        content = self._get()
+        line = content[start : start + length]
+        return line.decode(_encoding(content)[0], "replace").encode()
 
     def close(self) -> None:
         self._content = None

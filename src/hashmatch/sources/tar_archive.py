@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import os
+import re
 import tarfile
 import zlib
-from typing import IO, TYPE_CHECKING, cast
+from collections import Counter
+from contextlib import suppress
+from hashlib import blake2b
+from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 from hashmatch.decode import limits
 from hashmatch.errors import SourceError
@@ -22,8 +27,16 @@ if TYPE_CHECKING:
 
     from hashmatch.records.enums import Surface
 
+LOG = logging.getLogger("hashmatch.sources")
+
 #: The longest header of a member; those of tools hold a few names.
 LONGEST_HEADER = 2**20
+#: How many zeros may lie between two archives in one file.
+MOST_EMPTY, _CHUNK = limits.MAX_BYTES, 2**16
+#: Notes beside pictures, as WebDataset has them, and the longest that is taken for one.
+SIDE_FILES, LONGEST_SIDE_FILE = (".cls", ".json", ".txt"), 2**20
+_BROKEN = "a hard link to what is not before it in the archive"
+_NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 #: How much an archive may unpack to: gzip reaches 1,032 times, pictures hardly 1.
 MOST_TIMES = 100
 
@@ -31,18 +44,24 @@ MOST_TIMES = 100
 class TarSource:
     """Every file in an archive, in its order: ``tar://photos.tar`` or ``tar://photos.tar.gz``.
 
-    Folders are passed over; links, devices and sparse members are listed and unsupported. A second
-    member of the same name is ``name#2``: both were in there. A version is modification time and
-    size; a position the number of the member, from 1. An archive that does not end in the mark for
-    it was cut off, which is an error; what follows the mark is no part of it.
+    Of archives that were joined, with ``cat`` say, all are read; the logger ``hashmatch.sources``
+    has a warning where something else follows. A hard link is the content of the member that it
+    names, which is before it. Symbolic links and devices are listed and unsupported. A version is
+    modification time and size; a position the number of the member, from 1.
+
+    Folders are passed over and counted, and so are side files, which WebDataset has beside its
+    pictures: a ``.json``, ``.txt`` or ``.cls`` that holds text. An archive that does not end in the
+    mark for it was cut off, which is an error.
 
     A plain archive is read by many threads at once. Of a compressed one, items come with their
-    content, which is let go of with them: take them as they come, not as a list.
+    content, which is let go of with them: take them as they come, not as a list. Which members
+    there were takes some 300 bytes of memory for each.
     """
 
     def __init__(self, location: str, surface: Surface) -> None:
         self._path, _ = split(location, ())
         self._surface = surface
+        self.passed_over = Counter[str]()
         try:
             with open(self._path, "rb") as file:
                 self._version = file_version(os.fstat(file.fileno()))
@@ -56,22 +75,24 @@ class TarSource:
         SourceError if it is no tar archive, damaged or cut off, or unpacks to more than 100 times
         its size.
         """
-        unique, number = Unique(), 0
+        self.passed_over = Counter()
+        unique, number, last = Unique(), 0, int(after or 0)
+        places: dict[bytes, _Place] = {}
         with open(self._path, "rb") as file:
             stream = _Stream(file, packed=self._packed)
             try:
-                with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r:") as archive:
-                    while (member := archive.next()) is not None:
-                        archive.members = []  # type: ignore[attr-defined]  # it would keep them all
-                        number += 1
-                        if member.isdir():
-                            continue
-                        key = unique.name(member.name)
-                        if number > int(after or 0):
-                            yield self._item(member, key, number, stream)
-                    if stream.last != bytes(tarfile.BLOCKSIZE):
-                        # To `tarfile`, anything that is no header is the end.
-                        raise tarfile.ReadError
+                for member in self._members(stream):
+                    number += 1
+                    if member.isdir():
+                        self.passed_over["folders"] += 1
+                        continue
+                    place = _place(member, places)
+                    if _is_side_file(member, stream):
+                        self.passed_over["side files"] += 1
+                        continue
+                    key = unique.name(member.name or f"member-{number}")
+                    if number > last:
+                        yield self._item(member, key, number, place, stream)
             except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error) as error:
                 said = (
                     str(error)
@@ -82,15 +103,41 @@ class TarSource:
         if not number:
             raise SourceError(f"{self._path}: there is nothing in it")
 
-    def _item(self, member: tarfile.TarInfo, key: str, number: int, stream: _Stream) -> ImageItem:
-        version, position = f"{member.mtime}-{member.size}", str(number)
-        if not member.isreg() or member.issparse():
-            return ImageItem(key, version, self._surface, "none", position)
-        place = f"{member.offset_data} {member.size}"
-        if not self._packed:
-            return ImageItem(key, version, self._surface, place, position, member.size)
-        content = stream.content(member) if member.size <= limits.MAX_BYTES else None
-        return HeldItem(key, version, self._surface, place, position, member.size, content)
+    def _members(self, stream: _Stream) -> Iterator[tarfile.TarInfo]:
+        """Yield every member of the archive, and of those that follow it in the same file."""
+        fileobj = cast("IO[bytes]", stream)
+        while True:
+            with tarfile.open(fileobj=fileobj, mode="r:", encoding="utf-8") as archive:
+                while (member := archive.next()) is not None:
+                    archive.members = []  # type: ignore[attr-defined]  # it would keep them all
+                    yield member
+            if stream.last != bytes(tarfile.BLOCKSIZE):
+                # To `tarfile`, anything that is no header is the end.
+                raise tarfile.ReadError
+            block = stream.skip_empty()
+            if block == b"":
+                return
+            try:
+                tarfile.TarInfo.frombuf(block or b"", "utf-8", "surrogateescape")
+            except tarfile.HeaderError:
+                LOG.warning("%s: what follows its end is no tar archive, and not read", self._path)
+                return
+
+    def _item(
+        self, member: tarfile.TarInfo, key: str, number: int, place: _Place | str, stream: _Stream
+    ) -> ImageItem:
+        """Return the item of a member, whose content is at a `place`; or text says why not."""
+        position = str(number)
+        if isinstance(place, str):
+            version = f"{member.mtime}-{member.size}"
+            return ImageItem(key, version, self._surface, place, position)
+        version, location = f"{member.mtime}-{place.size}", f"at {place}"
+        if not self._packed or member.islnk():  # what a link names was before it
+            return ImageItem(key, version, self._surface, location, position, place.size)
+        content = None
+        if place.size <= limits.MAX_BYTES:
+            content = place.content(stream.part(place.start, place.stored))
+        return HeldItem(key, version, self._surface, location, position, place.size, content)
 
     def identity(self) -> str:
         """Return its whole path, a digest of all of it, and the surface."""
@@ -98,15 +145,20 @@ class TarSource:
 
     def read(self, item: ImageItem) -> bytes:
         """Return the content of `item`; see `hashmatch.interfaces.Source.read`."""
-        if item.location == "none":
-            raise ImageError(Outcome.UNSUPPORTED, "a link, a device or a sparse file")
+        kind, _, written = item.location.partition(" ")
+        if kind != "at":
+            raise ImageError(
+                Outcome.FAILED if item.location == _BROKEN else Outcome.UNSUPPORTED, item.location
+            )
         content = held(item)
         if content is None:
-            start, size = map(int, item.location.split())
+            place = _Place.parse(written)
+            limits.check_bytes(place.size)
             if self._packed:
-                content = self._unpacked(start, size)
+                stored = self._unpacked(place.start, place.stored)
             else:
-                content = read_part(self._path, self._version, start, size)
+                stored = read_part(self._path, self._version, place.start, place.stored)
+            content = place.content(stored)
         if len(content) != item.size:
             raise ImageError(Outcome.FAILED, "the archive ends before it does")
         return content
@@ -127,6 +179,75 @@ class TarSource:
         """Do nothing: the archive is open only while it is listed or read."""
 
 
+class _Place(NamedTuple):
+    """Where the content of a member is: all of `size`, or in `pieces`, with nothing between them.
+
+    A piece is where it belongs, and its length. They are stored one after the other from `start`.
+    """
+
+    start: int
+    size: int
+    pieces: tuple[tuple[int, int], ...] | None = None
+
+    def __str__(self) -> str:
+        numbers = [self.start, self.size, *(n for piece in self.pieces or () for n in piece)]
+        return " ".join(map(str, numbers)) + (" sparse" if self.pieces is not None else "")
+
+    @classmethod
+    def parse(cls, written: str) -> _Place:
+        """Return the place that is written so."""
+        plain = written.removesuffix(" sparse")
+        start, size, *rest = map(int, plain.split())
+        pieces = tuple(zip(rest[::2], rest[1::2], strict=True))
+        return cls(start, size, pieces if plain != written else None)
+
+    @property
+    def stored(self) -> int:
+        """How many bytes of it there are in the archive."""
+        return self.size if self.pieces is None else sum(length for _, length in self.pieces)
+
+    def content(self, stored: bytes) -> bytes:
+        """Return the whole content, of what is stored; it is shorter if that ends too early."""
+        if self.pieces is None or len(stored) < self.stored:
+            return stored
+        whole, at = bytearray(self.size), 0
+        for start, length in self.pieces:
+            whole[start : start + length] = stored[at : at + length]
+            at += length
+        return bytes(whole)
+
+
+def _place(member: tarfile.TarInfo, places: dict[bytes, _Place]) -> _Place | str:
+    """Return where the content of `member` is, kept for links to it; or why there is none."""
+    digest = blake2b(member.name.encode(errors="surrogateescape"), digest_size=16).digest()
+    if member.islnk():
+        named = member.linkname.encode(errors="surrogateescape")
+        place = places.get(blake2b(named, digest_size=16).digest())
+        if place is None:
+            return _BROKEN
+    elif member.isreg():
+        sparse = member.sparse if member.issparse() else None  # type: ignore[attr-defined]
+        pieces = None if sparse is None else tuple((start, size) for start, size in sparse if size)
+        place = _Place(member.offset_data, member.size, pieces)
+    else:
+        places.pop(digest, None)
+        return "a symbolic link" if member.issym() else "a device, a pipe or another special file"
+    places[digest] = place
+    return place
+
+
+def _is_side_file(member: tarfile.TarInfo, stream: _Stream) -> bool:
+    """Return whether `member` is a note beside a picture, and not a picture that is called so."""
+    if not member.name.lower().endswith(SIDE_FILES) or not member.isreg() or member.issparse():
+        return False
+    if member.size > LONGEST_SIDE_FILE:
+        return False
+    with suppress(UnicodeDecodeError):
+        text = stream.part(member.offset_data, member.size).decode()
+        return text.lstrip()[:1] != "<" and not _NO_TEXT.search(text)
+    return False
+
+
 class _TooMuch(tarfile.TarError):
     """The archive is a bomb."""
 
@@ -136,25 +257,59 @@ class _Stream:
 
     def __init__(self, file: IO[bytes], *, packed: bool) -> None:
         self._file = cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if packed else file
+        self._ahead = b""  # was read, and is to come once more
+        self._kept = (-1, b"")
         self.last = b""
         most = MOST_TIMES * os.fstat(file.fileno()).st_size + limits.MAX_BYTES
         self._most = most if packed else None
 
     def read(self, size: int) -> bytes:
+        """Return what comes next; `last` is what was read so."""
         if size > LONGEST_HEADER:
             raise _TooMuch(f"a header of {size:,} bytes, the limit is {LONGEST_HEADER:,}")
-        self.last = self._file.read(size)
+        self.last = self._next(size)
         return self.last
 
-    def tell(self) -> int:
-        return self._file.tell()
+    def _next(self, size: int) -> bytes:
+        self._check(self.tell())
+        ahead, self._ahead = self._ahead[:size], self._ahead[size:]
+        return ahead + self._file.read(size - len(ahead))
 
-    def seek(self, place: int) -> int:
+    def _check(self, place: int) -> None:
         if self._most is not None and place > self._most:
             raise _TooMuch(f"it unpacks to more than {MOST_TIMES} times its size")
-        return self._file.seek(place)
 
-    def content(self, member: tarfile.TarInfo) -> bytes:
-        """Return the content of the member whose header was read last."""
-        self.seek(member.offset_data)
-        return self._file.read(member.size)
+    def tell(self) -> int:
+        return self._file.tell() - len(self._ahead)
+
+    def seek(self, place: int) -> int:
+        self._check(place)
+        if place != self.tell():
+            self._ahead = b""
+            self._file.seek(place)
+        return place
+
+    def skip_empty(self) -> bytes | None:
+        """Return the next block that is not all zeros, which is read again; none at the end.
+
+        None if there are too many zeros to look for it.
+        """
+        for _ in range(MOST_EMPTY // _CHUNK):
+            chunk = self._next(_CHUNK)
+            if not chunk or (rest := chunk.lstrip(b"\0")):
+                break
+        else:
+            return None
+        start = (len(chunk) - len(rest)) // tarfile.BLOCKSIZE * tarfile.BLOCKSIZE if chunk else 0
+        self._ahead = chunk[start:]
+        return self._ahead[: tarfile.BLOCKSIZE]
+
+    def part(self, start: int, size: int) -> bytes:
+        """Return a part of the member whose header was read last."""
+        if self._kept[0] == start:
+            return self._kept[1]
+        self.seek(start)
+        part = self._next(size)
+        if size <= LONGEST_SIDE_FILE:
+            self._kept = start, part
+        return part

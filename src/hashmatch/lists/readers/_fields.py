@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import re
+from collections import deque
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashmatch import registry
-from hashmatch.errors import RejectedRow
+from hashmatch.errors import ListError, RejectedRow
+from hashmatch.interfaces import ROLES, ListRow
 from hashmatch.lists.readers._lines import shown
+from hashmatch.records.hashes import INVISIBLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-
-    from hashmatch.interfaces import ListRow
 
 # A day, or a day and a time with a zone or without; Python's own parser takes more than this.
 ISO = re.compile(
@@ -85,7 +87,18 @@ SYNONYMS = {
     "ssvhpdna": "ssvh",
     "ssvhsaferhash": "ssvh",
     "sha1base32": "sha1",
+    "pdqocr": "pdq_ocr",
+    "rawtext": "raw_text",
+    "textstring": "raw_text",
+    "texttlsh": "text_tlsh",
+    "trendquery": "trend_query",
+    "rawuri": "uri",
+    "unclickableurl": "uri",
+    "urlmd5": "url_md5",
+    "debugstring": "text",
 }
+KINDS = {"photodna", *SYNONYMS.values()}
+"""What they are called here."""
 
 
 class Unusable(Exception):
@@ -102,13 +115,54 @@ def usable(
         yield RejectedRow(line, str(error))
 
 
+NOTHING = {"null", "none", "nan", "nat", "<na>", "n/a", "#n/a", "(null)", "\\n"}
+"""What programs write for no value; as an id it would be that of many entries."""
+EXCEL = re.compile(r'="(.*)"', re.DOTALL)
+"""Text that a spreadsheet is not to take for a number."""
+MOST_EXACT = 1 << 53
+"""Whole numbers beyond are rounded where they are kept as floating point."""
+
+
+def cell(value: str) -> str:
+    """Return text of a field without what stands for nothing, or only beside the text."""
+    plain = value.strip() if value.isascii() else value.strip(INVISIBLE)
+    if plain[:1] == "=" and (quoted := EXCEL.fullmatch(plain)):
+        plain = quoted[1].strip(INVISIBLE)
+    return "" if len(plain) < 7 and plain.lower() in NOTHING else plain
+
+
+@lru_cache(maxsize=4096)  # records of a list have the same keys, a million times
+def _key(keys: tuple[str, ...], key: str) -> str:
+    """Return which of some keys is `key`, but for capitals and signs; itself if none is."""
+    plain = letters(key)
+    return next((other for other in keys if letters(other) == plain), key)
+
+
+def field(record: dict[str, Any], key: str) -> Any:
+    """Return the value at `key`, whatever its capitals; None if there is none."""
+    if key not in record and len(record) < MOST_KEYS:
+        key = _key(tuple(record), key)
+    return record.get(key)
+
+
+MOST_KEYS = 100
+"""Of a record whose keys are looked at one by one."""
+
+
 def text(record: dict[str, Any], key: str) -> str:
-    """Return the text at `key`, which may be a whole number; empty if there is none."""
-    value = record.get(key)
+    """Return the text at `key`, which may be a number; empty if there is none."""
+    return cell(text_of(key, field(record, key)))
+
+
+def text_of(key: str, value: Any) -> str:
+    """Return `value`, which is text or a number, as text; None is empty."""
     if value is None:
         return ""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
+    if isinstance(value, float):
+        whole = value.is_integer() and abs(value) < MOST_EXACT
+        return str(int(value)) if whole else str(value)
     if not isinstance(value, str):
         raise Unusable(f"{key} is not text")
     if not value.isascii():
@@ -116,7 +170,59 @@ def text(record: dict[str, Any], key: str) -> str:
             value.encode()
         except UnicodeEncodeError:  # half of a surrogate pair
             raise Unusable(f"{key} is not text") from None
-    return value.strip()
+    return value
+
+
+WHOLE = re.compile(r"([0-9]{1,9})(?:\.0{1,9}|,0{1,2})?")
+
+
+def number(record: dict[str, Any], key: str) -> int | None:
+    """Return the whole number at `key`, also written as 100.0; None if there is none."""
+    return number_of(key, text(record, key))
+
+
+def number_of(key: str, value: str) -> int | None:
+    """Return the whole number that `value` is; None if it is empty."""
+    value = value.strip()
+    found = WHOLE.fullmatch(value)
+    if value and not found:
+        raise Unusable(f"{key} is not a number")
+    return int(found[1]) if found else None
+
+
+NAMED_BY_FLOAT = re.compile(r"(\d{1,15})\.0+")
+ROUNDED = re.compile(r"\d(?:[.,]\d+)?E\+\d{1,3}", re.IGNORECASE)
+
+
+def id_of(key: str, value: str) -> str | None:
+    """Return the id that `value` is, which may be a number written as 42.0; None if empty."""
+    if ROUNDED.fullmatch(value):
+        raise Unusable(f"{key} is a number that a spreadsheet has rounded; export it as text")
+    found = NAMED_BY_FLOAT.fullmatch(value)
+    return (found[1] if found else value) or None
+
+
+DIVIDERS = re.compile("[;,|]")
+
+
+def divided(key: str, value: Any) -> tuple[str, ...]:
+    """Return the texts that `value` is: an array, of JSON or as a database prints it, or text.
+
+    Only ``;``, ``,`` and ``|`` divide: what has blanks in it is one text of several words.
+    """
+    if isinstance(value, list):
+        return texts(text_of(key, item) for item in value)
+    whole = text_of(key, value)
+    if whole[:1] + whole[-1:] not in {"[]", "{}"}:
+        return texts(cell(part) for part in DIVIDERS.split(whole))
+    quote = "'" if "'" in whole and '"' not in whole else '"'
+    try:
+        parts = next(csv.reader([whole[1:-1]], quotechar=quote, strict=True, skipinitialspace=True))
+    except csv.Error:
+        raise Unusable(f"{key} is not an array") from None
+    except StopIteration:
+        parts = []
+    return texts(map(cell, parts))
 
 
 def texts(values: Iterable[str]) -> tuple[str, ...]:
@@ -124,19 +230,26 @@ def texts(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value for value in values if value))
 
 
+TRUTHS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1", "1.0"), True),
+    **dict.fromkeys(("", "false", "f", "no", "n", "0", "0.0"), False),
+}
+
+
 def truth(record: dict[str, Any], key: str) -> bool:
     """Return the yes or no at `key`, which some write as text or a number."""
-    value = record.get(key)
-    known = {"": False, "true": True, "false": False, "1": True, "0": False, "none": False}
-    answer = known.get(str(value).strip().lower() if isinstance(value, str | int) else "")
-    if answer is None or not isinstance(value, str | int | None):
+    value = field(record, key)
+    answer = value if isinstance(value, bool) else None
+    if isinstance(value, str | int | float | None):
+        answer = TRUTHS.get((cell(str(value)) if value is not None else "").lower())
+    if answer is None:
         raise Unusable(f"{key} is neither true nor false")
     return answer
 
 
 def mapping(record: dict[str, Any], key: str) -> dict[str, Any]:
     """Return the object at `key`; an empty one if there is none."""
-    value = record.get(key)
+    value = field(record, key)
     if value is not None and not isinstance(value, dict):
         raise Unusable(f"{key} is not an object")
     return value or {}
@@ -144,9 +257,9 @@ def mapping(record: dict[str, Any], key: str) -> dict[str, Any]:
 
 def objects(record: dict[str, Any], key: str) -> list[dict[str, Any]]:
     """Return the array of objects at `key`, itself or as ``{"data": [...]}``; empty if none."""
-    value = record.get(key)
+    value = field(record, key)
     if isinstance(value, dict):
-        value = value.get("data")
+        value = field(value, "data")
     if value is None:
         return []
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
@@ -156,13 +269,123 @@ def objects(record: dict[str, Any], key: str) -> list[dict[str, Any]]:
 
 def time(record: dict[str, Any], key: str) -> float | None:
     """Return the time at `key` in seconds since 1970 UTC; None if there is none."""
-    value = record.get(key)
+    return time_of(key, field(record, key), Dates())
+
+
+def time_of(key: str, value: Any, dates: Dates) -> float | None:
+    """Return the time that `value` is, in seconds since 1970 UTC; None if it is nothing."""
+    if isinstance(value, str):
+        value = dates.iso(key, cell(value))
     if value is None or value == "":
         return None
+    if isinstance(value, int | float | str) and SERIAL.fullmatch(str(value)):
+        raise Unusable(f"{key} is the number of a day, as spreadsheets count them; write its date")
     moment = seconds(value)
     if moment is None:
         raise Unusable(f"{key} is not a time")
     return moment
+
+
+SERIAL = re.compile(r"[345]\d{4}(?:[.,]\d+)?", re.ASCII)
+"""A day from 1982 to 2064, counted from 1900; in seconds since 1970 it were one in January then."""
+MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+ORDERS = {"dmy": "day, month, year", "mdy": "month, day, year"}
+"""In which order dates may be that begin with neither a year nor the name of a month."""
+WORD = r"(?:[a-z]{3,9},? )?"
+CLOCK = (
+    r"(?:[T ,]+(?P<hour>\d{1,2}):(?P<minute>\d\d)(?P<seconds>(?::\d\d(?:[.,]\d+)?)?)"
+    r"\s*(?P<half>(?:[AP]\.?M\.?)?)\s*(?P<zone>.*))?"
+)
+DATES = [
+    re.compile(date + CLOCK, re.IGNORECASE | re.ASCII)
+    for date in (
+        r"(?P<year>\d{4})([-/.])(?P<month>\d{1,2})\2(?P<day>\d{1,2})",
+        r"(?P<year>(?:19|20)\d\d)(?P<month>\d\d)(?P<day>\d\d)",
+        r"(?P<first>\d{1,2})([-/.])(?P<second>\d{1,2})\2(?P<year>\d{4})",
+        WORD
+        + r"(?P<day>\d{1,2})[-/. ]{1,2}(?P<name>[a-z]{3})[a-z]{0,6}[-/., ]{1,2}(?P<year>\d{4})",
+        WORD + r"(?P<name>[a-z]{3})[a-z]{0,6}\.? +(?P<day>\d{1,2}),? +(?P<year>\d{4})",
+    )
+]
+
+
+class Ambiguous(Unusable):
+    """A date could be of two orders, and no other date has told which."""
+
+
+class Dates:
+    """Dates of one list as ISO 8601: their order is told, or the first that is clear tells it.
+
+    Examples
+    --------
+    >>> dates = Dates()
+    >>> dates.iso("updated", "31/12/2024 2:05 PM"), dates.iso("updated", "01/02/2024")
+    ('2024-12-31T14:05', '2024-02-01')
+    """
+
+    def __init__(self, order: str | None = None) -> None:
+        self.order = order
+        self._is_told = order is not None
+
+    def iso(self, key: str, text: str) -> str:
+        """Return `text` in ISO 8601 if it is a date in one of the usual orders, else as it is.
+
+        Raises
+        ------
+        Ambiguous
+            If its order is not known yet.
+        Unusable
+            If it is in another order than the one that was told.
+        ListError
+            If it is in another than a date before it.
+        """
+        if ISO.fullmatch(text):
+            return text
+        found = next(filter(None, (pattern.fullmatch(text) for pattern in DATES)), None)
+        if found is None:
+            return text
+        said = found.groupdict("")
+        month, day = said.get("month", ""), said.get("day", "")
+        if "first" in said:
+            day, month = said["first"], said["second"]
+            if self._order(key, int(day), int(month)) == "mdy":
+                day, month = month, day
+        elif "name" in said:
+            if said["name"].lower() not in MONTHS:
+                return text
+            month = str(MONTHS.index(said["name"].lower()) + 1)
+        return f"{said['year']}-{month:0>2}-{day:0>2}{_clock(said)}"
+
+    def _order(self, key: str, first: int, second: int) -> str:
+        """Return the order of a date that begins with these two numbers."""
+        if first == second:
+            return "dmy"
+        clear = "dmy" if first > 12 else "mdy" if second > 12 else None
+        if clear is None and self.order is None:
+            raise Ambiguous(f"{key} may be day/month or month/day; write 2024-12-31")
+        if clear is not None and self.order is None:
+            self.order = clear
+        elif clear not in {None, self.order}:
+            told = f"{key} is not a date in the order {ORDERS[self.order or clear]}"
+            if self._is_told:
+                raise Unusable(told)
+            raise ListError(
+                f"{told}, as others of this list are: mend them, or say what their order is "
+                "(--dates dmy or mdy)"
+            )
+        return self.order or clear or "dmy"
+
+
+def _clock(said: dict[str, str]) -> str:
+    """Return a time of the day, of 12 hours with AM and PM or of 24, in ISO 8601."""
+    if not said["hour"]:
+        return ""
+    hour = int(said["hour"])
+    if said["half"] and 1 <= hour <= 12:
+        hour = hour % 12 + (12 if said["half"][0] in "pP" else 0)
+    elif said["half"]:
+        hour = 99  # which is no time
+    return f"T{hour:02}:{said['minute']}{said['seconds']}{said['zone']}"
 
 
 def letters(name: str) -> str:
@@ -211,8 +434,8 @@ def algorithm(name: str, *, video: bool = False) -> str:
 
 def own_kind(name: str) -> str:
     """Return what we call a kind of hash that a platform's own file calls `name`."""
-    known = installed(name) or name.lower()
-    return "photodna" if _plain(known) == "photodna" else known
+    plain = _plain(name)
+    return installed(name) or (plain if plain in KINDS else name.lower())
 
 
 def value_of(kind: str, value: str) -> str:
@@ -222,15 +445,167 @@ def value_of(kind: str, value: str) -> str:
 
 def strings(record: dict[str, Any], key: str) -> list[str]:
     """Return the array of texts at `key`; empty if there is none."""
-    value = record.get(key)
+    value = field(record, key)
     if value is None:
         return []
     if not isinstance(value, list):
         raise Unusable(f"{key} is not an array")
-    return [text({key: item}, key) for item in value]
+    return [text_of(key, item) for item in value]
 
 
 def check(record: Any) -> None:
     """Raise Unusable if the record is no object."""
     if not isinstance(record, dict):
         raise Unusable("the record is not an object")
+
+
+#: A column's or key's name, lower case, letters and digits only, and its role; the name of an
+#: installed algorithm is one too.
+KNOWN = {
+    name: role
+    for role, names in {
+        "pdq": "pdqhash",
+        "hash": "hash hashvalue signalstr",
+        "algorithm": "algorithm hashtype signaltype type",
+        "id": "id entry externalid imageid filename filepath item",
+        "label": "label category classification",
+        "labels": "labels tags",
+        "sources": "source sources",
+        "source": "collab",
+        "status": "status",
+        "quality": "quality",
+        "max_distance": "maxdistance",
+        "updated": "updated updatedat updatedon lastupdated dateupdated",
+        "photodna": "photodna",
+    }.items()
+    for name in names.split()
+}
+
+#: What python-threatexchange says of a hash as a whole; negative and disputed ones are kept out.
+CATEGORIES = {"POSITIVE_CLASS", "NEGATIVE_CLASS", "DISPUTED", "INVESTIGATION_SEED"}
+FACTS = ROLES - {"hash", "label", "labels", "sources"}
+
+
+@lru_cache(maxsize=1024)
+def role(name: str) -> str | None:
+    """Return what a column or key is that nothing was told of."""
+    return KNOWN.get(letters(name)) or installed(name)
+
+
+class Fields(NamedTuple):
+    """What a record says: its line, and the role and value of each field.
+
+    Text that is ``exact``, as of JSON, which has types, stands for nothing else.
+    """
+
+    line: int
+    said: list[tuple[str, Any]]
+    exact: bool = False
+
+
+def rows(fields: Fields, dates: Dates) -> list[ListRow]:
+    """Return a row for each hash in some fields.
+
+    Of two of one role the first counts, but for labels, sources and hashes.
+    """
+    hashes: list[tuple[str | None, str]] = []
+    told: dict[str, Any] = {}
+    labels: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    for role, value in fields.said:
+        if role == "labels":
+            labels += divided(role, value)
+        elif role == "sources":
+            sources += divided(role, value)
+        elif role == "tags":  # of python-threatexchange
+            labels += tuple(text_of(role, value).split())
+        elif value := value if role == "updated" else text_of(role, value):
+            if role == "label":
+                labels += (value,)
+            elif role == "source":
+                sources += (value,)
+            elif role in FACTS:
+                told.setdefault(role, value)
+            else:
+                hashes.append((None if role == "hash" else role, value))
+    quality = number_of("quality", told.get("quality", ""))
+    max_distance = number_of("max_distance", told.get("max_distance", ""))
+    updated = time_of("updated", told.get("updated"), dates)
+    external_id = told.get("id") if fields.exact else id_of("id", told.get("id", ""))
+    status = told.get("status") or next((one for one in labels if one in CATEGORIES), "active")
+    if not hashes and "status" not in told:  # withdrawn entries often come without their hash
+        raise Unusable("the hash is empty")
+    found = []
+    for column, value in hashes or [(None, "")]:
+        named = column or told.get("algorithm")
+        kind = own_kind(named) if named else None
+        found.append(
+            ListRow(
+                fields.line,
+                value if kind is None else value_of(kind, value),
+                kind,
+                external_id,
+                labels,
+                sources,
+                status,
+                quality,
+                max_distance,
+                updated,
+            )
+        )
+    return found
+
+
+MOST_WAITING = 64 << 20
+"""Bytes, nearly, of records that wait for a date to tell in which order dates are."""
+
+
+def dated(
+    records: Iterable[Fields | RejectedRow], order: str | None
+) -> Iterator[ListRow | RejectedRow]:
+    """Yield the rows of records, those after a date of an unclear order when that is known.
+
+    Raises
+    ------
+    ListError
+        If no date tells in which order they are, or two tell different ones.
+    """
+    dates = Dates(order)
+    waiting: deque[Fields | RejectedRow] = deque()
+    size = 0
+    for record in records:
+        try:
+            found = _rows_or_not(record, dates)
+        except Ambiguous:
+            found = None
+        if not waiting and found is not None:
+            yield from found
+            continue
+        waiting.append(record)
+        size += 500 + (0 if isinstance(record, RejectedRow) else _size(record))
+        if dates.order is not None:
+            while waiting:
+                yield from _rows_or_not(waiting.popleft(), dates)
+            size = 0
+        elif size > MOST_WAITING:
+            break
+    if waiting:
+        raise ListError(
+            f"line {waiting[0].line}: the dates of this list may be day/month or month/day, and "
+            "none tells which; say it (--dates dmy or mdy)"
+        )
+
+
+def _rows_or_not(record: Fields | RejectedRow, dates: Dates) -> list[ListRow] | list[RejectedRow]:
+    if isinstance(record, RejectedRow):
+        return [record]
+    try:
+        return rows(record, dates)
+    except Ambiguous:
+        raise
+    except Unusable as error:
+        return [RejectedRow(record.line, str(error))]
+
+
+def _size(record: Fields) -> int:
+    return sum(len(value) for _, value in record.said if isinstance(value, str))

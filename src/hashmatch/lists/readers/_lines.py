@@ -1,4 +1,4 @@
-"""Lines of a text file from elsewhere, UTF-8 or UTF-16: numbered, bounded, and never trusted."""
+"""Lines and CSV records of text from elsewhere: numbered, bounded, and never trusted."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import csv
 import hashlib
 import io
 import re
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from collections import deque
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias
 
 from hashmatch.errors import RejectedRow, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from typing_extensions import Buffer
+
+Line: TypeAlias = tuple[int, str]
+"""A line's number, from 1, and its text without its end."""
 
 MAX_LINE = 64 * 1024
 """Bytes. The longest honest row, a hash with a path and labels, is some hundreds."""
@@ -90,10 +94,11 @@ def blocks_of_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
         number += block.count(b"\n")
 
 
-def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, str] | RejectedRow]:
+def numbered_lines(stream: BinaryIO, *, returns: bool = False) -> Iterator[Line | RejectedRow]:
     """Yield each line's number (from 1) and text without its end, or why it cannot be read.
 
-    A byte-order mark and blank lines are passed over; at most `MAX_LINE` bytes are held.
+    A byte-order mark and blank lines are passed over; at most `MAX_LINE` bytes are held. With
+    `returns` a line may have carriage returns, as in quoted cells.
     """
     number = 0
     while line := stream.readline(MAX_LINE + 1):
@@ -111,16 +116,20 @@ def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, str] | RejectedRow]:
             yield RejectedRow(number, "the line has a NUL byte")
             continue
         line = line.rstrip(b"\r\n")
-        if b"\r" in line:
-            yield RejectedRow(number, "a carriage return in the line; end lines with line feeds")
+        if b"\r" in line and not returns:
+            yield RejectedRow(number, IN_LINE)
             continue
         try:
             text = line.decode()
         except UnicodeDecodeError:
-            yield RejectedRow(number, "the line is not UTF-8 text")
+            yield RejectedRow(number, NO_TEXT)
             continue
         if text.strip():  # blanks at its ends may be a row's empty cells
             yield number, text
+
+
+IN_LINE = "a carriage return in the line; end lines with line feeds"
+NO_TEXT = "the line is not UTF-8 text; if all of the list is in another, name it (--charset cp1251)"
 
 
 def first_lines(head: bytes) -> list[str]:
@@ -130,12 +139,83 @@ def first_lines(head: bytes) -> list[str]:
     return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
-def cells_of(text: str, delimiter: str = ",") -> list[str] | None:
-    """Return the cells of a line of CSV; None if a quote is not closed, or stands inside one."""
-    try:
-        return next(csv.reader([text], delimiter=delimiter, strict=True))
-    except csv.Error:
-        return None
+QUOTES = "a quote is not closed, or stands inside a cell"
+MOST_IN_VAIN = 16 << 20
+"""Characters that are read again, of one file, after a quote that turned out to be never closed."""
+
+
+class CsvRecords:
+    """The records of CSV, each with the line where it begins; a quoted cell may have line breaks.
+
+    A quote that is not closed within `MAX_LINE` characters, or only after lines that are `rows` by
+    themselves, costs the line it is in: the next is read as if nothing had been. The naive way is::
+
+        yield from csv.reader(file, delimiter=delimiter)
+    """
+
+    def __init__(
+        self,
+        lines: Iterable[Line | RejectedRow],
+        delimiter: str,
+        rows: Callable[[list[str]], bool] | None = None,
+    ) -> None:
+        self._lines = iter(lines)
+        self._delimiter = delimiter
+        self._rows = rows or (lambda _: False)
+        self._held: deque[Line | RejectedRow] = deque()
+        self._in_vain = 0
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]] | RejectedRow]:
+        while (line := self._next()) is not None:
+            if isinstance(line, RejectedRow):
+                yield line
+            elif '"' in line[1]:
+                yield self._quoted(line)
+            elif "\r" in line[1]:
+                yield RejectedRow(line[0], IN_LINE)
+            else:
+                yield line[0], line[1].split(self._delimiter)
+
+    def _next(self) -> Line | RejectedRow | None:
+        return self._held.popleft() if self._held else next(self._lines, None)
+
+    def _quoted(self, first: Line) -> tuple[int, list[str]] | RejectedRow:
+        """Return the record that begins with a line."""
+        taken: list[Line | RejectedRow] = []
+        cells = self._cells(self._from(first, taken))
+        if cells is not None and not any(
+            self._rows(self._cells([text]) or []) for _, text in filter(_is_line, taken)
+        ):
+            return first[0], cells
+        self._in_vain += sum(len(line[1]) for line in taken)
+        self._held.extendleft(reversed(taken))
+        return RejectedRow(first[0], QUOTES)
+
+    def _from(self, first: Line, taken: list[Line | RejectedRow]) -> Iterator[str]:
+        """Yield the text of lines that may be one record; those after the first are `taken`."""
+        size = len(first[1])
+        yield first[1] + "\n"
+        while size <= MAX_LINE and self._in_vain < MOST_IN_VAIN:
+            line = self._next()
+            if line is None:
+                return
+            taken.append(line)
+            if isinstance(line, RejectedRow):
+                return
+            size += len(line[1])
+            yield line[1] + "\n"
+
+    def _cells(self, lines: Iterable[str]) -> list[str] | None:
+        """Return the first record; None if a quote is not closed, or stands inside a cell."""
+        reader = csv.reader(lines, delimiter=self._delimiter, strict=True, skipinitialspace=True)
+        try:
+            return next(reader)
+        except (csv.Error, StopIteration):
+            return None
+
+
+def _is_line(line: Line | RejectedRow) -> bool:
+    return not isinstance(line, RejectedRow)
 
 
 def shown(text: str) -> str:
@@ -149,25 +229,44 @@ def shown(text: str) -> str:
     return text if plain else "(hidden)"
 
 
-CHUNK = 32 * 1024
+CHUNK = 64 * 1024
+CTRL_Z = b"\x1a"
+MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""Beginnings of text that is not UTF-8; the mark of UTF-32 begins with one of UTF-16."""
+UTF8 = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+ANSI = "cp1252"
+"""What Excel's plain CSV is in, in America and western Europe."""
 
 
-class Utf8File(io.RawIOBase):
-    """The text of a UTF-16 file as UTF-8, converted while it is read.
+class PlainText(io.RawIOBase):
+    """The text of a file as UTF-8 with line feeds, converted while it is read.
 
-    What is no UTF-16, such as half of a pair, becomes U+FFFD, which is in no hash: it spoils its
-    row only.
+    It is in `charset`, or in what its mark says. Without both, the first part of it beyond ASCII
+    decides: UTF-8, or Windows-1252 if more of it is not UTF-8 than is. What is no text in a charset
+    becomes U+FFFD, or stays what is no UTF-8: it spoils its row only. Where carriage returns alone
+    end lines, line feeds do, and the Ctrl-Z that DOS ends a file with is passed over.
     """
 
-    def __init__(self, raw: BinaryIO) -> None:
+    def __init__(self, raw: io.BufferedReader, charset: str | None = None) -> None:
         self._raw = raw
-        self._decoder = codecs.getincrementaldecoder("utf-16")("replace")
-        self._held = b""
-
-    @staticmethod
-    def suits(head: bytes) -> bool:
-        """Return whether a file that begins with `head` is UTF-16."""
-        return head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        head = raw.peek(CHUNK)
+        if charset is None:
+            charset = next((MARKS[mark] for mark in MARKS if head.startswith(mark)), None)
+        if charset is None:
+            charset = _without_mark(head)
+        self._is_utf8 = head.startswith(BOM)
+        if charset is not None and codecs.lookup(charset).name in {"utf-8", "utf-8-sig", "ascii"}:
+            charset, self._is_utf8 = None, True
+        self._decoder = codecs.getincrementaldecoder(charset)("replace") if charset else None
+        self._returns: bool | None = None
+        self._kept = self._held = b""
+        self.is_ansi = False
+        """Whether it was read as Windows-1252, without being told."""
 
     def readable(self) -> bool:
         """Return True: a `io.BufferedReader` asks."""
@@ -176,12 +275,45 @@ class Utf8File(io.RawIOBase):
     def readinto(self, buffer: Buffer) -> int:
         """Fill `buffer` and return how much of it; 0 at the end."""
         view = memoryview(buffer)
-        while not self._held:
+        data = b" "
+        while data and not self._held:
             data = self._raw.read(CHUNK)
-            self._held = self._decoder.decode(data, final=not data).encode(errors="replace")
-            if not data:
+            text = self._utf8(data)
+            if not (data or text):
                 break
+            if self._returns is None and text:
+                self._returns = b"\r" in text and b"\n" not in text
+            if self._returns:
+                text = text.replace(b"\r", b"\n")
+            text = self._kept + text
+            self._kept = CTRL_Z if text.endswith(CTRL_Z) else b""
+            self._held = text.removesuffix(CTRL_Z)
         count = min(len(view), len(self._held))
         view[:count] = self._held[:count]
         self._held = self._held[count:]
         return count
+
+    def _utf8(self, data: bytes) -> bytes:
+        """Return what was read, none of it at the end, as UTF-8."""
+        if self._decoder is not None:
+            return self._decoder.decode(data, final=not data).encode(errors="replace")
+        if not (data.isascii() or self._is_utf8 or self.is_ansi):
+            data += self._raw.read(3)  # of a character that is cut
+            held = [len(found) for found in UTF8.findall(data)]
+            stray = sum(byte > 127 for byte in data) - sum(held)
+            self.is_ansi = stray > len(held)
+            self._is_utf8 = not self.is_ansi
+        if self.is_ansi:
+            return data.decode(ANSI, "surrogateescape").encode(errors="surrogateescape")
+        return data
+
+
+def _without_mark(head: bytes) -> str | None:
+    """Return which UTF-16 a file without a mark is in: that of ASCII has a NUL in every pair."""
+    pairs = head[: min(len(head), 64) & ~1]
+    first, second = set(pairs[::2]), set(pairs[1::2])
+    if len(pairs) >= 8 and second == {0} and 0 not in first:
+        return "utf-16-le"
+    if len(pairs) >= 8 and first == {0} and 0 not in second:
+        return "utf-16-be"
+    return None

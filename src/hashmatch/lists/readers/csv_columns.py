@@ -1,123 +1,181 @@
 """CSV with a header: each column has a role, recognised by its name or told.
 
 Roles: an algorithm's name (``pdq``, ``md5``, ...: the column holds such hashes; there may be
-several), ``hash`` with or without ``algorithm``, ``id``, ``label`` (one), ``labels`` (separated by
-blanks, commas or semicolons), ``sources``, ``status``, ``quality``, ``max_distance``, ``updated``
-(ISO 8601 or seconds since 1970). Columns without a role are passed over. `KNOWN` has the names that
-need no telling, among them those of the threatexchange dataset
-(``signal_type,signal_str,collab,category,tags``) and of Interpol's ICSE export.
+several), ``hash`` with or without ``algorithm``, ``id``, ``label`` (one), ``labels`` (divided by
+commas, semicolons or bars, or an array), ``sources``, ``status``, ``quality``, ``max_distance``,
+``updated`` (a date and time, or seconds since 1970). Columns without a role are passed over.
+`hashmatch.lists.readers._fields.KNOWN` has the names that need no telling, among them those of the
+threatexchange dataset (``signal_type,signal_str,collab,category,tags``, whose tags are divided by
+blanks) and of Interpol's ICSE export.
 
-A label that is one of the dataset's categories, `CATEGORIES`, is the status too if there is no
-other. PhotoDNA is counted; its values are not kept.
+Above the header may be ``sep=;``, a title and comments, among the rows blank ones, headers that
+come again, and what databases print below: ``(100 rows)``, which is held against how many there
+are. A label that is one of the dataset's categories, `hashmatch.lists.readers._fields.CATEGORIES`,
+is the status too if there is no other. PhotoDNA is counted; its values are not kept.
 """
 
 from __future__ import annotations
 
+import io
 import re
-from typing import TYPE_CHECKING, BinaryIO
+from itertools import chain, islice
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from hashmatch import registry
 from hashmatch.errors import ListError, RejectedRow, UsageError
 from hashmatch.interfaces import ROLES, ListOptions, ListRow
 from hashmatch.lists.readers import _fields
-from hashmatch.lists.readers._lines import cells_of, first_lines, numbered_lines, shown
+from hashmatch.lists.readers._lines import CsvRecords, Line, numbered_lines, shown
+from hashmatch.records.hashes import INVISIBLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-#: A column's name, lower case, letters and digits only, and its role; the name of an installed
-#: algorithm is one too.
-KNOWN = {
-    name: role
-    for role, names in {
-        "pdq": "pdqhash",
-        "hash": "hash hashvalue signalstr",
-        "algorithm": "algorithm hashtype signaltype type",
-        "id": "id entry externalid imageid filename filepath item",
-        "label": "label category classification",
-        "labels": "labels tags",
-        "sources": "source sources collab",
-        "status": "status",
-        "quality": "quality",
-        "max_distance": "maxdistance",
-        "updated": "updated updatedat updatedon lastupdated dateupdated",
-        "photodna": "photodna",
-    }.items()
-    for name in names.split()
-}
-
-#: What python-threatexchange says of a hash as a whole; negative and disputed ones are kept out.
-CATEGORIES = {"POSITIVE_CLASS", "NEGATIVE_CLASS", "DISPUTED", "INVESTIGATION_SEED"}
 DELIMITERS = ",;\t|"
-SMALL_NUMBER = re.compile(r"[0-9]{1,9}")
+HEAD = 40
+"""Lines among which the header has to be."""
+HASH = re.compile(r"(?:\W|0x|x)*[0-9a-f]{16,}\W*", re.IGNORECASE | re.ASCII)
+"""A cell of a hash, which no header has."""
+SEPARATOR = re.compile(r"sep=(.)", re.IGNORECASE)
+RULE = re.compile(r"[-+=|: \t]*[-=][-+=|: \t]*")
+NUMBER, ROWS = r"(\d[\d,. ]*?)", r"(?:rows?|records?|entries)"
+FOOTER = re.compile(
+    rf"\(?(?:total|count|sum|{ROWS})[ :=]*{NUMBER}(?: {ROWS})?\)?"
+    rf"|\(?{NUMBER} {ROWS}(?: selected| affected| returned| in set.*)?\.?\)?",
+    re.IGNORECASE | re.ASCII,
+)
+"""What is below a table as databases and spreadsheets print it."""
+
+
+class Header(NamedTuple):
+    """Where the header of a list is, what divides its cells, and the role of each column."""
+
+    line: int
+    delimiter: str
+    cells: list[str]
+    roles: list[str | None]
+
+    @property
+    def is_comment(self) -> bool:
+        """Whether it is one if there is no other: a column may be called ``#``."""
+        first = self.cells[0].strip()
+        return first.startswith("#") and first != "#"
+
+    @property
+    def rank(self) -> tuple[bool, int, int, int]:
+        """The greater, the surer."""
+        known = sum(role is not None for role in self.roles)
+        return not self.is_comment, known, len(self.cells), -self.line
+
+    def has_row(self, cells: list[str]) -> bool:
+        """Return whether some cells are surely a row."""
+        return len(cells) == len(self.cells) and any(
+            _is_of_hashes(role) and HASH.fullmatch(cell)
+            for role, cell in zip(self.roles, cells, strict=True)
+        )
 
 
 class MappedCsv:
-    """Reads CSV. Each line is a row of its own, so a quote left open spoils one row only."""
+    """Reads CSV. A quote that is left open spoils the row it is in only."""
 
     def detects(self, head: bytes) -> int:
         """Return how sure it is, 0 to 100."""
-        lines = first_lines(head)
-        if not lines:
+        if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in {b"<", b"{", b"["}:
             return 0
-        roles = [_role(name) or "" for name in cells_of(lines[0], _delimiter(lines[0])) or []]
-        return 85 if any(role == "hash" or registry.hashes(role) for role in roles) else 0
+        whole = head[: head.rfind(b"\n") + 1] or head  # it may end anywhere
+        try:
+            found = _header(
+                list(islice(numbered_lines(io.BytesIO(whole), returns=True), HEAD)), ListOptions()
+            )
+        except ListError:
+            found = None
+        return 0 if found is None else 70 if found.is_comment else 85
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
         """Yield every row, once for each hash in it; ListError if no column holds hashes.
 
-        UsageError if `options` names a role or a column that does not exist.
+        ListError too if the order of dates is not clear. UsageError if `options` names a role or a
+        column that does not exist.
         """
-        roles: list[str | None] | None = None
-        delimiter = options.delimiter
-        for line in numbered_lines(stream):
-            if isinstance(line, RejectedRow):
-                yield line
-                continue
-            number, text = line
-            if roles is None and text.lstrip().startswith("#"):
-                continue  # a comment before the header
-            if delimiter is None:
-                delimiter = _delimiter(text)
-            cells = cells_of(text, delimiter)
-            if cells is None:
-                yield RejectedRow(number, "a quote is not closed, or stands inside a cell")
-            elif roles is None:
-                roles = _roles(cells, options.columns or {})
-            elif any(cell.strip() for cell in cells[len(roles) :]):
-                yield RejectedRow(number, f"{len(cells)} columns, the header has {len(roles)}")
-            else:
-                yield from _rows(number, cells, roles)
+        lines = numbered_lines(stream, returns=True)
+        head = list(islice(lines, HEAD))
+        header = _header(head, options)
+        if header is None:
+            yield from head  # none of them could be read
+            for _ in lines:
+                raise ListError(f"none of the first {HEAD} lines can be read")
+            return
+        records = CsvRecords(chain(head, lines), header.delimiter, header.has_row)
+        yield from _fields.dated(_records(records, header), options.dates)
 
 
-def _role(name: str) -> str | None:
-    """Return what a column is that nothing was told of."""
-    return KNOWN.get(_fields.letters(name)) or _fields.installed(name)
+def _header(head: Sequence[Line | RejectedRow], options: ListOptions) -> Header | None:
+    """Return the header among the first lines; None if none of them can be read.
+
+    ListError if no column holds hashes, UsageError if there is no column that was told.
+    """
+    lines = [line for line in head if not isinstance(line, RejectedRow)]
+    if not lines:
+        return None
+    delimiters: Iterable[str] = options.delimiter or DELIMITERS
+    if options.delimiter is None and (told := SEPARATOR.fullmatch(lines[0][1].strip(' "\r'))):
+        delimiters = told[1]
+    found = [
+        header
+        for delimiter in delimiters
+        for header in _headers(lines, delimiter, options.columns or {})
+    ]
+    if found:
+        header = max(found, key=lambda header: header.rank)
+        _check_names(header)
+        return header
+    first = next((line for line in lines if not line[1].lstrip().startswith("#")), lines[0])
+    cells = next(iter(CsvRecords([first], max(delimiters, key=first[1].count))))
+    if isinstance(cells, RejectedRow):
+        raise ListError(f"line {cells.line} is no header: {cells.reason}")
+    names = ", ".join(shown(name) for name in cells[1])
+    for name in (options.columns or {}).values():
+        if _column(cells[1], name) is None:
+            raise UsageError(f"no column {name!r}; the columns are {names}")
+    raise ListError(
+        f"no column holds hashes; the columns are {names}: say which one does (--column pdq=NAME)"
+    )
 
 
-def _delimiter(header: str) -> str:
-    return max(DELIMITERS, key=header.count)
+def _headers(lines: Sequence[Line], delimiter: str, columns: Mapping[str, str]) -> Iterator[Header]:
+    """Yield what could be a header: a record with a column of hashes, and no hash in it."""
+    for record in CsvRecords(lines, delimiter):
+        if isinstance(record, RejectedRow):
+            continue
+        line, cells = record
+        if any(HASH.fullmatch(cell) for cell in cells):
+            continue
+        roles = _told(cells, columns) if columns else _recognised(cells)
+        header = Header(line, delimiter, cells, roles)
+        if any(map(_is_of_hashes, roles)) and (len(cells) > 1 or not header.is_comment):
+            yield header
 
 
-def _roles(header: list[str], columns: Mapping[str, str]) -> list[str | None]:
-    """Return the role of each column: as told, or else as recognised."""
-    names = ", ".join(shown(name) for name in header)
-    if columns:
-        roles: list[str | None] = [None] * len(header)
-        for role, name in columns.items():
-            column = _column(header, name)
-            if column is None:
-                raise UsageError(f"no column {name!r}; the columns are {names}")
-            if roles[column] is not None:
-                raise UsageError(f"column {name!r} cannot be both {roles[column]} and {role}")
-            roles[column] = role
-    else:
-        roles = [_role(name) for name in header]
-    if not any(role and (role == "hash" or role not in ROLES) for role in roles):
-        raise ListError(
-            f"no column holds hashes; the columns are {names}: "
-            "say which one does (--column pdq=NAME)"
-        )
+def _told(cells: list[str], columns: Mapping[str, str]) -> list[str | None]:
+    """Return the role of each column as told; of none if some are not there."""
+    roles: list[str | None] = [None] * len(cells)
+    for role, name in columns.items():
+        column = _column(cells, name)
+        if column is None:
+            return [None]
+        if roles[column] is not None:
+            raise UsageError(f"column {name!r} cannot be both {roles[column]} and {role}")
+        if cells.count(name) > 1:
+            raise UsageError(f"{cells.count(name)} columns are called {name!r}; rename them")
+        roles[column] = role
+    return roles
+
+
+def _recognised(cells: list[str]) -> list[str | None]:
+    """Return the role of each column as its name says."""
+    roles = [_fields.role(name) for name in cells]
+    names = [_fields.letters(name) for name in cells]
+    if {"signaltype", "signalstr"} <= set(names):  # python-threatexchange's, whose tags have none
+        return ["tags" if name == "tags" else role for name, role in zip(names, roles, strict=True)]
     return roles
 
 
@@ -129,58 +187,68 @@ def _column(header: list[str], name: str) -> int | None:
     return plain.index(_fields.letters(name)) if _fields.letters(name) in plain else None
 
 
-def _rows(
-    number: int, cells: list[str], roles: list[str | None]
-) -> Iterator[ListRow | RejectedRow]:
-    hashes: list[tuple[str | None, str]] = []
-    told: dict[str, str] = {}
-    labels: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
-    for role, cell in zip(roles, cells, strict=False):
-        text = cell.strip()
-        if role is None or not text:
+def _is_of_hashes(role: str | None) -> bool:
+    return role is not None and (role == "hash" or role not in {*ROLES, "source", "tags"})
+
+
+def _check_names(header: Header) -> None:
+    """Raise ListError if two columns of which one counts have the same name."""
+    names = [
+        _fields.letters(name)
+        for name, role in zip(header.cells, header.roles, strict=True)
+        if role in _fields.FACTS
+    ]
+    for name in names:
+        if names.count(name) > 1:
+            raise ListError(f"{names.count(name)} columns are called {name}; rename all but one")
+
+
+def _records(records: CsvRecords, header: Header) -> Iterator[_fields.Fields | RejectedRow]:
+    """Yield the fields of each row below the header."""
+    width, roles = len(header.cells), header.roles
+    count = 0
+    for record in records:
+        if isinstance(record, RejectedRow):
+            if record.line > header.line:
+                count += 1
+                yield record
             continue
-        if role == "label":
-            labels += (text,)
-        elif role == "labels":
-            labels += _split(text)
-        elif role == "sources":
-            sources += _split(text)
-        elif role in ROLES - {"hash"}:
-            told.setdefault(role, text)  # of two columns of one role the first counts
+        line, cells = record
+        if line <= header.line:
+            continue
+        fields = [
+            (role, text)
+            for role, cell in zip(roles, cells, strict=False)
+            if role is not None and (text := _fields.cell(cell))
+        ]
+        hashes = [text for role, text in fields if _is_of_hashes(role)]
+        if not hashes or any(map(_is_odd, hashes)):
+            stated = _stated(cells, header)
+            if stated in {NO_ROW, count}:
+                continue
+            if stated is not None:
+                yield RejectedRow(line, f"the list says {stated:,} rows and has {count:,}")
+                continue
+        count += 1
+        if len(cells) > width and any(cell.strip() for cell in cells[width:]):
+            yield RejectedRow(line, f"{len(cells)} columns, the header has {width}")
         else:
-            hashes.append((None if role == "hash" else role, text))
-    numbers: dict[str, int] = {}
-    for role in ("quality", "max_distance"):
-        if role in told:
-            if not SMALL_NUMBER.fullmatch(told[role]):
-                yield RejectedRow(number, f"{role} is not a number")
-                return
-            numbers[role] = int(told[role])
-    updated = _fields.seconds(told["updated"]) if "updated" in told else None
-    if "updated" in told and updated is None:
-        yield RejectedRow(number, "updated is not a time")
-        return
-    status = told.get("status") or next((one for one in labels if one in CATEGORIES), "active")
-    if not hashes and "status" not in told:  # withdrawn entries often come without their hash
-        yield RejectedRow(number, "the hash is empty")
-        return
-    for column, value in hashes or [(None, "")]:
-        name = column or told.get("algorithm")
-        kind = _fields.own_kind(name) if name else None
-        yield ListRow(
-            number,
-            value if kind is None else _fields.value_of(kind, value),
-            kind,
-            told.get("id"),
-            labels,
-            sources,
-            status,
-            numbers.get("quality"),
-            numbers.get("max_distance"),
-            updated,
-        )
+            yield _fields.Fields(line, fields)
 
 
-def _split(text: str) -> tuple[str, ...]:
-    return tuple(part for part in re.split(r"[\s,;]+", text) if part)
+NO_ROW = -1
+
+
+def _is_odd(text: str) -> bool:
+    """Return whether text in a column of hashes may be part of what is no row."""
+    return len(text) < 12 or " " in text or text[0] in "-=+|("
+
+
+def _stated(cells: list[str], header: Header) -> int | None:
+    """Return how many rows a footer says there are; `NO_ROW` of no row, None of a row."""
+    said = [text for cell in cells if (text := cell.strip(INVISIBLE))]
+    if all(map(RULE.fullmatch, said)) or cells == header.cells:
+        return NO_ROW
+    footer = FOOTER.fullmatch(" ".join(said))
+    digits = re.sub(r"\D", "", footer[1] or footer[2]) if footer else ""
+    return int(digits) if 0 < len(digits) < 19 else None

@@ -5,19 +5,17 @@
     {"hash": "f8f8...f8", "algorithm": "pdq", "id": "42", "labels": ["A1"], "sources": ["demo"],
      "status": "active", "quality": 100, "max_distance": 31, "updated": "2026-01-01T00:00:00Z"}
 
-Only ``hash`` is needed; ``item`` stands in for ``id``; ``updated`` is ISO 8601 or seconds since
-1970; other keys are passed over. Lines with an ``outcome`` other than ``hashed`` are taken as
-removed. PhotoDNA is counted; its values are not kept.
+Keys are recognised as the columns of CSV are, `hashmatch.lists.readers._fields.KNOWN`; others are
+passed over. Only a hash is needed: in ``hash``, or in the key of an algorithm. Numbers may be text,
+and texts numbers. Lines with an ``outcome`` other than ``hashed`` are taken as removed. PhotoDNA is
+counted; its values are not kept.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO
 
-import msgspec
-
 from hashmatch.errors import RejectedRow, UsageError
-from hashmatch.interfaces import ListOptions, ListRow
 from hashmatch.lists.readers import _fields
 from hashmatch.lists.readers._json_stream import parsed
 from hashmatch.lists.readers._lines import first_lines, numbered_lines
@@ -25,19 +23,7 @@ from hashmatch.lists.readers._lines import first_lines, numbered_lines
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
-class _Line(msgspec.Struct):
-    hash: str = ""
-    outcome: str = "hashed"
-    algorithm: str | None = None
-    id: str | int | None = None
-    item: str | None = None
-    labels: tuple[str, ...] | None = None
-    sources: tuple[str, ...] | None = None
-    status: str | None = None
-    quality: int | None = None
-    max_distance: int | None = None
-    updated: str | int | float | None = None
+    from hashmatch.interfaces import ListOptions, ListRow
 
 
 class Jsonl:
@@ -51,38 +37,25 @@ class Jsonl:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
         if options.columns:
             raise UsageError("JSON lines have no columns to tell apart")
-        for line in numbered_lines(stream):
-            if isinstance(line, RejectedRow):
-                yield line
-                continue
-            number, text = line
-            record, reason = parsed(text.strip())
-            if reason is not None:
-                yield RejectedRow(number, reason)
-                continue
-            try:
-                row = msgspec.convert(record, _Line)
-            except msgspec.ValidationError as error:
-                # msgspec names the place and the type, never the value.
-                yield RejectedRow(number, f"not a list row: {error}")
-                continue
-            updated = None if row.updated is None else _fields.seconds(row.updated)
-            if row.updated is not None and updated is None:
-                yield RejectedRow(number, "updated is not a time")
-                continue
-            kind = _fields.own_kind(row.algorithm) if row.algorithm else None
-            name = row.item if row.id is None else str(row.id)
+        yield from _fields.dated(_records(stream), options.dates)
+
+
+def _records(stream: BinaryIO) -> Iterator[_fields.Fields | RejectedRow]:
+    for line in numbered_lines(stream):
+        if isinstance(line, RejectedRow):
+            yield line
+            continue
+        number, text = line
+        record, reason = parsed(text.strip())
+        if reason is None and not isinstance(record, dict):
+            reason = "the record is not an object"
+        if reason is not None:
+            yield RejectedRow(number, reason)
+            continue
+        # The name of a picture is its id only if there is no other.
+        named = [*({"id"} & record.keys()), *(key for key in record if key != "id")]
+        fields = [(role, record[key]) for key in named if (role := _fields.role(key)) is not None]
+        if record.get("outcome", "hashed") != "hashed":
             # A line of `hashmatch hash` about a picture without a good hash is no entry.
-            status = (row.status or "active") if row.outcome == "hashed" else "removed"
-            yield ListRow(
-                number,
-                row.hash if kind is None else _fields.value_of(kind, row.hash),
-                kind,
-                name,
-                row.labels or (),
-                row.sources or (),
-                status,
-                row.quality,
-                row.max_distance,
-                updated,
-            )
+            fields.insert(0, ("status", "removed"))
+        yield _fields.Fields(number, fields, exact=True)

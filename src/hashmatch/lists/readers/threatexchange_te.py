@@ -21,7 +21,7 @@ from hashmatch import registry
 from hashmatch.errors import RejectedRow, UnknownPlugin, UsageError
 from hashmatch.interfaces import ListOptions, ListRow
 from hashmatch.lists.readers import _fields
-from hashmatch.lists.readers._lines import cells_of, first_lines, numbered_lines
+from hashmatch.lists.readers._lines import CsvRecords, first_lines, numbered_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,22 +45,21 @@ class ThreatExchangeTe:
         """Yield every row. Raises UsageError if `options` tell of columns: these are fixed."""
         if options.columns:
             raise UsageError("the columns of .te files are fixed")
-        for line in numbered_lines(stream):
-            yield line if isinstance(line, RejectedRow) else _row(*line)
+        lines = numbered_lines(stream, returns=True)
+        for record in CsvRecords(lines, ",", lambda cells: len(cells) in {4, 5}):
+            yield record if isinstance(record, RejectedRow) else _row(*record)
 
 
-def _row(number: int, text: str) -> ListRow | RejectedRow:
-    cells = cells_of(text)
-    if cells is None:
-        return RejectedRow(number, "a quote is not closed, or stands inside a cell")
+def _row(number: int, cells: list[str]) -> ListRow | RejectedRow:
     if len(cells) not in {4, 5}:
         return RejectedRow(number, f"{len(cells)} columns, there ought to be 4 or 5")
-    value, *ids, added_on, tags = (cell.strip() for cell in cells)
+    value, *ids, added_on, tags = map(_fields.cell, cells)
     if not all(NUMBER.fullmatch(name) for name in ids):
         return RejectedRow(number, "an id is not a number")
-    updated = _fields.seconds(added_on) if added_on else None
-    if added_on and updated is None:
-        return RejectedRow(number, "added_on is not a time")
+    try:
+        updated = _fields.time_of("added_on", added_on, _fields.Dates())
+    except _fields.Unusable as error:
+        return RejectedRow(number, str(error))
     labels = _fields.texts(tags.split())
     kind = _digest(len(value)) if OF_VIDEO in labels else None
     return ListRow(

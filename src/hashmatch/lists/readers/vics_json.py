@@ -20,6 +20,7 @@ Autopsy).
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hashmatch.errors import UsageError
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from hashmatch.errors import RejectedRow
 
 CASE = re.compile(rb'\{\s*"Case(ID|Number|Name)?"')
-HASHES = ("MD5", "SHA1", "SHA256", "PDQ", "PhotoDNA")
-"""Keys that hold hashes, besides those called like an installed algorithm."""
+HASHES = ("md5", "sha1", "sha256", "pdq", "photodna")
+"""Keys that hold hashes, letters and digits only, besides those called like an algorithm."""
 FIELDS = {"AlternativeHashes", "Category", "DateUpdated", "MediaID", "MimeType", "Tags"}
 
 
@@ -68,13 +69,10 @@ def _is_case(place: Bracket, head: bytes, page: dict[str, Any]) -> bool:
 def _rows(line: int, record: Any) -> Iterator[ListRow]:
     _fields.check(record)
     is_video = _fields.text(record, "MimeType").lower().startswith("video")
-    category = _category(record)
-    tags = re.split(r"[,;]", _fields.text(record, "Tags"))
-    labels = _fields.texts(
-        (f"category {category}" if category else "", *(tag.strip() for tag in tags))
-    )
-    names = dict.fromkeys((*HASHES, *(key for key in record if _fields.installed(key))))
-    hashes = [(name, _fields.text(record, name)) for name in names if name not in FIELDS]
+    category = _fields.number(record, "Category")
+    tags = _fields.divided("Tags", _fields.field(record, "Tags"))
+    labels = _fields.texts(("" if category is None else f"category {category}", *tags))
+    hashes = [(name, _fields.text(record, name)) for name in _of_hashes(tuple(record))]
     hashes += [
         (_fields.text(other, "HashName"), _fields.text(other, "HashValue"))
         for other in _fields.objects(record, "AlternativeHashes")
@@ -89,18 +87,15 @@ def _rows(line: int, record: Any) -> Iterator[ListRow]:
             _fields.value_of(kind, value),
             kind,
             labels=labels,
-            status="not_pertinent" if category == "0" else "active",
+            status="not_pertinent" if category == 0 else "active",
             updated=_fields.time(record, "DateUpdated"),
             encoding="hex",
         )
 
 
-def _category(record: dict[str, Any]) -> str:
-    """Return the category's digits; makers write 1, "1" and 1.0."""
-    value = record.get("Category")
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    digits = _fields.text(record, "Category").removesuffix(".0")
-    if not re.fullmatch(r"\d{0,4}", digits, re.ASCII):
-        raise _fields.Unusable("Category is not a number")
-    return str(int(digits)) if digits else ""
+@lru_cache(maxsize=1024)  # media of a list have the same keys, a million times
+def _of_hashes(keys: tuple[str, ...]) -> list[str]:
+    """Return which of some keys hold hashes, the usual ones first."""
+    named = {_fields.letters(key): key for key in keys if key not in FIELDS}
+    usual = [named[name] for name in HASHES if name in named]
+    return [*usual, *(key for key in named.values() if _fields.installed(key) and key not in usual)]

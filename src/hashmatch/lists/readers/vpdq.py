@@ -88,16 +88,14 @@ def _frame(line: int, frame: Any) -> Iterator[ListRow]:
             raise _fields.Unusable(f"{len(cells)} fields, a frame has 3")
         frame = dict(zip(("hash", "quality", "timestamp"), cells, strict=True))
     _fields.check(frame)
-    quality = _fields.text(frame, "quality")
-    if not re.fullmatch(r"\d{0,3}", quality, re.ASCII):
-        raise _fields.Unusable("quality is not a number")
-    if not _is_seconds(frame.get("timestamp")):
+    quality = _fields.number(frame, "quality")
+    if not _is_seconds(_fields.field(frame, "timestamp")):
         raise _fields.Unusable("timestamp is not a number of seconds")
     yield ListRow(
         line,
         _fields.text(frame, "hash"),
         "pdq",
-        quality=int(quality) if quality else None,
+        quality=quality,
         encoding="hex",
     )
 

@@ -62,7 +62,7 @@ def _case_page(
         items=case.asked[:MAX_ITEMS],
         more=max(0, len(case.asked) - MAX_ITEMS),
         inherited=sum(item.inherited for item in case.items),
-        closest=min(case.items, key=lambda item: item.record.matches[0].distance),
+        closest=min(case.asked, key=lambda item: item.record.matches[0].distance),
         history=_history(context, case),
         verdicts=list(MEANINGS),
         reasons=REASONS,
@@ -82,14 +82,13 @@ def _decided_page(context: Context, request: PageRequest) -> Response:
     own = [one for one in case.decisions if one.reviewer == request.reviewer and not one.undone_at]
     if not own:
         raise not_held()
-    decision, undo = own[-1], context.queue.settings.undo
-    left = decision.decided_at + undo - datetime.now(UTC)
+    decision = own[-1]
+    left = decision.final_at - datetime.now(UTC)
     return context.page(
         "decided.html",
         request.session,
         decision=decision,
         left=left if left.total_seconds() > 0 else None,
-        undo=undo,
     )
 
 
@@ -183,15 +182,13 @@ def home(context: Context, request: PageRequest) -> Response:
     if request.reviewer in context.held:
         with suppress(ReviewError):
             held = context.case_of(request.reviewer)
-    undo = context.queue.settings.undo
     return context.page(
         "home.html",
         request.session,
         counts=context.queue.counts(),
         held=held,
         surfaces=list(Surface),
-        recent=context.recent.undoable(request.reviewer, datetime.now(UTC), undo),
-        undo=undo,
+        recent=context.recent.undoable(request.reviewer, datetime.now(UTC)),
     )
 
 

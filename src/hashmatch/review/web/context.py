@@ -20,7 +20,7 @@ from hashmatch.review.web.auth import LoginThrottle, Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from hashmatch.records.cases import Case, Decision
     from hashmatch.review.queue import ReviewQueue
@@ -111,11 +111,11 @@ class RecentDecisions:
             for decision in [one for one in kept if one.decision_id == decision_id]:
                 kept.remove(decision)
 
-    def undoable(self, reviewer: str, now: datetime, within: timedelta) -> list[Decision]:
+    def undoable(self, reviewer: str, now: datetime) -> list[Decision]:
         """Return those that can still be taken back, latest first."""
         with self._lock:
             kept = list(self._decisions.get(reviewer, ()))
-        return [one for one in kept if now - one.decided_at < within]
+        return [one for one in kept if now < one.final_at]
 
 
 class StatisticsCache:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from hashmatch import registry
 from hashmatch.errors import HashmatchError
-from hashmatch.records.images import ImageError, ImageItem
+from hashmatch.records.images import ImageError, ImageItem, unescape_name
 from hashmatch.retry import Limits, Tries, read_item
 from hashmatch.sandbox.pool import DecodePool
 
@@ -37,8 +37,6 @@ BY_LISTING = frozenset({"tar", "parquet"})
 """Sources whose items are read by more than their key and location: size, or number of the row."""
 BY_KEY = frozenset({"s3", "gs", "az"})
 """Sources whose items are read by their keys."""
-ESCAPED = "\\x"
-"""In the key of a file whose name is no UTF-8, so that the key does not lead to it."""
 MAX_OPEN = 16
 """Sources that are open at a time."""
 
@@ -182,9 +180,10 @@ def _fitted(size: tuple[int, int], longest: int) -> tuple[int, int]:
 def _listed(source: Source, where: str, record: RecordItem, location: str) -> ImageItem:
     """Return the item of a record as its source listed it."""
     scheme, separator, _ = where.partition("://")
-    if not separator and not (ESCAPED in record.key and not os.path.isabs(location)):
+    if not separator:
         # A relative one is from where the scan ran, and we may be elsewhere.
-        place = os.path.join(where, record.key) if os.path.isdir(where) else where
+        name = os.fsdecode(unescape_name(record.key))
+        place = os.path.join(where, name) if os.path.isdir(where) else where
         place = _inside(where, location if os.path.isabs(location) else place)
         return ImageItem(record.key, record.version, record.surface, place)
     if scheme in BY_KEY or (separator and location and scheme not in BY_LISTING):

@@ -16,13 +16,15 @@ case.asked_again              it waits for a person again: all of it, or what jo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import msgspec
 
 from hashmatch.errors import UsageError
 from hashmatch.records.cases import CaseState, ConfirmedCase
+from hashmatch.review.cases import find_row
+from hashmatch.review.decisions import hand_over
 from hashmatch.review.history import load_event
 from hashmatch.review.text import micros
 
@@ -126,24 +128,37 @@ def message_of(queue: ReviewQueue, number: int) -> Message | NotYet | None:
     """Return the message of an event; None if there is nothing to tell, or nothing any more.
 
     Of a decision it is the state that the case has by it. A first of two confirmations gives it
-    none; and one that was asked about again since has lost it.
+    none; and one that was asked about again since, not only what joined it, has lost it. What is
+    told cannot be undone any more.
     """
-    with queue.transaction(read_only=True) as tx:
+    with queue.transaction() as tx:
         event = load_event(tx, number)
         if event.kind == "asked_again":
             return AskedAgainMessage(event)
-        final_at = event.at + tx.settings.undo  # which may have been another a moment ago
-        if micros(final_at) > tx.now:
-            return NotYet(final_at)
-        case = queue.case(event.case_id or "")
+        case = _as_decided(queue.case(event.case_id or ""), number)
         if not case.standing or case.standing[-1].decision_id != f"{case.case_id}-{number}":
             return None
+        final_at = max(decision.final_at for decision in case.standing)
+        if micros(final_at) > tx.now:  # the clock was put back
+            return NotYet(final_at)
         if case.state in OTHER_VERDICTS:
+            hand_over(tx, [find_row(tx, case.case_id).number])
             return DecidedMessage(case, event)
-        confirmed = next(queue.confirmed(number - 1), None)
-        if confirmed is None or confirmed.event != number:
-            return None
-        return ConfirmedMessage(confirmed, event)
+        confirmed = queue.confirmed_by(number)
+        return None if confirmed is None else ConfirmedMessage(confirmed, event)
+
+
+def _as_decided(case: Case, number: int) -> Case:
+    """Return a case as a decision left it, if only what joined it was asked about since."""
+    (decision,) = (one for one in case.decisions if one.decision_id == f"{case.case_id}-{number}")
+    is_asked_about = any(item.round == decision.round for item in case.items)
+    if decision.round == case.round or not is_asked_about:
+        return case
+    before = replace(case, round=decision.round)
+    verdicts = {one.verdict for one in before.standing}
+    if len(verdicts) > 1:
+        return replace(before, state=CaseState.ESCALATED)
+    return replace(before, state=CaseState(decision.verdict))
 
 
 def message_id(event: Event) -> str:

@@ -72,19 +72,21 @@ class Outbox:
         listed = EVENTS_PER_TRANSACTION
         while listed == EVENTS_PER_TRANSACTION:
             with self._queue.transaction() as tx:
-                settled = tx.now - micros(tx.settings.undo)
                 page = tx.database.rows(
-                    "SELECT number, happened_at, case_number, "
-                    f"CASE WHEN {HAS_MESSAGE} THEN 1 ELSE 0 END FROM event WHERE number > "
-                    "(SELECT listed FROM outbox_endpoint WHERE name = ?) ORDER BY number LIMIT ?",
+                    "SELECT event.number, event.case_number, final_at, "
+                    f"CASE WHEN {HAS_MESSAGE} THEN 1 ELSE 0 END FROM event LEFT JOIN decision "
+                    "ON decision.number = event.number AND undone_at IS NULL WHERE event.number > "
+                    "(SELECT listed FROM outbox_endpoint WHERE name = ?) "
+                    "ORDER BY event.number LIMIT ?",
                     (self._endpoint, EVENTS_PER_TRANSACTION),
                 )
-                listed = next((i for i, row in enumerate(page) if row[1] > settled), len(page))
+                open_until = ((i, final_at) for i, (_, _, final_at, _) in enumerate(page))
+                listed = next((i for i, at in open_until if (at or 0) > tx.now), len(page))
                 if not listed:
                     return
                 new = [
                     (self._endpoint, event, case, WAITING, 0, None, tx.now, "")
-                    for event, _, case, has_message in page[:listed]
+                    for event, case, _, has_message in page[:listed]
                     if has_message
                 ]
                 tx.database.insert("outbox_message", new)
