@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from hashmatch.decode import isobmff, profiles
+from hashmatch.decode.color import bands
 from hashmatch.decode.exif import upright
 
 if TYPE_CHECKING:
@@ -100,10 +101,11 @@ def _is_transparent(image: Image.Image) -> bool:
 
 def _as_stored(image: Image.Image) -> NDArray[np.uint8]:
     """Return the three channels that python-threatexchange 1.2.17 hashes of a loaded `image`."""
-    pixels = np.asarray(image.convert("RGB") if image.mode in {"LA", "I;16"} else image)
-    if pixels.ndim == 2:
-        pixels = np.repeat(pixels[..., None], 3, 2)
-    return np.ascontiguousarray(pixels[..., :3])
+    out = np.empty((image.height, image.width, 3), np.uint8)
+    for rows, band in bands(image):
+        pixels = np.asarray(band.convert("RGB") if image.mode in {"LA", "I;16"} else band)
+        out[rows] = pixels[..., None] if pixels.ndim == 2 else pixels[..., :3]
+    return out
 
 
 def _displayed_inks(convert: Convert, stored: int, image: Image.Image) -> NDArray[np.uint8]:
