@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 import hashmatch as hm
 from hashmatch.decode import formats, jxl, limits
@@ -196,7 +196,7 @@ def test_what_is_broken_ends_in_an_outcome(pool: hm.DecodePool) -> None:
 
 def test_it_is_not_registered_with_pillow() -> None:
     hm.decode_image(encoded(PIXELS))
-    with pytest.raises(Image.UnidentifiedImageError):
+    with pytest.raises(UnidentifiedImageError):
         Image.open(io.BytesIO(encoded(PIXELS)))
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from hashmatch.records.enums import Level
+
 PDQ = hm.HashSpec("pdq", 256)
 ORIENTATION = 0x0112
 
@@ -55,7 +57,7 @@ def known(pixels: NDArray[np.uint8]) -> hm.HashList:
     return hm.HashList.from_hex("pdq", [hm.hash_image(pixels).hex], ids=["one"])
 
 
-def found(data: Any, pixels: NDArray[np.uint8], level: hm.Level, **options: Any) -> set[str]:
+def found(data: Any, pixels: NDArray[np.uint8], level: Level, **options: Any) -> set[str]:
     """Return the variants by which `data` is found to be exactly the picture of `pixels`."""
     matcher = hm.Matcher(known(pixels), max_distance=0, variants=level, **options)
     result = matcher.check(data, surface="profile_photo", item_id="item")
@@ -78,7 +80,7 @@ def readings(data: Any) -> dict[str, NDArray[np.uint8]]:
 
 
 def as_an_array(data: bytes) -> NDArray[np.uint8]:
-    image = Image.open(io.BytesIO(data))
+    image: Image.Image = Image.open(io.BytesIO(data))
     if image.mode in {"LA", "I;16"}:
         image = image.convert("RGB")
     pixels = np.asarray(image)
@@ -231,7 +233,7 @@ def levels_off(data: bytes, expected: NDArray[np.float64]) -> float:
 @pytest.mark.parametrize("form", ["PNG", "WEBP", "TIFF"])
 def test_a_wide_gamut_is_shown_by_its_profile(form: str, pool: hm.DecodePool) -> None:
     image = coloured(1)
-    options = {"lossless": True} if form == "WEBP" else {}
+    options: dict[str, Any] = {"lossless": True} if form == "WEBP" else {}
     data = written(image, form, icc_profile=rgb_profile(P3, 1.8), **options)
     expected = shown((np.asarray(image) / 255) ** 1.8 @ np.array(P3))
     assert levels_off(data, expected) <= 2
@@ -329,7 +331,7 @@ def test_code_points_of_an_sdr_picture_are_a_reading(primaries: int, transfer: i
         assert set(readings(data)) == {"", "as_displayed"}
 
 
-SAME = {
+SAME: dict[str, dict[str, Any]] = {
     "sRGB": {"icc_profile": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()},
     "nothing": {"icc_profile": b"no profile"},
     "cut off": {"icc_profile": rgb_profile()[:200]},

@@ -199,7 +199,8 @@ class JxlImageFile(ImageFile.ImageFile):
     format_description = "JPEG XL"
 
     def _open(self) -> None:
-        self._data: bytes = self.fp.read()
+        file: Any = self.fp
+        self._data: bytes = file.read()
         self._header = header = read_header(self._data)
         self._size = header.width, header.height
         self._mode = "RGB"  # until it is decoded
@@ -236,7 +237,8 @@ class JxlImageFile(ImageFile.ImageFile):
             self._decode(number, out)
         except Exception:  # cut off or broken there
             return False
-        return out.tobytes() != noise
+        written: bool = out.tobytes() != noise
+        return written
 
     def seek(self, frame: int) -> None:
         """Go to a frame."""
