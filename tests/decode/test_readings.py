@@ -455,6 +455,22 @@ def test_a_heic_that_agrees_with_itself_is_asked_one_way(orientation: int) -> No
     assert set(readings(heic(orientation))) == {""}
 
 
+def test_an_avif_whose_exif_disagrees_is_asked_both_ways(pool: hm.DecodePool) -> None:
+    exif = Image.Exif()
+    exif[0x0128] = 6  # some other tag of the same kind, as Pillow would not write the orientation
+    data = written(coloured(1), "AVIF", quality=100, exif=exif.tobytes())
+    other = b"\x28\1\3\0\1\0\0\0\6" if b"II*" in data else b"\1\x28\0\3\0\0\0\1\0\6"
+    data = data.replace(other, other.replace(b"\x28", b"\x12"))
+    agreed = hm.decode_image(written(coloured(1), "AVIF", 6, quality=100)).pixels
+    assert not found(data, agreed, "none")
+    for options in ({}, {"decode": pool}):
+        assert "as_exif" in found(data, agreed, "standard", **options)
+    with Image.open(io.BytesIO(data)) as image:
+        assert "as_exif" in readings(image)
+    for orientation in range(1, 9):
+        assert "as_exif" not in readings(written(coloured(1), "AVIF", orientation))
+
+
 def test_a_webp_is_asked_turned_and_as_it_lies() -> None:
     image = coloured(1)
     data = written(image, "WEBP", 6, lossless=True)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from hashmatch.decode import isobmff, profiles
 from hashmatch.decode.color import bands
-from hashmatch.decode.exif import upright
+from hashmatch.decode.exif import orientation_of, upright
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ AS_THREATEXCHANGE = "as_threatexchange"
 """As python-threatexchange hashes it: without its EXIF orientation, as some viewers show a WebP;
 the numbers of a palette as gray, inks as light, and nothing transparent."""
 AS_EXIF = "as_exif"
-"""Turned by the EXIF of a HEIF, which does not agree with how the HEIF itself is to be turned."""
+"""Turned by the EXIF of a HEIF or AVIF that does not agree with how the file itself is turned."""
 NAMES = (AS_DISPLAYED, AS_THREATEXCHANGE, AS_EXIF)
 
 NOT_BY_VALUE = {"P", "CMYK", "I;16"}
@@ -83,13 +83,22 @@ def _others(image: Image.Image, stored: int, data: bytes | None) -> Iterator[Rea
     if image.format == "HEIF":
         written = image.info.get("original_orientation")
         if data and isinstance(written, int) and 2 <= written <= 8:
-            turned = _transformation(data)
-            if written != turned:
-                yield Reading(AS_EXIF, partial(_turned_again, turned, written))
-    elif image.mode in NOT_BY_VALUE or (image.mode in WITH_ALPHA and _is_transparent(image)):
+            yield from _turned_by_exif(written, _transformation(data))
+        return
+    if image.format == "AVIF":
+        raw: Any = getattr(image, "_decoder", None)  # Pillow puts the other turn into its EXIF
+        exif = raw.get_info()[4] if raw is not None else None
+        yield from _turned_by_exif(orientation_of(exif or b""), stored)
+    if image.mode in NOT_BY_VALUE or (image.mode in WITH_ALPHA and _is_transparent(image)):
         yield Reading(AS_THREATEXCHANGE, _as_stored, of_image=True)
     elif stored != 1:
         yield Reading(AS_THREATEXCHANGE, partial(_turned_back, stored=stored))
+
+
+def _turned_by_exif(written: int, turned: int) -> Iterator[Reading]:
+    """Yield the picture turned as its EXIF has `written`, if its file has `turned` it otherwise."""
+    if written not in {1, turned}:
+        yield Reading(AS_EXIF, partial(_turned_again, turned, written))
 
 
 def _is_transparent(image: Image.Image) -> bool:
