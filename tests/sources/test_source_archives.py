@@ -194,7 +194,9 @@ def gnu_tar(place: Path, folder: Path, *options: str) -> TarSource:
 
 
 @pytest.mark.parametrize("options", [(), ("-z",), ("--format=pax",), ("--format=ustar",)])
-def test_hard_links_are_what_they_name(tmp_path: Path, options: tuple[str, ...]) -> None:
+def test_hard_links_are_what_they_name(
+    tmp_path: Path, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "users"
     for name in ("1", "2", "3"):
         (folder / name).mkdir(parents=True)
@@ -208,6 +210,10 @@ def test_hard_links_are_what_they_name(tmp_path: Path, options: tuple[str, ...])
         "./3/soft.jpg": "unsupported"
     }
     assert source.passed_over == {"folders": 4}
+    opened = list[object]()
+    monkeypatch.setattr(gzip, "open", lambda path: opened.append(path) or gzip.GzipFile(path))
+    assert [source.read(item) for item in source.items() if item.size] == [NOISE] * 3
+    assert len(opened) <= 1  # not once for each link
     assert {item.size for item in source.items()} == {len(NOISE), None}
     check_source(source)
 

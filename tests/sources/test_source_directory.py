@@ -113,15 +113,17 @@ def test_a_file_that_never_stands_still_fails(
     assert len(place.read_bytes()) == 4 * _files.TRIES
 
 
-def test_a_folder_removed_during_the_listing_is_passed_over(tmp_path: Path) -> None:
+def test_a_folder_removed_during_the_listing_is_passed_over_and_counted(tmp_path: Path) -> None:
     for name in ("a/1", "b/2", "c/3"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).touch()
-    walking = walk(str(tmp_path))
-    assert next(walking)[0] == b"a/1"
+    images = source(tmp_path)
+    walking = images.items()
+    assert next(walking).key == "a/1"
     (tmp_path / "b/2").unlink()
     (tmp_path / "b").rmdir()
-    assert [key for key, _ in walking] == [b"c/3"]
+    assert [item.key for item in walking] == ["c/3"]
+    assert images.passed_over == {"folders that were removed": 1}
 
 
 def test_it_lists_on_after_what_is_gone(tmp_path: Path) -> None:

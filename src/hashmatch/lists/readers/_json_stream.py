@@ -20,7 +20,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from hashmatch.errors import ListError, RejectedRow
+from hashmatch.errors import ListError, RejectedRow, RowsMissing
 from hashmatch.lists.readers._fields import Unusable, number, usable
 from hashmatch.lists.readers._lines import BOM, shown
 
@@ -280,7 +280,7 @@ class JsonRecords:
                 stack.append(place)
                 key = None
                 if len(stack) > DEPTH:
-                    yield RejectedRow(window.line, f"more than {DEPTH} brackets within each other")
+                    yield RowsMissing(window.line, f"more than {DEPTH} brackets within each other")
                     window.drain()
                     return
                 if self.holds(place):
@@ -301,7 +301,7 @@ class JsonRecords:
             else:
                 self._field(stack, key, parsed(token)[0])
         if stack and not self.lost:
-            yield RejectedRow(window.line, "the file ends in the middle of a page")
+            yield RowsMissing(window.line, "the file ends in the middle of a page")
 
     def _token(self) -> bytes | None:
         """Return the next bracket, sign, opening quote or plain value; None at the end."""
@@ -351,19 +351,20 @@ class JsonRecords:
                 window.place += size
                 yield Record(line, value, key)
                 continue
-            yield RejectedRow(line, reason)
             if reason.startswith("not JSON"):
                 window.place += 1
                 self.found = None
-                if not self._found_next(place):
-                    self.lost = True
+                self.lost = not self._found_next(place)
+                yield RowsMissing(line, reason) if self.lost else RejectedRow(line, reason)
+                if self.lost:
                     if self.attempts >= MAX_ATTEMPTS:
-                        yield RejectedRow(
+                        yield RowsMissing(
                             window.line, "too much is not JSON; nothing after this line was read"
                         )
                     window.drain()
                     return
             else:
+                yield RejectedRow(line, reason)
                 window.place += size
 
     def _element(self, place: Bracket, limit: int) -> tuple[Any, str | None, int, str | None]:
@@ -472,4 +473,5 @@ def _miscounted(page: JsonPage) -> Iterator[RejectedRow]:
         return
     if stated > page.records and any(page.fields.get(key) for key in others):
         return
-    yield RejectedRow(page.line, f"the page says {stated:,} records and has {page.records:,}")
+    told = f"the page says {stated:,} records and has {page.records:,}"
+    yield (RowsMissing if stated > page.records else RejectedRow)(page.line, told)
