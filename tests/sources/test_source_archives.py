@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import random
+import shutil
 import struct
 import subprocess
 import tarfile
@@ -322,6 +323,7 @@ def test_names_in_a_zip_archive(tmp_path: Path) -> None:
     check_source(source)
 
 
+@pytest.mark.skipif(shutil.which("zip") is None, reason="Info-ZIP's zip is not installed")
 @pytest.mark.parametrize("locale", ["C", "C.utf8"])
 def test_names_of_info_zip(tmp_path: Path, locale: str) -> None:
     names = ("é.jpg".encode(), b"caf\xe9.jpg", rb"caf\xe9.jpg", b"sp ace\n.jpg")
