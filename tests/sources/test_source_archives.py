@@ -211,8 +211,13 @@ def test_hard_links_are_what_they_name(
         "./3/soft.jpg": "unsupported"
     }
     assert source.passed_over == {"folders": 4}
-    opened = list[object]()
-    monkeypatch.setattr(gzip, "open", lambda path: opened.append(path) or gzip.GzipFile(path))
+    opened = list[str]()
+
+    def unpack(path: str) -> gzip.GzipFile:
+        opened.append(path)
+        return gzip.GzipFile(path)
+
+    monkeypatch.setattr(gzip, "open", unpack)
     assert [source.read(item) for item in source.items() if item.size] == [NOISE] * 3
     assert len(opened) <= 1  # not once for each link
     assert {item.size for item in source.items()} == {len(NOISE), None}
