@@ -149,4 +149,4 @@ def test_a_file_that_names_no_entry_is_refused(line: str, tmp_path: Path) -> Non
     file = tmp_path / "disabled.jsonl"
     file.write_text(f"\n{line}\n")
     one_line(scan(PLAIN, "--disabled", file), "disabled.jsonl, line 2")
-    one_line(scan(PLAIN, "--disabled", tmp_path / "none"), "cannot be read")
+    one_line(scan(PLAIN, "--disabled", tmp_path / "none"), "cannot read")

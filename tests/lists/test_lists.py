@@ -242,6 +242,26 @@ def test_numbers_that_are_none(tmp_path: Path, digits: str) -> None:
         assert row.reason == "quality is not a number"
 
 
+def test_an_unknown_status_and_a_date_ahead_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = read(tmp_path, f"pdq,status,updated\n{H[0]},odd one,2999-01-01\n{H[1]},Expired,\n")
+    told = ("unknown status 'odd one': 1", "1 row is dated in the future, and taken as said now")
+    assert (file.types, file.statuses, file.warnings) == ({"pdq": 1}, {"odd one": 1}, told)
+    assert file.choose().problems == tuple(f"{file.path}: {each}" for each in told)
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [text.split(": ", 1)[1] for text in warned] == list(told)
+
+
+@pytest.mark.parametrize("text", ['{"error": "expired", "data": []}', '{"detail": "no"}', "{}"])
+def test_the_error_of_an_api_is_no_list(tmp_path: Path, text: str) -> None:
+    (tmp_path / "page.json").write_text(text)
+    for reader in ("threatexchange-json", "stopncii-json", "tat-json", "vics-json"):
+        told = hm.ListFormat(reader=reader)
+        with pytest.raises(hm.ListError, match=r"page.json: line 1: cannot be a page of the list"):
+            hm.read_list(tmp_path / "page.json", format=told, skip_bad_rows=True)
+
+
 def test_withdrawn_entries_are_left_out(tmp_path: Path) -> None:
     file = read(
         tmp_path, f"pdq,status\n{H[0]},Active\n{H[1]},Withdrawn\n{H[2]},deleted\n,removed\n"

@@ -13,7 +13,7 @@ from hashmatch.errors import BadRows, ListError, RejectedRow, UsageError
 from hashmatch.lists.detect import NAMELESS, place_of, read_rows
 from hashmatch.lists.ingest import ListFormat, Rows, shown_id
 from hashmatch.lists.merge import counted, settle, standing
-from hashmatch.lists.redact_ids import log_loaded
+from hashmatch.lists.redact_ids import DIGITS, log_loaded
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.images import clean_name
 
@@ -169,6 +169,8 @@ def read_list_file(
         for each, fate in zip(said, fates, strict=True)
         if len(stands := standing(each, fate))
     ]
+    for told in warnings:
+        LOG.warning("%s: %s", DIGITS.sub("(hidden)", place), told)
     for known in lists:
         log_loaded(LOG, known)
     return ListFile(
