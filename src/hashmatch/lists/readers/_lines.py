@@ -183,8 +183,9 @@ class CsvRecords:
         """Return the record that begins with a line."""
         taken: list[Line | RejectedRow] = []
         cells = self._cells(self._from(first, taken))
+        lines = [line for line in taken if not isinstance(line, RejectedRow)]
         if cells is not None and not any(
-            self._rows(self._cells([text]) or []) for _, text in filter(_is_line, taken)
+            self._rows(self._cells([line[1]]) or []) for line in lines
         ):
             return first[0], cells
         self._in_vain += sum(len(line[1]) for line in taken)
@@ -212,10 +213,6 @@ class CsvRecords:
             return next(reader)
         except (csv.Error, StopIteration):
             return None
-
-
-def _is_line(line: Line | RejectedRow) -> bool:
-    return not isinstance(line, RejectedRow)
 
 
 def shown(text: str) -> str:
