@@ -139,6 +139,8 @@ def first_lines(head: bytes) -> list[str]:
     return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
+BLANK_AFTER = re.compile(r'(?<=[^"\s,;|])"[ \t]+(?=[,;|]|$)')
+"""A closing quote and blanks, which Python's csv takes for more of the cell."""
 QUOTES = "a quote is not closed, or stands inside a cell"
 MOST_IN_VAIN = 16 << 20
 """Characters that are read again, of one file, after a quote that turned out to be never closed."""
@@ -182,7 +184,9 @@ class CsvRecords:
     def _quoted(self, first: Line) -> tuple[int, list[str]] | RejectedRow:
         """Return the record that begins with a line."""
         taken: list[Line | RejectedRow] = []
-        cells = self._cells(self._from(first, taken))
+        cells = self._cells([BLANK_AFTER.sub('"', first[1])]) or self._cells(
+            self._from(first, taken)
+        )
         lines = [line for line in taken if not isinstance(line, RejectedRow)]
         if cells is not None and not any(
             self._rows(self._cells([line[1]]) or []) for line in lines
