@@ -44,9 +44,10 @@ def _hlg(nits: NDArray[np.float64]) -> NDArray[np.float64]:
     luminance = np.maximum(light @ np.array([0.2627, 0.6780, 0.0593]), 1e-9)[..., None]
     scene = light * luminance ** (1 / 1.2 - 1)
     a, b, c = 0.17883277, 0.28466892, 0.55991073
-    return np.where(
+    made: NDArray[np.float64] = np.where(
         scene <= 1 / 12, np.sqrt(3 * scene), a * np.log(np.maximum(12 * scene - b, 1e-9)) + c
     )
+    return made
 
 
 def avif(image: Image.Image, transfer: int, primaries: int = 9, **options: object) -> bytes:

@@ -57,14 +57,20 @@ def ink_profile(lab: Callable[[tuple[int, ...]], tuple[float, float, float]]) ->
 def shown(xyz: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the sRGB values, 0 to 255, of CIE XYZ (..., 3) relative to D50."""
     light = np.clip(xyz @ TO_SRGB.T, 0, 1)
-    return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    values: NDArray[np.float64] = 255 * np.where(
+        light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055
+    )
+    return values
 
 
 def lab_to_xyz(lab: Sequence[float]) -> NDArray[np.float64]:
     """Return the CIE XYZ of CIELAB."""
     middle = (lab[0] + 16) / 116
     steps = np.array([middle + lab[1] / 500, middle, middle - lab[2] / 200])
-    return np.where(steps > 6 / 29, steps**3, 3 * (6 / 29) ** 2 * (steps - 4 / 29)) * np.array(D50)
+    xyz: NDArray[np.float64] = np.where(
+        steps > 6 / 29, steps**3, 3 * (6 / 29) ** 2 * (steps - 4 / 29)
+    ) * np.array(D50)
+    return xyz
 
 
 def _xyz(point: Sequence[float]) -> bytes:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from hashmatch.records.enums import Level
+
 PDQ = hm.HashSpec("pdq", 256)
 ORIENTATION = 0x0112
 
@@ -55,7 +57,7 @@ def known(pixels: NDArray[np.uint8]) -> hm.HashList:
     return hm.HashList.from_hex("pdq", [hm.hash_image(pixels).hex], ids=["one"])
 
 
-def found(data: Any, pixels: NDArray[np.uint8], level: hm.Level, **options: Any) -> set[str]:
+def found(data: Any, pixels: NDArray[np.uint8], level: Level, **options: Any) -> set[str]:
     """Return the variants by which `data` is found to be exactly the picture of `pixels`."""
     matcher = hm.Matcher(known(pixels), max_distance=0, variants=level, **options)
     result = matcher.check(data, surface="profile_photo", item_id="item")
@@ -78,7 +80,7 @@ def readings(data: Any) -> dict[str, NDArray[np.uint8]]:
 
 
 def as_an_array(data: bytes) -> NDArray[np.uint8]:
-    image = Image.open(io.BytesIO(data))
+    image: Image.Image = Image.open(io.BytesIO(data))
     if image.mode in {"LA", "I;16"}:
         image = image.convert("RGB")
     pixels = np.asarray(image)
@@ -231,7 +233,7 @@ def levels_off(data: bytes, expected: NDArray[np.float64]) -> float:
 @pytest.mark.parametrize("form", ["PNG", "WEBP", "TIFF"])
 def test_a_wide_gamut_is_shown_by_its_profile(form: str, pool: hm.DecodePool) -> None:
     image = coloured(1)
-    options = {"lossless": True} if form == "WEBP" else {}
+    options: dict[str, Any] = {"lossless": True} if form == "WEBP" else {}
     data = written(image, form, icc_profile=rgb_profile(P3, 1.8), **options)
     expected = shown((np.asarray(image) / 255) ** 1.8 @ np.array(P3))
     assert levels_off(data, expected) <= 2
@@ -329,7 +331,7 @@ def test_code_points_of_an_sdr_picture_are_a_reading(primaries: int, transfer: i
         assert set(readings(data)) == {"", "as_displayed"}
 
 
-SAME = {
+SAME: dict[str, dict[str, Any]] = {
     "sRGB": {"icc_profile": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()},
     "nothing": {"icc_profile": b"no profile"},
     "cut off": {"icc_profile": rgb_profile()[:200]},
@@ -451,6 +453,22 @@ def test_a_heic_whose_exif_disagrees_is_asked_both_ways(turn: int, pool: hm.Deco
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_heic_that_agrees_with_itself_is_asked_one_way(orientation: int) -> None:
     assert set(readings(heic(orientation))) == {""}
+
+
+def test_an_avif_whose_exif_disagrees_is_asked_both_ways(pool: hm.DecodePool) -> None:
+    exif = Image.Exif()
+    exif[0x0128] = 6  # some other tag of the same kind, as Pillow would not write the orientation
+    data = written(coloured(1), "AVIF", quality=100, exif=exif.tobytes())
+    other = b"\x28\1\3\0\1\0\0\0\6" if b"II*" in data else b"\1\x28\0\3\0\0\0\1\0\6"
+    data = data.replace(other, other.replace(b"\x28", b"\x12"))
+    agreed = hm.decode_image(written(coloured(1), "AVIF", 6, quality=100)).pixels
+    assert not found(data, agreed, "none")
+    for options in ({}, {"decode": pool}):
+        assert "as_exif" in found(data, agreed, "standard", **options)
+    with Image.open(io.BytesIO(data)) as image:
+        assert "as_exif" in readings(image)
+    for orientation in range(1, 9):
+        assert "as_exif" not in readings(written(coloured(1), "AVIF", orientation))
 
 
 def test_a_webp_is_asked_turned_and_as_it_lies() -> None:

@@ -49,6 +49,13 @@ def heif() -> bytes:
     return file.getvalue()
 
 
+def jxl() -> bytes:
+    codec = pytest.importorskip("imagecodecs", reason="the extra jxl is not installed")
+    pixels = np.asarray(Image.effect_noise((4472, 4472), 60))
+    data: bytes = codec.jpegxl_encode(np.dstack([pixels] * 4), distance=1.0, effort=3)
+    return data
+
+
 def repeated(format: str, side: int, frames: int, **options: Any) -> bytes:
     pictures = [Image.new("RGBA", (side, side), (*COLOUR[:3], 99 + n)) for n in range(frames)]
     file = io.BytesIO()
@@ -73,6 +80,7 @@ GIANTS: dict[str, Callable[[], bytes]] = {
     "webp lossless": lambda: saved("RGBA", 6000, 6000, "WEBP", lossless=True, method=0),
     "avif": lambda: saved("RGBA", 7071, 7071, "AVIF", speed=10, exif=TURNED),
     "heif": heif,
+    "jxl": jxl,
     "tiff floats of 244 MiB": lambda: tiff(np.float32),
     "tiff 32 bits": lambda: tiff(np.uint32, compression="zlib"),
     "tiff signed": lambda: tiff(np.int8, compression="zlib"),
@@ -108,3 +116,13 @@ def test_frames_of_a_giant_are_decoded_alike(name: str) -> None:
     here = [(one.frame, one.pixels[::99, ::99].tolist()) for one in hm.decode_frames(data)]
     assert there == here
     assert len(here) > 1
+
+
+@pytest.mark.parametrize(
+    "name", ["jpeg cmyk", "png rgba", "png gray and alpha", "png palette", "gif", "webp"]
+)
+def test_a_giant_is_read_as_others_do(name: str) -> None:
+    data = GIANTS[name]()
+    with hm.DecodePool(1, PATIENT) as pool:
+        found = [one.reading for one in pool.pictures(data, frames=True)]
+    assert found == ["", "as_threatexchange"]

@@ -13,7 +13,7 @@ from PIL import Image
 from hashmatch.decode import apng, gif, limits, tiff
 from hashmatch.decode.compositing import Compositor
 from hashmatch.decode.exif import orientation
-from hashmatch.decode.formats import HEIF, check_size, frame_order, identify, open_image
+from hashmatch.decode.formats import HEIF, JXL, check_size, frame_order, identify, open_image
 from hashmatch.decode.inputs import ImageInput, LoadedImage, load
 from hashmatch.decode.jpeg import scale_down
 from hashmatch.decode.pillow_settings import pillow_settings
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from hashmatch.decode.frame_parts import FrameRect
     from hashmatch.decode.readings import Reading
 
-COMPOSITED, PAGED, SEQUENCES = {"GIF", "PNG"}, {"TIFF"}, {"WEBP", "AVIF", HEIF}
+COMPOSITED, PAGED, SEQUENCES = {"GIF", "PNG"}, {"TIFF"}, {"WEBP", "AVIF", HEIF, JXL}
 
 
 def decode_frames(image: ImageInput, most: int = limits.FRAMES) -> Iterator[Picture]:
@@ -49,11 +49,11 @@ def decode_frames(image: ImageInput, most: int = limits.FRAMES) -> Iterator[Pict
     up to the last, all of them if there are no more than `most`. A still picture gives exactly
     one. Each is decoded when it is asked for, under the same policy and limits.
 
-    Covered are animated GIF, PNG, WebP and AVIF, put together as browsers show them; the pages of a
-    TIFF; and the pictures of a HEIF, its primary one first. The default image of an animated PNG,
-    if it is apart from the animation, is frame 0 and the animation follows, since some viewers show
-    the one and some the other. Of a JPEG with more pictures (MPO) viewers show the first, and so
-    does this.
+    Covered are animated GIF, PNG, WebP, AVIF and JPEG XL, put together as browsers show them; the
+    pages of a TIFF; and the pictures of a HEIF, its primary one first. The default image of an
+    animated PNG, if it is apart from the animation, is frame 0 and the animation follows, since
+    some viewers show the one and some the other. Of a JPEG with more pictures (MPO) viewers show
+    the first, and so does this.
 
     A picture that stays for a seventh of the frames is seen with the default of eight; one
     frame among `n` that is unlike all others is seen only by chance, 8 in `n`. Frames are spread by

@@ -52,7 +52,7 @@ def rgb(
         return out
     # Pillow's own way from an image to an array holds all pixels three times.
     pixels = np.empty((height, width, 3), np.uint8) if out is None else out
-    for rows, band in _bands(image):
+    for rows, band in bands(image):
         part = to_gray(band) if to_gray else band
         if hdr:
             part = cicp.to_sdr(part, hdr)
@@ -71,7 +71,7 @@ def array_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels)
 
 
-def _bands(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
+def bands(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
     """Yield an image some rows at a time."""
     width, height = image.size
     rows = max(1, BAND // width)
@@ -122,7 +122,7 @@ def _to_gray(image: Image.Image) -> Callable[[Image.Image], Image.Image] | None:
     if image.has_transparency_data:
         return None
     low, high = float("inf"), float("-inf")
-    for _, band in _bands(image):
+    for _, band in bands(image):
         numbers = _numbers(band, dtype)
         low, high = min(low, float(numbers.min())), max(high, float(numbers.max()))
     return partial(_stretched, dtype=dtype, low=low, high=high, inverted=inverted)

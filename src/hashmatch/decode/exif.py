@@ -30,8 +30,11 @@ def orientation(image: Image.Image) -> int:
         if value != untouched.getexif().get(ORIENTATION):
             return value if isinstance(value, int) and 1 <= value <= 8 else 1
     exif = image.info.get("exif", b"")
-    if not isinstance(exif, bytes):
-        return 1
+    return orientation_of(exif) if isinstance(exif, bytes) else 1
+
+
+def orientation_of(exif: bytes) -> int:
+    """Return the orientation that the bytes of some EXIF say, as `orientation` does."""
     exif = exif.removeprefix(b"Exif\0\0")
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
     if order is None:

@@ -7,7 +7,7 @@ HEIF, what phones photograph in, is read if the extra ``heif`` is installed. The
 used as it is, never registered with Pillow: its registry is the whole process's, and a host that
 opens pictures itself would begin to accept a further format. The reader turns and mirrors as the
 file says (irot, imir) and drops the EXIF orientation, which in HEIF only repeats that; so nothing
-is left to apply.
+is left to apply. JPEG XL is read alike if the extra ``jxl`` is installed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from hashmatch.decode import bmp, cicp, gif, limits
+from hashmatch.decode import bmp, cicp, gif, jxl, limits
 from hashmatch.decode.jpeg import coefficient_bytes
 from hashmatch.errors import install
 from hashmatch.records.enums import Outcome
@@ -51,6 +51,10 @@ HEIF = "HEIF"
 if find_spec("pillow_heif"):
     FORMATS[HEIF] = "image/heif"
 
+JXL = "JXL"
+if find_spec("imagecodecs"):
+    FORMATS[JXL] = "image/jxl"
+
 HEAD = 256
 """Bytes that a format is recognised by."""
 # ISO/IEC 23008-12, annex B, and the structural brands of 14496-12 that HEVC pictures also bear.
@@ -76,6 +80,10 @@ def identify(data: bytes) -> str:
     if is_heif(data[:HEAD]):
         raise ImageError(
             Outcome.UNSUPPORTED, f"HEIF, whose reader is not installed. {install('heif')}"
+        )
+    if data.startswith((jxl.CODESTREAM, jxl.CONTAINER)):
+        raise ImageError(
+            Outcome.UNSUPPORTED, "JPEG XL, which needs the extra: pip install 'hashmatch[jxl]'"
         )
     raise ImageError(
         Outcome.UNSUPPORTED, f"not a picture in one of the formats {', '.join(FORMATS)}"
@@ -184,6 +192,8 @@ def is_heif(head: bytes) -> bool:
 def _accepts(name: str, head: bytes) -> bool:
     if name == HEIF:
         return is_heif(head)
+    if name == JXL:
+        return head.startswith((jxl.CODESTREAM, jxl.CONTAINER))
     accept = Image.OPEN[name][1] if name in Image.OPEN else None
     if accept is None or accept(head[:16]) is not True:
         return False
@@ -200,6 +210,8 @@ def _opener(name: str) -> Any:
         from pillow_heif import HeifImageFile
 
         return HeifImageFile
+    if name == JXL:
+        return jxl.JxlImageFile
     # Pillow's own choice looks for further pictures in a JPEG, and may fail over their index.
     return JpegImageFile if name == "JPEG" else Image.OPEN[name][0]
 

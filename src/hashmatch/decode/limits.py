@@ -5,8 +5,9 @@ it, so that all of them agree on every input. The policy ``rgb/2`` stands for th
 another size of a scaled JPEG or another choice of frames would change is the hash.
 
 Pixel limits stem from the memory that a megapixel was measured to cost in each decoder: WebP
-15.5 MB, AVIF 8.7, HEIF 7.6, PNG, TIFF and JPEG up to 8; and once more its pixels, 3 MB, when the
-picture is turned or hashed. They are checked after the header and before there is any pixel.
+15.5 MB, AVIF 8.7, HEIF 7.6, JPEG XL up to 37, PNG, TIFF and JPEG up to 8; and once more its pixels,
+3 MB, when the picture is turned or hashed. They are checked after the header and before there is
+any pixel.
 
 The limits on parts are for files that take long to read and have few pixels: a progressive JPEG of
 125 kB with 1,000 scans was measured to take 18 s, each megabyte of padding in its header one more,
@@ -38,6 +39,7 @@ PIXELS = {
     "TIFF": 64 * MEGAPIXEL,
     "AVIF": 50 * MEGAPIXEL,
     "HEIF": 64 * MEGAPIXEL,
+    "JXL": 20 * MEGAPIXEL,
 }
 """Pixels of a picture, by Pillow's name of its format."""
 ARRAY_PIXELS = 256 * MEGAPIXEL
@@ -76,6 +78,9 @@ one picture do, and whatever fills a seventh of an animation is among them."""
 FRAME_REACH_PIXELS = 128 * MEGAPIXEL
 """Pixels decoded to reach a frame that builds on those before it. A megapixel was measured to take
 30 ms of a GIF of noise, 14 of a PNG, 6 of a WebP and 3 of an AVIF, so that 4 s is the most."""
+JXL_REACH_PIXELS = 16 * MEGAPIXEL
+"""The same of a JPEG XL, where a megapixel takes up to 150 ms. Its frames are not counted anywhere,
+and are looked for by decoding them."""
 FRAME_LEAST_PIXELS = 16_384
 """Pixels that any frame counts for, however small: what opening one costs in time."""
 FRAME_BLOCKS = 2**21

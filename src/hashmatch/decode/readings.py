@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from hashmatch.decode import isobmff, profiles
-from hashmatch.decode.exif import upright
+from hashmatch.decode.color import bands
+from hashmatch.decode.exif import orientation_of, upright
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ AS_THREATEXCHANGE = "as_threatexchange"
 """As python-threatexchange hashes it: without its EXIF orientation, as some viewers show a WebP;
 the numbers of a palette as gray, inks as light, and nothing transparent."""
 AS_EXIF = "as_exif"
-"""Turned by the EXIF of a HEIF, which does not agree with how the HEIF itself is to be turned."""
+"""Turned by the EXIF of a HEIF or AVIF that does not agree with how the file itself is turned."""
 NAMES = (AS_DISPLAYED, AS_THREATEXCHANGE, AS_EXIF)
 
 NOT_BY_VALUE = {"P", "CMYK", "I;16"}
@@ -77,16 +78,27 @@ def _others(image: Image.Image, stored: int, data: bytes | None) -> Iterator[Rea
             yield Reading(AS_DISPLAYED, partial(_displayed_inks, convert, stored), of_image=True)
         else:
             yield Reading(AS_DISPLAYED, partial(_displayed, convert, mode))
+    if image.format == "JXL":
+        return  # turned by its decoder, and not read by python-threatexchange
     if image.format == "HEIF":
         written = image.info.get("original_orientation")
         if data and isinstance(written, int) and 2 <= written <= 8:
-            turned = _transformation(data)
-            if written != turned:
-                yield Reading(AS_EXIF, partial(_turned_again, turned, written))
-    elif image.mode in NOT_BY_VALUE or (image.mode in WITH_ALPHA and _is_transparent(image)):
+            yield from _turned_by_exif(written, _transformation(data))
+        return
+    if image.format == "AVIF":
+        raw: Any = getattr(image, "_decoder", None)  # Pillow puts the other turn into its EXIF
+        exif = raw.get_info()[4] if raw is not None else None
+        yield from _turned_by_exif(orientation_of(exif or b""), stored)
+    if image.mode in NOT_BY_VALUE or (image.mode in WITH_ALPHA and _is_transparent(image)):
         yield Reading(AS_THREATEXCHANGE, _as_stored, of_image=True)
     elif stored != 1:
         yield Reading(AS_THREATEXCHANGE, partial(_turned_back, stored=stored))
+
+
+def _turned_by_exif(written: int, turned: int) -> Iterator[Reading]:
+    """Yield the picture turned as its EXIF has `written`, if its file has `turned` it otherwise."""
+    if written not in {1, turned}:
+        yield Reading(AS_EXIF, partial(_turned_again, turned, written))
 
 
 def _is_transparent(image: Image.Image) -> bool:
@@ -98,10 +110,11 @@ def _is_transparent(image: Image.Image) -> bool:
 
 def _as_stored(image: Image.Image) -> NDArray[np.uint8]:
     """Return the three channels that python-threatexchange 1.2.17 hashes of a loaded `image`."""
-    pixels = np.asarray(image.convert("RGB") if image.mode in {"LA", "I;16"} else image)
-    if pixels.ndim == 2:
-        pixels = np.repeat(pixels[..., None], 3, 2)
-    return np.ascontiguousarray(pixels[..., :3])
+    out = np.empty((image.height, image.width, 3), np.uint8)
+    for rows, band in bands(image):
+        pixels = np.asarray(band.convert("RGB") if image.mode in {"LA", "I;16"} else band)
+        out[rows] = pixels[..., None] if pixels.ndim == 2 else pixels[..., :3]
+    return out
 
 
 def _displayed_inks(convert: Convert, stored: int, image: Image.Image) -> NDArray[np.uint8]:

@@ -21,6 +21,7 @@ from importlib import import_module
 from mmap import mmap
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import AvifImagePlugin, Image
 
 from hashmatch.decode import formats
@@ -75,6 +76,10 @@ def _warm_up() -> None:
                 from pillow_heif import from_pillow
 
                 from_pillow(picture).save(file)
+            elif name == formats.JXL:
+                from imagecodecs import jpegxl_encode
+
+                file.write(jpegxl_encode(np.asarray(picture)))
             else:
                 picture.save(file, name)
             decode_image(file.getvalue())
