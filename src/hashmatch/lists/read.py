@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hashmatch import registry
 from hashmatch._redact import unseen
 from hashmatch.errors import BadRows, ListError, RejectedRow, UsageError
 from hashmatch.lists.degenerate import by_reason, degenerate
@@ -165,6 +166,8 @@ def read_list_file(
     counting = [standing(each, fate) for each, fate in zip(said, fates, strict=True)]
     quarantined = {}
     for number, each in enumerate(counting):
+        if registry.maker(registry.HASHERS, each.algorithm):
+            continue  # somebody else's hashes, which may well be of colours
         codes = degenerate(each.hashes)
         if codes.any():
             found = quarantined[each.algorithm] = by_reason(codes)
