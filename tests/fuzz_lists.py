@@ -52,7 +52,7 @@ def target(format: str, data: bytes) -> int:
             for text in (*texts, *row.sources):
                 if text is not None:
                     text.encode()
-            assert row.updated is None or 0 <= row.updated < 1e12
+            assert row.updated is None or 0 <= row.updated.begin <= row.updated.end < 1e12
             assert row.upvotes >= 0
             assert row.downvotes >= 0
             assert row.algorithm != "photodna" or row.hash == ""

@@ -255,6 +255,35 @@ def small_grey(pixels: NDArray[np.uint8], cells: int) -> list[list[float]]:
     ]
 
 
+def enlarged(pixels: NDArray[np.uint8], aside: float, steps: int) -> list[list[float]]:
+    """64 x 64 means of a picture that is linear between its pixels, each under a tent.
+
+    The tent over a cell is cut into `steps` slices; cells lie `aside`, of a side, right and down.
+    """
+
+    def at(values: Sequence[float], place: float) -> float:
+        place = min(max(place, 0.0), len(values) - 1.0)
+        before = int(place)
+        after = min(before + 1, len(values) - 1)
+        return values[before] + (place - before) * (values[after] - values[before])
+
+    def means(values: Sequence[float]) -> list[float]:
+        found = []
+        for cell in range(64):
+            total = weights = 0.0
+            for step in range(steps):
+                across = (step + 0.5) / steps
+                weight = min(across, 1 - across)
+                total += weight * at(values, ((cell + across) / 64 + aside) * len(values) - 0.5)
+                weights += weight
+            found.append(total / weights)
+        return found
+
+    grey = [[0.299 * r + 0.587 * g + 0.114 * b for r, g, b in row] for row in pixels.tolist()]
+    columns = zip(*(means(row) for row in grey), strict=True)
+    return [list(row) for row in zip(*(means(column) for column in columns), strict=True)]
+
+
 def continued(
     picture: list[list[float]], edges: list[list[float]], margin: int, fading: float
 ) -> list[list[float]]:
@@ -376,31 +405,6 @@ def bar(
         ends.append(ends[-1] + 1)
     best = max(ends, key=lambda y: (step(y), -y))
     return best, step(best) / (3 * width)
-
-
-def standing(
-    said: list[tuple[str | None, str, bytes, str, float]],
-    withdrawn: list[tuple[str | None, str, bytes, float]],
-) -> set[tuple[str | None, str, bytes, str, float]]:
-    """Statements that stand: (id, algorithm, hash, what else is said, when), each once.
-
-    Withdrawals are (id, algorithm, hash, when): of an id in any algorithm, or of a hash.
-    """
-    kept = set()
-    for row in said:
-        name, algorithm, value, _, when = row
-        others = [
-            other[4]
-            for other in said
-            if (other[0] == name if name else other[:3] == (None, algorithm, value))
-        ]
-        gone = any(
-            when <= until and (name == about if about else (kind, of) == (algorithm, value))
-            for about, kind, of, until in withdrawn
-        )
-        if when == max(others) and not gone:
-            kept.add(row)
-    return kept
 
 
 def suspect(

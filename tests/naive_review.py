@@ -58,3 +58,22 @@ def same_picture(
             cases.append(len(firsts))
             firsts.append(number)
     return cases
+
+
+def is_news(
+    decided: Sequence[Sequence[tuple[str, str, int]]], record: Sequence[tuple[str, str, int]]
+) -> bool:
+    """Whether a record says what no decided one does: of an entry, with a label, as near or nearer.
+
+    A record is its matches: the entry, a label or nothing, and the distance.
+    """
+    for entry, label, distance in record:
+        known = [
+            other_distance
+            for other in decided
+            for other_entry, other_label, other_distance in other
+            if (other_entry, other_label) == (entry, label)
+        ]
+        if not known or distance < min(known):
+            return True
+    return False

@@ -10,11 +10,15 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from processes import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROGRAMS = Path("/usr/lib/postgresql")
+BOUNCER = Path("/usr/sbin/pgbouncer")
 
 
 def programs() -> Path | None:
@@ -83,15 +87,61 @@ class Server:
     def url(self, database: str) -> str:
         return f"postgresql://postgres@/{database}?host={self.folder}"
 
-    def database(self) -> str:
+    def database(self, options: str = "") -> str:
         """Make a database and return its URL."""
-        import psycopg
-
         self._count += 1
         name = f"queue_{os.getpid()}_{self._count}"
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
+        self.execute(f"CREATE DATABASE {name} {options}")
         return self.url(name)
+
+    def execute(self, sql: str, database: str = "postgres") -> None:
+        """Execute a statement."""
+        import psycopg
+
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            connection.execute(sql.encode())
+
+    @contextmanager
+    def bouncer(self, pool_mode: str, pool_size: int = 2) -> Iterator[Bouncer]:
+        """Give a PgBouncer between its clients and this server, which shares few connections."""
+        folder = Path(tempfile.mkdtemp(prefix="hashmatch-pgb-", dir="/tmp"))
+        if self._user:
+            os.chown(folder, self._user["user"], self._user["group"])
+        settings = folder / "pgbouncer.ini"
+        settings.write_text(
+            f"[databases]\n* = host={self.folder} user=postgres\n[pgbouncer]\n"
+            f"unix_socket_dir = {folder}\nlisten_port = 5432\nauth_type = any\n"
+            f"pool_mode = {pool_mode}\ndefault_pool_size = {pool_size}\nmax_client_conn = 100\n"
+            "server_idle_timeout = 1\n"
+        )
+        settings.chmod(0o644)
+        process = subprocess.Popen(
+            [str(BOUNCER), "-q", settings],
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            **self._user,
+        )
+        try:
+            wait_for((folder / ".s.PGSQL.5432").exists)
+            yield Bouncer(folder)
+        finally:
+            process.kill()
+            process.wait()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class Bouncer:
+    """A PgBouncer that runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def url(self, database: str) -> str:
+        """Return the way to a database, given by its URL at the server."""
+        name = urlsplit(database).path
+        return f"postgresql://postgres@{name}?host={self.folder}"
 
 
 @contextmanager

@@ -1,7 +1,8 @@
-"""A real S3 server on this machine: `rclone serve s3` over a folder of buckets."""
+"""S3 servers on this machine over a folder of buckets: `rclone serve s3`, and moto's."""
 
 from __future__ import annotations
 
+import logging
 import socket
 import subprocess
 import sys
@@ -45,6 +46,41 @@ def serving(folder: Path) -> Iterator[int]:
             yield port
         finally:
             process.kill()
+
+
+@contextmanager
+def moto(folder: Path) -> Iterator[int]:
+    """Serve a copy of each folder in `folder` as a bucket, from this process, and yield the port.
+
+    It does not look at credentials. What rclone's ignores, as conditions, it knows.
+    """
+    from moto.core import DEFAULT_ACCOUNT_ID
+    from moto.s3.models import s3_backends
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+    try:
+        backend.reset()
+        for bucket in folder.iterdir():
+            backend.create_bucket(bucket.name, "us-east-1")
+            for path in bucket.rglob("*"):
+                if path.is_file():
+                    key = path.relative_to(bucket).as_posix()
+                    backend.put_object(bucket.name, key, path.read_bytes())
+        yield server.get_host_and_port()[1]
+    finally:
+        server.stop()
+
+
+def moto_put(bucket: str, key: str, content: bytes) -> None:
+    """Put an object into a bucket of moto's server, whatever its key."""
+    from moto.core import DEFAULT_ACCOUNT_ID
+    from moto.s3.models import s3_backends
+
+    s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(bucket, key, content)
 
 
 def is_open(port: int) -> bool:

@@ -37,6 +37,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+def install(extra: str) -> str:
+    """Return what to do where an optional part of hashmatch is not installed.
+
+    Examples
+    --------
+    >>> install("heif")
+    "Run pip install '.[heif]' in the checkout of hashmatch."
+    """
+    return f"Run pip install '.[{extra}]' in the checkout of hashmatch."
+
+
 class HashmatchError(Exception):
     """Base class of every error that hashmatch raises on purpose."""
 
@@ -70,10 +81,14 @@ class ListError(HashmatchError):
 
 
 class RejectedRow(NamedTuple):
-    """A row of a list file that could not be used: where and why, never its value."""
+    """A row of a list file that could not be used: where and why, never its value.
+
+    The last of very many stands for all ``rows`` that are not named.
+    """
 
     line: int
     reason: str
+    rows: int = 1
 
 
 class BadRows(ListError):
@@ -93,11 +108,11 @@ class BadRows(ListError):
     def __init__(self, path: str, rejected: Sequence[RejectedRow]) -> None:
         self.path = path
         self.rejected = tuple(rejected)
-        count = len(self.rejected)
-        lines = [f"{path}: {count} {'row' if count == 1 else 'rows'} cannot be used"]
+        count = sum(row.rows for row in self.rejected)
+        lines = [f"{path}: {count:,} {'row' if count == 1 else 'rows'} cannot be used"]
         lines += [f"  line {row.line}: {row.reason}" for row in self.rejected[: self.NAMED]]
         if count > self.NAMED:
-            lines.append(f"  and {count - self.NAMED} more")
+            lines.append(f"  and {count - self.NAMED:,} more")
         self.lines = tuple(lines)
         super().__init__("\n".join(lines))
 

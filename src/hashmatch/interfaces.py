@@ -6,6 +6,7 @@ contract check for each.
 
 from __future__ import annotations
 
+import math
 from typing import (
     TYPE_CHECKING,
     BinaryIO,
@@ -106,6 +107,15 @@ class FramedHasher(OrientedHasher, Protocol):
         ...
 
 
+@runtime_checkable
+class EnlargingHasher(OrientedHasher, Protocol):
+    """A hasher whose hash of a small picture is not quite that of its large original."""
+
+    def hash_enlarged(self, data: NDArray[np.uint8]) -> HashBatch:
+        """Return a batch of eight, in the order of `Orientation`: as if the picture were large."""
+        ...
+
+
 def is_oriented(hasher: Hasher) -> TypeGuard[OrientedHasher]:
     """Return whether `hasher` is an `OrientedHasher`: isinstance takes 10 us to say so."""
     return hasattr(hasher, "hash_orientations")
@@ -114,6 +124,27 @@ def is_oriented(hasher: Hasher) -> TypeGuard[OrientedHasher]:
 def is_framed(hasher: Hasher) -> TypeGuard[FramedHasher]:
     """Return whether `hasher` is a `FramedHasher`."""
     return hasattr(hasher, "hash_framings")
+
+
+def is_enlarging(hasher: Hasher) -> TypeGuard[EnlargingHasher]:
+    """Return whether `hasher` is an `EnlargingHasher`."""
+    return hasattr(hasher, "hash_enlarged")
+
+
+SPACES = ("", "image", "video")
+"""Name spaces that an owner's ids may be of, the first where nothing is said of it."""
+
+
+class Span(NamedTuple):
+    """When something was said: at the earliest and at the latest, in seconds since 1970 UTC."""
+
+    begin: float
+    end: float
+
+    @classmethod
+    def lasting(cls, begin: float, length: float) -> Span:
+        """Return a span of so many seconds: a day, a minute, a second, or none of an exact time."""
+        return cls(begin, math.nextafter(begin + length, -math.inf) if length else begin)
 
 
 class ListRow(NamedTuple):
@@ -128,17 +159,21 @@ class ListRow(NamedTuple):
     algorithm : str, optional
         None means whatever the caller expects, ``pdq`` unless told otherwise.
     external_id : str, optional
-        What the list's owner calls it. A later row of the same id takes the place of an earlier.
+        What the list's owner calls it. Where the reader's ids are unique, a later row of the same
+        id takes the place of an earlier.
     labels, sources : tuple of str
     status : str
         In the list's own words; `hashmatch.lists.ingest` says which have an effect.
     quality, max_distance : int, optional
-    updated : float, optional
-        When the list's owner said so, in seconds since 1970 UTC. Rows without it are said now.
+    updated : Span or float, optional
+        When the list's owner said so; of a number, in seconds since 1970 UTC, a whole one is a
+        second and any other exact. Rows without it are said now.
     upvotes, downvotes : int
         How many others agree with the hash being listed, and how many do not.
     encoding : {"hex", "base64", "base32"}, optional
         How ``hash`` is written, if the format says so; else what the caller expects.
+    space : str
+        Which name space the id is of, one of `SPACES`, where the owner counts ids of each apart.
     """
 
     line: int
@@ -150,10 +185,11 @@ class ListRow(NamedTuple):
     status: str = "active"
     quality: int | None = None
     max_distance: int | None = None
-    updated: float | None = None
+    updated: Span | float | None = None
     upvotes: int = 0
     downvotes: int = 0
     encoding: str | None = None
+    space: str = ""
 
     def __repr__(self) -> str:  # tracebacks may show it
         return f"<ListRow of line {self.line}>"
@@ -205,7 +241,11 @@ class ListOptions(NamedTuple):
 
 @runtime_checkable
 class ListReader(Protocol):
-    """Reads one format of hash list. Entry point group ``hashmatch.lists``; a class."""
+    """Reads one format of hash list. Entry point group ``hashmatch.lists``; a class.
+
+    One whose ids are unique, so that a later row of an id takes the place of an earlier, has an
+    attribute ``unique_ids`` that is True; else an id may be the name of a file.
+    """
 
     def detects(self, head: bytes) -> int:
         """Return how sure it is, 0 to 100, that a file beginning with `head` is its format."""

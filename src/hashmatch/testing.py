@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
+from itertools import chain
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from hashmatch._drawing import picture as picture
 from hashmatch._drawing import random_hashes as random_hashes
 from hashmatch.errors import RejectedRow
 from hashmatch.interfaces import (
+    EnlargingHasher,
     FramedHasher,
     Framing,
     Hasher,
@@ -30,12 +32,14 @@ from hashmatch.interfaces import (
     PlainRows,
     Sink,
     Source,
+    passed_over,
     reads_plain,
 )
 from hashmatch.records.enums import Outcome, Surface
 from hashmatch.records.hashes import HashBatch, HashSpec
 from hashmatch.records.images import ImageChanged, ImageError, ImageItem
 from hashmatch.records.review import RecordHash, RecordItem, RecordMatch, ReviewRecord, SuppressedBy
+from hashmatch.scan.shard import Shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -87,7 +91,10 @@ class MemorySource:
 
 
 def check_source(source: Source) -> None:
-    """Check a source of at least one item: its identity, listing, versions, reading, counting."""
+    """Check a source of at least one item: its identity, listing, versions, reading, counting.
+
+    It is listed on from each of up to 64 places, and split into 1, 2, 3 and 7 shards.
+    """
     assert isinstance(source, Source), "it lacks part of the Source protocol"
     items = list(source.items())
     assert items, "it lists nothing"
@@ -100,9 +107,16 @@ def check_source(source: Source) -> None:
     assert len(set(keys)) == len(keys), "a key is listed twice"
     assert [item.key for item in source.items()] == keys, "a second listing differs"
     assert source.count() in {None, len(items)}, "count and listing differ"
-    for done in sorted({0, len(items) // 2, len(items) - 1}):
+    passed = passed_over(source)
+    assert all(isinstance(what, str) and n > 0 for what, n in passed.items()), "not counts"
+    for done in sorted({len(items) * part // 64 for part in range(64)} | {len(items) - 1}):
         rest = [item.key for item in source.items(after=items[done].position)]
         assert rest == keys[done + 1 :], f"it does not list on after {keys[done]}"
+        behind = passed_over(source)
+        assert all(n <= passed.get(what, 0) for what, n in behind.items()), "it passes over more"
+    for count in (1, 2, 3, 7):
+        parts = [[item.key for item in Shard(source, n, count).items()] for n in range(count)]
+        assert sorted(chain(*parts)) == sorted(keys), f"{count} shards are not the whole"
     for item in items:
         assert item.key.encode(), "a key is empty"
         assert item.position.encode(), "a position is no valid Unicode"
@@ -206,6 +220,11 @@ def check_hasher(hasher: Hasher) -> None:
             assert len(eight) == 8, "there are eight orientations"
             assert eight[:1] == hashes, "the first orientation is not the upright hash"
             assert same == quality, "the orientations have another quality"
+        if isinstance(hasher, EnlargingHasher):
+            enlarged = hasher.hash_enlarged(data)
+            assert len(enlarged) == 8, "there are eight orientations of an enlarged picture"
+            assert enlarged == hasher.hash_enlarged(data.copy()), "enlarged, it gave two hashes"
+            assert enlarged.spec == hasher.spec, "hashes of enlarged pictures are not of its spec"
         if isinstance(hasher, FramedHasher):
             framings = (Framing(), Framing(left=0.05), Framing(turn=2.0))
             framed = hasher.hash_framings(data, framings)

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import naive
-from hashmatch._kernels import borders, extrapolate, framings
+from hashmatch._kernels import borders, enlarge, extrapolate, framings
+from hashmatch._kernels.pdq import DCT, hash_samples
 from hashmatch.hashers import _pdq_framings
 from hashmatch.hashers.pdq import Pdq
 from hashmatch.interfaces import Framing
@@ -101,6 +102,43 @@ def test_framings_equal_the_oracle(
     # A coefficient next to the median may fall on either side of it by the order of a sum.
     assert (bits(hashes.words[1]) ^ expected).bit_count() <= 4
     assert Pdq().hash_framings(pixels, wanted[1:2]) == hashes[1:2]
+
+
+@FEW
+@given(seed=seeds, height=sides, width=sides)
+def test_enlarged_samples_equal_the_oracle(seed: int, height: int, width: int) -> None:
+    pixels = noise(seed, height, width)
+    samples = np.empty((64, 64), np.float32)
+    enlarge.reduce_enlarged(pixels, *enlarge.tents(height), *enlarge.tents(width), samples)
+    expected = naive.enlarged(pixels, enlarge.ASIDE, 40)
+    np.testing.assert_allclose(samples, expected, atol=0.5)
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 3, 48, 64, 127, 128, 999])
+def test_a_tent_is_made_of_the_pixels_below_it(pixels: int) -> None:
+    firsts, weights = enlarge.tents(pixels)
+    assert weights.min() > -1e-9
+    np.testing.assert_allclose(weights.sum(1), 1.0, rtol=1e-6)
+    assert (np.diff(firsts) >= 0).all()
+    assert firsts[0] == 0
+    assert firsts[-1] + weights.shape[1] == pixels
+    middles = ((firsts[:, None] + np.arange(weights.shape[1])) * weights).sum(1)
+    inner = slice(64 // pixels + 1, 63 - 64 // pixels)  # the others have the edges below them
+    places = ((np.arange(64) + 0.5) / 64 + enlarge.ASIDE) * pixels - 0.5
+    np.testing.assert_allclose(middles[inner], places[inner], atol=1e-3)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_enlarged_hashes_are_those_of_the_samples_in_eight_orientations(seed: int) -> None:
+    pixels = picture(seed, 80, 60)
+    samples, eight = np.empty((64, 64), np.float32), np.empty((8, 4), np.uint64)
+    enlarge.reduce_enlarged(pixels, *enlarge.tents(60), *enlarge.tents(80), samples)
+    hash_samples(samples, DCT, eight)
+    enlarged = Pdq().hash_enlarged(pixels)
+    assert enlarged.words.tolist() == eight.tolist()
+    mirrored = Pdq().hash_enlarged(np.ascontiguousarray(pixels[:, ::-1]))
+    apart = np.bitwise_count(mirrored.words[0] ^ enlarged.words[5]).sum()
+    assert apart <= 8  # but for what lies aside, they are the same
 
 
 @FEW

@@ -117,7 +117,7 @@ def test_a_reader_that_is_gone_from_the_start(args: list[str]) -> None:
         os.close(writer)
         _, err = process.communicate(timeout=PATIENCE)
     assert err == b""
-    assert process.returncode in {141, 1}  # click ends its own help with 1
+    assert process.returncode == 141
 
 
 def test_both_outputs_closed_early(photos: Path) -> None:
@@ -142,7 +142,7 @@ def test_stdout_on_a_full_disk(args: list[str], fresh: bool) -> None:
 @pytest.mark.parametrize("option", ["--out", "--report"])
 @pytest.mark.parametrize(
     ("place", "reason"),
-    [("/dev/full", "No space left"), ("no/such/folder.jsonl", "No such file")],
+    [("/dev/full", "No space left"), ("no/such/folder", "No such file")],
 )
 def test_a_file_that_cannot_be_written(
     option: str, place: str, reason: str, tmp_path: Path

@@ -10,21 +10,7 @@ import click
 import pytest
 
 from cli_tools import PROGRAM, environment, run
-from hashmatch.cli import main
-
-
-def walk(
-    command: click.Command, path: tuple[str, ...] = ()
-) -> dict[tuple[str, ...], click.Command]:
-    found = {path: command}
-    if isinstance(command, click.Group):
-        for name, below in command.commands.items():
-            found |= walk(below, (*path, name))
-    return found
-
-
-COMMANDS = walk(main)
-LEAVES = {path for path, command in COMMANDS.items() if not isinstance(command, click.Group)}
+from every_command import COMMANDS, LEAVES
 
 
 def test_there_are_the_commands_of_the_readme() -> None:
@@ -36,7 +22,7 @@ def test_help_of_every_command(path: tuple[str, ...]) -> None:
     ran = run(*path, "--help")
     assert (ran.code, ran.err) == (0, b"")
     text = ran.out.decode()
-    assert text.startswith(f"Usage: hashmatch {' '.join(path)}".rstrip())
+    assert text.startswith(f"Usage: hashmatch {' '.join(path)}".rstrip() + " ")
     assert "\\b" not in text, "a mark for the formatter is shown"
     assert max(map(len, text.splitlines())) <= 100
     assert run(*path, "-h").out == ran.out

@@ -92,4 +92,4 @@ def test_withdrawn_rows_are_counted_apart(tmp_path: Path) -> None:
     known = tmp_path / "withdrawn.csv"
     known.write_text(f"pdq,status\n{'0' * 64},active\n{'1' * 64},withdrawn\n")
     (found,) = run("list", "inspect", known, "--json").lines
-    assert (found["types"], found["removed"]) == ({"pdq": 1}, 1)
+    assert (found["types"], found["rows"]["withdrawal"]) == ({"pdq": 1}, 1)

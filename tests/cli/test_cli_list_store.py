@@ -72,13 +72,15 @@ def test_a_life_of_a_list(home: Home) -> None:
     assert "version 2" in ran.said
     (found,) = home.run("list", "diff", "lists/hotline", "--json").lines
     assert found["algorithms"]["pdq"] == {
-        "added": 2, "removed": 1, "added_ids": ["new0", "new1"], "removed_ids": ["n3"]
+        "added": 2, "changed": 0, "withdrawn": 1, "superseded": 0, "dropped": 0,
+        "added_ids": ["new0", "new1"], "changed_ids": [], "withdrawn_ids": ["n3"],
+        "superseded_ids": [], "dropped_ids": [],
     }  # fmt: skip
     text = home.run("list", "diff", "lists/hotline", "1", "2").out.decode()
-    assert "pdq: 2 added, 1 removed" in text
+    assert "pdq: 2 added, 0 changed, 1 withdrawn" in text
     assert "  - n3" in text
     text = home.run("list", "inspect", "lists/hotline").out.decode()
-    for said in ("hotline", "pdq entries", "41", "label A1", "withdrawn rows", "signed by"):
+    for said in ("hotline", "pdq entries", "41", "label A1", "withdrawn", "signed by"):
         assert said in text
 
     ran = home.run("list", "verify", "lists/hotline", "--trust", "k.pub")
@@ -165,16 +167,16 @@ def test_encrypted(home: Home) -> None:
 
 
 MISTAKES: list[tuple[Sequence[str], str]] = [
-    (["import", "nowhere.csv", "--store", "s"], "nowhere.csv: cannot be read: No such file"),
+    (["import", "nowhere.csv", "--store", "s"], "cannot read nowhere.csv (FILES): No such"),
     (["import", "empty", "--store", "s"], "empty: there is no file in this folder"),
-    (["import", "md5.jsonl", "--store", "md5.jsonl"], "in the way of a folder"),
+    (["import", "md5.jsonl", "--store", "md5.jsonl"], "it is what FILES names"),
     (["import", "md5.jsonl", "--store", "pages"], "has other things in it"),
     (["import", "md5.jsonl", "--store", "md5.jsonl/c"], "cannot be made: Not a directory"),
     (["import", "md5.jsonl", "--store", "s", "--sign", "md5.jsonl"], "md5.jsonl"),
     (["import", "md5.jsonl", "--store", "s", "--sign", "k.pub"], "k.pub"),
     (["import", "md5.jsonl", "--store", "s", "--limit", "pdq=x"], "give NAME=N"),
     (["import", "md5.jsonl", "--store", "s", "--limit", "pdq=300"], "0 to 256"),
-    (["import", "md5.jsonl", "--store", "s", "--default-pictures", "x"], "no folder of default"),
+    (["import", "md5.jsonl", "--store", "s", "--default-pictures", "x"], "cannot read x (--def"),
     (["update", "pages", "md5.jsonl"], "pages is no list store"),
     (["update", "nowhere", "md5.jsonl"], "nowhere is no list store"),
     (["verify", "md5.jsonl"], "md5.jsonl is no list store"),
@@ -235,10 +237,11 @@ def test_what_has_to_be_accepted(home: Home) -> None:
     assert "accept size-change" in home.run(*given).said
     ran = home.run(*given, "--accept", "size-change")
     assert ran.lines[0]["counts"]["pdq"] == {"entries": 80}
-    bad = page(home.folder, [*rows(9, seed=6, name="x"), {"hash": "5ec4e7", "id": "bad"}])
+    broken = [{"hash": "5ec4e7", "id": "bad"}] * 6
+    bad = page(home.folder, [*rows(9, seed=6, name="x"), *broken])
     more = "list", "update", "lists/hotline", bad, "--sign", "k.key"
     ran = home.run(*more)
-    assert "1 of 10 rows cannot be used" in ran.said
+    assert "6 of 15 rows cannot be used" in ran.said
     assert "5ec4e7" not in ran.said
     ran = home.run(*more, "--accept", "bad-rows")
     assert "page.jsonl, line 10: " in ran.said
@@ -254,12 +257,12 @@ def test_inspect_of_a_file_counts_everything(tmp_path: Path) -> None:
     (found,) = ran.lines
     assert found["types"] == {"pdq": 4}
     assert found["labels"] == {"A1": 2, "B2": 1}
-    assert (found["benign"], found["disputed"], found["removed"]) == (1, 0, 0)
+    assert found["rows"] == {"benign": 1, "listed": 4, "rejected": 0}
     assert found["unmatchable"] == {"photodna": 1}
     assert found["degenerate"] == {"pdq": {"all zero": 1}}
     assert found["rejected"] == []
     text = run("list", "inspect", page(tmp_path, lines)).out.decode()
-    for said in ("pdq degenerate: all zero", "label B2", "benign rows", "photodna rows"):
+    for said in ("pdq degenerate: all zero", "label B2", "rows benign", "photodna rows"):
         assert said in text
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +139,56 @@ def test_a_pipe_is_no_picture_and_nobody_waits_for_it(tmp_path: Path) -> None:
     (line,) = run("hash", tmp_path / "pipe").lines
     assert line["outcome"] == "unsupported"
     assert scan(tmp_path / "pipe").code == 0
+
+
+def test_a_byte_and_the_same_written_out_are_two_pictures(tmp_path: Path) -> None:
+    names = [b"caf\xe9.jpg", rb"caf\xe9.jpg", "café.jpg".encode()]
+    (tmp_path / "photos").mkdir()
+    for name in names:
+        (tmp_path / "photos" / os.fsdecode(name)).write_bytes(PICTURE)
+        os.utime(tmp_path / "photos" / os.fsdecode(name), (1, 1))
+    ran = scan(tmp_path / "photos")
+    found = {record["item"]["key"]: record["record_id"] for record in ran.lines}
+    assert set(found) == {r"caf\xe9.jpg", r"caf\\xe9.jpg", "café.jpg"}
+    assert len(set(found.values())) == 3
+
+
+def test_what_an_archive_names_is_matched_or_counted(tmp_path: Path) -> None:
+    photos, report = tmp_path / "photos", tmp_path / "report.json"
+    for user in ("1", "2"):
+        (photos / user).mkdir(parents=True)
+        (photos / user / "a.json").write_text("{}")
+        (photos / user / "a.txt").write_text("a caption")
+    (photos / "1" / "a.jpg").write_bytes(PICTURE)
+    os.link(photos / "1" / "a.jpg", photos / "2" / "a.jpg")
+    (photos / "2" / "b.txt").write_bytes(PICTURE)
+    subprocess.run(
+        ["tar", "--sort=name", "-cf", "a.tar", "-C", photos, "1", "2"], check=True, cwd=tmp_path
+    )
+    archive = (tmp_path / "a.tar").read_bytes()
+    (tmp_path / "a.tar").write_bytes(archive * 2 + b"something else")
+    ran = scan(f"tar://{tmp_path}/a.tar", "--report", report)
+    assert [record["item"]["key"] for record in ran.lines] == [
+        "1/a.jpg", "2/a.jpg", "2/b.txt", "1/a.jpg#2", "2/a.jpg#2", "2/b.txt#2",
+    ]  # fmt: skip
+    assert ran.code == 0
+    assert "passed over: 4 folders, 8 side files\n" in ran.said
+    assert f"{tmp_path}/a.tar: what follows its end is no tar archive, and not read\n" in ran.said
+    found = json.loads(report.read_text())
+    assert found["passed_over"] == {"folders": 4, "side files": 8}
+    assert found["listed"] == sum(found["outcomes"].values()) == 6
+
+
+def test_a_table_without_keys_is_told_and_its_typed_keys_are_named(tmp_path: Path) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    key = uuid.UUID(int=7)
+    columns = {"id": pa.array([key.bytes], pa.binary(16)), "photo": [b"no picture"]}
+    parquet.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    place = f"parquet://{tmp_path}/rows.parquet?image=photo"
+    unnamed = scan(place)
+    assert "hashmatch: " in unnamed.said
+    assert "Say which does, as ?key=COLUMN; there are id" in unnamed.said
+    assert "row-1: unsupported" in unnamed.said
+    named = scan(f"{place}&key=id")
+    assert "?key=COLUMN" not in named.said
+    assert f"{key}: unsupported" in named.said

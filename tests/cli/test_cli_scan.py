@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from cli_tools import DEMO, IMAGES, LISTS, Ran, run, scan
+from cli_tools import DEMO, IMAGES, LISTS, Ran, one_line, run, scan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,8 +74,9 @@ def test_the_report_accounts_for_every_item(whole: tuple[Ran, dict[str, Any]]) -
 
 def test_the_summary_has_the_same_numbers(whole: tuple[Ran, dict[str, Any]]) -> None:
     ran, report = whole
-    rows = [line.strip("│ ").split("│") for line in ran.said.splitlines() if line[0] == "│"]
-    table = {outcome.strip(): int(count) for outcome, count in rows}
+    lines = ran.said[ran.said.index("What became of the images") :].splitlines()
+    rows = [line.split() for line in lines[2:]]
+    table = {row[0]: int(row[1]) for row in rows if len(row) == 2}
     counted = {outcome: count for outcome, count in report["outcomes"].items() if count}
     assert table == counted | {"listed": report["listed"]}
     assert f"{report['records']} records for review" in ran.said
@@ -181,3 +182,45 @@ def test_limits_are_given_by_algorithm() -> None:
     matches = [match for record in ran.lines for match in record["matches"]]
     assert {m["distance"] for m in matches if m["max_distance_from"] == "caller"} <= {0, 4}
     assert any(m["algorithm"] == "pdq" and m["max_distance"] == 4 for m in matches)
+
+
+def test_a_scan_of_nothing_is_no_success(tmp_path: Path) -> None:
+    """Not even where only listing tells that; a shard may have its part of nothing."""
+    (tmp_path / "list.txt").write_text("\n\n")
+    (tmp_path / "empty").mkdir()
+    for source in ("manifest://list.txt", "empty"):
+        for more in ((), ("--dry-run",)):
+            ran = scan(source, *more, "--out", tmp_path / "out.jsonl", cwd=tmp_path)
+            one_line(ran, "no images in it")
+            assert not list(tmp_path.glob("*out*"))
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "a.png").write_bytes((PLAIN / "tiles.png").read_bytes())
+    for more in ((), ("--dry-run",)):
+        codes = [scan("one", "--shard", f"{n}/3", *more, cwd=tmp_path).code for n in range(3)]
+        assert codes == [0, 0, 0]
+
+
+def test_where_nothing_was_looked_up_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.txt").write_text("no picture")
+    assert "no image was looked up; 0 records for review" in scan(tmp_path / "docs").said
+    assert "was looked up" not in scan(PLAIN).said
+
+
+def test_a_sample_that_cannot_be_read_estimates_nothing(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    for name in "ab":
+        (tmp_path / "gone" / name).symlink_to("nowhere")
+    said = scan(tmp_path / "gone", "--dry-run").out.decode()
+    assert "none of 2 of them could be read" in said
+    assert "would take about" not in said
+
+
+def test_records_that_a_queue_knows_are_told_from_new_ones(tmp_path: Path) -> None:
+    queue, report = tmp_path / "queue.db", tmp_path / "report.json"
+    assert run("review", "init", queue).code == 0
+    for new, known in ((5, 0), (0, 5)):
+        ran = scan(PLAIN, "--review", queue, "--report", report)
+        assert f"review queue: {new} new, {known} known, 0 suppressed" in ran.said
+        queued = json.loads(report.read_text())["queued"]
+        assert (queued["new"], queued["known"]) == (new, known)

@@ -141,12 +141,28 @@ def test_digests_are_of_the_bytes_as_received(algorithm: str) -> None:
 def test_outcomes_without_a_good_hash() -> None:
     small = hash_image(IMAGES / "small/icon.png")
     assert small.outcome is hm.Outcome.TOO_SMALL
-    assert "24 x 24 pixels, pdq needs 64" in small.reason
+    assert "12 x 12 pixels, pdq needs 24" in small.reason
     flat = hash_image(IMAGES / "flat/solid.png")
     assert flat.outcome is hm.Outcome.LOW_QUALITY
     assert "quality 0" in flat.reason
     assert len(flat.hashes) == 1
     assert hash_image(IMAGES / "flat/solid.png", min_quality=0).outcome is hm.Outcome.HASHED
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "least"),
+    [("pdq", 24), ("pdq-nearest512", 24), ("pdq-thumb512", 24)]
+    + [(name, 16) for name in ("phash", "dhash", "ahash", "whash")],
+)
+def test_the_least_side_of_each_algorithm(algorithm: str, least: int) -> None:
+    for size in ((least - 1, 200), (200, least - 1)):
+        small = hash_image(picture(1, *size), algorithm)
+        assert small.outcome is hm.Outcome.TOO_SMALL
+        assert small.reason.endswith(f"{algorithm} needs {least} on each side")
+    for size in ((least, 200), (200, least)):
+        hashed = hash_image(picture(1, *size), algorithm)
+        assert hashed.outcome is hm.Outcome.HASHED
+        assert len(hashed.hashes) == 1
 
 
 @pytest.mark.parametrize("algorithm", ["phash", "dhash", "ahash", "whash"])

@@ -10,7 +10,7 @@ import pytest
 
 import hashmatch as hm
 from hashmatch import registry
-from hashmatch.interfaces import ListOptions, ListRow
+from hashmatch.interfaces import ListOptions, ListRow, Span
 from hashmatch.lists.readers._fields import seconds
 from hashmatch.lists.readers._json_stream import MAX_RECORD
 from hashmatch.testing import random_hashes
@@ -25,25 +25,27 @@ def rows(format: str, data: str | bytes) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("text", "time"),
+    ("text", "time", "length"),
     [
-        ("2024-01-01T00:00:00Z", 1704067200.0),
-        ("2024-01-01T00:00:00+0000", 1704067200.0),
-        ("2024-01-01T00:00:00", 1704067200.0),  # no zone is UTC, not where we are
-        ("2024-01-01T01:00:00+01:00", 1704067200.0),
-        ("2024-01-01 00:00:00.500000000Z", 1704067200.5),
-        ("2024-01-01T00:00", 1704067200.0),
-        ("2024-01-01", 1704067200.0),
-        (1704067200, 1704067200.0),
-        (1704067200.5, 1704067200.5),
-        ("1704067200", 1704067200.0),
-        (1704067200000, 1704067200.0),  # milliseconds
-        (0, 0.0),
+        ("2024-01-01T00:00:00Z", 1704067200.0, 1),
+        ("2024-01-01T00:00:00+0000", 1704067200.0, 1),
+        ("2024-01-01T00:00:00", 1704067200.0, 1),  # no zone is UTC, not where we are
+        ("2024-01-01T01:00:00+01:00", 1704067200.0, 1),
+        ("2024-01-01 00:00:00.500000000Z", 1704067200.5, 0),
+        ("2024-01-01T00:00", 1704067200.0, 60),
+        ("2024-01-01", 1704067200.0, 86400),
+        (1704067200, 1704067200.0, 1),
+        (1704067200.5, 1704067200.5, 0),
+        ("1704067200", 1704067200.0, 1),
+        (1704067200000, 1704067200.0, 0),  # milliseconds
+        (0, 0.0, 1),
     ],
 )
-def test_times(text: Any, time: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_times(text: Any, time: float, length: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "America/Los_Angeles")
-    assert seconds(text) == time
+    said = seconds(text)
+    assert said is not None
+    assert (said.begin, said.end - said.begin) == (time, pytest.approx(length, abs=1e-6))
 
 
 @pytest.mark.parametrize(
@@ -248,16 +250,16 @@ def test_icse_export() -> None:
 
 def test_updated_in_csv_and_json_lines() -> None:
     good, bad = rows("csv", f"pdq,last_updated\n{H[0]},2024-01-01T00:00:00Z\n{H[1]},soon\n")
-    assert good.updated == 1704067200.0
+    assert good.updated == Span.lasting(1704067200.0, 1)
     assert bad == hm.RejectedRow(3, "updated is not a time")
     good, bad = rows("jsonl", f'{{"hash":"{H[0]}","updated":1}}\n{{"hash":"","updated":"soon"}}')
-    assert good.updated == 1.0
+    assert good.updated == Span.lasting(1.0, 1)
     assert bad == hm.RejectedRow(2, "updated is not a time")
     told = ListOptions({"pdq": "a", "updated": "b"})
     data = io.BytesIO(f"a,b\n{H[0]},1\n".encode())
     (row,) = registry.list_reader("csv").rows(data, told)
     assert isinstance(row, ListRow)
-    assert row.updated == 1.0
+    assert row.updated == Span.lasting(1.0, 1)
 
 
 def test_photodna_is_counted_and_not_kept() -> None:

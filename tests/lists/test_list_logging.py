@@ -67,7 +67,8 @@ def test_no_hash_of_it_though_it_is_called_after_one(
     damaged.write_bytes(data)
     store.open()
     text = said(caplog, "hashmatch.store")
-    assert text[:2] == ["version 1 is published", "version 2 is published"]
+    published = [line for line in text if line.endswith("is published")]
+    assert published == ["version 1 is published", "version 2 is published"]
     assert any("list (hidden), version 2, is loaded" in line for line in text)
     assert any("version 2 is not used" in line for line in text)
     silent(caplog)

@@ -202,13 +202,14 @@ def test_what_hashmatch_hash_prints_reads_back(tmp_path: Path) -> None:
         f'{{"hash":"{H[2]}","labels":null,"status":" Deleted "}}\n'
     )
     file = read(tmp_path, text)
-    assert (file.types, file.removed, file.rejected) == ({"pdq": 1}, 3, ())
+    assert (file.types, file.rejected) == ({"pdq": 1}, ())
+    assert file.rows == {"listed": 1, "rejected": 0, "withdrawal": 3}
     assert file.lists[0].entries[0].external_id == "a.jpg"
 
 
 def test_the_digest_of_an_empty_file_is_no_entry(tmp_path: Path) -> None:
     file = read(tmp_path, f"md5\nd41d8cd98f00b204e9800998ecf8427e\n{H[0][:32]}\n")
-    assert (file.types, file.removed) == ({"md5": 1}, 1)
+    assert (file.types, file.rows["of nothing"]) == ({"md5": 1}, 1)
 
 
 @pytest.mark.parametrize("encoding", ["hex", "base64", "base32"])
@@ -245,7 +246,8 @@ def test_withdrawn_entries_are_left_out(tmp_path: Path) -> None:
     file = read(
         tmp_path, f"pdq,status\n{H[0]},Active\n{H[1]},Withdrawn\n{H[2]},deleted\n,removed\n"
     )
-    assert (file.types, file.removed, file.rejected) == ({"pdq": 1}, 3, ())
+    assert (file.types, file.rejected) == ({"pdq": 1}, ())
+    assert file.rows == {"listed": 1, "rejected": 0, "withdrawal": 3}
 
 
 @pytest.mark.parametrize(

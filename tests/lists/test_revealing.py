@@ -78,7 +78,8 @@ def test_half_of_a_surrogate_pair_is_escaped(tmp_path: Path) -> None:
     entries = [hm.Entry("a\ud800", ("\udfff\ud83d",))]
     known = hm.HashList("l", "1", PHASH, random_hashes(PHASH, 1, seed=1), entries)
     ((_, entry),) = written(tmp_path, known, "jsonl")
-    assert (entry.external_id, entry.labels) == ("a\\ud800", ("\\udfff\\ud83d",))
+    assert entry.external_id == "a\\xed\\xa0\\x80"
+    assert entry.labels == ("\\xed\\xbf\\xbf\\xed\\xa0\\xbd",)
 
 
 def test_it_has_to_be_meant(tmp_path: Path) -> None:

@@ -1,20 +1,29 @@
-"""Merging of pages: the same whatever their order, their number and how often they come."""
+"""What stands of a delivery: by identity, time and status, whatever the order of its rows."""
 
 from __future__ import annotations
 
 import io
-from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hashmatch as hm
-import naive
-from hashmatch.interfaces import ListOptions, ListRow, PlainRows
+from hashmatch.interfaces import ListOptions, ListRow, PlainRows, Span
 from hashmatch.lists.ingest import Rows
-from hashmatch.lists.merge import Statements, Subject, hash_keys, later, standing
+from hashmatch.lists.merge import (
+    STANDS,
+    SUPERSEDED,
+    WITHDRAWN,
+    Statements,
+    Subject,
+    Withdrawals,
+    hash_keys,
+    settle,
+    standing,
+)
 from hashmatch.lists.readers.pdq_text import PdqText
 from hashmatch.records.entries import Entries
 from hashmatch.testing import random_hashes
@@ -22,74 +31,154 @@ from hashmatch.testing import random_hashes
 if TYPE_CHECKING:
     from pathlib import Path
 
-HASHES = {
-    "phash": [bytes([n]) * 8 for n in range(4)],
-    "md5": [bytes([n]) * 16 for n in range(4)],
-}
-SPECS = {"phash": hm.HashSpec("phash", 64), "md5": hm.HashSpec("md5", 128)}
-
-said = st.tuples(
-    st.sampled_from([None, "a", "b", "c"]),
-    st.sampled_from(["phash", "md5"]),
-    st.integers(0, 3),
-    st.sampled_from(["x", "y"]),
-    st.sampled_from([1.0, 2.0, 3.0]),
-    st.booleans(),
-).map(lambda row: (*row[:2], HASHES[row[1]][row[2]], *row[3:]))
+PHASH = hm.HashSpec("phash", 64)
+A, B, C = "0f" * 8, "f0" * 8, "3c" * 8
+NOW = 1_767_225_600.0  # 2026
 
 
-def row_of(fact: tuple[str | None, str, bytes, str, float, bool]) -> ListRow:
-    name, algorithm, value, label, when, gone = fact
-    status = "deleted" if gone else "active"
-    # A withdrawal is by its id or by its hash, so that the naive twin need not know both.
-    text = "" if gone and name else value.hex()
-    return ListRow(1, text, algorithm, name, (label,), status=status, updated=when)
+def listed(*rows: ListRow, unique: bool = False, now: float = NOW) -> tuple[list[str], Rows]:
+    """The ids and hashes that stand of one delivery."""
+    taken = Rows(hm.ListFormat("phash"), now)
+    taken.take(rows, unique_ids=unique)
+    said = taken.statements()
+    found = []
+    for each, fates in zip(said, settle(said, taken.withdrawals), strict=True):
+        stands = standing(each, fates)
+        for entry, text in zip(stands.entries, stands.hashes.to_hex(), strict=True):
+            found.append(f"{entry.external_id} {text[:2]}")
+    return sorted(found), taken
 
 
-def kept_of(rows: Rows) -> Counter[tuple[str | None, str, bytes, str, float]]:
-    found: Counter[tuple[str | None, str, bytes, str, float]] = Counter()
-    statements = rows.statements()
-    for each, kept in zip(statements, standing(statements, rows.withdrawn), strict=True):
-        for row in np.flatnonzero(kept).tolist():
-            entry, value = each.entries[row], each.hashes[row : row + 1].to_hex()[0]
-            when = float(each.updated[row])
-            found[
-                entry.external_id, each.algorithm, bytes.fromhex(value), entry.labels[0], when
-            ] += 1
-    return found
+def row(name: str | None, value: str, updated: Span | float | None = None, **more: Any) -> ListRow:
+    return ListRow(1, value, None, name, updated=updated, **more)
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.lists(said, max_size=14), st.randoms(use_true_random=False))
-def test_the_latest_stands_whatever_the_order(
-    facts: list[tuple[str | None, str, bytes, str, float, bool]], random: np.random.Generator
-) -> None:
-    expected = naive.standing(
-        [fact[:5] for fact in facts if not fact[5]],
-        [(fact[0], fact[1], fact[2], fact[4]) for fact in facts if fact[5]],
+def day(number: int) -> Span:
+    return Span.lasting(86400.0 * number, 86400)
+
+
+def second(number: int, of_day: float = 0) -> Span:
+    return Span.lasting(86400.0 * number + of_day, 1)
+
+
+def test_a_name_is_no_identity_and_a_unique_id_is() -> None:
+    rows = [row("IMG_1.JPG", A, day(1)), row("IMG_1.JPG", B, day(2)), row("IMG_1.JPG", C)]
+    assert listed(*rows)[0] == ["IMG_1.JPG 0f", "IMG_1.JPG 3c", "IMG_1.JPG f0"]
+    assert listed(*rows, unique=True)[0] == ["IMG_1.JPG 3c"]
+    assert listed(row("7", A), row("7", B), unique=True)[0] == ["7 0f", "7 f0"]  # none is later
+    assert listed(row(None, A, day(1)), row(None, B, day(2)), unique=True)[0] == [
+        "None 0f", "None f0"
+    ]  # fmt: skip
+
+
+def test_images_and_videos_are_counted_apart() -> None:
+    rows = [row("7", A, day(1), space="image"), row("7", B, day(1), space="video")]
+    gone = row("7", "", day(2), space="video", status="deleted")
+    assert listed(*rows, unique=True)[0] == ["7 0f", "7 f0"]
+    assert listed(*rows, gone, unique=True)[0] == ["7 0f"]
+
+
+@pytest.mark.parametrize(
+    ("said", "withdrawn", "stands"),
+    [
+        (second(3, 50_000), day(3), False),  # coarser is not older
+        (day(3), second(3, 50_000), False),
+        (day(3), day(3), False),
+        (second(3, 50_000), Span.lasting(3 * 86400.0 + 49_980, 60), False),
+        (second(3, 50_000), Span.lasting(3 * 86400.0 + 49_920, 60), True),
+        (day(4), day(3), True),
+        (day(3), day(4), False),
+        (3 * 86400.5, 3 * 86400.25, True),
+        (3 * 86400.5, 3 * 86400.5, False),
+        (None, day(3), True),
+        (day(3), None, False),
+        (None, None, False),
+        (NOW + 9e8, None, False),  # dated ahead: said now
+        (NOW + 9e8, NOW + 1e8, True),
+        (None, NOW + 9e8, False),
+        (NOW + 1e8, NOW + 9e8, False),
+    ],
+)
+def test_what_a_withdrawal_takes_out(said: Any, withdrawn: Any, stands: bool) -> None:
+    rows = [row("a", A, said), row("a", "", withdrawn, status="Revoked")]
+    for order in (rows, rows[::-1]):
+        found, taken = listed(*order)
+        assert (len(found) == 1) == stands
+        assert len(taken.withdrawals.without_effect) == stands
+
+
+def test_what_is_dated_ahead_is_said_now_and_counted() -> None:
+    found, taken = listed(row("7", A, NOW + 1), row("7", B, NOW + 9e8), unique=True)
+    assert found == ["7 f0"]  # of two, the later
+    assert taken.warnings() == ["2 rows are dated in the future, and taken as said now"]
+    assert NOW < taken.until < NOW + 1
+
+
+def test_a_withdrawal_of_an_id_and_a_hash_is_of_both() -> None:
+    rows = [row("IMG", A, day(1)), row("IMG", B, day(1)), row("x", A, day(1)), row(None, A, day(1))]
+    gone = row("IMG", A, day(2), status="withdrawn")
+    assert listed(*rows, gone)[0] == ["IMG f0", "x 0f"]
+    found, taken = listed(*rows, row("IMG", "", day(2), status="withdrawn"))
+    assert found == ["None 0f", "x 0f"]
+    assert taken.warnings() == [
+        "the withdrawal of id IMG took out 2 different hashes: ids of this list need not be unique"
+    ]
+    by_hash = row(None, A, day(2), status="withdrawn")
+    assert listed(*rows, by_hash)[0] == ["IMG f0"]
+
+
+def test_benign_and_disputed_rows_are_about_their_identity() -> None:
+    rows = [row(name, A, day(1)) for name in "abd"]
+    rows.append(row("a", A, day(2), status="NON-MALICIOUS"))
+    rows.append(row("b", A, day(2), downvotes=3, upvotes=1))
+    rows.append(ListRow(4, "", "photodna", "d", updated=day(2), status="deleted"))
+    rows.append(row("d", A, day(2), downvotes=2, upvotes=1))
+    rows.append(row("d", A, day(2), status="benign"))  # no later: both
+    found, taken = listed(*rows)
+    assert found == ["d 0f"]
+    assert taken.counts == {"listed": 4, "benign": 2, "disputed": 1}
+    assert taken.unmatchable == {"photodna": 1}
+    assert taken.rejected == []
+    md5 = ListRow(1, A * 2, "md5", "7", updated=day(1))
+    assert len(listed(row("7", A, day(1)), md5, row("7", A, day(2), status="fp?"))[0]) == 2
+    assert listed(md5, row("7", A, day(1)), row("7", A, day(2), status="safe"), unique=True)[0] == [
+        "7 0f"
+    ]  # of the other kind
+
+
+OUT = [
+    "withdrawn", "Deleted", "REMOVED", "revoked", "expired", "retracted", "disabled", "inactive",
+    "rescinded", "cancelled", "canceled", "obsolete", "deprecated", "invalid", "rejected",
+    "suppressed", "unlisted", "archived", "no longer active",
+]  # fmt: skip
+HARMLESS = [
+    "benign", "non malicious", "NON_MALICIOUS", "non-malicious", "negative_class", "not pertinent",
+    "False Positive", "safe", "allow", "allowed", "allow-listed", "allowlisted", "whitelisted",
+    "not CSAM", "cleared",
+]  # fmt: skip
+KNOWN = [
+    "active", "malicious", "confirmed", "positive_class", "suspicious", "investigation_seed",
+    "received", "new", "listed", "enabled", "approved", "published", "unknown",
+]  # fmt: skip
+
+
+def test_every_status_has_an_effect_or_is_shown() -> None:
+    for status in OUT:
+        assert listed(row("a", A, status=status), row("a", A))[0] == [], status
+    for status in HARMLESS:
+        found, taken = listed(row("a", A, status=status))
+        assert (found, taken.counts) == ([], {"benign": 1}), status
+    for status in KNOWN:
+        found, taken = listed(row("a", A, status=status.title()))
+        assert (found, dict(taken.statuses)) == (["a 0f"], {}), status
+    found, taken = listed(
+        row("a", A, status="odd one"), row("b", B, status=" odd one"), row("c", C, status=f"x{C}")
     )
-    pages = facts + facts[: len(facts) // 2]
-    random.shuffle(pages)
-    rows = Rows(hm.ListFormat("phash"), 9.0)
-    rows.take(map(row_of, pages))
-    assert kept_of(rows) == Counter(expected)
-
-
-def test_benign_disputed_and_unmatchable_rows_replace_what_was_said_before() -> None:
-    rows = Rows(hm.ListFormat("phash"), 9.0)
-    for name in "abcd":
-        rows.take([ListRow(1, "0f" * 8, None, name, updated=1.0)])
-    rows.take([ListRow(2, "0f" * 8, None, "a", status="NON_MALICIOUS", updated=2.0)])
-    rows.take([ListRow(3, "0f" * 8, None, "b", downvotes=3, upvotes=1, updated=2.0)])
-    rows.take([ListRow(4, "", "photodna", "c", updated=2.0)])
-    rows.take([ListRow(5, "0f" * 8, None, "d", downvotes=2, upvotes=1, updated=2.0)])
-    rows.take([ListRow(6, "0f" * 8, None, "d", status="benign", updated=2.0)])  # no later: both
-    (each,) = rows.statements()
-    (kept,) = standing([each], rows.withdrawn)
-    assert [each.entries[row].external_id for row in np.flatnonzero(kept).tolist()] == ["d"]
-    assert rows.counts == {"listed": 5, "benign": 2, "disputed": 1}
-    assert rows.unmatchable == {"photodna": 1}
-    assert rows.rejected == []
+    assert len(found) == 3
+    assert taken.statuses == {"odd one": 2, "(hidden)": 1}
+    assert taken.warnings() == ["unknown status '(hidden)': 1", "unknown status 'odd one': 2"]
+    many = listed(*(row("a", A, status=f"odd {n}") for n in range(300)))[1]
+    assert (len(many.statuses), many.statuses["(others)"]) == (101, 200)
 
 
 def test_disputed_entries_can_be_kept() -> None:
@@ -100,14 +189,15 @@ def test_disputed_entries_can_be_kept() -> None:
 
 
 def test_keys_that_meet_by_accident_cost_nothing() -> None:
-    batch = random_hashes(SPECS["phash"], 4, seed=3)
+    batch = random_hashes(PHASH, 4, seed=3)
     entries = Entries.of([hm.Entry(name) for name in "aabc"])
-    key = np.zeros(4, np.uint64)
-    each = Statements(batch, entries, key, np.array([1.0, 2.0, 1.0, 1.0]))
-    (kept,) = standing([each], {Subject("c"): 1.0})
-    assert kept.tolist() == [False, True, True, False]
+    key, times = np.zeros(4, np.uint64), np.array([1.0, 2.0, 1.0, 1.0])
+    each = Statements(batch, entries, key, times, times, np.ones(4, np.uint8))
+    withdrawals = Withdrawals()
+    withdrawals.withdraw([Subject("c")], 1.0)
+    (fates,) = settle([each], withdrawals)
+    assert fates.tolist() == [SUPERSEDED, STANDS, STANDS, WITHDRAWN]
     assert len(set(hash_keys(batch.words).tolist())) == 4
-    assert later({Subject("a"): 1.0}, {Subject("a"): 2.0}) == {Subject("a"): 2.0}
     assert "a" not in repr(Subject("a"))[9:]
 
 
@@ -157,3 +247,6 @@ def test_of_too_many_bad_rows_the_first_are_named_and_the_others_counted(tmp_pat
     last = file.rejected[-1]
     assert (last.line, last.reason) == (100_008, "7 more rows cannot be used; 100,000 are named")
     assert file.types == {"pdq": 1}
+    assert (last.rows, file.rows["rejected"], file.lists[0].bad_rows) == (7, 100_007, 100_007)
+    with pytest.raises(hm.BadRows, match="100,007 rows cannot be used"):
+        file.choose()

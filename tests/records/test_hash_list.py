@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -327,6 +327,9 @@ def test_a_list_of_text() -> None:
         hm.Entry("a", ("A1",)), hm.Entry(None, ("A1", "B2")), hm.Entry(None)
     ]  # fmt: skip
     assert len(hm.HashList.from_hex(PHASH, [])) == 0
+    ids: Any = [2**63, np.int64(7), "7"]
+    numbered = hm.HashList.from_hex(PHASH, VALUES[:3], ids=ids)
+    assert [entry.external_id for entry in numbered.entries] == [f"{2**63}", "7", "7"]
     assert list(hm.HashList.from_hex("phash", VALUES[:2]).entries) == [hm.Entry(), hm.Entry()]
     (found,) = hm.Matcher(known).look_up(QUERIES[:1])
     assert [match.entry for match in found.matches] == ["a"]
@@ -341,6 +344,8 @@ def test_a_list_of_text() -> None:
         ("phash", ["00" * 8], {"ids": []}, "1 hashes, 0 ids and labels of 1"),
         ("phash", ["00" * 8], {"labels": ["a", "b"]}, "1 hashes, 1 ids and labels of 2"),
         ("phash", ["000"], {}, "positive multiple of 8 bits"),
+        ("phash", ["00" * 8], {"ids": [True]}, "id is text, not True"),
+        ("phash", ["00" * 8], {"ids": [1.0]}, "id is text, not 1.0"),
     ],
 )
 def test_text_that_is_no_list(

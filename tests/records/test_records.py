@@ -9,6 +9,7 @@ import dataclasses
 import json
 import pickle
 import traceback
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -119,6 +120,115 @@ def test_a_batch_is_read_only_and_leaves_the_caller_his_array() -> None:
         list(batch)  # type: ignore[call-overload]
 
 
+@pytest.mark.parametrize("bits", [64, 160, 256])
+def test_what_a_caller_does_afterwards_changes_no_batch(bits: int) -> None:
+    spec = hm.HashSpec("made-up", bits)
+    known = random_hashes(spec, 6, seed=3)
+    text = known.to_hex()
+
+    def changed(words: Any) -> hm.HashBatch:
+        """Return a batch of an array that is all zeros by then."""
+        own = np.array(known.words, order="F")[::1] if words is None else words
+        shown = own[:]
+        shown.flags.writeable = False
+        batch = hm.HashBatch(spec, shown)
+        own[:] = 0
+        return batch
+
+    memory = bytearray(known.words.tobytes())
+    for own in (None, known.words.copy(), np.frombuffer(memory, np.uint64).reshape(6, -1)):
+        assert changed(own).to_hex() == text
+    wider = np.zeros((12, spec.words), np.uint64)
+    wider[::2] = known.words
+    assert changed(wider[::2]).to_hex() == text
+    data = bytearray(bytes.fromhex("".join(text)))
+    batch = hm.HashBatch.from_bytes(spec, data)
+    assert data == bytes.fromhex("".join(text))
+    data[:] = bytes(len(data))
+    assert batch.to_hex() == text
+    masked = np.ma.masked_array(known.words.copy())
+    assert type(hm.HashBatch(spec, masked).words) is np.ndarray
+
+
+def test_an_index_and_a_list_stay_when_the_caller_s_arrays_change() -> None:
+    words = random_hashes(PDQ, 100, seed=5).words.copy()
+    shown = words[:]
+    shown.flags.writeable = False
+    batch = hm.HashBatch(PDQ, shown)
+    entries = [hm.Entry(f"{number}") for number in range(100)]
+    known = hm.HashList("l", "1", PDQ, batch, entries)
+    index = hm.HashIndex.build(known, 31)
+    removed = np.array([7, 8])
+    other = index.with_changes(None, removed)
+    asked = hm.HashBatch(PDQ, words)
+    found = index.search(asked)
+    before = [column.copy() for column in (found.query, found.entry, found.distance)]
+    words[:] = 0
+    removed[:] = 0
+    entries.clear()
+    assert len(known) == 100
+    assert found.entry.tolist() == list(range(100))
+    for column in (found.entry, found.query, found.distance, found.max_distance):
+        column[:] = 3  # they are the caller's
+    again = index.search(asked)
+    assert all(
+        (one == two).all()
+        for one, two in zip((again.query, again.entry, again.distance), before, strict=True)
+    )
+    assert set(other.search(asked).entry.tolist()) == set(range(100)) - {7, 8}
+    nothing = index.search(hm.HashBatch.from_hex(PDQ, ["0f" * 32]))
+    assert not len(nothing)
+    assert not nothing.entry.flags.writeable  # it is the same one each time
+
+
+def test_hashes_that_are_ours_are_not_copied() -> None:
+    """Of ten million, one copy more is 320 MB."""
+    size = 2**15 * 32
+    data = bytearray(random_hashes(PDQ, 2**15, seed=6).words.byteswap().tobytes())
+    parts = [random_hashes(PDQ, 2**14, seed=seed) for seed in (1, 2)]
+    known = hm.HashList("l", "1", PDQ, random_hashes(PDQ, 2**15, seed=7), [hm.Entry()] * 2**15)
+    fewer = known.without([3])
+
+    def peak(make: Callable[[], hm.HashBatch]) -> int:
+        tracemalloc.start()
+        try:
+            made = make()
+            assert not made.words.flags.writeable
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(lambda: hm.HashBatch.from_bytes(PDQ, data, owned=True)) < size // 4
+    assert peak(lambda: hm.HashBatch(PDQ, known.hashes.words, owned=True)) < size // 4
+    assert peak(lambda: hm.HashBatch(PDQ, known.hashes.words)) < size * 5 // 4
+    assert peak(lambda: hm.HashBatch.from_bytes(PDQ, bytes(data))) < size * 9 // 4
+    assert peak(lambda: hm.HashBatch.concatenate(parts)) < size * 5 // 4
+    assert peak(lambda: known.hashes[5:]) < size // 4
+    assert peak(lambda: fewer.hashes) < size * 5 // 4
+    assert np.shares_memory(known.hashes[5:].words, known.hashes.words)
+
+
+@pytest.mark.parametrize(
+    "data", ["0f" * 32, memoryview(bytes(32)), np.zeros((1, 4), np.uint64), [1] * 32, None]
+)
+def test_what_are_no_bytes_are_refused(data: Any) -> None:
+    """The words of an array would be read in the machine's order of bytes."""
+    with pytest.raises(hm.UsageError, match="read from bytes, not from a"):
+        hm.HashBatch.from_bytes(PDQ, data)
+
+
+@pytest.mark.parametrize("line", [None, b"0" * 64, 7])
+def test_what_is_no_text_is_no_hash(line: Any) -> None:
+    with pytest.raises(hm.UsageError, match="hash 2: a hash is read from text, not from a"):
+        hm.HashBatch.from_hex(PDQ, ["00" * 32, line])
+
+
+@pytest.mark.parametrize("bits", [256.0, "256", None, True])
+def test_bits_are_a_whole_number(bits: Any) -> None:
+    with pytest.raises(hm.UsageError, match="positive multiple of 8"):
+        hm.HashSpec("pdq", bits)
+
+
 def test_from_hex_names_the_line() -> None:
     with pytest.raises(hm.UsageError, match="hash 2: 3 hex digits"):
         hm.HashBatch.from_hex(PDQ, ["00" * 32, "abc"])
@@ -159,6 +269,31 @@ def test_a_list_checks_its_parts() -> None:
             hm.HashList(name, version, PDQ, batch, (hm.Entry(), hm.Entry()))  # type: ignore[arg-type]
     with pytest.raises(hm.SpecMismatch):
         hm.HashList("l", "1", hm.HashSpec("phash", 64), batch, (hm.Entry(), hm.Entry()))
+    with pytest.raises(hm.UsageError, match="are a HashBatch, not a ndarray"):
+        hm.HashList("l", "1", PDQ, batch.words, (hm.Entry(), hm.Entry()))  # type: ignore[arg-type]
+    entry: Any
+    for entry, said in (
+        (hm.Entry(7), "id is text, not 7"),  # type: ignore[arg-type]
+        (hm.Entry(b"7"), "id is text"),  # type: ignore[arg-type]
+        (hm.Entry("7", "A1"), "are tuples of texts"),  # type: ignore[arg-type]
+        (hm.Entry("7", ("A1",), "source"), "are tuples of texts"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(hm.UsageError, match=said):
+            hm.HashList("l", "1", PDQ, batch, (hm.Entry(), entry))
+
+
+@pytest.mark.parametrize(
+    "numbers", [[1.9], [True], np.array([True, False]), "1", [None], [[0, 1]], [[0], [0, 1]], ["0"]]
+)
+def test_entries_are_left_out_by_their_numbers_alone(numbers: Any) -> None:
+    """A mask of booleans would be the numbers 0 and 1."""
+    known = hm.HashList("l", "1", PDQ, random_hashes(PDQ, 2, seed=4), (hm.Entry(), hm.Entry()))
+    with pytest.raises(hm.UsageError, match="left out by their numbers"):
+        known.without(numbers)
+    with pytest.raises(hm.UsageError, match="no such entry"):
+        known.without([2**70])
+    for right in ([1], np.array([1, 1], np.uint8), (number for number in [1]), {1}):
+        assert len(known.without(right)) == 1
 
 
 def test_references_need_the_key() -> None:

@@ -130,6 +130,26 @@ def test_what_is_refused_undone_or_asked_again_is_not_written(
     assert add_benign(queue, tmp_path / "benign.jsonl") == (0, 0)
 
 
+def test_what_is_no_longer_harmless_is_taken_out(queue: ReviewQueue, tmp_path: Path) -> None:
+    path = tmp_path / "benign.jsonl"
+    (proposal,) = proposals(queue)
+    answer_proposal(queue, proposal.case.case_id, "ben", accept=True)
+    assert add_benign(queue, path) == (2, 2)
+    other = b'{"id":"elsewhere-1/record","hash":"00"}'
+    path.write_bytes(path.read_bytes() + other + b"\n")  # of another queue: it stays
+    queue.add([make_record(9, HASHES[0], distance=8)])  # closer: it waits again
+    assert add_benign(queue, path) == (0, 1)
+    assert path.read_bytes() == other + b"\n"
+
+
+def test_who_accepts_waits_until_a_decision_is_final(make_queue: MakeQueue) -> None:
+    queue = make_queue()
+    queue.add([make_record(1, HASHES[0], distance=9)])
+    case = take_and_decide(queue, "not_a_match")
+    with pytest.raises(hm.ReviewError, match="can be undone until 2026-01-01T00:10:00Z"):
+        answer_proposal(queue, case.case_id, "ben", accept=True)
+
+
 def test_what_a_benign_list_could_not_help_is_not_proposed(
     make_queue: MakeQueue, clock: Clock
 ) -> None:

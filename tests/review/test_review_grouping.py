@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import naive_review
 from hashmatch.errors import ReviewError, UsageError
+from hashmatch.records.cases import Case, CaseState
 from hashmatch.review import grouping
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
@@ -131,3 +132,38 @@ def test_what_is_no_hash_is_refused(make_queue: MakeQueue) -> None:
         queue.add([replace(record, matches=(), match_count=0)])
     with pytest.raises(UsageError, match="0 to 31"):
         Settings(same_picture={"pdq": 32})
+
+
+@given(st.integers(0, 10**9), st.sampled_from([1, 2, 5]))
+def test_what_opens_a_case_again_is_what_the_naive_loop_says(seed: int, batch: int) -> None:
+    """Records of one picture, which is decided whenever it waits."""
+    rng = random.Random(seed)
+    said: list[list[tuple[str, str, int]]] = []
+    decided: list[list[tuple[str, str, int]]] = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ReviewQueue.open(str(Path(folder, "queue.db")), create=True) as queue,
+    ):
+        for number in range(12):
+            records = []
+            for _ in range(batch):
+                labels = rng.choice([(), ("A1",), ("A1", "B2")])
+                entry, distance = rng.choice(["e", "f"]), rng.randrange(6, 12)
+                name = rng.choice(["demo"] * 4 + ["other"])
+                records.append(
+                    make_record(
+                        len(said), 7, entry=entry, distance=distance, labels=labels, name=name
+                    )
+                )
+                said.append([(f"{name} {entry}", label, distance) for label in ("", *labels)])
+            new = said[-batch:]
+            queue.add(records)
+            (case,) = queue.cases()
+            opened = not number or any(naive_review.is_news(decided, each) for each in new)
+            assert (case.state is CaseState.PENDING_REVIEW) == opened
+            if opened:
+                held = queue.take("ana")
+                assert isinstance(held, Case)
+                queue.decide(case.case_id, "ana", "not_a_match", "", held.reviewed_digest)
+                decided = list(said)
+        queue.verify()

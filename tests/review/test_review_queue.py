@@ -90,6 +90,17 @@ def test_what_comes_in_while_somebody_looks_is_inherited(
     queue.verify()
 
 
+def test_labels_are_kept_whatever_they_come_in(make_queue: MakeQueue) -> None:
+    queue = make_queue()
+    given: list[Any] = [("A1", "B2"), (label for label in ["A1", "B2"]), "A1", []]
+    for number, labels in enumerate(given):
+        queue.add([make_record(number, random_hash(random.Random(number)))])
+        case = take_case(queue)
+        decided = queue.decide(case.case_id, "ana", "not_a_match", "", case.reviewed_digest, labels)
+        assert decided.labels == [("A1", "B2"), ("A1", "B2"), ("A1",), ()][number]
+    queue.verify()
+
+
 def test_what_is_decided_is_what_was_seen(make_queue: MakeQueue, clock: Clock) -> None:
     queue = make_queue()
     value = random_hash(random.Random(2))
@@ -548,3 +559,21 @@ def test_an_undo_may_leave_the_answer_of_another(make_queue: MakeQueue) -> None:
     assert next(queue.cases()).state is CaseState.NOT_A_MATCH
     queue.add([make_record(3, 7, distance=9)])
     assert next(queue.cases()).state is CaseState.PENDING_REVIEW
+
+
+def test_a_picture_of_which_a_part_was_seen_is_asked_about(make_queue: MakeQueue) -> None:
+    queue = make_queue()
+    queue.add([make_record(1, 7)])
+    case = take_and_decide(queue, "not_a_match")
+
+    def add(number: int, variant: str) -> CaseState:
+        record = make_record(number, 7)
+        queue.add([replace(record, hash=replace(record.hash, variant=variant))])
+        return queue.case(case.case_id).state
+
+    assert add(2, "rotate_90") is CaseState.NOT_A_MATCH
+    assert add(3, "crop 5% left") is CaseState.PENDING_REVIEW
+    reason = list(queue.history())[-1].body["reason"]
+    assert reason == "another picture, of which only a part is the same, joined it"
+    take_and_decide(queue, "not_a_match")
+    assert add(4, "crop 10% top") is CaseState.NOT_A_MATCH

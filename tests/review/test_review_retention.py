@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -181,3 +182,57 @@ def test_settings_change_the_order_and_what_is_the_same(
     queue.add([make_record(3, flipped(rng, value, 12))])
     assert len(queue.case(first.case_id).items) == 2
     assert [event.kind for event in queue.history()].count("settings") == 1
+
+
+def test_a_release_is_of_what_was_decided(make_queue: MakeQueue, clock: Clock) -> None:
+    """What is confirmed after it is held again."""
+    queue = make_queue(KEEP)
+    queue.add([make_record(1, 5)])
+    case_id = next(queue.cases()).case_id
+    with pytest.raises(ReviewError, match=r"cannot release .*: it is not held"):
+        queue.release(case_id, "counsel", "too soon")
+    (decision,) = take_and_decide(queue, "confirmed").decisions
+    queue.release(case_id, "counsel", "closed")
+    back = queue.undo(decision.decision_id, "ana")
+    queue.verify()
+    queue.decide(case_id, "ana", "confirmed", "", back.reviewed_digest)
+    assert queue.case(case_id).held
+    queue.release(case_id, "counsel", "closed")
+    with pytest.raises(ReviewError, match=r"cannot release .*: it is not held"):
+        queue.release(case_id, "counsel", "it would begin to count anew")
+    queue.look_again(case_id, "lead", "an appeal")
+    assert take_and_decide(queue, "confirmed", "ben").held
+    clock.pass_(days=1000)
+    assert queue.purge() == Purged()
+
+
+@pytest.mark.parametrize("verdict", ["confirmed", "escalated"])
+def test_what_was_held_when_it_was_decided_stays_so(
+    make_queue: MakeQueue, clock: Clock, verdict: str
+) -> None:
+    queue = make_queue(KEEP)
+    queue.add(many(2))
+    first = take_and_decide(queue, verdict)
+    queue.change(replace(KEEP, hold_confirmed=False))
+    later = take_and_decide(queue, verdict)
+    assert (queue.case(first.case_id).held, queue.case(later.case_id).held) == (True, False)
+    clock.pass_(days=1000)
+    assert queue.purge() == Purged(0, 0, 1, 1)
+    queue.look_again(first.case_id, "lead", "why")
+    assert take_and_decide(queue, "not_a_match").held
+    queue.release(first.case_id, "counsel", "closed")
+    clock.pass_(days=3)
+    assert queue.purge().records == 1
+
+
+def test_what_is_held_by_the_rule_of_today_is_held(make_queue: MakeQueue) -> None:
+    queue = make_queue(replace(KEEP, hold_confirmed=False))
+    queue.add([make_record(1)])
+    (decision,) = take_and_decide(queue, "confirmed").decisions
+    assert not next(queue.cases()).held
+    queue.change(KEEP)
+    assert next(queue.cases()).held
+    back = queue.undo(decision.decision_id, "ana")
+    queue.decide(back.case_id, "ana", "escalated", "", back.reviewed_digest)
+    queue.change(replace(KEEP, hold_confirmed=False))
+    assert next(queue.cases()).held

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -14,6 +16,7 @@ from hashmatch.retry import Limits, Tries, read_item
 from hashmatch.scan import pipeline
 from hashmatch.scan.pipeline import fetch
 from hashmatch.testing import MemorySource
+from processes import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -171,6 +174,21 @@ def test_it_ends_when_nobody_wants_the_rest() -> None:
     assert threading.active_count() == before
     assert source.reads <= 10 + pipeline.MOST_AHEAD
     assert source.now == 0
+
+
+@pytest.mark.parametrize("last", ["", "raise RuntimeError('another')"])
+def test_an_iterator_that_is_left_open_does_not_keep_the_interpreter(last: str) -> None:
+    code = """
+from hashmatch.scan.pipeline import fetch
+from hashmatch.testing import MemorySource
+source = MemorySource({f"{n}": b"" for n in range(9999)}, "public_post")
+opened = fetch(source, threads=3), fetch(source, threads=2)
+print(*(next(one)[0].key for one in opened))
+"""
+    program = [sys.executable, "-c", code + last]
+    ended = subprocess.run(program, check=False, capture_output=True, text=True, timeout=PATIENCE)
+    assert ended.stdout == "0 0\n"
+    assert (ended.returncode, ended.stderr.count("Error")) == ((1, 1) if last else (0, 0))
 
 
 def test_the_listing_s_error_comes_after_what_was_listed() -> None:

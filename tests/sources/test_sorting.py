@@ -48,6 +48,7 @@ class Pages:
 
 def source(keys: list[str], page: int, size: int = 1) -> bucket.BucketSource:
     pytest.importorskip("obstore")
+    pytest.importorskip("botocore")
     images = bucket.BucketSource("s3://b", hm.Surface.USER_REPORT)
     images._objects = Pages(keys, page, size)  # type: ignore[assignment]
     return images

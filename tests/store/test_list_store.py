@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hashmatch as hm
-import naive
-from hashmatch.interfaces import ListRow
+from hashmatch.interfaces import ListRow, Span
 from hashmatch.lists.degenerate import degenerate
 from hashmatch.lists.detect import FileRead
 from hashmatch.testing import random_hashes
-from list_stores import MD5, NOW, PHASH, held, lower_sharing, open_store
+from list_stores import MD5, PHASH, lower_sharing, open_store
+from naive_lists import NaiveList, Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,8 +40,8 @@ BAD = {
 }
 ACCEPT = "size-change", "bad-rows"
 
-Fact = tuple[str | None, str, str, str, float, str]
-"""Id, algorithm, hash, what else is said, when, and whether it is withdrawn and how."""
+Delivery = tuple[list[Row], int, bool]
+"""Rows, the clock, and whether they are all of the list."""
 
 
 @pytest.fixture(autouse=True)
@@ -51,101 +51,141 @@ def _pages(monkeypatch: pytest.MonkeyPatch) -> None:
     def read(
         place: str, format: ListFormat, taken: Rows, on_read: Callable[[int], object]
     ) -> FileRead:
-        taken.take(ListRow(1, **fields) for fields in json.loads(Path(place).read_text()))
+        page = json.loads(Path(place).read_text())
+        taken.take(
+            (
+                ListRow(1, **fields, updated=None if said is None else Span(*said))
+                for fields, said in page["rows"]
+            ),
+            unique_ids=page["unique"],
+        )
         return FileRead("rows", "0" * 64, 1)
 
     monkeypatch.setattr("hashmatch.store.importer.read_rows", read)
     lower_sharing(monkeypatch)
 
 
-def field_values(fact: Fact) -> dict[str, Any]:
-    name, algorithm, value, said, when, how = fact
-    row: dict[str, Any] = {"hash": value, "algorithm": algorithm, "external_id": name}
-    if how == "by hash":  # whoever has it
-        row["external_id"] = None
-    if how == "by id":
-        row["hash"] = ""
-    if how != "listed":
-        return row | {"status": "deleted", "updated": when}
-    limit = {"2 bits": 2, "7 bits": 7}.get(said)
-    return row | {"labels": (said,), "max_distance": limit, "updated": when}
+def field_values(row: Row) -> dict[str, Any]:
+    limit = {"2 bits": 2, "7 bits": 7}.get(row.label)
+    fields = {
+        "hash": "" if row.how == "by id" else row.value,
+        "algorithm": row.algorithm,
+        "external_id": row.name,
+        "space": row.space if row.name else "",
+    }
+    if row.how == "listed":
+        return fields | {"labels": (row.label,), "max_distance": limit}
+    return fields | {"status": "False Positive" if row.how == "benign" else "Revoked"}
 
 
-def naive_withdrawals(facts: list[Fact]) -> list[tuple[str | None, str, bytes, float]]:
-    found: list[tuple[str | None, str, bytes, float]] = []
-    for name, algorithm, value, _, when, how in facts:
-        if how == "by id" and name:
-            found.append((name, algorithm, b"", when))
-        elif how == "by hash":
-            found.append((None, algorithm, bytes.fromhex(value), when))
-    return found
+CLOCK = 1_000_000
+"""When the first delivery comes, in seconds since 1970; what is dated counts from here."""
 
-
-def expected(facts: list[Fact]) -> Counter[tuple[str | None, str, str, tuple[str, ...]]]:
-    """What is matched, by the naive oracle."""
-    said = [
-        (*fact[:2], bytes.fromhex(fact[2]), *fact[3:5]) for fact in facts if fact[5] == "listed"
-    ]
-    stands = naive.standing(said, naive_withdrawals(facts))
-    return Counter(
-        (name, algorithm, value.hex(), (label,))
-        for name, algorithm, value, label, _ in stands
-        if value.hex() not in BAD
-    )
-
-
-facts = st.tuples(
-    st.sampled_from([None, "a", "b", "c", "d"]),
+#: When a row was said: before or after now, to the day, minute and second, exactly, or not told.
+times = st.one_of(
+    st.none(),
+    st.integers(-3, 6).map(lambda n: (CLOCK + n * 40.5, CLOCK + n * 40.5)),
+    st.tuples(st.sampled_from([1, 60, 86400]), st.integers(-2, 3)).map(
+        lambda span: Span.lasting((CLOCK // span[0] + span[1]) * float(span[0]), span[0])
+    ),
+)
+rows_said = st.builds(
+    lambda name, space, kind, number, label, said, how, unique: Row(
+        name,
+        space if name else "",
+        kind,
+        VALUES[kind][number],
+        label if how == "listed" else "",
+        said,
+        "by hash" if how == "by id" and name is None else how,
+        unique,
+    ),
+    st.sampled_from([None, "a", "b", "c"]),
+    st.sampled_from(["", "image", "video"]),
     st.sampled_from(list(SPECS)),
-    st.integers(0, 5),
-    st.sampled_from(["x", "y", "2 bits", "7 bits"]),
-    st.sampled_from([1.0, 2.0, 3.0, 4.0]),
-    st.sampled_from(["listed", "listed", "listed", "by id", "by hash"]),
-).map(lambda fact: (*fact[:2], VALUES[fact[1]][fact[2]], *fact[3:]))
+    st.sampled_from([0, 1, 2, 5]),
+    st.sampled_from(["x", "y", "2 bits"]),
+    times,
+    st.sampled_from(["listed"] * 6 + ["by id", "by hash", "by both", "benign"]),
+    st.booleans(),
+).map(lambda row: row._replace(name=None, space="") if row.how == "by hash" else row)
 
-#: What is in every list besides, so that updates of it are small; too early to take a place.
+#: What is in every list besides, so that updates of it are small.
 FILLING = [
-    {"hash": text, "algorithm": name, "external_id": f"{name}-{number}", "updated": 0.0}
-    | {"labels": ("filling",)}
+    Row(f"{name}-{number}", "", name, text, "filling", (0.0, 0.0), "listed", False)
     for name, spec in SPECS.items()
     for number, text in enumerate(random_hashes(spec, 40, seed=8).to_hex())
 ]
 
 
-def built(folder: Path, parts: list[list[Fact]], *, timed: bool = True) -> hm.ListStore:
-    """A store of the first of `parts`, updated with each other an hour later."""
-    for number, part in enumerate(parts):
-        now = NOW + timedelta(hours=number)
-        store = open_store(folder / "list", trust=hm.Trust(), now=now)
-        path = folder / f"{number}.json"
-        lines = [field_values(fact) for fact in part]
-        if not timed:
-            lines = [line | {"updated": None} for line in lines]
-        lines += [] if number else FILLING
-        path.write_text(json.dumps(lines))
-        act = store.update_files if number else store.import_files
-        act([str(path)], hm.Change(accept=ACCEPT, keep=timedelta(0), limits={"phash": 5}))
-    return store
-
-
 @st.composite
-def divided(draw: st.DrawFn) -> tuple[list[Fact], list[list[list[Fact]]]]:
-    """Facts, and two ways to divide, order and repeat them."""
-    all_facts = draw(st.lists(facts, max_size=14))
-    ways = []
-    for _ in range(2):
-        order = all_facts + all_facts[: draw(st.integers(0, len(all_facts)))]
-        draw(st.randoms(use_true_random=False)).shuffle(order)
-        cuts = sorted(draw(st.lists(st.integers(0, len(order)), max_size=4)))
-        ways.append([order[a:b] for a, b in zip([0, *cuts], [*cuts, len(order)], strict=True)])
-    return all_facts, ways
+def deliveries(draw: st.DrawFn) -> list[Delivery]:
+    """Deliveries, of which some repeat pages of those before, by a clock that jumps."""
+    made: list[Delivery] = []
+    for number in range(draw(st.integers(1, 4))):
+        rows = draw(st.lists(rows_said, max_size=6))
+        again = [row for earlier, _, _ in made for row in earlier] + rows
+        rows += draw(st.lists(st.sampled_from(again), max_size=4)) if again else []
+        clock = CLOCK + draw(st.sampled_from([-100, 0, 30, 100, 90_000]))
+        made.append((rows, clock, not number or draw(st.sampled_from([False, False, True]))))
+    return made
 
 
-def without_filling(store: hm.ListStore) -> Counter[Any]:
-    found = held(store)
-    filling = {key: n for key, n in found.items() if key[3] == ("filling",)}
-    assert len(filling) == len(FILLING)
-    return found - Counter(filling)
+def deliver(folder: Path, number: int, delivery: Delivery) -> tuple[hm.ListStore, hm.Changed]:
+    rows, clock, whole = delivery
+    now = datetime.fromtimestamp(clock, UTC)
+    store = open_store(folder / "list", trust=hm.Trust(), now=now)
+    paths = []
+    for unique in (False, True):
+        page = [
+            (field_values(row), row.said)
+            for row in [*rows, *(FILLING if whole else [])]
+            if row.unique == unique
+        ]
+        path = folder / f"{number}-{unique}.json"
+        path.write_text(json.dumps({"unique": unique, "rows": page}))
+        paths.append(str(path))
+    act = store.import_files if whole else store.update_files
+    return store, act(paths, hm.Change(accept=ACCEPT, keep=timedelta(0), limits={"phash": 5}))
+
+
+def matched(store: hm.ListStore) -> list[tuple[str | None, str, str, tuple[str, ...]]]:
+    """All that is matched, without an index: (id, algorithm, hash, labels)."""
+    found = []
+    content, _ = store.latest()
+    for name, kind in content.kinds.items():
+        gone = kind.entries.gone
+        texts = hm.HashBatch(kind.spec, np.delete(kind.words[:], gone, axis=0)).to_hex()
+        for text, entry in zip(texts, kind.entries.loaded(), strict=True):
+            found.append((entry.external_id, name, text, entry.labels))
+    return found
+
+
+def check_deliveries(folder: Path, made: list[Delivery]) -> hm.ListStore:
+    """A store is what the rules make of it, and every change says what it did."""
+    naive = NaiveList(frozenset(BAD))
+    after: list[Any] = []
+    for number, (rows, clock, whole) in enumerate(made):
+        before = len(after)
+        store, changed = deliver(folder, number, (rows, clock, whole))
+        told = naive.deliver(rows, clock, whole=whole)
+        told.counts["added"] += 0 if number else len(FILLING)
+        after = matched(store)
+        assert Counter(after) == Counter(
+            (row.name, row.algorithm, row.value, (row.label,))
+            for row in [*FILLING, *(fact.row for fact in naive.matched(naive.live))]
+        )
+        effects = changed.effects
+        gone = effects.withdrawn + effects.superseded + effects.dropped
+        assert before + effects.added - gone == len(after)
+        of_rows = changed.manifest.counts["rows"]
+        for name in ("added", "changed", "withdrawn", "superseded", "dropped"):
+            assert getattr(effects, name) == told.counts[name], name
+        for name in ("withdrawn", "superseded", "repeated"):
+            assert of_rows.get(name, 0) == told.counts[f"{name} rows"], name
+        assert Counter(effects.older) == told.older
+        assert Counter(effects.without_effect) == told.without_effect
+    return store
 
 
 def check_answers(store: hm.ListStore) -> None:
@@ -168,39 +208,30 @@ def check_answers(store: hm.ListStore) -> None:
         assert len(known) == len(names) == len(known.entries) == len(known.index)
 
 
-FIRST: Fact = ("a", "phash", VALUES["phash"][0], "x", 1.0, "listed")
-THEN: Fact = ("a", "phash", VALUES["phash"][1], "x", 2.0, "listed")
-GONE: Fact = (None, "phash", VALUES["phash"][1], "x", 3.0, "by hash")
-
-
-@settings(max_examples=60)
-@example(([FIRST, THEN, GONE], [[[FIRST, THEN, GONE]], [[FIRST, THEN], [GONE], [FIRST]]]))
-@given(divided())
-def test_a_store_is_what_was_said_whatever_the_order_and_the_number_of_updates(
-    tmp_path_factory: pytest.TempPathFactory, data: tuple[list[Fact], list[list[list[Fact]]]]
+@settings(max_examples=200, deadline=None)
+@given(deliveries())
+def test_a_list_is_what_its_deliveries_say(
+    tmp_path_factory: pytest.TempPathFactory, made: list[Delivery]
 ) -> None:
-    all_facts, ways = data
-    for parts in ways:
-        store = built(tmp_path_factory.mktemp("s"), parts)
-        assert without_filling(store) == expected(all_facts)
-        check_answers(store)
+    check_deliveries(tmp_path_factory.mktemp("s"), made)
 
 
-@settings(max_examples=30)
-@given(st.lists(st.lists(facts, max_size=6), min_size=1, max_size=4))
-def test_what_has_no_time_is_said_when_it_comes(
-    tmp_path_factory: pytest.TempPathFactory, parts: list[list[Fact]]
+@settings(max_examples=30, deadline=None)
+@given(deliveries())
+def test_the_index_of_a_list_finds_what_is_in_it(
+    tmp_path_factory: pytest.TempPathFactory, made: list[Delivery]
 ) -> None:
-    store = built(tmp_path_factory.mktemp("s"), parts, timed=False)
-    dated = [(*f[:4], float(n + 1), f[5]) for n, part in enumerate(parts) for f in part]
-    assert without_filling(store) == expected(dated)
-    check_answers(store)
+    check_answers(check_deliveries(tmp_path_factory.mktemp("s"), made))
 
 
 def test_an_update_of_a_long_list_writes_only_what_it_changes(tmp_path: Path) -> None:
-    store = built(tmp_path, [[], [FIRST], [(*FIRST[:4], 2.0, "by id")]])
+    row = Row("a", "", "phash", VALUES["phash"][0], "x", None, "listed", False)
+    gone = row._replace(how="by id")
+    store = check_deliveries(
+        tmp_path, [([], CLOCK, True), ([row], CLOCK, False), ([gone], CLOCK, False)]
+    )
     opened, problems = store.latest()
     kind = opened.kinds["phash"]
     assert ([segment.rows for segment in kind.segments], kind.gone.tolist()) == ([40, 1], [40])
     assert not problems
-    assert without_filling(store) == Counter()
+    assert len(matched(store)) == len(FILLING)

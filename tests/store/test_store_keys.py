@@ -6,6 +6,7 @@ import base64
 import copy
 import importlib
 import os
+import re
 import shutil
 import subprocess
 import traceback
@@ -21,6 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashmatch.errors import StoreError, UntrustedList, UsageError
+from hashmatch.review.webhook.signing import Secrets
+from hashmatch.store.encryption import list_key
 from hashmatch.store.signing import (
     DOMAIN,
     PASSPHRASE,
@@ -38,6 +41,7 @@ from hashmatch.store.signing import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 SECRETS = [bytes([number]) * 32 for number in range(1, 6)]
@@ -222,7 +226,7 @@ def test_files_that_hold_no_key(tmp_path: Path) -> None:
             assert "\n" not in str(raised.value)
     with pytest.raises(StoreError, match="holds a private key; give the public one"):
         load_public(str(tmp_path / "ed25519"))
-    with pytest.raises(StoreError, match="is missing"):
+    with pytest.raises(StoreError, match=r"cannot read .*: No such file"):
         load_private(str(tmp_path / "none"))
 
 
@@ -255,3 +259,11 @@ def test_openssl_reads_the_files_and_agrees(tmp_path: Path) -> None:
     command = ["openssl", "pkeyutl", "-sign", "-rawin", "-inkey", str(path), "-in", str(data)]
     made = subprocess.run(command, capture_output=True, check=True).stdout
     assert made == sign(MANIFEST, ONE).raw
+
+
+@pytest.mark.parametrize("load", [load_public, load_private, list_key, Secrets.load])
+def test_a_secret_that_is_missing_is_no_list(tmp_path: Path, load: Callable[[str], object]) -> None:
+    path = str(tmp_path / "secret")
+    said = f"cannot read {path}: No such file or directory. Give another path."
+    with pytest.raises(StoreError, match=f"^{re.escape(said)}$"):
+        load(path)

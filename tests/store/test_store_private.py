@@ -107,10 +107,10 @@ def test_what_is_no_file(folder: Path) -> None:
     for name, reason in (
         ("pipe", "neither a file nor a folder"),
         ("folder", "is a folder"),
-        ("none", "is missing"),
+        ("none", "No such file"),
         ("loop", "is a link"),
         ("nu\0ll", "null"),
-        ("none/x", "is missing"),
+        ("none/x", "No such file"),
         ("x" * 300, "cannot be read"),
     ):
         with pytest.raises(StoreError, match=reason):

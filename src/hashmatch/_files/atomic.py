@@ -83,10 +83,10 @@ class NewFile:
         sync(self._folder)
 
     def discard(self, keep_as: str | None = None) -> None:
-        """Remove it, or leave what there is of it under another name."""
+        """Remove it, or leave what there is of it, if anything, under another name."""
         if self._is_open:
             with suppress(OSError):
-                if keep_as is None:
+                if keep_as is None or not os.fstat(self.file).st_size:
                     os.unlink(self._part)
                 else:
                     os.replace(self._part, keep_as)

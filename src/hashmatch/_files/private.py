@@ -46,7 +46,7 @@ def check_private(
     try:
         found = os.stat(path, follow_symlinks=follow)
     except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from None
+        raise _unreadable(path, error, of_store=not follow) from None
     _check(path, found, allow_readable, any_owner)
 
 
@@ -86,7 +86,9 @@ def opened(path: str, *, allow_readable: bool | None = None, follow: bool = Fals
         file = os.open(path, flags)
     except (OSError, ValueError) as error:
         is_link = not follow and isinstance(error, OSError) and error.errno == errno.ELOOP
-        raise (_is_link(path) if is_link else _unreadable(path, error)) from None
+        raise (
+            _is_link(path) if is_link else _unreadable(path, error, of_store=not follow)
+        ) from None
     try:
         found = os.fstat(file)
         if stat.S_ISDIR(found.st_mode):
@@ -136,8 +138,9 @@ def _is_link(path: str) -> StoreError:
     return StoreError(f"{path} is a link, and a store has none; put the file itself there")
 
 
-def _unreadable(path: str, error: OSError | ValueError) -> StoreError:
-    if isinstance(error, FileNotFoundError):
-        return StoreError(f"{path} is missing; restore it, or import the list again")
+def _unreadable(path: str, error: OSError | ValueError, *, of_store: bool = True) -> StoreError:
     reason = error.strerror if isinstance(error, OSError) else error
-    return StoreError(f"{path} cannot be read: {reason}")
+    if not isinstance(error, FileNotFoundError):
+        return StoreError(f"{path} cannot be read: {reason}")
+    remedy = "Restore it, or import the list again" if of_store else "Give another path"
+    return StoreError(f"cannot read {path}: {reason}. {remedy}.")

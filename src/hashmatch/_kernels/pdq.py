@@ -125,6 +125,19 @@ def turned(coefficients: NDArray[np.float32], orientation: int, out: NDArray[np.
 
 
 @kernel
+def hash_samples(
+    samples: NDArray[np.float32], dct: NDArray[np.float32], out: NDArray[np.uint64]
+) -> None:
+    """Hash 64 x 64 `samples` into the rows of `out`; it and `dct` are those of `pdq`."""
+    coefficients = np.empty((COEFFICIENTS, COEFFICIENTS), np.float32)
+    low_frequencies(samples, dct, coefficients)
+    oriented = np.empty((COEFFICIENTS, COEFFICIENTS), np.float32)
+    for orientation in range(out.shape[0]):
+        turned(coefficients, orientation, oriented)
+        bits_above_median(oriented, out[orientation])
+
+
+@kernel
 def pdq(pixels: NDArray[np.uint8], dct: NDArray[np.float32], out: NDArray[np.uint64]) -> int:
     """Hash `pixels` into the rows of `out`, one for each orientation; return the quality.
 
@@ -147,10 +160,5 @@ def pdq(pixels: NDArray[np.uint8], dct: NDArray[np.float32], out: NDArray[np.uin
         luma(pixels, 0, SAMPLES, samples)
     else:
         reduce(pixels, samples)
-    coefficients = np.empty((COEFFICIENTS, COEFFICIENTS), np.float32)
-    low_frequencies(samples, dct, coefficients)
-    oriented = np.empty((COEFFICIENTS, COEFFICIENTS), np.float32)
-    for orientation in range(out.shape[0]):
-        turned(coefficients, orientation, oriented)
-        bits_above_median(oriented, out[orientation])
+    hash_samples(samples, dct, out)
     return gradient_quality(samples)

@@ -12,7 +12,7 @@ import os
 import sys
 import warnings
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -61,7 +61,31 @@ class _Commands(click.Group):
             no_core_dumps()
         return super().__call__(*args, **kwargs)
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run; what is said of an error may meet a reader that is gone, too."""
+        try:
+            return super().main(*args, **kwargs)
+        except BrokenPipeError:
+            _close_outputs()
+            sys.exit(Exit.PIPE_CLOSED)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Return the context; help and the version are printed while it is made."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except BrokenPipeError:  # click would end the process with 1
+            _close_outputs()
+            raise click.exceptions.Exit(Exit.PIPE_CLOSED) from None
+
     def invoke(self, ctx: click.Context) -> Any:
+        """Run a command, and end as it does."""
+        try:
+            return self._invoke(ctx)
+        except BrokenPipeError:
+            _close_outputs()
+            ctx.exit(Exit.PIPE_CLOSED)
+
+    def _invoke(self, ctx: click.Context) -> Any:
         if sys.stdout is None:
             _say("standard output is closed")
             ctx.exit(Exit.USAGE)
@@ -85,17 +109,14 @@ class _Commands(click.Group):
             try:
                 sys.stdout.flush()
             except OSError:  # the error was about just that
-                _close_stdout()
+                _close(sys.stdout)
             ctx.exit(Exit.USAGE)
         except KeyboardInterrupt:
             ctx.exit(Exit.INTERRUPTED)
-        except BrokenPipeError:
-            _close_stdout()
-            ctx.exit(Exit.PIPE_CLOSED)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (BrokenPipeError, click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except OSError as error:  # files have errors of their own; this is the output
-            _close_stdout()
+            _close(sys.stdout)
             _say(f"the output cannot be written: {error.strerror or error}")
             ctx.exit(Exit.USAGE)
         except Exception as error:
@@ -148,9 +169,16 @@ def _kernels_reported() -> Iterator[None]:
         log.setLevel(logging.NOTSET)
 
 
-def _close_stdout() -> None:
+def _close_outputs() -> None:
+    """Send all that is still to be written nowhere."""
+    for output in (sys.stdout, sys.stderr):
+        _close(output)
+
+
+def _close(output: TextIO | None) -> None:
     """Send what is still to be flushed nowhere: the end of the process would try it again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if output is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
 
 
 @click.group(
@@ -167,7 +195,7 @@ def main() -> None:
 
     Exit codes: 0 finished, every item accounted for; 1 finished, but with --strict some item could
     not be hashed; 2 wrong usage, or a list or source that cannot be read; 130 interrupted;
-    141 output closed early; 70 a bug in hashmatch.
+    141 standard output or standard error closed before all was written; 70 a bug in hashmatch.
     """
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from rich.console import Console
+    from rich.table import Table
 
     from hashmatch.records.images import HashedImage, ItemOutcome
 
@@ -28,6 +29,8 @@ class Exit(IntEnum):
     PIPE_CLOSED = 141
 
 
+UNBOUNDED = 10_000
+"""Columns of what is no terminal: nothing is cut off or wrapped there."""
 WIDE = 100
 """Columns of a terminal that has room for a bar."""
 NAMED_PROBLEMS = 20
@@ -38,7 +41,22 @@ def console(*, stderr: bool = True) -> Console:
     """Return a rich console; it honours NO_COLOR and draws nothing off a terminal."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    class Screen(Console):
+        def on_broken_pipe(self) -> None:  # rich would end the process with 1
+            raise BrokenPipeError
+
+    screen = Screen(stderr=stderr, highlight=False, soft_wrap=True)
+    if not screen.is_terminal:
+        screen.width = UNBOUNDED
+    return screen
+
+
+def print_table(screen: Console, table: Table) -> None:
+    """Print a table with lines around it on a terminal, and without any elsewhere."""
+    if not screen.is_terminal:
+        table.box = None
+        table.title_style = ""
+    screen.print(table)
 
 
 class Progress:
@@ -117,11 +135,15 @@ def print_line(text: str) -> None:
     sys.stdout.flush()
 
 
-def print_json(value: object) -> None:
-    """Print a value as a line of JSON."""
+def print_json(value: object, *, err: bool = False) -> None:
+    """Print a value as a line of JSON, on standard error if that is said."""
     import msgspec
 
-    print_line(msgspec.json.encode(value).decode())
+    line = msgspec.json.encode(value).decode()
+    if err:
+        click.echo(line, err=True)
+    else:
+        print_line(line)
 
 
 def name_problems(problems: Sequence[ItemOutcome], verbose: bool) -> None:

@@ -27,7 +27,8 @@ def demo(ctx: click.Context) -> None:
     command = ["scan", str(pictures), "--list", str(known), "--surface", "profile_photo"]
     click.echo(f"$ hashmatch {' '.join(command)}\n", err=True)
     whole = ctx.find_root().command
-    whole.main(command, prog_name="hashmatch", standalone_mode=False)
+    if code := whole.main(command, prog_name="hashmatch", standalone_mode=False):
+        ctx.exit(code)
     click.echo(
         f"""
 Each line above on standard output is a review record: a question to a person, who looks at the

@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.console import NAMED_PROBLEMS, Exit, console, print_json, printable
-from hashmatch.cli.list_store import diff, export, import_, keygen, sign, update, verify
+from hashmatch.cli.console import NAMED_PROBLEMS, Exit, console, print_json, print_table, printable
+from hashmatch.cli.list_store import (
+    diff,
+    export,
+    import_,
+    in_words,
+    keygen,
+    name_ids,
+    sign,
+    update,
+    verify,
+)
 from hashmatch.cli.lists_and_matcher import is_store, open_store, warn
 from hashmatch.cli.options import (
     ListShape,
@@ -17,19 +27,19 @@ from hashmatch.cli.options import (
     trust_options,
     verbose_option,
 )
+from hashmatch.cli.units import INPUT
 
 if TYPE_CHECKING:
-    from hashmatch.lists.read import ListFile
+    from collections.abc import Mapping
 
-UNMATCHABLE = "unmatchable: "
-"""How counts of rows begin that are of kinds which are not matched here."""
+    from hashmatch.lists.read import ListFile
 
 
 @click.command(
     short_help="Say what a list file, or a list store, holds.",
     epilog="Python: hashmatch.read_list_file(path), hashmatch.ListStore(path).open()",
 )
-@click.argument("path", metavar="FILE")
+@click.argument("path", type=INPUT, metavar="FILE")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @algorithm_option
 @shape_options
@@ -50,9 +60,9 @@ def inspect(
 ) -> None:
     """Say what FILE holds: its format, how many hashes of each kind, and rows that cannot be used.
 
-    FILE may be the folder of a list store: then of its latest version, what rows of the files that
-    it was made from came to, and who has signed it. --algorithm says what rows hold that do not say
-    it themselves.
+    FILE may be the folder of a list store: then of its latest version, what the files that it was
+    made from did to the one before, and who has signed it. --algorithm says what rows hold that do
+    not say it themselves.
 
     \b
     hashmatch list inspect known.csv
@@ -70,7 +80,7 @@ def inspect(
         print_json(facts)
     else:
         _show(facts, verbose)
-    if strict and facts["rejected"]:
+    if strict and facts["rows"]["rejected"]:
         ctx.exit(Exit.SOME_UNHASHED)
 
 
@@ -91,18 +101,20 @@ def _of_file(content: ListFile) -> dict[str, Any]:
         "format": content.format,
         "types": content.types,
         "labels": _shown(labels),
-        "removed": content.removed,
-        "benign": content.benign,
-        "disputed": content.disputed,
+        "rows": _sorts(content.rows),
         "unmatchable": content.unmatchable,
+        "unknown_statuses": content.statuses,
+        "without_effect": content.without_effect,
+        "warnings": content.warnings,
         "degenerate": quarantined,
         "rejected": [{"line": row.line, "reason": row.reason} for row in content.rejected],
     }
 
 
 def _of_store(path: str, trust: dict[str, Any]) -> dict[str, Any]:
+    from hashmatch.lists.ingest import UNKNOWN_STATUS, UNMATCHABLE
     from hashmatch.store.compaction import QUARANTINED
-    from hashmatch.store.importer import ROWS
+    from hashmatch.store.importer import EFFECTS, ROWS
 
     store = open_store(path, trust)
     opened, problems = store.latest()
@@ -130,17 +142,26 @@ def _of_store(path: str, trust: dict[str, Any]) -> dict[str, Any]:
         "encrypted": manifest.encrypted,
         "types": {name: manifest.counts[name]["entries"] for name in opened.kinds},
         "labels": _shown(labels),
-        "removed": rows.get("removed", 0),
-        "benign": rows.get("benign", 0),
-        "disputed": rows.get("disputed", 0),
-        "unmatchable": {
-            name.removeprefix(UNMATCHABLE): count
-            for name, count in rows.items()
-            if name.startswith(UNMATCHABLE)
-        },
+        "effects": manifest.counts[EFFECTS],
+        "rows": _sorts(rows),
+        "unmatchable": _named(rows, UNMATCHABLE),
+        "unknown_statuses": _named(rows, UNKNOWN_STATUS),
         "degenerate": {algorithm: found for algorithm, found in quarantined.items() if found},
-        "rejected": rows.get("rejected", 0),
     }
+
+
+def _named(rows: Mapping[str, int], beginning: str) -> dict[str, int]:
+    """Return the counts of rows whose names begin so, by the rest."""
+    return {
+        name.removeprefix(beginning): count
+        for name, count in rows.items()
+        if name.startswith(beginning)
+    }
+
+
+def _sorts(rows: Mapping[str, int]) -> dict[str, int]:
+    """Return the counts of rows that have no other name in them."""
+    return {name: count for name, count in rows.items() if ": " not in name}
 
 
 def _show(facts: dict[str, Any], verbose: bool) -> None:
@@ -150,7 +171,6 @@ def _show(facts: dict[str, Any], verbose: bool) -> None:
     screen = console(stderr=False)
     title = escape(f"List {printable(facts['name'])}")
     table = Table(show_header=False, title=title, title_justify="left")
-    rejected = facts["rejected"]
     for name in ("version", "format", "created", "expires"):
         if name in facts:
             table.add_row(name, str(facts[name] or "never"))
@@ -166,21 +186,24 @@ def _show(facts: dict[str, Any], verbose: bool) -> None:
             table.add_row(f"{algorithm} degenerate: {reason}", f"{count:,}")
     for label, count in facts["labels"].items():
         table.add_row(escape(f"label {printable(label)}"), f"{count:,}")
-    for what, name in (("withdrawn", "removed"), ("benign", "benign"), ("disputed", "disputed")):
-        if facts[name]:
-            table.add_row(f"{what} rows", f"{facts[name]:,}")
+    for name, count in facts.get("effects", {}).items():
+        table.add_row(in_words(name), f"{count:,}")
+    for name, count in facts["rows"].items():
+        table.add_row(f"rows {in_words(name)}", f"{count:,}")
     for kind, count in facts["unmatchable"].items():
         table.add_row(escape(f"{printable(kind)} rows, not matched here"), f"{count:,}")
-    count = rejected if isinstance(rejected, int) else len(rejected)
-    table.add_row("rejected rows", f"{count:,}")
-    screen.print(table)
-    if isinstance(rejected, int):
-        return
+    for status, count in facts["unknown_statuses"].items():
+        table.add_row(escape(f"unknown status '{printable(status)}'"), f"{count:,}")
+    print_table(screen, table)
+    warn(facts.get("warnings", ()))
+    name_ids("withdrawn without effect", facts.get("without_effect", ()), verbose)
+    rejected = facts.get("rejected", ())
     shown = rejected if verbose else rejected[:NAMED_PROBLEMS]
     for row in shown:
         click.echo(f"line {row['line']}: {row['reason']}")
-    if count > len(shown):
-        click.echo(f"and {count - len(shown):,} more; -v names them all")
+    more = facts["rows"]["rejected"] - len(shown)
+    if rejected and more > 0 and not verbose:
+        click.echo(f"and {more:,} more; -v names them all")
 
 
 def _shown(labels: Counter[str]) -> dict[str, int]:

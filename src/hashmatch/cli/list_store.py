@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.console import NAMED_PROBLEMS, Exit, Progress, console, print_json, printable
+from hashmatch.cli.console import (
+    NAMED_PROBLEMS,
+    Exit,
+    Progress,
+    console,
+    print_json,
+    print_table,
+    printable,
+)
 from hashmatch.cli.lists_and_matcher import is_store, list_files, one_list, open_store, warn
 from hashmatch.cli.options import (
     ListShape,
@@ -20,14 +28,17 @@ from hashmatch.cli.options import (
     shape_options,
     trust_options,
 )
+from hashmatch.cli.units import INPUT, LISTED, OUTPUT
 from hashmatch.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hashmatch.records.hashes import HashBatch
     from hashmatch.store.importer import Change, Changed
     from hashmatch.store.manifest import Manifest
 
-ACCEPTABLE = "bad-rows", "size-change", "damage"
+ACCEPTABLE = "bad-rows", "size-change", "damage", "spreadsheet"
 
 
 #: What says how a version is made.
@@ -37,13 +48,14 @@ change_options = group(
         metavar="NAME",
         help="What matches call the list. [default: the folder's name]",
     ),
-    click.option("--sign", "signer", metavar="FILE.key", help="Sign the version."),
+    click.option("--sign", "signer", type=INPUT, metavar="FILE.key", help="Sign the version."),
     click.option(
         "--accept",
         multiple=True,
         type=click.Choice(ACCEPTABLE),
-        help="Go on though more than 0.1 % of rows are bad, the list changes by more than "
-        "20 %, or the last version is damaged. Repeatable.",
+        help="Go on though more than five rows and 0.1 % of all are bad, the list changes by more "
+        "than 20 %, the last version is damaged, or a spreadsheet has destroyed hashes. "
+        "Repeatable.",
     ),
     click.option(
         "--keep-disputed",
@@ -61,6 +73,7 @@ change_options = group(
         "--default-pictures",
         "pictures",
         multiple=True,
+        type=INPUT,
         metavar="FOLDER",
         help="Pictures that many users have, as default avatars: entries near them match too "
         "much, and are put into quarantine. Repeatable.",
@@ -88,8 +101,10 @@ change_options = group(
     short_help="Make a list store, or its next version, of all that files say.",
     epilog="Python: hashmatch.ListStore(path).import_files(paths)",
 )
-@click.argument("files", nargs=-1, required=True)
-@click.option("--store", required=True, metavar="FOLDER", help="Where the list is kept.")
+@click.argument("files", nargs=-1, required=True, type=INPUT)
+@click.option(
+    "--store", required=True, type=OUTPUT, metavar="FOLDER", help="Where the list is kept."
+)
 @change_options
 @algorithm_option
 @shape_options
@@ -99,8 +114,9 @@ def import_(files: tuple[str, ...], store: str, **options: Any) -> None:
     """Make a version of the list that is kept in --store of all that FILES say.
 
     FILES are pages of one list, or folders of them, in any order. What they say of an entry last
-    counts. The version takes the place of the one before, which is kept for a while. A list that
-    changes too much, or has too many bad rows, is refused until somebody has looked at it.
+    counts; an id stands for one hash only where ids are unique. The version takes the place of the
+    one before, which is kept for a while. A list that changes too much, or has too many bad rows,
+    is refused until somebody has looked at it.
 
     \b
     hashmatch list import hotline/ --store lists/hotline --sign lists-2026.key
@@ -113,8 +129,8 @@ def import_(files: tuple[str, ...], store: str, **options: Any) -> None:
     short_help="Make the next version of a list store, of what has changed.",
     epilog="Python: hashmatch.ListStore(path).update_files(paths)",
 )
-@click.argument("store")
-@click.argument("files", nargs=-1, required=True)
+@click.argument("store", type=OUTPUT)
+@click.argument("files", nargs=-1, required=True, type=INPUT)
 @change_options
 @algorithm_option
 @shape_options
@@ -123,9 +139,9 @@ def import_(files: tuple[str, ...], store: str, **options: Any) -> None:
 def update(store: str, files: tuple[str, ...], **options: Any) -> None:
     """Make a version of the list in STORE with what FILES say has changed since.
 
-    An entry that comes again, by its id or without one by its hash, takes the place of what was
-    said of it before, if it was said later; withdrawn entries are taken out. Rows that have no time
-    of their own are said now.
+    An entry that comes again takes the place of what was said of it before, unless it was said
+    earlier; withdrawn entries are taken out. An id replaces the hash it had before only where ids
+    are unique, --unique-ids. Rows that have no time of their own are said now.
 
     \b
     hashmatch list update lists/hotline changes/ --sign lists-2026.key
@@ -134,8 +150,6 @@ def update(store: str, files: tuple[str, ...], **options: Any) -> None:
 
 
 def _make(store: str, files: tuple[str, ...], how: str, options: dict[str, Any]) -> None:
-    from hashmatch.store.importer import ROWS
-
     as_json, quiet = options.pop("as_json"), options.pop("quiet")
     opened = open_store(store, options)
     paths = list_files(files)
@@ -150,7 +164,9 @@ def _make(store: str, files: tuple[str, ...], how: str, options: dict[str, Any])
     if as_json:
         _print_json(made)
     elif not quiet:
-        _show(made.manifest, ROWS)
+        _show(made.manifest)
+        name_ids("ignored as older", made.effects.older)
+        name_ids("without effect", made.effects.without_effect)
     for path, row in made.rejected[: 0 if quiet else NAMED_PROBLEMS]:
         click.echo(f"{printable(path)}, line {row.line}: {row.reason}", err=True)
 
@@ -208,6 +224,8 @@ def _print_json(made: Changed) -> None:
         "expires": manifest.expires,
         "key_ids": manifest.key_ids,
         "counts": manifest.counts,
+        "ignored_as_older": [name for name in made.effects.older if name],
+        "without_effect": [name for name in made.effects.without_effect if name],
         "rejected": [
             {"file": path, "line": row.line, "reason": row.reason} for path, row in made.rejected
         ],
@@ -216,21 +234,49 @@ def _print_json(made: Changed) -> None:
     print_json(summary)
 
 
-def _show(manifest: Manifest, rows: str) -> None:
+IN_WORDS = {
+    "superseded": "superseded by a later row of the same id",
+    "dropped": "no longer in the files",
+    "withdrawal": "of withdrawals",
+}
+
+
+def in_words(name: str) -> str:
+    """Return what people are told of a count."""
+    return IN_WORDS.get(name, name)
+
+
+def name_ids(what: str, ids: Sequence[str | None], verbose: bool = False) -> None:
+    """Name the first ids of entries that something is to be said of."""
+    known = [name for name in ids if name]
+    shown = known if verbose else known[:NAMED_PROBLEMS]
+    if shown:
+        click.echo(f"{what}: {', '.join(map(printable, shown))}")
+    if len(ids) > len(shown):
+        more = f"and {len(ids) - len(shown):,} more" if shown else f"{len(ids):,} without an id"
+        click.echo(f"{what}: {more}")
+
+
+def _show(manifest: Manifest) -> None:
     from rich.markup import escape
     from rich.table import Table
+
+    from hashmatch.store.importer import EFFECTS, ROWS
 
     title = f"List {printable(manifest.name)}, version {manifest.version}"
     table = Table(title=escape(title), title_justify="left", show_header=False)
     for algorithm, counts in manifest.counts.items():
-        if algorithm != rows:
+        if algorithm not in {ROWS, EFFECTS}:
             for name, count in counts.items():
                 table.add_row(f"{algorithm} {name}", f"{count:,}")
     table.add_section()
-    for name, count in manifest.counts[rows].items():
-        table.add_row(f"rows {name}", f"{count:,}")
+    for name, count in manifest.counts[EFFECTS].items():
+        table.add_row(in_words(name), f"{count:,}")
+    table.add_section()
+    for name, count in manifest.counts[ROWS].items():
+        table.add_row(escape(f"rows {in_words(printable(name))}"), f"{count:,}")
     screen = console()
-    screen.print(table)
+    print_table(screen, table)
     signed = ", ".join(manifest.key_ids) or "nobody (--sign FILE.key)"
     screen.print(f"signed by {signed}; expires {manifest.expires or 'never'}")
 
@@ -239,7 +285,7 @@ def _show(manifest: Manifest, rows: str) -> None:
     short_help="Look at every byte of every version of a store.",
     epilog="Python: hashmatch.ListStore(path).verify()",
 )
-@click.argument("store")
+@click.argument("store", type=INPUT)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a version.")
 @trust_options
 @click.pass_context
@@ -272,8 +318,15 @@ def verify(ctx: click.Context, /, store: str, as_json: bool, **options: Any) -> 
     short_help="Add a signature to the latest version of a store.",
     epilog="Python: hashmatch.ListStore(path).sign(key)",
 )
-@click.argument("store")
-@click.option("--key", "signer", required=True, metavar="FILE.key", help="Whose signature.")
+@click.argument("store", type=INPUT)
+@click.option(
+    "--key",
+    "signer",
+    required=True,
+    type=INPUT,
+    metavar="FILE.key",
+    help="Whose signature.",
+)
 @trust_options
 def sign(store: str, signer: str, **options: Any) -> None:
     """Sign the latest version in STORE, besides whoever has signed it already.
@@ -294,7 +347,7 @@ def sign(store: str, signer: str, **options: Any) -> None:
     short_help="Say what became of a list between two versions.",
     epilog="Python: hashmatch.store.diff.difference(before, after)",
 )
-@click.argument("store")
+@click.argument("store", type=INPUT)
 @click.argument("before", type=int, required=False)
 @click.argument("after", type=int, required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -312,7 +365,7 @@ def diff(
     hashmatch list diff lists/hotline
     hashmatch list diff lists/hotline 16 18
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    from hashmatch.store.diff import difference
+    from hashmatch.store.diff import EFFECTS, difference
 
     opened = open_store(store, options)
     opened.folder.check()
@@ -327,10 +380,8 @@ def diff(
     if as_json:
         algorithms = {
             each.algorithm: {
-                "added": len(each.added),
-                "removed": len(each.removed),
-                "added_ids": [name for name in each.added if name],
-                "removed_ids": [name for name in each.removed if name],
+                **{name: len(getattr(each, name)) for name in EFFECTS},
+                **{f"{name}_ids": [one for one in getattr(each, name) if one] for name in EFFECTS},
             }
             for each in found
         }
@@ -339,8 +390,9 @@ def diff(
         return
     click.echo(f"from version {before} to version {after}")
     for each in found:
-        click.echo(f"{each.algorithm}: {len(each.added):,} added, {len(each.removed):,} removed")
-        for sign_of, names in (("+", each.added), ("-", each.removed)):
+        counts = ", ".join(f"{len(getattr(each, name)):,} {in_words(name)}" for name in EFFECTS)
+        click.echo(f"{each.algorithm}: {counts}")
+        for sign_of, names in (("+", each.added), ("~", each.changed), ("-", each.removed)):
             known = [name for name in names if name]
             shown = known if verbose else known[:NAMED_PROBLEMS]
             for name in shown:
@@ -352,7 +404,7 @@ def diff(
 
 
 @click.command(epilog="Python: hashmatch.write_list(known, path, reveal_hashes=True)")
-@click.argument("store")
+@click.argument("store", type=INPUT)
 @click.option(
     "--format",
     "form",
@@ -362,7 +414,13 @@ def diff(
     help="JSON lines keep all that is known of an entry.",
 )
 @click.option("--reveal-hashes", is_flag=True, help="Needed: this writes the hashes of the list.")
-@click.option("-o", "--out", metavar="FILE", help="A new file, readable by you only.  [default: -]")
+@click.option(
+    "-o",
+    "--out",
+    type=LISTED,
+    metavar="FILE",
+    help="A new file, readable by you only.  [default: -]",
+)
 @algorithm_option
 @trust_options
 @quiet_option

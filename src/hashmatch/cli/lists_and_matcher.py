@@ -177,7 +177,9 @@ class MatcherOptions:
         if is_store(path):
             return one_list(path, kind, dict(self.trust))
         how = self.shape.format(kind)
-        return read_list(path, kind, format=how, skip_bad_rows=self.skip_bad_rows)
+        found = read_list(path, kind, format=how, skip_bad_rows=self.skip_bad_rows)
+        warn(found.problems)
+        return found
 
     def _earlier(self, kind: str, path: str, version: int) -> HashList:
         """Return a version of a list; an empty one if it had no hashes of that kind then."""

@@ -60,13 +60,28 @@ verbose_option = click.option(
 strict_option = click.option(
     "--strict", is_flag=True, help="Exit with 1 if some image could not be hashed."
 )
+
+
+ALGORITHMS = (
+    "pdq, pdq-nearest512, pdq-thumb512, phash, dhash, ahash, whash, md5, sha1, sha256 or a plug-in"
+)
+FORMATS = (
+    "csv, jsonl, ncmec-xml, pdq-text, stopncii-json, tat-json, threatexchange-json, "
+    "threatexchange-te, vics-json, vpdq or a plug-in"
+)
+ROLES = (
+    "algorithm, hash, id, label, labels, max_distance, quality, sources, status, updated or the "
+    "name of an algorithm"
+)
+"""What help names without loading it; what comes with hashmatch, and a test holds it against."""
+
 algorithm_option = click.option(
     "-a",
     "--algorithm",
     default="pdq",
     show_default=True,
     metavar="NAME",
-    help="What to hash with: pdq, phash, dhash, ahash, whash, md5, sha1, sha256 or a plug-in.",
+    help=f"What to hash with: {ALGORITHMS}.",
 )
 
 
@@ -89,6 +104,9 @@ class ListShape:
     columns: tuple[str, ...]
     delimiter: str | None
     encoding: str
+    unique_ids: bool
+    dates: str | None
+    charset: str | None
 
     @classmethod
     def taken(cls, options: dict[str, Any]) -> ListShape:
@@ -101,8 +119,9 @@ class ListShape:
 
         columns, delimiter = self._columns(), self.delimiter
         return ListFormat(
-            algorithm, self.list_format, columns, delimiter, self.encoding, keep_disputed
-        )
+            algorithm, self.list_format, columns, delimiter, self.encoding, keep_disputed,
+            self.dates, self.charset, unique_ids=self.unique_ids,
+        )  # fmt: skip
 
     def _columns(self) -> dict[str, str] | None:
         """Return the column of each role that was told."""
@@ -124,14 +143,15 @@ shape_options = group(
     click.option(
         "--list-format",
         metavar="NAME",
-        help="Read lists as csv, jsonl or pdq-text, if it is not detected.",
+        help=f"How lists are written, if it is not detected: {FORMATS}.",
     ),
     click.option(
         "--column",
         "columns",
         multiple=True,
         metavar="ROLE=NAME",
-        help="Which column of a CSV list is what: pdq=Hash, id=Ref, label=Kind ... Repeatable.",
+        help="Which column of a CSV list is what, as in pdq=Fingerprint. Roles: "
+        f"{ROLES}. Repeatable.",
     ),
     click.option(
         "--delimiter",
@@ -144,6 +164,24 @@ shape_options = group(
         default="hex",
         show_default=True,
         help="How the lists write hashes.",
+    ),
+    click.option(
+        "--unique-ids",
+        is_flag=True,
+        help="An id of CSV, JSON lines or PDQ text is of one entry, and no name of a file: its "
+        "later hash takes the place of the earlier.",
+    ),
+    click.option(
+        "--dates",
+        type=click.Choice(["dmy", "mdy"]),
+        help="The order of dates in CSV lists and JSON lines, such as 01/02/2024, if none of them "
+        "tells.",
+    ),
+    click.option(
+        "--charset",
+        metavar="NAME",
+        help="What the text of lists is in, such as cp1251. [default: UTF-8, or what its mark "
+        "says, or Windows-1252]",
     ),
 )
 

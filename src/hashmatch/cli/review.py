@@ -11,7 +11,8 @@ from hashmatch.cli.options import by_option, json_option, open_queue, queue_argu
 from hashmatch.cli.review_admin import ADMIN
 from hashmatch.cli.review_export import EXPORT
 from hashmatch.cli.review_feedback import FEEDBACK
-from hashmatch.errors import UsageError
+from hashmatch.cli.units import INPUT, format_moment
+from hashmatch.errors import UsageError, install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     short_help="Serve the page on which people look at matches.",
     epilog="Python: hashmatch.review.web.server.serve(Serving(...), queue)",
 )
-@click.argument("queue")
+@queue_argument
 @click.option("--host", default="127.0.0.1", show_default=True, help="An address of this machine.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8470, show_default=True, help="0: a free one."
@@ -39,12 +40,20 @@ if TYPE_CHECKING:
     help="Host name of this server, where that is not its address. Repeatable.",
 )
 @click.option(
-    "--token-file", metavar="FILE", help="File with a token that every request has to carry."
+    "--token-file",
+    type=INPUT,
+    metavar="FILE",
+    help="File with a token that every request has to carry.",
 )
-@click.option("--tls-cert", metavar="FILE", help="Certificate in PEM, to serve over TLS.")
-@click.option("--tls-key", metavar="FILE", help="Key of the certificate in PEM.")
 @click.option(
-    "--client-ca", metavar="FILE", help="Authority in PEM whose certificates browsers have to show."
+    "--tls-cert", type=INPUT, metavar="FILE", help="Certificate in PEM, to serve over TLS."
+)
+@click.option("--tls-key", type=INPUT, metavar="FILE", help="Key of the certificate in PEM.")
+@click.option(
+    "--client-ca",
+    type=INPUT,
+    metavar="FILE",
+    help="Authority in PEM whose certificates browsers have to show.",
 )
 @click.option(
     "--pictures",
@@ -68,7 +77,9 @@ def serve(queue: str, **options: Any) -> None:
         from hashmatch.review.web.server import Serving
         from hashmatch.review.web.server import serve as serve_it
     except ImportError:
-        raise UsageError("cannot serve the page: install hashmatch[review]") from None
+        raise UsageError(
+            f"cannot serve the page: a part of it is not installed. {install('review')}"
+        ) from None
     from hashmatch.review.queue import ReviewQueue
 
     serving = Serving(**options)
@@ -94,7 +105,8 @@ def serve(queue: str, **options: Any) -> None:
     epilog="Python: hashmatch.review.queue.ReviewQueue.open(path, create=True)",
 )
 @queue_argument
-def init(queue: str) -> None:
+@quiet_option
+def init(queue: str, quiet: bool) -> None:
     """Make a review queue, a file that only you can read, or tables of PostgreSQL.
 
     One that is there is left as it is.
@@ -105,7 +117,10 @@ def init(queue: str) -> None:
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.review.queue import ReviewQueue
 
-    ReviewQueue.open(queue, create=True).close()
+    with ReviewQueue.open(queue, create=True) as opened:
+        if not quiet:
+            what = "is made" if opened.is_new else "was there, and is as it was"
+            click.echo(f"review queue {printable(opened.where)} {what}", err=True)
 
 
 @click.command(
@@ -122,9 +137,16 @@ def init(queue: str) -> None:
 )
 @click.option("--again", is_flag=True, help="Add expired records again.")
 @by_option
+@json_option
 @quiet_option
 def add(
-    queue: str, records: tuple[BinaryIO, ...], source: str, again: bool, who: str, quiet: bool
+    queue: str,
+    records: tuple[BinaryIO, ...],
+    source: str,
+    again: bool,
+    who: str,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Add the records in files of JSON lines to QUEUE; - is standard input.
 
@@ -138,7 +160,9 @@ def add(
 
     with open_queue(queue) as opened:
         added = opened.add(_read(records, Origin(source)), again=again, who=who)
-    if not quiet:
+    if as_json:
+        print_json(added._asdict())
+    elif not quiet:
         click.echo(
             f"{added.new:,} records in {added.cases:,} new cases; {added.known:,} were known, "
             f"{added.suppressed:,} are suppressed",
@@ -175,12 +199,13 @@ def status(queue: str, as_json: bool) -> None:
     with open_queue(queue) as opened:
         counts = {state.value: count for state, count in opened.counts().items()}
         inherited = {state.value: count for state, count in opened.inherited().items()}
+        undoable = opened.undoable()
         figures = opened.statistics()
     if as_json:
         from hashmatch.review.results import statistics_fields
 
-        fields = {"cases": counts, "inherited": inherited} | statistics_fields(figures)
-        print_json(fields)
+        fields = {"cases": counts, "inherited": inherited, "undoable": undoable}
+        print_json(fields | statistics_fields(figures))
         return
     if not any(counts.values()):
         click.echo("the queue is empty")
@@ -190,6 +215,9 @@ def status(queue: str, as_json: bool) -> None:
     for state, count in inherited.items():
         if count:
             click.echo(f"records that joined {state} cases after the decision: {count:,}")
+    if undoable.until is not None:
+        until = format_moment(undoable.until)
+        click.echo(f"decisions that can be undone: {undoable.count:,}, the last until {until}")
     _print_statistics(figures)
 
 
@@ -243,16 +271,20 @@ def list_(
     from hashmatch.records.enums import Surface
 
     where = None if surface is None else Surface.parse(surface)
+    count = 0
     with open_queue(queue) as opened:
         for case in opened.cases(state, label=label, surface=where):
             if inherited and not any(item.inherited for item in case.items):
                 continue
+            count += 1
             if as_json:
                 from hashmatch.review.results import case_fields
 
                 print_json(case_fields(case))
             else:
                 print_line(_line(case))
+    if not count and not as_json:
+        click.echo("there is no such case", err=True)
 
 
 def _line(case: Case) -> str:
@@ -261,7 +293,7 @@ def _line(case: Case) -> str:
     labels = ",".join(case.labels) or "-"
     return printable(
         f"{case.case_id}  {case.state}  {algorithm} {distance}/{limit}  {name}  {labels}  "
-        f"{','.join(case.surfaces)}  {items}  {case.opened_at:%Y-%m-%d %H:%M}"
+        f"{','.join(case.surfaces)}  {items}  {format_moment(case.opened_at)}"
     )
 
 
@@ -295,7 +327,7 @@ def show(queue: str, case_id: str, as_json: bool) -> None:
         click.echo(f"  {printable(item.record.item.key)} ({item.record.record_id}): {how}")
     for event in events:
         detail = event.body.get("verdict") or event.body.get("reason") or ""
-        line = f"  {event.at:%Y-%m-%d %H:%M:%S} {event.who}: {event.kind} {detail}"
+        line = f"  {format_moment(event.at)} {event.who}: {event.kind} {detail}"
         click.echo(printable(line.rstrip()))
 
 
@@ -305,7 +337,8 @@ def show(queue: str, case_id: str, as_json: bool) -> None:
 )
 @queue_argument
 @click.option("--head", metavar="DIGEST", help="A digest that an earlier verify printed.")
-def verify(queue: str, head: str | None) -> None:
+@json_option
+def verify(queue: str, head: str | None, as_json: bool) -> None:
     """Go through all of the history and compare every row of QUEUE with it.
 
     The digest that it prints is of all the history. Keep it where whoever can write to the queue
@@ -316,8 +349,11 @@ def verify(queue: str, head: str | None) -> None:
     hashmatch review verify queue.db --head 5d0f...
     """  # noqa: D301  (the backspace tells click to keep the lines)
     with open_queue(queue) as opened:
-        events, digest = opened.verify(head)
-    click.echo(f"sound: {events:,} events, head {digest}")
+        verified = opened.verify(head)
+    if as_json:
+        print_json(verified._asdict())
+    else:
+        click.echo(f"sound: {verified.events:,} events, head {verified.head}")
 
 
 @click.group("review")

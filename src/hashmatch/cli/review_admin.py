@@ -6,9 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.console import print_line, printable
-from hashmatch.cli.options import by_option, case_options, open_queue, queue_argument
-from hashmatch.cli.units import DURATION, format_duration
+from hashmatch.cli.console import print_json, print_line, printable
+from hashmatch.cli.options import (
+    by_option,
+    case_options,
+    json_option,
+    open_queue,
+    queue_argument,
+)
+from hashmatch.cli.units import DURATION, format_duration, format_moment
 from hashmatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +28,8 @@ if TYPE_CHECKING:
 @queue_argument
 @click.option("--yes", is_flag=True, help="Remove them; otherwise only show what would be removed.")
 @by_option
-def purge(queue: str, yes: bool, who: str) -> None:
+@json_option
+def purge(queue: str, yes: bool, who: str, as_json: bool) -> None:
     """Remove records that nobody decided in time, and those that were not a match some time ago.
 
     Their ids stay, so that the next scan does not bring them back. What was confirmed or escalated
@@ -34,6 +41,9 @@ def purge(queue: str, yes: bool, who: str) -> None:
     """  # noqa: D301  (the backspace tells click to keep the lines)
     with open_queue(queue) as opened:
         purged = opened.purge(dry_run=not yes, who=who)
+    if as_json:
+        print_json({**purged._asdict(), "records": purged.records, "removed": yes})
+        return
     what = "were removed" if yes else "would be removed (--yes does it)"
     click.echo(
         f"{purged.pending:,} undecided, {purged.rejected:,} rejected and {purged.confirmed:,} "
@@ -80,10 +90,18 @@ def purge(queue: str, yes: bool, who: str) -> None:
     help="Hours of waiting that a label is worth, 0 for none; repeatable.",
 )
 @by_option
+@json_option
 def settings(
-    queue: str, same_picture: tuple[str, ...], label_weight: tuple[str, ...], who: str, **given: Any
+    queue: str,
+    same_picture: tuple[str, ...],
+    label_weight: tuple[str, ...],
+    who: str,
+    as_json: bool,
+    **given: Any,
 ) -> None:
     """Show how QUEUE works, or change it. Times are given as 30d, 12h, 10m or 90s.
+
+    How long a decision can be undone is fixed when it is made. With --json, times are in seconds.
 
     \b
     hashmatch review settings queue.db
@@ -104,15 +122,22 @@ def settings(
         after = replace(before, **changes)
         if after != before:
             opened.change(after, who=who)
-    for field in fields(after):
-        value = getattr(after, field.name)
+    values = {field.name: getattr(after, field.name) for field in fields(after)}
+    if as_json:
+        for name, value in values.items():
+            if isinstance(value, timedelta):
+                values[name] = value.total_seconds()
+        print_json(values)
+        return
+    for name, value in values.items():
+        shown = value
         if isinstance(value, timedelta):
-            value = format_duration(value)
+            shown = format_duration(value)
         elif isinstance(value, dict):
-            value = ", ".join(f"{name}={number:g}" for name, number in sorted(value.items()))
+            shown = ", ".join(f"{name}={number:g}" for name, number in sorted(value.items()))
         elif isinstance(value, bool):
-            value = "yes" if value else "no"
-        click.echo(printable(f"{field.name.replace('_', '-')}: {value or 'none'}"))
+            shown = "yes" if value else "no"
+        click.echo(printable(f"{name.replace('_', '-')}: {shown or 'none'}"))
 
 
 def _pairs(given: Sequence[str]) -> list[tuple[str, float]]:
@@ -136,7 +161,8 @@ def _pairs(given: Sequence[str]) -> list[tuple[str, float]]:
 @click.option("--add", metavar="NAME", help="Add a reviewer; prints the token to log in with.")
 @click.option("--remove", metavar="NAME", help="Remove a reviewer.")
 @by_option
-def reviewers(queue: str, add: str | None, remove: str | None, who: str) -> None:
+@json_option
+def reviewers(queue: str, add: str | None, remove: str | None, who: str, as_json: bool) -> None:
     """List the reviewers of QUEUE, or add or remove one.
 
     A token is shown once; only its digest is kept. Add a reviewer again for another token.
@@ -147,11 +173,26 @@ def reviewers(queue: str, add: str | None, remove: str | None, who: str) -> None
     with open_queue(queue) as opened:
         if remove is not None:
             opened.reviewers.remove(remove, who=who)
+            click.echo(f"{printable(remove)} may review no longer", err=True)
         if add is not None:
-            print_line(opened.reviewers.add(add, who=who))
-        if add is None and remove is None:
-            for name, since in opened.reviewers.list().items():
-                click.echo(printable(f"{name} since {since:%Y-%m-%d}"))
+            was_there = add in opened.reviewers.list()
+            token = opened.reviewers.add(add, who=who)
+            if was_there:
+                click.echo(f"the token that {printable(add)} had is no longer good", err=True)
+            if as_json:
+                print_json({"name": add, "token": token})
+            else:
+                print_line(token)
+        if add is not None or remove is not None:
+            return
+        found = opened.reviewers.list()
+    for name, since in found.items():
+        if as_json:
+            print_json({"name": name, "since": since})
+        else:
+            click.echo(printable(f"{name} since {format_moment(since)}"))
+    if not found:
+        click.echo("there are no reviewers; --add NAME adds one", err=True)
 
 
 @click.command(
@@ -189,6 +230,7 @@ def hold(queue: str, case_id: str, who: str, reason: str) -> None:
     """  # noqa: D301  (the backspace tells click to keep the lines)
     with open_queue(queue) as opened:
         opened.hold(case_id, who, reason)
+    click.echo(f"{printable(case_id)} is kept until it is released", err=True)
 
 
 @click.command(
@@ -203,6 +245,7 @@ def release(queue: str, case_id: str, who: str, reason: str) -> None:
     """  # noqa: D301  (the backspace tells click to keep the lines)
     with open_queue(queue) as opened:
         opened.release(case_id, who, reason)
+    click.echo(f"{printable(case_id)} is no longer held", err=True)
 
 
 ADMIN = purge, settings, reviewers, look_again, hold, release

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
 from hashmatch.cli.console import Exit, print_json, printable
-from hashmatch.cli.options import open_queue, queue_argument, quiet_option
-from hashmatch.cli.units import DURATION, MOMENT
+from hashmatch.cli.options import json_option, open_queue, queue_argument, quiet_option
+from hashmatch.cli.units import DURATION, INPUT, MOMENT, OUTPUT, TABLE, format_moment
 from hashmatch.errors import ReviewError, UsageError
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from hashmatch.review.queue import ReviewQueue
+    from hashmatch.review.results import NotFinal
     from hashmatch.review.webhook.outbox import Outbox
     from hashmatch.review.webhook.sender import Pushed
 
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--out",
+    type=TABLE,
     default="-",
     metavar="FILE",
     help="Ends in .jsonl, .csv or .parquet; readable by you only. [default: -]",
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Only what people confirmed and can no longer undo: what may be acted on.",
 )
+@json_option
 @quiet_option
 def export(
     queue: str,
@@ -58,13 +63,15 @@ def export(
     states: tuple[str, ...],
     since: datetime | None,
     confirmed: bool,
+    as_json: bool,
     quiet: bool,
 ) -> None:
     """Write every record in QUEUE with its state and what was decided about it.
 
     A record that joined its case after that was decided is marked as inherited: nobody decided
-    about it. --confirmed leaves such records out, and whatever may still be undone. No hash is in
-    the file.
+    about it. --confirmed leaves such records out, and whatever may still be undone, and says how
+    much and until when. No hash is in the file. With --json, what it came to is JSON: on standard
+    output, or standard error if records go there.
 
     \b
     hashmatch review export queue.db --out queue.parquet
@@ -75,6 +82,8 @@ def export(
     if confirmed and states:
         raise UsageError("cannot use --state with --confirmed. Leave one of them out.")
     path = None if out == "-" else out
+    check_out(out, queue)
+    left_out = None
     with open_queue(queue) as opened:
         if confirmed:
             cases = (
@@ -83,10 +92,31 @@ def export(
                 if since is None or case.decisions[-1].decided_at >= since
             )
             count = export_confirmed(cases, path)
+            left_out = opened.not_yet_confirmed()
         else:
             count = export_cases(opened, path, states=states, since=since)
-    if not quiet and path is not None:
-        click.echo(f"{count:,} records in {printable(out)}", err=True)
+    if as_json:
+        fields: dict[str, object] = {"records": count, "out": path}
+        if left_out is not None:
+            fields["not_final"] = left_out
+        print_json(fields, err=path is None)
+    elif not quiet:
+        if path is not None:
+            click.echo(f"{count:,} records in {printable(out)}", err=True)
+        if left_out is not None and left_out.until is not None:
+            click.echo(
+                f"{left_out.count:,} confirmed cases are left out: decisions can be undone until "
+                f"{format_moment(left_out.until)}",
+                err=True,
+            )
+
+
+def check_out(out: str, queue: str) -> None:
+    """Refuse to write over the queue itself."""
+    for part in (queue, f"{queue}-wal", f"{queue}-shm"):
+        with suppress(OSError):
+            if os.path.samefile(out, part):
+                raise UsageError(f"cannot write {out}: it is the queue. Give another --out.")
 
 
 @click.command(
@@ -97,6 +127,7 @@ def export(
 @click.option("--url", required=True, metavar="URL", help="URL to post to; https, or this machine.")
 @click.option(
     "--secret-file",
+    type=INPUT,
     metavar="FILE",
     help="Secrets to sign messages with, one a line; hashmatch review secret makes one.",
 )
@@ -133,6 +164,7 @@ def export(
 @click.option("--from-now", is_flag=True, help="Do not send a new endpoint what happened before.")
 @click.option("--dead", is_flag=True, help="Print the messages that were given up, and exit.")
 @click.option("--again", is_flag=True, help="Send the messages that were given up again.")
+@json_option
 @quiet_option
 @click.pass_context
 def push(
@@ -149,12 +181,14 @@ def push(
     from_now: bool,
     dead: bool,
     again: bool,
+    as_json: bool,
     quiet: bool,
 ) -> None:
     """Post what people decided in QUEUE to --url, each message until it is taken.
 
-    What may still be undone is not told yet. Messages are signed as Standard Webhooks has it, and
-    the same message has the same Idempotency-Key each time. They are not logged.
+    What may still be undone is not told yet; how much that is, and until when, is said. Messages
+    are signed as Standard Webhooks has it, and the same message has the same Idempotency-Key each
+    time. They are not logged.
 
     \b
     hashmatch review secret hook.secret
@@ -178,10 +212,14 @@ def push(
             count = hook.outbox.resend_dead()
             if not quiet:
                 click.echo(f"{count:,} messages are sent again", err=True)
+        before = None
         while True:
-            pushed = hook.push()
-            if not quiet:
-                _print_pushed(pushed)
+            pushed, later = hook.push(), hook.outbox.not_final()
+            if as_json:
+                print_json({**pushed._asdict(), "not_final": later})
+            elif not quiet and (pushed.sent or pushed.failed or later != before):
+                _print_pushed(pushed, later)
+            before = later
             if once:
                 break
             time.sleep(every.total_seconds())
@@ -189,10 +227,8 @@ def push(
         ctx.exit(Exit.SOME_UNHASHED)
 
 
-def _print_pushed(pushed: Pushed) -> None:
-    """Print what a round came to, if anything."""
-    if not (pushed.sent or pushed.failed):
-        return
+def _print_pushed(pushed: Pushed, later: NotFinal) -> None:
+    """Print what a round came to."""
     parts = [f"{pushed.sent:,} sent"]
     if pushed.failed:
         parts.append(f"{pushed.failed:,} failed ({printable(pushed.problem)})")
@@ -200,11 +236,18 @@ def _print_pushed(pushed: Pushed) -> None:
         parts.append(f"{pushed.dead:,} given up (--dead shows, --again sends them)")
     if pushed.waiting:
         parts.append(f"{pushed.waiting:,} wait")
+    if later.until is not None:
+        parts.append(
+            f"{later.count:,} not yet: decisions can be undone until {format_moment(later.until)}"
+        )
     click.echo("; ".join(parts), err=True)
 
 
 def _print_dead(queue: ReviewQueue, outbox: Outbox) -> None:
-    for letter in outbox.dead():
+    dead = outbox.dead()
+    if not dead:
+        click.echo("no message was given up", err=True)
+    for letter in dead:
         line = {
             "case_id": f"{queue.name}-{letter.case_number}",
             "event": letter.event,
@@ -219,7 +262,7 @@ def _print_dead(queue: ReviewQueue, outbox: Outbox) -> None:
     short_help="Make a secret to sign messages with.",
     epilog="Python: hashmatch.review.webhook.signing.new_secret()",
 )
-@click.argument("file")
+@click.argument("file", type=OUTPUT)
 def secret(file: str) -> None:
     """Make a new FILE, readable by you only, with a secret that messages are signed with.
 
@@ -233,6 +276,7 @@ def secret(file: str) -> None:
     from hashmatch.review.webhook.signing import new_secret
 
     write(file, new_secret().encode() + b"\n", replace=False, error=ReviewError)
+    click.echo(f"a new secret is in {printable(file)}", err=True)
 
 
 EXPORT = export, push, secret

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
-from hashmatch.cli.console import console, print_json, printable
+from hashmatch.cli.console import console, print_json, print_table, printable
 from hashmatch.cli.options import (
     by_option,
     case_options,
@@ -16,8 +17,12 @@ from hashmatch.cli.options import (
     queue_argument,
     quiet_option,
 )
+from hashmatch.cli.review_export import check_out
+from hashmatch.cli.units import LINES, format_moment
+from hashmatch.errors import UsageError
 
 if TYPE_CHECKING:
+    from hashmatch.review.queue import ReviewQueue
     from hashmatch.review.stats import Reach, Share, Threshold
 
 
@@ -27,7 +32,8 @@ if TYPE_CHECKING:
 )
 @queue_argument
 @click.option("--all", "every", is_flag=True, help="Also those that were accepted or refused.")
-def propose(queue: str, every: bool) -> None:
+@quiet_option
+def propose(queue: str, every: bool, quiet: bool) -> None:
     """Print a line of JSON for each picture in QUEUE that may be harmless.
 
     They are those that are not a match, of which the queue has the picture's own hash: records of
@@ -38,10 +44,12 @@ def propose(queue: str, every: bool) -> None:
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.review.feedback import proposals
 
+    count = 0
     with open_queue(queue) as opened:
         for each in proposals(opened):
             if not every and each.verdict != "waiting":
                 continue
+            count += 1
             line = {
                 "case_id": each.case.case_id,
                 "verdict": each.verdict,
@@ -53,6 +61,15 @@ def propose(queue: str, every: bool) -> None:
                 "closest": each.closest._asdict(),
             }
             print_json(line)
+        undoable = opened.undoable()
+    if not quiet and not count:
+        click.echo("no picture is proposed", err=True)
+    if not quiet and undoable.until is not None:
+        click.echo(
+            f"{undoable.count:,} decisions propose nothing yet: they can be undone, the last until "
+            f"{format_moment(undoable.until)}",
+            err=True,
+        )
 
 
 @click.command(
@@ -84,11 +101,19 @@ def accept(queue: str, case_id: str, who: str, reason: str, refuse: bool, quiet:
     epilog="Python: hashmatch.review.feedback.add_benign(queue, path)",
 )
 @queue_argument
-@click.option("-o", "--out", required=True, metavar="FILE", help="JSON lines; made, or added to.")
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=LINES,
+    metavar="FILE",
+    help="JSON lines; made, or added to.",
+)
 @quiet_option
 def benign(queue: str, out: str, quiet: bool) -> None:
     """Add the pictures in QUEUE that a second person accepted to FILE, for scan --benign.
 
+    Those whose cases wait again, or were decided in another way since, are taken out of it.
     It holds hashes of your users' pictures, and is readable by you only.
 
     \b
@@ -97,10 +122,16 @@ def benign(queue: str, out: str, quiet: bool) -> None:
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.review.feedback import add_benign
 
+    check_out(out, queue)
+    before = 0
+    with suppress(OSError), open(out, "rb") as file:
+        before = sum(1 for line in file if line.strip())
     with open_queue(queue) as opened:
         new, total = add_benign(opened, out)
     if not quiet:
-        click.echo(f"{new:,} hashes added; {total:,} in {printable(out)}", err=True)
+        gone = before + new - total
+        taken = f", {gone:,} taken out" if gone else ""
+        click.echo(f"{new:,} hashes added{taken}; {total:,} in {printable(out)}", err=True)
 
 
 @click.command(
@@ -112,7 +143,12 @@ def benign(queue: str, out: str, quiet: bool) -> None:
     "-l", "--list", "name", required=True, metavar="NAME", help="Name of the list, as in matches."
 )
 @click.option(
-    "-o", "--out", required=True, metavar="FILE", help="JSON lines, readable by you only."
+    "-o",
+    "--out",
+    required=True,
+    type=LINES,
+    metavar="FILE",
+    help="JSON lines, readable by you only.",
 )
 @click.option(
     "--least",
@@ -147,11 +183,24 @@ def report(
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.review.feedback import report_entries, write_report
 
+    check_out(out, queue)
     with open_queue(queue) as opened:
         found = report_entries(opened, name, least=least, share=share)
+        if not found and not _is_known(opened, name):
+            raise UsageError(
+                f"cannot report on list {printable(name)}: no case in the queue matches it. "
+                "hashmatch review list names the lists."
+            )
     write_report(out, name, found, keys=keys)
     if not quiet:
         click.echo(f"{len(found):,} entries of {printable(name)} in {printable(out)}", err=True)
+
+
+def _is_known(queue: ReviewQueue, name: str) -> bool:
+    matches = (
+        match for case in queue.cases() for item in case.items for match in item.record.matches
+    )
+    return any(match.list == name for match in matches)
 
 
 #: An entry of a list, and who says what of it.
@@ -212,8 +261,11 @@ def enable(queue: str, name: str, entry: str, who: str, reason: str, quiet: bool
     epilog="Python: hashmatch.review.feedback.disabled(queue)",
 )
 @queue_argument
-@click.option("-o", "--out", default="-", metavar="FILE", help="JSON lines. [default: -]")
-def disabled(queue: str, out: str) -> None:
+@click.option(
+    "-o", "--out", default="-", type=LINES, metavar="FILE", help="JSON lines. [default: -]"
+)
+@quiet_option
+def disabled(queue: str, out: str, quiet: bool) -> None:
     """Write the entries of lists that are disabled in QUEUE, each with whose reason.
 
     \b
@@ -222,13 +274,18 @@ def disabled(queue: str, out: str) -> None:
     from hashmatch.review.feedback import disabled as disabled_entries
     from hashmatch.review.feedback import write_disabled
 
+    check_out(out, queue)
     with open_queue(queue) as opened:
         entries = disabled_entries(opened)
     if out != "-":
         write_disabled(out, entries)
+        if not quiet:
+            click.echo(f"{len(entries):,} entries in {printable(out)}", err=True)
         return
     for entry in entries:
         print_json(entry)
+    if not entries and not quiet:
+        click.echo("no entry is disabled", err=True)
 
 
 @click.command(
@@ -299,7 +356,7 @@ def _show(found: list[Threshold], precision: float) -> None:
             "-" if one.sure is None else f"{one.sure.distance}: {_text(one.sure.share)}",
         )
     screen = console(stderr=False)
-    screen.print(table)
+    print_table(screen, table)
     screen.print("Nothing changes by itself: choose --max-distance, or a list's --limit.")
 
 

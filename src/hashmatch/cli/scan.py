@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.console import Exit, console, name_problems, print_json, printable
+from hashmatch.cli.console import Exit, console, name_problems, print_json, print_line, printable
 from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
     breaker_option,
@@ -64,7 +64,7 @@ class ScanCommand(click.Command):
     ) -> click.Context:
         """Return the context of whichever is meant."""
         if args[:1] == ["status"]:
-            return status.make_context("status", args[1:], parent=parent, **extra)
+            return status.make_context("scan status", args[1:], parent=parent, **extra)
         return super().make_context(info_name, args, parent=parent, **extra)
 
 
@@ -77,8 +77,6 @@ def status(state: str, as_json: bool) -> None:
     \b
     hashmatch scan status state/
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    from rich.table import Table
-
     from hashmatch.errors import CheckpointError
     from hashmatch.scan.checkpoint import FILE, Checkpoint
     from hashmatch.scan.events import Counters
@@ -91,24 +89,21 @@ def status(state: str, as_json: bool) -> None:
         for scan in scans:
             print_json(scan)
         return
-    table = Table(title="Scans", title_justify="left")
-    for column in ("scan", "of", "lists", "begun", "ended", "images", "match", "not searched"):
-        table.add_column(column)
     for scan in scans:
         counters = Counters(outcomes=scan["outcomes"])
         source, _, shard = scan["about"]["source"].partition(" shard=")
         lists = ", ".join(f"{name} {version}" for name, version, _ in scan["about"]["lists"])
-        table.add_row(
-            scan["name"],
-            printable(f"{source} ({shard})" if shard else source),
-            printable(lists),
-            scan["begun"],
-            scan["ended"] or "not yet",
-            f"{scan['listed']:,}",
-            f"{counters.records:,}",
-            f"{counters.not_searched:,}",
-        )
-    console(stderr=False).print(table)
+        counts = [f"{scan['listed']:,} accounted for", f"{counters.records:,} for review"]
+        counts += [f"{n:,} {name}" for name, n in counters.outcomes.items() if n]
+        for line in (
+            f"scan {scan['name']}",
+            f"  source: {source}{f' ({shard})' if shard else ''}",
+            f"  lists:  {lists}",
+            f"  begun:  {scan['begun']}",
+            f"  ended:  {scan['ended'] or 'not yet'}",
+            f"  images: {', '.join(counts)}",
+        ):
+            print_line(printable(line))
 
 
 @contextmanager
@@ -214,7 +209,7 @@ def scan(
     """Check every image of SOURCE and write a review record for each match.
 
     SOURCE is a folder or file, or a URL: s3://, gs:// or az://BUCKET/FOLDER; manifest://, jsonl://
-    or parquet://FILE?base=PLACE; https://HOST/LIST; tar:// or zip://FILE.
+    or parquet://FILE?base=PLACE; https:// or http://HOST/LIST; tar:// or zip://FILE.
 
     Records are JSON lines on standard output unless --out or --review says otherwise. Those that
     are pending_review wait for a person; hashmatch takes no action of its own. --benign,
@@ -250,7 +245,7 @@ def scan(
         if shard is not None:
             images = Shard(images, *shard)
         if dry_run:
-            show_estimate(source, images, matcher, **options)
+            show_estimate(source, images, matcher, shard, **options)
             return
         total = images.count()
         if total == 0:
@@ -279,7 +274,11 @@ def scan(
                     done.add(result)
                     if isinstance(result, ReviewRecord):
                         sinks.write(result)
+            if not done.counters.listed and shard is None:
+                sinks.abandon()
+                raise SourceError(f"{source}: no images in it")
             sinks.close()
+            done.queued = sinks.queued
     if not quiet:
         name_problems(done.problems, verbose)
         summary(done)
@@ -288,7 +287,13 @@ def scan(
 
 
 def show_estimate(
-    name: str, source: Source, matcher: Matcher, *, workers: int, **options: Any
+    name: str,
+    source: Source,
+    matcher: Matcher,
+    shard: tuple[int, int] | None,
+    *,
+    workers: int,
+    **options: Any,
 ) -> None:
     """List `source`, read and hash a few of its images, and print what a scan would take."""
     from rich.filesize import decimal
@@ -297,7 +302,7 @@ def show_estimate(
 
     with scan_options(workers, **options) as (how, _):
         found = estimate(source, matcher, replace(how, threads=min(workers, processors())))
-    if not found.items:
+    if not found.items and shard is None:
         raise SourceError(f"{name}: no images in it")
     screen = console(stderr=False)
     unsized = f", and {found.unsized:,} of unknown size" if found.unsized else ""
@@ -307,6 +312,11 @@ def show_estimate(
     others = found.items - sum(count for _, count in shown)
     parts = [f"{count:,} {suffix or 'without a suffix'}" for suffix, count in shown]
     screen.print(", ".join([*parts, f"{others:,} others"] if others else parts), markup=False)
+    if found.failed == found.sampled:
+        screen.print(
+            f"none of {found.sampled} of them could be read: what a scan would take is not known"
+        )
+        return
     failed = f", {found.failed} of which could not be read" if found.failed else ""
     screen.print(
         f"{found.sampled} of them{failed}: {1000 * found.read_seconds:,.1f} ms each to read, "

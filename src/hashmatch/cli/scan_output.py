@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.console import Progress, console, printable
+from hashmatch.cli.console import Progress, console, print_table, printable
 from hashmatch.cli.units import LOCAL
 from hashmatch.errors import UsageError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hashmatch.interfaces import Sink
     from hashmatch.matching.matcher import Matcher
     from hashmatch.records.review import ReviewRecord
+    from hashmatch.review.sink import ReviewSink
     from hashmatch.scan.events import Counters, Event, Observe
     from hashmatch.scan.report import ScanReport
 
@@ -32,8 +33,13 @@ class Sinks:
     it gets records with the hashes of their images.
     """
 
-    def __init__(self, sinks: Sequence[tuple[Sink, bool]]) -> None:
-        self._sinks = tuple(sinks)
+    def __init__(self, sinks: Sequence[tuple[Sink, bool]], queue: ReviewSink | None = None) -> None:
+        self._sinks, self._queue = tuple(sinks), queue
+
+    @property
+    def queued(self) -> dict[str, int] | None:
+        """What became of the records that were given to a queue, None if there is none."""
+        return None if self._queue is None else self._queue.added._asdict()
 
     def write(self, record: ReviewRecord) -> None:
         """Hand over one record."""
@@ -68,14 +74,16 @@ def open_sinks(out: str | None, review: str | None, source: str, include_hash: b
     from hashmatch import registry
 
     sinks: list[tuple[Sink, bool]] = []
+    queue = None
     if review is not None:
         from hashmatch.review.sink import ReviewSink
 
-        sinks.append((ReviewSink(review, anywhere(source), who="scan"), True))
+        queue = ReviewSink(review, anywhere(source), who="scan")
+        sinks.append((queue, True))
     if out is not None:
         sink = registry.open_sink(None if out == "-" else Path(out))
         sinks.append((sink, review is None or include_hash))
-    return Sinks(sinks)
+    return Sinks(sinks, queue)
 
 
 def anywhere(source: str) -> str:
@@ -196,19 +204,22 @@ def summary(report: ScanReport) -> None:
     table.add_section()
     table.add_row("listed", f"{counters.listed:,}")
     screen = console()
-    screen.print(table)
+    print_table(screen, table)
     if passed := [f"{count:,} {what}" for what, count in counters.passed_over.items()]:
         screen.print(printable(f"passed over: {', '.join(passed)}"), markup=False)
     matcher = report.matcher
     lists = matcher.lists if matcher is not None else ()
     benign = matcher.protection.lists if matcher is not None else ()
     for what, known in [("list", one) for one in lists] + [("benign list", one) for one in benign]:
-        left_out = f", {len(known.rejected):,} bad rows left out" if known.rejected else ""
+        left_out = f", {known.bad_rows:,} bad rows left out" if known.rejected else ""
         screen.print(
             f"{what} {printable(known.name)} version {known.version}: {len(known):,} "
             f"{known.spec.algorithm} entries{left_out}",
             markup=False,
         )
+    if report.queued is not None:
+        queued = [f"{count:,} {what}" for what, count in report.queued.items()]
+        screen.print(f"review queue: {', '.join(queued)}", markup=False)
     why = [f"{count:,} {reason}" for reason, count in counters.suppressed_by.items() if count]
     if why:
         screen.print(f"suppressed: {', '.join(why)}", markup=False)

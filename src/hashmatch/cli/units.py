@@ -81,6 +81,17 @@ def parse_moment(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
+def format_moment(time: datetime) -> str:
+    """Return a moment for people, in UTC, to the second.
+
+    Examples
+    --------
+    >>> format_moment(parse_moment("2026-01-31T12:00+01:00"))
+    '2026-01-31 11:00:00 UTC'
+    """
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 class Unit(click.ParamType):  # type: ignore[type-arg]
     """An option that is read by one of the functions above; `name` stands after it in the help."""
 
@@ -180,7 +191,10 @@ class Place(click.ParamType):  # type: ignore[type-arg]
 
 def _check_apart(one: _Named, other: _Named) -> None:
     """Raise UsageError if one of the two would be written over, or into, the other."""
-    written, read = (one, other) if one.is_written else (other, one)
+    # An argument that is written to, as a queue, is what the command is about.
+    written, read = sorted(
+        (one, other), key=lambda each: (not each.is_written, each.option[:1] != "-")
+    )
     if not written.is_written:
         return
     if one.is_same(other):
@@ -261,4 +275,7 @@ RECORDS = Place(written=True, endings=_endings_of_records)
 LOG = Place(written=True, endings=lambda: [".log", ".jsonl", ".ndjson", ".json"])
 REPORT = Place(written=True, endings=lambda: [".json"])
 METRICS = Place(written=True, endings=lambda: [".prom"])
+LINES = Place(written=True, endings=lambda: [".jsonl"])
+TABLE = Place(written=True, endings=lambda: [".jsonl", ".csv", ".parquet"])
+LISTED = Place(written=True, endings=lambda: [".jsonl", ".txt"])
 STATE = Place(written=True, paths=_paths_of_state)

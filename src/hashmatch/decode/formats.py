@@ -23,6 +23,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from hashmatch.decode import bmp, cicp, gif, jxl, limits
 from hashmatch.decode.jpeg import coefficient_bytes
+from hashmatch.errors import install
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
 
@@ -78,11 +79,11 @@ def identify(data: bytes) -> str:
             return name
     if is_heif(data[:HEAD]):
         raise ImageError(
-            Outcome.UNSUPPORTED, "HEIF, which needs the extra: pip install 'hashmatch[heif]'"
+            Outcome.UNSUPPORTED, f"HEIF, whose reader is not installed. {install('heif')}"
         )
     if data.startswith((jxl.CODESTREAM, jxl.CONTAINER)):
         raise ImageError(
-            Outcome.UNSUPPORTED, "JPEG XL, which needs the extra: pip install 'hashmatch[jxl]'"
+            Outcome.UNSUPPORTED, f"JPEG XL, whose reader is not installed. {install('jxl')}"
         )
     raise ImageError(
         Outcome.UNSUPPORTED, f"not a picture in one of the formats {', '.join(FORMATS)}"

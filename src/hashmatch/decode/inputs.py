@@ -132,7 +132,7 @@ def describe(image: ImageInput) -> str:
         try:
             return escape_name(os.fsencode(image))
         except UnicodeEncodeError:  # there is no such file in this locale
-            return clean_name(os.fspath(image))  # type: ignore[arg-type]
+            return clean_name(os.fspath(image))
     name = getattr(image, "name", None) or getattr(image, "filename", None)
     return clean_name(name) if isinstance(name, str) else f"<{type(image).__name__}>"
 

@@ -20,23 +20,25 @@ def hash_pixels(spec: HashSpec, pixels: NDArray[np.uint8], count: int) -> tuple[
     pixels.flags.writeable = False  # compiled once, whether the caller's array is or is not
     words = np.empty((count, spec.words), np.uint64)
     quality = pdq.pdq(pixels, pdq.DCT, words)
-    words.flags.writeable = False
-    return HashBatch(spec, words), quality
+    return HashBatch(spec, words, owned=True), quality
 
 
 class PdqHasher:
     """PDQ of a picture, once `reduced`.
 
     `max_distance` 31 and `min_quality` 50 are the recommendations of the ThreatExchange ``pdq``
-    folder's README. `min_side` 64: a picture of 64 pixels stays within 20 bits of its 800-pixel
-    original, one of 32 drifts to 24, one of 8 to 104, while the quality of all of them looks fine.
+    folder's README. `min_side` 24 is our own measurement, on 1,182 squares cut from 76 photographs.
+    Reduced, those whose quality is 50 or more found again, as they are and enlarged, 96 and 97 of
+    100 at 64 pixels, 86 and 96 at 48, 90 and 91 at 32, 51 and 62 at 24, and one at 16, where the
+    sixteen frequencies of a hash are no longer in the picture. At no size was one within the limit
+    of another photograph, in 1.2 million pairs.
     """
 
     spec: ClassVar[HashSpec]
     reads: ClassVar[Literal["pixels"]] = "pixels"
     max_distance: ClassVar = 31
     min_quality: ClassVar = 50
-    min_side: ClassVar = 64
+    min_side: ClassVar = 24
 
     def reduced(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return RGB `pixels` (h, w, 3) at the resolution of which the hash is taken: all of it."""

@@ -48,10 +48,13 @@ def words(pixels: NDArray[np.uint8], wanted: tuple[Framing, ...]) -> NDArray[np.
     extrapolate.shrunk(pixels, fine)
     pairs = fine[::2] + fine[1::2]
     small = (pairs[:, ::2] + pairs[:, 1::2]) * np.float32(0.25)
-    guessed = np.empty((CELLS + 2 * MARGIN, CELLS + 2 * MARGIN), np.float32)
-    edges = np.empty((4, CELLS), np.float32)
-    extrapolate.edges(pixels, edges)
-    extrapolate.extrapolated(small, edges, extrapolate.BLUR, extrapolate.BLUR_TALL, guessed)
+    guessed = np.zeros((CELLS + 2 * MARGIN, CELLS + 2 * MARGIN), np.float32)
+    if plan.framings.any():
+        edges = np.empty((4, CELLS), np.float32)
+        extrapolate.edges(pixels, edges)
+        extrapolate.extrapolated(small, edges, extrapolate.BLUR, extrapolate.BLUR_TALL, guessed)
+    else:  # nothing is asked beyond the picture
+        guessed[MARGIN : MARGIN + CELLS, MARGIN : MARGIN + CELLS] = small
 
     out = np.empty((len(wanted), 4), np.uint64)
     hashes = np.empty((len(plan.upright), 4), np.uint64)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hashmatch.hashers._pdq import PdqHasher
 from hashmatch.records.hashes import HashBatch, HashSpec
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from hashmatch.interfaces import Framing
@@ -29,4 +30,18 @@ class Pdq(PdqHasher):
         """
         from hashmatch.hashers import _pdq_framings
 
-        return HashBatch(self.spec, _pdq_framings.words(data, framings))
+        return HashBatch(self.spec, _pdq_framings.words(data, framings), owned=True)
+
+    def hash_enlarged(self, data: NDArray[np.uint8]) -> HashBatch:
+        """Return the hashes of RGB pixels (h, w, 3) as a large original has them, in eight ways.
+
+        For lists made from large pictures: see `hashmatch._kernels.enlarge`.
+        """
+        from hashmatch._kernels import enlarge, pdq
+
+        pixels = data.view()
+        pixels.flags.writeable = False  # compiled once, whether the caller's array is or is not
+        height, width = pixels.shape[:2]
+        words = np.empty((8, self.spec.words), np.uint64)
+        enlarge.pdq_enlarged(pixels, *enlarge.tents(height), *enlarge.tents(width), pdq.DCT, words)
+        return HashBatch(self.spec, words, owned=True)

@@ -183,8 +183,8 @@ def _flat(spec: HashSpec) -> list[tuple[int, int, HashBatch]]:
     if spec.bits < SHORTEST:  # longer ones are of low entropy already
         known.append((_LOW, 0, _placeholders(spec)))
     solid = solid_colours(spec.algorithm)
-    others = np.ascontiguousarray(solid.words[_reasons(solid, known) == 0])
-    return [*known, (_SOLID, within, HashBatch(spec, others))]
+    others = HashBatch(spec, solid.words[_reasons(solid, known) == 0], owned=True)
+    return [*known, (_SOLID, within, others)]
 
 
 @cache

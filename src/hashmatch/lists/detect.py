@@ -108,7 +108,7 @@ def _read(
     read = reader.plain_rows if reads_plain(reader) else reader.rows
     options = ListOptions(format.columns, format.delimiter, format.dates)
     try:
-        rows.take(read(stream, options))
+        rows.take(read(stream, options), unique_ids=getattr(reader, "unique_ids", False))
         rows.check_spreadsheet()
     except (ListError, UsageError) as error:
         raise type(error)(f"{place}: {error}") from None

@@ -1,20 +1,20 @@
 """Rows that list readers found, to statements: decoded, checked, and kept from showing a hash.
 
-What a row says of an entry has one of these effects:
+What a row says of an entry depends on its status, `EFFECTS`, whatever the case, blanks and hyphens:
 
-=========  ==================================================================================
-effect     of which rows
-=========  ==================================================================================
-listed     all others
-removed    status ``withdrawn``, ``deleted`` or ``removed``, and the digest of an empty file: the
-           entry is taken out
-benign     status ``benign``, ``non_malicious``, ``negative_class`` or ``not_pertinent``: the owner
-           says that it is nothing to be found; it is left out, and so is what was said before
-disputed   status ``disputed``, or more members against it than for it (its own member is for it):
-           left out like the benign, unless asked for
-unmatched  of a kind that nobody can match here, `UNMATCHABLE`: counted by kind
-rejected   what cannot be used: a hash of the wrong length, a limit that is none, an unknown kind
-=========  ==================================================================================
+==========  =================================================================================
+row         which
+==========  =================================================================================
+listed      all others; a status that is not known is counted and shown too
+withdrawal  ``withdrawn``, ``deleted``, ``expired`` and the like: the entry is taken out
+benign      ``benign``, ``false_positive`` and the like: the owner says that it is nothing to be
+            found; it is left out, and so is what was said before
+disputed    ``disputed``, or more members against it than for it (its own member is for it):
+            left out like the benign, unless asked for
+of nothing  the digest of an empty file, which every empty file would match: left out
+unmatched   of a kind that nobody can match here, `NOT_MATCHED`: counted by kind
+rejected    what cannot be used: a hash of the wrong length, a limit that is none, an unknown kind
+==========  =================================================================================
 """
 
 from __future__ import annotations
@@ -24,27 +24,32 @@ import math
 import re
 from array import array
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from itertools import accumulate
-from typing import TYPE_CHECKING
+from itertools import accumulate, chain, repeat
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from hashmatch import registry
 from hashmatch.errors import ListError, RejectedRow, UsageError
-from hashmatch.interfaces import ROLES, ListRow, PlainRows
-from hashmatch.lists.merge import Statements, Subject, hash_keys, id_key
+from hashmatch.interfaces import ROLES, ListRow, PlainRows, Span
+from hashmatch.lists.merge import Statements, Subject, Withdrawals, hash_keys, id_key, scope_of
 from hashmatch.lists.readers._fields import ORDERS
 from hashmatch.lists.readers._lines import shown
-from hashmatch.lists.redact_ids import without_hashes
+from hashmatch.lists.redact_ids import DIGITS, without_hashes
 from hashmatch.records.entries import Entries, Entry, Texts
 from hashmatch.records.hashes import ENCODINGS, HashBatch, Opaque, is_scientific
+from hashmatch.records.images import clean_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from hashmatch.records.hashes import HashSpec
+
+T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,10 @@ class ListFormat:
         its mark says, or Windows-1252.
     accept_spreadsheet : bool
         Whether to go on though a spreadsheet has destroyed some of the hashes.
+    unique_ids : bool
+        Whether each id is of one entry only, so that a later row of it supersedes an earlier that
+        has another hash of the same kind. By default as the format says: in CSV, JSON lines and PDQ
+        text an id may be the name of a file, and every hash stays.
 
     Raises
     ------
@@ -98,6 +107,7 @@ class ListFormat:
     dates: str | None = None
     charset: str | None = None
     accept_spreadsheet: bool = False
+    unique_ids: bool = False
 
     def __post_init__(self) -> None:
         registry.spec(self.algorithm)
@@ -105,7 +115,7 @@ class ListFormat:
             raise UsageError(f"the order of dates is {' or '.join(ORDERS)}, not {self.dates!r}")
         if self.charset is not None:
             try:
-                b"".decode(self.charset)
+                b"a".decode(self.charset)
             except (LookupError, ValueError):
                 raise UsageError(f"no charset is called {self.charset!r}") from None
         if self.encoding not in ENCODINGS:
@@ -122,10 +132,30 @@ class ListFormat:
                 )
 
 
-class ColumnBuilder(Opaque):
-    """Statements about hashes of `spec` that are still being read; ten million fit into 1 GB."""
+def _constant(column: NDArray[T], length: int) -> NDArray[T]:
+    """Return a column of that length; if it is everywhere alike, it takes no room."""
+    if len(column) and (column == column[0]).all():
+        return np.broadcast_to(column[0].copy(), length)
+    return column
 
-    def __init__(self, spec: HashSpec) -> None:
+
+def _without_repeats(column: NDArray[T]) -> NDArray[T]:
+    return column[:1] if column.strides == (0,) else column
+
+
+def _later(column: NDArray[np.float64], now: float) -> NDArray[np.float64]:
+    """Return the times in a column that are later than now, each once."""
+    few = _without_repeats(column)
+    return np.unique(few[few > now])
+
+
+class ColumnBuilder(Opaque):
+    """Statements about hashes of `spec` that are still being read; ten million fit into 1 GB.
+
+    Those without a time of their own have `undated`.
+    """
+
+    def __init__(self, spec: HashSpec, undated: Span) -> None:
         self.spec = spec
         self._values = bytearray()
         self._kinds: dict[Entry, int] = {}
@@ -133,32 +163,46 @@ class ColumnBuilder(Opaque):
         self._ids = bytearray()
         self._ends = array("q", [0])
         self._key = array("Q")
-        self._updated = array("d")
+        self._undated = undated
+        self._begin, self._end = array("d"), array("d")  # up to the last that is dated
+        self._scope = bytearray()
 
     def kind_of(self, entry: Entry) -> int:
         """Return the number of what is said of an entry apart from its id."""
         return self._kinds.setdefault(entry, len(self._kinds))
 
-    def add(self, value: bytes, kind: int, external_id: str | None, updated: float) -> None:
-        """Take one statement."""
+    def add(
+        self, value: bytes, kind: int, external_id: str | None, scope: int, said: Span | None
+    ) -> None:
+        """Take one statement; `scope` is `scope_of` its id."""
         self._values += value
+        if said is not None:
+            self._date()
+            self._begin.append(said.begin)
+            self._end.append(said.end)
         self._kind.append(kind)
         named = (external_id or "").encode(errors="surrogatepass")
         self._ids += named
         self._ends.append(len(self._ids))
-        self._key.append(id_key(named))
-        self._updated.append(updated)
+        self._key.append(id_key(named, scope >> 1))
+        self._scope.append(scope if named else 0)
 
     def add_all(
-        self, values: bytes, kinds: Sequence[int], ids: Sequence[bytes], updated: float
+        self, values: bytes, kinds: Sequence[int], ids: Sequence[bytes], scope: int
     ) -> None:
-        """Take many; an empty id stands for none."""
+        """Take many without a time; an empty id stands for none."""
         self._values += values
         self._kind.extend(kinds)
         self._ends.extend(accumulate(map(len, ids[1:]), initial=len(self._ids) + len(ids[0])))
         self._ids += b"".join(ids)
         self._key.extend(map(id_key, ids))
-        self._updated.extend([updated] * len(ids))
+        self._scope += bytes([scope]) * len(ids)
+
+    def _date(self) -> None:
+        """Give all statements so far that have no time theirs."""
+        undated = len(self._kind) - len(self._begin)
+        self._begin.extend(repeat(self._undated.begin, undated))
+        self._end.extend(repeat(self._undated.end, undated))
 
     def __len__(self) -> int:
         return len(self._kind)
@@ -178,25 +222,66 @@ class ColumnBuilder(Opaque):
 
     def finish(self) -> Statements:
         """Return what was taken. Nothing more is taken then: the columns are not copied."""
-        hashes = HashBatch.from_bytes(self.spec, self._values)
+        hashes = HashBatch.from_bytes(self.spec, self._values, owned=True)
         self._values = bytearray()
         ends = np.frombuffer(self._ends, np.int64)
         key = np.frombuffer(self._key, np.uint64)
         nameless = ends[1:] == ends[:-1]
         key[nameless] = hash_keys(hashes.words)[nameless]
-        updated = np.frombuffer(self._updated, np.float64)
-        if len(updated) and (updated == updated[0]).all():
-            self._updated = array("d")
-            updated = np.broadcast_to(updated[0].copy(), len(updated))  # takes no room
+        scope = np.frombuffer(self._scope, np.uint8)
+        scope[nameless] = 0
+        begin, end = (np.full(1, when) for when in self._undated)
+        if self._begin:
+            self._date()
+            begin, end = (np.frombuffer(times) for times in (self._begin, self._end))
         ids = Texts(np.frombuffer(self._ids, np.uint8), ends) if self._ids else None
         entries = Entries(np.frombuffer(self._kind, np.uint32), tuple(self._kinds), ids)
-        return Statements(hashes, entries, key, updated)
+        return Statements(
+            hashes,
+            entries,
+            key,
+            _constant(begin, len(self)),
+            _constant(end, len(self)),
+            _constant(scope, len(self)),
+        )
 
 
-WITHDRAWN = {"withdrawn", "deleted", "removed"}
-BENIGN = {"benign", "non_malicious", "negative_class", "not_pertinent"}
-DISPUTED = "disputed"
-UNMATCHABLE = {
+DISPUTED, WITHDRAWAL, BENIGN, LISTED = "disputed", "withdrawal", "benign", "listed"
+OF_NOTHING = "of nothing"
+EFFECTS = {
+    status.replace("_", ""): effect
+    for effect, statuses in {
+        WITHDRAWAL: """
+            withdrawn deleted removed revoked expired retracted disabled inactive rescinded
+            cancelled canceled obsolete deprecated invalid invalidated rejected suppressed unlisted
+            delisted archived superseded recalled purged erased discarded excluded expunged lapsed
+            outdated terminated void voided annulled nullified unpublished deactivated dismissed
+            withdraw delete remove revoke expire retract disable withdrawal deletion removal
+            tombstone tombstoned not_active not_listed no_longer_active no_longer_listed
+            soft_deleted marked_for_deletion pending_deletion to_be_deleted should_delete
+        """,
+        BENIGN: """
+            benign non_malicious not_malicious negative_class negative true_negative not_pertinent
+            non_pertinent false_positive safe sfw harmless not_harmful allow allowed allowlist
+            allowlisted whitelist whitelisted not_csam non_csam not_csem not_abuse not_illegal
+            legal legitimate not_violating non_violating not_blocked unblocked cleared innocuous
+            innocent known_good not_a_match
+        """,
+        DISPUTED: "disputed contested challenged in_dispute",
+        LISTED: """
+            active malicious confirmed positive_class positive true_positive suspicious
+            investigation_seed received new listed enabled approved published unknown valid verified
+            live current blocked blocklisted blacklisted denylisted banned flagged illegal csam csem
+            known_bad harmful violating reviewed accepted added updated restored reinstated
+            reactivated
+        """,
+    }.items()
+    for status in statuses.split()
+}
+"""What a row comes to by its status, of which letters and digits count; others are listed."""
+MOST_STATUSES = 100
+"""Statuses that are not known and are counted by name; of more, no column of statuses is read."""
+NOT_MATCHED = {
     "photodna", "pdna", "tmk", "tmk_pdqf", "netclean", "videntifier", "ssvh", "ssvh_pdna",
     "ssvh_safer_hash", "vpdq", "text", "raw_text", "url", "uri", "trend_query", "other", "unknown",
     "url_md5", "pdq_ocr", "text_tlsh", "tlsh", "simple_signal_type",
@@ -210,16 +295,23 @@ DESTROYED = (
 VIDEO = re.compile(r"video_[a-z0-9_]{1,12}")
 LEAST_DECIMAL = 3
 """Hashes of decimal digits alone that end in 0 and are no chance; nearly all of them do then."""
+UNMATCHABLE, UNKNOWN_STATUS = "unmatchable: ", "unknown status: "
+"""In counts of rows, before each kind and each status."""
+LONGEST_STATUS = 100
+MOMENT = 2**-14
+"""Seconds between times that are told apart after now, in which their owner dates them later."""
 MOST_NAMED = 100_000
 """Rows that cannot be used and are named: of a file of nothing but such rows, some MB of memory."""
 
 
 class Rows(Opaque):
-    """The rows of the pages of one list on their way to statements: each is accounted for once.
+    """The rows of the files of one delivery on their way to statements: each is accounted for once.
 
-    Those that do not say when they were said are said at `now`, in seconds since 1970 UTC. `counts`
-    has how many rows had each effect, `unmatchable` how many are of each kind that nobody can match
-    here, `withdrawn` what is taken out, and since when.
+    Those that do not say when they were said are said at `now`, in seconds since 1970 UTC, and what
+    their owner dates later is taken as said then too: `ahead` counts it. `counts` has how many rows
+    of each sort there are, `unmatchable` how many are of each kind that nobody can match here,
+    `statuses` how many are listed with each status that is not known, `withdrawals` what is taken
+    out. All was said by `until`, once there are `statements`.
     """
 
     def __init__(self, format: ListFormat, now: float) -> None:
@@ -227,30 +319,40 @@ class Rows(Opaque):
         self.keep_disputed, self.now = format.keep_disputed, now
         self.counts: Counter[str] = Counter()
         self.unmatchable: Counter[str] = Counter()
+        self.statuses: Counter[str] = Counter()
         self.rejected: list[RejectedRow] = []
-        self._unnamed = 0
-        self.withdrawn: dict[Subject, float] = {}
+        self.ahead = 0
+        self.until = now
+        self.withdrawals = Withdrawals()
+        self._unique = self._unique_ids = format.unique_ids
         self._builders: dict[str, ColumnBuilder] = {}
         self.accept_spreadsheet = format.accept_spreadsheet
         self._scientific: int | None = None
         self._checked: Counter[str] = Counter()
         self._decimal: dict[str, tuple[int, int]] = {}
 
-    def take(self, rows: Iterable[ListRow | PlainRows | RejectedRow]) -> None:
-        """Take what a reader found; it streams."""
+    def take(
+        self, rows: Iterable[ListRow | PlainRows | RejectedRow], *, unique_ids: bool = False
+    ) -> None:
+        """Take what a reader found in a file, whose ids may be unique; it streams."""
+        self._unique = unique_ids or self._unique_ids
         for row in rows:
-            if isinstance(row, PlainRows):
-                if not self._add_plain(row):
-                    self.take(row.rows())
-            elif isinstance(row, RejectedRow):
-                self._reject(row)
-            else:
-                try:
-                    self._add(row)
-                except UsageError as error:  # a hash, number or algorithm that cannot be
-                    self._reject(RejectedRow(row.line, str(error)))
-                    if self._scientific is None and is_scientific(row.hash):
-                        self._scientific = row.line
+            if not isinstance(row, PlainRows):
+                self._take(row)
+            elif not self._add_plain(row):
+                for each in row.rows():
+                    self._take(each)
+
+    def _take(self, row: ListRow | RejectedRow) -> None:
+        if isinstance(row, RejectedRow):
+            self._reject(row)
+            return
+        try:
+            self._add(row)
+        except UsageError as error:  # a hash, number or algorithm that cannot be
+            self._reject(RejectedRow(row.line, str(error)))
+            if self._scientific is None and is_scientific(row.hash):
+                self._scientific = row.line
 
     def check_spreadsheet(self) -> None:
         """Raise ListError if a spreadsheet took hashes for numbers: some may be others by now."""
@@ -276,14 +378,38 @@ class Rows(Opaque):
         if len(self.rejected) < MOST_NAMED:
             self.rejected.append(row)
             return
-        self._unnamed += 1
-        told = f"{self._unnamed:,} more rows cannot be used; {MOST_NAMED:,} are named"
-        self.rejected[MOST_NAMED:] = [RejectedRow(row.line, told)]
+        unnamed = 1 + sum(row.rows for row in self.rejected[MOST_NAMED:])
+        told = f"{unnamed:,} more rows cannot be used; {MOST_NAMED:,} are named"
+        self.rejected[MOST_NAMED:] = [RejectedRow(row.line, told, unnamed)]
 
     def statements(self) -> list[Statements]:
         """Return what was said of hashes of each kind, by its name. Nothing is taken after this."""
         builders, self._builders = self._builders, {}
-        return without_hashes([builders[algorithm].finish() for algorithm in sorted(builders)])
+        said = [builders[algorithm].finish() for algorithm in sorted(builders)]
+        return without_hashes(self._none_ahead(said))
+
+    def _none_ahead(self, said: list[Statements]) -> list[Statements]:
+        """Return the same with all times that are later than now just after it, in their order."""
+        withdrawn, cleared = self.withdrawals.withdrawn, self.withdrawals.cleared
+        columns = [column for each in said for column in (each.begin, each.end)]
+        columns += [np.array([*withdrawn.values(), *chain(*cleared.values()), math.inf])]
+        ahead = np.unique(np.concatenate([_later(column, self.now) for column in columns]))
+        places = self.now + MOMENT * np.arange(1, len(ahead) + 1)
+        self.until = float(places[-1])
+
+        def moved(column: NDArray[np.float64]) -> NDArray[np.float64]:
+            few = _without_repeats(column)
+            late = few > self.now
+            if not late.any():
+                return column
+            place = places[np.minimum(np.searchsorted(ahead, few), len(places) - 1)]
+            return _constant(np.where(late, place, few), len(column))
+
+        for subject, end in withdrawn.items():
+            withdrawn[subject] = float(moved(np.array([end]))[0])
+        for subject, span in cleared.items():
+            cleared[subject] = Span(*moved(np.array(span)).tolist())
+        return [replace(each, begin=moved(each.begin), end=moved(each.end)) for each in said]
 
     @property
     def total(self) -> int:
@@ -293,53 +419,88 @@ class Rows(Opaque):
     @property
     def refused(self) -> int:
         """Rows that cannot be used, named or not."""
-        return min(len(self.rejected), MOST_NAMED) + self._unnamed
+        return sum(row.rows for row in self.rejected[MOST_NAMED:]) + min(
+            len(self.rejected), MOST_NAMED
+        )
 
     def summary(self) -> dict[str, int]:
-        """Return how many rows had each effect, with kinds that nobody can match by their name."""
-        unmatchable = {f"unmatchable: {kind}": n for kind, n in sorted(self.unmatchable.items())}
-        return {**dict(sorted(self.counts.items())), "rejected": self.refused, **unmatchable}
+        """Return how many rows of each sort there are; kinds and statuses by their name."""
+        told = {**self.counts, "dated ahead": self.ahead}
+        told = {name: count for name, count in sorted(told.items()) if count}
+        unmatchable = {f"{UNMATCHABLE}{kind}": n for kind, n in sorted(self.unmatchable.items())}
+        statuses = {f"{UNKNOWN_STATUS}{name}": n for name, n in sorted(self.statuses.items())}
+        return {**told, "rejected": self.refused, **unmatchable, **statuses}
+
+    def warnings(self) -> list[str]:
+        """Return what people ought to look at, in words; once what is taken out is known."""
+        told = [f"unknown status '{name}': {n:,}" for name, n in sorted(self.statuses.items())]
+        if self.ahead:
+            rows = "1 row is" if self.ahead == 1 else f"{self.ahead:,} rows are"
+            told.append(f"{rows} dated in the future, and taken as said now")
+        for name, count in sorted(self.withdrawals.several.items()):
+            told.append(
+                f"the withdrawal of id {shown_id(name) or '(hidden)'} took out {count:,} different "
+                "hashes: ids of this list need not be unique"
+            )
+        return told
 
     def _add(self, row: ListRow) -> None:
-        updated = self.now if row.updated is None else row.updated
-        status = row.status.strip().lower()
+        effect = EFFECTS.get(re.sub(r"[\W_]+", "", row.status).lower())
         algorithm = self._algorithm(row.algorithm)
-        if status in WITHDRAWN:
-            self._withdraw(row, algorithm, updated)
-            self.counts["removed"] += 1
-            return
-        before = math.nextafter(updated, -math.inf)  # as old as it may another say otherwise
-        is_installed = registry.hashes(algorithm)
-        if not is_installed and (algorithm in UNMATCHABLE or algorithm.startswith("video_")):
-            self._withdraw_id(row.external_id, before)
-            known = algorithm in UNMATCHABLE or VIDEO.fullmatch(algorithm)
+        if not registry.hashes(algorithm) and (
+            algorithm in NOT_MATCHED or algorithm.startswith("video_")
+        ):
+            known = algorithm in NOT_MATCHED or VIDEO.fullmatch(algorithm)
             self.unmatchable[algorithm if known else "video"] += 1  # no value in place of a name
             return
-        value = self._value(row, algorithm)
-        disputed = status == DISPUTED or row.downvotes > row.upvotes + 1
-        if status in BENIGN or (disputed and not self.keep_disputed):
-            if row.external_id:
-                self._withdraw_id(row.external_id, before)
-            else:
-                self._take_out(Subject(None, algorithm, _words(algorithm, value)), before)
-            self.counts["benign" if status in BENIGN else DISPUTED] += 1
-        elif value == _of_nothing(algorithm):
-            self.counts["removed"] += 1  # every empty file would match it
+        said = self._span(row.updated)
+        if effect == WITHDRAWAL:
+            self._withdraw(row, algorithm, said or self._undated)
         else:
-            forms = _forms(value)
-            said = "".join(_safe((row.status,), forms)) or "active"
-            kind = Entry(
-                None,
-                _safe(row.labels, forms),
-                _safe(row.sources, forms),
-                DISPUTED if disputed else said,
-                row.quality,
-                row.max_distance,
-            )
-            of_kind = self._of(algorithm)
-            named = next(iter(_safe((row.external_id,), forms)), None)
-            of_kind.add(value, of_kind.kind_of(kind), named, updated)
-            self.counts["listed"] += 1
+            value = self._value(row, algorithm)
+            disputed = effect == DISPUTED or row.downvotes > row.upvotes + 1
+            if effect == BENIGN or (disputed and not self.keep_disputed):
+                effect = BENIGN if effect == BENIGN else DISPUTED
+                for subject in self._subjects(row, algorithm, value):
+                    self.withdrawals.clear(subject, said or self._undated)
+            elif value == _of_nothing(algorithm):
+                effect = OF_NOTHING  # every empty file would match it
+            else:
+                self._list(row, algorithm, value, said, disputed)
+                if effect is None and row.status.strip():
+                    self._note_status(row.status, value)
+                effect = LISTED
+        self.counts[effect] += 1
+        self.ahead += said is not None and said.begin > self.now
+
+    def _list(
+        self, row: ListRow, algorithm: str, value: bytes, said: Span | None, disputed: bool
+    ) -> None:
+        texts = (row.external_id or "", row.status, *row.labels, *row.sources)
+        # The shortest way to write a hash is base64: few texts are long enough to hold it.
+        forms = _forms(value) if 6 * max(map(len, texts)) >= 8 * len(value) else ()
+        status = "".join(_safe((row.status,), forms)) or "active"
+        kind = Entry(
+            None,
+            _safe(row.labels, forms),
+            _safe(row.sources, forms),
+            DISPUTED if disputed else status,
+            row.quality,
+            row.max_distance,
+        )
+        of_kind = self._of(algorithm)
+        named = next(iter(_safe((row.external_id,), forms)), None)
+        scope = scope_of(row.space, self._unique)
+        of_kind.add(value, of_kind.kind_of(kind), named, scope, said)
+
+    def _note_status(self, status: str, value: bytes) -> None:
+        """Count a status that is not known; what may be a hash is not shown."""
+        told = clean_name(status.strip())
+        if len(told) > LONGEST_STATUS or DIGITS.search(told) or not _safe((told,), _forms(value)):
+            told = "(hidden)"
+        if told not in self.statuses and len(self.statuses) >= MOST_STATUSES:
+            told = "(others)"
+        self.statuses[told] += 1
 
     def _add_plain(self, rows: PlainRows) -> bool:
         """Take rows that say nothing but a hash, quality and id; or none of them, if any is odd."""
@@ -365,8 +526,8 @@ class Rows(Opaque):
         of_kind = self._of(self.algorithm)
         number = {quality: self._quality_kind(of_kind, quality) for quality in set(rows.qualities)}
         kinds = [number[quality] for quality in rows.qualities]
-        of_kind.add_all(values, kinds, rows.ids, self.now)
-        self.counts["listed"] += len(kinds)
+        of_kind.add_all(values, kinds, rows.ids, scope_of("", self._unique))
+        self.counts[LISTED] += len(kinds)
         return True
 
     def _quality_kind(self, of_kind: ColumnBuilder, quality: bytes) -> int:
@@ -388,36 +549,59 @@ class Rows(Opaque):
             raise UsageError(f"max_distance is not 0 to {spec.bits}")
         return spec.parse(row.hash, row.encoding or self.encoding)
 
-    def _withdraw(self, row: ListRow, algorithm: str, updated: float) -> None:
-        """Take out what has the row's id; and its hash, where that has no id, or the row has none.
+    @property
+    def _undated(self) -> Span:
+        """When a row without a time was said: from now on, and until all others of the delivery."""
+        return Span(self.now, math.inf)
 
-        A row that says neither, as when a list blanks what it withdraws, takes nothing out.
+    def _span(self, updated: Span | float | None) -> Span | None:
+        if updated is None or isinstance(updated, Span):
+            return updated
+        return Span.lasting(updated, 1 if updated == int(updated) else 0)
+
+    def _withdraw(self, row: ListRow, algorithm: str, said: Span) -> None:
+        """Take out what a row is about.
+
+        A row that says no id and no hash, as when a list blanks what it withdraws, takes nothing
+        out. A unique id is taken out whatever hash is said with it.
         """
-        text = row.hash.strip()
-        if text and registry.hashes(algorithm):
+        value = None
+        if row.hash.strip() and registry.hashes(algorithm):
             try:
-                value = registry.spec(algorithm).parse(text, row.encoding or self.encoding)
+                value = registry.spec(algorithm).parse(row.hash.strip(), self._encoding(row))
             except UsageError:
                 if not row.external_id:
                     raise
-            else:
-                subject = Subject(None, algorithm, _words(algorithm, value), not row.external_id)
-                self._take_out(subject, updated)
-                if row.external_id and not _safe((row.external_id,), _forms(value)):
-                    return  # an id that holds the hash is kept with no entry either
-        self._withdraw_id(row.external_id, updated)
+        subjects = []
+        if row.external_id and (self._unique or value is None):
+            subjects.append(Subject(row.external_id, space=row.space))
+        if value is not None:
+            of_hash = self._subjects(row, algorithm, value)
+            subjects += [each for each in of_hash if not (subjects and each.external_id)]
+        if subjects:
+            self.withdrawals.withdraw(subjects, said.end)
 
-    def _withdraw_id(self, external_id: str | None, updated: float) -> None:
-        if external_id:
-            self._take_out(Subject(external_id), updated)
+    def _encoding(self, row: ListRow) -> str:
+        return row.encoding or self.encoding
 
-    def _take_out(self, subject: Subject, updated: float) -> None:
-        self.withdrawn[subject] = max(updated, self.withdrawn.get(subject, -math.inf))
+    def _subjects(self, row: ListRow, algorithm: str, value: bytes) -> Iterator[Subject]:
+        """Yield what a row about a hash means: its identity, and the hash where it has no id."""
+        words = _words(algorithm, value)
+        # An id that holds the hash is kept with no entry.
+        if row.external_id and _safe((row.external_id,), _forms(value)):
+            unique = self._unique
+            yield Subject(row.external_id, algorithm, b"" if unique else words, False, row.space)
+        yield Subject(None, algorithm, words, not row.external_id)
 
     def _of(self, algorithm: str) -> ColumnBuilder:
         if algorithm not in self._builders:
-            self._builders[algorithm] = ColumnBuilder(registry.spec(algorithm))
+            self._builders[algorithm] = ColumnBuilder(registry.spec(algorithm), self._undated)
         return self._builders[algorithm]
+
+
+def shown_id(external_id: str | None) -> str | None:
+    """Return an id that is named though the list has no entry of it; none that may be a hash."""
+    return None if external_id is None or DIGITS.search(external_id) else external_id
 
 
 def _words(algorithm: str, value: bytes) -> bytes:

@@ -1,22 +1,31 @@
-"""What a list says of its hashes, and when: merged so that the order of its pages makes no matter.
+"""What a list says of its hashes, and when: what stands of it, and what takes the place of what.
 
-A list comes in pages and updates, in any order and some of them twice. Each row is a statement
-about an entry, which is known by its external id or, without one, by its hash. Of the statements
-about an entry the latest stand, and of those equally late all that differ. A withdrawal takes away
-what is as old as it or older. This is a maximum over what was said, so that it comes to the same
-however pages are divided, ordered or repeated.
+A list comes in deliveries: the files of one import or update, in any order and some of them twice.
+Each row is a statement about an entry, said some time in a span: a day, a minute, a second, or an
+exact time. What it is about is its identity:
+
+- where its format has unique ids: the name space, the id and the kind of hash;
+- elsewhere, where ids may be names of files: the same and the hash;
+- without an id: the kind of hash and the hash.
+
+Within a delivery a listing of the same identity that begins after another's end supersedes it, and
+else both stand. A withdrawal takes out what begins no later than it ends, in whatever order they
+come, and in later deliveries too. What a later delivery says of an identity takes the place of what
+stood before, unless it ends before that begins.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
 import xxhash
 
 from hashmatch.errors import HashesAreOpaque
+from hashmatch.interfaces import SPACES, Span
 from hashmatch.records.entries import Entries, concatenated
 from hashmatch.records.hashes import HashBatch, Opaque
 
@@ -24,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
+
+    from hashmatch.records.entries import Entry
 
 MIX = tuple(np.uint64(odd) for odd in (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F))
 """Odd numbers (two primes of xxHash) that words are multiplied with to tell hashes apart."""
@@ -33,17 +44,22 @@ SIEVE = 20
 BLOCK = 1 << 20
 """Keys that are looked at together."""
 
+STANDS, REPEATED, SUPERSEDED, WITHDRAWN, OLDER = range(5)
+"""What becomes of a statement: the last was said before what stands, or was withdrawn before."""
+
 
 class Subject(NamedTuple):
-    """What a withdrawal is about: an id in any algorithm, or a hash of one.
+    """What a statement or a withdrawal is about.
 
-    Without an id, ``named`` says whether entries that have one are meant as well.
+    An id of a name space: of any kind of hash, or of one ``algorithm``, or with one hash of it. Or
+    a hash; ``named`` says whether entries that have an id are meant as well.
     """
 
     external_id: str | None = None
     algorithm: str = ""
     value: bytes = b""
     named: bool = False
+    space: str = ""
 
     def __repr__(self) -> str:  # tracebacks may show it
         return "<Subject>"
@@ -52,43 +68,60 @@ class Subject(NamedTuple):
         raise HashesAreOpaque("a Subject is never pickled; send the path of the list instead")
 
 
+def scope_of(space: str, unique: bool) -> int:
+    """Return as one number which name space an id is of, and whether it is unique there."""
+    return SPACES.index(space) << 1 | unique
+
+
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Statements(Opaque):
     """What a list says of hashes of one kind, a row for each statement, n of them.
 
-    `key`, shape (n,), is a digest of the id or else of the hash: entries of different keys are
-    different ones. `updated`, shape (n,), is when it was said, in seconds since 1970 UTC.
+    `key`, shape (n,), is a digest of the id and its name space, or else of the hash: entries of
+    different keys are different ones. `begin` and `end`, shape (n,), are when it was said at the
+    earliest and at the latest, in seconds since 1970 UTC; `scope`, shape (n,), is `scope_of` the
+    id.
     """
 
     hashes: HashBatch
     entries: Entries
     key: NDArray[np.uint64]
-    updated: NDArray[np.float64]
+    begin: NDArray[np.float64]
+    end: NDArray[np.float64]
+    scope: NDArray[np.uint8]
 
     @property
     def algorithm(self) -> str:
         """Of its hashes."""
         return self.hashes.spec.algorithm
 
-    def value(self, row: int) -> bytes:
-        """Return the hash of one row, in the machine's order of bytes."""
-        return bytes(self.hashes.words[row].tobytes())
+    def statement(self, row: int) -> Statement:
+        """Return one of them."""
+        scope = int(self.scope[row])
+        return Statement(
+            None if self.entries.ids is None else self.entries.ids[row],
+            SPACES[scope >> 1],
+            self.algorithm,
+            bytes(self.hashes.words[row].tobytes()),
+            bool(scope & 1),
+            self.entries.kinds[int(self.entries.kind[row : row + 1][0])],
+            Span(float(self.begin[row]), float(self.end[row])),
+        )
 
-    def subjects(self, row: int) -> tuple[Subject, ...]:
-        """Return what a withdrawal may be about that means this row; the first names the entry."""
-        external_id = None if self.entries.ids is None else self.entries.ids[row]
-        algorithm, value = self.algorithm, self.value(row)
-        by_hash = Subject(None, algorithm, value, True)
-        if external_id is not None:
-            return Subject(external_id), by_hash
-        return Subject(None, algorithm, value), by_hash
+    def identities(self) -> NDArray[np.uint64]:
+        """Return a digest of each identity."""
+        digests = hash_keys(self.hashes.words)
+        digests *= MIX[0]
+        digests ^= self.key
+        unique = np.flatnonzero(self.scope & 1)
+        digests[unique] = self.key[unique]
+        return digests
 
     def take(self, rows: NDArray[np.int64]) -> Statements:
         """Return some of the statements."""
-        words = self.hashes.words[rows]
-        words.flags.writeable = False
-        hashes = HashBatch(self.hashes.spec, words)
-        return Statements(hashes, self.entries.take(rows), self.key[rows], self.updated[rows])
+        hashes = HashBatch(self.hashes.spec, self.hashes.words[rows], owned=True)
+        columns = (self.key[rows], self.begin[rows], self.end[rows], self.scope[rows])
+        return Statements(hashes, self.entries.take(rows), *columns)
 
     def anonymous(self) -> Statements:
         """Return the same without ids, for what needs none: they take more room than the rest."""
@@ -98,58 +131,231 @@ class Statements(Opaque):
         return len(self.hashes)
 
 
-def standing(
-    said: Sequence[Statements], withdrawn: dict[Subject, float]
-) -> list[NDArray[np.bool_]]:
-    """Return which statements stand, of each of `said`, one for each kind of hash.
+class Statement(NamedTuple):
+    """One statement of a list; ``unique`` says whether its id is."""
 
-    Only those that share their key with another or with a withdrawal are looked at one by one.
+    external_id: str | None
+    space: str
+    algorithm: str
+    value: bytes
+    unique: bool
+    said: Entry
+    span: Span
 
-    If a hash was withdrawn, and with it the latest that was said of an entry with an id, then what
-    was said of that before is added to `withdrawn`: it stands no more, even if it comes again when
-    nothing is left of the later.
+    def __repr__(self) -> str:  # tracebacks may show it
+        return "<Statement>"
+
+    def __reduce__(self) -> NoReturn:
+        raise HashesAreOpaque("a Statement is never pickled; send the path of the list instead")
+
+    @property
+    def narrow(self) -> Subject:
+        """Its hash under its id, or just its hash."""
+        return Subject(self.external_id, self.algorithm, self.value, False, self.space)
+
+    @property
+    def wide(self) -> Subject:
+        """All hashes of its kind under its id, or just its hash."""
+        if self.external_id is None:
+            return self.narrow
+        return Subject(self.external_id, self.algorithm, space=self.space)
+
+    @property
+    def identity(self) -> Subject:
+        """What it is about."""
+        return self.wide if self.unique else self.narrow
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """What a withdrawal may be about that means it."""
+        by_hash = Subject(None, self.algorithm, self.value, True)
+        if self.external_id is None:
+            return self.narrow, by_hash
+        of_id = Subject(self.external_id, space=self.space)
+        return of_id, self.wide, self.narrow, by_hash
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Withdrawals(Opaque):
+    """What was taken out of a list.
+
+    `withdrawn` has of each subject the latest time that it was withdrawn; `cleared`, of identities,
+    when their owner last said that they are nothing to be found. `asked` has all subjects of the
+    withdrawals of a delivery, by the first of each; `effective` gathers of each subject which
+    hashes it took out, of those that no unique id tells apart.
     """
-    kept = [np.ones(len(each), np.bool_) for each in said]
-    suspects = list(_suspects(said, withdrawn))
+
+    withdrawn: dict[Subject, float] = field(default_factory=dict)
+    cleared: dict[Subject, Span] = field(default_factory=dict)
+    asked: dict[Subject, set[Subject]] = field(default_factory=dict)
+    effective: dict[Subject, set[tuple[str, bytes]]] = field(default_factory=dict)
+
+    def withdraw(self, subjects: Sequence[Subject], end: float) -> None:
+        """Take in a withdrawal, of at least one subject, that was made at `end` at the latest."""
+        self.asked.setdefault(subjects[0], set()).update(subjects)
+        for subject in subjects:
+            self.withdrawn[subject] = max(end, self.withdrawn.get(subject, -math.inf))
+
+    def clear(self, subject: Subject, span: Span) -> None:
+        """Take in that something is nothing to be found."""
+        said = self.cleared.get(subject, span)
+        self.cleared[subject] = Span(max(said.begin, span.begin), max(said.end, span.end))
+
+    def take_out(self, one: Statement, *, earlier: bool) -> bool:
+        """Return whether a statement, of the same delivery or an `earlier` one, is taken out."""
+        is_out = False
+        for subject in one.subjects:
+            if one.span.begin <= self.withdrawn.get(subject, -math.inf):
+                is_out = True
+                if self.asked:
+                    hashes = self.effective.setdefault(subject, set())
+                    hashes |= set() if one.unique else {(one.algorithm, one.value)}
+            said = self.cleared.get(subject)
+            if said is not None:
+                is_out |= one.span.begin <= said.end if earlier else one.span.end < said.begin
+        return is_out
+
+    def forget_before(self, one: Statement) -> None:
+        """Keep that what was said of a unique id before `one`, which is taken out, stands no more.
+
+        Else it would, when it comes again and nothing is left of the later.
+        """
+        by_id = self.withdrawn.get(one.subjects[0], -math.inf)
+        if one.unique and by_id < one.span.begin:
+            self.clear(one.wide, Span(one.span.begin, -math.inf))
+
+    def followed_by(self, later: Withdrawals) -> Withdrawals:
+        """Return what is withdrawn after a later delivery; what that says stands takes effect."""
+        both = Withdrawals(dict(self.withdrawn))
+        for subject, end in later.withdrawn.items():
+            both.withdrawn[subject] = max(end, both.withdrawn.get(subject, -math.inf))
+        for subject, span in self.cleared.items():
+            both.clear(subject, Span(span.begin, -math.inf))
+        for subject, span in later.cleared.items():
+            both.clear(subject, span)
+        return both
+
+    @property
+    def subjects(self) -> list[Subject]:
+        """All that something is said of."""
+        return [*self.withdrawn, *self.cleared]
+
+    @property
+    def without_effect(self) -> list[str | None]:
+        """Ids, None where there is none, of the withdrawals that took nothing out."""
+        return [
+            first.external_id
+            for first, subjects in self.asked.items()
+            if not subjects & self.effective.keys()
+        ]
+
+    @property
+    def several(self) -> dict[str, int]:
+        """Withdrawn ids that are not unique and took out several hashes of a kind: how many."""
+        found = {}
+        for subject, hashes in self.effective.items():
+            if subject.external_id is not None and not subject.algorithm:
+                kinds = Counter(algorithm for algorithm, _ in hashes)
+                if max(kinds.values(), default=0) > 1:
+                    found[subject.external_id] = len(hashes)
+        return found
+
+
+def settle(
+    said: Sequence[Statements], own: Withdrawals, before: Withdrawals | None = None
+) -> list[NDArray[np.uint8]]:
+    """Return what becomes of each statement of a delivery, one array for each kind of hash.
+
+    Only those that share their identity with another or with a withdrawal, `own` or from `before`,
+    are looked at one by one.
+    """
+    before = before or Withdrawals()
+    fates = [np.full(len(each), STANDS, np.uint8) for each in said]
+    suspects = [_suspects(each, [*own.subjects, *before.subjects]) for each in said]
     latest: dict[Subject, float] = {}
-    for each, rows in suspects:
-        for row in rows.tolist():
-            entry = said[each].subjects(row)[0]
-            latest[entry] = max(latest.get(entry, -np.inf), float(said[each].updated[row]))
-    for each, rows in suspects:
-        seen: set[tuple[Subject, bytes, int]] = set()
-        of_kind = said[each]
-        for row in rows.tolist():
-            subjects, updated = of_kind.subjects(row), float(of_kind.updated[row])
-            same = subjects[0], of_kind.value(row), int(of_kind.entries.kind[row : row + 1][0])
-            is_withdrawn = any(updated <= withdrawn.get(about, -np.inf) for about in subjects)
-            if is_withdrawn and subjects[0].external_id is not None:
-                before = math.nextafter(updated, -math.inf)
-                withdrawn[subjects[0]] = max(before, withdrawn.get(subjects[0], -np.inf))
-            stands = same not in seen and updated == latest[subjects[0]] and not is_withdrawn
-            if stands:
-                seen.add(same)
-            kept[each][row] = stands
-    return kept
+    for _, _, one in _each(said, suspects):
+        latest[one.identity] = max(latest.get(one.identity, -math.inf), one.span.begin)
+    best: dict[tuple[Subject, Entry], tuple[Span, bool, int]] = {}
+    lost = []
+    for fate, row, one in _each(said, suspects, fates):
+        if own.take_out(one, earlier=False):
+            fate[row] = WITHDRAWN
+            lost.append(one)
+        elif before.take_out(one, earlier=False):
+            fate[row] = OLDER
+            lost.append(one)
+        elif one.span.end < max(latest.get(each, -math.inf) for each in (one.wide, one.narrow)):
+            fate[row] = SUPERSEDED
+        else:
+            same = one.narrow, one.said
+            other = best.get(same)
+            if other is not None and other[:2] >= (one.span, one.unique):
+                fate[row] = REPEATED
+                continue
+            if other is not None:
+                fate[other[2]] = REPEATED
+            best[same] = one.span, one.unique, row
+    for one in lost:
+        own.forget_before(one)
+    return fates
 
 
-def _suspects(
-    said: Sequence[Statements], withdrawn: dict[Subject, float]
-) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Yield which of `said`, and its rows that may not stand."""
-    keys = np.concatenate([np.empty(0, np.uint64), *(each.key for each in said)])
-    keys.sort()
-    repeated = keys[1:][keys[1:] == keys[:-1]]
-    about = np.concatenate([np.unique(repeated), keys_of(withdrawn)])
-    of_hashes = [subject for subject in withdrawn if subject.named]
-    del keys, repeated
-    for number, each in enumerate(said):
-        rows = rows_about(each.key, about)
-        if of_hashes:
-            by_hash = rows_about(hash_keys(each.hashes.words), keys_of(of_hashes))
-            rows = np.union1d(rows, by_hash)
-        if len(rows):
-            yield number, rows
+FATES = {"repeated": REPEATED, "superseded": SUPERSEDED, "withdrawn": WITHDRAWN}
+"""In counts of rows, those that do not stand, though nothing was said of them before."""
+
+
+def counted(fates: Sequence[NDArray[np.uint8]]) -> dict[str, int]:
+    """Return how many statements have each of `FATES`, if any has."""
+    counts = {
+        name: sum(int(np.count_nonzero(each == fate)) for each in fates)
+        for name, fate in FATES.items()
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+def standing(said: Statements, fates: NDArray[np.uint8]) -> Statements:
+    """Return those that stand."""
+    stands = fates == STANDS
+    return said if stands.all() else said.take(np.flatnonzero(stands))
+
+
+def _each(
+    said: Sequence[Statements],
+    suspects: Sequence[NDArray[np.int64]],
+    fates: Sequence[NDArray[np.uint8]] | None = None,
+) -> Iterator[tuple[NDArray[np.uint8], int, Statement]]:
+    """Yield the statements of some rows, each with its row, and the fates that it is to go to."""
+    for each, rows, fate in zip(said, suspects, fates or [_NONE] * len(said), strict=True):
+        for row in rows.tolist():
+            yield fate, row, each.statement(row)
+
+
+_NONE = np.empty(0, np.uint8)
+
+
+def _suspects(said: Statements, withdrawn: Sequence[Subject]) -> NDArray[np.int64]:
+    """Return the statements that may not stand."""
+    identities = said.identities()
+    identities.sort()
+    repeated = np.unique(identities[1:][identities[1:] == identities[:-1]])
+    del identities
+    rows = rows_withdrawn(said.key, said.hashes.words, withdrawn)
+    unique = np.flatnonzero(said.scope & 1)
+    if 0 < len(unique) < len(said):  # ids of two formats, which may be the same
+        rows = np.union1d(rows, rows_about(said.key, np.unique(said.key[unique])))
+    if len(repeated):
+        rows = np.union1d(rows, rows_about(said.identities(), repeated))
+    return rows
+
+
+def rows_withdrawn(
+    keys: NDArray[np.uint64], words: NDArray[np.uint64], withdrawn: Iterable[Subject]
+) -> NDArray[np.int64]:
+    """Return the rows, of such keys and hashes, that some withdrawals may be about."""
+    withdrawn = list(withdrawn)
+    rows = rows_about(keys, keys_of(withdrawn))
+    by_hash = keys_of(subject for subject in withdrawn if subject.named)
+    return np.union1d(rows, rows_about(hash_keys(words), by_hash)) if len(by_hash) else rows
 
 
 def rows_about(keys: NDArray[np.uint64], about: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -169,16 +375,17 @@ def keys_of(subjects: Iterable[Subject]) -> NDArray[np.uint64]:
     keys = []
     for subject in subjects:
         if subject.external_id is not None:
-            keys.append(id_key(subject.external_id.encode(errors="surrogatepass")))
+            named = subject.external_id.encode(errors="surrogatepass")
+            keys.append(id_key(named, SPACES.index(subject.space)))
         else:
             words = np.frombuffer(subject.value, np.uint64).reshape(1, -1)
             keys.append(int(hash_keys(words)[0]))
     return np.array(keys, np.uint64)
 
 
-def id_key(external_id: bytes) -> int:
-    """Return the key of an id in UTF-8."""
-    return xxhash.xxh3_64_intdigest(external_id)
+def id_key(external_id: bytes, space: int = 0) -> int:
+    """Return the key of an id in UTF-8, in the name space `SPACES` of that number."""
+    return xxhash.xxh3_64_intdigest(external_id, space)
 
 
 def hash_keys(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -191,15 +398,6 @@ def hash_keys(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
         keys *= MIX[1]
         keys ^= keys >> np.uint64(32)
     return keys
-
-
-def later(*withdrawn: dict[Subject, float]) -> dict[Subject, float]:
-    """Return all withdrawals as one: each subject's latest."""
-    latest: dict[Subject, float] = {}
-    for each in withdrawn:
-        for subject, updated in each.items():
-            latest[subject] = max(latest.get(subject, -np.inf), updated)
-    return latest
 
 
 def joined(said: Iterable[Statements]) -> list[Statements]:
@@ -217,5 +415,7 @@ def _concatenated(parts: Sequence[Statements]) -> Statements:
         HashBatch.concatenate([part.hashes for part in parts]),
         concatenated([part.entries for part in parts]),
         np.concatenate([part.key for part in parts]),
-        np.concatenate([part.updated for part in parts]),
+        np.concatenate([part.begin for part in parts]),
+        np.concatenate([part.end for part in parts]),
+        np.concatenate([part.scope for part in parts]),
     )

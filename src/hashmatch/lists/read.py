@@ -8,13 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from hashmatch._redact import unseen
 from hashmatch.errors import BadRows, ListError, RejectedRow, UsageError
 from hashmatch.lists.detect import NAMELESS, place_of, read_rows
-from hashmatch.lists.ingest import ListFormat, Rows
-from hashmatch.lists.merge import standing
+from hashmatch.lists.ingest import ListFormat, Rows, shown_id
+from hashmatch.lists.merge import counted, settle, standing
 from hashmatch.lists.redact_ids import log_loaded
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.images import clean_name
@@ -42,13 +40,18 @@ class ListFile:
         One for each kind of hash, by algorithm name.
     rejected : tuple of RejectedRow
         Rows that could not be used.
-    removed : int
-        Rows whose status takes them out of the list.
-    benign, disputed : int
-        Rows that were left out because their owner says that they are nothing to be found, or more
-        members are against them than for them; see `hashmatch.lists.ingest`.
+    rows : dict of str to int
+        How many rows of each sort there were, see `hashmatch.lists.ingest`; of those that are
+        listed, how many were ``withdrawn`` by another, ``superseded`` by a later row of the same id
+        or ``repeated``.
     unmatchable : dict of str to int
         Rows of each kind of hash that nobody can match here, PhotoDNA and the like.
+    statuses : dict of str to int
+        Rows that are listed with a status that is not known.
+    without_effect : tuple of str
+        Ids, None where there is none, of withdrawals of what the file does not list.
+    warnings : tuple of str
+        What people ought to look at.
     path : str
         Where it was read, for messages.
     """
@@ -58,10 +61,11 @@ class ListFile:
     format: str
     lists: tuple[HashList, ...]
     rejected: tuple[RejectedRow, ...]
-    removed: int
-    benign: int = 0
-    disputed: int = 0
+    rows: Mapping[str, int] = field(default_factory=dict)
     unmatchable: Mapping[str, int] = field(default_factory=dict)
+    statuses: Mapping[str, int] = field(default_factory=dict)
+    without_effect: tuple[str | None, ...] = ()
+    warnings: tuple[str, ...] = ()
     path: str = ""
 
     @property
@@ -150,24 +154,34 @@ def read_list_file(
     read = read_rows(source, format, rows)
     version = read.sha256[:12] if version is None else version
     said = rows.statements()
-    kept = standing(said, rows.withdrawn)
+    fates = settle(said, rows.withdrawals)
+    warnings, rejected = tuple(rows.warnings()), tuple(rows.rejected)
     lists = [
-        HashList(name, version, each.hashes.spec, stands.hashes, stands.entries)
-        for each, which in zip(said, kept, strict=True)
-        if len(stands := each if which.all() else each.take(np.flatnonzero(which)))
+        HashList(
+            name,
+            version,
+            each.hashes.spec,
+            stands.hashes,
+            stands.entries,
+            rejected,
+            problems=tuple(f"{place}: {told}" for told in warnings),
+        )
+        for each, fate in zip(said, fates, strict=True)
+        if len(stands := standing(each, fate))
     ]
     for known in lists:
-        log_loaded(LOG, replace(known, rejected=tuple(rows.rejected)))
+        log_loaded(LOG, known)
     return ListFile(
         name,
         version,
         read.reader,
         tuple(lists),
-        tuple(rows.rejected),
-        rows.counts["removed"],
-        rows.counts["benign"],
-        rows.counts["disputed"],
+        rejected,
+        {**rows.summary(), **counted(fates)},
         dict(sorted(rows.unmatchable.items())),
+        dict(sorted(rows.statuses.items())),
+        tuple(map(shown_id, rows.withdrawals.without_effect)),
+        warnings,
         place,
     )
 

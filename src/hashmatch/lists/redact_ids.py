@@ -41,7 +41,7 @@ def without_hashes(said: Sequence[Statements]) -> list[Statements]:
 def log_loaded(log: Logger, known: HashList) -> None:
     """Log that a list was loaded; a name or version that may be a hash is hidden."""
     name, version = (DIGITS.sub("(hidden)", text) for text in (known.name, known.version))
-    count, algorithm, rejected = len(known), known.spec.algorithm, len(known.rejected)
+    count, algorithm, rejected = len(known), known.spec.algorithm, known.bad_rows
     said = "list %s, version %s, is loaded: %d %s entries; %d rows were rejected"
     log.info(said, name, version, count, algorithm, rejected)
 
@@ -107,12 +107,12 @@ def _cleaned(said: Statements, hashes: set[str], shortest: int) -> Statements:
         numbers.append(kinds.setdefault(safe, len(kinds)))
     kind_of = np.array(numbers, np.uint32)[np.asarray(entries.kind[:])]
     hidden = [row for row in _long(entries.ids, shortest) if not clean((_id(entries, row),))]
-    ids, key = entries.ids, said.key
+    ids, key, scope = entries.ids, said.key, said.scope
     if hidden and ids is not None:
         named = [ids[row] for row in range(len(ids))]
-        key = key.copy()
+        key, scope = key.copy(), scope.copy()
         for row in hidden:
             named[row] = None
-        key[hidden] = hash_keys(said.hashes.words[hidden])
+        key[hidden], scope[hidden] = hash_keys(said.hashes.words[hidden]), 0
         ids = Texts.of(named)
-    return replace(said, entries=Entries(kind_of, tuple(kinds), ids), key=key)
+    return replace(said, entries=Entries(kind_of, tuple(kinds), ids), key=key, scope=scope)

@@ -26,7 +26,7 @@ from hashmatch.lists.degenerate import re_encoded
 from hashmatch.matching.breaker import Breaker
 from hashmatch.matching.lookup import IndexedList, in_range
 from hashmatch.records.entries import Limit
-from hashmatch.records.enums import Orientation, Outcome
+from hashmatch.records.enums import WHOLE, Outcome
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.review import SuppressedBy
@@ -42,9 +42,6 @@ if TYPE_CHECKING:
 EVIDENCE = 10_000
 """Entries of one picture that are looked at. If more match, neither `Benign` nor a lack of sources
 suppresses it, since the others might object; the breaker goes by the closest."""
-
-WHOLE = frozenset(map(str, Orientation))
-"""Variants that show all of a picture. That a crop of it is harmless says nothing of the rest."""
 
 
 class Protection(Opaque):

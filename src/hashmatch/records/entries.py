@@ -164,7 +164,13 @@ max_distance=None))
             raise UsageError(
                 "entries are of class Entry, their labels and sources tuples"
             ) from None
-        named = any(entry.external_id for entry in entries)
+        named = False
+        for entry in entries:
+            if entry.external_id is not None and not isinstance(entry.external_id, str):
+                raise UsageError(f"an entry's id is text, not {entry.external_id!r}")
+            named = named or bool(entry.external_id)
+        if any(isinstance(said, str) for each in kinds for said in (each.labels, each.sources)):
+            raise UsageError("an entry's labels and sources are tuples of texts")
         ids = Texts.of(entry.external_id for entry in entries) if named else None
         return cls(np.array(kind, np.uint32), tuple(kinds), ids)
 

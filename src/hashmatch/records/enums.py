@@ -91,6 +91,9 @@ class Orientation(StrEnum):
     TRANSVERSE = "transverse"
 
 
+WHOLE = frozenset(map(str, Orientation))
+"""Variants that show all of a picture. What is said of a part of it says nothing of the rest."""
+
 Level: TypeAlias = Literal["none", "orientations", "standard", "thorough"]
 """How much is asked about one picture: each asks what the one before it asks, and more."""
 

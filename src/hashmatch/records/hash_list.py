@@ -117,7 +117,10 @@ class HashList(Opaque):
         object.__setattr__(self, "entries", entries)
         if not isinstance(self.name, str) or not isinstance(self.version, str):
             raise UsageError("a list's name and version are text")
-        held = self.storage[:0].spec
+        held = getattr(self.storage[:0], "spec", None)
+        if held is None:
+            what = type(self.storage).__name__
+            raise UsageError(f"the hashes of list {self.name} are a HashBatch, not a {what}")
         if held != self.spec:
             raise SpecMismatch(f"list {self.name} is of {self.spec}, its hashes {held}")
         if rows != len(entries.kind):
@@ -130,7 +133,7 @@ class HashList(Opaque):
         algorithm: str | HashSpec,
         hashes: Iterable[str],
         *,
-        ids: Iterable[str | None] | None = None,
+        ids: Iterable[str | int | None] | None = None,
         labels: Iterable[str | Iterable[str]] | None = None,
         name: str = "known",
         version: str = "1",
@@ -144,7 +147,7 @@ class HashList(Opaque):
             What they are; of a name, the first hash shows of how many bits.
         hashes : iterable of str
             All equally long, in either case.
-        ids : iterable of str, optional
+        ids : iterable of str or int, optional
             What each is called in matches, None for those that have no id.
         labels : iterable of str or of iterables of str, optional
             The label of each, or its labels.
@@ -168,7 +171,7 @@ class HashList(Opaque):
         if isinstance(algorithm, HashSpec):
             spec = algorithm
         elif texts:
-            spec = HashSpec(algorithm, 4 * len(texts[0].strip()))
+            spec = HashSpec(algorithm, 4 * len(str(texts[0]).strip()))
         else:
             raise UsageError("there is no hash to tell the bits of; give a HashSpec")
         batch = HashBatch.from_hex(spec, texts)
@@ -179,7 +182,7 @@ class HashList(Opaque):
                 f"{len(texts)} hashes, {len(named)} ids and labels of {len(given)}; give one each"
             )
         entries = [
-            Entry(each, (said,) if isinstance(said, str) else tuple(said))
+            Entry(_id_text(each), (said,) if isinstance(said, str) else tuple(said))
             for each, said in zip(named, given, strict=True)
         ]
         return cls(name, version, spec, batch, entries, (), max_distance)
@@ -191,15 +194,18 @@ class HashList(Opaque):
         return f"<HashList {self.name}, version {self.version}, {self.spec}, n={len(self)}>"
 
     @property
+    def bad_rows(self) -> int:
+        """How many rows of its file were left out, those that `rejected` does not name included."""
+        return sum(row.rows for row in self.rejected)
+
+    @property
     @unseen
     def hashes(self) -> HashBatch:
         """The hashes, n of them; those of a list in a store are read from the disk now."""
         gone, every = Entries.of(self.entries).gone, self.storage[:]
         if not len(gone):
             return every
-        words = np.delete(every.words, gone, axis=0)
-        words.flags.writeable = False
-        return HashBatch(self.spec, words)
+        return HashBatch(self.spec, np.delete(every.words, gone, axis=0), owned=True)
 
     @unseen
     def without(self, numbers: Iterable[int]) -> HashList:
@@ -215,11 +221,15 @@ class HashList(Opaque):
         UsageError
             If there is no entry of a number.
         """
-        out = np.unique(np.array(list(numbers), np.int64))
-        if not len(out):
+        given = list(numbers)
+        if not given:
             return self
-        if out[0] < 0 or out[-1] >= len(self):
+        # A mask would be taken for the numbers 0 and 1, and 1.9 for 1.
+        if any(isinstance(each, bool) or not isinstance(each, int | np.integer) for each in given):
+            raise UsageError("entries are left out by their numbers, as [3, 17]")
+        if min(given) < 0 or max(given) >= len(self):
             raise UsageError(f"list {self.name} has no such entry to leave out, of {len(self)}")
+        out = np.unique(np.array(given, np.int64))
         index = None if self.index is None else self.index.without(out)
         return replace(self, entries=Entries.of(self.entries).without(out), index=index)
 
@@ -352,6 +362,13 @@ class HashList(Opaque):
         if not is_named:
             digest.update(self.own_key())
         return digest
+
+
+def _id_text(given: str | int | None) -> str | None:
+    """Return an id as text; a whole number is written in decimal."""
+    if isinstance(given, int | np.integer) and not isinstance(given, bool):
+        return str(given)
+    return given  # type: ignore[return-value]
 
 
 def _reference(value: bytes, key: bytes) -> str:

@@ -32,13 +32,16 @@ INVISIBLE = "".join(
 """Blanks and characters without a width, as web pages and word processors leave beside text."""
 
 WRITTEN = re.compile(
-    r"""(?:\\x|0x|[xbh]?'(?:\\x|0x)?|=?"|\{|)([^'"{}]+)['"}]?""", re.IGNORECASE | re.DOTALL
+    r"""(?:\\x|0x|[xbh]?'(?:\\x|0x)?|=?"|[{`\u2018\u201c]|)"""
+    r"""([^'"{}`\u2018\u2019\u201c\u201d]+)['"}`\u2019\u201d]?""",
+    re.IGNORECASE | re.DOTALL,
 )
 r"""Hexadecimal as databases, languages and spreadsheets print it: ``\x..``, ``0x..``, ``X'..'``,
 ``{..}``, ``="..."``."""
 
+DECIMAL = re.compile(r"-?\d{1,78}", re.ASCII)
 SCIENTIFIC = re.compile(
-    r"[+-]?\d+(?:[.,]\d+)?e[+-]?\d{1,3}|\d{9,}[.,]0+|\d[.,]\d{6,}", re.IGNORECASE | re.ASCII
+    r"[+-]?\d+(?:[.,]\d+)?e[+-]?\d{1,3}|\d{9,}[.,]\d+|\d[.,]\d{6,}", re.IGNORECASE | re.ASCII
 )
 """What a spreadsheet makes of a hash that it takes for a number: digits, or digits and one e."""
 
@@ -79,7 +82,7 @@ class HashSpec:
     bits: int
 
     def __post_init__(self) -> None:
-        if self.bits <= 0 or self.bits % 8:
+        if not isinstance(self.bits, int | np.integer) or self.bits < 8 or self.bits % 8:
             raise UsageError(f"a hash has a positive multiple of 8 bits, not {self.bits}")
 
     def __str__(self) -> str:
@@ -105,6 +108,8 @@ class HashSpec:
         UsageError
             If it is no hash of this spec. The message says why, never what the text was.
         """
+        if not isinstance(text, str):
+            raise UsageError(f"a hash is read from text, not from a {type(text).__name__}")
         text = text.strip(INVISIBLE)
         if encoding == "hex" and len(text) * 4 != self.bits:
             text = _bare(text)
@@ -129,6 +134,8 @@ class HashSpec:
                 return f"the hash is not hex but {encoding}; say so (--encoding {encoding})"
         if len(text) == self.bits and set(text) <= {"0", "1"}:
             return f"{len(text)} binary digits; write the hash as {self.bits // 4} hex digits"
+        if DECIMAL.fullmatch(text) and (len(text) > self.bits // 4 or text[0] == "-"):
+            return f"a decimal number; write the hash as {self.bits // 4} hex digits"
         return f"{len(text)} hex digits, a {self.algorithm} hash has {self.bits // 4}"
 
 
@@ -150,9 +157,11 @@ def _decoded(text: str, encoding: str) -> bytes | None:
     try:
         if encoding == "hex":
             return binascii.unhexlify(text)  # unlike bytes.fromhex it skips no blanks
+        bare = text.rstrip("=")  # some leave it out
         if encoding == "base64":
-            return base64.b64decode(text, validate=True)
-        return base64.b32decode(text, casefold=True)
+            bare = bare.replace("-", "+").replace("_", "/")
+            return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+        return base64.b32decode(bare + "=" * (-len(bare) % 8), casefold=True)
     except ValueError:
         return None
 
@@ -167,7 +176,10 @@ class HashBatch(Opaque):
     words : ndarray of uint64, shape (n, spec.words)
         The hashes, most significant bit first, so that hexadecimal text agrees with what
         imagehash and the PDQ tools print. Bits of the last word beyond ``spec.bits`` are zero.
-        Kept contiguous and read-only, and copied unless they are both already.
+    owned : bool
+        The array is taken over, and made read-only: of a list of many millions there is no room for
+        two. Nobody else may change it. Else it is copied, so that a later change of it is none of
+        the hashes.
 
     Raises
     ------
@@ -189,7 +201,7 @@ class HashBatch(Opaque):
     spec: HashSpec
     words: NDArray[np.uint64]
 
-    def __init__(self, spec: HashSpec, words: NDArray[np.uint64]) -> None:
+    def __init__(self, spec: HashSpec, words: NDArray[np.uint64], *, owned: bool = False) -> None:
         if not isinstance(words, np.ndarray) or (
             words.dtype != np.uint64 or words.ndim != 2 or words.shape[1] != spec.words
         ):
@@ -197,12 +209,12 @@ class HashBatch(Opaque):
             raise UsageError(
                 f"hashes of {spec} are a uint64 array of shape (n, {spec.words}), not {shape}"
             )
+        if not owned or not words.flags.c_contiguous:
+            words = np.array(words, order="C")
         spare = spec.words * 64 - spec.bits
         if spare and np.any(words[:, -1] & np.uint64((1 << spare) - 1)):
             raise UsageError(f"bits beyond the {spec.bits} of {spec.algorithm} are set")
-        if words.flags.writeable or not words.flags.c_contiguous:
-            words = words.copy()  # an index must not change because its maker's array does
-            words.flags.writeable = False
+        words.flags.writeable = False
         object.__setattr__(self, "spec", spec)
         object.__setattr__(self, "words", words)
 
@@ -211,7 +223,9 @@ class HashBatch(Opaque):
 
     @classmethod
     @unseen
-    def from_bytes(cls, spec: HashSpec, data: bytes | bytearray) -> HashBatch:
+    def from_bytes(
+        cls, spec: HashSpec, data: bytes | bytearray, *, owned: bool = False
+    ) -> HashBatch:
         """Return the hashes laid one after the other in `data`.
 
         Parameters
@@ -219,24 +233,30 @@ class HashBatch(Opaque):
         spec : HashSpec
             What they are.
         data : bytes or bytearray
-            ``spec.bits // 8`` bytes each. A bytearray is taken over and must not be used any more:
-            of a list of many millions there is no room for two.
+            ``spec.bits // 8`` bytes each.
+        owned : bool
+            A bytearray is taken over, as the array of `HashBatch` is, and changed.
+
+        Raises
+        ------
+        UsageError
+            If it is no whole number of hashes, or something else than bytes.
         """
+        if not isinstance(data, bytes | bytearray):  # an array would come in the machine's order
+            raise UsageError(f"hashes are read from bytes, not from a {type(data).__name__}")
         size = spec.bits // 8
         if len(data) % size:
             raise UsageError(f"{len(data)} bytes are no whole number of {spec} hashes")
-        if isinstance(data, bytearray) and not spec.bits % 64:
+        if not spec.bits % 64:
             words = np.frombuffer(data, np.uint64).reshape(-1, spec.words)
+            is_taken = owned and isinstance(data, bytearray)
             if sys.byteorder == "little":
-                words.byteswap(inplace=True)
-            words.flags.writeable = False
-            return cls(spec, words)
+                words = words.byteswap(inplace=is_taken)
+            return cls(spec, words, owned=is_taken or words.flags.owndata)
         rows = np.frombuffer(data, np.uint8).reshape(-1, size)
         padded = np.zeros((len(rows), spec.words * 8), np.uint8)
         padded[:, :size] = rows
-        words = padded.view(">u8").astype(np.uint64)
-        words.flags.writeable = False
-        return cls(spec, words)
+        return cls(spec, padded.view(">u8").astype(np.uint64), owned=True)
 
     @classmethod
     @unseen
@@ -261,7 +281,7 @@ class HashBatch(Opaque):
                 data += spec.parse(line)
             except UsageError as error:
                 raise UsageError(f"hash {position}: {error}") from None
-        return cls.from_bytes(spec, data)
+        return cls.from_bytes(spec, data, owned=True)
 
     @classmethod
     @unseen
@@ -279,9 +299,7 @@ class HashBatch(Opaque):
         for batch in batches:
             if batch.spec != spec:
                 raise SpecMismatch(f"{batch.spec} cannot be joined to {spec}")
-        words = np.concatenate([batch.words for batch in batches])
-        words.flags.writeable = False
-        return cls(spec, words)
+        return cls(spec, np.concatenate([batch.words for batch in batches]), owned=True)
 
     def to_hex(self) -> list[str]:
         """Return each hash as lower-case hexadecimal text. For your own pictures' hashes only."""
@@ -295,7 +313,7 @@ class HashBatch(Opaque):
     def __getitem__(self, rows: slice) -> HashBatch:
         if not isinstance(rows, slice):
             raise UsageError("a batch is cut with slices: batch[0:1] is its first hash")
-        return HashBatch(self.spec, self.words[rows])
+        return HashBatch(self.spec, self.words[rows], owned=True)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, HashBatch):

@@ -29,12 +29,14 @@ def escape_name(name: str | bytes) -> str:
     >>> print(*map(escape_name, ["café", b"caf\xe9", r"caf\xe9", r"C:\photos"]))
     café caf\xe9 caf\\xe9 C:\photos
     """
-    if isinstance(name, str):
+    if isinstance(name, bytes):
+        raw = name
+    else:
         try:
-            name = name.encode(errors="surrogateescape")
+            raw = name.encode(errors="surrogateescape")
         except UnicodeEncodeError:  # half of a surrogate pair, which no file name has
-            name = name.encode(errors="surrogatepass")
-    text = _AMBIGUOUS.sub(r"\g<0>\g<0>", name.decode(errors="surrogateescape"))
+            raw = name.encode(errors="surrogatepass")
+    text = _AMBIGUOUS.sub(r"\g<0>\g<0>", raw.decode(errors="surrogateescape"))
     return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 

@@ -21,11 +21,13 @@ from hashmatch.records.review import ReviewRecord
 from hashmatch.review import history
 from hashmatch.review.case_rows import (
     ENDS_WITH_NEWS,
+    WAITING,
     CaseRow,
     StandingDecision,
     covered_by,
     pages,
     priority,
+    state_of,
     summary,
     waiting_rows,
 )
@@ -132,6 +134,9 @@ class _Replay:
             about.standing = [one for one in about.standing if one.number != undone]
             self.decisions[undone] = at
             about.kept.pop(body["round"], None)
+            about.holds = body["holds"]
+            if state_of(about.standing)[0] in WAITING:
+                about.unrelease()
             if not about.standing:
                 self._ask(case, number, {0, body["round"]})
         elif kind == "asked_again":
@@ -141,6 +146,7 @@ class _Replay:
             else:
                 about.kept = {}
             about.round, about.asked_at, about.standing = about.round + 1, at, []
+            about.unrelease()
             self._ask(case, number, {0} if body["inherited_only"] else None)
         elif kind in {"held", "released"}:
             self.cases[case].hold = (kind, at)
@@ -176,6 +182,7 @@ class _Replay:
             raise _edited(self._database, f"decision {number} is not what it was")
         about = self.cases[case]
         about.lease = (None, None)
+        about.holds = body["holds"]
         about.standing.append(
             StandingDecision(number, body["verdict"], who, body["needed"], at, body["final_at"])
         )
@@ -201,17 +208,23 @@ class _CaseAt:
         self.round = 1
         self.standing: list[StandingDecision] = []
         self.kept: dict[int, list[StandingDecision]] = {}
+        self.holds = False
         self.lease: tuple[str | None, int | None] = (None, None)
         self.asked_at: int | None = None
         self.hold: tuple[str, int | None] = ("", None)
+
+    def unrelease(self) -> None:
+        """Note that it waits again, and what was released with it."""
+        if self.hold[0] == "released":
+            self.hold = ("", None)
 
     def applied(self, row: CaseRow) -> CaseRow:
         """Return a row as it has to be."""
         hold, hold_at = self.hold
         kept = (one for standing in self.kept.values() for one in standing)
         confirmed = any(one.verdict == Verdict.CONFIRMED for one in kept)
-        row = row.with_decisions(self.standing, was_confirmed=confirmed)._replace(
-            round=self.round, hold=hold, hold_at=hold_at
+        row = row._replace(round=self.round, hold=hold, hold_at=hold_at).with_decisions(
+            self.standing, holds=self.holds, was_confirmed=confirmed
         )
         if self.asked_at is not None:
             row = row._replace(asked_at=self.asked_at)
@@ -226,8 +239,8 @@ def _compare(database: Database, replay: _Replay) -> None:
     queue = database.rows("SELECT name, format, made_at, settings FROM queue")
     if queue != [replay.queue]:
         raise _edited(database, "its name or settings are not those of the history")
-    people = database.rows("SELECT name, token, added_at FROM reviewer ORDER BY name")
-    if people != sorted((name, *rest) for name, rest in replay.reviewers.items()):
+    people = database.rows("SELECT name, token, added_at FROM reviewer")
+    if sorted(people) != sorted((name, *rest) for name, rest in replay.reviewers.items()):
         raise _edited(database, "its reviewers are not those of the history")
     undone: dict[int, int | None] = dict(database.rows("SELECT number, undone_at FROM decision"))
     if undone != replay.decisions:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from hashmatch.records.cases import CaseState, Verdict
+from hashmatch.records.enums import WHOLE
 from hashmatch.records.hash_list import REFERENCE
 from hashmatch.review.text import SECOND, storable
 
@@ -25,6 +26,10 @@ WAITING = frozenset({CaseState.PENDING_REVIEW, CaseState.IN_REVIEW})
 ENDS_WITH_NEWS = frozenset({CaseState.NOT_A_MATCH, CaseState.UNSURE})
 """States that a case leaves when a record joins it that says what nobody has decided. Nothing but
 a person takes back what was confirmed, and what was escalated waits for one."""
+HELD = frozenset({CaseState.CONFIRMED, CaseState.ESCALATED})
+"""States that `Settings.hold_confirmed` is about: somebody has to act on these."""
+BY_DECISION = "decided"
+"""What `CaseRow.hold` says of a case that is held since it was decided."""
 HOUR = 3600
 NEAREST_LEAD, BEST_LEAD = 24 * HOUR, 4 * HOUR
 """Seconds of waiting that an exact match, or the best quality, is worth over the farthest and the
@@ -89,17 +94,27 @@ class CaseRow(NamedTuple):
         state = CaseState.PENDING_REVIEW.value
         return self._replace(state=state, lease_reviewer=None, lease_until=None)
 
-    def with_decisions(
-        self, standing: Sequence[StandingDecision], *, was_confirmed: bool = False
-    ) -> CaseRow:
-        """Return it as its decisions leave it, held by nobody.
+    def unreleased(self) -> CaseRow:
+        """Return it as it waits again: a release was about what had been decided."""
+        return self._replace(hold="", hold_at=None) if self.hold == "released" else self
 
-        `was_confirmed` says that other records of it, which are not asked about now, are confirmed:
-        no later answer about the same picture takes that back by itself.
+    def with_decisions(
+        self,
+        standing: Sequence[StandingDecision],
+        *,
+        holds: bool = False,
+        was_confirmed: bool = False,
+    ) -> CaseRow:
+        """Return it as its decisions leave it, leased by nobody.
+
+        `holds` says that what is confirmed is kept, by the settings of then. `was_confirmed` says
+        that other records of it, which are not asked about now, are confirmed: no later answer
+        about the same picture takes that back by itself.
         """
         state, not_for = state_of(standing)
         if was_confirmed and state in ENDS_WITH_NEWS:
             state = CaseState.ESCALATED
+        hold = "" if self.hold == BY_DECISION else self.hold
         last = standing[-1] if state not in WAITING else None
         return self._replace(
             state=state.value,
@@ -110,6 +125,7 @@ class CaseRow(NamedTuple):
             decided_event=None if last is None else last.number,
             final_at=None if last is None else max(one.final_at for one in standing),
             covered="",
+            hold=BY_DECISION if holds and state in HELD and not hold else hold,
         )
 
 
@@ -166,6 +182,11 @@ def summary(records: Iterable[ReviewRecord]) -> Summary:
     return found
 
 
+PART = "", "", "", "part"
+"""What a record says besides its matches if a crop of its picture came closest: nobody who saw the
+crop alone has seen the rest."""
+
+
 def covered_by(records: Iterable[ReviewRecord]) -> str:
     """Return what a decision about some records covers, as text: all that their matches say."""
     closest: dict[tuple[str, ...], int] = {}
@@ -179,13 +200,15 @@ def covered_by(records: Iterable[ReviewRecord]) -> str:
 def news(record: ReviewRecord, covered: str) -> str:
     """Return what a record says that no decision covers, in words; empty if there is nothing.
 
-    `covered` is what `covered_by` returned. Another image, frame, variant, surface or limit is no
-    news: it is the same picture, and the question about it the same.
+    `covered` is what `covered_by` returned. Another image, frame, surface or limit is no news, nor
+    is how the picture was turned: it is the same one, and the question about it the same.
     """
     rows = msgspec.json.decode(covered, type=list[tuple[str, str, str, str, int]])
     closest = {tuple(said): distance for *said, distance in rows}
     for said, distance in _said(record):
         if said not in closest:
+            if said == PART:
+                return "another picture, of which only a part is the same,"
             if said[0] not in {name for name, *_ in closest}:
                 return "a match of another list"
             return "a match of another entry" if not said[3] else "another label or source"
@@ -200,6 +223,8 @@ def _said(record: ReviewRecord) -> Iterator[tuple[tuple[str, ...], int]]:
     References to entries without an id may be others in each version of a list, which says nothing
     of the picture: the closest stands for them all.
     """
+    if record.hash.variant not in WHOLE:
+        yield PART, 0
     for match in record.matches:
         entry = REFERENCE if match.entry.startswith(REFERENCE) else match.entry
         labels = (f"label {label}" for label in match.labels)

@@ -187,6 +187,7 @@ CREATE TABLE decision (
     needed BIGINT NOT NULL, round BIGINT NOT NULL, supersedes BIGINT, undone_at BIGINT
 );
 CREATE INDEX decision_case ON decision (case_number, number);
+CREATE INDEX decision_final ON decision (final_at);
 CREATE TABLE handed_over (decision BIGINT NOT NULL PRIMARY KEY, handed_at BIGINT NOT NULL);
 CREATE TABLE reviewer (
     name TEXT NOT NULL PRIMARY KEY, token TEXT NOT NULL, added_at BIGINT NOT NULL

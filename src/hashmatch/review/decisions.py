@@ -81,6 +81,7 @@ def decide(
         labels=list(labels),
         needed=needed,
         final_at=final_at,
+        holds=tx.settings.hold_confirmed,
         round=row.round,
         supersedes=superseded,
     )
@@ -106,7 +107,9 @@ def _as_decided(tx: Transaction, row: CaseRow, standing: Sequence[StandingDecisi
         "AND verdict = 'confirmed' AND undone_at IS NULL LIMIT 1",
         (row.number, row.round),
     )
-    after = row.with_decisions(standing, was_confirmed=bool(confirmed))
+    after = row.with_decisions(
+        standing, holds=tx.settings.hold_confirmed, was_confirmed=bool(confirmed)
+    )
     if after.state not in ENDS_WITH_NEWS:
         return after
     return after._replace(covered=covered_by(_records(tx, row.number, "round > 0")))
@@ -159,7 +162,8 @@ def undo(tx: Transaction, row: CaseRow, decision_id: str, number: int, reviewer:
     if problem:
         raise ReviewError(f"cannot undo {decision_id}: {problem}")
     tx.database.run("UPDATE decision SET undone_at = ? WHERE number = ?", (tx.now, number))
-    history.append(tx, reviewer, "undone", row.number, decision=number, round=asked)
+    holds = tx.settings.hold_confirmed
+    history.append(tx, reviewer, "undone", row.number, decision=number, round=asked, holds=holds)
     standing = [one for one in others if one.number != number]
     after = _as_decided(tx, row, standing)
     if row.lease_reviewer is not None and after.state == CaseState.PENDING_REVIEW:
@@ -167,6 +171,8 @@ def undo(tx: Transaction, row: CaseRow, decision_id: str, number: int, reviewer:
         after = after._replace(
             state=row.state, lease_reviewer=row.lease_reviewer, lease_until=row.lease_until
         )
+    if after.state in WAITING:
+        after = after.unreleased()
     if not standing:  # nothing is decided, so nothing is inherited
         tx.database.run(
             "UPDATE item SET round = ? WHERE case_number = ? AND round IN (0, ?)",
@@ -219,7 +225,7 @@ def look_again(
         f"UPDATE item SET round = ? WHERE case_number = ?{condition}",
         (row.round + 1, row.number),
     )
-    after = row._replace(round=row.round + 1, asked_at=tx.now).with_decisions([])
+    after = row._replace(round=row.round + 1, asked_at=tx.now).with_decisions([]).unreleased()
     save(tx.database, [(row, after)])
     history.append(tx, who, "asked_again", row.number, reason=reason, inherited_only=inherited_only)
     if is_held(row, tx.settings) and row.hold != "held":

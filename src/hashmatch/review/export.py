@@ -18,7 +18,7 @@ import msgspec
 from msgspec import UNSET
 
 from hashmatch._files.atomic import OutputFile, writing
-from hashmatch.errors import SinkError, UsageError
+from hashmatch.errors import SinkError, UsageError, install
 from hashmatch.records.cases import CaseState, ConfirmedCase
 from hashmatch.records.times import timestamp
 from hashmatch.sinks.csv_rows import csv_line
@@ -222,7 +222,9 @@ def _write_parquet(rows: Iterator[ExportRow], path: str) -> int:
         import pyarrow
         from pyarrow.parquet import ParquetWriter
     except ImportError:
-        raise UsageError(f"{path}: Parquet needs hashmatch[parquet]") from None
+        raise UsageError(
+            f"cannot write {path}: pyarrow is not installed. {install('parquet')}"
+        ) from None
     types = {str: pyarrow.string(), int: pyarrow.int64(), bool: pyarrow.bool_()}
     schema = pyarrow.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
     count = 0

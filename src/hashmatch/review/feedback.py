@@ -20,10 +20,11 @@ from hashmatch._files.atomic import OutputFile
 from hashmatch._redact import unseen
 from hashmatch.errors import ListError, ReviewError, UsageError
 from hashmatch.lists.exclusions import Disabled
-from hashmatch.matching.suppression import WHOLE
 from hashmatch.records.cases import CaseState
+from hashmatch.records.enums import WHOLE
 from hashmatch.records.times import timestamp
 from hashmatch.review import history
+from hashmatch.review.case_rows import load_all
 from hashmatch.review.cases import find_row
 from hashmatch.review.decisions import hand_over
 from hashmatch.review.stats import Share, wilson
@@ -123,7 +124,10 @@ def answer_proposal(
     with queue.transaction() as tx:
         case = queue.case(case_id)
         decision = _proposing(tx, case)
-        if decision is None:
+        final_at = max((one.final_at for one in case.standing), default=None)
+        if decision is None and final_at is not None and final_at > moment(tx.now):
+            problem = f"its decision can be undone until {timestamp(final_at)}. Try it after that."
+        elif decision is None:
             problem = "it is not proposed for the benign list"
         elif who.casefold() in {one.reviewer.casefold() for one in case.decisions}:
             problem = f"{who} decided about it. Ask somebody else."
@@ -143,7 +147,8 @@ def add_benign(queue: ReviewQueue, path: str | os.PathLike[str]) -> tuple[int, i
     """Add the pictures that a second person accepted to a benign list, for ``--benign``.
 
     The list holds hashes of your users' pictures: its owner only can read it. What is in it already
-    stays, since the queue forgets a picture that was not a match after a while.
+    stays, since the queue forgets a picture that was not a match after a while; but it is taken out
+    if its case waits again, or was decided in another way.
 
     Parameters
     ----------
@@ -166,7 +171,8 @@ def add_benign(queue: ReviewQueue, path: str | os.PathLike[str]) -> tuple[int, i
     SinkError
         If it cannot be written.
     """
-    before = _benign_lines(Path(path)) if os.path.lexists(path) else {}
+    there = _benign_lines(Path(path)) if os.path.lexists(path) else {}
+    before = _still_harmless(queue, there)
     new: dict[str, bytes] = {}
     for proposal in proposals(queue):
         if proposal.verdict != "accepted":
@@ -457,6 +463,24 @@ def _write_lines(path: str | os.PathLike[str], lines: Iterable[bytes]) -> None:
     with OutputFile(path) as file:
         for line in lines:
             file.write(line.decode() + "\n")
+
+
+def _still_harmless(queue: ReviewQueue, lines: dict[str, bytes]) -> dict[str, bytes]:
+    """Leave out lines of cases that wait by now, or of which another answer is the last."""
+    numbers: dict[str, int] = {}
+    for name in lines:
+        whose, _, number = name.partition("/")[0].rpartition("-")
+        if whose == queue.name and number.isdecimal() and len(number) <= 18:
+            numbers[name] = int(number)
+    with queue.transaction(read_only=True) as tx:
+        rows = load_all(tx.database, sorted(set(numbers.values())))
+        accepted = {one for one, (verdict, _) in _answers(tx).items() if verdict == "accepted"}
+    changed = {
+        number
+        for number, row in rows.items()
+        if row.items and f"{queue.name}-{number}-{row.decided_event}" not in accepted
+    }
+    return {name: line for name, line in lines.items() if numbers.get(name) not in changed}
 
 
 class _Line(msgspec.Struct):

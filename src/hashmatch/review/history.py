@@ -15,7 +15,8 @@ given_back       its reviewer gave it back
 lapsed           its reviewer did not come back in time
 decided          a reviewer decided about some records
 undone           and took that back
-asked_again      a case that was decided waits for a person again
+asked_again      a case that was decided waits for a person again; by ``hashmatch`` if a record
+                 joined it that says what nobody has decided
 held, released   a case is kept whatever its age, or no longer
 purged           records that had expired were removed
 settings         the queue works in another way now

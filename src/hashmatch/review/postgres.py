@@ -1,6 +1,9 @@
 """A review queue on a PostgreSQL server; psycopg is imported when one is opened.
 
 The tables are in a schema of their own, so that a queue may share a database with others' tables.
+Nothing of a session is relied on: between a queue and its server may be PgBouncer, which gives each
+transaction another one. What a transaction needs it sets itself, whatever the defaults of a server,
+a database or a user are.
 """
 
 from __future__ import annotations
@@ -10,11 +13,13 @@ from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-from hashmatch.errors import ReviewError
+from hashmatch.errors import ReviewError, install
 from hashmatch.review.database import Database, statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from hashmatch.review.database import Row
 
 SCHEMA = "hashmatch_review"
 WRITER_LOCK = 0x484D5251
@@ -23,11 +28,18 @@ LOCK_TIMEOUT = 60
 """Seconds that a call waits for others' transactions."""
 
 
+_SET = (
+    f"SET LOCAL search_path = {SCHEMA}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}s'; "
+    "SET LOCAL synchronous_commit = on"
+)
+USE_UTF8 = "Use one that was made with ENCODING 'UTF8' TEMPLATE template0."
+
+
 class PostgresDatabase(Database):
     """See `hashmatch.review.database.Database`."""
 
-    BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-    BEGIN_WRITING = "BEGIN"
+    BEGIN_READING = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_SET}"
+    BEGIN_WRITING = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {_SET}"
 
     def __init__(self, url: str) -> None:
         super().__init__(without_password(url))
@@ -43,11 +55,12 @@ class PostgresDatabase(Database):
         except ImportError:
             raise ReviewError(
                 f"cannot open review queue {opened.where}: psycopg is not installed. "
-                "Install hashmatch[postgres]."
+                + install("postgres")
             ) from None
         with opened._errors():
             opened._connect()
         try:
+            opened._check_encoding()
             if opened._has_tables():
                 ((version,),) = opened.rows("SELECT format FROM queue")
                 opened._check_format(version)
@@ -70,9 +83,20 @@ class PostgresDatabase(Database):
             autocommit=True,
             connect_timeout=10,
             application_name="hashmatch review",
-            options=f"-c search_path={SCHEMA} -c lock_timeout={LOCK_TIMEOUT}s -c timezone=UTC "
-            "-c synchronous_commit=on",
+            client_encoding="UTF8",
+            prepare_threshold=None,
         )
+
+    def _check_encoding(self) -> None:
+        ((encoding,),) = self.rows(
+            "SELECT pg_encoding_to_char(encoding) FROM pg_database "
+            "WHERE datname = current_database()"
+        )
+        if encoding == "SQL_ASCII":
+            raise ReviewError(
+                f"cannot open review queue {self.where}: its database has the encoding SQL_ASCII, "
+                f"which does not say what its bytes mean. {USE_UTF8}"
+            )
 
     def _has_tables(self) -> bool:
         return bool(
@@ -89,6 +113,11 @@ class PostgresDatabase(Database):
         for statement in statements(number="BIGINT", blob="BYTEA", keyed=""):
             self.run(statement)
         return True
+
+    def rows(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
+        """Return the rows that a statement finds."""
+        with self.reading():
+            return super().rows(sql, values)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -131,7 +160,7 @@ class PostgresDatabase(Database):
         self._has_lock = False
         if self._connection.closed:  # the server went away, and may be back
             self._connect()
-        super()._begin(statement)
+        self._connection.execute(statement.encode())
 
     def _can_roll_back(self) -> bool:
         return not self._connection.closed
@@ -147,6 +176,10 @@ class PostgresDatabase(Database):
             yield
         except psycopg.Error as error:
             reason = " ".join(str(error.diag.message_primary or error).split())
+            if isinstance(error, psycopg.errors.UntranslatableCharacter):
+                reason = f"its database cannot keep this text: {reason}. {USE_UTF8}"
+            elif "statement pooling" in reason:
+                reason = f"{reason}. Set pool_mode to transaction or session in PgBouncer."
         except UnicodeEncodeError:
             reason = "text has characters that cannot be kept"
         else:

@@ -15,7 +15,7 @@ from hashmatch.review.case_rows import WAITING, CaseRow, pages, priority, save
 from hashmatch.review.database import FORMAT, Transaction, is_url
 from hashmatch.review.grouping import keys_of_case
 from hashmatch.review.intake import RECORDS_PER_TRANSACTION, add_batch
-from hashmatch.review.results import Added, Pause, Purged
+from hashmatch.review.results import Added, NotFinal, Pause, Purged
 from hashmatch.review.reviewers import Reviewers
 from hashmatch.review.settings import Settings
 from hashmatch.review.stats import Statistics, statistics
@@ -82,6 +82,8 @@ class ReviewQueue:
         Of the queue; the ids of its cases begin with it.
     where : str
         Its file, or its URL without a password.
+    is_new : bool
+        Whether this made it.
     reviewers : Reviewers
         Names and tokens of the people who can log in to the page.
 
@@ -108,6 +110,7 @@ class ReviewQueue:
         self._now = now
         self.name = name
         self.where = database.where
+        self.is_new = False
         self.reviewers = Reviewers(database, now)
 
     @classmethod
@@ -145,11 +148,13 @@ class ReviewQueue:
         database, is_new = _open_database(where, create=create)
         try:
             if is_new:
-                _make(database, settings or Settings(), micros(now()))
+                is_new = _make(database, settings or Settings(), micros(now()))
             names = database.rows("SELECT name FROM queue")
             if len(names) != 1:
                 raise ReviewError(f"{database.where} was edited: it has {len(names)} names")
-            return cls(database, names[0][0], now)
+            queue = cls(database, names[0][0], now)
+            queue.is_new = is_new
+            return queue
         except BaseException:
             database.close()
             raise
@@ -184,8 +189,11 @@ class ReviewQueue:
     ) -> Added:
         """Add records, each once, to the cases of their pictures.
 
-        Suppressed records are counted and left out. A thousand are a transaction: what was added
-        when something stops it stays, and all of them can be given again.
+        A case that is not a match, or unsure, waits again if a record joins it that says what
+        nobody has decided: it is closer, or of another list, entry, label or source, or only a part
+        of its picture is the same. Suppressed records are counted and left out. A thousand are a
+        transaction: what was added when something stops it stays, and all of them can be given
+        again.
 
         Parameters
         ----------
@@ -304,7 +312,7 @@ class ReviewQueue:
             Why, in the reviewer's words.
         reviewed_digest : str
             The `Case.reviewed_digest` of what the reviewer was shown: the decision covers those
-            records, and any that have come in since are inherited.
+            records, and any that have come in since are inherited, or asked about by themselves.
         labels : sequence of str
             Labels that the reviewer gives the picture.
 
@@ -325,6 +333,7 @@ class ReviewQueue:
             verdict = Verdict(verdict)
         except ValueError:
             raise UsageError(f"a verdict is one of {', '.join(Verdict)}, not {verdict!r}") from None
+        labels = [labels] if isinstance(labels, str) else list(labels)  # it may be a generator
         for what, text in (("a reason", reason), *(("a label", label) for label in labels)):
             check_text(what, text)
         with self.transaction() as tx:
@@ -490,6 +499,29 @@ class ReviewQueue:
                 )
             )
         return {state: found.get(state.value, 0) for state in CaseState}
+
+    def undoable(self) -> NotFinal:
+        """Return how many decisions their reviewers can still take back, and until when."""
+        with self.transaction(read_only=True) as tx:
+            (found,) = tx.database.rows(
+                "SELECT count(*), max(final_at) FROM decision WHERE undone_at IS NULL "
+                "AND final_at > ? AND number NOT IN (SELECT decision FROM handed_over) "
+                "AND EXISTS (SELECT 1 FROM item WHERE item.case_number = decision.case_number "
+                "AND item.round = decision.round)",
+                (tx.now,),
+            )
+        return NotFinal.of(*found)
+
+    def not_yet_confirmed(self) -> NotFinal:
+        """Return how many confirmed cases `confirmed` leaves out for now, and until when."""
+        with self.transaction(read_only=True) as tx:
+            confirmed = "FROM review_case WHERE state = 'confirmed' AND items > 0"
+            (found,) = tx.database.rows(
+                f"SELECT count(*), max(final_at) {confirmed} AND decided_event >= "
+                f"(SELECT min(decided_event) {confirmed} AND final_at > ?)",
+                (tx.now,),
+            )
+        return NotFinal.of(*found)
 
     def confirmed(self, since_event: int = 0) -> Iterator[ConfirmedCase]:
         """Yield the cases that people confirmed finally, in the order of their last decision.
@@ -705,11 +737,12 @@ def _open_database(where: str, *, create: bool) -> tuple[Database, bool]:
     return SqliteDatabase.open(where, create=create)
 
 
-def _make(database: Database, settings: Settings, now: int) -> None:
+def _make(database: Database, settings: Settings, now: int) -> bool:
     name, text = secrets.token_hex(4), settings.to_json()
     with database.writing():
         if not database.make():
-            return
+            return False
         database.run("INSERT INTO queue VALUES (?, ?, ?, ?)", (name, FORMAT, now, text))
         made = Transaction(database, name, settings, now)
         history.append(made, "hashmatch", "made", name=name, format=FORMAT, settings=text)
+    return True

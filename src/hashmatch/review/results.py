@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from hashmatch.review.text import moment
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
@@ -52,6 +54,19 @@ class Event:
     body: Mapping[str, Any]
     previous: str
     digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotFinal:
+    """What waits until it can no longer be undone: how much, and when all of it is final (UTC)."""
+
+    count: int = 0
+    until: datetime | None = None
+
+    @classmethod
+    def of(cls, count: int, until: int | None) -> NotFinal:
+        """Make one of a time in microseconds since 1970."""
+        return cls(count, moment(until) if count and until is not None else None)
 
 
 class Verified(NamedTuple):

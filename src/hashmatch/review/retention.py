@@ -13,7 +13,9 @@ from hashmatch.records.cases import CaseState
 from hashmatch.records.review import ReviewRecord
 from hashmatch.review import history
 from hashmatch.review.case_rows import (
+    BY_DECISION,
     COLUMNS,
+    HELD,
     WAITING,
     CaseRow,
     covered_by,
@@ -32,14 +34,12 @@ if TYPE_CHECKING:
     from hashmatch.review.settings import Settings
 
 CASES_PER_TRANSACTION = 200
-HELD = frozenset({CaseState.CONFIRMED, CaseState.ESCALATED})
-"""States that `Settings.hold_confirmed` is about: somebody has to act on these."""
 
 
 def is_held(row: CaseRow, settings: Settings) -> bool:
     """Return whether a case is kept whatever its age."""
     by_rule = row.state in HELD and settings.hold_confirmed
-    return row.hold == "held" or (by_rule and row.hold != "released")
+    return row.hold in {"held", BY_DECISION} or (by_rule and row.hold != "released")
 
 
 def hold(tx: Transaction, row: CaseRow, who: str, kind: str, reason: str) -> CaseRow:
@@ -47,6 +47,9 @@ def hold(tx: Transaction, row: CaseRow, who: str, kind: str, reason: str) -> Cas
     if not row.items:
         case_id = tx.case_id(row.number)
         raise ReviewError(f"cannot hold or release {case_id}: all its records have expired")
+    if kind == "released" and not is_held(row, tx.settings):
+        # It would be released ahead of time: whatever is decided about it later.
+        raise ReviewError(f"cannot release {tx.case_id(row.number)}: it is not held")
     after = row._replace(hold=kind, hold_at=tx.now)
     save(tx.database, [(row, after)])
     history.append(tx, who, kind, row.number, reason=reason)

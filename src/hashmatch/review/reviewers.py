@@ -83,8 +83,8 @@ class Reviewers:
 
     def list(self) -> dict[str, datetime]:
         """Return the names of all reviewers, sorted, each with the time of being added (UTC)."""
-        rows = self._database.rows("SELECT name, added_at FROM reviewer ORDER BY name")
-        return {name: moment(at) for name, at in rows}
+        rows = self._database.rows("SELECT name, added_at FROM reviewer")
+        return {name: moment(at) for name, at in sorted(rows)}
 
     def check(self, name: str, token: str) -> bool:
         """Return whether a token is the one of a reviewer; False if there is none such."""

@@ -29,7 +29,7 @@ class Settings:
     lease : timedelta
         Time after which a case that nobody renewed goes back, at least a second.
     undo : timedelta
-        How long a decision can be taken back. Nothing is acted on before.
+        How long a decision that is made from now on can be taken back. Nothing is acted on before.
     in_a_row : int
         Cases that a reviewer is handed without a pause, at least 1.
     pause : timedelta
@@ -39,7 +39,8 @@ class Settings:
     keep_rejected : timedelta
         Time after which a purge removes what is not a match.
     hold_confirmed : bool
-        Whether what was confirmed is kept until somebody releases it; else it goes like the rest.
+        Whether what was confirmed or escalated is kept until somebody releases it; else it goes
+        like the rest. What this held when it was decided stays held.
     label_weights : mapping of str to float
         Hours of waiting that a label is worth; negative ones put a case off.
 

@@ -126,9 +126,9 @@ class WorkerSlots:
         latest = time.monotonic() - HELD_SECONDS
         for place, slot in enumerate(self.all):
             if not self._idle and self._held.get(slot, latest) < latest:
+                self.all[place] = slot.replaced()
                 del self._busy[slot], self._held[slot]
                 self._slow.discard(slot)
-                self.all[place] = slot.replaced()
                 self._idle.append(self.all[place])
                 log.warning("decode worker taken back: held by an iterator for %g s", HELD_SECONDS)
                 return True

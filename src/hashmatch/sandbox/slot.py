@@ -182,8 +182,11 @@ class WorkerSlot:
 
     def replaced(self) -> WorkerSlot:
         """Close this slot, in whatever thread it is held, and return one in its place."""
+        try:
+            other = WorkerSlot(self._server, self._limits)
+        except OSError as error:  # out of descriptors; this one stays as it is
+            raise WorkersError(f"cannot replace a decode worker: {error.strerror}") from None
         self.close()
-        other = WorkerSlot(self._server, self._limits)
         other.layers, other.exits = self.layers, self.exits
         return other
 

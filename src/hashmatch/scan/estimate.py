@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hashmatch.retry import ItemReads, Tries, list_items
+from hashmatch.scan.shard import Shard
 
 if TYPE_CHECKING:
     from hashmatch.hashing.hash_image import Decode
@@ -102,6 +103,7 @@ def estimate(
     listing = time.monotonic() - began
     reading, hashing, failed, held = _measured(source, matcher, options.decode, tries, chosen)
     each = 1 / max(1, len(chosen))
+    parts = source.parts if isinstance(source, Shard) else 1  # each lists the whole source
     everything = total + unsized * held * each
     rate = tries.limits.rate
     return Estimate(
@@ -113,7 +115,7 @@ def estimate(
             items * hashing * each / options.threads,
             everything / rate if rate else 0.0,
         ),
-        requests=items + -(-items // PAGE),
+        requests=items + -(-items * parts // PAGE),
     )  # fmt: skip
 
 

@@ -147,7 +147,7 @@ class ArchivedFile(Opaque):
             self._file.blocks[f"{name} {kind}"].copy() for name in ("words", "picture")
         )
         self._file.check_unchanged()
-        return HashBatch(spec, words), numbers
+        return HashBatch(spec, words, owned=True), numbers
 
     def __getitem__(self, number: int) -> tuple[ImageItem, list[HashedImage]]:
         """Return a picture and all of its hashes, as `Matcher.hash` gave them."""
@@ -163,8 +163,9 @@ class ArchivedFile(Opaque):
         words = self._file.blocks[f"words {one.kind}"][one.first : one.first + one.count].copy()
         self._file.check_unchanged()
         spec = self.specs[one.kind]
+        hashes = HashBatch(spec, words, owned=True)
         return HashedImage(
-            key, spec, Outcome(one.outcome), HashBatch(spec, words), one.reason, one.quality,
+            key, spec, Outcome(one.outcome), hashes, one.reason, one.quality,
             one.width, one.height, one.damaged, one.media_type, one.frame, one.decode_policy,
             one.variants,
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 from collections import deque
@@ -137,8 +138,25 @@ class Pipeline(Generic[R]):
             self._do_work
         ] * self._concurrency.threads
         threads = [
-            threading.Thread(target=loop, name=f"hashmatch{loop.__name__}") for loop in loops
+            threading.Thread(target=loop, name=f"hashmatch{loop.__name__}", daemon=True)
+            for loop in loops
         ]
+
+        def end() -> None:
+            with self._lock:
+                self._stopping = True
+                for waiting in (self._wanted, self._room, self._ready):
+                    waiting.notify_all()
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join()
+
+        def end_early() -> None:
+            self._tries.stop()
+            end()
+
+        # The interpreter would wait for the threads of an iterator that is open when it ends.
+        atexit.register(end_early)
         try:
             for thread in threads:
                 thread.start()
@@ -153,13 +171,8 @@ class Pipeline(Generic[R]):
             self._tries.stop()
             raise
         finally:
-            with self._lock:
-                self._stopping = True
-                for waiting in (self._wanted, self._room, self._ready):
-                    waiting.notify_all()
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join()
+            atexit.unregister(end_early)
+            end()
         if self._list_error:
             raise self._list_error[0]
 

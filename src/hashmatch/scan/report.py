@@ -36,6 +36,8 @@ class ScanReport:
         The items that were not searched.
     started, seconds : float
         When it began, on the monotonic clock, and how long it took.
+    queued : dict of str to int, optional
+        What became of the records that were given to a review queue; None if there is none.
     sandbox : str
         What closed in the processes that decoded the images, `DecodePool.report`.
 
@@ -56,6 +58,7 @@ class ScanReport:
     problems: list[ItemOutcome] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
+    queued: dict[str, int] | None = None
     sandbox: str = "none: images were decoded in this process"
 
     def __call__(self, event: Event) -> None:
@@ -102,6 +105,7 @@ class ScanReport:
             "passed_over": counters.passed_over,
             "outcomes": counters.outcomes,
             "records": counters.records,
+            "queued": self.queued,
             "suppressed": counters.suppressed_by,
             "alarms": [
                 {
@@ -131,7 +135,7 @@ def _described(lists: Sequence[HashList]) -> list[dict[str, object]]:
             "version": known.version,
             "algorithm": known.spec.algorithm,
             "entries": len(known),
-            "rejected": len(known.rejected),
+            "rejected": known.bad_rows,
         }
         for known in lists
     ]

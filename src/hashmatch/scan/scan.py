@@ -290,6 +290,7 @@ class _Scan:
                 by_name.append(item.key)
             if result is None:  # as it was when it was accounted for
                 self._count(-1)
+                self._under_way.pop(item.key, None)
             else:
                 if writer is not None and isinstance(hashed, list):
                     writer.add(item, hashed, result)
@@ -302,7 +303,6 @@ class _Scan:
                 self.monitor.batch()
                 number, began = 0, time.monotonic()
             self.monitor.progress()
-        self.counters.passed_over = passed_over(self.source)
         yield from settle(ended=True)
         self.monitor.batch()
 
@@ -314,6 +314,7 @@ class _Scan:
 
         if state is None:
             yield from listing(None)
+            self.counters.passed_over = passed_over(self.source)
             return
         start = state.position
         for item in listing(start):
@@ -321,15 +322,21 @@ class _Scan:
             if not (known and state.is_done(item)):
                 self._under_way[item.key] = known
                 yield item
+        self.counters.passed_over = passed_over(self.source)
         if start is None:
             return
+        is_before = True
         for item in listing(None):
-            if item.position == start:
-                break
+            is_before &= item.position != start
+            if not is_before and not passed_over(self.source):
+                return  # all that was passed over has been counted behind it
+            if not is_before:
+                continue
             by_name = item.version in UNLISTED
             if item.key not in self._under_way and not state.is_done(item, by_name=by_name):
                 self._under_way[item.key] = not by_name
                 yield item
+        self.counters.passed_over = passed_over(self.source)
 
     def _count(self, more: int) -> None:
         with self._counting:  # some are listed meanwhile

@@ -63,6 +63,8 @@ class Shard:
     ----------
     whole : Source
         What is split.
+    parts : int
+        Of how many this is one.
 
     Examples
     --------
@@ -73,7 +75,7 @@ class Shard:
     """
 
     def __init__(self, source: Source, index: int, count: int) -> None:
-        self._index, self._count = parse_shard(f"{index}/{count}")
+        self._index, self.parts = parse_shard(f"{index}/{count}")
         self.whole = source
 
     def items(self, after: str | None = None) -> Iterator[ImageItem]:
@@ -85,12 +87,12 @@ class Shard:
             The position of an item; those behind it are listed.
         """
         for item in self.whole.items(after):
-            if shard_of(item.key, self._count) == self._index:
+            if shard_of(item.key, self.parts) == self._index:
                 yield item
 
     def identity(self) -> str:
         """Return that of the whole source, and which part this is."""
-        return f"{self.whole.identity()} shard={self._index}/{self._count}"
+        return f"{self.whole.identity()} shard={self._index}/{self.parts}"
 
     def read(self, item: ImageItem) -> bytes:
         """Return the content of an item; see `hashmatch.interfaces.Source.read`.

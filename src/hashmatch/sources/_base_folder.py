@@ -63,10 +63,13 @@ class Base:
         version is another or was not known; and what reading it raises.
         """
         inside = key.removeprefix(f"{self.place}/")
-        if "://" in inside or inside.startswith("/") or ".." in inside.split("/"):
+        # A bucket that has keys with such parts has no folders for them to lead out of.
+        is_literal = self._objects is not None and self._objects.takes_any_key
+        leads_out = inside.startswith("/") or ".." in inside.split("/")
+        if "://" in inside or (leads_out and not is_literal):
             raise ImageError(Outcome.REFUSED, f"it does not lie below {self.place}")
         if self._objects is not None:
-            return self._objects.read(item, f"{self._folder}/{inside}".lstrip("/"))
+            return self._objects.read(item, f"{self._folder}/{inside}" if self._folder else inside)
         return read_local(as_path(f"{self.place}/{inside}"), item)
 
 

@@ -1,5 +1,8 @@
 """Objects of a bucket or a web server, read through `obstore`: the extra ``cloud``.
 
+`obstore` changes keys, or refuses them: ``/a.png`` is ``a.png`` to it, and ``a//b`` ends a listing.
+So S3 is listed through `botocore`, which gives keys as they are, and reads what `obstore` cannot.
+
 Errors are classified, in words that hold no credentials: the client's own text is never passed on,
 since it has addresses in it, whose queries may be signatures.
 """
@@ -8,14 +11,18 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from enum import Enum, auto
+from functools import cache
+from importlib.util import find_spec
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from hashmatch.decode import limits
-from hashmatch.errors import SourceError, SourceUnavailable, UsageError
+from hashmatch.errors import SourceError, SourceUnavailable, UsageError, install
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageChanged, ImageError, ImageUnavailable
 
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>([A-Za-z]{1,64})</Code>")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 #: Codes of S3 that are about the credentials, not about the one object that was asked for.
 _REFUSED_CREDENTIALS = {
@@ -66,11 +74,19 @@ def trouble(error: Exception) -> Trouble:
     >>> trouble(OSError("status code: 503 <Code>SlowDown</Code>")).words
     'status 503, SlowDown'
     """
-    text = str(error)
-    status = int(found[1]) if (found := _STATUS.search(text)) else 0
-    code = found[1] if (found := _CODE.search(text)) else ""
+    text, name = str(error), type(error).__name__
+    answer = getattr(error, "response", None)  # that of `botocore`, whatever its error is called
+    if isinstance(answer, dict):
+        status, code = answer["ResponseMetadata"].get("HTTPStatusCode", 0), answer["Error"]["Code"]
+        code = code if _CODE.fullmatch(f"<Code>{code}</Code>") else ""
+    elif type(error).__module__.startswith("botocore."):
+        cause = type(getattr(error, "kwargs", {}).get("error")).__name__
+        name = cause if cause == "NameResolutionError" else name
+        return _BOTOCORE.get(name, Trouble(Kind.OTHER, name))
+    else:
+        status = int(found[1]) if (found := _STATUS.search(text)) else 0
+        code = found[1] if (found := _CODE.search(text)) else ""
     words = ", ".join([f"status {status}"] * bool(status) + [code] * bool(code))
-    name = type(error).__name__
     if name == "InvalidPathError" or isinstance(error, ValueError):
         return Trouble(Kind.ODD_KEY, "")
     if isinstance(error, OSError) and error.errno:  # of this machine: a full disk, say
@@ -96,6 +112,27 @@ def trouble(error: Exception) -> Trouble:
         return Trouble(Kind.PASSING, "no answer" if "Timeout" in text else "a broken connection")
     return Trouble(Kind.OTHER, words)
 
+
+_NO_CONNECTION = Trouble(Kind.UNREACHABLE, "no connection")
+_NOT_SECURE = Trouble(Kind.UNREACHABLE, "no secure connection, as https:// asks for")
+_NO_ANSWER = Trouble(Kind.PASSING, "no answer")
+_BROKEN = Trouble(Kind.PASSING, "a broken connection")
+_BOTOCORE = {
+    "NoCredentialsError": Trouble(Kind.CREDENTIALS, ""),
+    "PartialCredentialsError": Trouble(Kind.CREDENTIALS, ""),
+    "CredentialRetrievalError": Trouble(Kind.CREDENTIALS, ""),
+    "NameResolutionError": Trouble(Kind.UNREACHABLE, "no host of that name is known"),
+    "EndpointConnectionError": _NO_CONNECTION,
+    "ProxyConnectionError": _NO_CONNECTION,
+    "SSLError": _NOT_SECURE,
+    "ConnectTimeoutError": _NO_ANSWER,
+    "ReadTimeoutError": _NO_ANSWER,
+    "ConnectionClosedError": _BROKEN,
+    "HTTPClientError": _BROKEN,
+    "IncompleteReadError": _BROKEN,
+    "ResponseStreamingError": _BROKEN,
+}
+"""What the errors of `botocore` mean that are no answer of a server."""
 
 #: Seconds without an answer, without a byte, and for one request altogether.
 TIMEOUTS = {"connect_timeout": 5, "read_timeout": 10, "timeout": 120}
@@ -135,6 +172,7 @@ class Objects:
         if not parts.netloc:
             raise UsageError(f"{url}: name a bucket, {self._scheme}://BUCKET/FOLDER")
         given = dict(options or {})
+        self._raw = _RawKeys(parts.netloc, given) if self._scheme == "s3" else None
         endpoint = url if self._scheme in {"http", "https"} else self._endpoint(given)
         client = {name: timedelta(seconds=seconds) for name, seconds in TIMEOUTS.items()}
         client |= {"allow_http": endpoint.startswith("http://")}  # type: ignore[dict-item]
@@ -142,8 +180,13 @@ class Objects:
         self._host = _host(endpoint)
         try:
             from obstore.store import from_url
+
+            if self._raw is not None and find_spec("botocore") is None:
+                raise ImportError
         except ImportError:
-            raise UsageError(f"{url}: install hashmatch[cloud] for this") from None
+            raise UsageError(
+                f"cannot read {url}: obstore is not installed. {install('cloud')}"
+            ) from None
         # Tries are counted and spread in one place for all sources, `hashmatch.retry`.
         retries = {"max_retries": 0, "retry_timeout": timedelta(seconds=1)}
         arguments: dict[str, Any] = {"client_options": client, "retry_config": retries}
@@ -180,14 +223,23 @@ class Objects:
         # The text of the error may hold the option's value.
         return f"{self.name}: cannot be opened with these options ({type(error).__name__})"
 
+    @property
+    def takes_any_key(self) -> bool:
+        """Whether keys are what they are in the bucket, whatever is in them."""
+        return self._raw is not None
+
     def pages(self, prefix: str, after: str | None) -> Iterator[Sequence[ObjectMeta]]:
-        """Yield what is in the folder `prefix`, behind the key `after`, in pages as they come."""
+        """Yield what begins with `prefix`, behind the key `after`, in pages as they come."""
+        if self._raw is not None:
+            return self._raw.pages(prefix, after)
         import obstore
 
         return iter(obstore.list(self._store, prefix or None, offset=after, chunk_size=1000))
 
     def look_at(self, key: str) -> ObjectMeta:
-        """Return the listing's line of one object."""
+        """Return the listing's line of one object; FileNotFoundError if it is not there."""
+        if self._raw is not None and changes(key):
+            return self._raw.get(key, "")[0]
         import obstore
 
         return obstore.head(self._store, key)
@@ -219,6 +271,10 @@ class Objects:
         # says so by the times in it.
         conditional = version.startswith("etag-") and not version.startswith("etag-W/")
         match = version.removeprefix("etag-") if conditional else ""
+        if changes(key):
+            if self._raw is None:
+                raise ValueError  # an odd key: what would be read is another object, or none
+            return self._raw.get(key, match)
         try:
             result = obstore.get(
                 self._store, key, options={"if_match": f'"{match}"'} if conditional else None
@@ -231,8 +287,14 @@ class Objects:
     def _failed(self, error: Exception, item: ImageItem) -> ImageError | SourceError:
         kind, words = trouble(error)
         said = f" ({words})" if words else ""
-        if kind is Kind.CREDENTIALS:
+        if kind in {Kind.CREDENTIALS, Kind.REGION}:
             return self.cannot(error)
+        if kind is Kind.ODD_KEY:
+            return ImageError(
+                Outcome.FAILED,
+                f"cannot be read with this client of {self._scheme}://: its key has an empty part, "
+                "a dot or a control character between its strokes",
+            )
         if kind in {Kind.PASSING, Kind.UNREACHABLE}:
             return ImageUnavailable(Outcome.FAILED, f"cannot be read: {words}")
         if kind is Kind.MISSING and item.size == 0:
@@ -267,6 +329,132 @@ class Objects:
         }[kind]
         may_pass = kind in {Kind.PASSING, Kind.UNREACHABLE}
         return (SourceUnavailable if may_pass else SourceError)(f"{self.name}: {advice}")
+
+
+def changes(key: str) -> bool:
+    """Return whether `obstore` would take `key` for another one, or for none.
+
+    Examples
+    --------
+    >>> [changes(key) for key in ("a/b.jpg", "/a.png", "x/", "a//b", "a/../b", "a%2Fb", "..a")]
+    [False, True, True, True, True, False, False]
+    """
+    return not {"", ".", ".."}.isdisjoint(key.split("/")) or _CONTROL.search(key) is not None
+
+
+class _RawKeys:
+    """A bucket of S3 by the keys that are in it; `options` are those of `obstore`."""
+
+    def __init__(self, bucket: str, options: Mapping[str, Any]) -> None:
+        self._bucket = bucket
+        self._options = {name.lower().removeprefix("aws_"): v for name, v in options.items()}
+        self._lock = Lock()
+        self._made: Any = None
+
+    def __repr__(self) -> str:  # options are secrets
+        return f"<_RawKeys of {self._bucket}>"
+
+    def _option(self, *names: str) -> Any:
+        """Return the first of these that the options, or else the environment, say."""
+        said = [self._options.get(name) for name in names]
+        said += [os.environ.get(f"AWS_{name.upper()}") for name in names]
+        return next((value for value in said if value is not None), None)
+
+    def _client(self) -> Any:
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+        return self._made
+
+    def _make(self) -> Any:
+        from botocore import UNSIGNED
+        from botocore.config import Config
+
+        def seconds(name: str) -> float:
+            given = self._options.get(name, TIMEOUTS[name])
+            return float(given.total_seconds() if isinstance(given, timedelta) else given)
+
+        endpoint = self._option("endpoint_url", "endpoint")
+        virtual = _is_true(self._option("virtual_hosted_style_request"))
+        if virtual and endpoint:  # to obstore, the bucket is in it
+            endpoint = str(endpoint).replace(f"://{self._bucket}.", "://", 1)
+        proxy = self._options.get("proxy_url")
+        config = Config(
+            retries={"total_max_attempts": 1},
+            connect_timeout=min(seconds("connect_timeout"), seconds("timeout")),
+            read_timeout=min(seconds("read_timeout"), seconds("timeout")),
+            s3={"addressing_style": "virtual" if virtual else "path"},
+            signature_version=UNSIGNED if _is_true(self._option("skip_signature")) else None,
+            proxies={"http": proxy, "https": proxy} if proxy else None,
+            max_pool_connections=16,
+        )
+        return _session().create_client(
+            "s3",
+            endpoint_url=endpoint,
+            region_name=self._option("region", "default_region") or "us-east-1",
+            aws_access_key_id=self._option("access_key_id"),
+            aws_secret_access_key=self._option("secret_access_key"),
+            aws_session_token=self._option("session_token", "token"),
+            verify=False if _is_true(self._options.get("allow_invalid_certificates")) else None,
+            config=config,
+        )
+
+    def pages(self, prefix: str, after: str | None) -> Iterator[Sequence[ObjectMeta]]:
+        """Yield what begins with `prefix`, behind the key `after`, in pages as they come."""
+        where = {} if after is None else {"StartAfter": after}
+        while True:
+            page = self._client().list_objects_v2(Bucket=self._bucket, Prefix=prefix, **where)
+            found = [_meta(one["Key"], one, one["Size"]) for one in page.get("Contents", ())]
+            yield found
+            if not page.get("IsTruncated"):
+                return
+            last, token = where, page.get("NextContinuationToken")
+            where = {"ContinuationToken": token} if token else {}
+            if found and not token:
+                where = {"StartAfter": found[-1]["path"]}
+            if where in ({}, last):
+                raise SourceError(
+                    f"s3://{self._bucket}: its server says that there is more, and does not say "
+                    "where; scan it from a manifest:// of its keys"
+                )
+
+    def get(self, key: str, match: str) -> tuple[ObjectMeta, bytes]:
+        """Return an object, of another version than `match`, an etag, if there is none of it."""
+        from botocore.exceptions import ClientError
+
+        condition = {"IfMatch": f'"{match}"'} if match else {}
+        try:
+            found = self._client().get_object(Bucket=self._bucket, Key=key, **condition)
+        except ClientError as error:
+            status = error.response["ResponseMetadata"].get("HTTPStatusCode")
+            if status == 404:
+                raise FileNotFoundError(f"status code: 404 {key!r}") from None
+            if status != 412:
+                raise
+            found = self._client().get_object(Bucket=self._bucket, Key=key)
+        with closing(found["Body"]) as body:
+            limits.check_bytes(found["ContentLength"])
+            return _meta(key, found, found["ContentLength"]), body.read()
+
+
+@cache
+def _session() -> Any:
+    """Return what makes clients; the files in ``~/.aws`` are not read."""
+    from botocore.session import Session
+
+    session = Session()
+    session.set_config_variable("config_file", os.devnull)
+    session.set_config_variable("credentials_file", os.devnull)
+    return session
+
+
+def _is_true(option: object) -> bool:
+    return str(option).lower() in {"1", "on", "true", "y", "yes"}
+
+
+def _meta(key: str, found: Mapping[str, Any], size: int) -> ObjectMeta:
+    tag, modified = found.get("ETag"), found["LastModified"]
+    return {"path": key, "e_tag": tag, "last_modified": modified, "size": size, "version": None}
 
 
 def versions(meta: ObjectMeta) -> tuple[str, ...]:

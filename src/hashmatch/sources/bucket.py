@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter, OrderedDict
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 from hashmatch.errors import HashmatchError, SourceError
-from hashmatch.records.images import ImageItem
+from hashmatch.records.enums import Outcome
+from hashmatch.records.images import ImageError, ImageItem, escape_name, unescape_name
 from hashmatch.sources._object_store import Objects, versions
 from hashmatch.sources._streams import in_order
 
@@ -17,14 +19,26 @@ if TYPE_CHECKING:
     from hashmatch.sources._streams import Row
 
 
+#: How many keys may lie between a key and the same listed once more.
+REMEMBERED = 10_000
+#: Where an object is whose key the client does not give as it is.
+_SECOND = "//"
+
+
 class BucketSource:
     """Every object of ``s3://bucket/folder``, ``gs://bucket/folder`` or ``az://container/folder``.
 
     A key is the whole key of the object in its bucket, and its position; the order is that of
     keys, in which these servers list. A server that lists in no order is noticed at its first page:
     the listing is then sorted, 100,000 keys in memory at a time and the others in a temporary
-    file. A version is the etag, or modification time and size where there is none. An object of no
-    bytes that cannot be found again is a folder's marker, and unsupported.
+    file. A version is the etag, or modification time and size where there is none.
+
+    A key that the server lists once more, up to 10,000 keys later, is passed over and counted, and
+    so is a folder's marker: an object of no bytes whose key ends in ``/``.
+
+    Keys of S3 are what they are in the bucket: ``/a.png``, ``a//b`` and ``a/../b`` too. The client
+    of the other clouds changes or refuses such keys. Where two objects have one key then, the
+    second is ``key#2`` and fails; where it refuses a key, the listing ends in a SourceError.
 
     A folder is a whole one: ``s3://b/pro`` has no objects of ``profiles/`` in it. The key of one
     object is a bucket of that object.
@@ -43,12 +57,17 @@ class BucketSource:
     def __init__(
         self, location: str, surface: Surface, options: Mapping[str, Any] | None = None
     ) -> None:
+        # On the command line, what the locale does not know of UTF-8 is escaped.
+        location = location.encode(errors="surrogateescape").decode(errors="surrogateescape")
         scheme, _, rest = location.partition("://")
         bucket, _, prefix = rest.partition("/")
         self._location = location
-        self._prefix = prefix.strip("/")
         self._surface = surface
         self._objects = Objects(f"{scheme}://{bucket}", options)
+        self._is_literal = self._objects.takes_any_key
+        prefix = prefix if self._is_literal else prefix.strip("/")
+        self._prefix = f"{prefix}/" if prefix and not prefix.endswith("/") else prefix
+        self.passed_over = Counter[str]()
 
     def __repr__(self) -> str:
         return f"<BucketSource {self._location}>"
@@ -60,11 +79,14 @@ class BucketSource:
         denied, the server cannot be reached, or there is nothing in it; SourceUnavailable if
         another try may succeed.
         """
+        self.passed_over = Counter()
         empty = True
         try:
-            for key, version, size in self._rows(after):
+            for key, version, size, is_second in self._rows(after):
                 empty = False
-                yield ImageItem(key, version, self._surface, size=size)
+                name = f"{key}#2" if is_second else key
+                place = _SECOND if is_second else key
+                yield ImageItem(escape_name(name), version, self._surface, place, key, size)
             if empty and after is None:
                 yield self._only_one()
         except HashmatchError:
@@ -74,39 +96,46 @@ class BucketSource:
 
     def _only_one(self) -> ImageItem:
         """Return the object that the location names, where there is no folder of that name."""
+        key = self._prefix.removesuffix("/")
         try:
-            meta = self._objects.look_at(self._prefix) if self._prefix else None
+            meta = self._objects.look_at(key) if key else None
         except FileNotFoundError:
             meta = None
         if meta is None:
             raise SourceError(
                 f"{self._location}: there are no objects in it; a folder is given by its whole name"
             )
-        return ImageItem(self._prefix, versions(meta)[0], self._surface, size=meta["size"])
+        return ImageItem(escape_name(key), versions(meta)[0], self._surface, key, key, meta["size"])
 
-    def _rows(self, after: str | None) -> Iterator[Row]:
-        """Yield key, version and size of each object, in order."""
+    def _rows(self, after: str | None) -> Iterator[tuple[str, str, int, bool]]:
+        """Yield key, version and size of each object, in order, and if it is second of its key."""
         pages = self._objects.pages(self._prefix, after)
         first = [_row(meta) for meta in next(pages, ())]
         rest = (_row(meta) for page in pages for meta in page)
-        if _is_sorted(first):
-            yield from self._checked(chain(first, rest), after)
-        else:
-            yield from self._checked(in_order(chain(first, rest)), after)
-
-    def _checked(self, rows: Iterator[Row], last: str | None) -> Iterator[Row]:
-        """Yield `rows` but for what is not after `last`; nothing may come too late."""
+        rows = chain(first, rest)
+        if not _is_sorted(first):
+            rows = chain(in_order(rows))
+        last = after
+        late: OrderedDict[str, Row] = OrderedDict()
         for row in rows:
-            # Some servers begin with the key that the listing is to go on after.
-            if last is not None and row[0] <= last:
-                if row[0] == last or _is_marker(row, last):
-                    continue
+            key, _, size = row
+            if self._is_literal and key.endswith("/") and not size:
+                self.passed_over["folders' markers"] += 1
+            elif last is None or key > last:
+                last, late[key] = key, row
+                if len(late) > REMEMBERED:
+                    late.popitem(last=False)
+                yield (*row, False)
+            elif key in late and (self._is_literal or late[key] == row):
+                self.passed_over["keys that were listed again"] += 1
+            elif key == last and late:
+                yield (*row, True)
+            elif late and not _is_marker(row, last):
                 raise SourceError(
                     f"{self._location}: its server began to list in order and did not go on so; "
                     "scan it from a manifest:// of its keys"
                 )
-            last = row[0]
-            yield row
+            # Else the server has not begun behind `after`.
 
     def identity(self) -> str:
         """Return the bucket and folder, its server or account, and the surface."""
@@ -114,7 +143,9 @@ class BucketSource:
 
     def read(self, item: ImageItem) -> bytes:
         """Return the content of `item`; see `hashmatch.interfaces.Source.read`."""
-        return self._objects.read(item, item.key)
+        if item.location == _SECOND:
+            raise ImageError(Outcome.FAILED, "this client cannot tell it from another key")
+        return self._objects.read(item, item.location or unescape_name(item.key).decode())
 
     def count(self) -> None:
         """Return None: only listing the whole bucket would tell."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import binascii
 import io
 import os
-from base64 import b64decode
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from hashlib import blake2b
@@ -28,6 +26,7 @@ from hashmatch.sources._base_folder import (
 )
 from hashmatch.sources._files import content_identity, read_part, version
 from hashmatch.sources._object_store import Objects
+from hashmatch.sources._streams import written_picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -114,7 +113,8 @@ class ManifestSource:
         if isinstance(image, str):
             return key or f"row-{number}", self._lines.version, place, None
         if address is None:
-            problem = "none the line is no key, and no JSON with a key in it"
+            known = ", ".join(self._fields[field] for field in ("key", "url", "image"))
+            problem = f"none the line is no key, and no JSON with one of {known}; see ?key=FIELD"
             return f"line-{number}", self._lines.version, problem, None
         bytes_of_it = int(size) if size is not None and size.isdecimal() else None
         return name, self._base.version(listed), f"base {address}", bytes_of_it
@@ -147,10 +147,11 @@ class ManifestSource:
             reason = f"a line of {length:,} bytes, the limit is {LONGEST:,}"
             raise ImageError(Outcome.REFUSED, reason)
         image = self._row(self._lines.at(start, length)).get(self._fields["image"], "")
-        try:
-            return b64decode(image, validate=True)
-        except (binascii.Error, ValueError, TypeError):
-            raise ImageError(Outcome.FAILED, "its picture is no base64") from None
+        data = written_picture(image.encode()) if isinstance(image, str) else None
+        if data is None:
+            reason = "its picture is no base64, data URL or hexadecimal"
+            raise ImageError(Outcome.FAILED, reason)
+        return data
 
     def count(self) -> None:
         """Return None: only reading the list would tell."""
@@ -190,6 +191,8 @@ def _lines(stream: IO[bytes], name: str) -> Iterator[tuple[int, int, bytes]]:
             start += length
     except UnicodeDecodeError:
         raise SourceError(f"{name}: it begins as UTF-16 and is not; write it as UTF-8") from None
+    finally:
+        text.detach()  # whoever has opened it closes it
 
 
 class _File:

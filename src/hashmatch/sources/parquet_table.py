@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar
 from uuid import UUID
 
 import numpy as np
 
 from hashmatch.decode import limits
-from hashmatch.errors import SourceError, UsageError
+from hashmatch.errors import SourceError, UsageError, install
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError, ImageItem
 from hashmatch.sources._base_folder import Base, Unique, cannot_open, options, split
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from hashmatch.records.enums import Surface
 
 LOG = logging.getLogger("hashmatch.sources")
+LOG.addHandler(logging.NullHandler())  # nothing on stderr unless the host asks for it
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -39,8 +41,8 @@ ROWS, PICTURES, PICTURE_BYTES = 1000, 16, 4 * 2**20
 #: How much of a file is read at a time.
 READ_BYTES = 2**20
 SUFFIXES = (".parquet", ".parq", ".pq")
-EXACT_FLOAT = 2**53
-"""Whole numbers up to here are told apart by a float of 64 bits (IEEE 754)."""
+EXACT_FLOAT = {16: 2**11, 32: 2**24, 64: 2**53}
+"""Whole numbers up to here are told apart by a float of so many bits (IEEE 754)."""
 _COLUMNS = ("key", "url", "image", "version", "size")
 _OTHER_FILES = (
     (b"ARROW1", "an Arrow (Feather) file"), (b"\xff\xff\xff\xff", "an Arrow stream"),
@@ -53,8 +55,9 @@ class ParquetSource:
 
     Columns are ``image``, the bytes of the picture; or ``url``, its address below the base; or
     ``key`` alone, which is its address then. A row without a key has its address for one, or else
-    is ``row-N``; the same key again is ``key#2``. ``version`` and ``size`` are as listed. Rows
-    that say none of this are items all the same, and fail. A position is the number of a row, from
+    is ``row-N``; the same key again is ``key#2``, but the same address and version as well is
+    the same item. ``version`` and ``size`` are as listed. Rows that say none of this are items all
+    the same, and fail. A position is the number of a row, from
     1, and that of a picture after the first one in its row.
 
     ======= =======================================================================
@@ -86,11 +89,15 @@ class ParquetSource:
         try:
             import pyarrow.parquet  # noqa: F401
         except ImportError:
-            raise UsageError(f"{location}: install hashmatch[parquet] for this") from None
+            raise UsageError(
+                f"cannot read {location}: pyarrow is not installed. {install('parquet')}"
+            ) from None
         self._path, self._said = split(location, ("base", *_COLUMNS))
         self._surface = surface
         is_folder = os.path.isdir(self._path)
-        paths = _tables_below(self._path) if is_folder else [self._path]
+        self._others = Counter[str]()
+        paths = _tables_below(self._path, self._others) if is_folder else [self._path]
+        self.passed_over = Counter(self._others)
         self._tables = [_Table(path, self._said) for path in paths]
         self._warn()
         folder = self._path if is_folder else os.path.dirname(self._path)
@@ -106,6 +113,13 @@ class ParquetSource:
                 largest.path, f"{largest.largest:,}",
             )  # fmt: skip
         for table in self._tables:
+            if table.unused:
+                LOG.warning(
+                    "%s: its pictures are read from addresses; if they are in the column %s, say "
+                    "so, as ?image=%s; if not, as ?image=",
+                    table.path, " or ".join(table.unused), table.unused[0],
+                )  # fmt: skip
+                return
             if not table.is_named:
                 LOG.warning(
                     "%s: no column names the pictures, they are called row-1, row-2 and so on. Say "
@@ -116,34 +130,39 @@ class ParquetSource:
 
     def items(self, after: str | None = None) -> Iterator[ImageItem]:
         """Yield every item once; SourceError if the table is damaged, or has no rows."""
-        unique, number, last = Unique(), 0, _place(after) if after else (0, 0)
+        self.passed_over = Counter(self._others)
+        keys, named, number = Unique(), Unique(), 0
+        last = _place(after) if after else (0, 0)
         for table in self._tables:
             for row in table.all(last[0] - number):
                 number += 1
-                for part, item in enumerate(self._items(row, number, table, unique)):
+                for part, picture in enumerate(row.pictures or [_Picture()]):
+                    address = row.url or picture.path or row.key
+                    name = row.key or address or f"row-{number}"
+                    said = f"{name}\n{row.version}\n{address}"
+                    if table.is_of_addresses and address and not named.is_new(said):
+                        self.passed_over["rows that name an item again"] += 1
+                        continue
+                    key = keys.name(name)
                     if (number, part) > last:
-                        yield item
+                        position = f"{number}.{part + 1}" if part else f"{number}"
+                        yield self._item(table, row, picture, address, key, position)
         if not number:
             raise SourceError(f"{self._path}: the table has no rows")
 
-    def _items(self, row: _Row, number: int, table: _Table, unique: Unique) -> Iterator[ImageItem]:
-        """Yield what a row names; always one at least."""
-        for part, picture in enumerate(row.pictures or [_Picture()]):
-            address = row.url or picture.path or row.key
-            name = unique.name(row.key or address or f"row-{number}")
-            position = f"{number}.{part + 1}" if part else f"{number}"
-            if picture.size is not None:
-                version = f"{table.version}-{position}"
-                size, content = picture.size, picture.content
-                yield HeldItem(name, version, self._surface, "row", position, size, content)
-            elif picture.problem or not address:
-                reason = picture.problem or "its row has no picture, address or key"
-                place = f"none {reason}"
-                yield ImageItem(name, table.version, self._surface, place, position)
-            else:
-                version = self._base.version(row.version)
-                place = f"base {address}"
-                yield ImageItem(name, version, self._surface, place, position, row.size)
+    def _item(
+        self, table: _Table, row: _Row, picture: _Picture, address: str | None,
+        key: str, position: str,
+    ) -> ImageItem:  # fmt: skip
+        if picture.size is not None:
+            version = f"{table.version}-{position}"
+            size, content = picture.size, picture.content
+            return HeldItem(key, version, self._surface, "row", position, size, content)
+        if picture.problem or not address:
+            reason = picture.problem or "its row has no picture, address or key"
+            return ImageItem(key, table.version, self._surface, f"none {reason}", position)
+        version, place = self._base.version(row.version), f"base {address}"
+        return ImageItem(key, version, self._surface, place, position, row.size)
 
     def identity(self) -> str:
         """Return its whole path, a digest of all of it, its columns and base, and the surface."""
@@ -172,8 +191,8 @@ class ParquetSource:
         raise ImageError(Outcome.FAILED, "its row is gone")
 
     def count(self) -> int | None:
-        """Return how many rows there are; None if a row may have several pictures."""
-        if any(table.has_lists for table in self._tables):
+        """Return how many rows there are; None if an item may be several of them, or fewer."""
+        if any(table.has_lists or table.is_of_addresses for table in self._tables):
             return None
         return sum(table.rows for table in self._tables)
 
@@ -187,21 +206,25 @@ def _place(position: str) -> tuple[int, int]:
     return int(number), int(part or 1) - 1
 
 
-def _tables_below(folder: str) -> list[str]:
-    """Return the paths of the tables in a folder, in their order, and say what is none."""
-    found, others = [], 0
-    for inside, folders, names in os.walk(folder):
-        # Names that begin so are notes of the tools that write such folders.
-        folders[:] = [name for name in folders if not name.startswith(("_", "."))]
+def _tables_below(folder: str, others: Counter[str]) -> list[str]:
+    """Return the paths of the tables in a folder, in their order; count what else is there."""
+
+    def fail(error: OSError) -> NoReturn:
+        raise cannot_open(str(error.filename), error)
+
+    found = []
+    for inside, folders, names in os.walk(folder, onerror=fail):
+        for name in folders[:]:  # notes of the tools that write such folders begin so
+            if name.startswith(("_", ".")) or os.path.islink(os.path.join(inside, name)):
+                others["folders that are linked or begin with _ or ."] += 1
+                folders.remove(name)
         for name in names:
-            if name.lower().endswith(SUFFIXES):
+            if name.lower().endswith(SUFFIXES) and not name.startswith(("_", ".")):
                 found.append(os.path.join(inside, name))
             else:
-                others += not name.startswith(("_", "."))
+                others["files that are no tables"] += 1
     if not found:
         raise SourceError(f"{folder}: no file in it ends in {', '.join(SUFFIXES)}")
-    if others:
-        LOG.warning("%s: %s other files are no Parquet tables, and not read", folder, f"{others:,}")
     return sorted(found)
 
 
@@ -279,10 +302,19 @@ class _Table:
         self._image = columns.find("image", _pictures)
         self._version = columns.find("version", _text)
         self._size = columns.find("size", _size)
+        self.unused: list[str] = []
+        if not (self._url or self._image) and said.get("image") is None:
+            self.unused = [
+                field.name
+                for field in schema
+                if _holds_bytes(_storage(field.type))
+                and not (self._key and field.name == self._key.names[0])
+            ]
         if not (self._key or self._url or self._image):
+            likely = ", ".join(self.unused or schema.names) or "none"
             raise UsageError(
                 f"{path}: it has no column key, url or image. Say which it is, as "
-                f"parquet://FILE?image=COLUMN; there are {', '.join(schema.names) or 'none'}"
+                f"parquet://FILE?image=COLUMN; there are {likely}"
             )
         there = (self._key, self._url, self._image, self._version, self._size)
         self._leaves = [leaf for column in there if column for leaf in column.leaves]
@@ -294,6 +326,7 @@ class _Table:
             if leaf not in self._pictures or (image and image.fields and leaf.endswith(".path"))
         ]
         self.has_lists = image is not None and image.is_list
+        self.is_of_addresses = image is None
         self.is_named = bool(self._key or self._url or (image and image.is_named))
         self.names = [
             name for name in schema.names if not self._image or name != self._image.names[0]
@@ -320,7 +353,7 @@ class _Table:
                             number += 1
                             yield row
         except _InexactKey as error:
-            raise SourceError(f"{self.path}: row {number:,}: {error}") from None
+            raise SourceError(f"{self.path}: row {number + 1:,}: {error}") from None
         except (self._damage, OSError):
             raise SourceError(f"{self.path}: damaged after {number:,} rows") from None
 
@@ -594,7 +627,7 @@ def _whole(cell: Any) -> str | None:
     number = float(cell.as_py())
     if np.isnan(number):  # what was null, as pandas writes it
         return None
-    if not number.is_integer() or abs(number) >= EXACT_FLOAT:
+    if not number.is_integer() or abs(number) >= EXACT_FLOAT[cell.type.bit_width]:
         raise _InexactKey(
             f"{number!r}, a number of type {cell.type}, is no exact key. Write the column as "
             "integers or text, or say another, as ?key=COLUMN"
@@ -624,7 +657,7 @@ def _size(kind: Any) -> _Reading[int | None]:
 
 def _bytes_said(cell: Any) -> int | None:
     number = cell.as_py()
-    return int(number) if 0 <= number < EXACT_FLOAT else None
+    return int(number) if 0 <= number < EXACT_FLOAT[64] else None
 
 
 def _pictures(kind: Any) -> _Reading[list[_Picture]] | None:
@@ -643,6 +676,15 @@ def _pictures(kind: Any) -> _Reading[list[_Picture]] | None:
         return [inner.value(one) if one.is_valid else missing for one in cells]
 
     return _Reading(each, is_list=True, is_named=inner.is_named)
+
+
+def _holds_bytes(kind: Any) -> bool:
+    """Return whether cells may well be pictures, whatever their column is called."""
+    from pyarrow import types
+
+    if types.is_struct(kind):
+        return kind.get_field_index("bytes") >= 0 and _picture(kind) is not None
+    return _is_bytes(kind) and not types.is_fixed_size_binary(kind)
 
 
 def _picture(kind: Any) -> _Reading[_Picture] | None:

@@ -11,12 +11,12 @@ import zlib
 from collections import Counter
 from contextlib import suppress
 from hashlib import blake2b
-from typing import IO, TYPE_CHECKING, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 from hashmatch.decode import limits
 from hashmatch.errors import SourceError
 from hashmatch.records.enums import Outcome
-from hashmatch.records.images import ImageError, ImageItem
+from hashmatch.records.images import ImageError, ImageItem, one_line
 from hashmatch.sources._base_folder import Unique, cannot_open, split
 from hashmatch.sources._files import content_identity, read_part
 from hashmatch.sources._files import version as file_version
@@ -114,13 +114,13 @@ class TarSource:
             if stream.last != bytes(tarfile.BLOCKSIZE):
                 # To `tarfile`, anything that is no header is the end.
                 raise tarfile.ReadError
-            block = stream.skip_empty()
-            if block == b"":
-                return
             try:
+                block = stream.skip_empty()
+                if block == b"":
+                    return
                 tarfile.TarInfo.frombuf(block or b"", "utf-8", "surrogateescape")
-            except tarfile.HeaderError:
-                LOG.warning("%s: what follows its end is no tar archive, and not read", self._path)
+            except (tarfile.HeaderError, _NotPacked):
+                self._warn("what follows its end is no tar archive, and not read")
                 return
 
     def _item(
@@ -138,6 +138,9 @@ class TarSource:
         if place.size <= limits.MAX_BYTES:
             content = place.content(stream.part(place.start, place.stored))
         return HeldItem(key, version, self._surface, location, position, place.size, content)
+
+    def _warn(self, words: str) -> None:
+        LOG.warning("%s: %s", one_line(self._path), words)
 
     def identity(self) -> str:
         """Return its whole path, a digest of all of it, and the surface."""
@@ -226,8 +229,10 @@ def _place(member: tarfile.TarInfo, places: dict[bytes, _Place]) -> _Place | str
         if place is None:
             return _BROKEN
     elif member.isreg():
-        sparse = member.sparse if member.issparse() else None  # type: ignore[attr-defined]
-        pieces = None if sparse is None else tuple((start, size) for start, size in sparse if size)
+        pieces = None
+        if member.issparse():
+            each: Any = member.sparse
+            pieces = tuple((start, size) for start, size in each if size)
         place = _Place(member.offset_data, member.size, pieces)
     else:
         places.pop(digest, None)
@@ -252,6 +257,10 @@ class _TooMuch(tarfile.TarError):
     """The archive is a bomb."""
 
 
+class _NotPacked(tarfile.TarError):
+    """What follows a compressed part is not compressed."""
+
+
 class _Stream:
     """What `tarfile` reads headers from, in bounded pieces, and contents are taken from between."""
 
@@ -273,7 +282,12 @@ class _Stream:
     def _next(self, size: int) -> bytes:
         self._check(self.tell())
         ahead, self._ahead = self._ahead[:size], self._ahead[size:]
-        return ahead + self._file.read(size - len(ahead))
+        try:
+            return ahead + self._file.read(size - len(ahead))
+        except gzip.BadGzipFile as error:
+            if str(error).startswith("Not a gzipped file"):
+                raise _NotPacked(str(error)) from None
+            raise
 
     def _check(self, place: int) -> None:
         if self._most is not None and place > self._most:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hashmatch.decode import limits
 from hashmatch.errors import SourceError
 from hashmatch.records.enums import Outcome
-from hashmatch.records.images import ImageError, ImageItem
+from hashmatch.records.images import ImageError, ImageItem, one_line
 from hashmatch.sources._base_folder import Unique, cannot_open, split
 from hashmatch.sources._files import content_identity, version
 
@@ -85,10 +85,10 @@ class ZipSource:
             except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError):
                 if not self._parts or size:
                     raise
-                LOG.warning("%s: what is before it is no zip archive, and not read", self._path)
+                self._warn("what is before it is no zip archive, and not read")
                 return
             if behind:
-                LOG.warning("%s: what follows its end is no zip archive, and not read", self._path)
+                self._warn("what follows its end is no zip archive, and not read")
             found = archive.infolist()
             overlapping = _overlapping(found)
             self._parts.append(part)
@@ -113,6 +113,9 @@ class ZipSource:
             if number > last:
                 checksum, place = f"{info.CRC:08x}-{info.file_size}", str(number)
                 yield ImageItem(key, checksum, self._surface, place, place, info.file_size)
+
+    def _warn(self, words: str) -> None:
+        LOG.warning("%s: %s", one_line(self._path), words)
 
     def identity(self) -> str:
         """Return its whole path, a digest of all of it, and the surface."""

@@ -5,7 +5,8 @@ Hashes are checked for degenerate ones, and indexed, as the files are made.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -14,14 +15,20 @@ from hashmatch import registry
 from hashmatch._files import atomic
 from hashmatch._files.block_writer import in_pieces, write
 from hashmatch.index.hash_index import HashIndex
+from hashmatch.interfaces import Span
 from hashmatch.lists.degenerate import by_reason, degenerate
 from hashmatch.lists.merge import (
+    OLDER,
+    REPEATED,
+    STANDS,
     Statements,
     Subject,
-    hash_keys,
+    Withdrawals,
+    counted,
     joined,
-    keys_of,
     rows_about,
+    rows_withdrawn,
+    settle,
     standing,
 )
 from hashmatch.records.entries import Entries
@@ -40,6 +47,8 @@ if TYPE_CHECKING:
     from hashmatch._files.block_format import Description
     from hashmatch._files.block_writer import Blocks
     from hashmatch.lists.ingest import Rows
+    from hashmatch.lists.merge import Statement
+    from hashmatch.records.entries import Entry
     from hashmatch.store.contents import AlgorithmContent, Content
     from hashmatch.store.encryption import ListKey
     from hashmatch.store.layout import Folder
@@ -80,7 +89,7 @@ class VersionBuilder:
         if data is None:
             return degenerate(said.hashes)
         words = np.frombuffer(data, np.uint64).reshape(-1, spec.words)
-        return degenerate(said.hashes, HashBatch(spec, words))
+        return degenerate(said.hashes, HashBatch(spec, words, owned=True))
 
     def statements(self, said: Statements, codes: NDArray[np.uint8], *, shared: bool) -> StoredFile:
         """Write some statements."""
@@ -110,7 +119,7 @@ class VersionBuilder:
         )
 
     def state(
-        self, gone: Mapping[str, NDArray[np.int64]], withdrawn: Mapping[Subject, float]
+        self, gone: Mapping[str, NDArray[np.int64]], withdrawals: Withdrawals, until: float
     ) -> StoredFile:
         """Write what a version says besides statements."""
         numbers = {
@@ -118,11 +127,16 @@ class VersionBuilder:
             for algorithm, rows in sorted(gone.items())
             if len(rows)
         }
-        subjects = [(*subject, when) for subject, when in withdrawn.items()]
-        subjects.sort(key=lambda fields: (fields[0] or "", *fields[1:]))
-        state = VersionState(numbers, tuple(subjects), dict(self.limits), dict(self.pictures))
+        state = VersionState(
+            numbers,
+            tuple((*each, end) for each, end in _in_order(withdrawals.withdrawn)),
+            tuple((*each, *span) for each, span in _in_order(withdrawals.cleared)),
+            until,
+            dict(self.limits),
+            dict(self.pictures),
+        )
         data = msgspec.msgpack.encode(state)
-        # Most updates change nothing of it: versions share it.
+        # An import of what was imported changes nothing of it: versions share it.
         return self._add(STATE, None, {}, lambda path: self._write_bytes(path, data), True)
 
     def _add(
@@ -155,7 +169,14 @@ class VersionBuilder:
             encryption.encrypt(path, [data], self.key)
 
 
-def counted(codes: NDArray[np.uint8]) -> dict[str, int]:
+T = TypeVar("T")
+
+
+def _in_order(said: Mapping[Subject, T]) -> list[tuple[Subject, T]]:
+    return sorted(said.items(), key=lambda item: (item[0].external_id or "", *item[0][1:]))
+
+
+def by_quarantine(codes: NDArray[np.uint8]) -> dict[str, int]:
     """Return how many statements are matched, and how many are in quarantine for which reason."""
     reasons = {f"{QUARANTINED}{reason}": count for reason, count in by_reason(codes).items()}
     return {"entries": int(np.count_nonzero(codes == 0)), **reasons}
@@ -166,40 +187,162 @@ MOST_SEGMENTS = 64
 NONE = np.empty(0, np.int64)
 
 
-def merged(
-    before: Content, rows: Rows, withdrawn: dict[Subject, float]
-) -> tuple[list[Statements], dict[str, Numbers]]:
-    """Return the statements of `rows` that stand, and by algorithm which there are no longer do.
+class Merged(NamedTuple):
+    """What a delivery makes of a version.
+
+    Parameters
+    ----------
+    new : list of Statements
+        Those of the delivery that are to be added.
+    gone : dict of str to ndarray
+        By algorithm, which rows of the version stand no longer.
+    counts : dict of str to int
+        How many rows of the delivery stand for none, see `counted`.
+    older : list of (str or None)
+        Ids of what is older than what stands, or than its withdrawal.
+    repeated : list of (str or None)
+        Ids of what says no more than what stands.
+    """
+
+    new: list[Statements]
+    gone: dict[str, Numbers]
+    counts: dict[str, int]
+    older: list[str | None]
+    repeated: list[str | None]
+
+
+def merged(before: Content, rows: Rows) -> Merged:
+    """Return what the rows of a later delivery make of a version.
 
     Of the millions there are, only those that share a key with one of the rows are looked at.
     """
-    said = joined(rows.statements())
-    about = np.unique(np.concatenate([keys_of(rows.withdrawn), *(each.key for each in said)]))
-    hashes = keys_of(subject for subject in rows.withdrawn if subject.named)
-    old: dict[str, tuple[Statements, Numbers]] = {}
+    said, own = joined(rows.statements()), rows.withdrawals
+    fates = settle(said, own, before.withdrawals)
+    counts = counted(fates)
+    there = _Standing()
     for algorithm, kind in before.kinds.items():
-        parts, numbers, first = [], [], 0
-        for segment in kind.segments:
-            found = rows_about(segment.key, about)
-            if len(hashes):
-                found = np.union1d(found, rows_about(hash_keys(segment.words[:]), hashes))
-            found = found[~np.isin(first + found, kind.gone)]
-            parts.append(segment.take(found))
-            numbers.append(first + found)
-            first += segment.rows
-        (together,) = joined(parts)
-        old[algorithm] = together, np.concatenate(numbers)
-    new_of = {each.algorithm: each for each in said}
-    both = joined([*(each for each, _ in old.values()), *said])
-    gone: dict[str, Numbers] = {}
-    new: list[Statements] = []
-    for each, kept in zip(both, standing(both, withdrawn), strict=True):
-        _, numbers_there = old.get(each.algorithm, (None, NONE))
-        count = len(numbers_there)
-        gone[each.algorithm] = numbers_there[~kept[:count]]
-        if each.algorithm in new_of:
-            new.append(new_of[each.algorithm].take(np.flatnonzero(kept[count:])))
-    return [each for each in new if len(each)], gone
+        there.take_in(algorithm, *_touched(kind, said, own), own)
+    older: list[str | None] = []
+    repeated: list[str | None] = []
+    for each, fate in zip(said, fates, strict=True):
+        for row in np.flatnonzero(fate == OLDER).tolist():
+            older.append(None if each.entries.ids is None else each.entries.ids[row])
+        for row in _shared(each, fate, there):
+            one = each.statement(row)
+            if there.is_later(one):
+                fate[row] = OLDER
+                older.append(one.external_id)
+            else:
+                there.supersede(one)
+    new = []
+    for each, fate in zip(said, fates, strict=True):
+        for row in _shared(each, fate, there):
+            one = each.statement(row)
+            if there.has(one):
+                repeated.append(one.external_id)
+                fate[row] = REPEATED if there.keep(one) else STANDS
+        new.append(standing(each, fate))
+    return Merged([each for each in new if len(each)], there.gone(), counts, older, repeated)
+
+
+def _touched(
+    kind: AlgorithmContent, said: list[Statements], own: Withdrawals
+) -> tuple[Statements, Numbers]:
+    """Return what stands and a delivery may be about, and the rows."""
+    about = np.unique(np.concatenate([np.empty(0, np.uint64), *(each.key for each in said)]))
+    by_hash = any(subject.named for subject in own.subjects)
+    nothing = np.empty((0, kind.spec.words), np.uint64)
+    parts, numbers, first = [], [], 0
+    for segment in kind.segments:
+        words = segment.words[:] if by_hash else nothing
+        found = rows_withdrawn(segment.key, words, own.subjects)
+        found = np.union1d(found, rows_about(segment.key, about))
+        found = found[~np.isin(first + found, kind.gone)]
+        parts.append(segment.take(found))
+        numbers.append(first + found)
+        first += segment.rows
+    (together,) = joined(parts)
+    # Files of many cameras are called alike: most names that come again are of other hashes.
+    unique = [each.key[np.flatnonzero(each.scope & 1)] for each in said]
+    identities = [each.identities() for each in said if each.algorithm == together.algorithm]
+    words = together.hashes.words
+    likely = (together.scope & 1).astype(np.bool_)
+    likely |= np.isin(together.key, np.concatenate([np.empty(0, np.uint64), *unique]))
+    likely |= np.isin(together.identities(), np.concatenate([np.empty(0, np.uint64), *identities]))
+    likely[rows_withdrawn(together.key, words, own.subjects)] = True
+    rows = np.flatnonzero(likely)
+    return together.take(rows), np.concatenate(numbers)[rows]
+
+
+def _shared(said: Statements, fate: NDArray[np.uint8], there: _Standing) -> list[int]:
+    """Return which statements stand and may be about something that is there."""
+    rows: list[int] = np.intersect1d(
+        np.flatnonzero(fate == STANDS), rows_about(said.key, there.keys)
+    ).tolist()
+    return rows
+
+
+class _Standing:
+    """What stands in a version, of that which a delivery may be about."""
+
+    def __init__(self) -> None:
+        self.keys = np.empty(0, np.uint64)
+        self._rows: list[tuple[str, int, Statement]] = []
+        self._out: set[tuple[str, int]] = set()
+        self._kinds: set[str] = set()
+        self._latest: dict[Subject, float] = {}
+        self._there: dict[tuple[Subject, Entry], tuple[Span, bool]] = {}
+        self._restated: dict[Subject, float] = {}
+        self._kept: set[tuple[Subject, Entry]] = set()
+
+    def take_in(self, algorithm: str, said: Statements, numbers: Numbers, own: Withdrawals) -> None:
+        """Take statements of one kind, some of which a delivery withdraws."""
+        self._kinds.add(algorithm)
+        self.keys = np.union1d(self.keys, said.key)
+        for row, number in enumerate(numbers.tolist()):
+            one = said.statement(row)
+            self._rows.append((algorithm, number, one))
+            self._there[one.narrow, one.said] = Span(-math.inf, -math.inf), False
+            before = self._latest.get(one.identity, -math.inf)
+            self._latest[one.identity] = max(before, one.span.begin)
+            if own.take_out(one, earlier=True):
+                own.forget_before(one)
+                self._out.add((algorithm, number))
+            else:
+                self._there[one.narrow, one.said] = one.span, one.unique
+
+    def is_later(self, one: Statement) -> bool:
+        """Return whether what stands was said after the end of another."""
+        return one.span.end < max(
+            self._latest.get(about, -math.inf) for about in (one.wide, one.narrow)
+        )
+
+    def supersede(self, one: Statement) -> None:
+        """Let another take the place of what stands, of that which it is not older than."""
+        self._restated[one.identity] = max(
+            one.span.end, self._restated.get(one.identity, -math.inf)
+        )
+
+    def has(self, one: Statement) -> bool:
+        """Return whether the same was there."""
+        return (one.narrow, one.said) in self._there
+
+    def keep(self, one: Statement) -> bool:
+        """Return whether the same stays there, since it was not said earlier, and have it stay."""
+        stays = self._there[one.narrow, one.said] >= (one.span, one.unique)
+        if stays:
+            self._kept.add((one.narrow, one.said))
+        return stays
+
+    def gone(self) -> dict[str, Numbers]:
+        """Return by algorithm which rows stand no longer."""
+        gone: dict[str, list[int]] = {algorithm: [] for algorithm in self._kinds}
+        for algorithm, number, one in self._rows:
+            restated = max(self._restated.get(about, -math.inf) for about in (one.wide, one.narrow))
+            is_superseded = restated >= one.span.begin and (one.narrow, one.said) not in self._kept
+            if (algorithm, number) in self._out or is_superseded:
+                gone[algorithm].append(number)
+        return {algorithm: np.array(sorted(rows), np.int64) for algorithm, rows in gone.items()}
 
 
 def is_small(before: Content, new: list[Statements], gone: Mapping[str, Numbers]) -> bool:
@@ -229,25 +372,29 @@ def live(kind: AlgorithmContent, gone: Numbers | None) -> Statements:
 
 
 def rewritten(
-    builder: VersionBuilder, said: list[Statements], withdrawn: dict[Subject, float], version: int
+    builder: VersionBuilder,
+    said: list[Statements],
+    fates: list[NDArray[np.uint8]] | None,
+    withdrawals: Withdrawals,
+    until: float,
+    version: int,
 ) -> Built:
     """Write a version anew: one segment of each kind, and its index."""
     files: list[StoredFile] = []
     counts: dict[str, dict[str, int]] = {}
-    kept = standing(said, withdrawn)
-    for number, which in enumerate(kept):
-        each = said[number] if which.all() else said[number].take(np.flatnonzero(which))
+    for number in range(len(said)):
+        each = said[number] if fates is None else standing(said[number], fates[number])
         said[number] = None  # type: ignore[call-overload]  # of ten million there is no room for two
         if not len(each):
             continue
         codes = builder.quarantine(each)
         files.append(builder.statements(each, codes, shared=len(each) >= SHARED_FROM))
-        counts[each.algorithm] = counted(codes)
+        counts[each.algorithm] = by_quarantine(codes)
         each = each.anonymous()
         index = builder.index(each, version)
         if index is not None:
             files.append(index)
-    files.append(builder.state({}, withdrawn))
+    files.append(builder.state({}, withdrawals, until))
     return files, counts
 
 
@@ -256,7 +403,8 @@ def appended(
     before: Content,
     new: list[Statements],
     gone: Mapping[str, Numbers],
-    withdrawn: dict[Subject, float],
+    withdrawals: Withdrawals,
+    until: float,
 ) -> Built:
     """Write a version that has the files of the one before, and a segment of what was added."""
     files = [file for file in before.manifest.files if file.algorithm is not None]
@@ -264,14 +412,14 @@ def appended(
     for each in new:
         codes = builder.quarantine(each)
         files.append(builder.statements(each, codes, shared=True))
-        for name, count in counted(codes).items():
+        for name, count in by_quarantine(codes).items():
             of_kind = counts[each.algorithm]
             of_kind[name] = of_kind.get(name, 0) + count
     all_gone = {}
     for algorithm, kind in before.kinds.items():
         rows = gone.get(algorithm, NONE)
         all_gone[algorithm] = np.union1d(kind.gone, rows)
-        for name, count in counted(kind.quarantine[rows]).items():
+        for name, count in by_quarantine(kind.quarantine[rows]).items():
             counts[algorithm][name] -= count
-    files.append(builder.state(all_gone, withdrawn))
+    files.append(builder.state(all_gone, withdrawals, until))
     return files, counts

@@ -12,7 +12,8 @@ kind       uint32, (n,)       which of `kinds` is said of each
 kinds      uint8, (length,)   JSON: what is said of entries apart from their ids, each once
 key        uint64, (n,)       `Statements.key`
 quarantine uint8, (n,)        0, or why the hash is not matched: `hashmatch.lists.degenerate`
-updated    int64, (n,)        bits of float64, when it was said; left out if all are alike
+begin, end int64, (n,)        bits of float64, when it was said; left out if all are alike
+scope      uint8, (n,)        `Statements.scope`; left out if all are alike
 ids        uint8, (length,)   the external ids, one after the other; left out if there are none
 ends       int64, (n + 1,)    where each id begins
 =========  =================  =============================================================
@@ -29,7 +30,8 @@ import numpy as np
 
 from hashmatch._files.block_format import Description, decode
 from hashmatch.errors import IndexFileError, StoreError
-from hashmatch.lists.merge import Statements, Subject
+from hashmatch.interfaces import Span
+from hashmatch.lists.merge import Statements, Subject, Withdrawals
 from hashmatch.records import VERSION
 from hashmatch.records.entries import Chain, Entries, Entry, Texts, concatenated
 from hashmatch.records.hashes import HashBatch, Opaque
@@ -54,6 +56,10 @@ FEW = 100
 """One in so many rows is fewer reads of the file than all of it."""
 
 
+COLUMNS = {"begin": "int64", "end": "int64", "scope": "uint8"}
+"""Of statements, as they are stored; where all are alike, as a fact."""
+
+
 def to_blocks(
     said: Statements, quarantine: NDArray[np.uint8], name: str
 ) -> tuple[Description, Blocks]:
@@ -67,10 +73,12 @@ def to_blocks(
         ("quarantine", quarantine),
     ]
     facts: dict[str, int | float | str] = {"what": WHAT}
-    if len(said) and (said.updated == said.updated[0]).all():
-        facts["updated"] = float(said.updated[0])
-    else:
-        blocks.append(("updated", np.ascontiguousarray(said.updated).view(np.int64)))
+    for each, stored in COLUMNS.items():
+        column = getattr(said, each)
+        if (column == column[0]).all():
+            facts[each] = column[0].item()
+        else:
+            blocks.append((each, np.ascontiguousarray(column).view(stored)))
     if entries.ids is not None:
         blocks.append(("ids", np.ascontiguousarray(entries.ids.data[:])))
         blocks.append(("ends", np.ascontiguousarray(entries.ids.ends[:])))
@@ -81,8 +89,9 @@ def to_blocks(
 class StoredStatements(Opaque):
     """Statements in a file, else StoreError; a column is read when it is asked for."""
 
-    def __init__(self, file: BlockFile) -> None:
+    def __init__(self, file: BlockFile, sha256: str) -> None:
         self._file = file
+        self.sha256 = sha256
         self.spec = file.description.spec
         try:
             self._check()
@@ -100,12 +109,16 @@ class StoredStatements(Opaque):
             "key": ("uint64", (rows,)),
             "quarantine": ("uint8", (rows,)),
         }
-        if "updated" in shapes:
-            expected["updated"] = "int64", (rows,)
+        facts = self._file.description.facts
+        for name, stored in COLUMNS.items():
+            if name not in facts:
+                expected[name] = stored, (rows,)
+            elif not isinstance(facts[name], int | float):
+                raise ValueError
         if "ids" in shapes:
             expected["ids"] = "uint8", shapes["ids"]
             expected["ends"] = "int64", (rows + 1,)
-        if self._file.description.facts.get("what") != WHAT or expected != {
+        if facts.get("what") != WHAT or expected != {
             name: (types[name], shapes[name]) for name in shapes
         }:
             raise ValueError
@@ -129,10 +142,9 @@ class StoredStatements(Opaque):
 
     def load(self) -> Statements:
         """Return all statements."""
-        words = self.words[:]
-        words.flags.writeable = False
-        updated = self._updated(slice(None))
-        return Statements(HashBatch(self.spec, words), self.entries.loaded(), self.key, updated)
+        hashes = HashBatch(self.spec, self.words[:], owned=True)
+        columns = (self._column(name, slice(None)) for name in COLUMNS)
+        return Statements(hashes, self.entries.loaded(), self.key, *columns)
 
     def take(self, rows: NDArray[np.int64]) -> Statements:
         """Return some statements; if they are few, of the file only what they take is read."""
@@ -141,20 +153,29 @@ class StoredStatements(Opaque):
         each = rows.tolist()
         nothing = np.empty((0, self.spec.words), np.uint64)
         words = np.concatenate([nothing, *(self.words[row : row + 1] for row in each)])
-        words.flags.writeable = False
         kind = [int(self.entries.kind[row : row + 1][0]) for row in each]
         ids = None
         if self.entries.ids is not None:
             ids = Texts.of(self.entries.ids[row] for row in each)
         entries = Entries(np.array(kind, np.uint32), self.entries.kinds, ids)
-        updated = np.array([self._updated(slice(row, row + 1))[0] for row in each], np.float64)
-        return Statements(HashBatch(self.spec, words), entries, self.key[rows], updated)
+        columns = (
+            np.concatenate(
+                [
+                    self._column(name, slice(0, 0)),
+                    *(self._column(name, slice(row, row + 1)) for row in each),
+                ]
+            )
+            for name in COLUMNS
+        )
+        hashes = HashBatch(self.spec, words, owned=True)
+        return Statements(hashes, entries, self.key[rows], *columns)
 
-    def _updated(self, rows: slice) -> NDArray[np.float64]:
-        constant = self._file.description.facts.get("updated")
+    def _column(self, name: str, rows: slice) -> NDArray[Any]:
+        dtype = np.dtype(np.uint8 if name == "scope" else np.float64)
+        constant = self._file.description.facts.get(name)
         if constant is not None:
-            return np.broadcast_to(np.float64(constant), len(range(*rows.indices(self.rows))))
-        return self._file.load("updated", rows.start, rows.stop).view(np.float64)
+            return np.broadcast_to(dtype.type(constant), len(range(*rows.indices(self.rows))))
+        return self._file.load(name, rows.start, rows.stop).view(dtype)
 
 
 LOADED = 1 << 26
@@ -249,12 +270,15 @@ class VersionState(msgspec.Struct, frozen=True):
     """What a version says besides statements.
 
     ``gone`` has, by algorithm, the numbers of statements that count no more, as bytes of uint32;
-    ``withdrawn`` the fields of each `Subject`, and when; ``limits`` the list's own by algorithm;
-    ``pictures`` by algorithm the hashes of default pictures, as bytes of uint64.
+    ``withdrawn`` the fields of each `Subject` and when, ``cleared`` the same and since when, see
+    `Withdrawals`; ``until`` the time that all of it was said by; ``limits`` the list's own by
+    algorithm; ``pictures`` by algorithm the hashes of default pictures, as bytes of uint64.
     """
 
     gone: dict[str, bytes]
-    withdrawn: tuple[tuple[str | None, str, bytes, bool, float], ...]
+    withdrawn: tuple[tuple[str | None, str, bytes, bool, str, float], ...] = ()
+    cleared: tuple[tuple[str | None, str, bytes, bool, str, float, float], ...] = ()
+    until: float = 0.0
     limits: dict[str, int] = {}
     pictures: dict[str, bytes] = {}
 
@@ -306,23 +330,38 @@ class Content(Opaque):
 
     manifest: Manifest
     kinds: dict[str, AlgorithmContent]
-    withdrawn: dict[Subject, float]
+    withdrawals: Withdrawals
+    until: float
     limits: dict[str, int]
     pictures: dict[str, bytes]
 
 
-def read(folder: Folder, manifest: Manifest, key: ListKey | None, problems: list[str]) -> Content:
+def read(
+    folder: Folder,
+    manifest: Manifest,
+    key: ListKey | None,
+    problems: list[str],
+    before: Content | None = None,
+) -> Content:
     """Return what a version holds; everything of it is compared with its digest first.
 
-    StoreError if a file is missing or damaged, with its copy. A damaged index is only a problem: it
-    can be made again.
+    Files that it has in common with the version `before` are not opened again. StoreError if a file
+    is missing or damaged, with its copy. A damaged index is only a problem: it can be made again.
     """
-    state = VersionState({}, ())
+    state = VersionState({})
+    opened_before = {
+        segment.sha256: segment
+        for kind in (before.kinds.values() if before else ())
+        for segment in kind.segments
+    }
     segments: dict[str, list[StoredStatements]] = {}
     indexes: dict[str, StoredFile] = {}
     for named in manifest.files:
         if named.role == INDEX and named.algorithm is not None:
             indexes[named.algorithm] = named
+            continue
+        if named.sha256 in opened_before and named.algorithm is not None:
+            segments.setdefault(named.algorithm, []).append(opened_before[named.sha256])
             continue
         path, file = folder.find(named, problems)
         opened = OpenFile(path, file)
@@ -330,7 +369,7 @@ def read(folder: Folder, manifest: Manifest, key: ListKey | None, problems: list
             state = _state(path, _whole(opened, path, manifest, key))
         elif named.role == STATEMENTS and named.algorithm is not None:
             blocks = _blocks(opened, path, manifest, key)
-            segments.setdefault(named.algorithm, []).append(StoredStatements(blocks))
+            segments.setdefault(named.algorithm, []).append(StoredStatements(blocks, named.sha256))
     gone = {
         algorithm: np.frombuffer(numbers, np.uint32).astype(np.int64)
         for algorithm, numbers in state.gone.items()
@@ -340,8 +379,11 @@ def read(folder: Folder, manifest: Manifest, key: ListKey | None, problems: list
         algorithm: AlgorithmContent(of_kind, gone.get(algorithm, nothing), indexes.get(algorithm))
         for algorithm, of_kind in sorted(segments.items())
     }
-    withdrawn = {Subject(*fields[:4]): fields[4] for fields in state.withdrawn}
-    return Content(manifest, kinds, withdrawn, state.limits, state.pictures)
+    withdrawals = Withdrawals(
+        {Subject(*fields[:5]): fields[5] for fields in state.withdrawn},
+        {Subject(*fields[:5]): Span(*fields[5:]) for fields in state.cleared},
+    )
+    return Content(manifest, kinds, withdrawals, state.until, state.limits, state.pictures)
 
 
 def _whole(opened: OpenFile, path: str, manifest: Manifest, key: ListKey | None) -> memoryview:

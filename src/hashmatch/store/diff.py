@@ -1,32 +1,59 @@
-"""What a version of a list has that another has not."""
+"""What a version of a list has that another has not, and what became of the rest."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import xxhash
 
 from hashmatch._redact import unseen
-from hashmatch.lists.merge import Statements, hash_keys
-from hashmatch.store.compaction import live
+from hashmatch.lists.merge import MIX, hash_keys, joined, rows_withdrawn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
+    from hashmatch.lists.merge import Statements, Withdrawals
     from hashmatch.store.contents import AlgorithmContent, Content
 
 
 class Difference(NamedTuple):
-    """Of hashes of one algorithm: rows of one version whose hash or id the other has not.
+    """Of hashes of one algorithm: what a later version made of the entries of an earlier one.
 
-    ``names`` are external ids, None where there is none.
+    Each is a list of external ids, None where there is none. An entry is a hash under an id.
+
+    Parameters
+    ----------
+    algorithm : str
+        Which.
+    added : list
+        New ones.
+    changed : list
+        Those with other labels, sources, status, quality or limit.
+    withdrawn : list
+        Those that their owner took out, or said to be nothing to be found.
+    superseded : list
+        Those in whose place is another of the same id, or that was there twice.
+    dropped : list
+        Others: a whole list was imported that does not have them, or they are in quarantine now.
     """
 
     algorithm: str
     added: list[str | None]
-    removed: list[str | None]
+    changed: list[str | None]
+    withdrawn: list[str | None]
+    superseded: list[str | None]
+    dropped: list[str | None]
+
+    @property
+    def removed(self) -> list[str | None]:
+        """All that are there no longer."""
+        return self.withdrawn + self.superseded + self.dropped
+
+
+EFFECTS = Difference._fields[1:]
 
 
 @unseen
@@ -36,42 +63,141 @@ def difference(before: Content, after: Content) -> list[Difference]:
     Parameters
     ----------
     before, after : Content
-        As `ListStore.version` gives them.
+        As `ListStore.version` gives them, in the order that they were made in.
     """
     found = []
-    for algorithm in sorted({*before.kinds, *after.kinds}):
-        old, new = _matched(before.kinds, algorithm), _matched(after.kinds, algorithm)
-        found.append(Difference(algorithm, _only(new, old), _only(old, new)))
+    for algorithm, parts in _parts(before, after, after.withdrawals):
+        found.append(Difference(algorithm, *(_ids(parts.get(name)) for name in EFFECTS)))
     return found
 
 
-def _matched(kinds: Mapping[str, AlgorithmContent], algorithm: str) -> Statements | None:
-    return live(kinds[algorithm], kinds[algorithm].entries.gone) if algorithm in kinds else None
+def effects(before: Content, after: Content, withdrawals: Withdrawals) -> dict[str, int]:
+    """Return how many entries of any kind each part of their `difference` has.
+
+    `withdrawals` are those of the delivery; which of them had an effect is noted there.
+    """
+    counts = dict.fromkeys(EFFECTS, 0)
+    for _, parts in _parts(before, after, withdrawals):
+        for name, said in parts.items():
+            counts[name] += len(said)
+    return counts
 
 
-def _only(these: Statements | None, those: Statements | None) -> list[str | None]:
-    """Return the ids of statements whose hash and id `those` have not together."""
-    if these is None:
+def _ids(said: Statements | None) -> list[str | None]:
+    if said is None:
         return []
-    rows = np.arange(len(these))
-    if those is not None:
-        rows = rows[~_among(_with_ids(these), _with_ids(those))]
-    ids = these.entries.ids
-    return [None if ids is None else ids[row] for row in rows.tolist()]
+    ids = said.entries.ids
+    return [None if ids is None else ids[row] for row in range(len(said))]
 
 
-def _with_ids(said: Statements) -> NDArray[np.uint64]:
-    """Return each hash, and the key of its id."""
-    return np.column_stack([said.hashes.words, said.key])
+def _parts(
+    before: Content, after: Content, withdrawals: Withdrawals
+) -> Iterator[tuple[str, dict[str, Statements]]]:
+    """Yield each algorithm, and the entries that each of `EFFECTS` is about."""
+    for algorithm in sorted({*before.kinds, *after.kinds}):
+        old, new = before.kinds.get(algorithm), after.kinds.get(algorithm)
+        was, now = _matched(old, new), _matched(new, old)
+        parts: dict[str, Statements] = {}
+        if was is not None and now is not None:
+            was, now = _only(was, now), _only(now, was)
+            order = np.argsort(_withdrawn(was, withdrawals), kind="stable")
+            was = was.take(order)
+            changed = _paired(now, was)
+            was = was.take(np.flatnonzero(~_paired(was, now)))
+            parts["changed"] = now.take(np.flatnonzero(changed))
+            now = now.take(np.flatnonzero(~changed))
+        if now is not None:
+            parts["added"] = now
+        if was is not None:
+            withdrawn = _withdrawn(was, withdrawals)
+            superseded = ~withdrawn & _restated(was, new)
+            for name, which in (
+                ("withdrawn", withdrawn),
+                ("superseded", superseded),
+                ("dropped", ~withdrawn & ~superseded),
+            ):
+                parts[name] = was.take(np.flatnonzero(which))
+        yield algorithm, parts
 
 
-def _among(words: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Return which rows of `words` are, whole, among the rows of `known`."""
-    if not len(known):
-        return np.zeros(len(words), np.bool_)
-    keys = hash_keys(known)
-    order = np.argsort(keys)
-    place = np.searchsorted(keys, hash_keys(words), sorter=order)
-    same: NDArray[np.bool_] = known[order[np.minimum(place, len(known) - 1)]] == words
-    whole: NDArray[np.bool_] = np.all(same, axis=1)
-    return whole
+def _matched(kind: AlgorithmContent | None, other: AlgorithmContent | None) -> Statements | None:
+    """Return what is matched of one version; of files both have, only what is not of the other."""
+    if kind is None:
+        return None
+    gone = kind.entries.gone
+    shared = {} if other is None else _places(other)
+    others_gone = np.empty(0, np.int64) if other is None else other.entries.gone
+    parts, first = [], 0
+    for segment in kind.segments:
+        rows = np.arange(segment.rows)
+        if segment.sha256 in shared:
+            rows = others_gone - shared[segment.sha256]
+            rows = rows[(rows >= 0) & (rows < segment.rows)]
+        parts.append(segment.take(np.setdiff1d(rows, gone - first)))
+        first += segment.rows
+    (said,) = joined(parts)
+    return said
+
+
+def _places(kind: AlgorithmContent) -> dict[str, int]:
+    """Return where the rows of each file begin."""
+    places, first = {}, 0
+    for segment in kind.segments:
+        places[segment.sha256] = first
+        first += segment.rows
+    return places
+
+
+def _pairs(said: Statements) -> NDArray[np.uint64]:
+    """Return a digest of each hash and its id."""
+    return hash_keys(said.hashes.words) * MIX[0] ^ said.key
+
+
+def _wholes(said: Statements) -> NDArray[np.uint64]:
+    """Return a digest of all that is said of each."""
+    kinds = [xxhash.xxh3_64_intdigest(repr(kind).encode()) for kind in said.entries.kinds]
+    digests = _pairs(said) * MIX[1]
+    digests ^= np.array(kinds, np.uint64)[said.entries.kind[:]]
+    return digests
+
+
+def _only(these: Statements, those: Statements) -> Statements:
+    """Return what is said here and not there."""
+    return these.take(np.flatnonzero(~np.isin(_wholes(these), _wholes(those))))
+
+
+def _paired(these: Statements, those: Statements) -> NDArray[np.bool_]:
+    """Return for which there is one there with the same hash and id, each of those taken once."""
+    mine, others = _pairs(these), np.sort(_pairs(those))
+    order = np.argsort(mine, kind="stable")
+    mine = mine[order]
+    rank = np.arange(len(mine)) - np.searchsorted(mine, mine, "left")
+    count = np.searchsorted(others, mine, "right") - np.searchsorted(others, mine, "left")
+    paired = np.zeros(len(mine), np.bool_)
+    paired[order] = rank < count
+    return paired
+
+
+def _withdrawn(was: Statements, withdrawals: Withdrawals) -> NDArray[np.bool_]:
+    """Return which entries were taken out by their owner."""
+    withdrawn = np.zeros(len(was), np.bool_)
+    for row in rows_withdrawn(was.key, was.hashes.words, withdrawals.subjects).tolist():
+        withdrawn[row] = withdrawals.take_out(was.statement(row), earlier=True)
+    return withdrawn
+
+
+def _restated(was: Statements, new: AlgorithmContent | None) -> NDArray[np.bool_]:
+    """Return in whose place there is another."""
+    restated, stated, first = np.zeros(len(was), np.bool_), set(), 0
+    if new is None:
+        return restated
+    for segment in new.segments:
+        rows = np.flatnonzero(np.isin(segment.key, was.key))
+        restated |= np.isin(was.key, segment.key)
+        said = segment.take(rows[~np.isin(first + rows, new.gone)])
+        stated |= {said.statement(row).identity for row in range(len(said))}
+        first += segment.rows
+    for row in np.flatnonzero(restated).tolist():
+        one = was.statement(row)
+        restated[row] = one.wide in stated or one.narrow in stated
+    return restated

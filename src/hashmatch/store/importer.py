@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import structs
+
 from hashmatch import registry
 from hashmatch.errors import StoreError, UntrustedList, UsageError
 from hashmatch.lists.detect import read_rows
-from hashmatch.lists.ingest import ListFormat, Rows
-from hashmatch.lists.merge import joined, later
+from hashmatch.lists.ingest import MOMENT, ListFormat, Rows, shown_id
+from hashmatch.lists.merge import counted, joined, settle
 from hashmatch.records import VERSION
 from hashmatch.records.images import clean_name
-from hashmatch.store import reference_key, signing
+from hashmatch.store import contents, reference_key, signing
 from hashmatch.store.compaction import VersionBuilder, appended, is_small, live, merged, rewritten
+from hashmatch.store.diff import effects
 from hashmatch.store.encryption import KEY
 from hashmatch.store.manifest import ImportedFile, Manifest
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from hashmatch.errors import RejectedRow
+    from hashmatch.lists.merge import Withdrawals
     from hashmatch.records.hashes import HashBatch
     from hashmatch.store.compaction import Built
     from hashmatch.store.contents import Content
@@ -34,14 +38,18 @@ if TYPE_CHECKING:
     from hashmatch.store.signing import PrivateKey, Trust
 
 BAD_ROWS, SIZE_CHANGE, DAMAGE = "bad-rows", "size-change", "damage"
-ACCEPTABLE = BAD_ROWS, SIZE_CHANGE, DAMAGE
+SPREADSHEET = "spreadsheet"
+ACCEPTABLE = BAD_ROWS, SIZE_CHANGE, DAMAGE, SPREADSHEET
 """What a change is refused for unless it is accepted by name."""
 MOST_BAD = 0.001
 """Of all rows; more of them are the sign of another format, or of a poisoned list."""
 MOST_CHANGE = 0.2
 """Of all entries; more is the sign of a page that is missing, or of a poisoned list."""
-ROWS = "rows"
-"""In the place of an algorithm, in the counts of a manifest: what rows of the files came to."""
+FEW_BAD = 5
+"""Rows; so few are not refused for being too many, as a small update has few rows."""
+ROWS, EFFECTS = "rows", "effects"
+"""In the place of an algorithm, in the counts of a manifest: how many rows of each sort its files
+have, and what they did to the list."""
 KEPT = timedelta(days=30)
 """How long versions are kept that are not used any more, at least the two last ones for ever."""
 
@@ -59,8 +67,8 @@ class Change:
     signer : PrivateKey, optional
         Who signs it.
     accept : collection of str
-        What it is not refused for: ``bad-rows`` above 0.1 %, a ``size-change`` above 20 %, or
-        ``damage`` of the version before.
+        What it is not refused for: ``bad-rows`` above 0.1 %, a ``size-change`` above 20 %,
+        ``damage`` of the version before, or hashes that a ``spreadsheet`` has destroyed.
     expires_in : timedelta, optional
         After which it is to have been followed by another; by default never.
     keep : timedelta
@@ -110,6 +118,43 @@ class Change:
                 )
 
 
+class Effects(NamedTuple):
+    """What a change did to the list: how its entries differ from those of the version before.
+
+    Parameters
+    ----------
+    added, changed, withdrawn, superseded, dropped : int
+        Entries; see `hashmatch.store.diff.Difference`.
+    older : tuple of (str or None)
+        External ids, None where there is none, of rows that were ignored: they are older than what
+        stands, or than its withdrawal.
+    without_effect : tuple of (str or None)
+        The same of withdrawals of what is not there, and, in an update, of rows that say no more
+        than what stands.
+    """
+
+    added: int
+    changed: int = 0
+    withdrawn: int = 0
+    superseded: int = 0
+    dropped: int = 0
+    older: tuple[str | None, ...] = ()
+    without_effect: tuple[str | None, ...] = ()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many there are of each."""
+        return {
+            "added": self.added,
+            "changed": self.changed,
+            "withdrawn": self.withdrawn,
+            "superseded": self.superseded,
+            "dropped": self.dropped,
+            "ignored as older": len(self.older),
+            "without effect": len(self.without_effect),
+        }
+
+
 class Changed(NamedTuple):
     """What a change has made.
 
@@ -117,13 +162,17 @@ class Changed(NamedTuple):
     ----------
     manifest : Manifest
         Of the new version.
+    effects : Effects
+        What it did to the list.
     rejected : list of (str, RejectedRow)
         Rows that could not be used, with the path of their file.
     problems : list of str
-        What was found wrong with the version before, and why the new one does not serve yet.
+        What was found wrong with the version before, why the new one does not serve yet, and what
+        of the rows people ought to look at.
     """
 
     manifest: Manifest
+    effects: Effects
     rejected: list[tuple[str, RejectedRow]]
     problems: list[str]
 
@@ -138,9 +187,18 @@ class _Read(NamedTuple):
     rejected: list[tuple[str, RejectedRow]]
 
 
+class _Made(NamedTuple):
+    """The files of a version, and what rows were for nothing: counts, and ids as in `Effects`."""
+
+    built: Built
+    counts: dict[str, int]
+    older: list[str | None]
+    repeated: list[str | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Importer:
-    """Makes the next versions of one list, at `now`: in UTC, whole seconds.
+    """Makes the next versions of one list, at `now`, in UTC.
 
     `latest` returns the last version that can be used, expired or not, and the problems there were.
     """
@@ -157,10 +215,12 @@ class Importer:
         with self._alone():
             before, problems = self._before(change)
             reference_key.keep(self.folder, self.key)
-            read = self._read(paths, change)
-            builder = self._builder(change, before)
-            said = joined(read.rows.statements())
-            made = rewritten(builder, said, read.rows.withdrawn, self._next())
+            read = self._read(paths, change, before)
+            builder, rows = self._builder(change, before), read.rows
+            said = joined(rows.statements())
+            fates = settle(said, rows.withdrawals)
+            built = rewritten(builder, said, fates, rows.withdrawals, rows.until, self._next())
+            made = _Made(built, counted(fates), [], [])
             return self._publish(change, before, read, builder.name, made, problems)
 
     def update_files(self, paths: Sequence[str], change: Change) -> Changed:
@@ -175,37 +235,52 @@ class Importer:
                     f"{before.manifest.version}: import the list again, or accept {DAMAGE}"
                 )
             reference_key.keep(self.folder, self.key)
-            read = self._read(paths, change)
-            builder = self._builder(change, before)
-            withdrawn = later(before.withdrawn, read.rows.withdrawn)
-            new, gone = merged(before, read.rows, withdrawn)
-            if is_small(before, new, gone) and _is_made_alike(builder, before):
+            read = self._read(paths, change, before)
+            builder, rows = self._builder(change, before), read.rows
+            found = merged(before, rows)
+            withdrawals = before.withdrawals.followed_by(rows.withdrawals)
+            if is_small(before, found.new, found.gone) and _is_made_alike(builder, before):
                 for named in before.manifest.files if problems else ():
                     self.folder.mend(named)
-                made = appended(builder, before, new, gone, withdrawn)
+                built = appended(builder, before, found.new, found.gone, withdrawals, rows.until)
             else:
-                said = [live(kind, gone.get(name)) for name, kind in before.kinds.items()]
-                made = rewritten(builder, joined([*said, *new]), withdrawn, self._next())
+                said = [live(kind, found.gone.get(name)) for name, kind in before.kinds.items()]
+                said = joined([*said, *found.new])
+                built = rewritten(builder, said, None, withdrawals, rows.until, self._next())
+            made = _Made(built, found.counts, found.older, found.repeated)
             return self._publish(change, before, read, builder.name, made, problems)
 
-    def _read(self, paths: Sequence[str], change: Change) -> _Read:
-        """Return what some files say; StoreError if too much of it cannot be used."""
-        rows = Rows(change.format, self.now.timestamp())
+    def _read(self, paths: Sequence[str], change: Change, before: Content | None) -> _Read:
+        """Return what some files say; StoreError if too much of it cannot be used.
+
+        It is said after all that the version before has, whatever became of the clock since.
+        """
+        now = self.now.timestamp()
+        format = replace(change.format, accept_spreadsheet=SPREADSHEET in change.accept)
+        rows = Rows(format, now if before is None else max(now, before.until + MOMENT))
         sources, rejected = [], []
         for path in paths:
-            before, bad, named = rows.total, rows.refused, len(rows.rejected)
-            read = read_rows(path, change.format, rows, change.on_read)
-            rejected += [(path, row) for row in rows.rejected[named:]]
+            total, bad, named = rows.total, rows.refused, len(rows.rejected)
+            read = read_rows(path, format, rows, change.on_read)
+            own = [(path, row) for row in rows.rejected[named:]]
+            if 0 < rows.total - total == rows.refused - bad:
+                why = "".join(f" (line {row.line}: {row.reason})" for _, row in own[:1])
+                raise StoreError(
+                    f"{path}: cannot be a page of the list: none of its rows can be used{why}. "
+                    "Get the page again, or say its format"
+                )
+            rejected += own
             sources.append(
                 ImportedFile(
                     name=clean_name(os.path.basename(path))[:LONGEST] or "-",
                     sha256=read.sha256,
                     bytes=read.size,
-                    rows=rows.total - before,
+                    rows=rows.total - total,
                     rejected=rows.refused - bad,
                 )
             )
-        if rows.refused > MOST_BAD * rows.total and BAD_ROWS not in change.accept:
+        most = max(FEW_BAD, MOST_BAD * rows.total)
+        if rows.refused > most and BAD_ROWS not in change.accept:
             some = "; ".join(f"{path}, line {row.line}: {row.reason}" for path, row in rejected[:3])
             raise StoreError(
                 f"{rows.refused:,} of {rows.total:,} rows cannot be used, more than {MOST_BAD:.1%} "
@@ -276,11 +351,11 @@ class Importer:
         before: Content | None,
         read: _Read,
         name: str,
-        made: Built,
+        made: _Made,
         problems: list[str],
     ) -> Changed:
         """Write the manifest of a version whose files are there, unless it changes too much."""
-        files, counts = made
+        files, counts = made.built
         if not counts and before is None:
             raise StoreError("there is no usable hash in what was given, and so no list")
         if before is not None and SIZE_CHANGE not in change.accept:
@@ -290,16 +365,18 @@ class Importer:
         manifest = Manifest(
             name=name,
             version=self._next(),
-            created=self.now,
+            created=self.now.replace(microsecond=0),
             hashmatch=VERSION,
             expires=None if expires is None else expires.replace(microsecond=0),
             base=before.manifest.version if before else None,
             key_ids=(signer.public.key_id,) if signer else (),
             encrypted=self.key is not None,
-            counts={**counts, ROWS: read.rows.summary()},
+            counts={**counts, ROWS: {**read.rows.summary(), **made.counts}},
             files=tuple(files),
             sources=read.sources,
         )
+        done = self._effects(before, manifest, read.rows.withdrawals, made)
+        manifest = structs.replace(manifest, counts={**manifest.counts, EFFECTS: done.counts})
         self.folder.publish(
             manifest, lambda data: [signing.sign(data, signer)] if signer is not None else []
         )
@@ -309,7 +386,19 @@ class Importer:
             self.trust.check(data, self.folder.signatures(version))
         except UntrustedList as error:
             problems = [*problems, f"version {version} does not serve yet: {error}"]
-        return Changed(manifest, read.rejected, problems)
+        return Changed(manifest, done, read.rejected, [*problems, *read.rows.warnings()])
+
+    def _effects(
+        self, before: Content | None, manifest: Manifest, withdrawals: Withdrawals, made: _Made
+    ) -> Effects:
+        """Return what a version makes of the one before."""
+        if before is None:
+            counts = {"added": sum(each["entries"] for each in made.built[1].values())}
+        else:
+            after = contents.read(self.folder, manifest, self.key, [], before)
+            counts = effects(before, after, withdrawals)
+        idle = [shown_id(name) for name in withdrawals.without_effect] + made.repeated
+        return Effects(**counts, older=tuple(made.older), without_effect=tuple(idle))
 
     def _remove_old(self, change: Change, latest: Manifest) -> None:
         """Remove versions that another took the place of long ago, but for the two last."""
@@ -331,7 +420,7 @@ def _is_made_alike(builder: VersionBuilder, before: Content) -> bool:
 
 
 def _check_size(before: Manifest, counts: Mapping[str, Mapping[str, int]]) -> None:
-    for algorithm in sorted({*before.counts, *counts} - {ROWS}):
+    for algorithm in sorted({*before.counts, *counts} - {ROWS, EFFECTS}):
         was = before.counts.get(algorithm, {}).get("entries", 0)
         now = counts.get(algorithm, {}).get("entries", 0)
         if was and abs(now - was) > MOST_CHANGE * was:

@@ -49,9 +49,7 @@ class StoredHashes(Opaque):
         self.secret, self.digest = secret, digest
 
     def __getitem__(self, rows: slice) -> HashBatch:
-        words = self._words[rows]
-        words.flags.writeable = False
-        return HashBatch(self._spec, words)
+        return HashBatch(self._spec, self._words[rows], owned=True)
 
     def __len__(self) -> int:
         return len(self._words)
@@ -77,7 +75,7 @@ def stored_list(
         return replace(known, index=HashIndex.build(known, registry.hasher(algorithm).max_distance))
     added = None
     if len(kind.segments) > 1:  # of the first, the index is stored
-        words = HashBatch(kind.spec, kind.words[kind.segments[0].rows :])
+        words = HashBatch(kind.spec, kind.words[kind.segments[0].rows :], owned=True)
         rows = concatenated([segment.entries for segment in kind.segments[1:]])
         added = replace(known, storage=words, entries=rows)
     index = index.with_changes(added, (), f"{name} {version}")
@@ -327,8 +325,8 @@ class ListStore(Opaque):
         return self._made(self._importer().update_files(paths, change or Change()))
 
     def _importer(self) -> Importer:
-        latest = partial(self.latest, fresh=False)
-        return Importer(self.folder, self.key, self.trust, self.now, latest)
+        latest, now = partial(self.latest, fresh=False), self._now or datetime.now(UTC)
+        return Importer(self.folder, self.key, self.trust, now, latest)
 
     def _made(self, changed: Changed) -> Changed:
         LOG.info("version %d is published", changed.manifest.version)

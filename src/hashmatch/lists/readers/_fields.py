@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashmatch import registry
 from hashmatch.errors import ListError, RejectedRow
-from hashmatch.interfaces import ROLES, ListRow
+from hashmatch.interfaces import ROLES, ListRow, Span
 from hashmatch.lists.readers._lines import shown
 from hashmatch.records.hashes import INVISIBLE
 
@@ -29,18 +29,21 @@ NUMBER = re.compile(r"\d{1,16}(\.\d{1,9})?", re.ASCII)
 
 #: Seconds from 1970 to the year 10000: numbers beyond are milliseconds.
 END = 253_402_300_800
+DAY, MINUTE = 86400, 60
 
 
-def seconds(value: object) -> float | None:
-    """Return seconds since 1970 UTC; None if `value` is no time.
+def seconds(value: object) -> Span | None:
+    """Return when it was, to the day, minute or second as it is written; None if it is no time.
 
     It is ISO 8601 text, in UTC unless it names a zone (NCMEC's client of the threatexchange package
     wrote local times with a Z), or seconds or milliseconds since 1970, as a number or text.
 
     Examples
     --------
-    >>> seconds("2024-01-01T00:00:00+0000") == seconds("2024-01-01") == seconds(1704067200)
+    >>> seconds("2024-01-01T00:00:00+0000") == seconds(1704067200)
     True
+    >>> seconds("2024-01-01").end - seconds("2024-01-01").begin
+    86400.0
     """
     if isinstance(value, str):
         text = value.strip()
@@ -51,10 +54,12 @@ def seconds(value: object) -> float | None:
         return None
     if not math.isfinite(value) or not 0 <= value < END * 1000:
         return None
-    return float(value) if value < END else value / 1000
+    if value >= END:
+        return Span.lasting(value / 1000, 0)
+    return Span.lasting(float(value), 1 if value == int(value) else 0)
 
 
-def _of_text(text: str) -> float | None:
+def _of_text(text: str) -> Span | None:
     parts = ISO.fullmatch(text)
     if parts is None:
         return None
@@ -68,7 +73,13 @@ def _of_text(text: str) -> float | None:
         since = (moment if zone else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
-    return since if since >= 0 else None  # no list is older than that: a slip
+    if since < 0:
+        return None  # no list is older than that: a slip
+    if time is None:
+        return Span.lasting(since, DAY)
+    if time.count(":") == 1:
+        return Span.lasting(since, MINUTE)
+    return Span.lasting(since, 0 if fraction else 1)
 
 
 def _exact(time: str | None, fraction: str | None) -> bool:
@@ -154,8 +165,18 @@ def text(record: dict[str, Any], key: str) -> str:
     return cell(text_of(key, field(record, key)))
 
 
+def digits(record: dict[str, Any], key: str) -> str:
+    """Return the hash at `key`, which is text: digits of numbers may be lost. Empty if none."""
+    value = field(record, key)
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise Unusable(f"{key} is a number, of which digits may be lost; write it as text")
+    return text(record, key)
+
+
 def text_of(key: str, value: Any) -> str:
     """Return `value`, which is text or a number, as text; None is empty."""
+    if type(value) is str and value.isascii():
+        return value
     if value is None:
         return ""
     if isinstance(value, int) and not isinstance(value, bool):
@@ -267,18 +288,18 @@ def objects(record: dict[str, Any], key: str) -> list[dict[str, Any]]:
     return value
 
 
-def time(record: dict[str, Any], key: str) -> float | None:
-    """Return the time at `key` in seconds since 1970 UTC; None if there is none."""
+def time(record: dict[str, Any], key: str) -> Span | None:
+    """Return the time at `key`; None if there is none."""
     return time_of(key, field(record, key), Dates())
 
 
-def time_of(key: str, value: Any, dates: Dates) -> float | None:
-    """Return the time that `value` is, in seconds since 1970 UTC; None if it is nothing."""
+def time_of(key: str, value: Any, dates: Dates) -> Span | None:
+    """Return the time that `value` is, None if it is nothing."""
     if isinstance(value, str):
         value = dates.iso(key, cell(value))
     if value is None or value == "":
         return None
-    if isinstance(value, int | float | str) and SERIAL.fullmatch(str(value)):
+    if len(str(value)) < 20 and SERIAL.fullmatch(str(value)):
         raise Unusable(f"{key} is the number of a day, as spreadsheets count them; write its date")
     moment = seconds(value)
     if moment is None:
@@ -519,19 +540,22 @@ def rows(fields: Fields, dates: Dates) -> list[ListRow]:
             sources += divided(role, value)
         elif role == "tags":  # of python-threatexchange
             labels += tuple(text_of(role, value).split())
+        elif role not in FACTS and role not in {"label", "source"}:
+            if value := digits({role: value}, role):
+                hashes.append((None if role == "hash" else role, value))
         elif value := value if role == "updated" else text_of(role, value):
             if role == "label":
                 labels += (value,)
             elif role == "source":
                 sources += (value,)
-            elif role in FACTS:
-                told.setdefault(role, value)
             else:
-                hashes.append((None if role == "hash" else role, value))
-    quality = number_of("quality", told.get("quality", ""))
-    max_distance = number_of("max_distance", told.get("max_distance", ""))
-    updated = time_of("updated", told.get("updated"), dates)
-    external_id = told.get("id") if fields.exact else id_of("id", told.get("id", ""))
+                told.setdefault(role, value)
+    quality = number_of("quality", told["quality"]) if "quality" in told else None
+    distance = number_of("max_distance", told["max_distance"]) if "max_distance" in told else None
+    updated = time_of("updated", told["updated"], dates) if "updated" in told else None
+    external_id = told.get("id")
+    if external_id is not None and not fields.exact:
+        external_id = id_of("id", external_id)
     status = told.get("status") or next((one for one in labels if one in CATEGORIES), "active")
     if not hashes and "status" not in told:  # withdrawn entries often come without their hash
         raise Unusable("the hash is empty")
@@ -549,7 +573,7 @@ def rows(fields: Fields, dates: Dates) -> list[ListRow]:
                 sources,
                 status,
                 quality,
-                max_distance,
+                distance,
                 updated,
             )
         )
@@ -605,6 +629,8 @@ def _rows_or_not(record: Fields | RejectedRow, dates: Dates) -> list[ListRow] | 
         raise
     except Unusable as error:
         return [RejectedRow(record.line, str(error))]
+    except ListError as error:
+        raise ListError(f"line {record.line}: {error}") from None
 
 
 def _size(record: Fields) -> int:

@@ -21,7 +21,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from hashmatch.errors import RejectedRow
-from hashmatch.lists.readers._fields import usable
+from hashmatch.lists.readers._fields import Unusable, number, usable
 from hashmatch.lists.readers._lines import BOM, shown
 
 if TYPE_CHECKING:
@@ -223,7 +223,8 @@ class Bracket(NamedTuple):
 
 def array_at(key: str) -> Callable[[Bracket], bool]:
     """Return a function that tells whether a bracket opens the array that is called `key`."""
-    return lambda place: place.key == key and place.opener == b"["
+    wanted = key.lower()
+    return lambda place: place.opener == b"[" and (place.key or "").lower() == wanted
 
 
 class JsonRecords:
@@ -442,8 +443,12 @@ def _miscounted(page: JsonPage) -> Iterator[RejectedRow]:
     Some exchanges state how many there are on all pages: a page that names a next or a previous
     one may state more than it has.
     """
-    stated = page.fields.get("count")
-    if page.records is None or not isinstance(stated, int) or isinstance(stated, bool):
+    try:
+        stated = number(page.fields, "count")
+    except Unusable as error:
+        yield RejectedRow(page.line, str(error))
+        return
+    if page.records is None or stated is None:
         return
     others = ("next", "previous", "hasMoreRecords", "nextPageToken")
     if stated == page.records:

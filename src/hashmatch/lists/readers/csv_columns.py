@@ -104,6 +104,7 @@ class MappedCsv:
             for _ in lines:
                 raise ListError(f"none of the first {HEAD} lines can be read")
             return
+        _check_names(header)
         records = CsvRecords(chain(head, lines), header.delimiter, header.has_row)
         yield from _fields.dated(_records(records, header), options.dates)
 
@@ -125,9 +126,7 @@ def _header(head: Sequence[Line | RejectedRow], options: ListOptions) -> Header 
         for header in _headers(lines, delimiter, options.columns or {})
     ]
     if found:
-        header = max(found, key=lambda header: header.rank)
-        _check_names(header)
-        return header
+        return max(found, key=lambda header: header.rank)
     first = next((line for line in lines if not line[1].lstrip().startswith("#")), lines[0])
     cells = next(iter(CsvRecords([first], max(delimiters, key=first[1].count))))
     if isinstance(cells, RejectedRow):
@@ -205,7 +204,12 @@ def _check_names(header: Header) -> None:
 
 def _records(records: CsvRecords, header: Header) -> Iterator[_fields.Fields | RejectedRow]:
     """Yield the fields of each row below the header."""
-    width, roles = len(header.cells), header.roles
+    width = len(header.cells)
+    columns = [
+        (place, role, _is_of_hashes(role))
+        for place, role in enumerate(header.roles)
+        if role is not None
+    ]
     count = 0
     for record in records:
         if isinstance(record, RejectedRow):
@@ -216,13 +220,13 @@ def _records(records: CsvRecords, header: Header) -> Iterator[_fields.Fields | R
         line, cells = record
         if line <= header.line:
             continue
-        fields = [
-            (role, text)
-            for role, cell in zip(roles, cells, strict=False)
-            if role is not None and (text := _fields.cell(cell))
-        ]
-        hashes = [text for role, text in fields if _is_of_hashes(role)]
-        if not hashes or any(map(_is_odd, hashes)):
+        fields = []
+        is_odd = True  # it has no hash, or not surely
+        for place, role, is_of_hashes in columns:
+            if place < len(cells) and (text := _fields.cell(cells[place])):
+                fields.append((role, text))
+                is_odd = is_odd and not (is_of_hashes and _is_no_word(text))
+        if is_odd:
             stated = _stated(cells, header)
             if stated in {NO_ROW, count}:
                 continue
@@ -239,9 +243,9 @@ def _records(records: CsvRecords, header: Header) -> Iterator[_fields.Fields | R
 NO_ROW = -1
 
 
-def _is_odd(text: str) -> bool:
-    """Return whether text in a column of hashes may be part of what is no row."""
-    return len(text) < 12 or " " in text or text[0] in "-=+|("
+def _is_no_word(text: str) -> bool:
+    """Return whether text in a column of hashes is none that stands in what is no row."""
+    return len(text) > 11 and " " not in text and text[0] not in "-=+|("
 
 
 def _stated(cells: list[str], header: Header) -> int | None:

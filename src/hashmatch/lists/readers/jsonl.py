@@ -13,6 +13,7 @@ counted; its values are not kept.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, BinaryIO
 
 from hashmatch.errors import RejectedRow, UsageError
@@ -26,12 +27,16 @@ if TYPE_CHECKING:
     from hashmatch.interfaces import ListOptions, ListRow
 
 
+BEGINS = re.compile(r'\s*\{\s*("|\}|$)')
+
+
 class Jsonl:
     """Reads JSON lines."""
 
     def detects(self, head: bytes) -> int:
         """Return how sure it is, 0 to 100."""
-        return 90 if any(line.lstrip().startswith("{") for line in first_lines(head)[:1]) else 0
+        lines = first_lines(head)
+        return 90 if lines and BEGINS.match(lines[0]) else 0
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
@@ -52,9 +57,13 @@ def _records(stream: BinaryIO) -> Iterator[_fields.Fields | RejectedRow]:
         if reason is not None:
             yield RejectedRow(number, reason)
             continue
-        # The name of a picture is its id only if there is no other.
-        named = [*({"id"} & record.keys()), *(key for key in record if key != "id")]
-        fields = [(role, record[key]) for key in named if (role := _fields.role(key)) is not None]
+        fields = [
+            (role, value)
+            for key, value in record.items()
+            if (role := _fields.role(key)) is not None
+        ]
+        if record.get("id") is not None:  # the name of a picture is its id only if it has no other
+            fields.insert(0, ("id", record["id"]))
         if record.get("outcome", "hashed") != "hashed":
             # A line of `hashmatch hash` about a picture without a good hash is no entry.
             fields.insert(0, ("status", "removed"))

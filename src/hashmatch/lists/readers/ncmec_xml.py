@@ -15,7 +15,8 @@
 A row for each fingerprint. The id is the member's and the entry's, ``42-image1``; the source is the
 member, the label the classification. Feedback counts for the fingerprint of its type, by member,
 without the one that listed it. Digests of videos are kinds of their own. ``deletedImage`` and
-``deletedVideo`` take out every fingerprint of their id. XML that is not well-formed ends the
+``deletedVideo`` take out every fingerprint of their id, which images and videos count each for
+themselves. XML that is not well-formed ends the
 reading where it is; a document type or a namespace of another kind refuses the file.
 """
 
@@ -47,6 +48,8 @@ ENTRIES = {"image", "video", "deletedImage", "deletedVideo"}
 
 class NcmecXml:
     """Reads NCMEC XML."""
+
+    unique_ids = True
 
     def detects(self, head: bytes) -> int:
         """Return how sure it is, 0 to 100."""
@@ -222,6 +225,7 @@ class _Entry:
         member, name = self.member
         identity = self.fields.get("id", "")
         external_id = f"{member}-{identity}" if member and identity else None
+        space = "video" if self.is_video else "image"
         said = self.fields.get("timestamp", "")
         updated = _fields.seconds(said) if said else None
         if self.too_long:
@@ -232,7 +236,14 @@ class _Entry:
             yield RejectedRow(self.line, "the entry has no id of a member and of its own")
         elif self.is_deletion:
             yield ListRow(
-                self.line, "", None, external_id, status="deleted", updated=updated, encoding="hex"
+                self.line,
+                "",
+                None,
+                external_id,
+                status="deleted",
+                updated=updated,
+                encoding="hex",
+                space=space,
             )
         elif not self.fingerprints:
             yield RejectedRow(self.line, "the entry has no fingerprint")
@@ -250,6 +261,7 @@ class _Entry:
                     upvotes=self._parties("affirmativeFeedback", kind),
                     downvotes=self._parties("negativeFeedback", kind),
                     encoding="hex",
+                    space=space,
                 )
 
     def _parties(self, vote: str, kind: str) -> int:

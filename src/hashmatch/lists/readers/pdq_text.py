@@ -1,15 +1,16 @@
-"""PDQ text: one hash a line, in the four forms that the PDQ tools print, and one more.
+"""PDQ text: one hash a line, in the four forms that the PDQ tools print, and two more.
 
 ::
 
     f8f8...f8                                                         bare
     f8f8...f8,anything after the first comma                          hash,name
     f8f8...f8,100,path/to/x.jpg                                       hash,quality,name
+    f8f8...f8  path/to/x.jpg                                          as md5sum prints it
     hash=f8f8...f8,norm=128,delta=0,quality=100,filename=x.jpg        named fields
     pdq f8f8...f8                                                     threatexchange local file
 
-Names may hold commas: they are the rest of the line. ``#`` begins a comment line. (ThreatExchange
-``pdq/cpp/io/hashio.h``; ``threatexchange/exchanges/impl/file_api.py``.)
+Names may hold commas: they are the rest of the line. Semicolons or tabs will do too. ``#`` begins
+a comment line. (ThreatExchange ``pdq/cpp/io/hashio.h`` and ``file_api.py``.)
 """
 
 from __future__ import annotations
@@ -22,15 +23,22 @@ from hashmatch.errors import RejectedRow, UsageError
 from hashmatch.interfaces import ListOptions, ListRow, PlainRows
 from hashmatch.lists.readers import _fields
 from hashmatch.lists.readers._lines import blocks_of_lines, first_lines, numbered_lines
+from hashmatch.records.hashes import INVISIBLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # 16 digits is the shortest hash of any algorithm; a bare word or number is not one.
-LOOKS_RIGHT = re.compile(r"(hash=)?[0-9a-f]{16,}(,|$)|[a-z][\w-]* +[0-9a-f]{16,}$", re.IGNORECASE)
+LOOKS_RIGHT = re.compile(
+    r"""(hash=)?(\\x|0x|[xb]?'(\\x)?|=?"|\{)?[0-9a-f]{16,}['"}]?([,;\t]| [ *]|$)"""
+    r"|[a-z][\w-]* +[0-9a-f]{16,}$"
+    r"|([\w+/-]{43}=|[\w+/-]{27}=|[\w+/-]{22}==|[\w+/-]{11}=)([,;\t]|$)",  # base64
+    re.IGNORECASE | re.ASCII,
+)
+BARE = re.compile(r"[0-9a-f]{16,}", re.IGNORECASE)
 TYPED = re.compile(r"([A-Za-z][\w-]*)[ \t]+([^\s,]+)")
-SMALL_NUMBER = re.compile(r"[0-9]{1,9}")
-QUALITY_AND_NAME = re.compile(r"\s*(\d{1,3})\s*,(.*)")
+QUALITY_AND_NAME = re.compile(r"\s*(\d{1,3})\s*[,;\t](.*)")
+HASH_AND_REST = re.compile(r"([^,;\s]+)(?:\s*[,;\t]| [ *])(.*)")
 PLAIN = re.compile(
     rb"^([0-9A-Fa-f]+)"
     rb"(?:,(?:([0-9]{1,2}|100),)?(?! *[0-9]{1,3} *,)([!-~](?:[ -~]{0,999}[!-~])?)?)?\r?$",
@@ -44,7 +52,9 @@ class PdqText:
 
     def detects(self, head: bytes) -> int:
         """Return how sure it is, 0 to 100."""
-        return 80 if any(LOOKS_RIGHT.match(line.strip()) for line in first_lines(head)) else 0
+        return (
+            80 if any(LOOKS_RIGHT.match(line.strip(INVISIBLE)) for line in first_lines(head)) else 0
+        )
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
@@ -75,10 +85,11 @@ class PdqText:
 def _row(number: int, text: str) -> ListRow | RejectedRow:
     if text.lower().startswith("hash="):
         return _named_fields(number, text)
-    if typed := TYPED.fullmatch(text):
+    if (typed := TYPED.fullmatch(text)) and not BARE.fullmatch(typed[1]):
         kind = _fields.own_kind(typed[1])
         return ListRow(number, _fields.value_of(kind, typed[2]), algorithm=kind)
-    value, _, rest = text.partition(",")
+    parts = HASH_AND_REST.fullmatch(text)
+    value, rest = parts.groups() if parts else (text, "")
     named = QUALITY_AND_NAME.fullmatch(rest)
     if named and int(named[1]) <= 100:
         return ListRow(number, value, external_id=named[2].strip() or None, quality=int(named[1]))
@@ -89,12 +100,13 @@ def _named_fields(number: int, text: str) -> ListRow | RejectedRow:
     front, _, name = text.partition(",filename=")
     pairs = (field.split("=", 1) for field in front.split(",") if "=" in field)
     fields = {key.strip().lower(): value for key, value in pairs}
-    quality = fields.get("quality", "")
-    if quality and not SMALL_NUMBER.fullmatch(quality):
-        return RejectedRow(number, "quality is not a number")
+    try:
+        quality = _fields.number_of("quality", fields.get("quality", ""))
+    except _fields.Unusable as error:
+        return RejectedRow(number, str(error))
     return ListRow(
         number,
         fields["hash"],
         external_id=name.strip() or None,
-        quality=int(quality) if quality else None,
+        quality=quality,
     )

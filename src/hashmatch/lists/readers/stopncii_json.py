@@ -36,7 +36,7 @@ class StopNciiJson:
     def detects(self, head: bytes) -> int:
         """Return how sure it is, 0 to 100."""
         begins = head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
-        return 95 if begins and re.search(rb'"(hashRecords|nextSetTimestamp)"\s*:', head) else 0
+        return 95 if begins and re.search(rb'(?i)"(hashRecords|nextSetTimestamp)"\s*:', head) else 0
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
@@ -49,7 +49,7 @@ def _rows(line: int, record: Any) -> Iterator[ListRow]:
     _fields.check(record)
     kind = _fields.algorithm(_fields.text(record, "signalType"))
     if not kind.startswith("unknown"):
-        value = _fields.value_of(kind, _fields.text(record, "hashValue"))
+        value = _fields.value_of(kind, _fields.digits(record, "hashValue"))
     else:
         kind, value = "other", ""
     agree, disagree, tags = _feedback(record)

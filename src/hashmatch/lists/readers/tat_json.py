@@ -32,12 +32,14 @@ VIDEO = re.compile(r"video\b.*|\.?(mp4|m4v|mov|avi|mkv|webm|wmv|flv|mpe?g|3gp|ts
 class TatJson:
     """Reads Tech Against Terrorism JSON."""
 
+    unique_ids = True
+
     def detects(self, head: bytes) -> int:
         """Return how sure it is, 0 to 100."""
         if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
             return 0
-        page = re.search(rb'"results"\s*:\s*\[', head)
-        mine = re.search(rb'"(hash_digest|checkpoint)"\s*:', head)
+        page = re.search(rb'(?i)"results"\s*:\s*\[', head)
+        mine = re.search(rb'(?i)"(hash_digest|checkpoint)"\s*:', head)
         return 95 if page and mine else 0
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
@@ -54,7 +56,7 @@ def _rows(line: int, record: Any) -> Iterator[ListRow]:
     updated = _fields.time(record, "updated_on")
     yield ListRow(
         line,
-        _fields.value_of(kind, _fields.text(record, "hash_digest")),
+        _fields.value_of(kind, _fields.digits(record, "hash_digest")),
         kind,
         _fields.text(record, "id") or None,
         _fields.texts((_fields.text(record, "ideology"),)),

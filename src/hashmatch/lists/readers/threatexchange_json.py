@@ -37,15 +37,19 @@ GRAVITY = ("malicious", "suspicious", "unknown", "non_malicious")
 class ThreatExchangeJson:
     """Reads ThreatExchange JSON."""
 
+    unique_ids = True
+
     def detects(self, head: bytes) -> int:
         """Return how sure it is, 0 to 100."""
-        page = re.search(rb'"data"\s*:\s*\[', head)
-        mine = re.search(rb'"(indicator|descriptors|should_delete|last_updated)"\s*:', head)
+        page = re.search(rb'(?i)"data"\s*:\s*\[', head)
+        mine = re.search(
+            rb'"(indicator|descriptors|should_delete|last_updated)"\s*:', head, re.IGNORECASE
+        )
         if not page or not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
             return 0
         if mine:
             return 95
-        return 92 if re.search(rb'"data"\s*:\s*\[\s*\]', head) else 0  # the last page is empty
+        return 92 if re.search(rb'(?i)"data"\s*:\s*\[\s*\]', head) else 0  # the last page is empty
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
@@ -62,7 +66,7 @@ def _rows(line: int, record: Any) -> Iterator[ListRow]:
         _fields.text(record, "type").upper().removeprefix("HASH_"), video=OF_VIDEO in tags
     )
     identity = _fields.text(record, "id")
-    value = _fields.value_of(kind, _fields.text(record, "indicator"))
+    value = _fields.value_of(kind, _fields.digits(record, "indicator"))
     updated = _fields.time(record, "last_updated")
     if updated is None:
         times = [_fields.time(descriptor, "added_on") for descriptor in descriptors]

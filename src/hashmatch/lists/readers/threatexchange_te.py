@@ -36,6 +36,8 @@ OF_VIDEO = "media_type_video"
 class ThreatExchangeTe:
     """Reads ``.te`` files."""
 
+    unique_ids = True
+
     def detects(self, head: bytes) -> int:
         """Return how sure it is, 0 to 100."""
         lines = first_lines(head)
@@ -54,6 +56,7 @@ def _row(number: int, cells: list[str]) -> ListRow | RejectedRow:
     if len(cells) not in {4, 5}:
         return RejectedRow(number, f"{len(cells)} columns, there ought to be 4 or 5")
     value, *ids, added_on, tags = map(_fields.cell, cells)
+    ids = [_fields.id_of("id", name) or "" for name in ids]
     if not all(NUMBER.fullmatch(name) for name in ids):
         return RejectedRow(number, "an id is not a number")
     try:

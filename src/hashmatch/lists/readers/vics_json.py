@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from hashmatch.errors import RejectedRow
 
-CASE = re.compile(rb'\{\s*"Case(ID|Number|Name)?"')
+CASE = re.compile(rb'\{\s*"Case(ID|Number|Name)?"', re.IGNORECASE)
 HASHES = ("md5", "sha1", "sha256", "pdq", "photodna")
 """Keys that hold hashes, letters and digits only, besides those called like an algorithm."""
 FIELDS = {"AlternativeHashes", "Category", "DateUpdated", "MediaID", "MimeType", "Tags"}
@@ -45,8 +45,10 @@ class VicsJson:
     def detects(self, head: bytes) -> int:
         """Return how sure it is, 0 to 100."""
         begins = head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
-        named = re.search(rb'"@?odata\.(context|metadata)"\s*:', head)
-        media = re.search(rb'"(MediaID|CaseID)"\s*:', head) and re.search(rb'"value"\s*:', head)
+        named = re.search(rb'(?i)"@?odata\.(context|metadata)"\s*:', head)
+        media = re.search(rb'(?i)"(MediaID|CaseID)"\s*:', head) and re.search(
+            rb'"value"\s*:', head, re.IGNORECASE
+        )
         return 95 if begins and (named or media) else 0
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
@@ -57,13 +59,14 @@ class VicsJson:
 
 
 def _holds(place: Bracket) -> bool:
-    return place.opener == b"[" and (place.key, place.depth) in {("value", 1), ("Media", 3)}
+    key = (place.key or "").lower()
+    return place.opener == b"[" and (key, place.depth) in {("value", 1), ("media", 3)}
 
 
 def _is_case(place: Bracket, head: bytes, page: dict[str, Any]) -> bool:
     """Return whether what begins with `head` is a case; its media are the records then."""
     told = any(str(page[key]).endswith("#Cases") for key in page if "odata." in key)
-    return place.key == "value" and (told or CASE.match(head) is not None)
+    return (place.key or "").lower() == "value" and (told or CASE.match(head) is not None)
 
 
 def _rows(line: int, record: Any) -> Iterator[ListRow]:
@@ -72,9 +75,9 @@ def _rows(line: int, record: Any) -> Iterator[ListRow]:
     category = _fields.number(record, "Category")
     tags = _fields.divided("Tags", _fields.field(record, "Tags"))
     labels = _fields.texts(("" if category is None else f"category {category}", *tags))
-    hashes = [(name, _fields.text(record, name)) for name in _of_hashes(tuple(record))]
+    hashes = [(name, _fields.digits(record, name)) for name in _of_hashes(tuple(record))]
     hashes += [
-        (_fields.text(other, "HashName"), _fields.text(other, "HashValue"))
+        (_fields.text(other, "HashName"), _fields.digits(other, "HashValue"))
         for other in _fields.objects(record, "AlternativeHashes")
     ]
     hashes = [(name, value) for name, value in hashes if value]

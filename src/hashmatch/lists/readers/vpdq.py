@@ -93,7 +93,7 @@ def _frame(line: int, frame: Any) -> Iterator[ListRow]:
         raise _fields.Unusable("timestamp is not a number of seconds")
     yield ListRow(
         line,
-        _fields.text(frame, "hash"),
+        _fields.digits(frame, "hash"),
         "pdq",
         quality=quality,
         encoding="hex",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hashmatch import registry
 from hashmatch._files.private import read
-from hashmatch.errors import StoreError, UsageError
+from hashmatch.errors import HashmatchError, StoreError, UsageError
+from hashmatch.records.enums import Surface
 from hashmatch.review.web.app import application
 from hashmatch.review.web.context import Context
 from hashmatch.review.web.middleware import MAX_HEADERS, AccessPolicy
@@ -118,10 +121,12 @@ class Serving:
             token = read(self.token_file, 4096, follow=True).decode().strip()
         except UnicodeDecodeError:
             token = ""
+        except StoreError as error:
+            raise StoreError(f"cannot read --token-file: {error}") from None
         if len(token) < MIN_TOKEN or not token.isascii() or not token.isprintable():
             raise StoreError(
-                f"cannot use {self.token_file}: it has no token of at least {MIN_TOKEN} letters "
-                "and digits. Make one with openssl rand -hex 32."
+                f"cannot use --token-file {self.token_file}: it has no token of at least "
+                f"{MIN_TOKEN} letters and digits. Make one with openssl rand -hex 32."
             )
         return token
 
@@ -169,12 +174,43 @@ class Serving:
             ssl_ca_certs=self.client_ca,
             ssl_cert_reqs=ssl.CERT_REQUIRED if self.client_ca else ssl.CERT_NONE,
         )
-        try:
-            config.load()
-        except (OSError, ssl.SSLError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise UsageError(f"cannot use the TLS certificate or key: {reason}") from None
+        self._check_tls()
+        config.load()
         return uvicorn.Server(config)
+
+    def check_pictures(self) -> None:
+        """Raise UsageError if there is no such source as `pictures` names."""
+        is_path = "://" not in self.pictures
+        try:
+            if self.pictures and is_path and not os.path.exists(self.pictures):
+                raise UsageError(f"there is no {self.pictures}")
+            if self.pictures:
+                registry.open_source(self.pictures, Surface.PUBLIC_POST)
+        except HashmatchError as error:
+            raise UsageError(f"cannot use --pictures: {error}") from None
+
+    def _check_tls(self) -> None:
+        """Raise UsageError, which names the option, if a file for TLS cannot be used."""
+        if self.tls_cert is None or self.tls_key is None:
+            return
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        files = {"--tls-cert": self.tls_cert, "--tls-key": self.tls_key}
+        if self.client_ca is not None:
+            files["--client-ca"] = self.client_ca
+        what = ""
+        try:
+            for option, path in files.items():
+                what = f"{option} {path}"
+                with open(path, "rb"):
+                    pass
+            what = f"--tls-cert {self.tls_cert} with --tls-key {self.tls_key}"
+            context.load_cert_chain(self.tls_cert, self.tls_key)
+            if self.client_ca is not None:
+                what = f"--client-ca {self.client_ca}"
+                context.load_verify_locations(self.client_ca)
+        except OSError as error:  # of ssl too
+            reason = getattr(error, "reason", None) or error.strerror or error
+            raise UsageError(f"cannot use {what}: {reason}") from None
 
 
 def serve(
@@ -194,10 +230,11 @@ def serve(
     Raises
     ------
     UsageError
-        If the address is taken, or the TLS certificate or key cannot be used.
+        If the address is taken, or `pictures` or a file for TLS cannot be used.
     StoreError
         If others can read the file with the token.
     """
+    serving.check_pictures()
     with serving.bound() as listening:
         port = listening.getsockname()[1]
         pictures = Pictures(serving.pictures)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from hashmatch.review.results import NotFinal
 from hashmatch.review.text import SECOND, check_text, micros, moment
 
 if TYPE_CHECKING:
@@ -185,6 +186,17 @@ class Outbox:
                 "SELECT sent FROM outbox_endpoint WHERE name = ?", (self._endpoint,)
             )
         return count, sent[0][0] if sent else 0
+
+    def not_final(self) -> NotFinal:
+        """Return how much is not listed yet since it, or what comes before it, may be undone."""
+        with self._queue.transaction(read_only=True) as tx:
+            (found,) = tx.database.rows(
+                "SELECT count(*), max(final_at) FROM event LEFT JOIN decision "
+                f"ON decision.number = event.number WHERE {HAS_MESSAGE} AND undone_at IS NULL "
+                "AND event.number > (SELECT listed FROM outbox_endpoint WHERE name = ?)",
+                (self._endpoint,),
+            )
+        return NotFinal.of(*found)
 
     def _update(self, tx: Transaction, event: int, **columns: object) -> None:
         changes = ", ".join(f"{name} = ?" for name in columns)

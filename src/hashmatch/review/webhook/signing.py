@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
 from hashmatch._files import private
-from hashmatch.errors import ReviewError, UsageError
+from hashmatch.errors import ReviewError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,11 +105,16 @@ class Secrets:
             If there is none in it, or a line is no secret.
         """
         name = os.fspath(path)
-        data = private.read(name, LARGEST_FILE, follow=True)
         try:
+            data = private.read(name, LARGEST_FILE, follow=True)
             return cls.parse(data.decode("ascii", "replace"))
+        except StoreError as error:
+            advice = "" if os.path.lexists(name) else f", or run hashmatch review secret {name}"
+            raise StoreError(f"cannot read --secret-file: {error}{advice}") from None
         except UsageError as error:
-            raise UsageError(f"{name}: {error}. Run hashmatch review secret FILE.") from None
+            raise UsageError(
+                f"cannot use --secret-file {name}: {error}. Run hashmatch review secret FILE."
+            ) from None
 
     def __reduce__(self) -> NoReturn:
         raise UsageError("cannot pickle secrets. Send the path of their file instead.")

@@ -1,0 +1,120 @@
+"""Every command of the command line, and one way to call each that can be called by itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+from PIL import Image
+
+from cli_tools import DEMO, IMAGES, PROGRAM, environment, run
+from hashmatch.cli import main
+from hashmatch.cli.scan import status
+from processes import PATIENCE, Process
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _walk(
+    command: click.Command, path: tuple[str, ...] = ()
+) -> dict[tuple[str, ...], click.Command]:
+    found = {path: command}
+    if isinstance(command, click.Group):
+        for name, below in command.commands.items():
+            found |= _walk(below, (*path, name))
+    return found
+
+
+COMMANDS = _walk(main) | {("scan", "status"): status}
+LEAVES = {path for path, command in COMMANDS.items() if not isinstance(command, click.Group)}
+
+RULES = "--list known.csv"
+CALLS = {
+    "scan": f"photos {RULES} --surface public_post",
+    "scan status": "state",
+    "rescan": f"kept {RULES}",
+    "hash": "photos",
+    "match": f"{'0' * 64} {RULES}",
+    "list inspect": "known.csv",
+    "list import": "known.csv --store new",
+    "list update": "store more.csv",
+    "list verify": "store",
+    "list diff": "store",
+    "list sign": "store --key a.key",
+    "list export": "store --reveal-hashes",
+    "list keygen": "b",
+    "review init": "new.db",
+    "review add": "queue.db records.jsonl",
+    "review status": "queue.db",
+    "review list": "queue.db",
+    "review show": "queue.db 1",
+    "review verify": "queue.db",
+    "review purge": "queue.db",
+    "review settings": "queue.db",
+    "review reviewers": "queue.db --add ana",
+    "review look-again": "queue.db 1",
+    "review hold": "queue.db 1 --reason why",
+    "review release": "queue.db 1 --reason why",
+    "review export": "queue.db",
+    "review push": "queue.db --url https://moderation.example/hook --dead",
+    "review secret": "new.secret",
+    "review propose": "queue.db",
+    "review accept": "queue.db 1 --reason why",
+    "review benign": "queue.db --out benign.jsonl",
+    "review report": "queue.db --list known --out report.jsonl",
+    "review disable": "queue.db known an-entry --reason why",
+    "review enable": "queue.db known an-entry --reason why",
+    "review disabled": "queue.db",
+    "review teach": "queue.db",
+    "demo": "",
+}
+"""What each is called with in the folder that `make_folder` makes; some are refused there."""
+NOT_CALLED = {"review serve", "warm"}
+"""One never ends; the other compiles for minutes where nothing is compiled yet."""
+
+
+def make_folder(folder: Path) -> Path:
+    """Make what `CALLS` names: pictures, lists, a store of two versions, a queue, a state."""
+    folder.mkdir()
+    (folder / "known.csv").write_bytes(DEMO.read_bytes())
+    (folder / "more.csv").write_text("pdq,id\n" + "3c" * 32 + ",more\n")
+    photos = folder / "photos"
+    photos.mkdir()
+    for name in ("tiles.png", "landscape-dusk.jpg"):
+        (photos / name).write_bytes((IMAGES / "plain" / name).read_bytes())
+    Image.fromarray(np.full((99, 99, 3), 128, np.uint8)).save(photos / "flat.png")
+    (photos / "note.txt").write_text("no picture")
+
+    def call(line: str) -> None:
+        ran = run(*line.split(), cwd=folder)
+        assert ran.code == 0, ran.said
+
+    call("list import known.csv --store store")
+    call("list update store more.csv --accept size-change")
+    call("list keygen a")
+    call("review init queue.db")
+    call(
+        f"scan photos {RULES} --surface public_post --out records.jsonl --review queue.db "
+        "--state state --keep-hashes kept --keep-for 9d --include-hash"
+    )
+    return folder
+
+
+def closed(folder: Path, *args: str, out: bool, err: bool) -> int:
+    """Run a command whose standard output or error nobody reads, and return how it ended."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with Process(
+        [*PROGRAM, *args],
+        stdin=subprocess.DEVNULL,
+        stdout=writer if out else subprocess.DEVNULL,
+        stderr=writer if err else subprocess.DEVNULL,
+        env=environment(),
+        cwd=folder,
+    ) as process:
+        os.close(writer)
+        return process.wait(PATIENCE)
