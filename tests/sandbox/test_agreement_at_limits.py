@@ -53,7 +53,8 @@ def saved(format: str, width: int, height: int, frames: int = 1, **options: Any)
     elif format == "JXL":
         from imagecodecs import jpegxl_encode
 
-        file.write(jpegxl_encode(np.stack(made) if frames > 1 else np.asarray(made[0])))
+        arrays = [np.asarray(one) for one in made]
+        file.write(jpegxl_encode(np.stack(arrays) if frames > 1 else arrays[0]))
     else:
         if frames > 1:
             options |= {"save_all": True, "append_images": made[1:]}
