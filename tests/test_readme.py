@@ -88,6 +88,35 @@ def test_every_algorithm_outcome_and_format_is_documented() -> None:
     assert {outcome.value for outcome in hm.Outcome} - {"hashed"} <= documented
 
 
+def test_the_table_of_identities_is_that_of_the_readers() -> None:
+    from conftest import LISTS, golden
+    from hashmatch import registry
+    from hashmatch.interfaces import ListOptions, ListRow
+
+    head = "| format | identity | what takes its place | what takes it out | time |"
+    table = TEXT.split(head)[1].split("\n\n")[0]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    told = {line[0].strip("`"): line[1:] for line in cells}
+    assert sorted(told) == sorted(registry.names(registry.LISTS))
+    samples = {name: each["format"] for name, each in golden("lists")["exchanges"].items()}
+    samples |= {"demo.jsonl": "jsonl", "demo-pdq.txt": "pdq-text", "demo-pdq.csv": "csv"}
+    for name, (identity, replaced, _, time) in told.items():
+        reader, rows = registry.list_reader(name), []
+        for sample in [path for path, format in samples.items() if format == name]:
+            with open(LISTS / sample, "rb") as file:
+                found = list(reader.rows(file, ListOptions()))
+            rows += [row for row in found if isinstance(row, ListRow)]
+        spaces = sorted({row.space for row in rows} - {""})
+        parts = [" or ".join(spaces)] if spaces else []
+        parts += ["id"] if any(row.external_id for row in rows) else []
+        unique = getattr(reader, "unique_ids", False)
+        parts += ["kind"] if unique else ["kind", "hash"]
+        assert identity == " and ".join([", ".join(parts[:-1]), parts[-1]]), name
+        assert replaced == ("a later hash" if unique else "the same hash said again"), name
+        if any(row.updated for row in rows):
+            assert time != "none", name
+
+
 def test_limits_in_the_table_are_those_of_the_code() -> None:
     from hashmatch import registry
 

@@ -91,6 +91,12 @@ class RejectedRow(NamedTuple):
     rows: int = 1
 
 
+class RowsMissing(RejectedRow):
+    """Where an unknown number of rows is missing: the file ends early, or cannot be read on."""
+
+    __slots__ = ()
+
+
 class BadRows(ListError):
     """A hash list has rows that cannot be used.
 

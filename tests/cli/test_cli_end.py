@@ -142,7 +142,7 @@ def test_stdout_on_a_full_disk(args: list[str], fresh: bool) -> None:
 @pytest.mark.parametrize("option", ["--out", "--report"])
 @pytest.mark.parametrize(
     ("place", "reason"),
-    [("/dev/full", "No space left"), ("no/such/folder", "No such file")],
+    [("/dev/full", "No space left"), ("no/such/folder.jsonl", "No such file")],
 )
 def test_a_file_that_cannot_be_written(
     option: str, place: str, reason: str, tmp_path: Path

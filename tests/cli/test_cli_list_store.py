@@ -274,3 +274,67 @@ def test_progress_is_only_for_a_terminal(home: Home) -> None:
     assert not any("indexing" in line for line in screen_lines(seen))
     ran = home.run("list", "import", many, "--store", "s2", "-q")
     assert (ran.code, ran.out, ran.err) == (0, b"", b"")
+
+
+def test_effects_are_told_in_words_and_as_json(home: Home) -> None:
+    lines = [{**row, "updated": "2025-01-01"} for row in LISTED]
+    page(home.folder, lines, "all.jsonl")
+    home.run("list", "import", "all.jsonl", "--store", "lists/s", "--unique-ids")
+    new = rows(4, seed=9)
+    changes: list[dict[str, Any]] = [
+        {**new[0], "updated": "2025-02-01"},
+        {**new[1], "id": "new"},
+        {"id": "n2", "status": "Revoked"},
+        {"id": "nobody", "status": "retracted"},
+        {**LISTED[3], "labels": ["A1"]},
+        {**LISTED[4], "updated": "2024-01-01"},
+        {**LISTED[5], "updated": "2025-01-01", "status": "active"},
+        {**LISTED[6], "updated": "2099-01-01", "status": "odd one"},
+        {**new[2], "id": "twice", "updated": "2025-01-01"},
+        {**new[3], "id": "twice", "updated": "2025-01-02"},
+        {"hash": "xyz", "id": "bad"},
+    ]
+    page(home.folder, changes, "more.jsonl")
+    shutil.copytree(home.folder / "lists" / "s", home.folder / "lists" / "t")
+    ran = run("list", "update", "lists/s", "more.jsonl", "--unique-ids", cwd=home.folder)
+    (told,) = home.run("list", "update", "lists/t", "more.jsonl", "--unique-ids", "--json").lines
+    effects = {
+        "added": 3, "changed": 2, "withdrawn": 1, "superseded": 1, "dropped": 0,
+        "ignored as older": 1, "without effect": 2,
+    }  # fmt: skip
+    assert told["counts"]["effects"] == effects
+    assert (told["ignored_as_older"], told["without_effect"]) == (["n4"], ["nobody", "n5"])
+    assert told["counts"]["rows"] == {
+        "dated ahead": 1, "listed": 8, "withdrawal": 2, "rejected": 1, "superseded": 1,
+        "unknown status: odd one": 1,
+    }  # fmt: skip
+    for words in (
+        "superseded by a later row of the same id ",
+        "rows superseded by a later row of the same id ",
+        "ignored as older: n4\n", "without effect: nobody, n5\n",
+        "warning: unknown status 'odd one': 1\n", "warning: 1 row is dated in the future",
+        "more.jsonl, line 11: ",
+    ):  # fmt: skip
+        assert words in ran.said, words
+    (found,) = home.run("list", "inspect", "lists/s", "--json").lines
+    assert found["effects"] == effects
+    assert found["unknown_statuses"] == {"odd one": 1}
+    (found,) = home.run("list", "diff", "lists/s", "--json").lines
+    counts = found["algorithms"]["pdq"]
+    assert {name: counts[name] for name in effects if name in counts} == {
+        name: count for name, count in effects.items() if " " not in name
+    }
+    (found,) = home.run("list", "inspect", "more.jsonl", "--unique-ids", "--json").lines
+    assert found["rows"]["superseded"] == 1
+    assert found["without_effect"] == ["n2", "nobody"]
+    ran = run("match", "0" * 64, "--list", "more.jsonl", "--skip-bad-rows", cwd=home.folder)
+    assert "more.jsonl: unknown status 'odd one': 1" in ran.said
+
+
+def test_of_many_ids_the_first_are_named(home: Home) -> None:
+    home.imported()
+    gone = [{"id": f"x{n}", "status": "deleted"} for n in range(25)]
+    page(home.folder, gone, "gone.jsonl")
+    ran = home.run("list", "update", "lists/hotline", "gone.jsonl")
+    assert "without effect: x0, x1, " in ran.said
+    assert "x19\nwithout effect: and 5 more\n" in ran.said

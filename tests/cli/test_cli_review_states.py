@@ -87,7 +87,9 @@ def test_list_and_show(queue: Path, state: str) -> None:
         [case["case_id"], case["state"]] for case in as_json.lines
     ]
     assert all(re.search(f"{UNTIL}$", line) for line in lines)
-    assert plain.said == ("there is no such case\n" if state == "empty" else "")
+    assert plain.said == ("the queue is empty\n" if state == "empty" else "")
+    none = run("review", "list", queue, "--state", "escalated")
+    assert (none.out, none.said) == (b"", "there is no such case\n")
     for case in as_json.lines:
         shown, (fields,) = (
             run("review", "show", queue, case["case_id"]),
@@ -228,7 +230,9 @@ def test_nothing_is_written_over_the_queue(name: str, tmp_path: Path) -> None:
     args = ["--list", "demo"] if name == "report" else []
     (tmp_path / "link.jsonl").symlink_to(path)
     for out in (path, tmp_path / "link.jsonl"):
-        one_line(run("review", name, path, *args, "--out", out), "it is the queue")
+        one_line(
+            run("review", name, path, *args, "--out", out), "cannot write", "it is what QUEUE names"
+        )
     assert run("review", "verify", path).code == 0
 
 

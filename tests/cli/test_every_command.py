@@ -16,7 +16,10 @@ from every_command import CALLS, COMMANDS, LEAVES, NOT_CALLED, RULES, closed, ma
 from hashmatch import registry
 from hashmatch.cli.units import Place
 from hashmatch.errors import install
-from hashmatch.records.enums import Surface
+from hashmatch.lists.export import FORMATS
+from hashmatch.records.cases import CaseState
+from hashmatch.records.enums import LEVELS, Surface
+from hashmatch.records.hashes import ENCODINGS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,6 +118,27 @@ def test_a_file_that_is_missing_is_named_with_its_option(
     option = max(parameter.opts, key=len)
     ran = run(*name.split(), *CALLS[name].split(), option, "not-there", cwd=folder)
     one_line(ran, f"cannot read not-there ({option}): No such file or directory.")
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        (name, place)
+        for name in CALLS
+        for place, argument in enumerate(
+            each for each in command(name).params if isinstance(each, click.Argument)
+        )
+        if isinstance(argument.type, Place)
+        and CALLS[name].split()[place] not in {"b", "new.db"}
+        and name != "review secret"
+    ],
+)
+def test_an_argument_that_is_missing_is_named(folder: Path, name: str, place: int) -> None:
+    words = CALLS[name].split()
+    words[place] = "not-there"
+    before = sorted(folder.rglob("*"))
+    one_line(run(*name.split(), *words, cwd=folder), "not-there")
+    assert sorted(folder.rglob("*")) == before
 
 
 @pytest.mark.parametrize("name", [*CALLS, "review serve"])
@@ -272,3 +296,39 @@ def test_status_says_what_its_json_says(folder: Path) -> None:
         for name, version, _ in one["about"]["lists"]:
             assert f"{name} {version}" in block
         assert json.loads(json.dumps(one)) == one
+
+
+@pytest.mark.parametrize("name", [name for name in CALLS if has(name, "--json")])
+def test_json_has_every_number_of_the_plain_words(made: Path, tmp_path: Path, name: str) -> None:
+    args = [*name.split(), *CALLS[name].split()]
+    plain, as_json = (
+        run(*args, *more, cwd=shutil.copytree(made, tmp_path / f"{len(more)}"))
+        for more in ([], ["--json"])
+    )
+    assert plain.code == as_json.code
+    # Times are of the run, shares are reckoned, and what a name holds is in a name.
+    words = re.sub(r"\d{4}-\d\d-\d\d[T ]?[\d:]*Z?", "", plain.out.decode() + plain.said)
+    found = re.findall(r"(?<![\w.-])\d[\d,]*\b(?!\s?%)", words)
+    numbers = {number.replace(",", "") for number in found}
+    assert numbers <= set(re.findall(r"\d+", as_json.out.decode()))
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "known"),
+    [
+        ("scan", "--variants", list(LEVELS)),
+        ("scan", "--encoding", list(ENCODINGS)),
+        ("list export", "--format", list(FORMATS)),
+        ("review list", "--state", [state.value for state in CaseState]),
+    ],
+)
+def test_choices_are_all_that_there_are(name: str, option: str, known: list[str]) -> None:
+    (parameter,) = [each for each in command(name).params if option in each.opts]
+    assert isinstance(parameter.type, click.Choice)
+    assert sorted(parameter.type.choices) == sorted(known)
+
+
+def test_help_of_review_export_names_all_states() -> None:
+    (parameter,) = [each for each in command("review export").params if "--state" in each.opts]
+    assert isinstance(parameter, click.Option)
+    assert {state.value for state in CaseState} <= set(re.findall(r"\w+", parameter.help or ""))

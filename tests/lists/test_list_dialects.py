@@ -172,6 +172,13 @@ def test_text_of_each_charset(charset: str, mark: str, end: str) -> None:
     assert found(data)[H[1]] == hm.Entry("2", ("caf\u00e9 \u20ac",))
 
 
+def test_text_that_is_taken_for_windows_1252_is_told_of() -> None:
+    assert read(ACCENTS.encode()).warnings == ()
+    assert read(ACCENTS.encode("cp1252"), charset="cp1252").warnings == ()
+    (told,) = read(ACCENTS.encode("cp1252")).warnings
+    assert "--charset" in told
+
+
 def test_a_charset_that_is_told() -> None:
     data = f"pdq,label\n{H[0]},\u0434\u0435\u043b\u043e\n".encode("cp1251")
     assert found(data, charset="cp1251")[H[0]].labels == ("\u0434\u0435\u043b\u043e",)
@@ -305,6 +312,42 @@ def test_ids_that_were_rounded_are_named() -> None:
     assert told == [(2, "id is a number that a spreadsheet has rounded; export it as text")]
 
 
+END = "</images></queryResult>"
+
+
+def test_a_store_refuses_files_of_which_rows_are_missing(tmp_path: Path) -> None:
+    """However many others there are: half of a list is not what its owner says."""
+    records = [
+        json.dumps({"hash_digest": f"{n:064x}", "algorithm": "PDQ", "id": n}) for n in range(6_000)
+    ]
+    page = '{"count": %d, "results": [\n' + ",\n".join(records) + '\n], "checkpoint": "1,2"}\n'
+    ncmec = '<queryResult xmlns="https://hashsharing.ncmec.org/hashsharing/v2"><images>' + "".join(
+        f'<image><member id="1"/><id>{n}</id><fingerprints><pdq>{n:064x}</pdq></fingerprints>'
+        "</image>"
+        for n in range(6_000)
+    )
+    table = "pdq,id\n" + "".join(f"{n:064x},{n}\n" for n in range(6_000))
+    whole = {
+        "a": page % 6_000,
+        "b": ncmec + END,
+        "c": f"{table}(6000 rows)\n",
+    }
+    cut = {
+        "a": (page % 6_000)[:-40], "b": ncmec, "c": f"{table}(7000 rows)\n", "d": page % 7_000,
+        "e": (page % 6_000)[:400_000], "f": f"{ncmec}<image>{END}",
+    }  # fmt: skip
+    store = hm.ListStore(tmp_path / "store")
+    for name, text in whole.items():
+        (tmp_path / name).write_text(text)
+        store.import_files([str(tmp_path / name)], hm.Change(accept=["size-change"]))
+    for name, text in cut.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(hm.StoreError, match=r"rows are missing\. Get the file again"):
+            store.import_files([str(tmp_path / name)], hm.Change(accept=["size-change"]))
+        accept = ["bad-rows", "size-change"]
+        store.import_files([str(tmp_path / name)], hm.Change(accept=accept))
+
+
 # --- numbers, labels and sources -----------------------------------------------------------------
 
 
@@ -398,7 +441,7 @@ def times(*dates: Any, order: str | None = None) -> list[float]:
         for format, data in (("csv", text), ("jsonl", lines))
     )
     assert [row.updated for row in one] == [row.updated for row in two]
-    return [row.updated for row in one]
+    return [row.updated.begin for row in one]
 
 
 @pytest.mark.parametrize(
@@ -472,6 +515,9 @@ def test_rows_that_wait_for_a_date_keep_their_order_and_are_bounded(
 # --- JSON ----------------------------------------------------------------------------------------
 
 
+WITHDRAWN = {"withdrawal": 1, "rejected": 0}
+
+
 def test_keys_in_other_capitals() -> None:
     assert found(json.dumps({"Hash": H[0], "ID": 7, "Label": "a b"})) == {
         H[0]: hm.Entry("7", ("a b",))
@@ -479,16 +525,20 @@ def test_keys_in_other_capitals() -> None:
     assert found(json.dumps({"PDQ": H[0], "item": "x"})) == {H[0]: hm.Entry("x")}
     record = {"Hash_Digest": H[0], "ALGORITHM": "PDQ", "Deleted": "t", "ID": 7}
     file = read(json.dumps({"Checkpoint": "1,2", "Results": [record]}))
-    assert (file.format, file.removed, file.rejected) == ("tat-json", 1, ())
+    assert (file.format, file.rows, file.rejected) == ("tat-json", WITHDRAWN, ())
     media = {"mediaID": 1, "md5": H[0][:32], "category": "0.0", "Mimetype": "image/png"}
     file = read(json.dumps({"Value": [media], "@odata.context": "x#Media"}))
-    assert (file.format, file.benign, file.rejected) == ("vics-json", 1, ())
+    assert (file.format, file.rows, file.rejected) == (
+        "vics-json",
+        {"benign": 1, "rejected": 0},
+        (),
+    )
     record = {"HashValue": H[0], "signaltype": "ImagePDQ", "hashstatus": "Withdrawn"}
     file = read(json.dumps({"HashRecords": [record], "Count": "1"}))
-    assert (file.format, file.removed, file.rejected) == ("stopncii-json", 1, ())
+    assert (file.format, file.rows, file.rejected) == ("stopncii-json", WITHDRAWN, ())
     record = {"Indicator": H[0], "Type": "HASH_PDQ", "Should_Delete": 1.0, "ID": 1}
     file = read(json.dumps({"Data": [record]}))
-    assert (file.format, file.removed, file.rejected) == ("threatexchange-json", 1, ())
+    assert (file.format, file.rows, file.rejected) == ("threatexchange-json", WITHDRAWN, ())
 
 
 def test_a_count_of_another_type_is_a_count() -> None:

@@ -78,6 +78,29 @@ def test_solid_colours_of_every_grey(algorithm: str) -> None:
             assert degenerate(hashed.hashes).all(), (width, height, colour)
 
 
+@pytest.mark.parametrize("algorithm", ["phash", "dhash"])
+def test_flags_and_bars_of_every_kind(algorithm: str) -> None:
+    rng = np.random.default_rng(4)
+    for bands in (2, 3, 4, 5, 30):
+        edges = np.sort(rng.uniform(0.1, 0.9, bands - 1))
+        colours = rng.integers(0, 256, (bands, 3), dtype=np.uint8)
+        row = colours[np.searchsorted(edges, np.arange(300) / 300)]
+        upright = np.repeat(row[None], 200, 0)
+        hashed = hm.hash_image(upright, algorithm)
+        assert reasons(hashed.hashes) != [""], bands
+        turned = hm.hash_image(np.ascontiguousarray(np.rot90(upright)), algorithm)
+        assert reasons(turned.hashes) != [""], bands
+
+
+def test_one_bit_more_than_detail_along_one_direction() -> None:
+    way = "detail along one direction"
+    assert reasons(of_hex("phash", "d5802a8080008080", "d480808080008080")) == ["", way]
+    assert reasons(of_hex("phash", "d580818080018080", "d580818080018180")) == [way, ""]
+    assert reasons(of_hex("dhash", "37" * 8, "37" * 7 + "36")) == [way, ""]
+    for algorithm in ("ahash", "whash"):  # a sky over a shore, and that turned
+        assert reasons(of_hex(algorithm, "ffffffff00000000", "0f" * 8)) == ["", ""]
+
+
 @pytest.mark.parametrize("algorithm", PERCEPTUAL)
 def test_ordinary_pictures_are_left_alone(algorithm: str) -> None:
     """All photographs at hand, in eight orientations, and drawn ones."""

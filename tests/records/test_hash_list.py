@@ -124,7 +124,7 @@ def check_is(known: hm.HashList, rows: list[Row], folder: Path) -> None:
 entries = st.builds(
     hm.Entry,
     external_id=st.none(),
-    labels=st.lists(st.sampled_from(["A1", "B2"]), max_size=2).map(tuple),
+    labels=st.lists(st.sampled_from(["A1", "B2"]), max_size=2, unique=True).map(tuple),
     sources=st.sampled_from([(), ("x",)]),
     max_distance=st.sampled_from([None, None, 2, 40]),
 )

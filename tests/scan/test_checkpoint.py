@@ -131,6 +131,7 @@ from hashmatch.scan.checkpoint import Checkpoint
 with Checkpoint(sys.argv[1]) as checkpoint:
     scan = checkpoint.scan(ABOUT)
     for first in range(scan.listed, 1200, 7):
+        sys.stdin.readline()
         commit(scan, batch(first, min(7, 1200 - first)))
         print(first + min(7, 1200 - first), flush=True)
 """
@@ -145,17 +146,24 @@ def test_kill_9_at_any_moment_loses_nothing_and_repeats_nothing(tmp_path: Path) 
     while acknowledged < 1200:
         writer = Process(
             [sys.executable, "-c", WRITER, tmp_path / "killed", str(ROOT / "tests")],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
+        assert writer.stdin is not None
         assert writer.stdout is not None
-        said = [writer.stdout.readline() for _ in range(chance.randint(1, 9))]
+        batches = chance.randint(1, 9)
+        # It is allowed two more than are waited for, and killed while it writes them.
+        writer.stdin.write("\n" * (batches + 2 if kills < 12 else 1200))
+        writer.stdin.flush()
+        said = [writer.stdout.readline() for _ in range(batches)]
         if kills < 12:
             writer.send_signal(signal.SIGKILL)
             kills += 1
         said += writer.stdout.read().splitlines()
         writer.wait()
         writer.stdout.close()
+        writer.stdin.close()
         last = max((int(one) for one in said if one.strip().isdigit()), default=acknowledged)
         acknowledged = max(acknowledged, last)
         with Checkpoint(tmp_path / "killed") as checkpoint:

@@ -160,6 +160,7 @@ def test_pictures_without_a_hash_that_is_needed_are_counted(tmp_path: Path, list
     ran = run("rescan", tmp_path / "kept", "--list", f"md5={tmp_path / 'files.csv'}")
     assert (ran.code, ran.lines) == (0, [])
     assert "warning: 1 pictures were not looked up: no md5 hashes were kept" in ran.said
+    assert "1 pictures kept, 0 of them looked up, 0 records for review" in ran.said
 
 
 def test_entries_without_an_id_are_named_as_in_a_scan(tmp_path: Path, lists: Path) -> None:
@@ -361,3 +362,10 @@ def test_a_rescan_is_a_fresh_scan_less_what_was_given(tmp_path: Path, seed: int)
         earlier = {told(record) for record in world.scan(version=1)}
         since = list(hm.rescan_archive(archive, world.make(), before=world.make(1)))
         assert since == [record for record in fresh if told(record) not in earlier]
+
+
+def test_a_folder_that_holds_no_kept_hashes_is_no_rescan(tmp_path: Path, lists: Path) -> None:
+    ran = run("rescan", PLAIN, "--list", lists, "--out", tmp_path / "out.jsonl")
+    assert (ran.code, ran.said.count("\n")) == (2, 1)
+    assert "no kept hashes are in it" in ran.said
+    assert list(tmp_path.glob("*out*")) == []

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hashmatch.scan.events import Counters
 
 PLAIN = IMAGES / "plain"
+KNOWN = (PLAIN / "tiles.png").read_bytes()
 SCAN = ["scan", "photos", "-l", str(DEMO), "-s", "profile_photo"]
 
 
@@ -190,6 +191,44 @@ def test_mistakes_are_one_line(tmp_path: Path, args: list[str], word: str) -> No
     assert word in ran.said
 
 
+def test_killed_while_a_folder_grows_it_looks_at_all_there_is(tmp_path: Path) -> None:
+    chance, folder, state = random.Random(11), photos(tmp_path / "photos", 500), tmp_path / "b"
+    command = arguments(folder, state, tmp_path / "b.jsonl", "--breaker", "0")
+    kills = 0
+    for number in range(4):
+        scanning = Process(
+            command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            start_new_session=True,
+        )  # fmt: skip
+        further = listed(state) + chance.randrange(20, 120)
+        while scanning.poll() is None and listed(state) < further:
+            time.sleep(0.005)
+        if scanning.poll() is None:
+            os.killpg(scanning.pid, signal.SIGKILL)
+            kills += 1
+        scanning.communicate()
+        for _ in range(5):  # some that are new, some that have changed, wherever they are
+            at = folder / f"{chance.randrange(500):05}{chance.choice(['', '-new'])}.png"
+            at.write_bytes(KNOWN + b" " * (number + 1))
+    done = run(*command[len(PROGRAM) :])
+    whole = scan(folder, "--out", tmp_path / "a.jsonl", "--breaker", "0")
+    assert (done.code, whole.code) == (0, 0)
+    assert kills > 1
+
+    def found(name: str) -> set[tuple[str, str, str]]:
+        records = lines(tmp_path / name)
+        named = {(r["record_id"], r["item"]["key"], r["item"]["version"]) for r in records}
+        assert len(named) == len(records)
+        return named
+
+    there = {(path.name, path.stat().st_size) for path in folder.iterdir()}
+    assert found("a.jsonl") <= found("b.jsonl")
+    # Nothing else but what pictures were before they changed.
+    assert {key for _, key, _ in found("b.jsonl")} <= {name for name, _ in there}
+    again = run(*command[len(PROGRAM) :])
+    assert "0 new or changed" in again.said
+
+
 class Changing:
     """A source whose pictures, versions and order are changed between two runs; counts its reads.
 
@@ -255,7 +294,6 @@ def scanned(
     return given, sorted(source.read_keys), report.counters
 
 
-KNOWN = (PLAIN / "tiles.png").read_bytes()
 BROKEN = hm.ImageError(hm.Outcome.FAILED, "cannot be read: Permission denied")
 
 

@@ -15,13 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import hashmatch as hm
 import s3_server
+from cli_tools import DEMO
 from hashmatch import registry
 from hashmatch.interfaces import passed_over
 from hashmatch.records.images import escape_name
 from hashmatch.retry import read_item
+from hashmatch.scan.report import ScanReport
+from hashmatch.scan.shard import Shard
+from hashmatch.sources._base_folder import Unique
 from hashmatch.sources.bucket import BucketSource
 from hashmatch.testing import check_source
 
@@ -198,7 +204,7 @@ def test_the_same_picture_named_again_is_counted(tmp_path: Path) -> None:
         {"key": "a.jpg", "url": "b.jpg"}, {"key": "b.jpg", "url": "b.jpg"},
     ]  # fmt: skip
     text = "\r\n".join(line if isinstance(line, str) else json.dumps(line) for line in said)
-    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"):
         (tmp_path / "keys.txt").write_text(text, encoding)
         place = f"manifest://{tmp_path}/keys.txt?base={tmp_path}/folder"
         source = registry.open_source(place, SURFACE)
@@ -226,6 +232,34 @@ def test_keys_of_a_list_may_be_numbers_and_nothing_is_taken_for_absent(
         "7": b"0: 7", "100": b"1: 100", "7#2": failed, "7#3": failed, "x": failed, "y": failed,
     }  # fmt: skip
     assert passed_over(source) == {"lines that name an item again": 2}
+
+
+@pytest.mark.parametrize("make", [*BYTES, *TEXT])
+def test_a_scan_accounts_for_every_name(make: Make, tmp_path: Path) -> None:
+    names = TEXTS if make in (folder, lines) else [*TEXTS, *TEXTS]
+    make(tmp_path, names).close()
+    matcher = hm.Matcher(hm.read_list(DEMO))
+    for count in (1, 3):
+        keys = set[str]()
+        for number in range(count):
+            report = ScanReport(matcher)
+            shard = Shard(make(tmp_path, names), number, count)
+            for result in hm.scan_source(shard, matcher, observe=report):
+                assert isinstance(result, hm.ItemOutcome)
+                keys.add(result.key)
+                report.add(result)
+            report.finish()
+        assert len(keys) == len(names)
+
+
+@given(st.lists(st.sampled_from(["a", "a#2", "a#3", "a#2#2", "a#", "#2", "b", ""])))
+def test_no_two_items_have_one_key(names: list[str]) -> None:
+    unique, found = Unique(), list[str]()
+    for name in names:
+        found.append(unique.name(name))
+        assert found[-1] == name or found[-1].rpartition("#")[0] == name
+        assert found[-1] == name or name in found
+    assert len(set(found)) == len(found)
 
 
 SAYS_WHAT_IT_LISTS = """

@@ -244,6 +244,11 @@ def test_an_option_that_is_none_is_not_repeated() -> None:
 def test_the_environment_says_what_options_do(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in s3_server.options(port).items():
         monkeypatch.setenv(f"AWS_{name}".upper().replace("ENDPOINT", "ENDPOINT_URL"), value)
+    monkeypatch.setenv("AWS_PROFILE", "of-a-file-that-is-not-read")
+    images = registry.open_source("s3://odd/pre", SURFACE)
+    assert [images.read(item) for item in images.items()] == [b"pre/1"]
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     images = registry.open_source("s3://odd/pre", SURFACE)
     assert [images.read(item) for item in images.items()] == [b"pre/1"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import http.server
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 import pytest
@@ -17,6 +17,7 @@ import hashmatch as hm
 from hashmatch.retry import Limits, Tries, read_item
 from hashmatch.sources.bucket import BucketSource
 from hashmatch.sources.manifest import ManifestSource
+from hashmatch.testing import check_source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +67,7 @@ def s3_page(
     encoding: str = "",
     token: str = "",
     is_cut: bool = False,
+    folders: Sequence[str] = (),
 ) -> str:
     entries = "".join(
         f"<Contents><Key>{escape(key)}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
@@ -76,6 +78,7 @@ def s3_page(
     head = f"<Name>b</Name><IsTruncated>{cut}</IsTruncated>"
     head += f"<EncodingType>{encoding}</EncodingType>" * bool(encoding)
     head += f"<NextContinuationToken>{token}</NextContinuationToken>" * bool(token)
+    head += "".join(f"<CommonPrefixes><Prefix>{f}</Prefix></CommonPrefixes>" for f in folders)
     return f"<ListBucketResult>{head}{entries}</ListBucketResult>"
 
 
@@ -187,6 +190,45 @@ def test_a_list_of_a_bucket_names_any_key(tmp_path: Path) -> None:
             source = ManifestSource(place, SURFACE, s3_options(url))
             read = {item.key: read_item(source, item)[1] for item in source.items()}
             assert read == {key: f"{start}{key}".encode() for key in keys}
+
+
+@pytest.mark.parametrize(
+    ("odd", "folders"),
+    [
+        (["c//x"], {"c/"}), (["c/d/../x"], {"c/d/"}), (["c/d/e/./x"], {"c/d/e/"}),
+        (["c/d//x", "/x"], {"c/d/", "/"}), (["b/./x", "c/./x"], {"b/", "c/"}),
+    ],
+)  # fmt: skip
+def test_keys_that_another_cloud_s_client_refuses_end_no_listing(
+    odd: list[str], folders: set[str]
+) -> None:
+    keys = sorted(["a", "b/1", "b/2", "c/1", "c/d/1", "c/d/e/1", "c-", "d", *odd])
+
+    def answer(path: str, headers: Mapping[str, str]) -> Answer:
+        query = {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
+        if "list-type" not in query:
+            return 200, {"ETag": '"t1"'}, unquote(path.partition("?")[0])
+        prefix, objects, inside = query.get("prefix", ""), dict[str, int](), set[str]()
+        for key in keys:
+            if key.startswith(prefix) and key > query.get("start-after", ""):
+                below, stroke, _ = key.removeprefix(prefix).partition("/")
+                if stroke and "delimiter" in query:
+                    inside.add(f"{prefix}{below}/")
+                else:
+                    objects[key] = 1
+        return 200, {}, s3_page(objects, folders=sorted(inside))
+
+    with answering(answer) as url:
+        source = BucketSource("gs://b", SURFACE, {"base_url": url, "skip_signature": True})
+        read = {item.key: read_item(source, item)[1] for item in source.items()}
+        for folder in folders:
+            said = str(read.pop(folder))
+            assert said.startswith("a folder that this client cannot list: ")
+        below = tuple(folders - {"/"})
+        there = {key: f"/b/{key}".encode() for key in keys if key not in odd}
+        assert all(there[key] == data for key, data in read.items())
+        assert all(key in read or key.startswith(below) for key in there)
+        check_source(source)
 
 
 @pytest.mark.parametrize("key", ["a//b", "a/../b", "a/./b"])

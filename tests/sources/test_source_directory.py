@@ -113,15 +113,47 @@ def test_a_file_that_never_stands_still_fails(
     assert len(place.read_bytes()) == 4 * _files.TRIES
 
 
-def test_a_folder_removed_during_the_listing_is_passed_over(tmp_path: Path) -> None:
+def test_a_folder_removed_during_the_listing_is_passed_over_and_counted(tmp_path: Path) -> None:
     for name in ("a/1", "b/2", "c/3"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).touch()
-    walking = walk(str(tmp_path))
-    assert next(walking)[0] == b"a/1"
+    images = source(tmp_path)
+    walking = images.items()
+    assert next(walking).key == "a/1"
     (tmp_path / "b/2").unlink()
     (tmp_path / "b").rmdir()
-    assert [key for key, _ in walking] == [b"c/3"]
+    assert [item.key for item in walking] == ["c/3"]
+    assert images.passed_over == {"folders that were removed": 1}
+
+
+def test_a_folder_that_cannot_be_listed_is_an_item(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a/1", "b/2", "c/3", "c/d/4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).touch()
+    scandir = os.scandir
+
+    def refuse(path: bytes) -> object:
+        if path.endswith((b"/b/", b"/d/")):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    images = source(tmp_path)
+    assert [item.key for item in images.items()] == ["a/1", "b/", "c/3", "c/d/"]
+    for item in images.items():
+        if item.key.endswith("/"):
+            assert outcome(images, item)[0] == "failed"
+    check_source(images)
+
+
+def test_a_file_that_is_gone_when_it_is_read_has_an_outcome(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    images = source(tmp_path)
+    (item,) = images.items()
+    (tmp_path / "a").unlink()
+    assert outcome(images, item) == ("failed", "cannot be read: No such file or directory")
 
 
 def test_it_lists_on_after_what_is_gone(tmp_path: Path) -> None:

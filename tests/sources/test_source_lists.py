@@ -165,10 +165,15 @@ def web(photos: Path) -> Iterator[str]:
     thread.join()
 
 
-def test_a_list_of_a_web_server(web: str, photos: Path) -> None:
-    (photos / "list.txt").write_text(f"a.jpg\n{web}/b/c.jpg\nhttp://elsewhere.invalid/x\ngone\n")
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_list_of_a_web_server(web: str, photos: Path, encoding: str) -> None:
+    inside = '{"key": "in the list", "image": "cGljdHVyZQ=="}'
+    (photos / "list.txt").write_text(
+        f"a.jpg\n{web}/b/c.jpg\nhttp://elsewhere.invalid/x\ngone\n{inside}\n", encoding
+    )
     source = registry.open_source(f"{web}/list.txt", SURFACE)
     assert outcomes(source) == {
+        "in the list": b"picture",
         "a.jpg": b"a.jpg", f"{web}/b/c.jpg": b"b/c.jpg", "http://elsewhere.invalid/x": "refused",
         "gone": "failed",
     }  # fmt: skip

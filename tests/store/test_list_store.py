@@ -216,6 +216,15 @@ def test_a_list_is_what_its_deliveries_say(
     check_deliveries(tmp_path_factory.mktemp("s"), made)
 
 
+@pytest.mark.slow
+@settings(max_examples=10_000, deadline=None)
+@given(deliveries())
+def test_a_list_is_what_very_many_deliveries_say(
+    tmp_path_factory: pytest.TempPathFactory, made: list[Delivery]
+) -> None:
+    check_deliveries(tmp_path_factory.mktemp("s"), made)
+
+
 @settings(max_examples=30, deadline=None)
 @given(deliveries())
 def test_the_index_of_a_list_finds_what_is_in_it(

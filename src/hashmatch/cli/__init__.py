@@ -193,8 +193,9 @@ def main() -> None:
     hashmatch hashes the images of an unencrypted surface, finds every list entry within a Hamming
     distance, and writes review records. It decides nothing: every match waits for a person.
 
-    Exit codes: 0 finished, every item accounted for; 1 finished, but with --strict some item could
-    not be hashed; 2 wrong usage, or a list or source that cannot be read; 130 interrupted;
+    Exit codes: 0 finished, every item accounted for; 1 finished, and something is not as it should
+    be: with --strict an image that could not be hashed, a list that is not sound, a message that
+    was not delivered; 2 wrong usage, or a list or source that cannot be read; 130 interrupted;
     141 standard output or standard error closed before all was written; 70 a bug in hashmatch.
     """
 

@@ -79,7 +79,7 @@ class Progress:
             return self
         from rich import progress
 
-        of_all = f" of {self._total:,}" if self._total else ""
+        of_all = " of {task.total:,}" if self._total else ""
         is_wide = self._screen.width >= WIDE
         columns = [
             progress.DownloadColumn()
@@ -124,7 +124,8 @@ class Progress:
             return
         task = self._bar.tasks[0]
         self._said = self._said if said is None else said
-        self._bar.update(task.id, completed=done, said=self._said)
+        total = self._total and max(self._total, done or 0)  # what has changed counts once more
+        self._bar.update(task.id, completed=done, total=total, said=self._said)
         speed = task.speed or (task.completed - self._before) / max(task.elapsed or 0.0, 0.001)
         self._bar.update(task.id, rate=f"{speed:,.0f}")
 

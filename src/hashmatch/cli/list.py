@@ -196,7 +196,8 @@ def _show(facts: dict[str, Any], verbose: bool) -> None:
         table.add_row(escape(f"unknown status '{printable(status)}'"), f"{count:,}")
     print_table(screen, table)
     warn(facts.get("warnings", ()))
-    name_ids("withdrawn without effect", facts.get("without_effect", ()), verbose)
+    idle = facts.get("without_effect", ())
+    name_ids("withdrawn without effect", idle, every=verbose, err=False)
     rejected = facts.get("rejected", ())
     shown = rejected if verbose else rejected[:NAMED_PROBLEMS]
     for row in shown:

@@ -165,8 +165,8 @@ def _make(store: str, files: tuple[str, ...], how: str, options: dict[str, Any])
         _print_json(made)
     elif not quiet:
         _show(made.manifest)
-        name_ids("ignored as older", made.effects.older)
-        name_ids("without effect", made.effects.without_effect)
+        name_ids("ignored as older", made.effects.older, err=True)
+        name_ids("without effect", made.effects.without_effect, err=True)
     for path, row in made.rejected[: 0 if quiet else NAMED_PROBLEMS]:
         click.echo(f"{printable(path)}, line {row.line}: {row.reason}", err=True)
 
@@ -246,15 +246,15 @@ def in_words(name: str) -> str:
     return IN_WORDS.get(name, name)
 
 
-def name_ids(what: str, ids: Sequence[str | None], verbose: bool = False) -> None:
-    """Name the first ids of entries that something is to be said of."""
+def name_ids(what: str, ids: Sequence[str | None], *, every: bool = False, err: bool) -> None:
+    """Name the first ids of entries that something is to be said of, or every one."""
     known = [name for name in ids if name]
-    shown = known if verbose else known[:NAMED_PROBLEMS]
+    shown = known if every else known[:NAMED_PROBLEMS]
     if shown:
-        click.echo(f"{what}: {', '.join(map(printable, shown))}")
+        click.echo(f"{what}: {', '.join(map(printable, shown))}", err=err)
     if len(ids) > len(shown):
         more = f"and {len(ids) - len(shown):,} more" if shown else f"{len(ids):,} without an id"
-        click.echo(f"{what}: {more}")
+        click.echo(f"{what}: {more}", err=err)
 
 
 def _show(manifest: Manifest) -> None:

@@ -330,7 +330,7 @@ hashing_options = group(
         "--min-quality",
         type=click.IntRange(0, 100),
         metavar="N",
-        help="Least PDQ quality that is searched. [default: 50]",
+        help="Least quality that is searched, of PDQ and of hashes of 64 bits. [default: 50]",
     ),
 )
 

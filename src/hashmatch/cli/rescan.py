@@ -18,6 +18,7 @@ from hashmatch.cli.options import (
 )
 from hashmatch.cli.scan_output import raise_alarms
 from hashmatch.cli.units import FOLDER, RECORDS
+from hashmatch.errors import UsageError
 
 if TYPE_CHECKING:
     from hashmatch.matching.matcher import Matcher
@@ -86,6 +87,8 @@ def rescan(*, kept: str, since: int | None, out: str, quiet: bool, **options: An
         if reason:
             passed_over[reason] = passed_over.get(reason, 0) + len(file)
 
+    if not removed and next(archive.files(), None) is None:
+        raise UsageError(f"cannot rescan {kept}: no kept hashes are in it. Check the folder.")
     sink = registry.open_sink(None if out == "-" else Path(out))
     try:
         for record in rescan_archive(archive, make, before=before, on_file=looked_up):
@@ -101,6 +104,9 @@ def rescan(*, kept: str, since: int | None, out: str, quiet: bool, **options: An
     warn([f"{n:,} pictures were not looked up: {reason}" for reason, n in passed_over.items()])
     if not quiet:
         expired = f"; {removed:,} files were too old, and removed" if removed else ""
+        left_out = sum(passed_over.values())
+        of_them = f", {pictures - left_out:,} of them looked up" if left_out else ""
         console().print(
-            f"{pictures:,} pictures kept, {records:,} records for review{expired}", markup=False
+            f"{pictures:,} pictures kept{of_them}, {records:,} records for review{expired}",
+            markup=False,
         )

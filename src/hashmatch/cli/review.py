@@ -284,7 +284,8 @@ def list_(
             else:
                 print_line(_line(case))
     if not count and not as_json:
-        click.echo("there is no such case", err=True)
+        is_part = state or label or surface or inherited
+        click.echo("there is no such case" if is_part else "the queue is empty", err=True)
 
 
 def _line(case: Case) -> str:

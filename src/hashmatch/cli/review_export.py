@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -82,7 +80,6 @@ def export(
     if confirmed and states:
         raise UsageError("cannot use --state with --confirmed. Leave one of them out.")
     path = None if out == "-" else out
-    check_out(out, queue)
     left_out = None
     with open_queue(queue) as opened:
         if confirmed:
@@ -109,14 +106,6 @@ def export(
                 f"{format_moment(left_out.until)}",
                 err=True,
             )
-
-
-def check_out(out: str, queue: str) -> None:
-    """Refuse to write over the queue itself."""
-    for part in (queue, f"{queue}-wal", f"{queue}-shm"):
-        with suppress(OSError):
-            if os.path.samefile(out, part):
-                raise UsageError(f"cannot write {out}: it is the queue. Give another --out.")
 
 
 @click.command(
@@ -202,7 +191,7 @@ def push(
     endpoint = Endpoint(url, timeout=timeout)
     with open_queue(queue) as opened:
         if dead:
-            _print_dead(opened, Outbox(opened, name or endpoint.name))
+            _print_dead(opened, Outbox(opened, name or endpoint.name), quiet)
             return
         if secret_file is None:
             raise UsageError("cannot sign messages without a secret. Give --secret-file FILE.")
@@ -243,9 +232,9 @@ def _print_pushed(pushed: Pushed, later: NotFinal) -> None:
     click.echo("; ".join(parts), err=True)
 
 
-def _print_dead(queue: ReviewQueue, outbox: Outbox) -> None:
+def _print_dead(queue: ReviewQueue, outbox: Outbox, quiet: bool) -> None:
     dead = outbox.dead()
-    if not dead:
+    if not dead and not quiet:
         click.echo("no message was given up", err=True)
     for letter in dead:
         line = {

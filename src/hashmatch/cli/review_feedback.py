@@ -17,7 +17,6 @@ from hashmatch.cli.options import (
     queue_argument,
     quiet_option,
 )
-from hashmatch.cli.review_export import check_out
 from hashmatch.cli.units import LINES, format_moment
 from hashmatch.errors import UsageError
 
@@ -122,7 +121,6 @@ def benign(queue: str, out: str, quiet: bool) -> None:
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.review.feedback import add_benign
 
-    check_out(out, queue)
     before = 0
     with suppress(OSError), open(out, "rb") as file:
         before = sum(1 for line in file if line.strip())
@@ -183,7 +181,6 @@ def report(
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.review.feedback import report_entries, write_report
 
-    check_out(out, queue)
     with open_queue(queue) as opened:
         found = report_entries(opened, name, least=least, share=share)
         if not found and not _is_known(opened, name):
@@ -274,7 +271,6 @@ def disabled(queue: str, out: str, quiet: bool) -> None:
     from hashmatch.review.feedback import disabled as disabled_entries
     from hashmatch.review.feedback import write_disabled
 
-    check_out(out, queue)
     with open_queue(queue) as opened:
         entries = disabled_entries(opened)
     if out != "-":

@@ -208,6 +208,8 @@ def _check_apart(one: _Named, other: _Named) -> None:
 
 def _check_ending(path: str, option: str, known: list[str]) -> None:
     ending = os.path.splitext(path)[1].lower()
+    if not os.path.isdir(os.path.dirname(path) or os.curdir):
+        return  # which is said first
     if ending and ending not in known and (os.path.isfile(path) or not os.path.exists(path)):
         raise UsageError(
             f"cannot write {path} ({option}): {ending} is no format that is written. "
@@ -272,7 +274,7 @@ FOLDER = Place()
 """A folder, or files, of which the command says itself that they are not there."""
 OUTPUT = Place(written=True)
 RECORDS = Place(written=True, endings=_endings_of_records)
-LOG = Place(written=True, endings=lambda: [".log", ".jsonl", ".ndjson", ".json"])
+LOG = Place(written=True, endings=lambda: [".log", ".jsonl", ".ndjson", ".json", ".txt"])
 REPORT = Place(written=True, endings=lambda: [".json"])
 METRICS = Place(written=True, endings=lambda: [".prom"])
 LINES = Place(written=True, endings=lambda: [".jsonl"])

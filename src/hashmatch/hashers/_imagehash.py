@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ImageHash:
-    """A hash of imagehash's, without a quality.
+    """A hash of imagehash's, with a quality of our own: see `detail_quality`.
 
     `min_side` 16 is our own measurement, on 1,182 squares cut from 76 photographs. Reduced to 32,
     24 and 16 pixels, phash found 99.6, 98.8 and 96.9 of 100 again, ahash 99, 99 and 96, dhash 96,
@@ -25,13 +25,35 @@ class ImageHash:
     spec: ClassVar[HashSpec]
     max_distance: ClassVar[int]
     reads: ClassVar[Literal["pixels"]] = "pixels"
-    min_quality: ClassVar = 0
+    min_quality: ClassVar = 50
     min_side: ClassVar = 16
 
 
-def hash_of(spec: HashSpec, bits: NDArray[np.bool_]) -> tuple[HashBatch, None]:
-    """Return 64 `bits`, the first the most significant, as a hash; no quality is measured."""
-    return HashBatch.from_bytes(spec, np.packbits(bits).tobytes()), None
+def hash_of(spec: HashSpec, bits: NDArray[np.bool_], quality: int) -> tuple[HashBatch, int]:
+    """Return 64 `bits`, the first the most significant, as a hash, and its `quality`."""
+    return HashBatch.from_bytes(spec, np.packbits(bits).tobytes()), quality
+
+
+def detail(small: NDArray[np.generic]) -> float:
+    """Return how much of a small grey picture its rows and its columns do not tell, in its levels.
+
+    Flags, stripes, bars and gradients are the sum of what their rows are and what their columns
+    are, on the whole, and nothing else. This is the root mean square of the rest.
+    """
+    rest = small - small.mean(axis=0) - small.mean(axis=1, keepdims=True) + small.mean()
+    return float(np.sqrt(np.square(rest).mean()))
+
+
+def detail_quality(levels: float) -> int:
+    """Return the quality, 0 to 100, of a small picture with so much `detail`: its hundredths.
+
+    Half a level is the `min_quality` of 50: the bits of what has less are those of its rounding, or
+    of rows and columns alone, and all flags of three bands share a few hashes. Our own measurement:
+    85 flags, stripes, bars and gradients, as they are, turned, with noise, saved as JPEG and at 48
+    pixels, had 48 at most; 76 photographs, whole and at 160 and 48 pixels, had 100, and 1,182
+    squares cut from them, at 160, 48 and 24 pixels, 56 and more.
+    """
+    return min(100, int(100 * levels))
 
 
 def above_median(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashmatch.hashers._imagehash import ImageHash, hash_of
+from hashmatch.hashers._imagehash import ImageHash, detail, detail_quality, hash_of
 from hashmatch.records.hashes import HashBatch, HashSpec
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ class AverageHash(ImageHash):
     spec = HashSpec("ahash", 64)
     max_distance = 3
 
-    def hash(self, data: NDArray[np.uint8]) -> tuple[HashBatch, None]:
-        """Return the hash of RGB pixels (h, w, 3); no quality is measured."""
+    def hash(self, data: NDArray[np.uint8]) -> tuple[HashBatch, int]:
+        """Return the hash of RGB pixels (h, w, 3), and its quality."""
         from hashmatch._kernels.resample import grey_picture
 
         small = grey_picture(data, 8, 8).astype(np.int64)
         # The sum against 64 pixels, not the mean against one: imagehash's mean of 64 bytes is an
         # exact float, and so is this.
-        return hash_of(self.spec, small * small.size > small.sum())
+        return hash_of(self.spec, small * small.size > small.sum(), detail_quality(detail(small)))

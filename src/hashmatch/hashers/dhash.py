@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hashmatch.hashers._imagehash import ImageHash, hash_of
+from hashmatch.hashers._imagehash import ImageHash, detail, detail_quality, hash_of
 from hashmatch.records.hashes import HashBatch, HashSpec
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ class DifferenceHash(ImageHash):
     spec = HashSpec("dhash", 64)
     max_distance = 6
 
-    def hash(self, data: NDArray[np.uint8]) -> tuple[HashBatch, None]:
-        """Return the hash of RGB pixels (h, w, 3); no quality is measured."""
+    def hash(self, data: NDArray[np.uint8]) -> tuple[HashBatch, int]:
+        """Return the hash of RGB pixels (h, w, 3), and its quality."""
         from hashmatch._kernels.resample import grey_picture
 
         small = grey_picture(data, 9, 8)
-        return hash_of(self.spec, small[:, 1:] > small[:, :-1])
+        return hash_of(self.spec, small[:, 1:] > small[:, :-1], detail_quality(detail(small)))

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashmatch.hashers._imagehash import ImageHash, above_median, hash_of, imagehash_bits
+from hashmatch.hashers._imagehash import (
+    ImageHash,
+    above_median,
+    detail_quality,
+    hash_of,
+    imagehash_bits,
+)
 from hashmatch.records.hashes import HashBatch, HashSpec
 
 if TYPE_CHECKING:
@@ -38,11 +44,13 @@ class PerceptualHash(ImageHash):
     spec = HashSpec("phash", 64)
     max_distance = 8
 
-    def hash(self, data: NDArray[np.uint8]) -> tuple[HashBatch, None]:
-        """Return the hash of RGB pixels (h, w, 3); no quality is measured."""
+    def hash(self, data: NDArray[np.uint8]) -> tuple[HashBatch, int]:
+        """Return the hash of RGB pixels (h, w, 3), and its quality."""
         from hashmatch._kernels.resample import grey_picture
 
         small = grey_picture(data, SIDE, SIDE)
         coefficients = DCT @ small.astype(np.float64) @ DCT.T
         bits = above_median(coefficients, DOUBT, lambda: imagehash_bits("phash", small))
-        return hash_of(self.spec, bits)
+        # What rows and columns alone do not tell, in levels: unscaled, each cosine counts 8 times.
+        both_ways = np.sqrt(np.square(coefficients[1:, 1:]).sum()) / (64 * SIDE)
+        return hash_of(self.spec, bits, detail_quality(float(both_ways)))

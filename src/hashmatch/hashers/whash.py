@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashmatch.hashers._imagehash import ImageHash, above_median, hash_of, imagehash_bits
+from hashmatch.hashers._imagehash import (
+    ImageHash,
+    above_median,
+    detail,
+    detail_quality,
+    hash_of,
+    imagehash_bits,
+)
 from hashmatch.records.hashes import HashBatch, HashSpec
 
 if TYPE_CHECKING:
@@ -29,8 +36,8 @@ class WaveletHash(ImageHash):
     spec = HashSpec("whash", 64)
     max_distance = 4
 
-    def hash(self, data: NDArray[np.uint8]) -> tuple[HashBatch, None]:
-        """Return the hash of RGB pixels (h, w, 3); no quality is measured."""
+    def hash(self, data: NDArray[np.uint8]) -> tuple[HashBatch, int]:
+        """Return the hash of RGB pixels (h, w, 3), and its quality."""
         from hashmatch._kernels.resample import grey_picture
 
         # The largest power of two within the picture, and not below the 8 of the hash.
@@ -44,4 +51,4 @@ class WaveletHash(ImageHash):
         # up and down again through 14 levels at most. For b up to 2^11, two of them are below a
         # thousandth of the difference, so only equal sums are in doubt.
         bits = above_median(blocks, 0, lambda: imagehash_bits("whash", small))
-        return hash_of(self.spec, bits)
+        return hash_of(self.spec, bits, detail_quality(detail(blocks) / (side // 8) ** 2))

@@ -26,15 +26,20 @@ if TYPE_CHECKING:
 
     from hashmatch.decode.inputs import ImageInput
 
-REASONS = ("", "all zero", "all one", "low entropy", "a solid colour", "a default picture")
+REASONS = (
+    "", "all zero", "all one", "low entropy", "a solid colour", "a default picture",
+    "detail along one direction",
+)  # fmt: skip
 """What the codes of `degenerate` mean; 0 is an ordinary hash."""
-_ZERO, _ONE, _LOW, _SOLID, _DEFAULT = range(1, len(REASONS))
+_ZERO, _ONE, _LOW, _SOLID, _DEFAULT, _ONE_WAY = range(1, len(REASONS))
 
 SEPARATING = frozenset({"pdq", "pdq-nearest512", "pdq-thumb512", "phash"})
 """Algorithms that never had two different photographs within their distance.
 
 Our own measurement, `benchmarks/record`: none in 1.08 million pairs for PDQ, 680,000 for pHash.
 """
+BOTH_WAYS, EIGHT_ROWS = np.uint64(0x007F7F7F7F7F7F7F), np.uint64(0x0101010101010101)
+"""Bits outside the first row and column of eight; what a row is multiplied by to be all eight."""
 SHORTEST = 256
 """Bits of a hash whose pieces can be counted: of 64 bits, ordinary skies repeat too much."""
 PIECE = 16
@@ -93,8 +98,9 @@ def degenerate(hashes: HashBatch, pictures: HashBatch | None = None) -> NDArray[
       or count up or down: somebody's placeholder.
     - *A solid colour*: within `reach` of the hash of one, see `solid_colours`.
     - *A default picture*: within `reach` of one of `pictures`.
+    - *Detail along one direction*: flags and bars in pHash and dHash, see `one_way`.
 
-    Gradients are none of these: their hashes of 64 bits are those of any sky over a shore. Of
+    Some gradients are none of these: their hashes are those of any sky over a shore. Of
     digests (md5, sha1, sha256) all zero and all one are degenerate and what equals a default
     picture; no other value matches more than one file.
 
@@ -129,7 +135,30 @@ def degenerate(hashes: HashBatch, pictures: HashBatch | None = None) -> NDArray[
         if pictures.spec != spec:
             raise SpecMismatch(f"the pictures are hashed as {pictures.spec}, the list is {spec}")
         known = [*known, (_DEFAULT, within, pictures)]
-    return _reasons(hashes, known)
+    codes = _reasons(hashes, known)
+    codes[one_way(hashes) & (codes == 0)] = _ONE_WAY
+    return codes
+
+
+def one_way(hashes: HashBatch) -> NDArray[np.bool_]:
+    """Return which of `hashes` are of flags, stripes or bars, whose detail runs one way alone.
+
+    Of pHash at most two bits are set outside its first row and column, as of none of 1,182 squares
+    cut from photographs; the rows of dHash are all the same, as of one of them. Those of aHash and
+    wHash are left alone: a bright sky over a dark shore has the hash of a flag of two bands, and
+    seven and sixteen of the squares have.
+
+    Examples
+    --------
+    >>> one_way(HashBatch.from_hex(HashSpec("dhash", 64), ["81" * 8, "81" * 7 + "80"])).tolist()
+    [True, False]
+    """
+    words = hashes.words[:, 0]
+    if hashes.spec.algorithm == "phash":
+        return np.bitwise_count(words & BOTH_WAYS) <= re_encoded("phash")
+    if hashes.spec.algorithm == "dhash":
+        return words == (words & np.uint64(0xFF)) * EIGHT_ROWS
+    return np.zeros(len(words), np.bool_)
 
 
 def by_reason(codes: NDArray[np.uint8]) -> dict[str, int]:

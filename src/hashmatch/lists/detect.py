@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import os
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -11,7 +10,6 @@ from hashmatch import registry
 from hashmatch.errors import ListError, UsageError
 from hashmatch.interfaces import ListOptions, reads_plain
 from hashmatch.lists.readers._lines import DigestingFile, PlainText, Readable
-from hashmatch.lists.redact_ids import DIGITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +23,6 @@ NAMELESS = "the file object"
 
 
 Source: TypeAlias = str | os.PathLike[str] | Readable
-
-LOG = logging.getLogger("hashmatch.lists")
 
 #: Beginnings of files that hold no text we read, and what to do about it.
 FOREIGN = {
@@ -95,14 +91,14 @@ def _read(
 ) -> FileRead:
     told = "csv" if format.columns and format.reader is None else format.reader
     digesting = DigestingFile(file, on_read)
-    raw = io.BufferedReader(digesting, 64 * 1024)
+    raw: io.BufferedReader = io.BufferedReader(digesting, 64 * 1024)
     head = raw.peek(HEAD)
     foreign = [advice for beginning, advice in FOREIGN.items() if head.startswith(beginning)]
     del head  # so that no traceback shows what the list begins with
     if foreign:
         raise ListError(f"{place}: {foreign[0]}")
     text = PlainText(raw, format.charset)
-    stream = io.BufferedReader(text, 64 * 1024)
+    stream: io.BufferedReader = io.BufferedReader(text, 64 * 1024)
     name = _format(place, stream, told)
     reader = registry.list_reader(name)
     read = reader.plain_rows if reads_plain(reader) else reader.rows
@@ -112,11 +108,7 @@ def _read(
         rows.check_spreadsheet()
     except (ListError, UsageError) as error:
         raise type(error)(f"{place}: {error}") from None
-    if text.is_ansi:
-        LOG.warning(
-            "%s is not UTF-8 text and was read as Windows-1252; say what it is in (--charset) if "
-            "names look wrong", DIGITS.sub("(hidden)", place),
-        )  # fmt: skip
+    rows.is_ansi |= text.is_ansi
     return FileRead(name, digesting.digest.hexdigest(), digesting.size)
 
 

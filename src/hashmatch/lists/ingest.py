@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from hashmatch import registry
-from hashmatch.errors import ListError, RejectedRow, UsageError
+from hashmatch.errors import ListError, RejectedRow, RowsMissing, UsageError
 from hashmatch.interfaces import ROLES, ListRow, PlainRows, Span
 from hashmatch.lists.merge import Statements, Subject, Withdrawals, hash_keys, id_key, scope_of
 from hashmatch.lists.readers._fields import ORDERS
@@ -311,7 +311,8 @@ class Rows(Opaque):
     their owner dates later is taken as said then too: `ahead` counts it. `counts` has how many rows
     of each sort there are, `unmatchable` how many are of each kind that nobody can match here,
     `statuses` how many are listed with each status that is not known, `withdrawals` what is taken
-    out. All was said by `until`, once there are `statements`.
+    out. All was said by `until`, once there are `statements`. `missing` says where there should be
+    more rows, `is_ansi` whether text was taken for Windows-1252.
     """
 
     def __init__(self, format: ListFormat, now: float) -> None:
@@ -330,6 +331,8 @@ class Rows(Opaque):
         self._scientific: int | None = None
         self._checked: Counter[str] = Counter()
         self._decimal: dict[str, tuple[int, int]] = {}
+        self.missing: RejectedRow | None = None
+        self.is_ansi = False
 
     def take(
         self, rows: Iterable[ListRow | PlainRows | RejectedRow], *, unique_ids: bool = False
@@ -375,6 +378,8 @@ class Rows(Opaque):
 
     def _reject(self, row: RejectedRow) -> None:
         """Keep why a row cannot be used; of too many, how many more there are."""
+        if isinstance(row, RowsMissing):
+            self.missing = row
         if len(self.rejected) < MOST_NAMED:
             self.rejected.append(row)
             return
@@ -437,6 +442,11 @@ class Rows(Opaque):
         if self.ahead:
             rows = "1 row is" if self.ahead == 1 else f"{self.ahead:,} rows are"
             told.append(f"{rows} dated in the future, and taken as said now")
+        if self.is_ansi:
+            told.append(
+                "text that is not UTF-8 was read as Windows-1252; if names look wrong, say what it "
+                "is in (--charset)"
+            )
         for name, count in sorted(self.withdrawals.several.items()):
             told.append(
                 f"the withdrawal of id {shown_id(name) or '(hidden)'} took out {count:,} different "

@@ -13,7 +13,7 @@ import os
 import re
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from functools import cache
 from importlib.util import find_spec
@@ -172,8 +172,8 @@ class Objects:
         if not parts.netloc:
             raise UsageError(f"{url}: name a bucket, {self._scheme}://BUCKET/FOLDER")
         given = dict(options or {})
-        self._raw = _RawKeys(parts.netloc, given) if self._scheme == "s3" else None
         endpoint = url if self._scheme in {"http", "https"} else self._endpoint(given)
+        self._raw = _RawKeys(parts.netloc, endpoint, given) if self._scheme == "s3" else None
         client = {name: timedelta(seconds=seconds) for name, seconds in TIMEOUTS.items()}
         client |= {"allow_http": endpoint.startswith("http://")}  # type: ignore[dict-item]
         client |= {name: given.pop(name) for name in _CLIENT & set(given)}
@@ -212,6 +212,8 @@ class Objects:
         return f"<Objects {self.name}>"
 
     def _endpoint(self, options: Mapping[str, Any]) -> str:
+        if self._scheme == "s3" and (first := os.environ.get("AWS_ENDPOINT_URL_S3")):
+            return first  # to `obstore`, options give way to it
         for name in options:
             if name.lower() in _ENDPOINT_OPTIONS:
                 return str(options[name])
@@ -232,9 +234,41 @@ class Objects:
         """Yield what begins with `prefix`, behind the key `after`, in pages as they come."""
         if self._raw is not None:
             return self._raw.pages(prefix, after)
+        return self._pages(prefix.removesuffix("/"), after, is_whole=True)
+
+    def _pages(self, folder: str, after: str | None, *, is_whole: bool) -> Iterator[Sequence[Any]]:
+        """Yield what `obstore` lists of a folder, and around the folders that it cannot list.
+
+        It refuses a page for one key in it. Then each folder in `folder` is listed by itself, and
+        one that cannot be, unless it `is_whole`, is a line of its own: see `UNLISTED_FOLDER`.
+        """
         import obstore
 
-        return iter(obstore.list(self._store, prefix or None, offset=after, chunk_size=1000))
+        offset = None if after is None or after.startswith("/") else after  # it would be left out
+        try:
+            for page in obstore.list(self._store, folder or None, offset=offset, chunk_size=1000):
+                yield page
+                after = page[-1]["path"] if page else after
+            return
+        except Exception as error:
+            if trouble(error).kind is not Kind.ODD_KEY:
+                raise
+        try:
+            level = obstore.list_with_delimiter(self._store, folder or None)
+        except Exception as error:
+            if is_whole or trouble(error).kind is not Kind.ODD_KEY:
+                raise
+            yield [_unlisted(folder)]
+            return
+        objects = {meta["path"]: meta for meta in level["objects"]}
+        for name in sorted([*objects, *(f"{name}/" for name in level["common_prefixes"])]):
+            if name == "/":  # that of keys that begin with one, which is left out
+                yield [_unlisted("")]
+            elif name.endswith("/"):
+                if after is None or name > after or after.startswith(name):
+                    yield from self._pages(name[:-1], after, is_whole=False)
+            elif after is None or name > after:
+                yield [objects[name]]
 
     def look_at(self, key: str) -> ObjectMeta:
         """Return the listing's line of one object; FileNotFoundError if it is not there."""
@@ -302,7 +336,8 @@ class Objects:
             # end, is that of a folder. The client leaves the stroke out.
             return ImageError(Outcome.UNSUPPORTED, "a folder's marker, not an object")
         if kind is Kind.MISSING:
-            return ImageError(Outcome.FAILED, "it is gone since it was listed")
+            changed = "" if self._raw else ", or its key is one that this client changes"
+            return ImageError(Outcome.FAILED, f"it is gone since it was listed{changed}")
         if kind is Kind.DENIED:
             return ImageError(Outcome.FAILED, f"access denied{said}")
         return ImageError(Outcome.FAILED, f"cannot be read{said}")
@@ -342,11 +377,21 @@ def changes(key: str) -> bool:
     return not {"", ".", ".."}.isdisjoint(key.split("/")) or _CONTROL.search(key) is not None
 
 
+UNLISTED_FOLDER = "/\U0010ffff"
+"""What the key of a folder that could not be listed ends in, to come after what is in it."""
+
+
+def _unlisted(folder: str) -> ObjectMeta:
+    never = datetime.fromtimestamp(0, UTC)
+    path = folder + UNLISTED_FOLDER
+    return {"path": path, "e_tag": None, "last_modified": never, "size": 0, "version": None}
+
+
 class _RawKeys:
     """A bucket of S3 by the keys that are in it; `options` are those of `obstore`."""
 
-    def __init__(self, bucket: str, options: Mapping[str, Any]) -> None:
-        self._bucket = bucket
+    def __init__(self, bucket: str, endpoint: str, options: Mapping[str, Any]) -> None:
+        self._bucket, self._endpoint = bucket, endpoint
         self._options = {name.lower().removeprefix("aws_"): v for name, v in options.items()}
         self._lock = Lock()
         self._made: Any = None
@@ -374,10 +419,10 @@ class _RawKeys:
             given = self._options.get(name, TIMEOUTS[name])
             return float(given.total_seconds() if isinstance(given, timedelta) else given)
 
-        endpoint = self._option("endpoint_url", "endpoint")
+        endpoint = self._endpoint
         virtual = _is_true(self._option("virtual_hosted_style_request"))
-        if virtual and endpoint:  # to obstore, the bucket is in it
-            endpoint = str(endpoint).replace(f"://{self._bucket}.", "://", 1)
+        if virtual:  # to `obstore`, the bucket is in it
+            endpoint = endpoint.replace(f"://{self._bucket}.", "://", 1)
         proxy = self._options.get("proxy_url")
         config = Config(
             retries={"total_max_attempts": 1},
@@ -387,10 +432,13 @@ class _RawKeys:
             signature_version=UNSIGNED if _is_true(self._option("skip_signature")) else None,
             proxies={"http": proxy, "https": proxy} if proxy else None,
             max_pool_connections=16,
+            ignore_configured_endpoint_urls=True,
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
         )
         return _session().create_client(
             "s3",
-            endpoint_url=endpoint,
+            endpoint_url=endpoint or os.environ.get("AWS_ENDPOINT"),
             region_name=self._option("region", "default_region") or "us-east-1",
             aws_access_key_id=self._option("access_key_id"),
             aws_secret_access_key=self._option("secret_access_key"),
@@ -442,10 +490,11 @@ def _session() -> Any:
     """Return what makes clients; the files in ``~/.aws`` are not read."""
     from botocore.session import Session
 
-    session = Session()
-    session.set_config_variable("config_file", os.devnull)
-    session.set_config_variable("credentials_file", os.devnull)
-    return session
+    # Where each is said: by nothing in a file, by no variable of the environment, but so.
+    no_file = (None, None, os.devnull, None)
+    return Session({
+        "config_file": no_file, "credentials_file": no_file, "profile": (None, None, None, None),
+    })  # fmt: skip
 
 
 def _is_true(option: object) -> bool:

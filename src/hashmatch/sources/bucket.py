@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hashmatch.errors import HashmatchError, SourceError
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError, ImageItem, escape_name, unescape_name
-from hashmatch.sources._object_store import Objects, versions
+from hashmatch.sources._object_store import UNLISTED_FOLDER, Objects, versions
 from hashmatch.sources._streams import in_order
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: How many keys may lie between a key and the same listed once more.
 REMEMBERED = 10_000
 #: Where an object is whose key the client does not give as it is.
-_SECOND = "//"
+_SECOND, _UNLISTED = "//", "///"
 
 
 class BucketSource:
@@ -38,7 +38,8 @@ class BucketSource:
 
     Keys of S3 are what they are in the bucket: ``/a.png``, ``a//b`` and ``a/../b`` too. The client
     of the other clouds changes or refuses such keys. Where two objects have one key then, the
-    second is ``key#2`` and fails; where it refuses a key, the listing ends in a SourceError.
+    second is ``key#2`` and fails; a folder with a key that it refuses is an item that fails, and
+    if that is the whole source, a SourceError.
 
     A folder is a whole one: ``s3://b/pro`` has no objects of ``profiles/`` in it. The key of one
     object is a bucket of that object.
@@ -84,8 +85,9 @@ class BucketSource:
         try:
             for key, version, size, is_second in self._rows(after):
                 empty = False
-                name = f"{key}#2" if is_second else key
-                place = _SECOND if is_second else key
+                name, place = (f"{key}#2", _SECOND) if is_second else (key, key)
+                if key.endswith(UNLISTED_FOLDER):
+                    name, place = key.removesuffix(UNLISTED_FOLDER[1:]), _UNLISTED
                 yield ImageItem(escape_name(name), version, self._surface, place, key, size)
             if empty and after is None:
                 yield self._only_one()
@@ -143,6 +145,12 @@ class BucketSource:
 
     def read(self, item: ImageItem) -> bytes:
         """Return the content of `item`; see `hashmatch.interfaces.Source.read`."""
+        if item.location == _UNLISTED:
+            raise ImageError(
+                Outcome.FAILED,
+                "a folder that this client cannot list: a key in it has an empty part, a dot or a "
+                "control character between its strokes; scan the others from a manifest://",
+            )
         if item.location == _SECOND:
             raise ImageError(Outcome.FAILED, "this client cannot tell it from another key")
         return self._objects.read(item, item.location or unescape_name(item.key).decode())

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from hashmatch.errors import SourceError
-from hashmatch.records.images import ImageItem, escape_name
+from hashmatch.records.enums import Outcome
+from hashmatch.records.images import ImageError, ImageItem, escape_name
 from hashmatch.sources._files import identity, look_at, read_local
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ class DirectorySource:
     A key is the path below the folder with ``/`` between its parts, written as
     `hashmatch.records.images.escape_name` does; the order is that of the bytes of paths. Links to
     files are followed, links to folders are not: they may lead round in a circle. What cannot be
-    read, a pipe for one, is listed all the same and ends in an outcome of its own. A folder that is
-    removed during the listing is passed over, and counted.
+    read, a pipe for one, is listed all the same and ends in an outcome of its own; so does a folder
+    that cannot be listed, ``folder/``. One that is removed during the listing is passed over, and
+    counted.
 
     One folder at a time is held in memory, about 150 bytes for each name in it. A position is the
     path with what is no plain ASCII in it quoted as in a URL.
@@ -36,7 +38,7 @@ class DirectorySource:
         self.passed_over = Counter[str]()
 
     def items(self, after: str | None = None) -> Iterator[ImageItem]:
-        """Yield every item once; SourceError if a folder cannot be listed or is not there."""
+        """Yield every item once; SourceError if the whole folder cannot be listed."""
         self.passed_over = Counter()
         last = None if after is None else unquote_to_bytes(after)
         for name, path in walk(self._root, last, self.passed_over):
@@ -59,6 +61,8 @@ class DirectorySource:
 
         ImageChanged, with the content, if it is another file than was listed.
         """
+        if item.location.endswith("/"):
+            raise ImageError(Outcome.FAILED, "a folder that cannot be listed: see who may read it")
         return read_local(item.location, item)
 
     def count(self) -> int:
@@ -74,8 +78,8 @@ def walk(
 ) -> Iterator[tuple[bytes, str]]:
     """Yield name and path of every file below `root`, in the order of names; or `root` itself.
 
-    Only names that come after `after`. SourceError if a folder cannot be listed, or `root` is not
-    there.
+    Only names that come after `after`. A folder that cannot be listed is yielded itself, its name
+    with a ``/`` at its end; SourceError if that is `root`, or it is not there.
     """
     place = os.fsencode(root)
     if not os.path.isdir(place):
@@ -87,38 +91,34 @@ def walk(
     pending = [b""]
     while pending:
         name = pending.pop()
-        if not name or name.endswith(b"/"):
+        path = os.fsdecode(os.path.join(place, name))
+        if name and not name.endswith(b"/"):
+            yield name, path
+            continue
+        try:
             inside = _listing(place, name)
-            if inside is None:  # it was there a moment ago
+        except OSError as error:
+            if not name:
+                raise SourceError(f"{root}: cannot be listed: {error.strerror}") from None
+            if isinstance(error, FileNotFoundError):  # it was there a moment ago
                 if passed_over is not None:
                     passed_over["folders that were removed"] += 1
-                continue
-            if after is not None:
-                # A folder comes after its own name, and is entered if `after` is below it.
-                inside = [
-                    n for n in inside if n > after or (n[-1:] == b"/" and after.startswith(n))
-                ]
-            pending += sorted(inside, reverse=True)
-        else:
-            yield name, os.fsdecode(os.path.join(place, name))
+            elif after is None or name > after:
+                yield name, path
+            continue
+        if after is not None:
+            # A folder comes after its own name, and is entered if `after` is below it.
+            inside = [n for n in inside if n > after or (n.endswith(b"/") and after.startswith(n))]
+        pending += sorted(inside, reverse=True)
 
 
-def _listing(root: bytes, folder: bytes) -> list[bytes] | None:
+def _listing(root: bytes, folder: bytes) -> list[bytes]:
     """Return the names of what is directly in `folder`; those of folders end in ``/``.
 
-    With the stroke at the end, sorting one folder at a time gives the order of whole names. None if
-    the folder, which is not `root` itself, is gone.
+    With the stroke at the end, sorting one folder at a time gives the order of whole names.
     """
-    place = os.path.join(root, folder)
-    try:
-        with os.scandir(place) as entries:
-            return [
-                folder + entry.name + (b"/" if entry.is_dir(follow_symlinks=False) else b"")
-                for entry in entries
-            ]
-    except FileNotFoundError:
-        if folder:
-            return None
-        raise SourceError(f"{os.fsdecode(place)}: no such folder or file") from None
-    except OSError as error:
-        raise SourceError(f"{os.fsdecode(place)}: cannot be listed: {error.strerror}") from None
+    with os.scandir(os.path.join(root, folder)) as entries:
+        return [
+            folder + entry.name + (b"/" if entry.is_dir(follow_symlinks=False) else b"")
+            for entry in entries
+        ]

@@ -50,9 +50,9 @@ class ManifestSource:
     - ``version``, ``size``: as listed, etags with or without quotes. Without a version, it is that
       of what is read.
 
-    Lines are UTF-8, or UTF-16 if the list begins with a byte order mark of that; a key or address
-    may be a whole number too. Nothing is read from elsewhere than below the base, wherever the list
-    is from.
+    Lines are UTF-8, or UTF-16 if the list begins so, with a byte order mark or without; a key or
+    address may be a whole number too. Nothing is read from elsewhere than below the base, wherever
+    the list is from.
 
     A key that comes twice with the same address and version is one item, and counted as passed
     over; with another, or with a picture in the line, the second is ``key#2``. Which there were
@@ -168,6 +168,8 @@ def _encoding(head: bytes) -> tuple[str, int]:
     ):  # fmt: skip
         if head.startswith(mark):
             return encoding, len(mark)
+    if b"\0" in head[:2]:  # half of a letter
+        return ("utf-16-be" if head.startswith(b"\0") else "utf-16-le"), 0
     return "utf-8", 0
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import xxhash
 
 from hashmatch._redact import unseen
-from hashmatch.lists.merge import MIX, hash_keys, joined, rows_withdrawn
+from hashmatch.lists.merge import MIX, hash_keys, joined, rows_about, rows_withdrawn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hashmatch.lists.merge import Statements, Withdrawals
-    from hashmatch.store.contents import AlgorithmContent, Content
+    from hashmatch.store.contents import AlgorithmContent, Content, StoredStatements
 
 
 class Difference(NamedTuple):
@@ -96,10 +96,10 @@ def _parts(
     """Yield each algorithm, and the entries that each of `EFFECTS` is about."""
     for algorithm in sorted({*before.kinds, *after.kinds}):
         old, new = before.kinds.get(algorithm), after.kinds.get(algorithm)
-        was, now = _matched(old, new), _matched(new, old)
+        here, there = _matched(old, new), _matched(new, old)
+        was, now = _only(here, there), _only(there, here)
         parts: dict[str, Statements] = {}
         if was is not None and now is not None:
-            was, now = _only(was, now), _only(now, was)
             order = np.argsort(_withdrawn(was, withdrawals), kind="stable")
             was = was.take(order)
             changed = _paired(now, was)
@@ -120,23 +120,35 @@ def _parts(
         yield algorithm, parts
 
 
-def _matched(kind: AlgorithmContent | None, other: AlgorithmContent | None) -> Statements | None:
+class _Rows(NamedTuple):
+    """Rows of a file, and a digest of all that is said of each."""
+
+    segment: StoredStatements
+    rows: NDArray[np.int64]
+    digests: NDArray[np.uint64]
+
+
+def _matched(kind: AlgorithmContent | None, other: AlgorithmContent | None) -> list[_Rows]:
     """Return what is matched of one version; of files both have, only what is not of the other."""
     if kind is None:
-        return None
-    gone = kind.entries.gone
+        return []
+    stands = np.ones(kind.rows, np.bool_)
+    stands[kind.entries.gone] = False
     shared = {} if other is None else _places(other)
     others_gone = np.empty(0, np.int64) if other is None else other.entries.gone
     parts, first = [], 0
     for segment in kind.segments:
-        rows = np.arange(segment.rows)
+        own = stands[first : first + segment.rows]
         if segment.sha256 in shared:
             rows = others_gone - shared[segment.sha256]
             rows = rows[(rows >= 0) & (rows < segment.rows)]
-        parts.append(segment.take(np.setdiff1d(rows, gone - first)))
+            rows = rows[own[rows]]
+        else:
+            rows = np.flatnonzero(own)
+        if len(rows):
+            parts.append(_Rows(segment, rows, _wholes(segment)[rows]))
         first += segment.rows
-    (said,) = joined(parts)
-    return said
+    return parts
 
 
 def _places(kind: AlgorithmContent) -> dict[str, int]:
@@ -153,17 +165,25 @@ def _pairs(said: Statements) -> NDArray[np.uint64]:
     return hash_keys(said.hashes.words) * MIX[0] ^ said.key
 
 
-def _wholes(said: Statements) -> NDArray[np.uint64]:
-    """Return a digest of all that is said of each."""
-    kinds = [xxhash.xxh3_64_intdigest(repr(kind).encode()) for kind in said.entries.kinds]
-    digests = _pairs(said) * MIX[1]
-    digests ^= np.array(kinds, np.uint64)[said.entries.kind[:]]
+def _wholes(segment: StoredStatements) -> NDArray[np.uint64]:
+    """Return a digest of each hash, its id and all else that is said of it."""
+    kinds = [xxhash.xxh3_64_intdigest(repr(kind).encode()) for kind in segment.entries.kinds]
+    digests = hash_keys(segment.words[:])
+    digests *= MIX[0]
+    digests ^= segment.key
+    digests *= MIX[1]
+    digests ^= np.array(kinds, np.uint64)[segment.entries.kind[:]]
     return digests
 
 
-def _only(these: Statements, those: Statements) -> Statements:
-    """Return what is said here and not there."""
-    return these.take(np.flatnonzero(~np.isin(_wholes(these), _wholes(those))))
+def _only(these: list[_Rows], those: list[_Rows]) -> Statements | None:
+    """Return what is said here and not there; None if there is nothing at all."""
+    known = np.concatenate([np.empty(0, np.uint64), *(part.digests for part in those)])
+    found = [
+        part.segment.take(part.rows[~np.isin(part.digests, known, assume_unique=True)])
+        for part in these
+    ]
+    return joined(found)[0] if found else None
 
 
 def _paired(these: Statements, those: Statements) -> NDArray[np.bool_]:
@@ -189,12 +209,13 @@ def _withdrawn(was: Statements, withdrawals: Withdrawals) -> NDArray[np.bool_]:
 def _restated(was: Statements, new: AlgorithmContent | None) -> NDArray[np.bool_]:
     """Return in whose place there is another."""
     restated, stated, first = np.zeros(len(was), np.bool_), set(), 0
-    if new is None:
+    if new is None or not len(was):
         return restated
+    keys = np.unique(was.key)
     for segment in new.segments:
-        rows = np.flatnonzero(np.isin(segment.key, was.key))
-        restated |= np.isin(was.key, segment.key)
+        rows = rows_about(segment.key, keys)
         said = segment.take(rows[~np.isin(first + rows, new.gone)])
+        restated[rows_about(was.key, np.unique(said.key))] = True
         stated |= {said.statement(row).identity for row in range(len(said))}
         first += segment.rows
     for row in np.flatnonzero(restated).tolist():

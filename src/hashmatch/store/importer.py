@@ -263,6 +263,11 @@ class Importer:
             total, bad, named = rows.total, rows.refused, len(rows.rejected)
             read = read_rows(path, format, rows, change.on_read)
             own = [(path, row) for row in rows.rejected[named:]]
+            if rows.missing is not None and BAD_ROWS not in change.accept:
+                raise StoreError(
+                    f"{path}, line {rows.missing.line}: {rows.missing.reason}: rows are missing. "
+                    f"Get the file again, or accept {BAD_ROWS}"
+                )
             if 0 < rows.total - total == rows.refused - bad:
                 why = "".join(f" (line {row.line}: {row.reason})" for _, row in own[:1])
                 raise StoreError(

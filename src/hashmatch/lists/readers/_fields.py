@@ -232,7 +232,7 @@ def divided(key: str, value: Any) -> tuple[str, ...]:
     Only ``;``, ``,`` and ``|`` divide: what has blanks in it is one text of several words.
     """
     if isinstance(value, list):
-        return texts(text_of(key, item) for item in value)
+        return tuple(text_of(key, item) for item in value if item is not None)
     whole = text_of(key, value)
     if whole[:1] + whole[-1:] not in {"[]", "{}"}:
         return texts(cell(part) for part in DIVIDERS.split(whole))

@@ -20,7 +20,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from hashmatch.errors import RejectedRow
+from hashmatch.errors import ListError, RejectedRow, RowsMissing
 from hashmatch.lists.readers._fields import Unusable, number, usable
 from hashmatch.lists.readers._lines import BOM, shown
 
@@ -205,12 +205,14 @@ class Record(NamedTuple):
 class JsonPage(NamedTuple):
     """The end of a page: its line, the plain values beside the records, and how many those were.
 
-    ``records`` is None where bad ones made that uncertain.
+    ``records`` is None where bad ones made that uncertain; ``is_page`` says whether there is a
+    place for them, and nothing that tells of an error in their stead.
     """
 
     line: int
     fields: dict[str, Any]
     records: int | None
+    is_page: bool
 
 
 class Bracket(NamedTuple):
@@ -225,6 +227,10 @@ def array_at(key: str) -> Callable[[Bracket], bool]:
     """Return a function that tells whether a bracket opens the array that is called `key`."""
     wanted = key.lower()
     return lambda place: place.opener == b"[" and (place.key or "").lower() == wanted
+
+
+ERRORS = {"error", "errors", "message", "detail", "fault"}
+"""Keys of the answer of an API that something went wrong."""
 
 
 class JsonRecords:
@@ -250,6 +256,7 @@ class JsonRecords:
         self.within = within
         self.fields: dict[str, Any] = {}
         self.found: int | None = 0
+        self.has_place = self.tells_error = False
         self.attempts = 0
         self.lost = False
 
@@ -267,15 +274,17 @@ class JsonRecords:
                 self._field(stack, key, text)
             elif token == b":":
                 key = text
+                self.tells_error |= len(stack) == 1 and (key or "").lower() in ERRORS
             elif token in {b"{", b"["}:
                 place = Bracket(token, key, len(stack))
                 stack.append(place)
                 key = None
                 if len(stack) > DEPTH:
-                    yield RejectedRow(window.line, f"more than {DEPTH} brackets within each other")
+                    yield RowsMissing(window.line, f"more than {DEPTH} brackets within each other")
                     window.drain()
                     return
                 if self.holds(place):
+                    self.has_place = True
                     yield from self._elements(place)
             elif token in {b"}", b"]"}:
                 key = None
@@ -283,14 +292,16 @@ class JsonRecords:
                     yield RejectedRow(window.line, "not JSON: a bracket is closed by another kind")
                 stack.pop()
                 if not stack:
-                    yield JsonPage(window.line, self.fields, self.found)
+                    is_page = self.has_place and not (self.tells_error and self.found == 0)
+                    yield JsonPage(window.line, self.fields, self.found, is_page)
                     self.fields, self.found = {}, 0
+                    self.has_place = self.tells_error = False
             elif token == b",":
                 key = None
             else:
                 self._field(stack, key, parsed(token)[0])
         if stack and not self.lost:
-            yield RejectedRow(window.line, "the file ends in the middle of a page")
+            yield RowsMissing(window.line, "the file ends in the middle of a page")
 
     def _token(self) -> bytes | None:
         """Return the next bracket, sign, opening quote or plain value; None at the end."""
@@ -340,19 +351,20 @@ class JsonRecords:
                 window.place += size
                 yield Record(line, value, key)
                 continue
-            yield RejectedRow(line, reason)
             if reason.startswith("not JSON"):
                 window.place += 1
                 self.found = None
-                if not self._found_next(place):
-                    self.lost = True
+                self.lost = not self._found_next(place)
+                yield RowsMissing(line, reason) if self.lost else RejectedRow(line, reason)
+                if self.lost:
                     if self.attempts >= MAX_ATTEMPTS:
-                        yield RejectedRow(
+                        yield RowsMissing(
                             window.line, "too much is not JSON; nothing after this line was read"
                         )
                     window.drain()
                     return
             else:
+                yield RejectedRow(line, reason)
                 window.place += size
 
     def _element(self, place: Bracket, limit: int) -> tuple[Any, str | None, int, str | None]:
@@ -426,13 +438,19 @@ def page_rows(
     """Yield the rows of every record of a stream of pages, or why there are none.
 
     `make` returns the rows of a record, given its line and it; `counted` says whether pages state
-    how many records they have. For the others see `JsonRecords`.
+    how many records they have. For the others see `JsonRecords`. ListError if a page is no page of
+    records at all, but the answer that there was an error.
     """
     for record in JsonRecords(stream, holds, needs, within):
         if isinstance(record, RejectedRow):
             yield record
         elif isinstance(record, Record):
             yield from usable(record.line, make, record.value)
+        elif not record.is_page:
+            raise ListError(
+                f"line {record.line}: cannot be a page of the list: it has no records, as the "
+                "answer to a request that failed. Get the page again"
+            )
         elif counted:
             yield from _miscounted(record)
 
@@ -455,4 +473,5 @@ def _miscounted(page: JsonPage) -> Iterator[RejectedRow]:
         return
     if stated > page.records and any(page.fields.get(key) for key in others):
         return
-    yield RejectedRow(page.line, f"the page says {stated:,} records and has {page.records:,}")
+    told = f"the page says {stated:,} records and has {page.records:,}"
+    yield (RowsMissing if stated > page.records else RejectedRow)(page.line, told)

@@ -21,7 +21,7 @@ import re
 from itertools import chain, islice
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from hashmatch.errors import ListError, RejectedRow, UsageError
+from hashmatch.errors import ListError, RejectedRow, RowsMissing, UsageError
 from hashmatch.interfaces import ROLES, ListOptions, ListRow
 from hashmatch.lists.readers import _fields
 from hashmatch.lists.readers._lines import CsvRecords, Line, numbered_lines, shown
@@ -100,7 +100,7 @@ class MappedCsv:
         head = list(islice(lines, HEAD))
         header = _header(head, options)
         if header is None:
-            yield from head  # none of them could be read
+            yield from (line for line in head if isinstance(line, RejectedRow))
             for _ in lines:
                 raise ListError(f"none of the first {HEAD} lines can be read")
             return
@@ -231,7 +231,8 @@ def _records(records: CsvRecords, header: Header) -> Iterator[_fields.Fields | R
             if stated in {NO_ROW, count}:
                 continue
             if stated is not None:
-                yield RejectedRow(line, f"the list says {stated:,} rows and has {count:,}")
+                told = f"the list says {stated:,} rows and has {count:,}"
+                yield (RowsMissing if stated > count else RejectedRow)(line, told)
                 continue
         count += 1
         if len(cells) > width and any(cell.strip() for cell in cells[width:]):

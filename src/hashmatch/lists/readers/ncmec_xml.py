@@ -27,7 +27,7 @@ from collections import deque
 from typing import TYPE_CHECKING, BinaryIO
 from xml.parsers import expat
 
-from hashmatch.errors import ListError, RejectedRow, UsageError
+from hashmatch.errors import ListError, RejectedRow, RowsMissing, UsageError
 from hashmatch.interfaces import ListOptions, ListRow
 from hashmatch.lists.readers import _fields
 
@@ -76,7 +76,7 @@ class NcmecXml:
             if reason is None and fed - page.parser.CurrentByteIndex > MAX_ENTRY + CHUNK:
                 reason = f"a tag or comment is longer than {MAX_ENTRY:,} bytes"
             if reason is not None:
-                yield RejectedRow(page.line, f"{reason}; nothing after it was read")
+                yield RowsMissing(page.line, f"{reason}; nothing after it was read")
                 while stream.read(CHUNK):
                     pass  # the digest of a file is of all of it
                 return
@@ -163,7 +163,7 @@ class _Page:
         both = self.live + self.deleted
         if stated is not None and stated not in {self.live, both}:
             reason = f"the page says {stated:,} entries and has {both:,}"
-            self.rows.append(RejectedRow(self.line, reason))
+            self.rows.append((RowsMissing if stated > both else RejectedRow)(self.line, reason))
 
 
 class _Entry:
@@ -227,11 +227,15 @@ class _Entry:
         external_id = f"{member}-{identity}" if member and identity else None
         space = "video" if self.is_video else "image"
         said = self.fields.get("timestamp", "")
-        updated = _fields.seconds(said) if said else None
+        updated, reason = None, ""
+        try:
+            updated = _fields.time_of("timestamp", said, _fields.Dates())
+        except _fields.Unusable as error:
+            reason = str(error)
         if self.too_long:
             yield RejectedRow(self.line, f"the entry is longer than {MAX_ENTRY:,} bytes")
-        elif said and updated is None:
-            yield RejectedRow(self.line, "timestamp is not a time")
+        elif reason:
+            yield RejectedRow(self.line, reason)
         elif external_id is None:
             yield RejectedRow(self.line, "the entry has no id of a member and of its own")
         elif self.is_deletion:

@@ -203,14 +203,14 @@ class Serving:
                 what = f"{option} {path}"
                 with open(path, "rb"):
                     pass
-            what = f"--tls-cert {self.tls_cert} with --tls-key {self.tls_key}"
+            what = f"--tls-cert {self.tls_cert}, --tls-key {self.tls_key}"
             context.load_cert_chain(self.tls_cert, self.tls_key)
             if self.client_ca is not None:
                 what = f"--client-ca {self.client_ca}"
                 context.load_verify_locations(self.client_ca)
         except OSError as error:  # of ssl too
             reason = getattr(error, "reason", None) or error.strerror or error
-            raise UsageError(f"cannot use {what}: {reason}") from None
+            raise UsageError(f"cannot speak TLS with {what}: {reason}") from None
 
 
 def serve(
