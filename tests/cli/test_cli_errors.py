@@ -22,9 +22,9 @@ FILES = {
     "wide.csv": "pdq,id\n".encode("utf-16"),
     "archive.csv": b"PK\x03\x04" + bytes(30),
     "prose.csv": b"Here is the list that you asked for.\n",
-    "md5.csv": b"md5\n" + b"0" * 32 + b"\n",
+    "md5.csv": b"md5\n0123456789abcdef0123456789abcde0\n",
     "nameless.csv": f"reference,colour\nmade-up,{'0f' * 32}\n".encode(),
-    "phash.csv": b"phash\n" + b"0" * 16 + b"\n",
+    "phash.csv": b"phash\n9d4ea1b3528cf067\n",
 }
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
 
 from cli_tools import IMAGES, LISTS, run, scan
+from hashmatch import registry
+from hashmatch.testing import random_hashes
 
 BAD = LISTS / "bad-rows.csv"
 BAD_LINES = [3, 5, 7, 9, 11]
@@ -78,18 +81,22 @@ def test_skip_bad_rows_goes_on_and_counts_them(tmp_path: Path) -> None:
 
 def test_other_columns_delimiters_and_encodings_can_be_told(tmp_path: Path) -> None:
     known = tmp_path / "odd.txt"
-    known.write_text("Reference^Fingerprint\nfirst^" + "A" * 43 + "=\n")
+    hashes = random_hashes(registry.spec("pdq"), 1, seed=2)
+    known.write_text(
+        f"Reference^Fingerprint\nfirst^{b64encode(bytes.fromhex(hashes.to_hex()[0])).decode()}\n"
+    )
     options = ["--list-format", "csv", "--delimiter", "^", "--encoding", "base64"]
     columns = ["--column", "pdq=Fingerprint", "--column", "id=Reference"]
     ran = run("list", "inspect", known, "--json", *options, *columns)
     assert ran.code == 0, ran.said
     assert ran.lines[0]["types"] == {"pdq": 1}
-    (line,) = run("match", "0" * 64, "--list", known, *options, *columns).lines
+    (line,) = run("match", *hashes.to_hex(), "--list", known, *options, *columns).lines
     assert [match["entry"] for match in line["matches"]] == ["first"]
 
 
 def test_withdrawn_rows_are_counted_apart(tmp_path: Path) -> None:
     known = tmp_path / "withdrawn.csv"
-    known.write_text(f"pdq,status\n{'0' * 64},active\n{'1' * 64},withdrawn\n")
+    one, other = random_hashes(registry.spec("pdq"), 2, seed=2).to_hex()
+    known.write_text(f"pdq,status\n{one},active\n{other},withdrawn\n")
     (found,) = run("list", "inspect", known, "--json").lines
     assert (found["types"], found["rows"]["withdrawal"]) == ({"pdq": 1}, 1)

@@ -255,7 +255,7 @@ def test_inspect_of_a_file_counts_everything(tmp_path: Path) -> None:
     lines.append({"hash": "x", "algorithm": "photodna", "id": "p"})
     ran = run("list", "inspect", page(tmp_path, lines), "--json")
     (found,) = ran.lines
-    assert found["types"] == {"pdq": 4}
+    assert found["types"] == {"pdq": 3}
     assert found["labels"] == {"A1": 2, "B2": 1}
     assert found["rows"] == {"benign": 1, "listed": 4, "rejected": 0}
     assert found["unmatchable"] == {"photodna": 1}

@@ -207,4 +207,4 @@ def test_the_extra_is_named_where_it_is_missing(
     monkeypatch.delitem(formats.FORMATS, "JXL")
     hashed = hm.hash_image(data)
     assert hashed.outcome is hm.Outcome.UNSUPPORTED
-    assert "hashmatch[jxl]" in hashed.reason
+    assert "[jxl]" in hashed.reason

@@ -28,7 +28,7 @@ PIXELS = picture(8, 120, 80)
 
 def saved(format: str, **options: object) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(PIXELS).save(buffer, format, **options)  # type: ignore[arg-type]
+    Image.fromarray(PIXELS).save(buffer, format, **options)
     return buffer.getvalue()
 
 
@@ -189,6 +189,7 @@ def test_the_hosts_warnings_change_no_outcome(tmp_path: Path) -> None:
     shutil.copytree("fixtures/images", tmp_path / "images")
     for number, odd in enumerate(ODD):
         format, data = odd.values
+        assert isinstance(data, bytes)
         (tmp_path / "images" / f"odd{number}.{str(format).lower()}").write_bytes(data)
     said = [
         subprocess.run(

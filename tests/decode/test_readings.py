@@ -16,7 +16,6 @@ from chromium_pages import ARGUMENTS, CHROMIUM, needs_chromium
 from conftest import IMAGES
 from hashmatch.decode import animation, profiles
 from hashmatch.decode.animation import decode_all
-from hashmatch.hashing.hash_image import decode_here
 from hashmatch.testing import picture
 from hdr_pictures import avif, chunk, png
 from icc_profiles import P3, grey_profile, ink_profile, lab_to_xyz, rgb_profile, shown
@@ -164,7 +163,7 @@ def test_the_complement_is_asked_of_inks_alone() -> None:
 def test_files_that_all_read_alike_cost_nothing(
     data: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (first,) = decode_here(data, frames=False)
+    (first,) = decode_all(data)
     assert first.others == ()
     monkeypatch.setattr(animation, "_pixels_read", None)
     assert len(hm.hash_all(data, ["pdq"], variants="standard")) == 1

@@ -26,7 +26,7 @@ class Acme:
     reads = "pixels"
     max_distance, min_quality, min_side = 4, 0, 1
     def hash(self, data):
-        return hm.HashBatch.from_bytes(self.spec, bytes(12)), None
+        return hm.HashBatch.from_bytes(self.spec, bytes(self.spec.bits // 8)), None
 
 class Digest(Acme):
     spec = hm.HashSpec("sha512", 512)

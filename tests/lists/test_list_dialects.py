@@ -119,6 +119,8 @@ def test_a_column_called_number_sign_and_a_header_that_is_a_comment() -> None:
         f"pdq,id,label\n{H[0]},1,\n{H[1]},2,\nTotal:,2,\n",
         f"pdq,id\n{H[0]},1\n,\n{H[1]},2\nTotal: 2\n",
         f"pdq,id\n{H[0]},1\npdq,id\n{H[1]},2\n",
+        f"pdq,id\n{H[0]},1\n\ufeffpdq,id\n{H[1]},2\n",
+        f'"PDQ Hash" , "Image ID"\n"{H[0]}" , "1"\n {H[1]}, "2" \n',
         f"pdq,id\n{'-' * 64},--\n{H[0]},1\n{H[1]},2\n2 rows selected.\n",
         f" pdq | id \n{'-' * 66}+----\n {H[0]} |  1\n {H[1]} |  2\n(2 rows)\n",
         f"+---+---+\n| pdq | id |\n+---+---+\n| {H[0]} | 1 |\n| {H[1]} | 2 |\n+---+---+\n"

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PERCEPTUAL = ("pdq", "pdq-nearest512", "pdq-thumb512", "phash", "dhash", "ahash", "whash")
+ONE_WAY = "detail along one direction"
 DIGESTS = ("md5", "sha1", "sha256")
 # Neither is a picture of anything: their hashes repeat one line, or are all zero.
 EMPTY = {"skimage/chessboard_GRAY.png", "skimage/chessboard_RGB.png"}
@@ -93,10 +94,9 @@ def test_flags_and_bars_of_every_kind(algorithm: str) -> None:
 
 
 def test_one_bit_more_than_detail_along_one_direction() -> None:
-    way = "detail along one direction"
-    assert reasons(of_hex("phash", "d5802a8080008080", "d480808080008080")) == ["", way]
-    assert reasons(of_hex("phash", "d580818080018080", "d580818080018180")) == [way, ""]
-    assert reasons(of_hex("dhash", "37" * 8, "37" * 7 + "36")) == [way, ""]
+    assert reasons(of_hex("phash", "d5802a8080008080", "d480808080008080")) == ["", ONE_WAY]
+    assert reasons(of_hex("phash", "d580818080018080", "d580818080018180")) == [ONE_WAY, ""]
+    assert reasons(of_hex("dhash", "37" * 8, "37" * 7 + "36")) == [ONE_WAY, ""]
     for algorithm in ("ahash", "whash"):  # a sky over a shore, and that turned
         assert reasons(of_hex(algorithm, "ffffffff00000000", "0f" * 8)) == ["", ""]
 
@@ -152,6 +152,37 @@ def test_it_is_what_the_naive_loop_finds(values: list[int], known: list[int]) ->
     references = [(0, 31, 1), (2**256 - 1, 31, 2), *((value, 31, 5) for value in known)]
     naively = [naive.suspect(v, 256, references, 3, is_long=True) for v in values + planted]
     assert degenerate(batch, pictures).tolist() == naively
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "texts", "found"),
+    [
+        ("pdq", ["0" * 64, "f8" * 32], {"all zero": 1, "low entropy": 1}),
+        (
+            "phash",
+            ["ff80808080808080", "8" + "0" * 15],
+            {"detail along one direction": 1, "all zero": 1},
+        ),
+        ("dhash", ["81" * 8], {"detail along one direction": 1}),
+    ],
+)
+def test_a_list_file_is_read_without_them(
+    tmp_path: Path, algorithm: str, texts: list[str], found: dict[str, int]
+) -> None:
+    (ordinary,) = random_hashes(registry.spec(algorithm), 1, seed=3).to_hex()
+    path = tmp_path / "l.csv"
+    path.write_text("\n".join([algorithm, *texts, ordinary]) + "\n")
+    file = hm.read_list_file(path)
+    assert file.quarantined == {algorithm: found}
+    assert file.types == {algorithm: 1}
+    known = hm.read_list(path, algorithm)
+    assert known.hashes.to_hex() == [ordinary]
+    (problem,) = known.problems
+    assert "left out" in problem
+    assert not any(text in problem for text in texts)
+    path.write_text("\n".join([algorithm, *texts]) + "\n")
+    with pytest.raises(hm.ListError, match="no usable row"):
+        hm.read_list(path, algorithm)
 
 
 def test_default_pictures_turned_and_saved_again(tmp_path: Path) -> None:

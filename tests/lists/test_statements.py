@@ -233,7 +233,8 @@ def test_plain_rows_are_rows(lines: list[str], before: int, ends: bool) -> None:
 
 
 def test_rows_together_are_most_of_a_list(tmp_path: Path) -> None:
-    data = (("f8" * 32 + ",55,good.jpg\n") * 5000 + "bad\n" + ("0f" * 32 + "\n") * 5000).encode()
+    one, other = random_hashes(hm.HashSpec("pdq", 256), 2, seed=5).to_hex()
+    data = (f"{one},55,good.jpg\n" * 5000 + "bad\n" + f"{other}\n" * 5000).encode()
     found = list(PdqText().plain_rows(io.BytesIO(data), ListOptions()))
     together = sum(len(row.hashes) for row in found if isinstance(row, PlainRows))
     assert together > 9000
@@ -244,7 +245,8 @@ def test_rows_together_are_most_of_a_list(tmp_path: Path) -> None:
 
 
 def test_of_too_many_bad_rows_the_first_are_named_and_the_others_counted(tmp_path: Path) -> None:
-    (tmp_path / "l.txt").write_text("f8" * 32 + "\n" + "x\n" * 100_007)
+    (one,) = random_hashes(hm.HashSpec("pdq", 256), 1, seed=5).to_hex()
+    (tmp_path / "l.txt").write_text(f"{one}\n" + "x\n" * 100_007)
     file = hm.read_list_file(tmp_path / "l.txt")
     assert len(file.rejected) == 100_001
     last = file.rejected[-1]

@@ -177,9 +177,8 @@ def test_a_picture_hidden_in_an_animation_is_found_in_its_frame(kind: str) -> No
     assert (record.item.frame, record.item.width) == (0, 480)
     assert check(hm.Matcher(known, variants="standard"), image).item.frame == 2
     every = hash_all(image, ["md5", "pdq"], variants="standard")
-    assert [(h.spec.algorithm, h.frame) for h in every] == [
-        ("md5", 0), ("pdq", 0), ("pdq", 1), ("pdq", 2),
-    ]  # fmt: skip
+    seen = [(h.spec.algorithm, h.frame) for h in every if h.variants[0] == "upright"]
+    assert seen == [("md5", 0), ("pdq", 0), ("pdq", 1), ("pdq", 2)]
 
 
 def test_a_framed_and_a_cropped_picture_are_found_by_their_levels() -> None:

@@ -50,6 +50,11 @@ def saved(format: str, width: int, height: int, frames: int = 1, **options: Any)
         for other in made[1:]:
             container.add_from_pillow(other)
         container.save(file, quality=50, **options)
+    elif format == "JXL":
+        from imagecodecs import jpegxl_encode
+
+        arrays = [np.asarray(one) for one in made]
+        file.write(jpegxl_encode(np.stack(arrays) if frames > 1 else arrays[0]))
     else:
         if frames > 1:
             options |= {"save_all": True, "append_images": made[1:]}

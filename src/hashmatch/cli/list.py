@@ -85,16 +85,11 @@ def inspect(
 
 
 def _of_file(content: ListFile) -> dict[str, Any]:
-    from hashmatch.lists.degenerate import by_reason, degenerate
     from hashmatch.records.entries import Entries
 
     labels: Counter[str] = Counter()
-    quarantined = {}
     for known in content.lists:
         labels += Entries.of(known.entries).labels()
-        found = by_reason(degenerate(known.hashes))
-        if found:
-            quarantined[known.spec.algorithm] = found
     return {
         "name": content.name,
         "version": content.version,
@@ -106,7 +101,7 @@ def _of_file(content: ListFile) -> dict[str, Any]:
         "unknown_statuses": content.statuses,
         "without_effect": content.without_effect,
         "warnings": content.warnings,
-        "degenerate": quarantined,
+        "degenerate": content.quarantined,
         "rejected": [{"line": row.line, "reason": row.reason} for row in content.rejected],
     }
 

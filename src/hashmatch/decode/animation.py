@@ -21,7 +21,9 @@ from hashmatch.decode.policy import (
     Picture,
     as_outcomes,
     decode_as,
+    decode_file,
     decode_image,
+    decode_pillow,
     file_behind,
     loaded_pixels,
     turned,
@@ -124,11 +126,14 @@ def sample_indices(count: int, most: int) -> Iterable[int]:
 
 
 def _of_file(loaded: LoadedImage, most: int, readings: bool) -> Iterator[Picture]:
-    first = decode_image(loaded)
+    if loaded.data is None:
+        yield decode_image(loaded)
+        return
+    first = decode_file(loaded.data, readings=readings)
     yield first
-    if readings and loaded.data is not None:
+    if readings:
         yield from _read_otherwise(first, loaded.data)
-    if loaded.data is not None and most > 1:
+    if most > 1:
         yield from _following(loaded.data, first, most)
 
 
@@ -138,7 +143,7 @@ def _of_pillow(image: Image.Image, most: int, readings: bool) -> Iterator[Pictur
         data = file_behind(image) if name == "AVIF" else None
         with _left_as_it_was(image):
             image.seek(frame_order(image)[0])
-            first = decode_image(image)
+            first = decode_pillow(image, readings=readings)
             yield first
             if readings:
                 yield from _read_otherwise(first, image)
@@ -147,8 +152,12 @@ def _of_pillow(image: Image.Image, most: int, readings: bool) -> Iterator[Pictur
         return
     data = file_behind(image) if name in COMPOSITED | PAGED else None
     moved = data is not None and image.tell() != 0
-    shown = data if moved and data is not None else image
-    first = decode_image(shown)
+    shown: bytes | Image.Image = image
+    if moved and data is not None:
+        shown = data
+        first = decode_file(data, readings=readings)
+    else:
+        first = decode_pillow(image, readings=readings)
     yield first
     if readings:
         yield from _read_otherwise(first, shown)

@@ -42,7 +42,7 @@ def rgb(
     Raises ImageError, ``unsupported``, for a layout without a defined way to RGB (CIELAB, for one).
     """
     width, height = image.size
-    to_gray, code_points = _to_gray(image), cicp.of_image(image)
+    to_gray, code_points = _to_gray(image), cicp.of_image(image) if image.info else None
     hdr = code_points if code_points and code_points.hdr else None
     if not to_gray and not hdr and not image.has_transparency_data and width * height <= LARGE:
         pixels = np.asarray(_opaque(image), np.uint8)

@@ -30,7 +30,7 @@ def orientation(image: Image.Image) -> int:
         if value != untouched.getexif().get(ORIENTATION):
             return value if isinstance(value, int) and 1 <= value <= 8 else 1
     exif = image.info.get("exif", b"")
-    return orientation_of(exif) if isinstance(exif, bytes) else 1
+    return orientation_of(exif) if exif and isinstance(exif, bytes) else 1
 
 
 def orientation_of(exif: bytes) -> int:

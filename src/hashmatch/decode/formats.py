@@ -83,7 +83,7 @@ def identify(data: bytes) -> str:
         )
     if data.startswith((jxl.CODESTREAM, jxl.CONTAINER)):
         raise ImageError(
-            Outcome.UNSUPPORTED, "JPEG XL, which needs the extra: pip install 'hashmatch[jxl]'"
+            Outcome.UNSUPPORTED, f"JPEG XL, whose reader is not installed. {install('jxl')}"
         )
     raise ImageError(
         Outcome.UNSUPPORTED, f"not a picture in one of the formats {', '.join(FORMATS)}"
@@ -110,7 +110,8 @@ def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
     image: ImageFile.ImageFile = _opener(name)(io.BytesIO(data), "")
     check_size(name, image)
     apply_pillow_fixes(image)
-    cicp.put_beside(image, data)
+    if name == "AVIF" or (name == "PNG" and b"cICP" in data[: data.find(b"IDAT")]):
+        cicp.put_beside(image, data)
     return image
 
 

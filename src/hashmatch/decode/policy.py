@@ -67,7 +67,7 @@ class Picture:
     reading : str
         How others read it, if that is what the pixels are; see `hashmatch.decode.readings`.
     others : tuple of Reading
-        The other readings that there are.
+        The other readings that there are, if they were asked for.
     """
 
     pixels: NDArray[np.uint8]
@@ -121,12 +121,14 @@ def decode_image(image: ImageInput) -> Picture:
     if loaded.error is not None:
         raise loaded.error
     if isinstance(loaded.pixels, Image.Image):
-        return _decode_pillow(loaded.pixels)
+        return decode_pillow(loaded.pixels)
     return Picture(array_rgb(_checked(np.asarray(loaded.pixels))))
 
 
-def decode_file(data: bytes, into: NDArray[np.uint8] | None = None) -> Picture:
-    """Return what `decode_image` does of a file.
+def decode_file(
+    data: bytes, into: NDArray[np.uint8] | None = None, *, readings: bool = False
+) -> Picture:
+    """Return what `decode_image` does of a file, with its other `readings` if they are wanted.
 
     The pixels are made in `into`, shape (bytes,), from its beginning, if they fit and need no
     turning: look where they are.
@@ -134,16 +136,18 @@ def decode_file(data: bytes, into: NDArray[np.uint8] | None = None) -> Picture:
     name = identify(data)
     limits.check_structure(data, name)
     with as_outcomes(name):
-        return decode_as(name, data, into)
+        return decode_as(name, data, into, readings=readings)
 
 
-def decode_as(name: str, data: bytes, into: NDArray[np.uint8] | None = None) -> Picture:
+def decode_as(
+    name: str, data: bytes, into: NDArray[np.uint8] | None = None, *, readings: bool = False
+) -> Picture:
     """Return what `decode_file` does of a file of the format called `name`.
 
     Memory that runs out is a MemoryError here, so that it is not taken for damage.
     """
     try:
-        return _decode(name, data, damaged=False, into=into)
+        return _decode(name, data, into, readings, damaged=False)
     except ImageError as strict:
         if strict.outcome is not Outcome.UNDECODABLE:
             raise
@@ -151,11 +155,13 @@ def decode_as(name: str, data: bytes, into: NDArray[np.uint8] | None = None) -> 
         for tried, damaged in ((bare, False), (data, True), (bare, True)):
             if tried is not None:
                 with suppress(ImageError):
-                    return _decode(name, tried, damaged=damaged, into=into)
+                    return _decode(name, tried, into, readings, damaged=damaged)
         raise strict from None  # the first reason is about the file, not about our tries
 
 
-def _decode(name: str, data: bytes, *, damaged: bool, into: NDArray[np.uint8] | None) -> Picture:
+def _decode(
+    name: str, data: bytes, into: NDArray[np.uint8] | None, readings: bool, *, damaged: bool
+) -> Picture:
     # Of a damaged HEIF its reader, where it may be tolerant, makes a black picture.
     with undecodable(name), pillow_settings(truncated=damaged and name != HEIF):
         with closing(open_image(data, name)) as image:
@@ -164,14 +170,14 @@ def _decode(name: str, data: bytes, *, damaged: bool, into: NDArray[np.uint8] | 
             if pixels is None:
                 pixels = loaded_pixels(image, into)
             stored = orientation(image)
-            others = other_readings(image, stored, data)
+            others = other_readings(image, stored, data) if readings else ()
         # Once the decoder's memory is free: turning makes a copy.
         pixels = turned(pixels, stored, name, data)
         return Picture(pixels, FORMATS[name], damaged, others=others)
 
 
-def _decode_pillow(image: Image.Image) -> Picture:
-    """Decode an image that the caller has opened, perhaps without loading it yet.
+def decode_pillow(image: Image.Image, *, readings: bool = False) -> Picture:
+    """Return what `decode_file` does of an image that the caller has opened, perhaps not loaded.
 
     What it was opened as is the caller's choice; the limits and the second, tolerant try are ours.
     """
@@ -199,7 +205,7 @@ def _decode_pillow(image: Image.Image) -> Picture:
         media_type = FORMATS[name] if name in FORMATS else Image.MIME.get(name)
         frame = frame_order(image).index(image.tell()) if name == HEIF else image.tell()
         stored = orientation(image)
-        others = other_readings(image, stored, data)
+        others = other_readings(image, stored, data) if readings else ()
         return Picture(
             turned(pixels, stored, name, data), media_type, damaged, frame, others=others
         )
@@ -232,7 +238,7 @@ def turned(
         found = isobmff.properties(data)
         if isobmff.has_clean_aperture(found):
             return isobmff.transformed(pixels, found)
-    return upright(pixels, stored)
+    return pixels if stored == 1 else upright(pixels, stored)
 
 
 def loaded_pixels(image: Image.Image, into: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:

@@ -154,11 +154,12 @@ def one_way(hashes: HashBatch) -> NDArray[np.bool_]:
     [True, False]
     """
     words = hashes.words[:, 0]
+    found: NDArray[np.bool_] = np.zeros(len(words), np.bool_)
     if hashes.spec.algorithm == "phash":
-        return np.bitwise_count(words & BOTH_WAYS) <= re_encoded("phash")
-    if hashes.spec.algorithm == "dhash":
-        return words == (words & np.uint64(0xFF)) * EIGHT_ROWS
-    return np.zeros(len(words), np.bool_)
+        found = np.bitwise_count(words & BOTH_WAYS) <= re_encoded("phash")
+    elif hashes.spec.algorithm == "dhash":
+        found = words == (words & np.uint64(0xFF)) * EIGHT_ROWS
+    return found
 
 
 def by_reason(codes: NDArray[np.uint8]) -> dict[str, int]:

@@ -8,8 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from hashmatch import registry
 from hashmatch._redact import unseen
 from hashmatch.errors import BadRows, ListError, RejectedRow, UsageError
+from hashmatch.lists.degenerate import by_reason, degenerate
 from hashmatch.lists.detect import NAMELESS, place_of, read_rows
 from hashmatch.lists.ingest import ListFormat, Rows, shown_id
 from hashmatch.lists.merge import counted, settle, standing
@@ -52,6 +56,8 @@ class ListFile:
         Ids, None where there is none, of withdrawals of what the file does not list.
     warnings : tuple of str
         What people ought to look at.
+    quarantined : dict of str to dict of str to int
+        Of each kind of hash, how many are left out as degenerate, by `lists.degenerate.REASONS`.
     path : str
         Where it was read, for messages.
     """
@@ -66,6 +72,7 @@ class ListFile:
     statuses: Mapping[str, int] = field(default_factory=dict)
     without_effect: tuple[str | None, ...] = ()
     warnings: tuple[str, ...] = ()
+    quarantined: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     path: str = ""
 
     @property
@@ -156,18 +163,29 @@ def read_list_file(
     said = rows.statements()
     fates = settle(said, rows.withdrawals)
     warnings, rejected = tuple(rows.warnings()), tuple(rows.rejected)
+    counting = [standing(each, fate) for each, fate in zip(said, fates, strict=True)]
+    quarantined = {}
+    for number, each in enumerate(counting):
+        if registry.maker(registry.HASHERS, each.algorithm):
+            continue  # somebody else's hashes, which may well be of colours
+        codes = degenerate(each.hashes)
+        if codes.any():
+            found = quarantined[each.algorithm] = by_reason(codes)
+            reasons = ", ".join(f"{reason}: {n:,}" for reason, n in found.items())
+            warnings += (f"{each.algorithm} hashes that match too much are left out, {reasons}",)
+            counting[number] = each.take(np.flatnonzero(codes == 0))
     lists = [
         HashList(
             name,
             version,
             each.hashes.spec,
-            stands.hashes,
-            stands.entries,
+            each.hashes,
+            each.entries,
             rejected,
             problems=tuple(f"{place}: {told}" for told in warnings),
         )
-        for each, fate in zip(said, fates, strict=True)
-        if len(stands := standing(each, fate))
+        for each in counting
+        if len(each)
     ]
     for told in warnings:
         LOG.warning("%s: %s", DIGITS.sub("(hidden)", place), told)
@@ -184,6 +202,7 @@ def read_list_file(
         dict(sorted(rows.statuses.items())),
         tuple(map(shown_id, rows.withdrawals.without_effect)),
         warnings,
+        quarantined,
         place,
     )
 

@@ -139,6 +139,8 @@ def first_lines(head: bytes) -> list[str]:
     return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
+BLANK_AFTER = re.compile(r'(?<=[^"\s,;|])"[ \t]+(?=[,;|]|$)')
+"""A closing quote and blanks, which Python's csv takes for more of the cell."""
 QUOTES = "a quote is not closed, or stands inside a cell"
 MOST_IN_VAIN = 16 << 20
 """Characters that are read again, of one file, after a quote that turned out to be never closed."""
@@ -182,9 +184,12 @@ class CsvRecords:
     def _quoted(self, first: Line) -> tuple[int, list[str]] | RejectedRow:
         """Return the record that begins with a line."""
         taken: list[Line | RejectedRow] = []
-        cells = self._cells(self._from(first, taken))
+        cells = self._cells([BLANK_AFTER.sub('"', first[1])]) or self._cells(
+            self._from(first, taken)
+        )
+        lines = [line for line in taken if not isinstance(line, RejectedRow)]
         if cells is not None and not any(
-            self._rows(self._cells([text]) or []) for _, text in filter(_is_line, taken)
+            self._rows(self._cells([line[1]]) or []) for line in lines
         ):
             return first[0], cells
         self._in_vain += sum(len(line[1]) for line in taken)
@@ -212,10 +217,6 @@ class CsvRecords:
             return next(reader)
         except (csv.Error, StopIteration):
             return None
-
-
-def _is_line(line: Line | RejectedRow) -> bool:
-    return not isinstance(line, RejectedRow)
 
 
 def shown(text: str) -> str:

@@ -252,7 +252,8 @@ def _is_no_word(text: str) -> bool:
 def _stated(cells: list[str], header: Header) -> int | None:
     """Return how many rows a footer says there are; `NO_ROW` of no row, None of a row."""
     said = [text for cell in cells if (text := cell.strip(INVISIBLE))]
-    if all(map(RULE.fullmatch, said)) or cells == header.cells:
+    names = [text for cell in header.cells if (text := cell.strip(INVISIBLE))]
+    if all(map(RULE.fullmatch, said)) or said == names:
         return NO_ROW
     footer = FOOTER.fullmatch(" ".join(said))
     digits = re.sub(r"\D", "", footer[1] or footer[2]) if footer else ""

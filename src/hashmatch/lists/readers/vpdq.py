@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HEADER = re.compile(r"frame\s*,\s*quality\s*,\s*hash\s*,\s*timestamp", re.IGNORECASE)
-FRAME = re.compile(r"\s*\d+\s*,\s*\d{1,3}\s*,\s*[0-9a-f]{16,}\s*,\s*[\d.]+(e[+-]?\d+)?\s*", re.I)
+FRAME = re.compile(
+    r"\s*\d+\s*,\s*\d{1,3}(?:\.0+)?\s*,\s*[0-9a-f]{16,}\s*,\s*[\d.]+(e[+-]?\d+)?\s*", re.I
+)
 QUOTED = re.compile(rb'\[\s*"[0-9a-f]{16,}\s*,\s*\d{1,3}\s*,\s*[\d.]', re.IGNORECASE)
 BY_FRAME = re.compile(rb'\{\s*"\d+"\s*:\s*\{\s*"(quality|hash|timestamp|frame)"\s*:')
 
