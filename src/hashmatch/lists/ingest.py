@@ -256,6 +256,7 @@ EFFECTS = {
             cancelled canceled obsolete deprecated invalid invalidated rejected suppressed unlisted
             delisted archived superseded recalled purged erased discarded excluded expunged lapsed
             outdated terminated void voided annulled nullified unpublished deactivated dismissed
+            suspended taken_down takedown overturned not_valid no_longer_valid
             withdraw delete remove revoke expire retract disable withdrawal deletion removal
             tombstone tombstoned not_active not_listed no_longer_active no_longer_listed
             soft_deleted marked_for_deletion pending_deletion to_be_deleted should_delete
@@ -460,6 +461,10 @@ class Rows(Opaque):
         if not registry.hashes(algorithm) and (
             algorithm in NOT_MATCHED or algorithm.startswith("video_")
         ):
+            if effect == WITHDRAWAL and self._unique and row.external_id:
+                by_id = Subject(row.external_id, space=row.space)
+                end = (self._span(row.updated) or self._undated).end
+                self.withdrawals.withdraw([by_id], end, asked=False)
             known = algorithm in NOT_MATCHED or VIDEO.fullmatch(algorithm)
             self.unmatchable[algorithm if known else "video"] += 1  # no value in place of a name
             return
@@ -576,7 +581,7 @@ class Rows(Opaque):
         """Take out what a row is about.
 
         A row that says no id and no hash, as when a list blanks what it withdraws, takes nothing
-        out. A unique id is taken out whatever hash is said with it.
+        out, and is counted so. A unique id is taken out whatever hash is said with it.
         """
         value = None
         if row.hash.strip() and registry.hashes(algorithm):
@@ -593,6 +598,8 @@ class Rows(Opaque):
             subjects += [each for each in of_hash if not (subjects and each.external_id)]
         if subjects:
             self.withdrawals.withdraw(subjects, said.end)
+        else:
+            self.withdrawals.nameless.append(None)
 
     def _encoding(self, row: ListRow) -> str:
         return row.encoding or self.encoding
