@@ -406,7 +406,8 @@ def test_numbers_of_floating_point_in_other_places() -> None:
         "42", "1,000"
     ]  # fmt: skip
     big = json.dumps({"hash": H[0], "id": 1e20})
-    assert reasons(big) == [(1, "id is a number that was rounded; write it as text")]
+    assert reasons(big) == [(1, "id is a number that a spreadsheet has rounded; export it as text")]
+    assert "scientific notation" in refused('{"phash": 1.7361641481138401e19}\n')
     said = found(f"{H[0]},100.0,a.jpg\n{H[1]},99.0,b, c.jpg\n")
     assert [(e.quality, e.external_id) for e in said.values()] == [(100, "a.jpg"), (99, "b, c.jpg")]
 
@@ -423,6 +424,26 @@ def test_the_id_is_what_is_called_so_wherever_it_stands(name: str) -> None:
     if name[0] in "fF":
         text = f"{name},pdq,external_id\na.jpg,{H[0]},42\nb.jpg,{H[1]},\n"
         assert [entry.external_id for entry in found(text).values()] == ["42", "b.jpg"]
+
+
+def test_lists_of_tools_with_numbers_of_floating_point() -> None:
+    (entry,) = found(f'{H[0]},7.0,2024-01-01T00:00:00+0000,"demo A1"\n').values()
+    assert (entry.external_id, entry.labels) == ("7", ("demo", "A1"))
+    (entry,) = found(json.dumps([f"{H[0]},100.0,0.0"])).values()
+    assert entry.quality == 100
+
+
+def test_times_of_dot_net() -> None:
+    for date in ("/Date(1735603200000)/", "/Date(1735603200000+0100)/"):
+        row = _fields.time_of("DateUpdated", date, _fields.Dates())
+        assert row is not None
+        assert row.begin == NEW_YEARS_EVE
+
+
+def test_no_option_is_named_where_the_format_says_the_encoding() -> None:
+    media = {"MediaID": 1, "Category": 1, "PDQ": base64.b64encode(bytes.fromhex(H[0])).decode()}
+    page = json.dumps({"odata.metadata": "x#Media", "value": [media]})
+    assert reasons(page) == [(1, "the hash is not hex but base64")]
 
 
 def test_quoted_lines_of_pdq_text() -> None:

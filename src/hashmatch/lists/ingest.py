@@ -354,7 +354,10 @@ class Rows(Opaque):
         try:
             self._add(row)
         except UsageError as error:  # a hash, number or algorithm that cannot be
-            self._reject(RejectedRow(row.line, str(error)))
+            reason = str(error)
+            if row.encoding:  # the format says it, whatever is told
+                reason = reason.partition("; say so (--encoding")[0]
+            self._reject(RejectedRow(row.line, reason))
             if self._scientific is None and is_scientific(row.hash):
                 self._scientific = row.line
 

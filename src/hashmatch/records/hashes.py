@@ -41,6 +41,8 @@ r"""Hexadecimal as databases, languages and spreadsheets print it: ``\x..``, ``0
 
 WIDTHLESS = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
 """Characters that are not seen within a word either, as of where it may be broken."""
+ERROR = re.compile(r"#+|#[A-Z0-9/_]+[!?]", re.ASCII)
+"""What a spreadsheet shows where there is no value, or no room for it."""
 UUID = [8, 4, 4, 4, 12]
 """Digits of its groups."""
 
@@ -143,7 +145,7 @@ class HashSpec:
             return f"{len(text)} binary digits; write the hash as {self.bits // 4} hex digits"
         if DECIMAL.fullmatch(text) and (len(text) > self.bits // 4 or text[0] == "-"):
             return f"a decimal number; write the hash as {self.bits // 4} hex digits"
-        if text.startswith("#"):
+        if ERROR.fullmatch(text):
             return "what spreadsheets write for an error, or a column too narrow, is no hash"
         return f"{len(text)} hex digits, a {self.algorithm} hash has {self.bits // 4}"
 

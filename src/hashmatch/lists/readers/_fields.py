@@ -183,9 +183,8 @@ def text_of(key: str, value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, float):
-        if abs(value) >= MOST_EXACT:
-            raise Unusable(f"{key} is a number that was rounded; write it as text")
-        return str(int(value)) if value.is_integer() else str(value)
+        whole = value.is_integer() and abs(value) < MOST_EXACT
+        return str(int(value)) if whole else str(value)
     if not isinstance(value, str):
         raise Unusable(f"{key} is not text")
     if not value.isascii():
@@ -300,7 +299,9 @@ def time_of(key: str, value: Any, dates: Dates) -> Span | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = text_of(key, value)  # 20241231 is no number of seconds
     if isinstance(value, str):
-        value = dates.iso(key, cell(value))
+        value = cell(value)
+        found = OF_NET.fullmatch(value)
+        value = found[1] if found else dates.iso(key, value)
     if value is None or value == "" or ZERO_DATE.fullmatch(str(value)):
         return None
     if len(str(value)) < 20 and SERIAL.fullmatch(str(value)):
@@ -311,6 +312,8 @@ def time_of(key: str, value: Any, dates: Dates) -> Span | None:
     return moment
 
 
+OF_NET = re.compile(r"/Date\((\d{12,13})(?:[+-]\d{4})?\)/", re.ASCII)
+"""What .NET made of a time in JSON: milliseconds; the zone is where it was written."""
 ZERO_DATE = re.compile(r"0000-00-00([T ]00:00(:00(\.0+)?)?)?")
 """What MySQL has for no time."""
 SERIAL = re.compile(r"[345]\d{4}(?:[.,]\d+)?", re.ASCII)
@@ -577,6 +580,12 @@ def rows(fields: Fields, dates: Dates) -> list[ListRow]:
         elif role not in FACTS and role not in {"label", "source"}:
             if value := digits({role: value}, role):
                 hashes.append((None if role == "hash" else role, value))
+        elif role in {"id", "filename"}:
+            name: str | None = text_of(role, value)
+            if name and not (fields.exact and isinstance(value, str)):
+                name = id_of(role, name)
+            if name:
+                told.setdefault(role, name)
         elif value := value if role in {"updated", "deleted_at"} else text_of(role, value):
             if role == "label":
                 labels += (value,)
@@ -591,8 +600,6 @@ def rows(fields: Fields, dates: Dates) -> list[ListRow]:
         flags.add("withdrawn")
     updated = max((time for time in times if time is not None), default=None)
     external_id = told.get("id") or told.get("filename")
-    if external_id is not None and not fields.exact:
-        external_id = id_of("id", external_id)
     said = max(flags, default=None) or told.get("status") or told.get("state")
     if not hashes and said is None:  # withdrawn entries often come without their hash
         raise Unusable("the hash is empty")
