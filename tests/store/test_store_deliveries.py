@@ -211,6 +211,19 @@ def test_withdrawals_that_say_neither_an_id_nor_a_hash_are_counted(given: Delive
     assert made.manifest.counts["rows"] == {"rejected": 0, "withdrawal": 3}
 
 
+@pytest.mark.parametrize("value", [TEXTS[0], DIGESTS[0]])
+def test_what_is_named_after_its_hash_is_withdrawn_by_that_name(
+    given: Deliveries, value: str
+) -> None:
+    kind = "pdq" if len(value) == 64 else "md5"
+    name = f"photos/{value.upper()}.jpg"
+    rows = [{kind: value, "filename": name}, {"pdq": TEXTS[1], "filename": "b.jpg"}]
+    given.imported("a.jsonl", "\n".join(map(json.dumps, rows)))
+    made = given.updated("b.jsonl", json.dumps({"filename": name, "status": "withdrawn"}))
+    assert made.effects == Effects(0, withdrawn=1)
+    assert given() == [("b.jpg", TEXTS[1])]
+
+
 def test_a_withdrawn_id_is_out_though_its_hash_is_now_said_to_be_of_a_video(
     given: Deliveries,
 ) -> None:

@@ -596,6 +596,7 @@ class Rows(Opaque):
         subjects = []
         if row.external_id and (self._unique or value is None):
             subjects.append(Subject(row.external_id, space=row.space))
+            subjects += [] if self._unique else _named_after(row.external_id)
         if value is not None:
             of_hash = self._subjects(row, algorithm, value)
             subjects += [each for each in of_hash if not (subjects and each.external_id)]
@@ -630,6 +631,14 @@ def shown_id(external_id: str | None) -> str | None:
 def _words(algorithm: str, value: bytes) -> bytes:
     """Return a hash as it is in a batch, to compare with what `Statements.value` gives."""
     return HashBatch.from_bytes(registry.spec(algorithm), value).words.tobytes()
+
+
+def _named_after(external_id: str) -> Iterator[Subject]:
+    """Yield the hashes whose entry may have been left without such an id, as it holds them."""
+    for run in DIGITS.findall(external_id):
+        for algorithm in registry.names(registry.HASHERS):
+            if registry.hashes(algorithm) and registry.spec(algorithm).bits == 4 * len(run):
+                yield Subject(None, algorithm, _words(algorithm, bytes.fromhex(run)))
 
 
 @cache
