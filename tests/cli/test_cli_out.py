@@ -18,6 +18,8 @@ from processes import PATIENCE
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cli_tools import Argument
 from typing import Any
 
 PLAIN = IMAGES / "plain"
@@ -153,13 +155,13 @@ def test_a_second_scan_to_the_same_place_is_refused(tmp_path: Path, option: str,
     """In one line and before the first image; the place is free again after kill -9."""
     photos, place = many(tmp_path / "photos", 2000), tmp_path / name
     surface = ["--list", DEMO, "--surface", "user_report"]
-    out = [] if option == "--out" else ["--out", tmp_path / "first.jsonl"]
+    out: list[Argument] = [] if option == "--out" else ["--out", tmp_path / "first.jsonl"]
     with running("scan", photos, *surface, option, place, *out, "-q") as process:
         wait_for(lambda: place.exists() or bool(unfinished(place)))
         os.killpg(process.pid, signal.SIGSTOP)
         # By another name of it, too.
         (tmp_path / "link").symlink_to(tmp_path)
-        second = [] if option == "--out" else ["--out", tmp_path / "second.jsonl"]
+        second: list[Argument] = [] if option == "--out" else ["--out", tmp_path / "second.jsonl"]
         for again in (place, tmp_path / "link" / name):
             ran = scan(PLAIN, option, again, *second)
             one_line(ran, name, "in use" if option == "--state" else "written by another process")

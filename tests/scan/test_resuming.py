@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from cli_tools import Argument
     from hashmatch.scan.events import Counters
 
 PLAIN = IMAGES / "plain"
@@ -375,14 +376,15 @@ def test_a_folder_that_grows_is_scanned_by_the_same_command(tmp_path: Path) -> N
     folder, out = tmp_path / "photos", tmp_path / "out.jsonl"
     folder.mkdir()
     (folder / "m.png").write_bytes(KNOWN)
-    command = [folder, "--state", tmp_path / "state", "--out", out, "--report", tmp_path / "r.json"]
-    assert scan(*command).code == 0
+    options: list[Argument] = ["--state", tmp_path / "state", "--out", out]
+    options += ["--report", tmp_path / "r.json"]
+    assert scan(folder, *options).code == 0
     for name in ("a.png", "z.png"):
         (folder / name).write_bytes(KNOWN)
     (folder / "sub").mkdir()
     (folder / "sub" / "n.png").write_bytes(KNOWN)
     (folder / "m.png").write_bytes((PLAIN / "landscape-dusk.jpg").read_bytes())
-    again = scan(*command)
+    again = scan(folder, *options)
     assert again.code == 0
     assert [one["item"]["key"] for one in lines(out)] == [
         "m.png",
