@@ -471,9 +471,8 @@ class Rows(Opaque):
             disputed = effect == DISPUTED or row.downvotes > row.upvotes + 1
             if effect == BENIGN or (disputed and not self.keep_disputed):
                 effect = BENIGN if effect == BENIGN else DISPUTED
-                about = (
-                    row if self._unique else row._replace(external_id=None)
-                )  # a name is no identity
+                # A name is no identity: the hash is benign, whatever it is called.
+                about = row if self._unique else row._replace(external_id=None)
                 for subject in self._subjects(about, algorithm, value):
                     self.withdrawals.clear(subject, said or self._undated)
             elif value == _of_nothing(algorithm):
