@@ -30,7 +30,7 @@ class Row(NamedTuple):
         of_hash = self.algorithm, self.value
         if self.how == "by id" and self.name is not None:
             return {("id", self.space, self.name)}
-        if self.name is None:
+        if self.name is None or (self.how == "benign" and not self.unique):
             return {("hash", *of_hash)}
         if not self.unique:
             return {("pair", self.space, self.name, *of_hash), ("bare", *of_hash)}

@@ -139,6 +139,9 @@ def test_benign_and_disputed_rows_are_about_their_identity() -> None:
     assert taken.counts == {"listed": 4, "benign": 2, "disputed": 1}
     assert taken.unmatchable == {"photodna": 1}
     assert taken.rejected == []
+    others = row("x", A, day(1)), row("x", B, day(1)), row("y", A, day(2), status="False Positive")
+    assert listed(*others)[0] == ["x f0"]  # a name is no identity: the hash counts
+    assert listed(*others, unique=True)[0] == ["x 0f", "x f0"]
     md5 = ListRow(1, A * 2, "md5", "7", updated=day(1))
     assert len(listed(row("7", A, day(1)), md5, row("7", A, day(2), status="fp?"))[0]) == 2
     assert listed(md5, row("7", A, day(1)), row("7", A, day(2), status="safe"), unique=True)[0] == [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,10 +25,12 @@ def orientation(image: Image.Image) -> int:
     """
     held = image._exif  # asking for it by getexif() would make it
     if held is not None and held._loaded:
-        untouched = Image.new("1", (1, 1))
+        untouched, before = Image.new("1", (1, 1)), None
         untouched.info = image.info
+        with suppress(Exception):  # of bytes that Pillow does not read
+            before = untouched.getexif().get(ORIENTATION)
         value = held.get(ORIENTATION)
-        if value != untouched.getexif().get(ORIENTATION):
+        if value != before:
             return value if isinstance(value, int) and 1 <= value <= 8 else 1
     exif = image.info.get("exif", b"")
     return orientation_of(exif) if exif and isinstance(exif, bytes) else 1

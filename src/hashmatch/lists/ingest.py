@@ -471,7 +471,10 @@ class Rows(Opaque):
             disputed = effect == DISPUTED or row.downvotes > row.upvotes + 1
             if effect == BENIGN or (disputed and not self.keep_disputed):
                 effect = BENIGN if effect == BENIGN else DISPUTED
-                for subject in self._subjects(row, algorithm, value):
+                about = (
+                    row if self._unique else row._replace(external_id=None)
+                )  # a name is no identity
+                for subject in self._subjects(about, algorithm, value):
                     self.withdrawals.clear(subject, said or self._undated)
             elif value == _of_nothing(algorithm):
                 effect = OF_NOTHING  # every empty file would match it

@@ -185,7 +185,7 @@ class Objects:
                 raise ImportError
         except ImportError:
             raise UsageError(
-                f"cannot read {url}: obstore is not installed. {install('cloud')}"
+                f"cannot read {url}: its clients are not installed. {install('cloud')}"
             ) from None
         # Tries are counted and spread in one place for all sources, `hashmatch.retry`.
         retries = {"max_retries": 0, "retry_timeout": timedelta(seconds=1)}
