@@ -61,8 +61,9 @@ class Fact(NamedTuple):
         return *self.pair, self.row.label
 
     @property
-    def rank(self) -> tuple[Time, Time, bool]:
-        return self.begin, self.end, self.row.unique and self.row.name is not None
+    def rank(self) -> tuple[Time, Time, bool, bool]:
+        unique = self.row.unique and self.row.name is not None
+        return self.begin, self.end, unique, self.row.said is not None
 
     @property
     def subjects(self) -> set[Subject]:

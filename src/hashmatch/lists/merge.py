@@ -136,6 +136,9 @@ class Statements(Opaque):
         return len(self.hashes)
 
 
+Rank = tuple[Span, bool, bool]
+
+
 class Statement(NamedTuple):
     """One statement of a list: whether its id is ``unique``, and its time not its owner's."""
 
@@ -153,6 +156,11 @@ class Statement(NamedTuple):
 
     def __reduce__(self) -> NoReturn:
         raise HashesAreOpaque("a Statement is never pickled; send the path of the list instead")
+
+    @property
+    def rank(self) -> Rank:
+        """By which one of several that say the same is kept: the highest."""
+        return self.span, self.unique, not self.undated
 
     @property
     def narrow(self) -> Subject:
@@ -285,7 +293,7 @@ def settle(
     latest: dict[Subject, float] = {}
     for _, _, one in _each(said, suspects):
         latest[one.identity] = max(latest.get(one.identity, -math.inf), one.span.begin)
-    best: dict[tuple[Subject, Entry], tuple[Span, bool, int]] = {}
+    best: dict[tuple[Subject, Entry], tuple[Rank, int]] = {}
     lost = []
     for fate, row, one in _each(said, suspects, fates):
         if own.take_out(one):
@@ -299,12 +307,12 @@ def settle(
         else:
             same = one.narrow, one.said
             other = best.get(same)
-            if other is not None and other[:2] >= (one.span, one.unique):
+            if other is not None and other[0] >= one.rank:
                 fate[row] = REPEATED
                 continue
             if other is not None:
-                fate[other[2]] = REPEATED
-            best[same] = one.span, one.unique, row
+                fate[other[1]] = REPEATED
+            best[same] = one.rank, row
     for one in lost:
         own.forget_before(one)
     return fates
