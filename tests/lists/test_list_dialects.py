@@ -14,7 +14,7 @@ import pytest
 
 import hashmatch as hm
 from hashmatch import registry
-from hashmatch.interfaces import ListOptions
+from hashmatch.interfaces import ListOptions, ListRow, Span
 from hashmatch.lists.readers import _fields
 from hashmatch.lists.readers._lines import MAX_LINE
 from hashmatch.testing import random_hashes
@@ -524,8 +524,13 @@ def times(*dates: Any, order: str | None = None) -> list[float]:
         list(registry.list_reader(format).rows(io.BytesIO(data.encode()), options))
         for format, data in (("csv", text), ("jsonl", lines))
     )
-    assert [row.updated for row in one] == [row.updated for row in two]
-    return [row.updated.begin for row in one]
+    said = [
+        [row.updated for row in rows if isinstance(row, ListRow) and isinstance(row.updated, Span)]
+        for rows in (one, two)
+    ]
+    assert said[0] == said[1]
+    assert len(said[0]) == len(dates)
+    return [span.begin for span in said[0]]
 
 
 @pytest.mark.parametrize(

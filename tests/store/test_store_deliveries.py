@@ -296,3 +296,19 @@ def test_the_number_of_bad_rows_is_the_true_one(tmp_path: Path) -> None:
     made = given.store.import_files([bad], hm.Change(accept=["bad-rows"]))
     assert made.manifest.counts["rows"]["rejected"] == 100_007
     assert made.manifest.sources[0].rejected == 100_007
+
+
+@pytest.mark.parametrize("by", ["a,withdrawn,2020-01-05T08:00:00,", "a,revoked,2020-01-05,{}"])
+def test_a_withdrawal_of_any_date_takes_out_what_has_no_time(given: Deliveries, by: str) -> None:
+    """Nobody knows which of them is older; what is listed again after it is."""
+    listed = f"id,status,updated,pdq\na,active,,{TEXTS[0]}\nb,active,,{TEXTS[1]}\n"
+    withdrawn = f"id,status,updated,pdq\n{by.format(TEXTS[0])}\n"
+    given.imported("first.csv", listed)
+    given.now += timedelta(days=1)
+    changed = given.updated("withdrawn.csv", withdrawn)
+    assert (changed.effects.counts["withdrawn"], given()) == (1, [("b", TEXTS[1])])
+    given.now += timedelta(days=1)
+    assert given.updated("again.csv", listed).effects.counts["added"] == 1
+    assert given() == [("a", TEXTS[0]), ("b", TEXTS[1])]
+    given.imported("both.csv", listed + withdrawn.partition("\n")[2])
+    assert given() == [("b", TEXTS[1])]

@@ -34,7 +34,15 @@ import numpy as np
 from hashmatch import registry
 from hashmatch.errors import ListError, RejectedRow, RowsMissing, UsageError
 from hashmatch.interfaces import ROLES, ListRow, PlainRows, Span
-from hashmatch.lists.merge import Statements, Subject, Withdrawals, hash_keys, id_key, scope_of
+from hashmatch.lists.merge import (
+    UNDATED,
+    Statements,
+    Subject,
+    Withdrawals,
+    hash_keys,
+    id_key,
+    scope_of,
+)
 from hashmatch.lists.readers._fields import ORDERS
 from hashmatch.lists.readers._lines import shown
 from hashmatch.lists.redact_ids import DIGITS, without_hashes
@@ -185,7 +193,7 @@ class ColumnBuilder(Opaque):
         self._ids += named
         self._ends.append(len(self._ids))
         self._key.append(id_key(named, scope >> 1))
-        self._scope.append(scope if named else 0)
+        self._scope.append((scope if named else 0) | (UNDATED if said is None else 0))
 
     def add_all(
         self, values: bytes, kinds: Sequence[int], ids: Sequence[bytes], scope: int
@@ -196,7 +204,7 @@ class ColumnBuilder(Opaque):
         self._ends.extend(accumulate(map(len, ids[1:]), initial=len(self._ids) + len(ids[0])))
         self._ids += b"".join(ids)
         self._key.extend(map(id_key, ids))
-        self._scope += bytes([scope]) * len(ids)
+        self._scope += bytes([scope | UNDATED]) * len(ids)
 
     def _date(self) -> None:
         """Give all statements so far that have no time theirs."""
@@ -229,7 +237,7 @@ class ColumnBuilder(Opaque):
         nameless = ends[1:] == ends[:-1]
         key[nameless] = hash_keys(hashes.words)[nameless]
         scope = np.frombuffer(self._scope, np.uint8)
-        scope[nameless] = 0
+        scope[nameless] &= UNDATED
         begin, end = (np.full(1, when) for when in self._undated)
         if self._begin:
             self._date()
@@ -479,9 +487,8 @@ class Rows(Opaque):
             disputed = effect == DISPUTED or row.downvotes > row.upvotes + 1
             if effect == BENIGN or (disputed and not self.keep_disputed):
                 effect = BENIGN if effect == BENIGN else DISPUTED
-                about = (
-                    row if self._unique else row._replace(external_id=None)
-                )  # a name is no identity
+                # A name is no identity: the hash is benign, whatever it is called.
+                about = row if self._unique else row._replace(external_id=None)
                 for subject in self._subjects(about, algorithm, value):
                     self.withdrawals.clear(subject, said or self._undated)
             elif value == _of_nothing(algorithm):
