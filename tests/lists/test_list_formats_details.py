@@ -187,6 +187,13 @@ def test_pages_without_records(format: str, page: str, tmp_path: Any) -> None:
     assert (file.format, file.types, file.rejected) == (format, {}, ())
 
 
+def test_ncmec_pages_without_pictures_are_errors() -> None:
+    with pytest.raises(hm.ListError, match="line 1: cannot be a page of the list"):
+        rows("ncmec-xml", f"{NCMEC}<error>denied</error></queryResult>")
+    for page in ("", "<paging/>", '<notice>x</notice><images count="0"/>'):
+        assert rows("ncmec-xml", f"{NCMEC}{page}</queryResult>") == []
+
+
 def test_ncmec_refuses_what_may_hide_entities() -> None:
     for kind in ("<!DOCTYPE x>", '<!DOCTYPE x [<!ENTITY a "b">]>'):
         with pytest.raises(hm.ListError, match="document type"):

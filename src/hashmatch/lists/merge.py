@@ -196,17 +196,23 @@ class Withdrawals(Opaque):
     `withdrawn` has of each subject the latest time that it was withdrawn; `cleared`, of identities,
     when their owner last said that they are nothing to be found. `asked` has all subjects of the
     withdrawals of a delivery, by the first of each; `effective` gathers of each subject which
-    hashes it took out, of those that no unique id tells apart.
+    hashes it took out, of those that no unique id tells apart. `nameless` has a None for each
+    withdrawal that says neither an id nor a hash.
     """
 
     withdrawn: dict[Subject, float] = field(default_factory=dict)
     cleared: dict[Subject, Span] = field(default_factory=dict)
     asked: dict[Subject, set[Subject]] = field(default_factory=dict)
     effective: dict[Subject, set[tuple[str, bytes]]] = field(default_factory=dict)
+    nameless: list[None] = field(default_factory=list)
 
-    def withdraw(self, subjects: Sequence[Subject], end: float) -> None:
-        """Take in a withdrawal, of at least one subject, that was made at `end` at the latest."""
-        self.asked.setdefault(subjects[0], set()).update(subjects)
+    def withdraw(self, subjects: Sequence[Subject], end: float, *, asked: bool = True) -> None:
+        """Take in a withdrawal, of at least one subject, that was made at `end` at the latest.
+
+        Whether it has an effect is told of what is `asked`: of other kinds of hash most has none.
+        """
+        if asked:
+            self.asked.setdefault(subjects[0], set()).update(subjects)
         for subject in subjects:
             self.withdrawn[subject] = max(end, self.withdrawn.get(subject, -math.inf))
 
@@ -261,11 +267,12 @@ class Withdrawals(Opaque):
     @property
     def without_effect(self) -> list[str | None]:
         """Ids, None where there is none, of the withdrawals that took nothing out."""
-        return [
+        idle = [
             first.external_id
             for first, subjects in self.asked.items()
             if not subjects & self.effective.keys()
         ]
+        return [*idle, *self.nameless]
 
     @property
     def several(self) -> dict[str, int]:
