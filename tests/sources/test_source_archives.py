@@ -224,6 +224,62 @@ def test_hard_links_are_what_they_name(
     check_source(source)
 
 
+def test_backups_of_gnu_tar(tmp_path: Path) -> None:
+    folder = tmp_path / "users"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(NOISE)
+    os.link(folder / "a.jpg", folder / "b.jpg")
+    source = gnu_tar(tmp_path / "a", folder, f"-g{tmp_path}/snapshot", "--label=Monday")
+    assert outcomes(source) == {"./a.jpg": NOISE, "./b.jpg": NOISE}
+    assert source.passed_over == {"labels of archives": 1, "folders": 1}
+    check_source(source)
+
+
+def test_a_hard_link_may_name_the_path_in_another_way(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a", "w") as archive:
+        member = tarfile.TarInfo("d/a.jpg")
+        member.size = len(NOISE)
+        archive.addfile(member, io.BytesIO(NOISE))
+        names = ("./d/a.jpg", "/d/a.jpg", "d//a.jpg", "d/b.jpg")
+        for number, name in enumerate(names):
+            link = tarfile.TarInfo(f"{number}.jpg")
+            link.type, link.linkname = tarfile.LNKTYPE, name
+            archive.addfile(link)
+    read = outcomes(TarSource(f"tar://{tmp_path}/a", SURFACE))
+    assert read == dict.fromkeys(("d/a.jpg", "0.jpg", "1.jpg", "2.jpg"), NOISE) | {
+        "3.jpg": "failed"
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [("-j", "packed with bzip2. Unpack it"), ("-J", "packed with xz. Unpack it"),
+     ("zip", "a zip archive. Scan it as zip://")],
+)  # fmt: skip
+def test_archives_of_other_kinds_are_refused_by_name(
+    tmp_path: Path, options: str, advice: str
+) -> None:
+    (tmp_path / "BZh1").write_bytes(NOISE)
+    source = gnu_tar(tmp_path / "named.tar", tmp_path, "--exclude=*.tar", "--transform=s,./,,")
+    assert outcomes(source) == {"BZh1": NOISE}  # that is how the file begins, too
+    place = tmp_path / "a.tar"
+    if options == "zip":
+        with zipfile.ZipFile(place, "w") as archive:
+            archive.writestr("a.jpg", NOISE)
+    else:
+        subprocess.run(["tar", options, "-cf", place, "-C", tmp_path, "BZh1"], check=True)
+    with pytest.raises(hm.SourceError, match=f"^cannot read {place}: it is {advice}"):
+        outcomes(TarSource(f"tar://{place}", SURFACE))
+
+
+@pytest.mark.skipif(shutil.which("zip") is None, reason="needs Info-ZIP")
+def test_the_last_part_of_a_split_zip_archive_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(random.Random(6).randbytes(200_000))
+    subprocess.run(["zip", "-q", "-s", "64k", "a.zip", "a.jpg"], cwd=tmp_path, check=True)
+    with pytest.raises(hm.SourceError, match=r"the last part of a split archive\. Join the parts"):
+        ZipSource(f"zip://{tmp_path}/a.zip", SURFACE)
+
+
 @pytest.mark.parametrize(
     "options",
     [(), ("-z",), *[("--format=pax", f"--sparse-version={n}") for n in ("0.0", "0.1", "1.0")]],

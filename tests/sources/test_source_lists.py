@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import http.server
 import json
 import os
@@ -103,6 +104,67 @@ def test_json_says_more(photos: Path, tmp_path: Path) -> None:
         "row-4": b"nameless", "broken": "failed", "line-6": "failed", '["a.jpg"]': "failed",
         "line-8": "failed", "a.jpg": b"a.jpg", "line-10": "failed",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "advice"),
+    [
+        (gzip.compress(b"a.jpg\n"), "packed with gzip. Unpack it"),
+        ("a.jpg\n".encode("utf-32"), "UTF-32. Write it as UTF-8"),
+        (b"a.jpg\0b.jpg\0", "NULs in it. Write one key"),
+        (b"a.jpg\rb.jpg\r", "a carriage return alone. End them"),
+        (b'\n[{"key": "a.jpg"}, {"key": "b.jpg"}]', "no JSON lines. Write one object a line"),
+        (b'["a.jpg", "b.jpg"]', "no JSON lines. Write one object a line"),
+        (b'[\n {"key": "a.jpg"}\n]', "no JSON lines. Write one object a line"),
+        (b'{\n "key": "a.jpg"\n}', "no JSON lines. Write one object a line"),
+        (b"<!DOCTYPE html>\n<html>", "a web page. Give the address of the list"),
+        (b"PAR1xxxx", r"a Parquet table. Scan it as parquet://"),
+    ],
+)
+def test_what_is_no_list_of_lines_is_refused_by_name(
+    photos: Path, content: bytes, advice: str
+) -> None:
+    (photos / "keys.txt").write_bytes(content)
+    with pytest.raises(hm.SourceError, match=f"^cannot read {photos}/keys.txt: .*{advice}"):
+        outcomes(ManifestSource(f"manifest://{photos}/keys.txt", SURFACE))
+
+
+def test_fields_are_found_inside_of_others_and_in_any_case(
+    photos: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows: list[dict[str, Any]] = [
+        {"Meta": 1, "meta": {"ID": "user/1"}, "URL": "a.jpg"},
+        {"meta": {"id": 7}, "Url": "b/c.jpg"},
+        {"meta.id": "user/3", "url": "a.jpg"},
+        {"meta": {"id": "user/4"}, "Url": "a.jpg", "URL": "b/c.jpg"},
+    ]
+    (photos / "rows").write_text("\n".join(map(json.dumps, rows)))
+    source = ManifestSource(f"jsonl://{photos}/rows?key=meta.id", SURFACE)
+    assert outcomes(source) == {
+        "user/1": b"a.jpg", "7": b"b/c.jpg", "user/3": b"a.jpg", "user/4": "failed",
+    }  # fmt: skip
+    check_source(source)
+    assert not caplog.records
+
+
+def test_pictures_that_nothing_names_are_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    picture = b64encode(b"picture").decode()
+    rows = [{"id": "user/1", "image": picture}, {"key": "user/2", "image": picture}]
+    (tmp_path / "rows").write_text("\n".join(map(json.dumps, rows)))
+    assert set(outcomes(ManifestSource(f"jsonl://{tmp_path}/rows", SURFACE))) == {"row-1", "user/2"}
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}/rows: pictures without a name: 1, called row-N, N the number of the line. Say "
+        "which field names them, as ?key=FIELD"
+    ]
+    caplog.clear()
+    assert set(outcomes(ManifestSource(f"jsonl://{tmp_path}/rows?key=user", SURFACE))) == {
+        "row-1", "row-2",
+    }  # fmt: skip
+    assert caplog.records[0].getMessage() == (
+        f"{tmp_path}/rows: no line has the field 'user', which is to be the key"
+    )
 
 
 def test_a_picture_is_written_as_other_tools_do(tmp_path: Path) -> None:

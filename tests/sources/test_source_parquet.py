@@ -6,7 +6,7 @@ import decimal
 import json
 import logging
 import uuid
-from base64 import b64encode, urlsafe_b64encode
+from base64 import b64encode, encodebytes, urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -135,6 +135,26 @@ def test_a_table_without_keys_says_so(tmp_path: Path, caplog: pytest.LogCaptureF
     assert not caplog.records
 
 
+NAMELESS: dict[str, Callable[[], Any]] = {
+    "paths that are null": lambda: {"image": [{"bytes": b"1", "path": None}]},
+    "keys that are null": lambda: {"key": pa.nulls(1, pa.string()), "image": [b"1"]},
+    "keys that are empty": lambda: {"key": [""], "image": [b"1"]},
+    "keys that are no number": lambda: {"key": [float("nan")], "image": [b"1"]},
+}
+
+
+@pytest.mark.parametrize("kind", NAMELESS)
+def test_rows_that_nothing_names_are_said(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert outcomes(opened(tmp_path, NAMELESS[kind]())) == {"row-1": b"1"}
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.endswith(
+        "pictures without a name: 1, called row-N, N the number of the row. Say which column names "
+        "them, as ?key=COLUMN"
+    )
+
+
 def test_pictures_in_another_column_are_not_passed_in_silence(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -151,6 +171,22 @@ def test_pictures_in_another_column_are_not_passed_in_silence(
     del columns["key"]
     with pytest.raises(hm.UsageError, match=r"\?image=COLUMN; there are jpg$"):
         opened(tmp_path, columns)
+
+
+def test_text_in_a_column_of_bytes(tmp_path: Path) -> None:
+    """What decodes to a picture is one, as tools write it that have no text; else it is bytes."""
+    picture = (IMAGES_FOLDER / "plain" / "tiles.png").read_bytes()
+    encoded = b64encode(picture)
+    written = [
+        encoded, encodebytes(picture), urlsafe_b64encode(picture).rstrip(b"="),
+        b"data:image/png;base64," + encoded, b"\\x" + picture.hex().encode(),
+    ]  # fmt: skip
+    texts = [b"<svg>" + b" " * 99 + b"</svg>", b"0" * 65, b" " * 65, b"", b"GIF89a" + b"a" * 99]
+    images = [*written, *texts]
+    source = opened(tmp_path, {"key": list(range(len(images))), "image": images})
+    read = [source.read(item) for item in source.items()]
+    assert read == [picture] * len(written) + texts
+    check_source(source)
 
 
 IMAGES: dict[str, Callable[[bytes], Any]] = {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 from collections import Counter
 from hashlib import blake2b
 from typing import IO, TYPE_CHECKING, Any
@@ -14,7 +15,13 @@ import msgspec
 from hashmatch.decode import limits
 from hashmatch.errors import SourceError, SourceUnavailable
 from hashmatch.records.enums import Outcome
-from hashmatch.records.images import ImageChanged, ImageError, ImageItem, ImageUnavailable
+from hashmatch.records.images import (
+    ImageChanged,
+    ImageError,
+    ImageItem,
+    ImageUnavailable,
+    one_line,
+)
 from hashmatch.sources._base_folder import (
     UNLISTED,
     Base,
@@ -33,9 +40,13 @@ if TYPE_CHECKING:
 
     from hashmatch.records.enums import Surface
 
+LOG = logging.getLogger("hashmatch.sources")
+
 #: The longest line that is read: a picture of `MAX_BYTES` in base64, and its key.
 LONGEST = limits.MAX_BYTES // 3 * 4 + 2**16
 _FIELDS = ("key", "url", "image", "version", "size")
+#: How much of a list is looked at to see whether it is one.
+_HEAD = 2**12
 
 
 class ManifestSource:
@@ -62,7 +73,9 @@ class ManifestSource:
     A list of a web server has at most 256 MiB. ``base`` is the folder in which the list lies,
     unless it is given; `options` are for one that is a bucket or web server, see
     `hashmatch.sources.bucket.BucketSource`. ``?url=photo_url`` and its like tell another name of a
-    field.
+    field, ``?key=meta.id`` one inside of another; upper and lower case are told apart only if there
+    are both. The logger ``hashmatch.sources`` has a warning if no line has a field that was told,
+    and if there are pictures that none names.
     """
 
     def __init__(
@@ -72,6 +85,8 @@ class ManifestSource:
         scheme = location.partition("://")[0]
         self._surface = surface
         self._fields = {field: said.get(field, field) for field in _FIELDS}
+        self._said = {field: name for field, name in said.items() if field != "base"}
+        self._found = set[str]()
         self.passed_over = Counter[str]()
         self._lines: _File | _Fetched
         if scheme in {"http", "https"}:
@@ -84,7 +99,7 @@ class ManifestSource:
     def items(self, after: str | None = None) -> Iterator[ImageItem]:
         """Yield every item once; SourceError if the list cannot be read, or has no line."""
         self.passed_over = Counter()
-        keys, named, last, number = Unique(), Unique(), int(after or 0), 0
+        keys, named, last, number, nameless = Unique(), Unique(), int(after or 0), 0, 0
         for number, (start, length, line) in enumerate(self._lines.all(), 1):
             if not line.strip():
                 continue
@@ -93,15 +108,33 @@ class ManifestSource:
                 self.passed_over["lines that name an item again"] += 1
                 continue
             key = keys.name(name)
+            nameless += place.startswith("line ") and name == f"row-{number}"
             if number > last:
                 yield ImageItem(key, version, self._surface, place, str(number), size)
         if not number:
             raise SourceError(f"{self._lines.name}: the list is empty")
+        self._warn(nameless)
+
+    def _warn(self, nameless: int) -> None:
+        """Say what is to be known when all lines were read."""
+        place = one_line(self._lines.name)
+        for field, name in self._said.items():
+            if field not in self._found:
+                LOG.warning(
+                    "%s: no line has the field %r, which is to be the %s", place, name, field
+                )
+        if nameless:
+            LOG.warning(
+                "%s: pictures without a name: %s, called row-N, N the number of the line. Say "
+                "which field names them, as ?key=FIELD",
+                place, f"{nameless:,}",
+            )  # fmt: skip
 
     def _named(self, number: int, line: bytes, place: str) -> tuple[str, str, str, int | None]:
         """Return name, version, location and size of the item in a line."""
         row = self._row(line)
-        given = {field: row.get(self._fields[field]) for field in _FIELDS}
+        given = {field: _field(row, self._fields[field]) for field in _FIELDS}
+        self._found.update(field for field, value in given.items() if value is not None)
         key, url, image, listed, size = (
             value if field == "image" else as_text(value) for field, value in given.items()
         )
@@ -146,7 +179,7 @@ class ManifestSource:
         if length > LONGEST:
             reason = f"a line of {length:,} bytes, the limit is {LONGEST:,}"
             raise ImageError(Outcome.REFUSED, reason)
-        image = self._row(self._lines.at(start, length)).get(self._fields["image"], "")
+        image = _field(self._row(self._lines.at(start, length)), self._fields["image"])
         data = written_picture(image.encode()) if isinstance(image, str) else None
         if data is None:
             reason = "its picture is no base64, data URL or hexadecimal"
@@ -159,6 +192,52 @@ class ManifestSource:
     def close(self) -> None:
         """Let go of the list."""
         self._lines.close()
+
+
+def _field(row: dict[str, Any], name: str) -> Any:
+    """Return the field of that name, or what is in others, as ``meta.id``; None if there is none.
+
+    All of them if several are so called but for upper and lower case.
+
+    Examples
+    --------
+    >>> [_field({"ID": 1, "meta": {"id": 2}}, name) for name in ("id", "meta.id", "url")]
+    [1, 2, None]
+    """
+    if name in row:
+        return row[name]
+    alike = [value for other, value in row.items() if other.casefold() == name.casefold()]
+    if alike:
+        return alike[0] if len(alike) == 1 else alike
+    outer, _, inner = name.partition(".")
+    inside = row.get(outer)
+    return _field(inside, inner) if inner and isinstance(inside, dict) else None
+
+
+def _other_kind(head: bytes) -> str:
+    """Return what a file is that begins so and is no list of lines, and what to do; or nothing."""
+    for magic, what in (
+        (b"\x1f\x8b", "it is packed with gzip. Unpack it."),
+        (b"PK\3\4", "it is a zip archive. Unpack it, or scan it as zip://FILE."),
+        (b"PAR1", "it is a Parquet table. Scan it as parquet://FILE."),
+        (BOM_UTF32_LE, "it is UTF-32. Write it as UTF-8."),
+        (BOM_UTF32_BE, "it is UTF-32. Write it as UTF-8."),
+    ):
+        if head.startswith(magic):
+            return what
+    encoding, start = _encoding(head)
+    text = head[start:].decode(encoding, "replace").lstrip()
+    line, end, _ = text.partition("\n")
+    line = line.rstrip()
+    if "\0" in line:
+        return "there are NULs in it. Write one key or JSON object a line."
+    if not end and "\r" in line:
+        return "its lines end in a carriage return alone. End them in a line feed."
+    if line in {"[", "{"} or line.startswith(("[{", '["')):
+        return "it is JSON, and no JSON lines. Write one object a line, as jq -c '.[]' does."
+    if line.lower().startswith(("<!doctype html", "<html")):
+        return "it is a web page. Give the address of the list itself."
+    return ""
 
 
 def _encoding(head: bytes) -> tuple[str, int]:
@@ -176,9 +255,13 @@ def _encoding(head: bytes) -> tuple[str, int]:
 def _lines(stream: IO[bytes], name: str) -> Iterator[tuple[int, int, bytes]]:
     """Yield where each line starts, its length there, and the line in UTF-8.
 
-    Of one that is too long, its beginning. SourceError if it is not encoded as it says.
+    Of one that is too long, its beginning. SourceError if it is not encoded as it says, or
+    something else than lines.
     """
-    encoding, start = _encoding(stream.read(len(BOM_UTF8)))
+    head = stream.read(_HEAD)
+    if advice := _other_kind(head):
+        raise SourceError(f"cannot read {name}: {advice}")
+    encoding, start = _encoding(head)
     stream.seek(start)
     if encoding == "utf-8":
         while line := stream.readline(LONGEST + 1):

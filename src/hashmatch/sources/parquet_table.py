@@ -131,7 +131,7 @@ class ParquetSource:
     def items(self, after: str | None = None) -> Iterator[ImageItem]:
         """Yield every item once; SourceError if the table is damaged, or has no rows."""
         self.passed_over = Counter(self._others)
-        keys, named, number = Unique(), Unique(), 0
+        keys, named, number, nameless = Unique(), Unique(), 0, 0
         last = _place(after) if after else (0, 0)
         for table in self._tables:
             for row in table.all(last[0] - number):
@@ -139,6 +139,7 @@ class ParquetSource:
                 for part, picture in enumerate(row.pictures or [_Picture()]):
                     address = row.url or picture.path or row.key
                     name = row.key or address or f"row-{number}"
+                    nameless += table.is_named and not (row.key or address)
                     said = f"{name}\n{row.version}\n{address}"
                     if table.is_of_addresses and address and not named.is_new(said):
                         self.passed_over["rows that name an item again"] += 1
@@ -149,6 +150,12 @@ class ParquetSource:
                         yield self._item(table, row, picture, address, key, position)
         if not number:
             raise SourceError(f"{self._path}: the table has no rows")
+        if nameless:
+            LOG.warning(
+                "%s: pictures without a name: %s, called row-N, N the number of the row. Say which "
+                "column names them, as ?key=COLUMN",
+                self._path, f"{nameless:,}",
+            )  # fmt: skip
 
     def _item(
         self, table: _Table, row: _Row, picture: _Picture, address: str | None,
@@ -436,10 +443,11 @@ class _Columns:
         kind = self._type(names)
         found = reading(kind)
         if found is None:
+            is_struct = hasattr(_storage(kind), "get_field_index")
+            inside = f", a field of it, as ?{role}={names[0]}.FIELD" if is_struct else ""
             raise UsageError(
                 f"{self.path}: column {'.'.join(names)!r} of type {kind} cannot be the {role}. Say "
-                f"another, as ?{role}=COLUMN, a field of it, as ?{role}={names[0]}.FIELD, or none, "
-                f"as ?{role}="
+                f"another, as ?{role}=COLUMN{inside}, or none, as ?{role}="
             )
         return _Column(names, found)
 
@@ -727,7 +735,20 @@ def _field(cell: Any, names: tuple[str, ...], reading: _Reading[T]) -> T | None:
 
 def _content(cell: Any) -> _Picture:
     data = cell.as_buffer()
+    if bytes(data[:64]).isascii():  # as of hardly a picture: old tools write text as bytes
+        written = _written(cell)
+        if written.content is not None and _is_picture(written.content):
+            return written
     return _Picture(size=data.size, content=_kept(data))
+
+
+def _is_picture(data: bytes) -> bool:
+    from hashmatch.decode.formats import identify
+
+    try:
+        return bool(identify(data))
+    except ImageError:
+        return False
 
 
 def _kept(data: Any) -> bytes | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import os
+import posixpath
 import re
 import tarfile
 import zlib
@@ -36,6 +37,13 @@ MOST_EMPTY, _CHUNK = limits.MAX_BYTES, 2**16
 #: Notes beside pictures, as WebDataset has them, and the longest that is taken for one.
 SIDE_FILES, LONGEST_SIDE_FILE = (".cls", ".json", ".txt"), 2**20
 _BROKEN = "a hard link to what is not before it in the archive"
+#: GNU tar's own: a folder with a list of its names, and how the whole archive is called.
+_LISTED_FOLDER, _LABEL = b"D", b"V"
+_PACKERS = (
+    (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\x1f\x9d", "compress"), (b"\x04\x22\x4d\x18", "lz4"), (b"7z\xbc\xaf\x27\x1c", "7-Zip"),
+    (b"Rar!\x1a\x07", "RAR"),
+)  # fmt: skip
 _NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 #: How much an archive may unpack to: gzip reaches 1,032 times, pictures hardly 1.
 MOST_TIMES = 100
@@ -49,9 +57,9 @@ class TarSource:
     names, which is before it. Symbolic links and devices are listed and unsupported. A version is
     modification time and size; a position the number of the member, from 1.
 
-    Folders are passed over and counted, and so are side files, which WebDataset has beside its
-    pictures: a ``.json``, ``.txt`` or ``.cls`` that holds text. An archive that does not end in the
-    mark for it was cut off, which is an error.
+    Folders and labels of archives are passed over and counted, and so are side files, which
+    WebDataset has beside its pictures: a ``.json``, ``.txt`` or ``.cls`` that holds text. An
+    archive that does not end in the mark for it was cut off, which is an error.
 
     A plain archive is read by many threads at once. Of a compressed one, items come with their
     content, which is let go of with them: take them as they come, not as a list. Which members
@@ -66,9 +74,10 @@ class TarSource:
         try:
             with open(self._path, "rb") as file:
                 self._version = file_version(os.fstat(file.fileno()))
-                self._packed = file.read(2) == b"\x1f\x8b"
+                self._start = file.read(8)
         except OSError as error:
             raise cannot_open(self._path, error) from None
+        self._packed = self._start.startswith(b"\x1f\x8b")
 
     def items(self, after: str | None = None) -> Iterator[ImageItem]:
         """Yield every item once.
@@ -84,8 +93,9 @@ class TarSource:
             try:
                 for member in self._members(stream):
                     number += 1
-                    if member.isdir():
-                        self.passed_over["folders"] += 1
+                    if member.isdir() or member.type in {_LISTED_FOLDER, _LABEL}:
+                        what = "labels of archives" if member.type == _LABEL else "folders"
+                        self.passed_over[what] += 1
                         continue
                     place = _place(member, places)
                     if _is_side_file(member, stream):
@@ -100,15 +110,31 @@ class TarSource:
                     if isinstance(error, _TooMuch)
                     else "no tar archive, damaged or cut off"
                 )
+                if not number and (advice := self._other_kind()):
+                    raise SourceError(f"cannot read {self._path}: {advice}") from None
                 raise SourceError(f"{self._path}: {said}, after {number:,} members") from None
         if not number:
             raise SourceError(f"{self._path}: there is nothing in it")
+
+    def _other_kind(self) -> str:
+        """Return what a file is that is no tar archive, and what to do; nothing if that is unknown.
+
+        A tar archive may begin so, too: with the name of its first member.
+        """
+        if self._start.startswith((b"PK\3\4", b"PK\5\6")):
+            return f"it is a zip archive. Scan it as zip://{self._path}"
+        for magic, packer in _PACKERS:
+            if self._start.startswith(magic):
+                return f"it is packed with {packer}. Unpack it, or pack it with gzip."
+        return ""
 
     def _members(self, stream: _Stream) -> Iterator[tarfile.TarInfo]:
         """Yield every member of the archive, and of those that follow it in the same file."""
         fileobj = cast("IO[bytes]", stream)
         while True:
-            with tarfile.open(fileobj=fileobj, mode="r:", encoding="utf-8") as archive:
+            with tarfile.open(
+                fileobj=fileobj, mode="r:", encoding="utf-8", tarinfo=_Header
+            ) as archive:
                 while (member := archive.next()) is not None:
                     archive.members = []  # type: ignore[attr-defined]  # it would keep them all
                     yield member
@@ -192,6 +218,22 @@ class TarSource:
         self._kept = (-1, -1, b"")
 
 
+class _Header(tarfile.TarInfo):
+    """A header in which GNU tar's own format has times where others have the start of a name."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
+        """Return the member that a header is of.
+
+        Source: GNU tar's manual, "Basic Tar Format", ``struct oldgnu_header``.
+        """
+        member = super().frombuf(buf, encoding, errors)
+        times = bytes(buf[345:500]).partition(b"\0")[0]
+        if buf[257:265] == tarfile.GNU_MAGIC and times and member.type not in tarfile.GNU_TYPES:
+            member.name = member.name.removeprefix(f"{times.decode(encoding, errors)}/")
+        return member
+
+
 class _Place(NamedTuple):
     """Where the content of a member is: all of `size`, or in `pieces`, with nothing between them.
 
@@ -232,10 +274,9 @@ class _Place(NamedTuple):
 
 def _place(member: tarfile.TarInfo, places: dict[bytes, _Place]) -> _Place | str:
     """Return where the content of `member` is, kept for links to it; or why there is none."""
-    digest = blake2b(member.name.encode(errors="surrogateescape"), digest_size=16).digest()
+    digest = _path_digest(member.name)
     if member.islnk():
-        named = member.linkname.encode(errors="surrogateescape")
-        place = places.get(blake2b(named, digest_size=16).digest())
+        place = places.get(_path_digest(member.linkname))
         if place is None:
             return _BROKEN
     elif member.isreg():
@@ -249,6 +290,12 @@ def _place(member: tarfile.TarInfo, places: dict[bytes, _Place]) -> _Place | str
         return "a symbolic link" if member.issym() else "a device, a pipe or another special file"
     places[digest] = place
     return place
+
+
+def _path_digest(name: str) -> bytes:
+    """Return what tells a place in the archive: ``./a``, ``/a`` and ``a`` are unpacked to one."""
+    path = posixpath.normpath(f"/{name}").lstrip("/")
+    return blake2b(path.encode(errors="surrogateescape"), digest_size=16).digest()
 
 
 def _is_side_file(member: tarfile.TarInfo, stream: _Stream) -> bool:

@@ -165,6 +165,7 @@ class _Beginning(io.RawIOBase):
 
     def __init__(self, path: str, length: int) -> None:
         self._file, self._length = open(path, "rb"), length  # noqa: SIM115
+        self.path = path
 
     def close(self) -> None:
         self._file.close()
@@ -230,6 +231,12 @@ def _directory(file: _Beginning) -> tuple[int, int]:
         return 0, 0
     size: int = struct.unpack_from("<L", tail, end + 12)[0]
     comment: int = struct.unpack_from("<H", tail, end + 20)[0]
+    disk: int = struct.unpack_from("<H", tail, end + 4)[0]
+    if 0 < disk < 0xFFFF and end + 22 + comment == len(tail):
+        raise SourceError(
+            f"cannot read {file.path}: it is the last part of a split archive. Join the parts "
+            f"first, as zip -s 0 {file.path} --out WHOLE.zip does."
+        )
     locator = tail.rfind(b"PK\6\7", 0, end)
     if size == 0xFFFFFFFF and locator >= 0:
         file.seek(struct.unpack_from("<Q", tail, locator + 8)[0])
