@@ -236,7 +236,7 @@ class Withdrawals(Opaque):
                     hashes |= set() if one.unique else {(one.algorithm, one.value)}
             said = self.cleared.get(subject)
             if said is not None:
-                is_out |= begin <= said.end if earlier else one.span.end < said.begin
+                is_out |= begin <= said.end > -math.inf if earlier else one.span.end < said.begin
         return is_out
 
     def forget_before(self, one: Statement) -> None:
