@@ -190,7 +190,7 @@ def table(seed: int) -> dict[str, Transformation]:
         "resize 96": partial(resized, longest=96),
         "resize 64": partial(resized, longest=64),
         "resize 48": partial(resized, longest=48),
-        "resize 160, mirrored": lambda image: mirrored(resized(image, 160)),
+        "resize 160, turned over": lambda image: mirrored(resized(image, 160)),
         "brightness 1.2": partial(brightened, factor=1.2),
         "contrast 1.3": partial(contrasted, factor=1.3),
         "grayscale": gray,

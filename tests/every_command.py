@@ -81,7 +81,9 @@ def make_folder(folder: Path) -> Path:
     """Make what `CALLS` names: pictures, lists, a store of two versions, a queue, a state."""
     folder.mkdir()
     (folder / "known.csv").write_bytes(DEMO.read_bytes())
-    (folder / "more.csv").write_text("pdq,id\n" + "3c" * 32 + ",more\n")
+    (folder / "more.csv").write_text(
+        "pdq,id\n0123456789abcdef00112233445566778899aabbccddeeff1f2e3d4c5b6a7988,more\n"
+    )
     photos = folder / "photos"
     photos.mkdir()
     for name in ("tiles.png", "landscape-dusk.jpg"):

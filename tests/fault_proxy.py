@@ -86,6 +86,12 @@ class FaultProxy:
 
     async def _finish(self) -> None:
         await self._silence()
+        # Who is just being let in would keep his connection open, if that were cancelled.
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        coming = [task for task in tasks if "_accept_connection2" in repr(task.get_coro())]
+        await asyncio.gather(*coming, return_exceptions=True)
+        for writer in list(self._writers):
+            _reset(writer)
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()

@@ -118,7 +118,7 @@ def writers(folder: Path, queue: ReviewQueue) -> list[Writer]:
         Writer("benign.jsonl", lambda path: add_benign(queue, path), SinkError),
         Writer(
             "disabled.jsonl",
-            lambda path: run(disabled, str(folder / "queue.db"), "--out", path),
+            lambda path: run(disabled, str(folder / "queue.db"), "-q", "--out", path),
             SinkError,
         ),
         Writer(
@@ -135,7 +135,7 @@ def writers(folder: Path, queue: ReviewQueue) -> list[Writer]:
             is_new=True,
         ),
         Writer("list.key", ListKey.generate().save, StoreError, is_new=True),
-        Writer("hook", lambda path: run(secret, path), ReviewError, is_new=True),
+        Writer("hook", lambda path: run(secret, "-q", path), ReviewError, is_new=True),
     ]
 
 

@@ -28,7 +28,7 @@ def target(format: str, data: bytes) -> int:
     """Read `data` as a file of `format`, check what every reader promises, and count its rows."""
     from hashmatch import registry
     from hashmatch.errors import HashmatchError, RejectedRow
-    from hashmatch.interfaces import ListOptions, ListRow
+    from hashmatch.interfaces import ListOptions, ListRow, Span
     from hashmatch.lists.readers._lines import PlainText
 
     reader = registry.list_reader(format)
@@ -52,7 +52,9 @@ def target(format: str, data: bytes) -> int:
             for text in (*texts, *row.sources):
                 if text is not None:
                     text.encode()
-            assert row.updated is None or 0 <= row.updated.begin <= row.updated.end < 1e12
+            if row.updated is not None:
+                assert isinstance(row.updated, Span)
+                assert 0 <= row.updated.begin <= row.updated.end < 1e12
             assert row.upvotes >= 0
             assert row.downvotes >= 0
             assert row.algorithm != "photodna" or row.hash == ""

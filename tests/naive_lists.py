@@ -47,6 +47,11 @@ class Fact(NamedTuple):
     end: Time
 
     @property
+    def earliest(self) -> Time:
+        """When it may have been said; of what has no time, only when it came is known."""
+        return self.begin if self.row.said is not None else (-inf, 0, -inf)
+
+    @property
     def pair(self) -> tuple[str, str | None, str, str]:
         row = self.row
         return row.space, row.name, row.algorithm, row.value
@@ -56,8 +61,9 @@ class Fact(NamedTuple):
         return *self.pair, self.row.label
 
     @property
-    def rank(self) -> tuple[Time, Time, bool]:
-        return self.begin, self.end, self.row.unique and self.row.name is not None
+    def rank(self) -> tuple[Time, Time, bool, bool]:
+        unique = self.row.unique and self.row.name is not None
+        return self.begin, self.end, unique, self.row.said is not None
 
     @property
     def subjects(self) -> set[Subject]:
@@ -112,7 +118,7 @@ class NaiveList:
         stands, older = self._settle(listed, withdrawn, benign, counts)
         there = [] if whole else before
         gone = [o for o in there if taken_out(o, withdrawn) or any(
-            b.row.subjects & o.subjects and o.begin <= b.end for b in benign)]  # fmt: skip
+            b.row.subjects & o.subjects and o.earliest <= b.end for b in benign)]  # fmt: skip
         late = [n for n in stands if any(o.concerns(n) and o.begin > n.end for o in there)]
         news = [n for n in stands if n not in late]
         best: dict[tuple[Any, ...], Fact] = {}
@@ -133,7 +139,7 @@ class NaiveList:
             for first, of in _by_subject(withdrawn).items()
             if not any(
                 subject in fact.subjects
-                and fact.begin <= max(w.end for w in withdrawn if subject in w.row.subjects)
+                and fact.earliest <= max(w.end for w in withdrawn if subject in w.row.subjects)
                 for subject in of
                 for fact in [*listed, *(left if whole else before)]
             )
@@ -163,7 +169,7 @@ class NaiveList:
             if taken_out(one, withdrawn) or cleared(one, benign):
                 counts["withdrawn rows"] += 1
                 lost.append(one)
-            elif taken_out(one, self.withdrawn) or cleared(one, self.benign) or any(
+            elif taken_out(one, self.withdrawn, later=True) or cleared(one, self.benign) or any(
                 other.row.unique and other.row.name is not None
                 and other.pair[:3] == one.pair[:3] and one.end < other.begin
                 for other in self.lost
@@ -190,7 +196,7 @@ class NaiveList:
 
         def out(fact: Fact) -> bool:
             return taken_out(fact, withdrawn) or any(
-                b.row.subjects & fact.subjects and fact.begin <= b.end for b in benign
+                b.row.subjects & fact.subjects and fact.earliest <= b.end for b in benign
             )
 
         for fact in sorted(left, key=out):
@@ -207,9 +213,10 @@ class NaiveList:
         return left
 
 
-def taken_out(fact: Fact, withdrawn: list[Fact]) -> bool:
-    """Whether one of some withdrawals takes a fact out."""
-    return any(w.row.subjects & fact.subjects and fact.begin <= w.end for w in withdrawn)
+def taken_out(fact: Fact, withdrawn: list[Fact], *, later: bool = False) -> bool:
+    """Whether a withdrawal takes out a fact that was delivered with it or before, or ``later``."""
+    begin = fact.begin if later else fact.earliest
+    return any(w.row.subjects & fact.subjects and begin <= w.end for w in withdrawn)
 
 
 def cleared(fact: Fact, benign: list[Fact]) -> bool:

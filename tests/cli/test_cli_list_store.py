@@ -324,6 +324,9 @@ def test_effects_are_told_in_words_and_as_json(home: Home) -> None:
     assert {name: counts[name] for name in effects if name in counts} == {
         name: count for name, count in effects.items() if " " not in name
     }
+    assert (found["ignored_as_older"], found["without_effect"]) == (1, 2)
+    text = home.run("list", "diff", "lists/s").out.decode()
+    assert text.endswith("rows: 1 ignored as older, 2 without effect\n")
     (found,) = home.run("list", "inspect", "more.jsonl", "--unique-ids", "--json").lines
     assert found["rows"]["superseded"] == 1
     assert found["without_effect"] == ["n2", "nobody"]

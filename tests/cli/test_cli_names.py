@@ -102,7 +102,9 @@ def test_names_in_error_messages_are_as_harmless(name: bytes, tmp_path: Path) ->
 
 def test_the_name_of_a_list_is_as_harmless(tmp_path: Path) -> None:
     known = tmp_path / "kn\x1b[31mown\n[red]\x07.csv"
-    known.write_text(f"pdq,id\n{'0f' * 32},one\n")
+    known.write_text(
+        f"pdq,id\n{'0123456789abcdef00112233445566778899aabbccddeeff1f2e3d4c5b6a7988'},one\n"
+    )
     harmless(scan(IMAGES / "flat", known=known).said)
     shown = run("list", "inspect", known)
     harmless(shown.out.decode())

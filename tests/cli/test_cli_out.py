@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import os
 import signal
 import stat
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,8 @@ from processes import PATIENCE
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cli_tools import Argument
 from typing import Any
 
 PLAIN = IMAGES / "plain"
@@ -139,6 +142,17 @@ def test_csv_cells_cannot_do_harm(tmp_path: Path) -> None:
     assert found == set(names)
 
 
+def is_held(path: Path) -> bool:
+    """Return whether a process has locked a file, or one in a folder."""
+    for file in path.iterdir() if path.is_dir() else [path]:
+        with suppress(OSError), file.open("rb") as opened:
+            try:
+                fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+    return False
+
+
 @pytest.mark.parametrize(
     ("option", "name"),
     [
@@ -152,14 +166,14 @@ def test_csv_cells_cannot_do_harm(tmp_path: Path) -> None:
 def test_a_second_scan_to_the_same_place_is_refused(tmp_path: Path, option: str, name: str) -> None:
     """In one line and before the first image; the place is free again after kill -9."""
     photos, place = many(tmp_path / "photos", 2000), tmp_path / name
-    surface = ["--list", DEMO, "--surface", "user_report"]
-    out = [] if option == "--out" else ["--out", tmp_path / "first.jsonl"]
+    surface: list[Argument] = ["--list", DEMO, "--surface", "user_report"]
+    out: list[Argument] = [] if option == "--out" else ["--out", tmp_path / "first.jsonl"]
     with running("scan", photos, *surface, option, place, *out, "-q") as process:
-        wait_for(lambda: place.exists() or bool(unfinished(place)))
+        wait_for(lambda: any(map(is_held, [place, *unfinished(place)])))
         os.killpg(process.pid, signal.SIGSTOP)
         # By another name of it, too.
         (tmp_path / "link").symlink_to(tmp_path)
-        second = [] if option == "--out" else ["--out", tmp_path / "second.jsonl"]
+        second: list[Argument] = [] if option == "--out" else ["--out", tmp_path / "second.jsonl"]
         for again in (place, tmp_path / "link" / name):
             ran = scan(PLAIN, option, again, *second)
             one_line(ran, name, "in use" if option == "--state" else "written by another process")

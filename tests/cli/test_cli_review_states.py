@@ -36,7 +36,7 @@ def state(request: pytest.FixtureRequest) -> str:
 def queue(state: str, tmp_path: Path) -> Path:
     """Return a queue of three cases in a state, or of none."""
     path = tmp_path / "queue.db"
-    now = {} if state in {"pending", "undoable"} else {"now": lambda: LONG_AGO}
+    now: dict[str, Any] = {} if state in {"pending", "undoable"} else {"now": lambda: LONG_AGO}
     with ReviewQueue.open(str(path), create=True, **now) as opened:
         if state != "empty":
             opened.add(many(3))

@@ -16,7 +16,7 @@ from conftest import IMAGES, PHOTOGRAPHS, golden, photograph
 from hashmatch import registry
 from hashmatch.hashing.hash_image import hash_image
 from hashmatch.interfaces import OrientedHasher
-from hashmatch.testing import check_hasher, hash_list, picture
+from hashmatch.testing import check_hasher, hash_list, picture, random_hashes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,10 +101,11 @@ def test_a_profile_is_a_kind_of_its_own(profile: str) -> None:
 
 def test_rows_that_say_pdq_are_of_the_profile_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "known.csv"
-    path.write_text(f"signal_type,hash\npdq,{'0f' * 32}\nmd5,{'0f' * 16}\n")
+    (known,) = random_hashes(registry.spec("pdq"), 1, seed=4).to_hex()
+    path.write_text(f"signal_type,hash\npdq,{known}\nmd5,{known[:32]}\n")
     for profile in ("pdq", *PROFILES):
-        known = hm.read_list(path, profile)
-        assert (known.spec.algorithm, len(known)) == (profile, 1)
+        read = hm.read_list(path, profile)
+        assert (read.spec.algorithm, len(read)) == (profile, 1)
         assert hm.read_list_file(path, hm.ListFormat(profile)).types == {"md5": 1, profile: 1}
 
 

@@ -14,7 +14,7 @@ import pytest
 
 import hashmatch as hm
 from hashmatch import registry
-from hashmatch.interfaces import ListOptions
+from hashmatch.interfaces import ListOptions, ListRow, Span
 from hashmatch.lists.readers import _fields
 from hashmatch.lists.readers._lines import MAX_LINE
 from hashmatch.testing import random_hashes
@@ -239,6 +239,38 @@ def test_bare_hashes_are_found_however_they_are_printed(form: str) -> None:
     assert (file.format, file.types, file.rejected) == ("pdq-text", {"pdq": 8}, ())
 
 
+@pytest.mark.parametrize("sign", ["-", ":", " "])
+def test_hashes_in_groups_of_digits(sign: str) -> None:
+    pairs = sign.join(H[0][i : i + 2] for i in range(0, 64, 2))
+    words = sign.join(H[1][i : i + 16] for i in range(0, 64, 16))
+    hidden = f"{H[2][:9]}\u200b{H[2][9:40]}\u00ad{H[2][40:]}"
+    assert set(found(f"pdq,id\n{pairs},a\n{words},b\n{hidden},c\n")) == set(H[:3])
+    # A blank somewhere in a hash may well stand for what was lost.
+    assert reasons(f"pdq\n{H[0][:9]}{sign}{H[0][9:]}\n") == [
+        (2, "65 hex digits, a pdq hash has 64")
+    ]
+
+
+def test_digests_that_a_database_keeps_as_uuids() -> None:
+    digest = random_hashes(hm.HashSpec("md5", 128), 1, seed=7).to_hex()[0]
+    parts = digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:]
+    (known,) = read(f"md5,id\n{'-'.join(parts)},a\n").lists
+    assert known.hashes.to_hex() == [digest]
+
+
+def test_signed_numbers_are_no_hashes_in_groups() -> None:
+    assert reasons(f"phash\n{P[0]}\n-1234567890123456\n") == [
+        (3, "a decimal number; write the hash as 16 hex digits")
+    ]
+    assert "scientific notation" in refused(f"phash\n{P[0]}\n1234567890123e-05\n")
+
+
+@pytest.mark.parametrize("error", ["#NAME?", "#NUM!", "########"])
+def test_errors_of_a_spreadsheet_in_place_of_a_hash(error: str) -> None:
+    ((line, reason),) = reasons(f"pdq,id\n{H[0]},a\n{error},b\n")
+    assert (line, "spreadsheets write for an error" in reason) == (3, True)
+
+
 @pytest.mark.parametrize("encoding", ["base64", "base32"])
 def test_rows_in_another_encoding_name_it(encoding: str) -> None:
     write = {"base64": base64.b64encode, "base32": base64.b32encode}[encoding]
@@ -369,6 +401,56 @@ def test_ids_and_limits_of_floating_point() -> None:
     assert reasons(json.dumps({"hash": H[0], "quality": True})) == [(1, "quality is not text")]
 
 
+def test_numbers_of_floating_point_in_other_places() -> None:
+    assert [e.external_id for e in found(f"pdq;id\n{H[0]};42,0\n{H[1]};1,000\n").values()] == [
+        "42", "1,000"
+    ]  # fmt: skip
+    big = json.dumps({"hash": H[0], "id": 1e20})
+    assert reasons(big) == [(1, "id is a number that a spreadsheet has rounded; export it as text")]
+    assert "scientific notation" in refused('{"phash": 1.7361641481138401e19}\n')
+    said = found(f"{H[0]},100.0,a.jpg\n{H[1]},99.0,b, c.jpg\n")
+    assert [(e.quality, e.external_id) for e in said.values()] == [(100, "a.jpg"), (99, "b, c.jpg")]
+
+
+@pytest.mark.parametrize("name", ["filename", "File Path", "image_id", "item"])
+def test_the_id_is_what_is_called_so_wherever_it_stands(name: str) -> None:
+    for text in (
+        f"{name},pdq,id\na.jpg,{H[0]},42\n",
+        f"id,pdq,{name}\n42,{H[0]},a.jpg\n",
+        json.dumps({name: "a.jpg", "pdq": H[0], "id": "42"}),
+    ):
+        assert [entry.external_id for entry in found(text).values()] == ["42"]
+    assert found(f"{name},pdq\na.jpg,{H[0]}\n")[H[0]].external_id == "a.jpg"
+    if name[0] in "fF":
+        text = f"{name},pdq,external_id\na.jpg,{H[0]},42\nb.jpg,{H[1]},\n"
+        assert [entry.external_id for entry in found(text).values()] == ["42", "b.jpg"]
+
+
+def test_lists_of_tools_with_numbers_of_floating_point() -> None:
+    (entry,) = found(f'{H[0]},7.0,2024-01-01T00:00:00+0000,"demo A1"\n').values()
+    assert (entry.external_id, entry.labels) == ("7", ("demo", "A1"))
+    (entry,) = found(json.dumps([f"{H[0]},100.0,0.0"])).values()
+    assert entry.quality == 100
+
+
+def test_times_of_dot_net() -> None:
+    for date in ("/Date(1735603200000)/", "/Date(1735603200000+0100)/"):
+        row = _fields.time_of("DateUpdated", date, _fields.Dates())
+        assert row is not None
+        assert row.begin == NEW_YEARS_EVE
+
+
+def test_no_option_is_named_where_the_format_says_the_encoding() -> None:
+    media = {"MediaID": 1, "Category": 1, "PDQ": base64.b64encode(bytes.fromhex(H[0])).decode()}
+    page = json.dumps({"odata.metadata": "x#Media", "value": [media]})
+    assert reasons(page) == [(1, "the hash is not hex but base64")]
+
+
+def test_quoted_lines_of_pdq_text() -> None:
+    said = found(f'"{H[0]}","a, ""b"".jpg"\n"{H[1]}",98,"c.jpg"\n{H[2]},"d"\n')
+    assert [e.external_id for e in said.values()] == ['a, "b".jpg', "c.jpg", '"d"']
+
+
 @pytest.mark.parametrize(
     ("cell", "texts"),
     [
@@ -442,8 +524,13 @@ def times(*dates: Any, order: str | None = None) -> list[float]:
         list(registry.list_reader(format).rows(io.BytesIO(data.encode()), options))
         for format, data in (("csv", text), ("jsonl", lines))
     )
-    assert [row.updated for row in one] == [row.updated for row in two]
-    return [row.updated.begin for row in one]
+    said = [
+        [row.updated for row in rows if isinstance(row, ListRow) and isinstance(row.updated, Span)]
+        for rows in (one, two)
+    ]
+    assert said[0] == said[1]
+    assert len(said[0]) == len(dates)
+    return [span.begin for span in said[0]]
 
 
 @pytest.mark.parametrize(
@@ -490,6 +577,58 @@ def test_dates_whose_order_is_not_clear_are_refused_by_name() -> None:
     ]
     with pytest.raises(hm.UsageError, match="dmy or mdy, not 'ymd'"):
         hm.ListFormat(dates="ymd")
+
+
+@pytest.mark.parametrize("date", ["20241231T120000Z", "20241231120000", "20241231 12:00:00"])
+def test_days_and_times_in_a_row(date: str) -> None:
+    for said in (date, int(date)) if date.isdigit() else (date,):
+        row = _fields.time_of("updated", said, _fields.Dates())
+        assert row is not None
+        assert (row.begin, round(row.end - row.begin)) == (NEW_YEARS_EVE + 43200, 1)
+
+
+@pytest.mark.parametrize("date", [20241231, 20241231.0, "20241231.0"])
+def test_a_day_that_is_a_number_is_no_second_of_1970(date: Any) -> None:
+    row = _fields.time_of("updated", date, _fields.Dates())
+    assert row is not None
+    assert (row.begin, round(row.end - row.begin)) == (NEW_YEARS_EVE, 86400)
+
+
+def test_what_mysql_has_for_no_time() -> None:
+    for date in ("0000-00-00", "0000-00-00 00:00:00"):
+        assert _fields.time_of("updated", date, _fields.Dates()) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "out"),
+    [
+        ("deleted", True, True), ("deleted", "false", False), ("is_deleted", 1, True),
+        ("Withdrawn", "yes", True), ("revoked", "N", False), ("deleted", None, False),
+        ("active", False, True), ("is_active", "0", True), ("enabled", "true", False),
+        ("active", None, False), ("is_false_positive", True, True), ("state", "revoked", True),
+        ("deleted_at", "2024-01-01", True), ("revokedAt", 0, False), ("deleted_at", None, False),
+        ("deleted_at", "0000-00-00", False), ("deleted_on", 1704067200, True),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_columns_that_say_that_an_entry_is_out(form: str, key: str, value: Any, out: bool) -> None:
+    if form == "jsonl":
+        lines = [{"hash": H[0], "id": "a", key: value}, {"hash": H[1], "id": "b"}]
+        text = "\n".join(map(json.dumps, lines))
+    else:
+        cell = "" if value is None else value
+        text = f"pdq,id,{key}\n{H[0]},a,{cell}\n{H[1]},b,\n"
+    assert set(found(text)) == ({H[1]} if out else set(H[:2]))
+    assert sum(read(text).rows.get(sort, 0) for sort in ("withdrawal", "benign")) == out
+
+
+def test_columns_of_yes_and_no_that_say_something_else_are_named() -> None:
+    lines = [{"hash": H[0]}, {"hash": H[1], "deleted": "perhaps"}, {"hash": H[2], "active": [1]}]
+    assert reasons("\n".join(map(json.dumps, lines))) == [
+        (2, "deleted is neither true nor false"), (3, "active is neither true nor false")
+    ]  # fmt: skip
+    # A state, which may be one of the United ones, is a status only where there is no other.
+    assert not read(f"pdq,id,state,status\n{H[0]},a,CA,revoked\n").lists
 
 
 @pytest.mark.parametrize("date", ["31/12/24", "13/13/2024", "2024/13/01", "31 Foo 2024", "1:30 PM"])

@@ -45,7 +45,8 @@ def test_times(text: Any, time: float, length: int, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("TZ", "America/Los_Angeles")
     said = seconds(text)
     assert said is not None
-    assert (said.begin, said.end - said.begin) == (time, pytest.approx(length, abs=1e-6))
+    assert said.begin == time
+    assert said.end - said.begin == pytest.approx(length, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +185,13 @@ def test_pages_without_records(format: str, page: str, tmp_path: Any) -> None:
     (tmp_path / "page").write_text(page)
     file = hm.read_list_file(tmp_path / "page")
     assert (file.format, file.types, file.rejected) == (format, {}, ())
+
+
+def test_ncmec_pages_without_pictures_are_errors() -> None:
+    with pytest.raises(hm.ListError, match="line 1: cannot be a page of the list"):
+        rows("ncmec-xml", f"{NCMEC}<error>denied</error></queryResult>")
+    for page in ("", "<paging/>", '<notice>x</notice><images count="0"/>'):
+        assert rows("ncmec-xml", f"{NCMEC}{page}</queryResult>") == []
 
 
 def test_ncmec_refuses_what_may_hide_entities() -> None:

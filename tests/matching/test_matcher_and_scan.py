@@ -220,7 +220,7 @@ def test_what_has_no_name_is_given_one() -> None:
     assert record.item.key == str(PICTURE)
     odd = matcher.check(PICTURE, surface="user_report", item_id="a\udcff\ud800")
     assert isinstance(odd, hm.ReviewRecord)
-    assert json.loads(odd.to_json())["item"]["key"] == "a\\udcff\\ud800"
+    assert json.loads(odd.to_json())["item"]["key"] == r"a\xed\xb3\xbf\xed\xa0\x80"
     with pytest.raises(hm.UsageError, match="are text"):
         check(matcher, version=3)
 

@@ -114,9 +114,10 @@ def check_is(known: hm.HashList, rows: list[Row], folder: Path) -> None:
 
     (folder / "out").unlink(missing_ok=True)
     assert hm.write_list(known, folder / "out", reveal_hashes=True) == len(rows)
-    if rows:
+    read = known.without({n for n, row in enumerate(rows) if row.value == VALUES[-1]})
+    if len(read):
         again = hm.read_list(folder / "out", spec.algorithm)
-        assert (again.hashes, list(again.entries)) == (known.hashes, entries)
+        assert (again.hashes, list(again.entries)) == (read.hashes, list(read.entries))
     copied = hm.HashList("copy", "1", spec, known.hashes, known.entries)
     assert (copied.hashes, list(copied.entries)) == (known.hashes, entries)
 

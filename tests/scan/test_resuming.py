@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from cli_tools import Argument
     from hashmatch.scan.events import Counters
 
 PLAIN = IMAGES / "plain"
@@ -192,7 +193,7 @@ def test_mistakes_are_one_line(tmp_path: Path, args: list[str], word: str) -> No
 
 
 def test_killed_while_a_folder_grows_it_looks_at_all_there_is(tmp_path: Path) -> None:
-    chance, folder, state = random.Random(11), photos(tmp_path / "photos", 500), tmp_path / "b"
+    chance, folder, state = random.Random(11), photos(tmp_path / "photos", 1500), tmp_path / "b"
     command = arguments(folder, state, tmp_path / "b.jsonl", "--breaker", "0")
     kills = 0
     for number in range(4):
@@ -208,7 +209,7 @@ def test_killed_while_a_folder_grows_it_looks_at_all_there_is(tmp_path: Path) ->
             kills += 1
         scanning.communicate()
         for _ in range(5):  # some that are new, some that have changed, wherever they are
-            at = folder / f"{chance.randrange(500):05}{chance.choice(['', '-new'])}.png"
+            at = folder / f"{chance.randrange(1500):05}{chance.choice(['', '-new'])}.png"
             at.write_bytes(KNOWN + b" " * (number + 1))
     done = run(*command[len(PROGRAM) :])
     whole = scan(folder, "--out", tmp_path / "a.jsonl", "--breaker", "0")
@@ -375,14 +376,15 @@ def test_a_folder_that_grows_is_scanned_by_the_same_command(tmp_path: Path) -> N
     folder, out = tmp_path / "photos", tmp_path / "out.jsonl"
     folder.mkdir()
     (folder / "m.png").write_bytes(KNOWN)
-    command = [folder, "--state", tmp_path / "state", "--out", out, "--report", tmp_path / "r.json"]
-    assert scan(*command).code == 0
+    options: list[Argument] = ["--state", tmp_path / "state", "--out", out]
+    options += ["--report", tmp_path / "r.json"]
+    assert scan(folder, *options).code == 0
     for name in ("a.png", "z.png"):
         (folder / name).write_bytes(KNOWN)
     (folder / "sub").mkdir()
     (folder / "sub" / "n.png").write_bytes(KNOWN)
     (folder / "m.png").write_bytes((PLAIN / "landscape-dusk.jpg").read_bytes())
-    again = scan(*command)
+    again = scan(folder, *options)
     assert again.code == 0
     assert [one["item"]["key"] for one in lines(out)] == [
         "m.png",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -203,6 +204,59 @@ def test_what_had_no_effect_is_named(given: Deliveries) -> None:
     assert given.updated("c.jsonl", secret).effects.without_effect == (None,)
 
 
+def test_withdrawals_that_say_neither_an_id_nor_a_hash_are_counted(given: Deliveries) -> None:
+    given.imported("a.jsonl", "\n".join(f'{{"hash": "{t}", "id": "{t[:4]}"}}' for t in TEXTS))
+    made = given.updated("b.jsonl", '{"hash": "", "status": "withdrawn"}\n' * 3)
+    assert made.effects == Effects(0, without_effect=(None,) * 3)
+    assert made.manifest.counts["rows"] == {"rejected": 0, "withdrawal": 3}
+
+
+@pytest.mark.parametrize("value", [TEXTS[0], DIGESTS[0]])
+def test_what_is_named_after_its_hash_is_withdrawn_by_that_name(
+    given: Deliveries, value: str
+) -> None:
+    kind = "pdq" if len(value) == 64 else "md5"
+    name = f"photos/{value.upper()}.jpg"
+    rows = [{kind: value, "filename": name}, {"pdq": TEXTS[1], "filename": "b.jpg"}]
+    given.imported("a.jsonl", "\n".join(map(json.dumps, rows)))
+    made = given.updated("b.jsonl", json.dumps({"filename": name, "status": "withdrawn"}))
+    assert made.effects == Effects(0, withdrawn=1)
+    assert given() == [("b.jpg", TEXTS[1])]
+
+
+def test_a_withdrawn_id_is_out_though_its_hash_is_now_said_to_be_of_a_video(
+    given: Deliveries,
+) -> None:
+    def text(*lines: tuple[str, str, str, bool, str]) -> str:
+        records = [
+            {
+                "id": name,
+                "indicator": value,
+                "type": kind,
+                "last_updated": 1735689600 + is_out,
+                "should_delete": is_out,
+                "descriptors": {"data": [{"status": "MALICIOUS", "tags": [tag]}]},
+            }
+            for name, value, kind, is_out, tag in lines
+        ]
+        return json.dumps({"data": records})
+
+    first, second = DIGESTS[:2]
+    given.imported(
+        "a.json",
+        text(("1", first, "HASH_MD5", False, "x"), ("2", second, "HASH_MD5", False, "x")),
+    )
+    made = given.updated(
+        "b.json",
+        text(
+            ("1", first, "HASH_MD5", True, "media_type_video"),
+            ("9", "http://x", "URI", True, "x"),
+        ),
+    )
+    assert made.effects == Effects(0, withdrawn=1)  # most of other kinds was never listed
+    assert given() == [("2", second)]
+
+
 def test_a_whole_list_over_an_earlier_one(given: Deliveries) -> None:
     lines: list[dict[str, Any]] = rows(10)
     store = make(given.folder, lines)
@@ -242,3 +296,19 @@ def test_the_number_of_bad_rows_is_the_true_one(tmp_path: Path) -> None:
     made = given.store.import_files([bad], hm.Change(accept=["bad-rows"]))
     assert made.manifest.counts["rows"]["rejected"] == 100_007
     assert made.manifest.sources[0].rejected == 100_007
+
+
+@pytest.mark.parametrize("by", ["a,withdrawn,2020-01-05T08:00:00,", "a,revoked,2020-01-05,{}"])
+def test_a_withdrawal_of_any_date_takes_out_what_has_no_time(given: Deliveries, by: str) -> None:
+    """Nobody knows which of them is older; what is listed again after it is."""
+    listed = f"id,status,updated,pdq\na,active,,{TEXTS[0]}\nb,active,,{TEXTS[1]}\n"
+    withdrawn = f"id,status,updated,pdq\n{by.format(TEXTS[0])}\n"
+    given.imported("first.csv", listed)
+    given.now += timedelta(days=1)
+    changed = given.updated("withdrawn.csv", withdrawn)
+    assert (changed.effects.counts["withdrawn"], given()) == (1, [("b", TEXTS[1])])
+    given.now += timedelta(days=1)
+    assert given.updated("again.csv", listed).effects.counts["added"] == 1
+    assert given() == [("a", TEXTS[0]), ("b", TEXTS[1])]
+    given.imported("both.csv", listed + withdrawn.partition("\n")[2])
+    assert given() == [("b", TEXTS[1])]

@@ -265,5 +265,7 @@ def test_openssl_reads_the_files_and_agrees(tmp_path: Path) -> None:
 def test_a_secret_that_is_missing_is_no_list(tmp_path: Path, load: Callable[[str], object]) -> None:
     path = str(tmp_path / "secret")
     said = f"cannot read {path}: No such file or directory. Give another path."
+    if load == Secrets.load:
+        said += f" Or run hashmatch review secret {path}."
     with pytest.raises(StoreError, match=f"^{re.escape(said)}$"):
         load(path)

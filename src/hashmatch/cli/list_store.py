@@ -366,6 +366,7 @@ def diff(
     hashmatch list diff lists/hotline 16 18
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.store.diff import EFFECTS, difference
+    from hashmatch.store.importer import EFFECTS as MADE
 
     opened = open_store(store, options)
     opened.folder.check()
@@ -376,7 +377,10 @@ def diff(
         before, after = versions[1], versions[0]
     elif after is None:
         after = versions[0] if versions else before
-    found = difference(opened.version(before), opened.version(after))
+    later = opened.version(after)
+    found = difference(opened.version(before), later)
+    made = later.manifest.counts[MADE] if later.manifest.base == before else {}
+    idle = {name: made[name] for name in ("ignored as older", "without effect") if name in made}
     if as_json:
         algorithms = {
             each.algorithm: {
@@ -386,6 +390,7 @@ def diff(
             for each in found
         }
         summary = {"before": before, "after": after, "algorithms": algorithms}
+        summary |= {name.replace(" ", "_"): count for name, count in idle.items()}
         print_json(summary)
         return
     click.echo(f"from version {before} to version {after}")
@@ -401,6 +406,8 @@ def diff(
                 click.echo(f"  {sign_of} and {len(known) - len(shown):,} more; -v names them all")
             if len(names) > len(known):
                 click.echo(f"  {sign_of} {len(names) - len(known):,} without an id")
+    if any(idle.values()):
+        click.echo("rows: " + ", ".join(f"{count:,} {name}" for name, count in idle.items()))
 
 
 @click.command(epilog="Python: hashmatch.write_list(known, path, reveal_hashes=True)")

@@ -252,7 +252,8 @@ def _print_dead(queue: ReviewQueue, outbox: Outbox, quiet: bool) -> None:
     epilog="Python: hashmatch.review.webhook.signing.new_secret()",
 )
 @click.argument("file", type=OUTPUT)
-def secret(file: str) -> None:
+@quiet_option
+def secret(file: str, quiet: bool) -> None:
     """Make a new FILE, readable by you only, with a secret that messages are signed with.
 
     Give the receiver the same. For a while a file may have an old and a new one, each on a line:
@@ -265,7 +266,8 @@ def secret(file: str) -> None:
     from hashmatch.review.webhook.signing import new_secret
 
     write(file, new_secret().encode() + b"\n", replace=False, error=ReviewError)
-    click.echo(f"a new secret is in {printable(file)}", err=True)
+    if not quiet:
+        click.echo(f"a new secret is in {printable(file)}", err=True)
 
 
 EXPORT = export, push, secret

@@ -29,8 +29,8 @@ def write_list(
 ) -> int:
     """Write a list's hashes and entries to a file that only its owner can read.
 
-    What `read_list` reads of it is the same list. Entries that count no more, or are in quarantine,
-    are left out.
+    What `read_list` reads of it is the same list, but for degenerate hashes, which it leaves out.
+    Entries of a store that count no more, or are in quarantine, are not written.
 
     Parameters
     ----------

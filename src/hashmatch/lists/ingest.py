@@ -34,7 +34,15 @@ import numpy as np
 from hashmatch import registry
 from hashmatch.errors import ListError, RejectedRow, RowsMissing, UsageError
 from hashmatch.interfaces import ROLES, ListRow, PlainRows, Span
-from hashmatch.lists.merge import Statements, Subject, Withdrawals, hash_keys, id_key, scope_of
+from hashmatch.lists.merge import (
+    UNDATED,
+    Statements,
+    Subject,
+    Withdrawals,
+    hash_keys,
+    id_key,
+    scope_of,
+)
 from hashmatch.lists.readers._fields import ORDERS
 from hashmatch.lists.readers._lines import shown
 from hashmatch.lists.redact_ids import DIGITS, without_hashes
@@ -185,7 +193,7 @@ class ColumnBuilder(Opaque):
         self._ids += named
         self._ends.append(len(self._ids))
         self._key.append(id_key(named, scope >> 1))
-        self._scope.append(scope if named else 0)
+        self._scope.append((scope if named else 0) | (UNDATED if said is None else 0))
 
     def add_all(
         self, values: bytes, kinds: Sequence[int], ids: Sequence[bytes], scope: int
@@ -196,7 +204,7 @@ class ColumnBuilder(Opaque):
         self._ends.extend(accumulate(map(len, ids[1:]), initial=len(self._ids) + len(ids[0])))
         self._ids += b"".join(ids)
         self._key.extend(map(id_key, ids))
-        self._scope += bytes([scope]) * len(ids)
+        self._scope += bytes([scope | UNDATED]) * len(ids)
 
     def _date(self) -> None:
         """Give all statements so far that have no time theirs."""
@@ -229,7 +237,7 @@ class ColumnBuilder(Opaque):
         nameless = ends[1:] == ends[:-1]
         key[nameless] = hash_keys(hashes.words)[nameless]
         scope = np.frombuffer(self._scope, np.uint8)
-        scope[nameless] = 0
+        scope[nameless] &= UNDATED
         begin, end = (np.full(1, when) for when in self._undated)
         if self._begin:
             self._date()
@@ -256,6 +264,7 @@ EFFECTS = {
             cancelled canceled obsolete deprecated invalid invalidated rejected suppressed unlisted
             delisted archived superseded recalled purged erased discarded excluded expunged lapsed
             outdated terminated void voided annulled nullified unpublished deactivated dismissed
+            suspended taken_down takedown overturned not_valid no_longer_valid
             withdraw delete remove revoke expire retract disable withdrawal deletion removal
             tombstone tombstoned not_active not_listed no_longer_active no_longer_listed
             soft_deleted marked_for_deletion pending_deletion to_be_deleted should_delete
@@ -353,7 +362,10 @@ class Rows(Opaque):
         try:
             self._add(row)
         except UsageError as error:  # a hash, number or algorithm that cannot be
-            self._reject(RejectedRow(row.line, str(error)))
+            reason = str(error)
+            if row.encoding:  # the format says it, whatever is told
+                reason = reason.partition("; say so (--encoding")[0]
+            self._reject(RejectedRow(row.line, reason))
             if self._scientific is None and is_scientific(row.hash):
                 self._scientific = row.line
 
@@ -460,6 +472,10 @@ class Rows(Opaque):
         if not registry.hashes(algorithm) and (
             algorithm in NOT_MATCHED or algorithm.startswith("video_")
         ):
+            if effect == WITHDRAWAL and self._unique and row.external_id:
+                by_id = Subject(row.external_id, space=row.space)
+                end = (self._span(row.updated) or self._undated).end
+                self.withdrawals.withdraw([by_id], end, asked=False)
             known = algorithm in NOT_MATCHED or VIDEO.fullmatch(algorithm)
             self.unmatchable[algorithm if known else "video"] += 1  # no value in place of a name
             return
@@ -471,9 +487,8 @@ class Rows(Opaque):
             disputed = effect == DISPUTED or row.downvotes > row.upvotes + 1
             if effect == BENIGN or (disputed and not self.keep_disputed):
                 effect = BENIGN if effect == BENIGN else DISPUTED
-                about = (
-                    row if self._unique else row._replace(external_id=None)
-                )  # a name is no identity
+                # A name is no identity: the hash is benign, whatever it is called.
+                about = row if self._unique else row._replace(external_id=None)
                 for subject in self._subjects(about, algorithm, value):
                     self.withdrawals.clear(subject, said or self._undated)
             elif value == _of_nothing(algorithm):
@@ -576,7 +591,7 @@ class Rows(Opaque):
         """Take out what a row is about.
 
         A row that says no id and no hash, as when a list blanks what it withdraws, takes nothing
-        out. A unique id is taken out whatever hash is said with it.
+        out, and is counted so. A unique id is taken out whatever hash is said with it.
         """
         value = None
         if row.hash.strip() and registry.hashes(algorithm):
@@ -588,11 +603,14 @@ class Rows(Opaque):
         subjects = []
         if row.external_id and (self._unique or value is None):
             subjects.append(Subject(row.external_id, space=row.space))
+            subjects += [] if self._unique else _named_after(row.external_id)
         if value is not None:
             of_hash = self._subjects(row, algorithm, value)
             subjects += [each for each in of_hash if not (subjects and each.external_id)]
         if subjects:
             self.withdrawals.withdraw(subjects, said.end)
+        else:
+            self.withdrawals.nameless.append(None)
 
     def _encoding(self, row: ListRow) -> str:
         return row.encoding or self.encoding
@@ -620,6 +638,14 @@ def shown_id(external_id: str | None) -> str | None:
 def _words(algorithm: str, value: bytes) -> bytes:
     """Return a hash as it is in a batch, to compare with what `Statements.value` gives."""
     return HashBatch.from_bytes(registry.spec(algorithm), value).words.tobytes()
+
+
+def _named_after(external_id: str) -> Iterator[Subject]:
+    """Yield the hashes whose entry may have been left without such an id, as it holds them."""
+    for run in DIGITS.findall(external_id):
+        for algorithm in registry.names(registry.HASHERS):
+            if registry.hashes(algorithm) and registry.spec(algorithm).bits == 4 * len(run):
+                yield Subject(None, algorithm, _words(algorithm, bytes.fromhex(run)))
 
 
 @cache

@@ -10,8 +10,9 @@ exact time. What it is about is its identity:
 
 Within a delivery a listing of the same identity that begins after another's end supersedes it, and
 else both stand. A withdrawal takes out what begins no later than it ends, in whatever order they
-come, and in later deliveries too. What a later delivery says of an identity takes the place of what
-stood before, unless it ends before that begins.
+come, and in later deliveries too; and what has no time and was delivered with it or before. What a
+later delivery says of an identity takes the place of what stood before, unless it ends before that
+begins.
 """
 
 from __future__ import annotations
@@ -68,6 +69,9 @@ class Subject(NamedTuple):
         raise HashesAreOpaque("a Subject is never pickled; send the path of the list instead")
 
 
+UNIQUE, UNDATED = 1, 8
+
+
 def scope_of(space: str, unique: bool) -> int:
     """Return as one number which name space an id is of, and whether it is unique there."""
     return SPACES.index(space) << 1 | unique
@@ -80,7 +84,7 @@ class Statements(Opaque):
     `key`, shape (n,), is a digest of the id and its name space, or else of the hash: entries of
     different keys are different ones. `begin` and `end`, shape (n,), are when it was said at the
     earliest and at the latest, in seconds since 1970 UTC; `scope`, shape (n,), is `scope_of` the
-    id.
+    id, and `UNDATED` where the owner gave no time.
     """
 
     hashes: HashBatch
@@ -100,12 +104,13 @@ class Statements(Opaque):
         scope = int(self.scope[row])
         return Statement(
             None if self.entries.ids is None else self.entries.ids[row],
-            SPACES[scope >> 1],
+            SPACES[(scope & ~UNDATED) >> 1],
             self.algorithm,
             bytes(self.hashes.words[row].tobytes()),
-            bool(scope & 1),
+            bool(scope & UNIQUE),
             self.entries.kinds[int(self.entries.kind[row : row + 1][0])],
             Span(float(self.begin[row]), float(self.end[row])),
+            bool(scope & UNDATED),
         )
 
     def identities(self) -> NDArray[np.uint64]:
@@ -113,7 +118,7 @@ class Statements(Opaque):
         digests = hash_keys(self.hashes.words)
         digests *= MIX[0]
         digests ^= self.key
-        unique = np.flatnonzero(self.scope & 1)
+        unique = np.flatnonzero(self.scope & UNIQUE)
         digests[unique] = self.key[unique]
         return digests
 
@@ -131,8 +136,11 @@ class Statements(Opaque):
         return len(self.hashes)
 
 
+Rank = tuple[Span, bool, bool]
+
+
 class Statement(NamedTuple):
-    """One statement of a list; ``unique`` says whether its id is."""
+    """One statement of a list: whether its id is ``unique``, and its time not its owner's."""
 
     external_id: str | None
     space: str
@@ -141,12 +149,18 @@ class Statement(NamedTuple):
     unique: bool
     said: Entry
     span: Span
+    undated: bool
 
     def __repr__(self) -> str:  # tracebacks may show it
         return "<Statement>"
 
     def __reduce__(self) -> NoReturn:
         raise HashesAreOpaque("a Statement is never pickled; send the path of the list instead")
+
+    @property
+    def rank(self) -> Rank:
+        """By which one of several that say the same is kept: the highest."""
+        return self.span, self.unique, not self.undated
 
     @property
     def narrow(self) -> Subject:
@@ -182,17 +196,23 @@ class Withdrawals(Opaque):
     `withdrawn` has of each subject the latest time that it was withdrawn; `cleared`, of identities,
     when their owner last said that they are nothing to be found. `asked` has all subjects of the
     withdrawals of a delivery, by the first of each; `effective` gathers of each subject which
-    hashes it took out, of those that no unique id tells apart.
+    hashes it took out, of those that no unique id tells apart. `nameless` has a None for each
+    withdrawal that says neither an id nor a hash.
     """
 
     withdrawn: dict[Subject, float] = field(default_factory=dict)
     cleared: dict[Subject, Span] = field(default_factory=dict)
     asked: dict[Subject, set[Subject]] = field(default_factory=dict)
     effective: dict[Subject, set[tuple[str, bytes]]] = field(default_factory=dict)
+    nameless: list[None] = field(default_factory=list)
 
-    def withdraw(self, subjects: Sequence[Subject], end: float) -> None:
-        """Take in a withdrawal, of at least one subject, that was made at `end` at the latest."""
-        self.asked.setdefault(subjects[0], set()).update(subjects)
+    def withdraw(self, subjects: Sequence[Subject], end: float, *, asked: bool = True) -> None:
+        """Take in a withdrawal, of at least one subject, that was made at `end` at the latest.
+
+        Whether it has an effect is told of what is `asked`: of other kinds of hash most has none.
+        """
+        if asked:
+            self.asked.setdefault(subjects[0], set()).update(subjects)
         for subject in subjects:
             self.withdrawn[subject] = max(end, self.withdrawn.get(subject, -math.inf))
 
@@ -201,18 +221,22 @@ class Withdrawals(Opaque):
         said = self.cleared.get(subject, span)
         self.cleared[subject] = Span(max(said.begin, span.begin), max(said.end, span.end))
 
-    def take_out(self, one: Statement, *, earlier: bool) -> bool:
-        """Return whether a statement, of the same delivery or an `earlier` one, is taken out."""
+    def take_out(self, one: Statement, *, earlier: bool = False, later: bool = False) -> bool:
+        """Return whether a statement is taken out, of the same delivery, an `earlier` or a `later`.
+
+        One that nobody dated may have been said any time before it was delivered.
+        """
         is_out = False
+        begin = -math.inf if one.undated and not later else one.span.begin
         for subject in one.subjects:
-            if one.span.begin <= self.withdrawn.get(subject, -math.inf):
+            if subject in self.withdrawn and begin <= self.withdrawn[subject]:
                 is_out = True
                 if self.asked:
                     hashes = self.effective.setdefault(subject, set())
                     hashes |= set() if one.unique else {(one.algorithm, one.value)}
             said = self.cleared.get(subject)
             if said is not None:
-                is_out |= one.span.begin <= said.end if earlier else one.span.end < said.begin
+                is_out |= begin <= said.end > -math.inf if earlier else one.span.end < said.begin
         return is_out
 
     def forget_before(self, one: Statement) -> None:
@@ -243,11 +267,12 @@ class Withdrawals(Opaque):
     @property
     def without_effect(self) -> list[str | None]:
         """Ids, None where there is none, of the withdrawals that took nothing out."""
-        return [
+        idle = [
             first.external_id
             for first, subjects in self.asked.items()
             if not subjects & self.effective.keys()
         ]
+        return [*idle, *self.nameless]
 
     @property
     def several(self) -> dict[str, int]:
@@ -275,13 +300,13 @@ def settle(
     latest: dict[Subject, float] = {}
     for _, _, one in _each(said, suspects):
         latest[one.identity] = max(latest.get(one.identity, -math.inf), one.span.begin)
-    best: dict[tuple[Subject, Entry], tuple[Span, bool, int]] = {}
+    best: dict[tuple[Subject, Entry], tuple[Rank, int]] = {}
     lost = []
     for fate, row, one in _each(said, suspects, fates):
-        if own.take_out(one, earlier=False):
+        if own.take_out(one):
             fate[row] = WITHDRAWN
             lost.append(one)
-        elif before.take_out(one, earlier=False):
+        elif before.take_out(one, later=True):
             fate[row] = OLDER
             lost.append(one)
         elif one.span.end < max(latest.get(each, -math.inf) for each in (one.wide, one.narrow)):
@@ -289,12 +314,12 @@ def settle(
         else:
             same = one.narrow, one.said
             other = best.get(same)
-            if other is not None and other[:2] >= (one.span, one.unique):
+            if other is not None and other[0] >= one.rank:
                 fate[row] = REPEATED
                 continue
             if other is not None:
-                fate[other[2]] = REPEATED
-            best[same] = one.span, one.unique, row
+                fate[other[1]] = REPEATED
+            best[same] = one.rank, row
     for one in lost:
         own.forget_before(one)
     return fates

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashmatch.lists.merge import hash_keys, rows_about
+from hashmatch.lists.merge import UNDATED, hash_keys, rows_about
 from hashmatch.records.entries import Entries, Entry, Texts
 from hashmatch.records.hashes import HashBatch
 
@@ -113,6 +113,7 @@ def _cleaned(said: Statements, hashes: set[str], shortest: int) -> Statements:
         key, scope = key.copy(), scope.copy()
         for row in hidden:
             named[row] = None
-        key[hidden], scope[hidden] = hash_keys(said.hashes.words[hidden]), 0
+        key[hidden] = hash_keys(said.hashes.words[hidden])
+        scope[hidden] &= UNDATED
         ids = Texts.of(named)
     return replace(said, entries=Entries(kind_of, tuple(kinds), ids), key=key, scope=scope)

@@ -39,6 +39,13 @@ WRITTEN = re.compile(
 r"""Hexadecimal as databases, languages and spreadsheets print it: ``\x..``, ``0x..``, ``X'..'``,
 ``{..}``, ``="..."``."""
 
+WIDTHLESS = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
+"""Characters that are not seen within a word either, as of where it may be broken."""
+ERROR = re.compile(r"#+|#[A-Z0-9/_]+[!?]", re.ASCII)
+"""What a spreadsheet shows where there is no value, or no room for it."""
+UUID = [8, 4, 4, 4, 12]
+"""Digits of its groups."""
+
 DECIMAL = re.compile(r"-?\d{1,78}", re.ASCII)
 SCIENTIFIC = re.compile(
     r"[+-]?\d+(?:[.,]\d+)?e[+-]?\d{1,3}|\d{9,}[.,]\d+|\d[.,]\d{6,}", re.IGNORECASE | re.ASCII
@@ -113,6 +120,8 @@ class HashSpec:
         text = text.strip(INVISIBLE)
         if encoding == "hex" and len(text) * 4 != self.bits:
             text = _bare(text)
+            if len(text) * 4 > self.bits and not is_scientific(text):
+                text = _ungrouped(text)
         if not text:
             raise UsageError("the hash is empty")
         if encoding == "hex" and len(text) * 4 != self.bits:
@@ -136,6 +145,8 @@ class HashSpec:
             return f"{len(text)} binary digits; write the hash as {self.bits // 4} hex digits"
         if DECIMAL.fullmatch(text) and (len(text) > self.bits // 4 or text[0] == "-"):
             return f"a decimal number; write the hash as {self.bits // 4} hex digits"
+        if ERROR.fullmatch(text):
+            return "what spreadsheets write for an error, or a column too narrow, is no hash"
         return f"{len(text)} hex digits, a {self.algorithm} hash has {self.bits // 4}"
 
 
@@ -148,6 +159,15 @@ def _bare(text: str) -> str:
     """Return hexadecimal without what databases, languages and spreadsheets write around it."""
     found = WRITTEN.fullmatch(text)
     return found[1].strip(INVISIBLE) if found else text
+
+
+def _ungrouped(text: str) -> str:
+    """Return hexadecimal that is written in groups, as pairs of digits or as a UUID, without."""
+    text = WIDTHLESS.sub("", text)
+    groups = re.split("[ :-]", text)
+    sizes = [len(group) for group in groups]
+    is_even = len(groups) >= 4 and len(set(sizes)) == 1
+    return "".join(groups) if is_even or sizes == UUID else text
 
 
 def _decoded(text: str, encoding: str) -> bytes | None:

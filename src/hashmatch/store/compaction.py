@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from hashmatch._files.block_format import Description
     from hashmatch._files.block_writer import Blocks
     from hashmatch.lists.ingest import Rows
-    from hashmatch.lists.merge import Statement
+    from hashmatch.lists.merge import Rank, Statement
     from hashmatch.records.entries import Entry
     from hashmatch.store.contents import AlgorithmContent, Content
     from hashmatch.store.encryption import ListKey
@@ -282,6 +282,9 @@ def _shared(said: Statements, fate: NDArray[np.uint8], there: _Standing) -> list
     return rows
 
 
+NOT_THERE: Rank = Span(-math.inf, -math.inf), False, False
+
+
 class _Standing:
     """What stands in a version, of that which a delivery may be about."""
 
@@ -291,7 +294,7 @@ class _Standing:
         self._out: set[tuple[str, int]] = set()
         self._kinds: set[str] = set()
         self._latest: dict[Subject, float] = {}
-        self._there: dict[tuple[Subject, Entry], tuple[Span, bool]] = {}
+        self._there: dict[tuple[Subject, Entry], Rank] = {}
         self._restated: dict[Subject, float] = {}
         self._kept: set[tuple[Subject, Entry]] = set()
 
@@ -302,14 +305,14 @@ class _Standing:
         for row, number in enumerate(numbers.tolist()):
             one = said.statement(row)
             self._rows.append((algorithm, number, one))
-            self._there[one.narrow, one.said] = Span(-math.inf, -math.inf), False
+            self._there[one.narrow, one.said] = NOT_THERE
             before = self._latest.get(one.identity, -math.inf)
             self._latest[one.identity] = max(before, one.span.begin)
             if own.take_out(one, earlier=True):
                 own.forget_before(one)
                 self._out.add((algorithm, number))
             else:
-                self._there[one.narrow, one.said] = one.span, one.unique
+                self._there[one.narrow, one.said] = one.rank
 
     def is_later(self, one: Statement) -> bool:
         """Return whether what stands was said after the end of another."""
@@ -329,7 +332,7 @@ class _Standing:
 
     def keep(self, one: Statement) -> bool:
         """Return whether the same stays there, since it was not said earlier, and have it stay."""
-        stays = self._there[one.narrow, one.said] >= (one.span, one.unique)
+        stays = self._there[one.narrow, one.said] >= one.rank
         if stays:
             self._kept.add((one.narrow, one.said))
         return stays

@@ -212,7 +212,7 @@ def number_of(key: str, value: str) -> int | None:
     return int(found[1]) if found else None
 
 
-NAMED_BY_FLOAT = re.compile(r"(\d{1,15})\.0+")
+NAMED_BY_FLOAT = re.compile(r"(\d{1,15})(?:\.0+|,0{1,2})")
 ROUNDED = re.compile(r"\d(?:[.,]\d+)?E\+\d{1,3}", re.IGNORECASE)
 
 
@@ -296,9 +296,13 @@ def time(record: dict[str, Any], key: str) -> Span | None:
 
 def time_of(key: str, value: Any, dates: Dates) -> Span | None:
     """Return the time that `value` is, None if it is nothing."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = text_of(key, value)  # 20241231 is no number of seconds
     if isinstance(value, str):
-        value = dates.iso(key, cell(value))
-    if value is None or value == "":
+        value = cell(value)
+        found = OF_NET.fullmatch(value)
+        value = found[1] if found else dates.iso(key, value)
+    if value is None or value == "" or ZERO_DATE.fullmatch(str(value)):
         return None
     if len(str(value)) < 20 and SERIAL.fullmatch(str(value)):
         raise Unusable(f"{key} is the number of a day, as spreadsheets count them; write its date")
@@ -308,6 +312,10 @@ def time_of(key: str, value: Any, dates: Dates) -> Span | None:
     return moment
 
 
+OF_NET = re.compile(r"/Date\((\d{12,13})(?:[+-]\d{4})?\)/", re.ASCII)
+"""What .NET made of a time in JSON: milliseconds; the zone is where it was written."""
+ZERO_DATE = re.compile(r"0000-00-00([T ]00:00(:00(\.0+)?)?)?")
+"""What MySQL has for no time."""
 SERIAL = re.compile(r"[345]\d{4}(?:[.,]\d+)?", re.ASCII)
 """A day from 1982 to 2064, counted from 1900; in seconds since 1970 it were one in January then."""
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
@@ -322,13 +330,20 @@ DATES = [
     re.compile(date + CLOCK, re.IGNORECASE | re.ASCII)
     for date in (
         r"(?P<year>\d{4})([-/.])(?P<month>\d{1,2})\2(?P<day>\d{1,2})",
-        r"(?P<year>(?:19|20)\d\d)(?P<month>\d\d)(?P<day>\d\d)",
+        r"(?P<year>(?:19|20)\d\d)(?P<month>\d\d)(?P<day>\d\d)(?:\.0+)?",
         r"(?P<first>\d{1,2})([-/.])(?P<second>\d{1,2})\2(?P<year>\d{4})",
         WORD
         + r"(?P<day>\d{1,2})[-/. ]{1,2}(?P<name>[a-z]{3})[a-z]{0,6}[-/., ]{1,2}(?P<year>\d{4})",
         WORD + r"(?P<name>[a-z]{3})[a-z]{0,6}\.? +(?P<day>\d{1,2}),? +(?P<year>\d{4})",
     )
 ]
+
+
+COMPACT = re.compile(
+    r"((?:19|20)\d\d)(\d\d)(\d\d)T?(\d\d)(\d\d)(\d\d(?:[.,]\d+)?)?(?:\.0)?\s*(Z|[+-]\d\d(?::?\d\d)?)?",
+    re.ASCII,
+)
+"""A day and a time in a row, which are no number of seconds before the year 5000."""
 
 
 class Ambiguous(Unusable):
@@ -363,6 +378,10 @@ class Dates:
         """
         if ISO.fullmatch(text):
             return text
+        if compact := COMPACT.fullmatch(text):
+            year, month, day, hour, minute, rest, zone = compact.groups("")
+            rest = f":{rest}" if rest else ""
+            return f"{year}-{month}-{day}T{hour}:{minute}{rest}{zone}"
         found = next(filter(None, (pattern.fullmatch(text) for pattern in DATES)), None)
         if found is None:
             return text
@@ -489,14 +508,23 @@ KNOWN = {
         "pdq": "pdqhash",
         "hash": "hash hashvalue signalstr",
         "algorithm": "algorithm hashtype signaltype type",
-        "id": "id entry externalid imageid filename filepath item",
+        "id": "id entry externalid imageid item",
+        "filename": "filename filepath",
         "label": "label category classification",
         "labels": "labels tags",
         "sources": "source sources",
         "source": "collab",
         "status": "status",
+        "state": "state",
+        "deleted": "deleted isdeleted shoulddelete withdrawn iswithdrawn revoked isrevoked "
+        "retracted isretracted expired isexpired disabled isdisabled inactive isinactive tombstone",
+        "active": "active isactive enabled isenabled isvalid",
+        "benign": "falsepositive isfalsepositive isbenign",
+        "deleted_at": "deletedat deletedon datedeleted deletiondate withdrawnat withdrawnon "
+        "datewithdrawn withdrawaldate revokedat revokedon daterevoked retractedat retractedon "
+        "removedat removedon dateremoved disabledat",
         "quality": "quality",
-        "max_distance": "maxdistance",
+        "max_distance": "maxdistance maxhammingdistance distancethreshold",
         "updated": "updated updatedat updatedon lastupdated dateupdated",
         "photodna": "photodna",
     }.items()
@@ -505,7 +533,11 @@ KNOWN = {
 
 #: What python-threatexchange says of a hash as a whole; negative and disputed ones are kept out.
 CATEGORIES = {"POSITIVE_CLASS", "NEGATIVE_CLASS", "DISPUTED", "INVESTIGATION_SEED"}
-FACTS = ROLES - {"hash", "label", "labels", "sources"}
+FLAGS = {"deleted": (True, "withdrawn"), "active": (False, "withdrawn"), "benign": (True, "benign")}
+"""Roles of a yes or no, and which of them comes to which status."""
+UNTOLD = {"source", "tags", "filename", "state", "deleted_at", *FLAGS}
+"""Roles of columns that cannot be told, as they are recognised by their name."""
+FACTS = {*ROLES, *UNTOLD} - {"hash", "label", "labels", "source", "sources", "tags"}
 
 
 @lru_cache(maxsize=1024)
@@ -534,6 +566,7 @@ def rows(fields: Fields, dates: Dates) -> list[ListRow]:
     told: dict[str, Any] = {}
     labels: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    flags: set[str] = set()
     for role, value in fields.said:
         if role == "labels":
             labels += divided(role, value)
@@ -541,10 +574,19 @@ def rows(fields: Fields, dates: Dates) -> list[ListRow]:
             sources += divided(role, value)
         elif role == "tags":  # of python-threatexchange
             labels += tuple(text_of(role, value).split())
+        elif role in FLAGS:
+            if value is not None and value != "" and truth({role: value}, role) is FLAGS[role][0]:
+                flags.add(FLAGS[role][1])
         elif role not in FACTS and role not in {"label", "source"}:
             if value := digits({role: value}, role):
                 hashes.append((None if role == "hash" else role, value))
-        elif value := value if role == "updated" else text_of(role, value):
+        elif role in {"id", "filename"}:
+            name: str | None = text_of(role, value)
+            if name and not (fields.exact and isinstance(value, str)):
+                name = id_of(role, name)
+            if name:
+                told.setdefault(role, name)
+        elif value := value if role in {"updated", "deleted_at"} else text_of(role, value):
             if role == "label":
                 labels += (value,)
             elif role == "source":
@@ -553,13 +595,15 @@ def rows(fields: Fields, dates: Dates) -> list[ListRow]:
                 told.setdefault(role, value)
     quality = number_of("quality", told["quality"]) if "quality" in told else None
     distance = number_of("max_distance", told["max_distance"]) if "max_distance" in told else None
-    updated = time_of("updated", told["updated"], dates) if "updated" in told else None
-    external_id = told.get("id")
-    if external_id is not None and not fields.exact:
-        external_id = id_of("id", external_id)
-    status = told.get("status") or next((one for one in labels if one in CATEGORIES), "active")
-    if not hashes and "status" not in told:  # withdrawn entries often come without their hash
+    times = [time_of(role, told.get(role), dates) for role in ("updated", "deleted_at")]
+    if times[1] is not None and times[1].begin > 0:
+        flags.add("withdrawn")
+    updated = max((time for time in times if time is not None), default=None)
+    external_id = told.get("id") or told.get("filename")
+    said = max(flags, default=None) or told.get("status") or told.get("state")
+    if not hashes and said is None:  # withdrawn entries often come without their hash
         raise Unusable("the hash is empty")
+    status = said or next((one for one in labels if one in CATEGORIES), "active")
     found = []
     for column, value in hashes or [(None, "")]:
         named = column or told.get("algorithm")

@@ -3,7 +3,9 @@
 Roles: an algorithm's name (``pdq``, ``md5``, ...: the column holds such hashes; there may be
 several), ``hash`` with or without ``algorithm``, ``id``, ``label`` (one), ``labels`` (divided by
 commas, semicolons or bars, or an array), ``sources``, ``status``, ``quality``, ``max_distance``,
-``updated`` (a date and time, or seconds since 1970). Columns without a role are passed over.
+``updated`` (a date and time, or seconds since 1970). Columns that say by yes or no, or by a time,
+that an entry is withdrawn or benign (``deleted``, ``is_active``, ``revoked_at``, ...) need no
+telling; ``state`` is the status where there is no other. Columns without a role are passed over.
 `hashmatch.lists.readers._fields.KNOWN` has the names that need no telling, among them those of the
 threatexchange dataset (``signal_type,signal_str,collab,category,tags``, whose tags are divided by
 blanks) and of Interpol's ICSE export.
@@ -187,7 +189,7 @@ def _column(header: list[str], name: str) -> int | None:
 
 
 def _is_of_hashes(role: str | None) -> bool:
-    return role is not None and (role == "hash" or role not in {*ROLES, "source", "tags"})
+    return role is not None and (role == "hash" or role not in {*ROLES, *_fields.UNTOLD})
 
 
 def _check_names(header: Header) -> None:
@@ -210,6 +212,8 @@ def _records(records: CsvRecords, header: Header) -> Iterator[_fields.Fields | R
         for place, role in enumerate(header.roles)
         if role is not None
     ]
+    # Of several that may be the id, that which is called so comes first.
+    columns.sort(key=lambda c: c[1] == "id" and _fields.letters(header.cells[c[0]]) != "id")
     count = 0
     for record in records:
         if isinstance(record, RejectedRow):

@@ -43,6 +43,7 @@ MAX_DEPTH = 32
 MAX_NAMES = 500
 """Different names of elements and attributes; the format has about thirty, and they are kept."""
 
+SECTIONS = {"images", "videos"}
 ENTRIES = {"image", "video", "deletedImage", "deletedVideo"}
 
 
@@ -102,6 +103,7 @@ class _Page:
         self.parser.EndElementHandler = self._end
         self.parser.CharacterDataHandler = self._text
         self.path: list[str] = []
+        self.sections: set[str] = set()
         self.entry: _Entry | None = None
         self.stated: tuple[str, int | None] | None = None
         self.live = self.deleted = 0
@@ -128,6 +130,8 @@ class _Page:
         if not self.path and (space, local) != (NAMESPACE, "queryResult"):
             raise ListError(f"is not a queryResult of {NAMESPACE}")
         self.path.append(local)
+        if len(self.path) == 2:
+            self.sections.add(local)
         if len(self.path) > MAX_DEPTH:
             raise _Stopped(f"more than {MAX_DEPTH} elements within each other")
         if len(self.names) > MAX_NAMES:
@@ -153,6 +157,11 @@ class _Page:
             self.entry = None
         elif self.entry is not None:
             self.entry.end(self.path)
+        elif len(self.path) == 1 and self.sections - {"paging"} and not self.sections & SECTIONS:
+            raise ListError(
+                f"line {self.line}: cannot be a page of the list: it has neither images nor "
+                "videos, as the answer to a request that failed. Get the page again"
+            )
         elif len(self.path) == 2 and self.stated is not None and self.stated[0] == local:
             self._count(self.stated[1])
             self.stated = None

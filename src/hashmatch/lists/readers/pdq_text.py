@@ -37,11 +37,12 @@ LOOKS_RIGHT = re.compile(
 )
 BARE = re.compile(r"[0-9a-f]{16,}", re.IGNORECASE)
 TYPED = re.compile(r"([A-Za-z][\w-]*)[ \t]+([^\s,]+)")
-QUALITY_AND_NAME = re.compile(r"\s*(\d{1,3})\s*[,;\t](.*)")
+QUALITY_AND_NAME = re.compile(r"\s*(\d{1,3})(?:\.0+)?\s*[,;\t](.*)")
 HASH_AND_REST = re.compile(r"([^,;\s]+)(?:\s*[,;\t]| [ *])(.*)")
 PLAIN = re.compile(
     rb"^([0-9A-Fa-f]+)"
-    rb"(?:,(?:([0-9]{1,2}|100),)?(?! *[0-9]{1,3} *,)([!-~](?:[ -~]{0,999}[!-~])?)?)?\r?$",
+    rb"(?:,(?:([0-9]{1,2}|100),)?"
+    rb"(?! *[0-9]{1,3}(?:\.0+)? *,)([!-~](?:[ -~]{0,999}[!-~])?)?)?\r?$",
     re.MULTILINE,
 )
 """A row of one of the first three forms as nearly all are: nothing in it has to be looked at."""
@@ -90,10 +91,14 @@ def _row(number: int, text: str) -> ListRow | RejectedRow:
         return ListRow(number, _fields.value_of(kind, typed[2]), algorithm=kind)
     parts = HASH_AND_REST.fullmatch(text)
     value, rest = parts.groups() if parts else (text, "")
+    quality, name = None, rest
     named = QUALITY_AND_NAME.fullmatch(rest)
     if named and int(named[1]) <= 100:
-        return ListRow(number, value, external_id=named[2].strip() or None, quality=int(named[1]))
-    return ListRow(number, value, external_id=rest.strip() or None)
+        quality, name = int(named[1]), named[2]
+    name = name.strip()
+    if value.startswith('"') and len(name) > 1 and name[0] == name[-1] == '"':  # as in CSV
+        name = name[1:-1].replace('""', '"')
+    return ListRow(number, value, external_id=name or None, quality=quality)
 
 
 def _named_fields(number: int, text: str) -> ListRow | RejectedRow:

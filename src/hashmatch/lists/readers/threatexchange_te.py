@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LOOKS_RIGHT = re.compile(
-    r'\s*"?[0-9a-f]{16,}"?,"?\d+"?,("?\d+"?,)?"?\d{4}-\d\d-\d\dT[^,]*(,|$)', re.IGNORECASE
+    r'\s*"?[0-9a-f]{16,}"?,"?\d+(\.0+)?"?,("?\d+(\.0+)?"?,)?"?\d{4}-\d\d-\d\dT[^,]*(,|$)',
+    re.IGNORECASE,
 )
 NUMBER = re.compile(r"\d{0,24}", re.ASCII)
 OF_VIDEO = "media_type_video"

@@ -30,7 +30,7 @@ HEADER = re.compile(r"frame\s*,\s*quality\s*,\s*hash\s*,\s*timestamp", re.IGNORE
 FRAME = re.compile(
     r"\s*\d+\s*,\s*\d{1,3}(?:\.0+)?\s*,\s*[0-9a-f]{16,}\s*,\s*[\d.]+(e[+-]?\d+)?\s*", re.I
 )
-QUOTED = re.compile(rb'\[\s*"[0-9a-f]{16,}\s*,\s*\d{1,3}\s*,\s*[\d.]', re.IGNORECASE)
+QUOTED = re.compile(rb'\[\s*"[0-9a-f]{16,}\s*,\s*\d{1,3}(?:\.0+)?\s*,\s*[\d.]', re.IGNORECASE)
 BY_FRAME = re.compile(rb'\{\s*"\d+"\s*:\s*\{\s*"(quality|hash|timestamp|frame)"\s*:')
 
 
