@@ -19,6 +19,7 @@ from review_queues import take_and_decide, take_case
 from review_records import flipped, make_record, many, random_hash
 
 if TYPE_CHECKING:
+    from hashmatch.records.review import ReviewRecord
     from review_queues import Clock, MakeQueue
 
 
@@ -424,6 +425,27 @@ def test_a_decision_covers_what_was_asked_and_no_more(
     queue.decide(case.case_id, "ben", "not_a_match", "seen", held.reviewed_digest)
     queue.add([make_record(7, 7, **{"distance": 10, **NEWS[kind]})])
     assert queue.case(case.case_id).state is CaseState.NOT_A_MATCH  # by now all of it is covered
+
+
+def test_matches_that_a_record_does_not_name_are_covered_by_no_decision(
+    make_queue: MakeQueue,
+) -> None:
+    def matching(number: int, count: int) -> ReviewRecord:
+        return replace(make_record(number, 7), match_count=count)
+
+    queue = make_queue()
+    queue.add([matching(1, 1)])
+    case = take_and_decide(queue, "not_a_match")
+    for number, count, words in ((2, 5, "matches than are named"), (4, 6, "matches")):
+        queue.add([matching(number, count)])
+        assert queue.case(case.case_id).state is CaseState.PENDING_REVIEW
+        reason = list(queue.history())[-1].body["reason"]
+        assert reason == f"a record of more {words} joined it"
+        take_and_decide(queue, "not_a_match")
+        queue.add([matching(number + 1, count)])
+        assert queue.case(case.case_id).state is CaseState.NOT_A_MATCH
+    assert queue.inherited()[CaseState.NOT_A_MATCH] == 1  # the one before was asked about
+    queue.verify()
 
 
 def test_news_that_come_while_somebody_looks_are_asked_about(make_queue: MakeQueue) -> None:

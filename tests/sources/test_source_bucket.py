@@ -83,6 +83,7 @@ def test_keys_are_whole_and_in_order(port: int) -> None:
 
 
 KEYS = [
+    "//", "///", "d/\U0010ffff",
     "/a.png", "a.png", "A.PNG", "x/", "a//b", "a/../b", "a/./b", "../a.png", "%41", " ", "~", "?#+",
     "caf\u00e9", "cafe\u0301", r"caf\xe9", "tab\t", "x" * 1024, "end ",
 ]  # fmt: skip
@@ -108,7 +109,7 @@ def test_any_key_is_listed_and_read(folder: Path) -> None:
             assert now in list(images.items())
         for place, keys in (
             ("s3://bare/a", ["a/../b", "a/./b", "a//b"]), ("s3://bare/a//", ["a//b"]),
-            ("s3://bare//", ["/a.png"]), ("s3://bare//a.png", ["/a.png"]),
+            ("s3://bare//", ["//", "///", "/a.png"]), ("s3://bare//a.png", ["/a.png"]),
             ("s3://bare/a.png", ["a.png"]),
         ):  # fmt: skip
             assert [item.key for item in source(port, place).items()] == keys

@@ -185,6 +185,9 @@ def summary(records: Iterable[ReviewRecord]) -> Summary:
 PART = "", "", "", "part"
 """What a record says besides its matches if a crop of its picture came closest: nobody who saw the
 crop alone has seen the rest."""
+UNNAMED = "", "", "", "unnamed"
+"""What it says if it matches more than it names: the others may be of any list. The distance is the
+number of all, with a minus: the more, the more there is that nobody has seen."""
 
 
 def covered_by(records: Iterable[ReviewRecord]) -> str:
@@ -209,11 +212,13 @@ def news(record: ReviewRecord, covered: str) -> str:
         if said not in closest:
             if said == PART:
                 return "another picture, of which only a part is the same,"
+            if said == UNNAMED:
+                return "a record of more matches than are named"
             if said[0] not in {name for name, *_ in closest}:
                 return "a match of another list"
             return "a match of another entry" if not said[3] else "another label or source"
         if distance < closest[said]:
-            return "a closer match"
+            return "a closer match" if said != UNNAMED else "a record of more matches"
     return ""
 
 
@@ -225,6 +230,8 @@ def _said(record: ReviewRecord) -> Iterator[tuple[tuple[str, ...], int]]:
     """
     if record.hash.variant not in WHOLE:
         yield PART, 0
+    if record.match_count > len(record.matches):
+        yield UNNAMED, -record.match_count
     for match in record.matches:
         entry = REFERENCE if match.entry.startswith(REFERENCE) else match.entry
         labels = (f"label {label}" for label in match.labels)

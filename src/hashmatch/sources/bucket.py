@@ -86,7 +86,7 @@ class BucketSource:
             for key, version, size, is_second in self._rows(after):
                 empty = False
                 name, place = (f"{key}#2", _SECOND) if is_second else (key, key)
-                if key.endswith(UNLISTED_FOLDER):
+                if key.endswith(UNLISTED_FOLDER) and not self._is_literal:
                     name, place = key.removesuffix(UNLISTED_FOLDER[1:]), _UNLISTED
                 yield ImageItem(escape_name(name), version, self._surface, place, key, size)
             if empty and after is None:
@@ -145,13 +145,14 @@ class BucketSource:
 
     def read(self, item: ImageItem) -> bytes:
         """Return the content of `item`; see `hashmatch.interfaces.Source.read`."""
-        if item.location == _UNLISTED:
+        special = "" if self._is_literal else item.location
+        if special == _UNLISTED:
             raise ImageError(
                 Outcome.FAILED,
                 "a folder that this client cannot list: a key in it has an empty part, a dot or a "
                 "control character between its strokes; scan the others from a manifest://",
             )
-        if item.location == _SECOND:
+        if special == _SECOND:
             raise ImageError(Outcome.FAILED, "this client cannot tell it from another key")
         return self._objects.read(item, item.location or unescape_name(item.key).decode())
 
