@@ -608,6 +608,9 @@ def test_what_mysql_has_for_no_time() -> None:
         ("active", None, False), ("is_false_positive", True, True), ("state", "revoked", True),
         ("deleted_at", "2024-01-01", True), ("revokedAt", 0, False), ("deleted_at", None, False),
         ("deleted_at", "0000-00-00", False), ("deleted_on", 1704067200, True),
+        ("valid_until", "2020-01-01", True), ("expires", "9998-12-31T00:00:00Z", False),
+        ("expires_at", "never", False), ("expiry", "infinity", False), ("action", "delete", True),
+        ("action", "upsert", False), ("hash_status", "revoked", True), ("verdict", "benign", True),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("form", ["csv", "jsonl"])

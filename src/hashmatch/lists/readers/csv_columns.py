@@ -5,7 +5,8 @@ several), ``hash`` with or without ``algorithm``, ``id``, ``label`` (one), ``lab
 commas, semicolons or bars, or an array), ``sources``, ``status``, ``quality``, ``max_distance``,
 ``updated`` (a date and time, or seconds since 1970). Columns that say by yes or no, or by a time,
 that an entry is withdrawn or benign (``deleted``, ``is_active``, ``revoked_at``, ...) need no
-telling; ``state`` is the status where there is no other. Columns without a role are passed over.
+telling; ``state`` or ``action`` is the status where there is no other. Columns without a role are
+passed over.
 `hashmatch.lists.readers._fields.KNOWN` has the names that need no telling, among them those of the
 threatexchange dataset (``signal_type,signal_str,collab,category,tags``, whose tags are divided by
 blanks) and of Interpol's ICSE export.
