@@ -625,6 +625,17 @@ def test_columns_that_say_that_an_entry_is_out(form: str, key: str, value: Any, 
     assert sum(read(text).rows.get(sort, 0) for sort in ("withdrawal", "benign")) == out
 
 
+def test_columns_that_are_told_leave_the_status_what_it_is() -> None:
+    columns = {"pdq": "Fingerprint", "id": "Ref"}
+    text = (
+        f"id,Fingerprint,Ref,status,type,md5,labels\n0,{H[0]},a,revoked,jpeg,,\n"
+        f"0,{H[1]},b,,jpeg,{H[2][:32]},x;y\n"
+    )
+    said = found(text, columns=columns)
+    assert [(e.external_id, e.labels) for e in said.values()] == [("b", ("x", "y"))]
+    assert list(said) == [H[1]]
+
+
 def test_columns_of_yes_and_no_that_say_something_else_are_named() -> None:
     lines = [{"hash": H[0]}, {"hash": H[1], "deleted": "perhaps"}, {"hash": H[2], "active": [1]}]
     assert reasons("\n".join(map(json.dumps, lines))) == [
