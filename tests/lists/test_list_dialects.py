@@ -608,6 +608,9 @@ def test_what_mysql_has_for_no_time() -> None:
         ("active", None, False), ("is_false_positive", True, True), ("state", "revoked", True),
         ("deleted_at", "2024-01-01", True), ("revokedAt", 0, False), ("deleted_at", None, False),
         ("deleted_at", "0000-00-00", False), ("deleted_on", 1704067200, True),
+        ("valid_until", "2020-01-01", True), ("expires", "9998-12-31T00:00:00Z", False),
+        ("expires_at", "never", False), ("expiry", "infinity", False), ("action", "delete", True),
+        ("action", "upsert", False), ("hash_status", "revoked", True), ("verdict", "benign", True),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
@@ -620,6 +623,17 @@ def test_columns_that_say_that_an_entry_is_out(form: str, key: str, value: Any, 
         text = f"pdq,id,{key}\n{H[0]},a,{cell}\n{H[1]},b,\n"
     assert set(found(text)) == ({H[1]} if out else set(H[:2]))
     assert sum(read(text).rows.get(sort, 0) for sort in ("withdrawal", "benign")) == out
+
+
+def test_columns_that_are_told_leave_the_status_what_it_is() -> None:
+    columns = {"pdq": "Fingerprint", "id": "Ref"}
+    text = (
+        f"id,Fingerprint,Ref,status,type,md5,labels\n0,{H[0]},a,revoked,jpeg,,\n"
+        f"0,{H[1]},b,,jpeg,{H[2][:32]},x;y\n"
+    )
+    said = found(text, columns=columns)
+    assert [(e.external_id, e.labels) for e in said.values()] == [("b", ("x", "y"))]
+    assert list(said) == [H[1]]
 
 
 def test_columns_of_yes_and_no_that_say_something_else_are_named() -> None:

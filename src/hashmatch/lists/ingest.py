@@ -24,6 +24,7 @@ import math
 import re
 from array import array
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import accumulate, chain, repeat
@@ -32,7 +33,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from hashmatch import registry
-from hashmatch.errors import ListError, RejectedRow, RowsMissing, UsageError
+from hashmatch.errors import ListError, RejectedRow, RowsMissing, UnknownPlugin, UsageError
 from hashmatch.interfaces import ROLES, ListRow, PlainRows, Span
 from hashmatch.lists.merge import (
     UNDATED,
@@ -282,7 +283,8 @@ EFFECTS = {
             investigation_seed received new listed enabled approved published unknown valid verified
             live current blocked blocklisted blacklisted denylisted banned flagged illegal csam csem
             known_bad harmful violating reviewed accepted added updated restored reinstated
-            reactivated
+            reactivated add update upsert insert inserted create created modify modified change
+            changed keep kept block report review escalate
         """,
     }.items()
     for status in statuses.split()
@@ -644,8 +646,9 @@ def _named_after(external_id: str) -> Iterator[Subject]:
     """Yield the hashes whose entry may have been left without such an id, as it holds them."""
     for run in DIGITS.findall(external_id):
         for algorithm in registry.names(registry.HASHERS):
-            if registry.hashes(algorithm) and registry.spec(algorithm).bits == 4 * len(run):
-                yield Subject(None, algorithm, _words(algorithm, bytes.fromhex(run)))
+            with suppress(UnknownPlugin):  # that cannot be loaded: no entry has its hash
+                if registry.spec(algorithm).bits == 4 * len(run):
+                    yield Subject(None, algorithm, _words(algorithm, bytes.fromhex(run)))
 
 
 @cache

@@ -8,6 +8,7 @@ import re
 from collections import deque
 from datetime import UTC, datetime
 from functools import lru_cache
+from time import time as clock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashmatch import registry
@@ -302,7 +303,7 @@ def time_of(key: str, value: Any, dates: Dates) -> Span | None:
         value = cell(value)
         found = OF_NET.fullmatch(value)
         value = found[1] if found else dates.iso(key, value)
-    if value is None or value == "" or ZERO_DATE.fullmatch(str(value)):
+    if value is None or NO_TIME.fullmatch(str(value)):
         return None
     if len(str(value)) < 20 and SERIAL.fullmatch(str(value)):
         raise Unusable(f"{key} is the number of a day, as spreadsheets count them; write its date")
@@ -314,8 +315,8 @@ def time_of(key: str, value: Any, dates: Dates) -> Span | None:
 
 OF_NET = re.compile(r"/Date\((\d{12,13})(?:[+-]\d{4})?\)/", re.ASCII)
 """What .NET made of a time in JSON: milliseconds; the zone is where it was written."""
-ZERO_DATE = re.compile(r"0000-00-00([T ]00:00(:00(\.0+)?)?)?")
-"""What MySQL has for no time."""
+NO_TIME = re.compile(r"|0000-00-00([T ]00:00(:00(\.0+)?)?)?|-?infinity|never", re.IGNORECASE)
+"""What databases and people have for no time."""
 SERIAL = re.compile(r"[345]\d{4}(?:[.,]\d+)?", re.ASCII)
 """A day from 1982 to 2064, counted from 1900; in seconds since 1970 it were one in January then."""
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
@@ -514,8 +515,8 @@ KNOWN = {
         "labels": "labels tags",
         "sources": "source sources",
         "source": "collab",
-        "status": "status",
-        "state": "state",
+        "status": "status entrystatus hashstatus itemstatus recordstatus",
+        "state": "state action operation op changetype verdict",
         "deleted": "deleted isdeleted shoulddelete withdrawn iswithdrawn revoked isrevoked "
         "retracted isretracted expired isexpired disabled isdisabled inactive isinactive tombstone",
         "active": "active isactive enabled isenabled isvalid",
@@ -523,9 +524,12 @@ KNOWN = {
         "deleted_at": "deletedat deletedon datedeleted deletiondate withdrawnat withdrawnon "
         "datewithdrawn withdrawaldate revokedat revokedon daterevoked retractedat retractedon "
         "removedat removedon dateremoved disabledat",
+        "expires": "expires expiresat expireson expiry expirydate expirationdate "
+        "validuntil validto",
         "quality": "quality",
         "max_distance": "maxdistance maxhammingdistance distancethreshold",
-        "updated": "updated updatedat updatedon lastupdated dateupdated",
+        "updated": "updated updatedat updatedon lastupdated dateupdated lastmodified modifiedat "
+        "modifiedon datemodified",
         "photodna": "photodna",
     }.items()
     for name in names.split()
@@ -535,7 +539,8 @@ KNOWN = {
 CATEGORIES = {"POSITIVE_CLASS", "NEGATIVE_CLASS", "DISPUTED", "INVESTIGATION_SEED"}
 FLAGS = {"deleted": (True, "withdrawn"), "active": (False, "withdrawn"), "benign": (True, "benign")}
 """Roles of a yes or no, and which of them comes to which status."""
-UNTOLD = {"source", "tags", "filename", "state", "deleted_at", *FLAGS}
+TIMES = "updated", "deleted_at", "expires"
+UNTOLD = {"source", "tags", "filename", "state", "deleted_at", "expires", *FLAGS}
 """Roles of columns that cannot be told, as they are recognised by their name."""
 FACTS = {*ROLES, *UNTOLD} - {"hash", "label", "labels", "source", "sources", "tags"}
 
@@ -586,7 +591,7 @@ def rows(fields: Fields, dates: Dates) -> list[ListRow]:
                 name = id_of(role, name)
             if name:
                 told.setdefault(role, name)
-        elif value := value if role in {"updated", "deleted_at"} else text_of(role, value):
+        elif value := value if role in TIMES else text_of(role, value):
             if role == "label":
                 labels += (value,)
             elif role == "source":
@@ -595,10 +600,13 @@ def rows(fields: Fields, dates: Dates) -> list[ListRow]:
                 told.setdefault(role, value)
     quality = number_of("quality", told["quality"]) if "quality" in told else None
     distance = number_of("max_distance", told["max_distance"]) if "max_distance" in told else None
-    times = [time_of(role, told.get(role), dates) for role in ("updated", "deleted_at")]
-    if times[1] is not None and times[1].begin > 0:
+    times = {role: time_of(role, told.get(role), dates) for role in TIMES}
+    expires = times["expires"]
+    if expires is not None and expires.end > clock():
+        times["expires"] = None
+    if any(time and time.begin > 0 for role, time in times.items() if role != "updated"):
         flags.add("withdrawn")
-    updated = max((time for time in times if time is not None), default=None)
+    updated = max((time for time in times.values() if time is not None), default=None)
     external_id = told.get("id") or told.get("filename")
     said = max(flags, default=None) or told.get("status") or told.get("state")
     if not hashes and said is None:  # withdrawn entries often come without their hash

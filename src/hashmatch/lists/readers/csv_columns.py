@@ -3,9 +3,11 @@
 Roles: an algorithm's name (``pdq``, ``md5``, ...: the column holds such hashes; there may be
 several), ``hash`` with or without ``algorithm``, ``id``, ``label`` (one), ``labels`` (divided by
 commas, semicolons or bars, or an array), ``sources``, ``status``, ``quality``, ``max_distance``,
-``updated`` (a date and time, or seconds since 1970). Columns that say by yes or no, or by a time,
-that an entry is withdrawn or benign (``deleted``, ``is_active``, ``revoked_at``, ...) need no
-telling; ``state`` is the status where there is no other. Columns without a role are passed over.
+``updated`` (a date and time, or seconds since 1970). Where columns are told, the others are still
+what their names say, but for those of hashes: a status is never passed over. Columns that
+say by yes or no, or by a time, that an entry is withdrawn or benign (``deleted``, ``is_active``,
+``revoked_at``, ...) need no telling; ``state`` or ``action`` is the status where there is no other.
+Columns without a role are passed over.
 `hashmatch.lists.readers._fields.KNOWN` has the names that need no telling, among them those of the
 threatexchange dataset (``signal_type,signal_str,collab,category,tags``, whose tags are divided by
 blanks) and of Interpol's ICSE export.
@@ -157,7 +159,10 @@ def _headers(lines: Sequence[Line], delimiter: str, columns: Mapping[str, str]) 
 
 
 def _told(cells: list[str], columns: Mapping[str, str]) -> list[str | None]:
-    """Return the role of each column as told; of none if some are not there."""
+    """Return the role of each column as told; of none if some are not there.
+
+    The others are what their names say, but for hashes and what was told of another column.
+    """
     roles: list[str | None] = [None] * len(cells)
     for role, name in columns.items():
         column = _column(cells, name)
@@ -168,6 +173,10 @@ def _told(cells: list[str], columns: Mapping[str, str]) -> list[str | None]:
         if cells.count(name) > 1:
             raise UsageError(f"{cells.count(name)} columns are called {name!r}; rename them")
         roles[column] = role
+    for place, known in enumerate(_recognised(cells)):
+        is_kind = known == "algorithm" and _fields.letters(cells[place]) == "type"  # of anything
+        if not (roles[place] or known in columns or _is_of_hashes(known) or is_kind):
+            roles[place] = known
     return roles
 
 
