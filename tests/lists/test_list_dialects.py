@@ -632,8 +632,12 @@ def test_columns_that_are_told_leave_the_status_what_it_is() -> None:
         f"0,{H[1]},b,,jpeg,{H[2][:32]},x;y\n"
     )
     said = found(text, columns=columns)
-    assert [(e.external_id, e.labels) for e in said.values()] == [("b", ("x", "y"))]
+    assert [(e.external_id, e.labels) for e in said.values()] == [("b", ())]
     assert list(said) == [H[1]]
+    told = found("Gone,Fingerprint,Status\n" + f"active,{H[0]},x\n", columns={
+        "pdq": "Fingerprint", "status": "Gone"
+    })  # fmt: skip
+    assert [e.status for e in told.values()] == ["active"]
 
 
 def test_columns_of_yes_and_no_that_say_something_else_are_named() -> None:

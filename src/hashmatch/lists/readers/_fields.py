@@ -540,6 +540,8 @@ CATEGORIES = {"POSITIVE_CLASS", "NEGATIVE_CLASS", "DISPUTED", "INVESTIGATION_SEE
 FLAGS = {"deleted": (True, "withdrawn"), "active": (False, "withdrawn"), "benign": (True, "benign")}
 """Roles of a yes or no, and which of them comes to which status."""
 TIMES = "updated", "deleted_at", "expires"
+STANDING = {"status", "state", "deleted_at", "expires", *FLAGS}
+"""Roles that say whether an entry is still one, which are recognised whatever is told."""
 UNTOLD = {"source", "tags", "filename", "state", "deleted_at", "expires", *FLAGS}
 """Roles of columns that cannot be told, as they are recognised by their name."""
 FACTS = {*ROLES, *UNTOLD} - {"hash", "label", "labels", "source", "sources", "tags"}

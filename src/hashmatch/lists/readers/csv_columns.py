@@ -3,11 +3,10 @@
 Roles: an algorithm's name (``pdq``, ``md5``, ...: the column holds such hashes; there may be
 several), ``hash`` with or without ``algorithm``, ``id``, ``label`` (one), ``labels`` (divided by
 commas, semicolons or bars, or an array), ``sources``, ``status``, ``quality``, ``max_distance``,
-``updated`` (a date and time, or seconds since 1970). Where columns are told, the others are still
-what their names say, but for those of hashes: a status is never passed over. Columns that
+``updated`` (a date and time, or seconds since 1970). Columns that
 say by yes or no, or by a time, that an entry is withdrawn or benign (``deleted``, ``is_active``,
 ``revoked_at``, ...) need no telling; ``state`` or ``action`` is the status where there is no other.
-Columns without a role are passed over.
+Columns without a role are passed over; where columns are told, all others but these and ``status``.
 `hashmatch.lists.readers._fields.KNOWN` has the names that need no telling, among them those of the
 threatexchange dataset (``signal_type,signal_str,collab,category,tags``, whose tags are divided by
 blanks) and of Interpol's ICSE export.
@@ -161,7 +160,7 @@ def _headers(lines: Sequence[Line], delimiter: str, columns: Mapping[str, str]) 
 def _told(cells: list[str], columns: Mapping[str, str]) -> list[str | None]:
     """Return the role of each column as told; of none if some are not there.
 
-    The others are what their names say, but for hashes and what was told of another column.
+    Of the others only those count that say whether an entry is still one.
     """
     roles: list[str | None] = [None] * len(cells)
     for role, name in columns.items():
@@ -174,8 +173,7 @@ def _told(cells: list[str], columns: Mapping[str, str]) -> list[str | None]:
             raise UsageError(f"{cells.count(name)} columns are called {name!r}; rename them")
         roles[column] = role
     for place, known in enumerate(_recognised(cells)):
-        is_kind = known == "algorithm" and _fields.letters(cells[place]) == "type"  # of anything
-        if not (roles[place] or known in columns or _is_of_hashes(known) or is_kind):
+        if roles[place] is None and known in _fields.STANDING - columns.keys():
             roles[place] = known
     return roles
 
