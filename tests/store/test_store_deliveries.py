@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import hashmatch as hm
+from hashmatch.store.encryption import ListKey
 from hashmatch.store.importer import Effects
 from hashmatch.testing import random_hashes
 from list_stores import KEY, MD5, NOW, PDQ, held, ids, lower_sharing, make, open_store, page, rows
@@ -312,3 +313,25 @@ def test_a_withdrawal_of_any_date_takes_out_what_has_no_time(given: Deliveries, 
     assert given() == [("a", TEXTS[0]), ("b", TEXTS[1])]
     given.imported("both.csv", listed + withdrawn.partition("\n")[2])
     assert given() == [("b", TEXTS[1])]
+
+
+@pytest.mark.parametrize("key", [None, ListKey.generate()], ids=["plain", "encrypted"])
+def test_a_version_keeps_the_ids_of_what_was_in_vain(tmp_path: Path, key: Any) -> None:
+    store = open_store(tmp_path / "store", trust=hm.Trust(), now=NOW, key=key)
+    change = hm.Change(accept=["size-change"])
+    rows = {
+        "first": f"a,,2020-01-02,{TEXTS[0]}\nb,,2020-01-02,{TEXTS[1]}\n",
+        "second": f"a,,2020-01-01,{TEXTS[0]}\nno,deleted,,\nb,,2020-01-02,{TEXTS[1]}\n",
+        "third": f"c,,2020-01-02,{TEXTS[2]}\n",
+    }
+    for name, text in rows.items():
+        (tmp_path / name).write_text("id,status,updated,pdq\n" + text)
+    store.import_files([str(tmp_path / "first")], change)
+    assert store.latest()[0].ids.older == ()
+    done = store.update_files([str(tmp_path / "second")], change).effects
+    ids = store.latest()[0].ids
+    assert (ids.older, ids.without_effect) == (done.older, done.without_effect)
+    assert (ids.older, sorted(map(str, ids.without_effect))) == (("a",), ["b", "no"])
+    assert [problems for _, problems in store.verify()] == [[], []]
+    store.update_files([str(tmp_path / "third")], change)
+    assert store.latest()[0].ids.without_effect == ()

@@ -138,6 +138,8 @@ def _of_store(path: str, trust: dict[str, Any]) -> dict[str, Any]:
         "types": {name: manifest.counts[name]["entries"] for name in opened.kinds},
         "labels": _shown(labels),
         "effects": manifest.counts[EFFECTS],
+        "ignored_as_older": [name for name in opened.ids.older if name],
+        "without_effect": [name for name in opened.ids.without_effect if name],
         "rows": _sorts(rows),
         "unmatchable": _named(rows, UNMATCHABLE),
         "unknown_statuses": _named(rows, UNKNOWN_STATUS),
@@ -191,8 +193,10 @@ def _show(facts: dict[str, Any], verbose: bool) -> None:
         table.add_row(escape(f"unknown status '{printable(status)}'"), f"{count:,}")
     print_table(screen, table)
     warn(facts.get("warnings", ()))
-    idle = facts.get("without_effect", ())
-    name_ids("withdrawn without effect", idle, every=verbose, err=False)
+    of_store = "effects" in facts
+    name_ids("ignored as older", facts.get("ignored_as_older", ()), every=verbose, err=False)
+    idle = "without effect" if of_store else "withdrawn without effect"
+    name_ids(idle, facts.get("without_effect", ()), every=verbose, err=False)
     rejected = facts.get("rejected", ())
     shown = rejected if verbose else rejected[:NAMED_PROBLEMS]
     for row in shown:

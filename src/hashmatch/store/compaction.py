@@ -35,12 +35,20 @@ from hashmatch.records.entries import Entries
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.hashes import HashBatch
 from hashmatch.store import encryption
-from hashmatch.store.contents import INDEX, STATE, STATEMENTS, VersionState, to_blocks
+from hashmatch.store.contents import (
+    IDS,
+    INDEX,
+    STATE,
+    STATEMENTS,
+    VersionIds,
+    VersionState,
+    to_blocks,
+)
 from hashmatch.store.layout import TWICE
 from hashmatch.store.manifest import StoredFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -60,6 +68,8 @@ SHARED_FROM = 1 << 16
 """Statements; shorter lists are written anew with each version, so that no two share a file."""
 QUARANTINED = "quarantined: "
 """In the counts of a manifest, before each reason."""
+MOST_IDS = 10_000
+"""Of each sort that a version keeps of what it made nothing of; its manifest has their number."""
 
 
 class VersionBuilder:
@@ -138,6 +148,12 @@ class VersionBuilder:
         data = msgspec.msgpack.encode(state)
         # An import of what was imported changes nothing of it: versions share it.
         return self._add(STATE, None, {}, lambda path: self._write_bytes(path, data), True)
+
+    def ids(self, older: Sequence[str | None], without_effect: Sequence[str | None]) -> StoredFile:
+        """Write the first ids of what a version makes nothing of."""
+        ids = VersionIds(tuple(older[:MOST_IDS]), tuple(without_effect[:MOST_IDS]))
+        data = msgspec.msgpack.encode(ids)
+        return self._add(IDS, None, {}, lambda path: self._write_bytes(path, data))
 
     def _add(
         self,

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -262,7 +262,9 @@ class StoredColumn(Opaque):
         return self._length
 
 
-STATEMENTS, INDEX, STATE = "statements", "index", "state"
+Struct = TypeVar("Struct", bound=msgspec.Struct)
+
+STATEMENTS, INDEX, STATE, IDS = "statements", "index", "state", "ids"
 """Roles of the files of a version."""
 
 
@@ -284,6 +286,16 @@ class VersionState(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return "<VersionState>"
+
+
+class VersionIds(msgspec.Struct, frozen=True):
+    """External ids, None where there is none, of what a version was given and made nothing of.
+
+    They are the first of those that `hashmatch.store.importer.Effects` has and a manifest counts.
+    """
+
+    older: tuple[str | None, ...] = ()
+    without_effect: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
@@ -334,6 +346,7 @@ class Content(Opaque):
     until: float
     limits: dict[str, int]
     pictures: dict[str, bytes]
+    ids: VersionIds
 
 
 def read(
@@ -348,7 +361,7 @@ def read(
     Files that it has in common with the version `before` are not opened again. StoreError if a file
     is missing or damaged, with its copy. A damaged index is only a problem: it can be made again.
     """
-    state = VersionState({})
+    state, ids = VersionState({}), VersionIds()
     opened_before = {
         segment.sha256: segment
         for kind in (before.kinds.values() if before else ())
@@ -366,7 +379,9 @@ def read(
         path, file = folder.find(named, problems)
         opened = OpenFile(path, file)
         if named.role == STATE:
-            state = _state(path, _whole(opened, path, manifest, key))
+            state = _decoded(path, _whole(opened, path, manifest, key), VersionState)
+        elif named.role == IDS:
+            ids = _decoded(path, _whole(opened, path, manifest, key), VersionIds)
         elif named.role == STATEMENTS and named.algorithm is not None:
             blocks = _blocks(opened, path, manifest, key)
             segments.setdefault(named.algorithm, []).append(StoredStatements(blocks, named.sha256))
@@ -383,7 +398,7 @@ def read(
         {Subject(*fields[:5]): fields[5] for fields in state.withdrawn},
         {Subject(*fields[:5]): Span(*fields[5:]) for fields in state.cleared},
     )
-    return Content(manifest, kinds, withdrawals, state.until, state.limits, state.pictures)
+    return Content(manifest, kinds, withdrawals, state.until, state.limits, state.pictures, ids)
 
 
 def _whole(opened: OpenFile, path: str, manifest: Manifest, key: ListKey | None) -> memoryview:
@@ -406,8 +421,8 @@ def _blocks(opened: OpenFile, path: str, manifest: Manifest, key: ListKey | None
         raise StoreError(str(error)) from None
 
 
-def _state(path: str, data: memoryview) -> VersionState:
+def _decoded(path: str, data: memoryview, type: type[Struct]) -> Struct:
     try:
-        return msgspec.msgpack.decode(data, type=VersionState)
+        return msgspec.msgpack.decode(data, type=type)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise StoreError(f"{path} does not say the state of a list; restore it") from None

@@ -221,7 +221,7 @@ class Importer:
             fates = settle(said, rows.withdrawals)
             built = rewritten(builder, said, fates, rows.withdrawals, rows.until, self._next())
             made = _Made(built, counted(fates), [], [])
-            return self._publish(change, before, read, builder.name, made, problems)
+            return self._publish(change, before, read, builder, made, problems)
 
     def update_files(self, paths: Sequence[str], change: Change) -> Changed:
         """Make a version of the last one and what some files say; see `ListStore.update_files`."""
@@ -248,7 +248,7 @@ class Importer:
                 said = joined([*said, *found.new])
                 built = rewritten(builder, said, None, withdrawals, rows.until, self._next())
             made = _Made(built, found.counts, found.older, found.repeated)
-            return self._publish(change, before, read, builder.name, made, problems)
+            return self._publish(change, before, read, builder, made, problems)
 
     def _read(self, paths: Sequence[str], change: Change, before: Content | None) -> _Read:
         """Return what some files say; StoreError if too much of it cannot be used.
@@ -355,7 +355,7 @@ class Importer:
         change: Change,
         before: Content | None,
         read: _Read,
-        name: str,
+        builder: VersionBuilder,
         made: _Made,
         problems: list[str],
     ) -> Changed:
@@ -368,7 +368,7 @@ class Importer:
         expires = None if change.expires_in is None else self.now + change.expires_in
         signer = change.signer
         manifest = Manifest(
-            name=name,
+            name=builder.name,
             version=self._next(),
             created=self.now.replace(microsecond=0),
             hashmatch=VERSION,
@@ -381,7 +381,10 @@ class Importer:
             sources=read.sources,
         )
         done = self._effects(before, manifest, read.rows.withdrawals, made)
-        manifest = structs.replace(manifest, counts={**manifest.counts, EFFECTS: done.counts})
+        if done.older or done.without_effect:
+            files.append(builder.ids(done.older, done.without_effect))
+        counts = {**manifest.counts, EFFECTS: done.counts}
+        manifest = structs.replace(manifest, counts=counts, files=tuple(files))
         self.folder.publish(
             manifest, lambda data: [signing.sign(data, signer)] if signer is not None else []
         )
