@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sqlite3
+import time
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +17,7 @@ import hashmatch as hm
 from cli_tools import IMAGES
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 
@@ -46,4 +52,32 @@ def listed(state: Path) -> int:
         with hm.Checkpoint(state, reading=True) as checkpoint:
             return sum(one["listed"] for one in checkpoint.scans())
     except hm.CheckpointError:  # it is being made
+        return 0
+
+
+def is_stopped(scanning: subprocess.Popen[bytes], state: Path, more: int) -> bool:
+    """Let a scan go on by so many items; return whether it stands still there, and is not done.
+
+    It stands still while it is looked at, too, so that it does not finish meanwhile. It leads a
+    group of processes.
+    """
+    further = _marks(state) + more
+    while scanning.poll() is None:
+        with suppress(ProcessLookupError):  # it has ended just now
+            os.killpg(scanning.pid, signal.SIGSTOP)
+            if _marks(state) >= further:
+                return scanning.poll() is None
+            os.killpg(scanning.pid, signal.SIGCONT)
+        time.sleep(0.01)
+    return False
+
+
+def _marks(state: Path) -> int:
+    """Return of how many items a state has the mark; none if it is being written."""
+    try:
+        at = f"file:{state}/checkpoint.db?mode=ro"
+        with closing(sqlite3.connect(at, uri=True, timeout=0)) as connection:
+            (count,) = connection.execute("SELECT count(*) FROM done").fetchone()
+            return int(count)
+    except sqlite3.Error:
         return 0

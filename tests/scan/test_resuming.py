@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import subprocess
-import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ from conftest import LISTS
 from hashmatch.decode.formats import FORMATS
 from hashmatch.scan.hash_archive import HashArchive
 from processes import Process
-from scan_folders import lines, listed, photos
+from scan_folders import is_stopped, lines, photos
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,10 +51,7 @@ def killed_and_done(
             command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             start_new_session=True,
         )  # fmt: skip
-        further = listed(state) + chance.randrange(1, 150)
-        while kills < most and scanning.poll() is None and listed(state) < further:
-            time.sleep(0.005)
-        if kills < most and scanning.poll() is None:
+        if kills < most and is_stopped(scanning, state, chance.randrange(1, 150)):
             os.killpg(scanning.pid, signal.SIGKILL)
             kills += 1
             scanning.communicate()
@@ -193,7 +189,7 @@ def test_mistakes_are_one_line(tmp_path: Path, args: list[str], word: str) -> No
 
 
 def test_killed_while_a_folder_grows_it_looks_at_all_there_is(tmp_path: Path) -> None:
-    chance, folder, state = random.Random(11), photos(tmp_path / "photos", 1500), tmp_path / "b"
+    chance, folder, state = random.Random(11), photos(tmp_path / "photos", 500), tmp_path / "b"
     command = arguments(folder, state, tmp_path / "b.jsonl", "--breaker", "0")
     kills = 0
     for number in range(4):
@@ -201,15 +197,12 @@ def test_killed_while_a_folder_grows_it_looks_at_all_there_is(tmp_path: Path) ->
             command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             start_new_session=True,
         )  # fmt: skip
-        further = listed(state) + chance.randrange(20, 120)
-        while scanning.poll() is None and listed(state) < further:
-            time.sleep(0.005)
-        if scanning.poll() is None:
+        if is_stopped(scanning, state, chance.randrange(20, 120)):
             os.killpg(scanning.pid, signal.SIGKILL)
             kills += 1
         scanning.communicate()
         for _ in range(5):  # some that are new, some that have changed, wherever they are
-            at = folder / f"{chance.randrange(1500):05}{chance.choice(['', '-new'])}.png"
+            at = folder / f"{chance.randrange(500):05}{chance.choice(['', '-new'])}.png"
             at.write_bytes(KNOWN + b" " * (number + 1))
     done = run(*command[len(PROGRAM) :])
     whole = scan(folder, "--out", tmp_path / "a.jsonl", "--breaker", "0")

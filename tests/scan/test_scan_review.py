@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import subprocess
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +14,7 @@ import hashmatch as hm
 from cli_tools import DEMO, IMAGES, PROGRAM, environment, one_line, run
 from hashmatch.review.queue import ReviewQueue
 from processes import Process
-from scan_folders import lines, listed, photos
+from scan_folders import is_stopped, lines, photos
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,10 +95,7 @@ def killed(folder: Path, tmp_path: Path, kills: int) -> None:
             env=environment(), start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
-        further = listed(state) + chance.randrange(1, 150)
-        while done < kills and scanning.poll() is None and listed(state) < further:
-            time.sleep(0.005)
-        if done < kills and scanning.poll() is None:
+        if done < kills and is_stopped(scanning, state, chance.randrange(1, 150)):
             os.killpg(scanning.pid, signal.SIGKILL)
             scanning.communicate()
             done += 1
