@@ -189,7 +189,7 @@ def test_mistakes_are_one_line(tmp_path: Path, args: list[str], word: str) -> No
 
 
 def test_killed_while_a_folder_grows_it_looks_at_all_there_is(tmp_path: Path) -> None:
-    chance, folder, state = random.Random(11), photos(tmp_path / "photos", 500), tmp_path / "b"
+    chance, folder, state = random.Random(11), photos(tmp_path / "photos", 1500), tmp_path / "b"
     command = arguments(folder, state, tmp_path / "b.jsonl", "--breaker", "0")
     kills = 0
     for number in range(4):
@@ -202,7 +202,7 @@ def test_killed_while_a_folder_grows_it_looks_at_all_there_is(tmp_path: Path) ->
             kills += 1
         scanning.communicate()
         for _ in range(5):  # some that are new, some that have changed, wherever they are
-            at = folder / f"{chance.randrange(500):05}{chance.choice(['', '-new'])}.png"
+            at = folder / f"{chance.randrange(1500):05}{chance.choice(['', '-new'])}.png"
             at.write_bytes(KNOWN + b" " * (number + 1))
     done = run(*command[len(PROGRAM) :])
     whole = scan(folder, "--out", tmp_path / "a.jsonl", "--breaker", "0")
