@@ -97,10 +97,6 @@ def decode_image(image: ImageInput) -> Picture:
     Returns
     -------
     Picture
-
-    Returns
-    -------
-    Picture
         Its pixels are uint8 of shape (height, width, 3).
 
     Raises

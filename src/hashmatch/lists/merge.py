@@ -365,7 +365,7 @@ def _suspects(said: Statements, withdrawn: Sequence[Subject]) -> NDArray[np.int6
     repeated = np.unique(identities[1:][identities[1:] == identities[:-1]])
     del identities
     rows = rows_withdrawn(said.key, said.hashes.words, withdrawn)
-    unique = np.flatnonzero(said.scope & 1)
+    unique = np.flatnonzero(said.scope & UNIQUE)
     if 0 < len(unique) < len(said):  # ids of two formats, which may be the same
         rows = np.union1d(rows, rows_about(said.key, np.unique(said.key[unique])))
     if len(repeated):

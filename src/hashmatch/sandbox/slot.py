@@ -225,8 +225,7 @@ class WorkerSlot:
             raise ImageError(reply.outcome, reply.reason)
         if reply.kind is ReplyKind.OUT_OF_MEMORY:
             mebibytes = self._limits.memory // 2**20
-            self._lose(UNEXPECTED)
-            raise CostTooMuch(f"decoding took more than {mebibytes} MiB of memory")
+            raise CostTooMuch(str(self._lose(f"decoding took more than {mebibytes} MiB of memory")))
         if reply.kind is not ReplyKind.END:
             raise self._lose(UNEXPECTED)
 

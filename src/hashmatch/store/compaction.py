@@ -21,6 +21,7 @@ from hashmatch.lists.merge import (
     OLDER,
     REPEATED,
     STANDS,
+    UNIQUE,
     Statements,
     Subject,
     Withdrawals,
@@ -279,10 +280,10 @@ def _touched(
         first += segment.rows
     (together,) = joined(parts)
     # Files of many cameras are called alike: most names that come again are of other hashes.
-    unique = [each.key[np.flatnonzero(each.scope & 1)] for each in said]
+    unique = [each.key[np.flatnonzero(each.scope & UNIQUE)] for each in said]
     identities = [each.identities() for each in said if each.algorithm == together.algorithm]
     words = together.hashes.words
-    likely = (together.scope & 1).astype(np.bool_)
+    likely = (together.scope & UNIQUE).astype(np.bool_)
     likely |= np.isin(together.key, np.concatenate([np.empty(0, np.uint64), *unique]))
     likely |= np.isin(together.identities(), np.concatenate([np.empty(0, np.uint64), *identities]))
     likely[rows_withdrawn(together.key, words, own.subjects)] = True
