@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page, Playwright
 
 CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--blink-settings=imageAnimationPolicy=2"]
+"""The last holds every animation at its first frame."""
 REASONS = Path(__file__).with_name("chromium_reasons.csv")
 NEAR = 16
 """Bits that two decoders may be apart."""
@@ -159,7 +161,7 @@ class Chromium:
         """Draw a picture, or give up: what holds the page's thread is ended with its browser."""
         if self._page is None:
             browser = self._playwright.chromium.launch(
-                executable_path=self._executable, args=["--no-sandbox", "--disable-gpu"]
+                executable_path=self._executable, args=ARGUMENTS
             )
             self.version = browser.version
             self._page = browser.new_page()

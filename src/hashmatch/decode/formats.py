@@ -110,7 +110,7 @@ def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
     image: ImageFile.ImageFile = _opener(name)(io.BytesIO(data), "")
     check_size(name, image)
     apply_pillow_fixes(image)
-    if name == "AVIF" or (name == "PNG" and b"cICP" in data[: data.find(b"IDAT")]):
+    if name in {"AVIF", HEIF} or (name == "PNG" and b"cICP" in data[: data.find(b"IDAT")]):
         cicp.put_beside(image, data)
     return image
 

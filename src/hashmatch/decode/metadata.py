@@ -11,7 +11,7 @@ import struct
 
 from hashmatch.decode import tiff
 
-PNG_PARTS = {b"tRNS", b"eXIf", b"cICP"}
+PNG_PARTS = {b"tRNS", b"eXIf", b"cICP", b"cLLI", b"mDCV"}
 """Kept besides the critical chunks, whose names begin with a capital letter."""
 JPEG_NOTES = {*range(0xE0, 0xF0), 0xFE}
 """Markers of application segments and comments."""
