@@ -251,7 +251,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     with REASONS.open(newline="") as table:
         reasons = [(row["files"], row["reason"]) for row in csv.DictReader(table)]
-    earlier = json.loads(told.seen.read_text()) if told.seen else {"files": [], "chromium": ""}
+    earlier: dict[str, Any] = json.loads(told.seen.read_text()) if told.seen else {"files": []}
     known = {row["file"]: row["seen"] for row in earlier["files"]}
     rows: list[dict[str, Any]] = []
     site = Site()
@@ -272,7 +272,7 @@ def main(arguments: list[str] | None = None) -> int:
             rows.append(row)
         browser.close()
     versions = {
-        "chromium": browser.version or earlier["chromium"],
+        "chromium": browser.version or earlier.get("chromium", ""),
         **{name: version(name) for name in ("hashmatch", "pillow", "pillow_heif", "imagecodecs")},
     }
     if told.json:

@@ -203,5 +203,6 @@ def _in_boxes(data: bytes) -> Cicp | None:
     peak = next((struct.unpack_from(">H", body)[0] for kind, body in found if kind == b"clli"), 0)
     for kind, body in found:
         if kind == b"colr" and body[:4] == b"nclx":
-            return Cicp(*struct.unpack_from(">HH", body, 4), peak or PEAK_NITS)
+            primaries, transfer = struct.unpack_from(">HH", body, 4)
+            return Cicp(primaries, transfer, peak or PEAK_NITS)
     return None
