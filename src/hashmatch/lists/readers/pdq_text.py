@@ -113,10 +113,9 @@ class PdqText:
 
 def _may_be_cells(rows: PlainRows) -> bool:
     """Return whether some plain rows may be cells; of nearly none, which is quick to tell."""
-    more = sum(b"," in name or b";" in name for name in rows.ids)
-    return PART * more > len(rows.ids) or not OUT.isdisjoint(
-        {name.strip(b'"').lower() for name in rows.ids}
-    )
+    if any(b"," in name or b";" in name for name in rows.ids):
+        return True
+    return not OUT.isdisjoint({name.strip(b'"').lower() for name in rows.ids})
 
 
 def _are_cells(lines: list[str]) -> bool:
