@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import hashmatch as hm
+from cli_tools import run
 from hashmatch.lists.readers._lines import shown
 from hashmatch.testing import random_hashes
 
@@ -151,7 +152,7 @@ def test_a_table_below_bare_hashes_is_found_wherever_it_begins() -> None:
     packed = gzip.compress((bare * 40 + cells).encode())
     with (
         gzip.open(io.BytesIO(packed)) as file,
-        pytest.raises(hm.ListError, match="line 156.*PDQ text"),
+        pytest.raises(hm.ListError, match=r"line 1\d{4}: where PDQ text"),
     ):
         hm.read_list_file(file, name="l")
 
@@ -237,3 +238,37 @@ def test_names_are_hidden_only_if_they_look_like_hashes() -> None:
 )
 def test_what_is_no_list_is_one_clear_line(data: bytes, message: str) -> None:
     assert message in refused(data)
+
+
+def test_inspect_and_the_first_import_say_what_became_of_columns(tmp_path: Path) -> None:
+    def listed(name: str, header: str, row: str) -> None:
+        (tmp_path / name).write_text(table(header, row))
+
+    listed("1.csv", "pdq,id,State,note", "{h},x{n},{state},n")
+    listed("2.csv", "pdq,id,note", "{h},x{n},n")
+    said = {"columns: 1 pdq is pdq, 2 id is id, 3 State is state", "columns ignored: 4 note"}
+    assert said < set(run("list", "inspect", "1.csv", cwd=tmp_path).out.decode().splitlines())
+    (found,) = run("list", "inspect", "1.csv", "--json", cwd=tmp_path).lines
+    assert found["columns"][2:] == [
+        {"number": 3, "name": "State", "role": "state", "loses": None},
+        {"number": 4, "name": "note", "role": None, "loses": None},
+    ]
+    first = run("list", "import", "1.csv", "--store", "s", cwd=tmp_path)
+    assert said < set(first.said.splitlines())
+    (kept,) = run("list", "inspect", "s", "--json", cwd=tmp_path).lines
+    assert kept["columns"] == found["columns"]
+    assert said < set(run("list", "inspect", "s", cwd=tmp_path).out.decode().splitlines())
+    again = run("list", "update", "s", "1.csv", cwd=tmp_path)
+    assert "columns" not in again.said
+    given = "list", "update", "s", "2.csv", "--accept", "size-change"
+    other = run(*given, cwd=tmp_path)
+    told = "there is no state in what was given; the last delivery had it in column 3 State"
+    assert told in other.said
+    assert told not in run(*given, cwd=tmp_path).said
+
+
+def test_fields_of_json_lines_are_told_too(tmp_path: Path) -> None:
+    lines = [{"hash": h, "id": n, "remark": "x"} for n, h in enumerate(H[:9])]
+    (tmp_path / "l.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    text = run("list", "inspect", "l.jsonl", cwd=tmp_path).out.decode()
+    assert "fields: hash is hash, id is id\nfields ignored: remark\n" in text

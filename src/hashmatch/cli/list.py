@@ -9,6 +9,8 @@ import click
 
 from hashmatch.cli.console import NAMED_PROBLEMS, Exit, console, print_json, print_table, printable
 from hashmatch.cli.list_store import (
+    columns_as_json,
+    columns_in_words,
     diff,
     export,
     import_,
@@ -101,6 +103,7 @@ def _of_file(content: ListFile) -> dict[str, Any]:
         "unknown_statuses": content.statuses,
         "without_effect": content.without_effect,
         "warnings": content.warnings,
+        "columns": columns_as_json(content.columns),
         "degenerate": content.quarantined,
         "rejected": [{"line": row.line, "reason": row.reason} for row in content.rejected],
     }
@@ -143,6 +146,7 @@ def _of_store(path: str, trust: dict[str, Any]) -> dict[str, Any]:
         "rows": _sorts(rows),
         "unmatchable": _named(rows, UNMATCHABLE),
         "unknown_statuses": _named(rows, UNKNOWN_STATUS),
+        "columns": columns_as_json(manifest.columns),
         "degenerate": {algorithm: found for algorithm, found in quarantined.items() if found},
     }
 
@@ -192,6 +196,8 @@ def _show(facts: dict[str, Any], verbose: bool) -> None:
     for status, count in facts["unknown_statuses"].items():
         table.add_row(escape(f"unknown status '{printable(status)}'"), f"{count:,}")
     print_table(screen, table)
+    for line in columns_in_words(facts.get("columns", ())):
+        click.echo(line)
     warn(facts.get("warnings", ()))
     of_store = "effects" in facts
     name_ids("ignored as older", facts.get("ignored_as_older", ()), every=verbose, err=False)

@@ -34,6 +34,7 @@ from hashmatch.errors import StoreError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hashmatch.interfaces import ColumnUse
     from hashmatch.records.hashes import HashBatch
     from hashmatch.store.importer import Change, Changed
     from hashmatch.store.manifest import Manifest
@@ -165,6 +166,9 @@ def _make(store: str, files: tuple[str, ...], how: str, options: dict[str, Any])
         _print_json(made)
     elif not quiet:
         _show(made.manifest)
+        if made.manifest.base is None:
+            for line in columns_in_words(columns_as_json(made.manifest.columns)):
+                click.echo(line, err=True)
         name_ids("ignored as older", made.effects.older, err=True)
         name_ids("without effect", made.effects.without_effect, err=True)
     for path, row in made.rejected[: 0 if quiet else NAMED_PROBLEMS]:
@@ -229,6 +233,7 @@ def _print_json(made: Changed) -> None:
         "rejected": [
             {"file": path, "line": row.line, "reason": row.reason} for path, row in made.rejected
         ],
+        "columns": columns_as_json(manifest.columns),
         "problems": made.problems,
     }
     print_json(summary)
@@ -255,6 +260,24 @@ def name_ids(what: str, ids: Sequence[str | None], *, every: bool = False, err: 
     if len(ids) > len(shown):
         more = f"and {len(ids) - len(shown):,} more" if shown else f"{len(ids):,} without an id"
         click.echo(f"{what}: {more}", err=err)
+
+
+def columns_as_json(columns: Sequence[ColumnUse]) -> list[dict[str, Any]]:
+    """Return what became of each column, or field, for JSON."""
+    return [
+        {"number": each.number, "name": each.name, "role": each.role, "loses": each.loses}
+        for each in columns
+    ]
+
+
+def columns_in_words(columns: Sequence[dict[str, Any]]) -> list[str]:
+    """Return what became of columns, or fields, of a list in lines for people."""
+    named = [(f"{each['number'] or ''} {each['name']}".strip(), each["role"]) for each in columns]
+    what = "fields" if any(each["number"] is None for each in columns) else "columns"
+    used = [f"{name} is {role}" for name, role in named if role]
+    ignored = [name for name, role in named if not role]
+    lines = {f"{what}": used, f"{what} ignored": ignored}
+    return [f"{told}: {printable(', '.join(names))}" for told, names in lines.items() if names]
 
 
 def _show(manifest: Manifest) -> None:

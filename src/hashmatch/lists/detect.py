@@ -90,7 +90,7 @@ def place_of(source: Source) -> str:
     if isinstance(source, str | bytes | os.PathLike):
         return os.fsdecode(source)
     name = getattr(source, "name", None)
-    return name if isinstance(name, str) else NAMELESS
+    return name if isinstance(name, str) and name else NAMELESS
 
 
 def read_rows(

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from hashmatch import registry
 from hashmatch.errors import StoreError, UntrustedList, UsageError
-from hashmatch.lists.detect import read_rows
+from hashmatch.lists.detect import lost_columns, read_rows
 from hashmatch.lists.ingest import MOMENT, ListFormat, Rows, shown_id
 from hashmatch.lists.merge import counted, joined, settle
 from hashmatch.records import VERSION
@@ -185,6 +185,7 @@ class _Read(NamedTuple):
     rows: Rows
     sources: tuple[ImportedFile, ...]
     rejected: list[tuple[str, RejectedRow]]
+    warnings: list[str]
 
 
 class _Made(NamedTuple):
@@ -258,7 +259,7 @@ class Importer:
         now = self.now.timestamp()
         format = replace(change.format, accept_spreadsheet=SPREADSHEET in change.accept)
         rows = Rows(format, now if before is None else max(now, before.until + MOMENT))
-        sources, rejected = [], []
+        sources, rejected, warnings = [], [], []
         for path in paths:
             total, bad, named = rows.total, rows.refused, len(rows.rejected)
             read = read_rows(path, format, rows, change.on_read)
@@ -282,8 +283,10 @@ class Importer:
                     bytes=read.size,
                     rows=rows.total - total,
                     rejected=rows.refused - bad,
+                    columns=read.columns,
                 )
             )
+            warnings += [f"{path}: {told}" for told in lost_columns(read.columns)]
         most = max(FEW_BAD, MOST_BAD * rows.total)
         if rows.refused > most and BAD_ROWS not in change.accept:
             some = "; ".join(f"{path}, line {row.line}: {row.reason}" for path, row in rejected[:3])
@@ -291,7 +294,9 @@ class Importer:
                 f"{rows.refused:,} of {rows.total:,} rows cannot be used, more than {MOST_BAD:.1%} "
                 f"({some}); mend them, or accept {BAD_ROWS}"
             )
-        return _Read(rows, tuple(sources), rejected)
+        if before is not None:
+            warnings += _vanished(before.manifest.sources, sources)
+        return _Read(rows, tuple(sources), rejected, warnings)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -394,7 +399,8 @@ class Importer:
             self.trust.check(data, self.folder.signatures(version))
         except UntrustedList as error:
             problems = [*problems, f"version {version} does not serve yet: {error}"]
-        return Changed(manifest, done, read.rejected, [*problems, *read.rows.warnings()])
+        problems = [*problems, *read.warnings, *read.rows.warnings()]
+        return Changed(manifest, done, read.rejected, problems)
 
     def _effects(
         self, before: Content | None, manifest: Manifest, withdrawals: Withdrawals, made: _Made
@@ -416,6 +422,21 @@ class Importer:
         for version in old:
             if version != latest.base:
                 self.folder.remove(version)
+
+
+def _vanished(before: Sequence[ImportedFile], now: Sequence[ImportedFile]) -> list[str]:
+    """Return a warning for each role that a column of the last delivery had, and none has now."""
+
+    def of(files: Sequence[ImportedFile]) -> dict[str, str]:
+        columns = [each for file in files for each in file.columns if each.number is not None]
+        return {each.role: f"{each.number} {each.name}".rstrip() for each in columns if each.role}
+
+    was, there = of(before), of(now)
+    return [
+        f"there is no {role} in what was given; the last delivery had it in column {named}"
+        for role, named in was.items()
+        if there and role not in there
+    ]
 
 
 def _is_made_alike(builder: VersionBuilder, before: Content) -> bool:

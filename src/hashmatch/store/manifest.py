@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from hashmatch.errors import StoreError, UsageError
+from hashmatch.interfaces import ColumnUse  # noqa: TC001 - msgspec reads the annotation
 
 SCHEMA: Literal["hashmatch.list/1"] = "hashmatch.list/1"
 LARGEST = 1 << 24
@@ -42,13 +43,17 @@ class StoredFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class ImportedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A file that a version was made from, as it was received, and what was found in it."""
+    """A file that a version was made from, as it was received, and what was found in it.
+
+    ``columns`` says what became of each, if its format has any.
+    """
 
     name: Name
     sha256: Sha256
     bytes: Size
     rows: Size = 0
     rejected: Size = 0
+    columns: tuple[ColumnUse, ...] = ()
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -89,6 +94,11 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             raise ValueError("a base that is no earlier version")
         if list(self.key_ids) != sorted(set(self.key_ids)):
             raise ValueError("key ids that are not in order, or twice")
+
+    @property
+    def columns(self) -> tuple[ColumnUse, ...]:
+        """What became of the columns of the first file that it was made from and that has any."""
+        return next((file.columns for file in self.sources if file.columns), ())
 
 
 class _Schema(msgspec.Struct):
