@@ -17,6 +17,7 @@ from hashmatch.cli.list_store import (
     in_words,
     keygen,
     name_ids,
+    rollback,
     sign,
     update,
     verify,
@@ -136,6 +137,8 @@ def _of_store(path: str, trust: dict[str, Any]) -> dict[str, Any]:
         "format": "store",
         "created": manifest.created,
         "expires": manifest.expires,
+        "expires_after_days": manifest.days,
+        "rolled_back_to": manifest.rolled_back_to,
         "signed_by": [signed.key_id for signed in store.folder.signatures(manifest.version)],
         "encrypted": manifest.encrypted,
         "types": {name: manifest.counts[name]["entries"] for name in opened.kinds},
@@ -175,6 +178,10 @@ def _show(facts: dict[str, Any], verbose: bool) -> None:
     for name in ("version", "format", "created", "expires"):
         if name in facts:
             table.add_row(name, str(facts[name] or "never"))
+    if facts.get("expires_after_days") is not None:
+        table.add_row("later versions expire after", f"{facts['expires_after_days']:g} days")
+    if facts.get("rolled_back_to") is not None:
+        table.add_row("rolled back to version", str(facts["rolled_back_to"]))
     if "signed_by" in facts:
         table.add_row("signed by", ", ".join(facts["signed_by"]) or "nobody")
         table.add_row("encrypted", "yes" if facts["encrypted"] else "no")
@@ -227,5 +234,5 @@ def list_() -> None:
     """Look into known-hash lists, and keep them in stores; their hashes are never shown."""
 
 
-for command in (inspect, import_, update, verify, diff, sign, export, keygen):
+for command in (inspect, import_, update, verify, diff, sign, rollback, export, keygen):
     list_.add_command(command)
