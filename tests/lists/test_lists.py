@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -420,3 +421,24 @@ def test_an_endless_line_is_one_rejection() -> None:
     lines = list(numbered_lines(data))
     assert [line[0] for line in lines] == [1, 2, 3]
     assert lines[1] == (2, "short")
+
+
+def test_of_very_many_bad_rows_all_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = read(tmp_path, f"{H[0]}\n" + "ab\n" * 150_000)
+    assert (file.rows["rejected"], len(file.rejected)) == (150_000, 100_001)
+    assert file.lists[0].bad_rows == 150_000
+    with pytest.raises(hm.BadRows, match=r"150,000 rows cannot(.|\n)*and 149,990 more"):
+        file.choose()
+    monkeypatch.setattr("hashmatch.lists.ingest.MOST_NAMED", 100)
+    counts = 60, 70, 1, 0, 90
+    pages = [tmp_path / f"{n}.txt" for n in range(len(counts))]
+    for page, count in zip(pages, counts, strict=True):
+        page.write_text(f"{H[0]}\n" + "ab\n" * count)
+    store = hm.ListStore(tmp_path / "store")
+    made = store.import_files(list(map(str, pages)), hm.Change(accept=["bad-rows"]))
+    assert made.manifest.counts["rows"]["rejected"] == sum(counts)
+    assert tuple(source.rejected for source in made.manifest.sources) == counts
+    named = Counter(path for path, row in made.rejected for _ in range(row.rows))
+    assert tuple(named[str(page)] for page in pages) == counts

@@ -190,8 +190,13 @@ def _make(store: str, files: tuple[str, ...], how: str, options: dict[str, Any])
                 click.echo(line, err=True)
         name_ids("ignored as older", made.effects.older, err=True)
         name_ids("without effect", made.effects.without_effect, err=True)
-    for path, row in made.rejected[: 0 if quiet else NAMED_PROBLEMS]:
+    if quiet:
+        return
+    for path, row in made.rejected[:NAMED_PROBLEMS]:
         click.echo(f"{printable(path)}, line {row.line}: {row.reason}", err=True)
+    more = sum(row.rows for _, row in made.rejected[NAMED_PROBLEMS:])
+    if more:
+        click.echo(f"and {more:,} more rows that cannot be used", err=True)
 
 
 def _change(options: dict[str, Any]) -> Change:

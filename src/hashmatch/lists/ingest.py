@@ -366,8 +366,14 @@ class Rows(Opaque):
             self.rejected.append(row)
             return
         unnamed = 1 + sum(row.rows for row in self.rejected[MOST_NAMED:])
-        told = f"{unnamed:,} more rows cannot be used; {MOST_NAMED:,} are named"
-        self.rejected[MOST_NAMED:] = [RejectedRow(row.line, told, unnamed)]
+        self.rejected[MOST_NAMED:] = [_unnamed(row.line, unnamed)]
+
+    def rejected_since(self, named: int, refused: int) -> list[RejectedRow]:
+        """Return the rows that cannot be used after so many that are `rejected`, and `refused`."""
+        since = self.rejected[min(named, MOST_NAMED) :]
+        if named > MOST_NAMED and self.refused > refused:  # the last stands for earlier ones too
+            return [_unnamed(since[-1].line, self.refused - refused)]
+        return [] if named > MOST_NAMED else since
 
     def statements(self) -> list[Statements]:
         """Return what was said of hashes of each kind, by its name. Nothing is taken after this."""
@@ -598,6 +604,12 @@ class Rows(Opaque):
         if algorithm not in self._builders:
             self._builders[algorithm] = ColumnBuilder(registry.spec(algorithm), self._undated)
         return self._builders[algorithm]
+
+
+def _unnamed(line: int, count: int) -> RejectedRow:
+    """Return what stands for so many rows that are not named, of which the last is at `line`."""
+    told = f"{count:,} more rows cannot be used; {MOST_NAMED:,} are named"
+    return RejectedRow(line, told, count)
 
 
 def shown_id(external_id: str | None) -> str | None:

@@ -309,7 +309,7 @@ class Importer:
         for path in paths:
             total, bad, named = rows.total, rows.refused, len(rows.rejected)
             read = read_rows(path, format, rows, change.on_read)
-            own = [(path, row) for row in rows.rejected[named:]]
+            own = [(path, row) for row in rows.rejected_since(named, bad)]
             if rows.missing is not None and BAD_ROWS not in change.accept:
                 raise StoreError(
                     f"{path}, line {rows.missing.line}: {rows.missing.reason}: rows are missing. "
