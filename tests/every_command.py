@@ -45,6 +45,7 @@ CALLS = {
     "list verify": "store",
     "list diff": "store",
     "list sign": "store --key a.key",
+    "list rollback": "store 1 --accept size-change",
     "list export": "store --reveal-hashes",
     "list keygen": "b",
     "review init": "new.db",
