@@ -20,7 +20,7 @@ from cli_tools import IMAGES, run
 from hashmatch import registry
 from hashmatch.lists.conversions import convert_bits
 from hashmatch.lists.foreign_hashes import blockhash, blockhash_quick
-from hashmatch.lists.probe import CHAINS, log10_chance, probe
+from hashmatch.lists.probe import CHAINS, KnownPicture, log10_chance, probe
 from hashmatch.testing import picture
 
 if TYPE_CHECKING:
@@ -221,6 +221,30 @@ def test_pairs_say_more_than_one() -> None:
     assert f"0 of {len(paths)} within 8 bits, the limit of phash" in " ".join(found.advice)
     mixed = probe([(TILES, hashes[0]), (DUSK, hm.hash_image(DUSK, "dhash").hex)])
     assert mixed.verdict == "unrelated"
+
+
+def test_among_plain_files_one_that_lies_on_its_side(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    path = tmp_path / "phone.jpg"
+    Image.fromarray(picture(3, 400, 300)).save(path, quality=95, exif=exif.tobytes())
+    stored = hm.hash_image(np.asarray(Image.open(path))).hex
+    found = probe([(path, stored), (TILES, hm.hash_image(TILES).hex)])
+    assert (found.verdict, found.variants) == ("equal", "standard")
+
+
+def test_a_picture_too_plain_for_one_hash_says_nothing_of_it() -> None:
+    stripes = np.random.default_rng(3).integers(0, 256, (1, 40, 3)).astype(np.uint8)
+    rows = stripes.repeat(10, axis=1).repeat(300, axis=0)
+    plain = KnownPicture(rows)
+    dull = {source.algorithm for source, data in plain.ours.items() if data is None}
+    assert dull
+    name = min(dull & {"phash", "dhash", "ahash", "whash"})
+    other = hm.hash_image(rows, name, min_quality=0).hex
+    assert probe([(plain, other)]).verdict == "unrelated"
+    pairs = [(path, hm.hash_image(path, name).hex) for path in (TILES, DUSK)]
+    found = probe([(plain, other), *pairs])
+    assert (found.verdict, found.best and found.best.distances) == ("equal", (0, 0))
 
 
 def test_what_is_no_hash_at_all() -> None:

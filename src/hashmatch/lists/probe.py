@@ -195,14 +195,15 @@ class Probe:
         return tuple(lines)
 
 
-def probe(pairs: Iterable[tuple[ImageInput, str]]) -> Probe:
+def probe(pairs: Iterable[tuple[ImageInput | KnownPicture, str]]) -> Probe:
     """Say what the hashes of known pictures are, as another tool made them.
 
     Parameters
     ----------
     pairs : iterable of (image, str)
-        A picture of your own, as `hashmatch.hash_image` takes it, and the other tool's hash of it.
-        Several say more than one: what holds of one by chance does not of the next.
+        A picture of your own, as `hashmatch.hash_image` takes it or as a `KnownPicture`, and the
+        other tool's hash of it. Several say more than one: what holds of one by chance does not
+        of the next.
 
     Returns
     -------
@@ -225,22 +226,35 @@ def probe(pairs: Iterable[tuple[ImageInput, str]]) -> Probe:
     >>> print(probe([(path, turned)]))
     equal to phash (--bits reversed)
     """
-    shared: dict[Interpretation, tuple[int, ...]] | None = None
-    count, texts = 0, []
-    for count, (image, text) in enumerate(pairs, 1):
-        if not text.strip():
-            raise UsageError(f"cannot probe hash {count}: it is empty")
+    tables, texts = [], []
+    for image, text in pairs:
         texts.append(text.strip())
-        picture = _Picture(image)
-        distances = dict(picture.distances(text))
-        shared = (
-            {what: (distance,) for what, distance in distances.items()}
-            if shared is None
-            else {what: (*shared[what], distances[what]) for what in shared.keys() & distances}
-        )
-    if shared is None:
+        if not texts[-1]:
+            raise UsageError(f"cannot probe hash {len(texts)}: it is empty")
+        known = image if isinstance(image, KnownPicture) else KnownPicture(image)
+        tables.append(dict(known.distances(texts[-1])))
+    if not tables:
         raise UsageError("cannot probe: there is no picture with its hash")
-    return _judged([Found(*each) for each in shared.items()], texts)
+    everything = dict.fromkeys(what for table in tables for what in table)
+    return _judged([found for what in everything if (found := _of_all(what, tables))], texts)
+
+
+def _of_all(what: Interpretation, tables: list[dict[Interpretation, int | None]]) -> Found | None:
+    """Return how far all hashes are by one interpretation; None if one cannot be read so.
+
+    A picture whose hash means nothing is passed over, as long as those are the fewer.
+    """
+    plain = what._replace(source=what.source._replace(seen=Orientation.UPRIGHT))
+    # Without a reading of its own a picture is as everybody reads it.
+    instead = plain if what.source.seen in READINGS else what
+    distances = []
+    for table in tables:
+        if what not in table and instead not in table:
+            return None
+        distance = table.get(what, table.get(instead))
+        if distance is not None:
+            distances.append(distance)
+    return Found(what, tuple(distances)) if 2 * len(distances) > len(tables) else None
 
 
 def _judged(found: list[Found], texts: list[str]) -> Probe:
@@ -334,11 +348,24 @@ def _unreadable(texts: list[str]) -> str:
     return f"{known}; {hint}" if hint else known
 
 
-class _Picture:
-    """A known picture, and all hashes that there are of it."""
+class KnownPicture:
+    """A picture of one's own, and all hashes that there are of it, each made once.
+
+    Parameters
+    ----------
+    image : path, bytes, file object, PIL.Image.Image or ndarray of uint8
+        See `hashmatch.hash_image`.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read; once its hashes are asked for, if it cannot be decoded or has too
+        little in it.
+    """
 
     def __init__(self, image: ImageInput) -> None:
         self.loaded = load(image)
+        self._foreign: dict[int, dict[Source, bytes | None]] = {}
         if self.loaded.error is not None:
             raise UsageError(f"cannot probe with {self.loaded.name}: {self.loaded.error.reason}")
 
@@ -346,19 +373,14 @@ class _Picture:
     def pictures(self) -> list[tuple[str, int, NDArray[np.uint8]]]:
         """The reading, the frame and the pixels of each picture in the file."""
         try:
-            return [
-                (each.reading, each.frame, each.pixels)
-                for each in decode_all(self.loaded)
-                if not each.damaged
-            ]
+            return [(each.reading, each.frame, each.pixels) for each in decode_all(self.loaded)]
         except ImageError as error:
             raise UsageError(f"cannot probe with {self.loaded.name}: {error.reason}") from None
 
     @cached_property
-    def ours(self) -> dict[Source, bytes]:
-        """The hashes that hashmatch makes, which mean something of a picture with detail."""
-        found: dict[Source, bytes] = {}
-        dull = []
+    def ours(self) -> dict[Source, bytes | None]:
+        """The hashes that hashmatch makes; None where the picture is too small or too plain."""
+        found: dict[Source, bytes | None] = {}
         for name in registry.names(registry.HASHERS):
             hasher = registry.hasher(name)
             bits, limit = hasher.spec.bits, hasher.max_distance
@@ -369,36 +391,44 @@ class _Picture:
                     found[source] = bytes.fromhex(hashes.to_hex()[0])
                 continue
             for reading, frame, pixels in self.pictures:
-                if min(pixels.shape[:2]) < hasher.min_side:
-                    dull.append(name)
-                    continue
                 views = (reading,) if reading else ORIENTED
-                hashes, quality = (
-                    hasher.hash(pixels) if reading else oriented(hasher, pixels)
-                )  # of another reading, one way up is enough
-                if quality is not None and quality < hasher.min_quality:
-                    dull.append(name)
+                sources = [Source(name, bits, seen, frame, limit) for seen in views]
+                found |= dict.fromkeys(sources)
+                if min(pixels.shape[:2]) < hasher.min_side:
                     continue
-                for seen, text in zip(views, hashes.to_hex(), strict=True):
-                    found[Source(name, bits, seen, frame, limit)] = bytes.fromhex(text)
-        if dull and not any(not source.is_of_bytes for source in found):
+                # Of another reading, one way up is enough.
+                hashes, quality = hasher.hash(pixels) if reading else oriented(hasher, pixels)
+                if quality is None or quality >= hasher.min_quality:
+                    found |= zip(sources, map(bytes.fromhex, hashes.to_hex()), strict=True)
+        if not any(data for source, data in found.items() if not source.is_of_bytes):
             raise UsageError(
                 f"cannot probe with {self.loaded.name}: it is too small, or has too little detail, "
                 "for its hashes to tell anything. Take another picture."
             )
         return found
 
-    def foreign(self, side: int) -> Iterator[tuple[Source, bytes]]:
-        """Yield the hashes of `side` x `side` bits that others make of the picture."""
-        for reading, frame, pixels in self.pictures:
-            if min(pixels.shape[:2]) >= 2 * side:
-                for name, data in foreign_hashes(pixels, side):
-                    seen = reading or Orientation.UPRIGHT
-                    yield Source(name, side * side, seen, frame), data
+    def foreign(self, side: int) -> dict[Source, bytes | None]:
+        """Return the hashes of `side` x `side` bits that others make of the picture.
 
-    def distances(self, text: str) -> Iterator[tuple[Interpretation, int]]:
-        """Yield how far a hash is from each of the picture's by each way to read it, in bits."""
-        hashes: dict[Source, bytes] = dict(self.ours)
+        They have no quality: what is too plain for one of ours is for them.
+        """
+        if side not in self._foreign:
+            plain = {(source.seen, source.frame) for source, data in self.ours.items() if not data}
+            self._foreign[side] = {
+                Source(name, side * side, seen, frame): None if (seen, frame) in plain else data
+                for reading, frame, pixels in self.pictures
+                if min(pixels.shape[:2]) >= 2 * side
+                for seen in [reading or Orientation.UPRIGHT]
+                for name, data in foreign_hashes(pixels, side)
+            }
+        return self._foreign[side]
+
+    def distances(self, text: str) -> Iterator[tuple[Interpretation, int | None]]:
+        """Yield how far a hash is from each of the picture's by each way to read it, in bits.
+
+        It is None where the picture's hash means nothing.
+        """
+        hashes = dict(self.ours)
         for side in SIDES:
             if any(_read(text, side * side)):
                 hashes.update(self.foreign(side))
@@ -407,18 +437,20 @@ class _Picture:
                 hashes[Source(name, len(data) * 8, is_of_bytes=True)] = data
         for bits in sorted({source.bits for source in hashes}):
             sources = [source for source in hashes if source.bits == bits]
-            known = np.frombuffer(b"".join(hashes[source] for source in sources), np.uint8)
-            known = known.reshape(len(sources), bits // 8)
+            nothing = bytes(bits // 8)
+            data = b"".join(hashes[source] or nothing for source in sources)
+            known = np.frombuffer(data, np.uint8).reshape(len(sources), bits // 8)
             is_square = math.isqrt(bits) ** 2 == bits
-            for encoding, data in _read(text, bits):
+            for encoding, read in _read(text, bits):
                 for chain in CHAINS:
                     if "transposed" in chain and not is_square:
                         continue
-                    query = np.frombuffer(convert_bits(data, bits, chain), np.uint8)
+                    query = np.frombuffer(convert_bits(read, bits, chain), np.uint8)
                     away = np.bitwise_count(known ^ query).sum(axis=1, dtype=np.int64)
                     for source, distance in zip(sources, away.tolist(), strict=True):
                         if not (chain and source.is_of_bytes):
-                            yield Interpretation(source, encoding, chain), distance
+                            what = Interpretation(source, encoding, chain)
+                            yield what, None if hashes[source] is None else distance
 
 
 def _read(text: str, bits: int) -> Iterator[tuple[str, bytes]]:
