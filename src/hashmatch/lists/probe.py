@@ -461,6 +461,6 @@ def _read(text: str, bits: int) -> Iterator[tuple[str, bytes]]:
             data = spec.parse(text, encoding)
         except UsageError:
             continue
-        # A number may be short; one whose upper half is empty is a hash of fewer bits.
-        if encoding not in NUMBERS or data[: bits // 16].strip(b"\0\xff"):
+        # A number may be short; one that fills a quarter of the bits is a hash of fewer.
+        if encoding not in NUMBERS or data[: bits * 3 // 32].strip(b"\0\xff"):
             yield encoding, data
