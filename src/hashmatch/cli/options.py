@@ -160,7 +160,9 @@ shape_options = group(
     ),
     click.option(
         "--encoding",
-        type=click.Choice(["hex", "base64", "base32"]),
+        type=click.Choice(
+            ["hex", "hex-unpadded", "base64", "base64url", "base32", "decimal", "signed", "binary"]
+        ),
         default="hex",
         show_default=True,
         help="How the lists write hashes.",
