@@ -396,6 +396,19 @@ class Answer:
         """Yield the rest of the body in pieces."""
         while data := self.read(CHUNK):
             yield data
+        self.close()
+
+    def body(self, limit: int) -> bytes | None:
+        """Return all of the body; None if it is longer than `limit`, in bytes."""
+        if self.size is not None:
+            return self.read(self.size) if self.size <= limit else None
+        parts, length = [], 0
+        for part in self.stream():
+            parts.append(part)
+            length += len(part)
+            if length > limit:
+                return None
+        return b"".join(parts)
 
     def __enter__(self) -> Answer:
         return self
