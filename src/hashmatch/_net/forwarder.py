@@ -86,7 +86,7 @@ class Forwarder:
         connection.close()
 
     def connect(self, origin: Origin, head: bytes) -> socket.socket:
-        """Return a connection for what begins with `head`; NotAllowed, NoAnswer if there is none."""
+        """Return a connection for what begins with `head`; or NotAllowed, NoAnswer."""
         try:
             if not self._admits(origin, head):
                 raise NotAllowed("its server redirects to another, and no redirect is followed.")

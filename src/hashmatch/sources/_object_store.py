@@ -581,14 +581,12 @@ class _RawKeys:
             aws_session_token=self._option("session_token", "token"),
             config=config,
         )
+        client.meta.events.register("before-call.s3", _stay)
         client.meta.events.register("before-send.s3", self._send)
         return client
 
     def _send(self, request: Any, **_: object) -> Any:
-        """Send what `botocore` has signed, in its place; the token goes to the first origin only.
-
-        It asks another server when the first says that the bucket is in another region.
-        """
+        """Send what `botocore` has signed; the token goes to the first origin, and to no other."""
         from botocore.awsrequest import AWSResponse
 
         origin = Origin.parse(request.url)
@@ -642,6 +640,11 @@ class _RawKeys:
         with closing(found["Body"]) as body:
             limits.check_bytes(found["ContentLength"])
             return _meta(key, found, found["ContentLength"]), body.read()
+
+
+def _stay(context: dict[str, Any], **_: object) -> None:
+    """Tell `botocore` that a redirect was followed already: it would look for another region."""
+    context["s3_redirect"] = {"redirected": True}
 
 
 class _WebServer:
