@@ -473,6 +473,14 @@ job_options = group(
 )
 
 
+allow_private_option = click.option(
+    "--allow-private",
+    multiple=True,
+    metavar="HOST|NETWORK",
+    help="Dial this host, or addresses of this network, though they are not public: "
+    "photos.internal, 10.0.0.0/8. A location written as an address, or localhost, has named its "
+    "own. A proxy of the environment is used only if its host is named. Repeatable.",
+)
 queue_argument = click.argument("queue", type=OUTPUT, metavar="QUEUE")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
