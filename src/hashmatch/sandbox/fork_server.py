@@ -93,16 +93,17 @@ def _serve(channel: socket.socket, limits: WorkerLimits, decode: Decode) -> None
         waiting.register(os.pidfd_open(os.getppid()), select.POLLIN)
     while all(descriptor == channel.fileno() for descriptor, _ in waiting.poll()):
         message, descriptors, _, _ = socket.recv_fds(channel, 64, 3)
-        if message == protocol.FORK_REQUEST:
+        if not message:
+            return
+        request, number, pid = protocol.REQUEST.unpack(message)
+        if request == protocol.FORK_REQUEST:
             pid = _fork(channel, descriptors, limits, decode)
             workers |= {pid} - {0}
-            channel.send(protocol.FORK_REPLY.pack(pid))
-        elif message:
-            pid = protocol.END_REQUEST.unpack(message)[1]
-            channel.send(protocol.END_REPLY.pack(*_end(pid) if pid in workers else (0, 0, 0.0)))
-            workers.discard(pid)  # the number may be another process's from now on
+            channel.send(protocol.FORK_REPLY.pack(number, pid))
         else:
-            return
+            ended = _end(pid) if pid in workers else (0, 0, 0.0)
+            channel.send(protocol.END_REPLY.pack(number, *ended))
+            workers.discard(pid)  # the number may be another process's from now on
 
 
 def _fork(

@@ -5,6 +5,7 @@ It imports `hashmatch.decode` and nothing above: no numba, no list, no network.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 from itertools import islice
@@ -16,7 +17,14 @@ from hashmatch.decode.animation import decode_all
 from hashmatch.decode.policy import decode_file
 from hashmatch.records.images import ImageError
 from hashmatch.sandbox.confinement import confine
-from hashmatch.sandbox.protocol import MAX_MESSAGE_BYTES, Job, Reply, ReplyKind
+from hashmatch.sandbox.protocol import (
+    MAX_MESSAGE_BYTES,
+    NEXT_PART,
+    PART_BYTES,
+    Job,
+    Reply,
+    ReplyKind,
+)
 
 if TYPE_CHECKING:
     import socket
@@ -65,7 +73,7 @@ def _answer(
 ) -> bytes:
     """Answer one job; return the message that follows it."""
     try:
-        data = os.pread(item, job.size, 0)
+        data = _read_item(channel, item, job.size)
         for picture in islice(decode(data, job, pixels), job.skip, None):
             channel.send(_publish(picture, pixels).packed())
             del picture  # the next frame is made beside the shared pixels alone
@@ -79,6 +87,20 @@ def _answer(
         reply = Reply(ReplyKind.OUT_OF_MEMORY)
     channel.send(reply.packed())
     return channel.recv(MAX_MESSAGE_BYTES)
+
+
+def _read_item(channel: socket.socket, item: int, size: int) -> bytes:
+    """Return the bytes of an item, asking for part after part where it has several."""
+    if size <= PART_BYTES:
+        return os.pread(item, size, 0)
+    whole = io.BytesIO()
+    while True:
+        whole.write(os.pread(item, min(size - whole.tell(), PART_BYTES), 0))
+        if whole.tell() == size:
+            return whole.getvalue()
+        channel.send(Reply(ReplyKind.NEXT_PART).packed())
+        if channel.recv(MAX_MESSAGE_BYTES) != NEXT_PART:
+            raise ConnectionError
 
 
 def _publish(picture: Picture, pixels: NDArray[np.uint8]) -> Reply:
