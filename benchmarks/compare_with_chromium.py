@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--blink-settings=imageAnimationPolicy=2"]
-"""The last asks for still animations; Chromium 156 draws some APNG at a later frame all the same."""
+"""The last asks animations to stand still; Chromium 156 draws some APNG at a later frame still."""
 REASONS = Path(__file__).with_name("chromium_reasons.csv")
 NEAR = 16
 """Bits that two decoders may be apart."""
