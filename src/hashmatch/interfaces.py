@@ -170,8 +170,9 @@ class ListRow(NamedTuple):
         second and any other exact. Rows without it are said now.
     upvotes, downvotes : int
         How many others agree with the hash being listed, and how many do not.
-    encoding : {"hex", "base64", "base32"}, optional
-        How ``hash`` is written, if the format says so; else what the caller expects.
+    encoding : str, optional
+        How ``hash`` is written, of `hashmatch.records.hashes.ENCODINGS`, if the format says so;
+        else what the caller expects.
     space : str
         Which name space the id is of, one of `SPACES`, where the owner counts ids of each apart.
     """
@@ -231,12 +232,14 @@ class ListOptions(NamedTuple):
     """How to read a list file whose shape has to be told.
 
     ``columns`` maps a role, one of `ROLES` or an algorithm, to a column name; ``delimiter``, one
-    character, is detected if it is None; ``dates`` is the order of dates, ``dmy`` or ``mdy``.
+    character, is detected if it is None; ``dates`` is the order of dates, ``dmy`` or ``mdy``;
+    ``encoding`` is how hashes are written, where the format does not say it.
     """
 
     columns: Mapping[str, str] | None = None
     delimiter: str | None = None
     dates: str | None = None
+    encoding: str = "hex"
 
 
 @runtime_checkable

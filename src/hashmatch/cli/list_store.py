@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from hashmatch.store.importer import Change, Changed
     from hashmatch.store.manifest import Manifest
 
-ACCEPTABLE = "bad-rows", "size-change", "damage", "spreadsheet"
+ACCEPTABLE = "bad-rows", "size-change", "damage", "spreadsheet", "kind"
 
 
 #: What says how a version is made.
@@ -54,7 +54,8 @@ change_options = group(
         multiple=True,
         type=click.Choice(ACCEPTABLE),
         help="Go on though more than five rows and 0.1 % of all are bad, the list changes by more "
-        "than 20 %, the last version is damaged, or a spreadsheet has destroyed hashes. "
+        "than 20 %, the last version is damaged, a spreadsheet has destroyed hashes, or hashes are "
+        "probably of another kind than they are taken for. "
         "Repeatable.",
     ),
     click.option(

@@ -102,7 +102,8 @@ def _read(
     name = _format(place, stream, told)
     reader = registry.list_reader(name)
     read = reader.plain_rows if reads_plain(reader) else reader.rows
-    options = ListOptions(format.columns, format.delimiter, format.dates)
+    encoding = format.encoding or "hex"
+    options = ListOptions(format.columns, format.delimiter, format.dates, encoding)
     try:
         rows.take(read(stream, options), unique_ids=getattr(reader, "unique_ids", False))
         rows.check_spreadsheet()

@@ -60,6 +60,8 @@ class ListFile:
         Of each kind of hash, how many are left out as degenerate, by `lists.degenerate.REASONS`.
     path : str
         Where it was read, for messages.
+    remarks : tuple of str
+        What else there is to know of its hashes.
     """
 
     name: str
@@ -74,6 +76,7 @@ class ListFile:
     warnings: tuple[str, ...] = ()
     quarantined: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     path: str = ""
+    remarks: tuple[str, ...] = ()
 
     @property
     def types(self) -> dict[str, int]:
@@ -204,6 +207,7 @@ def read_list_file(
         warnings,
         quarantined,
         place,
+        tuple(rows.remarks),
     )
 
 

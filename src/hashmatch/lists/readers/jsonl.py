@@ -20,6 +20,7 @@ from hashmatch.errors import RejectedRow, UsageError
 from hashmatch.lists.readers import _fields
 from hashmatch.lists.readers._json_stream import parsed
 from hashmatch.lists.readers._lines import first_lines, numbered_lines
+from hashmatch.records.hashes import NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,10 +43,11 @@ class Jsonl:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
         if options.columns:
             raise UsageError("JSON lines have no columns to tell apart")
-        yield from _fields.dated(_records(stream), options.dates)
+        numbers = options.encoding in NUMBERS
+        yield from _fields.dated(_records(stream, numbers), options.dates)
 
 
-def _records(stream: BinaryIO) -> Iterator[_fields.Fields | RejectedRow]:
+def _records(stream: BinaryIO, numbers: bool) -> Iterator[_fields.Fields | RejectedRow]:
     for line in numbered_lines(stream):
         if isinstance(line, RejectedRow):
             yield line
@@ -67,4 +69,4 @@ def _records(stream: BinaryIO) -> Iterator[_fields.Fields | RejectedRow]:
         if record.get("outcome", "hashed") != "hashed":
             # A line of `hashmatch hash` about a picture without a good hash is no entry.
             fields.insert(0, ("status", "removed"))
-        yield _fields.Fields(number, fields, exact=True)
+        yield _fields.Fields(number, fields, exact=True, numbers=numbers)
