@@ -233,13 +233,30 @@ class ListOptions(NamedTuple):
 
     ``columns`` maps a role, one of `ROLES` or an algorithm, to a column name; ``delimiter``, one
     character, is detected if it is None; ``dates`` is the order of dates, ``dmy`` or ``mdy``;
-    ``encoding`` is how hashes are written, where the format does not say it.
+    ``encoding`` is how hashes are written, where the format does not say it. ``is_detected`` says
+    that nobody named the format: a row of another shape is then no name with commas, but the sign
+    of another format.
     """
 
     columns: Mapping[str, str] | None = None
     delimiter: str | None = None
     dates: str | None = None
+    is_detected: bool = False
     encoding: str = "hex"
+
+
+class ColumnUse(NamedTuple):
+    """What became of a column, or of a field of JSON lines.
+
+    ``number`` counts columns from 1, and is None of a field. ``name`` has no hash in it, and is
+    empty where there is no header. ``role`` is None where it is ignored, and ``loses`` what is lost
+    by that: ``hashes``, or ``statuses`` of entries that are withdrawn or benign.
+    """
+
+    number: int | None
+    name: str
+    role: str | None
+    loses: str | None = None
 
 
 @runtime_checkable
@@ -268,6 +285,20 @@ class PlainListReader(ListReader, Protocol):
     ) -> Iterator[PlainRows | ListRow | RejectedRow]:
         """Yield what `rows` yields, plain rows together."""
         ...
+
+
+@runtime_checkable
+class ColumnListReader(ListReader, Protocol):
+    """A list reader whose format has columns, or fields, that are recognised or told."""
+
+    def columns(self, head: bytes, options: ListOptions) -> list[ColumnUse]:
+        """Return what becomes of each column of a file that begins with `head`, whole lines."""
+        ...
+
+
+def has_columns(reader: ListReader) -> TypeGuard[ColumnListReader]:
+    """Return whether `reader` is a `ColumnListReader`."""
+    return hasattr(reader, "columns")
 
 
 def reads_plain(reader: ListReader) -> TypeGuard[PlainListReader]:

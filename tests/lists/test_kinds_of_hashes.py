@@ -74,7 +74,8 @@ def listed(texts: Sequence[str]) -> io.BytesIO:
 
 
 def file(texts: Sequence[str], **options: object) -> hm.ListFile:
-    return hm.read_list_file(listed(texts), hm.ListFormat(**options), name="made")  # type: ignore[arg-type]
+    told = hm.ListFormat(reader="pdq-text", **options)  # type: ignore[arg-type]
+    return hm.read_list_file(listed(texts), told, name="made")
 
 
 @pytest.mark.parametrize("algorithm", HASHES)
@@ -152,7 +153,7 @@ def test_zeros_in_front_that_are_lost(tmp_path: Path) -> None:
     path.write_bytes(listed(bare).read())
     with pytest.raises(StoreError, match="hex-unpadded"):
         hm.ListStore(tmp_path / "s").import_files(
-            [str(path)], hm.Change(format=hm.ListFormat("dhash"), accept=["bad-rows"])
+            [str(path)], hm.Change(format=hm.ListFormat("dhash", "pdq-text"), accept=["bad-rows"])
         )
 
 

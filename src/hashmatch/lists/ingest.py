@@ -1,6 +1,7 @@
 """Rows that list readers found, to statements: decoded, checked, and kept from showing a hash.
 
-What a row says of an entry depends on its status, `EFFECTS`, whatever the case, blanks and hyphens:
+What a row says of an entry depends on its status, `hashmatch.lists.statuses.EFFECTS`, whatever the
+case, blanks and hyphens:
 
 ==========  =================================================================================
 row         which
@@ -49,11 +50,12 @@ from hashmatch.lists.merge import (
 from hashmatch.lists.readers._fields import ORDERS
 from hashmatch.lists.readers._lines import shown
 from hashmatch.lists.redact_ids import DIGITS, without_hashes
+from hashmatch.lists.statuses import BENIGN, DISPUTED, LISTED, WITHDRAWAL, effect_of
 from hashmatch.records.entries import Entries, Entry, Texts
 from hashmatch.records.hashes import (
+    DECIMALS,
     ENCODINGS,
     INVISIBLE,
-    NUMBERS,
     HashBatch,
     Opaque,
     is_scientific,
@@ -276,41 +278,7 @@ class ColumnBuilder(Opaque):
         )
 
 
-DISPUTED, WITHDRAWAL, BENIGN, LISTED = "disputed", "withdrawal", "benign", "listed"
 OF_NOTHING = "of nothing"
-EFFECTS = {
-    status.replace("_", ""): effect
-    for effect, statuses in {
-        WITHDRAWAL: """
-            withdrawn deleted removed revoked expired retracted disabled inactive rescinded
-            cancelled canceled obsolete deprecated invalid invalidated rejected suppressed unlisted
-            delisted archived superseded recalled purged erased discarded excluded expunged lapsed
-            outdated terminated void voided annulled nullified unpublished deactivated dismissed
-            suspended taken_down takedown overturned not_valid no_longer_valid
-            withdraw delete remove revoke expire retract disable withdrawal deletion removal
-            tombstone tombstoned not_active not_listed no_longer_active no_longer_listed
-            soft_deleted marked_for_deletion pending_deletion to_be_deleted should_delete
-        """,
-        BENIGN: """
-            benign non_malicious not_malicious negative_class negative true_negative not_pertinent
-            non_pertinent false_positive safe sfw harmless not_harmful allow allowed allowlist
-            allowlisted whitelist whitelisted not_csam non_csam not_csem not_abuse not_illegal
-            legal legitimate not_violating non_violating not_blocked unblocked cleared innocuous
-            innocent known_good not_a_match
-        """,
-        DISPUTED: "disputed contested challenged in_dispute",
-        LISTED: """
-            active malicious confirmed positive_class positive true_positive suspicious
-            investigation_seed received new listed enabled approved published unknown valid verified
-            live current blocked blocklisted blacklisted denylisted banned flagged illegal csam csem
-            known_bad harmful violating reviewed accepted added updated restored reinstated
-            reactivated add update upsert insert inserted create created modify modified change
-            changed keep kept block report review escalate
-        """,
-    }.items()
-    for status in statuses.split()
-}
-"""What a row comes to by its status, of which letters and digits count; others are listed."""
 MOST_STATUSES = 100
 """Statuses that are not known and are counted by name; of more, no column of statuses is read."""
 NOT_MATCHED = {
@@ -444,8 +412,14 @@ class Rows(Opaque):
             self.rejected.append(row)
             return
         unnamed = 1 + sum(row.rows for row in self.rejected[MOST_NAMED:])
-        told = f"{unnamed:,} more rows cannot be used; {MOST_NAMED:,} are named"
-        self.rejected[MOST_NAMED:] = [RejectedRow(row.line, told, unnamed)]
+        self.rejected[MOST_NAMED:] = [_unnamed(row.line, unnamed)]
+
+    def rejected_since(self, named: int, refused: int) -> list[RejectedRow]:
+        """Return the rows that cannot be used after so many that are `rejected`, and `refused`."""
+        since = self.rejected[min(named, MOST_NAMED) :]
+        if named > MOST_NAMED and self.refused > refused:  # the last stands for earlier ones too
+            return [_unnamed(since[-1].line, self.refused - refused)]
+        return [] if named > MOST_NAMED else since
 
     def statements(self) -> list[Statements]:
         """Return what was said of hashes of each kind, by its name. Nothing is taken after this."""
@@ -548,7 +522,7 @@ class Rows(Opaque):
         return told
 
     def _add(self, row: ListRow) -> None:
-        effect = EFFECTS.get(re.sub(r"[\W_]+", "", row.status).lower())
+        effect = effect_of(row.status)
         algorithm = self._algorithm(row.algorithm)
         if not registry.hashes(algorithm) and (
             algorithm in NOT_MATCHED or algorithm.startswith("video_")
@@ -673,7 +647,7 @@ class Rows(Opaque):
         spec = registry.spec(algorithm)
         encoding = row.encoding or self.encoding
         value = spec.parse(row.hash, encoding)
-        if encoding in NUMBERS and len(text := row.hash.strip(INVISIBLE)) >= LONG_NUMBER:
+        if encoding in DECIMALS and len(text := row.hash.strip(INVISIBLE)) >= LONG_NUMBER:
             self._long_numbers += 1
             self._round_numbers += text.endswith("00")
         orders = self._orders_of(algorithm)
@@ -761,6 +735,12 @@ one that begins with zeros."""
 def _are_rounded(numbers: int, to_zeros: int) -> bool:
     """Return whether too many of some numbers end in zeros."""
     return to_zeros >= LEAST_DECIMAL and to_zeros >= 0.9 * numbers
+
+
+def _unnamed(line: int, count: int) -> RejectedRow:
+    """Return what stands for so many rows that are not named, of which the last is at `line`."""
+    told = f"{count:,} more rows cannot be used; {MOST_NAMED:,} are named"
+    return RejectedRow(line, told, count)
 
 
 def shown_id(external_id: str | None) -> str | None:

@@ -26,8 +26,10 @@ ENCODINGS = (
 """How lists write hashes as text: hexadecimal may lack its zeros in front, and a number be the
 unsigned one that the bits are, or that of two's complement."""
 BASES = "base64", "base64url", "base32"
-NUMBERS = "decimal", "signed"
+DECIMALS = "decimal", "signed"
 """Those that JSON may write without quotes."""
+NUMBERS = "hex-unpadded", *DECIMALS
+"""Those whose text may be shorter than the hash."""
 
 INVISIBLE = "".join(
     chr(code)
@@ -52,6 +54,7 @@ ERROR = re.compile(r"#+|#[A-Z0-9/_]+[!?]", re.ASCII)
 UUID = [8, 4, 4, 4, 12]
 """Digits of its groups."""
 
+HEXADECIMAL = re.compile(r"[0-9a-f]+", re.IGNORECASE)
 DECIMAL = re.compile(r"-?\d{1,78}", re.ASCII)
 SCIENTIFIC = re.compile(
     r"[+-]?\d+(?:[.,]\d+)?e[+-]?\d{1,3}|\d{9,}[.,]\d+|\d[.,]\d{6,}", re.IGNORECASE | re.ASCII
@@ -153,8 +156,10 @@ class HashSpec:
                 "signed": "a decimal number",
             }.get(other, f"the hash is not {encoding} but {other}")
             return f"{what}; say so (--encoding {other})"
-        if DECIMAL.fullmatch(text) and (encoding in NUMBERS or text[0] == "-"):
-            return f"a number of more than {self.bits} bits, a {self.algorithm} hash has no more"
+        if (DECIMAL if encoding in DECIMALS else HEXADECIMAL).fullmatch(text) and (
+            encoding in NUMBERS
+        ):
+            return f"the number is not within the {self.bits} bits of a hash"
         if ERROR.fullmatch(text):
             return "what spreadsheets write for an error, or a column too narrow, is no hash"
         if is_hex and (encoding == "hex" or data is not None):
@@ -165,10 +170,10 @@ class HashSpec:
 
     def _fitting(self, text: str, encoding: str) -> str | None:
         """Return another encoding in which text is a hash of this spec, the likeliest."""
-        for other in ("binary", "hex", "base64", "base32", *NUMBERS):
+        for other in ("binary", "hex", "base64", "base32", *DECIMALS):
             data = None if other == encoding else _decoded(text, other, self.bits)
             # Few digits are hexadecimal that was cut off, or that lost its zeros in front.
-            is_long = other not in NUMBERS or len(text) > self.bits // 4 or text[0] == "-"
+            is_long = other not in DECIMALS or len(text) > self.bits // 4 or text[0] == "-"
             if data is not None and len(data) * 8 == self.bits and is_long:
                 return other
         return None
@@ -196,7 +201,7 @@ def _ungrouped(text: str) -> str:
 
 def _decoded(text: str, encoding: str, bits: int) -> bytes | None:
     """Return the bytes, or None; an error would carry the text along as its context."""
-    if encoding in NUMBERS:
+    if encoding in DECIMALS:
         lowest = -(1 << bits - 1) if encoding == "signed" else 0
         number = int(text) if DECIMAL.fullmatch(text) else lowest - 1
         if not lowest <= number < lowest + (1 << bits):
@@ -204,8 +209,8 @@ def _decoded(text: str, encoding: str, bits: int) -> bytes | None:
         return (number % (1 << bits)).to_bytes(bits // 8, "big")
     if encoding == "binary":
         digits = text[2:].zfill(bits) if text[:2] in {"0b", "0B"} else text
-        is_whole = len(digits) == bits and set(digits) <= {"0", "1"}
-        return int(digits, 2).to_bytes(bits // 8, "big") if is_whole else None
+        is_whole = bool(digits) and not len(digits) % 8 and set(digits) <= {"0", "1"}
+        return int(digits, 2).to_bytes(len(digits) // 8, "big") if is_whole else None
     try:
         if encoding == "hex-unpadded":
             text = "0" * (bits // 4 - len(text)) + text

@@ -110,6 +110,8 @@ SYNONYMS = {
     "urlmd5": "url_md5",
     "debugstring": "text",
 }
+LONGEST_KIND = 10
+"""Characters of the name of a kind that is not known; so few hold no hash."""
 KINDS = {"photodna", *SYNONYMS.values()}
 """What they are called here."""
 
@@ -474,7 +476,8 @@ def algorithm(name: str, *, video: bool = False) -> str:
         known = known if known and digests_files(known) else None
     if known is not None:
         return f"video_{known}" if video and digests_files(known) else known
-    return plain if plain and plain.isascii() and shown(plain) == plain else "other"
+    is_name = plain in KINDS or 0 < len(plain) <= LONGEST_KIND
+    return plain if is_name and plain.isascii() and shown(plain) == plain else "other"
 
 
 def own_kind(name: str) -> str:
