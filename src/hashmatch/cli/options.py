@@ -120,7 +120,8 @@ class ListShape:
     list_format: str | None
     columns: tuple[str, ...]
     delimiter: str | None
-    encoding: str
+    encoding: str | None
+    bits: tuple[str, ...]
     unique_ids: bool
     dates: str | None
     charset: str | None
@@ -138,6 +139,7 @@ class ListShape:
         return ListFormat(
             algorithm, self.list_format, columns, delimiter, self.encoding, keep_disputed,
             self.dates, self.charset, unique_ids=self.unique_ids,
+            bits=self.bits or None,
         )  # fmt: skip
 
     def _columns(self) -> dict[str, str] | None:
@@ -178,11 +180,28 @@ shape_options = group(
     click.option(
         "--encoding",
         type=click.Choice(
-            ["hex", "hex-unpadded", "base64", "base64url", "base32", "decimal", "signed", "binary"]
+            [
+                "hex",
+                "hex-unpadded",
+                "base64",
+                "base64url",
+                "base32",
+                "decimal",
+                "signed",
+                "binary",
+            ]
         ),
-        default="hex",
-        show_default=True,
-        help="How the lists write hashes.",
+        help="How lists write hashes, where their format does not say it: hex-unpadded lacks zeros "
+        "in front, signed is a number of two's complement. [default: hex, or as a store was "
+        "imported]",
+    ),
+    click.option(
+        "--bits",
+        multiple=True,
+        metavar="[NAME=]ORDER",
+        help="In which order the lists have the bits of hashes of pictures: reversed, "
+        "bytes-reversed, inverted, transposed or unchanged; with NAME= of that algorithm. "
+        "Repeatable: one after the other. [default: unchanged, or as a store was imported]",
     ),
     click.option(
         "--unique-ids",

@@ -143,7 +143,8 @@ def _read(
     name = _format(place, beginning, told)
     reader = registry.list_reader(name)
     read = reader.plain_rows if reads_plain(reader) else reader.rows
-    options = ListOptions(format.columns, format.delimiter, format.dates, told is None)
+    encoding = format.encoding or "hex"
+    options = ListOptions(format.columns, format.delimiter, format.dates, told is None, encoding)
     try:
         columns = reader.columns(beginning, options) if has_columns(reader) else ()
         del beginning

@@ -173,7 +173,10 @@ def digits(record: dict[str, Any], key: str) -> str:
     """Return the hash at `key`, which is text: digits of numbers may be lost. Empty if none."""
     value = field(record, key)
     if isinstance(value, int) and not isinstance(value, bool):
-        raise Unusable(f"{key} is a number, of which digits may be lost; write it as text")
+        raise Unusable(
+            f"{key} is a number, of which digits may be lost; write it as text, or say what it is "
+            "(--encoding decimal or signed)"
+        )
     return text(record, key)
 
 
@@ -559,12 +562,14 @@ def role(name: str) -> str | None:
 class Fields(NamedTuple):
     """What a record says: its line, and the role and value of each field.
 
-    Text that is ``exact``, as of JSON, which has types, stands for nothing else.
+    Text that is ``exact``, as of JSON, which has types, stands for nothing else. Of hashes that are
+    ``numbers`` no digit is lost.
     """
 
     line: int
     said: list[tuple[str, Any]]
     exact: bool = False
+    numbers: bool = False
 
 
 def rows(fields: Fields, dates: Dates) -> list[ListRow]:
@@ -588,8 +593,9 @@ def rows(fields: Fields, dates: Dates) -> list[ListRow]:
             if value is not None and value != "" and truth({role: value}, role) is FLAGS[role][0]:
                 flags.add(FLAGS[role][1])
         elif role not in FACTS and role not in {"label", "source"}:
-            if value := digits({role: value}, role):
-                hashes.append((None if role == "hash" else role, value))
+            read = text if fields.numbers else digits
+            if written := read({role: value}, role):
+                hashes.append((None if role == "hash" else role, written))
         elif role in {"id", "filename"}:
             name: str | None = text_of(role, value)
             if name and not (fields.exact and isinstance(value, str)):

@@ -22,6 +22,7 @@ from hashmatch.interfaces import ColumnUse
 from hashmatch.lists.readers import _fields
 from hashmatch.lists.readers._json_stream import parsed
 from hashmatch.lists.readers._lines import first_lines, numbered_lines, shown
+from hashmatch.records.hashes import DECIMALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +47,8 @@ class Jsonl:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
         if options.columns:
             raise UsageError("JSON lines have no columns to tell apart")
-        yield from _fields.dated(_records(stream), options.dates)
+        numbers = options.encoding in DECIMALS
+        yield from _fields.dated(_records(stream, numbers), options.dates)
 
     def columns(self, head: bytes, options: ListOptions) -> list[ColumnUse]:
         """Return what becomes of each field of the lines in `head`."""
@@ -58,7 +60,7 @@ class Jsonl:
         return [ColumnUse(None, shown(name), role) for name, role in named.items()][:MOST_FIELDS]
 
 
-def _records(stream: BinaryIO) -> Iterator[_fields.Fields | RejectedRow]:
+def _records(stream: BinaryIO, numbers: bool) -> Iterator[_fields.Fields | RejectedRow]:
     for line in numbered_lines(stream):
         if isinstance(line, RejectedRow):
             yield line
@@ -80,4 +82,4 @@ def _records(stream: BinaryIO) -> Iterator[_fields.Fields | RejectedRow]:
         if record.get("outcome", "hashed") != "hashed":
             # A line of `hashmatch hash` about a picture without a good hash is no entry.
             fields.insert(0, ("status", "removed"))
-        yield _fields.Fields(number, fields, exact=True)
+        yield _fields.Fields(number, fields, exact=True, numbers=numbers)
