@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import struct
 
-from hashmatch.decode import tiff
+from hashmatch.decode import isobmff, tiff
 
-PNG_PARTS = {b"tRNS", b"eXIf", b"cICP"}
+PNG_PARTS = {b"tRNS", b"eXIf", b"cICP", b"cLLI", b"mDCV"}
 """Kept besides the critical chunks, whose names begin with a capital letter."""
 JPEG_NOTES = {*range(0xE0, 0xF0), 0xFE}
 """Markers of application segments and comments."""
@@ -31,10 +31,10 @@ def without_metadata(name: str, data: bytes) -> bytes | None:
     None if it has no other parts, or is of a format whose parts are not known here.
     """
     try:
-        bare = {"PNG": _bare_png, "JPEG": _bare_jpeg, "TIFF": _bare_tiff}[name](data)
-    except (KeyError, struct.error, IndexError):
+        bare = BARE[name](data)
+    except (KeyError, struct.error, IndexError, StopIteration):
         return None
-    return bare if len(bare) != len(data) else None
+    return bare if bare != data else None
 
 
 def _bare_png(data: bytes) -> bytes:
@@ -72,3 +72,13 @@ def _bare_jpeg(data: bytes) -> bytes:
 
 def _bare_tiff(data: bytes) -> bytes:
     return tiff.with_tags(data, TIFF_PARTS)
+
+
+BARE = {
+    "PNG": _bare_png,
+    "JPEG": _bare_jpeg,
+    "TIFF": _bare_tiff,
+    "AVIF": isobmff.without_metadata,
+    "HEIF": isobmff.without_metadata,
+}
+"""By Pillow's name of a format, what leaves a file of it with the parts that make its picture."""
