@@ -40,6 +40,7 @@ CALLS = {
     "hash": "photos",
     "match": f"{'0' * 64} {RULES}",
     "list inspect": "known.csv",
+    "list probe": "photos/tiles.png d0496e043497fbe5",
     "list import": "known.csv --store new",
     "list update": "store more.csv",
     "list verify": "store",

@@ -170,7 +170,7 @@ class ListRow(NamedTuple):
         second and any other exact. Rows without it are said now.
     upvotes, downvotes : int
         How many others agree with the hash being listed, and how many do not.
-    encoding : {"hex", "base64", "base32"}, optional
+    encoding : str, optional
         How ``hash`` is written, if the format says so; else what the caller expects.
     space : str
         Which name space the id is of, one of `SPACES`, where the owner counts ids of each apart.

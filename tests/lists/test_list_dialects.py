@@ -260,7 +260,7 @@ def test_digests_that_a_database_keeps_as_uuids() -> None:
 
 def test_signed_numbers_are_no_hashes_in_groups() -> None:
     assert reasons(f"phash\n{P[0]}\n-1234567890123456\n") == [
-        (3, "a decimal number; write the hash as 16 hex digits")
+        (3, "a decimal number; say so (--encoding signed)")
     ]
     assert "scientific notation" in refused(f"phash\n{P[0]}\n1234567890123e-05\n")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashmatch.cli.console import NAMED_PROBLEMS, Exit, console, print_json, print_table, printable
+from hashmatch.cli.list_probe import probe
 from hashmatch.cli.list_store import (
     columns_as_json,
     columns_in_words,
@@ -234,5 +235,5 @@ def list_() -> None:
     """Look into known-hash lists, and keep them in stores; their hashes are never shown."""
 
 
-for command in (inspect, import_, update, verify, diff, sign, rollback, export, keygen):
+for command in (inspect, probe, import_, update, verify, diff, sign, rollback, export, keygen):
     list_.add_command(command)

@@ -26,6 +26,7 @@ from hashmatch.cli.units import (
 )
 from hashmatch.errors import UsageError
 from hashmatch.records.enums import LEVELS
+from hashmatch.records.safeguards import Safeguard, allowing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +62,22 @@ strict_option = click.option(
     "--strict", is_flag=True, help="Exit with 1 if some image could not be hashed."
 )
 
+
+def allowance(option: str, safeguard: Safeguard, help: str) -> Callable[[Command], Command]:
+    """Return the option that lets a command go on without a safeguard."""
+
+    def allow(ctx: click.Context, _: click.Parameter, given: bool) -> None:
+        if given:
+            ctx.with_resource(allowing(safeguard))
+
+    return click.option(option, is_flag=True, expose_value=False, callback=allow, help=help)
+
+
+allow_http_option = allowance(
+    "--allow-http",
+    Safeguard.TLS,
+    "Speak plain http with other machines, which others can read and change on the way.",
+)
 
 ALGORITHMS = (
     "pdq, pdq-nearest512, pdq-thumb512, phash, dhash, ahash, whash, md5, sha1, sha256 or a plug-in"
@@ -161,7 +178,9 @@ shape_options = group(
     ),
     click.option(
         "--encoding",
-        type=click.Choice(["hex", "base64", "base32"]),
+        type=click.Choice(
+            ["hex", "hex-unpadded", "base64", "base64url", "base32", "decimal", "signed", "binary"]
+        ),
         default="hex",
         show_default=True,
         help="How the lists write hashes.",
@@ -345,6 +364,7 @@ source_options = group(
         help="Where the images were published: profile_photo, group_photo, user_report or "
         "public_post.",
     ),
+    allow_http_option,
 )
 
 #: Where records, reports and hashes of a scan go.
@@ -472,6 +492,14 @@ job_options = group(
 )
 
 
+allow_private_option = click.option(
+    "--allow-private",
+    multiple=True,
+    metavar="HOST|NETWORK",
+    help="Dial this host, or addresses of this network, though they are not public: "
+    "photos.internal, 10.0.0.0/8. A location written as an address, or localhost, has named its "
+    "own. A proxy of the environment is used only if its host is named. Repeatable.",
+)
 queue_argument = click.argument("queue", type=OUTPUT, metavar="QUEUE")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

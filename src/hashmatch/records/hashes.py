@@ -20,8 +20,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-ENCODINGS = ("hex", "base64", "base32")
-"""How lists write hashes as text."""
+ENCODINGS = (
+    "hex", "hex-unpadded", "base64", "base64url", "base32", "decimal", "signed", "binary",
+)  # fmt: skip
+"""How lists write hashes as text.
+
+Of ``hex-unpadded`` zeros at the front are missing; ``decimal`` is a number, ``signed`` one in two's
+complement, as databases keep 64 bits; ``binary`` is digits 0 and 1.
+"""
+NUMBERS = ("hex-unpadded", "decimal", "signed")
+"""Of these, those whose text may be shorter than the hash."""
 
 INVISIBLE = "".join(
     chr(code)
@@ -47,6 +55,8 @@ UUID = [8, 4, 4, 4, 12]
 """Digits of its groups."""
 
 DECIMAL = re.compile(r"-?\d{1,78}", re.ASCII)
+HEXADECIMAL = re.compile(r"[\da-f]{1,128}", re.IGNORECASE | re.ASCII)
+BINARY = re.compile(r"[01]+")
 SCIENTIFIC = re.compile(
     r"[+-]?\d+(?:[.,]\d+)?e[+-]?\d{1,3}|\d{9,}[.,]\d+|\d[.,]\d{6,}", re.IGNORECASE | re.ASCII
 )
@@ -107,8 +117,9 @@ class HashSpec:
         ----------
         text : str
             The hash, in either case, surrounding blanks allowed.
-        encoding : {"hex", "base64", "base32"}
-            How it is written; Arachnid, for one, writes PDQ as base64 and SHA-1 as base32.
+        encoding : str
+            How it is written, of `ENCODINGS`; Arachnid, for one, writes PDQ as base64 and SHA-1 as
+            base32, and SQL keeps 64 bits as a ``signed`` number.
 
         Raises
         ------
@@ -126,25 +137,40 @@ class HashSpec:
             raise UsageError("the hash is empty")
         if encoding == "hex" and len(text) * 4 != self.bits:
             raise UsageError(self._misfit(text))
-        data = _decoded(text, encoding)
+        data = self._of_number(text, encoding) if encoding in NUMBERS else _decoded(text, encoding)
         if data is None:
             raise UsageError(f"the hash is not {encoding}")
         if len(data) * 8 != self.bits:
             raise UsageError(f"{len(data) * 8} bits, a {self.algorithm} hash has {self.bits}")
         return data
 
+    def _of_number(self, text: str, encoding: str) -> bytes | None:
+        """Return the bytes of a number, whose zeros at the front are not written."""
+        hexadecimal = encoding == "hex-unpadded"
+        text = _bare(text)
+        if not (HEXADECIMAL if hexadecimal else DECIMAL).fullmatch(text):
+            return None
+        value = int(text, 16 if hexadecimal else 10)
+        half = 1 << self.bits - 1
+        least, most = (-half, half - 1) if encoding == "signed" else (0, 2 * half - 1)
+        if not least <= value <= most:
+            hint = "; it may be signed (--encoding signed)" if -half <= value < 0 else ""
+            raise UsageError(f"the number is not within the {self.bits} bits of a hash{hint}")
+        return (value % (2 * half)).to_bytes(self.bits // 8)
+
     def _misfit(self, text: str) -> str:
         """Return why text of another length is no hash in hexadecimal, and what may help."""
         if is_scientific(text):
             return f"a number, as spreadsheets make of digits, is no {self.algorithm} hash"
-        for encoding in ENCODINGS[1:]:
+        for encoding in ("base64", "base32"):
             data = _decoded(text, encoding)
             if data is not None and len(data) * 8 == self.bits:
                 return f"the hash is not hex but {encoding}; say so (--encoding {encoding})"
         if len(text) == self.bits and set(text) <= {"0", "1"}:
-            return f"{len(text)} binary digits; write the hash as {self.bits // 4} hex digits"
+            return f"{len(text)} binary digits; say so (--encoding binary)"
         if DECIMAL.fullmatch(text) and (len(text) > self.bits // 4 or text[0] == "-"):
-            return f"a decimal number; write the hash as {self.bits // 4} hex digits"
+            signed = "signed" if text[0] == "-" else "decimal"
+            return f"a decimal number; say so (--encoding {signed})"
         if ERROR.fullmatch(text):
             return "what spreadsheets write for an error, or a column too narrow, is no hash"
         return f"{len(text)} hex digits, a {self.algorithm} hash has {self.bits // 4}"
@@ -177,8 +203,12 @@ def _decoded(text: str, encoding: str) -> bytes | None:
     try:
         if encoding == "hex":
             return binascii.unhexlify(text)  # unlike bytes.fromhex it skips no blanks
+        if encoding == "binary":
+            digits = _bare(text)
+            is_whole = BINARY.fullmatch(digits) and not len(digits) % 8
+            return int(digits, 2).to_bytes(len(digits) // 8) if is_whole else None
         bare = text.rstrip("=")  # some leave it out
-        if encoding == "base64":
+        if encoding in {"base64", "base64url"}:
             bare = bare.replace("-", "+").replace("_", "/")
             return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
         return base64.b32decode(bare + "=" * (-len(bare) % 8), casefold=True)
