@@ -17,7 +17,7 @@ import io
 import re
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from hashmatch.errors import ListError, RejectedRow
+from hashmatch.errors import ListError, RejectedRow, UsageError
 from hashmatch.interfaces import ColumnUse
 from hashmatch.lists.readers import _fields
 from hashmatch.lists.readers._json_stream import parsed
@@ -49,6 +49,7 @@ class Jsonl:
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
         """Yield every row.
 
+        UsageError if no key that `options` tell of is there.
         ListError if what holds hashes, or says that entries are withdrawn, is in a key that is not
         known, unless `options` tell of keys: then all others are passed over, as columns are.
         """
@@ -83,7 +84,7 @@ class _Roles(dict[str, "str | None"]):
 
 
 def _records(stream: BinaryIO, told: Mapping[str, str]) -> Iterator[_fields.Fields | RejectedRow]:
-    roles, is_sure = _Roles(told), False
+    roles, is_sure, is_told = _Roles(told), False, not told
     for line in numbered_lines(stream):
         if isinstance(line, RejectedRow):
             yield line
@@ -108,7 +109,13 @@ def _records(stream: BinaryIO, told: Mapping[str, str]) -> Iterator[_fields.Fiel
         if record.get("outcome", "hashed") != "hashed":
             # A line of `hashmatch hash` about a picture without a good hash is no entry.
             fields.insert(0, ("status", "removed"))
+        is_told = is_told or not told.keys().isdisjoint(map(roles.__getitem__, record))
         yield _fields.Fields(number, fields, exact=True)
+    if not is_told:
+        raise UsageError(
+            f"no record has any of the keys that were told as columns, {', '.join(told.values())}. "
+            "Give keys that are there (--column pdq=KEY)"
+        )
 
 
 def _check(line: int, record: dict[str, Any], roles: _Roles, *, is_sure: bool) -> None:
