@@ -169,7 +169,8 @@ shape_options = group(
         "columns",
         multiple=True,
         metavar="ROLE=NAME",
-        help="Which column of a CSV list is what, as in pdq=Fingerprint. Roles: "
+        help="Which column of a CSV list, by name or number, or key of JSON lines is what, as in "
+        "pdq=Fingerprint or hash=3. Roles: "
         f"{ROLES}. Repeatable.",
     ),
     click.option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
+import shlex
 from collections import deque
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -557,6 +558,24 @@ FACTS = {*ROLES, *UNTOLD} - {"hash", "label", "labels", "source", "sources", "ta
 def role(name: str) -> str | None:
     """Return what a column or key is that nothing was told of."""
     return KNOWN.get(letters(name)) or installed(name)
+
+
+def is_of_hashes(role: str | None) -> bool:
+    """Return whether a column or key of that role holds hashes."""
+    return role is not None and (role == "hash" or role not in {*ROLES, *UNTOLD})
+
+
+TOLD_AS = {"source": "sources", "tags": "labels", "filename": "id"}
+"""Roles that are recognised, and what is told in their place."""
+
+
+def options(role: str, name: str, known: Iterable[tuple[str | None, str]]) -> str:
+    """Return the options that tell what has a role, and all else that has one which may be told."""
+    told = {role: name}
+    for other, its_name in known:
+        if other is not None and other not in STANDING:
+            told.setdefault(TOLD_AS.get(other, other), its_name)
+    return " ".join(f"--column {each}={shlex.quote(what)}" for each, what in told.items())
 
 
 class Fields(NamedTuple):
