@@ -122,7 +122,7 @@ def hashes(path):
     image = Image.open(path)
     return {"PDQ": np.asarray(phim.compute_pdq_hashes(image)[0])[0].tobytes().hex(),
             "pHash": np.asarray(phim.compute_phash(image)).tobytes().hex()}
-""", "pdqhash==0.2.8", *PILLOW),
+""", "scipy", "pdqhash==0.2.8", *PILLOW),
     python("imagededup", "0.3.3.post2", """
 import sys, types
 # Its neural network needs PyTorch, its hashes do not.
