@@ -26,6 +26,7 @@ from hashmatch.cli.units import (
 )
 from hashmatch.errors import UsageError
 from hashmatch.records.enums import LEVELS
+from hashmatch.records.safeguards import Safeguard, allowing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +62,22 @@ strict_option = click.option(
     "--strict", is_flag=True, help="Exit with 1 if some image could not be hashed."
 )
 
+
+def allowance(option: str, safeguard: Safeguard, help: str) -> Callable[[Command], Command]:
+    """Return the option that lets a command go on without a safeguard."""
+
+    def allow(ctx: click.Context, _: click.Parameter, given: bool) -> None:
+        if given:
+            ctx.with_resource(allowing(safeguard))
+
+    return click.option(option, is_flag=True, expose_value=False, callback=allow, help=help)
+
+
+allow_http_option = allowance(
+    "--allow-http",
+    Safeguard.TLS,
+    "Speak plain http with other machines, which others can read and change on the way.",
+)
 
 ALGORITHMS = (
     "pdq, pdq-nearest512, pdq-thumb512, phash, dhash, ahash, whash, md5, sha1, sha256 or a plug-in"
@@ -103,7 +120,8 @@ class ListShape:
     list_format: str | None
     columns: tuple[str, ...]
     delimiter: str | None
-    encoding: str
+    encoding: str | None
+    bits: tuple[str, ...]
     unique_ids: bool
     dates: str | None
     charset: str | None
@@ -121,6 +139,7 @@ class ListShape:
         return ListFormat(
             algorithm, self.list_format, columns, delimiter, self.encoding, keep_disputed,
             self.dates, self.charset, unique_ids=self.unique_ids,
+            bits=self.bits or None,
         )  # fmt: skip
 
     def _columns(self) -> dict[str, str] | None:
@@ -160,10 +179,29 @@ shape_options = group(
     ),
     click.option(
         "--encoding",
-        type=click.Choice(["hex", "base64", "base32"]),
-        default="hex",
-        show_default=True,
-        help="How the lists write hashes.",
+        type=click.Choice(
+            [
+                "hex",
+                "hex-unpadded",
+                "base64",
+                "base64url",
+                "base32",
+                "decimal",
+                "signed",
+                "binary",
+            ]
+        ),
+        help="How lists write hashes, where their format does not say it: hex-unpadded lacks zeros "
+        "in front, signed is a number of two's complement. [default: hex, or as a store was "
+        "imported]",
+    ),
+    click.option(
+        "--bits",
+        multiple=True,
+        metavar="[NAME=]ORDER",
+        help="In which order the lists have the bits of hashes of pictures: reversed, "
+        "bytes-reversed, inverted, transposed or unchanged; with NAME= of that algorithm. "
+        "Repeatable: one after the other. [default: unchanged, or as a store was imported]",
     ),
     click.option(
         "--unique-ids",
@@ -344,6 +382,7 @@ source_options = group(
         help="Where the images were published: profile_photo, group_photo, user_report or "
         "public_post.",
     ),
+    allow_http_option,
 )
 
 #: Where records, reports and hashes of a scan go.

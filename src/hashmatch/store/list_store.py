@@ -324,9 +324,31 @@ class ListStore(Opaque):
         """
         return self._made(self._importer().update_files(paths, change or Change()))
 
+    @unseen
+    def roll_back(self, version: int, change: Change | None = None) -> Changed:
+        """Make a new version that holds what an earlier one does; the next update builds on it.
+
+        Numbers of versions never sink, so that nobody takes an old version for the current one. It
+        expires as the earlier one did, counted from now, and has its limits.
+
+        Parameters
+        ----------
+        version : int
+            The number of the earlier one, which has to be there still.
+        change : Change, optional
+            Who signs it, what is accepted, when it expires, and how long old versions are kept.
+
+        Raises
+        ------
+        StoreError
+            If there is no such version, it is damaged, not signed as it should be, or serves now;
+            or if the list would change so much that somebody has to accept it by name.
+        """
+        return self._made(self._importer().roll_back(version, change or Change()))
+
     def _importer(self) -> Importer:
         latest, now = partial(self.latest, fresh=False), self._now or datetime.now(UTC)
-        return Importer(self.folder, self.key, self.trust, now, latest)
+        return Importer(self.folder, self.key, self.trust, now, latest, self.version)
 
     def _made(self, changed: Changed) -> Changed:
         LOG.info("version %d is published", changed.manifest.version)

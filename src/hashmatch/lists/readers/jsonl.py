@@ -13,13 +13,16 @@ counted; its values are not kept.
 
 from __future__ import annotations
 
+import io
 import re
 from typing import TYPE_CHECKING, BinaryIO
 
 from hashmatch.errors import RejectedRow, UsageError
+from hashmatch.interfaces import ColumnUse
 from hashmatch.lists.readers import _fields
 from hashmatch.lists.readers._json_stream import parsed
-from hashmatch.lists.readers._lines import first_lines, numbered_lines
+from hashmatch.lists.readers._lines import first_lines, numbered_lines, shown
+from hashmatch.records.hashes import DECIMALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +30,9 @@ if TYPE_CHECKING:
     from hashmatch.interfaces import ListOptions, ListRow
 
 
-BEGINS = re.compile(r'\s*\{\s*("|\}|$)')
+MOST_FIELDS = 100
+"""Of a report."""
+BEGINS = re.compile(r'\s*\{\s*("|\})')
 
 
 class Jsonl:
@@ -42,10 +47,20 @@ class Jsonl:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
         if options.columns:
             raise UsageError("JSON lines have no columns to tell apart")
-        yield from _fields.dated(_records(stream), options.dates)
+        numbers = options.encoding in DECIMALS
+        yield from _fields.dated(_records(stream, numbers), options.dates)
+
+    def columns(self, head: bytes, options: ListOptions) -> list[ColumnUse]:
+        """Return what becomes of each field of the lines in `head`."""
+        names: dict[str, None] = {}
+        for line in numbered_lines(io.BytesIO(head)):
+            record, _ = (None, None) if isinstance(line, RejectedRow) else parsed(line[1].strip())
+            names |= dict.fromkeys(record if isinstance(record, dict) else ())
+        named = {name: "status" if name == "outcome" else _fields.role(name) for name in names}
+        return [ColumnUse(None, shown(name), role) for name, role in named.items()][:MOST_FIELDS]
 
 
-def _records(stream: BinaryIO) -> Iterator[_fields.Fields | RejectedRow]:
+def _records(stream: BinaryIO, numbers: bool) -> Iterator[_fields.Fields | RejectedRow]:
     for line in numbered_lines(stream):
         if isinstance(line, RejectedRow):
             yield line
@@ -67,4 +82,4 @@ def _records(stream: BinaryIO) -> Iterator[_fields.Fields | RejectedRow]:
         if record.get("outcome", "hashed") != "hashed":
             # A line of `hashmatch hash` about a picture without a good hash is no entry.
             fields.insert(0, ("status", "removed"))
-        yield _fields.Fields(number, fields, exact=True)
+        yield _fields.Fields(number, fields, exact=True, numbers=numbers)
