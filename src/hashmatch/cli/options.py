@@ -73,6 +73,21 @@ def allowance(option: str, safeguard: Safeguard, help: str) -> Callable[[Command
     return click.option(option, is_flag=True, expose_value=False, callback=allow, help=help)
 
 
+def _sandbox(ctx: click.Context, _: click.Parameter, given: str) -> None:
+    if given == "best":
+        ctx.with_resource(allowing(Safeguard.SANDBOX))
+
+
+sandbox_option = click.option(
+    "--sandbox",
+    type=click.Choice(["required", "best"]),
+    default="required",
+    show_default=True,
+    expose_value=False,
+    callback=_sandbox,
+    help="What to do where the kernel does not offer Landlock and seccomp, which confine what "
+    "decodes pictures: decode nothing, or do with what there is.",
+)
 allow_http_option = allowance(
     "--allow-http",
     Safeguard.TLS,
@@ -472,6 +487,7 @@ job_options = group(
         help="Decode images in this process, not in ones that are closed in: for trusted "
         "images only.",
     ),
+    sandbox_option,
     click.option(
         "--log-json",
         type=LOG,

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashmatch.cli.console import print_json, print_line, printable
-from hashmatch.cli.options import by_option, json_option, open_queue, queue_argument, quiet_option
+from hashmatch.cli.options import (
+    by_option,
+    json_option,
+    open_queue,
+    queue_argument,
+    quiet_option,
+    sandbox_option,
+)
 from hashmatch.cli.review_admin import ADMIN
 from hashmatch.cli.review_export import EXPORT
 from hashmatch.cli.review_feedback import FEEDBACK
@@ -61,6 +68,7 @@ if TYPE_CHECKING:
     metavar="SOURCE",
     help="Source of the pictures of records that do not say theirs.",
 )
+@sandbox_option
 def serve(queue: str, **options: Any) -> None:
     """Serve the page of QUEUE to the people who look at matches, until it is interrupted.
 
