@@ -20,11 +20,15 @@ from hashmatch.review.queue import ReviewQueue
 from processes import PATIENCE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 LIST = str(ROOT / "fixtures/lists/demo-pdq.csv")
 REFUSED = "the kernel, or the container around, offers no landlock or seccomp"
 SAID = f"hashmatch: without sandbox: {REFUSED} (allowed by --sandbox best)"
+IN_PROCESS = (
+    "hashmatch: without sandbox: images are decoded in this process (allowed by --in-process)\n"
+)
 WAIVER = {"safeguard": "sandbox", "reason": REFUSED, "allowed_by": "--sandbox best"}
 LESSER = [sys.executable, str(ROOT / "tests/lesser_kernel.py"), sys.executable, "-m", "hashmatch"]
 
@@ -113,8 +117,7 @@ def test_decoding_in_the_process_itself_is_said(photos: Path, tmp_path: Path) ->
     report = tmp_path / "report.json"
     scan = ["scan", str(photos), "--list", LIST, "-s", "public_post", "-q", "--in-process"]
     ran = CliRunner().invoke(main, [*scan, "--report", str(report)])
-    line = "without sandbox: images are decoded in this process (allowed by --in-process)"
-    assert (ran.exit_code, ran.stderr) == (0, f"hashmatch: {line}\n")
+    assert (ran.exit_code, ran.stderr) == (0, IN_PROCESS)
     assert len(json.loads(report.read_text())["waivers"]) == 1
 
 
@@ -136,3 +139,88 @@ def test_only_warnings_of_pillow_are_silenced(
     ran = CliRunner().invoke(main, ["hash", "-q", str(photos)])
     assert ran.exit_code == 0
     assert set(ran.stderr.splitlines()) == ({f"hashmatch: warning: {said}"} if said else set())
+
+
+def _queue(folder: Path) -> tuple[list[str], Path]:
+    queue = folder / "queue.db"
+    ReviewQueue.open(str(queue), create=True).close()
+    return ["review", "status", str(queue)], queue
+
+
+def _state(folder: Path) -> tuple[list[str], Path]:
+    state = folder / "state"
+    with hm.Checkpoint(state):
+        pass
+    return ["scan", "status", str(state)], state
+
+
+def _ledger(folder: Path) -> tuple[list[str], Path]:
+    command, state = _state(folder)
+    return command, state / "checkpoint.db"
+
+
+def _log(folder: Path) -> tuple[list[str], Path]:
+    log, photos = folder / "scan.log", str(folder / "photos")
+    log.touch(0o600)
+    scan = ["scan", photos, "--list", LIST, "-s", "public_post", "-q", "--in-process"]
+    return [*scan, "--log-json", str(log)], log
+
+
+def _scan_with_state(folder: Path) -> tuple[list[str], Path]:
+    command, _ = _log(folder)
+    state = folder / "state"
+    state.mkdir(0o700)
+    return [*command[:-2], "--state", str(state)], state
+
+
+def _kept(folder: Path) -> tuple[list[str], Path]:
+    kept = folder / "kept"
+    command, _ = _log(folder)
+    keep = [*command[:-2], "--keep-hashes", str(kept), "--keep-for", "1d"]
+    assert CliRunner().invoke(main, keep).exit_code == 0
+    return ["rescan", str(kept), "--list", LIST, "-q"], kept
+
+
+def _kept_file(folder: Path) -> tuple[list[str], Path]:
+    command, kept = _kept(folder)
+    (file,) = kept.glob("*.kept")
+    return command, file
+
+
+@pytest.mark.usefixtures("photos")
+@pytest.mark.parametrize(
+    "make", [_queue, _state, _ledger, _log, _scan_with_state, _kept, _kept_file]
+)
+def test_files_about_people_are_private_or_that_is_allowed_and_said(
+    tmp_path: Path, make: Callable[[Path], tuple[list[str], Path]]
+) -> None:
+    command, path = make(tmp_path)
+
+    def said(*more: str) -> tuple[int, str]:
+        ran = CliRunner().invoke(main, [*command, *more])
+        return ran.exit_code, ran.stderr.replace(IN_PROCESS, "")
+
+    private = path.stat().st_mode & 0o777
+    assert said() == (0, "")
+    path.chmod(private | 0o044)
+    code, line = said()
+    assert code == 2
+    assert line.startswith(f"hashmatch: cannot use {path}: what is in ")
+    place = path if path.is_dir() else path.parent
+    right = "700" if path.is_dir() else "600"
+    assert f"{place} can be read by others. Close it with chmod {right}, or allow it with" in line
+    allowed = (
+        f"hashmatch: without private files: what is in {place} can be read by others "
+        "(allowed by --allow-readable)\n"
+    )
+    assert said("--allow-readable") == (0, allowed)
+    path.chmod(private | 0o022)
+    code, line = said("--allow-readable")
+    assert code == 2
+    assert f"{path} can be changed by others; close it with chmod go-w" in line
+    path.chmod(private)
+    if os.geteuid() == 0:
+        os.chown(path, 12345, -1)
+        code, line = said("--allow-readable")
+        assert code == 2
+        assert f"{path} belongs to another user (id 12345)" in line

@@ -88,6 +88,12 @@ sandbox_option = click.option(
     help="What to do where the kernel does not offer Landlock and seccomp, which confine what "
     "decodes pictures: decode nothing, or do with what there is.",
 )
+allow_readable_option = allowance(
+    "--allow-readable",
+    Safeguard.PRIVATE_FILES,
+    "Use stores, queues, states, logs and kept hashes that others can read, though whoever reads a "
+    "store can look its hashes up.",
+)
 allow_http_option = allowance(
     "--allow-http",
     Safeguard.TLS,
@@ -251,10 +257,12 @@ trust_options = group(
         metavar="FILE",
         help="The key of encrypted stores, if HASHMATCH_LIST_KEY does not hold it.",
     ),
-    click.option(
-        "--allow-readable",
-        is_flag=True,
-        help="Use a store that others can read, though whoever reads it can look hashes up.",
+    allow_readable_option,
+    allowance(
+        "--unsigned",
+        Safeguard.SIGNATURES,
+        "Use a store that somebody has signed without a key to trust: any change of it goes "
+        "unnoticed.",
     ),
 )
 
@@ -505,7 +513,7 @@ job_options = group(
 )
 
 
-queue_argument = click.argument("queue", type=OUTPUT, metavar="QUEUE")
+queue_argument = group(click.argument("queue", type=OUTPUT, metavar="QUEUE"), allow_readable_option)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

@@ -13,6 +13,7 @@ import click
 from hashmatch.cli.console import Exit, console, name_problems, print_json, print_line, printable
 from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
+    allow_readable_option,
     breaker_option,
     evidence_options,
     hashing_options,
@@ -71,6 +72,7 @@ class ScanCommand(click.Command):
 
 @click.command(epilog="Python: hashmatch.Checkpoint(folder).scans()")
 @click.argument("state", type=FOLDER)
+@allow_readable_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a scan.")
 def status(state: str, as_json: bool) -> None:
     """Say how far the scans in STATE have come, a folder given as scan --state.

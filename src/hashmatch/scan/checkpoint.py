@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from hashmatch._files.private import check_private
 from hashmatch.errors import CheckpointError
 from hashmatch.records.enums import HAVE_HASH, Outcome, Surface
 from hashmatch.records.images import ItemOutcome
@@ -275,7 +276,8 @@ class Checkpoint:
     Raises
     ------
     CheckpointError
-        If it cannot be opened, is something else or of a newer version, or in use.
+        If it cannot be opened, is something else or of a newer version, or in use; if others can
+        read it, or change it.
 
     Examples
     --------
@@ -296,6 +298,9 @@ class Checkpoint:
 
     def __init__(self, folder: str | os.PathLike[str], *, reading: bool = False) -> None:
         self.path = os.path.join(os.fspath(folder), FILE)
+        for path in (os.fspath(folder), self.path):
+            if os.path.exists(path):
+                check_private(path, allow_readable=False, follow=True, error=CheckpointError)
         self._lock: int | None = None
         if reading:
             with _explained(self.path):
