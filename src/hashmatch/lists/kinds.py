@@ -127,9 +127,9 @@ class _Sample(Opaque):
     def __init__(self, hashes: HashBatch) -> None:
         self.algorithm, self.count, size = hashes.spec.algorithm, len(hashes), hashes.spec.bits
         rows = np.unique(np.linspace(0, len(hashes) - 1, SAMPLE).astype(np.int64))
+        self.different = _bits(np.unique(hashes.words[rows], axis=0), size)
         words = _unlike(hashes.words[rows], size // 8)
-        bits = np.unpackbits(words.astype(">u8").view(np.uint8), axis=1)
-        self.bits = bits.reshape(len(words), -1)[:, :size]
+        self.bits = _bits(words, size)
         ones = self.bits.sum(1)
         self.is_half = ones == size // 2
         self.is_about_half = self.is_half | (ones == size // 2 + 1)
@@ -143,7 +143,7 @@ class _Sample(Opaque):
 
     def of_digits(self) -> Iterator[Suspicion]:
         """Yield what all digits being few of the sixteen says."""
-        digits = np.packbits(self.bits, axis=1)
+        digits = np.packbits(self.different, axis=1)
         digits = np.concatenate([digits >> 4, digits & 15], axis=1)
         count = digits.shape[1]
         yield from self._found(
@@ -274,6 +274,11 @@ def _unlike(words: NDArray[np.uint64], near: int) -> NDArray[np.uint64]:
         kept.append(words[0])
         words = words[np.bitwise_count(words ^ words[0]).sum(1) > near]
     return np.array(kept)
+
+
+def _bits(words: NDArray[np.uint64], size: int) -> NDArray[np.uint8]:
+    """Return hashes as bits, shape (n, size)."""
+    return np.unpackbits(words.astype(">u8").view(np.uint8), axis=1)[:, :size]
 
 
 def _at_least(found: int, of: int, usual: float) -> float:
