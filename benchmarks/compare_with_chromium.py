@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from pathlib import Path
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--blink-settings=imageAnimationPolicy=2"]
-"""The last holds every animation at its first frame."""
+"""The last asks animations to stand still; Chromium 156 draws some APNG at a later frame still."""
 REASONS = Path(__file__).with_name("chromium_reasons.csv")
 NEAR = 16
 """Bits that two decoders may be apart."""
@@ -115,8 +115,9 @@ class Site:
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
                 self.send_header("Cache-Control", "no-store")
-                self.end_headers()
-                self.wfile.write(body)
+                with suppress(ConnectionError):  # the browser was ended meanwhile
+                    self.end_headers()
+                    self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
                 """Stay silent."""

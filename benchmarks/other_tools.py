@@ -122,11 +122,14 @@ def hashes(path):
     image = Image.open(path)
     return {"PDQ": np.asarray(phim.compute_pdq_hashes(image)[0])[0].tobytes().hex(),
             "pHash": np.asarray(phim.compute_phash(image)).tobytes().hex()}
-""", *PILLOW),
+""", "scipy", "pdqhash==0.2.8", *PILLOW),
     python("imagededup", "0.3.3.post2", """
 import sys, types
 # Its neural network needs PyTorch, its hashes do not.
-sys.modules["imagededup.methods.cnn"] = types.SimpleNamespace(CNN=None)
+for name in ("methods.cnn", "utils.models", "utils.data_generator"):
+    sys.modules["imagededup." + name] = types.SimpleNamespace(
+        CNN=None, CustomModel=None, MobilenetV3=None, ViT=None, EfficientNet=None,
+        DEFAULT_MODEL_NAME="", img_dataloader=None)
 from imagededup import methods
 made = {name: getattr(methods, name)() for name in ("PHash", "DHash", "AHash", "WHash")}
 def hashes(path):
@@ -185,9 +188,8 @@ def hashes(path):
 """, "pillow==9.5.0"),
     python("photo-dna-rs", "0.1.0", """
 import photo_dna_rs
-from PIL import Image
 def hashes(path):
-    return {"PhotoDNA": bytes(photo_dna_rs.Hash.from_image_path(path)).hex()}
+    return {"PhotoDNA": photo_dna_rs.Hash.from_image_path(path).to_hex_str()}
 """),
     javascript("imghash", "1.1.4", """
 const imghash = require("imghash").default ?? require("imghash");
@@ -216,8 +218,9 @@ exports.hashes = async path => (
     javascript("browser-image-hash", "0.0.7", """
 const {createCanvas, Image: Loaded} = require("@napi-rs/canvas"), fs = require("fs");
 const {pathToFileURL, fileURLToPath} = require("url");
-const document = {createElement: () => createCanvas(1, 1)};
+const document = {createElement: () => Object.assign(createCanvas(1, 1), {setAttribute() {}})};
 globalThis.document = document;
+globalThis.HTMLImageElement = Loaded;
 globalThis.window = {document};
 globalThis.Image = class extends Loaded {
   set src(url) { super.src = fs.readFileSync(fileURLToPath(url)); }
@@ -271,10 +274,11 @@ def installed(tool: Tool, folder: Path) -> list[str]:
             commands += [[*pip, "--no-deps", own], [*pip, *tool.beside]]
         else:
             commands.append([*pip, own, *tool.beside])
-    if not done.exists():
+    wanted = json.dumps(commands)
+    if not done.exists() or done.read_text() != wanted:
         for command in commands:
             _call(command, home)
-        done.touch()
+        done.write_text(wanted)
     code = tool.code + (CALL_JAVASCRIPT if tool.is_javascript else CALL_PYTHON)
     Path(program[-1]).write_text(code)
     return program

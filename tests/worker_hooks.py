@@ -106,6 +106,18 @@ def probe(rest: str) -> Iterable[Picture]:
     return failed("done")
 
 
+def peek(rest: str) -> Iterable[Picture]:
+    """Read eight bytes of another process, at its number and an address, and say how it ended."""
+    pid, address = map(int, rest.split())
+    here = ctypes.create_string_buffer(8)
+    ours, theirs = (
+        (ctypes.c_size_t * 2)(ctypes.addressof(here), 8),
+        (ctypes.c_size_t * 2)(address, 8),
+    )
+    count = LIBC.process_vm_readv(pid, ours, 1, theirs, 1, 0)
+    return failed(f"read {here.raw!r}" if count == 8 else f"refused {ctypes.get_errno()}")
+
+
 def failed(reason: str) -> Iterable[Picture]:
     from hashmatch.records.enums import Outcome
     from hashmatch.records.images import ImageError
@@ -152,6 +164,7 @@ HOOKS: dict[str, Callable[[str], Iterable[Picture]]] = {
     "nap": nap,
     "bloat": bloat,
     "leave": leave,
+    "peek": peek,
     "babble": babble,
     "then_crash": then_crash,
     "probe": probe,

@@ -171,7 +171,8 @@ class ListRow(NamedTuple):
     upvotes, downvotes : int
         How many others agree with the hash being listed, and how many do not.
     encoding : str, optional
-        How ``hash`` is written, if the format says so; else what the caller expects.
+        How ``hash`` is written, of `hashmatch.records.hashes.ENCODINGS`, if the format says so;
+        else what the caller expects.
     space : str
         Which name space the id is of, one of `SPACES`, where the owner counts ids of each apart.
     """
@@ -231,15 +232,17 @@ class ListOptions(NamedTuple):
     """How to read a list file whose shape has to be told.
 
     ``columns`` maps a role, one of `ROLES` or an algorithm, to a column name; ``delimiter``, one
-    character, is detected if it is None; ``dates`` is the order of dates, ``dmy`` or ``mdy``.
-    ``is_detected`` says that nobody named the format: a row of another shape is then no name with
-    commas, but the sign of another format.
+    character, is detected if it is None; ``dates`` is the order of dates, ``dmy`` or ``mdy``;
+    ``encoding`` is how hashes are written, where the format does not say it. ``is_detected`` says
+    that nobody named the format: a row of another shape is then no name with commas, but the sign
+    of another format.
     """
 
     columns: Mapping[str, str] | None = None
     delimiter: str | None = None
     dates: str | None = None
     is_detected: bool = False
+    encoding: str = "hex"
 
 
 class ColumnUse(NamedTuple):

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from hashmatch.interfaces import Source
+
 pytest.importorskip("obstore")
 pytest.importorskip("botocore")
 
@@ -162,7 +164,7 @@ def az(endpoint: str, **more: Any) -> BucketSource:
     return BucketSource("az://b", SURFACE, options | more)
 
 
-def listed(source: hm.Source) -> None:
+def listed(source: Source) -> None:
     with pytest.raises(hm.SourceError):
         list(source.items())
 

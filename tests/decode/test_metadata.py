@@ -286,3 +286,45 @@ def test_odd_boxes_of_an_avif_do_not_cost_its_picture(
     for found in (hm.decode_image(odd), there):
         assert (found.pixels == expected).all()
         assert not found.damaged
+
+
+def riff(*parts: tuple[bytes, bytes, int], size: int | None = None) -> bytes:
+    """Return a WebP of chunks, each with its kind, its body and how long that is said to be."""
+    body = b"WEBP" + b"".join(
+        kind + struct.pack("<I", length) + data + bytes(len(data) % 2)
+        for kind, data, length in parts
+    )
+    return b"RIFF" + struct.pack("<I", len(body) if size is None else size) + body
+
+
+def test_a_webp_is_as_long_as_its_picture(pool: DecodePool) -> None:
+    data = saved("WEBP")
+    expected = hm.decode_image(data).pixels
+    (length,) = struct.unpack_from("<I", data, 16)
+    shown = data[12:16], data[20 : 20 + length], length
+    extended = b"VP8X", struct.pack("<II", 8, 119)[:7] + struct.pack("<I", 79)[:3], 10
+    for odd in (
+        riff(shown, size=len(data) + 4000),
+        riff(shown, size=0),
+        riff(extended, shown, (b"EXIF", b"\xff" * 30, 9999)),
+        riff(extended, shown, (b"XMP ", b"\xff" * 3, 2**32 - 1)),
+    ):
+        here, (there,) = hm.decode_image(odd), pool.pictures(odd, False)
+        for found in (here, there):
+            assert (found.pixels == expected).all()
+            assert not found.damaged
+    with pytest.raises(hm.ImageError) as cut:
+        hm.decode_image(data[: len(data) // 2])
+    assert cut.value.outcome is hm.Outcome.UNDECODABLE
+
+
+def test_odd_extensions_of_a_gif_do_not_cost_its_picture(pool: DecodePool) -> None:
+    data = saved("GIF")
+    expected = hm.decode_image(data).pixels
+    at = 13 + 3 * (2 << (data[10] & 7))
+    for extension in (b"\x21\xff\x0bNETSCAPE2.0\0", b"\x21\xff\x0bNETSCAPE2.0\x01\x01\0"):
+        odd = data[:at] + extension + data[at:]
+        here, (there,) = hm.decode_image(odd), pool.pictures(odd, False)
+        for found in (here, there):
+            assert (found.pixels == expected).all()
+            assert not found.damaged

@@ -379,7 +379,7 @@ def test_of_a_file_object_it_is_the_same_list(tmp_path: Path) -> None:
         hm.read_list(io.BytesIO(data))
     with pytest.raises(hm.UsageError, match="file open in binary mode"):
         hm.read_list(io.StringIO(data.decode()), name="text")  # type: ignore[arg-type]
-    with pytest.raises(hm.ListError, match=r"cannot be read: .*closed file"):
+    with pytest.raises(hm.ListError, match=r"cannot read .*: read of closed file"):
         hm.read_list(file)
     with pytest.raises(hm.ListError, match="the file object: the list is empty"):
         hm.read_list(io.BytesIO(), name="nothing")

@@ -229,7 +229,7 @@ def test_names_are_hidden_only_if_they_look_like_hashes() -> None:
         (b"# a comment that is long\n" * 9000, "there is no row in the first 65,"),
         (b"\xef\xbb\xbf", "there is no row"),
         (b"HTTP/1.1 503 Service Unavailable\r\n", "is what a server answered"),
-        (b"PAR1\x15\x04", "is a Parquet table; export it as CSV"),
+        (b"PAR1\x15\x04", "is a Parquet table. Export it as CSV"),
         (b"PK\x03\x04\x14", "is a zip archive, or a workbook"),
         (b"ARROW1\0\0", "is an Arrow table"),
         (b"Rar!\x1a\x07", "is a RAR archive"),
@@ -272,3 +272,33 @@ def test_fields_of_json_lines_are_told_too(tmp_path: Path) -> None:
     (tmp_path / "l.jsonl").write_text("\n".join(map(json.dumps, lines)))
     text = run("list", "inspect", "l.jsonl", cwd=tmp_path).out.decode()
     assert "fields: hash is hash, id is id\nfields ignored: remark\n" in text
+
+
+def test_keys_of_json_lines_are_asked_for_and_told_like_columns() -> None:
+    lines = [
+        {
+            "fingerprint": h,
+            "name": f"x{n}",
+            "tags": ["A1"],
+            "State": "deleted" if n % 4 == 0 else "up",
+        }
+        for n, h in enumerate(H[:100])
+    ]
+    text = "\n".join(map(json.dumps, lines))
+    said = refused(text)
+    assert "line 1: the key fingerprint holds what may be a hash, and is not known" in said
+    told = options(said)
+    assert told == {"hash": "fingerprint", "labels": "tags"}
+    file = read(text, columns=told)
+    assert (file.format, file.types, file.rows["withdrawal"]) == ("jsonl", {"pdq": 75}, OUT)
+    assert {entry.labels for entry in file.lists[0].entries} == {("A1",)}
+    assert [use.role for use in file.columns] == ["hash", None, "labels", "state"]
+    said = refused(text.replace("State", "lifecycle").replace("fingerprint", "pdq"))
+    assert "the key lifecycle says that an entry is withdrawn or benign" in said
+    again = text.replace("State", "lifecycle").replace("fingerprint", "pdq")
+    assert read(again, columns=options(said)).types == {"pdq": 75}
+    with pytest.raises(hm.UsageError, match="no record has any of the keys that were told"):
+        read(text, columns={"hash": "fingerprnt"})
+    bad = json.dumps({"hash": H[0]}) + "\n" + json.dumps({"sha512": H[1] * 2}) + "\n"
+    file = read(bad)
+    assert (file.types, len(file.rejected)) == ({"pdq": 1}, 1)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import logging
+from pathlib import Path
 
 import pytest
 
 from hashmatch.errors import SourceError
+from hashmatch.records import safeguards
 from hashmatch.records.safeguards import Safeguard, allowing, collecting, waive, waivers
 
 
@@ -18,7 +21,8 @@ def test_what_is_not_allowed_is_refused_with_the_name_that_allows_it() -> None:
     with pytest.raises(SourceError) as refused, collecting() as collected:
         speak_http()
     assert str(refused.value) == (
-        "cannot read it: it is plain http. Use https, or allow it with --allow-http."
+        "cannot read it: it is plain http. Use https, or allow it with --allow-http, "
+        "in Python allowing(Safeguard.TLS)."
     )
     assert collected == []
 
@@ -53,3 +57,23 @@ def test_allowances_and_collections_nest() -> None:
             speak_http()
         speak_http()
     assert len(outer) == len(inner) == 1
+
+
+CALLERS = [
+    "_files/private.py",  # what others can read
+    "cli/scan.py",  # --in-process
+    "sandbox/pool.py",  # Landlock and seccomp
+    "store/list_store.py",  # a store that was ever signed
+]
+"""Every place where something may be weaker than it could be."""
+
+
+def test_these_and_no_others_may_be_weaker() -> None:
+    root = Path(safeguards.__file__).parent.parent
+    callers = [
+        str(path.relative_to(root))
+        for path in sorted(root.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "waive"
+    ]
+    assert callers == CALLERS

@@ -266,3 +266,32 @@ def test_a_record_cannot_point_out_of_its_source(tmp_path: Path) -> None:
         queue.add([record])
     with served(path, Serving(port=0, pictures=(str(photos),))) as server:
         assert "outside of its source" in refusal(shown(ReviewSite(server)))
+
+
+def test_a_record_s_source_is_opened_only_below_a_place_of_the_operator(tmp_path: Path) -> None:
+    """By real path, whatever the record says."""
+    path = filled(tmp_path, names=(KEY,))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    outside = Serving(port=0, pictures=(str(elsewhere),))
+    with served(path, Serving(port=0)) as server:
+        assert "not below a source that --pictures names" in refusal(shown(ReviewSite(server)))
+    with served(path, outside) as server:
+        assert "not below a source that --pictures names" in refusal(shown(ReviewSite(server)))
+    both = Serving(port=0, pictures=(str(elsewhere), str(tmp_path / "photos")))
+    with served(path, both) as server:
+        assert shown(ReviewSite(server)).status == 200
+    os.rename(tmp_path / "photos", elsewhere / "photos")
+    os.symlink(elsewhere / "photos", tmp_path / "photos")
+    with served(path, Serving(port=0, pictures=(str(tmp_path / "queue.db"),))) as server:
+        assert "not below a source that --pictures names" in refusal(shown(ReviewSite(server)))
+    with served(path, outside) as server:
+        assert shown(ReviewSite(server)).status == 200
+
+
+def test_a_link_in_a_source_leads_to_nothing_outside_of_it(tmp_path: Path) -> None:
+    path = filled(tmp_path, names=(KEY,))
+    os.rename(tmp_path / "photos" / KEY, tmp_path / "moved.png")
+    os.symlink(tmp_path / "moved.png", tmp_path / "photos" / KEY)
+    with served(path, Serving(port=0, pictures=(str(tmp_path / "photos"),))) as server:
+        assert "outside of its source" in refusal(shown(ReviewSite(server)))

@@ -24,7 +24,6 @@ from hashmatch.sandbox.slot import WorkerLost, WorkerSlot
 from processes import PATIENCE, Process, wait_for
 from worker_hooks import HookedPool
 
-pytestmark = pytest.mark.filterwarnings("ignore:decode workers")
 GOOD = (IMAGES / "plain" / "tiles.png").read_bytes()
 QUICK = hm.WorkerLimits(cpu_seconds=0.2, wall_seconds=0.6)
 

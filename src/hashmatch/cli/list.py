@@ -105,6 +105,7 @@ def _of_file(content: ListFile) -> dict[str, Any]:
         "unknown_statuses": content.statuses,
         "without_effect": content.without_effect,
         "warnings": content.warnings,
+        "remarks": content.remarks,
         "columns": columns_as_json(content.columns),
         "degenerate": content.quarantined,
         "rejected": [{"line": row.line, "reason": row.reason} for row in content.rejected],
@@ -142,6 +143,8 @@ def _of_store(path: str, trust: dict[str, Any]) -> dict[str, Any]:
         "rolled_back_to": manifest.rolled_back_to,
         "signed_by": [signed.key_id for signed in store.folder.signatures(manifest.version)],
         "encrypted": manifest.encrypted,
+        "encoding": manifest.encoding,
+        "bits": manifest.bits,
         "types": {name: manifest.counts[name]["entries"] for name in opened.kinds},
         "labels": _shown(labels),
         "effects": manifest.counts[EFFECTS],
@@ -186,6 +189,7 @@ def _show(facts: dict[str, Any], verbose: bool) -> None:
     if "signed_by" in facts:
         table.add_row("signed by", ", ".join(facts["signed_by"]) or "nobody")
         table.add_row("encrypted", "yes" if facts["encrypted"] else "no")
+        table.add_row("hashes are written in", ", ".join((facts["encoding"], *facts["bits"])))
     for algorithm, count in facts["types"].items():
         table.add_row(f"{algorithm} entries", f"{count:,}")
     if not facts["types"]:
@@ -207,6 +211,8 @@ def _show(facts: dict[str, Any], verbose: bool) -> None:
     for line in columns_in_words(facts.get("columns", ())):
         click.echo(line)
     warn(facts.get("warnings", ()))
+    for remark in facts.get("remarks", ()):
+        click.echo(f"remark: {remark}")
     of_store = "effects" in facts
     name_ids("ignored as older", facts.get("ignored_as_older", ()), every=verbose, err=False)
     idle = "without effect" if of_store else "withdrawn without effect"

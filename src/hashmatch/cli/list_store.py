@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from hashmatch.store.importer import Change, Changed
     from hashmatch.store.manifest import Manifest
 
-ACCEPTABLE = "bad-rows", "size-change", "damage", "spreadsheet"
+ACCEPTABLE = "bad-rows", "size-change", "damage", "spreadsheet", "kind"
 
 
 def _expires_in(
@@ -88,7 +88,8 @@ change_options = group(
         multiple=True,
         type=click.Choice(ACCEPTABLE),
         help="Go on though more than five rows and 0.1 % of all are bad, the list changes by more "
-        "than 20 %, the last version is damaged, or a spreadsheet has destroyed hashes. "
+        "than 20 %, the last version is damaged, a spreadsheet has destroyed hashes, or hashes are "
+        "probably of another kind than they are taken for. "
         "Repeatable.",
     ),
     click.option(
@@ -140,6 +141,7 @@ def import_(files: tuple[str, ...], store: str, **options: Any) -> None:
 
     \b
     hashmatch list import hotline/ --store lists/hotline --sign lists-2026.key
+    hashmatch list import dhashes.csv --store lists/p -a dhash --encoding base64 --bits inverted
     hashmatch scan photos --list lists/hotline --surface profile_photo
     """  # noqa: D301  (the backspace tells click to keep the lines)
     _make(store, files, "import_files", options)

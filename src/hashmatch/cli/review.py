@@ -14,6 +14,7 @@ from hashmatch.cli.options import (
     open_queue,
     queue_argument,
     quiet_option,
+    sandbox_option,
 )
 from hashmatch.cli.review_admin import ADMIN
 from hashmatch.cli.review_export import EXPORT
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     "not say theirs.",
 )
 @allow_private_option
+@sandbox_option
 def serve(queue: str, **options: Any) -> None:
     """Serve the page of QUEUE to the people who look at matches, until it is interrupted.
 

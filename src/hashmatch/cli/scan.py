@@ -14,6 +14,7 @@ from hashmatch.cli.console import Exit, console, name_problems, print_json, prin
 from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
     allow_private_option,
+    allow_readable_option,
     breaker_option,
     evidence_options,
     hashing_options,
@@ -37,6 +38,7 @@ from hashmatch.cli.scan_output import (
 )
 from hashmatch.cli.units import FOLDER, SOURCE
 from hashmatch.errors import HashmatchError, SourceError, UsageError
+from hashmatch.records.safeguards import Safeguard, Waiver, waive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +73,7 @@ class ScanCommand(click.Command):
 
 @click.command(epilog="Python: hashmatch.Checkpoint(folder).scans()")
 @click.argument("state", type=FOLDER)
+@allow_readable_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a scan.")
 def status(state: str, as_json: bool) -> None:
     """Say how far the scans in STATE have come, a folder given as scan --state.
@@ -103,6 +106,7 @@ def status(state: str, as_json: bool) -> None:
             f"  begun:  {scan['begun']}",
             f"  ended:  {scan['ended'] or 'not yet'}",
             f"  images: {', '.join(counts)}",
+            *(f"  {Waiver(**waiver)}" for waiver in scan["waivers"]),
         ):
             print_line(printable(line))
 
@@ -118,6 +122,14 @@ def scan_options(
 
     tries = Tries(Limits(rate=limit_rate))
     if in_process:
+        waive(
+            Safeguard.SANDBOX,
+            "decode images",
+            "images are decoded in this process",
+            error=UsageError,
+            allowed=True,
+            allowed_by="--in-process",
+        )
         yield ScanOptions(workers, None, tries, readers), ScanReport.sandbox
         return
     from hashmatch.sandbox.pool import DecodePool
@@ -161,7 +173,7 @@ def told_if_stopped(
         rest = f"; records so far are in {part}" if out != "-" and part.exists() else ""
         stopped = f"stopped after {done.counters.done:,} of {total or '?'} images{rest}"
         if isinstance(error, HashmatchError):
-            raise type(error)(f"{error}; {stopped}") from None
+            raise type(error)(f"{str(error).rstrip('.')}; {stopped}") from None
         if isinstance(error, KeyboardInterrupt) and not quiet:
             click.echo(printable(stopped), err=True)
         raise

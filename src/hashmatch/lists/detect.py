@@ -35,23 +35,23 @@ Source: TypeAlias = str | os.PathLike[str] | Readable
 
 #: Beginnings of files that hold no text we read, and what to do about it.
 FOREIGN = {
-    b"\x1f\x8b": "is compressed with gzip; unpack it first",
-    b"BZh": "is compressed with bzip2; unpack it first",
-    b"\xfd7zXZ": "is compressed with xz; unpack it first",
-    b"\x28\xb5\x2f\xfd": "is compressed with zstd; unpack it first",
-    b"7z\xbc\xaf": "is a 7z archive; unpack it first",
-    b"Rar!": "is a RAR archive; unpack it first",
-    b"PK\x03\x04": "is a zip archive, or a workbook; unpack it, or save it as CSV UTF-8",
-    b"\xd0\xcf\x11\xe0": "is an old Excel workbook; save it as CSV UTF-8",
-    b"PAR1": "is a Parquet table; export it as CSV",
-    b"ARROW1": "is an Arrow table; export it as CSV",
-    b"Obj\x01": "is an Avro table; export it as CSV",
-    b"ORC": "is an ORC table; export it as CSV",
-    b"\x93NUMPY": "is a NumPy array; export it as CSV",
-    b"SQLite format 3\0": "is an SQLite database; export the table as CSV",
-    b"%PDF-": "is a PDF; ask for the list as CSV",
-    b"{\\rtf": "is a document; ask for the list as CSV",
-    b"HTTP/": "is what a server answered, not what it served; download the list again",
+    b"\x1f\x8b": "is compressed with gzip. Unpack it first",
+    b"BZh": "is compressed with bzip2. Unpack it first",
+    b"\xfd7zXZ": "is compressed with xz. Unpack it first",
+    b"\x28\xb5\x2f\xfd": "is compressed with zstd. Unpack it first",
+    b"7z\xbc\xaf": "is a 7z archive. Unpack it first",
+    b"Rar!": "is a RAR archive. Unpack it first",
+    b"PK\x03\x04": "is a zip archive, or a workbook. Unpack it, or save it as CSV UTF-8",
+    b"\xd0\xcf\x11\xe0": "is an old Excel workbook. Save it as CSV UTF-8",
+    b"PAR1": "is a Parquet table. Export it as CSV",
+    b"ARROW1": "is an Arrow table. Export it as CSV",
+    b"Obj\x01": "is an Avro table. Export it as CSV",
+    b"ORC": "is an ORC table. Export it as CSV",
+    b"\x93NUMPY": "is a NumPy array. Export it as CSV",
+    b"SQLite format 3\0": "is an SQLite database. Export the table as CSV",
+    b"%PDF-": "is a PDF. Ask for the list as CSV",
+    b"{\\rtf": "is a document. Ask for the list as CSV",
+    b"HTTP/": "is what a server answered, not what it served. Download the list again",
 }
 PAGE = re.compile(
     rb"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
@@ -111,11 +111,11 @@ def read_rows(
                 return _read(place, file, format, rows, on_read)
         return _read(place, source, format, rows, on_read)
     except OSError as error:
-        raise ListError(f"{place}: cannot be read: {error.strerror or error}") from None
+        raise ListError(f"cannot read {place}: {error.strerror or error}") from None
     except ValueError as error:  # a path with a NUL in it, or a file object that is closed
         if isinstance(error, UsageError):
             raise
-        raise ListError(f"{place!r}: cannot be read: {error}") from None
+        raise ListError(f"cannot read {place!r}: {error}") from None
 
 
 def _read(
@@ -125,14 +125,13 @@ def _read(
     rows: Rows,
     on_read: Callable[[int], object] | None,
 ) -> FileRead:
-    told = "csv" if format.columns and format.reader is None else format.reader
     digesting = DigestingFile(file, on_read)
     raw: io.BufferedReader = io.BufferedReader(digesting, 64 * 1024)
     head = raw.peek(HEAD)[:HEAD]
     foreign = [advice for beginning, advice in FOREIGN.items() if head.startswith(beginning)]
     del head  # so that no traceback shows what the list begins with
     if foreign:
-        raise ListError(f"{place}: {foreign[0]}")
+        raise ListError(f"cannot read {place}: it {foreign[0]}")
     text = PlainText(raw, format.charset)
     stream: io.BufferedReader = io.BufferedReader(text, HEAD)
     beginning = bytes(stream.peek(HEAD)[:HEAD])
@@ -140,24 +139,28 @@ def _read(
         beginning = whole_lines(beginning)
     elif not beginning.endswith(b"\n"):
         beginning += b"\n" if beginning else b""
-    name = _format(place, beginning, told)
+    name = _format(place, beginning, format)
     reader = registry.list_reader(name)
     read = reader.plain_rows if reads_plain(reader) else reader.rows
-    options = ListOptions(format.columns, format.delimiter, format.dates, told is None)
+    encoding = format.encoding or "hex"
+    detected = format.reader is None
+    options = ListOptions(format.columns, format.delimiter, format.dates, detected, encoding)
     try:
         columns = reader.columns(beginning, options) if has_columns(reader) else ()
         del beginning
         rows.take(read(stream, options), unique_ids=getattr(reader, "unique_ids", False))
         rows.check_spreadsheet()
     except (ListError, UsageError) as error:
-        raise type(error)(f"{place}: {error}") from None
+        raise type(error)(f"cannot read {place}: {error}") from None
     rows.is_ansi |= text.is_ansi
     return FileRead(name, digesting.digest.hexdigest(), digesting.size, tuple(columns))
 
 
-def _format(place: str, head: bytes, told: str | None) -> str:
+def _format(place: str, head: bytes, format: ListFormat) -> str:
     """Return the format that was told, or that the beginning of the file shows."""
-    empty, unknown = not head, None
+    told, empty, unknown = format.reader, not head, None
+    if told is None and format.columns:  # of formats with any, JSON lines are surely told from CSV
+        told = "jsonl" if registry.list_reader("jsonl").detects(head) else "csv"
     if told is None and not empty:
         sure = {
             name: registry.list_reader(name).detects(head)
@@ -167,9 +170,9 @@ def _format(place: str, head: bytes, told: str | None) -> str:
         unknown = None if sure[told] else _unknown(head, sorted(sure))
     del head  # so that no traceback shows what the list begins with
     if empty:
-        raise ListError(f"{place}: the list is empty")
+        raise ListError(f"cannot read {place}: the list is empty")
     if unknown:
-        raise ListError(f"{place}: {unknown}")
+        raise ListError(f"cannot read {place}: {unknown}")
     return told or ""
 
 
@@ -177,21 +180,21 @@ def _unknown(head: bytes, formats: list[str]) -> str:
     """Say what text in no known format probably is, and what to do."""
     text = head.removeprefix(BOM).lstrip()
     if PAGE.match(text):
-        return "is a web page, perhaps the error of a server; download the list again"
+        return "it is a web page, perhaps the error of a server. Download the list again"
     if not first_lines(head):
         where = "" if len(head) < HEAD // 2 else f" in the first {len(head):,} bytes"
         return f"there is no row{where}, only blank lines or comments. Get the list again"
     if text[:1] in {b"[", b"{"}:
         return (
-            "is JSON, but of no exchange that is known, and not one object a line. Write it so "
+            "it is JSON, but of no exchange that is known, and not one object a line. Write it so "
             "(jq -c '.[]' FILE)"
         )
     if text[:1] == b"<":
         return (
-            "is XML, but no page of NCMEC's hash sharing (queryResult). Get the page as it was "
+            "it is XML, but no page of NCMEC's hash sharing (queryResult). Get the page as it was "
             "served, all of it"
         )
     return (
-        f"in none of the formats {', '.join(formats)}; if it is one, say which (--list-format "
-        "NAME), and in CSV which column holds hashes (--column pdq=NAME)"
+        f"it is in none of the formats {', '.join(formats)}. If it is one, say which "
+        "(--list-format NAME), and in CSV which column holds hashes (--column pdq=NAME)"
     )

@@ -80,9 +80,14 @@ class Interpretation(NamedTuple):
 
     @property
     def steps(self) -> int:
-        """How much it differs from the plain hash of the picture as it is."""
-        source = self.source
-        return len(self.conversions) + (source.seen != Orientation.UPRIGHT) + (source.frame > 0)
+        """How much it differs from the plain hash of the picture as it is.
+
+        No tool is known to turn both the picture and the bits; to a dhash that counts what grows
+        darker it would come nearer than inverting does, since both leave even areas 0.
+        """
+        source, turns = self.source, self.source.seen in ORIENTED[1:]
+        both = 4 if turns and self.conversions else 0
+        return len(self.conversions) + (source.seen != ORIENTED[0]) + (source.frame > 0) + both
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,6 +466,6 @@ def _read(text: str, bits: int) -> Iterator[tuple[str, bytes]]:
             data = spec.parse(text, encoding)
         except UsageError:
             continue
-        # A number may be short; one that fills a quarter of the bits is a hash of fewer.
-        if encoding not in NUMBERS or data[: bits * 3 // 32].strip(b"\0\xff"):
+        # A number may be short; one that fills a quarter of more than 64 bits is a hash of fewer.
+        if encoding not in NUMBERS or bits <= 64 or data[: bits * 3 // 32].strip(b"\0\xff"):
             yield encoding, data

@@ -61,6 +61,8 @@ class ListFile:
         Of each kind of hash, how many are left out as degenerate, by `lists.degenerate.REASONS`.
     path : str
         Where it was read, for messages.
+    remarks : tuple of str
+        What else there is to know of its hashes.
     columns : tuple of ColumnUse
         What became of each column of CSV, and of each field of the first JSON lines.
     """
@@ -77,6 +79,7 @@ class ListFile:
     warnings: tuple[str, ...] = ()
     quarantined: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     path: str = ""
+    remarks: tuple[str, ...] = ()
     columns: tuple[ColumnUse, ...] = ()
 
     @property
@@ -209,6 +212,7 @@ def read_list_file(
         warnings,
         quarantined,
         place,
+        tuple(rows.remarks),
         read.columns,
     )
 

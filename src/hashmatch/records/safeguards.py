@@ -27,13 +27,15 @@ class Safeguard(Enum):
     SANDBOX = (
         "sandbox",
         "Use a kernel and a container that offer Landlock and seccomp",
-        "--sandbox best (in Python DecodePool(require=Layers.LIMITS))",
+        "--sandbox best",
+        "DecodePool(require=Layers.LIMITS)",
     )
     TLS = ("TLS", "Use https", "--allow-http")
     SIGNATURES = (
         "signatures",
         "Name the key that signs it with --trust",
-        "--unsigned (in Python ListStore(unsigned=True))",
+        "--unsigned",
+        "ListStore(unsigned=True)",
     )
     PRIVATE_FILES = ("private files", "Close it with chmod go-rwx", "--allow-readable")
     DATABASE_TLS = (
@@ -42,8 +44,9 @@ class Safeguard(Enum):
         "another sslmode in that URL",
     )
 
-    def __init__(self, label: str, advice: str, allowed_by: str) -> None:
+    def __init__(self, label: str, advice: str, allowed_by: str, python: str = "") -> None:
         self.label, self.advice, self.allowed_by = label, advice, allowed_by
+        self.python = python or f"allowing(Safeguard.{self.name})"
 
 
 class Waiver(NamedTuple):
@@ -110,11 +113,12 @@ def waive(
     Traceback (most recent call last):
     hashmatch.errors.SourceError: cannot read it: it is plain http. Use https, or allow it with ...
     """
-    allowed_by = allowed_by or safeguard.allowed_by
     if not (allowed or _allowed[safeguard]):
-        advice = advice or safeguard.advice
-        raise error(f"cannot {action}: {reason}. {advice}, or allow it with {allowed_by}.")
-    waiver = Waiver(safeguard.label, reason, allowed_by)
+        how = allowed_by or f"{safeguard.allowed_by}, in Python {safeguard.python}"
+        raise error(
+            f"cannot {action}: {reason}. {advice or safeguard.advice}, or allow it with {how}."
+        )
+    waiver = Waiver(safeguard.label, reason, allowed_by or safeguard.allowed_by)
     if _collected and all(waiver in waivers for waivers in _collected):
         return  # said already
     for waivers in _collected:

@@ -22,8 +22,8 @@ from hashmatch.decode.policy import Picture
 from hashmatch.errors import WorkersError
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
-from hashmatch.sandbox.confinement import Layers
 from hashmatch.sandbox.fork_client import POOL_CLOSED, ForkServer, WorkerExit
+from hashmatch.sandbox.layers import Layers
 from hashmatch.sandbox.protocol import (
     MAX_FRAMES,
     MAX_MESSAGE_BYTES,

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from hashmatch.decode.policy import Picture
     from hashmatch.sandbox.confinement import WorkerLimits
+    from hashmatch.sandbox.layers import Layers
 
     Decode = Callable[[bytes, Job, NDArray[np.uint8]], Iterable[Picture]]
 
@@ -50,16 +51,22 @@ def decode_job(data: bytes, job: Job, pixels: NDArray[np.uint8]) -> Iterable[Pic
 
 
 def serve(
-    channel: socket.socket, item: int, shared: mmap, limits: WorkerLimits, decode: Decode
+    channel: socket.socket,
+    item: int,
+    shared: mmap,
+    limits: WorkerLimits,
+    decode: Decode,
+    layers: Layers,
 ) -> None:
     """Confine this process, and answer jobs until the other end closes.
 
     `item` is the descriptor of the file that has the bytes of each item; pixels go to `shared`.
+    `layers` hold already.
     Processor time is the kernel's to watch, as no decoder can be interrupted.
     """
     pixels = np.frombuffer(shared, np.uint8)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # whose default is to end the process at once
-    layers = confine(limits.address_space, limits.memory)
+    layers |= confine(limits.address_space, limits.memory)
     channel.send(Reply(ReplyKind.READY, frame=layers.value).packed())
     message = channel.recv(MAX_MESSAGE_BYTES)
     while message:

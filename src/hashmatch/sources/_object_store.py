@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import weakref
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -21,6 +21,7 @@ from enum import Enum, auto
 from functools import cache
 from importlib.util import find_spec
 from threading import Lock
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -165,7 +166,7 @@ TIMEOUTS = {"connect_timeout": 5, "read_timeout": 10, "timeout": 120}
 #: Options of S3; those of the others are for `obstore` to know.
 _S3_OPTIONS = {
     "access_key_id", "bucket", "default_region", "endpoint", "endpoint_url", "region",
-    "request_payer", "secret_access_key", "session_token", "skip_signature", "token",
+    "secret_access_key", "session_token", "skip_signature", "token",
     "virtual_hosted_style_request",
 }  # fmt: skip
 
@@ -223,6 +224,7 @@ def _seconds(options: dict[str, Any], name: str) -> float:
 
 METADATA = {"gs": "metadata.google.internal", "az": "169.254.169.254"}
 """Where a cloud's own machines are told who they are."""
+_LONGEST_ERROR = 2**16
 _IN_PATHS = "/!$&'()*+,;=:@~"
 
 
@@ -540,6 +542,8 @@ class _RawKeys:
         self._lock = Lock()
         self._made: Any = None
         self._http: Client | None = None
+        self._credentials: Any = None
+        self._begins = ""
 
     def __repr__(self) -> str:  # options are secrets
         return f"<_RawKeys of {self._bucket}>"
@@ -572,36 +576,51 @@ class _RawKeys:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
+        from botocore.credentials import Credentials
+
+        access, secret = self._option("access_key_id"), self._option("secret_access_key")
+        token = self._option("session_token", "token")
+        self._credentials = (
+            Credentials(access, secret, token)
+            if access and secret
+            else _session().get_credentials()
+        )
         client = _session().create_client(
             "s3",
             endpoint_url=endpoint or os.environ.get("AWS_ENDPOINT"),
             region_name=self._option("region", "default_region") or "us-east-1",
-            aws_access_key_id=self._option("access_key_id"),
-            aws_secret_access_key=self._option("secret_access_key"),
-            aws_session_token=self._option("session_token", "token"),
+            aws_access_key_id=access,
+            aws_secret_access_key=secret,
+            aws_session_token=token,
             config=config,
         )
         client.meta.events.register("before-call.s3", _stay)
-        client.meta.events.register("before-send.s3", self._send)
+        client.meta.events.register("before-send.s3.HeadObject", self._look)
+        client.meta.events.register("before-send.s3.ListObjectsV2", self._send)
         return client
 
-    def _send(self, request: Any, **_: object) -> Any:
-        """Send what `botocore` has signed; the token goes to the first origin, and to no other."""
-        from botocore.awsrequest import AWSResponse
-
-        origin = Origin.parse(request.url)
+    def _asked(self, url: str) -> Client:
+        """Return what asks the one server that is ever asked."""
+        origin = Origin.parse(url)
         with self._lock:
             if self._http is None:
                 self._http = self._network.client(origin)
         if self._http.origin != origin:
             raise OSError("status code: 301 <Code>PermanentRedirect</Code>")
+        return self._http
+
+    def _send(self, request: Any, **_: object) -> Any:
+        """Send what `botocore` has signed; the token goes to the first origin, and to no other."""
+        from botocore.awsrequest import AWSResponse
+
         parts = urlsplit(request.url)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         headers = {
             name: value.decode("latin-1") if isinstance(value, bytes) else str(value)
             for name, value in request.headers.items()
         }
-        answer = self._http.send(request.method, target, headers, request.body or b"")
+        http = self._asked(request.url)
+        answer = http.send(request.method, target, headers, request.body or b"")
         return AWSResponse(request.url, answer.status, dict(answer.headers), answer)
 
     def pages(self, prefix: str, after: str | None) -> Iterator[Sequence[ObjectMeta]]:
@@ -625,21 +644,65 @@ class _RawKeys:
 
     def get(self, key: str, match: str) -> tuple[ObjectMeta, bytes]:
         """Return an object, of another version than `match`, an etag, if there is none of it."""
-        from botocore.exceptions import ClientError
+        url = self._address() + quote(key, safe="/~")
+        target = url.removeprefix(str(self._asked(url).origin))
+        for condition in ({"If-Match": f'"{match}"'}, {}) if match else ({},):
+            found = _fetched(self._asked(url), key, target, {**condition, **self._signed(url)})
+            if found is not None:
+                return found
+        raise OSError("status code: 412")
 
-        condition = {"IfMatch": f'"{match}"'} if match else {}
-        try:
-            found = self._client().get_object(Bucket=self._bucket, Key=key, **condition)
-        except ClientError as error:
-            status = error.response["ResponseMetadata"].get("HTTPStatusCode")
-            if status == 404:
-                raise FileNotFoundError(f"status code: 404 {key!r}") from None
-            if status != 412:
-                raise
-            found = self._client().get_object(Bucket=self._bucket, Key=key)
-        with closing(found["Body"]) as body:
-            limits.check_bytes(found["ContentLength"])
-            return _meta(key, found, found["ContentLength"]), body.read()
+    def _signed(self, url: str) -> Mapping[str, str]:
+        """Return headers that sign a GET: a fourth of the time that all of `botocore` takes."""
+        from botocore.auth import S3SigV4Auth
+        from botocore.awsrequest import AWSRequest
+        from botocore.exceptions import NoCredentialsError
+
+        if _is_true(self._option("skip_signature")):
+            return {}
+        client = self._client()
+        if self._credentials is None:
+            raise NoCredentialsError
+        request = AWSRequest("GET", url)
+        known = self._credentials.get_frozen_credentials()
+        S3SigV4Auth(known, "s3", client.meta.region_name).add_auth(request)
+        return dict(request.headers.items())
+
+    def _address(self) -> str:
+        """Return where keys begin, by the rules of `botocore`: what it would ask is not sent."""
+        if not self._begins:
+            self._client().head_object(Bucket=self._bucket, Key="k")
+        return self._begins
+
+    def _look(self, request: Any, **_: object) -> Any:
+        from botocore.awsrequest import AWSResponse
+
+        self._begins = request.url.partition("?")[0].removesuffix("k")
+        return AWSResponse(request.url, 200, {}, SimpleNamespace(stream=lambda: iter(())))
+
+
+def _fetched(
+    client: Client, key: str, target: str, headers: Mapping[str, str]
+) -> tuple[ObjectMeta, bytes] | None:
+    """Return what a GET is answered; None if it is another version than that which was asked for.
+
+    Any other status but 200 is an OSError that says it, with the code of S3 if it has one.
+    """
+    with client.send("GET", target, headers) as answer:
+        if answer.status == 200:
+            limits.check_bytes(answer.size or 0)
+            data = answer.body(limits.MAX_BYTES)
+            if data is None:
+                limits.check_bytes(limits.MAX_BYTES + 1)
+            found = {"ETag": answer.headers["ETag"], "LastModified": _date(answer.headers)}
+            return _meta(key, found, len(data or b"")), data or b""
+        if answer.status == 412:
+            return None
+        said = (answer.body(_LONGEST_ERROR) or b"").decode("latin-1")
+    if answer.status == 404:
+        raise FileNotFoundError("status code: 404")
+    code = found_code[0] if (found_code := _CODE.search(said)) else ""
+    raise OSError(f"status code: {answer.status} {code}")
 
 
 def _stay(context: dict[str, Any], **_: object) -> None:
@@ -654,24 +717,13 @@ class _WebServer:
         self._client = client
 
     def get(self, key: str, match: str) -> tuple[ObjectMeta, bytes]:
-        """Return what is there, of another version than `match`, an etag, if there is none of it.
-
-        A status but 200 is an OSError that says it.
-        """
+        """Return what is there, of another version than `match` if there is none of it."""
         target = f"/{quote(key, safe=_IN_PATHS, errors='surrogateescape')}"
-        condition = {"If-Match": f'"{match}"'} if match else {}
-        with self._client.send("GET", target, condition) as answer:
-            if answer.status == 200:
-                limits.check_bytes(answer.size or 0)
-                data = answer.body(limits.MAX_BYTES)
-                if data is None:
-                    limits.check_bytes(limits.MAX_BYTES + 1)
-                    data = b""
-                found = {"ETag": answer.headers["ETag"], "LastModified": _date(answer.headers)}
-                return _meta(key, found, len(data)), data
-        if answer.status == 412 and match:
-            return self.get(key, "")
-        raise OSError(f"status code: {answer.status}")
+        for condition in ({"If-Match": f'"{match}"'}, {}) if match else ({},):
+            found = _fetched(self._client, key, target, condition)
+            if found is not None:
+                return found
+        raise OSError("status code: 412")
 
 
 def _date(headers: Message) -> datetime:

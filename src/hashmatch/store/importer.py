@@ -13,6 +13,7 @@ from msgspec import structs
 
 from hashmatch import registry
 from hashmatch.errors import StoreError, UntrustedList, UsageError
+from hashmatch.lists.bit_order import UNCHANGED
 from hashmatch.lists.detect import lost_columns, read_rows
 from hashmatch.lists.ingest import MOMENT, ListFormat, Rows, shown_id
 from hashmatch.lists.merge import Withdrawals, counted, joined, settle
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     from hashmatch.store.signing import PrivateKey, Trust
 
 BAD_ROWS, SIZE_CHANGE, DAMAGE = "bad-rows", "size-change", "damage"
-SPREADSHEET = "spreadsheet"
-ACCEPTABLE = BAD_ROWS, SIZE_CHANGE, DAMAGE, SPREADSHEET
+SPREADSHEET, KIND = "spreadsheet", "kind"
+ACCEPTABLE = BAD_ROWS, SIZE_CHANGE, DAMAGE, SPREADSHEET, KIND
 """What a change is refused for unless it is accepted by name."""
 MOST_BAD = 0.001
 """Of all rows; more of them are the sign of another format, or of a poisoned list."""
@@ -68,7 +69,8 @@ class Change:
         Who signs it.
     accept : collection of str
         What it is not refused for: ``bad-rows`` above 0.1 %, a ``size-change`` above 20 %,
-        ``damage`` of the version before, or hashes that a ``spreadsheet`` has destroyed.
+        ``damage`` of the version before, hashes that a ``spreadsheet`` has destroyed, or that are
+        probably of another ``kind`` than they are taken for, see `hashmatch.lists.kinds`.
     expires_in : timedelta or "never", optional
         After which it is to have been followed by another; by default as long as the version before
         had, and of a first one never.
@@ -303,7 +305,7 @@ class Importer:
         It is said after all that the version before has, whatever became of the clock since.
         """
         now = self.now.timestamp()
-        format = replace(change.format, accept_spreadsheet=SPREADSHEET in change.accept)
+        format = _as_before(change.format, before, SPREADSHEET in change.accept)
         rows = Rows(format, now if before is None else max(now, before.until + MOMENT))
         sources, rejected, warnings = [], [], []
         for path in paths:
@@ -414,6 +416,9 @@ class Importer:
         files, counts = made.built
         if not counts and before is None:
             raise StoreError("there is no usable hash in what was given, and so no list")
+        for found in read.rows.suspicions:
+            if found.is_sure and KIND not in change.accept:
+                raise StoreError(f"cannot take the list: {found}; or accept {KIND} as it is")
         if before is not None and SIZE_CHANGE not in change.accept:
             _check_size(before.manifest, counts)
         signer, created = change.signer, self.now.replace(microsecond=0)
@@ -426,6 +431,8 @@ class Importer:
             base=before.manifest.version if before else None,
             key_ids=(signer.public.key_id,) if signer else (),
             encrypted=self.key is not None,
+            encoding=read.rows.encoding,
+            bits=tuple(each for each in read.rows.told_orders if each != UNCHANGED),
             counts={**counts, ROWS: {**read.rows.summary(), **made.counts}},
             files=tuple(files),
             sources=read.sources,
@@ -472,6 +479,16 @@ class Importer:
         for version in old:
             if version != latest.base:
                 self.folder.remove(version)
+
+
+def _as_before(format: ListFormat, before: Content | None, accept_spreadsheet: bool) -> ListFormat:
+    """Return how files are read: hashes as in the version before, unless it is told how."""
+    format = replace(format, accept_spreadsheet=accept_spreadsheet)
+    if before is None:
+        return format
+    written = before.manifest
+    bits = written.bits if format.bits is None else format.bits
+    return replace(format, encoding=format.encoding or written.encoding, bits=bits)
 
 
 def _vanished(before: Sequence[ImportedFile], now: Sequence[ImportedFile]) -> list[str]:

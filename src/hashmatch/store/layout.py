@@ -123,6 +123,11 @@ class Folder:
         data = private.read(path, signing.LARGEST_SIGNATURE, allow_readable=self.allow_readable)
         return signing.decode(path, data)
 
+    def has_signatures(self) -> bool:
+        """Return whether any version has signatures."""
+        folder = self.inside("versions")
+        return os.path.isdir(folder) and any(name.endswith(".sig") for name in os.listdir(folder))
+
     def marks(self) -> rollback.Marks:
         """Return how far the list has come, as is kept for it, here or elsewhere."""
         return rollback.read(rollback.place(self.path), allow_readable=self.allow_readable)

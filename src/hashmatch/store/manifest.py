@@ -63,8 +63,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     Times are in UTC, whole seconds; without `expires` it never does. `decode_policy` says how the
     pictures behind the hashes were read, where that is known; `key_ids` by which keys it is to be
-    signed, in order; `counts`, by algorithm, how many entries, how many removed, quarantined for
-    which reason and so on.
+    signed, in order; `encoding` and `bits` how its files write hashes, as `ListFormat` has it;
+    `counts`, by algorithm, how many entries, how many removed, quarantined for which reason and so
+    on.
 
     Examples
     --------
@@ -83,6 +84,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     base: Version | None = None
     key_ids: tuple[KeyId, ...] = ()
     encrypted: bool = False
+    encoding: Name = "hex"
+    bits: tuple[Name, ...] = ()
     counts: dict[str, dict[str, Size]] = {}
     files: tuple[StoredFile, ...] = ()
     sources: tuple[ImportedFile, ...] = ()

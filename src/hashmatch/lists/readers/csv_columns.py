@@ -21,13 +21,12 @@ from __future__ import annotations
 
 import io
 import re
-import shlex
 from collections import Counter
 from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from hashmatch.errors import ListError, RejectedRow, RowsMissing, UsageError
-from hashmatch.interfaces import ROLES, ColumnUse, ListOptions, ListRow
+from hashmatch.interfaces import ColumnUse, ListOptions, ListRow
 from hashmatch.lists.readers import _fields
 from hashmatch.lists.readers._lines import CsvRecords, Line, numbered_lines, shown, whole_lines
 from hashmatch.lists.statuses import KEEP_OUT
@@ -80,7 +79,7 @@ class Header(NamedTuple):
     def has_row(self, cells: list[str]) -> bool:
         """Return whether some cells are surely a row."""
         return len(cells) == len(self.cells) and any(
-            _is_of_hashes(role) and HASH.fullmatch(cell)
+            _fields.is_of_hashes(role) and HASH.fullmatch(cell)
             for role, cell in zip(self.roles, cells, strict=True)
         )
 
@@ -248,7 +247,7 @@ def _by_number(table: Table, columns: Mapping[str, str]) -> Header | None:
     header = Header(
         table.line or table.ends, table.delimiter, names, _told(names, columns), bool(table.line)
     )
-    return header if table.first and any(map(_is_of_hashes, header.roles)) else None
+    return header if table.first and any(map(_fields.is_of_hashes, header.roles)) else None
 
 
 def _check_told(table: Table, columns: Mapping[str, str]) -> None:
@@ -300,15 +299,8 @@ def _advice(table: Table) -> str:
 
 def _options(cells: Sequence[str], roles: Sequence[str | None], role: str, place: int) -> str:
     """Return the options that tell of a column, and of all that are recognised and may be told."""
-    told = {role: place}
-    for number, known in enumerate(roles):
-        if known is not None and known not in _fields.STANDING:
-            told.setdefault(TOLD_AS.get(known, known), number)
-    return " ".join(f"--column {known}={_word(cells, number)}" for known, number in told.items())
-
-
-TOLD_AS = {"source": "sources", "tags": "labels", "filename": "id"}
-"""Roles that are recognised, and what is told in their place."""
+    known = [(each, _word(cells, number)) for number, each in enumerate(roles)]
+    return _fields.options(role, _word(cells, place), known)
 
 
 def _numbered(cells: Sequence[str]) -> list[str]:
@@ -317,10 +309,10 @@ def _numbered(cells: Sequence[str]) -> list[str]:
 
 
 def _word(cells: Sequence[str], place: int) -> str:
-    """Return what names a column on the command line: its name, or else its number."""
+    """Return what names a column: its name, or, if that is unsure or hidden, its number."""
     name = cells[place].strip()
     is_sure = name and shown(name) == name and sum(map(name.__eq__, map(str.strip, cells))) == 1
-    return shlex.quote(name) if is_sure else str(place + 1)
+    return name if is_sure else str(place + 1)
 
 
 def _ignored(header: Header) -> list[int]:
@@ -340,7 +332,7 @@ def _headers(lines: Sequence[Line], delimiter: str, columns: Mapping[str, str]) 
             continue
         roles = _told(cells, columns) if columns else _recognised(cells)
         header = Header(line, delimiter, cells, roles)
-        if any(map(_is_of_hashes, roles)) and (len(cells) > 1 or not header.is_comment):
+        if any(map(_fields.is_of_hashes, roles)) and (len(cells) > 1 or not header.is_comment):
             yield header
 
 
@@ -393,10 +385,6 @@ def _by_name(header: list[str], name: str) -> int | None:
     return plain.index(_fields.letters(name)) if _fields.letters(name) in plain else None
 
 
-def _is_of_hashes(role: str | None) -> bool:
-    return role is not None and (role == "hash" or role not in {*ROLES, *_fields.UNTOLD})
-
-
 def _check_names(header: Header) -> None:
     """Raise ListError if two columns of which one counts have the same name."""
     names = [
@@ -415,7 +403,7 @@ def _records(
     """Yield the fields of each row below the header; ListError if what is ignored is a status."""
     width = len(header.cells)
     columns = [
-        (place, role, _is_of_hashes(role))
+        (place, role, _fields.is_of_hashes(role))
         for place, role in enumerate(header.roles)
         if role is not None
     ]

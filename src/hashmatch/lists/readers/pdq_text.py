@@ -101,7 +101,7 @@ class PdqText:
             if len(found) == block.count(b"\n"):
                 hashes, qualities, names = map(list, zip(*found, strict=True))
                 rows = PlainRows(first, hashes, qualities, names)
-                if options.is_detected and _may_be_cells(rows):
+                if options.is_detected and _may_be_cells(block, rows):
                     _check(first - 1, block)
                 yield rows
                 continue
@@ -111,11 +111,12 @@ class PdqText:
                 yield row._replace(line=first - 1 + row.line)
 
 
-def _may_be_cells(rows: PlainRows) -> bool:
+def _may_be_cells(block: bytes, rows: PlainRows) -> bool:
     """Return whether some plain rows may be cells; of nearly none, which is quick to tell."""
-    if any(b"," in name or b";" in name for name in rows.ids):
+    commas = sum(map(bool, rows.ids)) + sum(map(bool, rows.qualities))
+    if block.count(b",") > commas or b";" in block or b'"' in block:
         return True
-    return not OUT.isdisjoint({name.strip(b'"').lower() for name in rows.ids})
+    return not OUT.isdisjoint(map(bytes.lower, rows.ids))
 
 
 def _are_cells(lines: list[str]) -> bool:

@@ -105,9 +105,7 @@ class Pictures:
             raise NoPicture("Nobody said where this picture is.")
         where = below(named, self._places)
         if not where:
-            raise NoPicture(
-                "The source of this picture is none that the page may open: --pictures."
-            )
+            raise NoPicture("This picture is not below a source that --pictures names.")
         source = self._open(where, wanted.surface)
         listed = _listed(source, where, wanted, item.origin.location)
         read, content = read_item(source, listed, Tries(Limits(deadline=DEADLINE)))
