@@ -54,7 +54,15 @@ class WorkerSlots:
 
     def __init__(self, server: ForkServer, limits: WorkerLimits, count: int) -> None:
         self.count = count
-        self.all = [WorkerSlot(server, limits) for _ in range(count + max(count, SPARE_SLOTS))]
+        self.all: list[WorkerSlot] = []
+        try:
+            for _ in range(count + max(count, SPARE_SLOTS)):
+                self.all.append(WorkerSlot(server, limits))
+        except WorkersError:
+            for slot in self.all:
+                slot.close()
+            server.close()
+            raise
         self._idle = self.all[::-1]
         self._busy: dict[WorkerSlot, float] = {}
         self._slow: set[WorkerSlot] = set()

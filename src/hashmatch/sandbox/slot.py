@@ -116,13 +116,20 @@ class WorkerSlot:
         self._items_served = 0
         self._used = 0
         self._closed = False
-        self._input_fd = os.memfd_create("hashmatch-item")
-        self._pixels_fd = os.memfd_create("hashmatch-pixels", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        size = 3 * decode_limits.most_decoded_pixels()
-        os.ftruncate(self._pixels_fd, size)
-        # A worker that cut it short would end this process by its next look at it.
-        fcntl.fcntl(self._pixels_fd, fcntl.F_ADD_SEALS, SEALS)
-        self._mapping = mmap.mmap(self._pixels_fd, size)
+        self._input_fd = self._pixels_fd = -1
+        try:
+            self._input_fd = os.memfd_create("hashmatch-item")
+            self._pixels_fd = os.memfd_create(
+                "hashmatch-pixels", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+            )
+            size = 3 * decode_limits.most_decoded_pixels()
+            os.ftruncate(self._pixels_fd, size)
+            # A worker that cut it short would end this process by its next look at it.
+            fcntl.fcntl(self._pixels_fd, fcntl.F_ADD_SEALS, SEALS)
+            self._mapping = mmap.mmap(self._pixels_fd, size)
+        except OSError as error:
+            self._close_shared()
+            raise WorkersError(f"cannot start decode workers: {error.strerror}") from None
         self._pixels = np.frombuffer(self._mapping, np.uint8)
 
     @property
@@ -213,17 +220,16 @@ class WorkerSlot:
         """End the worker for good; pixels that somebody still holds stay as they are."""
         self.abort()
         self.end_worker()
-        if self._input_fd >= 0:
-            os.close(self._input_fd)
-            os.close(self._pixels_fd)
-            self._input_fd = self._pixels_fd = -1
+        self._close_shared()
+
+    def _close_shared(self) -> None:
+        for descriptor in {self._input_fd, self._pixels_fd} - {-1}:
+            os.close(descriptor)
+        self._input_fd = self._pixels_fd = -1
 
     def replaced(self) -> WorkerSlot:
         """Close this slot, in whatever thread it is held, and return one in its place."""
-        try:
-            other = WorkerSlot(self._server, self._limits)
-        except OSError as error:  # out of descriptors; this one stays as it is
-            raise WorkersError(f"cannot replace a decode worker: {error.strerror}") from None
+        other = WorkerSlot(self._server, self._limits)
         self.close()
         other.layers, other.exits = self.layers, self.exits
         return other
