@@ -10,6 +10,7 @@ since it has addresses in it, whose queries may be signatures.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import weakref
@@ -37,9 +38,11 @@ from hashmatch._net.client import (
 )
 from hashmatch._net.forwarder import Forwarder
 from hashmatch.decode import limits
+from hashmatch.decode.formats import HEAD
 from hashmatch.errors import SourceError, SourceUnavailable, UsageError, install
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageChanged, ImageError, ImageUnavailable
+from hashmatch.retry import body_follows
 
 if TYPE_CHECKING:
     import ssl
@@ -159,6 +162,9 @@ _BOTOCORE = {
     "HTTPClientError": _BROKEN,
 }
 """What the errors of `botocore` mean that are no answer of a server."""
+
+#: Bytes of a body that is read whole, whatever it is and whatever else is being read.
+_AT_ONCE = 2**18
 
 #: Seconds without an answer, without a byte, and for one request altogether.
 TIMEOUTS = {"connect_timeout": 5, "read_timeout": 10, "timeout": 120}
@@ -418,8 +424,11 @@ class Objects:
             )
         except PreconditionError:
             result = obstore.get(self._store, key)
-        limits.check_bytes(result.meta["size"])
-        return result.meta, result.bytes().to_bytes()
+        size = result.meta["size"]
+        limits.check_bytes(size)
+        if size <= _AT_ONCE:
+            return result.meta, result.bytes().to_bytes()
+        return result.meta, _long_body(size, iter(result.stream(_AT_ONCE)))
 
     def _failed(self, error: Exception, item: ImageItem) -> ImageError | SourceError:
         kind, words = self._trouble(error)
@@ -691,11 +700,12 @@ def _fetched(
     with client.send("GET", target, headers) as answer:
         if answer.status == 200:
             limits.check_bytes(answer.size or 0)
-            data = answer.body(limits.MAX_BYTES)
-            if data is None:
-                limits.check_bytes(limits.MAX_BYTES + 1)
+            if answer.size is not None and answer.size <= _AT_ONCE:
+                data = answer.read(answer.size)
+            else:
+                data = _long_body(answer.size, answer.stream())
             found = {"ETag": answer.headers["ETag"], "LastModified": _date(answer.headers)}
-            return _meta(key, found, len(data or b"")), data or b""
+            return _meta(key, found, len(data)), data
         if answer.status == 412:
             return None
         said = (answer.body(_LONGEST_ERROR) or b"").decode("latin-1")
@@ -703,6 +713,22 @@ def _fetched(
         raise FileNotFoundError("status code: 404")
     code = found_code[0] if (found_code := _CODE.search(said)) else ""
     raise OSError(f"status code: {answer.status} {code}")
+
+
+def _long_body(size: int | None, parts: Iterator[Any]) -> bytes:
+    """Return a body that comes in parts, once there is room for it; it is never there twice.
+
+    ImageError, ``refused``, if it turns out to be too large. One that does not say its size asks
+    for room only if it does not end soon.
+    """
+    whole, asked = io.BytesIO(), False
+    for part in parts:
+        whole.write(part)
+        if not asked and (size is not None or whole.tell() > _AT_ONCE):
+            body_follows(size, whole.getvalue()[:HEAD])
+            asked = True
+        limits.check_bytes(whole.tell())
+    return whole.getvalue()
 
 
 def _stay(context: dict[str, Any], **_: object) -> None:
