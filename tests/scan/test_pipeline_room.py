@@ -96,11 +96,10 @@ def test_a_fetch_that_ends_early_ends_those_that_wait() -> None:
 def test_what_is_no_picture_is_read_for_digests_only(digests: bool) -> None:
     source = Unlisted([5 * MIB] * 3, head=b"no picture")
     rows = b"hash\n" + b"ab" * 32 + b"\n"
-    known = (
-        hm.read_list(io.BytesIO(rows), "sha256")
-        if digests
-        else hm.read_list(LISTS / "demo-pdq.csv")
-    )
+    if digests:
+        known = hm.read_list(io.BytesIO(rows), "sha256", name="digests", version="1")
+    else:
+        known = hm.read_list(LISTS / "demo-pdq.csv")
     outcomes = Counter(one.outcome.value for one in hm.scan_source(source, hm.Matcher(known)))
     assert outcomes == {"no_match" if digests else "unsupported": 3}
     assert sum(source.read_whole.values()) == (3 if digests else 0)
