@@ -17,6 +17,7 @@ from hashmatch.cli.units import (
     LOG,
     METRICS,
     OUTPUT,
+    QUEUE,
     RATE,
     RECORDS,
     REPORT,
@@ -398,7 +399,7 @@ output_options = group(
     ),
     click.option(
         "--review",
-        type=OUTPUT,
+        type=QUEUE,
         metavar="QUEUE",
         help="Put records into this queue of hashmatch review, each once however often it is "
         "found. It keeps each picture's own hash, as --state does then, so that a picture that "
@@ -513,7 +514,7 @@ job_options = group(
 )
 
 
-queue_argument = group(click.argument("queue", type=OUTPUT, metavar="QUEUE"), allow_readable_option)
+queue_argument = group(click.argument("queue", type=QUEUE, metavar="QUEUE"), allow_readable_option)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
