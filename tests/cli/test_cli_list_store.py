@@ -347,3 +347,32 @@ def test_of_many_ids_the_first_are_named(home: Home) -> None:
     ran = home.run("list", "update", "lists/hotline", "gone.jsonl")
     assert "without effect: x0, x1, " in ran.said
     assert "x19\nwithout effect: and 5 more\n" in ran.said
+
+
+def test_rollback_and_what_versions_keep_of_their_expiry(home: Home) -> None:
+    home.imported("--expires", "30")
+    more = page(home.folder, rows(3, seed=5, name="new"))
+    given = "list", "update", "lists/hotline", more, "--sign", "k.key", "--accept", "size-change"
+    (told,) = home.run(*given, "--json").lines
+    assert told["expires"] is not None
+    (found,) = home.run("list", "inspect", "lists/hotline", "--json").lines
+    assert (found["expires_after_days"], found["rolled_back_to"]) == (30, None)
+    assert (
+        "later versions expire after" in home.run("list", "inspect", "lists/hotline").out.decode()
+    )
+    (told,) = home.run(*given, "--json", "--expires", "never").lines
+    assert told["expires"] is None
+    back = "list", "rollback", "lists/hotline"
+    assert "has no version 9; it has 1, 2, 3" in home.run(*back, "9").said
+    assert "cannot roll back to version 3: it is the one that serves" in home.run(*back, "3").said
+    ran = home.run(*back, "1", "--sign", "k.key")
+    assert ran.code == 0
+    for words in ("version 4", "dropped", "later versions too after 30 days", "back to version 1"):
+        assert words in ran.said.replace("no longer in the files", "dropped"), words
+    (found,) = home.run("list", "inspect", "lists/hotline", "--json").lines
+    assert found["types"] == {"md5": 3, "pdq": 40}
+    assert (found["version"], found["rolled_back_to"], found["expires_after_days"]) == ("4", 1, 30)
+    assert found["effects"]["dropped"] == 3
+    assert home.run("list", "verify", "lists/hotline", "--trust", "k.pub").code == 0
+    (told,) = home.run(*back, "3", "--json", "--expires", "none").lines
+    assert (told["version"], told["expires"]) == (5, None)

@@ -142,7 +142,8 @@ class ListShape:
     list_format: str | None
     columns: tuple[str, ...]
     delimiter: str | None
-    encoding: str
+    encoding: str | None
+    bits: tuple[str, ...]
     unique_ids: bool
     dates: str | None
     charset: str | None
@@ -160,6 +161,7 @@ class ListShape:
         return ListFormat(
             algorithm, self.list_format, columns, delimiter, self.encoding, keep_disputed,
             self.dates, self.charset, unique_ids=self.unique_ids,
+            bits=self.bits or None,
         )  # fmt: skip
 
     def _columns(self) -> dict[str, str] | None:
@@ -189,7 +191,8 @@ shape_options = group(
         "columns",
         multiple=True,
         metavar="ROLE=NAME",
-        help="Which column of a CSV list is what, as in pdq=Fingerprint. Roles: "
+        help="Which column of a CSV list, by name or number, or key of JSON lines is what, as in "
+        "pdq=Fingerprint or hash=3. Roles: "
         f"{ROLES}. Repeatable.",
     ),
     click.option(
@@ -199,10 +202,29 @@ shape_options = group(
     ),
     click.option(
         "--encoding",
-        type=click.Choice(["hex", "base64", "base32"]),
-        default="hex",
-        show_default=True,
-        help="How the lists write hashes.",
+        type=click.Choice(
+            [
+                "hex",
+                "hex-unpadded",
+                "base64",
+                "base64url",
+                "base32",
+                "decimal",
+                "signed",
+                "binary",
+            ]
+        ),
+        help="How lists write hashes, where their format does not say it: hex-unpadded lacks zeros "
+        "in front, signed is a number of two's complement. [default: hex, or as a store was "
+        "imported]",
+    ),
+    click.option(
+        "--bits",
+        multiple=True,
+        metavar="[NAME=]ORDER",
+        help="In which order the lists have the bits of hashes of pictures: reversed, "
+        "bytes-reversed, inverted, transposed or unchanged; with NAME= of that algorithm. "
+        "Repeatable: one after the other. [default: unchanged, or as a store was imported]",
     ),
     click.option(
         "--unique-ids",
@@ -514,6 +536,14 @@ job_options = group(
 )
 
 
+allow_private_option = click.option(
+    "--allow-private",
+    multiple=True,
+    metavar="HOST|NETWORK",
+    help="Dial this host, or addresses of this network, though they are not public: "
+    "photos.internal, 10.0.0.0/8. A location written as an address, or localhost, has named its "
+    "own. A proxy of the environment is used only if its host is named. Repeatable.",
+)
 queue_argument = group(click.argument("queue", type=QUEUE, metavar="QUEUE"), allow_readable_option)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

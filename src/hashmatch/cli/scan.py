@@ -13,6 +13,7 @@ import click
 from hashmatch.cli.console import Exit, console, name_problems, print_json, print_line, printable
 from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
+    allow_private_option,
     allow_readable_option,
     breaker_option,
     evidence_options,
@@ -185,6 +186,7 @@ def told_if_stopped(
 )
 @click.argument("source", type=SOURCE)
 @source_options
+@allow_private_option
 @list_options
 @hashing_options
 @output_options
@@ -202,6 +204,7 @@ def scan(
     *,
     source: str,
     surface: str,
+    allow_private: tuple[str, ...],
     out: str | None,
     review: str | None,
     report: str | None,
@@ -253,7 +256,9 @@ def scan(
     if (kept_in is None) != (keep_for is None):
         raise UsageError("--keep-hashes and --keep-for go together: where, and how long")
     with ExitStack() as stack:
-        images = stack.enter_context(closing(registry.open_source(source, where)))
+        images = stack.enter_context(
+            closing(registry.open_source(source, where, allow_private=allow_private))
+        )
         if shard is not None:
             images = Shard(images, *shard)
         if dry_run:

@@ -349,6 +349,29 @@ class ListStore(Opaque):
         change = change or Change()
         return self._made(self._importer(change).update_files(paths, change))
 
+    @unseen
+    def roll_back(self, version: int, change: Change | None = None) -> Changed:
+        """Make a new version that holds what an earlier one does; the next update builds on it.
+
+        Numbers of versions never sink, so that nobody takes an old version for the current one. It
+        expires as the earlier one did, counted from now, and has its limits.
+
+        Parameters
+        ----------
+        version : int
+            The number of the earlier one, which has to be there still.
+        change : Change, optional
+            Who signs it, what is accepted, when it expires, and how long old versions are kept.
+
+        Raises
+        ------
+        StoreError
+            If there is no such version, it is damaged, not signed as it should be, or serves now;
+            or if the list would change so much that somebody has to accept it by name.
+        """
+        change = change or Change()
+        return self._made(self._importer(change).roll_back(version, change))
+
     def _importer(self, change: Change) -> Importer:
         base = self
         if not self.trust.keys and change.signer is not None and self.folder.has_signatures():
@@ -357,7 +380,7 @@ class ListStore(Opaque):
             readable = self.folder.allow_readable
             base = ListStore(self.path, trust=trust, key=self.key, allow_readable=readable)
         latest, now = partial(base.latest, fresh=False), self._now or datetime.now(UTC)
-        return Importer(self.folder, self.key, self.trust, now, latest)
+        return Importer(self.folder, self.key, self.trust, now, latest, self.version)
 
     def _made(self, changed: Changed) -> Changed:
         LOG.info("version %d is published", changed.manifest.version)
