@@ -16,6 +16,7 @@ from hashmatch._net.addresses import Allowed, Origin
 from hashmatch._net.client import Client, Dialer, NoAnswer, Proxy
 from hashmatch.records.cases import CaseItem
 from hashmatch.records.cases import Origin as PictureOrigin
+from hashmatch.records.safeguards import Safeguard, allowing
 from hashmatch.review.web.pictures import BlurStep, NoPicture, Pictures
 from hashmatch.review.webhook.client import Endpoint, Unreachable
 from hashmatch.sources.bucket import BucketSource
@@ -104,6 +105,13 @@ class Doors:
         thread.start()
         stack.callback(thread.join, PATIENCE)
         stack.callback(door.shutdown, socket.SHUT_RDWR)
+
+
+@pytest.fixture(autouse=True)
+def plain_http_is_allowed() -> Iterator[None]:
+    """Let servers be other machines' without TLS: what is tried here are other rules."""
+    with allowing(Safeguard.TLS):
+        yield
 
 
 @pytest.fixture

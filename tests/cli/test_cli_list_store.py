@@ -208,7 +208,8 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.mark.parametrize(("args", "message"), MISTAKES, ids=lambda m: " ".join(m)[:60])
 def test_a_mistake_is_one_line(full: Home, args: Sequence[str], message: str) -> None:
-    ran = run("list", *args, cwd=full.folder, **full.trusting())
+    options: dict[str, Any] = {"cwd": full.folder, **full.trusting()}
+    ran = run("list", *args, **options)
     assert ran.code == 2
     assert message in ran.said
     if not ran.said.startswith("Usage"):

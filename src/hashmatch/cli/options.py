@@ -17,6 +17,7 @@ from hashmatch.cli.units import (
     LOG,
     METRICS,
     OUTPUT,
+    QUEUE,
     RATE,
     RECORDS,
     REPORT,
@@ -420,7 +421,7 @@ output_options = group(
     ),
     click.option(
         "--review",
-        type=OUTPUT,
+        type=QUEUE,
         metavar="QUEUE",
         help="Put records into this queue of hashmatch review, each once however often it is "
         "found. It keeps each picture's own hash, as --state does then, so that a picture that "
@@ -543,7 +544,7 @@ allow_private_option = click.option(
     "photos.internal, 10.0.0.0/8. A location written as an address, or localhost, has named its "
     "own. A proxy of the environment is used only if its host is named. Repeatable.",
 )
-queue_argument = group(click.argument("queue", type=OUTPUT, metavar="QUEUE"), allow_readable_option)
+queue_argument = group(click.argument("queue", type=QUEUE, metavar="QUEUE"), allow_readable_option)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

@@ -8,6 +8,7 @@ import click
 
 from hashmatch.cli.console import print_json, print_line, printable
 from hashmatch.cli.options import (
+    allow_http_option,
     allow_private_option,
     by_option,
     json_option,
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
 )
 @allow_private_option
 @sandbox_option
+@allow_http_option
 def serve(queue: str, **options: Any) -> None:
     """Serve the page of QUEUE to the people who look at matches, until it is interrupted.
 

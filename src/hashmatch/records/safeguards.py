@@ -40,7 +40,7 @@ class Safeguard(Enum):
     PRIVATE_FILES = ("private files", "Close it with chmod go-rwx", "--allow-readable")
     DATABASE_TLS = (
         "TLS of the database",
-        "Give sslmode=verify-full and sslrootcert=FILE in the URL of the queue",
+        "Give sslrootcert=FILE, or sslrootcert=system, in the URL of the queue",
         "another sslmode in that URL",
     )
 

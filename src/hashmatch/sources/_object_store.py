@@ -34,6 +34,7 @@ from hashmatch._net.client import (
     NotAllowed,
     Proxy,
     Timeouts,
+    check_encrypted,
     secure_context,
 )
 from hashmatch._net.forwarder import Forwarder
@@ -42,6 +43,7 @@ from hashmatch.decode.formats import HEAD
 from hashmatch.errors import SourceError, SourceUnavailable, UsageError, install
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageChanged, ImageError, ImageUnavailable
+from hashmatch.records.safeguards import Safeguard, waive
 from hashmatch.retry import body_follows
 
 if TYPE_CHECKING:
@@ -202,6 +204,15 @@ class _Network:
         self.dialer = Dialer(Allowed.parse(options.pop("allow_private", ())), proxy)
         self._authorities = options.pop("root_certificate", None)
         self._unchecked = _is_true(options.pop("allow_invalid_certificates", False))
+        if self._unchecked:
+            waive(
+                Safeguard.TLS,
+                "use it",
+                "certificates of a bucket's server are not checked",
+                error=UsageError,
+                allowed=True,
+                allowed_by="allow_invalid_certificates",
+            )
         self._context: ssl.SSLContext | None = None
         if self._authorities or self._unchecked:
             self._context = secure_context(self._authorities, check=not self._unchecked)
@@ -292,6 +303,8 @@ class Objects:
         from obstore.store import from_url
 
         origins = [origin] if origin else _origins(self._scheme, given)
+        for each in origins:
+            check_encrypted(each)
         self._forwarder = Forwarder(network.dialer, origins, _services(self._scheme))
         weakref.finalize(self, self._forwarder.close)
         # Tries are counted and spread in one place for all sources, `hashmatch.retry`.
