@@ -180,9 +180,10 @@ def test_a_server_that_is_down_or_has_no_queue_is_one_line(postgres: Server) -> 
     url = postgres.database()
     one_line(run("review", "status", url), "there is no review queue")
     one_line(run("review", "status", postgres.url("nothing")), "does not exist")
-    down = "postgresql://ana:secret@127.0.0.1:1/db"
-    ran = run("review", "status", down)
-    one_line(ran, "postgresql://ana@127.0.0.1:1/db")
+    ran = run("review", "status", "postgresql://ana@127.0.0.1:1/db")
+    one_line(ran, "cannot use review queue postgresql://...: Connection refused")
+    ran = run("review", "status", "postgresql://ana:secret@127.0.0.1:1/db")
+    one_line(ran, "its URL has a password", "~/.pgpass")
     assert "secret" not in ran.said
     assert run("review", "init", url).code == 0
     assert run("review", "status", url).out == b"the queue is empty\n"
