@@ -168,7 +168,7 @@ def _decode(
             stored = orientation(image)
             others = other_readings(image, stored, data) if readings else ()
         # Once the decoder's memory is free: turning makes a copy.
-        pixels = turned(pixels, stored, name, data)
+        pixels = turned(pixels, stored, image.format or name, data)
         return Picture(pixels, FORMATS[name], damaged, others=others)
 
 
