@@ -6,7 +6,6 @@ the machine does falls on both and the ratio stays.
 
 from __future__ import annotations
 
-import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ import numba
 import pytest
 
 import hashmatch
-from benchmarks.gate import COMMIT, Side, ratios, save_inputs, unpacked
+from benchmarks.gate import COMMIT, Side, save_inputs, taken, unpacked
 from benchmarks.workloads import photo, planted
 from hashmatch import hash_image
 
@@ -25,9 +24,9 @@ if TYPE_CHECKING:
     from benchmarks.gate import Work
 
 ALLOWED = 1.15
-"""The centre of the ratio itself moves by 3 % under load: a tighter gate would cry wolf."""
+"""The ratio of the code with itself moves by 5 % on a busy machine: tighter would cry wolf."""
 ROUNDS = 15
-TRIES = 3
+TRIES = 6
 LEAST = 0.01
 """Seconds of CPU that one side of a round takes at least."""
 
@@ -84,17 +83,21 @@ def expected(work: Work) -> Any:
     return [list(hit) for hit in planted(size).hits if hit[0] < count]
 
 
-def slowdown(one: tuple[Side, Work], other: tuple[Side, Work]) -> list[float]:
-    """Return the ratios of one to the other.
+def slowdown(one: tuple[Side, Work], other: tuple[Side, Work]) -> tuple[float, int]:
+    """Return the ratio of the least times that either ever took, and in how many tries.
 
-    A miss is measured again: noise passes, slower code stays slower. The best try counts.
+    What else a machine does only ever adds to a time, and so does where a process happens to lie in
+    memory, for as long as it lives. So a miss is measured again by new processes, all rounds count,
+    and only slower code stays slower.
     """
-    tries = []
-    for _ in range(TRIES):
-        tries.append(ratios(one, other, ROUNDS, LEAST))
-        if statistics.median(tries[-1]) <= ALLOWED:
+    rounds = taken(one, other, ROUNDS, LEAST)
+    for number in range(1, TRIES + 1):
+        ratio = min(first for first, _ in rounds) / min(second for _, second in rounds)
+        if ratio <= ALLOWED or number == TRIES:
             break
-    return min(tries, key=statistics.median)
+        with one[0].again() as first, other[0].again() as second:
+            rounds += taken((first, one[1]), (second, other[1]), ROUNDS, LEAST)
+    return ratio, number
 
 
 @pytest.mark.parametrize("work", WORKS, ids=lambda work: f"{work[0]}, {work[1]}")
@@ -109,16 +112,15 @@ def test_no_slower_than_before(
     if work[0] == "phash":  # it has a quality since
         right = [right[0], None]
     assert then.answer(work) == right
-    found = slowdown((now, work), (then, work))
-    ratio = statistics.median(found)
-    spread = f"{min(found):.2f} - {max(found):.2f}"
-    gate_lines.append(f"{name}: {ratio:.2f} times as long as at {COMMIT[:7]} ({spread})")
+    ratio, tries = slowdown((now, work), (then, work))
+    gate_lines.append(f"{name}: {ratio:.2f} times as long as at {COMMIT[:7]} (tries: {tries})")
     assert ratio <= ALLOWED, gate_lines[-1]
 
 
 def test_the_gate_sees_slower_code(now: Side) -> None:
-    found = slowdown((now, ("pdq", 360)), (now, ("pdq", 240)))
-    assert statistics.median(found) > ALLOWED
+    ratio, tries = slowdown((now, ("pdq", 360)), (now, ("pdq", 240)))
+    assert ratio > ALLOWED
+    assert tries == TRIES
 
 
 def test_a_history_that_is_too_short_is_said(

@@ -86,6 +86,11 @@ class Side:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )
         self.path = self._ask("path", 0, 0)
+        self._inputs = inputs
+
+    def again(self) -> Side:
+        """Return the same in a process of its own, whose memory lies elsewhere."""
+        return Side(Path(self.path), self._inputs)
 
     def answer(self, work: Work) -> Any:
         """Return the hash and its quality, or (query, entry, distance) of every pair."""
@@ -108,10 +113,10 @@ class Side:
         self._process.communicate()  # it ends with its input
 
 
-def ratios(
+def taken(
     one: tuple[Side, Work], other: tuple[Side, Work], rounds: int, least: float
-) -> list[float]:
-    """Return how many times as long one takes as the other, in turns; who begins alternates.
+) -> list[tuple[float, float]]:
+    """Return the seconds of CPU that each takes, in turns; who begins alternates.
 
     Parameters
     ----------
@@ -129,8 +134,8 @@ def ratios(
     found = []
     for number in range(rounds):
         order = (one, other) if number % 2 else (other, one)
-        taken = {(side, work): side.seconds(work, calls[side, work]) for side, work in order}
-        found.append(taken[one] / taken[other])
+        seconds = {(side, work): side.seconds(work, calls[side, work]) for side, work in order}
+        found.append((seconds[one], seconds[other]))
     return found
 
 

@@ -64,6 +64,37 @@ def heic(image: Image.Image, transfer: int, primaries: int = 9) -> bytes:
     return nclx(file.getvalue(), primaries, transfer)
 
 
+def brightest(data: bytes, nits: int) -> bytes:
+    """Return an AVIF or HEIC of one item with a box ``clli``, its brightest pixel so bright."""
+    added = struct.pack(">I4sHH", 12, b"clli", nits, nits // 4)
+    at = data.index(b"ipco") - 4
+    (size,) = struct.unpack_from(">I", data, at)
+    properties = data[at + 8 : at + size] + added
+    data = data[:at] + struct.pack(">I4s", size + 12, b"ipco") + properties + data[at + size :]
+    number, position = 0, 0
+    while position < len(properties):
+        position += struct.unpack_from(">I", properties, position)[0]
+        number += 1
+    at = data.index(b"ipma") - 4
+    (size,) = struct.unpack_from(">I", data, at)
+    count = data[at + 18]  # of the properties of the only item, one byte each
+    told = data[at + 8 : at + 18] + bytes([count + 1]) + data[at + 19 : at + size] + bytes([number])
+    data = data[:at] + struct.pack(">I4s", size + 1, b"ipma") + told + data[at + size :]
+    return _moved(data, 13)
+
+
+def _moved(data: bytes, by: int) -> bytes:
+    """Return a file whose boxes around the properties, and whose pixels, lie `by` bytes on."""
+    whole = bytearray(data)
+    for kind in (b"iprp", b"meta"):
+        at = data.index(kind) - 4
+        whole[at : at + 4] = struct.pack(">I", struct.unpack_from(">I", data, at)[0] + by)
+    at = data.index(b"iloc") + 4
+    where = at + 8 + (4 if data[at + 5] >> 4 else 6)  # of the base, or of the only extent
+    whole[where : where + 4] = struct.pack(">I", struct.unpack_from(">I", data, where)[0] + by)
+    return bytes(whole)
+
+
 def png(image: Image.Image, transfer: int, primaries: int = 9, **options: object) -> bytes:
     """Return a PNG that does so, animated if it is saved as such."""
     file = io.BytesIO()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import threading
@@ -90,9 +91,9 @@ class Server:
     """The page of a queue, served by a thread until it is closed."""
 
     def __init__(self, path: str, serving: Serving | None = None) -> None:
-        serving = serving or Serving(port=0)
+        serving = serving or Serving(port=0, pictures=(os.path.dirname(path),))
         self.queue = ReviewQueue.open(path)
-        self.pictures = Pictures(serving.pictures)
+        self.pictures = Pictures(serving.pictures, allow_private=serving.allow_private)
         self._socket = serving.bound()
         self.port: int = self._socket.getsockname()[1]
         self._server: uvicorn.Server = serving.server(self.queue, self.pictures, self.port)

@@ -8,7 +8,10 @@ import os
 import resource
 import socket
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 import hashmatch as hm
 from hashmatch.decode.policy import Picture, decode_image
@@ -17,7 +20,6 @@ from hashmatch.sandbox import worker
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from hashmatch.sandbox.protocol import Job
@@ -37,7 +39,29 @@ def decode(data: bytes, job: Job, pixels: NDArray[np.uint8]) -> Iterable[Picture
     if not data.startswith(b"!"):
         return worker.decode_job(data, job, pixels)
     name, _, rest = data[1:].decode().partition(" ")
+    if name == "residue":
+        return residue(len(data), pixels)
     return HOOKS[name](rest)
+
+
+def residue(size: int, pixels: NDArray[np.uint8]) -> Iterable[Picture]:
+    """Say how many bytes of another item are in what is shared: pixels, and input beyond `size`."""
+    found = int(np.count_nonzero(pixels))
+    for number in range(3, 10):
+        try:
+            found += len(os.pread(number, 2**20, size))
+        except OSError:
+            continue
+    return told(f"{found} bytes")
+
+
+def flood(rest: str) -> Iterable[Picture]:
+    """Give frames for ever: rising ones, or the same again and again."""
+    picture = decode_image(SMALL)
+    number = 0
+    while True:
+        yield replace(picture, frame=number)
+        number += rest == "rising"
 
 
 def crash(rest: str) -> Iterable[Picture]:
@@ -102,15 +126,28 @@ def probe(rest: str) -> Iterable[Picture]:
     try:
         PROBES[rest]()
     except OSError as error:
-        return failed(f"refused {error.errno}")
-    return failed("done")
+        return told(f"refused {error.errno}")
+    return told("done")
 
 
-def failed(reason: str) -> Iterable[Picture]:
+def peek(rest: str) -> Iterable[Picture]:
+    """Read eight bytes of another process, at its number and an address, and say how it ended."""
+    pid, address = map(int, rest.split())
+    here = ctypes.create_string_buffer(8)
+    ours, theirs = (
+        (ctypes.c_size_t * 2)(ctypes.addressof(here), 8),
+        (ctypes.c_size_t * 2)(address, 8),
+    )
+    count = LIBC.process_vm_readv(pid, ours, 1, theirs, 1, 0)
+    return told(f"read {here.raw!r}" if count == 8 else f"refused {ctypes.get_errno()}")
+
+
+def told(reason: str) -> Iterable[Picture]:
+    """Say something by an outcome after which a worker lives on."""
     from hashmatch.records.enums import Outcome
     from hashmatch.records.images import ImageError
 
-    raise ImageError(Outcome.FAILED, reason)
+    raise ImageError(Outcome.UNSUPPORTED, reason)
 
 
 def connect() -> None:
@@ -152,8 +189,10 @@ HOOKS: dict[str, Callable[[str], Iterable[Picture]]] = {
     "nap": nap,
     "bloat": bloat,
     "leave": leave,
+    "peek": peek,
     "babble": babble,
     "then_crash": then_crash,
+    "flood": flood,
     "probe": probe,
 }
 PROBES: dict[str, Callable[[], object]] = {

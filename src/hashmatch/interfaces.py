@@ -170,8 +170,9 @@ class ListRow(NamedTuple):
         second and any other exact. Rows without it are said now.
     upvotes, downvotes : int
         How many others agree with the hash being listed, and how many do not.
-    encoding : {"hex", "base64", "base32"}, optional
-        How ``hash`` is written, if the format says so; else what the caller expects.
+    encoding : str, optional
+        How ``hash`` is written, of `hashmatch.records.hashes.ENCODINGS`, if the format says so;
+        else what the caller expects.
     space : str
         Which name space the id is of, one of `SPACES`, where the owner counts ids of each apart.
     """
@@ -231,12 +232,31 @@ class ListOptions(NamedTuple):
     """How to read a list file whose shape has to be told.
 
     ``columns`` maps a role, one of `ROLES` or an algorithm, to a column name; ``delimiter``, one
-    character, is detected if it is None; ``dates`` is the order of dates, ``dmy`` or ``mdy``.
+    character, is detected if it is None; ``dates`` is the order of dates, ``dmy`` or ``mdy``;
+    ``encoding`` is how hashes are written, where the format does not say it. ``is_detected`` says
+    that nobody named the format: a row of another shape is then no name with commas, but the sign
+    of another format.
     """
 
     columns: Mapping[str, str] | None = None
     delimiter: str | None = None
     dates: str | None = None
+    is_detected: bool = False
+    encoding: str = "hex"
+
+
+class ColumnUse(NamedTuple):
+    """What became of a column, or of a field of JSON lines.
+
+    ``number`` counts columns from 1, and is None of a field. ``name`` has no hash in it, and is
+    empty where there is no header. ``role`` is None where it is ignored, and ``loses`` what is lost
+    by that: ``hashes``, or ``statuses`` of entries that are withdrawn or benign.
+    """
+
+    number: int | None
+    name: str
+    role: str | None
+    loses: str | None = None
 
 
 @runtime_checkable
@@ -265,6 +285,20 @@ class PlainListReader(ListReader, Protocol):
     ) -> Iterator[PlainRows | ListRow | RejectedRow]:
         """Yield what `rows` yields, plain rows together."""
         ...
+
+
+@runtime_checkable
+class ColumnListReader(ListReader, Protocol):
+    """A list reader whose format has columns, or fields, that are recognised or told."""
+
+    def columns(self, head: bytes, options: ListOptions) -> list[ColumnUse]:
+        """Return what becomes of each column of a file that begins with `head`, whole lines."""
+        ...
+
+
+def has_columns(reader: ListReader) -> TypeGuard[ColumnListReader]:
+    """Return whether `reader` is a `ColumnListReader`."""
+    return hasattr(reader, "columns")
 
 
 def reads_plain(reader: ListReader) -> TypeGuard[PlainListReader]:

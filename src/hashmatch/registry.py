@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from inspect import signature
 from typing import TYPE_CHECKING, Any, cast
 
 from hashmatch.errors import UnknownPlugin
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from hashmatch.interfaces import Hasher, ListReader, Sink, Source
@@ -85,7 +87,7 @@ def list_reader(name: str) -> ListReader:
     return cast("ListReader", load(LISTS, name)())
 
 
-def open_source(location: str, surface: Surface) -> Source:
+def open_source(location: str, surface: Surface, *, allow_private: Collection[str] = ()) -> Source:
     """Return the source at a location.
 
     Parameters
@@ -94,6 +96,9 @@ def open_source(location: str, surface: Surface) -> Source:
         ``scheme://...``, or a local folder or file.
     surface : Surface
         Where its images were published.
+    allow_private : collection of str
+        Hosts and networks that it may dial though they are not public; what does not dial, and has
+        no such options, needs none.
 
     Raises
     ------
@@ -108,7 +113,10 @@ def open_source(location: str, surface: Surface) -> Source:
         raise UnknownPlugin(
             f"no source for {scheme}:// is installed; there are local folders and files{others}"
         )
-    return cast("Source", load(SOURCES, scheme if separator else "directory")(location, surface))
+    made = load(SOURCES, scheme if separator else "directory")
+    if allow_private and "options" in signature(made).parameters:
+        return cast("Source", made(location, surface, {"allow_private": tuple(allow_private)}))
+    return cast("Source", made(location, surface))
 
 
 def open_sink(path: Path | None) -> Sink:

@@ -10,6 +10,7 @@ import math
 import random
 import threading
 import time
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
@@ -30,6 +31,18 @@ FIRST_ANSWER = 3.0
 """Seconds to try at most before a listing's first item: what is wrong then is mostly a name."""
 MOST_CHANGES = 3
 """How often an item is read again that is another each time."""
+
+
+class ImageLater(ImageError):
+    """There is no room now for an item of `size` bytes."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(Outcome.FAILED, "there is no room for it now")
+        self.size = size
+
+
+Admit: TypeAlias = "Callable[[int | None, bytes], object]"
+_ADMIT: ContextVar[Admit | None] = ContextVar("admit", default=None)
 
 _STOPPED = ImageError(Outcome.FAILED, "the scan was stopped before it was read")
 
@@ -309,6 +322,30 @@ def list_items(
                 on_retry("", str(error))
 
 
+def body_follows(size: int | None, head: bytes) -> None:
+    """Say what is about to be read: called by sources, in `Source.read`.
+
+    Between the header of an answer and its body, where the listing did not tell its size. A source
+    that does not call it may fill the memory of a scan with answers of any size.
+
+    Parameters
+    ----------
+    size : int or None
+        Bytes of the whole body, as the header has it.
+    head : bytes
+        How the body begins.
+
+    Raises
+    ------
+    ImageError
+        If the rest is not wanted: it is no picture, or there is no room for it now, and the item
+        is read again when there is.
+    """
+    admit = _ADMIT.get()
+    if admit is not None:
+        admit(size, head)
+
+
 class ItemReads:
     """The tries of reading one item. Each is made by `again`, which never waits for its time.
 
@@ -324,11 +361,18 @@ class ItemReads:
         self._tries = tries
         self._retry: Retry | None = None
 
-    def again(self) -> Fetched | None:
+    def again(self, admit: Admit | None = None) -> Fetched | None:
         """Try once, and return what `read_item` does; None if there is to be another try.
 
-        Raises SourceError as `read_item` does.
+        `admit` is what `body_follows` calls meanwhile. Raises SourceError as `read_item` does.
         """
+        before = _ADMIT.set(admit)
+        try:
+            return self._again()
+        finally:
+            _ADMIT.reset(before)
+
+    def _again(self) -> Fetched | None:
         if self._retry is None:
             self._retry = Retry(self._tries)
         elif self._tries.stopped:
@@ -344,6 +388,8 @@ class ItemReads:
             except ImageUnavailable as error:
                 return self._failed(error, self._retry)
             except ImageError as error:
+                if isinstance(error, ImageLater):
+                    self._retry = None  # its time begins when there is room
                 return self.item, error
             self._tries.succeeded(self.item, len(data))
             return self.item, data

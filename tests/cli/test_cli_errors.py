@@ -42,7 +42,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("missing.csv", ["cannot read", "(--list)", "No such file"]),
         ("folder", ["is no list store", "hashmatch list import"]),
-        ("/proc/self/mem", ["cannot be read"]),
+        ("/proc/self/mem", ["cannot read"]),
         ("empty.csv", ["empty"]),
         ("blank.csv", []),
         ("header.csv", ["no usable row"]),
@@ -51,7 +51,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("wide.csv", ["no usable row"]),  # UTF-16 is read, and this has a header only
         ("archive.csv", ["zip"]),
         ("prose.csv", ["none of the formats"]),
-        ("nameless.csv", ["none of the formats"]),
+        ("nameless.csv", ["column 2 colour holds hashes", "--column hash=colour"]),
         ("md5.csv", ["pdq", "md5"]),
         ("phash.csv", ["pdq", "phash"]),
     ],

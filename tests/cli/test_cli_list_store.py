@@ -35,13 +35,18 @@ class Home:
         page(folder, rows(3, spec=MD5, name="m"), "md5.jsonl")
 
     def run(self, *args: str | Path, **env: str) -> Ran:
-        options: dict[str, Any] = {"cwd": self.folder, **env}
+        options: dict[str, Any] = {"cwd": self.folder, **self.trusting(), **env}
         ran = run(*args, **options)
         assert ran.code == 0 or len(ran.said.splitlines()) == 1, ran.said  # one line a mistake
         text = (ran.out + ran.err).decode()
         if "--reveal-hashes" not in args:
             assert not any(row["hash"] in text for row in LISTED)
         return ran
+
+    def trusting(self) -> dict[str, str]:
+        """Return the environment of who trusts the key of what is signed here, if anything is."""
+        is_signed = any(self.store.glob("versions/*.sig"))
+        return {"HASHMATCH_TRUSTED_KEYS": str(self.folder / "k.pub")} if is_signed else {}
 
     def imported(self, *more: str, **env: str) -> Ran:
         given = "list", "import", "pages", "md5.jsonl", "--store", "lists/hotline"
@@ -187,7 +192,7 @@ MISTAKES: list[tuple[Sequence[str], str]] = [
     (["diff", "lists/hotline", "-1"], ""),
     (["inspect", "pages"], "pages is no list store"),
     (["inspect", "lists/hotline", "--trust", "k.key"], "k.key"),
-    (["inspect", "lists/hotline", "--signatures", "2"], "2 signatures are asked for"),
+    (["inspect", "lists/hotline", "--signatures", "3"], "3 signatures are asked for"),
     (["export", "lists/hotline", "-a", "phash", "--reveal-hashes"], "no phash hashes in it"),
 ]  # fmt: skip
 
@@ -203,7 +208,8 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.mark.parametrize(("args", "message"), MISTAKES, ids=lambda m: " ".join(m)[:60])
 def test_a_mistake_is_one_line(full: Home, args: Sequence[str], message: str) -> None:
-    ran = run("list", *args, cwd=full.folder)
+    options: dict[str, Any] = {"cwd": full.folder, **full.trusting()}
+    ran = run("list", *args, **options)
     assert ran.code == 2
     assert message in ran.said
     if not ran.said.startswith("Usage"):
@@ -341,3 +347,32 @@ def test_of_many_ids_the_first_are_named(home: Home) -> None:
     ran = home.run("list", "update", "lists/hotline", "gone.jsonl")
     assert "without effect: x0, x1, " in ran.said
     assert "x19\nwithout effect: and 5 more\n" in ran.said
+
+
+def test_rollback_and_what_versions_keep_of_their_expiry(home: Home) -> None:
+    home.imported("--expires", "30")
+    more = page(home.folder, rows(3, seed=5, name="new"))
+    given = "list", "update", "lists/hotline", more, "--sign", "k.key", "--accept", "size-change"
+    (told,) = home.run(*given, "--json").lines
+    assert told["expires"] is not None
+    (found,) = home.run("list", "inspect", "lists/hotline", "--json").lines
+    assert (found["expires_after_days"], found["rolled_back_to"]) == (30, None)
+    assert (
+        "later versions expire after" in home.run("list", "inspect", "lists/hotline").out.decode()
+    )
+    (told,) = home.run(*given, "--json", "--expires", "never").lines
+    assert told["expires"] is None
+    back = "list", "rollback", "lists/hotline"
+    assert "has no version 9; it has 1, 2, 3" in home.run(*back, "9").said
+    assert "cannot roll back to version 3: it is the one that serves" in home.run(*back, "3").said
+    ran = home.run(*back, "1", "--sign", "k.key")
+    assert ran.code == 0
+    for words in ("version 4", "dropped", "later versions too after 30 days", "back to version 1"):
+        assert words in ran.said.replace("no longer in the files", "dropped"), words
+    (found,) = home.run("list", "inspect", "lists/hotline", "--json").lines
+    assert found["types"] == {"md5": 3, "pdq": 40}
+    assert (found["version"], found["rolled_back_to"], found["expires_after_days"]) == ("4", 1, 30)
+    assert found["effects"]["dropped"] == 3
+    assert home.run("list", "verify", "lists/hotline", "--trust", "k.pub").code == 0
+    (told,) = home.run(*back, "3", "--json", "--expires", "none").lines
+    assert (told["version"], told["expires"]) == (5, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from pillow_heif import HeifImageFile
 import hashmatch as hm
 from hashmatch.decode import cicp
 from hashmatch.testing import picture
-from hdr_pictures import HLG, PQ, avif, codes, heic, png
+from hdr_pictures import HLG, PQ, avif, brightest, chunk, codes, heic, png
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +48,49 @@ def test_grey_is_shown_as_browsers_do(write: Callable[..., bytes], transfer: int
     pixels = hm.decode_image(write(ramp, transfer)).pixels.astype(int)
     middles = pixels[32, 8::16]
     assert np.abs(middles - np.array(SHOWN[transfer])[:, None]).max() <= 3
+
+
+#: The same of pictures that say how bright they are, in cd/m2.
+SHOWN_OF = {
+    (PQ, 100): (0, 2, 10, 25, 44, 69, 98, 135, 181, 238, 255, 255, 255, 255, 255, 255),
+    (PQ, 470): (0, 1, 7, 21, 37, 59, 85, 117, 158, 208, 245, 255, 255, 255, 255, 255),
+    (PQ, 4000): (0, 1, 5, 15, 30, 48, 70, 98, 132, 175, 202, 214, 226, 238, 250, 255),
+    (HLG, 470): (0, 4, 19, 36, 53, 69, 86, 103, 119, 138, 161, 190, 225, 243, 254, 255),
+    (HLG, 4000): (0, 3, 14, 29, 43, 57, 71, 85, 99, 115, 135, 160, 189, 201, 210, 218),
+}
+
+
+@pytest.mark.parametrize(("transfer", "nits"), SHOWN_OF)
+@pytest.mark.parametrize("write", WRITERS)
+def test_how_bright_a_picture_is_says_how_it_is_dimmed(
+    write: Callable[..., bytes], transfer: int, nits: int, pool: hm.DecodePool
+) -> None:
+    grey = np.repeat(np.arange(0, 256, 16, dtype=np.uint8), 16)
+    ramp = Image.fromarray(np.tile(grey[None, :, None], (64, 1, 3)))
+    data = write(ramp, transfer)
+    if write is png:
+        files = [with_chunk(data, b"cLLI", nits), with_chunk(data, b"mDCV", nits)]
+    else:
+        files = [brightest(data, nits)]
+    for file in files:
+        for pixels in (hm.decode_image(file).pixels, pool.decode_image(file).pixels):
+            difference = pixels[32, 8::16].astype(int) - np.array(SHOWN_OF[transfer, nits])[:, None]
+            assert np.abs(difference).max() <= 4
+
+
+def with_chunk(data: bytes, kind: bytes, nits: int) -> bytes:
+    """Return a PNG that says so of its picture, or of the display that it was made on."""
+    most = struct.pack(">I", nits * 10_000)
+    body = most * 2 if kind == b"cLLI" else bytes(16) + most + bytes(4)
+    return data[:33] + chunk(kind, body) + data[33:]
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_light_beyond_the_peak_keeps_its_colour(write: Callable[..., bytes]) -> None:
+    """Chromium 156 shows such a blue as that; cut off, it would be white."""
+    blue = np.tile(np.array([220, 235, 250], np.uint8), (64, 64, 1))
+    shown = hm.decode_image(write(Image.fromarray(blue), PQ)).pixels[32, 32]
+    assert np.abs(shown.astype(int) - (106, 204, 255)).max() <= 8
 
 
 @pytest.mark.parametrize("transfer", [PQ, HLG])

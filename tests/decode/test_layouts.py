@@ -13,9 +13,13 @@ from PIL import Image
 
 import hashmatch as hm
 from hashmatch.decode import limits
+from hashmatch.decode.animation import decode_all
 from hashmatch.testing import picture
+from icc_profiles import P3, rgb_profile, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 PIXELS = picture(3, 97, 66)
@@ -111,6 +115,192 @@ def test_unusual_masks_of_many_pixels_are_refused(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(hm.ImageError, match="unusual bits") as refused:
         hm.decode_image(bmp(16, MASKS[0][1], 40))
     assert refused.value.outcome == "refused"
+
+
+def headed(width: int, height: int, bits: int, compression: int, header: int = 40) -> bytes:
+    """Return the header of a BMP behind that of its file, cut off or filled up to its length."""
+    fields = struct.pack("<iiHHIIiiII", width, height, 1, bits, compression, 0, 0, 0, 0, 0)
+    return struct.pack("<I", header) + fields[: header - 4].ljust(header - 4, b"\0")
+
+
+def bitmap(header: bytes, palette: bytes, pixels: bytes) -> bytes:
+    offset = 14 + len(header) + len(palette)
+    return b"BM" + struct.pack("<IHHI", 0, 0, 0, offset) + header + palette + pixels
+
+
+COLOURS = np.random.default_rng(5).integers(0, 256, (256, 3), np.uint8)
+"""Red, green and blue of the colours of a palette."""
+PALETTE = np.pad(COLOURS[:, ::-1], ((0, 0), (0, 1))).tobytes()
+
+
+def numbers(colours: int, width: int = 97, height: int = 66) -> NDArray[np.uint8]:
+    """Return a picture of so many colours, in stripes that make runs of many lengths."""
+    made = picture(9, width, height)[..., 0] // 16 * 37 % min(colours, 251)
+    return made.astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[hm.DecodePool]:
+    with hm.DecodePool(workers=1) as started:
+        yield started
+
+
+def seen(data: bytes, pool: hm.DecodePool) -> hm.Picture:
+    """Return a picture decoded here, and assert that it is the same in the pool."""
+    there = pool.decode_image(data)
+    here = hm.decode_image(data)
+    assert (here.pixels == there.pixels).all()
+    assert here.damaged == there.damaged
+    return here
+
+
+@pytest.mark.parametrize("top_down", [False, True])
+def test_two_bits_of_a_bmp_are_one_of_four_colours(top_down: bool, pool: hm.DecodePool) -> None:
+    values = numbers(4)
+    height, width = values.shape
+    padded = np.pad(values, ((0, 0), (0, -width % 16))).reshape(height, -1, 4)
+    packed = (padded << np.array([6, 4, 2, 0], np.uint8)).sum(2).astype(np.uint8)
+    rows = packed if top_down else packed[::-1]
+    data = bitmap(
+        headed(width, -height if top_down else height, 2, 0), PALETTE[:16], rows.tobytes()
+    )
+    assert (seen(data, pool).pixels == COLOURS[values]).all()
+    cut = seen(data[: -len(rows.tobytes()) // 2], pool)
+    assert cut.damaged
+
+
+@pytest.mark.parametrize("header", [16, 20, 24, 36, 42, 44, 46, 48, 60, 64])
+def test_headers_of_os2_may_end_after_any_field(header: int, pool: hm.DecodePool) -> None:
+    values = numbers(256)
+    height, width = values.shape
+    rows = np.pad(values, ((0, 0), (0, -width % 4)))[::-1].tobytes()
+    data = bitmap(headed(width, height, 8, 0, header), PALETTE, rows)
+    assert (seen(data, pool).pixels == COLOURS[values]).all()
+
+
+@pytest.mark.parametrize("told", [257, 300, 305_402_420, 2**32 - 1])
+def test_a_bmp_has_no_more_colours_than_its_bits_tell_apart(told: int, pool: hm.DecodePool) -> None:
+    values = numbers(256)
+    height, width = values.shape
+    rows = np.pad(values, ((0, 0), (0, -width % 4)))[::-1].tobytes()
+    data = bytearray(bitmap(headed(width, height, 8, 0), PALETTE + bytes(8), rows))
+    data[46:50] = struct.pack("<I", told)
+    assert (seen(bytes(data), pool).pixels == COLOURS[values]).all()
+
+
+def runs(values: NDArray[np.uint8], bits: int) -> bytes:
+    """Return numbers, or colours if there are 24 bits, as runs and as they are in turns."""
+    made = bytearray()
+    for row in values[::-1]:
+        column = 0
+        while column < len(row):
+            ahead = (row[column : column + 255] != row[column]).reshape(-1, row[0].size).any(1)
+            same = int(np.argmax(ahead)) if ahead.any() else len(ahead)
+            plain = min(5, len(row) - column)
+            if same == 1 and plain == 5:
+                part = row[column : column + plain]
+                if bits == 4:
+                    body = (part[::2] << 4 | [*part[1::2], 0]).astype(np.uint8).tobytes()
+                else:
+                    body = part[..., ::-1].tobytes() if bits == 24 else part.tobytes()
+                made += bytes([0, plain]) + body + bytes(len(body) % 2)
+                column += plain
+            else:
+                code = row[column][::-1] if bits == 24 else row[column] * (17 if bits == 4 else 1)
+                made += bytes([same]) + code.astype(np.uint8).tobytes()
+                column += same
+        made += b"\0\0"
+    return bytes(made + b"\0\1")
+
+
+RUNS = [(8, 1, 40), (4, 2, 40), (24, 4, 64), (8, 1, 64), (24, 4, 24)]
+
+
+def of_runs(bits: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], bytes]:
+    """Return a picture's values, its colours, and its palette."""
+    if bits == 24:
+        return PIXELS // 32 * 32, PIXELS // 32 * 32, b""
+    values = numbers(1 << bits)
+    return values, COLOURS[values], PALETTE[: 4 << bits]
+
+
+@pytest.mark.parametrize(("bits", "compression", "header"), RUNS)
+def test_runs_of_a_bmp(bits: int, compression: int, header: int, pool: hm.DecodePool) -> None:
+    values, colours, palette = of_runs(bits)
+    height, width = values.shape[:2]
+    head = headed(width, height, bits, compression, header)
+    found = seen(bitmap(head, palette, runs(values, bits)), pool)
+    assert not found.damaged
+    assert (found.pixels == colours).all()
+
+
+@pytest.mark.parametrize(("bits", "compression", "header"), RUNS)
+def test_what_no_run_has_is_black(
+    bits: int, compression: int, header: int, pool: hm.DecodePool
+) -> None:
+    values, colours, palette = of_runs(bits)
+    height, width = values.shape[:2]
+    head = headed(width, height, bits, compression, header)
+    # From five rows up and thirty pixels in; then the picture is left.
+    delta = b"\0\2" + bytes([30, 5]) + runs(values[-20:, :50], bits)
+    found = seen(bitmap(head, palette, delta), pool)
+    expected = np.zeros_like(colours)
+    expected[height - 6, 30:80] = colours[-1, :50]
+    for row in range(1, 20):
+        expected[height - 6 - row, :50] = colours[-1 - row, :50]
+    assert not found.damaged
+    assert (found.pixels == expected).all()
+
+
+@pytest.mark.parametrize(("bits", "compression", "header"), RUNS)
+def test_runs_that_end_early_are_damaged(
+    bits: int, compression: int, header: int, pool: hm.DecodePool
+) -> None:
+    values, colours, palette = of_runs(bits)
+    height, width = values.shape[:2]
+    head = headed(width, height, bits, compression, header)
+    body = runs(values, bits)
+    found = seen(bitmap(head, palette, body[: len(body) // 2]), pool)
+    assert found.damaged
+    assert (found.pixels[-height // 3 :] == colours[-height // 3 :]).all()
+    assert (found.pixels[0] == 0).all()
+
+
+@pytest.mark.parametrize(("bits", "compression", "header"), RUNS)
+def test_runs_beyond_the_row_are_cut_off(
+    bits: int, compression: int, header: int, pool: hm.DecodePool
+) -> None:
+    head = headed(40, 30, bits, compression, header)
+    code = b"\xff\x33" + b"\x33\x33" * (bits == 24)
+    body = (code * 3 + b"\0\0") * 30 + b"\0\1"
+    palette = PALETTE[: 4 << bits] if bits != 24 else b""
+    expected = {4: COLOURS[3], 8: COLOURS[0x33], 24: (0x33, 0x33, 0x33)}[bits]
+    assert (seen(bitmap(head, palette, body), pool).pixels == expected).all()
+
+
+@pytest.mark.parametrize("header", [108, 124])
+def test_alpha_of_a_later_header_holds_without_masks(header: int, pool: hm.DecodePool) -> None:
+    masks = MASKS[11][1]
+    data = bytearray(bmp(32, masks, header, alpha=51))
+    data[30:34] = bytes(4)
+    found = seen(bytes(data), pool).pixels
+    assert np.abs(found.astype(int) - (PIXELS * 0.2 + 204)).max() <= 1
+
+
+def test_a_bmp_is_displayed_by_its_profile(pool: hm.DecodePool) -> None:
+    profile = rgb_profile(gamma=1.0)
+    plain = bmp(32, MASKS[11][1], 124)
+    data = bytearray(plain + profile)
+    data[14 + 56 : 14 + 60] = b"DEBM"
+    data[14 + 112 : 14 + 120] = struct.pack("<II", len(plain) - 14, len(profile))
+    expected = shown(PIXELS / 255 @ np.array(P3))
+    for pictures in (decode_all(bytes(data)), pool.pictures(bytes(data), True)):
+        found = {one.reading: one.pixels.copy() for one in pictures}
+        assert (found[""] == PIXELS).all()
+        assert np.abs(found["as_displayed"] - expected).max() <= 3
+    for broken in (b"DEBM" + bytes(60), b"KNIL" + bytes(60)):
+        data[14 + 56 : 14 + 120] = broken
+        assert [one.reading for one in decode_all(bytes(data))] == [""]
 
 
 def tiff(array: NDArray[Any], **options: Any) -> bytes:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from pillow_heif import from_pillow
 
 import hashmatch as hm
 from hashmatch.sandbox.pool import DecodePool
@@ -202,3 +203,128 @@ def test_the_hosts_warnings_change_no_outcome(tmp_path: Path) -> None:
     ]
     assert said[0] == said[1]
     assert said[0].count("\n") > len(ODD)
+
+
+def with_notes(format: str) -> bytes:
+    """Return an AVIF or HEIC with an item of EXIF and one of XMP."""
+    buffer = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x010E] = "a description"
+    notes = {"exif": exif.tobytes(), "xmp": b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"}
+    if format == "AVIF":
+        Image.fromarray(PIXELS).save(buffer, format, **notes)
+    else:
+        from_pillow(Image.fromarray(PIXELS)).save(buffer, **notes)
+    return buffer.getvalue()
+
+
+def places(data: bytes) -> list[int]:
+    """Return where the box ``iloc`` has offset and length of each item, from the first one on."""
+    at = data.index(b"iloc") + 8
+    based, (items,) = data[at + 1] >> 4, struct.unpack_from(">H", data, at + 2)
+    step = 6 + 8 + 4 * bool(based)
+    return [at + 4 + step * number + step - 8 for number in range(items)]
+
+
+def odd_items(data: bytes) -> dict[str, bytes]:
+    """Return files whose second and third item, its notes, are odd."""
+    made = {}
+    for number, place in list(enumerate(places(data)))[1:]:
+        for name, at, value in (("elsewhere", place, 10**6), ("longer", place + 4, 10**6)):
+            odd = bytearray(data)
+            struct.pack_into(">I", odd, at, value)
+            made[f"{name} {number}"] = bytes(odd)
+    exif = data.index(b"MM\0*") if b"MM\0*" in data else data.index(b"II*\0")
+    made["garbage"] = data[: exif - 4] + b"\xff" * 12 + data[exif + 8 :]
+    return made
+
+
+@pytest.mark.parametrize("format", ["AVIF", "HEIF"])
+def test_odd_notes_of_an_avif_or_heic_do_not_cost_its_picture(
+    format: str, pool: DecodePool
+) -> None:
+    data = with_notes(format)
+    expected = hm.decode_image(data)
+    files = odd_items(data)
+    assert len(files) == 5
+    for name, odd in files.items():
+        here, there = hm.decode_image(odd), pool.decode_image(odd)
+        for found in (here, there):
+            assert (found.pixels == expected.pixels).all(), name
+            assert not found.damaged, name
+
+
+def with_box(data: bytes, kind: bytes, body: bytes) -> bytes:
+    """Return an AVIF with one more box at the end of those that describe it."""
+    at = data.index(b"meta") - 4
+    (size,) = struct.unpack_from(">I", data, at)
+    box = struct.pack(">I4s", 8 + len(body), kind) + body
+    made = bytearray(data[: at + size] + box + data[at + size :])
+    struct.pack_into(">I", made, at, size + len(box))
+    for place in places(data):
+        struct.pack_into(">I", made, place, struct.unpack_from(">I", data, place)[0] + len(box))
+    return bytes(made)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (b"grpl", struct.pack(">I4sIII2I", 28, b"pymd", 0, 1, 1, 1, 0)),
+        (b"grpl", struct.pack(">I4sI", 20, b"altr", 0) + b"\xff" * 8),
+        (b"grpl", b"\xff" * 20),
+        (b"uuid", b"\xff" * 20),
+        (b"xml ", b"\xff" * 20),
+    ],
+)
+def test_odd_boxes_of_an_avif_do_not_cost_its_picture(
+    kind: bytes, body: bytes, pool: DecodePool
+) -> None:
+    data = saved("AVIF")
+    odd = with_box(data, kind, body)
+    expected = hm.decode_image(data).pixels
+    there = pool.decode_image(odd)
+    for found in (hm.decode_image(odd), there):
+        assert (found.pixels == expected).all()
+        assert not found.damaged
+
+
+def riff(*parts: tuple[bytes, bytes, int], size: int | None = None) -> bytes:
+    """Return a WebP of chunks, each with its kind, its body and how long that is said to be."""
+    body = b"WEBP" + b"".join(
+        kind + struct.pack("<I", length) + data + bytes(len(data) % 2)
+        for kind, data, length in parts
+    )
+    return b"RIFF" + struct.pack("<I", len(body) if size is None else size) + body
+
+
+def test_a_webp_is_as_long_as_its_picture(pool: DecodePool) -> None:
+    data = saved("WEBP")
+    expected = hm.decode_image(data).pixels
+    (length,) = struct.unpack_from("<I", data, 16)
+    shown = data[12:16], data[20 : 20 + length], length
+    extended = b"VP8X", struct.pack("<II", 8, 119)[:7] + struct.pack("<I", 79)[:3], 10
+    for odd in (
+        riff(shown, size=len(data) + 4000),
+        riff(shown, size=0),
+        riff(extended, shown, (b"EXIF", b"\xff" * 30, 9999)),
+        riff(extended, shown, (b"XMP ", b"\xff" * 3, 2**32 - 1)),
+    ):
+        here, there = hm.decode_image(odd), pool.decode_image(odd)
+        for found in (here, there):
+            assert (found.pixels == expected).all()
+            assert not found.damaged
+    with pytest.raises(hm.ImageError) as cut:
+        hm.decode_image(data[: len(data) // 2])
+    assert cut.value.outcome is hm.Outcome.UNDECODABLE
+
+
+def test_odd_extensions_of_a_gif_do_not_cost_its_picture(pool: DecodePool) -> None:
+    data = saved("GIF")
+    expected = hm.decode_image(data).pixels
+    at = 13 + 3 * (2 << (data[10] & 7))
+    for extension in (b"\x21\xff\x0bNETSCAPE2.0\0", b"\x21\xff\x0bNETSCAPE2.0\x01\x01\0"):
+        odd = data[:at] + extension + data[at:]
+        here, there = hm.decode_image(odd), pool.decode_image(odd)
+        for found in (here, there):
+            assert (found.pixels == expected).all()
+            assert not found.damaged

@@ -18,7 +18,7 @@ from hashmatch.decode import animation, profiles
 from hashmatch.decode.animation import decode_all
 from hashmatch.testing import picture
 from hdr_pictures import avif, chunk, png
-from icc_profiles import P3, grey_profile, ink_profile, lab_to_xyz, rgb_profile, shown
+from icc_profiles import D50, P3, grey_profile, ink_profile, lab_to_xyz, rgb_profile, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -321,6 +321,34 @@ def test_a_png_is_shown_by_its_gamma() -> None:
     assert levels_off(data, expected) <= 1
     wide = with_chunks(image, gAMA=struct.pack(">I", 45455), cHRM=P3_POINTS)
     assert levels_off(wide, shown(light**2.2 @ np.array(P3))) <= 2
+
+
+def transparent(mode: str) -> Image.Image:
+    """Return a picture in a mode with transparency, most of it half there."""
+    image = coloured(4).convert("RGBA")
+    image.putalpha(Image.fromarray(picture(5, 200, 150)[..., 0]))
+    if mode == "P":
+        return image.quantize(64)
+    return image.convert(mode)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_shines_through_is_white_whatever_the_colours_are(
+    mode: str, orientation: int, pool: hm.DecodePool
+) -> None:
+    image = transparent(mode)
+    profile = grey_profile(1.0) if mode == "LA" else rgb_profile(gamma=1.0)
+    data = written(image, "PNG", orientation, icc_profile=profile)
+    layers = np.asarray(image.convert("RGBA")) / 255
+    lit = layers[..., :3] * D50 if mode == "LA" else layers[..., :3] @ np.array(P3)
+    expected = 255 + (shown(lit) - 255.0) * layers[..., 3:]
+    if orientation == 6:
+        expected = np.rot90(expected, -1)
+    pixels = readings(data)["as_displayed"]
+    assert np.abs(pixels - expected).max() <= 5
+    for where in ({}, {"decode": pool}):
+        assert "as_displayed" in found(data, pixels, "standard", **where)
 
 
 @pytest.mark.parametrize(("primaries", "transfer"), [(12, 13), (9, 1), (1, 8), (1, 5)])

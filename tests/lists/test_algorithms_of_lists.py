@@ -194,7 +194,7 @@ def test_what_no_hasher_is_installed_for_is_counted_or_named_and_never_kept(form
 
 
 def test_a_column_of_a_kind_that_no_hasher_is_installed_for_is_no_column_of_hashes() -> None:
-    with pytest.raises(hm.ListError, match="in none of the formats"):
+    with pytest.raises(hm.ListError, match="column 2 ACME-HASH2 holds hashes, and is not known"):
         read(csv_column("acme-Hash2", "0" * 24, ""))
 
 

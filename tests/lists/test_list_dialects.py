@@ -260,7 +260,7 @@ def test_digests_that_a_database_keeps_as_uuids() -> None:
 
 def test_signed_numbers_are_no_hashes_in_groups() -> None:
     assert reasons(f"phash\n{P[0]}\n-1234567890123456\n") == [
-        (3, "a decimal number; write the hash as 16 hex digits")
+        (3, "a decimal number; say so (--encoding signed)")
     ]
     assert "scientific notation" in refused(f"phash\n{P[0]}\n1234567890123e-05\n")
 
@@ -288,11 +288,17 @@ def test_rows_in_another_encoding_name_it(encoding: str) -> None:
 
 def test_numbers_in_place_of_a_hash_say_what_they_are() -> None:
     text = f"phash\n{P[0]}\n{'01' * 32}\n18446744073709551615\n-1234567890123456\n"
-    assert [reason.split(";")[0] for _, reason in reasons(text)] == [
-        "64 binary digits", "a decimal number", "a decimal number",
-    ]  # fmt: skip
+    assert [reason for _, reason in reasons(text)] == [
+        "64 binary digits; say so (--encoding binary)",
+        "a decimal number; say so (--encoding decimal)",
+        "a decimal number; say so (--encoding signed)",
+    ]
     assert reasons(json.dumps({"hash": 1234567890123456, "algorithm": "phash"})) == [
-        (1, "hash is a number, of which digits may be lost; write it as text")
+        (
+            1,
+            "hash is a number, of which digits may be lost; write it as text, or say what it is "
+            "(--encoding decimal or signed)",
+        )
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -274,9 +275,9 @@ def test_withdrawn_entries_are_left_out(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"", "the list is empty"),
-        (b"\n\n", "in none of the formats csv, jsonl, ncmec-xml, pdq-text"),
-        (b"# nothing but a comment\n", "in none of the formats"),
-        (b"just words\n", "in none of the formats"),
+        (b"\n\n", "there is no row, only blank lines or comments. Get the list again"),
+        (b"# nothing but a comment\n", "there is no row, only blank lines or comments"),
+        (b"just words\n", "in none of the formats csv, jsonl, ncmec-xml, pdq-text"),
         ("pdq\n".encode("utf-16"), "no usable row"),
         (b"\x1f\x8b\x08\0", "gzip"),
         (b"PK\x03\x04", "zip"),
@@ -304,7 +305,7 @@ def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
 def test_no_message_shows_what_may_be_a_hash(tmp_path: Path) -> None:
     path = tmp_path / "l.csv"
     path.write_text(f"{H[0]},a\n{H[1]},b\n")  # CSV without its header
-    with pytest.raises(hm.ListError, match=r"columns are \(hidden\), a") as caught:
+    with pytest.raises(hm.ListError, match=r"no header says .* column 1 of 2 holds") as caught:
         hm.read_list(path, format=hm.ListFormat(reader="csv"))
     assert H[0][:12] not in str(caught.value)
     slipped = read(tmp_path, f"algorithm,hash\n{H[0]},pdq\n")
@@ -313,7 +314,7 @@ def test_no_message_shows_what_may_be_a_hash(tmp_path: Path) -> None:
 
 
 def test_options_that_do_not_fit(tmp_path: Path) -> None:
-    with pytest.raises(hm.UsageError, match="no column 'nope'; the columns are pdq, id"):
+    with pytest.raises(hm.UsageError, match="no column 'nope'; the columns are 1 pdq, 2 id"):
         read(tmp_path, f"pdq,id\n{H[0]},1\n", columns={"pdq": "nope"})
     with pytest.raises(hm.UsageError, match="no list format 'xml'"):
         read(tmp_path, H[0], reader="xml")
@@ -378,7 +379,7 @@ def test_of_a_file_object_it_is_the_same_list(tmp_path: Path) -> None:
         hm.read_list(io.BytesIO(data))
     with pytest.raises(hm.UsageError, match="file open in binary mode"):
         hm.read_list(io.StringIO(data.decode()), name="text")  # type: ignore[arg-type]
-    with pytest.raises(hm.ListError, match=r"cannot be read: .*closed file"):
+    with pytest.raises(hm.ListError, match=r"cannot read .*: read of closed file"):
         hm.read_list(file)
     with pytest.raises(hm.ListError, match="the file object: the list is empty"):
         hm.read_list(io.BytesIO(), name="nothing")
@@ -420,3 +421,24 @@ def test_an_endless_line_is_one_rejection() -> None:
     lines = list(numbered_lines(data))
     assert [line[0] for line in lines] == [1, 2, 3]
     assert lines[1] == (2, "short")
+
+
+def test_of_very_many_bad_rows_all_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = read(tmp_path, f"{H[0]}\n" + "ab\n" * 150_000)
+    assert (file.rows["rejected"], len(file.rejected)) == (150_000, 100_001)
+    assert file.lists[0].bad_rows == 150_000
+    with pytest.raises(hm.BadRows, match=r"150,000 rows cannot(.|\n)*and 149,990 more"):
+        file.choose()
+    monkeypatch.setattr("hashmatch.lists.ingest.MOST_NAMED", 100)
+    counts = 60, 70, 1, 0, 90
+    pages = [tmp_path / f"{n}.txt" for n in range(len(counts))]
+    for page, count in zip(pages, counts, strict=True):
+        page.write_text(f"{H[0]}\n" + "ab\n" * count)
+    store = hm.ListStore(tmp_path / "store")
+    made = store.import_files(list(map(str, pages)), hm.Change(accept=["bad-rows"]))
+    assert made.manifest.counts["rows"]["rejected"] == sum(counts)
+    assert tuple(source.rejected for source in made.manifest.sources) == counts
+    named = Counter(path for path, row in made.rejected for _ in range(row.rows))
+    assert tuple(named[str(page)] for page in pages) == counts

@@ -267,7 +267,6 @@ def pool() -> Iterator[hm.DecodePool]:
         yield pool
 
 
-@pytest.mark.filterwarnings("ignore:decode workers")
 def test_with_a_pool_this_process_parses_no_bytes(pool: hm.DecodePool) -> None:
     known = hash_list(flipped(hm.hash_image(DATA).hashes, 4, seed=1))
     here = hm.Matcher(known)
@@ -289,7 +288,6 @@ def test_with_a_pool_this_process_parses_no_bytes(pool: hm.DecodePool) -> None:
     assert modules(functions(partial(check, here, DATA), PILLOW))  # it would have been seen
 
 
-@pytest.mark.filterwarnings("ignore:decode workers")
 def test_a_scan_decodes_with_the_matchers_pool_or_its_own(
     pool: hm.DecodePool, tmp_path: Path
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import copy
 import dataclasses
 import json
@@ -21,6 +20,7 @@ import hashmatch as hm
 import naive
 from hashmatch.index.segment import Segment
 from hashmatch.records.entries import Entries, Entry, concatenated
+from hashmatch.records.hashes import ENCODINGS
 from hashmatch.records.images import ImageError
 from hashmatch.testing import example_record, hash_list, random_hashes
 
@@ -65,6 +65,19 @@ def test_hex_and_words_agree_with_the_oracle(bits: int, data: st.DataObject) -> 
         ("AAAA", "base64", "24 bits, a pdq hash has 256"),
         ("A" * 43 + "!", "base64", "the hash is not base64"),
         ("1" * 56, "base32", "the hash is not base32"),
+        ("10" * 120, "binary", "240 bits, a pdq hash has 256"),
+        ("10" * 100 + "1", "binary", "the hash is not binary"),
+        ("12" * 128, "binary", "the hash is not binary"),
+        ("1" + "0" * 64, "hex-unpadded", r"say so \(--encoding decimal\)"),
+        ("-1a2b3c4d5e", "hex-unpadded", "the hash is not hex-unpadded"),
+        ("12_345_678_9", "decimal", "the hash is not decimal"),
+        ("+1234567890", "decimal", "the hash is not decimal"),
+        ("1234567890.0", "decimal", "a number, as spreadsheets make of digits"),
+        ("-1234567890", "decimal", r"say so \(--encoding signed\)"),
+        (str(1 << 256), "decimal", "the number is not within the 256 bits of a hash$"),
+        (str(1 << 255), "signed", r"say so \(--encoding decimal\)"),
+        (str(-1 - (1 << 255)), "signed", "the number is not within the 256 bits of a hash$"),
+        ("9" * 79, "decimal", "the hash is not decimal"),
     ],
 )
 def test_what_is_no_hash_is_refused_without_showing_it(
@@ -76,15 +89,41 @@ def test_what_is_no_hash_is_refused_without_showing_it(
     assert len(text) < 8 or text not in shown
 
 
-@pytest.mark.parametrize("encoding", ["hex", "base64", "base32"])
-def test_encodings(encoding: str) -> None:
-    value = bytes(range(32))
-    write: dict[str, Callable[[bytes], bytes]] = {
-        "hex": binascii.hexlify,
-        "base64": base64.b64encode,
-        "base32": base64.b32encode,
-    }
-    assert PDQ.parse(write[encoding](value).decode(), encoding) == value
+WRITE: dict[str, Callable[[bytes], str]] = {
+    "hex": bytes.hex,
+    "hex-unpadded": lambda value: f"{int.from_bytes(value):x}",
+    "base64": lambda value: base64.b64encode(value).decode(),
+    "base64url": lambda value: base64.urlsafe_b64encode(value).decode().rstrip("="),
+    "base32": lambda value: base64.b32encode(value).decode(),
+    "decimal": lambda value: str(int.from_bytes(value)),
+    "signed": lambda value: str(int.from_bytes(value, signed=True)),
+    "binary": lambda value: f"{int.from_bytes(value):0{len(value) * 8}b}",
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("first", [0, 7, 0x80, 0xFF])
+@pytest.mark.parametrize("spec", [PDQ, hm.HashSpec("phash", 64), hm.HashSpec("sha1", 160)])
+def test_encodings(encoding: str, first: int, spec: hm.HashSpec) -> None:
+    value = bytes([first, *range(250, 250 - spec.bits // 8 + 1, -1)])
+    text = WRITE[encoding](value)
+    assert spec.parse(text, encoding) == value
+    assert spec.parse(f" {text}\n", encoding) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("0xff", "hex-unpadded"),
+        ("0x00000000000000ff", "hex"),
+        ("ff", "hex-unpadded"),
+        ("FF", "hex-unpadded"),
+        ('="255"', "decimal"),
+        ("B'" + "0" * 56 + "1" * 8 + "'", "binary"),  # as PostgreSQL writes bit strings
+    ],
+)
+def test_numbers_as_languages_and_databases_print_them(text: str, encoding: str) -> None:
+    assert hm.HashSpec("phash", 64).parse(text, encoding) == bytes(7) + b"\xff"
 
 
 @pytest.mark.parametrize(

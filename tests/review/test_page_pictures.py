@@ -180,9 +180,9 @@ def test_hostile_pictures_are_one_line_and_the_page_lives(tmp_path: Path) -> Non
 
 def test_pictures_of_records_that_do_not_say_where(tmp_path: Path) -> None:
     path = filled(tmp_path, names=(KEY,), origin=False)
-    with served(path) as server:
+    with served(path, Serving(port=0)) as server:
         assert "Nobody said" in refusal(shown(ReviewSite(server)))
-    with served(path, Serving(port=0, pictures=str(tmp_path / "photos"))) as server:
+    with served(path, Serving(port=0, pictures=(str(tmp_path / "photos"),))) as server:
         assert shown(ReviewSite(server)).status == 200
 
 
@@ -239,7 +239,7 @@ def test_pictures_in_archives(tmp_path: Path) -> None:
                     (one, Origin(origin, listed[one.item.key].location if located else ""))
                     for one in results
                 )
-            with served(path, Serving(port=0, pictures=name)) as server:
+            with served(path, Serving(port=0, pictures=(name,))) as server:
                 assert shown(ReviewSite(server)).status == 200
 
 
@@ -264,5 +264,34 @@ def test_a_record_cannot_point_out_of_its_source(tmp_path: Path) -> None:
         os.remove(path)
     with ReviewQueue.open(path, create=True) as queue:
         queue.add([record])
-    with served(path, Serving(port=0, pictures=str(photos))) as server:
+    with served(path, Serving(port=0, pictures=(str(photos),))) as server:
+        assert "outside of its source" in refusal(shown(ReviewSite(server)))
+
+
+def test_a_record_s_source_is_opened_only_below_a_place_of_the_operator(tmp_path: Path) -> None:
+    """By real path, whatever the record says."""
+    path = filled(tmp_path, names=(KEY,))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    outside = Serving(port=0, pictures=(str(elsewhere),))
+    with served(path, Serving(port=0)) as server:
+        assert "not below a source that --pictures names" in refusal(shown(ReviewSite(server)))
+    with served(path, outside) as server:
+        assert "not below a source that --pictures names" in refusal(shown(ReviewSite(server)))
+    both = Serving(port=0, pictures=(str(elsewhere), str(tmp_path / "photos")))
+    with served(path, both) as server:
+        assert shown(ReviewSite(server)).status == 200
+    os.rename(tmp_path / "photos", elsewhere / "photos")
+    os.symlink(elsewhere / "photos", tmp_path / "photos")
+    with served(path, Serving(port=0, pictures=(str(tmp_path / "queue.db"),))) as server:
+        assert "not below a source that --pictures names" in refusal(shown(ReviewSite(server)))
+    with served(path, outside) as server:
+        assert shown(ReviewSite(server)).status == 200
+
+
+def test_a_link_in_a_source_leads_to_nothing_outside_of_it(tmp_path: Path) -> None:
+    path = filled(tmp_path, names=(KEY,))
+    os.rename(tmp_path / "photos" / KEY, tmp_path / "moved.png")
+    os.symlink(tmp_path / "moved.png", tmp_path / "photos" / KEY)
+    with served(path, Serving(port=0, pictures=(str(tmp_path / "photos"),))) as server:
         assert "outside of its source" in refusal(shown(ReviewSite(server)))

@@ -61,7 +61,18 @@ class Program:
 @contextmanager
 def serving(queue: str, *options: str, before: tuple[str, ...] = ()) -> Iterator[Program]:
     with subprocess.Popen(
-        [*before, *PROGRAM, "review", "serve", queue, "--port", "0", *options],
+        [
+            *before,
+            *PROGRAM,
+            "review",
+            "serve",
+            queue,
+            "--port",
+            "0",
+            "--pictures",
+            os.path.dirname(queue),
+            *options,
+        ],
         stderr=subprocess.PIPE,
         env=environment(PYTHONDONTWRITEBYTECODE="1"),
         text=True,

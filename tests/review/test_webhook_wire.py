@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import socket
 import ssl
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -212,14 +213,10 @@ def test_urls_that_may_not_be_posted_to(url: str, reason: str) -> None:
 
 
 def test_a_name_that_leads_away_gets_nothing_in_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    import socket
-
-    with receiving() as receiver:
-        real = socket.socket.getpeername
-        monkeypatch.setattr(socket.socket, "getpeername", lambda link: ("203.0.113.9", 80))
-        with pytest.raises(hm.UsageError, match="this machine only"):
-            post(receiver.url.replace("127.0.0.1", "localhost"))
-        monkeypatch.setattr(socket.socket, "getpeername", real)
+    away = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("203.0.113.9", 80))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: away)
+    with receiving() as receiver, pytest.raises(hm.UsageError, match="a reserved address"):
+        post(receiver.url.replace("127.0.0.1", "localhost"))
     assert receiver.requests == []
 
 

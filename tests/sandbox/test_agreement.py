@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.filterwarnings("ignore:decode workers")
 FILES = sorted(path for path in IMAGES.rglob("*") if path.suffix != ".json" and path.is_file())
 
 

@@ -25,8 +25,6 @@ from small_limits import PATIENT, PIXELS, SMALL, SmallPool, agreed, seen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = pytest.mark.filterwarnings("ignore:decode workers")
-
 
 @pytest.fixture(scope="module")
 def small_pool() -> Iterator[hm.DecodePool]:

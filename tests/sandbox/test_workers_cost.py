@@ -16,7 +16,7 @@ from worker_pictures import pictures
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:decode workers")]
+pytestmark = pytest.mark.slow
 
 
 def seconds(clock: Callable[[], float], work: Callable[[], object]) -> float:

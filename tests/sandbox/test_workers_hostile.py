@@ -16,7 +16,6 @@ from hostile_pictures import hostile
 if TYPE_CHECKING:
     from hashmatch.records.enums import Level
 
-pytestmark = pytest.mark.filterwarnings("ignore:decode workers")
 MIB = 2**20
 CLOSED = set(hm.Outcome) - {hm.Outcome.MATCH, hm.Outcome.NO_MATCH, hm.Outcome.SUPPRESSED}
 

@@ -18,7 +18,7 @@ from small_limits import PATIENT, seen
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:decode workers")]
+pytestmark = pytest.mark.slow
 COLOUR = (9, 99, 199, 99)
 TURNED = Image.Exif()
 TURNED[0x0112] = 6

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import os
 import platform
 import struct
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +13,12 @@ import pytest
 
 import hashmatch as hm
 from hashmatch.sandbox import confinement, seccomp
-from hashmatch.sandbox.confinement import Layers, describe
+from hashmatch.sandbox.layers import Layers, describe
 from worker_hooks import PROBES, HookedPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.filterwarnings("ignore:decode workers")
 HELD = {errno.EPERM, errno.EACCES, errno.EMFILE}
 ALWAYS = {"open for reading", "open for writing", "connect"}
 """What resource limits alone refuse, where the kernel has nothing else."""
@@ -63,36 +59,6 @@ def test_the_report_names_what_is_on_and_what_is_not(pool: hm.DecodePool) -> Non
     assert Layers.LIMITS in pool.layers
     assert pool.report == describe(pool.layers)
     assert describe(Layers(0)) == "none; without limits, landlock, seccomp"
-
-
-def test_a_kernel_without_layers_is_said_aloud_and_limits_hold() -> None:
-    code = (
-        "import logging, sys, warnings; from worker_hooks_bare import BarePool\n"
-        "logging.basicConfig(stream=sys.stdout, format='%(levelname)s %(message)s')\n"
-        "with warnings.catch_warnings(record=True) as said:\n"
-        "    warnings.simplefilter('always')\n"
-        "    pool = BarePool(1)\n"
-        "print(said[0].message)\n"
-        "print(pool.decode_image('fixtures/images/modes/turned.heic').pixels.shape)\n"
-        "for name in ('open for reading', 'open for writing', 'connect'):\n"
-        "    try: pool.decode_image(b'!probe ' + name.encode())\n"
-        "    except Exception as error: print(error)\n"
-        "pool.close()\n"
-    )
-    path = os.pathsep.join([str(Path(hm.__file__).parent.parent), "tests"])
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"PYTHONPATH": path},
-    )
-    first, second, said, shape, *refused = run.stdout.splitlines()
-    assert first == "WARNING decode workers are not confined by landlock"
-    assert second == "WARNING decode workers are not confined by seccomp"
-    assert said == "decode workers: limits; without landlock, seccomp"
-    assert shape == str(hm.decode_image("fixtures/images/modes/turned.heic").pixels.shape)
-    assert refused == [f"refused {errno.EMFILE}"] * 3
 
 
 @pytest.mark.parametrize("machine", seccomp.TABLES)

@@ -12,6 +12,9 @@ import pytest
 
 import hashmatch as hm
 from hashmatch.lists.degenerate import degenerate_pictures
+from hashmatch.records.safeguards import Safeguard, allowing, collecting
+from hashmatch.store import rollback
+from hashmatch.store.list_store import ListStore
 from hashmatch.store.signing import PrivateKey
 from hashmatch.testing import flipped, random_hashes
 from list_stores import (
@@ -265,7 +268,7 @@ def test_what_others_can_read_is_refused_unless_allowed(tmp_path: Path, what: st
     if what == "secret.key":  # its copy serves
         assert "can be read by others" in store.open()[0].problems[0]
     else:
-        with pytest.raises(hm.StoreError, match="can be read by others; close it with chmod"):
+        with pytest.raises(hm.StoreError, match=r"can be read by others\. Close it with chmod"):
             store.open()
     assert open_store(store.path, allow_readable=True).open()[0].problems == ()
     os.chmod(path, 0o777)
@@ -311,3 +314,47 @@ def test_default_pictures_stay_in_quarantine(
         assert not {"avatar", "avatar2"} & ids(store)
     store.update_files([page(tmp_path, [again])], hm.Change(signer=KEY, pictures={}))
     assert {"avatar", "avatar2"} <= ids(store)
+
+
+def test_what_was_ever_signed_is_not_used_unsigned_unless_that_is_allowed(tmp_path: Path) -> None:
+    store = ListStore(tmp_path / "store")
+    store.import_files([page(tmp_path, rows(3))])
+    assert len(store.open()[0]) == 3  # nobody has signed it
+    more = page(tmp_path, rows(1, seed=2, name="m"), "more.jsonl")
+    change = hm.Change(signer=KEY, accept=["size-change"])
+    store.update_files([more], change)  # the first signature asks for none before
+    with_key = ListStore(store.path, trust=hm.Trust([KEY.public]))
+    assert len(with_key.open()[0]) == 4
+    refused = "somebody has signed .*, and no key is trusted. Name the key .* --unsigned"
+
+    def is_refused() -> None:
+        for act in (store.open, store.latest, lambda: store.version(1)):
+            with pytest.raises(hm.UntrustedList, match=refused):
+                act()
+
+    is_refused()
+    folder = tmp_path / "store" / "versions"
+    (folder / "00000002.sig").unlink()  # what is left of it is enough to tell
+    is_refused()
+    with collecting() as waivers:
+        assert len(ListStore(store.path, unsigned=True).open()[0]) == 4
+        with allowing(Safeguard.SIGNATURES):
+            assert len(store.open()[0]) == 4
+    assert [str(waiver) for waiver in waivers] == [
+        f"without signatures: somebody has signed {store.path}, and no key is trusted "
+        "(allowed by --unsigned)"
+    ]
+    (folder / "00000002.json").unlink()  # version 1 was never signed; that keys were trusted stays
+    assert rollback.read(f"{store.path}/marks.json").key_ids == {KEY.public.key_id}
+    is_refused()
+
+
+def test_who_signs_the_next_version_trusts_the_key_of_the_last(tmp_path: Path) -> None:
+    store = ListStore(tmp_path / "store")
+    given = [page(tmp_path, rows(3))]
+    store.import_files(given, hm.Change(signer=KEY))
+    with pytest.raises(hm.UntrustedList, match="no key is trusted"):
+        store.update_files(given)
+    with pytest.raises(hm.UntrustedList, match="none of 1 trusted keys signed it"):
+        store.update_files(given, hm.Change(signer=OTHER))
+    assert store.update_files(given, hm.Change(signer=KEY)).manifest.version == 2

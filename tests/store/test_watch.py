@@ -36,7 +36,8 @@ signer = load_private(key) if key else None
 if act == "sign":
     hm.ListStore(store).sign(signer)
 else:
-    getattr(hm.ListStore(store), act)([path], hm.Change(signer=signer, accept=["size-change"]))
+    act = getattr(hm.ListStore(store, unsigned=True), act)
+    act([path], hm.Change(signer=signer, accept=["size-change"]))
 """
 
 Heard = Queue[tuple[str, Any]]

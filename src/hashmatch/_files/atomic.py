@@ -20,7 +20,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
-from hashmatch._files.private import CHUNK, Digest, check_private, chunks, opened
+from hashmatch._files.private import CHUNK, Digest, check_found, check_private, chunks, opened
 from hashmatch.errors import SinkError, StoreError
 
 if TYPE_CHECKING:
@@ -202,6 +202,7 @@ class OutputFile:
                 flags = how | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY
                 file = os.open(self._path, flags, 0o600)
                 if append and not _is_stream(self._path):
+                    _check_log(file, self._path)
                     _lock_alone(file, self._path)
             else:
                 self._new = NewFile(self._path)
@@ -403,6 +404,15 @@ def _is_locked(path: str) -> bool:
     finally:
         os.close(file)
     return False
+
+
+def _check_log(file: int, path: str) -> None:
+    """Refuse a file that others can read or write; close it then."""
+    try:
+        check_found(path, os.fstat(file), allow_readable=False, error=SinkError)
+    except SinkError:
+        os.close(file)
+        raise
 
 
 def _lock_alone(file: int, path: str) -> None:

@@ -15,9 +15,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashmatch.errors import StoreError
+from hashmatch.records.safeguards import Safeguard, waive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from hashmatch.errors import HashmatchError
 
 CHUNK = 1 << 20
 """Bytes read or written at once."""
@@ -31,54 +34,75 @@ class Digest(NamedTuple):
 
 
 def check_private(
-    path: str, *, allow_readable: bool | None = None, follow: bool = False, any_owner: bool = False
+    path: str,
+    *,
+    allow_readable: bool | None = None,
+    follow: bool = False,
+    error: type[HashmatchError] = StoreError,
 ) -> None:
     """Refuse a file or folder that somebody else can read or change.
 
-    It has to belong to us or to the superuser, who can do everything anyway; with `any_owner`, to
-    anybody. What may be done is taken from the mode, not tried out: the superuser may read what is
-    closed to all. Nobody else may ever write to it. Others may read it if `allow_readable`; None is
-    False, of what nobody can allow others to read. A link is refused unless `follow`: what is
-    checked is then what it leads to.
+    It has to belong to us or to the superuser, who can do everything anyway. What may be done is
+    taken from the mode, not tried out: the superuser may read what is closed to all. Nobody else
+    may ever write to it. Others may read it if that is allowed by `allow_readable` or by name; None
+    says that it is a secret, of which nobody can allow that. A link is refused unless `follow`:
+    what is checked is then what it leads to.
 
-    Raises StoreError if it is not there or not private; the message says what to do.
+    Raises an `error` if it is not there or not private; the message says what to do.
     """
     try:
         found = os.stat(path, follow_symlinks=follow)
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error, of_store=not follow) from None
-    _check(path, found, allow_readable, any_owner)
+    except (OSError, ValueError) as reason:
+        raise error(str(_unreadable(path, reason, of_store=not follow))) from None
+    check_found(path, found, allow_readable=allow_readable, error=error)
 
 
-def _check(
-    path: str, found: os.stat_result, allow_readable: bool | None, any_owner: bool = False
+def check_found(
+    path: str,
+    found: os.stat_result,
+    *,
+    allow_readable: bool | None = None,
+    public: bool = False,
+    error: type[HashmatchError] = StoreError,
 ) -> None:
+    """Refuse what `check_private` does, as it was found; what is `public` everybody may read."""
     mode = found.st_mode
     if stat.S_ISLNK(mode):
-        raise _is_link(path)
+        raise error(str(_is_link(path)))
     is_folder = stat.S_ISDIR(mode)
     if not is_folder and not stat.S_ISREG(mode):
-        raise StoreError(f"{path} is neither a file nor a folder; remove it")
-    if found.st_uid not in {0, os.geteuid()} and not any_owner:
-        raise StoreError(
+        raise error(f"{path} is neither a file nor a folder; remove it")
+    if found.st_uid not in {0, os.geteuid()}:
+        raise error(
             f"{path} belongs to another user (id {found.st_uid}), who can change it; "
             f"take it over with chown {os.geteuid()}"
         )
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise StoreError(f"{path} can be changed by others; close it with chmod go-w")
-    if mode & (stat.S_IRWXG | stat.S_IRWXO) and not allow_readable:
-        hint = "" if allow_readable is None else ", or allow that by name"
-        raise StoreError(
-            f"{path} can be read by others; close it with chmod {700 if is_folder else 600}{hint}"
-        )
+        raise error(f"{path} can be changed by others; close it with chmod go-w")
+    if public or not mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return
+    close = f"lose it with chmod {700 if is_folder else 600}"
+    if allow_readable is None:
+        raise error(f"{path} can be read by others; c{close}")
+    place = path if is_folder else os.path.dirname(path) or os.curdir
+    waive(
+        Safeguard.PRIVATE_FILES,
+        f"use {path}",
+        f"what is in {place} can be read by others",
+        error=error,
+        allowed=allow_readable,
+        advice=f"C{close}",
+    )
 
 
 @contextmanager
-def opened(path: str, *, allow_readable: bool | None = None, follow: bool = False) -> Iterator[int]:
+def opened(
+    path: str, *, allow_readable: bool | None = None, public: bool = False, follow: bool = False
+) -> Iterator[int]:
     """Give the descriptor of a private file, to be read from; StoreError if it is none.
 
-    Arguments are as for `check_private`. Links are not followed to files of a store; secrets that
-    are mounted into a container are links.
+    Arguments are as for `check_private`; what is `public` others may read. Links are not followed
+    to files of a store; secrets that are mounted into a container are links.
     """
     # A pipe would wait for its writer; opened so, it does not, and is then refused.
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
@@ -93,17 +117,22 @@ def opened(path: str, *, allow_readable: bool | None = None, follow: bool = Fals
         found = os.fstat(file)
         if stat.S_ISDIR(found.st_mode):
             raise StoreError(f"{path} is a folder; a file belongs there")
-        _check(path, found, allow_readable)
+        check_found(path, found, allow_readable=allow_readable, public=public)
         yield file
     finally:
         os.close(file)
 
 
 def read(
-    path: str, most: int, *, allow_readable: bool | None = None, follow: bool = False
+    path: str,
+    most: int,
+    *,
+    allow_readable: bool | None = None,
+    public: bool = False,
+    follow: bool = False,
 ) -> bytes:
     """Return what a small private file holds; StoreError if that is more than `most` bytes."""
-    with opened(path, allow_readable=allow_readable, follow=follow) as file:
+    with opened(path, allow_readable=allow_readable, public=public, follow=follow) as file:
         data = b"".join(chunks(path, file, most + 1))
     if len(data) > most:
         raise StoreError(f"{path} has more than {most:,} bytes; it is damaged, or something else")

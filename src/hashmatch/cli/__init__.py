@@ -26,6 +26,7 @@ from hashmatch.cli.scan import scan
 from hashmatch.cli.warm import warm
 from hashmatch.errors import BadRows, HashmatchError
 from hashmatch.records import VERSION
+from hashmatch.records.safeguards import collecting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,10 +92,8 @@ class _Commands(click.Group):
             ctx.exit(Exit.USAGE)
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8")  # JSON is, whatever the locale
-        if not os.environ.get(DEBUG):
-            warnings.simplefilter("ignore")  # Pillow's, on odd files; each has its outcome
         try:
-            with _kernels_reported():
+            with _warnings_said(), _kernels_reported(), collecting():
                 result = super().invoke(ctx)
             sys.stdout.flush()
             return result
@@ -128,6 +127,29 @@ class _Commands(click.Group):
 
 def _say(*lines: str) -> None:
     click.echo("hashmatch: " + "\n".join(map(printable, lines)), err=True)
+
+
+class _Waivers(logging.Handler):
+    """Says what protects less than it could, however quiet a command is to be."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        wipe = "\r\x1b[K" if sys.stderr.isatty() else ""  # a bar that is drawn there
+        click.echo(f"{wipe}hashmatch: {printable(record.getMessage())}", err=True)
+
+
+@contextmanager
+def _warnings_said() -> Iterator[None]:
+    """Say every warning in a line, but those of Pillow, whose odd files have outcomes."""
+    log, lines = logging.getLogger("hashmatch.safeguards"), _Waivers()
+    log.addHandler(lines)
+    try:
+        with warnings.catch_warnings():
+            if not os.environ.get(DEBUG):
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+                warnings.showwarning = lambda message, *_: _say(f"warning: {message}")
+            yield
+    finally:
+        log.removeHandler(lines)
 
 
 class _KernelLines(logging.Handler):

@@ -16,6 +16,7 @@ from hashmatch.cli.options import (
     evidence_options,
     list_options,
     quiet_option,
+    sandbox_option,
     shape_options,
     strict_option,
 )
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 )
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @algorithm_option
+@sandbox_option
 @strict_option
 @quiet_option
 @click.pass_context
@@ -41,7 +43,8 @@ def hash_(
 ) -> None:
     """Print the hash of each picture, one line of JSON each; a folder means all below it.
 
-    A picture that cannot be hashed has its outcome and reason instead.
+    Pictures are decoded in a process that is closed in. One that cannot be hashed has its outcome
+    and reason instead.
 
     \b
     hashmatch hash photo.jpg
@@ -51,6 +54,7 @@ def hash_(
     from hashmatch.hashing.hash_image import hash_image
     from hashmatch.records.enums import HAVE_HASH
     from hashmatch.records.images import escape_name
+    from hashmatch.sandbox.pool import DecodePool
     from hashmatch.sources.directory import walk
 
     registry.hasher(algorithm)
@@ -59,10 +63,10 @@ def hash_(
     files = [path for path in paths if not os.path.isdir(path)]
     total = len(files) if len(files) == len(paths) else None
     unhashed = 0
-    with Progress(total, quiet) as bar:
+    with DecodePool(1) as pool, Progress(total, quiet) as bar:
         for _, path in chain.from_iterable(walk(path) for path in paths):
             name = escape_name(os.fsencode(path))
-            hashed = hash_image(path, algorithm, item=name)
+            hashed = hash_image(path, algorithm, item=name, decode=pool)
             unhashed += hashed.outcome not in HAVE_HASH
             print_hashed(hashed)
             bar.advance()

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashmatch.cli.console import NAMED_PROBLEMS, Exit, console, print_json, print_table, printable
+from hashmatch.cli.list_probe import probe
 from hashmatch.cli.list_store import (
+    columns_as_json,
+    columns_in_words,
     diff,
     export,
     import_,
     in_words,
     keygen,
     name_ids,
+    rollback,
     sign,
     update,
     verify,
@@ -101,6 +105,8 @@ def _of_file(content: ListFile) -> dict[str, Any]:
         "unknown_statuses": content.statuses,
         "without_effect": content.without_effect,
         "warnings": content.warnings,
+        "remarks": content.remarks,
+        "columns": columns_as_json(content.columns),
         "degenerate": content.quarantined,
         "rejected": [{"line": row.line, "reason": row.reason} for row in content.rejected],
     }
@@ -133,8 +139,12 @@ def _of_store(path: str, trust: dict[str, Any]) -> dict[str, Any]:
         "format": "store",
         "created": manifest.created,
         "expires": manifest.expires,
+        "expires_after_days": manifest.days,
+        "rolled_back_to": manifest.rolled_back_to,
         "signed_by": [signed.key_id for signed in store.folder.signatures(manifest.version)],
         "encrypted": manifest.encrypted,
+        "encoding": manifest.encoding,
+        "bits": manifest.bits,
         "types": {name: manifest.counts[name]["entries"] for name in opened.kinds},
         "labels": _shown(labels),
         "effects": manifest.counts[EFFECTS],
@@ -143,6 +153,7 @@ def _of_store(path: str, trust: dict[str, Any]) -> dict[str, Any]:
         "rows": _sorts(rows),
         "unmatchable": _named(rows, UNMATCHABLE),
         "unknown_statuses": _named(rows, UNKNOWN_STATUS),
+        "columns": columns_as_json(manifest.columns),
         "degenerate": {algorithm: found for algorithm, found in quarantined.items() if found},
     }
 
@@ -171,9 +182,14 @@ def _show(facts: dict[str, Any], verbose: bool) -> None:
     for name in ("version", "format", "created", "expires"):
         if name in facts:
             table.add_row(name, str(facts[name] or "never"))
+    if facts.get("expires_after_days") is not None:
+        table.add_row("later versions expire after", f"{facts['expires_after_days']:g} days")
+    if facts.get("rolled_back_to") is not None:
+        table.add_row("rolled back to version", str(facts["rolled_back_to"]))
     if "signed_by" in facts:
         table.add_row("signed by", ", ".join(facts["signed_by"]) or "nobody")
         table.add_row("encrypted", "yes" if facts["encrypted"] else "no")
+        table.add_row("hashes are written in", ", ".join((facts["encoding"], *facts["bits"])))
     for algorithm, count in facts["types"].items():
         table.add_row(f"{algorithm} entries", f"{count:,}")
     if not facts["types"]:
@@ -192,7 +208,11 @@ def _show(facts: dict[str, Any], verbose: bool) -> None:
     for status, count in facts["unknown_statuses"].items():
         table.add_row(escape(f"unknown status '{printable(status)}'"), f"{count:,}")
     print_table(screen, table)
+    for line in columns_in_words(facts.get("columns", ())):
+        click.echo(line)
     warn(facts.get("warnings", ()))
+    for remark in facts.get("remarks", ()):
+        click.echo(f"remark: {remark}")
     of_store = "effects" in facts
     name_ids("ignored as older", facts.get("ignored_as_older", ()), every=verbose, err=False)
     idle = "without effect" if of_store else "withdrawn without effect"
@@ -221,5 +241,5 @@ def list_() -> None:
     """Look into known-hash lists, and keep them in stores; their hashes are never shown."""
 
 
-for command in (inspect, import_, update, verify, diff, sign, export, keygen):
+for command in (inspect, probe, import_, update, verify, diff, sign, rollback, export, keygen):
     list_.add_command(command)

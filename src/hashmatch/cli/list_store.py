@@ -1,4 +1,4 @@
-"""``hashmatch list``: import, update, verify, sign, diff, export and keygen."""
+"""``hashmatch list``: import, update, verify, sign, rollback, diff, export and keygen."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sys
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -34,27 +34,62 @@ from hashmatch.errors import StoreError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hashmatch.interfaces import ColumnUse
     from hashmatch.records.hashes import HashBatch
     from hashmatch.store.importer import Change, Changed
     from hashmatch.store.manifest import Manifest
 
-ACCEPTABLE = "bad-rows", "size-change", "damage", "spreadsheet"
+ACCEPTABLE = "bad-rows", "size-change", "damage", "spreadsheet", "kind"
 
 
-#: What says how a version is made.
+def _expires_in(
+    ctx: click.Context, parameter: click.Parameter, given: str | None
+) -> timedelta | Literal["never"] | None:
+    """Return how long a version lasts: some days, or for ever."""
+    if given is None:
+        return None
+    if given.lower() in {"never", "none"}:
+        return "never"
+    return timedelta(days=click.FloatRange(0, 36500)(given, parameter, ctx))
+
+
+sign_option = click.option(
+    "--sign", "signer", type=INPUT, metavar="FILE.key", help="Sign the version."
+)
+#: How long a version lasts, and the others; and how it is told of.
+lasting_options = group(
+    click.option(
+        "--expires",
+        metavar="DAYS",
+        callback=_expires_in,
+        help="Refuse the version when it is so old and was not updated; never takes that away. "
+        "[default: as the version before, or never]",
+    ),
+    click.option(
+        "--keep",
+        metavar="DAYS",
+        type=click.FloatRange(0, 36500),
+        default=30,
+        show_default=True,
+        help="How long versions are kept that no longer serve.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+)
+#: What says how a version is made of files.
 change_options = group(
     click.option(
         "--name",
         metavar="NAME",
         help="What matches call the list. [default: the folder's name]",
     ),
-    click.option("--sign", "signer", type=INPUT, metavar="FILE.key", help="Sign the version."),
+    sign_option,
     click.option(
         "--accept",
         multiple=True,
         type=click.Choice(ACCEPTABLE),
         help="Go on though more than five rows and 0.1 % of all are bad, the list changes by more "
-        "than 20 %, the last version is damaged, or a spreadsheet has destroyed hashes. "
+        "than 20 %, the last version is damaged, a spreadsheet has destroyed hashes, or hashes are "
+        "probably of another kind than they are taken for. "
         "Repeatable.",
     ),
     click.option(
@@ -78,21 +113,7 @@ change_options = group(
         help="Pictures that many users have, as default avatars: entries near them match too "
         "much, and are put into quarantine. Repeatable.",
     ),
-    click.option(
-        "--expires",
-        metavar="DAYS",
-        type=click.FloatRange(0, 36500),
-        help="Refuse the version when it is so old and was not updated. [default: never]",
-    ),
-    click.option(
-        "--keep",
-        metavar="DAYS",
-        type=click.FloatRange(0, 36500),
-        default=30,
-        show_default=True,
-        help="How long versions are kept that no longer serve.",
-    ),
-    click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+    lasting_options,
 )
 
 
@@ -120,6 +141,7 @@ def import_(files: tuple[str, ...], store: str, **options: Any) -> None:
 
     \b
     hashmatch list import hotline/ --store lists/hotline --sign lists-2026.key
+    hashmatch list import dhashes.csv --store lists/p -a dhash --encoding base64 --bits inverted
     hashmatch scan photos --list lists/hotline --surface profile_photo
     """  # noqa: D301  (the backspace tells click to keep the lines)
     _make(store, files, "import_files", options)
@@ -165,10 +187,18 @@ def _make(store: str, files: tuple[str, ...], how: str, options: dict[str, Any])
         _print_json(made)
     elif not quiet:
         _show(made.manifest)
+        if made.manifest.base is None:
+            for line in columns_in_words(columns_as_json(made.manifest.columns)):
+                click.echo(line, err=True)
         name_ids("ignored as older", made.effects.older, err=True)
         name_ids("without effect", made.effects.without_effect, err=True)
-    for path, row in made.rejected[: 0 if quiet else NAMED_PROBLEMS]:
+    if quiet:
+        return
+    for path, row in made.rejected[:NAMED_PROBLEMS]:
         click.echo(f"{printable(path)}, line {row.line}: {row.reason}", err=True)
+    more = sum(row.rows for _, row in made.rejected[NAMED_PROBLEMS:])
+    if more:
+        click.echo(f"and {more:,} more rows that cannot be used", err=True)
 
 
 def _change(options: dict[str, Any]) -> Change:
@@ -177,13 +207,13 @@ def _change(options: dict[str, Any]) -> Change:
 
     limits = _limits(options["limits"])
     pictures = _pictures(options["pictures"]) if options["pictures"] else None
-    shape, signer, expires = ListShape.taken(options), options["signer"], options["expires"]
+    shape, signer = ListShape.taken(options), options["signer"]
     return Change(
         name=options["name"],
         format=shape.format(options["algorithm"], options["keep_disputed"]),
         signer=load_private(signer, given_passphrase()) if signer else None,
         accept=options["accept"],
-        expires_in=None if expires is None else timedelta(days=expires),
+        expires_in=options["expires"],
         keep=timedelta(days=options["keep"]),
         pictures=pictures,
         limits=limits,
@@ -229,6 +259,7 @@ def _print_json(made: Changed) -> None:
         "rejected": [
             {"file": path, "line": row.line, "reason": row.reason} for path, row in made.rejected
         ],
+        "columns": columns_as_json(manifest.columns),
         "problems": made.problems,
     }
     print_json(summary)
@@ -257,6 +288,31 @@ def name_ids(what: str, ids: Sequence[str | None], *, every: bool = False, err: 
         click.echo(f"{what}: {more}", err=err)
 
 
+def columns_as_json(columns: Sequence[ColumnUse]) -> list[dict[str, Any]]:
+    """Return what became of each column, or field, for JSON."""
+    return [
+        {"number": each.number, "name": each.name, "role": each.role, "loses": each.loses}
+        for each in columns
+    ]
+
+
+def columns_in_words(columns: Sequence[dict[str, Any]]) -> list[str]:
+    """Return what became of columns, or fields, of a list in lines for people."""
+    named = [(f"{each['number'] or ''} {each['name']}".strip(), each["role"]) for each in columns]
+    what = "fields" if any(each["number"] is None for each in columns) else "columns"
+    used = [f"{name} is {role}" for name, role in named if role]
+    ignored = [name for name, role in named if not role]
+    lines = {f"{what}": used, f"{what} ignored": ignored}
+    return [f"{told}: {printable(', '.join(names))}" for told, names in lines.items() if names]
+
+
+def lasting(manifest: Manifest) -> str:
+    """Return when a version expires, and how long one lasts."""
+    if manifest.expires is None:
+        return "never"
+    return f"{manifest.expires}; later versions too after {manifest.days:g} days, unless told"
+
+
 def _show(manifest: Manifest) -> None:
     from rich.markup import escape
     from rich.table import Table
@@ -278,7 +334,9 @@ def _show(manifest: Manifest) -> None:
     screen = console()
     print_table(screen, table)
     signed = ", ".join(manifest.key_ids) or "nobody (--sign FILE.key)"
-    screen.print(f"signed by {signed}; expires {manifest.expires or 'never'}")
+    screen.print(f"signed by {signed}; expires {lasting(manifest)}")
+    if manifest.rolled_back_to is not None:
+        screen.print(f"rolled back to version {manifest.rolled_back_to}")
 
 
 @click.command(
@@ -341,6 +399,58 @@ def sign(store: str, signer: str, **options: Any) -> None:
     key = load_private(signer, given_passphrase())
     manifest = open_store(store, options).sign(key)
     click.echo(f"version {manifest.version} is signed by {key.public.key_id}")
+
+
+@click.command(
+    short_help="Make an earlier version of a store serve again.",
+    epilog="Python: hashmatch.ListStore(path).roll_back(version)",
+)
+@click.argument("store", type=OUTPUT)
+@click.argument("version", type=click.IntRange(1))
+@sign_option
+@click.option(
+    "--accept",
+    multiple=True,
+    type=click.Choice(["size-change"]),
+    help="Go on though the list changes by more than 20 %.",
+)
+@lasting_options
+@trust_options
+@quiet_option
+def rollback(
+    store: str,
+    version: int,
+    signer: str | None,
+    accept: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Make a new version of the list in STORE that holds what VERSION does.
+
+    It has a new number, as versions never go back; the next update builds on it. It expires as
+    VERSION did, counted from now. hashmatch list verify names the versions that there are, and
+    hashmatch list diff STORE says what would change.
+
+    \b
+    hashmatch list diff lists/hotline 16 17
+    hashmatch list rollback lists/hotline 16 --sign lists-2026.key
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    from hashmatch.store.importer import Change
+    from hashmatch.store.signing import given_passphrase, load_private
+
+    change = Change(
+        signer=load_private(signer, given_passphrase()) if signer else None,
+        accept=accept,
+        expires_in=options.pop("expires"),
+        keep=timedelta(days=options.pop("keep")),
+    )
+    made = open_store(store, options).roll_back(version, change)
+    warn(made.problems)
+    if as_json:
+        _print_json(made)
+    elif not quiet:
+        _show(made.manifest)
 
 
 @click.command(

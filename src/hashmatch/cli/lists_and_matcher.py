@@ -38,8 +38,7 @@ def open_store(path: str, options: dict[str, Any]) -> ListStore:
     keys = [load_public(name) for name in files]
     trust = Trust(keys, options.pop("needed"), timedelta(days=options.pop("grace")))
     key = list_key(options.pop("list_key"))
-    allow_readable = options.pop("allow_readable")
-    return ListStore(path, trust=trust, key=key, allow_readable=allow_readable)
+    return ListStore(path, trust=trust, key=key)
 
 
 def is_store(path: str) -> bool:
@@ -107,7 +106,7 @@ class MatcherOptions:
 
         return cls(
             shape=ListShape.taken(options),
-            trust=take("trusted", "needed", "grace", "list_key", "allow_readable"),
+            trust=take("trusted", "needed", "grace", "list_key"),
             hashing=take("variants", "min_quality"),
             **take(*(each.name for each in fields(cls))),
         )

@@ -17,6 +17,7 @@ from hashmatch.cli.units import (
     LOG,
     METRICS,
     OUTPUT,
+    QUEUE,
     RATE,
     RECORDS,
     REPORT,
@@ -26,6 +27,7 @@ from hashmatch.cli.units import (
 )
 from hashmatch.errors import UsageError
 from hashmatch.records.enums import LEVELS
+from hashmatch.records.safeguards import Safeguard, allowing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +63,43 @@ strict_option = click.option(
     "--strict", is_flag=True, help="Exit with 1 if some image could not be hashed."
 )
 
+
+def allowance(option: str, safeguard: Safeguard, help: str) -> Callable[[Command], Command]:
+    """Return the option that lets a command go on without a safeguard."""
+
+    def allow(ctx: click.Context, _: click.Parameter, given: bool) -> None:
+        if given:
+            ctx.with_resource(allowing(safeguard))
+
+    return click.option(option, is_flag=True, expose_value=False, callback=allow, help=help)
+
+
+def _sandbox(ctx: click.Context, _: click.Parameter, given: str) -> None:
+    if given == "best":
+        ctx.with_resource(allowing(Safeguard.SANDBOX))
+
+
+sandbox_option = click.option(
+    "--sandbox",
+    type=click.Choice(["required", "best"]),
+    default="required",
+    show_default=True,
+    expose_value=False,
+    callback=_sandbox,
+    help="What to do where the kernel does not offer Landlock and seccomp, which confine what "
+    "decodes pictures: decode nothing, or do with what there is.",
+)
+allow_readable_option = allowance(
+    "--allow-readable",
+    Safeguard.PRIVATE_FILES,
+    "Use stores, queues, states, logs and kept hashes that others can read, though whoever reads a "
+    "store can look its hashes up.",
+)
+allow_http_option = allowance(
+    "--allow-http",
+    Safeguard.TLS,
+    "Speak plain http with other machines, which others can read and change on the way.",
+)
 
 ALGORITHMS = (
     "pdq, pdq-nearest512, pdq-thumb512, phash, dhash, ahash, whash, md5, sha1, sha256 or a plug-in"
@@ -103,7 +142,8 @@ class ListShape:
     list_format: str | None
     columns: tuple[str, ...]
     delimiter: str | None
-    encoding: str
+    encoding: str | None
+    bits: tuple[str, ...]
     unique_ids: bool
     dates: str | None
     charset: str | None
@@ -121,6 +161,7 @@ class ListShape:
         return ListFormat(
             algorithm, self.list_format, columns, delimiter, self.encoding, keep_disputed,
             self.dates, self.charset, unique_ids=self.unique_ids,
+            bits=self.bits or None,
         )  # fmt: skip
 
     def _columns(self) -> dict[str, str] | None:
@@ -150,7 +191,8 @@ shape_options = group(
         "columns",
         multiple=True,
         metavar="ROLE=NAME",
-        help="Which column of a CSV list is what, as in pdq=Fingerprint. Roles: "
+        help="Which column of a CSV list, by name or number, or key of JSON lines is what, as in "
+        "pdq=Fingerprint or hash=3. Roles: "
         f"{ROLES}. Repeatable.",
     ),
     click.option(
@@ -160,10 +202,29 @@ shape_options = group(
     ),
     click.option(
         "--encoding",
-        type=click.Choice(["hex", "base64", "base32"]),
-        default="hex",
-        show_default=True,
-        help="How the lists write hashes.",
+        type=click.Choice(
+            [
+                "hex",
+                "hex-unpadded",
+                "base64",
+                "base64url",
+                "base32",
+                "decimal",
+                "signed",
+                "binary",
+            ]
+        ),
+        help="How lists write hashes, where their format does not say it: hex-unpadded lacks zeros "
+        "in front, signed is a number of two's complement. [default: hex, or as a store was "
+        "imported]",
+    ),
+    click.option(
+        "--bits",
+        multiple=True,
+        metavar="[NAME=]ORDER",
+        help="In which order the lists have the bits of hashes of pictures: reversed, "
+        "bytes-reversed, inverted, transposed or unchanged; with NAME= of that algorithm. "
+        "Repeatable: one after the other. [default: unchanged, or as a store was imported]",
     ),
     click.option(
         "--unique-ids",
@@ -219,10 +280,12 @@ trust_options = group(
         metavar="FILE",
         help="The key of encrypted stores, if HASHMATCH_LIST_KEY does not hold it.",
     ),
-    click.option(
-        "--allow-readable",
-        is_flag=True,
-        help="Use a store that others can read, though whoever reads it can look hashes up.",
+    allow_readable_option,
+    allowance(
+        "--unsigned",
+        Safeguard.SIGNATURES,
+        "Use a store that somebody has signed without a key to trust: any change of it goes "
+        "unnoticed.",
     ),
 )
 
@@ -344,6 +407,7 @@ source_options = group(
         help="Where the images were published: profile_photo, group_photo, user_report or "
         "public_post.",
     ),
+    allow_http_option,
 )
 
 #: Where records, reports and hashes of a scan go.
@@ -357,7 +421,7 @@ output_options = group(
     ),
     click.option(
         "--review",
-        type=OUTPUT,
+        type=QUEUE,
         metavar="QUEUE",
         help="Put records into this queue of hashmatch review, each once however often it is "
         "found. It keeps each picture's own hash, as --state does then, so that a picture that "
@@ -454,6 +518,7 @@ job_options = group(
         help="Decode images in this process, not in ones that are closed in: for trusted "
         "images only.",
     ),
+    sandbox_option,
     click.option(
         "--log-json",
         type=LOG,
@@ -471,7 +536,15 @@ job_options = group(
 )
 
 
-queue_argument = click.argument("queue", type=OUTPUT, metavar="QUEUE")
+allow_private_option = click.option(
+    "--allow-private",
+    multiple=True,
+    metavar="HOST|NETWORK",
+    help="Dial this host, or addresses of this network, though they are not public: "
+    "photos.internal, 10.0.0.0/8. A location written as an address, or localhost, has named its "
+    "own. A proxy of the environment is used only if its host is named. Repeatable.",
+)
+queue_argument = group(click.argument("queue", type=QUEUE, metavar="QUEUE"), allow_readable_option)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashmatch.cli.console import print_json, print_line, printable
-from hashmatch.cli.options import by_option, json_option, open_queue, queue_argument, quiet_option
+from hashmatch.cli.options import (
+    allow_http_option,
+    allow_private_option,
+    by_option,
+    json_option,
+    open_queue,
+    queue_argument,
+    quiet_option,
+    sandbox_option,
+)
 from hashmatch.cli.review_admin import ADMIN
 from hashmatch.cli.review_export import EXPORT
 from hashmatch.cli.review_feedback import FEEDBACK
@@ -57,21 +66,26 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--pictures",
-    default="",
+    multiple=True,
     metavar="SOURCE",
-    help="Source of the pictures of records that do not say theirs.",
+    help="Fetch pictures from below this source, as it was given to hashmatch scan, and from "
+    "nowhere else, whatever records say. Repeatable; the first is the source of records that do "
+    "not say theirs.",
 )
+@allow_private_option
+@sandbox_option
+@allow_http_option
 def serve(queue: str, **options: Any) -> None:
     """Serve the page of QUEUE to the people who look at matches, until it is interrupted.
 
     Only this machine can reach it, unless a token or certificates of browsers are asked for. People
     log in with their name and the token that hashmatch review reviewers shows once. A picture is
-    shown when somebody asks for it, from its source, covered, and is kept nowhere. Needs the extra
-    review.
+    shown when somebody asks for it, from below --pictures, covered, and is kept nowhere. Needs the
+    extra review.
 
     \b
-    hashmatch review serve queue.db
-    hashmatch review serve queue.db --host 10.0.0.5 --token-file token
+    hashmatch review serve queue.db --pictures s3://profile-photos
+    hashmatch review serve queue.db --pictures photos/ --host 10.0.0.5 --token-file token
     """  # noqa: D301  (the backspace tells click to keep the lines)
     try:
         from hashmatch.review.web.server import Serving

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from hashmatch.cli.console import Exit, print_json, printable
-from hashmatch.cli.options import json_option, open_queue, queue_argument, quiet_option
+from hashmatch.cli.options import (
+    allow_private_option,
+    json_option,
+    open_queue,
+    queue_argument,
+    quiet_option,
+)
 from hashmatch.cli.units import DURATION, INPUT, MOMENT, OUTPUT, TABLE, format_moment
 from hashmatch.errors import ReviewError, UsageError
 
@@ -150,6 +156,7 @@ def export(
     metavar="NAME",
     help="Name of the endpoint in the queue, so that its URL may change. [default: its host]",
 )
+@allow_private_option
 @click.option("--from-now", is_flag=True, help="Do not send a new endpoint what happened before.")
 @click.option("--dead", is_flag=True, help="Print the messages that were given up, and exit.")
 @click.option("--again", is_flag=True, help="Send the messages that were given up again.")
@@ -167,6 +174,7 @@ def push(
     tries: int,
     timeout: float,
     name: str | None,
+    allow_private: tuple[str, ...],
     from_now: bool,
     dead: bool,
     again: bool,
@@ -188,7 +196,7 @@ def push(
     from hashmatch.review.webhook.sender import Webhook
     from hashmatch.review.webhook.signing import Secrets
 
-    endpoint = Endpoint(url, timeout=timeout)
+    endpoint = Endpoint(url, timeout=timeout, allow_private=allow_private)
     with open_queue(queue) as opened:
         if dead:
             _print_dead(opened, Outbox(opened, name or endpoint.name), quiet)

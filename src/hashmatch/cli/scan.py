@@ -13,6 +13,8 @@ import click
 from hashmatch.cli.console import Exit, console, name_problems, print_json, print_line, printable
 from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
+    allow_private_option,
+    allow_readable_option,
     breaker_option,
     evidence_options,
     hashing_options,
@@ -36,6 +38,7 @@ from hashmatch.cli.scan_output import (
 )
 from hashmatch.cli.units import FOLDER, SOURCE
 from hashmatch.errors import HashmatchError, SourceError, UsageError
+from hashmatch.records.safeguards import Safeguard, Waiver, waive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +73,7 @@ class ScanCommand(click.Command):
 
 @click.command(epilog="Python: hashmatch.Checkpoint(folder).scans()")
 @click.argument("state", type=FOLDER)
+@allow_readable_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a scan.")
 def status(state: str, as_json: bool) -> None:
     """Say how far the scans in STATE have come, a folder given as scan --state.
@@ -102,6 +106,7 @@ def status(state: str, as_json: bool) -> None:
             f"  begun:  {scan['begun']}",
             f"  ended:  {scan['ended'] or 'not yet'}",
             f"  images: {', '.join(counts)}",
+            *(f"  {Waiver(**waiver)}" for waiver in scan["waivers"]),
         ):
             print_line(printable(line))
 
@@ -117,6 +122,14 @@ def scan_options(
 
     tries = Tries(Limits(rate=limit_rate))
     if in_process:
+        waive(
+            Safeguard.SANDBOX,
+            "decode images",
+            "images are decoded in this process",
+            error=UsageError,
+            allowed=True,
+            allowed_by="--in-process",
+        )
         yield ScanOptions(workers, None, tries, readers), ScanReport.sandbox
         return
     from hashmatch.sandbox.pool import DecodePool
@@ -160,7 +173,7 @@ def told_if_stopped(
         rest = f"; records so far are in {part}" if out != "-" and part.exists() else ""
         stopped = f"stopped after {done.counters.done:,} of {total or '?'} images{rest}"
         if isinstance(error, HashmatchError):
-            raise type(error)(f"{error}; {stopped}") from None
+            raise type(error)(f"{str(error).rstrip('.')}; {stopped}") from None
         if isinstance(error, KeyboardInterrupt) and not quiet:
             click.echo(printable(stopped), err=True)
         raise
@@ -173,6 +186,7 @@ def told_if_stopped(
 )
 @click.argument("source", type=SOURCE)
 @source_options
+@allow_private_option
 @list_options
 @hashing_options
 @output_options
@@ -190,6 +204,7 @@ def scan(
     *,
     source: str,
     surface: str,
+    allow_private: tuple[str, ...],
     out: str | None,
     review: str | None,
     report: str | None,
@@ -241,7 +256,9 @@ def scan(
     if (kept_in is None) != (keep_for is None):
         raise UsageError("--keep-hashes and --keep-for go together: where, and how long")
     with ExitStack() as stack:
-        images = stack.enter_context(closing(registry.open_source(source, where)))
+        images = stack.enter_context(
+            closing(registry.open_source(source, where, allow_private=allow_private))
+        )
         if shard is not None:
             images = Shard(images, *shard)
         if dry_run:

@@ -7,6 +7,7 @@ import re
 import stat
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
 
 import click
 
@@ -266,6 +267,23 @@ def _endings_of_records() -> list[str]:
     return [f".{name}" for name in registry.names(registry.SINKS)]
 
 
+class Queue(Place):
+    """A review queue: a file, or a URL of PostgreSQL that has no password in it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return `value`; UsageError, in one line, if it cannot be."""
+        if isinstance(value, str) and value.startswith(("postgresql://", "postgres://")):
+            parts = urlsplit(value)
+            names = {name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
+            if parts.password is not None or names & {"password", "sslpassword"}:
+                raise UsageError(
+                    "cannot use the review queue: its URL has a password, and everybody on this "
+                    "machine can read the arguments of a command. Put it into ~/.pgpass, into "
+                    "the file that PGPASSFILE names, or into a service file (PGSERVICEFILE)."
+                )
+        return super().convert(value, param, ctx)
+
+
 INPUT = Place(must_exist=True)
 LIST = Place(must_exist=True, paths=_path_of_list)
 SOURCE = Place(paths=_paths_of_source)
@@ -273,6 +291,7 @@ SOURCE = Place(paths=_paths_of_source)
 FOLDER = Place()
 """A folder, or files, of which the command says itself that they are not there."""
 OUTPUT = Place(written=True)
+QUEUE = Queue(written=True)
 RECORDS = Place(written=True, endings=_endings_of_records)
 LOG = Place(written=True, endings=lambda: [".log", ".jsonl", ".ndjson", ".json", ".txt"])
 REPORT = Place(written=True, endings=lambda: [".json"])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DISPOSALS = {1: Disposal.CLEAR, 2: Disposal.RESTORE}
-SHARED_CHUNKS = {b"PLTE", b"tRNS", b"eXIf", b"cICP"}
+SHARED_CHUNKS = {b"PLTE", b"tRNS", b"eXIf", b"cICP", b"cLLI", b"mDCV"}
 """The chunks that bear on how pixels are read, and hold for every frame."""
 
 Span = tuple[int, int]

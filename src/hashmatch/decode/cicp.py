@@ -2,12 +2,14 @@
 
 Of PQ and HLG, a code value says how much light a display is to give, so that a picture of them
 looks flat and pale where they are taken for sRGB. They are brought to an SDR display as browsers
-do it, by the reference white tone mapping operator of SMPTE ST 2094-50, from a display of 1,000
-cd/m2 with diffuse white at 203 (ITU-R BT.2408) to one that is as bright as its white.
+do it, by the reference white tone mapping operator of SMPTE ST 2094-50, from a display as bright as
+the file says that its picture is, else of 1,000 cd/m2, with diffuse white at 203 (ITU-R BT.2408),
+to one that is as bright as its white.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 from contextlib import suppress
 from functools import lru_cache, partial
@@ -43,19 +45,24 @@ PRIMARIES = {
 
 WHITE_NITS, PEAK_NITS = 203.0, 1000.0
 PEAK = PEAK_NITS / WHITE_NITS
-"""Of the display that the picture was made for; 1 is its white."""
+"""Of the display that the picture was made for, unless it says otherwise; 1 is its white."""
 KNEE, ROUNDNESS = 0.5, 0.65
-"""Where white comes to lie, up to which light is only dimmed; how long the bend above it is."""
+"""Where white comes to lie at least, up to which light is only dimmed; how long the bend above it
+is."""
 
 BAND = 2**16
 """Pixels mapped at once, few enough for what they pass through to stay in the cache."""
 
 
 class Cicp(NamedTuple):
-    """ColourPrimaries and TransferCharacteristics of a picture (ITU-T H.273)."""
+    """ColourPrimaries and TransferCharacteristics of a picture (ITU-T H.273).
+
+    ``peak`` is its brightest light in cd/m2.
+    """
 
     primaries: int
     transfer: int
+    peak: float = PEAK_NITS
 
     @property
     def hdr(self) -> bool:
@@ -65,19 +72,20 @@ class Cicp(NamedTuple):
 
 def put_beside(image: Image.Image, data: bytes) -> None:
     """Put the code points that Pillow passes over in the file `data` beside its open `image`."""
-    in_file = {"AVIF": _in_boxes, "PNG": _in_chunks}.get(image.format or "")
+    in_file = {"AVIF": _in_boxes, "HEIF": _in_boxes, "PNG": _in_chunks}.get(image.format or "")
     if in_file:
-        with suppress(struct.error, IndexError):  # it is cut off there
+        with suppress(struct.error, ValueError):  # it is cut off there
             image.info["cicp"] = in_file(data)
 
 
 def of_image(image: Image.Image) -> Cicp | None:
-    """Return the code points of an open `image`; those of AVIF and PNG by `put_beside`."""
-    heif = image.info.get("nclx_profile")
+    """Return the code points of an open `image`, by `put_beside` if its file is known."""
+    found, heif = image.info.get("cicp"), image.info.get("nclx_profile")
+    if isinstance(found, Cicp):
+        return found
     if isinstance(heif, dict):
         return Cicp(heif["color_primaries"], heif["transfer_characteristics"])
-    found = image.info.get("cicp")
-    return found if isinstance(found, Cicp) else None
+    return None
 
 
 def to_sdr(image: Image.Image, cicp: Cicp) -> Image.Image:
@@ -111,25 +119,28 @@ def _dimmed(cicp: Cicp, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
         light *= np.float32(PEAK) * luminance ** np.float32(0.2)
     source = PRIMARIES.get(cicp.primaries, PRIMARIES[BT709])
     wide = matrix(source, PRIMARIES[BT2020]) @ light
-    wide *= _dimming(np.maximum(np.maximum(wide[0], wide[1]), wide[2]))
+    wide *= _dimming(np.maximum(np.maximum(wide[0], wide[1]), wide[2]), cicp.peak / WHITE_NITS)
     narrow: NDArray[np.float32] = matrix(PRIMARIES[BT2020], PRIMARIES[BT709]) @ wide
     return narrow
 
 
-def _dimming(most: NDArray[np.float32]) -> NDArray[np.float32]:
+def _dimming(most: NDArray[np.float32], peak: float) -> NDArray[np.float32]:
     """Return what light is multiplied by where its brightest primary is `most`, 1 being white.
 
-    Up to white by the `KNEE`; from there a quadratic Bezier curve, which goes on in the same
-    direction at first and ends with the display's peak at white.
+    Up to white by the knee, which is the lower the brighter the `peak`; from there a quadratic
+    Bezier curve, which goes on in the same direction at first and ends with the peak at white.
     """
-    middle_in = 1 - ROUNDNESS + ROUNDNESS / KNEE
-    middle_out = (1 - ROUNDNESS) * KNEE + ROUNDNESS
-    square, linear = 1 - 2 * middle_in + PEAK, 2 * (middle_in - 1)
-    bent = np.clip(most, 1, PEAK)
+    if peak <= 1:
+        return np.ones_like(most)  # it fits the display, and is cut off there
+    knee = 1 - (1 - KNEE) * min(math.log(peak) / math.log(PEAK), 1)
+    middle_in = 1 - ROUNDNESS + ROUNDNESS / knee
+    middle_out = (1 - ROUNDNESS) * knee + ROUNDNESS
+    square, linear = 1 - 2 * middle_in + peak, 2 * (middle_in - 1)
+    bent = np.clip(most, 1, peak)
     along = (np.sqrt(linear**2 + 4 * square * (bent - 1)) - linear) / (2 * square)
-    out = KNEE + along * (2 * (middle_out - KNEE) + along * (KNEE - 2 * middle_out + 1))
-    dimmed: NDArray[np.float32] = np.where(most <= 1, KNEE, out / bent).astype(np.float32)
-    return dimmed
+    out = knee + along * (2 * (middle_out - knee) + along * (knee - 2 * middle_out + 1))
+    dimmed: NDArray[np.float32] = np.where(most <= 1, knee, out / np.maximum(most, 1))
+    return dimmed.astype(np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -171,17 +182,27 @@ def _to_xyz(primaries: Primaries) -> NDArray[np.float64]:
 
 def _in_chunks(data: bytes) -> Cicp | None:
     """Return what the chunk cICP of a PNG says (PNG specification, third edition)."""
-    for kind, start, _ in apng.chunks(data, limits.FRAME_BLOCKS):
+    found: dict[bytes, bytes] = {}
+    for kind, start, end in apng.chunks(data, limits.FRAME_BLOCKS):
         if kind == b"IDAT":
-            return None
-        if kind == b"cICP":
-            return Cicp(data[start], data[start + 1])
-    return None
+            break
+        if kind in {b"cICP", b"cLLI", b"mDCV"}:
+            found[kind] = data[start:end]
+    if b"cICP" not in found:
+        return None
+    primaries, transfer = found[b"cICP"][:2]
+    # In units of 0.0001 cd/m2: of the picture itself, else of the display it was made on.
+    told = found.get(b"cLLI", b"")[:4], found.get(b"mDCV", b"")[16:20]
+    peaks = [struct.unpack(">I", most)[0] / 10_000 for most in told if len(most) == 4]
+    return Cicp(primaries, transfer, next(filter(None, peaks), PEAK_NITS))
 
 
 def _in_boxes(data: bytes) -> Cicp | None:
-    """Return what the property ``colr`` of an AVIF says (ISO/IEC 14496-12, 12.1.5)."""
-    for kind, body in isobmff.properties(data):
+    """Return what ``colr`` and ``clli`` of an AVIF or HEIF say (ISO/IEC 14496-12, 12.1.5 and 6)."""
+    found = isobmff.properties(data)
+    peak = next((struct.unpack_from(">H", body)[0] for kind, body in found if kind == b"clli"), 0)
+    for kind, body in found:
         if kind == b"colr" and body[:4] == b"nclx":
-            return Cicp(*struct.unpack_from(">HH", body, 4))
+            primaries, transfer = struct.unpack_from(">HH", body, 4)
+            return Cicp(primaries, transfer, peak or PEAK_NITS)
     return None

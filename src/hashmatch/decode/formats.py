@@ -62,7 +62,7 @@ HEIF_BRANDS = {
     b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1",
 }  # fmt: skip
 AVIF_BRANDS = {b"avif", b"avis"}
-BMP_HEADERS = {struct.pack("<I", size) for size in (12, 16, 40, 52, 56, 64, 108, 124)}
+BMP_HEADERS = {struct.pack("<I", size) for size in (12, *bmp.OS2_SIZES, 40, 52, 56, 64, 108, 124)}
 
 
 def identify(data: bytes) -> str:
@@ -106,16 +106,19 @@ def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
             right, bottom = rect.left + rect.width, rect.top + rect.height
             _check_pixels(name, right, bottom, limits.PIXELS[name])
     elif name == "BMP":
-        data = bmp.usual(data, limits.UNUSUAL_BMP_PIXELS)
+        profile = bmp.profile(data)
+        data = bmp.usual(data, limits.UNUSUAL_BMP_PIXELS, limits.RUN_LENGTH_BMP_PIXELS)
     found = tiles.of_giant(data, limits.PIXELS[name]) if name in {"AVIF", HEIF} else None
     image: ImageFile.ImageFile
     if found is None:
         image = _opener(name)(io.BytesIO(data), "")
     else:
         image = tiles.TiledImageFile(data, found, _opener(name))
+    if name == "BMP" and profile:
+        image.info["icc_profile"] = profile
     check_size(name, image)
     apply_pillow_fixes(image)
-    if name == "AVIF" or (name == "PNG" and b"cICP" in data[: data.find(b"IDAT")]):
+    if name in {"AVIF", HEIF} or (name == "PNG" and b"cICP" in data[: data.find(b"IDAT")]):
         cicp.put_beside(image, data)
     return image
 

@@ -27,6 +27,14 @@ SAMPLE_ENTRY = 8 + 78
 
 BROKEN = (struct.error, IndexError, KeyError, StopIteration)
 """What is raised where a box is broken."""
+PICTURE_BOXES = {
+    b"hdlr", b"pitm", b"iloc", b"iinf", b"iref", b"iprp", b"idat", b"dinf", b"ipro", b"free",
+}  # fmt: skip
+"""Boxes of items that a picture is made from."""
+NOTES = {b"Exif", b"mime", b"uri "}
+"""Types of items that say something about it."""
+NO_ITEM = b"skip"
+"""A type that readers pass over."""
 
 Property = tuple[bytes, bytes]
 
@@ -118,6 +126,27 @@ def _viewed(pixels: NDArray[Any], found: list[Property]) -> NDArray[Any]:
         elif kind == MIRROR and body:
             pixels = pixels[:, ::-1] if body[0] & 1 else pixels[::-1]
     return pixels
+
+
+def without_metadata(data: bytes) -> bytes:
+    """Return a file with free space for all boxes and items that do not make its picture.
+
+    It is as long, so that what its parts point at stays in its place. Raises struct.error or
+    StopIteration if its boxes are broken.
+    """
+    bare = bytearray(data)
+    begin, end = _inside(data, (b"meta",), 0, len(data))
+    for kind, at, last in _boxes(data, begin + 4, end):
+        if kind not in PICTURE_BOXES:
+            name = data.rindex(kind, 0, at)  # before the long form of its size, if it has that
+            bare[name : name + 4] = b"free"
+        elif kind == b"iinf":
+            first = at + (6 if data[at] == 0 else 8)
+            for _, entry, _ in _boxes(data, first, last):
+                number = entry + (8 if data[entry] < 3 else 10)
+                if data[number : number + 4] in NOTES:
+                    bare[number : number + 4] = NO_ITEM
+    return bytes(bare)
 
 
 def _cropped(pixels: NDArray[Any], body: bytes) -> NDArray[Any]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import struct
 
-from hashmatch.decode import tiff
+from hashmatch.decode import isobmff, tiff
+from hashmatch.decode.gif import SCREEN_BYTES, color_table_bytes
 
-PNG_PARTS = {b"tRNS", b"eXIf", b"cICP"}
+PNG_PARTS = {b"tRNS", b"eXIf", b"cICP", b"cLLI", b"mDCV"}
 """Kept besides the critical chunks, whose names begin with a capital letter."""
 JPEG_NOTES = {*range(0xE0, 0xF0), 0xFE}
 """Markers of application segments and comments."""
@@ -22,6 +23,8 @@ TIFF_PARTS = {
     325, 330, 332, 338, 339, 340, 341, 347, 529, 530, 531, 532,
 }  # fmt: skip
 """Tags that say how pixels are stored (TIFF 6.0, and its supplements for JPEG and tiles)."""
+WEBP_PARTS = {b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF"}
+GRAPHIC_CONTROL = 0xF9
 EXIF = b"Exif\0\0"
 
 
@@ -31,10 +34,10 @@ def without_metadata(name: str, data: bytes) -> bytes | None:
     None if it has no other parts, or is of a format whose parts are not known here.
     """
     try:
-        bare = {"PNG": _bare_png, "JPEG": _bare_jpeg, "TIFF": _bare_tiff}[name](data)
-    except (KeyError, struct.error, IndexError):
+        bare = BARE[name](data)
+    except (KeyError, struct.error, IndexError, StopIteration):
         return None
-    return bare if len(bare) != len(data) else None
+    return bare if bare != data else None
 
 
 def _bare_png(data: bytes) -> bytes:
@@ -72,3 +75,45 @@ def _bare_jpeg(data: bytes) -> bytes:
 
 def _bare_tiff(data: bytes) -> bytes:
     return tiff.with_tags(data, TIFF_PARTS)
+
+
+def _bare_webp(data: bytes) -> bytes:
+    """Drop what is no picture, and say how long the rest is; none if a picture is cut off."""
+    parts, position = [b"WEBP"], 12
+    while position + 8 <= len(data):
+        kind, length = struct.unpack_from("<4sI", data, position)
+        end = position + 8 + length + length % 2
+        if kind in WEBP_PARTS and end > len(data):
+            raise IndexError
+        if kind in WEBP_PARTS or (kind == b"EXIF" and end <= len(data)):
+            parts.append(data[position:end])
+        position = end
+    body = b"".join(parts)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def _bare_gif(data: bytes) -> bytes:
+    """Drop extensions before the first picture, but the one that says how it is laid down."""
+    position = SCREEN_BYTES + color_table_bytes(data[10])
+    parts = [data[:position]]
+    while data[position] == 0x21:
+        begin, label = position, data[position + 1]
+        position += 2
+        while data[position]:
+            position += 1 + data[position]
+        position += 1
+        if label == GRAPHIC_CONTROL:
+            parts.append(data[begin:position])
+    return b"".join([*parts, data[position:]])
+
+
+BARE = {
+    "WEBP": _bare_webp,
+    "GIF": _bare_gif,
+    "PNG": _bare_png,
+    "JPEG": _bare_jpeg,
+    "TIFF": _bare_tiff,
+    "AVIF": isobmff.without_metadata,
+    "HEIF": isobmff.without_metadata,
+}
+"""By Pillow's name of a format, what leaves a file of it with the parts that make its picture."""

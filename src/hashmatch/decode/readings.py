@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from hashmatch.decode import isobmff, profiles
-from hashmatch.decode.color import bands
+from hashmatch.decode.color import bands, rgb
 from hashmatch.decode.exif import orientation_of, upright
 from hashmatch.decode.tiles import TILED
 
@@ -77,6 +77,9 @@ def _others(image: Image.Image, stored: int, data: bytes | None) -> Iterator[Rea
         mode, convert = found
         if mode == "CMYK":
             yield Reading(AS_DISPLAYED, partial(_displayed_inks, convert, stored), of_image=True)
+        elif image.mode in WITH_ALPHA and _is_transparent(image):
+            read = partial(_displayed_over_white, convert, mode, stored)
+            yield Reading(AS_DISPLAYED, read, of_image=True)
         else:
             yield Reading(AS_DISPLAYED, partial(_displayed, convert, mode))
     if image.format == "JXL":
@@ -120,6 +123,16 @@ def _as_stored(image: Image.Image) -> NDArray[np.uint8]:
 
 def _displayed_inks(convert: Convert, stored: int, image: Image.Image) -> NDArray[np.uint8]:
     return upright(convert(np.asarray(_reduced(image))), stored)
+
+
+def _displayed_over_white(
+    convert: Convert, mode: str, stored: int, image: Image.Image
+) -> NDArray[np.uint8]:
+    """Convert what is transparent before it is laid over white, which is white on any display."""
+    layers = _reduced(image if image.mode == "RGBA" else image.convert("RGBA"))
+    shown = Image.fromarray(convert(np.asarray(layers.convert(mode))))
+    shown.putalpha(layers.getchannel("A"))
+    return upright(rgb(shown), stored)
 
 
 def _displayed(convert: Convert, mode: str, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

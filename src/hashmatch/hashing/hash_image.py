@@ -69,6 +69,11 @@ class HashPlan:
         return tuple(registry.hasher(name) for name in dict.fromkeys(self.algorithms))
 
     @cached_property
+    def reads_bytes(self) -> bool:
+        """Whether a digest of the whole file is asked for, be it a picture or not."""
+        return any(hasher.reads == "bytes" for hasher in self.hashers)
+
+    @cached_property
     def frames(self) -> bool:
         """Whether the sampled frames of a file are hashed, not only the first."""
         return self.variants in {"standard", "thorough"}

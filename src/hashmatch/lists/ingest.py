@@ -1,6 +1,7 @@
 """Rows that list readers found, to statements: decoded, checked, and kept from showing a hash.
 
-What a row says of an entry depends on its status, `EFFECTS`, whatever the case, blanks and hyphens:
+What a row says of an entry depends on its status, `hashmatch.lists.statuses.EFFECTS`, whatever the
+case, blanks and hyphens:
 
 ==========  =================================================================================
 row         which
@@ -35,6 +36,8 @@ import numpy as np
 from hashmatch import registry
 from hashmatch.errors import ListError, RejectedRow, RowsMissing, UnknownPlugin, UsageError
 from hashmatch.interfaces import ROLES, ListRow, PlainRows, Span
+from hashmatch.lists.bit_order import check_orders, orders_for, reordered
+from hashmatch.lists.kinds import FEW, Suspicion, remark, suspicion
 from hashmatch.lists.merge import (
     UNDATED,
     Statements,
@@ -47,8 +50,16 @@ from hashmatch.lists.merge import (
 from hashmatch.lists.readers._fields import ORDERS
 from hashmatch.lists.readers._lines import shown
 from hashmatch.lists.redact_ids import DIGITS, without_hashes
+from hashmatch.lists.statuses import BENIGN, DISPUTED, LISTED, WITHDRAWAL, effect_of
 from hashmatch.records.entries import Entries, Entry, Texts
-from hashmatch.records.hashes import ENCODINGS, HashBatch, Opaque, is_scientific
+from hashmatch.records.hashes import (
+    DECIMALS,
+    ENCODINGS,
+    INVISIBLE,
+    HashBatch,
+    Opaque,
+    is_scientific,
+)
 from hashmatch.records.images import clean_name
 
 if TYPE_CHECKING:
@@ -76,8 +87,13 @@ class ListFormat:
         For CSV: role to column name, see `hashmatch.lists.readers.csv_columns`.
     delimiter : str, optional
         For CSV; detected unless given.
-    encoding : {"hex", "base64", "base32"}
-        How the hashes are written, by formats that do not say it.
+    encoding : str, optional
+        How the hashes are written, by formats that do not say it: one of
+        `hashmatch.records.hashes.ENCODINGS`. By default in hexadecimal, or as the store remembers.
+    bits : str or sequence of str, optional
+        In which order the hashes of pictures have their bits, if not as ours: ``reversed``,
+        ``bytes-reversed``, ``inverted``, ``transposed``, or ``phash=reversed`` for one algorithm;
+        of several, one after the other. By default as the store remembers; ``unchanged`` is none.
     keep_disputed : bool
         Whether to list entries that more members are against than for.
     dates : {"dmy", "mdy"}, optional
@@ -111,12 +127,13 @@ class ListFormat:
     reader: str | None = None
     columns: Mapping[str, str] | None = None
     delimiter: str | None = None
-    encoding: str = "hex"
+    encoding: str | None = None
     keep_disputed: bool = False
     dates: str | None = None
     charset: str | None = None
     accept_spreadsheet: bool = False
     unique_ids: bool = False
+    bits: str | Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         registry.spec(self.algorithm)
@@ -127,10 +144,11 @@ class ListFormat:
                 b"a".decode(self.charset)
             except (LookupError, ValueError):
                 raise UsageError(f"no charset is called {self.charset!r}") from None
-        if self.encoding not in ENCODINGS:
+        if self.encoding not in {None, *ENCODINGS}:
             raise UsageError(
                 f"hash encoding {self.encoding!r} is not one of {', '.join(ENCODINGS)}"
             )
+        check_orders(self.orders)
         if self.delimiter is not None and len(self.delimiter) != 1:
             raise UsageError(f"a delimiter is one character, not {len(self.delimiter)}")
         for role in self.columns or ():
@@ -139,6 +157,11 @@ class ListFormat:
                     f"no column can be {role!r}; a role is an algorithm's name or one of "
                     f"{', '.join(sorted(ROLES))}"
                 )
+
+    @property
+    def orders(self) -> tuple[str, ...]:
+        """What is told of the order of bits."""
+        return (self.bits,) if isinstance(self.bits, str) else tuple(self.bits or ())
 
 
 def _constant(column: NDArray[T], length: int) -> NDArray[T]:
@@ -255,41 +278,7 @@ class ColumnBuilder(Opaque):
         )
 
 
-DISPUTED, WITHDRAWAL, BENIGN, LISTED = "disputed", "withdrawal", "benign", "listed"
 OF_NOTHING = "of nothing"
-EFFECTS = {
-    status.replace("_", ""): effect
-    for effect, statuses in {
-        WITHDRAWAL: """
-            withdrawn deleted removed revoked expired retracted disabled inactive rescinded
-            cancelled canceled obsolete deprecated invalid invalidated rejected suppressed unlisted
-            delisted archived superseded recalled purged erased discarded excluded expunged lapsed
-            outdated terminated void voided annulled nullified unpublished deactivated dismissed
-            suspended taken_down takedown overturned not_valid no_longer_valid
-            withdraw delete remove revoke expire retract disable withdrawal deletion removal
-            tombstone tombstoned not_active not_listed no_longer_active no_longer_listed
-            soft_deleted marked_for_deletion pending_deletion to_be_deleted should_delete
-        """,
-        BENIGN: """
-            benign non_malicious not_malicious negative_class negative true_negative not_pertinent
-            non_pertinent false_positive safe sfw harmless not_harmful allow allowed allowlist
-            allowlisted whitelist whitelisted not_csam non_csam not_csem not_abuse not_illegal
-            legal legitimate not_violating non_violating not_blocked unblocked cleared innocuous
-            innocent known_good not_a_match
-        """,
-        DISPUTED: "disputed contested challenged in_dispute",
-        LISTED: """
-            active malicious confirmed positive_class positive true_positive suspicious
-            investigation_seed received new listed enabled approved published unknown valid verified
-            live current blocked blocklisted blacklisted denylisted banned flagged illegal csam csem
-            known_bad harmful violating reviewed accepted added updated restored reinstated
-            reactivated add update upsert insert inserted create created modify modified change
-            changed keep kept block report review escalate
-        """,
-    }.items()
-    for status in statuses.split()
-}
-"""What a row comes to by its status, of which letters and digits count; others are listed."""
 MOST_STATUSES = 100
 """Statuses that are not known and are counted by name; of more, no column of statuses is read."""
 NOT_MATCHED = {
@@ -306,6 +295,9 @@ DESTROYED = (
 VIDEO = re.compile(r"video_[a-z0-9_]{1,12}")
 LEAST_DECIMAL = 3
 """Hashes of decimal digits alone that end in 0 and are no chance; nearly all of them do then."""
+HEXADECIMAL = re.compile("(?:0x)?([0-9a-f]+)", re.IGNORECASE)
+LONG_NUMBER = 18
+"""Digits of a number that is rounded where 53 bits of it are kept, or 15 digits."""
 UNMATCHABLE, UNKNOWN_STATUS = "unmatchable: ", "unknown status: "
 """In counts of rows, before each kind and each status."""
 LONGEST_STATUS = 100
@@ -322,12 +314,15 @@ class Rows(Opaque):
     their owner dates later is taken as said then too: `ahead` counts it. `counts` has how many rows
     of each sort there are, `unmatchable` how many are of each kind that nobody can match here,
     `statuses` how many are listed with each status that is not known, `withdrawals` what is taken
-    out. All was said by `until`, once there are `statements`. `missing` says where there should be
-    more rows, `is_ansi` whether text was taken for Windows-1252.
+    out. All was said by `until`, once there are `statements`, and `suspicions` are what the hashes
+    of the listed rows probably are, `remarks` what else there is to say of them. `missing` says
+    where there should be more rows, `is_ansi` whether text was taken for Windows-1252.
     """
 
     def __init__(self, format: ListFormat, now: float) -> None:
-        self.algorithm, self.encoding = format.algorithm, format.encoding
+        self.algorithm, self.encoding = format.algorithm, format.encoding or "hex"
+        self.told_orders = format.orders
+        self._orders: dict[str, tuple[str, ...]] = {}
         self.keep_disputed, self.now = format.keep_disputed, now
         self.counts: Counter[str] = Counter()
         self.unmatchable: Counter[str] = Counter()
@@ -342,6 +337,11 @@ class Rows(Opaque):
         self._scientific: int | None = None
         self._checked: Counter[str] = Counter()
         self._decimal: dict[str, tuple[int, int]] = {}
+        self._long_numbers, self._round_numbers = 0, 0
+        self._short: Counter[str] = Counter()
+        self._long: Counter[str] = Counter()
+        self.suspicions: list[Suspicion] = []
+        self.remarks: list[str] = []
         self.missing: RejectedRow | None = None
         self.is_ansi = False
 
@@ -368,8 +368,17 @@ class Rows(Opaque):
             if row.encoding:  # the format says it, whatever is told
                 reason = reason.partition("; say so (--encoding")[0]
             self._reject(RejectedRow(row.line, reason))
+            self._note_length(row)
             if self._scientific is None and is_scientific(row.hash):
                 self._scientific = row.line
+
+    def _note_length(self, row: ListRow) -> None:
+        """Count hexadecimal that has too few or too many digits."""
+        algorithm = self._algorithm(row.algorithm)
+        digits = HEXADECIMAL.fullmatch(row.hash.strip(INVISIBLE))
+        if digits and self.encoding == "hex" and registry.hashes(algorithm):
+            lacking = registry.spec(algorithm).bits // 4 - len(digits[1])
+            (self._short if lacking > 0 else self._long)[algorithm] += lacking != 0
 
     def check_spreadsheet(self) -> None:
         """Raise ListError if a spreadsheet took hashes for numbers: some may be others by now."""
@@ -379,12 +388,17 @@ class Rows(Opaque):
             raise ListError(
                 f"line {self._scientific}: the hash is a number in scientific notation. {DESTROYED}"
             )
+        if _are_rounded(self._long_numbers, self._round_numbers):
+            raise ListError(
+                f"{self._round_numbers:,} of the {self._long_numbers:,} hashes that are long "
+                f"numbers end in 00. {DESTROYED}"
+            )
         for algorithm, builder in self._builders.items():
             found, zeros = builder.decimal(self._checked[algorithm])
             self._checked[algorithm] = len(builder)
             before = self._decimal.get(algorithm, (0, 0))
             found, zeros = self._decimal[algorithm] = before[0] + found, before[1] + zeros
-            if zeros >= LEAST_DECIMAL and zeros >= 0.9 * found:
+            if _are_rounded(found, zeros):
                 raise ListError(
                     f"{zeros:,} of the {found:,} {algorithm} hashes that have decimal digits alone "
                     f"end in 0. {DESTROYED}"
@@ -398,14 +412,52 @@ class Rows(Opaque):
             self.rejected.append(row)
             return
         unnamed = 1 + sum(row.rows for row in self.rejected[MOST_NAMED:])
-        told = f"{unnamed:,} more rows cannot be used; {MOST_NAMED:,} are named"
-        self.rejected[MOST_NAMED:] = [RejectedRow(row.line, told, unnamed)]
+        self.rejected[MOST_NAMED:] = [_unnamed(row.line, unnamed)]
+
+    def rejected_since(self, named: int, refused: int) -> list[RejectedRow]:
+        """Return the rows that cannot be used after so many that are `rejected`, and `refused`."""
+        since = self.rejected[min(named, MOST_NAMED) :]
+        if named > MOST_NAMED and self.refused > refused:  # the last stands for earlier ones too
+            return [_unnamed(since[-1].line, self.refused - refused)]
+        return [] if named > MOST_NAMED else since
 
     def statements(self) -> list[Statements]:
         """Return what was said of hashes of each kind, by its name. Nothing is taken after this."""
         builders, self._builders = self._builders, {}
         said = [builders[algorithm].finish() for algorithm in sorted(builders)]
-        return without_hashes(self._none_ahead(said))
+        self._examine([each.hashes for each in said])
+        said = self._none_ahead(said)
+        return without_hashes(said, [self._as_written(each) for each in said])
+
+    def _examine(self, listed: list[HashBatch]) -> None:
+        """Note what hashes probably are, if something else than they are taken for."""
+        self.suspicions = [found for each in listed if (found := suspicion(each)) is not None]
+        self.remarks = [told for each in listed if (told := remark(each)) is not None]
+        for each in listed:
+            spec = each.spec
+            short = self._short[spec.algorithm]
+            begins = each.words[:, 0] >> np.uint64(60)
+            if short >= FEW and not self._long[spec.algorithm] and begins.all():
+                digits = spec.bits // 4
+                self.suspicions.append(
+                    Suspicion(
+                        spec.algorithm,
+                        len(each) + short,
+                        "without the zeros that hashes began with",
+                        f"{short:,} rows have fewer digits than {digits}, none has more, and no "
+                        "hash begins with 0",
+                        "Read them with --encoding hex-unpadded",
+                        0.0,
+                    )
+                )
+
+    def _as_written(self, said: Statements) -> HashBatch:
+        """Return hashes with their bits in the order that the list has them in."""
+        spec, orders = said.hashes.spec, self._orders_of(said.algorithm)
+        if not orders:
+            return said.hashes
+        values = b"".join(map(bytes.fromhex, said.hashes.to_hex()))
+        return HashBatch.from_bytes(spec, reordered(values, spec.bits, orders[::-1]))
 
     def _none_ahead(self, said: list[Statements]) -> list[Statements]:
         """Return the same with all times that are later than now just after it, in their order."""
@@ -452,7 +504,8 @@ class Rows(Opaque):
 
     def warnings(self) -> list[str]:
         """Return what people ought to look at, in words; once what is taken out is known."""
-        told = [f"unknown status '{name}': {n:,}" for name, n in sorted(self.statuses.items())]
+        told = [str(found) for found in self.suspicions]
+        told += [f"unknown status '{name}': {n:,}" for name, n in sorted(self.statuses.items())]
         if self.ahead:
             rows = "1 row is" if self.ahead == 1 else f"{self.ahead:,} rows are"
             told.append(f"{rows} dated in the future, and taken as said now")
@@ -469,7 +522,7 @@ class Rows(Opaque):
         return told
 
     def _add(self, row: ListRow) -> None:
-        effect = EFFECTS.get(re.sub(r"[\W_]+", "", row.status).lower())
+        effect = effect_of(row.status)
         algorithm = self._algorithm(row.algorithm)
         if not registry.hashes(algorithm) and (
             algorithm in NOT_MATCHED or algorithm.startswith("video_")
@@ -498,7 +551,7 @@ class Rows(Opaque):
             else:
                 self._list(row, algorithm, value, said, disputed)
                 if effect is None and row.status.strip():
-                    self._note_status(row.status, value)
+                    self._note_status(row.status, self._forms(row, algorithm, value))
                 effect = LISTED
         self.counts[effect] += 1
         self.ahead += said is not None and said.begin > self.now
@@ -507,8 +560,9 @@ class Rows(Opaque):
         self, row: ListRow, algorithm: str, value: bytes, said: Span | None, disputed: bool
     ) -> None:
         texts = (row.external_id or "", row.status, *row.labels, *row.sources)
-        # The shortest way to write a hash is base64: few texts are long enough to hold it.
-        forms = _forms(value) if 6 * max(map(len, texts)) >= 8 * len(value) else ()
+        # The shortest way to write all of a hash is base64: few texts are long enough to hold it.
+        is_long = self.encoding != "hex" or 6 * max(map(len, texts)) >= 8 * len(value)
+        forms = self._forms(row, algorithm, value) if is_long else ()
         status = "".join(_safe((row.status,), forms)) or "active"
         kind = Entry(
             None,
@@ -523,10 +577,18 @@ class Rows(Opaque):
         scope = scope_of(row.space, self._unique)
         of_kind.add(value, of_kind.kind_of(kind), named, scope, said)
 
-    def _note_status(self, status: str, value: bytes) -> None:
+    def _forms(self, row: ListRow, algorithm: str, value: bytes) -> tuple[str, ...]:
+        """Return the ways to write a hash, as we have it and as the list does."""
+        forms, orders = _forms(value), self._orders_of(algorithm)
+        if orders:
+            forms += _forms(reordered(value, 8 * len(value), orders[::-1]))
+        written = row.hash.strip(INVISIBLE).rstrip("=").lower()
+        return forms if len(written) < SHORTEST_FORM else (*forms, written)
+
+    def _note_status(self, status: str, forms: tuple[str, ...]) -> None:
         """Count a status that is not known; what may be a hash is not shown."""
         told = clean_name(status.strip())
-        if len(told) > LONGEST_STATUS or DIGITS.search(told) or not _safe((told,), _forms(value)):
+        if len(told) > LONGEST_STATUS or DIGITS.search(told) or not _safe((told,), forms):
             told = "(hidden)"
         if told not in self.statuses and len(self.statuses) >= MOST_STATUSES:
             told = "(others)"
@@ -539,7 +601,9 @@ class Rows(Opaque):
         spec = registry.spec(self.algorithm)
         digits = spec.bits // 4
         text = b"".join(rows.hashes)
-        if self.encoding != "hex" or len(text) != digits * len(rows.hashes):
+        if self._orders_of(self.algorithm) or self.encoding != "hex":
+            return False
+        if len(text) != digits * len(rows.hashes):
             return False
         if set(map(len, rows.hashes)) != {digits} or set(map(len, rows.qualities)) - {0, 1, 2, 3}:
             return False
@@ -577,7 +641,22 @@ class Rows(Opaque):
             raise UsageError("quality is not 0 to 100")
         if row.max_distance is not None and not 0 <= row.max_distance <= spec.bits:
             raise UsageError(f"max_distance is not 0 to {spec.bits}")
-        return spec.parse(row.hash, row.encoding or self.encoding)
+        return self._parsed(row, algorithm)
+
+    def _parsed(self, row: ListRow, algorithm: str) -> bytes:
+        spec = registry.spec(algorithm)
+        encoding = row.encoding or self.encoding
+        value = spec.parse(row.hash, encoding)
+        if encoding in DECIMALS and len(text := row.hash.strip(INVISIBLE)) >= LONG_NUMBER:
+            self._long_numbers += 1
+            self._round_numbers += text.endswith("00")
+        orders = self._orders_of(algorithm)
+        return reordered(value, spec.bits, orders) if orders else value
+
+    def _orders_of(self, algorithm: str) -> tuple[str, ...]:
+        if algorithm not in self._orders:
+            self._orders[algorithm] = orders_for(algorithm, self.told_orders)
+        return self._orders[algorithm]
 
     @property
     def _undated(self) -> Span:
@@ -598,14 +677,14 @@ class Rows(Opaque):
         value = None
         if row.hash.strip() and registry.hashes(algorithm):
             try:
-                value = registry.spec(algorithm).parse(row.hash.strip(), self._encoding(row))
+                value = self._parsed(row, algorithm)
             except UsageError:
                 if not row.external_id:
                     raise
         subjects = []
         if row.external_id and (self._unique or value is None):
             subjects.append(Subject(row.external_id, space=row.space))
-            subjects += [] if self._unique else _named_after(row.external_id)
+            subjects += [] if self._unique else self._named_after(row.external_id)
         if value is not None:
             of_hash = self._subjects(row, algorithm, value)
             subjects += [each for each in of_hash if not (subjects and each.external_id)]
@@ -614,22 +693,54 @@ class Rows(Opaque):
         else:
             self.withdrawals.nameless.append(None)
 
-    def _encoding(self, row: ListRow) -> str:
-        return row.encoding or self.encoding
-
     def _subjects(self, row: ListRow, algorithm: str, value: bytes) -> Iterator[Subject]:
         """Yield what a row about a hash means: its identity, and the hash where it has no id."""
         words = _words(algorithm, value)
         # An id that holds the hash is kept with no entry.
-        if row.external_id and _safe((row.external_id,), _forms(value)):
+        if row.external_id and _safe((row.external_id,), self._forms(row, algorithm, value)):
             unique = self._unique
             yield Subject(row.external_id, algorithm, b"" if unique else words, False, row.space)
         yield Subject(None, algorithm, words, not row.external_id)
+
+    def _named_after(self, external_id: str) -> Iterator[Subject]:
+        """Yield the hashes whose entry may have been left without such an id, as it holds them."""
+        for algorithm in registry.names(registry.HASHERS):
+            with suppress(UnknownPlugin):  # that cannot be loaded: no entry has its hash
+                for value in self._held_by(external_id, registry.spec(algorithm)):
+                    yield Subject(None, algorithm, _words(algorithm, value))
+
+    def _held_by(self, external_id: str, spec: HashSpec) -> Iterator[bytes]:
+        runs = [run for run in DIGITS.findall(external_id) if 4 * len(run) == spec.bits]
+        values = [bytes.fromhex(run) for run in runs]
+        yield from values
+        if self.encoding != "hex" and len(external_id) >= SHORTEST_FORM:
+            for text in {external_id, external_id.rpartition(".")[0]}:
+                with suppress(UsageError):
+                    values.append(spec.parse(text, self.encoding))
+        if orders := self._orders_of(spec.algorithm):
+            values = [reordered(value, spec.bits, orders) for value in values]
+        yield from values
 
     def _of(self, algorithm: str) -> ColumnBuilder:
         if algorithm not in self._builders:
             self._builders[algorithm] = ColumnBuilder(registry.spec(algorithm), self._undated)
         return self._builders[algorithm]
+
+
+SHORTEST_FORM = 11
+"""Characters of a hash of 64 bits in base64: shorter text is no hash, though a list may write so
+one that begins with zeros."""
+
+
+def _are_rounded(numbers: int, to_zeros: int) -> bool:
+    """Return whether too many of some numbers end in zeros."""
+    return to_zeros >= LEAST_DECIMAL and to_zeros >= 0.9 * numbers
+
+
+def _unnamed(line: int, count: int) -> RejectedRow:
+    """Return what stands for so many rows that are not named, of which the last is at `line`."""
+    told = f"{count:,} more rows cannot be used; {MOST_NAMED:,} are named"
+    return RejectedRow(line, told, count)
 
 
 def shown_id(external_id: str | None) -> str | None:
@@ -640,15 +751,6 @@ def shown_id(external_id: str | None) -> str | None:
 def _words(algorithm: str, value: bytes) -> bytes:
     """Return a hash as it is in a batch, to compare with what `Statements.value` gives."""
     return HashBatch.from_bytes(registry.spec(algorithm), value).words.tobytes()
-
-
-def _named_after(external_id: str) -> Iterator[Subject]:
-    """Yield the hashes whose entry may have been left without such an id, as it holds them."""
-    for run in DIGITS.findall(external_id):
-        for algorithm in registry.names(registry.HASHERS):
-            with suppress(UnknownPlugin):  # that cannot be loaded: no entry has its hash
-                if registry.spec(algorithm).bits == 4 * len(run):
-                    yield Subject(None, algorithm, _words(algorithm, bytes.fromhex(run)))
 
 
 @cache

@@ -14,7 +14,7 @@ from hashmatch import registry
 from hashmatch._redact import unseen
 from hashmatch.errors import BadRows, ListError, RejectedRow, UsageError
 from hashmatch.lists.degenerate import by_reason, degenerate
-from hashmatch.lists.detect import NAMELESS, place_of, read_rows
+from hashmatch.lists.detect import NAMELESS, lost_columns, place_of, read_rows
 from hashmatch.lists.ingest import ListFormat, Rows, shown_id
 from hashmatch.lists.merge import counted, settle, standing
 from hashmatch.lists.redact_ids import DIGITS, log_loaded
@@ -24,6 +24,7 @@ from hashmatch.records.images import clean_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hashmatch.interfaces import ColumnUse
     from hashmatch.lists.detect import Source
 
 LOG = logging.getLogger("hashmatch.lists")
@@ -60,6 +61,10 @@ class ListFile:
         Of each kind of hash, how many are left out as degenerate, by `lists.degenerate.REASONS`.
     path : str
         Where it was read, for messages.
+    remarks : tuple of str
+        What else there is to know of its hashes.
+    columns : tuple of ColumnUse
+        What became of each column of CSV, and of each field of the first JSON lines.
     """
 
     name: str
@@ -74,6 +79,8 @@ class ListFile:
     warnings: tuple[str, ...] = ()
     quarantined: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     path: str = ""
+    remarks: tuple[str, ...] = ()
+    columns: tuple[ColumnUse, ...] = ()
 
     @property
     def types(self) -> dict[str, int]:
@@ -162,7 +169,8 @@ def read_list_file(
     version = read.sha256[:12] if version is None else version
     said = rows.statements()
     fates = settle(said, rows.withdrawals)
-    warnings, rejected = tuple(rows.warnings()), tuple(rows.rejected)
+    warnings = (*lost_columns(read.columns), *rows.warnings())
+    rejected = tuple(rows.rejected)
     counting = [standing(each, fate) for each, fate in zip(said, fates, strict=True)]
     quarantined = {}
     for number, each in enumerate(counting):
@@ -204,6 +212,8 @@ def read_list_file(
         warnings,
         quarantined,
         place,
+        tuple(rows.remarks),
+        read.columns,
     )
 
 

@@ -18,7 +18,7 @@ from hashmatch.records.entries import Entries, Entry, Texts
 from hashmatch.records.hashes import HashBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from logging import Logger
 
     from hashmatch.lists.merge import Statements
@@ -28,11 +28,17 @@ DIGITS = re.compile(r"[0-9a-fA-F]{16,}")
 """As many as the shortest hash of any algorithm has, or more."""
 
 
-def without_hashes(said: Sequence[Statements]) -> list[Statements]:
-    """Return all of a list, its ids, labels, sources and status without its hashes in hex."""
+def without_hashes(
+    said: Sequence[Statements], written: Sequence[HashBatch] = ()
+) -> list[Statements]:
+    """Return all of a list, its ids, labels, sources and status without its hashes in hex.
+
+    `written` are the hashes with their bits in other orders, of which the same is true.
+    """
     shortest = min((each.hashes.spec.bits // 4 for each in said), default=0)
     maybe = {text for each in said for text in _suspects(each.entries, shortest)}
-    hashes = _hashes_among(maybe, said) if maybe else set()
+    batches = {id(batch): batch for batch in (*(each.hashes for each in said), *written)}
+    hashes = _hashes_among(maybe, batches.values()) if maybe else set()
     if not hashes:
         return list(said)
     return [_cleaned(each, hashes, shortest) for each in said]
@@ -71,10 +77,10 @@ def _runs(text: str) -> list[str]:
     return [run.lower() for run in DIGITS.findall(text)]
 
 
-def _hashes_among(maybe: set[str], said: Sequence[Statements]) -> set[str]:
-    """Return the runs of digits that hold a hash of `said`."""
+def _hashes_among(maybe: set[str], batches: Collection[HashBatch]) -> set[str]:
+    """Return the runs of digits that hold a hash of `batches`."""
     found = set()
-    for spec in {each.hashes.spec for each in said}:
+    for spec in {batch.spec for batch in batches}:
         digits = spec.bits // 4
         of = {
             run[place : place + digits]: run
@@ -86,11 +92,12 @@ def _hashes_among(maybe: set[str], said: Sequence[Statements]) -> set[str]:
         texts = list(of)
         batch = HashBatch.from_hex(spec, texts)
         keys = hash_keys(batch.words)
-        for each in said:
-            if each.hashes.spec != spec:
+        for hashes in batches:
+            if hashes.spec != spec:
                 continue
-            rows = rows_about(hash_keys(each.hashes.words), np.unique(keys))
-            found |= {of[text] for text in each.take(rows).hashes.to_hex() if text in of}
+            rows = rows_about(hash_keys(hashes.words), np.unique(keys))
+            same = HashBatch(spec, hashes.words[rows], owned=True)
+            found |= {of[text] for text in same.to_hex() if text in of}
     return found
 
 

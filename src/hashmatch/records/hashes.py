@@ -20,8 +20,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-ENCODINGS = ("hex", "base64", "base32")
-"""How lists write hashes as text."""
+ENCODINGS = (
+    "hex", "hex-unpadded", "base64", "base64url", "base32", "decimal", "signed", "binary",
+)  # fmt: skip
+"""How lists write hashes as text: hexadecimal may lack its zeros in front, and a number be the
+unsigned one that the bits are, or that of two's complement."""
+BASES = "base64", "base64url", "base32"
+DECIMALS = "decimal", "signed"
+"""Those that JSON may write without quotes."""
+NUMBERS = "hex-unpadded", *DECIMALS
+"""Those whose text may be shorter than the hash."""
 
 INVISIBLE = "".join(
     chr(code)
@@ -46,6 +54,7 @@ ERROR = re.compile(r"#+|#[A-Z0-9/_]+[!?]", re.ASCII)
 UUID = [8, 4, 4, 4, 12]
 """Digits of its groups."""
 
+HEXADECIMAL = re.compile(r"[0-9a-f]+", re.IGNORECASE)
 DECIMAL = re.compile(r"-?\d{1,78}", re.ASCII)
 SCIENTIFIC = re.compile(
     r"[+-]?\d+(?:[.,]\d+)?e[+-]?\d{1,3}|\d{9,}[.,]\d+|\d[.,]\d{6,}", re.IGNORECASE | re.ASCII
@@ -107,8 +116,9 @@ class HashSpec:
         ----------
         text : str
             The hash, in either case, surrounding blanks allowed.
-        encoding : {"hex", "base64", "base32"}
-            How it is written; Arachnid, for one, writes PDQ as base64 and SHA-1 as base32.
+        encoding : str
+            How it is written, one of `ENCODINGS`; Arachnid, for one, writes PDQ as base64 and SHA-1
+            as base32. Base64 may be in either alphabet, and without padding.
 
         Raises
         ------
@@ -117,37 +127,56 @@ class HashSpec:
         """
         if not isinstance(text, str):
             raise UsageError(f"a hash is read from text, not from a {type(text).__name__}")
+        if encoding not in ENCODINGS:
+            raise UsageError(f"hash encoding {encoding!r} is not one of {', '.join(ENCODINGS)}")
         text = text.strip(INVISIBLE)
-        if encoding == "hex" and len(text) * 4 != self.bits:
+        if not (encoding == "hex" and len(text) * 4 == self.bits) and encoding not in BASES:
             text = _bare(text)
-            if len(text) * 4 > self.bits and not is_scientific(text):
+            if encoding == "hex" and len(text) * 4 > self.bits and not is_scientific(text):
                 text = _ungrouped(text)
         if not text:
             raise UsageError("the hash is empty")
-        if encoding == "hex" and len(text) * 4 != self.bits:
-            raise UsageError(self._misfit(text))
-        data = _decoded(text, encoding)
-        if data is None:
-            raise UsageError(f"the hash is not {encoding}")
-        if len(data) * 8 != self.bits:
-            raise UsageError(f"{len(data) * 8} bits, a {self.algorithm} hash has {self.bits}")
+        data = _decoded(text, encoding, self.bits)
+        if data is None or len(data) * 8 != self.bits:
+            raise UsageError(self._misfit(text, encoding, data))
         return data
 
-    def _misfit(self, text: str) -> str:
-        """Return why text of another length is no hash in hexadecimal, and what may help."""
-        if is_scientific(text):
+    def _misfit(self, text: str, encoding: str, data: bytes | None) -> str:
+        """Return why text is no hash in an encoding, though perhaps `data`, and what may help."""
+        is_hex = encoding.startswith("hex")
+        if encoding == "hex" and data is None and len(text) * 4 == self.bits:
+            return "the hash is not hex"
+        if encoding not in BASES and is_scientific(text):
             return f"a number, as spreadsheets make of digits, is no {self.algorithm} hash"
-        for encoding in ENCODINGS[1:]:
-            data = _decoded(text, encoding)
-            if data is not None and len(data) * 8 == self.bits:
-                return f"the hash is not hex but {encoding}; say so (--encoding {encoding})"
-        if len(text) == self.bits and set(text) <= {"0", "1"}:
-            return f"{len(text)} binary digits; write the hash as {self.bits // 4} hex digits"
-        if DECIMAL.fullmatch(text) and (len(text) > self.bits // 4 or text[0] == "-"):
-            return f"a decimal number; write the hash as {self.bits // 4} hex digits"
+        other = self._fitting(text, encoding)
+        if other is not None:
+            what = {
+                "binary": f"{len(text)} binary digits",
+                "decimal": "a decimal number",
+                "signed": "a decimal number",
+            }.get(other, f"the hash is not {encoding} but {other}")
+            return f"{what}; say so (--encoding {other})"
+        if (DECIMAL if encoding in DECIMALS else HEXADECIMAL).fullmatch(text) and (
+            encoding in NUMBERS
+        ):
+            return f"the number is not within the {self.bits} bits of a hash"
         if ERROR.fullmatch(text):
             return "what spreadsheets write for an error, or a column too narrow, is no hash"
-        return f"{len(text)} hex digits, a {self.algorithm} hash has {self.bits // 4}"
+        if is_hex and (encoding == "hex" or data is not None):
+            return f"{len(text)} hex digits, a {self.algorithm} hash has {self.bits // 4}"
+        if data is None:
+            return f"the hash is not {encoding}"
+        return f"{len(data) * 8} bits, a {self.algorithm} hash has {self.bits}"
+
+    def _fitting(self, text: str, encoding: str) -> str | None:
+        """Return another encoding in which text is a hash of this spec, the likeliest."""
+        for other in ("binary", "hex", "base64", "base32", *DECIMALS):
+            data = None if other == encoding else _decoded(text, other, self.bits)
+            # Few digits are hexadecimal that was cut off, or that lost its zeros in front.
+            is_long = other not in DECIMALS or len(text) > self.bits // 4 or text[0] == "-"
+            if data is not None and len(data) * 8 == self.bits and is_long:
+                return other
+        return None
 
 
 def is_scientific(text: str) -> bool:
@@ -170,18 +199,28 @@ def _ungrouped(text: str) -> str:
     return "".join(groups) if is_even or sizes == UUID else text
 
 
-def _decoded(text: str, encoding: str) -> bytes | None:
+def _decoded(text: str, encoding: str, bits: int) -> bytes | None:
     """Return the bytes, or None; an error would carry the text along as its context."""
-    if encoding not in ENCODINGS:
-        raise UsageError(f"hash encoding {encoding!r} is not one of {', '.join(ENCODINGS)}")
+    if encoding in DECIMALS:
+        lowest = -(1 << bits - 1) if encoding == "signed" else 0
+        number = int(text) if DECIMAL.fullmatch(text) else lowest - 1
+        if not lowest <= number < lowest + (1 << bits):
+            return None
+        return (number % (1 << bits)).to_bytes(bits // 8, "big")
+    if encoding == "binary":
+        digits = text[2:].zfill(bits) if text[:2] in {"0b", "0B"} else text
+        is_whole = bool(digits) and not len(digits) % 8 and set(digits) <= {"0", "1"}
+        return int(digits, 2).to_bytes(len(digits) // 8, "big") if is_whole else None
     try:
-        if encoding == "hex":
+        if encoding == "hex-unpadded":
+            text = "0" * (bits // 4 - len(text)) + text
+        if encoding.startswith("hex"):
             return binascii.unhexlify(text)  # unlike bytes.fromhex it skips no blanks
         bare = text.rstrip("=")  # some leave it out
-        if encoding == "base64":
-            bare = bare.replace("-", "+").replace("_", "/")
-            return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
-        return base64.b32decode(bare + "=" * (-len(bare) % 8), casefold=True)
+        if encoding == "base32":
+            return base64.b32decode(bare + "=" * (-len(bare) % 8), casefold=True)
+        bare = bare.replace("-", "+").replace("_", "/")
+        return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
     except ValueError:
         return None
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
 from hashmatch.errors import ReviewError, install
 from hashmatch.review.database import Database, statements
+from hashmatch.review.postgres_url import WHERE, verified, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +42,8 @@ class PostgresDatabase(Database):
     BEGIN_WRITING = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {_SET}"
 
     def __init__(self, url: str) -> None:
-        super().__init__(without_password(url))
+        super().__init__(WHERE)
+        url = verified(url)
         self._url = url
         self._has_lock = False
 
@@ -175,7 +176,7 @@ class PostgresDatabase(Database):
         try:
             yield
         except psycopg.Error as error:
-            reason = " ".join(str(error.diag.message_primary or error).split())
+            reason = " ".join((error.diag.message_primary or why_not(str(error))).split())
             if isinstance(error, psycopg.errors.UntranslatableCharacter):
                 reason = f"its database cannot keep this text: {reason}. {USE_UTF8}"
             elif "statement pooling" in reason:
@@ -190,14 +191,3 @@ class PostgresDatabase(Database):
 @cache
 def _with_driver_marks(sql: str) -> bytes:
     return sql.replace("?", "%s").encode()
-
-
-def without_password(url: str) -> str:
-    """Return a URL as it may be shown."""
-    parts = urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
-    netloc = f"{user.partition(':')[0]}{at}{host}"
-    options = "&".join(
-        option for option in parts.query.split("&") if not option.lower().startswith("password=")
-    )
-    return urlunsplit((parts.scheme, netloc, parts.path, options, ""))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from hashmatch._files.private import check_private
 from hashmatch.errors import ReviewError
 from hashmatch.review.database import FORMAT, Database, statements
 
@@ -77,6 +78,7 @@ class SqliteDatabase(Database):
             self._check_format(version)
         elif not create:
             raise self._refused("it is empty", MAKE_IT)
+        check_private(self.where, allow_readable=False, follow=True, error=ReviewError)
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")  # survives a power cut; NORMAL loses the last decisions
         run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")

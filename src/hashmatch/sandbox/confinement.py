@@ -6,12 +6,12 @@ import ctypes
 import resource
 import struct
 from dataclasses import dataclass
-from enum import Flag
 from math import isfinite
 
 from hashmatch.decode.limits import PROCESS_MEMORY
 from hashmatch.errors import UsageError
 from hashmatch.sandbox import seccomp
+from hashmatch.sandbox.layers import Layers
 
 CREATE_RULESET, RESTRICT_SELF = 444, 446
 """System calls, numbered alike on every machine."""
@@ -28,30 +28,6 @@ WITH_TCP, WITH_SCOPES = 4, 6
 ZEROED = (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE)
 """Not RLIMIT_NPROC: it counts threads too, of which one decoder needs one, and all processes of
 the same user."""
-
-
-class Layers(Flag):
-    """What keeps a worker in.
-
-    Examples
-    --------
-    >>> describe(Layers.LIMITS | Layers.SECCOMP)
-    'limits, seccomp; without landlock'
-    """
-
-    LIMITS = 1
-    """No new file or socket, and so much memory, by resource limits, which hold everywhere."""
-    LANDLOCK = 2
-    """No file, port or signal."""
-    SECCOMP = 4
-    """No system call but some that read, answer and map memory."""
-
-
-def describe(layers: Layers) -> str:
-    """Return which layers are on and which are not, for a report."""
-    on = ", ".join(str(layer.name).lower() for layer in Layers if layer in layers)
-    off = ", ".join(str(layer.name).lower() for layer in Layers if layer not in layers)
-    return (on or "none") + (f"; without {off}" if off else "")
 
 
 def confine(address_space: int, memory: int) -> Layers:

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import threading
 from dataclasses import astuple, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hashmatch.errors import WorkersError
 from hashmatch.sandbox import protocol
 
 if TYPE_CHECKING:
+    import struct
     from collections.abc import Sequence
 
     from hashmatch.sandbox.confinement import WorkerLimits
@@ -49,6 +50,10 @@ class WorkerExit:
     cpu_seconds: float
 
 
+LOST = WorkerExit(-9, 0, 0.0)
+"""Of a worker that went with its fork server."""
+
+
 class ForkServer:
     """A process that workers are forked from, started again if it is lost.
 
@@ -61,6 +66,7 @@ class ForkServer:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
+        self._questions = 0
         self._start()
 
     @property
@@ -71,16 +77,20 @@ class ForkServer:
     def fork(self, descriptors: Sequence[int]) -> tuple[int, int]:
         """Start a worker that is given `descriptors`; return the pids of its server and its own."""
         with self._lock:
-            try:
-                answer = self._ask(protocol.FORK_REQUEST, descriptors)
-            except OSError:  # it is gone, and every worker with it
-                self._stop()
-                if self._closed:
-                    raise WorkersError(POOL_CLOSED) from None
-                log.warning("fork server lost, and every decode worker with it")
-                self._start()
-                answer = self._ask(protocol.FORK_REQUEST, descriptors)
-            (pid,) = protocol.FORK_REPLY.unpack(answer)
+            for attempt in range(2):
+                try:
+                    (pid,) = self._ask(protocol.FORK_REQUEST, protocol.FORK_REPLY, 0, descriptors)
+                    break
+                except OSError:  # it is gone, or hangs, and every worker is lost with it
+                    self._stop()
+                    if self._closed:
+                        raise WorkersError(POOL_CLOSED) from None
+                    if attempt:
+                        raise WorkersError(
+                            "cannot start a decode worker: their fork server ends or hangs, twice"
+                        ) from None
+                    log.warning("fork server lost, and every decode worker with it")
+                    self._start()
             if pid == 0:
                 raise WorkersError("cannot start a decode worker: the system has no process left")
             return self.pid, pid
@@ -88,13 +98,14 @@ class ForkServer:
     def end(self, server_pid: int, pid: int) -> WorkerExit:
         """End worker `pid` of a fork server, if it has not ended yet, and return how it did."""
         with self._lock:
+            if server_pid != self.pid:
+                return LOST  # it went with its server
             try:
-                if server_pid != self.pid:
-                    raise ConnectionError  # it went with its server
-                answer = self._ask(protocol.END_REQUEST.pack(protocol.END_WORKER, pid))
+                ended = self._ask(protocol.END_WORKER, protocol.END_REPLY, pid)
             except OSError:
-                return WorkerExit(-9, 0, 0.0)
-            code, kibibytes, seconds = protocol.END_REPLY.unpack(answer)
+                self._stop()  # else a late answer would be taken for that of another question
+                return LOST
+            code, kibibytes, seconds = ended
             return WorkerExit(code, kibibytes * 1024, seconds)
 
     def close(self) -> None:
@@ -141,9 +152,21 @@ class ForkServer:
             self._process.wait()
         self._process = None
 
-    def _ask(self, message: bytes, descriptors: Sequence[int] = ()) -> bytes:
+    def _ask(
+        self,
+        request: bytes,
+        reply: struct.Struct,
+        pid: int = 0,
+        descriptors: Sequence[int] = (),
+    ) -> tuple[Any, ...]:
+        """Return what is answered. Raises OSError if that is nothing, or of another question."""
+        self._questions += 1
+        message = protocol.REQUEST.pack(request, self._questions, pid)
         socket.send_fds(self._channel, [message], descriptors)
-        answer = self._channel.recv(64)
-        if not answer:
+        answer = self._channel.recv(reply.size + 1)
+        if len(answer) != reply.size:
             raise ConnectionError
-        return answer
+        number, *said = reply.unpack(answer)
+        if number != self._questions:
+            raise ConnectionError
+        return tuple(said)

@@ -26,14 +26,14 @@ from PIL import AvifImagePlugin, Image
 
 from hashmatch.decode import formats
 from hashmatch.decode.policy import decode_image
-from hashmatch.sandbox import protocol
+from hashmatch.sandbox import privileges, protocol
 from hashmatch.sandbox.confinement import WorkerLimits
 from hashmatch.sandbox.worker import serve
 
 if TYPE_CHECKING:
     from hashmatch.sandbox.worker import Decode
 
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
+PR_SET_PDEATHSIG = 1
 
 
 def main(descriptor: int, decoder: str, *numbers: float) -> None:
@@ -46,6 +46,7 @@ def main(descriptor: int, decoder: str, *numbers: float) -> None:
     cpu, wall, *counts = numbers
     limits = WorkerLimits(cpu, wall, *map(int, counts))
     try:
+        privileges.undumpable()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the pool closes its workers itself
         warnings.simplefilter("ignore")
         module, _, name = decoder.partition(":")
@@ -93,16 +94,17 @@ def _serve(channel: socket.socket, limits: WorkerLimits, decode: Decode) -> None
         waiting.register(os.pidfd_open(os.getppid()), select.POLLIN)
     while all(descriptor == channel.fileno() for descriptor, _ in waiting.poll()):
         message, descriptors, _, _ = socket.recv_fds(channel, 64, 3)
-        if message == protocol.FORK_REQUEST:
+        if not message:
+            return
+        request, number, pid = protocol.REQUEST.unpack(message)
+        if request == protocol.FORK_REQUEST:
             pid = _fork(channel, descriptors, limits, decode)
             workers |= {pid} - {0}
-            channel.send(protocol.FORK_REPLY.pack(pid))
-        elif message:
-            pid = protocol.END_REQUEST.unpack(message)[1]
-            channel.send(protocol.END_REPLY.pack(*_end(pid) if pid in workers else (0, 0, 0.0)))
-            workers.discard(pid)  # the number may be another process's from now on
+            channel.send(protocol.FORK_REPLY.pack(number, pid))
         else:
-            return
+            ended = _end(pid) if pid in workers else (0, 0, 0.0)
+            channel.send(protocol.END_REPLY.pack(number, *ended))
+            workers.discard(pid)  # the number may be another process's from now on
 
 
 def _fork(
@@ -128,11 +130,6 @@ def _fork(
 
 
 def _run_worker(parent: int, descriptors: list[int], limits: WorkerLimits, decode: Decode) -> None:
-    libc = ctypes.CDLL(None)
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
-    if os.getppid() != parent:  # it ended before that was heard
-        return
     channel, item, pixels = descriptors
     shared = mmap(pixels, 0)
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -145,7 +142,11 @@ def _run_worker(parent: int, descriptors: list[int], limits: WorkerLimits, decod
         os.closerange(low, number)
         low = number + 1
     os.closerange(low, highest)
-    serve(socket.socket(fileno=channel), item, shared, limits, decode)
+    layers = privileges.drop()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it ended before that was heard
+        return
+    serve(socket.socket(fileno=channel), item, shared, limits, decode, layers)
 
 
 def _end(pid: int) -> tuple[int, int, float]:

@@ -6,7 +6,6 @@ import logging
 import os
 import threading
 import time
-import warnings
 import weakref
 from contextlib import closing
 from dataclasses import replace
@@ -18,8 +17,11 @@ from hashmatch.decode import limits as decode_limits
 from hashmatch.decode.inputs import ImageInput, load
 from hashmatch.decode.policy import decode_image
 from hashmatch.errors import UsageError, WorkersError
-from hashmatch.sandbox.confinement import Layers, WorkerLimits, describe
+from hashmatch.records.safeguards import Safeguard, waive
+from hashmatch.sandbox import privileges
+from hashmatch.sandbox.confinement import WorkerLimits
 from hashmatch.sandbox.fork_client import POOL_CLOSED, ForkServer
+from hashmatch.sandbox.layers import REQUIRED, Layers, describe
 from hashmatch.sandbox.slot import WorkerSlot
 
 if TYPE_CHECKING:
@@ -52,7 +54,15 @@ class WorkerSlots:
 
     def __init__(self, server: ForkServer, limits: WorkerLimits, count: int) -> None:
         self.count = count
-        self.all = [WorkerSlot(server, limits) for _ in range(count + max(count, SPARE_SLOTS))]
+        self.all: list[WorkerSlot] = []
+        try:
+            for _ in range(count + max(count, SPARE_SLOTS)):
+                self.all.append(WorkerSlot(server, limits))
+        except WorkersError:
+            for slot in self.all:
+                slot.close()
+            server.close()
+            raise
         self._idle = self.all[::-1]
         self._busy: dict[WorkerSlot, float] = {}
         self._slow: set[WorkerSlot] = set()
@@ -143,7 +153,9 @@ class DecodePool:
     Pixels come back in shared memory, the same as in-process decoding gives, and are hashed here.
 
     The logger ``hashmatch.sandbox`` has a line when a pool starts, with the layers that are on
-    (INFO), and one for each layer that is missing and each worker that is lost (WARNING).
+    (INFO), and one for each worker that is lost (WARNING). Where a layer of `REQUIRED` is missing,
+    and that is allowed, no other process without more rights can read the memory of this one from
+    then on, nor debug it: a worker is of the same user.
 
     Parameters
     ----------
@@ -151,18 +163,17 @@ class DecodePool:
         Processes that decode at once; by default one for each core that this process may use.
     limits : WorkerLimits, optional
         What one item may cost.
+    require : Layers
+        Layers without which no worker is used; what is missing besides is a
+        `hashmatch.records.safeguards.Waiver`.
 
     Raises
     ------
     WorkersError
-        If workers cannot be started.
+        If workers cannot be started; if the kernel, or the container around, does not offer what
+        they `require`.
     UsageError
         If `workers` is less than 1.
-
-    Warns
-    -----
-    RuntimeWarning
-        If the kernel, or the container around, offers fewer layers than `Layers` names.
 
     Examples
     --------
@@ -176,7 +187,13 @@ class DecodePool:
     _decoder = "hashmatch.sandbox.worker:decode_job"
     """What workers decode with; tests have others."""
 
-    def __init__(self, workers: int | None = None, limits: WorkerLimits | None = None) -> None:
+    def __init__(
+        self,
+        workers: int | None = None,
+        limits: WorkerLimits | None = None,
+        *,
+        require: Layers = REQUIRED,
+    ) -> None:
         count = len(os.sched_getaffinity(0)) if workers is None else workers
         if count < 1:
             raise UsageError(f"workers is {workers}, at least 1 is needed")
@@ -187,14 +204,26 @@ class DecodePool:
         self._end = weakref.finalize(self, _close, self._owner_pid, self._slots, self._server)
         try:
             self._slots.start()
+            self._check(require)
         except BaseException:
             self.close()
             raise
         log.info("decode pool started: workers=%d, layers=%s", count, self.report)
-        for layer in ~self.layers:
-            log.warning("decode workers are not confined by %s", str(layer.name).lower())
-        if ~self.layers:
-            warnings.warn(f"decode workers: {self.report}", RuntimeWarning, stacklevel=2)
+
+    def _check(self, require: Layers) -> None:
+        """Refuse workers that are confined by less than they ought to be."""
+        missing = REQUIRED & ~self.layers
+        if missing:
+            names = " or ".join(str(layer.name).lower() for layer in missing)
+            waive(
+                Safeguard.SANDBOX,
+                "start decode workers",
+                f"the kernel, or the container around, offers no {names}",
+                error=WorkersError,
+                allowed=not missing & require,
+            )
+            # Limits keep a worker from files and sockets, not from the memory of its own user.
+            privileges.undumpable()
 
     @property
     def workers(self) -> int:

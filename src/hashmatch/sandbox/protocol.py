@@ -20,15 +20,18 @@ MAX_MESSAGE_BYTES = 4096
 
 SERVER_READY, FORK_REQUEST, END_WORKER = b"U", b"F", b"E"
 """Between the pool and its fork server: it is up, start a worker, end the worker of a pid."""
-END_REQUEST = struct.Struct("<cq")
-FORK_REPLY = struct.Struct("<q")
-END_REPLY = struct.Struct("<qqd")
+REQUEST = struct.Struct("<cQq")
+"""Which of these, the number of the question, which is in its answer too, and a pid."""
+FORK_REPLY = struct.Struct("<Qq")
+END_REPLY = struct.Struct("<Qqqd")
 """How a worker ended: its exit status, its peak memory in KiB, its processor seconds."""
 
 MAX_FRAMES = 2**32 - 1
 """Frames that a job has the bits to ask for."""
-NEXT_FRAME = b"M"
-"""To a worker: the next frame. Anything else is the next job."""
+NEXT_FRAME, NEXT_PART = b"M", b"P"
+"""To a worker: the next frame, or the next part of the item. Anything else is the next job."""
+PART_BYTES = 8 * 2**20
+"""An item is handed over in parts, so that shared memory holds so much of it at most."""
 _JOB = struct.Struct("<cQII?")
 _REPLY = struct.Struct("<BBBBBIII")
 
@@ -56,6 +59,8 @@ class ReplyKind(IntEnum):
     """There is no picture, and an outcome and a reason instead."""
     OUT_OF_MEMORY = 4
     """Memory ran out elsewhere than where that is expected."""
+    NEXT_PART = 5
+    """What there is of the item is read: the next part, please."""
 
 
 class MalformedReply(Exception):
@@ -64,7 +69,7 @@ class MalformedReply(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a worker is asked for: the item's bytes, `size` of them, are in the shared input.
+    """What a worker is asked for: the item has `size` bytes; the shared input has the first part.
 
     `most` is how many frames to give; 0 for the picture itself, as `decode_image` gives it. With
     `readings`, behind the first of them comes what others read in it. `skip` is how many of the

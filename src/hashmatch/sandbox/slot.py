@@ -22,12 +22,14 @@ from hashmatch.decode.policy import Picture
 from hashmatch.errors import WorkersError
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
-from hashmatch.sandbox.confinement import Layers
 from hashmatch.sandbox.fork_client import POOL_CLOSED, ForkServer, WorkerExit
+from hashmatch.sandbox.layers import Layers
 from hashmatch.sandbox.protocol import (
     MAX_FRAMES,
     MAX_MESSAGE_BYTES,
     NEXT_FRAME,
+    NEXT_PART,
+    PART_BYTES,
     Job,
     MalformedReply,
     Reply,
@@ -48,6 +50,9 @@ START_ATTEMPTS = 3
 WATCHDOG_SECONDS = 0.1
 """Between two looks at a worker that does not answer: one that is asleep at both, and did nothing
 between them, is lost, which takes so much less than its time on the wall."""
+HARMLESS = {Outcome.UNSUPPORTED, Outcome.TOO_SMALL}
+"""Outcomes after which a worker goes on: no decoder has stumbled. After others, and after a picture
+that is damaged, the next item has a new one."""
 SLEEPING = "S"
 """State of a thread (proc_pid_stat(5)) that neither runs nor is about to, nor awaits a disk."""
 DEADLOCKED = "decoder deadlocked: all threads asleep and no CPU progress"
@@ -63,6 +68,31 @@ class WorkerLost(Exception):
 
 class CostTooMuch(WorkerLost):
     """It was ended over the time or memory that its item takes, which another try takes, too."""
+
+
+@dataclass(slots=True)
+class _Given:
+    """What an item has had so far, in all its tries: pictures, and seconds that are left to it."""
+
+    seconds: float
+    pictures: int = 0
+    frames: int = 0
+    last_frame: int = -1
+    readings: frozenset[str] = frozenset()
+    sound: bool = True
+
+    def add(self, picture: Picture, job: Job) -> bool:
+        """Count a picture; return whether it may come: asked for, and none before it once more."""
+        if picture.reading:
+            fits = job.readings and picture.reading not in self.readings
+            self.readings |= {picture.reading}
+        else:
+            fits = picture.frame > self.last_frame and self.frames < max(1, job.most)
+            self.last_frame = picture.frame
+            self.frames += 1
+        self.pictures += 1
+        self.sound &= not picture.damaged
+        return fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +114,22 @@ class WorkerSlot:
         self._limits = limits
         self._worker: _Worker | None = None
         self._items_served = 0
-        self._largest_picture = 0
+        self._used = 0
         self._closed = False
-        self._input_fd = os.memfd_create("hashmatch-item")
-        self._pixels_fd = os.memfd_create("hashmatch-pixels", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        size = 3 * decode_limits.most_decoded_pixels()
-        os.ftruncate(self._pixels_fd, size)
-        # A worker that cut it short would end this process by its next look at it.
-        fcntl.fcntl(self._pixels_fd, fcntl.F_ADD_SEALS, SEALS)
-        self._mapping = mmap.mmap(self._pixels_fd, size)
+        self._input_fd = self._pixels_fd = -1
+        try:
+            self._input_fd = os.memfd_create("hashmatch-item")
+            self._pixels_fd = os.memfd_create(
+                "hashmatch-pixels", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+            )
+            size = 3 * decode_limits.most_decoded_pixels()
+            os.ftruncate(self._pixels_fd, size)
+            # A worker that cut it short would end this process by its next look at it.
+            fcntl.fcntl(self._pixels_fd, fcntl.F_ADD_SEALS, SEALS)
+            self._mapping = mmap.mmap(self._pixels_fd, size)
+        except OSError as error:
+            self._close_shared()
+            raise WorkersError(f"cannot start decode workers: {error.strerror}") from None
         self._pixels = np.frombuffer(self._mapping, np.uint8)
 
     @property
@@ -108,16 +145,16 @@ class WorkerSlot:
         Raises ImageError as in-process decoding does, and ``failed`` once all tries have lost a
         worker, or one to the time or memory that the item takes.
         """
-        given = 0
+        given = _Given(self._limits.wall_seconds)
+        begun = True
         reason = ""
         tries = self._limits.tries
         try:
             for attempt in range(1, tries + 1):
                 try:
-                    job = Job(len(data), min(most, MAX_FRAMES), given, readings)
-                    for picture in self._attempt(data, job):
-                        given += 1
-                        yield picture
+                    job = Job(len(data), min(most, MAX_FRAMES), given.pictures, readings)
+                    yield from self._attempt(data, job, given)
+                    begun = False
                     return
                 except WorkerLost as lost:
                     reason = str(lost)
@@ -127,8 +164,16 @@ class WorkerSlot:
             raise ImageError(
                 Outcome.FAILED, f"{reason}, in each of {tries} tries" if tries > 1 else reason
             )
+        except OSError as error:  # out of memory, or of descriptors
+            self.end_worker()
+            raise WorkersError(f"cannot decode in a worker: {error.strerror}") from None
+        except ImageError as error:
+            given.sound &= error.outcome in HARMLESS
+            raise
         finally:
-            self._free_memory(len(data))
+            if not given.sound:
+                self.end_worker()  # whatever that file left in it is not to meet the next one
+            self._clear(begun)
 
     def start(self) -> _Worker:
         """Return a worker that is ready. Raises WorkersError if none can be started."""
@@ -175,44 +220,50 @@ class WorkerSlot:
         """End the worker for good; pixels that somebody still holds stay as they are."""
         self.abort()
         self.end_worker()
-        if self._input_fd >= 0:
-            os.close(self._input_fd)
-            os.close(self._pixels_fd)
-            self._input_fd = self._pixels_fd = -1
+        self._close_shared()
+
+    def _close_shared(self) -> None:
+        for descriptor in {self._input_fd, self._pixels_fd} - {-1}:
+            os.close(descriptor)
+        self._input_fd = self._pixels_fd = -1
 
     def replaced(self) -> WorkerSlot:
         """Close this slot, in whatever thread it is held, and return one in its place."""
-        try:
-            other = WorkerSlot(self._server, self._limits)
-        except OSError as error:  # out of descriptors; this one stays as it is
-            raise WorkersError(f"cannot replace a decode worker: {error.strerror}") from None
+        other = WorkerSlot(self._server, self._limits)
         self.close()
         other.layers, other.exits = self.layers, self.exits
         return other
 
-    def _attempt(self, data: bytes, job: Job) -> Iterator[Picture]:
+    def _attempt(self, data: bytes, job: Job, given: _Given) -> Iterator[Picture]:
         """Yield what one worker makes of `data`. Raises WorkerLost if it does not live to do so."""
         if self._items_served >= self._limits.items:
             self.end_worker()
         worker = self.start()
         self._items_served += 1
-        left = self._limits.wall_seconds
         message = job.packed()
+        part = 0
         try:
-            _write(self._input_fd, data)
+            os.ftruncate(self._input_fd, min(len(data), PART_BYTES))  # nothing of the item before
+            _write(self._input_fd, memoryview(data)[:PART_BYTES])
             while True:
                 asked = time.monotonic()
                 self._send(worker, message)
-                reply = self._receive(worker, asked + left)
-                left -= time.monotonic() - asked
+                reply = self._receive(worker, asked + given.seconds)
+                given.seconds -= time.monotonic() - asked
+                if reply.kind is ReplyKind.NEXT_PART and (part := part + PART_BYTES) < len(data):
+                    _write(self._input_fd, memoryview(data)[part : part + PART_BYTES])
+                    message = NEXT_PART
+                    continue
                 if reply.kind is not ReplyKind.PICTURE:
                     break
                 picture = self._picture(reply)
+                if not given.add(picture, job):
+                    raise self._lose(UNEXPECTED)
                 try:
                     yield picture
                 finally:
                     del picture
-                    self._free_pixels()
+                    self._clear_pixels()
                 if job.most == 0:
                     return
                 message = NEXT_FRAME
@@ -247,7 +298,7 @@ class WorkerSlot:
             except TimeoutError:
                 if left <= WATCHDOG_SECONDS:
                     limit = f"{self._limits.wall_seconds:g} s"
-                    raise self._lose(f"decoding took more than {limit}") from None
+                    raise CostTooMuch(str(self._lose(f"decoding took more than {limit}"))) from None
                 used = idle_cpu_seconds(worker.pid)
                 if used is not None and used == before:
                     raise self._lose(DEADLOCKED) from None
@@ -280,27 +331,30 @@ class WorkerSlot:
         size = reply.height * reply.width * 3
         if not 0 < size <= len(self._pixels):
             raise self._lose(MALFORMED)
-        self._largest_picture = max(self._largest_picture, size)
+        self._used = max(self._used, size)
         pixels = self._pixels[:size].reshape(reply.height, reply.width, 3)
         return Picture(pixels, reply.media_type, reply.damaged, reply.frame, reply.reading)
 
-    def _free_memory(self, size: int) -> None:
-        """Give back to the system the memory that only a large item needed."""
+    def _clear(self, begun: bool) -> None:
+        """Leave nothing of an item in what is shared: the next is another person's."""
         if self._closed:
             return
-        if size > KEPT_BYTES:
-            os.ftruncate(self._input_fd, 0)
-        self._free_pixels()
+        if begun:  # a picture that never came may be there in part
+            self._used = len(self._pixels)
+        self._clear_pixels()
 
-    def _free_pixels(self) -> None:
-        if self._largest_picture > KEPT_BYTES:
+    def _clear_pixels(self) -> None:
+        """Clear what pictures have used; only a large one's memory is given back to the system."""
+        if self._used > KEPT_BYTES:
             self._mapping.madvise(mmap.MADV_REMOVE)
-            self._largest_picture = 0
+        else:
+            self._pixels[: self._used] = 0
+        self._used = 0
 
 
-def _write(descriptor: int, data: bytes) -> None:
+def _write(descriptor: int, data: memoryview) -> None:
     """Write all of `data` at the beginning of a file."""
-    rest = memoryview(data)
+    rest = data
     while rest:
         rest = rest[os.pwrite(descriptor, rest, len(data) - len(rest)) :]
 

@@ -5,6 +5,7 @@ It imports `hashmatch.decode` and nothing above: no numba, no list, no network.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 from itertools import islice
@@ -16,7 +17,14 @@ from hashmatch.decode.animation import decode_all
 from hashmatch.decode.policy import decode_file
 from hashmatch.records.images import ImageError
 from hashmatch.sandbox.confinement import confine
-from hashmatch.sandbox.protocol import MAX_MESSAGE_BYTES, Job, Reply, ReplyKind
+from hashmatch.sandbox.protocol import (
+    MAX_MESSAGE_BYTES,
+    NEXT_PART,
+    PART_BYTES,
+    Job,
+    Reply,
+    ReplyKind,
+)
 
 if TYPE_CHECKING:
     import socket
@@ -27,6 +35,7 @@ if TYPE_CHECKING:
 
     from hashmatch.decode.policy import Picture
     from hashmatch.sandbox.confinement import WorkerLimits
+    from hashmatch.sandbox.layers import Layers
 
     Decode = Callable[[bytes, Job, NDArray[np.uint8]], Iterable[Picture]]
 
@@ -42,16 +51,22 @@ def decode_job(data: bytes, job: Job, pixels: NDArray[np.uint8]) -> Iterable[Pic
 
 
 def serve(
-    channel: socket.socket, item: int, shared: mmap, limits: WorkerLimits, decode: Decode
+    channel: socket.socket,
+    item: int,
+    shared: mmap,
+    limits: WorkerLimits,
+    decode: Decode,
+    layers: Layers,
 ) -> None:
     """Confine this process, and answer jobs until the other end closes.
 
     `item` is the descriptor of the file that has the bytes of each item; pixels go to `shared`.
+    `layers` hold already.
     Processor time is the kernel's to watch, as no decoder can be interrupted.
     """
     pixels = np.frombuffer(shared, np.uint8)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # whose default is to end the process at once
-    layers = confine(limits.address_space, limits.memory)
+    layers |= confine(limits.address_space, limits.memory)
     channel.send(Reply(ReplyKind.READY, frame=layers.value).packed())
     message = channel.recv(MAX_MESSAGE_BYTES)
     while message:
@@ -65,7 +80,7 @@ def _answer(
 ) -> bytes:
     """Answer one job; return the message that follows it."""
     try:
-        data = os.pread(item, job.size, 0)
+        data = _read_item(channel, item, job.size)
         for picture in islice(decode(data, job, pixels), job.skip, None):
             channel.send(_publish(picture, pixels).packed())
             del picture  # the next frame is made beside the shared pixels alone
@@ -79,6 +94,20 @@ def _answer(
         reply = Reply(ReplyKind.OUT_OF_MEMORY)
     channel.send(reply.packed())
     return channel.recv(MAX_MESSAGE_BYTES)
+
+
+def _read_item(channel: socket.socket, item: int, size: int) -> bytes:
+    """Return the bytes of an item, asking for part after part where it has several."""
+    if size <= PART_BYTES:
+        return os.pread(item, size, 0)
+    whole = io.BytesIO()
+    while True:
+        whole.write(os.pread(item, min(size - whole.tell(), PART_BYTES), 0))
+        if whole.tell() == size:
+            return whole.getvalue()
+        channel.send(Reply(ReplyKind.NEXT_PART).packed())
+        if channel.recv(MAX_MESSAGE_BYTES) != NEXT_PART:
+            raise ConnectionError
 
 
 def _publish(picture: Picture, pixels: NDArray[np.uint8]) -> Reply:

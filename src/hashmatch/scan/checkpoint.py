@@ -25,10 +25,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from hashmatch._files.private import check_private
 from hashmatch.errors import CheckpointError
 from hashmatch.records.enums import HAVE_HASH, Outcome, Surface
 from hashmatch.records.images import ItemOutcome
 from hashmatch.records.review import ReviewRecord
+from hashmatch.records.safeguards import Waiver, waivers
 from hashmatch.records.times import timestamp
 from hashmatch.scan.events import Counters
 
@@ -40,13 +42,14 @@ if TYPE_CHECKING:
 
 APPLICATION = 0x484D4350
 """What the file says it is (PRAGMA application_id): "HMCP"."""
-FORMAT = 2
+FORMAT = 3
 FILE = "checkpoint.db"
 TABLES = """
 CREATE TABLE scan (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, about TEXT NOT NULL, token TEXT NOT NULL,
     begun TEXT NOT NULL, ended TEXT, number INTEGER NOT NULL DEFAULT 0,
-    counts TEXT NOT NULL DEFAULT '[{}, {}]', position BLOB, breaker TEXT
+    counts TEXT NOT NULL DEFAULT '[{}, {}]', waivers TEXT NOT NULL DEFAULT '[]', position BLOB,
+    breaker TEXT
 );
 CREATE TABLE record (
     scan INTEGER NOT NULL, number INTEGER NOT NULL, line BLOB NOT NULL, PRIMARY KEY (scan, number)
@@ -72,20 +75,21 @@ class ScanState:
 
     ``token`` is a random name of this state of the scan, which no other has; ``number`` how many
     results there have been; ``position`` that of the last item taken, or None before the first and
-    after the last; ``breaker`` what `Breaker.to_json` gave then, and ``ended`` whether the listing
-    has come to its end.
+    after the last; ``breaker`` what `Breaker.to_json` gave then, ``ended`` whether the listing has
+    come to its end, and ``waivers`` without which safeguards any of it was done.
     """
 
     def __init__(self, path: str, connection: sqlite3.Connection, name: str) -> None:
         self._path, self._connection = path, connection
         with _explained(path):
             row = connection.execute(
-                "SELECT id, token, number, counts, position, breaker, ended FROM scan "
+                "SELECT id, token, number, counts, waivers, position, breaker, ended FROM scan "
                 "WHERE name = ?",
                 (name,),
             ).fetchone()
-        self._id, self.token, self.number, counts, position, breaker, ended = row
+        self._id, self.token, self.number, counts, waived, position, breaker, ended = row
         self._counts: list[dict[str, int]] = msgspec.json.decode(counts)
+        self.waivers = msgspec.json.decode(waived, type=list[Waiver])
         self.position = None if position is None else _text(position)
         self.breaker: dict[str, Any] | None = None
         if breaker is not None:
@@ -166,6 +170,7 @@ class ScanState:
         position = None if ended else position
         counts = [dict(counters.outcomes), dict(counters.suppressed_by)]
         marks = [(self._id, self._mark(key)) for key in by_name]
+        self.waivers += [waiver for waiver in waivers() if waiver not in self.waivers]
         with _explained(self._path):
             run("BEGIN IMMEDIATE")
             try:
@@ -180,11 +185,12 @@ class ScanState:
                     "INSERT OR IGNORE INTO done VALUES (?, ?)", sorted(marks)
                 )
                 run(
-                    "UPDATE scan SET number = ?, counts = ?, position = ?, breaker = ?, ended = ? "
-                    "WHERE id = ?",
+                    "UPDATE scan SET number = ?, counts = ?, waivers = ?, position = ?, "
+                    "breaker = ?, ended = ? WHERE id = ?",
                     (
                         number,
                         msgspec.json.encode(counts).decode(),
+                        msgspec.json.encode(self.waivers).decode(),
                         None if position is None else _bytes(position),
                         None if breaker is None else msgspec.json.encode(breaker).decode(),
                         timestamp(datetime.now(UTC)) if ended else None,
@@ -270,7 +276,8 @@ class Checkpoint:
     Raises
     ------
     CheckpointError
-        If it cannot be opened, is something else or of a newer version, or in use.
+        If it cannot be opened, is something else or of a newer version, or in use; if others can
+        read it, or change it.
 
     Examples
     --------
@@ -291,6 +298,9 @@ class Checkpoint:
 
     def __init__(self, folder: str | os.PathLike[str], *, reading: bool = False) -> None:
         self.path = os.path.join(os.fspath(folder), FILE)
+        for path in (os.fspath(folder), self.path):
+            if os.path.exists(path):
+                check_private(path, allow_readable=False, follow=True, error=CheckpointError)
         self._lock: int | None = None
         if reading:
             with _explained(self.path):
@@ -383,6 +393,7 @@ class Checkpoint:
                 "about": msgspec.json.decode(row[1]),
                 "listed": state.listed,
                 "outcomes": state.counters().outcomes,
+                "waivers": [waiver._asdict() for waiver in state.waivers],
             }
             for row, state in zip(rows, states, strict=True)
         ]

@@ -21,7 +21,7 @@ import numpy as np
 from hashmatch._files.block_format import Description, Segment
 from hashmatch._files.block_reader import open_blocks
 from hashmatch._files.block_writer import write
-from hashmatch._files.private import check_private
+from hashmatch._files.private import check_found, check_private
 from hashmatch.errors import IndexFileError, UsageError
 from hashmatch.records import VERSION
 from hashmatch.records.enums import Level, Outcome, Surface
@@ -219,6 +219,7 @@ class HashArchive(Opaque):
         if keep_for is None:
             if not self.folder.is_dir():
                 raise UsageError(f"{folder}: no folder of kept hashes")
+            check_private(str(self.folder), allow_readable=False, follow=True)
             return
         if keep_for <= timedelta(0):
             raise UsageError("hashes are kept for a time longer than nothing")
@@ -226,7 +227,7 @@ class HashArchive(Opaque):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"{folder}: hashes cannot be kept there: {error.strerror}") from None
-        check_private(str(self.folder), follow=True, any_owner=True)
+        check_private(str(self.folder), allow_readable=False, follow=True)
 
     def files(self) -> Iterator[ArchivedFile]:
         """Yield what may still be kept, a file at a time: those of one scan in its order.
@@ -251,7 +252,10 @@ class HashArchive(Opaque):
         return removed
 
     def _all(self) -> Iterator[ArchivedFile]:
-        return map(ArchivedFile, sorted(self.folder.glob(f"[!.]*{SUFFIX}")))
+        for path in sorted(self.folder.glob(f"[!.]*{SUFFIX}")):
+            with suppress(FileNotFoundError):  # somebody else purges as well
+                check_found(str(path), path.lstat(), allow_readable=False)
+                yield ArchivedFile(path)
 
     def writer(
         self, variants: Level, min_quality: int | None, scan: str | None = None

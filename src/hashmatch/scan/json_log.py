@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hashmatch._files.atomic import OutputFile
+from hashmatch.records.safeguards import waivers
 from hashmatch.records.times import timestamp
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class JsonLog:
         line: dict[str, Any] = {"time": now, "event": event.kind}
         if event.kind == "begin":
             line |= self._about
+        if event.kind in {"begin", "end"}:
+            line["waivers"] = [waiver._asdict() for waiver in waivers()]
         line |= {name: getattr(event, name) for name in FIELDS.get(event.kind, ())}
         if event.kind in COUNTED:
             counters = event.counters

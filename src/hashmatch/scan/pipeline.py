@@ -7,11 +7,13 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from functools import partial
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from hashmatch.decode.limits import MAX_BYTES
 from hashmatch.errors import UsageError
-from hashmatch.retry import ItemReads, Tries, list_items
+from hashmatch.retry import ImageLater, ItemReads, Tries, list_items
 from hashmatch.scan.events import Counters
 
 if TYPE_CHECKING:
@@ -50,8 +52,9 @@ class Concurrency:
     threads : int
         Items worked on; if there is no work, 0.
     most_bytes : int
-        Bytes that are read, or about to be, and not worked on yet; by the sizes in the listing
-        until they are known. An item that is larger by itself is read when no other is held.
+        Bytes that are read, or about to be, and not worked on yet; by the sizes in the listing, or
+        else by the header of an answer, whose item then waits for room. An item that is larger by
+        itself is read when no other is held.
     most_items : int
         Items begun whose answer has not been taken: so many may go before one that is slow.
     ordered : bool
@@ -95,6 +98,8 @@ class Pipeline(Generic[R]):
 
     The source is not closed, and `listed` is iterated in a thread of its own. Without `work`,
     answers are items with their content. `tries` is stopped if the iteration ends before its time.
+    `wanted` is told how the body of an answer begins, where a source asks, and raises ImageError if
+    the rest is not to be read.
     In `counters` are the items that are being read, that wait for another try, and that wait for
     their work, and how long listing (``list``) and all reads together (``read``) took. `on_retry`
     is told the key of an item that is tried again, and why; from any thread. `on_idle` is called by
@@ -109,6 +114,7 @@ class Pipeline(Generic[R]):
         tries: Tries,
         concurrency: Concurrency,
         *,
+        wanted: Callable[[bytes], object] | None = None,
         counters: Counters | None = None,
         on_retry: Callable[[str, str], object] | None = None,
         on_idle: Callable[[], object] | None = None,
@@ -117,6 +123,8 @@ class Pipeline(Generic[R]):
         self._source, self._listed, self._work = source, iter(listed), work
         self._tries, self._concurrency = tries, concurrency
         self._on_retry, self._on_idle = on_retry, on_idle
+        self._wanted_head = wanted
+        self._asking: list[_Task] = []  # a heap of what waits for room for its body
         self._next: deque[ImageItem] = deque()  # listed, not begun
         self._next_bytes = 0
         self._list_ended, self._list_error = False, list[BaseException]()
@@ -129,6 +137,7 @@ class Pipeline(Generic[R]):
         self._wanted = threading.Condition(lock)  # the lister waits
         self._room = threading.Condition(lock)  # readers wait, for items, room, and due times
         self._ready = threading.Condition(lock)  # workers wait
+        self._freed = threading.Condition(lock)  # those wait that have a header
         self._done = threading.Condition(lock)  # whoever iterates waits
         self._lock = lock
 
@@ -145,7 +154,7 @@ class Pipeline(Generic[R]):
         def end() -> None:
             with self._lock:
                 self._stopping = True
-                for waiting in (self._wanted, self._room, self._ready):
+                for waiting in (self._wanted, self._room, self._ready, self._freed):
                     waiting.notify_all()
             for thread in threads:
                 if thread.ident is not None:
@@ -229,7 +238,11 @@ class Pipeline(Generic[R]):
             fetched = error = None
             began = time.monotonic()
             try:
-                fetched = task.reads.again()
+                fetched = task.reads.again(partial(self._admit, task))
+                while fetched is not None and isinstance(fetched[1], ImageLater):
+                    if not self._await_room(task, fetched[1].size):
+                        break
+                    fetched = task.reads.again(partial(self._admit, task))
             except BaseException as raised:
                 error = raised
             if fetched is None and error is None and self._on_retry is not None:
@@ -238,6 +251,7 @@ class Pipeline(Generic[R]):
                 self._counters.seconds["read"] += time.monotonic() - began
                 self._counters.reading -= 1
                 if fetched is None and error is None:
+                    self._hold(task, min(task.held, size_of(task.reads.item)))
                     heappush(self._again, (task.reads.due, task))
                     self._counters.waiting = len(self._again)
                     self._room.notify()
@@ -280,15 +294,17 @@ class Pipeline(Generic[R]):
     def _may_begin(self) -> bool:
         if not self._next or self._failed or self._out >= self._concurrency.most_items:
             return False
-        if self._counters.reading + len(self._again) >= 2 * self._concurrency.readers:
+        if (
+            self._asking
+            or self._counters.reading + len(self._again) >= 2 * self._concurrency.readers
+        ):
             return False
         return not self._held or self._held + size_of(self._next[0]) <= self._concurrency.most_bytes
 
     def _has_read(self, task: _Task, fetched: Fetched | None, error: BaseException | None) -> None:
         if fetched is not None:
             size = len(fetched[1]) if isinstance(fetched[1], bytes) else 0
-            self._held += size - task.held
-            task.held = size
+            self._hold(task, size)
         if error is not None or self._work is None:
             self._finish(task, fetched, error)
         else:
@@ -326,9 +342,52 @@ class Pipeline(Generic[R]):
             self._done.notify()
 
     def _let_go(self, task: _Task) -> None:
-        self._held -= task.held
-        task.held = 0
+        self._hold(task, 0)
         self._wake_reader()
+
+    def _hold(self, task: _Task, size: int) -> None:
+        """Count an item as so many bytes."""
+        is_less = size < task.held
+        self._held += size - task.held
+        task.held = size
+        if is_less and self._asking:
+            self._freed.notify_all()
+
+    def _admit(self, task: _Task, size: int | None, head: bytes) -> None:
+        """Count a body whose size no listing told, if there is room for it; see `body_follows`."""
+        if self._wanted_head is not None:
+            self._wanted_head(head)
+        size = MAX_BYTES if size is None else size
+        with self._lock:
+            others = self._held - task.held
+            if size > task.held:
+                if self._asking or (others and others + size > self._concurrency.most_bytes):
+                    raise ImageLater(size)
+                self._hold(task, size)
+
+    def _await_room(self, task: _Task, size: int) -> bool:
+        """Wait until there is room for an item, to be read once more; return whether there is.
+
+        Those that wait hold nothing, and go in their order; nothing else is begun meanwhile.
+        """
+        with self._lock:
+            self._hold(task, 0)
+            heappush(self._asking, task)
+            while not self._stopping and not self._has_room(task, size):
+                self._freed.wait()
+            self._asking.remove(task)
+            heapify(self._asking)
+            self._hold(task, size)
+            self._freed.notify_all()
+            self._wake_reader()
+            return not self._stopping
+
+    def _has_room(self, task: _Task, size: int) -> bool:
+        if self._asking[0] is not task:
+            return False
+        # Where answers are taken in order, the others wait for the first of them.
+        is_next = self._work is None and self._concurrency.ordered and self._line[0] is task
+        return is_next or not self._held or self._held + size <= self._concurrency.most_bytes
 
 
 def fetch(

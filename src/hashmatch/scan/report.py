@@ -11,6 +11,7 @@ import msgspec
 from hashmatch.errors import HashmatchError
 from hashmatch.records.enums import HAVE_HASH
 from hashmatch.records.images import ItemOutcome
+from hashmatch.records.safeguards import Waiver, waivers
 from hashmatch.scan.events import Counters
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class ScanReport:
         What became of the records that were given to a review queue; None if there is none.
     sandbox : str
         What closed in the processes that decoded the images, `DecodePool.report`.
+    waivers : sequence of Waiver
+        Safeguards that it went on without, since `hashmatch.records.safeguards.collecting` began.
 
     Examples
     --------
@@ -60,6 +63,7 @@ class ScanReport:
     seconds: float = 0.0
     queued: dict[str, int] | None = None
     sandbox: str = "none: images were decoded in this process"
+    waivers: Sequence[Waiver] = ()
 
     def __call__(self, event: Event) -> None:
         """Take the counters of an event."""
@@ -79,6 +83,7 @@ class ScanReport:
     def finish(self) -> None:
         """Stop the clock. Raises HashmatchError if some item has not ended in an outcome."""
         self.seconds = time.monotonic() - self.started
+        self.waivers = waivers()
         listed, done = self.counters.listed, self.counters.done
         if done != listed:
             raise HashmatchError(
@@ -120,6 +125,7 @@ class ScanReport:
             "benign": _described(matcher.protection.lists if matcher is not None else ()),
             "seconds": round(self.seconds, 3),
             "sandbox": self.sandbox,
+            "waivers": [waiver._asdict() for waiver in self.waivers],
             "not_searched": [
                 {"item": problem.key, "outcome": problem.outcome, "reason": problem.reason}
                 for problem in self.problems

@@ -16,7 +16,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hashmatch import registry
-from hashmatch.decode.formats import FORMATS
+from hashmatch.decode.formats import FORMATS, identify
 from hashmatch.errors import UsageError
 from hashmatch.interfaces import passed_over
 from hashmatch.matching.lookup import in_range
@@ -364,7 +364,8 @@ class _Scan:
 
         pipeline = Pipeline(
             self.source, tap(self._listed(state), lambda _: self._count(1), on_listed), hash_item,
-            self.tries, Concurrency(options.readers, options.threads), counters=self.counters,
+            self.tries, Concurrency(options.readers, options.threads),
+            wanted=None if self.matcher.plan.reads_bytes else identify, counters=self.counters,
             on_retry=monitor.retried, on_idle=monitor.progress,
         )  # fmt: skip
         # Looking up is quick, and a breaker counts: that is done here, in the order of the listing.

@@ -7,29 +7,30 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from msgspec import structs
 
 from hashmatch import registry
 from hashmatch.errors import StoreError, UntrustedList, UsageError
-from hashmatch.lists.detect import read_rows
+from hashmatch.lists.bit_order import UNCHANGED
+from hashmatch.lists.detect import lost_columns, read_rows
 from hashmatch.lists.ingest import MOMENT, ListFormat, Rows, shown_id
-from hashmatch.lists.merge import counted, joined, settle
+from hashmatch.lists.merge import Withdrawals, counted, joined, settle
 from hashmatch.records import VERSION
 from hashmatch.records.images import clean_name
 from hashmatch.store import contents, reference_key, signing
 from hashmatch.store.compaction import VersionBuilder, appended, is_small, live, merged, rewritten
+from hashmatch.store.contents import IDS, INDEX, STATE
 from hashmatch.store.diff import effects
 from hashmatch.store.encryption import KEY
-from hashmatch.store.manifest import ImportedFile, Manifest
+from hashmatch.store.manifest import ROLLED_BACK_TO, ImportedFile, Manifest, StoredFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from hashmatch.errors import RejectedRow
-    from hashmatch.lists.merge import Withdrawals
     from hashmatch.records.hashes import HashBatch
     from hashmatch.store.compaction import Built
     from hashmatch.store.contents import Content
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     from hashmatch.store.signing import PrivateKey, Trust
 
 BAD_ROWS, SIZE_CHANGE, DAMAGE = "bad-rows", "size-change", "damage"
-SPREADSHEET = "spreadsheet"
-ACCEPTABLE = BAD_ROWS, SIZE_CHANGE, DAMAGE, SPREADSHEET
+SPREADSHEET, KIND = "spreadsheet", "kind"
+ACCEPTABLE = BAD_ROWS, SIZE_CHANGE, DAMAGE, SPREADSHEET, KIND
 """What a change is refused for unless it is accepted by name."""
 MOST_BAD = 0.001
 """Of all rows; more of them are the sign of another format, or of a poisoned list."""
@@ -68,9 +69,11 @@ class Change:
         Who signs it.
     accept : collection of str
         What it is not refused for: ``bad-rows`` above 0.1 %, a ``size-change`` above 20 %,
-        ``damage`` of the version before, or hashes that a ``spreadsheet`` has destroyed.
-    expires_in : timedelta, optional
-        After which it is to have been followed by another; by default never.
+        ``damage`` of the version before, hashes that a ``spreadsheet`` has destroyed, or that are
+        probably of another ``kind`` than they are taken for, see `hashmatch.lists.kinds`.
+    expires_in : timedelta or "never", optional
+        After which it is to have been followed by another; by default as long as the version before
+        had, and of a first one never.
     keep : timedelta
         How long old versions are kept.
     pictures : mapping of str to HashBatch, optional
@@ -97,7 +100,7 @@ class Change:
     format: ListFormat = field(default_factory=ListFormat)
     signer: PrivateKey | None = None
     accept: Sequence[str] = ()
-    expires_in: timedelta | None = None
+    expires_in: timedelta | Literal["never"] | None = None
     keep: timedelta = KEPT
     pictures: Mapping[str, HashBatch] | None = None
     limits: Mapping[str, int] | None = None
@@ -185,6 +188,7 @@ class _Read(NamedTuple):
     rows: Rows
     sources: tuple[ImportedFile, ...]
     rejected: list[tuple[str, RejectedRow]]
+    warnings: list[str]
 
 
 class _Made(NamedTuple):
@@ -200,7 +204,8 @@ class _Made(NamedTuple):
 class Importer:
     """Makes the next versions of one list, at `now`, in UTC.
 
-    `latest` returns the last version that can be used, expired or not, and the problems there were.
+    `latest` returns the last version that can be used, expired or not, and the problems there were;
+    `version` what any version holds.
     """
 
     folder: Folder
@@ -208,6 +213,7 @@ class Importer:
     trust: Trust
     now: datetime
     latest: Callable[[], tuple[Content, list[str]]]
+    version: Callable[[int], Content]
 
     def import_files(self, paths: Sequence[str], change: Change) -> Changed:
         """Make a version of all that some files say; see `ListStore.import_files`."""
@@ -250,19 +256,62 @@ class Importer:
             made = _Made(built, found.counts, found.older, found.repeated)
             return self._publish(change, before, read, builder, made, problems)
 
+    def roll_back(self, version: int, change: Change) -> Changed:
+        """Make a version that holds what an earlier one does; see `ListStore.roll_back`."""
+        self.folder.check()
+        with self._alone():
+            self._check_encryption()
+            before, problems = self.latest()
+            serves, refusal = before.manifest, f"cannot roll back to version {version}:"
+            if version == serves.version:
+                raise StoreError(
+                    f"{refusal} it is the one that serves. Give the number of an earlier one "
+                    "(hashmatch list verify names them)"
+                )
+            wanted = self.version(version)
+            old = wanted.manifest
+            if serves.encrypted and not old.encrypted:
+                raise StoreError(
+                    f"{refusal} it is not encrypted, and version {serves.version} is. Import the "
+                    "list again"
+                )
+            if SIZE_CHANGE not in change.accept:
+                _check_size(serves, old.counts)
+            created, signer = self.now.replace(microsecond=0), change.signer
+            manifest = structs.replace(
+                old,
+                version=self._next(),
+                created=created,
+                expires=_expires(created, change, old),
+                base=serves.version,
+                key_ids=(signer.public.key_id,) if signer else (),
+                files=tuple(self._kept(file, version) for file in old.files if file.role != IDS),
+            )
+            after = contents.read(self.folder, manifest, self.key, [], before)
+            done = Effects(**effects(before, after, Withdrawals()), older=(), without_effect=())
+            manifest = structs.replace(manifest, counts={**old.counts, EFFECTS: done.counts})
+            return Changed(manifest, done, [], [*problems, *self._put(manifest, change)])
+
+    def _kept(self, file: StoredFile, version: int) -> StoredFile:
+        """Return a file of an earlier version as it is of a later one too: kept twice."""
+        if file.role == INDEX:  # which can be made anew
+            return file
+        more = {ROLLED_BACK_TO: version} if file.role == STATE else {}
+        return self.folder.share(structs.replace(file, facts={**file.facts, **more}))
+
     def _read(self, paths: Sequence[str], change: Change, before: Content | None) -> _Read:
         """Return what some files say; StoreError if too much of it cannot be used.
 
         It is said after all that the version before has, whatever became of the clock since.
         """
         now = self.now.timestamp()
-        format = replace(change.format, accept_spreadsheet=SPREADSHEET in change.accept)
+        format = _as_before(change.format, before, SPREADSHEET in change.accept)
         rows = Rows(format, now if before is None else max(now, before.until + MOMENT))
-        sources, rejected = [], []
+        sources, rejected, warnings = [], [], []
         for path in paths:
             total, bad, named = rows.total, rows.refused, len(rows.rejected)
             read = read_rows(path, format, rows, change.on_read)
-            own = [(path, row) for row in rows.rejected[named:]]
+            own = [(path, row) for row in rows.rejected_since(named, bad)]
             if rows.missing is not None and BAD_ROWS not in change.accept:
                 raise StoreError(
                     f"{path}, line {rows.missing.line}: {rows.missing.reason}: rows are missing. "
@@ -282,8 +331,10 @@ class Importer:
                     bytes=read.size,
                     rows=rows.total - total,
                     rejected=rows.refused - bad,
+                    columns=read.columns,
                 )
             )
+            warnings += [f"{path}: {told}" for told in lost_columns(read.columns)]
         most = max(FEW_BAD, MOST_BAD * rows.total)
         if rows.refused > most and BAD_ROWS not in change.accept:
             some = "; ".join(f"{path}, line {row.line}: {row.reason}" for path, row in rejected[:3])
@@ -291,7 +342,9 @@ class Importer:
                 f"{rows.refused:,} of {rows.total:,} rows cannot be used, more than {MOST_BAD:.1%} "
                 f"({some}); mend them, or accept {BAD_ROWS}"
             )
-        return _Read(rows, tuple(sources), rejected)
+        if before is not None:
+            warnings += _vanished(before.manifest.sources, sources)
+        return _Read(rows, tuple(sources), rejected, warnings)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -314,8 +367,8 @@ class Importer:
             if DAMAGE in change.accept:
                 return None, [str(error)]
             raise type(error)(
-                f"{error}; to go on without it, with no name, limits or size to go by, accept "
-                f"{DAMAGE}"
+                f"{error}; to go on without it, with no name, limits, expiry or size to go by, "
+                f"accept {DAMAGE}"
             ) from None
 
     def _check_encryption(self) -> None:
@@ -363,19 +416,23 @@ class Importer:
         files, counts = made.built
         if not counts and before is None:
             raise StoreError("there is no usable hash in what was given, and so no list")
+        for found in read.rows.suspicions:
+            if found.is_sure and KIND not in change.accept:
+                raise StoreError(f"cannot take the list: {found}; or accept {KIND} as it is")
         if before is not None and SIZE_CHANGE not in change.accept:
             _check_size(before.manifest, counts)
-        expires = None if change.expires_in is None else self.now + change.expires_in
-        signer = change.signer
+        signer, created = change.signer, self.now.replace(microsecond=0)
         manifest = Manifest(
             name=builder.name,
             version=self._next(),
-            created=self.now.replace(microsecond=0),
+            created=created,
             hashmatch=VERSION,
-            expires=None if expires is None else expires.replace(microsecond=0),
+            expires=_expires(created, change, before.manifest if before else None),
             base=before.manifest.version if before else None,
             key_ids=(signer.public.key_id,) if signer else (),
             encrypted=self.key is not None,
+            encoding=read.rows.encoding,
+            bits=tuple(each for each in read.rows.told_orders if each != UNCHANGED),
             counts={**counts, ROWS: {**read.rows.summary(), **made.counts}},
             files=tuple(files),
             sources=read.sources,
@@ -385,16 +442,22 @@ class Importer:
             files.append(builder.ids(done.older, done.without_effect))
         counts = {**manifest.counts, EFFECTS: done.counts}
         manifest = structs.replace(manifest, counts=counts, files=tuple(files))
+        problems = [*problems, *self._put(manifest, change), *read.warnings, *read.rows.warnings()]
+        return Changed(manifest, done, read.rejected, problems)
+
+    def _put(self, manifest: Manifest, change: Change) -> list[str]:
+        """Publish a version whose files are there, and return why it does not serve yet, if so."""
+        signer, version = change.signer, manifest.version
         self.folder.publish(
             manifest, lambda data: [signing.sign(data, signer)] if signer is not None else []
         )
         self._remove_old(change, manifest)
-        data, version = self.folder.manifest(manifest.version)[0], manifest.version
+        data = self.folder.manifest(version)[0]
         try:
             self.trust.check(data, self.folder.signatures(version))
         except UntrustedList as error:
-            problems = [*problems, f"version {version} does not serve yet: {error}"]
-        return Changed(manifest, done, read.rejected, [*problems, *read.rows.warnings()])
+            return [f"version {version} does not serve yet: {error}"]
+        return []
 
     def _effects(
         self, before: Content | None, manifest: Manifest, withdrawals: Withdrawals, made: _Made
@@ -416,6 +479,41 @@ class Importer:
         for version in old:
             if version != latest.base:
                 self.folder.remove(version)
+
+
+def _as_before(format: ListFormat, before: Content | None, accept_spreadsheet: bool) -> ListFormat:
+    """Return how files are read: hashes as in the version before, unless it is told how."""
+    format = replace(format, accept_spreadsheet=accept_spreadsheet)
+    if before is None:
+        return format
+    written = before.manifest
+    bits = written.bits if format.bits is None else format.bits
+    return replace(format, encoding=format.encoding or written.encoding, bits=bits)
+
+
+def _vanished(before: Sequence[ImportedFile], now: Sequence[ImportedFile]) -> list[str]:
+    """Return a warning for each role that a column of the last delivery had, and none has now."""
+
+    def of(files: Sequence[ImportedFile]) -> dict[str, str]:
+        columns = [each for file in files for each in file.columns if each.number is not None]
+        return {each.role: f"{each.number} {each.name}".rstrip() for each in columns if each.role}
+
+    was, there = of(before), of(now)
+    return [
+        f"there is no {role} in what was given; the last delivery had it in column {named}"
+        for role, named in was.items()
+        if there and role not in there
+    ]
+
+
+def _expires(created: datetime, change: Change, before: Manifest | None) -> datetime | None:
+    """Return when a version expires: as is told, or after as long as the one before."""
+    lasts = change.expires_in
+    if lasts is None and before is not None and before.expires is not None:
+        lasts = before.expires - before.created
+    if lasts is None or lasts == "never":
+        return None
+    return (created + lasts).replace(microsecond=0)
 
 
 def _is_made_alike(builder: VersionBuilder, before: Content) -> bool:

@@ -22,6 +22,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from hashmatch._files import atomic, private
 from hashmatch._files.private import Digest
 from hashmatch.errors import IndexFileError, StoreError
@@ -121,6 +123,11 @@ class Folder:
         data = private.read(path, signing.LARGEST_SIGNATURE, allow_readable=self.allow_readable)
         return signing.decode(path, data)
 
+    def has_signatures(self) -> bool:
+        """Return whether any version has signatures."""
+        folder = self.inside("versions")
+        return os.path.isdir(folder) and any(name.endswith(".sig") for name in os.listdir(folder))
+
     def marks(self) -> rollback.Marks:
         """Return how far the list has come, as is kept for it, here or elsewhere."""
         return rollback.read(rollback.place(self.path), allow_readable=self.allow_readable)
@@ -166,6 +173,18 @@ class Folder:
         if shared:
             atomic.copy(target, self.inside("copies", found.sha256), found)
         return found, shared
+
+    def share(self, named: StoredFile) -> StoredFile:
+        """Keep a file twice, as a further version has it, and return what names it from now on."""
+        source, file = self.find(named, [])
+        os.close(file)
+        target = self.inside("copies", named.sha256)
+        if source != target:
+            expected = Digest(named.sha256, named.bytes)
+            atomic.copy(source, target, expected, allow_readable=self.allow_readable)
+        shared = structs.replace(named, facts={**named.facts, TWICE: 1})
+        self.mend(shared)
+        return shared
 
     def find(self, named: StoredFile, problems: list[str]) -> tuple[str, int]:
         """Return the path and a descriptor of a file that is what its manifest says.

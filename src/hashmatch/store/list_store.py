@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 
 from hashmatch import registry
 from hashmatch._redact import unseen
-from hashmatch.errors import IndexFileError, StoreError
+from hashmatch.errors import IndexFileError, StoreError, UntrustedList
 from hashmatch.index.hash_index import HashIndex
 from hashmatch.lists.redact_ids import log_loaded
 from hashmatch.records.entries import concatenated
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.hashes import HashBatch, Opaque
+from hashmatch.records.safeguards import Safeguard, waive
 from hashmatch.store import contents, reference_key, rollback, signing
 from hashmatch.store import manifest as manifests
 from hashmatch.store.importer import Change, Importer
@@ -111,6 +112,9 @@ class ListStore(Opaque):
         What its files are encrypted with; see `hashmatch.store.encryption`.
     allow_readable : bool
         Whether others may read it: whoever can read a list can look its hashes up.
+    unsigned : bool
+        Whether it is used with no key in `trust` though somebody has signed it, at any time: who
+        can write to the folder can take signatures away.
     now : datetime, optional
         The time, in UTC; for tests.
 
@@ -132,12 +136,14 @@ class ListStore(Opaque):
         trust: Trust | None = None,
         key: ListKey | None = None,
         allow_readable: bool = False,
+        unsigned: bool = False,
         now: datetime | None = None,
     ) -> None:
         self.path = os.fspath(path)
         self.folder = Folder(self.path, allow_readable=allow_readable)
         self.trust = trust or Trust()
         self.key = key
+        self.unsigned = unsigned
         self._now = now
 
     @property
@@ -280,10 +286,27 @@ class ListStore(Opaque):
         It may be older than the last one used by as many as come after it and are `refused`.
         """
         data, manifest = self.folder.manifest(version, known.name)
-        key_ids = self.trust.check(data, self.folder.signatures(version))
+        key_ids = self._signers(data, manifest, known)
         floor = version if known.damage else 0
         rollback.check(known, version, key_ids, floor=floor, behind=refused)
         return contents.read(self.folder, manifest, self.key, problems)
+
+    def _signers(self, data: bytes, manifest: Manifest, known: rollback.Marks) -> tuple[str, ...]:
+        """Return the ids of the trusted keys that signed a version; UntrustedList if too few did.
+
+        With no key that is trusted, it is refused if there ever was a signature.
+        """
+        if not self.trust.keys and (
+            manifest.key_ids or known.key_ids or self.folder.has_signatures()
+        ):
+            waive(
+                Safeguard.SIGNATURES,
+                "use the list store",
+                f"somebody has signed {self.path}, and no key is trusted",
+                error=UntrustedList,
+                allowed=self.unsigned,
+            )
+        return self.trust.check(data, self.folder.signatures(manifest.version))
 
     @unseen
     def import_files(self, paths: Sequence[str], change: Change | None = None) -> Changed:
@@ -303,7 +326,8 @@ class ListStore(Opaque):
             If a file cannot be read, or the list would change so much that somebody has to accept
             it by name. The version before goes on serving.
         """
-        return self._made(self._importer().import_files(paths, change or Change()))
+        change = change or Change()
+        return self._made(self._importer(change).import_files(paths, change))
 
     @unseen
     def update_files(self, paths: Sequence[str], change: Change | None = None) -> Changed:
@@ -322,11 +346,41 @@ class ListStore(Opaque):
         ListError
             As for `import_files`.
         """
-        return self._made(self._importer().update_files(paths, change or Change()))
+        change = change or Change()
+        return self._made(self._importer(change).update_files(paths, change))
 
-    def _importer(self) -> Importer:
-        latest, now = partial(self.latest, fresh=False), self._now or datetime.now(UTC)
-        return Importer(self.folder, self.key, self.trust, now, latest)
+    @unseen
+    def roll_back(self, version: int, change: Change | None = None) -> Changed:
+        """Make a new version that holds what an earlier one does; the next update builds on it.
+
+        Numbers of versions never sink, so that nobody takes an old version for the current one. It
+        expires as the earlier one did, counted from now, and has its limits.
+
+        Parameters
+        ----------
+        version : int
+            The number of the earlier one, which has to be there still.
+        change : Change, optional
+            Who signs it, what is accepted, when it expires, and how long old versions are kept.
+
+        Raises
+        ------
+        StoreError
+            If there is no such version, it is damaged, not signed as it should be, or serves now;
+            or if the list would change so much that somebody has to accept it by name.
+        """
+        change = change or Change()
+        return self._made(self._importer(change).roll_back(version, change))
+
+    def _importer(self, change: Change) -> Importer:
+        base = self
+        if not self.trust.keys and change.signer is not None and self.folder.has_signatures():
+            # Whoever signs the next version trusts himself, if nobody else, with the last one.
+            trust = replace(self.trust, keys=(change.signer.public,))
+            readable = self.folder.allow_readable
+            base = ListStore(self.path, trust=trust, key=self.key, allow_readable=readable)
+        latest, now = partial(base.latest, fresh=False), self._now or datetime.now(UTC)
+        return Importer(self.folder, self.key, self.trust, now, latest, self.version)
 
     def _made(self, changed: Changed) -> Changed:
         LOG.info("version %d is published", changed.manifest.version)
@@ -353,8 +407,9 @@ class ListStore(Opaque):
         if version not in versions:
             there = ", ".join(map(str, reversed(versions))) or "none"
             raise StoreError(f"{self.path} has no version {version}; it has {there}")
-        data, manifest = self.folder.manifest(version, self.folder.marks().name)
-        self.trust.check(data, self.folder.signatures(version))
+        known = self.folder.marks()
+        data, manifest = self.folder.manifest(version, known.name)
+        self._signers(data, manifest, known)
         return contents.read(self.folder, manifest, self.key, [])
 
     def verify(self) -> Iterator[tuple[int, list[str]]]:

@@ -6,16 +6,19 @@ Text that says the same in another way, a key twice for instance, is none.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 import msgspec
 
 from hashmatch.errors import StoreError, UsageError
+from hashmatch.interfaces import ColumnUse  # noqa: TC001 - msgspec reads the annotation
 
 SCHEMA: Literal["hashmatch.list/1"] = "hashmatch.list/1"
 LARGEST = 1 << 24
 """Bytes of a manifest; one of a dozen files takes about four thousand, each page of a list 200."""
+ROLLED_BACK_TO = "rolled back to"
+"""A fact of the state of a version that has the same entries as an earlier one: its number."""
 HIGHEST = 99_999_999
 """Of version numbers, which have eight digits in file names."""
 
@@ -42,13 +45,17 @@ class StoredFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class ImportedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A file that a version was made from, as it was received, and what was found in it."""
+    """A file that a version was made from, as it was received, and what was found in it.
+
+    ``columns`` says what became of each, if its format has any.
+    """
 
     name: Name
     sha256: Sha256
     bytes: Size
     rows: Size = 0
     rejected: Size = 0
+    columns: tuple[ColumnUse, ...] = ()
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -56,8 +63,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     Times are in UTC, whole seconds; without `expires` it never does. `decode_policy` says how the
     pictures behind the hashes were read, where that is known; `key_ids` by which keys it is to be
-    signed, in order; `counts`, by algorithm, how many entries, how many removed, quarantined for
-    which reason and so on.
+    signed, in order; `encoding` and `bits` how its files write hashes, as `ListFormat` has it;
+    `counts`, by algorithm, how many entries, how many removed, quarantined for which reason and so
+    on.
 
     Examples
     --------
@@ -76,6 +84,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     base: Version | None = None
     key_ids: tuple[KeyId, ...] = ()
     encrypted: bool = False
+    encoding: Name = "hex"
+    bits: tuple[Name, ...] = ()
     counts: dict[str, dict[str, Size]] = {}
     files: tuple[StoredFile, ...] = ()
     sources: tuple[ImportedFile, ...] = ()
@@ -89,6 +99,22 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             raise ValueError("a base that is no earlier version")
         if list(self.key_ids) != sorted(set(self.key_ids)):
             raise ValueError("key ids that are not in order, or twice")
+
+    @property
+    def days(self) -> float | None:
+        """How long it lasts, and each later one that does not say it; None for ever."""
+        return None if self.expires is None else (self.expires - self.created) / timedelta(days=1)
+
+    @property
+    def rolled_back_to(self) -> int | None:
+        """Which earlier version has the same entries, if it was made to have them."""
+        found = (file.facts.get(ROLLED_BACK_TO) for file in self.files)
+        return next((version for version in found if isinstance(version, int)), None)
+
+    @property
+    def columns(self) -> tuple[ColumnUse, ...]:
+        """What became of the columns of the first file that it was made from and that has any."""
+        return next((file.columns for file in self.sources if file.columns), ())
 
 
 class _Schema(msgspec.Struct):

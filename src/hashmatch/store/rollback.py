@@ -50,6 +50,11 @@ class Marks(msgspec.Struct, frozen=True):
     damage: str | None = None
     name: str | None = None
 
+    @property
+    def key_ids(self) -> set[str]:
+        """The keys that were ever trusted when the list was used."""
+        return set(self.versions) - {UNSIGNED}
+
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Marks as they are kept, with a checksum over the others: a digit may change by accident."""

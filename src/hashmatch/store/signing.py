@@ -164,7 +164,7 @@ def load_public(path: str) -> PublicKey:
 
     StoreError if it cannot be read, can be changed by others, or holds no such key.
     """
-    data = private.read(path, LARGEST_KEY, allow_readable=True, follow=True)
+    data = private.read(path, LARGEST_KEY, public=True, follow=True)
     if b"PRIVATE KEY" in data:
         raise StoreError(f"{path} holds a private key; give the public one, and keep that apart")
     try:

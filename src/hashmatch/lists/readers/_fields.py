@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
+import shlex
 from collections import deque
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -110,6 +111,8 @@ SYNONYMS = {
     "urlmd5": "url_md5",
     "debugstring": "text",
 }
+LONGEST_KIND = 10
+"""Characters of the name of a kind that is not known; so few hold no hash."""
 KINDS = {"photodna", *SYNONYMS.values()}
 """What they are called here."""
 
@@ -171,7 +174,10 @@ def digits(record: dict[str, Any], key: str) -> str:
     """Return the hash at `key`, which is text: digits of numbers may be lost. Empty if none."""
     value = field(record, key)
     if isinstance(value, int) and not isinstance(value, bool):
-        raise Unusable(f"{key} is a number, of which digits may be lost; write it as text")
+        raise Unusable(
+            f"{key} is a number, of which digits may be lost; write it as text, or say what it is "
+            "(--encoding decimal or signed)"
+        )
     return text(record, key)
 
 
@@ -471,7 +477,8 @@ def algorithm(name: str, *, video: bool = False) -> str:
         known = known if known and digests_files(known) else None
     if known is not None:
         return f"video_{known}" if video and digests_files(known) else known
-    return plain if plain and plain.isascii() and shown(plain) == plain else "other"
+    is_name = plain in KINDS or 0 < len(plain) <= LONGEST_KIND
+    return plain if is_name and plain.isascii() and shown(plain) == plain else "other"
 
 
 def own_kind(name: str) -> str:
@@ -553,15 +560,35 @@ def role(name: str) -> str | None:
     return KNOWN.get(letters(name)) or installed(name)
 
 
+def is_of_hashes(role: str | None) -> bool:
+    """Return whether a column or key of that role holds hashes."""
+    return role is not None and (role == "hash" or role not in {*ROLES, *UNTOLD})
+
+
+TOLD_AS = {"source": "sources", "tags": "labels", "filename": "id"}
+"""Roles that are recognised, and what is told in their place."""
+
+
+def options(role: str, name: str, known: Iterable[tuple[str | None, str]]) -> str:
+    """Return the options that tell what has a role, and all else that has one which may be told."""
+    told = {role: name}
+    for other, its_name in known:
+        if other is not None and other not in STANDING:
+            told.setdefault(TOLD_AS.get(other, other), its_name)
+    return " ".join(f"--column {each}={shlex.quote(what)}" for each, what in told.items())
+
+
 class Fields(NamedTuple):
     """What a record says: its line, and the role and value of each field.
 
-    Text that is ``exact``, as of JSON, which has types, stands for nothing else.
+    Text that is ``exact``, as of JSON, which has types, stands for nothing else. Of hashes that are
+    ``numbers`` no digit is lost.
     """
 
     line: int
     said: list[tuple[str, Any]]
     exact: bool = False
+    numbers: bool = False
 
 
 def rows(fields: Fields, dates: Dates) -> list[ListRow]:
@@ -585,8 +612,9 @@ def rows(fields: Fields, dates: Dates) -> list[ListRow]:
             if value is not None and value != "" and truth({role: value}, role) is FLAGS[role][0]:
                 flags.add(FLAGS[role][1])
         elif role not in FACTS and role not in {"label", "source"}:
-            if value := digits({role: value}, role):
-                hashes.append((None if role == "hash" else role, value))
+            read = text if fields.numbers else digits
+            if written := read({role: value}, role):
+                hashes.append((None if role == "hash" else role, written))
         elif role in {"id", "filename"}:
             name: str | None = text_of(role, value)
             if name and not (fields.exact and isinstance(value, str)):

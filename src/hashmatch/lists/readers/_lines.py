@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias
 
 from hashmatch.errors import RejectedRow, UsageError
+from hashmatch.records.images import clean_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -26,10 +27,14 @@ MAX_LINE = 64 * 1024
 BLOCK = 1 << 15
 """Bytes of lines that are read together: few enough that a bad row costs few others their speed."""
 
-NAME = re.compile(r"[A-Za-z0-9]{1,10}(?:[ _-][A-Za-z0-9]{1,10}){0,3}")
-"""A plain name: up to four short words. A 64-bit hash takes eleven characters even in base64."""
-
+WORD = re.compile(r"[A-Z]?[a-z]+\d{0,4}|[A-Z]+\d{0,4}|\d{1,4}")
+"""Of the words of a name: each run of one case, with few digits."""
+SHORTEST_HASH = 11
+"""Characters of a 64-bit hash in base64, the shortest way to write any."""
+HASH_LENGTHS = {11, 12, 13, 22, 24, 26, 27, 28, 32, 43, 44, 52}
+"""Characters of a hash of 64, 128, 160 or 256 bits in base64 or base32."""
 HEX = re.compile(r"[0-9a-fA-F]{10,}")
+LONGEST_SHOWN = 100
 
 BOM = b"\xef\xbb\xbf"
 
@@ -132,6 +137,11 @@ IN_LINE = "a carriage return in the line; end lines with line feeds"
 NO_TEXT = "the line is not UTF-8 text; if all of the list is in another, name it (--charset cp1251)"
 
 
+def whole_lines(head: bytes) -> bytes:
+    """Return the beginning of a file, which may end anywhere, up to the end of its last line."""
+    return head[: head.rfind(b"\n") + 1] or head
+
+
 def first_lines(head: bytes) -> list[str]:
     """Return the lines of the beginning of a file that say something; `head` may end anywhere."""
     text = head.removeprefix(BOM).decode(errors="replace")
@@ -220,14 +230,41 @@ class CsvRecords:
 
 
 def shown(text: str) -> str:
-    """Return `text` for a message, or ``(hidden)`` if it is not surely a plain name.
+    """Return `text` for a message, or ``(hidden)`` if some of it looks like a hash.
 
     A file whose header is missing, or whose columns have slipped, has hashes where names are
     expected, and no message may show one.
     """
-    digits = re.sub(r"[ _-]", "", text)
-    plain = NAME.fullmatch(text) and not HEX.fullmatch(digits)
-    return text if plain else "(hidden)"
+    tokens = re.split(r"[^\w+/=-]+", text)
+    if HEX.search(re.sub(r"[\W_]", "", text)) or any(map(_may_be_hash, tokens)):
+        return "(hidden)"
+    return clean_name(text)[:LONGEST_SHOWN]
+
+
+def _may_be_hash(token: str) -> bool:
+    """Return whether it is as long as a hash, and no name made of words: few, and with vowels."""
+    if len(token) < SHORTEST_HASH or not token.isascii():
+        return False
+    parts = re.split(r"[_-]+", token)
+    words = [word for part in parts for word in WORD.findall(part)]
+    is_name = (
+        "".join(words) == "".join(parts)
+        and sum(map(len, words)) >= 4 * len(words) - 1
+        and sum(word[-1].isdigit() for word in words) <= 1
+        and all(map(_can_be_said, words))
+    )
+    if len(token) in HASH_LENGTHS and len(parts) == 1:  # capitals may be base32, others base64
+        is_name = is_name and not token.isupper() and min(map(len, words)) >= 4
+    return not is_name
+
+
+def _can_be_said(word: str) -> bool:
+    """Return whether a word is short, or has vowels as words have: base32 is all capitals."""
+    letters = word.rstrip("0123456789").lower()
+    return len(letters) < 7 or (
+        4 * len(re.findall("[aeiouy]", letters)) >= len(letters)
+        and not re.search("[^aeiouy]{6}", letters)
+    )
 
 
 CHUNK = 64 * 1024

@@ -21,23 +21,28 @@ from __future__ import annotations
 
 import io
 import re
-from itertools import chain, islice
+from collections import Counter
+from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from hashmatch.errors import ListError, RejectedRow, RowsMissing, UsageError
-from hashmatch.interfaces import ROLES, ListOptions, ListRow
+from hashmatch.interfaces import ColumnUse, ListOptions, ListRow
 from hashmatch.lists.readers import _fields
-from hashmatch.lists.readers._lines import CsvRecords, Line, numbered_lines, shown
+from hashmatch.lists.readers._lines import CsvRecords, Line, numbered_lines, shown, whole_lines
+from hashmatch.lists.statuses import KEEP_OUT
 from hashmatch.records.hashes import INVISIBLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 DELIMITERS = ",;\t|"
-HEAD = 40
-"""Lines among which the header has to be."""
-HASH = re.compile(r"(?:\W|0x|x)*[0-9a-f]{16,}\W*", re.IGNORECASE | re.ASCII)
-"""A cell of a hash, which no header has."""
+HEAD, MOST_COMMENTS = 40, 1000
+"""Lines among which the header has to be, and comments among them that are not counted."""
+HASH = re.compile(
+    r"(?:\W|0x|x)*[0-9a-f]{16,}\W*|[\w+/-]{43}=|[\w+/-]{27}=|[\w+/-]{22}==|[\w+/-]{11}=",
+    re.IGNORECASE | re.ASCII,
+)
+"""A cell of a hash, which no header has: in hexadecimal, or in base64."""
 SEPARATOR = re.compile(r"sep=(.)", re.IGNORECASE)
 RULE = re.compile(r"[-+=|: \t]*[-=][-+=|: \t]*")
 NUMBER, ROWS = r"(\d[\d,. ]*?)", r"(?:rows?|records?|entries)"
@@ -56,6 +61,8 @@ class Header(NamedTuple):
     delimiter: str
     cells: list[str]
     roles: list[str | None]
+    has_names: bool = True
+    """Whether it is there: else the cells are the columns' numbers."""
 
     @property
     def is_comment(self) -> bool:
@@ -72,36 +79,56 @@ class Header(NamedTuple):
     def has_row(self, cells: list[str]) -> bool:
         """Return whether some cells are surely a row."""
         return len(cells) == len(self.cells) and any(
-            _is_of_hashes(role) and HASH.fullmatch(cell)
+            _fields.is_of_hashes(role) and HASH.fullmatch(cell)
             for role, cell in zip(self.roles, cells, strict=True)
         )
+
+
+class Table(NamedTuple):
+    """What some lines are if one sign divides their cells, whatever the columns are called.
+
+    ``first`` is the line of the first row that holds a hash, None if none does; ``line`` and
+    ``cells`` are those of the record above it if that may be its header, else 0 and none; ``ends``
+    is the last line above the table. ``hashes`` are the places of columns of hashes.
+    """
+
+    delimiter: str
+    first: int | None
+    line: int
+    cells: list[str]
+    ends: int
+    width: int
+    hashes: list[int]
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """The greater, the surer."""
+        return self.first is not None, self.width
 
 
 class MappedCsv:
     """Reads CSV. A quote that is left open spoils the row it is in only."""
 
     def detects(self, head: bytes) -> int:
-        """Return how sure it is, 0 to 100."""
+        """Return how sure it is, 0 to 100; less where it cannot tell which column is what."""
         if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in {b"<", b"{", b"["}:
             return 0
-        whole = head[: head.rfind(b"\n") + 1] or head  # it may end anywhere
-        try:
-            found = _header(
-                list(islice(numbered_lines(io.BytesIO(whole), returns=True), HEAD)), ListOptions()
-            )
-        except ListError:
-            found = None
-        return 0 if found is None else 70 if found.is_comment else 85
+        lines = _lines_of(_head(numbered_lines(io.BytesIO(whole_lines(head)), returns=True)))
+        found = _found(lines, ListOptions())
+        if found is not None:
+            return 70 if found.is_comment else 85
+        table = _table(lines, DELIMITERS) if lines else None
+        return 60 if table is not None and table.first and (table.line or table.width > 1) else 0
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
         """Yield every row, once for each hash in it; ListError if no column holds hashes.
 
-        ListError too if the order of dates is not clear. UsageError if `options` names a role or a
-        column that does not exist.
+        ListError too if the order of dates is not clear, or if a column that is ignored says that
+        entries are withdrawn. UsageError if `options` names a role or a column that does not exist.
         """
         lines = numbered_lines(stream, returns=True)
-        head = list(islice(lines, HEAD))
-        header = _header(head, options)
+        head = _head(lines)
+        header = _header(_lines_of(head), options)
         if header is None:
             yield from (line for line in head if isinstance(line, RejectedRow))
             for _ in lines:
@@ -109,38 +136,188 @@ class MappedCsv:
             return
         _check_names(header)
         records = CsvRecords(chain(head, lines), header.delimiter, header.has_row)
-        yield from _fields.dated(_records(records, header), options.dates)
+        ignored = [] if options.columns else _ignored(header)
+        yield from _fields.dated(_records(records, header, ignored), options.dates)
+
+    def columns(self, head: bytes, options: ListOptions) -> list[ColumnUse]:
+        """Return what becomes of each column of a file that begins with `head`, whole lines."""
+        lines = _lines_of(_head(numbered_lines(io.BytesIO(head), returns=True)))
+        header = _found(lines, options)
+        if header is None:
+            return []
+        hashes = _table(lines, header.delimiter).hashes
+        said = {
+            place
+            for record in CsvRecords(lines, header.delimiter)
+            if not isinstance(record, RejectedRow) and record[0] > header.line
+            for place, cell in enumerate(record[1])
+            if cell.strip().lower() in KEEP_OUT
+        }
+        lost = {**dict.fromkeys(said, "statuses"), **dict.fromkeys(hashes, "hashes")}
+        names = [shown(name.strip()) if header.has_names else "" for name in header.cells]
+        return [
+            ColumnUse(place + 1, names[place], role, None if role else lost.get(place))
+            for place, role in enumerate(header.roles)
+        ]
 
 
-def _header(head: Sequence[Line | RejectedRow], options: ListOptions) -> Header | None:
-    """Return the header among the first lines; None if none of them can be read.
+def _head(lines: Iterator[Line | RejectedRow]) -> list[Line | RejectedRow]:
+    """Take the lines from `lines` among which the header has to be."""
+    head: list[Line | RejectedRow] = []
+    counted = 0
+    while counted < HEAD and len(head) < MOST_COMMENTS and (line := next(lines, None)):
+        head.append(line)
+        counted += isinstance(line, RejectedRow) or not line[1].lstrip().startswith("#")
+    return head
+
+
+def _lines_of(head: Sequence[Line | RejectedRow]) -> list[Line]:
+    return [line for line in head if not isinstance(line, RejectedRow)]
+
+
+def _delimiters(lines: Sequence[Line], options: ListOptions) -> str:
+    """Return the signs that may divide cells: one that is told, or any."""
+    if options.delimiter is not None:
+        return options.delimiter
+    told = SEPARATOR.fullmatch(lines[0][1].strip(' "\r'))
+    return told[1] if told else DELIMITERS
+
+
+def _header(lines: Sequence[Line], options: ListOptions) -> Header | None:
+    """Return the header among the first lines; None if there are none.
 
     ListError if no column holds hashes, UsageError if there is no column that was told.
     """
-    lines = [line for line in head if not isinstance(line, RejectedRow)]
+    found = _found(lines, options)
+    if found is None and lines:
+        table = _table(lines, _delimiters(lines, options))
+        _check_told(table, options.columns or {})
+        raise ListError(_advice(table))
+    return found
+
+
+def _found(lines: Sequence[Line], options: ListOptions) -> Header | None:
+    """Return the header among the first lines, if its columns are recognised, or as told."""
     if not lines:
         return None
-    delimiters: Iterable[str] = options.delimiter or DELIMITERS
-    if options.delimiter is None and (told := SEPARATOR.fullmatch(lines[0][1].strip(' "\r'))):
-        delimiters = told[1]
-    found = [
-        header
-        for delimiter in delimiters
-        for header in _headers(lines, delimiter, options.columns or {})
-    ]
+    delimiters, columns = _delimiters(lines, options), options.columns or {}
+    found = [header for each in delimiters for header in _headers(lines, each, columns)]
     if found:
         return max(found, key=lambda header: header.rank)
-    first = next((line for line in lines if not line[1].lstrip().startswith("#")), lines[0])
-    cells = next(iter(CsvRecords([first], max(delimiters, key=first[1].count))))
-    if isinstance(cells, RejectedRow):
-        raise ListError(f"line {cells.line} is no header: {cells.reason}")
-    names = ", ".join(shown(name) for name in cells[1])
-    for name in (options.columns or {}).values():
-        if _column(cells[1], name) is None:
-            raise UsageError(f"no column {name!r}; the columns are {names}")
-    raise ListError(
-        f"no column holds hashes; the columns are {names}: say which one does (--column pdq=NAME)"
+    return _by_number(_table(lines, delimiters), columns)
+
+
+def _table(lines: Sequence[Line], delimiters: str) -> Table:
+    """Return what some lines are, divided by that sign of which most comes."""
+    tables = [_divided(lines, delimiter) for delimiter in delimiters]
+    return max(tables, key=lambda table: table.rank)
+
+
+def _divided(lines: Sequence[Line], delimiter: str) -> Table:
+    records = [one for one in CsvRecords(lines, delimiter) if not isinstance(one, RejectedRow)]
+    holding = [(line, cells) for line, cells in records if any(map(HASH.fullmatch, cells))]
+    if not holding:
+        plain = (one for one in records if not one[1][0].lstrip().startswith("#"))
+        line, cells = next(plain, (0, []))
+        return Table(delimiter, None, line, cells, line, len(cells), [])
+    first, width = holding[0][0], max(len(cells) for _, cells in holding)
+    held = Counter(
+        place for _, cells in holding for place, cell in enumerate(cells) if HASH.fullmatch(cell)
     )
+    hashes = sorted(place for place, count in held.items() if 2 * count > len(holding))
+    hashes = hashes or [held.most_common(1)[0][0]]
+    above = [one for one in records if one[0] < first]
+    headers = [
+        (line, cells)
+        for line, cells in above
+        if len(cells) == width
+        and (width > 1 or not cells[0].lstrip().startswith("#"))
+        and any(cells[place].strip() for place in hashes)  # else it is a row whose hash was blanked
+    ]
+    line, cells = headers[-1] if headers else (0, [])
+    ends = max((number for number, other in above if len(other) != width), default=0)
+    return Table(delimiter, first, line, cells, ends, width, hashes)
+
+
+def _by_number(table: Table, columns: Mapping[str, str]) -> Header | None:
+    """Return the header of a table whose columns are told by their numbers; it may have none."""
+    if not columns or not all(name.isdecimal() for name in columns.values()):
+        return None
+    names = table.cells if table.line else list(map(str, range(1, table.width + 1)))
+    header = Header(
+        table.line or table.ends, table.delimiter, names, _told(names, columns), bool(table.line)
+    )
+    return header if table.first and any(map(_fields.is_of_hashes, header.roles)) else None
+
+
+def _check_told(table: Table, columns: Mapping[str, str]) -> None:
+    """Raise UsageError if there is no column that was told."""
+    for role, name in columns.items():
+        if _column(table.cells or [""] * table.width, name) is None:
+            names = ", ".join(_numbered(table.cells)) if table.cells else f"1 to {table.width}"
+            raise UsageError(
+                f"no column {name!r}; the columns are {names}. Give the name or the number of one "
+                f"(--column {role}=NAME)"
+            )
+
+
+def _advice(table: Table) -> str:
+    """Say why it is not known which column holds hashes, and what to give."""
+    names = _numbered(table.cells)
+    if not table.hashes:
+        return (
+            f"no column holds hashes; the columns are {', '.join(names)}. Say which one does "
+            "(--column pdq=NAME, or its number)"
+        )
+    first = table.hashes[0]
+    if not names:
+        advice = (
+            f"no header says which column is what; column {first + 1} of {table.width} holds "
+            f"hashes. Give the number of each that counts (--column hash={first + 1}"
+        )
+        if table.width > 1:
+            advice += f" --column id={2 if first != 1 else 1} and so on"
+        if first == 0 and table.delimiter != "|":
+            advice += "), or, if what follows a hash is a name, its format (--list-format pdq-text"
+        return f"{advice})"
+    roles = _recognised(table.cells)
+    unknown = [
+        text
+        for place, (text, role) in enumerate(zip(names, roles, strict=True))
+        if role is None and place not in table.hashes
+    ]
+    advice = _options(table.cells, roles, "hash", first)
+    if unknown:
+        advice += f". Ignored without more of these options: {', '.join(unknown)}"
+    if len(table.hashes) > 1:
+        which = " and ".join(names[place] for place in table.hashes)
+        return (
+            f"columns {which} may hold hashes, and no name tells which do. Say it, as in {advice}"
+        )
+    return f"column {names[first]} holds hashes, and is not known by that name. Give {advice}"
+
+
+def _options(cells: Sequence[str], roles: Sequence[str | None], role: str, place: int) -> str:
+    """Return the options that tell of a column, and of all that are recognised and may be told."""
+    known = [(each, _word(cells, number)) for number, each in enumerate(roles)]
+    return _fields.options(role, _word(cells, place), known)
+
+
+def _numbered(cells: Sequence[str]) -> list[str]:
+    """Return the number and the name of each column, for a message."""
+    return [f"{number} {shown(cell.strip())}".rstrip() for number, cell in enumerate(cells, 1)]
+
+
+def _word(cells: Sequence[str], place: int) -> str:
+    """Return what names a column: its name, or, if that is unsure or hidden, its number."""
+    name = cells[place].strip()
+    is_sure = name and shown(name) == name and sum(map(name.__eq__, map(str.strip, cells))) == 1
+    return name if is_sure else str(place + 1)
+
+
+def _ignored(header: Header) -> list[int]:
+    """Return the places of columns that nothing is made of."""
+    return [place for place, role in enumerate(header.roles) if role is None]
 
 
 def _headers(lines: Sequence[Line], delimiter: str, columns: Mapping[str, str]) -> Iterator[Header]:
@@ -151,9 +328,11 @@ def _headers(lines: Sequence[Line], delimiter: str, columns: Mapping[str, str]) 
         line, cells = record
         if any(HASH.fullmatch(cell) for cell in cells):
             continue
+        if columns and not any(_by_name(cells, name) is not None for name in columns.values()):
+            continue
         roles = _told(cells, columns) if columns else _recognised(cells)
         header = Header(line, delimiter, cells, roles)
-        if any(map(_is_of_hashes, roles)) and (len(cells) > 1 or not header.is_comment):
+        if any(map(_fields.is_of_hashes, roles)) and (len(cells) > 1 or not header.is_comment):
             yield header
 
 
@@ -170,7 +349,10 @@ def _told(cells: list[str], columns: Mapping[str, str]) -> list[str | None]:
         if roles[column] is not None:
             raise UsageError(f"column {name!r} cannot be both {roles[column]} and {role}")
         if cells.count(name) > 1:
-            raise UsageError(f"{cells.count(name)} columns are called {name!r}; rename them")
+            raise UsageError(
+                f"{cells.count(name)} columns are called {name!r}. Give the number of one, "
+                f"--column {role}={column + 1}"
+            )
         roles[column] = role
     for place, known in enumerate(_recognised(cells)):
         if roles[place] is None and known in _fields.STANDING - columns.keys():
@@ -188,15 +370,19 @@ def _recognised(cells: list[str]) -> list[str | None]:
 
 
 def _column(header: list[str], name: str) -> int | None:
+    """Return the place of the column that is called `name`, or has that number, from 1."""
+    place = _by_name(header, name)
+    if place is None and name.isdecimal() and 0 < int(name) <= len(header):
+        return int(name) - 1
+    return place
+
+
+def _by_name(header: list[str], name: str) -> int | None:
     """Return which column is called `name`, to the letter or else but for case and signs."""
     if name in header:
         return header.index(name)
     plain = [_fields.letters(other) for other in header]
     return plain.index(_fields.letters(name)) if _fields.letters(name) in plain else None
-
-
-def _is_of_hashes(role: str | None) -> bool:
-    return role is not None and (role == "hash" or role not in {*ROLES, *_fields.UNTOLD})
 
 
 def _check_names(header: Header) -> None:
@@ -211,11 +397,13 @@ def _check_names(header: Header) -> None:
             raise ListError(f"{names.count(name)} columns are called {name}; rename all but one")
 
 
-def _records(records: CsvRecords, header: Header) -> Iterator[_fields.Fields | RejectedRow]:
-    """Yield the fields of each row below the header."""
+def _records(
+    records: CsvRecords, header: Header, ignored: Sequence[int]
+) -> Iterator[_fields.Fields | RejectedRow]:
+    """Yield the fields of each row below the header; ListError if what is ignored is a status."""
     width = len(header.cells)
     columns = [
-        (place, role, _is_of_hashes(role))
+        (place, role, _fields.is_of_hashes(role))
         for place, role in enumerate(header.roles)
         if role is not None
     ]
@@ -246,10 +434,22 @@ def _records(records: CsvRecords, header: Header) -> Iterator[_fields.Fields | R
                 yield (RowsMissing if stated > count else RejectedRow)(line, told)
                 continue
         count += 1
+        for place in ignored:
+            if place < len(cells) and cells[place].strip().lower() in KEEP_OUT:
+                raise ListError(_status_is_ignored(line, header, place))
         if len(cells) > width and any(cell.strip() for cell in cells[width:]):
             yield RejectedRow(line, f"{len(cells)} columns, the header has {width}")
         else:
             yield _fields.Fields(line, fields)
+
+
+def _status_is_ignored(line: int, header: Header, place: int) -> str:
+    """Say that a column that is ignored says that an entry is out, and what to give."""
+    return (
+        f"line {line}: column {_numbered(header.cells)[place]} says that an entry is withdrawn or "
+        "benign, and is not known by that name. Give "
+        f"{_options(header.cells, header.roles, 'status', place)}; to ignore it, all but the first"
+    )
 
 
 NO_ROW = -1

@@ -11,6 +11,9 @@
 
 Names may hold commas: they are the rest of the line. Semicolons or tabs will do too. ``#`` begins
 a comment line. (ThreatExchange ``pdq/cpp/io/hashio.h`` and ``file_api.py``.)
+
+Where nobody named the format, lines of which many have more than a name, or one has a status in its
+place, are columns of CSV without a header: what is withdrawn would be listed.
 """
 
 from __future__ import annotations
@@ -19,10 +22,16 @@ import io
 import re
 from typing import TYPE_CHECKING, BinaryIO
 
-from hashmatch.errors import RejectedRow, UsageError
+from hashmatch.errors import ListError, RejectedRow, UsageError
 from hashmatch.interfaces import ListOptions, ListRow, PlainRows
 from hashmatch.lists.readers import _fields
-from hashmatch.lists.readers._lines import blocks_of_lines, first_lines, numbered_lines
+from hashmatch.lists.readers._lines import (
+    blocks_of_lines,
+    first_lines,
+    numbered_lines,
+    whole_lines,
+)
+from hashmatch.lists.statuses import KEEP_OUT
 from hashmatch.records.hashes import INVISIBLE
 
 if TYPE_CHECKING:
@@ -46,21 +55,33 @@ PLAIN = re.compile(
     re.MULTILINE,
 )
 """A row of one of the first three forms as nearly all are: nothing in it has to be looked at."""
+MORE = re.compile("[,;\t]")
+"""What divides cells, and stands in few names."""
+PART = 4
+"""One in so many lines may have a name with such signs in it; of CSV all lines have them."""
+OUT = {status.encode() for status in KEEP_OUT}
+FILE = re.compile(r"[^,;\t]+(?:, [^,;\t]+)*\.\w{2,5}")
+"""A name of a file as people write one, with a blank after each comma."""
+QUOTED = re.compile('"(?:[^"]|"")*"')
 
 
 class PdqText:
     """Reads PDQ text. Hashes of any algorithm may stand in its place, one kind a file."""
 
     def detects(self, head: bytes) -> int:
-        """Return how sure it is, 0 to 100."""
-        return (
-            80 if any(LOOKS_RIGHT.match(line.strip(INVISIBLE)) for line in first_lines(head)) else 0
-        )
+        """Return how sure it is, 0 to 100: not at all if the first line that counts has no hash."""
+        lines = [line.strip(INVISIBLE) for line in first_lines(whole_lines(head))]
+        if not lines or not LOOKS_RIGHT.match(lines[0]):
+            return 0
+        return 10 if _are_cells(lines) else 80  # rather CSV; if it is none, `_check` says why
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
         if options.columns:
-            raise UsageError("PDQ text has no columns to tell apart")
+            raise UsageError(
+                "PDQ text has no columns to tell apart. Leave out --column, or say that it is CSV "
+                "(--list-format csv)"
+            )
         for line in numbered_lines(stream):
             if isinstance(line, RejectedRow):
                 yield line
@@ -70,17 +91,80 @@ class PdqText:
     def plain_rows(
         self, stream: BinaryIO, options: ListOptions
     ) -> Iterator[PlainRows | ListRow | RejectedRow]:
-        """Yield every row, some hundreds together where they are plain."""
-        if options.columns:
-            raise UsageError("PDQ text has no columns to tell apart")
+        """Yield every row, some hundreds together where they are plain.
+
+        ListError if rows are of CSV, unless the format was told.
+        """
+        yield from self.rows(io.BytesIO(), options)
         for first, block in blocks_of_lines(stream):
-            rows = PLAIN.findall(block)
-            if len(rows) == block.count(b"\n"):
-                hashes, qualities, names = map(list, zip(*rows, strict=True))
-                yield PlainRows(first, hashes, qualities, names)
+            found = PLAIN.findall(block)
+            if len(found) == block.count(b"\n"):
+                hashes, qualities, names = map(list, zip(*found, strict=True))
+                rows = PlainRows(first, hashes, qualities, names)
+                if options.is_detected and _may_be_cells(block, rows):
+                    _check(first - 1, block)
+                yield rows
                 continue
+            if options.is_detected:
+                _check(first - 1, block)
             for row in self.rows(io.BytesIO(block), options):
                 yield row._replace(line=first - 1 + row.line)
+
+
+def _may_be_cells(block: bytes, rows: PlainRows) -> bool:
+    """Return whether some plain rows may be cells; of nearly none, which is quick to tell."""
+    commas = sum(map(bool, rows.ids)) + sum(map(bool, rows.qualities))
+    if block.count(b",") > commas or b";" in block or b'"' in block:
+        return True
+    return not OUT.isdisjoint(map(bytes.lower, rows.ids))
+
+
+def _are_cells(lines: list[str]) -> bool:
+    """Return whether too many lines have more than their own fields: hash, quality and name."""
+    return PART * sum(map(_has_more, lines)) > len(lines)
+
+
+def _has_more(line: str) -> bool:
+    if line[:5].lower() == "hash=":
+        return False
+    _, _, name = _parts(line)
+    return bool(MORE.search(name)) and not (QUOTED.fullmatch(name) or FILE.fullmatch(name))
+
+
+def _check(before: int, block: bytes) -> None:
+    """Raise ListError if lines after so many, of a format that nobody named, are of CSV."""
+    advice = (
+        "Give the number of each column that counts (--column hash=1 --column status=2 and so on), "
+        "or, if it is a name, the format (--list-format pdq-text)"
+    )
+    lines = [
+        line
+        for line in numbered_lines(io.BytesIO(block))
+        if not isinstance(line, RejectedRow) and not line[1].lstrip().startswith("#")
+    ]
+    for number, text in lines:
+        name = _parts(text.strip())[2].lower()
+        if not KEEP_OUT.isdisjoint(part.strip('" ') for part in MORE.split(name)):
+            raise ListError(
+                f"line {before + number}: where PDQ text has a name there is the status of an "
+                f"entry that is withdrawn or benign. {advice}"
+            )
+    if _are_cells([text.strip() for _, text in lines]):
+        raise ListError(
+            f"line {before + lines[0][0]}: there is more than a hash, a quality and a name. "
+            f"{advice}"
+        )
+
+
+def _parts(text: str) -> tuple[str, int | None, str]:
+    """Return the hash, the quality and the name of a line, as they are written."""
+    parts = HASH_AND_REST.fullmatch(text)
+    value, name = parts.groups() if parts else (text, "")
+    quality = None
+    named = QUALITY_AND_NAME.fullmatch(name)
+    if named and int(named[1]) <= 100:
+        quality, name = int(named[1]), named[2]
+    return value, quality, name.strip()
 
 
 def _row(number: int, text: str) -> ListRow | RejectedRow:
@@ -89,13 +173,7 @@ def _row(number: int, text: str) -> ListRow | RejectedRow:
     if (typed := TYPED.fullmatch(text)) and not BARE.fullmatch(typed[1]):
         kind = _fields.own_kind(typed[1])
         return ListRow(number, _fields.value_of(kind, typed[2]), algorithm=kind)
-    parts = HASH_AND_REST.fullmatch(text)
-    value, rest = parts.groups() if parts else (text, "")
-    quality, name = None, rest
-    named = QUALITY_AND_NAME.fullmatch(rest)
-    if named and int(named[1]) <= 100:
-        quality, name = int(named[1]), named[2]
-    name = name.strip()
+    value, quality, name = _parts(text)
     if value.startswith('"') and len(name) > 1 and name[0] == name[-1] == '"':  # as in CSV
         name = name[1:-1].replace('""', '"')
     return ListRow(number, value, external_id=name or None, quality=quality)

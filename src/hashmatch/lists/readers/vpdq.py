@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 HEADER = re.compile(r"frame\s*,\s*quality\s*,\s*hash\s*,\s*timestamp", re.IGNORECASE)
 FRAME = re.compile(
-    r"\s*\d+\s*,\s*\d{1,3}(?:\.0+)?\s*,\s*[0-9a-f]{16,}\s*,\s*[\d.]+(e[+-]?\d+)?\s*", re.I
+    r"\s*\d+\s*,\s*\d{1,3}(?:\.0+)?\s*,\s*[0-9a-f]{16,}\s*,\s*\d{1,7}(\.\d*)?(e[+-]?\d+)?\s*", re.I
 )
 QUOTED = re.compile(rb'\[\s*"[0-9a-f]{16,}\s*,\s*\d{1,3}(?:\.0+)?\s*,\s*[\d.]', re.IGNORECASE)
 BY_FRAME = re.compile(rb'\{\s*"\d+"\s*:\s*\{\s*"(quality|hash|timestamp|frame)"\s*:')

@@ -14,9 +14,12 @@ from hashmatch import registry
 from hashmatch.errors import HashmatchError
 from hashmatch.records.images import ImageError, ImageItem, unescape_name
 from hashmatch.retry import Limits, Tries, read_item
+from hashmatch.review.web.places import BUCKETS, below, is_below, is_key_below
 from hashmatch.sandbox.pool import DecodePool
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -35,8 +38,6 @@ DEADLINE = 8.0
 """Seconds until whoever waits for a picture gets an error instead."""
 BY_LISTING = frozenset({"tar", "parquet"})
 """Sources whose items are read by more than their key and location: size, or number of the row."""
-BY_KEY = frozenset({"s3", "gs", "az"})
-"""Sources whose items are read by their keys."""
 MAX_OPEN = 16
 """Sources that are open at a time."""
 
@@ -49,12 +50,20 @@ class Pictures:
     """Pictures of cases, blurred. Used by many threads.
 
     Nothing of a picture is kept or written here: it is fetched, decoded in a worker that is closed
-    in, blurred and forgotten, every time. `source` is that of records that do not say theirs, and
-    a `pool` that is given is left open by `close`.
+    in, blurred and forgotten, every time. Nothing is fetched but from below `places`, locations of
+    sources, whatever a record says; the first is that of records that do not say theirs. A `pool`
+    that is given is left open by `close`. `allow_private` names hosts and networks that are not
+    public, where a place leads to one.
     """
 
-    def __init__(self, source: str = "", pool: DecodePool | None = None) -> None:
-        self._source = source
+    def __init__(
+        self,
+        places: Sequence[str] = (),
+        pool: DecodePool | None = None,
+        allow_private: Collection[str] = (),
+    ) -> None:
+        self._places = tuple(places)
+        self._allow_private = tuple(allow_private)
         self._own = pool is None
         self._pool = pool or DecodePool(workers=2)
         self._sources: dict[tuple[str, Surface], Source] = {}
@@ -91,9 +100,12 @@ class Pictures:
 
     def _content(self, item: CaseItem) -> bytes:
         wanted = item.record.item
-        where = item.origin.source or self._source
-        if not where:
+        named = item.origin.source or (self._places[0] if self._places else "")
+        if not named:
             raise NoPicture("Nobody said where this picture is.")
+        where = below(named, self._places)
+        if not where:
+            raise NoPicture("This picture is not below a source that --pictures names.")
         source = self._open(where, wanted.surface)
         listed = _listed(source, where, wanted, item.origin.location)
         read, content = read_item(source, listed, Tries(Limits(deadline=DEADLINE)))
@@ -111,7 +123,7 @@ class Pictures:
         with self._lock:
             source = self._sources.get((where, surface))
         if source is None:
-            source = registry.open_source(where, surface)
+            source = registry.open_source(where, surface, allow_private=self._allow_private)
             with self._lock:
                 if len(self._sources) >= MAX_OPEN:
                     self._sources.pop(next(iter(self._sources)))  # may be in use: it ends with that
@@ -179,14 +191,21 @@ def _fitted(size: tuple[int, int], longest: int) -> tuple[int, int]:
 
 def _listed(source: Source, where: str, record: RecordItem, location: str) -> ImageItem:
     """Return the item of a record as its source listed it."""
-    scheme, separator, _ = where.partition("://")
+    scheme, separator, rest = where.partition("://")
     if not separator:
         # A relative one is from where the scan ran, and we may be elsewhere.
         name = os.fsdecode(unescape_name(record.key))
         place = os.path.join(where, name) if os.path.isdir(where) else where
-        place = _inside(where, location if os.path.isabs(location) else place)
+        place = os.path.realpath(location if os.path.isabs(location) else place)
+        if not is_below(place, where):
+            raise NoPicture(_OUTSIDE)
         return ImageItem(record.key, record.version, record.surface, place)
-    if scheme in BY_KEY or (separator and location and scheme not in BY_LISTING):
+    if scheme in BUCKETS:
+        key = location or unescape_name(record.key).decode(errors="surrogateescape")
+        if not is_key_below(key, rest.partition("/")[2]):
+            raise NoPicture(_OUTSIDE)
+        return ImageItem(record.key, record.version, record.surface, key)
+    if location and scheme not in BY_LISTING:
         return ImageItem(record.key, record.version, record.surface, location)
     for listed in source.items():
         if listed.key == record.key:
@@ -194,10 +213,5 @@ def _listed(source: Source, where: str, record: RecordItem, location: str) -> Im
     raise NoPicture("The picture is no longer in its source.")
 
 
-def _inside(folder: str, path: str) -> str:
-    """Return `path` unless it leads out of `folder`: a record must not point at any file at all."""
-    place = os.path.abspath(path)
-    root = os.path.abspath(folder)
-    if place != root and not place.startswith(os.path.join(root, "")):
-        raise NoPicture("The record names a place outside of its source.")
-    return path
+_OUTSIDE = "The record names a place outside of its source."
+"""It must not point at any file at all."""

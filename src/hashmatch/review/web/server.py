@@ -51,8 +51,11 @@ class Serving:
         PEM files to speak TLS with.
     client_ca : str, optional
         A PEM file: only browsers with a certificate by this authority are answered.
-    pictures : str
-        Location of the source of records that do not say theirs.
+    pictures : tuple of str
+        Locations below which pictures are fetched, whatever a record says; the first is the source
+        of records that do not say theirs.
+    allow_private : tuple of str
+        Hosts and networks that may be asked for pictures though they are not public.
 
     Raises
     ------
@@ -73,7 +76,8 @@ class Serving:
     tls_cert: str | None = None
     tls_key: str | None = None
     client_ca: str | None = None
-    pictures: str = ""
+    pictures: tuple[str, ...] = ()
+    allow_private: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if bool(self.tls_cert) != bool(self.tls_key):
@@ -179,13 +183,14 @@ class Serving:
         return uvicorn.Server(config)
 
     def check_pictures(self) -> None:
-        """Raise UsageError if there is no such source as `pictures` names."""
-        is_path = "://" not in self.pictures
+        """Raise UsageError if there is no such source as one of `pictures` names."""
         try:
-            if self.pictures and is_path and not os.path.exists(self.pictures):
-                raise UsageError(f"there is no {self.pictures}")
-            if self.pictures:
-                registry.open_source(self.pictures, Surface.PUBLIC_POST)
+            for place in self.pictures:
+                if "://" not in place and not os.path.exists(place):
+                    raise UsageError(f"there is no {place}")
+                registry.open_source(
+                    place, Surface.PUBLIC_POST, allow_private=self.allow_private
+                ).close()
         except HashmatchError as error:
             raise UsageError(f"cannot use --pictures: {error}") from None
 
@@ -237,7 +242,7 @@ def serve(
     serving.check_pictures()
     with serving.bound() as listening:
         port = listening.getsockname()[1]
-        pictures = Pictures(serving.pictures)
+        pictures = Pictures(serving.pictures, allow_private=serving.allow_private)
         try:
             server = serving.server(queue, pictures, port)
             started(port)
