@@ -76,7 +76,8 @@ def test_an_archive_and_a_list_give_them_as_well(tmp_path: Path) -> None:
         ("s3://photos", {"AWS_SECRET_ACCESS_KEY": "wrong-key"}, ["s3://photos", "access denied"]),
         ("s3://photos", {"AWS_ACCESS_KEY_ID": "somebody"}, ["s3://photos", "access denied"]),
         ("s3://photos", {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, ["no connection"]),
-        ("s3://photos", {"AWS_ENDPOINT_URL": "http://no.invalid"}, ["no host of that name"]),
+        ("s3://photos", {"AWS_ENDPOINT_URL": "https://no.invalid"}, ["no host of that name"]),
+        ("s3://photos", {"AWS_ENDPOINT_URL": "http://no.invalid"}, ["plain http", "--allow-http"]),
         ("s3://bare", {}, ["s3://bare", "no objects"]),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -73,6 +72,8 @@ def _given(words: tuple[str, ...]) -> Iterator[tuple[str, str]]:
 
 
 def _listed(file: str) -> Iterator[tuple[str, str]]:
+    import csv
+
     try:
         with open(file, encoding="utf-8-sig", newline="") as lines:
             for row in csv.DictReader(lines):

@@ -73,14 +73,14 @@ class JsonLog:
         line: dict[str, Any] = {"time": now, "event": event.kind}
         if event.kind == "begin":
             line |= self._about
-        if event.kind in {"begin", "end"}:
-            line["waivers"] = [waiver._asdict() for waiver in waivers()]
         line |= {name: getattr(event, name) for name in FIELDS.get(event.kind, ())}
         if event.kind in COUNTED:
             counters = event.counters
             line |= asdict(counters)
             line |= {"records": counters.records, "suppressed": counters.suppressed}
             line["seconds"] = {stage: round(took, 3) for stage, took in counters.seconds.items()}
+        if event.kind in {"begin", "end"}:
+            line["waivers"] = [waiver._asdict() for waiver in waivers()]
         self._file.write(msgspec.json.encode(line).decode() + "\n")
 
     def close(self) -> None:
