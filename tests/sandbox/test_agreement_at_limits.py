@@ -18,6 +18,7 @@ from animations import Frame, apng, gif
 from hashmatch.decode import limits
 from hashmatch.decode.formats import FORMATS
 from hashmatch.testing import picture
+from heif_files import coded, grid_file
 from hostile_pictures import chunk, repeated_scans
 from small_limits import PATIENT, PIXELS, SMALL, SmallPool, agreed, seen
 
@@ -118,6 +119,13 @@ def in_front(data: bytes, extra: bytes, at: int) -> bytes:
 BASELINE = saved("JPEG", 40, 30)
 PNG = saved("PNG", 40, 30)
 GIF = saved("GIF", 40, 30)
+TILE = Image.fromarray(picture(3, 64, 64))
+
+
+def in_tiles(rows: int, columns: int, size: tuple[int, int], height: int = 64) -> bytes:
+    return grid_file([coded(TILE.resize((64, height)))], rows, columns, size)
+
+
 GIF_START = 13 + (3 << (GIF[10] & 7) + 1)
 #: The limit, and a file with so much more of it than there may be: -1, 0 or 1.
 EDGES: dict[str, Callable[[int], bytes]] = {
@@ -126,6 +134,9 @@ EDGES: dict[str, Callable[[int], bytes]] = {
         "JPEG", 120, 120 + more, progressive=True, subsampling=2
     ),
     "run-length pixels": lambda more: run_length_bmp(40, 25 + more),
+    "tiled pixels": lambda more: in_tiles(2, 2, (120, 120 + more)),
+    "pixels of a tile": lambda more: in_tiles(2, 2, (120, 100), 64 + more),
+    "tiles": lambda more: in_tiles(1, 6 + more, (64 * (6 + more), 30)),
     "coefficients": lambda more: saved("JPEG", 100, 100 + more, progressive=True, subsampling=0),
     "scans": lambda more: repeated_scans(60, 20 + more),
     "segments": lambda more: in_front(

@@ -12,6 +12,7 @@ from PIL import Image
 from pillow_heif import from_pillow
 
 import hashmatch as hm
+from heif_files import box, coded, grid_file
 from small_limits import PATIENT, seen
 
 if TYPE_CHECKING:
@@ -63,6 +64,12 @@ def repeated(format: str, side: int, frames: int, **options: Any) -> bytes:
     return file.getvalue()
 
 
+def in_tiles(width: int, height: int, format: str, **options: Any) -> bytes:
+    tile = coded(Image.new("RGB", (1024, 1024), COLOUR[:3]), format)
+    turned = [box(b"irot", b"\1")]
+    return grid_file([tile], -(-height // 1024), -(-width // 1024), (width, height), turned)
+
+
 GIANTS: dict[str, Callable[[], bytes]] = {
     "jpeg": lambda: saved("RGB", 8000, 8000, "JPEG", exif=TURNED),
     "jpeg halved": lambda: saved("L", 62_655, 4_085, "JPEG", exif=TURNED),
@@ -80,6 +87,9 @@ GIANTS: dict[str, Callable[[], bytes]] = {
     "webp lossless": lambda: saved("RGBA", 6000, 6000, "WEBP", lossless=True, method=0),
     "avif": lambda: saved("RGBA", 7071, 7071, "AVIF", speed=10, exif=TURNED),
     "heif": heif,
+    "heif in tiles": lambda: in_tiles(16_384, 12_288, "HEIF"),
+    "heif in tiles, long": lambda: in_tiles(50_000, 4_094, "HEIF"),
+    "avif in tiles": lambda: in_tiles(16_384, 12_288, "AVIF"),
     "jxl": jxl,
     "tiff floats of 244 MiB": lambda: tiff(np.float32),
     "tiff 32 bits": lambda: tiff(np.uint32, compression="zlib"),

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from hashmatch.decode import bmp, cicp, gif, jxl, limits
+from hashmatch.decode import bmp, cicp, gif, jxl, limits, tiles
 from hashmatch.decode.jpeg import coefficient_bytes
 from hashmatch.errors import install
 from hashmatch.records.enums import Outcome
@@ -108,7 +108,12 @@ def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
     elif name == "BMP":
         profile = bmp.profile(data)
         data = bmp.usual(data, limits.UNUSUAL_BMP_PIXELS, limits.RUN_LENGTH_BMP_PIXELS)
-    image: ImageFile.ImageFile = _opener(name)(io.BytesIO(data), "")
+    found = tiles.of_giant(data, limits.PIXELS[name]) if name in {"AVIF", HEIF} else None
+    image: ImageFile.ImageFile
+    if found is None:
+        image = _opener(name)(io.BytesIO(data), "")
+    else:
+        image = tiles.TiledImageFile(data, found, _opener(name))
     if name == "BMP" and profile:
         image.info["icc_profile"] = profile
     check_size(name, image)
@@ -120,11 +125,13 @@ def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
 
 def check_size(name: str, image: Image.Image) -> None:
     """Raise ImageError, ``refused``, if `image` has more pixels than a file of its format may."""
-    tiles = getattr(image, "tile", [])
+    parts = getattr(image, "tile", [])
     limit = limits.PIXELS[name]
     if "progressive" in image.info:
         limit = limits.PROGRESSIVE_JPEG_PIXELS
-    elif tiles and tiles[0].codec_name == "bmp_rle":
+    elif image.format == tiles.TILED:
+        limit = limits.TILED_PIXELS
+    elif parts and parts[0].codec_name == "bmp_rle":
         limit = limits.RUN_LENGTH_BMP_PIXELS
     _check_pixels(name, *image.size, limit)
     if "progressive" in image.info and getattr(image, "layer", None):

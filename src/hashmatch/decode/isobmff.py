@@ -1,4 +1,4 @@
-"""What an AVIF says of its picture besides its pixels: the properties of its primary item.
+"""What an AVIF or a HEIF says of its picture besides its pixels: its items and their properties.
 
 Boxes within boxes, ISO/IEC 14496-12; items and their properties, ISO/IEC 23008-12. Pillow hands on
 turns and mirrors of an AVIF as an EXIF orientation, and keeps the clean aperture to itself.
@@ -7,7 +7,8 @@ turns and mirrors of an AVIF as an EXIF orientation, and keeps the clean apertur
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,11 +18,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CLEAN_APERTURE, ROTATION, MIRROR = b"clap", b"irot", b"imir"
+IN_FILE, IN_META = 0, 1
+"""Where the data of an item may lie: in the file, or in the box ``idat`` beside it."""
 MOST_BOXES = 4096
 """Looked at in one box; a file has some ten."""
 SAMPLE_ENTRY = 8 + 78
 """Bytes of a sample entry of pictures before the boxes in it, with the count of entries."""
 
+BROKEN = (struct.error, IndexError, KeyError, StopIteration)
+"""What is raised where a box is broken."""
 PICTURE_BOXES = {
     b"hdlr", b"pitm", b"iloc", b"iinf", b"iref", b"iprp", b"idat", b"dinf", b"ipro", b"free",
 }  # fmt: skip
@@ -43,8 +48,46 @@ def properties(data: bytes) -> list[Property]:
         if data[8:12] == b"avis":
             return _of_track(data)
         return _of_primary_item(data)
-    except (struct.error, IndexError, KeyError, StopIteration):
+    except BROKEN:
         return []
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """The items of a file; see `items`.
+
+    Parameters
+    ----------
+    primary : int
+        The number of the picture.
+    kinds : dict of int to bytes
+        What each item is, such as ``grid``.
+    properties : dict of int to list of Property
+        Of each item, in their order.
+    references : dict of (bytes, int) to tuple of int
+        Which items one refers to, by the kind of reference and the item that refers.
+    content : dict of int to list of memoryview
+        The parts of each item's data, of those that are all there.
+    """
+
+    primary: int
+    kinds: dict[int, bytes]
+    properties: dict[int, list[Property]]
+    references: dict[tuple[bytes, int], tuple[int, ...]]
+    content: dict[int, list[memoryview]]
+
+
+def items(data: bytes) -> Items:
+    """Return the items of a file. Raises one of `BROKEN` if a box is broken or missing."""
+    begin, end = _meta(data)
+    found = {kind: (a, b) for kind, a, b in _boxes(data, begin, end)}
+    return Items(
+        _primary(data, found[b"pitm"][0]),
+        _kinds(data, *found[b"iinf"]),
+        _all_properties(data, *found[b"iprp"]),
+        _references(data, *found[b"iref"]),
+        _contents(data, found[b"iloc"][0], found.get(b"idat", (0, 0))),
+    )
 
 
 def has_clean_aperture(found: list[Property]) -> bool:
@@ -58,6 +101,23 @@ def transformed(pixels: NDArray[np.uint8], found: list[Property]) -> NDArray[np.
     A clean aperture that does not lie within the picture, on whole pixels, is passed over, as
     libavif does. Chromium 156 passes over those that do not begin in its upper left corner, too.
     """
+    return np.ascontiguousarray(_viewed(pixels, found))
+
+
+def shown(width: int, height: int, found: list[Property]) -> tuple[slice, slice]:
+    """Return the rows and columns of a picture that are left once it is cropped as properties say.
+
+    They are those of the picture before it is turned or mirrored.
+    """
+    sides = []
+    for numbers in (np.arange(height)[:, None], np.arange(width)):
+        left = _viewed(np.broadcast_to(numbers, (height, width)), found)
+        ends = int(left[0, 0]), int(left[-1, -1])
+        sides.append(slice(min(ends), max(ends) + 1))
+    return sides[0], sides[1]
+
+
+def _viewed(pixels: NDArray[Any], found: list[Property]) -> NDArray[Any]:
     for kind, body in found:
         if kind == CLEAN_APERTURE:
             pixels = _cropped(pixels, body)
@@ -65,7 +125,7 @@ def transformed(pixels: NDArray[np.uint8], found: list[Property]) -> NDArray[np.
             pixels = np.rot90(pixels, body[0] & 3)  # anti-clockwise
         elif kind == MIRROR and body:
             pixels = pixels[:, ::-1] if body[0] & 1 else pixels[::-1]
-    return np.ascontiguousarray(pixels)
+    return pixels
 
 
 def without_metadata(data: bytes) -> bytes:
@@ -89,7 +149,7 @@ def without_metadata(data: bytes) -> bytes:
     return bytes(bare)
 
 
-def _cropped(pixels: NDArray[np.uint8], body: bytes) -> NDArray[np.uint8]:
+def _cropped(pixels: NDArray[Any], body: bytes) -> NDArray[Any]:
     sides = []
     if len(body) < 32:
         return pixels
@@ -133,38 +193,107 @@ def _inside(data: bytes, path: tuple[bytes, ...], begin: int, end: int) -> tuple
     return begin, end
 
 
-def _of_primary_item(data: bytes) -> list[Property]:
+def _meta(data: bytes) -> tuple[int, int]:
     begin, end = _inside(data, (b"meta",), 0, len(data))
-    begin += 4  # version and flags
+    return begin + 4, end  # behind version and flags
+
+
+def _of_primary_item(data: bytes) -> list[Property]:
+    begin, end = _meta(data)
     at, _ = _inside(data, (b"pitm",), begin, end)
-    (primary,) = struct.unpack_from(">H" if data[at] == 0 else ">I", data, at + 4)
-    begin, end = _inside(data, (b"iprp",), begin, end)
+    known = _all_properties(data, *_inside(data, (b"iprp",), begin, end))
+    return known.get(_primary(data, at), [])
+
+
+def _primary(data: bytes, at: int) -> int:
+    number: int = struct.unpack_from(">H" if data[at] == 0 else ">I", data, at + 4)[0]
+    return number
+
+
+def _all_properties(data: bytes, begin: int, end: int) -> dict[int, list[Property]]:
+    """Return the properties of each item, from the box ``iprp``."""
     known = [
         (kind, data[a:b]) for kind, a, b in _boxes(data, *_inside(data, (b"ipco",), begin, end))
     ]
-    found = []
+    found: dict[int, list[Property]] = {}
     for kind, at, _ in _boxes(data, begin, end):
         if kind == b"ipma":
-            found += [known[number - 1] for number in _associated(data, at, primary) if number]
+            for item, numbers in _associated(data, at):
+                found.setdefault(item, []).extend(known[each - 1] for each in numbers if each)
     return found
 
 
-def _associated(data: bytes, at: int, primary: int) -> list[int]:
-    """Return the numbers of properties, from 1, that the box ``ipma`` at `at` gives an item."""
+def _associated(data: bytes, at: int) -> Iterator[tuple[int, list[int]]]:
+    """Yield each item and the numbers of its properties, from 1, in the box ``ipma`` at `at`."""
     item, number = ">H" if data[at] == 0 else ">I", ">H" if data[at + 3] & 1 else ">B"
+    step = struct.calcsize(number)
+    essential = 1 << (8 * step - 1)  # not part of the number
     (entries,) = struct.unpack_from(">I", data, at + 4)
     at += 8
     for _ in range(min(entries, MOST_BOXES)):
         (named,) = struct.unpack_from(item, data, at)
         at += struct.calcsize(item)
         count = data[at]
-        step = struct.calcsize(number)
         values = [struct.unpack_from(number, data, at + 1 + step * i)[0] for i in range(count)]
-        if named == primary:
-            essential = 1 << (8 * step - 1)  # not part of the number
-            return [value & (essential - 1) for value in values]
+        yield named, [value & (essential - 1) for value in values]
         at += 1 + step * count
-    return []
+
+
+def _kinds(data: bytes, begin: int, end: int) -> dict[int, bytes]:
+    """Return what each item is, from the box ``iinf``."""
+    found = {}
+    first = begin + (6 if data[begin] == 0 else 8)  # behind their count
+    for kind, at, _ in _boxes(data, first, end):
+        if kind == b"infe" and data[at] >= 2:
+            item, _, what = struct.unpack_from(">HH4s" if data[at] == 2 else ">IH4s", data, at + 4)
+            found[item] = what
+    return found
+
+
+def _references(data: bytes, begin: int, end: int) -> dict[tuple[bytes, int], tuple[int, ...]]:
+    """Return what each item refers to, from the box ``iref``."""
+    item = "H" if data[begin] == 0 else "I"
+    found = {}
+    for kind, at, _ in _boxes(data, begin + 4, end):
+        source, count = struct.unpack_from(f">{item}H", data, at)
+        found[kind, source] = struct.unpack_from(
+            f">{count}{item}", data, at + struct.calcsize(f">{item}H")
+        )
+    return found
+
+
+def _contents(data: bytes, at: int, beside: tuple[int, int]) -> dict[int, list[memoryview]]:
+    """Return the parts of each item's data, from the box ``iloc`` at `at` and the box ``idat``."""
+    version, sizes = data[at], int.from_bytes(data[at + 4 : at + 6])
+    of_offset, of_length, of_base, of_index = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
+    at += 6
+
+    def number(size: int) -> int:
+        nonlocal at
+        at += size
+        if at > len(data):
+            raise IndexError
+        return int.from_bytes(data[at - size : at])
+
+    found = {}
+    wide = 4 if version == 2 else 2
+    for _ in range(min(number(wide), MOST_BOXES)):
+        item = number(wide)
+        place = number(2) & 15 if version else IN_FILE
+        number(2)
+        base = number(of_base)
+        begin, end = (0, len(data)) if place == IN_FILE else beside
+        parts = []
+        count = number(2)
+        for _ in range(min(count, MOST_BOXES)):
+            number(of_index if version else 0)
+            start = begin + base + number(of_offset)
+            length = number(of_length) or end - start  # none stands for all
+            if 0 <= length <= end - start:
+                parts.append(memoryview(data)[start : start + length])
+        if place in {IN_FILE, IN_META} and len(parts) == count:
+            found[item] = parts
+    return found
 
 
 def _of_track(data: bytes) -> list[Property]:

@@ -1,4 +1,4 @@
-"""What is done for JPEGs only: a faster decoder for most, a smaller picture for giants."""
+"""A faster decoder for most JPEGs; smaller pictures of giants, in whatever format."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import simplejpeg
 
 from hashmatch.decode import limits
+from hashmatch.decode.tiles import TILED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,14 +26,15 @@ def coefficient_bytes(image: Any) -> int:
 
 
 def scale_down(image: ImageFile.ImageFile) -> None:
-    """Have a JPEG of more than 64 megapixels decoded at an eighth, a quarter or half its sides.
+    """Have a giant decoded at an eighth, a quarter or half its sides, each pixel a mean.
 
-    That is done where its frequencies become pixels, each of which is then the mean of those that
-    it stands for. A progressive one saves memory by it and hardly time. Its header has been read,
-    and no pixel decoded.
+    That is a JPEG of more than 64 megapixels, done where its frequencies become pixels (a
+    progressive one saves memory by it and hardly time), or a giant in tiles. Its header has been
+    read, and no pixel decoded.
     """
     width, height = image.size
-    if image.format not in {"JPEG", "MPO"} or width * height <= limits.WHOLE_JPEG_PIXELS:
+    is_large = image.format in {"JPEG", "MPO"} and width * height > limits.WHOLE_JPEG_PIXELS
+    if not is_large and image.format != TILED:
         return
     side = min(width, height)
     factor = next((by for by in (8, 4) if side // by >= limits.SCALED_JPEG_SIDE), 2)

@@ -45,6 +45,12 @@ PIXELS = {
 ARRAY_PIXELS = 256 * MEGAPIXEL
 """Pixels of an array that is given as a picture."""
 PROGRESSIVE_JPEG_PIXELS = 192 * MEGAPIXEL
+TILED_PIXELS = 208 * MEGAPIXEL
+"""Pixels of a HEIF or AVIF in tiles, which is decoded tile by tile, and smaller, where it has more
+than others of its format may. The largest sensors of phones have 201."""
+TILE_PIXELS = 16 * MEGAPIXEL
+TILES = 4096
+"""Of one such picture; those of cameras have 1,000 at most."""
 RUN_LENGTH_BMP_PIXELS = 8 * MEGAPIXEL
 """Pillow undoes these runs in Python, so that this limit is one of time: a few seconds."""
 UNUSUAL_BMP_PIXELS = 32 * MEGAPIXEL

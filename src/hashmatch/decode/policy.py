@@ -86,7 +86,8 @@ def decode_image(image: ImageInput) -> Picture:
     the strict decoder refuses is tried again without its metadata, then tolerantly, and flagged as
     damaged if it took that. The same picture as a path, bytes, a file object, a Pillow image or an
     array gives the same pixels. Only a JPEG of more than 64 megapixels
-    is decoded at half, a quarter or an eighth of its sides, unless it is open as a Pillow image.
+    is decoded at half, a quarter or an eighth of its sides, unless it is open as a Pillow image,
+    and so is a HEIF or AVIF in tiles of more than are held at once, which is else ``refused``.
 
     Parameters
     ----------
@@ -168,7 +169,7 @@ def _decode(
             stored = orientation(image)
             others = other_readings(image, stored, data) if readings else ()
         # Once the decoder's memory is free: turning makes a copy.
-        pixels = turned(pixels, stored, name, data)
+        pixels = turned(pixels, stored, image.format or name, data)
         return Picture(pixels, FORMATS[name], damaged, others=others)
 
 

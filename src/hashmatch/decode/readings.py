@@ -16,6 +16,7 @@ from PIL import Image
 from hashmatch.decode import isobmff, profiles
 from hashmatch.decode.color import bands, rgb
 from hashmatch.decode.exif import orientation_of, upright
+from hashmatch.decode.tiles import TILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,7 +84,7 @@ def _others(image: Image.Image, stored: int, data: bytes | None) -> Iterator[Rea
             yield Reading(AS_DISPLAYED, partial(_displayed, convert, mode))
     if image.format == "JXL":
         return  # turned by its decoder, and not read by python-threatexchange
-    if image.format == "HEIF":
+    if image.format in {"HEIF", TILED}:
         written = image.info.get("original_orientation")
         if data and isinstance(written, int) and 2 <= written <= 8:
             yield from _turned_by_exif(written, _transformation(data))

@@ -90,8 +90,9 @@ class WorkerLimits:
     ----------
     cpu_seconds : float
         Processor time that an item may take, all frames of an animation together; one that takes
-        more is not tried again. An ordinary photograph takes some milliseconds; what takes the most
-        a pixel, a HEIF in tiles, was measured to take 4.4 s at 48 megapixels on a loaded core.
+        more is not tried again. An ordinary photograph takes some milliseconds; what takes the
+        most, a HEIF in tiles, was measured to take 20.5 s at 200 megapixels on a loaded core (0.1 s
+        a megapixel), and the limit is twice that.
     wall_seconds : float
         Time that a worker may be waited for in one try, on the wall clock: generous, since a
         busy machine must not make pictures fail.
@@ -117,8 +118,8 @@ class WorkerLimits:
     hashmatch.errors.UsageError: cpu_seconds is 0, not more than 0
     """
 
-    cpu_seconds: float = 10.0
-    wall_seconds: float = 60.0
+    cpu_seconds: float = 45.0
+    wall_seconds: float = 180.0
     address_space: int = PROCESS_MEMORY + 384 * MIB
     memory: int = PROCESS_MEMORY
     tries: int = 3
