@@ -248,7 +248,7 @@ def test_odd_notes_of_an_avif_or_heic_do_not_cost_its_picture(
     files = odd_items(data)
     assert len(files) == 5
     for name, odd in files.items():
-        here, (there,) = hm.decode_image(odd), pool.pictures(odd, False)
+        here, there = hm.decode_image(odd), pool.decode_image(odd)
         for found in (here, there):
             assert (found.pixels == expected.pixels).all(), name
             assert not found.damaged, name
@@ -282,7 +282,7 @@ def test_odd_boxes_of_an_avif_do_not_cost_its_picture(
     data = saved("AVIF")
     odd = with_box(data, kind, body)
     expected = hm.decode_image(data).pixels
-    (there,) = pool.pictures(odd, False)
+    there = pool.decode_image(odd)
     for found in (hm.decode_image(odd), there):
         assert (found.pixels == expected).all()
         assert not found.damaged
@@ -309,7 +309,7 @@ def test_a_webp_is_as_long_as_its_picture(pool: DecodePool) -> None:
         riff(extended, shown, (b"EXIF", b"\xff" * 30, 9999)),
         riff(extended, shown, (b"XMP ", b"\xff" * 3, 2**32 - 1)),
     ):
-        here, (there,) = hm.decode_image(odd), pool.pictures(odd, False)
+        here, there = hm.decode_image(odd), pool.decode_image(odd)
         for found in (here, there):
             assert (found.pixels == expected).all()
             assert not found.damaged
@@ -324,7 +324,7 @@ def test_odd_extensions_of_a_gif_do_not_cost_its_picture(pool: DecodePool) -> No
     at = 13 + 3 * (2 << (data[10] & 7))
     for extension in (b"\x21\xff\x0bNETSCAPE2.0\0", b"\x21\xff\x0bNETSCAPE2.0\x01\x01\0"):
         odd = data[:at] + extension + data[at:]
-        here, (there,) = hm.decode_image(odd), pool.pictures(odd, False)
+        here, there = hm.decode_image(odd), pool.decode_image(odd)
         for found in (here, there):
             assert (found.pixels == expected).all()
             assert not found.damaged
