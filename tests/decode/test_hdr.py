@@ -73,7 +73,8 @@ def test_how_bright_a_picture_is_says_how_it_is_dimmed(
     else:
         files = [brightest(data, nits)]
     for file in files:
-        for pixels in (hm.decode_image(file).pixels, pool.decode_image(file).pixels):
+        there = pool.decode_image(file)
+        for pixels in (hm.decode_image(file).pixels, there.pixels):
             difference = pixels[32, 8::16].astype(int) - np.array(SHOWN_OF[transfer, nits])[:, None]
             assert np.abs(difference).max() <= 4
 
