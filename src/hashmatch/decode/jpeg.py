@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import struct
 from typing import TYPE_CHECKING, Any
 
 import simplejpeg
@@ -13,6 +15,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL import ImageFile
+
+
+MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
+"""What begins a segment: neither data of a scan nor padding."""
+FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+SCAN, END = 0xDA, b"\xff\xd9"
+ALONE = {0x01, 0xD8}
+"""Markers without a length."""
+MOST_SEGMENTS = 4096
+FREQUENCIES = 64
 
 
 def coefficient_bytes(image: Any) -> int:
@@ -63,3 +75,56 @@ def fast_pixels(
     except ValueError:
         return None
     return pixels if pixels.shape[:2] == (image.height, image.width) else None
+
+
+def ended(data: bytes) -> tuple[bytes, bool] | None:
+    """Return a JPEG that is cut off with an end behind its last whole segment.
+
+    The second says whether that is all it lacked: each scan has all its data, and each frequency
+    all its bits. None of a file that has an end, or no order in its segments.
+    """
+    left: dict[int, set[int]] = {}  # by component, the frequencies that are not there in full
+    position = 2
+    try:
+        for _ in range(MOST_SEGMENTS):
+            found = MARKER.search(data, position)
+            if found is None:
+                whole = data + END
+                return whole, not any(left.values()) and _is_sound(whole)
+            at = found.end()
+            marker = data[at - 1]
+            if marker == END[1]:
+                return None
+            if marker in ALONE:
+                position = at
+                continue
+            if at + 2 > len(data) or (position := at + _length(data, at)) > len(data):
+                return data[: found.start()] + END, False
+            if marker in FRAMES:
+                left = {data[at + 8 + 3 * n]: set(range(FREQUENCIES)) for n in range(data[at + 7])}
+            elif marker == SCAN:
+                components = data[at + 3 : at + 3 + 2 * data[at + 2] : 2]
+                at += 3 + 2 * data[at + 2]
+                first, last, bits = data[at : at + 3]
+                if not bits & 15:
+                    for component in components:
+                        left[component] -= set(range(first, last + 1))
+    except (IndexError, KeyError, ValueError):
+        pass
+    return None
+
+
+def _length(data: bytes, at: int) -> int:
+    (length,) = struct.unpack_from(">H", data, at)
+    return int(length)
+
+
+def _is_sound(data: bytes) -> bool:
+    """Return whether a JPEG can be decoded without a warning; at an eighth of its sides."""
+    try:
+        *_, colours, _ = simplejpeg.decode_jpeg_header(data)
+        colours = "CMYK" if colours in {"CMYK", "YCCK"} else "GRAY"
+        simplejpeg.decode_jpeg(data, colours, min_height=1, min_width=1, min_factor=8, strict=True)
+    except ValueError:
+        return False
+    return True

@@ -24,7 +24,7 @@ from hashmatch.decode.formats import (
     open_image,
 )
 from hashmatch.decode.inputs import ImageInput, load
-from hashmatch.decode.jpeg import fast_pixels, scale_down
+from hashmatch.decode.jpeg import ended, fast_pixels, scale_down
 from hashmatch.decode.metadata import without_metadata
 from hashmatch.decode.pillow_settings import pillow_settings
 from hashmatch.decode.readings import other_readings
@@ -48,6 +48,10 @@ UNREAD = re.compile(
     re.IGNORECASE,
 )
 """What the decoders say of layouts of pixels that they do not read."""
+
+
+FIRST_BLOCKS = 48
+"""Pixels from the corner of a JPEG that libjpeg makes of no data at all, smoothed as it does."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -84,10 +88,11 @@ def decode_image(image: ImageInput) -> Picture:
     EXIF orientation is applied; palette, CMYK, 16-bit, 1-bit, gray and float are brought to 8-bit
     RGB by value, HDR as an SDR display shows it; transparency is composited over white. A file that
     the strict decoder refuses is tried again without its metadata, then tolerantly, and flagged as
-    damaged if it took that. The same picture as a path, bytes, a file object, a Pillow image or an
-    array gives the same pixels. Only a JPEG of more than 64 megapixels
-    is decoded at half, a quarter or an eighth of its sides, unless it is open as a Pillow image,
-    and so is a HEIF or AVIF in tiles of more than are held at once, which is else ``refused``.
+    damaged if it took that; it is undecodable if no pixel of it is seen. The same picture as a
+    path, bytes, a file object, a Pillow image or an array gives the same pixels. Only a JPEG of
+    more than 64 megapixels is decoded at half, a quarter or an eighth of its sides, unless it is
+    open as a Pillow image, and so is a HEIF or AVIF in tiles of more than are held at once, which
+    is else ``refused``.
 
     Parameters
     ----------
@@ -149,7 +154,8 @@ def decode_as(
         if strict.outcome is not Outcome.UNDECODABLE:
             raise
         bare = without_metadata(name, data)
-        for tried, damaged in ((bare, False), (data, True), (bare, True)):
+        whole, sound = (ended(data) if name == "JPEG" else None) or (None, False)
+        for tried, damaged in ((bare, False), (whole, not sound), (data, True), (bare, True)):
             if tried is not None:
                 with suppress(ImageError):
                     return _decode(name, tried, into, readings, damaged=damaged)
@@ -166,6 +172,8 @@ def _decode(
             pixels = None if damaged else fast_pixels(data, image, into)
             if pixels is None:
                 pixels = loaded_pixels(image, into)
+            if damaged:
+                check_seen(name, image)
             stored = orientation(image)
             others = other_readings(image, stored, data) if readings else ()
         # Once the decoder's memory is free: turning makes a copy.
@@ -199,6 +207,7 @@ def decode_pillow(image: Image.Image, *, readings: bool = False) -> Picture:
             damaged = True
             with pillow_settings(truncated=name != HEIF):
                 pixels = loaded_pixels(image)
+            check_seen(name, image)
         media_type = FORMATS[name] if name in FORMATS else Image.MIME.get(name)
         frame = frame_order(image).index(image.tell()) if name == HEIF else image.tell()
         stored = orientation(image)
@@ -264,6 +273,25 @@ def loaded_pixels(image: Image.Image, into: NDArray[np.uint8] | None = None) -> 
     canvas = np.full_like(pixels, 255)
     canvas[top:bottom, left:right] = pixels[top:bottom, left:right]
     return canvas
+
+
+def check_seen(name: str, image: Image.Image) -> None:
+    """Raise ImageError, ``undecodable``, if no pixel of a damaged `image` was decoded.
+
+    All are then as their memory was made; or of a JPEG, that has no data, gray but in its corner.
+    """
+    untouched, parts = {0, image.info.get("transparency")}, [image]
+    if name == "JPEG":
+        untouched |= {127, 128}
+        width, height = image.size
+        boxes = (FIRST_BLOCKS, 0, width, height), (0, FIRST_BLOCKS, width, height)
+        parts = [image.crop(box) for box in boxes if box[0] < width and box[1] < height] or parts
+    for part in parts:
+        found: Any = part.getextrema()
+        bands = found if isinstance(found[0], tuple) else (found,)
+        if any(least != most or least not in untouched for least, most in bands):
+            return
+    raise ImageError(Outcome.UNDECODABLE, f"{name}: cut off or broken before its first pixel")
 
 
 @contextmanager

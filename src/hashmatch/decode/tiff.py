@@ -40,21 +40,21 @@ def page_file(data: bytes, offset: int) -> bytes:
 def with_tags(data: bytes, kept: Collection[int]) -> bytes:
     """Return `data` with a first directory that has only the `kept` of its tags.
 
-    It is added at the end, so that what its entries point at stays in its place. Raises
-    struct.error if there is none.
+    It takes the old one's place, so that nothing stands where pixels are missing. Raises
+    struct.error if there is none, or a part of it.
     """
     offset_format, at, count_format, entry = _layout(data)
     (offset,) = struct.unpack_from(offset_format, data, at)
     (count,) = struct.unpack_from(count_format, data, offset)
     first = offset + struct.calcsize(count_format)
-    last = min(first + entry * count, len(data))
-    entries = [data[begin : begin + entry] for begin in range(first, last, entry)]
+    entries = [data[begin : begin + entry] for begin in range(first, first + entry * count, entry)]
     tag = offset_format[0] + "H"
     entries = [each for each in entries if struct.unpack_from(tag, each)[0] in kept]
-    end = len(data) + len(data) % 2
-    directory = struct.pack(count_format, len(entries)) + b"".join(entries)
+    if entries and len(entries[-1]) < entry:
+        raise struct.error
     last_page = bytes(struct.calcsize(offset_format))
-    return page_file(data.ljust(end, b"\0") + directory + last_page, end)
+    directory = struct.pack(count_format, len(entries)) + b"".join(entries) + last_page
+    return b"".join((data[:offset], directory, memoryview(data)[offset + len(directory) :]))
 
 
 def _layout(data: bytes) -> tuple[str, int, str, int]:
