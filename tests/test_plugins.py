@@ -273,3 +273,25 @@ def test_the_contract_finds_broken_sinks(tmp_path: Path) -> None:
     make: Callable[[Path | None], Any] = Hasty
     with pytest.raises(AssertionError, match="stands in the place of a whole one"):
         testing.check_sink(make, tmp_path / "r")
+
+
+def test_a_list_format_that_fails_is_named_and_the_others_are_asked(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = registry.list_reader
+    names, maker = registry.names, registry.maker
+
+    def fail(name: str) -> Any:
+        if name == "broken":
+            raise RuntimeError
+        return asked(name)
+
+    monkeypatch.setattr(registry, "list_reader", fail)
+    monkeypatch.setattr(registry, "names", lambda group: ["broken", *names(group)])
+    monkeypatch.setattr(
+        registry,
+        "maker",
+        lambda group, name: "other 1.0" if name == "broken" else maker(group, name),
+    )
+    assert hm.read_list_file("fixtures/lists/demo-pdq.csv").format == "csv"
+    assert "the list format broken of other 1.0 failed: RuntimeError" in caplog.text

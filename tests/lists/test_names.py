@@ -33,11 +33,21 @@ def test_an_id_that_is_the_hash_of_another_row(tmp_path: Path) -> None:
     assert [entry.quality for entry in found["pdq"]] == [98, 97, 96]
 
 
-def test_an_id_that_only_looks_like_a_hash_is_kept(tmp_path: Path) -> None:
+def test_an_id_that_only_looks_like_a_hash_is_a_reference(tmp_path: Path) -> None:
     text = f"pdq,id,labels\n{PDQ},{MD5},{SHA1}\n{THIRD},{OTHER},A1\n"
-    found = entries(tmp_path / "known.csv", text)
-    assert [entry.external_id for entry in found["pdq"]] == [MD5, OTHER]
-    assert [entry.labels for entry in found["pdq"]] == [(SHA1,), ("A1",)]
+    found = entries(tmp_path / "known.csv", text)["pdq"]
+    shown = [found[0].external_id, found[1].external_id, *found[0].labels]
+    assert all(each is not None and each.startswith("ref:") for each in shown)
+    assert len(set(shown)) == 3
+    assert found[1].labels == ("A1",)
+    assert entries(tmp_path / "known.csv", text)["pdq"] == found
+
+
+def test_an_id_that_is_said_to_be_one_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "known.csv").write_text(f"pdq,id,labels\n{PDQ},{MD5},{SHA1}\n{THIRD},{PDQ},A1\n")
+    known = hm.read_list(tmp_path / "known.csv", format=hm.ListFormat(keep_ids=["all"]))
+    assert [entry.external_id for entry in known.entries] == [MD5, None]
+    assert known.entries[0].labels == (SHA1,)
 
 
 def test_entries_whose_ids_were_taken_out_stay_apart(tmp_path: Path) -> None:

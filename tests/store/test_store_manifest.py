@@ -88,7 +88,8 @@ def test_the_form_is_fixed() -> None:
     manifest = Manifest(name="demo", version=1, created=MADE, hashmatch="0.1.0")
     assert encode(manifest) == (
         b'{"base":null,"bits":[],"counts":{},"created":"2026-01-01T00:00:00Z","decode_policy":null,'
-        b'"encoding":"hex","encrypted":false,"expires":null,"files":[],"hashmatch":"0.1.0","key_ids":[],'
+        b'"encoding":"hex","encrypted":false,"expires":null,"files":[],"hashmatch":"0.1.0",'
+        b'"keep_ids":[],"key_ids":[],'
         b'"name":"demo","schema":"hashmatch.list/1","sources":[],"version":1}'
     )
     document = json.loads(encode(a_manifest()))

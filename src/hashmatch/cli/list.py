@@ -99,7 +99,7 @@ def _of_file(content: ListFile) -> dict[str, Any]:
         "version": content.version,
         "format": content.format,
         "types": content.types,
-        "labels": _shown(labels),
+        "labels": dict(sorted(labels.items())),
         "rows": _sorts(content.rows),
         "unmatchable": content.unmatchable,
         "unknown_statuses": content.statuses,
@@ -145,8 +145,9 @@ def _of_store(path: str, trust: dict[str, Any]) -> dict[str, Any]:
         "encrypted": manifest.encrypted,
         "encoding": manifest.encoding,
         "bits": manifest.bits,
+        "keep_ids": manifest.keep_ids,
         "types": {name: manifest.counts[name]["entries"] for name in opened.kinds},
-        "labels": _shown(labels),
+        "labels": dict(sorted(labels.items())),
         "effects": manifest.counts[EFFECTS],
         "ignored_as_older": [name for name in opened.ids.older if name],
         "without_effect": [name for name in opened.ids.without_effect if name],
@@ -190,6 +191,7 @@ def _show(facts: dict[str, Any], verbose: bool) -> None:
         table.add_row("signed by", ", ".join(facts["signed_by"]) or "nobody")
         table.add_row("encrypted", "yes" if facts["encrypted"] else "no")
         table.add_row("hashes are written in", ", ".join((facts["encoding"], *facts["bits"])))
+        table.add_row("ids are kept", ", ".join(facts["keep_ids"]) or "unless they may be hashes")
     for algorithm, count in facts["types"].items():
         table.add_row(f"{algorithm} entries", f"{count:,}")
     if not facts["types"]:
@@ -224,16 +226,6 @@ def _show(facts: dict[str, Any], verbose: bool) -> None:
     more = facts["rows"]["rejected"] - len(shown)
     if rejected and more > 0 and not verbose:
         click.echo(f"and {more:,} more; -v names them all")
-
-
-def _shown(labels: Counter[str]) -> dict[str, int]:
-    """Return how many entries have each label; what may be a hash in a label's place is hidden."""
-    from hashmatch.lists.redact_ids import DIGITS
-
-    counts: Counter[str] = Counter()
-    for label, count in labels.items():
-        counts["(hidden)" if DIGITS.search(label) else label] += count
-    return dict(sorted(counts.items()))
 
 
 @click.group("list")

@@ -147,6 +147,7 @@ class ListShape:
     unique_ids: bool
     dates: str | None
     charset: str | None
+    keep_ids: tuple[str, ...]
 
     @classmethod
     def taken(cls, options: dict[str, Any]) -> ListShape:
@@ -161,7 +162,7 @@ class ListShape:
         return ListFormat(
             algorithm, self.list_format, columns, delimiter, self.encoding, keep_disputed,
             self.dates, self.charset, unique_ids=self.unique_ids,
-            bits=self.bits or None,
+            bits=self.bits or None, keep_ids=self.keep_ids or None,
         )  # fmt: skip
 
     def _columns(self) -> dict[str, str] | None:
@@ -231,6 +232,14 @@ shape_options = group(
         is_flag=True,
         help="An id of CSV, JSON lines or PDQ text is of one entry, and no name of a file: its "
         "later hash takes the place of the earlier.",
+    ),
+    click.option(
+        "--keep-ids",
+        multiple=True,
+        type=click.Choice(["uuid", "numbers", "all"]),
+        help="Show ids, labels and sources as they are that by their shape may be hashes: UUIDs, "
+        "numbers of 19 digits and more, or all. Repeatable. [default: references instead of them, "
+        "or as a store was imported]",
     ),
     click.option(
         "--dates",

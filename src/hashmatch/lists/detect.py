@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from hashmatch.interfaces import ColumnUse
     from hashmatch.lists.ingest import ListFormat, Rows
 
+LOG = logging.getLogger("hashmatch.lists")
 HEAD = 64 * 1024
 """Bytes of a file that formats are told apart by, as far as they are whole lines."""
 NAMELESS = "the file object"
@@ -162,18 +164,28 @@ def _format(place: str, head: bytes, format: ListFormat) -> str:
     if told is None and format.columns:  # of formats with any, JSON lines are surely told from CSV
         told = "jsonl" if registry.list_reader("jsonl").detects(head) else "csv"
     if told is None and not empty:
-        sure = {
-            name: registry.list_reader(name).detects(head)
-            for name in registry.names(registry.LISTS)
-        }
-        told = max(sure, key=sure.__getitem__)
-        unknown = None if sure[told] else _unknown(head, sorted(sure))
+        told, unknown = _detected(head)
     del head  # so that no traceback shows what the list begins with
     if empty:
         raise ListError(f"cannot read {place}: the list is empty")
     if unknown:
         raise ListError(f"cannot read {place}: {unknown}")
     return told or ""
+
+
+def _detected(head: bytes) -> tuple[str | None, str | None]:
+    """Return the format that is the surest, ours before those of plug-ins, or why there is none."""
+    names, sure = registry.names(registry.LISTS), {}
+    for name in sorted(names, key=lambda name: registry.maker(registry.LISTS, name)):
+        try:
+            sure[name] = registry.list_reader(name).detects(head)
+        except Exception as error:
+            made_by = registry.maker(registry.LISTS, name)
+            if not made_by:
+                raise
+            LOG.warning("the list format %s of %s failed: %s", name, made_by, type(error).__name__)
+    told = max(sure, key=sure.__getitem__)
+    return (told, None) if sure[told] else (None, _unknown(head, names))
 
 
 def _unknown(head: bytes, formats: list[str]) -> str:

@@ -49,9 +49,10 @@ from hashmatch.lists.merge import (
 )
 from hashmatch.lists.readers._fields import ORDERS
 from hashmatch.lists.readers._lines import shown
-from hashmatch.lists.redact_ids import DIGITS, without_hashes
+from hashmatch.lists.redact_ids import DIGITS, hide_withdrawn, key_of, without_hashes
 from hashmatch.lists.statuses import BENIGN, DISPUTED, LISTED, WITHDRAWAL, effect_of
 from hashmatch.records.entries import Entries, Entry, Texts
+from hashmatch.records.hash_shapes import REFERENCE, check_kept, may_be_hash
 from hashmatch.records.hashes import (
     DECIMALS,
     ENCODINGS,
@@ -94,6 +95,10 @@ class ListFormat:
         In which order the hashes of pictures have their bits, if not as ours: ``reversed``,
         ``bytes-reversed``, ``inverted``, ``transposed``, or ``phash=reversed`` for one algorithm;
         of several, one after the other. By default as the store remembers; ``unchanged`` is none.
+    keep_ids : sequence of str, optional
+        Which ids, labels and sources are no hashes though they may be by their shape, and are shown
+        as they are: ``uuid``, ``numbers`` of 19 digits and more, or ``all``. Others are replaced by
+        references, see `hashmatch.records.hash_shapes`. By default none, or as a store remembers.
     keep_disputed : bool
         Whether to list entries that more members are against than for.
     dates : {"dmy", "mdy"}, optional
@@ -134,6 +139,7 @@ class ListFormat:
     accept_spreadsheet: bool = False
     unique_ids: bool = False
     bits: str | Sequence[str] | None = None
+    keep_ids: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         registry.spec(self.algorithm)
@@ -149,6 +155,7 @@ class ListFormat:
                 f"hash encoding {self.encoding!r} is not one of {', '.join(ENCODINGS)}"
             )
         check_orders(self.orders)
+        check_kept(tuple(self.keep_ids or ()))
         if self.delimiter is not None and len(self.delimiter) != 1:
             raise UsageError(f"a delimiter is one character, not {len(self.delimiter)}")
         for role in self.columns or ():
@@ -317,9 +324,13 @@ class Rows(Opaque):
     out. All was said by `until`, once there are `statements`, and `suspicions` are what the hashes
     of the listed rows probably are, `remarks` what else there is to say of them. `missing` says
     where there should be more rows, `is_ansi` whether text was taken for Windows-1252.
+
+    `key` is that of references in the place of ids that may be hashes: the `secret` of a store, or
+    of a file, once there are `statements`, one that its hashes make.
     """
 
-    def __init__(self, format: ListFormat, now: float) -> None:
+    def __init__(self, format: ListFormat, now: float, secret: bytes = b"") -> None:
+        self.key, self.kept = secret, tuple(format.keep_ids or ())
         self.algorithm, self.encoding = format.algorithm, format.encoding or "hex"
         self.told_orders = format.orders
         self._orders: dict[str, tuple[str, ...]] = {}
@@ -427,7 +438,10 @@ class Rows(Opaque):
         said = [builders[algorithm].finish() for algorithm in sorted(builders)]
         self._examine([each.hashes for each in said])
         said = self._none_ahead(said)
-        return without_hashes(said, [self._as_written(each) for each in said])
+        written = [self._as_written(each) for each in said]
+        self.key = self.key or key_of(each.hashes for each in said)
+        hide_withdrawn(self.withdrawals, self.key, self.kept)
+        return without_hashes(said, written, key=self.key, kept=self.kept)
 
     def _examine(self, listed: list[HashBatch]) -> None:
         """Note what hashes probably are, if something else than they are taken for."""
@@ -588,7 +602,7 @@ class Rows(Opaque):
     def _note_status(self, status: str, forms: tuple[str, ...]) -> None:
         """Count a status that is not known; what may be a hash is not shown."""
         told = clean_name(status.strip())
-        if len(told) > LONGEST_STATUS or DIGITS.search(told) or not _safe((told,), forms):
+        if len(told) > LONGEST_STATUS or may_be_hash(told) or not _safe((told,), forms):
             told = "(hidden)"
         if told not in self.statuses and len(self.statuses) >= MOST_STATUSES:
             told = "(others)"
@@ -745,7 +759,9 @@ def _unnamed(line: int, count: int) -> RejectedRow:
 
 def shown_id(external_id: str | None) -> str | None:
     """Return an id that is named though the list has no entry of it; none that may be a hash."""
-    return None if external_id is None or DIGITS.search(external_id) else external_id
+    if external_id is None or external_id.startswith(REFERENCE):
+        return external_id
+    return None if DIGITS.search(external_id) else external_id
 
 
 def _words(algorithm: str, value: bytes) -> bytes:

@@ -17,8 +17,9 @@ from hashmatch.lists.degenerate import by_reason, degenerate
 from hashmatch.lists.detect import NAMELESS, lost_columns, place_of, read_rows
 from hashmatch.lists.ingest import ListFormat, Rows, shown_id
 from hashmatch.lists.merge import counted, settle, standing
-from hashmatch.lists.redact_ids import DIGITS, log_loaded
+from hashmatch.lists.redact_ids import log_loaded
 from hashmatch.records.hash_list import HashList
+from hashmatch.records.hash_shapes import hidden, masked
 from hashmatch.records.images import clean_name
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ def read_list_file(
     read = read_rows(source, format, rows)
     version = read.sha256[:12] if version is None else version
     said = rows.statements()
+    name = hidden(name, rows.key, rows.kept)
     fates = settle(said, rows.withdrawals)
     warnings = (*lost_columns(read.columns), *rows.warnings())
     rejected = tuple(rows.rejected)
@@ -196,7 +198,7 @@ def read_list_file(
         if len(each)
     ]
     for told in warnings:
-        LOG.warning("%s: %s", DIGITS.sub("(hidden)", place), told)
+        LOG.warning("%s: %s", masked(place), told)
     for known in lists:
         log_loaded(LOG, known)
     return ListFile(

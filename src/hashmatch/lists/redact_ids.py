@@ -1,27 +1,31 @@
-"""Ids and labels that are hashes of their own list: taken out, for they are shown.
+"""Ids and labels that are hashes, or may be: not shown.
 
 Files are often named after a digest of theirs, and a list that has that name for an id may have
 the digest as a hash of another kind, or of another row. `hashmatch.lists.ingest` keeps a row's own
-hash out of what the row says; this looks at all of a list.
+hash out of what the row says; this looks at all of a list. What is a hash of it is taken out; what
+only may be one, by `hashmatch.records.hash_shapes`, is replaced by a keyed reference, so that what
+has one id still has, and a withdrawal of that id finds it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashmatch.lists.merge import UNDATED, hash_keys, rows_about
+from hashmatch.lists.merge import UNDATED, Subject, hash_keys, id_key, rows_about
 from hashmatch.records.entries import Entries, Entry, Texts
+from hashmatch.records.hash_shapes import SHORTEST, decoded, hidden, masked, may_be_hash
 from hashmatch.records.hashes import HashBatch
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from logging import Logger
 
-    from hashmatch.lists.merge import Statements
+    from hashmatch.lists.merge import Statements, Withdrawals
     from hashmatch.records.hash_list import HashList
 
 DIGITS = re.compile(r"[0-9a-fA-F]{16,}")
@@ -29,43 +33,69 @@ DIGITS = re.compile(r"[0-9a-fA-F]{16,}")
 
 
 def without_hashes(
-    said: Sequence[Statements], written: Sequence[HashBatch] = ()
+    said: Sequence[Statements],
+    written: Sequence[HashBatch] = (),
+    *,
+    key: bytes,
+    kept: tuple[str, ...] = (),
 ) -> list[Statements]:
-    """Return all of a list, its ids, labels, sources and status without its hashes in hex.
+    """Return all of a list, its ids, labels, sources and status without what may be a hash.
 
-    `written` are the hashes with their bits in other orders, of which the same is true.
+    `written` are the hashes with their bits in other orders, `key` is that of references, and
+    `kept` the shapes of ids that are no hashes, unless they are of the list itself.
     """
-    shortest = min((each.hashes.spec.bits // 4 for each in said), default=0)
-    maybe = {text for each in said for text in _suspects(each.entries, shortest)}
+    maybe = {text for each in said for text in _suspects(each.entries)}
     batches = {id(batch): batch for batch in (*(each.hashes for each in said), *written)}
     hashes = _hashes_among(maybe, batches.values()) if maybe else set()
-    if not hashes:
-        return list(said)
-    return [_cleaned(each, hashes, shortest) for each in said]
+    return [_cleaned(each, hashes, key, kept) for each in said]
+
+
+def hide_withdrawn(withdrawals: Withdrawals, key: bytes, kept: tuple[str, ...]) -> None:
+    """Replace the ids of withdrawals that may be hashes, as `without_hashes` does."""
+
+    def safe(subject: Subject) -> Subject:
+        if subject.external_id is None:
+            return subject
+        return subject._replace(external_id=hidden(subject.external_id, key, kept))
+
+    for said in (withdrawals.withdrawn, withdrawals.cleared):
+        for subject in [each for each in said if safe(each) != each]:
+            said[safe(subject)] = said.pop(subject)  # type: ignore[assignment]
+    asked = {safe(first): set(map(safe, each)) for first, each in withdrawals.asked.items()}
+    withdrawals.asked.clear()
+    withdrawals.asked.update(asked)
+
+
+def key_of(batches: Iterable[HashBatch]) -> bytes:
+    """Return the key of references of a list that has no secret: who has its hashes can make it."""
+    digest = hashlib.blake2b(person=b"hashmatch-names")
+    for batch in batches:
+        digest.update(batch.words.tobytes())
+    return digest.digest()
 
 
 def log_loaded(log: Logger, known: HashList) -> None:
     """Log that a list was loaded; a name or version that may be a hash is hidden."""
-    name, version = (DIGITS.sub("(hidden)", text) for text in (known.name, known.version))
+    name, version = map(masked, (known.name, known.version))
     count, algorithm, rejected = len(known), known.spec.algorithm, known.bad_rows
     said = "list %s, version %s, is loaded: %d %s entries; %d rows were rejected"
     log.info(said, name, version, count, algorithm, rejected)
 
 
-def _suspects(entries: Entries, shortest: int) -> Iterable[str]:
-    """Yield runs of digits, in lower case, that are long enough to be a hash."""
+def _suspects(entries: Entries) -> Iterable[str]:
+    """Yield runs of hexadecimal digits that are long enough to be a hash."""
     for kind in entries.kinds:
         for text in (*kind.labels, *kind.sources, kind.status):
             yield from _runs(text)
-    for row in _long(entries.ids, shortest):
+    for row in _long(entries.ids):
         yield from _runs(_id(entries, row))
 
 
-def _long(ids: Texts | None, shortest: int) -> list[int]:
+def _long(ids: Texts | None) -> list[int]:
     """Return which ids are long enough."""
     if ids is None:
         return []
-    rows: list[int] = np.flatnonzero(np.diff(np.asarray(ids.ends[:])) >= shortest).tolist()
+    rows: list[int] = np.flatnonzero(np.diff(np.asarray(ids.ends[:])) >= SHORTEST).tolist()
     return rows
 
 
@@ -74,7 +104,10 @@ def _id(entries: Entries, row: int) -> str:
 
 
 def _runs(text: str) -> list[str]:
-    return [run.lower() for run in DIGITS.findall(text)]
+    """Return runs of digits, in lower case, and what is written in another base as one."""
+    if len(text) < SHORTEST:
+        return []
+    return [*(run.lower() for run in DIGITS.findall(text)), *(v.hex() for v in decoded(text))]
 
 
 def _hashes_among(maybe: set[str], batches: Collection[HashBatch]) -> set[str]:
@@ -101,26 +134,38 @@ def _hashes_among(maybe: set[str], batches: Collection[HashBatch]) -> set[str]:
     return found
 
 
-def _cleaned(said: Statements, hashes: set[str], shortest: int) -> Statements:
+def _cleaned(said: Statements, hashes: set[str], key: bytes, kept: tuple[str, ...]) -> Statements:
     def clean(texts: Iterable[str]) -> tuple[str, ...]:
-        return tuple(text for text in texts if not hashes.intersection(_runs(text)))
+        left = (text for text in texts if not (hashes and hashes.intersection(_runs(text))))
+        return tuple(hidden(text, key, kept) for text in left)
 
     entries = said.entries
     kinds: dict[Entry, int] = {}
     numbers = []
     for kind in entries.kinds:
-        status = "".join(clean((kind.status,))) or "active"
-        safe = replace(kind, labels=clean(kind.labels), sources=clean(kind.sources), status=status)
-        numbers.append(kinds.setdefault(safe, len(kinds)))
+        is_hash = may_be_hash(kind.status) or not clean((kind.status,))
+        status = "active" if is_hash else kind.status
+        cleaned = replace(
+            kind, labels=clean(kind.labels), sources=clean(kind.sources), status=status
+        )
+        numbers.append(kinds.setdefault(cleaned, len(kinds)))
     kind_of = np.array(numbers, np.uint32)[np.asarray(entries.kind[:])]
-    hidden = [row for row in _long(entries.ids, shortest) if not clean((_id(entries, row),))]
-    ids, key, scope = entries.ids, said.key, said.scope
-    if hidden and ids is not None:
+    instead: dict[int, str | None] = {}
+    for row in _long(entries.ids):
+        name = _id(entries, row)
+        safe = next(iter(clean((name,))), None)
+        if safe != name:
+            instead[row] = safe
+    ids, keys, scope = entries.ids, said.key, said.scope
+    if instead and ids is not None:
         named = [ids[row] for row in range(len(ids))]
-        key, scope = key.copy(), scope.copy()
-        for row in hidden:
-            named[row] = None
-        key[hidden] = hash_keys(said.hashes.words[hidden])
-        scope[hidden] &= UNDATED
+        keys, scope = keys.copy(), scope.copy()
+        for row, safe in instead.items():
+            named[row] = safe
+            if safe is not None:
+                keys[row] = id_key(safe.encode(), (int(scope[row]) & ~UNDATED) >> 1)
+        gone = [row for row, safe in instead.items() if safe is None]
+        keys[gone] = hash_keys(said.hashes.words[gone])
+        scope[gone] &= UNDATED
         ids = Texts.of(named)
-    return replace(said, entries=Entries(kind_of, tuple(kinds), ids), key=key, scope=scope)
+    return replace(said, entries=Entries(kind_of, tuple(kinds), ids), key=keys, scope=scope)

@@ -11,6 +11,7 @@ import numpy as np
 from hashmatch._redact import unseen
 from hashmatch.errors import SpecMismatch, UsageError
 from hashmatch.records.entries import Entries, Entry, Limit, Texts
+from hashmatch.records.hash_shapes import REFERENCE, check_kept, hidden
 from hashmatch.records.hashes import HashBatch, HashSpec, Opaque
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from hashmatch.errors import RejectedRow
 
 
-REFERENCE = "ref:"
-"""What references to entries without an id begin with."""
 BLOCK = 2**16
 """Entries that are digested at once."""
 
@@ -138,6 +137,7 @@ class HashList(Opaque):
         name: str = "known",
         version: str = "1",
         max_distance: int | None = None,
+        keep_ids: Iterable[str] = (),
     ) -> HashList:
         """Return a list of hashes that are at hand in hexadecimal, as in a database.
 
@@ -155,6 +155,9 @@ class HashList(Opaque):
             Named in every match. Give each state of the list another version.
         max_distance : int, optional
             The list's own inclusive limit in bits.
+        keep_ids : iterable of str
+            Which ids and labels are kept that may be hashes by their shape, see `ListFormat`;
+            others are replaced by references. Ids that are given as whole numbers always are.
 
         Raises
         ------
@@ -181,10 +184,16 @@ class HashList(Opaque):
             raise UsageError(
                 f"{len(texts)} hashes, {len(named)} ids and labels of {len(given)}; give one each"
             )
-        entries = [
-            Entry(_id_text(each), (said,) if isinstance(said, str) else tuple(said))
-            for each, said in zip(named, given, strict=True)
-        ]
+        kept, key = tuple(keep_ids), hashlib.blake2b(batch.words.tobytes()).digest()
+        check_kept(kept)
+
+        def safe(texts: Iterable[str]) -> tuple[str, ...]:
+            return tuple(hidden(t, key, kept) if isinstance(t, str) else t for t in texts)
+
+        entries = []
+        for each, said in zip(named, given, strict=True):
+            external_id = hidden(each, key, kept) if isinstance(each, str) else _id_text(each)
+            entries.append(Entry(external_id, safe((said,) if isinstance(said, str) else said)))
         return cls(name, version, spec, batch, entries, (), max_distance)
 
     def __len__(self) -> int:

@@ -12,7 +12,7 @@ import msgspec
 
 from hashmatch.records.cases import CaseState, Verdict
 from hashmatch.records.enums import WHOLE
-from hashmatch.records.hash_list import REFERENCE
+from hashmatch.records.hash_shapes import REFERENCE
 from hashmatch.review.text import SECOND, storable
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from hashmatch.lists.detect import lost_columns, read_rows
 from hashmatch.lists.ingest import MOMENT, ListFormat, Rows, shown_id
 from hashmatch.lists.merge import Withdrawals, counted, joined, settle
 from hashmatch.records import VERSION
+from hashmatch.records.hash_shapes import hidden
 from hashmatch.records.images import clean_name
 from hashmatch.store import contents, reference_key, signing
 from hashmatch.store.compaction import VersionBuilder, appended, is_small, live, merged, rewritten
@@ -240,6 +241,13 @@ class Importer:
                     f"{problems[0]}; an update would go on from version "
                     f"{before.manifest.version}: import the list again, or accept {DAMAGE}"
                 )
+            told, kept = change.format.keep_ids, before.manifest.keep_ids
+            if told is not None and set(told) != set(kept):
+                raise StoreError(
+                    "cannot update the list: ids that may be hashes were kept otherwise "
+                    f"({', '.join(kept) or 'none'}), and are not the same any more. Import all of "
+                    "it again"
+                )
             reference_key.keep(self.folder, self.key)
             read = self._read(paths, change, before)
             builder, rows = self._builder(change, before), read.rows
@@ -306,7 +314,8 @@ class Importer:
         """
         now = self.now.timestamp()
         format = _as_before(change.format, before, SPREADSHEET in change.accept)
-        rows = Rows(format, now if before is None else max(now, before.until + MOMENT))
+        secret = reference_key.read(self.folder, self.key, [])
+        rows = Rows(format, now if before is None else max(now, before.until + MOMENT), secret)
         sources, rejected, warnings = [], [], []
         for path in paths:
             total, bad, named = rows.total, rows.refused, len(rows.rejected)
@@ -326,7 +335,7 @@ class Importer:
             rejected += own
             sources.append(
                 ImportedFile(
-                    name=clean_name(os.path.basename(path))[:LONGEST] or "-",
+                    name=hidden(clean_name(os.path.basename(path)), secret)[:LONGEST] or "-",
                     sha256=read.sha256,
                     bytes=read.size,
                     rows=rows.total - total,
@@ -387,7 +396,7 @@ class Importer:
         path, named = self.folder.path, self.folder.marks().name
         named = before.manifest.name if before else named
         name = change.name or named or os.path.basename(os.path.abspath(path))
-        name = clean_name(name)
+        name = hidden(clean_name(name), reference_key.read(self.folder, self.key, []))
         if named is not None and name != named:
             raise StoreError(
                 f"the list in {path} is called {named!r}, and stays so; make a new store for "
@@ -433,6 +442,7 @@ class Importer:
             encrypted=self.key is not None,
             encoding=read.rows.encoding,
             bits=tuple(each for each in read.rows.told_orders if each != UNCHANGED),
+            keep_ids=read.rows.kept,
             counts={**counts, ROWS: {**read.rows.summary(), **made.counts}},
             files=tuple(files),
             sources=read.sources,
@@ -488,7 +498,9 @@ def _as_before(format: ListFormat, before: Content | None, accept_spreadsheet: b
         return format
     written = before.manifest
     bits = written.bits if format.bits is None else format.bits
-    return replace(format, encoding=format.encoding or written.encoding, bits=bits)
+    kept = written.keep_ids if format.keep_ids is None else format.keep_ids
+    encoding = format.encoding or written.encoding
+    return replace(format, encoding=encoding, bits=bits, keep_ids=kept)
 
 
 def _vanished(before: Sequence[ImportedFile], now: Sequence[ImportedFile]) -> list[str]:

@@ -63,7 +63,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     Times are in UTC, whole seconds; without `expires` it never does. `decode_policy` says how the
     pictures behind the hashes were read, where that is known; `key_ids` by which keys it is to be
-    signed, in order; `encoding` and `bits` how its files write hashes, as `ListFormat` has it;
+    signed, in order; `encoding` and `bits` how its files write hashes, and `keep_ids` which ids are
+    shown that may be hashes, as `ListFormat` has it;
     `counts`, by algorithm, how many entries, how many removed, quarantined for which reason and so
     on.
 
@@ -86,6 +87,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     encrypted: bool = False
     encoding: Name = "hex"
     bits: tuple[Name, ...] = ()
+    keep_ids: tuple[Name, ...] = ()
     counts: dict[str, dict[str, Size]] = {}
     files: tuple[StoredFile, ...] = ()
     sources: tuple[ImportedFile, ...] = ()

@@ -1,0 +1,265 @@
+"""Text that may be a hash, told by its shape: such ids, labels and names are shown as references.
+
+Lists are often made of files that are named after a digest of theirs. Whatever the spelling, text
+is taken for a hash if its letters or digits decode to 8, 16, 20, 32 or 64 bytes that look random.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import unicodedata
+from itertools import groupby, pairwise
+from urllib.parse import unquote_to_bytes
+
+from hashmatch.errors import UsageError
+
+REFERENCE = "ref:"
+"""What references begin with."""
+UUID, NUMBERS, ALL = "uuid", "numbers", "all"
+KEPT = UUID, NUMBERS, ALL
+"""Shapes that may be said to be ids, and no hashes: `ALL` are all."""
+
+SIZES = 8, 16, 20, 32, 64
+"""Bytes of hashes."""
+SHORTEST = 11
+"""Characters of 8 bytes in base64, the shortest way to write them."""
+OF_UUID = re.compile(
+    r"(?<![0-9a-f])[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+    r"(?![0-9a-f])",
+    re.IGNORECASE,
+)
+"""RFC 9562, of any version; a digest in groups has these two digits by a chance of 1 in 8."""
+PREFIX = re.compile(r"(?:0x|\\x|\\u00|&#x|[%=])(?=[0-9a-f]{2})", re.IGNORECASE)
+"""What is before a byte in programs and in web pages."""
+WORDS = re.compile(r"[0-9A-Za-z]+")
+HEX_WORD = re.compile(r"[0-9a-f]+", re.IGNORECASE)
+HEX_RUN = re.compile(r"[0-9a-f]{16,}", re.IGNORECASE)
+DIGIT_RUN = re.compile(r"[0-9]{18,}")
+BINARY_RUN = re.compile(r"[01]{64,}")
+BASE64_RUN = re.compile(r"[0-9A-Za-z+/_-]{11,}={0,2}")
+BASE32_RUN = re.compile(r"(?<![0-9A-Za-z])(?:[A-Z2-7]{13,}|[a-z2-7]{13,})(?![0-9A-Za-z])")
+LAST_OF_8 = frozenset("AEIMQUYcgkosw048")
+"""How the last of 11 digits in base64 may be written that are 64 bits."""
+SMALLEST_NUMBER = 61
+"""Bits that numbers of 8 bytes have more of. Below are times in nanoseconds until 2043, times as
+date and clock, and ids that begin with a time, as networks give them."""
+SLACK = 12
+"""Bits that a longer number may have fewer than its hash."""
+CHANGE = re.compile("[a-z][_/+-]*[A-Z0-9]|[A-Z][_/+-]*[a-z0-9]|[0-9][_/+-]*[A-Za-z]")
+"""Where capitals, small letters and digits go on with another sort; of three in a row, one."""
+BASE32_SIZES = {-(-8 * size // 5) for size in SIZES}
+WINDOW = 20
+"""Digits of base64 of which so many are looked at."""
+
+
+def check_kept(kept: tuple[str, ...]) -> None:
+    """Raise UsageError if something else than `KEPT` is said to be ids."""
+    for shape in kept:
+        if shape not in KEPT:
+            raise UsageError(f"ids are kept as {', '.join(KEPT)}, not {shape!r}")
+
+
+def hidden(text: str, key: bytes, kept: tuple[str, ...] = ()) -> str:
+    """Return text as it is, or its keyed reference if it may be a hash.
+
+    Parameters
+    ----------
+    text : str
+        An id, a label or a name.
+    key : bytes
+        At most 64 bytes: with another one, references are others.
+    kept : tuple of str
+        The shapes, of `KEPT`, that are no hashes.
+
+    Examples
+    --------
+    >>> hidden("IMG_2024.jpg", bytes(16)), hidden("5ec4e7beefc0ffee.jpg", bytes(16))
+    ('IMG_2024.jpg', 'ref:96c5341bf10c837319c740f9')
+    """
+    if not may_be_hash(text, kept):
+        return text
+    data = text.encode(errors="surrogatepass")
+    digest = hashlib.blake2b(data, digest_size=12, key=key, person=b"hashmatch-text")
+    return f"{REFERENCE}{digest.hexdigest()}"
+
+
+def masked(text: str) -> str:
+    """Return text for a log, where there is no key: ``(hidden)`` if it may be a hash."""
+    return "(hidden)" if may_be_hash(text) else text
+
+
+def may_be_hash(text: str, kept: tuple[str, ...] = ()) -> bool:
+    """Return whether text holds what may be a hash, whatever is before, within and after it.
+
+    Parameters
+    ----------
+    text : str
+        Any.
+    kept : tuple of str
+        The shapes, of `KEPT`, that are no hashes.
+
+    Examples
+    --------
+    >>> may_be_hash("pdq:5e:c4:e7:be:ef:c0:ff:ee"), may_be_hash("NCMEC-123456789")
+    (True, False)
+    """
+    if len(text) < SHORTEST or ALL in kept or (len(text) < 18 and text.isdigit()):
+        return False
+    written, text = text, _plain(text)
+    if UUID in kept:
+        written = text = OF_UUID.sub(" ", text)
+    return (
+        any(_is_hex(run) for run in HEX_RUN.findall(text))
+        or any(_is_binary(run) for run in BINARY_RUN.findall(text))
+        or (NUMBERS not in kept and any(_is_number(run) for run in DIGIT_RUN.findall(text)))
+        or any(_is_grouped(each, NUMBERS not in kept) for each in {written, text})
+        or any(_is_base64(each) or _is_base32(each) for each in _lines(text))
+    )
+
+
+def decoded(text: str) -> set[bytes]:
+    """Return what words of text are in base64, base32 or decimal, if they may be hashes by length.
+
+    To compare with hashes that are known, whether it looks random or not.
+    """
+    found: set[bytes] = set()
+    text = _plain(text)
+    for each in _lines(text):
+        for run in BASE64_RUN.findall(each):
+            digits = run.rstrip("=").translate(str.maketrans("-_", "+/"))
+            for part in {digits, *re.split("[/+]", digits), digits.partition("+")[2]}:
+                size = len(part) * 6 // 8
+                if size in SIZES and -(-8 * size // 6) == len(part):
+                    found.add(base64.b64decode(part + "=" * (-len(part) % 4)))
+        for run in BASE32_RUN.findall(each):
+            if len(run) in BASE32_SIZES:
+                found.add(base64.b32decode(run + "=" * (-len(run) % 8), casefold=True))
+    runs = {*DIGIT_RUN.findall(text), *DIGIT_RUN.findall(re.sub("[,.' _]", "", text))}
+    for value in (int(run[:160]) for run in runs):
+        for size in SIZES:
+            if 8 * size - SLACK < value.bit_length() <= 8 * size:
+                found.add(value.to_bytes(size, "big"))
+                if "-" in text:
+                    found.add((-value % (1 << 8 * size)).to_bytes(size, "big"))
+    return found
+
+
+def _plain(text: str) -> str:
+    """Return text without escapes of addresses, other forms of digits and what has no width."""
+    for _ in range(2):
+        if "%" in text:
+            data = unquote_to_bytes(text.encode(errors="surrogatepass"))
+            text = data.decode(errors="replace")
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+        text = "".join(each for each in text if unicodedata.category(each) != "Cf")
+    return text
+
+
+def _lines(text: str) -> list[str]:
+    """Return text, and what it is without blanks if its words are of one length, but the last."""
+    words = text.split()
+    lengths = {len(word) for word in words[:-1]}
+    is_folded = len(lengths) == 1 and len(words[-1]) <= max(lengths)
+    return [text, "".join(words)] if is_folded else [text]
+
+
+def _is_random(digits: str, least: int) -> bool:
+    """Return whether digits are of many sorts, and not mostly the same in a row."""
+    varied = re.sub(r"(.)\1{4,}", "", digits)
+    return len(varied) >= least and len(set(varied)) >= 6
+
+
+def _is_hex(run: str) -> bool:
+    """Return whether hexadecimal digits are a hash, or hold one; up to 2 may be no part of it."""
+    run = run.lower()
+    count = len(run)
+    # Between are ids of 20 and 24 digits that begin with a time.
+    return (16 <= count <= 18 or count >= 32) and not run.isdigit() and _is_random(run, 14)
+
+
+def _is_binary(run: str) -> bool:
+    return len({run[i : i + 8] for i in range(0, len(run), 8)}) >= 5
+
+
+def _is_number(run: str) -> bool:
+    bits = int(run[:160]).bit_length()
+    if not _is_random(run, 14):
+        return False
+    return SMALLEST_NUMBER < bits <= 64 or any(
+        8 * size - SLACK < bits <= 8 * size for size in SIZES[1:]
+    )
+
+
+def _is_grouped(text: str, numbers: bool) -> bool:
+    """Return whether words that follow each other are a hash in groups of digits, or bytes."""
+    words = WORDS.findall(PREFIX.sub(" ", text))
+    for is_hex, some in groupby(words, lambda word: HEX_WORD.fullmatch(word) is not None):
+        groups = list(some)
+        if not is_hex or len(groups) < 2:
+            continue
+        alike = [list(same) for _, same in groupby(groups, len)]
+        for part in (groups, *alike):
+            digits = "".join(part).lower()
+            is_whole = len(digits) in {2 * size for size in SIZES}
+            is_long = part is not groups and len(digits) >= 32
+            if (is_whole or is_long) and not digits.isdigit() and _is_random(digits, 14):
+                return True
+        if all(map(str.isdigit, groups)) and (
+            _are_bytes(groups)
+            or (numbers and len(set(map(len, groups[1:]))) == 1 and _is_number("".join(groups)))
+        ):
+            return True
+    return False
+
+
+def _are_bytes(numbers: list[str]) -> bool:
+    """Return whether numbers are a hash byte by byte: more than a third have three digits."""
+    values = [int(number[:4]) for number in numbers]
+    large = sum(value > 99 for value in values)
+    return len(values) in SIZES and max(values) < 256 and 3 * large > len(values)
+
+
+def _is_base64(text: str) -> bool:
+    if len(CHANGE.findall(text)) < 3:
+        return False
+    for run in BASE64_RUN.findall(text):
+        if any(map(_is_eight, {run, *re.split("[/_+-]", run)})):
+            return True
+        digits = re.sub("[^0-9A-Za-z]", "", run)
+        for begin in range(len(digits) - WINDOW + 1):
+            if _is_mixed(digits[begin : begin + WINDOW]):
+                return True
+    return False
+
+
+def _is_eight(run: str) -> bool:
+    """Return whether a word is 8 bytes in base64: capitals, small letters and digits mixed."""
+    digits = run.rstrip("=")
+    if len(digits) != SHORTEST or digits[-1] not in LAST_OF_8:
+        return False
+    return _changes(digits) >= (3 if run.endswith("=") else 5)
+
+
+def _is_mixed(digits: str) -> bool:
+    """Return whether digits of base64 are random: 12 changes are usual then, 4 in names."""
+    changes = _changes(digits)
+    upper, lower = sum(map(str.isupper, digits)), sum(map(str.islower, digits))
+    has_digit = upper + lower < len(digits)
+    return upper > 1 and lower > 1 and changes >= (7 if has_digit else 10)
+
+
+def _changes(text: str) -> int:
+    """Return how often text goes on with another of capitals, small letters, digits and signs."""
+    sorts = [(each.isupper(), each.islower(), each.isdigit()) for each in text]
+    return sum(one != other for one, other in pairwise(sorts))
+
+
+def _is_base32(text: str) -> bool:
+    """Return whether letters of one case and digits from 2 to 7 are random, not words."""
+    return any(
+        len(run) in BASE32_SIZES and not run.isdigit() and _changes(run) >= max(2, len(run) // 10)
+        for run in BASE32_RUN.findall(text)
+    )
