@@ -19,6 +19,7 @@ The whole tree::
     ├── SinkError                      review records cannot be written
     ├── CheckpointError                what a scan has done cannot be written down, or read
     ├── ReviewError                    a review queue cannot be used, or refuses what was asked
+    │   └── QueueUnavailable           its database is busy, or does not answer, or failed
     ├── WorkersError                   decode workers cannot be started, or are closed
     ├── NotHashed                      a hash was asked for where there is none
     └── ImageError                     one picture could not be hashed; carries its outcome
@@ -156,6 +157,10 @@ class CheckpointError(HashmatchError):
 
 class ReviewError(HashmatchError):
     """A review queue cannot be opened, was edited, or refuses what was asked of it."""
+
+
+class QueueUnavailable(ReviewError):
+    """The database of a review queue is busy, does not answer, or failed."""
 
 
 class WorkersError(HashmatchError):

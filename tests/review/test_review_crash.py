@@ -155,7 +155,7 @@ def test_a_full_disk_is_one_line_and_costs_nothing(tmp_path: Path, clock: Clock)
         queue.add(many(100))
         case = take_case(queue)
         before = queue.verify()
-        with queue.transaction(read_only=True) as tx:  # a full disk, as SQLite meets it
+        with queue.transaction() as tx:  # a full disk, as SQLite meets it
             ((pages,),) = tx.database.rows("PRAGMA page_count")
             tx.database.rows(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(ReviewError, match=r"^cannot use .*queue.db: database or disk is full$"):
@@ -163,7 +163,7 @@ def test_a_full_disk_is_one_line_and_costs_nothing(tmp_path: Path, clock: Clock)
         with pytest.raises(ReviewError, match=r"^cannot use .*queue.db: database or disk is full$"):
             queue.decide(case.case_id, "ana", "confirmed", "x" * 10_000, case.reviewed_digest)
         assert queue.verify() == before
-        with queue.transaction(read_only=True) as tx:
+        with queue.transaction() as tx:
             tx.database.rows("PRAGMA max_page_count = 1000000")
         queue.decide(case.case_id, "ana", "confirmed", "", case.reviewed_digest)
         take_and_decide(queue, "unsure")

@@ -89,11 +89,12 @@ def steps_to_take(folder: Path, count: int) -> int:
         with queue.transaction(read_only=True) as tx:
             database = tx.database
         assert isinstance(database, SqliteDatabase)
-        database._connection.set_progress_handler(tick, 100)
+        (writer,) = database._writers._idle
+        writer.set_progress_handler(tick, 100)
         for number in range(20):
             queue.take(f"reviewer {number}", label="A1")
             queue.take(f"reviewer {number}")
-        database._connection.set_progress_handler(None, 0)
+        writer.set_progress_handler(None, 0)
     return steps
 
 

@@ -8,12 +8,13 @@ change is made with a `Transaction`.
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from hashmatch.errors import ReviewError
+from hashmatch.errors import QueueUnavailable, ReviewError
 from hashmatch.review.settings import Settings
 from hashmatch.review.text import micros
 
@@ -24,76 +25,148 @@ if TYPE_CHECKING:
 
     Row = tuple[Any, ...]
 
-FORMAT = 3
+FORMAT = 4
 """Version of the tables; a queue says which it has."""
+PATIENCE = 60.0
+"""Seconds that a call waits for others' transactions; the longest are of `add`, far below one."""
+MAX_READERS = 8
+"""Transactions of one process that read at a time; PostgreSQL's servers have 100 connections."""
+
+
+class Pool:
+    """Connections that threads borrow, at most `most` at a time; one that is back is lent again."""
+
+    def __init__(self, most: int) -> None:
+        self._free = threading.BoundedSemaphore(most)
+        self._idle: list[Any] = []
+        self.is_closed = False
+
+    def wait(self, until: float) -> bool:
+        """Wait for one to be free, and return whether one is; `until` is monotonic time."""
+        return self._free.acquire(timeout=max(0.0, until - time.monotonic()))
+
+    def take(self) -> Any:
+        """Return one that was used before, or None."""
+        return self._idle.pop() if self._idle else None
+
+    def keep(self, connection: Any) -> None:
+        """Lend one that is connected already."""
+        self._idle.append(connection)
+
+    def give_back(self, connection: Any) -> None:
+        """Let others have one; None stands for one that is of no more use."""
+        if connection is not None:
+            self.keep(connection)
+        self._free.release()
+        if self.is_closed:
+            self.close()
+
+    def close(self) -> None:
+        """Close each one, as soon as nobody uses it."""
+        self.is_closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+
+class _Here(threading.local):
+    """The transaction that a thread is in."""
+
+    connection: Any = None
+    has_lock = False
 
 
 class Database(ABC):
-    """One connection, used by one thread at a time: another one waits until a transaction is over.
+    """Connections to one database: one that writes, and some that read and never wait for it.
 
-    Placeholders are ``?``. Every failure is a ReviewError of one line that names `where`, the
-    queue's file or URL as it may be shown.
+    Each transaction has a connection of its own, which its thread goes on to use within it.
+    Placeholders are ``?``. Every failure is a QueueUnavailable of one line that names `where`, the
+    queue's file or URL as it may be shown. A call waits for others for `patience` seconds.
     """
-
-    BEGIN_READING: ClassVar[str]
-    BEGIN_WRITING: ClassVar[str]
 
     def __init__(self, where: str) -> None:
         self.where = where
-        self._connection: Any = None
-        self._lock = threading.RLock()
-        self._inside = False
+        self.patience = PATIENCE
+        self._here = _Here()
+        self._writers, self._readers = Pool(1), Pool(MAX_READERS)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Make one transaction of what is done in it; writers of a queue take turns."""
-        with self._transaction(self.BEGIN_WRITING):
+        with self._transaction(self._writers, read_only=False):
             yield
 
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Let everything that is read in it be of one moment."""
-        with self._transaction(self.BEGIN_READING):
+        with self._transaction(self._readers, read_only=True):
             yield
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[None]:
-        with self._lock, self._errors():
-            if self._inside:
+    def _transaction(self, pool: Pool, *, read_only: bool) -> Iterator[None]:
+        here = self._here
+        with self._errors():
+            if here.connection is not None:
                 yield
                 return
-            self._begin(begin)
-            self._inside = True
+            with self._begun(pool, read_only=read_only) as connection:
+                here.connection, here.has_lock = connection, False
+                try:
+                    yield
+                    self._execute("COMMIT")
+                except BaseException:
+                    if self._can_roll_back(connection):
+                        self._execute("ROLLBACK")
+                    raise
+                finally:
+                    here.connection = None
+
+    @contextmanager
+    def _begun(self, pool: Pool, *, read_only: bool) -> Iterator[Any]:
+        """Lend a connection in which a transaction has begun."""
+        until = time.monotonic() + self.patience
+        if pool.is_closed:
+            raise ReviewError(f"cannot use review queue {self.where}: it is closed")
+        if not pool.wait(until):
+            raise self._unavailable("it is busy")
+        connection = kept = pool.take()
+        try:
+            if kept is None:
+                connection = self._connect(read_only=read_only)
             try:
-                yield
-                self._execute("COMMIT")
-            except BaseException:
-                if self._can_roll_back():
-                    self._execute("ROLLBACK")
-                raise
-            finally:
-                self._inside = False
+                self._begin(connection, until, read_only=read_only)
+            except Exception:
+                if kept is None or not self._is_gone(kept):
+                    raise
+                # The server was restarted while it lay idle: nothing was done with it yet.
+                connection = self._connect(read_only=read_only)
+                self._begin(connection, until, read_only=read_only)
+            yield connection
+        finally:
+            if connection is not None and self._is_gone(connection):
+                connection.close()
+                connection = None
+            pool.give_back(connection)
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
         """Return the rows that a statement finds."""
-        with self._lock, self._errors():
+        with self.reading():
             found: list[Row] = self._execute(sql, values).fetchall()
             return found
 
     def run(self, sql: str, values: Sequence[object] = ()) -> None:
-        """Execute a statement."""
-        with self._lock, self._errors():
+        """Execute a statement, within a transaction that writes."""
+        with self._errors():
             self._execute(sql, values)
 
     def run_all(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
-        """Execute a statement once for each row of values."""
-        with self._lock, self._errors():
-            self._connection.cursor().executemany(self._sql(sql), list(rows))
+        """Execute a statement once for each row of values, within a transaction that writes."""
+        with self._errors():
+            self._here.connection.cursor().executemany(self._sql(sql), list(rows))
 
     def close(self) -> None:
-        """Close the connection."""
-        with self._lock:
-            self._connection.close()
+        """Close every connection; one that is in use, when it is not any more."""
+        self._readers.close()
+        self._writers.close()
 
     @abstractmethod
     def make(self) -> bool:
@@ -116,22 +189,34 @@ class Database(ABC):
         """Leave nothing of deleted rows where that is the database's own doing."""
 
     @abstractmethod
-    def _errors(self) -> AbstractContextManager[None]:
-        """Re-raise the driver's errors as ReviewError."""
+    def _connect(self, *, read_only: bool) -> Any:
+        """Return a new connection of the driver."""
 
     @abstractmethod
-    def _can_roll_back(self) -> bool:
+    def _begin(self, connection: Any, until: float, *, read_only: bool) -> None:
+        """Begin a transaction; it waits for others until a time on the monotonic clock."""
+
+    @abstractmethod
+    def _errors(self) -> AbstractContextManager[None]:
+        """Re-raise the driver's errors as QueueUnavailable."""
+
+    @abstractmethod
+    def _can_roll_back(self, connection: Any) -> bool:
         """Return whether there is still a transaction to roll back."""
 
-    def _begin(self, statement: str) -> None:
-        self._execute(statement)
+    @abstractmethod
+    def _is_gone(self, connection: Any) -> bool:
+        """Return whether a connection is of no more use."""
 
     def _sql(self, sql: str) -> Any:
         """Return a statement as the driver takes it."""
         return sql
 
     def _execute(self, sql: str, values: Sequence[object] = ()) -> Any:
-        return self._connection.execute(self._sql(sql), values)
+        return self._here.connection.execute(self._sql(sql), values)
+
+    def _unavailable(self, reason: str) -> QueueUnavailable:
+        return QueueUnavailable(f"cannot use review queue {self.where}: {reason}")
 
     def _check_format(self, version: int) -> None:
         if version != FORMAT:

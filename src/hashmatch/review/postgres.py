@@ -8,9 +8,10 @@ a database or a user are.
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hashmatch.errors import ReviewError, install
 from hashmatch.review.database import Database, statements
@@ -19,33 +20,26 @@ from hashmatch.review.postgres_url import WHERE, verified, why_not
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from hashmatch.review.database import Row
-
 SCHEMA = "hashmatch_review"
 WRITER_LOCK = 0x484D5251
 """Advisory lock of the writer whose turn it is, until the end of its transaction."""
-LOCK_TIMEOUT = 60
-"""Seconds that a call waits for others' transactions."""
-
-
-_SET = (
-    f"SET LOCAL search_path = {SCHEMA}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}s'; "
-    "SET LOCAL synchronous_commit = on"
-)
+CONNECT_TIMEOUT = 10
+"""Seconds until a server that does not answer is given up, in a connection or for a new one."""
+BEGIN = {
+    True: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    False: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+}
+"""By whether a transaction only reads."""
 USE_UTF8 = "Use one that was made with ENCODING 'UTF8' TEMPLATE template0."
 
 
 class PostgresDatabase(Database):
     """See `hashmatch.review.database.Database`."""
 
-    BEGIN_READING = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_SET}"
-    BEGIN_WRITING = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {_SET}"
-
     def __init__(self, url: str) -> None:
         super().__init__(WHERE)
         url = verified(url)
         self._url = url
-        self._has_lock = False
 
     @classmethod
     def open(cls, url: str, *, create: bool) -> tuple[PostgresDatabase, bool]:
@@ -58,8 +52,6 @@ class PostgresDatabase(Database):
                 f"cannot open review queue {opened.where}: psycopg is not installed. "
                 + install("postgres")
             ) from None
-        with opened._errors():
-            opened._connect()
         try:
             opened._check_encoding()
             if opened._has_tables():
@@ -76,13 +68,14 @@ class PostgresDatabase(Database):
             opened.close()
             raise
 
-    def _connect(self) -> None:
+    def _connect(self, *, read_only: bool) -> Any:
         import psycopg
 
-        self._connection = psycopg.connect(
+        return psycopg.connect(
             self._url,
             autocommit=True,
-            connect_timeout=10,
+            connect_timeout=CONNECT_TIMEOUT,
+            tcp_user_timeout=CONNECT_TIMEOUT * 1000,
             application_name="hashmatch review",
             client_encoding="UTF8",
             prepare_threshold=None,
@@ -115,26 +108,20 @@ class PostgresDatabase(Database):
             self.run(statement)
         return True
 
-    def rows(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
-        """Return the rows that a statement finds."""
-        with self.reading():
-            return super().rows(sql, values)
-
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Make one transaction of what is done in it, when it is this writer's turn."""
         with super().writing():
-            if not self._has_lock:
-                self.rows("SELECT pg_advisory_xact_lock(?)", (WRITER_LOCK,))
-                self._has_lock = True
+            if not self._here.has_lock:
+                self.run("SELECT pg_advisory_xact_lock(?)", (WRITER_LOCK,))
+                self._here.has_lock = True
             yield
 
     def insert(self, table: str, rows: Sequence[Sequence[object]]) -> None:
         """Insert whole rows into a table; COPY takes a tenth of the time of INSERT."""
         with (
-            self._lock,
             self._errors(),
-            self._connection.cursor() as cursor,
+            self._here.connection.cursor() as cursor,
             cursor.copy(f"COPY {table} FROM STDIN".encode()) as copy,
         ):
             for row in rows:
@@ -157,14 +144,20 @@ class PostgresDatabase(Database):
     def forget(self) -> None:
         """Leave it to the server, which writes over deleted rows in its own time (VACUUM)."""
 
-    def _begin(self, statement: str) -> None:
-        self._has_lock = False
-        if self._connection.closed:  # the server went away, and may be back
-            self._connect()
-        self._connection.execute(statement.encode())
+    def _begin(self, connection: Any, until: float, *, read_only: bool) -> None:
+        wait = max(1, round(1000 * (until - time.monotonic())))
+        connection.execute(
+            f"{BEGIN[read_only]}; SET LOCAL search_path = {SCHEMA}; "
+            f"SET LOCAL lock_timeout = '{wait}ms'; SET LOCAL synchronous_commit = on".encode()
+        )
 
-    def _can_roll_back(self) -> bool:
-        return not self._connection.closed
+    def _can_roll_back(self, connection: Any) -> bool:
+        return not connection.closed
+
+    def _is_gone(self, connection: Any) -> bool:
+        from psycopg.pq import TransactionStatus
+
+        return bool(connection.info.transaction_status != TransactionStatus.IDLE)
 
     def _sql(self, sql: str) -> bytes:
         return _with_driver_marks(sql)
@@ -185,7 +178,7 @@ class PostgresDatabase(Database):
             reason = "text has characters that cannot be kept"
         else:
             return
-        raise ReviewError(f"cannot use review queue {self.where}: {reason}") from None
+        raise self._unavailable(reason) from None
 
 
 @cache

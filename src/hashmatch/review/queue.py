@@ -74,7 +74,10 @@ class ReviewQueue:
     many threads one `ReviewQueue`. Writers take turns, in both databases, so that the history is
     one line. Made by `ReviewQueue.open`.
 
-    Every method raises ReviewError if the database fails, or if there is no case of a given id.
+    Nobody who only reads waits for whoever writes.
+
+    Every method raises QueueUnavailable if the database fails, and ReviewError if there is no case
+    of a given id.
 
     Attributes
     ----------
@@ -173,6 +176,15 @@ class ReviewQueue:
             Commits when it is left, and rolls back after an error.
         """
         return Transaction.begin(self._database, self._now, read_only=read_only)
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a call waits for whoever else writes, before it is a QueueUnavailable."""
+        return self._database.patience
+
+    @patience.setter
+    def patience(self, seconds: float) -> None:
+        self._database.patience = seconds
 
     @property
     def settings(self) -> Settings:

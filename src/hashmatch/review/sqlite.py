@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -19,22 +20,21 @@ if TYPE_CHECKING:
 
 APPLICATION_ID = 0x484D5251
 """What the file says it is (PRAGMA application_id): "HMRQ"."""
-BUSY_TIMEOUT = 60.0
-"""Seconds that a call waits for others' transactions; the longest are of `add`, far below one."""
+BUSY_PAUSE = 0.005
+"""Seconds between two looks whether another process still writes. SQLite's own pauses grow to a
+tenth of a second, in which one that writes all the time is never found at rest."""
 CHECKPOINT_PAGES = 16384
 """Pages in the write-ahead log, 64 MiB, before they are put in their places: a batch of records
 changes many, and the next one many of the same."""
 CACHE_KIB = 256 * 1024
 """Pages kept in memory: a queue of a million cases looks at random places of its indexes."""
+READER_CACHE_KIB = 16 * 1024
 NOT_OURS = "it is no review queue of hashmatch"
 MAKE_IT = "Run hashmatch review init {} first"
 
 
 class SqliteDatabase(Database):
     """See `hashmatch.review.database.Database`."""
-
-    BEGIN_READING = "BEGIN"
-    BEGIN_WRITING = "BEGIN IMMEDIATE"
 
     @classmethod
     def open(cls, path: str, *, create: bool) -> tuple[SqliteDatabase, bool]:
@@ -48,14 +48,15 @@ class SqliteDatabase(Database):
                     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             elif not os.path.lexists(path):
                 raise opened._refused("there is no review queue", MAKE_IT)
-            opened._connect()
+            connection = opened._connect(read_only=False)
+            opened._writers.keep(connection)
             try:
-                return opened, opened._prepare(create)
+                return opened, opened._prepare(connection, create)
             except BaseException:
                 opened.close()
                 raise
 
-    def _connect(self) -> None:
+    def _connect(self, *, read_only: bool) -> sqlite3.Connection:
         # Opened here first: OSError says more than SQLite would.
         descriptor = os.open(self.where, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
@@ -63,12 +64,20 @@ class SqliteDatabase(Database):
                 raise self._refused("it is no file", "Give a file")
         finally:
             os.close(descriptor)
-        self._connection = sqlite3.connect(
-            self.where, isolation_level=None, timeout=BUSY_TIMEOUT, check_same_thread=False
+        connection = sqlite3.connect(
+            self.where, isolation_level=None, timeout=self.patience, check_same_thread=False
         )
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA synchronous = FULL")  # NORMAL loses the last in a power cut
+        connection.execute("PRAGMA secure_delete = ON")  # what has expired is written over
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit = {CHECKPOINT_PAGES * 4096}")
+        connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB if read_only else CACHE_KIB}")
+        connection.execute(f"PRAGMA query_only = {'ON' if read_only else 'OFF'}")
+        return connection
 
-    def _prepare(self, create: bool) -> bool:
-        run = self._connection.execute
+    def _prepare(self, connection: sqlite3.Connection, create: bool) -> bool:
+        run = connection.execute
         (application,) = run("PRAGMA application_id").fetchone()
         (version,) = run("PRAGMA user_version").fetchone()
         (tables,) = run("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -80,12 +89,7 @@ class SqliteDatabase(Database):
             raise self._refused("it is empty", MAKE_IT)
         check_private(self.where, allow_readable=False, follow=True, error=ReviewError)
         run("PRAGMA journal_mode = WAL")
-        run("PRAGMA synchronous = FULL")  # survives a power cut; NORMAL loses the last decisions
-        run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-        run(f"PRAGMA journal_size_limit = {CHECKPOINT_PAGES * 4096}")
-        run("PRAGMA trusted_schema = OFF")
-        run("PRAGMA secure_delete = ON")  # what has expired is written over
-        run(f"PRAGMA cache_size = -{CACHE_KIB}")
+        run("PRAGMA busy_timeout = 0")  # `_begin` waits by itself
         return not application
 
     def make(self) -> bool:
@@ -122,10 +126,33 @@ class SqliteDatabase(Database):
 
     def forget(self) -> None:
         """Empty the log of changes, if nobody is reading from it: it has what was deleted."""
-        self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        if self._writers.wait(time.monotonic() + self.patience):
+            connection = self._writers.take()
+            try:
+                with self._errors():
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                self._writers.give_back(connection)
 
-    def _can_roll_back(self) -> bool:
-        return bool(self._connection.in_transaction)
+    def _begin(self, connection: sqlite3.Connection, until: float, *, read_only: bool) -> None:
+        if read_only:
+            connection.execute("BEGIN")
+            return
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+            else:
+                return
+            time.sleep(BUSY_PAUSE)
+
+    def _can_roll_back(self, connection: sqlite3.Connection) -> bool:
+        return connection.in_transaction
+
+    def _is_gone(self, connection: sqlite3.Connection) -> bool:
+        return False
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -134,10 +161,9 @@ class SqliteDatabase(Database):
         except OSError as error:
             raise self._refused(str(error.strerror)) from None
         except sqlite3.Error as error:
-            reason = str(error)
-            if reason == "file is not a database":
+            if str(error) == "file is not a database":
                 raise self._refused(NOT_OURS) from None
-            raise ReviewError(f"cannot use review queue {self.where}: {reason}") from None
+            raise self._unavailable(str(error)) from None
 
     def _refused(self, reason: str, advice: str = "") -> ReviewError:
         advice = advice and f". {advice.format(self.where)}."
