@@ -12,8 +12,10 @@ import pytest
 from PIL import Image, features
 
 import hashmatch as hm
+from hashmatch.decode.animation import decode_all
 from hashmatch.sandbox.pool import DecodePool
 from hashmatch.testing import picture
+from icc_profiles import P3, rgb_profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +53,7 @@ def changed(data: bytes, change: Callable[[bytes, bytes], bytes]) -> bytes:
 
 
 def with_properties(data: bytes, *added: tuple[bytes, bytes]) -> bytes:
-    """Return an AVIF of one item with further properties, in this order."""
+    """Return an AVIF whose first item has further properties, in this order."""
     boxes = [struct.pack(">I", len(body) + 8) + kind + body for kind, body in added]
     known = 0
 
@@ -65,7 +67,9 @@ def with_properties(data: bytes, *added: tuple[bytes, bytes]) -> bytes:
             return body + b"".join(boxes)
         if kind == b"ipma":
             numbers = bytes(0x80 | known + 1 + number for number in range(len(boxes)))
-            return body[:10] + bytes([body[10] + len(boxes)]) + body[11:] + numbers
+            end = 11 + body[10]
+            count = bytes([body[10] + len(boxes)])
+            return body[:10] + count + body[11:end] + numbers + body[end:]
         return body
 
     longer = changed(data, add)
@@ -74,8 +78,11 @@ def with_properties(data: bytes, *added: tuple[bytes, bytes]) -> bytes:
     def shift(kind: bytes, body: bytes) -> bytes:
         if kind != b"iloc":
             return body
-        (offset,) = struct.unpack_from(">I", body, 14)
-        return body[:14] + struct.pack(">I", offset + moved) + body[18:]
+        shifted = bytearray(body)
+        for at in range(14, len(body), 14):
+            (offset,) = struct.unpack_from(">I", body, at)
+            struct.pack_into(">I", shifted, at, offset + moved)
+        return bytes(shifted)
 
     return changed(longer, shift)
 
@@ -129,6 +136,20 @@ def test_it_is_cut_out_in_its_order(order: tuple[str, ...], pool: DecodePool) ->
     with Image.open(io.BytesIO(data)) as image:
         found = [hm.decode_image(data), pool.decode_image(data), hm.decode_image(image)]
     assert all(np.array_equal(each.pixels, expected) for each in found)
+
+
+def test_a_transparent_one_is_cut_as_displayed_too(pool: DecodePool) -> None:
+    file = io.BytesIO()
+    image = Image.fromarray(PIXELS)
+    image.putalpha(128)
+    image.save(file, "AVIF", quality=100, subsampling="4:4:4", icc_profile=rgb_profile(P3))
+    box = (b"clap", aperture(5, 3, WIDTH - 21, HEIGHT - 10, (WIDTH, HEIGHT)))
+    data = with_properties(file.getvalue(), box, (b"irot", b"\1"))
+    (whole,) = (one.pixels for one in decode_all(file.getvalue()) if one.reading == "as_displayed")
+    expected = np.rot90(whole[3 : HEIGHT - 7, 5 : WIDTH - 16])
+    for pictures in (decode_all(data), pool.pictures(data, frames=True)):
+        (found,) = (one.pixels.copy() for one in pictures if one.reading == "as_displayed")
+        assert np.array_equal(found, expected)
 
 
 def test_padding_to_64_pixels_is_no_part_of_the_hash() -> None:

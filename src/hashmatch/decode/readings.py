@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from hashmatch.decode.profiles import Convert
 
+    Turn = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+
 AS_DISPLAYED = "as_displayed"
 """By the colours that its file describes."""
 AS_THREATEXCHANGE = "as_threatexchange"
@@ -78,7 +80,11 @@ def _others(image: Image.Image, stored: int, data: bytes | None) -> Iterator[Rea
         if mode == "CMYK":
             yield Reading(AS_DISPLAYED, partial(_displayed_inks, convert, stored), of_image=True)
         elif image.mode in WITH_ALPHA and _is_transparent(image):
-            read = partial(_displayed_over_white, convert, mode, stored)
+            turn: Turn = partial(upright, orientation=stored)
+            cut = isobmff.properties(data) if image.format == "AVIF" and data else []
+            if isobmff.has_clean_aperture(cut):
+                turn = partial(isobmff.transformed, found=cut)
+            read = partial(_displayed_over_white, convert, mode, turn)
             yield Reading(AS_DISPLAYED, read, of_image=True)
         else:
             yield Reading(AS_DISPLAYED, partial(_displayed, convert, mode))
@@ -126,13 +132,14 @@ def _displayed_inks(convert: Convert, stored: int, image: Image.Image) -> NDArra
 
 
 def _displayed_over_white(
-    convert: Convert, mode: str, stored: int, image: Image.Image
+    convert: Convert, mode: str, turn: Turn, image: Image.Image
 ) -> NDArray[np.uint8]:
     """Convert what is transparent before it is laid over white, which is white on any display."""
-    layers = _reduced(image if image.mode == "RGBA" else image.convert("RGBA"))
+    stored = image if image.mode == "RGBA" else image.convert("RGBA")
+    layers = _reduced(Image.fromarray(turn(np.asarray(stored))))
     shown = Image.fromarray(convert(np.asarray(layers.convert(mode))))
     shown.putalpha(layers.getchannel("A"))
-    return upright(rgb(shown), stored)
+    return rgb(shown)
 
 
 def _displayed(convert: Convert, mode: str, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
