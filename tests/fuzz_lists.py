@@ -19,9 +19,13 @@ def seeds(format: str) -> list[bytes]:
     """Return the fixtures that are of `format`."""
     from hashmatch import registry
 
-    reader = registry.list_reader(format)
+    readers = {name: registry.list_reader(name) for name in registry.names(registry.LISTS)}
     files = [path.read_bytes() for path in sorted(LISTS.iterdir())]
-    return [data for data in files if reader.detects(data[:8192])]
+    return [
+        data
+        for data in files
+        if format == max(readers, key=lambda name: readers[name].detects(data[:8192]))
+    ]
 
 
 def target(format: str, data: bytes) -> int:

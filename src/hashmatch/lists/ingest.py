@@ -388,8 +388,12 @@ class Rows(Opaque):
         algorithm = self._algorithm(row.algorithm)
         digits = HEXADECIMAL.fullmatch(row.hash.strip(INVISIBLE))
         if digits and self.encoding == "hex" and registry.hashes(algorithm):
-            lacking = registry.spec(algorithm).bits // 4 - len(digits[1])
-            (self._short if lacking > 0 else self._long)[algorithm] += lacking != 0
+            full = registry.spec(algorithm).bits // 4
+            lacking = full - len(digits[1])
+            if lacking < 0:
+                self._long[algorithm] += 1
+            elif 0 < lacking <= full // 2:  # shorter ones lack more than zeros
+                self._short[algorithm] += 1
 
     def check_spreadsheet(self) -> None:
         """Raise ListError if a spreadsheet took hashes for numbers: some may be others by now."""
