@@ -48,7 +48,8 @@ def test_no_hash_of_it_though_it_is_called_after_one(
     known.write_bytes(data)
     file = hm.read_list_file(known, version=name)
     loaded = [text for text in said(caplog, "hashmatch.lists") if "is loaded" in text]
-    assert [text.split(",")[0] for text in loaded] == ["list (hidden)" for _ in file.lists]
+    assert [text.split(",")[0] for text in loaded] == [f"list {each.name}" for each in file.lists]
+    assert all(each.name.startswith("ref:") for each in file.lists)
     store = hm.ListStore(tmp_path / "store")
 
     def change() -> Changed:
@@ -64,11 +65,12 @@ def test_no_hash_of_it_though_it_is_called_after_one(
     store.open()
     (damaged,) = (tmp_path / "store/versions").glob("00000002.json")
     damaged.write_bytes(data)
-    store.open()
+    called = store.open()[0].name
+    assert called.startswith("ref:")
     text = said(caplog, "hashmatch.store")
     published = [line for line in text if line.endswith("is published")]
     assert published == ["version 1 is published", "version 2 is published"]
-    assert any("list (hidden), version 2, is loaded" in line for line in text)
+    assert any(f"list {called}, version 2, is loaded" in line for line in text)
     assert any("version 2 is not used" in line for line in text)
     silent(caplog)
 

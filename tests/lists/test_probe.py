@@ -18,7 +18,7 @@ from PIL import Image
 import hashmatch as hm
 from cli_tools import IMAGES, run
 from hashmatch import registry
-from hashmatch.lists.conversions import convert_bits
+from hashmatch.lists.bit_order import reordered
 from hashmatch.lists.foreign_hashes import blockhash, blockhash_quick
 from hashmatch.lists.probe import CHAINS, KnownPicture, log10_chance, probe
 from hashmatch.testing import picture
@@ -48,9 +48,9 @@ def test_our_own_hashes_are_equal(algorithm: str) -> None:
 @pytest.mark.parametrize("chain", CHAINS, ids=",".join)
 def test_bits_in_another_order(algorithm: str, chain: tuple[str, ...]) -> None:
     own = bytes.fromhex(hm.hash_image(TILES, algorithm).hex)
-    theirs = convert_bits(own, len(own) * 8, chain[::-1])  # what brings them back undoes it
+    theirs = reordered(own, len(own) * 8, chain[::-1])  # what brings them back undoes it
     found = probe([(TILES, theirs.hex())])
-    told = ("--bits", ",".join(chain)) if chain else ()
+    told = tuple(word for order in chain for word in ("--bits", order))
     assert (found.verdict, found.options) == ("equal", ("--algorithm", algorithm, *told))
 
 
@@ -280,7 +280,7 @@ def test_what_cannot_be_probed(image: Any, text: str, reason: str) -> None:
 
 def test_the_command_says_it_in_a_line_and_what_to_do() -> None:
     own = bytes.fromhex(hm.hash_image(TILES, "phash").hex)
-    ran = run("list", "probe", TILES, convert_bits(own, 64, ["reversed"]).hex())
+    ran = run("list", "probe", TILES, reordered(own, 64, ["reversed"]).hex())
     assert ran.code == 0
     assert ran.out.decode().splitlines()[0] == "equal to phash (--bits reversed)"
     assert "Import its lists with: --algorithm phash --bits reversed" in ran.out.decode()

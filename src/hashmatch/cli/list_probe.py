@@ -105,14 +105,14 @@ def _as_json(found: Probe) -> dict[str, object]:
 
 
 def _fields(found: Found) -> dict[str, object]:
-    source, encoding, conversions = found.what
+    source, encoding, orders = found.what
     return {
         "algorithm": source.algorithm,
         "bits": source.bits,
         "seen": source.seen,
         "frame": source.frame,
         "encoding": encoding,
-        "conversions": conversions,
+        "bits_order": orders,
         "distances": found.distances,
         "limit": source.max_distance,
         "within_limit": found.within,

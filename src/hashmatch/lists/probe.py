@@ -15,7 +15,7 @@ from hashmatch.decode.inputs import ImageInput, load
 from hashmatch.decode.readings import AS_DISPLAYED, AS_EXIF, AS_THREATEXCHANGE
 from hashmatch.errors import UsageError
 from hashmatch.hashing.variants import ORIENTED, oriented
-from hashmatch.lists.conversions import convert_bits
+from hashmatch.lists.bit_order import reordered
 from hashmatch.lists.foreign_hashes import SIZES, digests, foreign_hashes
 from hashmatch.records.enums import Orientation
 from hashmatch.records.hashes import ENCODINGS, NUMBERS, HashSpec
@@ -40,7 +40,7 @@ CHAINS = (
     ("transposed", "bytes-reversed"),
     ("reversed", "bytes-reversed", "inverted"),
 )
-"""Conversions of bits that are tried; the others of two give one of these."""
+"""Orders of bits that are tried; the others of two give one of these."""
 SIDES = (8, 12, 16, 20, 24, 32)
 """Bits on a side of the hashes of other tools."""
 LEAST_CHANCE = 1e-6
@@ -76,7 +76,8 @@ class Interpretation(NamedTuple):
 
     source: Source
     encoding: str
-    conversions: tuple[str, ...]
+    orders: tuple[str, ...]
+    """Of `hashmatch.lists.bit_order.ORDERS`, which make the text's bits ours."""
 
     @property
     def steps(self) -> int:
@@ -86,8 +87,8 @@ class Interpretation(NamedTuple):
         darker it would come nearer than inverting does, since both leave even areas 0.
         """
         source, turns = self.source, self.source.seen in ORIENTED[1:]
-        both = 4 if turns and self.conversions else 0
-        return len(self.conversions) + (source.seen != ORIENTED[0]) + (source.frame > 0) + both
+        both = 4 if turns and self.orders else 0
+        return len(self.orders) + (source.seen != ORIENTED[0]) + (source.frame > 0) + both
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +148,11 @@ class Probe:
         """What to tell ``list import``, or nothing if no conversion makes such a list match."""
         if self.best is None or self.best.what.source.max_distance is None:
             return ()
-        source, encoding, conversions = self.best.what
+        source, encoding, orders = self.best.what
         told: tuple[str, ...] = ("--algorithm", source.algorithm)
         if encoding != "hex":
             told += ("--encoding", encoding)
-        return (*told, "--bits", ",".join(conversions)) if conversions else told
+        return told + tuple(word for order in orders for word in ("--bits", order))
 
     @property
     def variants(self) -> str:
@@ -279,7 +280,7 @@ def _judged(found: list[Found], texts: list[str]) -> Probe:
         each.what.source.algorithm
         for each in first[1:]
         if each.distances == best.distances
-        and each.what.conversions == best.what.conversions
+        and each.what.orders == best.what.orders
         and each.what.source.seen == best.what.source.seen
     )
     if not any(best.distances):
@@ -317,13 +318,13 @@ def _order(what: Interpretation) -> tuple[int, ...]:
         # Transposed bits are also what a transposed picture has, and cost a scan nothing. What its
         # file says of a picture explains more than either.
         ORIENTED.index(what.source.seen) if what.source.seen in ORIENTED else -1,
-        CHAINS.index(what.conversions),
+        CHAINS.index(what.orders),
         ENCODINGS.index(what.encoding),
     )
 
 
 def _described(what: Interpretation) -> str:
-    source, encoding, conversions = what
+    source, encoding, orders = what
     line = source.algorithm
     if source.frame:
         line += f" of frame {source.frame + 1}"
@@ -331,7 +332,7 @@ def _described(what: Interpretation) -> str:
         line += f" of the picture {READINGS[source.seen]}"
     elif source.seen != Orientation.UPRIGHT:
         line += f" of the picture turned ({source.seen})"
-    told = [f"--bits {','.join(conversions)}"] if conversions else []
+    told = [f"--bits {order}" for order in orders]
     told += [f"--encoding {encoding}"] if encoding != "hex" else []
     return f"{line} ({' '.join(told)})" if told else line
 
@@ -450,7 +451,7 @@ class KnownPicture:
                 for chain in CHAINS:
                     if "transposed" in chain and not is_square:
                         continue
-                    query = np.frombuffer(convert_bits(read, bits, chain), np.uint8)
+                    query = np.frombuffer(reordered(read, bits, chain), np.uint8)
                     away = np.bitwise_count(known ^ query).sum(axis=1, dtype=np.int64)
                     for source, distance in zip(sources, away.tolist(), strict=True):
                         if not (chain and source.is_of_bytes):
