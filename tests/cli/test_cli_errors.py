@@ -41,7 +41,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("name", "words"),
     [
         ("missing.csv", ["cannot read", "(--list)", "No such file"]),
-        ("folder", ["is no list store", "hashmatch list import"]),
+        ("folder", ["it is no list store", "hashmatch list import"]),
         ("/proc/self/mem", ["cannot read"]),
         ("empty.csv", ["empty"]),
         ("blank.csv", []),

@@ -182,18 +182,18 @@ MISTAKES: list[tuple[Sequence[str], str]] = [
     (["import", "md5.jsonl", "--store", "s", "--limit", "pdq=x"], "give NAME=N"),
     (["import", "md5.jsonl", "--store", "s", "--limit", "pdq=300"], "0 to 256"),
     (["import", "md5.jsonl", "--store", "s", "--default-pictures", "x"], "cannot read x (--def"),
-    (["update", "pages", "md5.jsonl"], "pages is no list store"),
-    (["update", "nowhere", "md5.jsonl"], "nowhere is no list store"),
-    (["verify", "md5.jsonl"], "md5.jsonl is no list store"),
-    (["verify", "empty"], "empty is no list store"),
-    (["sign", "empty", "--key", "k.key"], "empty is no list store"),
+    (["update", "pages", "md5.jsonl"], "pages: it is no list store"),
+    (["update", "nowhere", "md5.jsonl"], "nowhere: it is no list store"),
+    (["verify", "md5.jsonl"], "md5.jsonl: it is no list store"),
+    (["verify", "empty"], "empty: it is no list store"),
+    (["sign", "empty", "--key", "k.key"], "empty: it is no list store"),
     (["diff", "lists/hotline"], "only one version"),
-    (["diff", "lists/hotline", "1", "7"], "has no version 7; it has 1"),
+    (["diff", "lists/hotline", "1", "7"], "version 7 of lists/hotline: it has 1. Give"),
     (["diff", "lists/hotline", "-1"], ""),
-    (["inspect", "pages"], "pages is no list store"),
+    (["inspect", "pages"], "pages: it is no list store"),
     (["inspect", "lists/hotline", "--trust", "k.key"], "k.key"),
     (["inspect", "lists/hotline", "--signatures", "3"], "3 signatures are asked for"),
-    (["export", "lists/hotline", "-a", "phash", "--reveal-hashes"], "no phash hashes in it"),
+    (["export", "lists/hotline", "-a", "phash", "--reveal-hashes"], "no phash hashes but md5, pdq"),
 ]  # fmt: skip
 
 
@@ -318,7 +318,8 @@ def test_effects_are_told_in_words_and_as_json(home: Home) -> None:
         "superseded by a later row of the same id ",
         "rows superseded by a later row of the same id ",
         "ignored as older: n4\n", "without effect: nobody, n5\n",
-        "warning: unknown status 'odd one': 1\n", "warning: 1 row is dated in the future",
+        "warning: unknown status 'odd one': 1, listed all the same\n",
+        "warning: 1 row is dated in the future",
         "more.jsonl, line 11: ",
     ):  # fmt: skip
         assert words in ran.said, words
@@ -363,7 +364,7 @@ def test_rollback_and_what_versions_keep_of_their_expiry(home: Home) -> None:
     (told,) = home.run(*given, "--json", "--expires", "never").lines
     assert told["expires"] is None
     back = "list", "rollback", "lists/hotline"
-    assert "has no version 9; it has 1, 2, 3" in home.run(*back, "9").said
+    assert "version 9 of lists/hotline: it has 1, 2, 3. Give" in home.run(*back, "9").said
     assert "cannot roll back to version 3: it is the one that serves" in home.run(*back, "3").said
     ran = home.run(*back, "1", "--sign", "k.key")
     assert ran.code == 0

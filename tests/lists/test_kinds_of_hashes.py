@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 from functools import cache
@@ -13,9 +12,9 @@ import pytest
 from PIL import Image
 
 import hashmatch as hm
+from foreign_lists import COUNT, WRITE, drawn, foreign, own
 from hashmatch import registry
 from hashmatch.errors import StoreError, UsageError
-from hashmatch.lists.bit_order import reordered
 from hashmatch.lists.kinds import suspicion
 from hashmatch.testing import picture, random_hashes
 
@@ -23,35 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-COUNT = 60
 HASHES = ("pdq", "phash", "dhash", "ahash", "whash")
-
-
-def drawn(seed: int) -> np.ndarray:
-    """Draw clouds of soft noise: a different picture each seed, with detail everywhere."""
-    rng = np.random.default_rng(seed)
-    clouds = np.zeros((128, 128, 3))
-    for side in (3, 5, 9, 17, 33):
-        layer = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
-        clouds += np.asarray(Image.fromarray(layer).resize((128, 128), 3), float) / side**0.7
-    scaled: np.ndarray = 255 * (clouds - clouds.min()) / np.ptp(clouds)
-    return scaled.astype(np.uint8)
-
-
-@cache
-def own(algorithm: str, count: int = COUNT) -> tuple[str, ...]:
-    hasher = registry.hasher(algorithm)
-    return tuple(hasher.hash(drawn(seed))[0].to_hex()[0] for seed in range(count))
 
 
 def batch(algorithm: str, texts: Sequence[str]) -> hm.HashBatch:
     return hm.HashBatch.from_hex(registry.spec(algorithm), texts)
-
-
-def foreign(algorithm: str, *orders: str) -> list[str]:
-    """Our hashes as a tool writes them whose bits are in other orders."""
-    bits = registry.spec(algorithm).bits
-    return [reordered(bytes.fromhex(text), bits, orders).hex() for text in own(algorithm)]
 
 
 @cache
@@ -106,7 +81,7 @@ def test_one_hash_many_times_is_no_population() -> None:
         ("pdq", lambda: [blockhash(seed) for seed in range(COUNT)], "blockhash"),
         ("pdq", lambda: [blockhash(seed, 1) for seed in range(COUNT)], "npm image-hash"),
         ("pdq", long_phash, "pHash of 256 bits"),
-        ("pdq", lambda: [binary(text) for text in own("phash")], "binary digits"),
+        ("pdq", lambda: [WRITE["binary"](text) for text in own("phash")], "binary digits"),
         ("phash", lambda: foreign("phash", "reversed"), "phash with its bits reversed"),
         ("phash", lambda: foreign("phash", "inverted"), "phash with its bits inverted"),
         ("phash", lambda: foreign("phash", "bytes-reversed"), "phash with its bits bytes-reversed"),
@@ -155,25 +130,6 @@ def test_zeros_in_front_that_are_lost(tmp_path: Path) -> None:
         hm.ListStore(tmp_path / "s").import_files(
             [str(path)], hm.Change(format=hm.ListFormat("dhash", "pdq-text"), accept=["bad-rows"])
         )
-
-
-def binary(text: str) -> str:
-    return f"{int(text, 16):0{4 * len(text)}b}"
-
-
-def signed(text: str) -> str:
-    number = int(text, 16)
-    return str(number - (1 << 4 * len(text)) * (number >> 4 * len(text) - 1))
-
-
-WRITE: dict[str, Callable[[str], str]] = {
-    "hex-unpadded": lambda text: f"{int(text, 16):x}",
-    "decimal": lambda text: str(int(text, 16)),
-    "signed": signed,
-    "binary": binary,
-    "base64": lambda text: base64.b64encode(bytes.fromhex(text)).decode(),
-    "base64url": lambda text: base64.urlsafe_b64encode(bytes.fromhex(text)).decode().rstrip("="),
-}
 
 
 @pytest.mark.parametrize("encoding", WRITE)

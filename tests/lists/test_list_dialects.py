@@ -357,16 +357,17 @@ END = "</images></queryResult>"
 
 def test_a_store_refuses_files_of_which_rows_are_missing(tmp_path: Path) -> None:
     """However many others there are: half of a list is not what its owner says."""
+    hashes = random_hashes(registry.spec("pdq"), 6_000, seed=6).to_hex()
     records = [
-        json.dumps({"hash_digest": f"{n:064x}", "algorithm": "PDQ", "id": n}) for n in range(6_000)
+        json.dumps({"hash_digest": text, "algorithm": "PDQ", "id": n})
+        for n, text in enumerate(hashes)
     ]
     page = '{"count": %d, "results": [\n' + ",\n".join(records) + '\n], "checkpoint": "1,2"}\n'
     ncmec = '<queryResult xmlns="https://hashsharing.ncmec.org/hashsharing/v2"><images>' + "".join(
-        f'<image><member id="1"/><id>{n}</id><fingerprints><pdq>{n:064x}</pdq></fingerprints>'
-        "</image>"
-        for n in range(6_000)
+        f'<image><member id="1"/><id>{n}</id><fingerprints><pdq>{text}</pdq></fingerprints></image>'
+        for n, text in enumerate(hashes)
     )
-    table = "pdq,id\n" + "".join(f"{n:064x},{n}\n" for n in range(6_000))
+    table = "pdq,id\n" + "".join(f"{text},{n}\n" for n, text in enumerate(hashes))
     whole = {
         "a": page % 6_000,
         "b": ncmec + END,

@@ -271,7 +271,8 @@ def test_fields_of_json_lines_are_told_too(tmp_path: Path) -> None:
     lines = [{"hash": h, "id": n, "remark": "x"} for n, h in enumerate(H[:9])]
     (tmp_path / "l.jsonl").write_text("\n".join(map(json.dumps, lines)))
     text = run("list", "inspect", "l.jsonl", cwd=tmp_path).out.decode()
-    assert "fields: hash is hash, id is id\nfields ignored: remark\n" in text
+    told = "fields ignored: remark. If one of them says it, give --column status=NAME"
+    assert f"fields: hash is hash, id is id\n{told}\n" in text
 
 
 def test_keys_of_json_lines_are_asked_for_and_told_like_columns() -> None:

@@ -78,9 +78,9 @@ def test_nothing_is_no_list(tmp_path: Path) -> None:
     store = open_store(tmp_path / "store")
     with pytest.raises(hm.StoreError, match="no usable hash"):
         store.import_files([page(tmp_path, [{"hash": "", "id": "a", "status": "deleted"}])])
-    with pytest.raises(hm.StoreError, match="has no version of a list; import one"):
+    with pytest.raises(hm.StoreError, match="it has no version of a list"):
         store.open()
-    with pytest.raises(hm.StoreError, match="is no list store"):
+    with pytest.raises(hm.StoreError, match="it is no list store"):
         open_store(tmp_path).open()
     with pytest.raises(hm.StoreError, match="other things in it"):
         open_store(tmp_path).import_files([page(tmp_path, rows(1))])

@@ -56,9 +56,9 @@ def test_two_at_once(tmp_path: Path) -> None:
     given = page(tmp_path, rows(1, seed=3, name="more"))
     with store.folder.locked():
         for act in (store.import_files, store.update_files):
-            with pytest.raises(hm.StoreError, match="is being changed by another process"):
+            with pytest.raises(hm.StoreError, match="another process is changing it"):
                 act([given], hm.Change(signer=KEY))
-        with pytest.raises(hm.StoreError, match="is being changed by another process"):
+        with pytest.raises(hm.StoreError, match="another process is changing it"):
             store.sign(KEY)
         assert len(ids(open_store(store.path))) == 20
 
@@ -71,7 +71,7 @@ def test_many_at_once(tmp_path: Path) -> None:
         try:
             open_store(tmp_path / "store").update_files([path], hm.Change(signer=KEY))
         except hm.StoreError as error:
-            if "is being changed by another process" not in str(error):
+            if "another process is changing it" not in str(error):
                 raise
             return False
         return True

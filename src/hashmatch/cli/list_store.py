@@ -303,7 +303,16 @@ def columns_in_words(columns: Sequence[dict[str, Any]]) -> list[str]:
     used = [f"{name} is {role}" for name, role in named if role]
     ignored = [name for name, role in named if not role]
     lines = {f"{what}": used, f"{what} ignored": ignored}
-    return [f"{told}: {printable(', '.join(names))}" for told, names in lines.items() if names]
+    said = [f"{told}: {printable(', '.join(names))}" for told, names in lines.items() if names]
+    roles = {role for _, role in named}
+    lacking = [
+        f"--column {role}=NAME"
+        for role, others in (("id", {"filename"}), ("status", {"state", "outcome"}))
+        if roles.isdisjoint({role, *others})
+    ]
+    if ignored and lacking:
+        said[-1] += f". If one of them says it, give {' or '.join(lacking)}"
+    return said
 
 
 def lasting(manifest: Manifest) -> str:
@@ -365,7 +374,7 @@ def verify(ctx: click.Context, /, store: str, as_json: bool, **options: Any) -> 
         for problem in problems:
             click.echo(f"  {printable(problem)}")
     if not count:
-        raise StoreError(f"{store} has no version of a list; import one")
+        raise StoreError(f"cannot open {store}: it has no version of a list. Import one")
     if not opened.trust.keys and not as_json:
         click.echo("signatures were not looked at: no key is trusted (--trust FILE.pub)", err=True)
     if bad:

@@ -199,7 +199,7 @@ def _unknown(head: bytes, formats: list[str]) -> str:
     if text[:1] in {b"[", b"{"}:
         return (
             "it is JSON, but of no exchange that is known, and not one object a line. Write it so "
-            "(jq -c '.[]' FILE)"
+            + ("(jq -c '.[]' FILE)" if text[:1] == b"[" else "(jq -c '.KEY[]' FILE, its array)")
         )
     if text[:1] == b"<":
         return (

@@ -523,7 +523,10 @@ class Rows(Opaque):
     def warnings(self) -> list[str]:
         """Return what people ought to look at, in words; once what is taken out is known."""
         told = [str(found) for found in self.suspicions]
-        told += [f"unknown status '{name}': {n:,}" for name, n in sorted(self.statuses.items())]
+        told += [
+            f"unknown status '{name}': {n:,}, listed all the same"
+            for name, n in sorted(self.statuses.items())
+        ]
         if self.ahead:
             rows = "1 row is" if self.ahead == 1 else f"{self.ahead:,} rows are"
             told.append(f"{rows} dated in the future, and taken as said now")

@@ -228,7 +228,7 @@ class _Sample(Opaque):
                     told = " ".join(f"--bits {order}" for order in orders)
                     kind = f"phash with its bits {' and '.join(orders)}"
                     more = "" if self.algorithm == "phash" else ", with --algorithm phash"
-                    return kind, f"Say so ({told}{more}), or leave out what was said of it"
+                    return kind, f"Say so ({told}{more}), or, if that was said, leave it out"
             return (
                 "pHash without its first coefficient, as of sharp-phash or phim",
                 "Nothing of it is ever matched here: ask for pHash as imagehash makes it",

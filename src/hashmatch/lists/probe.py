@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,7 +19,7 @@ from hashmatch.hashing.variants import ORIENTED, oriented
 from hashmatch.lists.bit_order import reordered
 from hashmatch.lists.foreign_hashes import SIZES, digests, foreign_hashes
 from hashmatch.records.enums import Orientation
-from hashmatch.records.hashes import ENCODINGS, NUMBERS, HashSpec
+from hashmatch.records.hashes import ENCODINGS, HashSpec
 from hashmatch.records.images import ImageError
 
 if TYPE_CHECKING:
@@ -463,10 +464,5 @@ def _read(text: str, bits: int) -> Iterator[tuple[str, bytes]]:
     """Yield each way to read `text` as a hash of so many bits, and its bytes."""
     spec = HashSpec("hash", bits)
     for encoding in ENCODINGS:
-        try:
-            data = spec.parse(text, encoding)
-        except UsageError:
-            continue
-        # A number may be short; one that fills a quarter of more than 64 bits is a hash of fewer.
-        if encoding not in NUMBERS or bits <= 64 or data[: bits * 3 // 32].strip(b"\0\xff"):
-            yield encoding, data
+        with suppress(UsageError):
+            yield encoding, spec.parse(text, encoding)

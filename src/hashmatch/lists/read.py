@@ -125,7 +125,10 @@ class ListFile:
         for known in self.lists:
             if algorithm in {None, known.spec.algorithm}:
                 return replace(known, rejected=self.rejected, max_distance=max_distance)
-        raise ListError(f"{self.path}: no {algorithm} hashes in it; it holds {held}")
+        raise ListError(
+            f"cannot use {self.path}: it holds no {algorithm} hashes but {held}. Say which "
+            "(--algorithm)"
+        )
 
 
 @unseen

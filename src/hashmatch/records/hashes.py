@@ -28,6 +28,8 @@ unsigned one that the bits are, or that of two's complement."""
 BASES = "base64", "base64url", "base32"
 DECIMALS = "decimal", "signed"
 """Those that JSON may write without quotes."""
+EVEN = b"\0\xff"
+"""Bytes in front of a number that is short, or negative."""
 NUMBERS = "hex-unpadded", *DECIMALS
 """Those whose text may be shorter than the hash."""
 
@@ -139,6 +141,12 @@ class HashSpec:
         data = _decoded(text, encoding, self.bits)
         if data is None or len(data) * 8 != self.bits:
             raise UsageError(self._misfit(text, encoding, data))
+        # Of a number a few bits are lost in front; of one that fills a quarter, all but 64.
+        if encoding in NUMBERS and self.bits > 64 and not data[: self.bits * 3 // 32].strip(EVEN):
+            raise UsageError(
+                f"a number of so few bits is no {self.algorithm} hash; say of which algorithm it "
+                "is (--algorithm)"
+            )
         return data
 
     def _misfit(self, text: str, encoding: str, data: bytes | None) -> str:

@@ -423,11 +423,13 @@ class Importer:
     ) -> Changed:
         """Write the manifest of a version whose files are there, unless it changes too much."""
         files, counts = made.built
-        if not counts and before is None:
+        if before is None and not any(each["entries"] for each in counts.values()):
             raise StoreError("there is no usable hash in what was given, and so no list")
         for found in read.rows.suspicions:
             if found.is_sure and KIND not in change.accept:
-                raise StoreError(f"cannot take the list: {found}; or accept {KIND} as it is")
+                raise StoreError(
+                    f"cannot take the list: {found}. To take it as it is, give --accept {KIND}"
+                )
         if before is not None and SIZE_CHANGE not in change.accept:
             _check_size(before.manifest, counts)
         signer, created = change.signer, self.now.replace(microsecond=0)

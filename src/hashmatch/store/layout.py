@@ -68,7 +68,8 @@ class Folder:
         for name in found:
             if name not in {*FOLDERS, *OTHERS} and not atomic.PART.fullmatch(name):
                 raise StoreError(
-                    f"{self.path} has other things in it than a list store; give a new folder"
+                    f"cannot make a list store of {self.path}: it has other things in it. Give a "
+                    "new folder"
                 )
         with suppress(OSError):  # if it cannot be made, the next says why
             os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
@@ -79,14 +80,16 @@ class Folder:
         """Refuse what is no list store, or not private."""
         if not os.path.isdir(self.inside("versions")):
             raise StoreError(
-                f"{self.path} is no list store; make one with hashmatch list import --store"
+                f"cannot open {self.path}: it is no list store. Make one with hashmatch list import"
             )
         for folder in (self.path, *map(self.inside, FOLDERS)):
             private.check_private(folder, allow_readable=self.allow_readable)
 
     def locked(self) -> AbstractContextManager[None]:
         """Keep others from making a version meanwhile; StoreError if somebody is at it."""
-        busy = f"{self.path} is being changed by another process; try again when it is done"
+        busy = (
+            f"cannot change {self.path}: another process is changing it. Try again when it is done"
+        )
         return atomic.locked(self.inside("lock"), busy)
 
     def versions(self) -> list[int]:

@@ -178,7 +178,10 @@ class ListStore(Opaque):
         opened, problems = self.latest() if version is None else (self.version(version), [])
         if algorithm is not None and algorithm not in opened.kinds:
             held = ", ".join(opened.kinds) or "nothing that can be matched"
-            raise StoreError(f"{self.path}: no {algorithm} hashes in it; it holds {held}")
+            raise StoreError(
+                f"cannot use {self.path}: it holds no {algorithm} hashes but {held}. Say which "
+                "(--algorithm)"
+            )
         lists = self.lists(opened, problems, algorithm)
         if version is None and problems and opened.manifest.version not in self.folder.versions():
             return self.open(algorithm)  # it was replaced and removed meanwhile
@@ -224,7 +227,7 @@ class ListStore(Opaque):
         self.folder.check()
         versions = self.folder.versions()
         if not versions:
-            raise StoreError(f"{self.path} has no version of a list; import one")
+            raise StoreError(f"cannot open {self.path}: it has no version of a list. Import one")
         return versions[0]
 
     @unseen
@@ -406,7 +409,9 @@ class ListStore(Opaque):
         versions = self.folder.versions()
         if version not in versions:
             there = ", ".join(map(str, reversed(versions))) or "none"
-            raise StoreError(f"{self.path} has no version {version}; it has {there}")
+            raise StoreError(
+                f"cannot open version {version} of {self.path}: it has {there}. Give one of those"
+            )
         known = self.folder.marks()
         data, manifest = self.folder.manifest(version, known.name)
         self._signers(data, manifest, known)

@@ -131,12 +131,19 @@ def _check(line: int, record: dict[str, Any], roles: _Roles, *, is_sure: bool) -
     known = [(roles[key], key) for key in record]
     for role, key in known:
         value = record[key]
+        if not is_sure and isinstance(value, list) and (role is None or role == "hash"):
+            if any(isinstance(each, dict) or _may_be_hash(each) for each in value[:1]):
+                raise ListError(
+                    f"line {line}: the key {shown(key)} holds a whole list. Write its hashes one a "
+                    f"line (jq -c '.\"{shown(key)}\"[]' FILE)"
+                )
+            continue
         if role is not None or not isinstance(value, str) or len(value) > LONGEST:
             continue
         told = None
         if value.strip().lower() in KEEP_OUT:
             told, what = "status", "says that an entry is withdrawn or benign"
-        elif not is_sure and HASH.fullmatch(value):
+        elif not is_sure and _may_be_hash(value):
             told, what = "hash", "holds what may be a hash"
         if told is not None:
             options = _fields.options(told, shown(key), ((role, shown(key)) for role, key in known))
@@ -145,3 +152,7 @@ def _check(line: int, record: dict[str, Any], roles: _Roles, *, is_sure: bool) -
                 f"line {line}: the key {shown(key)} {what}, and is not known by that name. Give "
                 f"{options}{ignored}"
             )
+
+
+def _may_be_hash(value: object) -> bool:
+    return isinstance(value, str) and HASH.fullmatch(value) is not None
