@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -48,8 +49,9 @@ def test_no_hash_of_it_though_it_is_called_after_one(
     known.write_bytes(data)
     file = hm.read_list_file(known, version=name)
     loaded = [text for text in said(caplog, "hashmatch.lists") if "is loaded" in text]
-    assert [text.split(",")[0] for text in loaded] == [f"list {each.name}" for each in file.lists]
-    assert all(each.name.startswith("ref:") for each in file.lists)
+    named = [text.split(",")[0] for text in loaded]
+    assert len(named) == len(file.lists)
+    assert all(re.fullmatch(r"list ref:[0-9a-f]{24}", text) for text in named)
     store = hm.ListStore(tmp_path / "store")
 
     def change() -> Changed:
@@ -65,12 +67,11 @@ def test_no_hash_of_it_though_it_is_called_after_one(
     store.open()
     (damaged,) = (tmp_path / "store/versions").glob("00000002.json")
     damaged.write_bytes(data)
-    called = store.open()[0].name
-    assert called.startswith("ref:")
+    store.open()
     text = said(caplog, "hashmatch.store")
     published = [line for line in text if line.endswith("is published")]
     assert published == ["version 1 is published", "version 2 is published"]
-    assert any(f"list {called}, version 2, is loaded" in line for line in text)
+    assert any(re.search(r"list ref:[0-9a-f]{24}, version 2, is loaded", line) for line in text)
     assert any("version 2 is not used" in line for line in text)
     silent(caplog)
 

@@ -86,23 +86,26 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
 def test_foreign_and_newer_files_are_refused_in_one_line(tmp_path: Path) -> None:
     for name, text in (("foreign", "CREATE TABLE x (y)"), ("newer", "PRAGMA user_version = 9")):
         folder = tmp_path / name
-        folder.mkdir()
+        folder.mkdir(0o700)
         if name == "newer":
             Checkpoint(folder).close()
         other = sqlite3.connect(folder / FILE)
         other.execute(text)
         other.commit()
         other.close()
+        (folder / FILE).chmod(0o600)
         with pytest.raises(
             hm.CheckpointError, match=r"no checkpoint of hashmatch|is of format 9"
         ) as caught:
             Checkpoint(folder)
         assert "\n" not in str(caught.value)
-    (tmp_path / "text").mkdir()
+    (tmp_path / "text").mkdir(0o700)
     (tmp_path / "text" / FILE).write_text("no database at all, but long enough " * 100)
+    (tmp_path / "text" / FILE).chmod(0o600)
     with pytest.raises(hm.CheckpointError, match="not a database"):
         Checkpoint(tmp_path / "text")
     (tmp_path / "file").write_text("")
+    (tmp_path / "file").chmod(0o600)
     with pytest.raises(hm.CheckpointError, match="no state can be kept there"):
         Checkpoint(tmp_path / "file")
 

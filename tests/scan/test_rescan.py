@@ -365,7 +365,12 @@ def test_a_rescan_is_a_fresh_scan_less_what_was_given(tmp_path: Path, seed: int)
 
 
 def test_a_folder_that_holds_no_kept_hashes_is_no_rescan(tmp_path: Path, lists: Path) -> None:
-    ran = run("rescan", PLAIN, "--list", lists, "--out", tmp_path / "out.jsonl")
+    folder = tmp_path / "pictures"
+    folder.mkdir(0o700)
+    for path in PLAIN.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+        (folder / path.name).chmod(0o600)
+    ran = run("rescan", folder, "--list", lists, "--out", tmp_path / "out.jsonl")
     assert (ran.code, ran.said.count("\n")) == (2, 1)
     assert "no kept hashes are in it" in ran.said
     assert list(tmp_path.glob("*out*")) == []

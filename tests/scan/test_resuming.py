@@ -183,6 +183,7 @@ def test_mistakes_are_one_line(tmp_path: Path, args: list[str], word: str) -> No
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.png").write_bytes(b"no picture")
     (tmp_path / "text").write_text("")
+    (tmp_path / "text").chmod(0o600)
     ran = run(*args, cwd=tmp_path)
     assert (ran.code, ran.said.count("\n")) == (2, 1), ran.said
     assert word in ran.said

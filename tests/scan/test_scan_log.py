@@ -55,6 +55,7 @@ def test_a_line_an_event(tmp_path: Path) -> None:
 @pytest.mark.parametrize("torn", ['{"time":"20', ""])
 def test_a_log_goes_on_on_a_line_of_its_own(tmp_path: Path, torn: str) -> None:
     (tmp_path / "log").write_text('{"event":"end"}\n' + torn)
+    (tmp_path / "log").chmod(0o600)
     log = JsonLog(tmp_path / "log")
     log(Event("end", COUNTERS))
     log.close()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Row = tuple[Any, ...]
 
-FORMAT = 4
+FORMAT = 3
 """Version of the tables; a queue says which it has."""
 PATIENCE = 60.0
 """Seconds that a call waits for others' transactions; the longest are of `add`, far below one."""
@@ -138,6 +138,7 @@ class Database(ABC):
                 if kept is None or not self._is_gone(kept):
                     raise
                 # The server was restarted while it lay idle: nothing was done with it yet.
+                kept.close()
                 connection = self._connect(read_only=read_only)
                 self._begin(connection, until, read_only=read_only)
             yield connection

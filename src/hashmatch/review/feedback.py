@@ -178,7 +178,7 @@ def add_benign(queue: ReviewQueue, path: str | os.PathLike[str]) -> tuple[int, i
         if proposal.verdict != "accepted":
             continue
         for record_id, algorithm, value in _hashes(queue, proposal):
-            name = f"{proposal.case.case_id}/{record_id}"
+            name = f"{proposal.case.case_id}/{record_id[-12:]}"  # all of it may be a hash
             if name not in before:
                 line = {
                     "hash": value,
