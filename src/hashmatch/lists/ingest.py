@@ -454,8 +454,9 @@ class Rows(Opaque):
         for each in listed:
             spec = each.spec
             short = self._short[spec.algorithm]
-            begins = each.words[:, 0] >> np.uint64(60)
-            if short >= FEW and not self._long[spec.algorithm] and begins.all():
+            if short < FEW or self._long[spec.algorithm]:
+                continue
+            if (each.words[:, 0] >> np.uint64(60)).all():  # none begins with 0
                 digits = spec.bits // 4
                 self.suspicions.append(
                     Suspicion(

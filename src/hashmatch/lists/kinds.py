@@ -248,8 +248,10 @@ class _Sample(Opaque):
     ) -> Iterator[Suspicion]:  # fmt: skip
         """Yield a suspicion if `odd` are more than chance explains, at `usual` each."""
         part = float(odd.mean())
+        if len(odd) < FEW or part < least:
+            return
         chance = _at_least(int(odd.sum()), len(odd), usual)
-        if len(odd) >= FEW and part >= least and chance < LIKELY:
+        if chance < LIKELY:
             part = part if share is None else share
             yield Suspicion(self.algorithm, self.count, kind, reason, advice, chance, part)
 
