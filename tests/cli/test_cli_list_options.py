@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
@@ -11,6 +11,9 @@ from PIL import Image
 import hashmatch as hm
 from cli_tools import LISTS, Ran, run
 from foreign_lists import COUNT, WRITE, drawn, foreign, own
+from hashmatch.cli.list_store import import_
+from hashmatch.lists.bit_order import ORDERS, UNCHANGED
+from hashmatch.records.hashes import ENCODINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -181,3 +184,9 @@ def test_columns_that_are_ignored_are_asked_for(tmp_path: Path) -> None:
     given = "--column", "pdq=pdq", "--column", "status=état"
     looked = run("list", "inspect", "1.csv", *given, cwd=tmp_path)
     assert "unknown status 'supprimé': 48, listed all the same" in looked.said
+
+
+def test_every_encoding_and_order_is_offered() -> None:
+    options: dict[str | None, Any] = {each.name: each for each in import_.params}
+    assert tuple(options["encoding"].type.choices) == ENCODINGS
+    assert all(order in options["bits"].help for order in (*ORDERS, UNCHANGED))

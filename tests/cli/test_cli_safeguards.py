@@ -217,10 +217,10 @@ def test_files_about_people_are_private_or_that_is_allowed_and_said(
     path.chmod(private | 0o022)
     code, line = said("--allow-readable")
     assert code == 2
-    assert f"{path} can be changed by others; close it with chmod go-w" in line
+    assert f"cannot use {path}: it can be changed by others. Close it with chmod go-w" in line
     path.chmod(private)
     if os.geteuid() == 0:
         os.chown(path, 12345, -1)
         code, line = said("--allow-readable")
         assert code == 2
-        assert f"{path} belongs to another user (id 12345)" in line
+        assert f"cannot use {path}: it belongs to another user (id 12345)" in line

@@ -20,6 +20,7 @@ from review_records import many
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @contextmanager
@@ -158,3 +159,14 @@ def test_a_connection_that_is_cut_within_a_transaction_costs_that_alone(
         assert queue.counts()[CaseState.PENDING_REVIEW] == 2
         take_and_decide(queue, "unsure")
         queue.verify()
+
+
+def test_what_cannot_be_forgotten_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    with ReviewQueue.open(str(path), create=True) as queue:
+        database = queue._database
+        database.patience = 0.01
+        with held(queue), pytest.raises(QueueUnavailable, match="it is busy"):
+            database.forget()
+    with pytest.raises(QueueUnavailable, match="it is closed"):
+        database.forget()

@@ -186,7 +186,7 @@ def test_a_private_key_that_others_can_read(tmp_path: Path, mode: int) -> None:
     link = tmp_path / "link.key"
     link.symlink_to(path)
     for name in (path, link):
-        with pytest.raises(StoreError, match="by others; close it with chmod"):
+        with pytest.raises(StoreError, match=r"by others\. Close it with chmod"):
             load_private(str(name))
 
 

@@ -60,10 +60,14 @@ def test_modes(folder: Path, bits: int, is_folder: bool) -> None:
     if not bits:
         private.check_private(str(path))
     else:
-        with pytest.raises(StoreError, match=f"{path} can be .* by others; .*chmod"):
+        with pytest.raises(
+            StoreError, match=f"{path}: it can be .* by others. Close it with chmod"
+        ):
             private.check_private(str(path))
     if bits & 0o022:
-        with pytest.raises(StoreError, match="can be changed by others; close it with chmod go-w"):
+        with pytest.raises(
+            StoreError, match=r"can be changed by others\. Close it with chmod go-w"
+        ):
             private.check_private(str(path), allow_readable=True)
     else:
         private.check_private(str(path), allow_readable=True)

@@ -71,19 +71,19 @@ def check_found(
         raise error(str(_is_link(path)))
     is_folder = stat.S_ISDIR(mode)
     if not is_folder and not stat.S_ISREG(mode):
-        raise error(f"{path} is neither a file nor a folder; remove it")
+        raise error(f"cannot use {path}: it is neither a file nor a folder. Remove it")
     if found.st_uid not in {0, os.geteuid()}:
         raise error(
-            f"{path} belongs to another user (id {found.st_uid}), who can change it; "
-            f"take it over with chown {os.geteuid()}"
+            f"cannot use {path}: it belongs to another user (id {found.st_uid}), who can change "
+            f"it. Take it over with chown {os.geteuid()}"
         )
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise error(f"{path} can be changed by others; close it with chmod go-w")
+        raise error(f"cannot use {path}: it can be changed by others. Close it with chmod go-w")
     if public or not mode & (stat.S_IRWXG | stat.S_IRWXO):
         return
-    close = f"lose it with chmod {700 if is_folder else 600}"
+    close = f"Close it with chmod {700 if is_folder else 600}"
     if allow_readable is None:
-        raise error(f"{path} can be read by others; c{close}")
+        raise error(f"cannot use {path}: it can be read by others. {close}")
     place = path if is_folder else os.path.dirname(path) or os.curdir
     waive(
         Safeguard.PRIVATE_FILES,
@@ -91,7 +91,7 @@ def check_found(
         f"what is in {place} can be read by others",
         error=error,
         allowed=allow_readable,
-        advice=f"C{close}",
+        advice=close,
     )
 
 

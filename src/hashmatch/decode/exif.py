@@ -65,9 +65,8 @@ def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     pixels = np.ascontiguousarray(pixels)
     if orientation == 1:
         return pixels
-    whole = pixels.view(f"V{pixels.shape[2]}")[
-        ..., 0
-    ]  # the bytes of a pixel moved together: twice as fast
+    # The bytes of a pixel moved together: twice as fast.
+    whole = pixels.view(f"V{pixels.shape[2]}")[..., 0]
     if orientation in {5, 6, 7, 8}:
         whole = whole.swapaxes(0, 1)
     if orientation in {3, 4, 7, 8}:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,9 @@ class Pool:
 
     def take(self) -> Any:
         """Return one that was used before, or None."""
-        return self._idle.pop() if self._idle else None
+        with suppress(IndexError):  # looking first would race with another thread
+            return self._idle.pop()
+        return None
 
     def keep(self, connection: Any) -> None:
         """Lend one that is connected already."""
@@ -64,8 +66,8 @@ class Pool:
     def close(self) -> None:
         """Close each one, as soon as nobody uses it."""
         self.is_closed = True
-        while self._idle:
-            self._idle.pop().close()
+        while (connection := self.take()) is not None:
+            connection.close()
 
 
 class _Here(threading.local):

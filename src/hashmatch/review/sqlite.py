@@ -126,13 +126,16 @@ class SqliteDatabase(Database):
 
     def forget(self) -> None:
         """Empty the log of changes, if nobody is reading from it: it has what was deleted."""
-        if self._writers.wait(time.monotonic() + self.patience):
-            connection = self._writers.take()
-            try:
-                with self._errors():
-                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            finally:
-                self._writers.give_back(connection)
+        if self._writers.is_closed:
+            raise self._unavailable("it is closed")
+        if not self._writers.wait(time.monotonic() + self.patience):
+            raise self._unavailable("it is busy")
+        connection = self._writers.take()
+        try:
+            with self._errors():
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            self._writers.give_back(connection)
 
     def _begin(self, connection: sqlite3.Connection, until: float, *, read_only: bool) -> None:
         if read_only:
