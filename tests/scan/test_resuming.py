@@ -83,7 +83,7 @@ def test_killed_again_and_again_it_comes_to_the_same(tmp_path: Path) -> None:
 
 def test_killed_it_writes_whole_tables_and_raises_each_alarm_once(tmp_path: Path) -> None:
     """A table that ends in the middle of a row is not built upon; alarms are not forgotten."""
-    folder = photos(tmp_path / "photos", 700)
+    folder = photos(tmp_path / "photos", 1400)
 
     def command(name: str) -> list[str]:
         out, report = tmp_path / f"{name}.csv", tmp_path / f"{name}.json"
@@ -105,7 +105,7 @@ def test_killed_it_writes_whole_tables_and_raises_each_alarm_once(tmp_path: Path
         return {**report, "seconds": 0, "done_before": 0}  # those of the last run
 
     assert rows("a") == rows("b")
-    assert len({row["record_id"] for row in rows("b")}) == 70
+    assert len({row["record_id"] for row in rows("b")}) == 140
     assert counts("a") == counts("b")
     assert [alarm["records"] for alarm in counts("b")["alarms"]] == [7] * len(counts("b")["alarms"])
     assert counts("b")["alarms"]
