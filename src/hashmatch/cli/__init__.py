@@ -23,6 +23,7 @@ from hashmatch.cli.list import list_
 from hashmatch.cli.rescan import rescan
 from hashmatch.cli.review import review
 from hashmatch.cli.scan import scan
+from hashmatch.cli.serve import serve, token
 from hashmatch.cli.warm import warm
 from hashmatch.errors import BadRows, HashmatchError
 from hashmatch.records import VERSION
@@ -222,5 +223,5 @@ def main() -> None:
     """
 
 
-for command in (scan, rescan, hash_, match, list_, review, demo, warm):
+for command in (scan, rescan, hash_, match, list_, review, serve, token, demo, warm):
     main.add_command(command)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -20,11 +20,6 @@ from hashmatch.cli.options import (
     shape_options,
     strict_option,
 )
-
-if TYPE_CHECKING:
-    from hashmatch.matching.matcher import Matcher
-    from hashmatch.records.hashes import HashBatch
-    from hashmatch.records.review import SuppressedBy
 
 
 @click.command(
@@ -116,25 +111,6 @@ def match(*, hashes: tuple[str, ...], **options: Any) -> None:
             "matches": found.matches,
             "match_count": found.match_count,
         }
-        if found.match_count and (by := _suppressed_by(matcher, queries[number : number + 1])):
+        if found.match_count and (by := matcher.suppresses(queries[number : number + 1])):
             line |= {"outcome": Outcome.SUPPRESSED, "suppressed_by": by}
         print_json(line)
-
-
-def _suppressed_by(matcher: Matcher, query: HashBatch) -> SuppressedBy | None:
-    """Return the rule that keeps what matches one hash out of a queue, if any does."""
-    from hashmatch.records.enums import Outcome, Surface
-    from hashmatch.records.hashes import HashBatch
-    from hashmatch.records.images import HashedImage, ImageItem
-    from hashmatch.records.review import ReviewRecord, SuppressedBy
-
-    if not matcher.protection.lists and matcher.protection.min_sources == 1:
-        return None
-    hashed = [HashedImage("", query.spec, Outcome.HASHED, query)]
-    others = {known.spec for known in matcher.lists} - {query.spec}
-    for spec in others:  # of which this picture has no hash
-        nothing = HashBatch.from_bytes(spec, b"")
-        hashed.append(HashedImage("", spec, Outcome.UNSUPPORTED, nothing))
-    result = matcher.decide(ImageItem("", "", Surface.PUBLIC_POST), hashed)
-    by = result.suppressed_by if isinstance(result, ReviewRecord) else None
-    return by if isinstance(by, SuppressedBy) else None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from hashmatch.matching.matcher import Matcher
     from hashmatch.records.hash_list import HashList
+    from hashmatch.service.snapshots import Snapshots
     from hashmatch.store.list_store import ListStore
 
     Trust = dict[str, Any]
@@ -135,6 +136,40 @@ class MatcherOptions:
             )
 
         return make
+
+    def snapshots(self, **how: Any) -> Snapshots:
+        """Return the lists for a service: those in stores are watched, others are read once.
+
+        What a command has no option for is as `Snapshots` has it.
+        """
+        from hashmatch.matching.matcher import Matcher
+        from hashmatch.service.snapshots import Snapshots
+
+        benign, key = self._lists(self.benign_paths), reference_key()
+        stores, fixed = [], []
+        for given in self.list_paths:
+            kind, path = self._kind_and_path(given)
+            if is_store(path):
+                stores.append((open_store(path, dict(self.trust)), kind))
+            else:
+                fixed.append(self._list(kind, path, None))
+        include_hash, decode = how.pop("include_hash", False), how.pop("decode")
+
+        def make(lists: Sequence[HashList]) -> Matcher:
+            return Matcher(
+                *lists,
+                benign=benign,
+                min_sources=self.min_sources,
+                max_distance=self.max_distance,
+                reference_key=key,
+                include_hash=include_hash,
+                decode=decode,
+                **self.hashing,
+            )
+
+        return Snapshots(
+            make, fixed=fixed, stores=stores, disabled=self.disabled, reference_key=key, **how
+        )
 
     def _lists(self, paths: Sequence[str], version: int | None = None) -> list[HashList]:
         """Return the list of `algorithm`, or of the one named before the path, at each path."""

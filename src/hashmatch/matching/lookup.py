@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count, islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -232,6 +233,30 @@ class Lookup(Opaque):
             for hit, image, row in named[:most]
         )
         return Found(matches, match_count, *named[0][1:])
+
+    def nearest(
+        self, hashed: Sequence[HashedImage], k: int, max_distance: int | None
+    ) -> tuple[RecordMatch, ...]:
+        """Return what comes nearest in each list; see `Matcher.nearest`."""
+        in_range("k", k, 1, 2**31)
+        named: list[tuple[Hit, HashedImage, int]] = []
+        for spec, lists in self._lists.items():
+            images = [one for one in hashed if one.spec == spec and len(one.hashes)]
+            if not images:
+                continue
+            hashes = HashBatch.concatenate([one.hashes for one in images])
+            asked = [(one, row) for one in images for row in range(len(one.hashes))]
+            limit = None if max_distance is None else min(max_distance, spec.bits)
+            for known in lists:
+                near = known.index.nearest(hashes, k, limit)
+                found = _each_entry_once(near) if len(hashes) > 1 else near
+                found = found.where(np.argsort(found.distance, kind="stable")[:k])
+                named += [(hit, *asked[hit.query]) for hit in known.hits(found)]
+        named.sort(key=itemgetter(0))
+        return tuple(
+            hit.known.match(hit, str(image.variants[row]), image.frame)
+            for hit, image, row in named
+        )
 
     def _lists_of(self, hashes: HashBatch) -> list[IndexedList]:
         """Return the lists of the kind of `hashes`."""

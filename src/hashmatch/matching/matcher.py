@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from hashmatch.matching.breaker import Breaker
     from hashmatch.records.hash_list import HashList
     from hashmatch.records.hashes import HashSpec
-    from hashmatch.records.review import SuppressedBy
+    from hashmatch.records.review import RecordMatch, SuppressedBy
     from hashmatch.sandbox.pool import DecodePool
 
 NO_MATCH = Outcome.NO_MATCH
@@ -291,6 +291,49 @@ class Matcher(Opaque):
             Of a kind that the lists hold.
         """
         return self._lookup.find_each(hashes)
+
+    @unseen
+    def suppresses(self, hashes: HashBatch) -> SuppressedBy | None:
+        """Return the rule that keeps what a hash matches out of a queue, or None.
+
+        Benign lists and ``min_sources`` are such rules; the breaker goes by what came before.
+
+        Parameters
+        ----------
+        hashes : HashBatch
+            One, computed elsewhere, of a kind that the lists hold. Benign lists of other kinds have
+            nothing to say of it.
+        """
+        hashed = [HashedImage("", hashes.spec, HASHED, hashes)]
+        found = self._lookup.find_any(hashed)
+        if found.image is None:
+            return None
+        return self.protection.evidence(
+            hashed, found, lambda most: self._lookup.find_any(hashed, most)
+        )
+
+    @unseen
+    def nearest(
+        self, hashed: Sequence[HashedImage], k: int = 5, max_distance: int | None = None
+    ) -> tuple[RecordMatch, ...]:
+        """Return the entries of each list that come nearest, matches or not: why, or why not.
+
+        Parameters
+        ----------
+        hashed : sequence of HashedImage
+            What `hash` made of an image; hashes of too low a quality are asked too.
+        k : int
+            How many of each list.
+        max_distance : int, optional
+            Bits beyond which nothing is near, by default that of the kind of hash; whatever the
+            entries' limits.
+
+        Returns
+        -------
+        tuple of RecordMatch
+            Nearest first. Those whose ``distance`` is over their ``max_distance`` do not match.
+        """
+        return self._lookup.nearest(hashed, k, max_distance)
 
     def _record(
         self,

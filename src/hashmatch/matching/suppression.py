@@ -76,21 +76,32 @@ class Protection(Opaque):
         `hashed` are all hashes of the picture, and `found` has at least one entry. `every` finds it
         again, so many of its entries; asked only if `found` does not name all.
         """
-        if not self.lists and self.min_sources == 1 and self.breaker is None:
+        by = self.evidence(hashed, found, every)
+        if by is not None or self.breaker is None:
+            return by
+        matches = found.matches
+        if len(matches) < found.match_count:
+            matches = every(EVIDENCE).matches
+        if self.breaker.lets_through(matches):
+            return None
+        near = matches[0]
+        return SuppressedBy(
+            "breaker", near.list, near.list_version, near.entry, near.algorithm, near.distance
+        )
+
+    def evidence(
+        self, hashed: Sequence[HashedImage], found: Found, every: Callable[[int], Found]
+    ) -> SuppressedBy | None:
+        """Return the rule that suppresses a picture whatever was seen before: no breaker is asked.
+
+        Arguments are those of `rule`.
+        """
+        if (not self.lists and self.min_sources == 1) or found.match_count > EVIDENCE:
             return None
         matches = found.matches
         if len(matches) < found.match_count:
             matches = every(EVIDENCE).matches
-        if found.match_count <= EVIDENCE:
-            by = self._benign.explains(hashed, matches) or self._uncorroborated(matches)
-            if by is not None:
-                return by
-        if self.breaker is not None and not self.breaker.lets_through(matches):
-            near = matches[0]
-            return SuppressedBy(
-                "breaker", near.list, near.list_version, near.entry, near.algorithm, near.distance
-            )
-        return None
+        return self._benign.explains(hashed, matches) or self._uncorroborated(matches)
 
     def _uncorroborated(self, matches: Sequence[RecordMatch]) -> SuppressedBy | None:
         if self.min_sources == 1:

@@ -1,0 +1,220 @@
+"""``hashmatch serve`` and ``token``: the HTTP service, and who may ask it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hashmatch.cli.console import print_json, printable
+from hashmatch.cli.lists_and_matcher import MatcherOptions
+from hashmatch.cli.options import (
+    allow_http_option,
+    allow_private_option,
+    evidence_options,
+    hashing_options,
+    json_option,
+    list_options,
+    sandbox_option,
+    shape_options,
+)
+from hashmatch.cli.units import INPUT, LOG, QUEUE
+from hashmatch.errors import UsageError, install
+
+if TYPE_CHECKING:
+    from hashmatch.sandbox.pool import DecodePool
+    from hashmatch.service.snapshots import Snapshots
+
+FOLDER = click.Path(file_okay=False)
+SCOPES = ("hash", "match", "curate", "admin")
+
+
+@click.command(
+    short_help="Serve checks of pictures and hashes over HTTP.",
+    epilog="Python: hashmatch.service.server.serve(Serving(...))",
+)
+@list_options
+@evidence_options
+@shape_options
+@hashing_options
+@click.option("--host", default="127.0.0.1", show_default=True, help="An address of this machine.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8480, show_default=True, help="0: a free one."
+)
+@click.option(
+    "--tokens",
+    type=INPUT,
+    metavar="FILE",
+    help="Answer only requests that carry a token of this file, which hashmatch token makes.",
+)
+@click.option("--no-auth", is_flag=True, help="Answer anybody on this machine, without tokens.")
+@click.option(
+    "--tls-cert", type=INPUT, metavar="FILE", help="Certificate in PEM, to serve over TLS."
+)
+@click.option("--tls-key", type=INPUT, metavar="FILE", help="Key of the certificate in PEM.")
+@click.option(
+    "--client-ca",
+    type=INPUT,
+    metavar="FILE",
+    help="Authority in PEM whose certificates callers have to show.",
+)
+@click.option("--behind-proxy", is_flag=True, help="A proxy in front of the service speaks TLS.")
+@click.option(
+    "--workers", type=click.IntRange(1, 256), default=1, show_default=True,
+    help="Processes that answer; they share the memory of the lists.",
+)  # fmt: skip
+@click.option(
+    "--decoders", type=click.IntRange(1, 256), metavar="N",
+    help="Processes that decode pictures, of each worker. [default: the cores for each worker]",
+)  # fmt: skip
+@click.option(
+    "--data", type=FOLDER, metavar="DIR",
+    help="Folder for banks that are made and filled over HTTP.",
+)  # fmt: skip
+@click.option(
+    "--fetch-from",
+    multiple=True,
+    metavar="PREFIX",
+    help="Fetch pictures from addresses below this one. Without it, none are fetched. Repeatable.",
+)
+@allow_private_option
+@click.option(
+    "--review", type=QUEUE, metavar="QUEUE", help="Put records of matches into a review queue."
+)
+@click.option(
+    "--source", default="", metavar="SOURCE", help="Source of the pictures, for the review page."
+)
+@click.option(
+    "--missed",
+    type=click.Path(dir_okay=False),
+    metavar="DB",
+    help="Note the pictures that could not be checked, for hashmatch missed run.",
+)
+@click.option("--keep-missed-bytes", is_flag=True, help="Keep those pictures until they are checked.")
+@click.option(
+    "--max-waiting", type=click.IntRange(0), default=64, show_default=True, metavar="N",
+    help="Pictures that may wait for a decoder, of each worker; more are refused with 503.",
+)  # fmt: skip
+@click.option(
+    "--log-json", "access_log", type=LOG, metavar="FILE",
+    help="Append a line of JSON for each request: no hash, key or address of a picture.",
+)  # fmt: skip
+@sandbox_option
+@allow_http_option
+def serve(**options: Any) -> None:
+    """Serve checks of pictures and of hashes over HTTP, until it is told to stop.
+
+    Lists in stores are watched, and newer versions put in use without a pause. The interface of its
+    own is below /v1, described at /openapi.json; that of Hasher-Matcher-Actioner 1.1.7 below /h, /m
+    and /c. Other machines need a token, or a certificate. Needs the extra service.
+
+    \b
+    hashmatch token add tokens.json uploads --scope match
+    hashmatch serve --list lists/hotline --tokens tokens.json
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    try:
+        from hashmatch.service.server import Serving
+        from hashmatch.service.server import serve as serve_it
+        from hashmatch.service.service import Limits
+    except ImportError:
+        raise UsageError(
+            f"cannot serve: a part of it is not installed. {install('service')}"
+        ) from None
+    if options.pop("no_auth") == bool(options["tokens"] or options["client_ca"]):
+        raise UsageError("cannot serve: say who may ask. Give one of --tokens, --no-auth.")
+    data = options.pop("data")
+    rules = MatcherOptions.taken(options)
+    limits = Limits(max_waiting=options.pop("max_waiting"))
+    cores = len(os.sched_getaffinity(0))
+    options["decoders"] = options["decoders"] or max(1, cores // options["workers"])
+
+    def snapshots(pool: DecodePool) -> Snapshots:
+        from hashmatch.service.banks import Banks
+
+        banks = Banks(data) if data is not None else None
+        return rules.snapshots(
+            banks=banks, decode=pool, include_hash=options["review"] is not None
+        )
+
+    serving = Serving(snapshots, limits=limits, **options)
+    scheme = "https" if serving.tls_cert else "http"
+
+    def started(port: int) -> None:
+        name = f"[{serving.host}]" if ":" in serving.host else serving.host
+        click.echo(f"{scheme}://{name}:{port}/", err=True)
+
+    serve_it(serving, started)
+
+
+@click.group("token", short_help="Tokens of the HTTP service: make, list, revoke.")
+def token() -> None:
+    """Make, list and revoke the tokens that requests to hashmatch serve carry."""
+
+
+file_argument = click.argument("file", type=click.Path(dir_okay=False), metavar="FILE")
+name_argument = click.argument("name", metavar="NAME")
+
+
+@token.command(short_help="Make a token.", epilog="Python: TokenFile(path).add(name, scopes)")
+@file_argument
+@name_argument
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    type=click.Choice(SCOPES),
+    help="What it is good for. Repeatable; admin includes the others.",
+)
+@click.option(
+    "--rate", type=click.FloatRange(0, min_open=True), metavar="N",
+    help="Requests a second that are answered, on average.",
+)  # fmt: skip
+def add(file: str, name: str, scopes: tuple[str, ...], rate: float | None) -> None:
+    """Make a token for NAME and print it, once; FILE has a digest of it.
+
+    \b
+    hashmatch token add tokens.json uploads --scope match --rate 200
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    from hashmatch.service.tokens import TokenFile
+
+    click.echo(TokenFile(file).add(name, scopes, rate))
+
+
+@token.command("list", short_help="List the tokens.", epilog="Python: TokenFile(path).read()")
+@file_argument
+@json_option
+def list_(file: str, as_json: bool) -> None:
+    """List the names, scopes and rates of the tokens in FILE.
+
+    \b
+    hashmatch token list tokens.json
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    from hashmatch.service.tokens import TokenFile
+
+    for each in TokenFile(file).read():
+        shown = {
+            "name": each.name, "scopes": each.scopes, "rate": each.rate,
+            "created_at": each.created_at,
+        }  # fmt: skip
+        if as_json:
+            print_json(shown)
+        else:
+            rate = "" if each.rate is None else f", {each.rate:g} requests a second"
+            click.echo(f"{each.name}: {', '.join(each.scopes)}{rate}, made {each.created_at}")
+
+
+@token.command(short_help="Revoke a token.", epilog="Python: TokenFile(path).revoke(name)")
+@file_argument
+@name_argument
+def revoke(file: str, name: str) -> None:
+    """Revoke the token of NAME; a running service refuses it within two seconds.
+
+    \b
+    hashmatch token revoke tokens.json uploads
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    from hashmatch.service.tokens import TokenFile
+
+    TokenFile(file).revoke(name)
+    click.echo(f"revoked {printable(name)}", err=True)

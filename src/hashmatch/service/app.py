@@ -1,0 +1,207 @@
+"""The service as one ASGI application: its routes, who may use each, and what becomes of errors."""
+
+from __future__ import annotations
+
+import re
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from hashmatch._redact import forget
+from hashmatch.errors import HashmatchError, StoreError, UsageError
+from hashmatch.service import hma, operations, v1
+from hashmatch.service.http import Disconnected, HttpError, Request, Response
+from hashmatch.service.openapi import describe
+from hashmatch.service.service import now
+from hashmatch.service.snapshots import LOG
+from hashmatch.service.tokens import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from hashmatch.service.http import Receive, Send
+    from hashmatch.service.service import Service
+
+    Handler = Callable[[Service, Request], Awaitable[Response]]
+    Method = Literal["GET", "POST", "PUT", "DELETE"]
+
+CLOSED = 499
+"""Counted where the caller went away; it is no status that is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing that can be asked for.
+
+    Parameters
+    ----------
+    method, path : str
+        Where.
+    handler : callable
+        What answers.
+    scope : Scope, optional
+        What a token has to be good for; None where anybody may ask.
+    """
+
+    method: Method
+    path: str
+    handler: Handler
+    scope: Scope | None
+
+    @property
+    def is_hma(self) -> bool:
+        """Whether it is of the other interface, and speaks of errors as that does."""
+        return self.handler.__module__ == hma.__name__
+
+
+BANK = "/c/bank/{bank}"
+CONTENT = "/c/bank/{bank}/content/{content:int}"
+
+OPERATIONS = (
+    Operation("GET", "/healthz", operations.healthz, None),
+    Operation("GET", "/readyz", operations.readyz, None),
+    Operation("GET", "/metrics", operations.metrics, Scope.ADMIN),
+    Operation("GET", "/openapi.json", operations.openapi, None),
+    Operation("POST", "/v1/check", v1.check, Scope.MATCH),
+    Operation("POST", "/v1/match", v1.match, Scope.MATCH),
+    Operation("POST", "/v1/explain", v1.explain, Scope.CURATE),
+    Operation("GET", "/v1/lists", v1.lists, Scope.MATCH),
+    Operation("GET", "/status", hma.status, None),
+    Operation("GET", "/status/live", hma.live, None),
+    Operation("GET", "/h/hash", hma.hash_url, Scope.HASH),
+    Operation("POST", "/h/hash", hma.hash_file, Scope.HASH),
+    Operation("GET", "/m/raw_lookup", hma.raw_lookup, Scope.MATCH),
+    Operation("GET", "/m/lookup", hma.lookup, Scope.MATCH),
+    Operation("POST", "/m/lookup", hma.lookup_file, Scope.MATCH),
+    Operation("POST", "/m/compare", hma.compare, Scope.MATCH),
+    Operation("GET", "/m/index/status", hma.index_status, Scope.MATCH),
+    Operation("GET", "/c/banks", hma.banks, Scope.CURATE),
+    Operation("POST", "/c/banks", hma.create_bank, Scope.CURATE),
+    Operation("GET", BANK, hma.bank, Scope.CURATE),
+    Operation("PUT", BANK, hma.change_bank, Scope.CURATE),
+    Operation("DELETE", BANK, hma.delete_bank, Scope.CURATE),
+    Operation("POST", f"{BANK}/content", hma.add_content, Scope.CURATE),
+    Operation("POST", f"{BANK}/signal", hma.add_signal, Scope.CURATE),
+    Operation("GET", CONTENT, hma.content, Scope.CURATE),
+    Operation("PUT", CONTENT, hma.change_content, Scope.CURATE),
+    Operation("DELETE", CONTENT, hma.delete_content, Scope.CURATE),
+    Operation("GET", "/c/signal_type", hma.types, Scope.CURATE),
+    Operation("GET", "/c/signal_type/index", hma.signal_type_index, Scope.CURATE),
+    Operation("GET", "/c/content_type", hma.content_types, Scope.CURATE),
+)
+
+
+class Endpoint:
+    """One operation as an ASGI application: who asks, what it comes to, how long it took."""
+
+    def __init__(self, service: Service, operation: Operation) -> None:
+        self._service = service
+        self._handler = operation.handler
+        self._scope = operation.scope
+        self._name = f"{operation.method} {operation.path}"
+        self._max_body = service.limits.max_body
+        self._shown = hma.error_response if operation.is_hma else v1.error_response
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        began = now()
+        service = self._service
+        request = Request(scope, receive, self._max_body)
+        try:
+            if self._scope is not None:
+                request.token = service.authorize(request, self._scope)
+            response = await self._handler(service, request)
+        except HttpError as error:
+            response = self._error(error)
+        except Disconnected:
+            service.note(request, self._name, CLOSED, now() - began)
+            return
+        except UsageError as error:
+            forget(error)
+            response = self._error(HttpError(422, str(error)))
+        except StoreError as error:
+            forget(error)
+            response = self._error(HttpError(503, str(error), retry=True, retry_after=1))
+        except HashmatchError as error:
+            forget(error)
+            LOG.error("%s: %s", self._name, error)
+            text = "cannot answer: something the service needs is not there. See its log."
+            response = self._error(HttpError(503, text, retry=True, retry_after=1))
+        except Exception as error:
+            forget(error)
+            LOG.error("%s: internal error, please report it: %s", self._name, type(error).__name__)
+            response = self._error(HttpError(500, "cannot answer: internal error. See the log."))
+        await response.send(send)
+        service.note(request, self._name, response.status, now() - began)
+
+    def _error(self, error: HttpError) -> Response:
+        response = self._shown(error)
+        headers = [*response.headers]
+        if error.retry_after is not None:
+            headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after))))
+        if error.status == 401:
+            headers.append((b"www-authenticate", b"Bearer"))
+        if error.status in {401, 403, 413, 429, 503}:  # what is still to come is not read
+            headers.append((b"connection", b"close"))
+        response.headers = headers
+        return response
+
+
+class _Slashes:
+    """Takes ``//c/banks`` for ``/c/banks``: a client whose address ends in a slash asks so."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and "//" in scope["path"]:
+            scope = {**scope, "path": re.sub("/{2,}", "/", scope["path"])}
+        await self._app(scope, receive, send)
+
+
+def application(service: Service) -> Any:
+    """Return the application of one process.
+
+    Parameters
+    ----------
+    service : Service
+        What answers come from; it is running as long as the application is.
+    """
+    service.description = describe(OPERATIONS)
+    by_path: dict[str, list[Operation]] = {}
+    for operation in OPERATIONS:
+        by_path.setdefault(operation.path, []).append(operation)
+    routes = []
+    for path, operations_of in by_path.items():
+        endpoints = {each.method: Endpoint(service, each) for each in operations_of}
+        routes.append(Route(path, _Methods(endpoints), methods=[*endpoints]))
+
+    async def problem(request: Any, error: Any) -> Any:
+        from starlette.responses import JSONResponse
+
+        text = {404: "There is nothing at this path.", 405: "This path has other methods."}
+        status = getattr(error, "status_code", 500)
+        body = {"message": text.get(status, "cannot answer: internal error. See the log.")}
+        return JSONResponse(body, status, headers=getattr(error, "headers", None))
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with service.running():
+            yield
+
+    handlers: dict[Any, Any] = {404: problem, 405: problem, Exception: problem}
+    return _Slashes(Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers))
+
+
+class _Methods:
+    """The operations at one path, by method."""
+
+    def __init__(self, endpoints: dict[Method, Endpoint]) -> None:
+        self._endpoints: dict[str, Endpoint] = dict(endpoints)
+        if "GET" in self._endpoints:
+            self._endpoints["HEAD"] = self._endpoints["GET"]
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        await self._endpoints[scope["method"]](scope, receive, send)

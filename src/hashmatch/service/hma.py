@@ -1,0 +1,694 @@
+"""The HTTP interface of Hasher-Matcher-Actioner 1.1.7, for clients that speak it already.
+
+Paths, parameters, shapes, states and messages are its own, as its clients parse them. What is
+different on purpose stands in ``docs/service.md``. A bank is a list that is served, which others
+keep, or one that was made here, over HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from hashmatch import registry
+from hashmatch.decode import load
+from hashmatch.errors import HashmatchError, StoreError, UsageError
+from hashmatch.hashing.hash_image import HashPlan, hash_loaded
+from hashmatch.records.enums import HAVE_HASH
+from hashmatch.records.hashes import HashBatch
+from hashmatch.service.banks import NAME, BankError
+from hashmatch.service.http import HttpError, Response, as_json, flag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from hashmatch.matching.lookup import Found
+    from hashmatch.matching.matcher import Matcher
+    from hashmatch.records.review import RecordMatch
+    from hashmatch.service.banks import Bank, Banks, Content
+    from hashmatch.service.http import Request
+    from hashmatch.service.service import Service
+    from hashmatch.service.snapshots import Snapshot
+
+SIGNAL_TYPES = {"video_md5": "md5"}
+"""Names of theirs for algorithms of ours; others are called alike."""
+CONTENT_TYPES = ("photo",)
+METADATA_KEYS = frozenset({"content_id", "content_uri", "json"})
+MAX_NOTE = 255
+MAX_DISABLED_YEARS = 5
+OTHERS = 1 << 52
+"""Ids of entries of lists begin here, so that no id of a content here is one of them; JavaScript
+knows whole numbers below 2**53."""
+PDQ_HEX = re.compile(r"[0-9a-f]{64}")
+
+
+def algorithm_of(signal_type: str) -> str:
+    """Return our name of a signal type."""
+    return SIGNAL_TYPES.get(signal_type, signal_type)
+
+
+def signal_type_of(algorithm: str) -> str:
+    """Return their name of an algorithm."""
+    return next((theirs for theirs, ours in SIGNAL_TYPES.items() if ours == algorithm), algorithm)
+
+
+def signal_types(snapshot: Snapshot) -> list[str]:
+    """Return the signal types that the lists in use hold, and ``pdq``."""
+    lists = [*snapshot.matcher.lists, *(snapshot.off.lists if snapshot.off else ())]
+    names = {known.spec.algorithm for known in lists}
+    return sorted(signal_type_of(name) for name in {*names, "pdq"})
+
+
+class ValidationError(HttpError):
+    """A parameter that is missing, or of another type; answered with a list, as theirs is.
+
+    Parameters
+    ----------
+    kind, message : str
+        As pydantic names and words it.
+    name : str
+        Of the parameter.
+    given : object
+        What came, where that can be shown: no hash.
+    """
+
+    def __init__(self, kind: str, message: str, name: str, given: object = None) -> None:
+        super().__init__(422, message)
+        self.errors = [{"type": kind, "loc": [name], "msg": message, "input": given, "url": ""}]
+
+
+def error_response(error: HttpError) -> Response:
+    """Return how an error is answered here."""
+    body: object = {"message": error.message}
+    if isinstance(error, ValidationError):
+        body = error.errors
+    return as_json(body, error.status, ordered=True)
+
+
+def _required(request: Request, name: str) -> str:
+    value = request.query.get(name)
+    if value is None:
+        raise ValidationError("missing", "Field required", name)
+    return value
+
+
+def _flag(request: Request, name: str, *, default: bool = False) -> bool:
+    try:
+        return flag(request.query.get(name), default=default)
+    except ValueError:
+        raise ValidationError(
+            "bool_parsing", "Input should be a valid boolean, unable to interpret input", name
+        ) from None
+
+
+@contextmanager
+def _bank_errors() -> Iterator[None]:
+    try:
+        yield
+    except BankError as error:
+        text = str(error)
+        is_taken = text.endswith("already exists")
+        raise HttpError(403 if is_taken or " is a list" in text else 404, text) from None
+    except StoreError as error:
+        raise HttpError(503, str(error), retry=True, retry_after=1) from None
+
+
+# Hashing
+
+
+async def hash_file(service: Service, request: Request) -> Response:
+    """``POST /h/hash``: the hashes of a file."""
+    hashed = await _hash_upload(service, request)
+    return as_json(_shown(hashed), ordered=True)
+
+
+async def hash_url(service: Service, request: Request) -> Response:
+    """``GET /h/hash``: the hashes of what an address leads to, below the prefixes that are named."""
+    hashed = await _hash_url(service, request, _required(request, "url"))
+    return as_json(_shown(hashed), ordered=True)
+
+
+def _shown(hashed: Mapping[str, HashBatch]) -> dict[str, str]:
+    return {signal_type_of(name): batch.to_hex()[0] for name, batch in hashed.items()}
+
+
+def _types(service: Service, request: Request) -> list[str]:
+    """Return the algorithms that are asked for, by default all that the lists hold."""
+    known = signal_types(service.snapshot())
+    given = request.query.get("types")
+    if given is None:
+        return [algorithm_of(name) for name in known]
+    names = [name.strip() for name in given.split(",") if name.strip()]
+    for name in names:
+        if name not in known:
+            raise HttpError(400, f"signal type '{_text(name)}' doesn't exist or is disabled")
+    if not names:
+        raise HttpError(400, "empty signal type selection")
+    return [algorithm_of(name) for name in names]
+
+
+async def _hash_upload(service: Service, request: Request) -> dict[str, HashBatch]:
+    types: list[str] = []
+
+    async def read() -> bytes:
+        form = await request.form()
+        if not form.files:
+            raise HttpError(400, "Missing multipart/form-data file upload")
+        if len(form.files) > 1:
+            raise HttpError(400, "Only one file allowed per request")
+        _content_type(form.files[0].field)
+        types.extend(_types(service, request))
+        return form.files[0].data
+
+    return await service.with_picture(read, lambda data: _hashes(service, data, types))
+
+
+async def _hash_url(service: Service, request: Request, url: str) -> dict[str, HashBatch]:
+    given = request.query.get("content_type")
+    if given is not None:
+        _content_type(given)
+    types = _types(service, request)
+
+    async def read() -> bytes:
+        return await service.fetch(url)
+
+    return await service.with_picture(read, lambda data: _hashes(service, data, types))
+
+
+def _content_type(name: str) -> None:
+    if name not in CONTENT_TYPES:
+        raise HttpError(400, f"no such content_type: '{_text(name)}'")
+
+
+def _hashes(service: Service, data: bytes, algorithms: Sequence[str]) -> dict[str, HashBatch]:
+    """Return a picture's hashes; HttpError 422 if it has none, which trying again does not change.
+
+    What the matcher asks besides about each picture is not part of it.
+    """
+    hashed = hash_loaded(load(data, "upload"), HashPlan(tuple(algorithms), "none"), service.pool.pictures)
+    found: dict[str, HashBatch] = {}
+    for one in hashed:
+        service.metrics.item(one.outcome)
+        if one.outcome in HAVE_HASH:
+            found.setdefault(one.spec.algorithm, one.hashes[:1])
+    if not found:
+        first = hashed[0]
+        raise HttpError(422, f"cannot hash the picture: {first.outcome}, {first.reason}")
+    return found
+
+
+# Matching
+
+
+async def lookup(service: Service, request: Request) -> Response:
+    """``GET /m/lookup``: by a signal, or by what an address leads to."""
+    query = request.query
+    signal, name, url = query.get("signal"), query.get("signal_type"), query.get("url")
+    if url is None and signal is not None and name is not None:
+        snapshot = service.snapshot()
+        batch = _signal(snapshot, name, signal)
+        found = snapshot.matcher.look_up(batch)[0] if _holds(snapshot.matcher, batch) else None
+        return _answer(_by_bank(snapshot, request, batch, found, name), snapshot)
+    if url is None:
+        raise HttpError(400, "Either url or both signal and signal_type are required")
+    hashed = await _hash_url(service, request, url)
+    found_all = _look_up_all(service, request, hashed)
+    if name is not None:
+        return _answer(found_all.get(name, {}), service.snapshot())
+    return _answer(found_all, service.snapshot())
+
+
+async def lookup_file(service: Service, request: Request) -> Response:
+    """``POST /m/lookup``: by a file."""
+    hashed = await _hash_upload(service, request)
+    return _answer(_look_up_all(service, request, hashed), service.snapshot())
+
+
+def _look_up_all(
+    service: Service, request: Request, hashed: Mapping[str, HashBatch]
+) -> dict[str, dict[str, list[dict[str, object]]]]:
+    snapshot = service.snapshot()
+    answer = {}
+    for algorithm, batch in hashed.items():
+        name = signal_type_of(algorithm)
+        found = snapshot.matcher.look_up(batch)[0] if _holds(snapshot.matcher, batch) else None
+        answer[name] = _by_bank(snapshot, request, batch, found, name)
+    return answer
+
+
+def _holds(matcher: Matcher, batch: HashBatch) -> bool:
+    return any(known.spec == batch.spec for known in matcher.lists)
+
+
+def _by_bank(
+    snapshot: Snapshot, request: Request, batch: HashBatch, found: Found | None, name: str
+) -> dict[str, list[dict[str, object]]]:
+    """Return what was found by bank; of banks that answer a share, whether this hash is in it."""
+    if found is None or not found.matches:
+        return {}
+    query = request.query
+    wanted = _banks(query.get("banks"))
+    share = 0.0
+    if any(ratio < 1 for ratio in snapshot.ratios.values()):
+        bypass = query.get("bypass_coinflip") in {"true", "True", "1"}
+        share = 0.0 if bypass else _share(batch, query.get("seed"))
+    answer: dict[str, list[dict[str, object]]] = {}
+    for match in found.matches:
+        bank = snapshot.bank_of[match.list]
+        if wanted is not None and bank not in wanted:
+            continue
+        if snapshot.ratios.get(bank, 1.0) < share:
+            continue
+        answer.setdefault(bank, []).append(
+            {"bank_content_id": content_id(match), "distance": _distance(name, match)}
+        )
+    return answer
+
+
+def _share(batch: HashBatch, seed: str | None) -> float:
+    """Return where a hash lies between 0 and 1: always in the same place, so that it is always
+    answered or never."""
+    key = b"" if seed is None else seed.encode()[:64]
+    value = hashlib.blake2b(bytes.fromhex(batch.to_hex()[0]), digest_size=8, key=key).digest()
+    return (int.from_bytes(value) + 1) / 2**64
+
+
+def _distance(name: str, match: RecordMatch) -> str:
+    return "-" if registry.hasher(algorithm_of(name)).max_distance == 0 else str(match.distance)
+
+
+def content_id(match: RecordMatch) -> int:
+    """Return the number that stands for an entry: a content's own, else a digest of its name."""
+    if match.list_version == "live":
+        return int(match.entry)
+    return entry_id(match.list, match.entry)
+
+
+def entry_id(list_name: str, entry: str) -> int:
+    """Return the number of an entry of a list, from 2**52 to 2**53; the same in every version."""
+    digest = hashlib.blake2b(f"{list_name}\0{entry}".encode(), digest_size=8).digest()
+    return OTHERS | int.from_bytes(digest) >> 12
+
+
+def _banks(given: str | None) -> frozenset[str] | None:
+    if given is None:
+        return None
+    return frozenset(name.strip() for name in given.split(",") if name.strip())
+
+
+async def raw_lookup(service: Service, request: Request) -> Response:
+    """``GET /m/raw_lookup``: the entries that are near, whatever bank they are in."""
+    signal, name = _required(request, "signal"), _required(request, "signal_type")
+    with_distance = _flag(request, "include_distance")
+    with_disabled = _flag(request, "include_disabled")
+    wanted = _banks(request.query.get("banks"))
+    snapshot = service.snapshot()
+    batch = _signal(snapshot, name, signal)
+    matchers = [snapshot.matcher, snapshot.off if with_disabled else None]
+    matches = [
+        match
+        for matcher in matchers
+        if matcher is not None and _holds(matcher, batch)
+        for match in matcher.look_up(batch)[0].matches
+        if wanted is None or snapshot.bank_of[match.list] in wanted
+    ]
+    found: list[object] = [
+        {"bank_content_id": content_id(m), "distance": _distance(name, m)}
+        if with_distance
+        else content_id(m)
+        for m in matches
+    ]
+    return _answer({"matches": found}, snapshot)
+
+
+def _answer(value: object, snapshot: Snapshot) -> Response:
+    headers = [(b"x-snapshot", snapshot.name.encode("ascii", "backslashreplace"))]
+    return as_json(value, ordered=True, headers=headers)
+
+
+def _signal(snapshot: Snapshot, name: str, value: str) -> HashBatch:
+    """Return a signal as a hash; HttpError 400, which does not show it, if it is none."""
+    if name not in signal_types(snapshot):
+        raise HttpError(400, f"No such SignalType '{_text(name)}'")
+    return _hash(name, value)
+
+
+def _hash(name: str, value: object) -> HashBatch:
+    algorithm = algorithm_of(name)
+    shown = "PDQ" if algorithm == "pdq" else name
+    if not isinstance(value, str) or (algorithm == "pdq" and not PDQ_HEX.fullmatch(value)):
+        raise HttpError(400, f"invalid signal: invalid {shown} hash")
+    try:
+        return HashBatch.from_hex(registry.spec(algorithm), [value])
+    except UsageError:
+        raise HttpError(400, f"invalid signal: invalid {shown} hash") from None
+
+
+async def compare(service: Service, request: Request) -> Response:
+    """``POST /m/compare``: whether two signals of a type are near each other."""
+    given = await _object(request)
+    known = signal_types(service.snapshot())
+    answer: dict[str, object] = {}
+    for name, pair in given.items():
+        if name not in known:
+            raise HttpError(400, f"No such SignalType '{_text(name)}'")
+        if not isinstance(pair, list):
+            raise HttpError(400, f"cannot compare: {_text(name)} is no list of two signals.")
+        if len(pair) != 2:
+            raise HttpError(400, f"cannot compare: {_text(name)} has {len(pair)} signals, not two.")
+        one, other = (_hash(name, each) for each in pair)
+        distance = sum(int(a ^ b).bit_count() for a, b in zip(one.words[0], other.words[0], strict=True))
+        limit = registry.hasher(algorithm_of(name)).max_distance
+        answer[name] = [distance <= limit, {"distance": distance}]
+    return as_json(answer, ordered=True)
+
+
+async def index_status(service: Service, request: Request) -> Response:
+    """``GET /m/index/status``: what is ready to be matched with."""
+    return as_json(
+        {
+            name: {"built_to": built, "present": True, "size": size}
+            for name, (size, built) in _sizes(service, request).items()
+        },
+        ordered=True,
+    )
+
+
+async def signal_type_index(service: Service, request: Request) -> Response:
+    """``GET /c/signal_type/index``: as `index_status`, in other words."""
+    return as_json(
+        {
+            name: {
+                "db_size": size,
+                "index_built_to": built,
+                "index_out_of_date": False,
+                "index_size": size,
+                "newest_db_item": built,
+            }
+            for name, (size, built) in _sizes(service, request).items()
+        },
+        ordered=True,
+    )
+
+
+def _sizes(service: Service, request: Request) -> dict[str, tuple[int, int]]:
+    snapshot = service.snapshot()
+    known = signal_types(snapshot)
+    wanted = request.query.get("signal_type")
+    if wanted is not None and wanted not in known:
+        raise HttpError(400, f"No such signal type '{_text(wanted)}'")
+    from datetime import datetime
+
+    built = int(datetime.fromisoformat(snapshot.since).timestamp())
+    return {
+        name: (
+            sum(
+                len(each)
+                for each in snapshot.matcher.lists
+                if each.spec.algorithm == algorithm_of(name)
+            ),
+            built,
+        )
+        for name in known
+        if wanted is None or name == wanted
+    }
+
+
+# Curation
+
+
+def _store(service: Service) -> Banks:
+    banks = service.snapshots.banks
+    if banks is None:
+        raise HttpError(403, "cannot change banks: the service has no place for them. Give --data.")
+    return banks
+
+
+async def _object(request: Request) -> dict[str, Any]:
+    data = await request.body(min(2**20, request.max_body))
+    try:
+        given = msgspec.json.decode(data) if data else {}
+    except (msgspec.DecodeError, RecursionError):
+        raise HttpError(400, "cannot read the body: it is no JSON.") from None
+    if not isinstance(given, dict):
+        raise ValidationError("model_type", "Input should be a valid dictionary", "body")
+    return given
+
+
+def _bank_json(bank: Bank) -> dict[str, object]:
+    return {"matching_enabled_ratio": bank.ratio, "name": bank.name}
+
+
+def _ratio(given: Mapping[str, Any]) -> float | None:
+    """Return the ratio that a body asks for; a number, or text that is one."""
+    value = given.get("enabled_ratio")
+    if value is None:
+        enabled = given.get("enabled")
+        return None if enabled is None else float(bool(enabled))
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        try:
+            ratio = float(value)
+        except ValueError:
+            ratio = -1.0
+        if 0 <= ratio <= 1:
+            return ratio
+    raise HttpError(400, "cannot set enabled_ratio: it is a number from 0 to 1.")
+
+
+async def banks(service: Service, request: Request) -> Response:
+    """``GET /c/banks``: every bank."""
+    service.snapshot()  # while lists are loaded, there is no saying which banks there are
+    with _bank_errors():
+        return as_json([_bank_json(bank) for bank in _store(service).banks()], ordered=True)
+
+
+async def create_bank(service: Service, request: Request) -> Response:
+    """``POST /c/banks``: a new bank."""
+    given = await _object(request)
+    name = given.get("name")
+    if name is None:
+        raise ValidationError("missing", "Field required", "name")
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise HttpError(400, "Bank names must be UPPER_WITH_UNDERSCORE")
+    ratio = _ratio(given)
+    store = _store(service)
+    who = _who(request)
+    with _bank_errors():
+        made = await service.in_thread(
+            lambda: store.create(name, 1.0 if ratio is None else ratio, who)
+        )
+    return as_json(_bank_json(made), 201, ordered=True)
+
+
+async def bank(service: Service, request: Request) -> Response:
+    """``GET /c/bank/N``: one bank; while lists are loaded none is unknown."""
+    service.snapshot()
+    with _bank_errors():
+        return as_json(_bank_json(_store(service).bank(request.path["bank"])), ordered=True)
+
+
+async def change_bank(service: Service, request: Request) -> Response:
+    """``PUT /c/bank/N``: its name, or what share of hashes it answers."""
+    given = await _object(request)
+    new = given.get("name")
+    if new is not None and (not isinstance(new, str) or not NAME.fullmatch(new)):
+        raise HttpError(400, "Bank names must be UPPER_WITH_UNDERSCORE")
+    ratio, store, who = _ratio(given), _store(service), _who(request)
+    with _bank_errors():
+        changed = await service.in_thread(
+            lambda: store.change(request.path["bank"], who, new=new, ratio=ratio)
+        )
+    return as_json(_bank_json(changed), ordered=True)
+
+
+async def delete_bank(service: Service, request: Request) -> Response:
+    """``DELETE /c/bank/N``: the bank and what is in it."""
+    store, who = _store(service), _who(request)
+    with _bank_errors():
+        await service.in_thread(lambda: store.remove(request.path["bank"], who))
+    return as_json({"message": "Done"})
+
+
+async def content(service: Service, request: Request) -> Response:
+    """``GET /c/bank/N/content/ID``: one content, with its signals only if they are asked for."""
+    with_signals = _flag(request, "include_signals")
+    with_metadata = _flag(request, "include_metadata", default=True)
+    store, number = _store(service), int(request.path["content"])
+    with _bank_errors():
+        store.bank(request.path["bank"])
+        found = store.content(number)
+        answer: dict[str, object] = {
+            "bank": _bank_json(store.bank(found.bank)),
+            "id": found.id,
+            "disable_until_ts": found.disable_until,
+            "original_media_uri": found.uri,
+        }
+        if with_signals:
+            answer["signals"] = _shown(store.signals(number))
+    if with_metadata:
+        answer["metadata"] = _metadata_json(found)
+        answer["note"] = found.note
+    return as_json(answer, ordered=True)
+
+
+def _metadata_json(found: Content) -> dict[str, object]:
+    return {"collab": None, **{key: found.metadata.get(key) for key in sorted(METADATA_KEYS)}}
+
+
+async def add_content(service: Service, request: Request) -> Response:
+    """``POST /c/bank/N/content``: hash a picture, and keep its hashes in the bank."""
+    store, name, who = _store(service), request.path["bank"], _who(request)
+    with _bank_errors():
+        store.bank(name)
+    url = request.query.get("url")
+    note, metadata = None, {}
+    if url is not None:
+        body = await _object(request)
+        note, metadata = _note(body.get("note")), _metadata(body.get("metadata"))
+        hashed = await _hash_url(service, request, url)
+    else:
+        kept: list[tuple[str | None, dict[str, Any]]] = []
+        types: list[str] = []
+
+        async def read() -> bytes:
+            form = await request.form()
+            if not form.files:
+                raise HttpError(400, "Missing multipart/form-data file upload")
+            if len(form.files) > 1:
+                raise HttpError(400, "Only one file allowed per request")
+            _content_type(form.files[0].field)
+            text = form.fields.get("metadata")
+            try:
+                given = None if text is None else json.loads(text)
+            except ValueError:
+                raise HttpError(400, "cannot read metadata: it is no JSON.") from None
+            kept.append((_note(form.fields.get("note")), _metadata(given)))
+            types.extend(_types(service, request))
+            return form.files[0].data
+
+        hashed = await service.with_picture(read, lambda data: _hashes(service, data, types))
+        note, metadata = kept[0]
+    with _bank_errors():
+        number = await service.in_thread(
+            lambda: store.add(name, hashed, who, note=note, uri=url, metadata=metadata)
+        )
+    return as_json({"id": number, "signals": _shown(hashed)}, ordered=True)
+
+
+def _note(given: object) -> str | None:
+    if given is None:
+        return None
+    if not isinstance(given, str) or len(given) > MAX_NOTE:
+        raise HttpError(400, f"cannot keep the note: it is text of at most {MAX_NOTE} characters.")
+    return given
+
+
+def _metadata(given: object) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, dict) or not given.keys() <= METADATA_KEYS:
+        raise HttpError(
+            400, f"cannot keep metadata: its keys are {', '.join(sorted(METADATA_KEYS))}."
+        )
+    return given
+
+
+async def change_content(service: Service, request: Request) -> Response:
+    """``PUT /c/bank/N/content/ID``: switch it off or on, or change its note."""
+    given = await _object(request)
+    until, note = given.get("disable_until_ts"), _note(given.get("note"))
+    if until is not None:
+        latest = int(time.time()) + MAX_DISABLED_YEARS * 366 * 86400
+        if isinstance(until, bool) or not isinstance(until, int) or not 0 <= until <= latest:
+            raise HttpError(
+                400, "cannot set disable_until_ts: it is 0, 1, or a time at most 5 years ahead."
+            )
+    store, who, number = _store(service), _who(request), int(request.path["content"])
+    with _bank_errors():
+        store.bank(request.path["bank"])
+        found = await service.in_thread(
+            lambda: store.update(number, who, disable_until=until, note=note)
+        )
+        answer = {
+            "bank": _bank_json(store.bank(found.bank)),
+            "collab_metadata": {},
+            "disable_until_ts": found.disable_until,
+            "id": found.id,
+            "note": found.note,
+            "original_media_uri": found.uri,
+            "user_metadata": _metadata_json(found),
+        }
+    return as_json(answer, ordered=True)
+
+
+async def delete_content(service: Service, request: Request) -> Response:
+    """``DELETE /c/bank/N/content/ID``: it is matched no more."""
+    store, who, name = _store(service), _who(request), request.path["bank"]
+    with _bank_errors():
+        store.bank(name)
+        deleted = await service.in_thread(
+            lambda: store.delete(name, int(request.path["content"]), who)
+        )
+    return as_json({"deleted": int(deleted)})
+
+
+async def add_signal(service: Service, request: Request) -> Response:
+    """``POST /c/bank/N/signal``: hashes that were made elsewhere."""
+    given = await _object(request)
+    note = _note(given.pop("note", None))
+    known = signal_types(service.snapshot())
+    signals: dict[str, HashBatch] = {}
+    for name, value in given.items():
+        if name not in known:
+            raise HttpError(400, f"No such SignalType '{_text(name)}'")
+        signals[algorithm_of(name)] = _hash(name, value)
+    if not signals:
+        raise HttpError(400, "cannot add a content without signals.")
+    store, who, bank = _store(service), _who(request), request.path["bank"]
+    with _bank_errors():
+        number = await service.in_thread(lambda: store.add(bank, signals, who, note=note))
+    return as_json({"id": number, "signals": _shown(signals)}, ordered=True)
+
+
+async def types(service: Service, request: Request) -> Response:
+    """``GET /c/signal_type``: what hashes are of."""
+    names = signal_types(service.snapshot())
+    return as_json([{"enabled_ratio": 1.0, "name": name} for name in names], ordered=True)
+
+
+async def content_types(service: Service, request: Request) -> Response:
+    """``GET /c/content_type``: what can be hashed."""
+    return as_json([{"enabled": True, "name": name} for name in CONTENT_TYPES], ordered=True)
+
+
+# Liveness
+
+
+async def status(service: Service, request: Request) -> Response:
+    """``GET /status``: whether it can answer."""
+    if service.snapshots.current is None:
+        return Response(b"INDEX-NOT-LOADED", 503, b"text/html; charset=utf-8")
+    return Response(b"I-AM-ALIVE", media_type=b"text/html; charset=utf-8")
+
+
+async def live(service: Service, request: Request) -> Response:
+    """``GET /status/live``: whether it runs."""
+    return Response(b"I-AM-ALIVE", media_type=b"text/html; charset=utf-8")
+
+
+def _who(request: Request) -> str:
+    return request.token.name if request.token else ""
+
+
+def _text(given: str) -> str:
+    """Return a name of the caller's as it is shown in a message: what may be a hash is not."""
+    return given if len(given) <= 16 and given.isprintable() else given[:4] + "..."
+
+

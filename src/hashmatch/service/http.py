@@ -1,0 +1,283 @@
+"""Requests and answers of the service: bodies within limits, forms, JSON. Thin, for it is the cost.
+
+What is not said here is left to the ASGI server.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import parse_qsl
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from hashmatch.service.tokens import Token
+
+    Scope = Mapping[str, Any]
+    Receive = Any
+    Send = Any
+
+JSON = b"application/json"
+MAX_QUERY_FIELDS = 64
+MAX_FORM_FIELDS = 16
+MAX_FIELD = 2**16
+"""Bytes of a form's field that is no file."""
+
+
+class HttpError(Exception):
+    """A request that is answered with an error.
+
+    Parameters
+    ----------
+    status : int
+        Of HTTP.
+    message : str
+        For the caller; it holds no hash.
+    retry : bool
+        Whether the same request may succeed later.
+    retry_after : float, optional
+        Seconds, for the header of that name.
+
+    Attributes
+    ----------
+    noted : bool
+        Whether the picture is noted, to be checked later.
+    """
+
+    def __init__(
+        self, status: int, message: str, *, retry: bool = False, retry_after: float | None = None
+    ) -> None:
+        self.status, self.message = status, message
+        self.retry, self.retry_after = retry, retry_after
+        self.noted = False
+        super().__init__(message)
+
+
+class Disconnected(Exception):
+    """The caller went away before all of the request was there."""
+
+
+class File(NamedTuple):
+    """A file of a form."""
+
+    field: str
+    name: str
+    media_type: str
+    data: bytes
+
+
+class Form(NamedTuple):
+    """What a multipart body holds."""
+
+    fields: dict[str, str]
+    files: list[File]
+
+
+@dataclass(slots=True)
+class Request:
+    """One request.
+
+    Parameters
+    ----------
+    scope, receive : object
+        Of ASGI.
+    max_body : int
+        Bytes of its body, beyond which it is refused.
+    """
+
+    scope: Scope
+    receive: Receive
+    max_body: int
+    token: Token | None = None
+    received: int = 0
+    _query: dict[str, str] | None = field(default=None)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The fields of its query; of several of one name, the last."""
+        if self._query is None:
+            raw = self.scope["query_string"]
+            try:
+                pairs = parse_qsl(
+                    raw.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS
+                )
+            except ValueError:
+                raise HttpError(400, "cannot read the query: it has too many fields.") from None
+            self._query = dict(pairs)
+        return self._query
+
+    @property
+    def path(self) -> dict[str, Any]:
+        """What the route has found in its path."""
+        params: dict[str, Any] = self.scope["path_params"]
+        return params
+
+    def header(self, name: bytes) -> bytes:
+        """Return the value of a header, given in lower case; empty if there is none."""
+        for key, value in self.scope["headers"]:
+            if key == name:
+                found: bytes = value
+                return found
+        return b""
+
+    async def body(self, limit: int | None = None) -> bytes:
+        """Return the body, read once.
+
+        Raises
+        ------
+        HttpError
+            413 if it is longer than `limit` bytes, by default than `max_body`; as soon as that is
+            known.
+        Disconnected
+            If the caller went away.
+        """
+        limit = self.max_body if limit is None else limit
+        declared = self.header(b"content-length")
+        if declared.isdigit() and int(declared) > limit:
+            raise _too_large(limit)
+        parts: list[bytes] = []
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise Disconnected
+            part = message.get("body", b"")
+            self.received += len(part)
+            if self.received > limit:
+                raise _too_large(limit)
+            if not message.get("more_body", False):
+                return b"".join((*parts, part)) if parts else part
+            parts.append(part)
+
+    async def json(self, what: Any, limit: int = 2**20) -> Any:
+        """Return the body, decoded as a type.
+
+        Raises
+        ------
+        HttpError
+            422 if it is something else.
+        """
+        data = await self.body(min(limit, self.max_body))
+        try:
+            return msgspec.json.decode(data, type=what)
+        except msgspec.ValidationError as error:
+            raise HttpError(422, f"cannot read the body: {error}.") from None
+        except (msgspec.DecodeError, RecursionError):
+            raise HttpError(422, "cannot read the body: it is no JSON.") from None
+
+    async def form(self) -> Form:
+        """Return what a body of ``multipart/form-data`` holds.
+
+        Raises
+        ------
+        HttpError
+            400 if it is no such body; 413 if it is too large.
+        """
+        kind = self.header(b"content-type")
+        if not kind.lower().startswith(b"multipart/form-data"):
+            raise HttpError(400, "Missing multipart/form-data file upload")
+        return parse_form(kind, await self.body())
+
+
+def parse_form(content_type: bytes, body: bytes) -> Form:
+    """Return what a multipart body of that type holds; HttpError 400 if it is none."""
+    from python_multipart import FormParser
+    from python_multipart.exceptions import FormParserError
+    from python_multipart.multipart import parse_options_header
+
+    _, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary")
+    if not boundary:
+        raise HttpError(400, "cannot read the form: it names no boundary.")
+    form = Form({}, [])
+
+    def on_field(given: Any) -> None:
+        name, value = given.field_name or b"", given.value or b""
+        if len(form.fields) >= MAX_FORM_FIELDS or len(value) > MAX_FIELD:
+            raise HttpError(413, "Content too large")
+        form.fields[name.decode(errors="replace")] = value.decode(errors="replace")
+
+    def on_file(given: Any) -> None:
+        if len(form.files) >= MAX_FORM_FIELDS:
+            raise HttpError(413, "Content too large")
+        given.file_object.seek(0)
+        data = given.file_object.read()
+        kind = getattr(given, "content_type", None) or b""
+        kind = kind if isinstance(kind, str) else kind.decode(errors="replace")
+        name = (given.field_name or b"").decode(errors="replace")
+        form.files.append(File(name, (given.file_name or b"").decode(errors="replace"), kind, data))
+
+    limits = {"MAX_MEMORY_FILE_SIZE": len(body) + 1, "UPLOAD_DIR": None}  # never to the disk
+    try:
+        parser = FormParser(
+            "multipart/form-data", on_field, on_file, boundary=boundary, config=limits
+        )
+        parser.write(body)
+        parser.finalize()
+    except FormParserError:
+        raise HttpError(400, "cannot read the form: it is no multipart/form-data.") from None
+    return form
+
+
+def _too_large(limit: int) -> HttpError:
+    return HttpError(413, f"Content too large: at most {limit:,} bytes are read.")
+
+
+@dataclass(slots=True)
+class Response:
+    """One answer.
+
+    Parameters
+    ----------
+    body : bytes
+        Whole.
+    status : int
+        Of HTTP.
+    media_type : bytes
+        Of the body.
+    headers : sequence of (bytes, bytes)
+        Besides type and length; names in lower case.
+    outcome : str
+        What became of a picture, for metrics; empty where there was none.
+    """
+
+    body: bytes
+    status: int = 200
+    media_type: bytes = JSON
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    outcome: str = ""
+
+    async def send(self, send: Send) -> None:
+        """Send it."""
+        headers = [
+            (b"content-type", self.media_type),
+            (b"content-length", b"%d" % len(self.body)),
+            *self.headers,
+        ]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+_encode = msgspec.json.Encoder().encode
+_encode_sorted = msgspec.json.Encoder(order="sorted").encode
+
+
+def as_json(
+    value: object, status: int = 200, *, ordered: bool = False, **how: Any
+) -> Response:
+    """Return an answer of JSON; `ordered` with the keys of objects in order."""
+    return Response((_encode_sorted if ordered else _encode)(value), status, **how)
+
+
+def flag(text: str | None, *, default: bool = False) -> bool:
+    """Return what a field of a query that is yes or no says; ValueError if neither."""
+    if text is None:
+        return default
+    lowered = text.strip().lower()
+    if lowered in {"1", "true", "t", "yes", "y", "on"}:
+        return True
+    if lowered in {"0", "false", "f", "no", "n", "off"}:
+        return False
+    raise ValueError(text)

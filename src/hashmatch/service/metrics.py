@@ -1,0 +1,103 @@
+"""Counters of the service for Prometheus, of all of its processes together."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hashmatch.service.snapshots import Snapshot
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Where prometheus-client keeps what several processes count; read when it is first imported."""
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Seconds: a look-up takes less than a millisecond, a hostile picture up to half a minute."""
+MEDIA_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+def share_between_processes() -> str:
+    """Let the processes that are started from now on count together; return their folder."""
+    folder = tempfile.mkdtemp(prefix="hashmatch-metrics-")
+    os.environ[FOLDER] = folder
+    return folder
+
+
+class Metrics:
+    """What one process counts; `text` has the counts of all."""
+
+    def __init__(self) -> None:
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+        registry = self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "hashmatch_requests", "Requests that were answered.", ["route", "status"],
+            registry=registry,
+        )  # fmt: skip
+        self._seconds = Histogram(
+            "hashmatch_request_seconds", "From the head of a request to its answer.", ["route"],
+            buckets=BUCKETS, registry=registry,
+        )  # fmt: skip
+        self._items = Counter(
+            "hashmatch_items", "Pictures that were checked, by what became of them.", ["outcome"],
+            registry=registry,
+        )  # fmt: skip
+        self._swaps = Counter(
+            "hashmatch_snapshots", "Times that lists were replaced.", registry=registry
+        )
+        self._entries = Gauge(
+            "hashmatch_list_entries", "Entries of a list that is in use.", ["list", "algorithm"],
+            registry=registry, multiprocess_mode="mostrecent",
+        )  # fmt: skip
+        self._since = Gauge(
+            "hashmatch_snapshot_since_seconds", "When the lists in use were put in use, Unix time.",
+            registry=registry, multiprocess_mode="min",
+        )  # fmt: skip
+        self._problems = Gauge(
+            "hashmatch_list_problems", "Lists whose latest version cannot be used.",
+            registry=registry, multiprocess_mode="max",
+        )  # fmt: skip
+        self._inside = Gauge(
+            "hashmatch_pictures_in_flight", "Pictures at work or waiting.",
+            registry=registry, multiprocess_mode="livesum",
+        )  # fmt: skip
+        self._bound: dict[tuple[str, int], object] = {}
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """Count an answered request."""
+        bound = self._bound.get((route, status))
+        if bound is None:
+            bound = self._requests.labels(route, str(status)), self._seconds.labels(route)
+            self._bound[route, status] = bound
+        counter, histogram = bound  # type: ignore[misc]
+        counter.inc()
+        histogram.observe(seconds)
+
+    def item(self, outcome: str) -> None:
+        """Count a picture, or a hash that was looked up."""
+        self._items.labels(outcome).inc()
+
+    def in_flight(self, number: int) -> None:
+        """Note how many pictures are at work or wait."""
+        self._inside.set(number)
+
+    def snapshot(self, snapshot: Snapshot, since: float) -> None:
+        """Note that other lists are in use."""
+        self._swaps.inc()
+        self._since.set(since)
+        for known in snapshot.matcher.lists:
+            self._entries.labels(known.name, known.spec.algorithm).set(len(known))
+
+    def problems(self, number: int) -> None:
+        """Note how many lists cannot be brought up to date."""
+        self._problems.set(number)
+
+    def text(self) -> bytes:
+        """Return all counts in the text format."""
+        from prometheus_client import CollectorRegistry, generate_latest, multiprocess
+
+        registry = self._registry
+        if os.environ.get(FOLDER):
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)
+        return bytes(generate_latest(registry))

@@ -1,0 +1,231 @@
+"""Pictures that could not be checked: kept, so that they are checked later and nothing is let pass.
+
+A picture is noted when it is accepted, before anything is done with it, and the note is removed
+when there is an answer. What is left when a process dies was missed.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sqlite3
+import threading
+import time
+from concurrent.futures import Future
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from hashmatch._files.private import check_private
+from hashmatch.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+FORMAT = 1
+PATIENCE = 10.0
+SCHEMA = """
+CREATE TABLE item (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, process TEXT NOT NULL,
+    key TEXT NOT NULL, version TEXT NOT NULL, surface TEXT NOT NULL, reason TEXT NOT NULL,
+    data BLOB
+) STRICT;
+CREATE INDEX item_process ON item (process);
+"""
+AT_WORK = ""
+"""The reason of what a process is working on; if the process is gone, it was missed."""
+ENDED = "the service ended before there was an answer"
+
+
+class Missed(NamedTuple):
+    """A picture that was not checked; `data` if its bytes were kept."""
+
+    id: int
+    at: float
+    key: str
+    version: str
+    surface: str
+    reason: str
+    data: bytes | None
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    is_new = not os.path.lexists(path)
+    if is_new:
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    check_private(path)
+    try:
+        database = sqlite3.connect(
+            path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+        )
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        database.execute("BEGIN IMMEDIATE")
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            for statement in SCHEMA.split(";"):
+                if statement.strip():
+                    database.execute(statement)
+            database.execute(f"PRAGMA user_version = {FORMAT}")
+        database.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise _cannot(path, error) from None
+    if version > FORMAT:
+        raise StoreError(f"cannot open {path}: a later version made it. Update hashmatch.")
+    return database
+
+
+def _cannot(path: str, error: sqlite3.Error) -> StoreError:
+    return StoreError(f"cannot use {path}: {error}. Free disk space, or repair it.")
+
+
+class Journal:
+    """Notes what one process works on; many notes are written at once.
+
+    Parameters
+    ----------
+    path : str
+        The database.
+    process : str
+        A name that no other process has.
+    keep_bytes : bool
+        Whether pictures themselves are kept until they are checked.
+    """
+
+    def __init__(self, path: str, process: str, *, keep_bytes: bool = False) -> None:
+        self.path, self.process, self.keep_bytes = path, process, keep_bytes
+        self._database = _connect(path)
+        self._todo: queue.SimpleQueue[tuple[Callable[[], object], Future[object]] | None]
+        self._todo = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write, name="hashmatch-missed", daemon=True)
+        self._thread.start()
+
+    def begin(self, key: str, version: str, surface: str, data: bytes | None) -> Future[object]:
+        """Note a picture that is accepted; the number of the note, once it is on the disk."""
+        row = (time.time(), self.process, key, version, surface, AT_WORK, self._kept(data))
+        return self._submit(lambda: self._insert(row))
+
+    def miss(self, key: str, version: str, surface: str, reason: str) -> Future[object]:
+        """Note a picture that was not accepted."""
+        row = (time.time(), self.process, key, version, surface, reason, None)
+        return self._submit(lambda: self._insert(row))
+
+    def failed(self, number: int, reason: str) -> Future[object]:
+        """Note why a picture that was accepted was not checked."""
+        update = "UPDATE item SET reason = ? WHERE id = ?"
+        return self._submit(lambda: self._database.execute(update, (reason, number)).rowcount)
+
+    def done(self, number: int) -> Future[object]:
+        """Remove the note of a picture that was checked."""
+        delete = "DELETE FROM item WHERE id = ?"
+        return self._submit(lambda: self._database.execute(delete, (number,)).rowcount)
+
+    def close(self) -> None:
+        """Write all notes, and end."""
+        self._todo.put(None)
+        self._thread.join()
+        self._database.close()
+
+    def _kept(self, data: bytes | None) -> bytes | None:
+        return data if self.keep_bytes else None
+
+    def _insert(self, row: tuple[object, ...]) -> int:
+        cursor = self._database.execute(
+            "INSERT INTO item (at, process, key, version, surface, reason, data) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)", row
+        )  # fmt: skip
+        return cursor.lastrowid or 0
+
+    def _submit(self, work: Callable[[], object]) -> Future[object]:
+        future: Future[object] = Future()
+        self._todo.put((work, future))
+        return future
+
+    def _write(self) -> None:
+        """Commit what has gathered while the last commit was written."""
+        while True:
+            first = self._todo.get()
+            if first is None:
+                return
+            batch, is_last = [first], False
+            with suppress(queue.Empty):
+                while len(batch) < 1000:
+                    more = self._todo.get_nowait()
+                    if more is None:
+                        is_last = True
+                        break
+                    batch.append(more)
+            self._commit(batch)
+            if is_last:
+                return
+
+    def _commit(self, batch: list[tuple[Callable[[], object], Future[object]]]) -> None:
+        results: list[object] = []
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                results = [work() for work, _ in batch]
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+        except sqlite3.Error as error:
+            for _, future in batch:
+                future.set_exception(_cannot(self.path, error))
+            return
+        for (_, future), result in zip(batch, results, strict=True):
+            future.set_result(result)
+
+
+class MissedItems:
+    """What was missed; of no process of the service that runs.
+
+    Parameters
+    ----------
+    path : str
+        The database.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._database = _connect(path)
+
+    def close(self) -> None:
+        """Close it."""
+        self._database.close()
+
+    def abandon(self, process: str | None = None) -> int:
+        """Count what a process that is gone worked on as missed; None for all processes."""
+        with closing(self._database.cursor()) as cursor:
+            cursor.execute(
+                "UPDATE item SET reason = ? WHERE reason = ? AND (? IS NULL OR process = ?)",
+                (ENDED, AT_WORK, process, process),
+            )
+            return cursor.rowcount
+
+    def count(self) -> int:
+        """Return how many pictures were missed."""
+        query = "SELECT count(*) FROM item WHERE reason <> ?"
+        (count,) = self._database.execute(query, (AT_WORK,)).fetchone()
+        return int(count)
+
+    def items(self) -> Iterator[Missed]:
+        """Yield what was missed, oldest first."""
+        last = 0
+        while True:
+            row = self._database.execute(
+                "SELECT id, at, key, version, surface, reason, data FROM item "
+                "WHERE reason <> ? AND id > ? ORDER BY id LIMIT 1", (AT_WORK, last)
+            ).fetchone()  # fmt: skip
+            if row is None:
+                return
+            last = row[0]
+            yield Missed(*row)
+
+    def remove(self, number: int) -> None:
+        """Remove one that is checked."""
+        self._database.execute("DELETE FROM item WHERE id = ?", (number,))
+
+    def note(self, number: int, reason: str) -> None:
+        """Note why one is still not checked."""
+        self._database.execute("UPDATE item SET reason = ? WHERE id = ?", (reason, number))

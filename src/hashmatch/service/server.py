@@ -1,0 +1,294 @@
+"""Binds and serves: one socket, processes that answer at it, each with its own decoders."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+import uuid
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hashmatch.errors import UsageError
+from hashmatch.records.safeguards import Safeguard, waive, waivers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import uvicorn
+
+    from hashmatch.sandbox.pool import DecodePool
+    from hashmatch.service.service import Limits
+    from hashmatch.service.snapshots import Snapshots
+
+BACKLOG = 2048
+RESTART_SECONDS = 1.0
+"""A process that ends is started again, but no more often than this."""
+STOP_SECONDS = 30
+"""Requests that are answered already when it is told to stop have so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Where the service is, and what it does.
+
+    Parameters
+    ----------
+    snapshots : callable
+        Returns the lists of one process, not started, given its `DecodePool`; called in each.
+    host : str
+        An address of this machine.
+    port : int
+        0 for one that is free.
+    workers : int
+        Processes that answer.
+    decoders : int
+        Processes that decode pictures, of each of them.
+    tokens : str, optional
+        A token file, see `hashmatch.service.tokens`. Without one anybody on this machine may ask,
+        and nobody else.
+    tls_cert, tls_key : str, optional
+        PEM files to speak TLS with.
+    client_ca : str, optional
+        A PEM file: only callers with a certificate by this authority are answered.
+    behind_proxy : bool
+        Whether something in front of it speaks TLS.
+    limits : Limits, optional
+        What one process takes on.
+    fetch_from : sequence of str
+        Prefixes of addresses that pictures are fetched from.
+    allow_private : sequence of str
+        Hosts and networks that may be asked though they are not public.
+    review : str, optional
+        A review queue.
+    source : str
+        The source of the pictures, for the queue.
+    missed : str, optional
+        A database of what could not be checked, see `hashmatch.service.missed`.
+    keep_missed_bytes : bool
+        Whether that has the pictures too.
+    access_log : str, optional
+        A file for a line of JSON for each request.
+    """
+
+    snapshots: Callable[[DecodePool], Snapshots]
+    host: str = "127.0.0.1"
+    port: int = 8480
+    workers: int = 1
+    decoders: int = 1
+    tokens: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    client_ca: str | None = None
+    behind_proxy: bool = False
+    limits: Limits | None = None
+    fetch_from: Sequence[str] = ()
+    allow_private: Sequence[str] = ()
+    review: str | None = None
+    source: str = ""
+    missed: str | None = None
+    keep_missed_bytes: bool = False
+    access_log: str | None = None
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    def __post_init__(self) -> None:
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise UsageError("cannot speak TLS: give both --tls-cert and --tls-key")
+        if self.client_ca and not self.tls_cert:
+            raise UsageError("cannot check certificates without TLS. Give --tls-cert, --tls-key.")
+        if self.is_local:
+            return
+        if not self.tokens and not self.client_ca:
+            raise UsageError(
+                f"cannot serve on {self.host}: others can reach it. Give --tokens or --client-ca."
+            )
+        if not self.tls_cert and not self.behind_proxy:
+            waive(
+                Safeguard.TLS,
+                f"serve on {self.host}",
+                "tokens and pictures would be sent unencrypted",
+                error=UsageError,
+                advice="Give --tls-cert and --tls-key, or --behind-proxy if a proxy speaks TLS",
+            )
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            raise UsageError(
+                f"cannot serve on {self.host!r}: it is no address. Give one of this machine."
+            ) from None
+
+    def bound(self) -> socket.socket:
+        """Return a socket that listens at the address; UsageError if it cannot."""
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((self.host, self.port))
+            bound.listen(BACKLOG)
+        except OSError as error:
+            bound.close()
+            address = f"{self.host}:{self.port}"
+            raise UsageError(f"cannot serve on {address}: {error.strerror}") from None
+        return bound
+
+    def server(self, process: str) -> uvicorn.Server:
+        """Return what answers in one process, to be run with ``run([socket])``."""
+        import ssl
+
+        import uvicorn
+
+        from hashmatch.sandbox.pool import DecodePool
+        from hashmatch.service.app import application
+        from hashmatch.service.fetch import Fetcher
+        from hashmatch.service.missed import Journal
+        from hashmatch.service.review import Review
+        from hashmatch.service.service import Limits, Service
+        from hashmatch.service.tokens import TokenFile
+
+        pool = self._stack.enter_context(DecodePool(self.decoders))
+        limits = self.limits or Limits()
+        service = Service(
+            self.snapshots(pool),
+            pool,
+            TokenFile(self.tokens) if self.tokens else None,
+            limits,
+            self.access_log,
+            Fetcher(self.fetch_from, self.allow_private, limits.max_body)
+            if self.fetch_from
+            else None,
+            Review(self.review, self.source) if self.review else None,
+            Journal(self.missed, process, keep_bytes=self.keep_missed_bytes)
+            if self.missed
+            else None,
+            waivers(),
+        )
+        config = uvicorn.Config(
+            application(service),
+            http="httptools",
+            ws="none",
+            loop="uvloop",
+            lifespan="on",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=STOP_SECONDS,
+            backlog=BACKLOG,
+            ssl_certfile=self.tls_cert,
+            ssl_keyfile=self.tls_key,
+            ssl_ca_certs=self.client_ca,
+            ssl_cert_reqs=ssl.CERT_REQUIRED if self.client_ca else ssl.CERT_NONE,
+        )
+        config.load()
+        return uvicorn.Server(config)
+
+
+def serve(serving: Serving, started: Callable[[int], None] = lambda port: None) -> None:
+    """Serve until the process is told to stop; requests that have begun are answered first.
+
+    Parameters
+    ----------
+    serving : Serving
+        What is served, and where.
+    started : callable
+        Called with the port before the first request is answered.
+
+    Raises
+    ------
+    UsageError
+        If the address is taken.
+    """
+    with serving.bound() as listening:
+        port = listening.getsockname()[1]
+        if serving.missed is not None:
+            _abandon(serving.missed)
+        if serving.workers == 1:
+            started(port)
+            _answer(serving, listening)
+        else:
+            _supervise(serving, listening, lambda: started(port))
+
+
+def _answer(serving: Serving, listening: socket.socket) -> None:
+    with serving._stack:
+        serving.server(uuid.uuid4().hex).run([listening])
+
+
+def _abandon(path: str, process: str | None = None) -> None:
+    from hashmatch.service.missed import MissedItems
+
+    missed = MissedItems(path)
+    missed.abandon(process)
+    missed.close()
+
+
+def _supervise(serving: Serving, listening: socket.socket, started: Callable[[], None]) -> None:
+    """Keep `workers` processes answering at one socket; a dead one is replaced."""
+    from hashmatch.service.metrics import share_between_processes
+
+    folder = share_between_processes()
+    children: dict[int, tuple[str, float]] = {}
+    stopping = False
+
+    def stop(number: int, frame: object) -> None:
+        nonlocal stopping
+        stopping = True
+        for pid in children:
+            os.kill(pid, signal.SIGTERM)
+
+    try:
+        for _ in range(serving.workers):
+            _start(serving, listening, children)
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        started()
+        while children:
+            pid, _ = os.wait()
+            name, since = children.pop(pid)
+            _forget(folder, pid)
+            if serving.missed is not None:
+                _abandon(serving.missed, name)
+            if not stopping:
+                print("a process of the service ended and is replaced", file=sys.stderr)
+                time.sleep(max(0.0, RESTART_SECONDS - (time.monotonic() - since)))
+                _start(serving, listening, children)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(
+    serving: Serving, listening: socket.socket, children: dict[int, tuple[str, float]]
+) -> None:
+    name = uuid.uuid4().hex
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            with serving._stack:
+                serving.server(name).run([listening])
+            code = 0
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+    children[pid] = name, time.monotonic()
+
+
+def _forget(folder: str, pid: int) -> None:
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(pid, folder)

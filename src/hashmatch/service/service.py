@@ -1,0 +1,281 @@
+"""What every handler of the service is given: lists, decoder, tokens, limits, counters."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import UNSET
+
+from hashmatch.errors import StoreError
+from hashmatch.service.admission import Admission, Busy, Rate
+from hashmatch.service.http import HttpError
+from hashmatch.service.metrics import Metrics
+from hashmatch.service.snapshots import LOG
+from hashmatch.service.tokens import Scope, Token, digest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from hashmatch.records.review import ReviewRecord
+    from hashmatch.records.safeguards import Waiver
+    from hashmatch.sandbox.pool import DecodePool
+    from hashmatch.service.fetch import Fetcher
+    from hashmatch.service.http import Request
+    from hashmatch.service.missed import Journal
+    from hashmatch.service.review import Review
+    from hashmatch.service.snapshots import Snapshot, Snapshots
+    from hashmatch.service.tokens import TokenFile
+
+    T = TypeVar("T")
+
+TOKEN_INTERVAL = 1.0
+"""Seconds between two looks at the token file."""
+ANYBODY = Token("anybody", "", (Scope.ADMIN,), "")
+"""Who asks a service that asks for no token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one process of the service takes on.
+
+    Parameters
+    ----------
+    max_body : int
+        Bytes of a picture, or of another body.
+    max_waiting : int
+        Pictures that may wait for a decoder; more are refused.
+    patience : float
+        Seconds that one of them may wait.
+    """
+
+    max_body: int = 32 * 2**20
+    max_waiting: int = 64
+    patience: float = 10.0
+
+
+@dataclass(slots=True)
+class Service:
+    """One process's part of the service.
+
+    Parameters
+    ----------
+    snapshots : Snapshots
+        The lists.
+    pool : DecodePool
+        What pictures are decoded with.
+    tokens : TokenFile, optional
+        Who may ask; None for anybody.
+    limits : Limits
+        What it takes on.
+    access_log : str, optional
+        A file that a line is added to for each request.
+    fetcher : Fetcher, optional
+        What pictures are fetched with.
+    review : Review, optional
+        Where records are put.
+    journal : Journal, optional
+        Where pictures are noted that could not be checked.
+    waivers : sequence of Waiver
+        What protects less than it could.
+    description : bytes
+        OpenAPI.
+    """
+
+    snapshots: Snapshots
+    pool: DecodePool
+    tokens: TokenFile | None = None
+    limits: Limits = field(default_factory=Limits)
+    access_log: str | None = None
+    fetcher: Fetcher | None = None
+    review: Review | None = None
+    journal: Journal | None = None
+    waivers: Sequence[Waiver] = ()
+    description: bytes = b"{}"
+    metrics: Metrics = field(default_factory=Metrics)
+    stopping: bool = False
+    _tokens: dict[str, Token] = field(default_factory=dict)
+    _rates: dict[str, Rate] = field(default_factory=dict)
+    _log: int | None = None
+    _admission: Admission | None = None
+    _threads: ThreadPoolExecutor | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run what it needs besides requests: threads, and a look at the tokens now and then."""
+        self._admission = Admission(
+            self.pool.workers + 1, self.limits.max_waiting, self.limits.patience
+        )
+        self._threads = ThreadPoolExecutor(self.pool.workers + 1, "hashmatch-check")
+        if self.access_log is not None:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+            try:
+                self._log = os.open(self.access_log, flags, 0o600)
+            except OSError as error:
+                raise StoreError(
+                    f"cannot write the access log {self.access_log}: {error.strerror}. Give "
+                    "another file."
+                ) from None
+        self._read_tokens()
+        with self.snapshots:
+            looking = asyncio.create_task(self._look())
+            try:
+                yield
+            finally:
+                self.stopping = True
+                looking.cancel()
+                with suppress(asyncio.CancelledError):
+                    await looking
+                self._threads.shutdown(wait=True, cancel_futures=True)
+                if self._log is not None:
+                    os.close(self._log)
+
+    def snapshot(self) -> Snapshot:
+        """Return the lists in use; HttpError 503 while there are none."""
+        current = self.snapshots.fresh()
+        if current is None:
+            raise HttpError(503, "index not yet ready", retry=True, retry_after=1)
+        return current
+
+    def authorize(self, request: Request, scope: Scope) -> Token:
+        """Return whose request it is.
+
+        Raises
+        ------
+        HttpError
+            401 without a token that is known, 403 if it is not good for that, 429 if its holder
+            asks too often.
+        """
+        if self.tokens is None:
+            return ANYBODY
+        kind, _, secret = request.header(b"authorization").partition(b" ")
+        token = None
+        if kind.lower() == b"bearer":
+            token = self._tokens.get(digest(secret.strip().decode("latin-1")))
+        if token is None:
+            raise HttpError(401, "cannot answer without a token. Send Authorization: Bearer TOKEN.")
+        if not token.allows(scope):
+            raise HttpError(403, f"cannot answer: the token has no scope {scope}.")
+        rate = self._rates.get(token.name)
+        if rate is not None and (wait := rate.take()):
+            raise HttpError(
+                429, "cannot answer: the token's limit of requests a second is reached.",
+                retry=True, retry_after=wait,
+            )  # fmt: skip
+        return token
+
+    async def with_picture(
+        self, read: Callable[[], Awaitable[bytes]], work: Callable[[bytes], T]
+    ) -> T:
+        """Read a picture and work on it in a thread, if there is room.
+
+        Raises
+        ------
+        HttpError
+            503 if there is none, at once or after the time that one may wait; while it stops.
+        """
+        assert self._admission is not None and self._threads is not None
+        if self.stopping:
+            raise HttpError(503, "cannot answer: the service stops.", retry=True, retry_after=1)
+        try:
+            async with self._admission.place() as turn:
+                self.metrics.in_flight(self._admission.inside)
+                data = await read()
+                await turn()
+                return await asyncio.get_running_loop().run_in_executor(self._threads, work, data)
+        except Busy as busy:
+            raise HttpError(
+                503, "cannot answer: too many pictures are waiting.",
+                retry=True, retry_after=busy.seconds,
+            ) from None  # fmt: skip
+        finally:
+            self.metrics.in_flight(self._admission.inside)
+
+    async def fetch(self, url: str) -> bytes:
+        """Return the picture at an address; HttpError if it may not be, or cannot be, fetched."""
+        if self.fetcher is None:
+            raise HttpError(403, "cannot fetch the picture: addresses are not fetched here.")
+        fetcher = self.fetcher
+        return await self.in_thread(lambda: fetcher.read(url))
+
+    async def keep(self, record: ReviewRecord) -> ReviewRecord:
+        """Put a record into the review queue, if there is one, before the answer is sent.
+
+        Returns what is answered: without the picture's own hash, which is for the queue alone.
+        """
+        if self.review is None:
+            return record
+        review = self.review
+        await self.in_thread(lambda: review.add(record))
+        return replace(record, hash=replace(record.hash, value=UNSET))
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Do what takes longer than a look-up in a thread."""
+        assert self._threads is not None
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def note(self, request: Request, route: str, status: int, seconds: float) -> None:
+        """Count an answered request, and add it to the log: no hash, key or address of a picture."""
+        self.metrics.request(route, status, seconds)
+        if self._log is not None:
+            line = {
+                "at": datetime.now().astimezone().isoformat(timespec="milliseconds"),
+                "route": route,
+                "method": request.scope["method"],
+                "status": status,
+                "ms": round(seconds * 1000, 3),
+                "received": request.received,
+                "token": request.token.name if request.token else None,
+            }
+            with suppress(OSError):  # a full disk is no reason not to answer; it shows in metrics
+                os.write(self._log, json.dumps(line).encode() + b"\n")
+
+    def _read_tokens(self) -> None:
+        if self.tokens is None:
+            return
+        found = self.tokens.read()
+        self._tokens = {token.digest: token for token in found}
+        rates = self._rates
+        self._rates = {
+            token.name: rates[token.name]
+            if token.name in rates and rates[token.name].rate == token.rate
+            else Rate(token.rate)
+            for token in found
+            if token.rate is not None
+        }
+
+    async def _look(self) -> None:
+        """Read the token file when it has changed; note what is wrong with lists."""
+        seen = self._stamp()
+        while True:
+            await asyncio.sleep(TOKEN_INTERVAL)
+            self.metrics.problems(len(self.snapshots.problems))
+            stamp = self._stamp()
+            if stamp == seen:
+                continue
+            try:
+                self._read_tokens()
+                seen = stamp
+            except StoreError as error:
+                LOG.error("tokens are as before: %s", error)
+
+    def _stamp(self) -> tuple[int, ...]:
+        if self.tokens is None:
+            return ()
+        try:
+            found = os.stat(self.tokens.path)
+        except OSError:
+            return ()
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def now() -> float:
+    """Return a time to measure with."""
+    return time.perf_counter()

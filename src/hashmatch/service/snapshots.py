@@ -1,0 +1,270 @@
+"""The lists that the service answers with: opened, replaced when they change, named in answers."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from hashmatch import registry
+from hashmatch._redact import unseen
+from hashmatch.errors import HashmatchError, ListError, UsageError
+from hashmatch.lists.exclusions import leave_out, read_disabled
+from hashmatch.records.hash_list import HashList
+from hashmatch.records.hashes import HashBatch, Opaque
+from hashmatch.records.times import timestamp
+from hashmatch.service.banks import names_of
+from hashmatch.store.watch import watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from hashmatch.lists.exclusions import Disabled
+    from hashmatch.matching.matcher import Matcher
+    from hashmatch.service.banks import Banks
+    from hashmatch.store.list_store import ListStore
+
+LOG = logging.getLogger("hashmatch.service")
+LOG.addHandler(logging.NullHandler())
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Snapshot(Opaque):
+    """Lists of certain versions, ready to be matched with.
+
+    Parameters
+    ----------
+    name : str
+        Of its lists, each with its version: ``demo@17``. Of lists that some entries were left out
+        of, it says how many.
+    matcher : Matcher
+        Of those lists.
+    since : str
+        When it was put in use, UTC.
+    off : Matcher, optional
+        Of what is switched off: banks of ratio 0, and disabled contents of banks.
+    bank_of : mapping of str to str
+        The bank's name of each list.
+    ratios : mapping of str to float
+        The share of hashes that each bank answers.
+    """
+
+    name: str
+    matcher: Matcher
+    since: str
+    off: Matcher | None = None
+    bank_of: Mapping[str, str] = field(default_factory=dict)
+    ratios: Mapping[str, float] = field(default_factory=dict)
+
+
+class Snapshots:
+    """The snapshot in use, and the threads that make the next one when a list changes.
+
+    Parameters
+    ----------
+    make : callable
+        Makes a matcher of some lists.
+    fixed : sequence of HashList
+        Lists that do not change while the service runs.
+    stores : sequence of (ListStore, algorithm or None)
+        Stores that are watched, and which hashes of each are used; None for all.
+    disabled : path, optional
+        A file of entries that are left out, see `hashmatch.lists.exclusions`; watched too.
+    banks : Banks, optional
+        Banks that are filled over HTTP, and which lists are switched off.
+    reference_key : bytes, optional
+        The deployment's key of references.
+    interval : float
+        Seconds between two looks at stores and files.
+    changed : callable
+        Called with each snapshot that comes into use.
+
+    Examples
+    --------
+    >>> import hashmatch as hm
+    >>> known = hm.read_list("fixtures/lists/demo-pdq.csv")
+    >>> with Snapshots(lambda lists: hm.Matcher(*lists), fixed=[known]) as snapshots:
+    ...     snapshots.current.name
+    'demo@...'
+    """
+
+    def __init__(
+        self,
+        make: Callable[[Sequence[HashList]], Matcher],
+        *,
+        fixed: Sequence[HashList] = (),
+        stores: Sequence[tuple[ListStore, str | None]] = (),
+        disabled: str | os.PathLike[str] | None = None,
+        banks: Banks | None = None,
+        reference_key: bytes | None = None,
+        interval: float = 5.0,
+        changed: Callable[[Snapshot], object] = lambda snapshot: None,
+    ) -> None:
+        if not fixed and not stores and banks is None:
+            raise UsageError("cannot serve without a list. Give --list or --data.")
+        self.banks = banks
+        self._make, self._changed, self._key = make, changed, reference_key
+        self._lists: dict[int, Sequence[HashList]] = {-1: fixed} if fixed else {}
+        self._stores = list(stores)
+        self._disabled = None if disabled is None else os.fspath(disabled)
+        self._left_out: tuple[Disabled, ...] = ()
+        self._interval = interval
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._problems: dict[str, str] = {}
+        self._threads: list[threading.Thread] = []
+        self.swaps = 0
+        self.current: Snapshot | None = None
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What keeps newer versions from being used, a line for each list; empty if all is well."""
+        return tuple(self._problems.values())
+
+    def start(self) -> None:
+        """Open what there is, and go on looking for changes in threads of their own."""
+        if self._disabled is not None:
+            self._left_out = read_disabled(self._disabled)
+        if not self._stores:
+            with self._lock:
+                self._swap()
+        for number, (store, algorithm) in enumerate(self._stores):
+            self._begin(lambda n=number, s=store, a=algorithm: self._watch(n, s, a))
+        if self._disabled is not None:
+            self._begin(self._watch_disabled)
+
+    def fresh(self) -> Snapshot | None:
+        """Return the snapshot in use, with all that was committed to banks; None if there is none.
+
+        It takes microseconds unless a bank has changed.
+        """
+        if self.banks is not None and self.banks.has_changed():
+            with self._lock:
+                if self.banks.has_changed():
+                    self._swap()
+        return self.current
+
+    def close(self) -> None:
+        """End the threads."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def __enter__(self) -> Snapshots:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _begin(self, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, name="hashmatch-lists", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _watch(self, number: int, store: ListStore, algorithm: str | None) -> None:
+        def use(lists: tuple[HashList, ...]) -> None:
+            chosen = tuple(k for k in lists if algorithm in {None, k.spec.algorithm})
+            if not chosen:
+                raise ListError(f"cannot use {store.path}: it holds no {algorithm} hashes.")
+            with self._lock:
+                before = self._lists.get(number)
+                self._lists[number] = chosen
+                try:
+                    self._swap()
+                except BaseException:
+                    if before is None:
+                        del self._lists[number]
+                    else:
+                        self._lists[number] = before
+                    raise
+            self._problems.pop(store.path, None)
+
+        def refused(error: Exception) -> None:
+            self._problems[store.path] = _said(error)
+
+        watch(store, use, on_error=refused, interval=self._interval, stop=self._stop)
+
+    def _watch_disabled(self) -> None:
+        assert self._disabled is not None
+        seen = _stamp(self._disabled)
+        while not self._stop.wait(min(self._interval, 1.0)):
+            stamp = _stamp(self._disabled)
+            if stamp == seen:
+                continue
+            try:
+                left_out = read_disabled(self._disabled)
+                with self._lock:
+                    before, self._left_out = self._left_out, left_out
+                    try:
+                        self._swap()
+                    except BaseException:
+                        self._left_out = before
+                        raise
+                seen = stamp
+                self._problems.pop(self._disabled, None)
+            except Exception as error:
+                self._problems[self._disabled] = _said(error)
+                LOG.error("entries are disabled as before: %s", _said(error))
+
+    @unseen
+    def _swap(self) -> None:
+        """Put the lists that there are in use, once there is a version of each."""
+        if len(self._lists) < len(self._stores) + (-1 in self._lists):
+            return
+        lists = [known for number in sorted(self._lists) for known in self._lists[number]]
+        used = [leave_out(known, self._left_out, self._key) for known in lists]
+        name = snapshot_name(lists, used)
+        bank_of = names_of(lists)
+        off: list[HashList] = []
+        ratios: Mapping[str, float] = {}
+        if self.banks is not None:
+            for bank in set(bank_of.values()) - self.banks.ratios.keys():
+                self.banks.add_list(bank)
+            self.banks.refresh()
+            ratios = self.banks.ratios
+            live = self.banks.lists()
+            bank_of |= {known.name: known.name for known in live}
+            off = [k for k in (*used, *live) if not ratios.get(bank_of[k.name], 1.0)]
+            off += self.banks.lists(on=False)
+            bank_of |= {known.name: known.name for known in off if known.name not in bank_of}
+            used = [k for k in (*used, *live) if ratios.get(bank_of[k.name], 1.0)]
+        matcher = self._make(used or [_nothing()])
+        snapshot = Snapshot(
+            name or "no list", matcher, timestamp(datetime.now(UTC)),
+            self._make(off) if off else None, bank_of, ratios,
+        )  # fmt: skip
+        self.current = snapshot  # one assignment: a request has either the one or the other
+        self.swaps += 1
+        LOG.info("lists in use: %s", name)
+        self._changed(snapshot)
+
+
+def snapshot_name(lists: Iterable[HashList], used: Iterable[HashList]) -> str:
+    """Return the name of a snapshot: of its lists with their versions, and how many are left out."""
+    names: dict[str, int] = {}
+    for known, kept in zip(lists, used, strict=True):
+        name = f"{known.name}@{known.version}"
+        names[name] = names.get(name, 0) + len(known) - len(kept)
+    return ",".join(f"{name}-{out}" if out else name for name, out in names.items())
+
+
+def _nothing() -> HashList:
+    """Return a list without entries: of banks that are all empty."""
+    spec = registry.spec("pdq")
+    return HashList("none", "0", spec, HashBatch.from_bytes(spec, b""), ())
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, HashmatchError) else type(error).__name__
+
+
+def _stamp(path: str) -> tuple[int, ...]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -1,0 +1,556 @@
+"""The service's own interface, ``/v1``: pictures and hashes checked, answers explained.
+
+Every answer names the snapshot that it comes from. Its shapes are the structures below, from which
+the OpenAPI description is made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from hashmatch.errors import HashmatchError, UsageError
+from hashmatch.records.enums import Outcome, Surface
+from hashmatch.records.hashes import HashBatch
+from hashmatch.records.images import HashedImage, ImageItem, ItemOutcome
+from hashmatch.records.review import RecordMatch, ReviewRecord, SuppressedBy
+from hashmatch.service.http import HttpError, Response, as_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hashmatch.matching.matcher import Matcher
+    from hashmatch.service.http import Request
+    from hashmatch.service.missed import Journal
+    from hashmatch.service.service import Service
+    from hashmatch.service.snapshots import Snapshot
+
+MAX_HASHES = 10_000
+"""Hashes of one request."""
+NDJSON = b"application/x-ndjson"
+MAX_NEAREST = 100
+MAY_PASS = frozenset({Outcome.FAILED})
+"""Outcomes of pictures that may come out otherwise another time."""
+
+
+class Checked(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of a picture.
+
+    Parameters
+    ----------
+    snapshot : str
+        The lists that it was checked against, each with its version.
+    outcome : Outcome
+        ``match``, ``suppressed``, ``no_match``, or why it was not searched.
+    item_id, version : str
+        Of the picture.
+    retry : bool
+        Whether the same picture may come out otherwise later.
+    record : ReviewRecord, optional
+        Of a match, for a person to look at.
+    reason : str
+        Why it was not searched.
+    quality : int, optional
+        Of the picture, 0 to 100.
+    damaged : bool
+        Whether some of the file was missing.
+    """
+
+    snapshot: str
+    outcome: Outcome
+    item_id: str
+    version: str
+    retry: bool
+    record: ReviewRecord | UnsetType = UNSET
+    reason: str = ""
+    quality: int | None = None
+    damaged: bool = False
+
+
+class HashQuery(msgspec.Struct, frozen=True):
+    """A hash that was made elsewhere: of a whole picture, and good enough to be searched.
+
+    Parameters
+    ----------
+    hash : str
+        In hexadecimal. No answer and no message repeats it.
+    algorithm : str
+        What it is.
+    id : str, optional
+        Repeated in the answer.
+    """
+
+    hash: Annotated[str, Meta(max_length=4096)]
+    algorithm: Annotated[str, Meta(max_length=64)] = "pdq"
+    id: Annotated[str, Meta(max_length=1024)] | UnsetType = UNSET
+
+
+class Looked(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a hash is near.
+
+    Parameters
+    ----------
+    snapshot : str
+        The lists that it was looked up in.
+    outcome : {"match", "no_match", "suppressed"}
+        What it comes to.
+    matches : tuple of RecordMatch
+        Closest first.
+    match_count : int
+        All entries that matched, named or not.
+    suppressed_by : SuppressedBy, optional
+        The rule that keeps it out of a queue.
+    id : str, optional
+        Of the question.
+    """
+
+    snapshot: str
+    outcome: Literal["match", "no_match", "suppressed"]
+    matches: tuple[RecordMatch, ...]
+    match_count: int
+    suppressed_by: SuppressedBy | UnsetType = UNSET
+    id: str | UnsetType = UNSET
+
+
+class Refused(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line of many that is no question; others are answered.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong with it.
+    line : int
+        Which it is, from 1.
+    id : str, optional
+        Of the question.
+    """
+
+    message: str
+    line: int
+    id: str | UnsetType = UNSET
+
+
+class Near(msgspec.Struct, frozen=True):
+    """An entry that is near, or would be: how far it is, and whose limit says what that means.
+
+    Parameters
+    ----------
+    list, list_version, entry, algorithm : str
+        Which.
+    distance : int
+        Bits.
+    max_distance : int
+        Its limit, inclusive.
+    max_distance_from : str
+        Who set the limit.
+    matches : bool
+        Whether it is within it.
+    variant : str
+        Of which question about the picture it is the nearest.
+    frame : int
+        Of which frame.
+    """
+
+    list: str
+    list_version: str
+    entry: str
+    algorithm: str
+    distance: int
+    max_distance: int
+    max_distance_from: str
+    matches: bool
+    variant: str = "upright"
+    frame: int = 0
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """One hash of a picture, and what became of it.
+
+    Parameters
+    ----------
+    algorithm : str
+        What it is.
+    outcome : Outcome
+        ``hashed``, or why it was not searched.
+    reason : str
+        The same in words.
+    quality : int, optional
+        Of the picture by this algorithm.
+    min_quality : int, optional
+        What is searched at least.
+    variants : tuple of str
+        The questions that were asked about it.
+    frame : int
+        Of which frame.
+    """
+
+    algorithm: str
+    outcome: Outcome
+    reason: str
+    quality: int | None
+    min_quality: int | None
+    variants: tuple[str, ...]
+    frame: int
+
+
+class Explained(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why a picture, or a hash, matches or not.
+
+    Parameters
+    ----------
+    snapshot : str
+        The lists.
+    outcome : Outcome
+        What it comes to.
+    nearest : tuple of Near
+        Of each list the nearest entries, nearest first, within the limit that was asked for.
+    asked : tuple of Asked
+        The hashes of a picture.
+    suppressed_by : SuppressedBy, optional
+        The rule that keeps it out of the queue.
+    """
+
+    snapshot: str
+    outcome: Outcome
+    nearest: tuple[Near, ...]
+    asked: tuple[Asked, ...] = ()
+    suppressed_by: SuppressedBy | UnsetType = UNSET
+
+
+class ListInUse(msgspec.Struct, frozen=True):
+    """A list that is matched against.
+
+    Parameters
+    ----------
+    name, version, algorithm : str
+        Which, and what its hashes are.
+    entries : int
+        How many.
+    problems : tuple of str
+        What was found wrong and did not keep it from serving.
+    """
+
+    name: str
+    version: str
+    algorithm: str
+    entries: int
+    problems: tuple[str, ...]
+
+
+class ListsInUse(msgspec.Struct, frozen=True):
+    """The lists in use.
+
+    Parameters
+    ----------
+    snapshot : str
+        Their name together.
+    since : str
+        When they were put in use, UTC.
+    lists : tuple of ListInUse
+        Each.
+    problems : tuple of str
+        What keeps newer versions from being used.
+    """
+
+    snapshot: str
+    since: str
+    lists: tuple[ListInUse, ...]
+    problems: tuple[str, ...]
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Why a request was not answered.
+
+    Parameters
+    ----------
+    message : str
+        *Cannot X: reason. Do Y.*
+    retry : bool
+        Whether the same request may succeed later.
+    noted : bool
+        Whether the picture is noted as missed, and will be checked by ``hashmatch missed run``.
+    """
+
+    message: str
+    retry: bool
+    noted: bool = False
+
+
+def error_response(error: HttpError) -> Response:
+    """Return how an error is answered here."""
+    return as_json(Problem(error.message, error.retry, error.noted), error.status)
+
+
+async def check(service: Service, request: Request) -> Response:
+    """Check a picture: its bytes as the body, or a form with ``image``."""
+    query = request.query
+    given = {"surface": query.get("surface"), "item_id": query.get("item_id")}
+    version = query.get("version")
+
+    async def read() -> bytes:
+        if (url := query.get("url")) is not None:
+            given["item_id"] = given["item_id"] or url
+            data = await service.fetch(url)
+        elif request.header(b"content-type").lower().startswith(b"multipart/form-data"):
+            form = await request.form()
+            files = [file for file in form.files if file.field == "image"]
+            if len(files) != 1 or len(form.files) != 1:
+                raise HttpError(422, "cannot check the picture: a form has one file, image.")
+            for name in given:
+                given[name] = form.fields.get(name, given[name])
+            data = files[0].data
+        else:
+            data = await request.body()
+        _surface(given["surface"])
+        _item(given["item_id"])
+        await note.begin(data)
+        return data
+
+    def work(data: bytes) -> Checked:
+        snapshot = service.snapshot()
+        result = snapshot.matcher.check(
+            data, surface=_surface(given["surface"]), item_id=_item(given["item_id"]), version=version
+        )
+        return _checked(snapshot, result)
+
+    note = _Note(service.journal, given, version)
+    try:
+        checked = await service.with_picture(read, work)
+        if isinstance(checked.record, ReviewRecord):
+            kept = await service.keep(checked.record)
+            checked = msgspec.structs.replace(checked, record=kept)
+    except HttpError as error:
+        if error.retry and await note.missed(error.message):
+            error.noted = True
+        raise
+    except HashmatchError as error:
+        await note.missed(str(error))
+        raise
+    if checked.retry:
+        await note.missed(checked.reason)
+    else:
+        note.done()
+    service.metrics.item(checked.outcome)
+    return as_json(checked)
+
+
+class _Note:
+    """The note that a picture is being checked, in the journal of a service that has one."""
+
+    def __init__(
+        self, journal: Journal | None, given: dict[str, str | None], version: str | None
+    ) -> None:
+        self._journal, self._given, self._version = journal, given, version or ""
+        self._number: object = None
+
+    async def begin(self, data: bytes) -> None:
+        """Note it, before anything is done with it."""
+        if self._journal is not None:
+            key, surface = str(self._given["item_id"]), str(self._given["surface"])
+            begun = self._journal.begin(key, self._version, surface, data)
+            self._number = await asyncio.wrap_future(begun)
+
+    async def missed(self, reason: str) -> bool:
+        """Note that it was not checked, and why; return whether it is noted."""
+        if self._journal is None:
+            return False
+        if isinstance(self._number, int):
+            await asyncio.wrap_future(self._journal.failed(self._number, reason))
+            return True
+        key, surface = self._given["item_id"], self._given["surface"]
+        if not key or surface not in [*Surface]:
+            return False  # nobody can say what it is
+        await asyncio.wrap_future(self._journal.miss(key, self._version, surface, reason))
+        return True
+
+    def done(self) -> None:
+        """Remove the note. If it stays, the picture is checked twice, and its record is the same."""
+        if self._journal is not None and isinstance(self._number, int):
+            self._journal.done(self._number)
+
+
+def _surface(given: str | None) -> Surface:
+    try:
+        return Surface.parse(given or "")
+    except UsageError as error:
+        raise HttpError(422, f"cannot check the picture: {error}") from None
+
+
+def _item(given: str | None) -> str:
+    if not given:
+        raise HttpError(422, "cannot check the picture: it has no name. Give item_id.")
+    return given
+
+
+def _checked(snapshot: Snapshot, result: ReviewRecord | ItemOutcome) -> Checked:
+    if isinstance(result, ReviewRecord):
+        item = result.item
+        return Checked(
+            snapshot.name, result.outcome, item.key, item.version, False, result,
+            quality=result.hash.quality, damaged=item.damaged,
+        )  # fmt: skip
+    return Checked(
+        snapshot.name, result.outcome, result.key, result.version, result.outcome in MAY_PASS,
+        reason=result.reason, quality=result.quality, damaged=result.damaged,
+    )  # fmt: skip
+
+
+async def match(service: Service, request: Request) -> Response:
+    """Look up a hash that was made elsewhere, or one a line of them."""
+    if request.header(b"content-type").lower().startswith(NDJSON):
+        lines = (await request.body()).split(b"\n")
+        if lines and not lines[-1].strip():
+            lines.pop()
+        if len(lines) > MAX_HASHES:
+            raise HttpError(413, f"cannot look up more than {MAX_HASHES:,} hashes at once.")
+        snapshot = service.snapshot()
+        body = await service.in_thread(lambda: _match_lines(snapshot, lines))
+        return Response(body, media_type=NDJSON)
+    question = await request.json(HashQuery)
+    snapshot = service.snapshot()
+    return as_json(_look_up(snapshot, question.algorithm, [question])[0])
+
+
+def _match_lines(snapshot: Snapshot, lines: Sequence[bytes]) -> bytes:
+    """Return an answer for each line, in order; those of one algorithm are looked up together."""
+    answers: list[object] = [None] * len(lines)
+    questions: dict[str, list[tuple[int, HashQuery]]] = {}
+    decode = msgspec.json.Decoder(HashQuery).decode
+    for number, line in enumerate(lines):
+        try:
+            asked = decode(line)
+            _batch(snapshot, asked.algorithm, [asked])
+        except (msgspec.MsgspecError, RecursionError):
+            answers[number] = Refused("cannot read the line: it is no question.", number + 1)
+        except HttpError as error:
+            answers[number] = Refused(error.message, number + 1, asked.id)
+        else:
+            questions.setdefault(asked.algorithm, []).append((number, asked))
+    for algorithm, asked_of in questions.items():
+        found = _look_up(snapshot, algorithm, [asked for _, asked in asked_of])
+        for (number, _), looked in zip(asked_of, found, strict=True):
+            answers[number] = looked
+    encode = msgspec.json.encode
+    return b"".join(encode(answer) + b"\n" for answer in answers)
+
+
+def _batch(snapshot: Snapshot, algorithm: str, questions: Sequence[HashQuery]) -> HashBatch:
+    for known in snapshot.matcher.lists:
+        if known.spec.algorithm == algorithm:
+            try:
+                return HashBatch.from_hex(known.spec, [each.hash for each in questions])
+            except UsageError:
+                raise HttpError(
+                    422, f"cannot look up the hash: it is not {known.spec.bits // 4} hexadecimal "
+                    "digits.",
+                ) from None  # fmt: skip
+    held = ", ".join(sorted({known.spec.algorithm for known in snapshot.matcher.lists}))
+    raise HttpError(422, f"cannot look up the hash: no list is of its algorithm, only {held}.")
+
+
+def _look_up(snapshot: Snapshot, algorithm: str, questions: Sequence[HashQuery]) -> list[Looked]:
+    batch = _batch(snapshot, algorithm, questions)
+    answers = []
+    for number, found in enumerate(snapshot.matcher.look_up(batch)):
+        by = None
+        if found.match_count:
+            by = snapshot.matcher.suppresses(batch[number : number + 1])
+        answers.append(
+            Looked(
+                snapshot.name,
+                "suppressed" if by else "match" if found.match_count else "no_match",
+                found.matches,
+                found.match_count,
+                by or UNSET,
+                questions[number].id,
+            )
+        )
+    return answers
+
+
+async def lists(service: Service, request: Request) -> Response:
+    """The lists in use, and what keeps newer versions of them from being used."""
+    snapshot = service.snapshot()
+    return as_json(
+        ListsInUse(
+            snapshot.name,
+            snapshot.since,
+            tuple(
+                ListInUse(k.name, k.version, k.spec.algorithm, len(k), k.problems)
+                for k in snapshot.matcher.lists
+            ),
+            service.snapshots.problems,
+        )
+    )
+
+
+async def explain(service: Service, request: Request) -> Response:
+    """Say why a picture, or a hash, matches or does not: the nearest entries, and whose limits.
+
+    Distances to hashes that callers choose let them work out what a list holds, step by step: give
+    the scope only to whom you would give the list.
+    """
+    most, within = _number(request, "nearest", 5, MAX_NEAREST), None
+    if "max_distance" in request.query:
+        within = _number(request, "max_distance", 0, 4096)
+    if request.header(b"content-type").lower().startswith(b"application/json"):
+        question = await request.json(HashQuery)
+        snapshot = service.snapshot()
+        batch = _batch(snapshot, question.algorithm, [question])
+
+        def explained() -> Explained:
+            hashed = [HashedImage("", batch.spec, Outcome.HASHED, batch)]
+            looked = _look_up(snapshot, question.algorithm, [question])[0]
+            return Explained(
+                snapshot.name, Outcome(looked.outcome),
+                _nearest(snapshot, hashed, most, within), suppressed_by=looked.suppressed_by,
+            )  # fmt: skip
+
+        return as_json(await service.in_thread(explained))
+
+    def work(data: bytes) -> Explained:
+        snapshot = service.snapshot()
+        matcher = snapshot.matcher
+        hashed = matcher.hash(data, "upload")
+        result = matcher.decide(ImageItem("upload", "", Surface.USER_REPORT), hashed)
+        by = result.suppressed_by if isinstance(result, ReviewRecord) else UNSET
+        return Explained(
+            snapshot.name, result.outcome, _nearest(snapshot, hashed, most, within),
+            tuple(_asked(one, matcher) for one in hashed), by,
+        )  # fmt: skip
+
+    return as_json(await service.with_picture(request.body, work))
+
+
+def _number(request: Request, name: str, default: int, most: int) -> int:
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not text.isdecimal() or int(text) > most:
+        raise HttpError(422, f"cannot explain: {name} is a whole number up to {most}.")
+    return int(text)
+
+
+def _nearest(
+    snapshot: Snapshot, hashed: Sequence[HashedImage], most: int, within: int | None
+) -> tuple[Near, ...]:
+    if most == 0:
+        return ()
+    return tuple(
+        Near(
+            each.list, each.list_version, each.entry, each.algorithm, each.distance,
+            each.max_distance, each.max_distance_from, each.distance <= each.max_distance,
+            each.variant or "upright", each.frame or 0,
+        )
+        for each in snapshot.matcher.nearest(hashed, most, within)
+    )  # fmt: skip
+
+
+def _asked(one: HashedImage, matcher: Matcher) -> Asked:
+    return Asked(
+        one.spec.algorithm, one.outcome, one.reason, one.quality,
+        matcher.plan.min_quality, tuple(map(str, one.variants)), one.frame,
+    )  # fmt: skip
