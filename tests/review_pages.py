@@ -23,6 +23,7 @@ from hashmatch.records.cases import Case, Origin
 from hashmatch.records.enums import Surface
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
+from hashmatch.review.web.connections import ConnectionMiddleware
 from hashmatch.review.web.middleware import SecurityMiddleware
 from hashmatch.review.web.pictures import Pictures
 from hashmatch.review.web.server import Serving
@@ -96,7 +97,7 @@ class Server:
         self.pictures = Pictures(serving.pictures, allow_private=serving.allow_private)
         self._socket = serving.bound()
         self.port: int = self._socket.getsockname()[1]
-        self._server: uvicorn.Server = serving.server(self.queue, self.pictures, self.port)
+        self._server: uvicorn.Server = serving.server(self.queue, self.pictures, self._socket)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
         self._thread.start()
         while not self._server.started:
@@ -110,7 +111,9 @@ class Server:
     @property
     def middleware(self) -> SecurityMiddleware:
         """The middleware that checks every request."""
-        middleware = self._server.config.app
+        outer = self._server.config.app
+        assert isinstance(outer, ConnectionMiddleware)
+        middleware = outer.app
         assert isinstance(middleware, SecurityMiddleware)
         return middleware
 
@@ -152,7 +155,7 @@ class Answer:
 
     @property
     def csrf(self) -> str:
-        found = re.search(r'name="csrf" value="([\w-]+)"', self.text)
+        found = re.search(r'name="csrf" value="([\w.-]+)"', self.text)
         assert found, self.text
         return found[1]
 
@@ -188,7 +191,8 @@ class Browser:
         if self.cookie:
             sent["Cookie"] = self.cookie
         if method == "POST":
-            sent |= {"Content-Type": FORM, "Sec-Fetch-Site": "same-origin", "Origin": "null"}
+            sent |= {"Content-Type": FORM, "Sec-Fetch-Site": "same-origin"}
+            sent["Origin"] = f"http://127.0.0.1:{self.server.port}"
         sent |= headers or {}
         connection = HTTPConnection("127.0.0.1", self.server.port, timeout=PATIENCE)
         try:

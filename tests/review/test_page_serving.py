@@ -15,15 +15,17 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPSConnection
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cli_tools import PROGRAM, environment, one_line, run
 from conftest import IMAGES, ROOT
 from hashmatch.errors import StoreError, UsageError, install
+from hashmatch.records.safeguards import Safeguard, allowing, collecting
 from hashmatch.review import web
 from hashmatch.review.queue import ReviewQueue
+from hashmatch.review.web.middleware import AccessPolicy
 from hashmatch.review.web.server import Serving
 from processes import PATIENCE
 from review_pages import Answer, Browser, filled
@@ -127,14 +129,94 @@ def test_a_token_is_long_and_private(tmp_path: Path) -> None:
         Serving(token_file=str(file)).access_policy(1)
 
 
-def test_names_of_a_server() -> None:
-    assert Serving().access_policy(8470).hosts == {"127.0.0.1:8470", "localhost:8470", "[::1]:8470"}
-    named = Serving(names=("Review.Example.org", "other:99")).access_policy(8470).hosts
-    assert named - Serving().access_policy(8470).hosts == {
-        "review.example.org",
-        "review.example.org:8470",
-        "other:99",
-    }
+LOCAL = {f"http://{name}:8470" for name in ("127.0.0.1", "localhost", "[::1]")}
+TLS = {"tls_cert": "c.pem", "tls_key": "k.pem"}
+
+
+@pytest.mark.parametrize(
+    ("options", "origins"),
+    [
+        ({}, LOCAL),
+        ({"names": ("localhost:9000",)}, LOCAL | {"http://localhost:9000"}),
+        (
+            {"names": ("https://Review.Example.org/", "https://other.example:99")},
+            {"https://review.example.org", "https://other.example:99"},
+        ),
+        ({"names": ("https://review.example.org:443",)}, {"https://review.example.org"}),
+        (
+            {**TLS, "host": "192.0.2.1", "client_ca": "ca", "names": ("a.example",)},
+            {"https://192.0.2.1:8470", "https://a.example", "https://a.example:8470"},
+        ),
+        (
+            {**TLS, "host": "::1", "names": ("https://a.example:8443",)},
+            {
+                *(origin.replace("http:", "https:") for origin in LOCAL),
+                "https://a.example:8443",
+            },
+        ),
+    ],
+)
+def test_names_of_a_server(options: dict[str, Any], origins: set[str]) -> None:
+    serving = Serving(**options)
+    assert serving.origins(8470) == origins
+    assert serving.tls == all(origin.startswith("https:") for origin in origins)
+
+
+@pytest.mark.parametrize(
+    ("tls", "host", "origin"),
+    [
+        (True, "review.example.org", "https://review.example.org"),
+        (True, "Review.example.org:443", "https://review.example.org"),
+        (True, "review.example.org:80", "https://review.example.org:80"),
+        (False, "review.example.org:80", "http://review.example.org"),
+        (False, "review.example.org:443", "http://review.example.org:443"),
+        (False, "[::1]:80", "http://[::1]"),
+    ],
+)
+def test_a_usual_port_says_nothing(tls: bool, host: str, origin: str) -> None:
+    assert AccessPolicy(frozenset(), tls=tls).origin(host) == origin
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"names": ("review.example.org",)}, "be called review.example.org: the page is plain"),
+        ({"names": ("http://10.0.0.9",)}, "be called http://10.0.0.9: the page is plain"),
+        ({"host": "10.0.0.1"}, "serve on 10.0.0.1: the page is plain"),
+        ({"host": "0.0.0.0", "names": ("localhost",)}, "serve on 0.0.0.0: the page is plain"),
+    ],
+)
+def test_plain_http_with_others_is_refused_unless_it_is_allowed(
+    options: dict[str, Any], words: str
+) -> None:
+    options |= {"token_file": "token"}
+    with pytest.raises(UsageError, match=words) as refused:
+        Serving(**options)
+    for way in ("--tls-cert", "--name https://", "--allow-http"):
+        assert way in str(refused.value)
+    with allowing(Safeguard.TLS), collecting() as waivers:
+        assert not Serving(**options).tls
+    assert [waiver.allowed_by for waiver in waivers] == ["--allow-http"]
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("https://a.example", "b.example"), "b.example: .* Give --name https://b.example"),
+        (("http://a.example", "https://b.example"), "Give --name https://a.example"),
+        (("https://a.example/path",), "no host name"),
+        (("ftp://a.example",), "no host name"),
+        (("https://",), "no host name"),
+        (("a b",), "no host name"),
+        (("a.example:99999",), "no host name"),
+        (("user@a.example",), "no host name"),
+    ],
+)
+def test_names_that_are_none_or_do_not_go_together(names: tuple[str, ...], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Serving(names=names)
+    with pytest.raises(UsageError, match=r"plain|TLS|no host name"):
+        Serving(names=("http://a.example",), tls_cert="c", tls_key="k")
 
 
 def test_what_cannot_be_served_is_one_line(queue: str, token: str, tmp_path: Path) -> None:
