@@ -95,10 +95,10 @@ class Server:
         serving = serving or Serving(port=0, pictures=(os.path.dirname(path),))
         self.queue = ReviewQueue.open(path)
         self.pictures = Pictures(serving.pictures, allow_private=serving.allow_private)
-        self._socket = serving.bound()
-        self.port: int = self._socket.getsockname()[1]
-        self._server: uvicorn.Server = serving.server(self.queue, self.pictures, self._socket)
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
+        self.listener = serving.bound()
+        self.port: int = self.listener.getsockname()[1]
+        self._server: uvicorn.Server = serving.server(self.queue, self.pictures, self.listener)
+        self._thread = threading.Thread(target=self._server.run, args=([self.listener],))
         self._thread.start()
         while not self._server.started:
             assert self._thread.is_alive()
@@ -129,7 +129,7 @@ class Server:
         self._server.should_exit = True
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
-        self._socket.close()
+        self.listener.close()
         self.pictures.close()
         self.queue.close()
 

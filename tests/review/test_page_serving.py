@@ -12,13 +12,13 @@ import ssl
 import subprocess
 import sys
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from http.client import HTTPSConnection
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from certificates import certificates
 from cli_tools import PROGRAM, environment, one_line, run
 from conftest import IMAGES, ROOT
 from hashmatch.errors import StoreError, UsageError, install
@@ -57,6 +57,7 @@ class Program:
         self.process = process
         self.port = port
         self.scheme = scheme
+        self.said_first = ""
         self.said = ""
 
 
@@ -82,10 +83,15 @@ def serving(queue: str, *options: str, before: tuple[str, ...] = ()) -> Iterator
     ) as process:
         try:
             assert process.stderr
-            line = process.stderr.readline()
-            found = re.match(r"(https?)://[^/]+:(\d+)/$", line)
-            assert found, line + process.stderr.read()
+            found, before_it = None, ""
+            for line in process.stderr:
+                found = re.match(r"(https?)://[^/]+:(\d+)/$", line)
+                if found:
+                    break
+                before_it += line
+            assert found, before_it
             program = Program(process, int(found[2]), found[1])
+            program.said_first = before_it
             yield program
         finally:
             os.killpg(process.pid, signal.SIGINT)
@@ -100,6 +106,20 @@ def test_others_are_refused_without_showing_who_they_are(queue: str, token: str)
     for host in ("0.0.0.0", "::", "10.0.0.1", "192.168.1.1"):
         one_line(run("review", "serve", queue, "--host", host), "--token-file", "--client-ca")
     one_line(run("review", "serve", queue, "--host", "review.example.org"), "no address", "--name")
+
+
+def test_plain_http_with_others_is_said_where_it_is_allowed(queue: str, token: str) -> None:
+    options = ["--name", "review.example.org"]
+    one_line(run("review", "serve", queue, *options), "plain http", "--allow-http", "--name https:")
+    with serving(queue, *options, "--allow-http") as program:
+        browser = Browser(program)
+        assert browser.get("/login", Host="review.example.org").status == 200
+    (line,) = program.said_first.splitlines()
+    assert line.startswith("hashmatch: without TLS: the page is plain http")
+    assert "--allow-http" in line
+    with serving(queue, "--name", "https://review.example.org") as program:
+        assert Browser(program).get("/login", Host="review.example.org").status == 200
+    assert program.said_first == ""
 
 
 @pytest.mark.parametrize(
@@ -254,51 +274,6 @@ def test_it_stops_when_it_is_told_to(queue: str, token: str) -> None:
         browser = Browser(program)
         assert browser.get("/login").status == 200
     assert program.process.returncode in {0, 130}
-
-
-def certificates(folder: Path) -> None:
-    """Make an authority, and certificates by it for the server and for a browser."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    def named(name: str) -> x509.Name:
-        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-
-    now, keys = datetime.now(UTC), {}
-    for name in ("ca", "server", "browser"):
-        keys[name] = key = ec.generate_private_key(ec.SECP256R1())
-        made = (
-            x509.CertificateBuilder()
-            .subject_name(named(name))
-            .issuer_name(named("ca"))
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(hours=1))
-            .add_extension(x509.BasicConstraints(ca=name == "ca", path_length=None), critical=True)
-            .add_extension(
-                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
-            )
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(keys["ca"].public_key()),
-                critical=False,
-            )
-        )
-        if name == "server":
-            made = made.add_extension(
-                x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False
-            )
-        certificate = made.sign(keys["ca"], hashes.SHA256())
-        (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        (folder / f"{name}.key").write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
 
 
 def test_only_browsers_with_a_certificate_are_answered(
