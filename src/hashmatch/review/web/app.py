@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from hashmatch.errors import HashmatchError
 from hashmatch.review.web import cases, charts
+from hashmatch.review.web.connections import network_of
 from hashmatch.review.web.context import STATIC, redirect
 from hashmatch.review.web.middleware import SecurityMiddleware
 from hashmatch.review.web.request import route
@@ -40,21 +41,22 @@ def login_page(context: Context, request: PageRequest) -> Response:
 
 
 def login(context: Context, request: PageRequest) -> Response:
-    """Log in with a name and its token, in a new session; the one of before ends."""
+    """Log in with a name and its token, in a new session; the one of before ends.
+
+    The right token is looked for first: no failures before keep anybody out.
+    """
     name = request.form.get("name", "").strip()
     token = request.form.get("token", "").strip()
-    address = request.http.client.host if request.http.client else ""
-    wait = context.throttle.wait(name, address)
-    if wait:
-        text = f"Too many tries. Try again in {wait} seconds."
-        answer = context.page("login.html", request.session, 429, wrong=text, name=name)
+    if not (name and token and context.queue.reviewers.check(name, token)):
+        network = network_of(request.http.client.host) if request.http.client else ""
+        wait = context.throttle.failed(name, network)
+        wrong = "This name and token do not go together."
+        if not wait:
+            return context.page("login.html", request.session, 403, wrong=wrong, name=name)
+        wrong += f" There were too many tries; wait {wait} seconds."
+        answer = context.page("login.html", request.session, 429, wrong=wrong, name=name)
         answer.headers["retry-after"] = str(wait)
         return answer
-    if not (name and token and context.queue.reviewers.check(name, token)):
-        context.throttle.failed(name, address)
-        text = "This name and token do not go together."
-        return context.page("login.html", request.session, 403, wrong=text, name=name)
-    context.throttle.succeeded(name)
     context.sessions.end(request.secret)
     welcome = redirect("/")
     context.set_cookie(welcome, context.sessions.begin(name))

@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from hashmatch.errors import ReviewError
 from hashmatch.review.web import wording
-from hashmatch.review.web.auth import LoginThrottle, Sessions
+from hashmatch.review.web.auth import LoginForms, LoginThrottle, Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,6 +161,7 @@ class Context:
     pictures: Pictures
     tls: bool = False
     sessions: Sessions = field(default_factory=Sessions)
+    forms: LoginForms = field(default_factory=LoginForms)
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     open_pages: OpenPages = field(default_factory=OpenPages)
     recent: RecentDecisions = field(default_factory=RecentDecisions)
