@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from hashmatch.errors import HashmatchError
+from hashmatch.errors import HashmatchError, QueueUnavailable
 from hashmatch.review.web.context import redirect
 
 if TYPE_CHECKING:
@@ -90,7 +90,10 @@ def route(
                 "This form is not one of yours. Nothing was done.", session, 403
             )
         request = PageRequest(http, session, secret, posted)
-        return await run_in_threadpool(_handle, context, handler, request, script)
+        try:
+            return await context.threads.run(partial(_handle, context, handler, request, script))
+        except TimeoutError as error:
+            return context.unavailable(error, session, script=script)
 
     return Route(path, answer, methods=[method])
 
@@ -102,6 +105,8 @@ def _handle(context: Context, handler: Handler, request: PageRequest, script: bo
             context.sessions.end(request.secret)
             return _not_logged_in(context, "GET", script=script)
         return handler(context, request)
+    except QueueUnavailable as error:
+        return context.unavailable(error, request.session, script=script)
     except HashmatchError as error:
         if script:
             return PlainTextResponse(f"{error}\n", 409)
