@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hashmatch.errors import HashmatchError
+from hashmatch.errors import QueueUnavailable
 from hashmatch.review.web import cases, charts
 from hashmatch.review.web.connections import network_of
 from hashmatch.review.web.context import STATIC, redirect
@@ -65,9 +65,12 @@ def login(context: Context, request: PageRequest) -> Response:
 
 def logout(context: Context, request: PageRequest) -> Response:
     """End the session on the server, so that its cookie is worth nothing."""
-    if request.reviewer in context.held:
-        context.give_back(context.held[request.reviewer], request.reviewer)
     context.sessions.end(request.secret)
+    if request.reviewer in context.held:
+        try:
+            context.give_back(context.held[request.reviewer], request.reviewer)
+        except QueueUnavailable:
+            context.open_pages.leave(context.held[request.reviewer], request.reviewer)
     answer = redirect("/login")
     answer.delete_cookie(context.cookie, secure=context.tls, httponly=True, samesite="strict")
     answer.headers["clear-site-data"] = '"cache"'
@@ -77,7 +80,7 @@ def logout(context: Context, request: PageRequest) -> Response:
 def application(context: Context, policy: AccessPolicy) -> SecurityMiddleware:
     """Return the page, behind the middleware that lets only some requests through."""
 
-    def file(request: Request) -> Response:
+    async def file(request: Request) -> Response:
         name = request.path_params["name"]
         if name not in context.static:
             return context.error_page("There is no such page.", None, 404)
@@ -129,5 +132,7 @@ async def _give_back_closed(context: Context) -> None:
     while True:
         await asyncio.sleep(SWEEP_INTERVAL)
         for case_id, reviewer in context.open_pages.due():
-            with suppress(HashmatchError):  # it comes back by itself when its time is over
-                await run_in_threadpool(context.give_back, case_id, reviewer)
+            try:
+                await context.threads.run(partial(context.give_back, case_id, reviewer))
+            except (TimeoutError, QueueUnavailable):
+                context.open_pages.leave(case_id, reviewer)
