@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hashmatch.errors import HashmatchError
+from hashmatch.review.access import record_login
 from hashmatch.review.web import cases, charts
 from hashmatch.review.web.context import STATIC, redirect
 from hashmatch.review.web.middleware import SecurityMiddleware
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from hashmatch.review.web.request import PageRequest
 
 SWEEP_INTERVAL = 1.0
-"""Seconds between two looks at which pages were closed."""
+"""Seconds between two looks at which pages were closed, and who could not log in."""
 
 
 def login_page(context: Context, request: PageRequest) -> Response:
@@ -46,14 +47,17 @@ def login(context: Context, request: PageRequest) -> Response:
     address = request.http.client.host if request.http.client else ""
     wait = context.throttle.wait(name, address)
     if wait:
+        context.failed_logins.count(name)
         text = f"Too many tries. Try again in {wait} seconds."
         answer = context.page("login.html", request.session, 429, wrong=text, name=name)
         answer.headers["retry-after"] = str(wait)
         return answer
     if not (name and token and context.queue.reviewers.check(name, token)):
         context.throttle.failed(name, address)
+        context.failed_logins.count(name)
         text = "This name and token do not go together."
         return context.page("login.html", request.session, 403, wrong=text, name=name)
+    record_login(context.queue, name)
     context.throttle.succeeded(name)
     context.sessions.end(request.secret)
     welcome = redirect("/")
@@ -108,13 +112,14 @@ def application(context: Context, policy: AccessPolicy) -> SecurityMiddleware:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        sweeping = asyncio.create_task(_give_back_closed(context))
+        sweeping = asyncio.create_task(_sweep(context))
         try:
             yield
         finally:
             sweeping.cancel()
             with suppress(asyncio.CancelledError):
                 await sweeping
+            await run_in_threadpool(context.failed_logins.close)
 
     handlers = {404: not_found, 405: not_found, Exception: failed}
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
@@ -122,10 +127,12 @@ def application(context: Context, policy: AccessPolicy) -> SecurityMiddleware:
     return SecurityMiddleware(app, policy)
 
 
-async def _give_back_closed(context: Context) -> None:
-    """Give back, every now and then, the cases whose page was closed."""
+async def _sweep(context: Context) -> None:
+    """Give back, every now and then, the cases whose page was closed; record failed log-ins."""
     while True:
         await asyncio.sleep(SWEEP_INTERVAL)
+        with suppress(HashmatchError):  # they are counted until it can be done
+            await run_in_threadpool(context.failed_logins.write)
         for case_id, reviewer in context.open_pages.due():
             with suppress(HashmatchError):  # it comes back by itself when its time is over
                 await run_in_threadpool(context.give_back, case_id, reviewer)

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from hashmatch.errors import ReviewError
 from hashmatch.records.cases import Verdict
 from hashmatch.records.enums import Surface
+from hashmatch.review.access import record_view
 from hashmatch.review.results import Pause
 from hashmatch.review.web.context import not_held, redirect
 from hashmatch.review.web.pictures import BlurStep, NoPicture
@@ -118,7 +119,10 @@ def picture(context: Context, request: PageRequest) -> Response:
         item = case.asked[number] if number >= 0 else case.asked[len(case.asked)]
     except (ValueError, IndexError):
         raise NoPicture("There is no such picture.") from None
-    return Response(context.pictures.jpeg(item, step), media_type="image/jpeg")
+    jpeg, record_id = context.pictures.jpeg(item, step), item.record.record_id
+    if step is not BlurStep.STRONG:  # whoever looks is recorded, or does not get to see it
+        record_view(context.queue, case.case_id, request.reviewer, record_id, step.name.lower())
+    return Response(jpeg, media_type="image/jpeg")
 
 
 def decide(context: Context, request: PageRequest) -> Response:

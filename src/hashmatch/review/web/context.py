@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from hashmatch.errors import ReviewError
+from hashmatch.review.access import FailedLogins
 from hashmatch.review.web import wording
 from hashmatch.review.web.auth import LoginThrottle, Sessions
 
@@ -168,6 +169,10 @@ class Context:
     statistics: StatisticsCache = field(default_factory=StatisticsCache)
     templates: Environment = field(default_factory=load_templates)
     static: dict[str, bytes] = field(default_factory=load_static)
+    failed_logins: FailedLogins = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.failed_logins = FailedLogins(self.queue)
 
     @property
     def cookie(self) -> str:
