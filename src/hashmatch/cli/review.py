@@ -376,7 +376,7 @@ def verify(queue: str, heads: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json(verified._asdict())
     else:
-        click.echo(f"sound: {verified.events:,} events, head {verified.events}:{verified.head}")
+        click.echo(f"sound: {verified.events:,} events, head {verified.head}")
 
 
 def _heads(given: str) -> list[Head]:

@@ -114,7 +114,7 @@ class _Replay:
         ((decisions,),) = self._database.rows("SELECT count(*) FROM decision")
         if items != self._items or decisions != len(self.decisions):
             raise _edited(self._database, "there are records or decisions of no event")
-        return Verified(number, previous)
+        return Verified(number, str(history.Head(number, previous)))
 
     def _apply(self, number: int, at: int, who: str, kind: str, case: int, body: Any) -> None:
         if kind in history.WITHOUT_TABLE:

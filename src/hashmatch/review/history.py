@@ -32,7 +32,7 @@ logged_in        a reviewer logged in to the page
 login_failed     somebody could not: how often since the last such event, and with which name, if it
                  is a reviewer's; by ``hashmatch``, since a name that was tried proves nothing
 uncovered        a reviewer uncovered the picture of a record, and how far
-message_queued   a message about a decision was put into the outbox of an endpoint
+message_queued   a decision was put into the outbox of an endpoint, to be told if it still stands
 ===============  =================================================================================
 """
 

@@ -644,7 +644,7 @@ class ReviewQueue:
         Returns
         -------
         Verified
-            The number of events, and the digest of the last.
+            The number of events, and the head of now.
 
         Raises
         ------
