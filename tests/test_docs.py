@@ -1,4 +1,4 @@
-"""README is true: its commands run, its Python runs, its record is a record."""
+"""README and docs are true: commands run, Python runs, tables say what the code does."""
 
 from __future__ import annotations
 
@@ -14,36 +14,33 @@ import pytest
 import hashmatch as hm
 from cli_tools import on_terminal, screen_lines
 from conftest import FIXTURES, ROOT
+from documents import BLOCKS, EVERYTHING, PAGES, Block, blocks, table
 from processes import warm_program
 
-TEXT = (ROOT / "README.md").read_text()
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-
-
-SHELL = [line for block in blocks("sh") for line in block.splitlines()]
 # The first two set everything up and would run this very test; .ci/run takes them from here.
+FIRST, SECOND = (block.code.strip() for block in blocks("sh", "README.md")[:2])
+SCAN = FIRST.split(" && ")[-1]
 COMMANDS = blocks("sh")[2:]
 
 
 def test_the_first_two_commands_set_up_and_run() -> None:
     setup = "python3 -m venv --without-pip .venv && python3 -m pip --python .venv install"
-    assert SHELL[0].startswith(setup)
-    assert SHELL[0].split(" && ")[-1].startswith(".venv/bin/hashmatch scan fixtures/")
-    assert SHELL[1].startswith(setup)
-    assert SHELL[1].split(" && ")[-1] == ".venv/bin/python -m pytest -q -n auto --dist worksteal"
+    assert FIRST.startswith(setup)
+    assert SCAN.startswith(".venv/bin/hashmatch scan fixtures/")
+    assert SECOND.startswith(setup)
+    assert SECOND.split(" && ")[-1] == ".venv/bin/python -m pytest -q -n auto --dist worksteal"
 
 
-@pytest.mark.parametrize("command", [SHELL[0].split(" && ")[-1], *COMMANDS])
-def test_commands_run_as_printed(command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "command", [Block("README.md", 1, "sh", SCAN.removeprefix(".venv/bin/")), *COMMANDS], ids=str
+)
+def test_commands_run_as_printed(command: Block, tmp_path: Path) -> None:
     shutil.copytree(FIXTURES, tmp_path / "fixtures")
     scripts = str(Path(sys.executable).parent)
     if command in COMMANDS:  # the first is started as a reader would, the others at once
         scripts = f"{warm_program().parent}:{scripts}"
     run = subprocess.run(
-        ["bash", "-euc", command.removeprefix(".venv/bin/")],
+        ["bash", "-euc", command.code],
         cwd=tmp_path,
         env={**os.environ, "PATH": f"{scripts}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)},
         capture_output=True,
@@ -52,7 +49,7 @@ def test_commands_run_as_printed(command: str, tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     assert "Traceback" not in run.stderr
-    if command == SHELL[0].split(" && ")[-1]:
+    if command not in COMMANDS:
         assert len([hm.ReviewRecord.from_json(line) for line in run.stdout.splitlines()]) == 5
 
 
@@ -61,28 +58,38 @@ def test_the_first_one_says_what_is_printed_on_a_terminal(
 ) -> None:
     """All of the table in the README, but for the time it took."""
     monkeypatch.chdir(FIXTURES.parent)
-    args = SHELL[0].split(" && ")[-1].split()[1:]
+    args = SCAN.split()[1:]
     code, seen = on_terminal(*args, out=tmp_path / "records", NO_COLOR="1")
-    (table,) = [block for block in blocks("text") if "What became" in block]
+    (printed,) = [one.code for one in blocks("text", "README.md") if "What became" in one.code]
     shown = [line.rstrip() for line in screen_lines(seen) if line.strip()]
     assert code == 0
-    assert shown[:-1] == table.splitlines()[:-1]
+    assert shown[:-1] == printed.splitlines()[:-1]
 
 
-@pytest.mark.parametrize("code", blocks("python"))
-def test_python_runs(code: str) -> None:
-    exec(code, {})
+@pytest.mark.parametrize("block", blocks("python"), ids=str)
+def test_python_runs(block: Block) -> None:
+    exec(compile(block.code, str(block), "exec"), {})
+
+
+def test_no_block_is_left_out() -> None:
+    """What is in no language that is run, or shown as it is, would go unnoticed."""
+    assert {block.language for block in BLOCKS} <= {"sh", "python", "json", "text", "console"}
+    assert sum(page.read_text().count("\n```") for page in PAGES) == 2 * len(BLOCKS)
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 180
 
 
 def test_the_record_is_one() -> None:
     (record,) = blocks("json")
-    assert hm.ReviewRecord.from_json(record).matches[0].distance == 4
+    assert hm.ReviewRecord.from_json(record.code).matches[0].distance == 4
 
 
 def test_every_algorithm_outcome_and_format_is_documented() -> None:
     from hashmatch import registry
 
-    documented = set(re.findall(r"`([\w-]+)`", TEXT))
+    documented = set(re.findall(r"`([\w-]+)`", EVERYTHING))
     assert set(registry.names(registry.HASHERS)) <= documented
     assert set(registry.names(registry.LISTS)) <= documented
     assert {outcome.value for outcome in hm.Outcome} - {"hashed"} <= documented
@@ -94,9 +101,7 @@ def test_the_table_of_identities_is_that_of_the_readers() -> None:
     from hashmatch.interfaces import ListOptions, ListRow
 
     head = "| format | identity | what takes its place | what takes it out | time |"
-    table = TEXT.split(head)[1].split("\n\n")[0]
-    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
-    told = {line[0].strip("`"): line[1:] for line in cells}
+    told = {line[0].strip("`"): line[1:] for line in table(head)}
     assert sorted(told) == sorted(registry.names(registry.LISTS))
     samples = {name: each["format"] for name, each in golden("lists")["exchanges"].items()}
     samples |= {"demo.jsonl": "jsonl", "demo-pdq.txt": "pdq-text", "demo-pdq.csv": "csv"}
@@ -120,7 +125,7 @@ def test_the_table_of_identities_is_that_of_the_readers() -> None:
 def test_limits_in_the_table_are_those_of_the_code() -> None:
     from hashmatch import registry
 
-    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) \|", TEXT, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) \|", EVERYTHING, re.MULTILINE)
     assert len(rows) == 5
     for name, bits, limit in rows:
         hasher = registry.hasher(name)
