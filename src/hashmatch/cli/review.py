@@ -219,10 +219,11 @@ def status(queue: str, as_json: bool) -> None:
         undoable = opened.undoable()
         figures = opened.statistics()
     if as_json:
+        from hashmatch.records.safeguards import waiver_fields
         from hashmatch.review.results import statistics_fields
 
         fields = {"cases": counts, "inherited": inherited, "undoable": undoable}
-        print_json(fields | statistics_fields(figures))
+        print_json(fields | statistics_fields(figures) | {"waivers": waiver_fields()})
         return
     if not any(counts.values()):
         click.echo("the queue is empty")
@@ -295,9 +296,10 @@ def list_(
                 continue
             count += 1
             if as_json:
+                from hashmatch.records.safeguards import waiver_fields
                 from hashmatch.review.results import case_fields
 
-                print_json(case_fields(case))
+                print_json(case_fields(case) | {"waivers": waiver_fields()})
             else:
                 print_line(_line(case))
     if not count and not as_json:
@@ -332,10 +334,11 @@ def show(queue: str, case_id: str, as_json: bool) -> None:
         case = opened.case(case_id)
         events = list(opened.history(case_id))
     if as_json:
+        from hashmatch.records.safeguards import waiver_fields
         from hashmatch.review.results import case_fields
 
-        fields = case_fields(case) | {"history": [event_fields(event) for event in events]}
-        print_json(fields)
+        fields = {"history": [event_fields(event) for event in events], "waivers": waiver_fields()}
+        print_json(case_fields(case) | fields)
         return
     click.echo(_line(case))
     for item in case.items:

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from hashmatch.errors import ReviewError
+from hashmatch.records.safeguards import waivers
 from hashmatch.review.access import FailedLogins
 from hashmatch.review.web import wording
 from hashmatch.review.web.auth import LoginThrottle, Sessions
@@ -221,6 +222,8 @@ class Context:
             "reviewer": session.reviewer if session else "",
             "csrf": session.csrf if session else "",
             "flash": session.pop_flash() if session else "",
+            "head": self.queue.head,
+            "waivers": waivers(),
         }
         text = self.templates.get_template(template).render(**common, **values)
         return HTMLResponse(text, status)
