@@ -55,6 +55,7 @@ def locked(path: str | Path) -> Iterator[None]:
         [sys.executable, "-c", script, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         try:
+            assert process.stdout is not None
             assert process.stdout.readline() == b"holds\n"
             yield
         finally:
