@@ -150,12 +150,14 @@ class Sample(Opaque):
     @cached_property
     def is_half(self) -> Flags:
         """Which of `bits` have exactly half of them set, shape (n,)."""
-        return np.equal(self.bits.sum(1), self.size // 2)
+        half: Flags = self.bits.sum(1) == self.size // 2
+        return half
 
     @cached_property
     def is_about_half(self) -> Flags:
         """Which of `bits` have half of them set, or one more, shape (n,)."""
-        return self.is_half | np.equal(self.bits.sum(1), self.size // 2 + 1)
+        one_more: Flags = self.bits.sum(1) == self.size // 2 + 1
+        return self.is_half | one_more
 
     @cached_property
     def alike(self) -> NDArray[np.float64]:
