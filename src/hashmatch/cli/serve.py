@@ -91,7 +91,7 @@ SCOPES = ("hash", "match", "curate", "admin")
     metavar="DB",
     help="Note the pictures that could not be checked, for hashmatch missed run.",
 )
-@click.option("--keep-missed-bytes", is_flag=True, help="Keep those pictures until they are checked.")
+@click.option("--keep-missed-bytes", is_flag=True, help="Keep those pictures, until checked.")
 @click.option(
     "--max-waiting", type=click.IntRange(0), default=64, show_default=True, metavar="N",
     help="Pictures that may wait for a decoder, of each worker; more are refused with 503.",
@@ -133,9 +133,7 @@ def serve(**options: Any) -> None:
         from hashmatch.service.banks import Banks
 
         banks = Banks(data) if data is not None else None
-        return rules.snapshots(
-            banks=banks, decode=pool, include_hash=options["review"] is not None
-        )
+        return rules.snapshots(banks=banks, decode=pool, include_hash=options["review"] is not None)
 
     serving = Serving(snapshots, limits=limits, **options)
     scheme = "https" if serving.tls_cert else "http"

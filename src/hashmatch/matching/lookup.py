@@ -254,8 +254,7 @@ class Lookup(Opaque):
                 named += [(hit, *asked[hit.query]) for hit in known.hits(found)]
         named.sort(key=itemgetter(0))
         return tuple(
-            hit.known.match(hit, str(image.variants[row]), image.frame)
-            for hit, image, row in named
+            hit.known.match(hit, str(image.variants[row]), image.frame) for hit, image, row in named
         )
 
     def _lists_of(self, hashes: HashBatch) -> list[IndexedList]:

@@ -20,7 +20,7 @@ from hashmatch.service.snapshots import LOG
 from hashmatch.service.tokens import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from hashmatch.service.http import Receive, Send
     from hashmatch.service.service import Service
@@ -106,6 +106,7 @@ class Endpoint:
         self._shown = hma.error_response if operation.is_hma else v1.error_response
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Answer a request."""
         began = now()
         service = self._service
         request = Request(scope, receive, self._max_body)
@@ -149,15 +150,25 @@ class Endpoint:
         return response
 
 
-class _Slashes:
-    """Takes ``//c/banks`` for ``/c/banks``: a client whose address ends in a slash asks so."""
+class _Front:
+    """Answers what has no parameter in its path by itself; the rest is Starlette's.
 
-    def __init__(self, app: Any) -> None:
-        self._app = app
+    ``//c/banks`` is taken for ``/c/banks``: a client whose address ends in a slash asks so.
+    """
+
+    def __init__(self, app: Starlette, endpoints: Mapping[tuple[str, str], Endpoint]) -> None:
+        self._app, self._endpoints = app, endpoints
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and "//" in scope["path"]:
-            scope = {**scope, "path": re.sub("/{2,}", "/", scope["path"])}
+        if scope["type"] == "http":
+            path = scope["path"]
+            if "//" in path:
+                path = re.sub("/{2,}", "/", path)
+                scope = {**scope, "path": path}
+            endpoint = self._endpoints.get((scope["method"], path))
+            if endpoint is not None:
+                await endpoint(scope, receive, send)
+                return
         await self._app(scope, receive, send)
 
 
@@ -173,10 +184,16 @@ def application(service: Service) -> Any:
     by_path: dict[str, list[Operation]] = {}
     for operation in OPERATIONS:
         by_path.setdefault(operation.path, []).append(operation)
-    routes = []
-    for path, operations_of in by_path.items():
-        endpoints = {each.method: Endpoint(service, each) for each in operations_of}
-        routes.append(Route(path, _Methods(endpoints), methods=[*endpoints]))
+    endpoints: dict[str, dict[str, Endpoint]] = {
+        path: {each.method: Endpoint(service, each) for each in of_path}
+        for path, of_path in by_path.items()
+    }
+    for of_path in endpoints.values():
+        if "GET" in of_path:
+            of_path["HEAD"] = of_path["GET"]
+    routes = [
+        Route(path, _Methods(of_path), methods=[*of_path]) for path, of_path in endpoints.items()
+    ]
 
     async def problem(request: Any, error: Any) -> Any:
         from starlette.responses import JSONResponse
@@ -192,16 +209,21 @@ def application(service: Service) -> Any:
             yield
 
     handlers: dict[Any, Any] = {404: problem, 405: problem, Exception: problem}
-    return _Slashes(Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers))
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+    plain = {
+        (method, path): endpoint
+        for path, of_path in endpoints.items()
+        if "{" not in path
+        for method, endpoint in of_path.items()
+    }
+    return _Front(app, plain)
 
 
 class _Methods:
     """The operations at one path, by method."""
 
-    def __init__(self, endpoints: dict[Method, Endpoint]) -> None:
-        self._endpoints: dict[str, Endpoint] = dict(endpoints)
-        if "GET" in self._endpoints:
-            self._endpoints["HEAD"] = self._endpoints["GET"]
+    def __init__(self, endpoints: Mapping[str, Endpoint]) -> None:
+        self._endpoints = endpoints
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         await self._endpoints[scope["method"]](scope, receive, send)

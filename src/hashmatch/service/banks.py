@@ -1,15 +1,17 @@
 """Banks that are filled over HTTP, and which banks are asked: kept in SQLite, with their history.
 
 Every process of the service has the file open. What one of them commits, the others see before they
-answer their next request: a look at ``PRAGMA data_version`` takes some microseconds.
+answer their next request: a number in shared memory is raised after each commit.
 """
 
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import re
 import sqlite3
+import struct
 import threading
 import time
 from collections import defaultdict
@@ -37,7 +39,7 @@ PATIENCE = 5.0
 RECENT = 500
 """Contents of a bank that are searched beside its index, before that is built anew; of a large
 bank, a tenth of it."""
-SECRET = "secret"
+COUNTER = struct.Struct("=q")
 LIVE = "live"
 """The version of a bank, which changes with every request."""
 
@@ -122,7 +124,7 @@ class Banks(Opaque):
         with closing(self._connect(create=True)) as database:
             self._prepare(database)
         self._reader = self._connect()
-        self._watcher = self._connect()
+        self._counter = Counter(os.path.join(folder, "banks.changes"))
         self._lock = threading.RLock()
         self._seen_version = -1
         self._seen_change = -1
@@ -135,22 +137,21 @@ class Banks(Opaque):
     def close(self) -> None:
         """Close the file."""
         self._reader.close()
-        self._watcher.close()
+        self._counter.close()
 
     # Reading
 
     def has_changed(self) -> bool:
-        """Return whether anybody has committed a change since `refresh`; takes microseconds."""
+        """Return whether anybody has committed a change since `refresh`; takes no time."""
         if self._next_enabled and time.time() >= self._next_enabled:
             return True
-        (version,) = self._watcher.execute("PRAGMA data_version").fetchone()
-        return bool(version != self._seen_version)
+        return self._counter.value != self._seen_version
 
     @unseen
     def refresh(self) -> None:
         """Bring what is in memory up to date."""
         with self._lock:
-            (version,) = self._watcher.execute("PRAGMA data_version").fetchone()
+            version = self._counter.value  # before anything is read: what comes later is seen later
             rows = self._reader.execute("SELECT name, ratio, is_list FROM bank").fetchall()
             self.ratios = {name: ratio for name, ratio, _ in rows}
             self.local = frozenset(name for name, _, is_list in rows if not is_list)
@@ -167,7 +168,9 @@ class Banks(Opaque):
             ]  # fmt: skip
             if changed or due:
                 self._take({*changed, *due}, now)
-            (last,) = self._reader.execute("SELECT coalesce(max(changed), 0) FROM content").fetchone()
+            (last,) = self._reader.execute(
+                "SELECT coalesce(max(changed), 0) FROM content"
+            ).fetchone()
             self._seen_change, self._seen_version = last, version
             self._next_enabled = min(waiting, default=0.0)
 
@@ -235,7 +238,7 @@ class Banks(Opaque):
         ).fetchone()  # fmt: skip
         if row is None:
             raise BankError(f"content '{number}' not found")
-        return Content(*row[:5], json.loads(row[5] or "{}"))
+        return Content(row[0], row[1], row[2], row[3], row[4], json.loads(row[5] or "{}"))
 
     @unseen
     def signals(self, number: int) -> dict[str, HashBatch]:
@@ -261,7 +264,9 @@ class Banks(Opaque):
     def add_list(self, name: str) -> None:
         """Note that a list is served under that name, fully switched on unless it is known."""
         if name in self.local:
-            raise StoreError(f"cannot serve a list as bank {name}: there is such a bank. Rename it.")
+            raise StoreError(
+                f"cannot serve a list as bank {name}: there is such a bank. Rename it."
+            )
         with self._writing() as database:
             database.execute(
                 "INSERT INTO bank SELECT ?, 1.0, 1, 0 WHERE NOT EXISTS "
@@ -343,8 +348,7 @@ class Banks(Opaque):
                 "INSERT INTO content (bank, note, uri, metadata, changed) VALUES (?, ?, ?, ?, ?)",
                 (bank, note, uri, json.dumps(dict(metadata or {})), _next(database)),
             )
-            number = cursor.lastrowid
-            assert number is not None
+            number = int(cursor.lastrowid or 0)
             database.executemany(
                 "INSERT INTO signal VALUES (?, ?, ?)",
                 [(number, name, _bytes(batch)) for name, batch in signals.items()],
@@ -422,7 +426,6 @@ class Banks(Opaque):
                     if statement.strip():
                         database.execute(statement)
                 database.execute("INSERT INTO meta VALUES ('change', 0)")
-                database.execute("INSERT INTO meta VALUES (?, ?)", (SECRET, os.urandom(32)))
                 database.execute(f"PRAGMA user_version = {FORMAT}")
             database.execute("COMMIT")
         except sqlite3.Error as error:
@@ -443,14 +446,56 @@ class Banks(Opaque):
                     database.execute("ROLLBACK")
                     raise
                 database.execute("COMMIT")
+                self._counter.value = _last(database)
         except sqlite3.Error as error:
             raise StoreError(f"cannot write {self.path}: {error}. Try again.") from None
 
 
 def _next(database: sqlite3.Connection) -> int:
     database.execute("UPDATE meta SET value = value + 1 WHERE key = 'change'")
+    return _last(database)
+
+
+def _last(database: sqlite3.Connection) -> int:
     (change,) = database.execute("SELECT value FROM meta WHERE key = 'change'").fetchone()
     return int(change)
+
+
+class Counter:
+    """A whole number that all processes see: the latest change of the banks.
+
+    A process that is killed between a commit and this leaves it as it was; the next commit, or the
+    next start of the service, raises it.
+    """
+
+    def __init__(self, path: str) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            file = os.open(path, flags, 0o600)
+            try:
+                if os.fstat(file).st_size < COUNTER.size:
+                    os.ftruncate(file, COUNTER.size)
+                self._memory = mmap.mmap(file, COUNTER.size)
+            finally:
+                os.close(file)
+        except OSError as error:
+            raise StoreError(
+                f"cannot use {path}: {error.strerror}. Remove it, or give another folder."
+            ) from None
+
+    @property
+    def value(self) -> int:
+        """The number; eight aligned bytes, which are read and written at once."""
+        (value,) = COUNTER.unpack(self._memory)
+        return int(value)
+
+    @value.setter
+    def value(self, value: int) -> None:
+        COUNTER.pack_into(self._memory, 0, value)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._memory.close()
 
 
 def _note(

@@ -7,7 +7,6 @@ keep, or one that was made here, over HTTP.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import re
@@ -16,10 +15,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 
 from hashmatch import registry
 from hashmatch.decode import load
-from hashmatch.errors import HashmatchError, StoreError, UsageError
+from hashmatch.errors import StoreError, UsageError
 from hashmatch.hashing.hash_image import HashPlan, hash_loaded
 from hashmatch.records.enums import HAVE_HASH
 from hashmatch.records.hashes import HashBatch
@@ -27,7 +27,7 @@ from hashmatch.service.banks import NAME, BankError
 from hashmatch.service.http import HttpError, Response, as_json, flag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from hashmatch.matching.lookup import Found
     from hashmatch.matching.matcher import Matcher
@@ -130,7 +130,7 @@ async def hash_file(service: Service, request: Request) -> Response:
 
 
 async def hash_url(service: Service, request: Request) -> Response:
-    """``GET /h/hash``: the hashes of what an address leads to, below the prefixes that are named."""
+    """``GET /h/hash``: the hashes of what an address leads to."""
     hashed = await _hash_url(service, request, _required(request, "url"))
     return as_json(_shown(hashed), ordered=True)
 
@@ -192,7 +192,9 @@ def _hashes(service: Service, data: bytes, algorithms: Sequence[str]) -> dict[st
 
     What the matcher asks besides about each picture is not part of it.
     """
-    hashed = hash_loaded(load(data, "upload"), HashPlan(tuple(algorithms), "none"), service.pool.pictures)
+    hashed = hash_loaded(
+        load(data, "upload"), HashPlan(tuple(algorithms), "none"), service.pool.pictures
+    )
     found: dict[str, HashBatch] = {}
     for one in hashed:
         service.metrics.item(one.outcome)
@@ -273,8 +275,7 @@ def _by_bank(
 
 
 def _share(batch: HashBatch, seed: str | None) -> float:
-    """Return where a hash lies between 0 and 1: always in the same place, so that it is always
-    answered or never."""
+    """Return where a hash lies between 0 and 1: the same place always, for the same answer."""
     key = b"" if seed is None else seed.encode()[:64]
     value = hashlib.blake2b(bytes.fromhex(batch.to_hex()[0]), digest_size=8, key=key).digest()
     return (int.from_bytes(value) + 1) / 2**64
@@ -364,7 +365,7 @@ async def compare(service: Service, request: Request) -> Response:
         if len(pair) != 2:
             raise HttpError(400, f"cannot compare: {_text(name)} has {len(pair)} signals, not two.")
         one, other = (_hash(name, each) for each in pair)
-        distance = sum(int(a ^ b).bit_count() for a, b in zip(one.words[0], other.words[0], strict=True))
+        distance = int(np.bitwise_count(one.words[0] ^ other.words[0]).sum())
         limit = registry.hasher(algorithm_of(name)).max_distance
         answer[name] = [distance <= limit, {"distance": distance}]
     return as_json(answer, ordered=True)
@@ -690,5 +691,3 @@ def _who(request: Request) -> str:
 def _text(given: str) -> str:
     """Return a name of the caller's as it is shown in a message: what may be a hash is not."""
     return given if len(given) <= 16 and given.isprintable() else given[:4] + "..."
-
-

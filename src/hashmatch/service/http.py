@@ -264,9 +264,7 @@ _encode = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
-def as_json(
-    value: object, status: int = 200, *, ordered: bool = False, **how: Any
-) -> Response:
+def as_json(value: object, status: int = 200, *, ordered: bool = False, **how: Any) -> Response:
     """Return an answer of JSON; `ordered` with the keys of objects in order."""
     return Response((_encode_sorted if ordered else _encode)(value), status, **how)
 

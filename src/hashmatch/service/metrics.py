@@ -7,11 +7,29 @@ import tempfile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from prometheus_client import Counter, Histogram
+
     from hashmatch.service.snapshots import Snapshot
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Where prometheus-client keeps what several processes count; read when it is first imported."""
-BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+BUCKETS = (
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+)
 """Seconds: a look-up takes less than a millisecond, a hostile picture up to half a minute."""
 MEDIA_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -61,7 +79,7 @@ class Metrics:
             "hashmatch_pictures_in_flight", "Pictures at work or waiting.",
             registry=registry, multiprocess_mode="livesum",
         )  # fmt: skip
-        self._bound: dict[tuple[str, int], object] = {}
+        self._bound: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Count an answered request."""
@@ -69,9 +87,8 @@ class Metrics:
         if bound is None:
             bound = self._requests.labels(route, str(status)), self._seconds.labels(route)
             self._bound[route, status] = bound
-        counter, histogram = bound  # type: ignore[misc]
-        counter.inc()
-        histogram.observe(seconds)
+        bound[0].inc()
+        bound[1].observe(seconds)
 
     def item(self, outcome: str) -> None:
         """Count a picture, or a hash that was looked up."""
@@ -99,5 +116,5 @@ class Metrics:
         registry = self._registry
         if os.environ.get(FOLDER):
             registry = CollectorRegistry()
-            multiprocess.MultiProcessCollector(registry)
+            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return bytes(generate_latest(registry))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import shutil
 import signal
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from hashmatch.service.service import Limits
     from hashmatch.service.snapshots import Snapshots
 
+LOG = logging.getLogger("hashmatch.service.server")
+"""Without a handler of the host, its warnings go to standard error."""
 BACKLOG = 2048
 RESTART_SECONDS = 1.0
 """A process that ends is started again, but no more often than this."""
@@ -262,7 +265,7 @@ def _supervise(serving: Serving, listening: socket.socket, started: Callable[[],
             if serving.missed is not None:
                 _abandon(serving.missed, name)
             if not stopping:
-                print("a process of the service ended and is replaced", file=sys.stderr)
+                LOG.warning("a process of the service ended, and is replaced")
                 time.sleep(max(0.0, RESTART_SECONDS - (time.monotonic() - since)))
                 _start(serving, listening, children)
     finally:
@@ -291,4 +294,4 @@ def _start(
 def _forget(folder: str, pid: int) -> None:
     from prometheus_client import multiprocess
 
-    multiprocess.mark_process_dead(pid, folder)
+    multiprocess.mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]

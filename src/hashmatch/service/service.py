@@ -104,16 +104,17 @@ class Service:
     _tokens: dict[str, Token] = field(default_factory=dict)
     _rates: dict[str, Rate] = field(default_factory=dict)
     _log: int | None = None
-    _admission: Admission | None = None
-    _threads: ThreadPoolExecutor | None = None
+    _admission: Admission = field(init=False)
+    _threads: ThreadPoolExecutor = field(init=False)
+
+    def __post_init__(self) -> None:
+        running = self.pool.workers + 1  # one is hashed while another is decoded
+        self._admission = Admission(running, self.limits.max_waiting, self.limits.patience)
+        self._threads = ThreadPoolExecutor(running, "hashmatch-check")
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run what it needs besides requests: threads, and a look at the tokens now and then."""
-        self._admission = Admission(
-            self.pool.workers + 1, self.limits.max_waiting, self.limits.patience
-        )
-        self._threads = ThreadPoolExecutor(self.pool.workers + 1, "hashmatch-check")
         if self.access_log is not None:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
             try:
@@ -158,7 +159,7 @@ class Service:
         kind, _, secret = request.header(b"authorization").partition(b" ")
         token = None
         if kind.lower() == b"bearer":
-            token = self._tokens.get(digest(secret.strip().decode("latin-1")))
+            token = self._tokens.get(digest(secret.strip()))
         if token is None:
             raise HttpError(401, "cannot answer without a token. Send Authorization: Bearer TOKEN.")
         if not token.allows(scope):
@@ -181,7 +182,6 @@ class Service:
         HttpError
             503 if there is none, at once or after the time that one may wait; while it stops.
         """
-        assert self._admission is not None and self._threads is not None
         if self.stopping:
             raise HttpError(503, "cannot answer: the service stops.", retry=True, retry_after=1)
         try:
@@ -218,11 +218,10 @@ class Service:
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Do what takes longer than a look-up in a thread."""
-        assert self._threads is not None
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def note(self, request: Request, route: str, status: int, seconds: float) -> None:
-        """Count an answered request, and add it to the log: no hash, key or address of a picture."""
+        """Count an answered request, and log it: no hash, key or address of a picture."""
         self.metrics.request(route, status, seconds)
         if self._log is not None:
             line = {

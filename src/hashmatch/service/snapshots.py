@@ -7,6 +7,7 @@ import os
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hashmatch import registry
@@ -132,9 +133,9 @@ class Snapshots:
             with self._lock:
                 self._swap()
         for number, (store, algorithm) in enumerate(self._stores):
-            self._begin(lambda n=number, s=store, a=algorithm: self._watch(n, s, a))
+            self._begin(partial(self._watch, number, store, algorithm))
         if self._disabled is not None:
-            self._begin(self._watch_disabled)
+            self._begin(partial(self._watch_disabled, self._disabled))
 
     def fresh(self) -> Snapshot | None:
         """Return the snapshot in use, with all that was committed to banks; None if there is none.
@@ -188,15 +189,14 @@ class Snapshots:
 
         watch(store, use, on_error=refused, interval=self._interval, stop=self._stop)
 
-    def _watch_disabled(self) -> None:
-        assert self._disabled is not None
-        seen = _stamp(self._disabled)
+    def _watch_disabled(self, path: str) -> None:
+        seen = _stamp(path)
         while not self._stop.wait(min(self._interval, 1.0)):
-            stamp = _stamp(self._disabled)
+            stamp = _stamp(path)
             if stamp == seen:
                 continue
             try:
-                left_out = read_disabled(self._disabled)
+                left_out = read_disabled(path)
                 with self._lock:
                     before, self._left_out = self._left_out, left_out
                     try:
@@ -205,9 +205,9 @@ class Snapshots:
                         self._left_out = before
                         raise
                 seen = stamp
-                self._problems.pop(self._disabled, None)
+                self._problems.pop(path, None)
             except Exception as error:
-                self._problems[self._disabled] = _said(error)
+                self._problems[path] = _said(error)
                 LOG.error("entries are disabled as before: %s", _said(error))
 
     @unseen
@@ -244,7 +244,7 @@ class Snapshots:
 
 
 def snapshot_name(lists: Iterable[HashList], used: Iterable[HashList]) -> str:
-    """Return the name of a snapshot: of its lists with their versions, and how many are left out."""
+    """Return the name of a snapshot: its lists, their versions, how many entries are left out."""
     names: dict[str, int] = {}
     for known, kept in zip(lists, used, strict=True):
         name = f"{known.name}@{known.version}"

@@ -1,4 +1,4 @@
-"""Bearer tokens of the service: each has a name, scopes and a rate, and is kept as a digest only."""
+"""Bearer tokens of the service: each has a name, scopes and a rate, and is kept as a digest."""
 
 from __future__ import annotations
 
@@ -149,7 +149,9 @@ class TokenFile:
                 f"cannot make a token: a scope is one of {', '.join(Scope)}."
             ) from None
         if not given:
-            raise UsageError(f"cannot make a token without scopes. Give some of {', '.join(Scope)}.")
+            raise UsageError(
+                f"cannot make a token without scopes. Give some of {', '.join(Scope)}."
+            )
         if rate is not None and not rate > 0:
             raise UsageError(f"cannot limit a token to {rate} requests a second. Give more than 0.")
         secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
@@ -159,7 +161,7 @@ class TokenFile:
                 raise UsageError(
                     f"cannot make token {name}: there is one. Revoke it, or use another name."
                 )
-            made = Token(name, digest(secret), given, timestamp(datetime.now(UTC)), rate)
+            made = Token(name, digest(secret.encode()), given, timestamp(datetime.now(UTC)), rate)
             self._write((*held, made))
         return secret
 
@@ -186,6 +188,6 @@ class TokenFile:
         atomic.write(self.path, msgspec.json.format(data) + b"\n")
 
 
-def digest(secret: str) -> str:
+def digest(secret: bytes) -> str:
     """Return what is kept of a token's secret."""
-    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
+    return hashlib.sha256(secret).hexdigest()

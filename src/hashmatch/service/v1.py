@@ -299,8 +299,7 @@ async def check(service: Service, request: Request) -> Response:
             files = [file for file in form.files if file.field == "image"]
             if len(files) != 1 or len(form.files) != 1:
                 raise HttpError(422, "cannot check the picture: a form has one file, image.")
-            for name in given:
-                given[name] = form.fields.get(name, given[name])
+            given.update((name, form.fields[name]) for name in given if name in form.fields)
             data = files[0].data
         else:
             data = await request.body()
@@ -312,7 +311,10 @@ async def check(service: Service, request: Request) -> Response:
     def work(data: bytes) -> Checked:
         snapshot = service.snapshot()
         result = snapshot.matcher.check(
-            data, surface=_surface(given["surface"]), item_id=_item(given["item_id"]), version=version
+            data,
+            surface=_surface(given["surface"]),
+            item_id=_item(given["item_id"]),
+            version=version,
         )
         return _checked(snapshot, result)
 
@@ -361,13 +363,13 @@ class _Note:
             await asyncio.wrap_future(self._journal.failed(self._number, reason))
             return True
         key, surface = self._given["item_id"], self._given["surface"]
-        if not key or surface not in [*Surface]:
+        if not key or surface is None or surface not in [*Surface]:
             return False  # nobody can say what it is
         await asyncio.wrap_future(self._journal.miss(key, self._version, surface, reason))
         return True
 
     def done(self) -> None:
-        """Remove the note. If it stays, the picture is checked twice, and its record is the same."""
+        """Remove the note; if it stays, the picture is checked twice, and has the same record."""
         if self._journal is not None and isinstance(self._number, int):
             self._journal.done(self._number)
 
@@ -472,7 +474,7 @@ def _look_up(snapshot: Snapshot, algorithm: str, questions: Sequence[HashQuery])
 
 
 async def lists(service: Service, request: Request) -> Response:
-    """The lists in use, and what keeps newer versions of them from being used."""
+    """Return the lists in use, and what keeps newer versions of them from being used."""
     snapshot = service.snapshot()
     return as_json(
         ListsInUse(
