@@ -61,9 +61,9 @@ def signal_type_of(algorithm: str) -> str:
 
 def signal_types(snapshot: Snapshot) -> list[str]:
     """Return the signal types that the lists in use hold, and ``pdq``."""
-    lists = [*snapshot.matcher.lists, *(snapshot.off.lists if snapshot.off else ())]
-    names = {known.spec.algorithm for known in lists}
-    return sorted(signal_type_of(name) for name in {*names, "pdq"})
+    off = snapshot.off.lists if snapshot.off else ()
+    names = {"pdq", *snapshot.specs, *(known.spec.algorithm for known in off)}
+    return sorted(map(signal_type_of, names))
 
 
 class ValidationError(HttpError):
@@ -216,7 +216,7 @@ async def lookup(service: Service, request: Request) -> Response:
     if url is None and signal is not None and name is not None:
         snapshot = service.snapshot()
         batch = _signal(snapshot, name, signal)
-        found = snapshot.matcher.look_up(batch)[0] if _holds(snapshot.matcher, batch) else None
+        found = _find(snapshot, batch)
         return _answer(_by_bank(snapshot, request, batch, found, name), snapshot)
     if url is None:
         raise HttpError(400, "Either url or both signal and signal_type are required")
@@ -240,13 +240,20 @@ def _look_up_all(
     answer = {}
     for algorithm, batch in hashed.items():
         name = signal_type_of(algorithm)
-        found = snapshot.matcher.look_up(batch)[0] if _holds(snapshot.matcher, batch) else None
+        found = _find(snapshot, batch)
         answer[name] = _by_bank(snapshot, request, batch, found, name)
     return answer
 
 
 def _holds(matcher: Matcher, batch: HashBatch) -> bool:
     return any(known.spec == batch.spec for known in matcher.lists)
+
+
+def _find(snapshot: Snapshot, batch: HashBatch) -> Found | None:
+    """Return what a hash is near; None if no list is of its kind."""
+    if batch.spec.algorithm not in snapshot.specs:
+        return None
+    return snapshot.matcher.look_up(batch)[0]
 
 
 def _by_bank(
@@ -330,13 +337,12 @@ async def raw_lookup(service: Service, request: Request) -> Response:
 
 
 def _answer(value: object, snapshot: Snapshot) -> Response:
-    headers = [(b"x-snapshot", snapshot.name.encode("ascii", "backslashreplace"))]
-    return as_json(value, ordered=True, headers=headers)
+    return as_json(value, ordered=True, headers=[(b"x-snapshot", snapshot.header)])
 
 
 def _signal(snapshot: Snapshot, name: str, value: str) -> HashBatch:
     """Return a signal as a hash; HttpError 400, which does not show it, if it is none."""
-    if name not in signal_types(snapshot):
+    if algorithm_of(name) not in snapshot.specs and name not in signal_types(snapshot):
         raise HttpError(400, f"No such SignalType '{_text(name)}'")
     return _hash(name, value)
 

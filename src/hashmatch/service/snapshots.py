@@ -7,7 +7,7 @@ import os
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from hashmatch import registry
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from hashmatch.lists.exclusions import Disabled
     from hashmatch.matching.matcher import Matcher
+    from hashmatch.records.hashes import HashSpec
     from hashmatch.service.banks import Banks
     from hashmatch.store.list_store import ListStore
 
@@ -32,7 +33,7 @@ LOG = logging.getLogger("hashmatch.service")
 LOG.addHandler(logging.NullHandler())
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Snapshot(Opaque):
     """Lists of certain versions, ready to be matched with.
 
@@ -59,6 +60,16 @@ class Snapshot(Opaque):
     off: Matcher | None = None
     bank_of: Mapping[str, str] = field(default_factory=dict)
     ratios: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def specs(self) -> dict[str, HashSpec]:
+        """The kinds of hash that can be looked up, by algorithm."""
+        return {known.spec.algorithm: known.spec for known in self.matcher.lists}
+
+    @cached_property
+    def header(self) -> bytes:
+        """Its name, as a header has it."""
+        return self.name.encode("ascii", "backslashreplace")
 
 
 class Snapshots:
