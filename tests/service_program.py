@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -115,7 +116,15 @@ def service(
     """Run the service on a free port."""
     named = [part for path in lists for part in ("--list", os.fspath(path))]
     who = () if "--tokens" in options else ("--no-auth",)
-    command = [*PROGRAM, "serve", "--port", "0", *named, *who, *map(os.fspath, options)]
+    command = [
+        *PROGRAM,
+        "serve",
+        "--port",
+        "0",
+        *named,
+        *who,
+        *(os.fspath(each) for each in options),
+    ]
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, env=environment(), text=True, start_new_session=True
     ) as process:
@@ -142,8 +151,6 @@ def service(
 
 def _ready(program: Program) -> None:
     """Wait until it can answer."""
-    import time
-
     ends = time.monotonic() + PATIENCE
     while True:
         try:

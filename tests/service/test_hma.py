@@ -195,9 +195,7 @@ def test_banks(hma: Program) -> None:
         "matching_enabled_ratio": 1.0, "name": "A_1",
     }  # fmt: skip
     refused(hma.post("/c/banks", {"name": "A_1"}), 403, "Bank already exists")
-    refused(
-        hma.post("/c/banks", {"name": "a"}), 400, "Bank names must be UPPER_WITH_UNDERSCORE"
-    )
+    refused(hma.post("/c/banks", {"name": "a"}), 400, "Bank names must be UPPER_WITH_UNDERSCORE")
     validation(hma.post("/c/banks", {}), "name", "missing")
     assert hma.post("/c/banks", [1]).status == 422
     assert hma.post("/c/banks", {"name": "A_2", "enabled_ratio": "0.5"}).status == 201

@@ -20,6 +20,7 @@ from hashmatch.cli.console import Exit, printable
 from hashmatch.cli.demo import demo
 from hashmatch.cli.hash import hash_, match
 from hashmatch.cli.list import list_
+from hashmatch.cli.missed import missed
 from hashmatch.cli.rescan import rescan
 from hashmatch.cli.review import review
 from hashmatch.cli.scan import scan
@@ -223,5 +224,5 @@ def main() -> None:
     """
 
 
-for command in (scan, rescan, hash_, match, list_, review, serve, token, demo, warm):
+for command in (scan, rescan, hash_, match, list_, review, serve, token, missed, demo, warm):
     main.add_command(command)

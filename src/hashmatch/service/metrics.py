@@ -98,10 +98,10 @@ class Metrics:
         """Note how many pictures are at work or wait."""
         self._inside.set(number)
 
-    def snapshot(self, snapshot: Snapshot, since: float) -> None:
+    def snapshot(self, snapshot: Snapshot) -> None:
         """Note that other lists are in use."""
         self._swaps.inc()
-        self._since.set(since)
+        self._since.set_to_current_time()
         for known in snapshot.matcher.lists:
             self._entries.labels(known.name, known.spec.algorithm).set(len(known))
 

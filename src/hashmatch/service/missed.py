@@ -11,15 +11,24 @@ import queue
 import sqlite3
 import threading
 import time
+from collections import Counter
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from hashmatch import registry
 from hashmatch._files.private import check_private
 from hashmatch.errors import StoreError
+from hashmatch.records.enums import Outcome, Surface
+from hashmatch.records.images import ImageError, ImageItem
+from hashmatch.records.review import ReviewRecord
+from hashmatch.retry import Limits, Tries, read_item
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
+
+    from hashmatch.interfaces import Source
+    from hashmatch.matching.matcher import Matcher
 
 FORMAT = 1
 PATIENCE = 10.0
@@ -33,6 +42,7 @@ CREATE INDEX item_process ON item (process);
 """
 AT_WORK = ""
 """The reason of what a process is working on; if the process is gone, it was missed."""
+ONE_ITEM = Limits(deadline=10.0)
 ENDED = "the service ended before there was an answer"
 
 
@@ -229,3 +239,67 @@ class MissedItems:
     def note(self, number: int, reason: str) -> None:
         """Note why one is still not checked."""
         self._database.execute("UPDATE item SET reason = ? WHERE id = ?", (reason, number))
+
+
+def check_missed(
+    items: MissedItems,
+    matcher: Matcher,
+    add: Callable[[ReviewRecord], object],
+    *,
+    source: str = "",
+    allow_private: Collection[str] = (),
+) -> Counter[str]:
+    """Check what was missed, and remove it once its record is added: each is added at least once.
+
+    A queue has each record once, by its id.
+
+    Parameters
+    ----------
+    items : MissedItems
+        What was missed.
+    matcher : Matcher
+        Against which lists.
+    add : callable
+        Keeps a record; given it again, it does nothing.
+    source : str
+        Where pictures are read whose bytes were not kept.
+    allow_private : collection of str
+        Hosts and networks that may be asked for them though they are not public.
+
+    Returns
+    -------
+    Counter
+        How many were checked, by outcome.
+    """
+    counts: Counter[str] = Counter()
+    opened: dict[Surface, Source] = {}
+    try:
+        for each in items.items():
+            surface = Surface.parse(each.surface)
+            data = each.data
+            if data is None:
+                if not source:
+                    continue  # its bytes were not kept, and nobody says where it is
+                if surface not in opened:
+                    opened[surface] = registry.open_source(
+                        source, surface, allow_private=allow_private
+                    )
+                listed = ImageItem(each.key, "unlisted", surface)
+                _, content = read_item(opened[surface], listed, Tries(ONE_ITEM))
+                if isinstance(content, ImageError):
+                    items.note(each.id, content.reason)
+                    continue
+                data = content
+            version = each.version or None
+            found = matcher.check(data, surface=surface, item_id=each.key, version=version)
+            if isinstance(found, ReviewRecord):
+                add(found)
+            elif found.outcome is Outcome.FAILED:
+                items.note(each.id, found.reason)
+                continue
+            items.remove(each.id)
+            counts[found.outcome] += 1
+    finally:
+        for one in opened.values():
+            one.close()
+    return counts

@@ -111,6 +111,7 @@ class Service:
         running = self.pool.workers + 1  # one is hashed while another is decoded
         self._admission = Admission(running, self.limits.max_waiting, self.limits.patience)
         self._threads = ThreadPoolExecutor(running, "hashmatch-check")
+        self.snapshots.changed = self.metrics.snapshot
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -91,8 +91,11 @@ class Snapshots:
         The deployment's key of references.
     interval : float
         Seconds between two looks at stores and files.
+
+    Attributes
+    ----------
     changed : callable
-        Called with each snapshot that comes into use.
+        Called with each snapshot that comes into use; does nothing at first.
 
     Examples
     --------
@@ -113,12 +116,12 @@ class Snapshots:
         banks: Banks | None = None,
         reference_key: bytes | None = None,
         interval: float = 5.0,
-        changed: Callable[[Snapshot], object] = lambda snapshot: None,
     ) -> None:
         if not fixed and not stores and banks is None:
             raise UsageError("cannot serve without a list. Give --list or --data.")
         self.banks = banks
-        self._make, self._changed, self._key = make, changed, reference_key
+        self._make, self._key = make, reference_key
+        self.changed: Callable[[Snapshot], object] = lambda snapshot: None
         self._lists: dict[int, Sequence[HashList]] = {-1: fixed} if fixed else {}
         self._stores = list(stores)
         self._disabled = None if disabled is None else os.fspath(disabled)
@@ -251,7 +254,7 @@ class Snapshots:
         self.current = snapshot  # one assignment: a request has either the one or the other
         self.swaps += 1
         LOG.info("lists in use: %s", name)
-        self._changed(snapshot)
+        self.changed(snapshot)
 
 
 def snapshot_name(lists: Iterable[HashList], used: Iterable[HashList]) -> str:

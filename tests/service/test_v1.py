@@ -1,0 +1,230 @@
+"""The service's own interface, against a running service: shapes, refusals, what each answer names."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from cli_tools import DEMO, run
+from conftest import IMAGES
+from hashmatch.records.review import ReviewRecord
+from hashmatch.review.queue import ReviewQueue
+from hashmatch.service.v1 import Checked, Explained, ListsInUse, Looked
+from service_program import Program, service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TILES = IMAGES / "plain" / "tiles.png"
+PICTURE = TILES.read_bytes()
+FAR = "0f" * 32
+NEW = hashlib.sha256(b"new").hexdigest()
+SURFACE = {"surface": "profile_photo", "item_id": "user/42"}
+
+
+def known(name: str) -> str:
+    """Return a hash of the demo list."""
+    with open(DEMO, newline="") as file:
+        return next(row["pdq"] for row in csv.DictReader(file) if row["id"] == name)
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[Program]:
+    with service() as program:
+        yield program
+
+
+def test_a_picture_that_matches_gives_its_record(api: Program) -> None:
+    answer = api.ask("POST", "/v1/check", SURFACE, body=PICTURE)
+    assert answer.status == 200
+    checked = msgspec.json.decode(answer.body, type=Checked)
+    assert (checked.outcome, checked.item_id, checked.retry) == ("match", "user/42", False)
+    assert isinstance(checked.record, ReviewRecord)
+    assert checked.record.status == "pending_review"
+    assert checked.record.matches[0].entry == "planted-tiles-d31"
+    assert checked.snapshot.startswith("demo-pdq@")
+    assert "value" not in answer.json["record"]["hash"]
+
+
+def test_the_same_by_a_form(api: Program) -> None:
+    form = api.ask("POST", "/v1/check", files={"image": PICTURE}, fields=SURFACE)
+    body = api.ask("POST", "/v1/check", SURFACE, body=PICTURE)
+    one, other = form.json["record"], body.json["record"]
+    assert one["record_id"] == other["record_id"]
+
+
+@pytest.mark.parametrize(
+    ("data", "outcome"),
+    [(b"", "undecodable"), (b"no picture", "unsupported"), (PICTURE[:60], "undecodable")],
+)
+def test_what_is_no_picture_has_an_outcome(api: Program, data: bytes, outcome: str) -> None:
+    answer = api.ask("POST", "/v1/check", SURFACE, body=data)
+    assert answer.status == 200
+    assert answer.json["outcome"] == outcome
+    assert answer.json["reason"]
+    assert answer.json["retry"] is False
+    assert "record" not in answer.json
+
+
+def test_what_cannot_be_checked_is_refused_with_what_to_do(api: Program) -> None:
+    for query, word in (
+        ({}, "surface"),
+        ({"surface": "private_message", "item_id": "x"}, "surface"),
+        ({"surface": "profile_photo"}, "item_id"),
+    ):
+        answer = api.ask("POST", "/v1/check", query, body=PICTURE)
+        assert answer.status == 422
+        assert word in answer.json["message"]
+        assert answer.json["retry"] is False
+    two = api.ask("POST", "/v1/check", files={"image": PICTURE, "other": PICTURE}, fields=SURFACE)
+    assert two.status == 422
+    assert api.get("/v1/check").status == 405
+    assert api.get("/v1/none").status == 404
+
+
+def test_a_hash_is_looked_up_and_never_repeated(api: Program) -> None:
+    value = known("demo-0007")
+    answer = api.post("/v1/match", {"hash": value, "id": "q"})
+    looked = msgspec.json.decode(answer.body, type=Looked)
+    assert (looked.outcome, looked.id) == ("match", "q")
+    assert looked.matches[0].entry == "demo-0007"
+    assert value.encode() not in answer.body
+    assert api.post("/v1/match", {"hash": FAR}).json["outcome"] == "no_match"
+
+
+def test_many_hashes_in_lines_each_with_an_answer(api: Program) -> None:
+    value = known("demo-0007")
+    lines = [
+        json.dumps({"hash": value, "id": "a"}),
+        "no json",
+        json.dumps({"hash": "x" * 64, "id": "c"}),
+        json.dumps({"hash": FAR}),
+        json.dumps({"hash": "0" * 16, "algorithm": "phash"}),
+    ]
+    answer = api.ask(
+        "POST",
+        "/v1/match",
+        body="\n".join(lines).encode(),
+        headers={"content-type": "application/x-ndjson"},
+    )
+    assert answer.status == 200
+    first, second, third, fourth, fifth = answer.lines
+    assert (first["outcome"], first["id"]) == ("match", "a")
+    assert second["line"] == 2
+    assert (third["line"], third["id"]) == (3, "c")
+    assert fourth["outcome"] == "no_match"
+    assert "phash" not in fifth["message"] or "pdq" in fifth["message"]
+    assert b"x" * 10 not in answer.body
+
+
+def test_ten_thousand_hashes_at_once_and_no_more(api: Program) -> None:
+    line = json.dumps({"hash": known("demo-0007")}).encode()
+    headers = {"content-type": "application/x-ndjson"}
+    answer = api.ask("POST", "/v1/match", body=b"\n".join([line] * 10_000), headers=headers)
+    assert len(answer.lines) == 10_000
+    assert {each["outcome"] for each in answer.lines} == {"match"}
+    more = api.ask("POST", "/v1/match", body=b"\n".join([line] * 10_001), headers=headers)
+    assert more.status == 413
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"hash": 7}, {"hash": "xyz"}, {"hash": FAR, "algorithm": "nope"}, [1], {"hash": FAR[:-2]}],
+)
+def test_what_is_no_question_is_refused(api: Program, given: object) -> None:
+    answer = api.post("/v1/match", given)
+    assert answer.status == 422
+    assert answer.json["message"].startswith("cannot ")
+    assert FAR[:-2].encode() not in answer.body
+
+
+def test_a_match_is_explained_and_so_is_none(api: Program) -> None:
+    answer = api.ask("POST", "/v1/explain", {"nearest": 2}, body=PICTURE)
+    found = msgspec.json.decode(answer.body, type=Explained)
+    assert found.outcome == "match"
+    assert (found.nearest[0].entry, found.nearest[0].distance) == ("planted-tiles-d31", 31)
+    assert found.nearest[0].matches
+    assert found.nearest[0].max_distance_from == "algorithm"
+    assert not found.nearest[1].matches  # the nearest that is too far
+    assert found.nearest[1].distance > found.nearest[1].max_distance
+    assert (found.asked[0].outcome, found.asked[0].quality) == ("hashed", 100)
+
+    none = api.post("/v1/explain", {"hash": FAR}, nearest=1)
+    assert none.json["outcome"] == "no_match"
+    assert none.json["nearest"][0]["distance"] > 31
+    within = api.post("/v1/explain", {"hash": FAR}, max_distance=40)
+    assert within.json["nearest"] == []
+    assert api.post("/v1/explain", {"hash": FAR}, nearest="many").status == 422
+
+
+def test_lists_and_description(api: Program) -> None:
+    lists = msgspec.json.decode(api.get("/v1/lists").body, type=ListsInUse)
+    assert [(known.name, known.entries) for known in lists.lists] == [("demo-pdq", 207)]
+    described = api.get("/openapi.json").json
+    assert described["openapi"].startswith("3.1")
+    assert {"/v1/check", "/v1/match", "/m/lookup", "/c/bank/{bank}"} <= described["paths"].keys()
+    for path, operations in described["paths"].items():
+        for operation in operations.values():
+            assert operation["summary"], path
+    assert "Checked" in described["components"]["schemas"]
+
+
+def test_health(api: Program) -> None:
+    assert api.get("/healthz").json == {"status": "ok"}
+    ready = api.get("/readyz").json
+    assert ready["ready"] is True
+    assert ready["problems"] == []
+    api.ask("POST", "/v1/check", SURFACE, body=PICTURE)
+    text = api.get("/metrics").body.decode()
+    assert 'hashmatch_items_total{outcome="match"}' in text
+    assert 'hashmatch_requests_total{route="POST /v1/check",status="200"}' in text
+    assert 'hashmatch_list_entries{algorithm="pdq",list="demo-pdq"} 207.0' in text
+
+
+def test_records_are_in_the_queue_before_the_answer_and_once(tmp_path: Path) -> None:
+    queue = tmp_path / "queue.db"
+    run("review", "init", queue)
+    with service("--review", queue) as api:
+        for _ in range(3):
+            answer = api.ask("POST", "/v1/check", SURFACE, body=PICTURE)
+            assert "value" not in answer.json["record"]["hash"]
+        with ReviewQueue.open(str(queue)) as opened:
+            assert sum(opened.counts().values()) == 1
+
+
+def test_a_newer_version_of_a_list_is_used_without_a_pause(tmp_path: Path) -> None:
+    store = tmp_path / "demo"
+    assert run("list", "import", DEMO, "--store", store).code == 0
+    with service(lists=(store,)) as api:
+        before = api.post("/v1/match", {"hash": NEW}).json
+        assert before["outcome"] == "no_match"
+        (tmp_path / "more.jsonl").write_text(json.dumps({"hash": NEW, "id": "new"}))
+        assert run("list", "update", store, tmp_path / "more.jsonl").code == 0
+        ends = time.monotonic() + 60
+        while (answer := api.post("/v1/match", {"hash": NEW}).json)["outcome"] == "no_match":
+            assert time.monotonic() < ends
+            time.sleep(0.2)
+        assert answer["snapshot"] != before["snapshot"]
+        assert answer["matches"][0]["entry"] == "new"
+
+
+def test_what_is_disabled_is_not_matched_at_once(tmp_path: Path) -> None:
+    disabled = tmp_path / "disabled.jsonl"
+    disabled.write_text("")
+    value = known("demo-0007")
+    with service("--disabled", disabled) as api:
+        assert api.post("/v1/match", {"hash": value}).json["outcome"] == "match"
+        line = {"list": "demo-pdq", "entry": "demo-0007", "reason": "a meme", "by": "ana"}
+        disabled.write_text(json.dumps(line))
+        ends = time.monotonic() + 60
+        while (answer := api.post("/v1/match", {"hash": value}).json)["outcome"] == "match":
+            assert time.monotonic() < ends
+            time.sleep(0.1)
+        assert answer["snapshot"].endswith("-1")
