@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import signal
 import socket
 import ssl
 import subprocess
 import sys
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPSConnection
 from importlib.resources import files
@@ -19,17 +16,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli_tools import PROGRAM, environment, one_line, run
+from cli_tools import environment, one_line, run
 from conftest import IMAGES, ROOT
 from hashmatch.errors import StoreError, UsageError, install
 from hashmatch.review import web
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.web.server import Serving
+from page_program import serving
 from processes import PATIENCE
 from review_pages import Answer, Browser, filled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 KEY = "landscape-dusk.jpg"
@@ -46,52 +43,6 @@ def queue(tmp_path_factory: pytest.TempPathFactory) -> str:
 def token(queue: str) -> str:
     with ReviewQueue.open(queue) as opened:
         return opened.reviewers.add("ana")
-
-
-class Program:
-    """The command, running in a process of its own."""
-
-    def __init__(self, process: subprocess.Popen[str], port: int, scheme: str) -> None:
-        self.process = process
-        self.port = port
-        self.scheme = scheme
-        self.said = ""
-
-
-@contextmanager
-def serving(queue: str, *options: str, before: tuple[str, ...] = ()) -> Iterator[Program]:
-    with subprocess.Popen(
-        [
-            *before,
-            *PROGRAM,
-            "review",
-            "serve",
-            queue,
-            "--port",
-            "0",
-            "--pictures",
-            os.path.dirname(queue),
-            *options,
-        ],
-        stderr=subprocess.PIPE,
-        env=environment(PYTHONDONTWRITEBYTECODE="1"),
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            assert process.stderr
-            line = process.stderr.readline()
-            found = re.match(r"(https?)://[^/]+:(\d+)/$", line)
-            assert found, line + process.stderr.read()
-            program = Program(process, int(found[2]), found[1])
-            yield program
-        finally:
-            os.killpg(process.pid, signal.SIGINT)
-            try:
-                process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-        program.said = process.stderr.read()
 
 
 def test_others_are_refused_without_showing_who_they_are(queue: str, token: str) -> None:
