@@ -23,6 +23,7 @@ class Program:
         self.process = process
         self.port = port
         self.scheme = scheme
+        self.said_first = ""
         self.said = ""
 
 
@@ -48,10 +49,15 @@ def serving(queue: str, *options: str, before: tuple[str, ...] = ()) -> Iterator
     ) as process:
         try:
             assert process.stderr
-            line = process.stderr.readline()
-            found = re.match(r"(https?)://[^/]+:(\d+)/$", line)
-            assert found, line + process.stderr.read()
+            found, before_it = None, ""
+            for line in process.stderr:
+                found = re.match(r"(https?)://[^/]+:(\d+)/$", line)
+                if found:
+                    break
+                before_it += line
+            assert found, before_it
             program = Program(process, int(found[2]), found[1])
+            program.said_first = before_it
             yield program
         finally:
             os.killpg(process.pid, signal.SIGINT)

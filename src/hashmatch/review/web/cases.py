@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.responses import JSONResponse, Response
@@ -10,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from hashmatch.errors import QueueUnavailable, ReviewError
 from hashmatch.records.cases import Verdict
 from hashmatch.records.enums import Surface
+from hashmatch.review.access import record_view
 from hashmatch.review.results import Pause
 from hashmatch.review.web.context import not_held, redirect
 from hashmatch.review.web.pictures import BlurStep, NoPicture, PictureResponse
@@ -122,7 +124,18 @@ def picture(context: Context, request: PageRequest) -> Response:
         item = case.asked[number] if number >= 0 else case.asked[len(case.asked)]
     except (ValueError, IndexError):
         raise NoPicture("There is no such picture.") from None
-    return PictureResponse(context.pictures, request.reviewer, item, step)
+    uncover = None
+    if step is not BlurStep.STRONG:  # whoever looks is recorded, or does not get to see it
+        record = partial(
+            record_view,
+            context.queue,
+            case.case_id,
+            request.reviewer,
+            item.record.record_id,
+            step.name.lower(),
+        )
+        uncover = partial(context.threads.run, record)
+    return PictureResponse(context.pictures, request.reviewer, item, step, uncover)
 
 
 def decide(context: Context, request: PageRequest) -> Response:

@@ -16,8 +16,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from hashmatch.errors import QueueUnavailable, ReviewError
+from hashmatch.records.safeguards import waivers
+from hashmatch.review.access import FailedLogins
 from hashmatch.review.web import wording
-from hashmatch.review.web.auth import LoginThrottle, Sessions
+from hashmatch.review.web.auth import LoginForms, LoginThrottle, Sessions
 from hashmatch.review.web.cache import Cached
 from hashmatch.review.web.threads import RETRY_AFTER, Threads
 
@@ -164,6 +166,7 @@ class Context:
     pictures: Pictures
     tls: bool = False
     sessions: Sessions = field(default_factory=Sessions)
+    forms: LoginForms = field(default_factory=LoginForms)
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     open_pages: OpenPages = field(default_factory=OpenPages)
     recent: RecentDecisions = field(default_factory=RecentDecisions)
@@ -173,6 +176,7 @@ class Context:
     statistics: Cached[Statistics] = field(init=False)
     templates: Environment = field(default_factory=load_templates)
     static: dict[str, bytes] = field(default_factory=load_static)
+    failed_logins: FailedLogins = field(init=False)
     _outage: float = field(default=-math.inf, init=False)
 
     def __post_init__(self) -> None:
@@ -181,6 +185,7 @@ class Context:
         queue.patience = PATIENCE
         self.counts = Cached(queue.counts, max_age=COUNTS_MAX_AGE, max_stale=MAX_STALE)
         self.statistics = Cached(queue.statistics, max_age=STATISTICS_MAX_AGE, max_stale=MAX_STALE)
+        self.failed_logins = FailedLogins(queue)
 
     @property
     def cookie(self) -> str:
@@ -236,6 +241,8 @@ class Context:
             "reviewer": session.reviewer if session else "",
             "csrf": session.csrf if session else "",
             "flash": session.pop_flash() if session else "",
+            "head": self.queue.head,
+            "waivers": waivers(),
         }
         text = self.templates.get_template(template).render(**common, **values)
         return HTMLResponse(text, status)

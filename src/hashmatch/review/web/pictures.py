@@ -14,7 +14,7 @@ from PIL import Image
 from starlette.responses import PlainTextResponse, Response
 
 from hashmatch import registry
-from hashmatch.errors import HashmatchError
+from hashmatch.errors import HashmatchError, QueueUnavailable, ReviewError
 from hashmatch.interfaces import BasedSource
 from hashmatch.records.images import ImageError, ImageItem, unescape_name
 from hashmatch.retry import Limits, Tries, read_item
@@ -24,7 +24,7 @@ from hashmatch.sandbox.confinement import WorkerLimits
 from hashmatch.sandbox.pool import DecodePool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -121,11 +121,20 @@ class PictureThreads:
 class PictureResponse(Response):
     """The picture of a record, or a line that says why there is none.
 
-    Nothing is fetched any more when whoever asked for it has gone.
+    Nothing is fetched any more when whoever asked for it has gone. `uncover` is called before it is
+    sent, and it is not sent if that fails.
     """
 
-    def __init__(self, pictures: Pictures, reviewer: str, item: CaseItem, step: BlurStep) -> None:
+    def __init__(
+        self,
+        pictures: Pictures,
+        reviewer: str,
+        item: CaseItem,
+        step: BlurStep,
+        uncover: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
         self._pictures, self._reviewer, self._item, self._step = pictures, reviewer, item, step
+        self._uncover = uncover
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer when the picture is there."""
@@ -143,6 +152,13 @@ class PictureResponse(Response):
     async def _answer(self) -> Response:
         try:
             data = await self._pictures.show(self._reviewer, self._item, self._step)
+            if self._uncover is not None:
+                await self._uncover()
+        except (QueueUnavailable, TimeoutError):
+            text = "That you look cannot be recorded now, and so it is not shown. Try again.\n"
+            return PlainTextResponse(text, 503, headers={"retry-after": str(RETRY_AFTER)})
+        except ReviewError as error:
+            return PlainTextResponse(f"{error}\n", 409)
         except NoPicture as error:
             answer = PlainTextResponse(f"{error}\n", 503 if error.is_late else 409)
             if error.is_late:
