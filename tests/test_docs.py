@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import click
 import pytest
 
 import hashmatch as hm
 from cli_tools import on_terminal, screen_lines
 from conftest import FIXTURES, ROOT
-from documents import BLOCKS, EVERYTHING, PAGES, Block, blocks, table
+from documents import BLOCKS, EVERYTHING, PAGES, Block, anchors, blocks, table
+from hashmatch.cli import main
 from processes import warm_program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # The first two set everything up and would run this very test; .ci/run takes them from here.
 FIRST, SECOND = (block.code.strip() for block in blocks("sh", "README.md")[:2])
@@ -73,7 +80,8 @@ def test_python_runs(block: Block) -> None:
 
 def test_no_block_is_left_out() -> None:
     """What is in no language that is run, or shown as it is, would go unnoticed."""
-    assert {block.language for block in BLOCKS} <= {"sh", "python", "json", "text", "console"}
+    languages = {one.language for one in BLOCKS if not one.language.startswith("{")}  # Sphinx's own
+    assert languages <= {"sh", "python", "json", "text"}
     assert sum(page.read_text().count("\n```") for page in PAGES) == 2 * len(BLOCKS)
 
 
@@ -81,9 +89,70 @@ def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 180
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|mailto:)([^)\s]+)\)", page.read_text()):
+        name, _, anchor = target.partition("#")
+        path = page.parent / name if name else page
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path), target
+
+
 def test_the_record_is_one() -> None:
     (record,) = blocks("json")
     assert hm.ReviewRecord.from_json(record.code).matches[0].distance == 4
+
+
+def test_the_outcomes_are_the_same_everywhere() -> None:
+    tables = [page.read_text().partition("| outcome | meaning |")[2] for page in PAGES]
+    assert len({text.partition("\n\n")[0] for text in tables if text}) == 1
+
+
+def test_every_variable_of_the_environment_is_documented() -> None:
+    source = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    used = set(re.findall(r"\bHASHMATCH_[A-Z]+(?:_[A-Z]+)*\b", source))
+    assert used <= set(re.findall(r"`(HASHMATCH_\w+)`", EVERYTHING))
+
+
+def command_tree(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            part = command.get_command(click.Context(command), name)
+            assert part is not None
+            yield from command_tree(part, f"{path} {name}")
+
+
+@pytest.mark.parametrize(("path", "command"), list(command_tree(main, "hashmatch")))
+def test_every_command_and_option_says_what_it_does(path: str, command: click.Command) -> None:
+    """The command reference is made from these texts."""
+    assert command.help, path
+    for option in command.params:
+        if isinstance(option, click.Option):
+            assert option.help, (path, option.name)
+
+
+def test_every_public_name_is_in_the_api_reference() -> None:
+    reference = "\n".join(page.read_text() for page in (ROOT / "docs" / "api").glob("*.md"))
+    named = set()
+    for block in re.findall(r"```{eval-rst}\n(.*?)```", reference, re.DOTALL):
+        module = ""
+        for directive, name in re.findall(r"^\.\. (\w+):: (\S+)$", block, re.MULTILINE):
+            if directive == "currentmodule":
+                module = name
+            elif directive == "automodule":
+                members = vars(importlib.import_module(name)).items()
+                named |= {
+                    f"{name}.{key}"
+                    for key, value in members
+                    if getattr(value, "__module__", "") == name
+                }
+            else:
+                named.add(f"{module}.{name}")
+    assert {f"hashmatch.{name}" for name in hm.__all__} - named == set()
+    taught = re.findall(r"^from (hashmatch\.[\w.]+) import (.+)$", EVERYTHING, re.MULTILINE)
+    pages = {f"{module}.{name}" for module, names in taught for name in names.split(", ")}
+    assert pages - named == set()
 
 
 def test_every_algorithm_outcome_and_format_is_documented() -> None:

@@ -48,8 +48,9 @@ if TYPE_CHECKING:
     "--name",
     "names",
     multiple=True,
-    metavar="HOST[:PORT]",
-    help="Host name of this server, where that is not its address. Repeatable.",
+    metavar="[https://]HOST[:PORT]",
+    help="Host name of this server, where that is not its address; with https:// if a proxy before "
+    "it speaks TLS. Repeatable.",
 )
 @click.option(
     "--token-file",
@@ -81,14 +82,14 @@ if TYPE_CHECKING:
 def serve(queue: str, **options: Any) -> None:
     """Serve the page of QUEUE to the people who look at matches, until it is interrupted.
 
-    Only this machine can reach it, unless a token or certificates of browsers are asked for. People
-    log in with their name and the token that hashmatch review reviewers shows once. A picture is
-    shown when somebody asks for it, from below --pictures, covered, and is kept nowhere. Needs the
-    extra review.
+    Only this machine can reach it, unless a token or certificates of browsers are asked for and TLS
+    is spoken, by this server or a proxy before it. People log in with their name and the token that
+    hashmatch review reviewers shows once. A picture is shown when somebody asks for it, from below
+    --pictures, covered, and is kept nowhere. Needs the extra review.
 
     \b
     hashmatch review serve queue.db --pictures s3://profile-photos
-    hashmatch review serve queue.db --pictures photos/ --host 10.0.0.5 --token-file token
+    hashmatch review serve queue.db --pictures photos/ --name https://review.example.org
     """  # noqa: D301  (the backspace tells click to keep the lines)
     try:
         from hashmatch.review.web.server import Serving
@@ -106,13 +107,11 @@ def serve(queue: str, **options: Any) -> None:
                 "cannot serve the page: there are no reviewers. "
                 f"Run hashmatch review reviewers {printable(queue)} --add NAME."
             )
-        scheme = "https" if serving.tls else "http"
+        scheme = "https" if serving.speaks_tls else "http"
 
         def started(where: int) -> None:
             name = f"[{serving.host}]" if ":" in serving.host else serving.host
             click.echo(f"{scheme}://{name}:{where}/", err=True)
-            if not serving.is_local and not serving.tls:
-                click.echo("not encrypted: give --tls-cert, or use a proxy with TLS", err=True)
 
         serve_it(serving, opened, started)
 

@@ -153,10 +153,7 @@ class ReviewQueue:
         try:
             if is_new:
                 is_new = _make(database, settings or Settings(), micros(now()))
-            names = database.rows("SELECT name FROM queue")
-            if len(names) != 1:
-                raise ReviewError(f"{database.where} was edited: it has {len(names)} names")
-            queue = cls(database, names[0][0], now)
+            queue = cls(database, database.queue_row()[0], now)
             queue.is_new = is_new
             return queue
         except BaseException:
@@ -190,8 +187,7 @@ class ReviewQueue:
     @property
     def settings(self) -> Settings:
         """The settings that it has now."""
-        ((text,),) = self._database.rows("SELECT settings FROM queue")
-        return Settings.from_json(text)
+        return Settings.from_json(self._database.queue_row()[1])
 
     def add(
         self,
