@@ -8,6 +8,7 @@ import mmap
 import os
 import signal
 import socket
+import struct
 import time
 from collections import deque
 from contextlib import suppress
@@ -53,6 +54,8 @@ between them, is lost, which takes so much less than its time on the wall."""
 HARMLESS = {Outcome.UNSUPPORTED, Outcome.TOO_SMALL}
 """Outcomes after which a worker goes on: no decoder has stumbled. After others, and after a picture
 that is damaged, the next item has a new one."""
+WATCHDOG_TIMEOUT = struct.pack("@ll", 0, int(WATCHDOG_SECONDS * 1e6))
+"""The same, as struct timeval."""
 SLEEPING = "S"
 """State of a thread (proc_pid_stat(5)) that neither runs nor is about to, nor awaits a disk."""
 DEADLOCKED = "decoder deadlocked: all threads asleep and no CPU progress"
@@ -114,7 +117,7 @@ class WorkerSlot:
         self._limits = limits
         self._worker: _Worker | None = None
         self._items_served = 0
-        self._used = 0
+        self._input_size = self._used = 0
         self._closed = False
         self._input_fd = self._pixels_fd = -1
         try:
@@ -183,6 +186,9 @@ class WorkerSlot:
             if self._closed:
                 raise WorkersError(POOL_CLOSED)
             channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            # The kernel's own timeouts: those of Python take three more system calls a message.
+            for direction in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                channel.setsockopt(socket.SOL_SOCKET, direction, WATCHDOG_TIMEOUT)
             with theirs:
                 descriptors = (theirs.fileno(), self._input_fd, self._pixels_fd)
                 try:
@@ -243,15 +249,14 @@ class WorkerSlot:
         message = job.packed()
         part = 0
         try:
-            os.ftruncate(self._input_fd, min(len(data), PART_BYTES))  # nothing of the item before
-            _write(self._input_fd, memoryview(data)[:PART_BYTES])
+            self._write_input(memoryview(data)[:PART_BYTES])
             while True:
                 asked = time.monotonic()
                 self._send(worker, message)
                 reply = self._receive(worker, asked + given.seconds)
                 given.seconds -= time.monotonic() - asked
                 if reply.kind is ReplyKind.NEXT_PART and (part := part + PART_BYTES) < len(data):
-                    _write(self._input_fd, memoryview(data)[part : part + PART_BYTES])
+                    self._write_input(memoryview(data)[part : part + PART_BYTES])
                     message = NEXT_PART
                     continue
                 if reply.kind is not ReplyKind.PICTURE:
@@ -280,6 +285,15 @@ class WorkerSlot:
         if reply.kind is not ReplyKind.END:
             raise self._lose(UNEXPECTED)
 
+    def _write_input(self, data: memoryview) -> None:
+        """Leave a worker `data` to read, and nothing of what there was before."""
+        if len(data) < self._input_size:
+            os.ftruncate(self._input_fd, len(data))
+        self._input_size = len(data)
+        rest = data
+        while rest:
+            rest = rest[os.pwrite(self._input_fd, rest, len(data) - len(rest)) :]
+
     def _send(self, worker: _Worker, message: bytes) -> None:
         try:
             worker.channel.send(message)
@@ -290,15 +304,13 @@ class WorkerSlot:
         """Return what the worker says next. Raises WorkerLost if that is nothing or nonsense."""
         before: float | None = None
         while True:
-            left = deadline - time.monotonic()
+            if time.monotonic() >= deadline:
+                limit = f"{self._limits.wall_seconds:g} s"
+                raise CostTooMuch(str(self._lose(f"decoding took more than {limit}")))
             try:
-                worker.channel.settimeout(max(min(left, WATCHDOG_SECONDS), 0.001))
                 message = worker.channel.recv(MAX_MESSAGE_BYTES)
                 break
-            except TimeoutError:
-                if left <= WATCHDOG_SECONDS:
-                    limit = f"{self._limits.wall_seconds:g} s"
-                    raise CostTooMuch(str(self._lose(f"decoding took more than {limit}"))) from None
+            except BlockingIOError:
                 used = idle_cpu_seconds(worker.pid)
                 if used is not None and used == before:
                     raise self._lose(DEADLOCKED) from None
@@ -350,13 +362,6 @@ class WorkerSlot:
         else:
             self._pixels[: self._used] = 0
         self._used = 0
-
-
-def _write(descriptor: int, data: memoryview) -> None:
-    """Write all of `data` at the beginning of a file."""
-    rest = data
-    while rest:
-        rest = rest[os.pwrite(descriptor, rest, len(data) - len(rest)) :]
 
 
 def idle_cpu_seconds(pid: int) -> float | None:
