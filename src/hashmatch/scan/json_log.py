@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hashmatch._files.atomic import OutputFile
-from hashmatch.records.safeguards import waivers
+from hashmatch.records.safeguards import waiver_fields
 from hashmatch.records.times import timestamp
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class JsonLog:
             line |= {"records": counters.records, "suppressed": counters.suppressed}
             line["seconds"] = {stage: round(took, 3) for stage, took in counters.seconds.items()}
         if event.kind in {"begin", "end"}:
-            line["waivers"] = [waiver._asdict() for waiver in waivers()]
+            line["waivers"] = waiver_fields()
         self._file.write(msgspec.json.encode(line).decode() + "\n")
 
     def close(self) -> None:
