@@ -632,18 +632,22 @@ class Rows(Opaque):
         if set(map(len, rows.hashes)) != {digits} or set(map(len, rows.qualities)) - {0, 1, 2, 3}:
             return False
         shortest = len(_forms(bytes(spec.bits // 8))[1])
-        for value, name in zip(rows.hashes, rows.ids, strict=True):
-            if len(name) >= shortest and not _safe(
-                (name.decode(),), _forms(bytes.fromhex(value.decode()))
-            ):
-                return False
+        if max(map(len, rows.ids)) >= shortest:
+            for value, name in zip(rows.hashes, rows.ids, strict=True):
+                if len(name) >= shortest and not _safe(
+                    (name.decode(),), _forms(bytes.fromhex(value.decode()))
+                ):
+                    return False
         values = bytes.fromhex(text.decode())
         nothing = _of_nothing(self.algorithm)
         if nothing is not None and nothing in values:
             return False
         of_kind = self._of(self.algorithm)
         number = {quality: self._quality_kind(of_kind, quality) for quality in set(rows.qualities)}
-        kinds = [number[quality] for quality in rows.qualities]
+        if len(number) == 1:
+            kinds = list(number.values()) * len(rows.qualities)
+        else:
+            kinds = [number[quality] for quality in rows.qualities]
         of_kind.add_all(values, kinds, rows.ids, scope_of("", self._unique))
         self.counts[LISTED] += len(kinds)
         return True
@@ -800,4 +804,6 @@ def _safe(texts: tuple[str | None, ...], forms: tuple[str, ...]) -> tuple[str, .
 
     An id that is left out is replaced by a keyed reference in what a match shows.
     """
+    if not forms:  # as of nearly all rows, whose texts are too short to hold a hash
+        return tuple(filter(None, texts))
     return tuple(text for text in texts if text and not any(form in text.lower() for form in forms))
