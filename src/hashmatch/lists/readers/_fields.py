@@ -523,7 +523,9 @@ KNOWN = {
         "sources": "source sources",
         "source": "collab",
         "status": "status entrystatus hashstatus itemstatus recordstatus",
-        "state": "state action operation op changetype verdict",
+        "state": "state action operation op changetype verdict "
+        "statut état etat estado estatus situação situacao stato zustand stan durum статус "
+        "состояние 状态 狀態 状態 상태",
         "deleted": "deleted isdeleted shoulddelete withdrawn iswithdrawn revoked isrevoked "
         "retracted isretracted expired isexpired disabled isdisabled inactive isinactive tombstone",
         "active": "active isactive enabled isenabled isvalid",
