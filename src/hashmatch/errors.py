@@ -20,6 +20,7 @@ The whole tree::
     ├── CheckpointError                what a scan has done cannot be written down, or read
     ├── ReviewError                    a review queue cannot be used, or refuses what was asked
     │   └── QueueUnavailable           its database is busy, or does not answer, or failed
+    ├── ServiceError                   the HTTP service refused a request, or did not answer
     ├── WorkersError                   decode workers cannot be started, or are closed
     ├── NotHashed                      a hash was asked for where there is none
     └── ImageError                     one picture could not be hashed; carries its outcome
@@ -161,6 +162,10 @@ class ReviewError(HashmatchError):
 
 class QueueUnavailable(ReviewError):
     """The database of a review queue is busy, does not answer, or failed."""
+
+
+class ServiceError(HashmatchError):
+    """The HTTP service refused a request, or gave no answer in time."""
 
 
 class WorkersError(HashmatchError):

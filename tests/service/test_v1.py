@@ -1,4 +1,4 @@
-"""The service's own interface, against a running service: shapes, refusals, what each answer names."""
+"""The service's own interface, against a running service: shapes, refusals, snapshots."""
 
 from __future__ import annotations
 
