@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     Handler = Callable[[Service, Request], Awaitable[Response]]
     Method = Literal["GET", "POST", "PUT", "DELETE"]
 
+MAX_UNASKED = 2**16
+"""Bytes that are read of the body of somebody who shows no token, so that they see the answer."""
 CLOSED = 499
 """Counted where the caller went away; it is no status that is sent."""
 
@@ -134,6 +136,11 @@ class Endpoint:
             forget(error)
             LOG.error("%s: internal error, please report it: %s", self._name, type(error).__name__)
             response = self._error(HttpError(500, "cannot answer: internal error. See the log."))
+        if not request.is_read and _has_body(scope):
+            # Whoever may ask is heard out; others have a few bytes.
+            limit = 2 * self._max_body if request.token else MAX_UNASKED
+            if not await request.discard(limit):
+                response.headers = [*response.headers, (b"connection", b"close")]
         await response.send(send)
         service.note(request, self._name, response.status, now() - began)
 
@@ -144,10 +151,16 @@ class Endpoint:
             headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after))))
         if error.status == 401:
             headers.append((b"www-authenticate", b"Bearer"))
-        if error.status in {401, 403, 413, 429, 503}:  # what is still to come is not read
-            headers.append((b"connection", b"close"))
         response.headers = headers
         return response
+
+
+def _has_body(scope: Any) -> bool:
+    """Return whether a request has a body, as its head says."""
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0"))
+        for name, value in scope["headers"]
+    )
 
 
 class _Front:

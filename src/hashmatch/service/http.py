@@ -5,6 +5,8 @@ What is not said here is left to the ASGI server.
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 JSON = b"application/json"
 MAX_QUERY_FIELDS = 64
 MAX_FORM_FIELDS = 16
+DISCARD_SECONDS = 3.0
 MAX_FIELD = 2**16
 """Bytes of a form's field that is no file."""
 
@@ -93,6 +96,7 @@ class Request:
     max_body: int
     token: Token | None = None
     received: int = 0
+    is_read: bool = False
     _query: dict[str, str] | None = field(default=None)
 
     @property
@@ -148,8 +152,24 @@ class Request:
             if self.received > limit:
                 raise _too_large(limit)
             if not message.get("more_body", False):
+                self.is_read = True
                 return b"".join((*parts, part)) if parts else part
             parts.append(part)
+
+    async def discard(self, limit: int) -> bool:
+        """Read what is left of the body, and forget it; return whether that is all of it.
+
+        A caller that is still sending would see a reset connection, and not the answer.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DISCARD_SECONDS):
+                while not self.is_read and limit > 0:
+                    message = await self.receive()
+                    if message["type"] == "http.disconnect":
+                        return True
+                    limit -= len(message.get("body", b""))
+                    self.is_read = not message.get("more_body", False)
+        return self.is_read
 
     async def json(self, what: Any, limit: int = 2**20) -> Any:
         """Return the body, decoded as a type.

@@ -1,0 +1,240 @@
+"""Who may ask the service, how much, and what becomes of what is too much."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cli_tools import DEMO, one_line, run
+from conftest import IMAGES
+from hashmatch.review.queue import ReviewQueue
+from hashmatch.service.admission import Rate
+from service_program import Answer, Program, service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PICTURE = (IMAGES / "plain" / "tiles.png").read_bytes()
+FAR = "0f" * 32
+SURFACE = {"surface": "profile_photo", "item_id": "user/42"}
+HASH_QUERY = {"hash": FAR}
+
+
+def token(file: Path, name: str, *scopes: str, rate: str = "") -> str:
+    """Make a token."""
+    named = [part for scope in scopes for part in ("--scope", scope)]
+    limit = ["--rate", rate] if rate else []
+    return run("token", "add", file, name, *named, *limit).out.decode().strip()
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tokens") / "tokens.json"
+
+
+@pytest.fixture(scope="module")
+def guarded(tokens: Path) -> Iterator[Program]:
+    admin = token(tokens, "admin", "admin")
+    with service("--tokens", tokens, "--data", tokens.parent / "data", token=admin) as program:
+        yield program
+
+
+def test_a_token_is_kept_as_a_digest_and_shown_once(tmp_path: Path) -> None:
+    file = tmp_path / "tokens.json"
+    secret = token(file, "uploads", "match")
+    assert secret.startswith("hm_")
+    assert secret not in file.read_text()
+    assert file.stat().st_mode & 0o077 == 0
+    assert run("token", "list", file).out.decode().startswith("uploads: match, made ")
+    one_line(run("token", "add", file, "uploads", "--scope", "match"), "uploads")
+    one_line(run("token", "add", file, "a b", "--scope", "match"), "letters")
+    assert run("token", "revoke", file, "uploads").code == 0
+    one_line(run("token", "revoke", file, "uploads"), "uploads")
+    file.chmod(0o644)
+    one_line(run("token", "list", file), "chmod")
+
+
+def test_each_path_needs_its_scope(guarded: Program, tokens: Path) -> None:
+    made = {name: token(tokens, f"only-{name}", name) for name in ("hash", "match", "curate")}
+    asked = {
+        "hash": lambda t: guarded.ask("POST", "/h/hash", files={"photo": PICTURE}, token=t),
+        "match": lambda t: guarded.ask("POST", "/v1/match", given=HASH_QUERY, token=t),
+        "curate": lambda t: guarded.ask("GET", "/c/banks", token=t),
+    }
+    ends = time.monotonic() + 60
+    while asked["match"](made["match"]).status == 401:  # the file is read again soon
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+    for scope, ask in asked.items():
+        for name, secret in made.items():
+            expected = 200 if name == scope else 403
+            assert ask(secret).status == expected, (scope, name)
+        assert ask(guarded.token).status == 200
+        answer = ask("hm_" + "x" * 43)
+        assert answer.status == 401
+        assert answer.headers["www-authenticate"] == "Bearer"
+    assert guarded.ask("GET", "/metrics", token=made["curate"]).status == 403
+    assert guarded.ask("POST", "/v1/explain", given=HASH_QUERY, token=made["match"]).status == 403
+    for path in ("/healthz", "/readyz", "/status", "/openapi.json"):
+        assert guarded.ask("GET", path, token="").status == 200
+
+
+def test_a_revoked_token_is_refused_within_seconds(guarded: Program, tokens: Path) -> None:
+    secret = token(tokens, "leaver", "match")
+    ask = lambda: guarded.ask("POST", "/v1/match", given=HASH_QUERY, token=secret).status  # noqa: E731
+    ends = time.monotonic() + 60
+    while ask() != 200:
+        assert time.monotonic() < ends
+    run("token", "revoke", tokens, "leaver")
+    while ask() != 401:
+        assert time.monotonic() < ends
+
+
+def test_a_token_has_a_limit_of_requests(guarded: Program, tokens: Path) -> None:
+    secret = token(tokens, "slow", "match", rate="5")
+    ends = time.monotonic() + 60
+    while guarded.ask("POST", "/v1/match", given=HASH_QUERY, token=secret).status == 401:
+        assert time.monotonic() < ends
+    with ThreadPoolExecutor(16) as threads:
+        answers = list(
+            threads.map(
+                lambda _: guarded.ask("POST", "/v1/match", given=HASH_QUERY, token=secret),
+                range(100),
+            )
+        )
+    refused = [answer for answer in answers if answer.status == 429]
+    assert refused
+    assert refused[0].headers["retry-after"] == "1"
+    assert refused[0].json["retry"] is True
+
+
+def test_a_rate_is_kept_on_average() -> None:
+    rate = Rate(10)
+    start = time.monotonic()
+    taken = sum(not rate.take(start + n / 100) for n in range(1000))  # ten seconds
+    assert 100 <= taken <= 111
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ((), "--no-auth"),
+        (("--no-auth", "--host", "0.0.0.0"), "--tokens"),
+        (("--no-auth", "--tokens", "x"), "--no-auth"),
+        (("--no-auth", "--host", "example.org"), "address"),
+    ],
+)
+def test_others_are_not_served_without_showing_who_they_are(
+    tmp_path: Path, options: tuple[str, ...], word: str
+) -> None:
+    file = tmp_path / "tokens.json"
+    token(file, "a", "match")
+    options = tuple(str(file) if each == "x" else each for each in options)
+    one_line(run("serve", "--list", DEMO, *options), word)
+
+
+def test_tokens_are_not_sent_in_the_clear_to_other_machines(tmp_path: Path) -> None:
+    file = tmp_path / "tokens.json"
+    token(file, "a", "match")
+    refused = run("serve", "--list", DEMO, "--tokens", file, "--host", "0.0.0.0")
+    one_line(refused, "--tls-cert", "--behind-proxy", "--allow-http")
+
+
+def test_bodies_have_limits(guarded: Program) -> None:
+    big = b"\x89PNG" + bytes(33 * 2**20)
+    answer = guarded.ask("POST", "/v1/check", SURFACE, body=big)
+    assert answer.status == 413
+    many = guarded.ask("POST", "/v1/match", body=b'{"hash": "' + b"0" * 2**21 + b'"}')
+    assert many.status == 413
+
+
+def test_too_many_pictures_are_refused_at_once(tmp_path: Path) -> None:
+    """Ten times what can be done: all are answered, those that are refused quickly."""
+    database = tmp_path / "missed.db"
+    options = ("--max-waiting", "2", "--decoders", "1", "--missed", database)
+    with service(*options) as api:
+
+        def ask(number: int) -> tuple[Answer, float]:
+            began = time.monotonic()
+            query = {"surface": "profile_photo", "item_id": f"user/{number}"}
+            return api.ask("POST", "/v1/check", query, body=PICTURE), time.monotonic() - began
+
+        with ThreadPoolExecutor(40) as threads:
+            answers = list(threads.map(ask, range(400)))
+        refused = [answer for answer, _ in answers if answer.status == 503]
+        checked = [answer for answer, _ in answers if answer.status == 200]
+        assert len(refused) + len(checked) == 400
+        assert checked
+        assert refused
+        assert all(answer.json["retry"] and answer.json["noted"] for answer in refused)
+        assert int(refused[0].headers["retry-after"]) >= 1
+        # The queue is empty again.
+        assert ask(1000)[0].status == 200
+    said = run("missed", "list", database, "--json")
+    assert len(said.lines) == len(refused)
+    assert {line["surface"] for line in said.lines} == {"profile_photo"}
+
+
+def test_what_was_at_work_when_the_service_was_killed_is_checked_later(tmp_path: Path) -> None:
+    database, queue = tmp_path / "missed.db", tmp_path / "queue.db"
+    run("review", "init", queue)
+    options = ("--missed", database, "--keep-missed-bytes", "--review", queue, "--decoders", "1")
+    keys: set[str] = set()
+    answered: set[str] = set()
+    for round_ in range(3):
+        with service(*options) as api:
+
+            def ask(number: int, api: Program = api, round_: int = round_) -> None:
+                key = f"{round_}/{number}"
+                query = {"surface": "profile_photo", "item_id": key}
+                keys.add(key)
+                try:
+                    answer = api.ask("POST", "/v1/check", query, body=PICTURE)
+                except OSError:
+                    return
+                except Exception:  # half an answer
+                    return
+                if answer.status == 200:
+                    answered.add(key)
+
+            with ThreadPoolExecutor(8) as threads:
+                asked = [threads.submit(ask, number) for number in range(24)]
+                time.sleep(0.2 + 0.1 * round_)
+                os.killpg(api.process.pid, signal.SIGKILL)
+                for each in asked:
+                    each.result()
+    with service(*options):
+        pass  # what was left is missed now
+    run_again = run("missed", "run", database, "--list", DEMO, "--review", queue)
+    assert run_again.code == 0, run_again.said
+    with ReviewQueue.open(str(queue)) as opened:
+        cases = list(opened.cases())
+        found = [item.record.item.key for case in cases for item in case.items]
+    assert len(found) == len(set(found))
+    assert answered <= set(found)
+    with sqlite3.connect(database) as left:
+        assert left.execute("SELECT count(*) FROM item").fetchone() == (0,)
+
+
+def test_nothing_of_a_hash_is_logged(tmp_path: Path) -> None:
+    log = tmp_path / "access.jsonl"
+    with service("--log-json", log) as api:
+        api.get("/m/lookup", signal=FAR, signal_type="pdq")
+        api.post("/v1/match", HASH_QUERY)
+        api.ask("POST", "/v1/check", SURFACE, body=PICTURE)
+        api.ask("POST", "/v1/check", {"surface": "x", "item_id": FAR}, body=PICTURE)
+    text = log.read_text()
+    assert FAR not in text
+    assert "user/42" not in text
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert {line["route"] for line in lines} >= {"GET /m/lookup", "POST /v1/check"}
+    assert all(line.keys() >= {"at", "status", "ms", "token"} for line in lines)
+    assert log.stat().st_mode & 0o077 == 0
