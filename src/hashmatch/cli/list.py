@@ -17,6 +17,7 @@ from hashmatch.cli.list_store import (
     import_,
     in_words,
     keygen,
+    log,
     name_ids,
     rollback,
     sign,
@@ -146,6 +147,7 @@ def _of_store(path: str, trust: dict[str, Any]) -> dict[str, Any]:
         "encoding": manifest.encoding,
         "bits": manifest.bits,
         "keep_ids": manifest.keep_ids,
+        "statuses": manifest.statuses,
         "types": {name: manifest.counts[name]["entries"] for name in opened.kinds},
         "labels": dict(sorted(labels.items())),
         "effects": manifest.counts[EFFECTS],
@@ -233,5 +235,5 @@ def list_() -> None:
     """Look into known-hash lists, and keep them in stores; their hashes are never shown."""
 
 
-for command in (inspect, probe, import_, update, verify, diff, sign, rollback, export, keygen):
+for command in (inspect, probe, import_, update, verify, diff, sign, log, rollback, export, keygen):
     list_.add_command(command)
