@@ -65,7 +65,12 @@ def load(group: str, name: str) -> Any:
 
 def maker(group: str, name: str) -> str:
     """Return who offers a plug-in, and in which version; empty if it comes with hashmatch."""
-    made_by = _points(group)[name].dist
+    return _maker(_points(group)[name])
+
+
+@cache  # reading the metadata of a distribution takes milliseconds
+def _maker(point: EntryPoint) -> str:
+    made_by = point.dist
     if made_by is None or made_by.name == "hashmatch":
         return ""
     return f"{made_by.name} {made_by.version}"

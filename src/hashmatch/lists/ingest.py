@@ -37,7 +37,7 @@ from hashmatch import registry
 from hashmatch.errors import ListError, RejectedRow, RowsMissing, UnknownPlugin, UsageError
 from hashmatch.interfaces import ROLES, ListRow, PlainRows, Span
 from hashmatch.lists.bit_order import check_orders, orders_for, reordered
-from hashmatch.lists.kinds import FEW, Suspicion, remark, suspicion
+from hashmatch.lists.kinds import FEW, Sample, Suspicion, remark, suspicion
 from hashmatch.lists.merge import (
     UNDATED,
     Statements,
@@ -45,6 +45,7 @@ from hashmatch.lists.merge import (
     Withdrawals,
     hash_keys,
     id_key,
+    id_keys,
     scope_of,
 )
 from hashmatch.lists.readers._fields import ORDERS
@@ -234,7 +235,7 @@ class ColumnBuilder(Opaque):
         self._kind.extend(kinds)
         self._ends.extend(accumulate(map(len, ids[1:]), initial=len(self._ids) + len(ids[0])))
         self._ids += b"".join(ids)
-        self._key.extend(map(id_key, ids))
+        self._key.extend(id_keys(ids))
         self._scope += bytes([scope | UNDATED]) * len(ids)
 
     def _date(self) -> None:
@@ -449,8 +450,9 @@ class Rows(Opaque):
 
     def _examine(self, listed: list[HashBatch]) -> None:
         """Note what hashes probably are, if something else than they are taken for."""
-        self.suspicions = [found for each in listed if (found := suspicion(each)) is not None]
-        self.remarks = [told for each in listed if (told := remark(each)) is not None]
+        samples = list(map(Sample, listed))
+        self.suspicions = [found for each in samples if (found := suspicion(each)) is not None]
+        self.remarks = [told for each in samples if (told := remark(each)) is not None]
         for each in listed:
             spec = each.spec
             short = self._short[spec.algorithm]

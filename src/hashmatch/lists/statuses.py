@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 DISPUTED, WITHDRAWAL, BENIGN, LISTED = "disputed", "withdrawal", "benign", "listed"
 _STATUSES = {
@@ -48,6 +49,7 @@ KEEP_OUT = frozenset(
 """Statuses of entries that are withdrawn or benign, in lower case, as they are written."""
 
 
+@lru_cache(maxsize=1024)  # a list has few statuses, a million times
 def effect_of(status: str) -> str | None:
     """Return what a status does to an entry, whatever its case and blanks; None if unknown.
 

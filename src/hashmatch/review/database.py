@@ -132,6 +132,9 @@ class Database(ABC):
             raise self._unavailable("it is busy")
         connection = kept = pool.take()
         try:
+            if kept is not None and self._is_gone(kept):
+                kept.close()
+                connection = kept = None
             if kept is None:
                 connection = self._connect(read_only=read_only)
             try:
@@ -155,6 +158,14 @@ class Database(ABC):
         with self.reading():
             found: list[Row] = self._execute(sql, values).fetchall()
             return found
+
+    def queue_row(self) -> tuple[str, str]:
+        """Return the queue's name, and its settings as they are stored."""
+        rows = self.rows("SELECT name, settings FROM queue")
+        if len(rows) != 1:
+            raise QueueUnavailable(f"{self.where} was edited: it has {len(rows)} names")
+        ((name, settings),) = rows
+        return name, settings
 
     def run(self, sql: str, values: Sequence[object] = ()) -> None:
         """Execute a statement, within a transaction that writes."""
@@ -327,7 +338,7 @@ class Transaction:
     ) -> Iterator[Transaction]:
         """Begin a transaction, or go on with the one that this thread is in."""
         with database.reading() if read_only else database.writing():
-            ((name, settings),) = database.rows("SELECT name, settings FROM queue")
+            name, settings = database.queue_row()
             yield cls(database, name, Settings.from_json(settings), micros(clock()))
 
     def case_id(self, number: int) -> str:

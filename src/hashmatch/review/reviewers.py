@@ -89,6 +89,10 @@ class Reviewers:
         rows = self._database.rows("SELECT name, added_at FROM reviewer")
         return {name: moment(at) for name, at in sorted(rows)}
 
+    def has(self, name: str) -> bool:
+        """Return whether somebody of this name may review."""
+        return bool(self._database.rows("SELECT 1 FROM reviewer WHERE name = ?", (name,)))
+
     def check(self, name: str, token: str) -> bool:
         """Return whether a token is the one of a reviewer; False if there is none such."""
         rows = self._database.rows("SELECT token FROM reviewer WHERE name = ?", (name,))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from hashmatch.errors import HashmatchError
+from hashmatch.errors import HashmatchError, QueueUnavailable
 from hashmatch.review.web.auth import Session, new_secret
 from hashmatch.review.web.context import redirect
 
@@ -92,7 +92,10 @@ def route(
             text = "This form is not one of yours, or too old. Nothing was done."
             return context.error_page(text, session, 403)
         request = PageRequest(http, session, secret, posted)
-        return await run_in_threadpool(_handle, context, handler, request, script)
+        try:
+            return await context.threads.run(partial(_handle, context, handler, request, script))
+        except TimeoutError as error:
+            return context.unavailable(error, session, script=script)
 
     return Route(path, answer, methods=[method])
 
@@ -104,6 +107,8 @@ def _handle(context: Context, handler: Handler, request: PageRequest, script: bo
             context.sessions.end(request.secret)
             return _not_logged_in(context, "GET", script=script)
         return handler(context, request)
+    except QueueUnavailable as error:
+        return context.unavailable(error, request.session, script=script)
     except HashmatchError as error:
         if script:
             return PlainTextResponse(f"{error}\n", 409)
