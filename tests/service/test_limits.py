@@ -19,7 +19,7 @@ from hashmatch.service.admission import Rate
 from service_program import Answer, Program, service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 PICTURE = (IMAGES / "plain" / "tiles.png").read_bytes()
@@ -64,7 +64,7 @@ def test_a_token_is_kept_as_a_digest_and_shown_once(tmp_path: Path) -> None:
 
 def test_each_path_needs_its_scope(guarded: Program, tokens: Path) -> None:
     made = {name: token(tokens, f"only-{name}", name) for name in ("hash", "match", "curate")}
-    asked = {
+    asked: dict[str, Callable[[str], Answer]] = {
         "hash": lambda t: guarded.ask("POST", "/h/hash", files={"photo": PICTURE}, token=t),
         "match": lambda t: guarded.ask("POST", "/v1/match", given=HASH_QUERY, token=t),
         "curate": lambda t: guarded.ask("GET", "/c/banks", token=t),
@@ -89,7 +89,10 @@ def test_each_path_needs_its_scope(guarded: Program, tokens: Path) -> None:
 
 def test_a_revoked_token_is_refused_within_seconds(guarded: Program, tokens: Path) -> None:
     secret = token(tokens, "leaver", "match")
-    ask = lambda: guarded.ask("POST", "/v1/match", given=HASH_QUERY, token=secret).status  # noqa: E731
+
+    def ask() -> int:
+        return guarded.ask("POST", "/v1/match", given=HASH_QUERY, token=secret).status
+
     ends = time.monotonic() + 60
     while ask() != 200:
         assert time.monotonic() < ends

@@ -16,7 +16,7 @@ import httpx
 import msgspec
 
 from hashmatch.errors import ServiceError
-from hashmatch.service.v1 import Checked, Explained, HashQuery, ListsInUse, Looked, Problem, Refused
+from hashmatch.service.v1 import Checked, Explained, HashQuery, ListsInUse, Looked, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,7 +31,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _Call(Generic[T]):
     """One request, and what its answer is decoded as."""
 
@@ -99,9 +99,9 @@ def _match(value: str, algorithm: str) -> _Call[Looked]:
     return _Call(Looked, "/v1/match", msgspec.json.encode(HashQuery(value, algorithm)))
 
 
-def _many(questions: Iterable[HashQuery]) -> _Call[list[Looked | Refused]]:
+def _many(questions: Iterable[HashQuery]) -> _Call[list[Looked]]:
     lines = b"".join(msgspec.json.encode(each) + b"\n" for each in questions)
-    return _Call(list[Looked | Refused], "/v1/match", lines, headers=NDJSON)
+    return _Call(list[Looked], "/v1/match", lines, headers=NDJSON)
 
 
 def _explain(image: bytes, nearest: int) -> _Call[Explained]:
@@ -147,7 +147,7 @@ class Client(_Requests):
         """Return what a hash, in hexadecimal, is near."""
         return self._send(_match(value, algorithm))
 
-    def match_many(self, questions: Iterable[HashQuery]) -> list[Looked | Refused]:
+    def match_many(self, questions: Iterable[HashQuery]) -> list[Looked]:
         """Return what each of up to 10,000 hashes is near, in order."""
         return self._send(_many(questions))
 
@@ -204,13 +204,19 @@ class AsyncClient(_Requests):
         """Return what a hash, in hexadecimal, is near."""
         return await self._send(_match(value, algorithm))
 
-    async def match_many(self, questions: Iterable[HashQuery]) -> list[Looked | Refused]:
+    async def match_many(self, questions: Iterable[HashQuery]) -> list[Looked]:
         """Return what each of up to 10,000 hashes is near, in order."""
         return await self._send(_many(questions))
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
 
     async def _send(self, call: _Call[T]) -> T:
         last, pauses = "no answer", self._pauses()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hashmatch.service.app import Operation
 
 STRUCTURES = (
-    v1.Checked, v1.HashQuery, v1.Looked, v1.Refused, v1.Explained, v1.ListsInUse, v1.Problem,
+    v1.Checked, v1.HashQuery, v1.Looked, v1.Explained, v1.ListsInUse, v1.Problem,
 )  # fmt: skip
 _REF = "#/components/schemas/{name}"
 PICTURE = {"image/*": {"schema": {"type": "string", "format": "binary"}}}
@@ -68,7 +68,7 @@ _ANSWERS: dict[str, dict[str, Any]] = {
     "/v1/check": _json(v1.Checked),
     "/v1/match": {
         **_json(v1.Looked),
-        _NDJSON: {"schema": {"anyOf": [_ref(v1.Looked), _ref(v1.Refused)]}},
+        _NDJSON: {"schema": _ref(v1.Looked)},
     },
     "/v1/explain": _json(v1.Explained),
     "/v1/lists": _json(v1.ListsInUse),

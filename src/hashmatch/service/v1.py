@@ -88,15 +88,15 @@ class HashQuery(msgspec.Struct, frozen=True):
     id: Annotated[str, Meta(max_length=1024)] | UnsetType = UNSET
 
 
-class Looked(msgspec.Struct, frozen=True, omit_defaults=True):
+class Looked(msgspec.Struct, frozen=True):
     """What a hash is near.
 
     Parameters
     ----------
     snapshot : str
         The lists that it was looked up in.
-    outcome : {"match", "no_match", "suppressed"}
-        What it comes to.
+    outcome : {"match", "no_match", "suppressed", "refused"}
+        What it comes to; ``refused`` is a line of many that is no question.
     matches : tuple of RecordMatch
         Closest first.
     match_count : int
@@ -105,32 +105,17 @@ class Looked(msgspec.Struct, frozen=True, omit_defaults=True):
         The rule that keeps it out of a queue.
     id : str, optional
         Of the question.
+    message : str
+        Why it was refused.
     """
 
     snapshot: str
-    outcome: Literal["match", "no_match", "suppressed"]
-    matches: tuple[RecordMatch, ...]
-    match_count: int
+    outcome: Literal["match", "no_match", "suppressed", "refused"]
+    matches: tuple[RecordMatch, ...] = ()
+    match_count: int = 0
     suppressed_by: SuppressedBy | UnsetType = UNSET
     id: str | UnsetType = UNSET
-
-
-class Refused(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A line of many that is no question; others are answered.
-
-    Parameters
-    ----------
-    message : str
-        What is wrong with it.
-    line : int
-        Which it is, from 1.
-    id : str, optional
-        Of the question.
-    """
-
-    message: str
-    line: int
-    id: str | UnsetType = UNSET
+    message: str = ""
 
 
 class Near(msgspec.Struct, frozen=True):
@@ -426,9 +411,10 @@ def _match_lines(snapshot: Snapshot, lines: Sequence[bytes]) -> bytes:
             asked = decode(line)
             _batch(snapshot, asked.algorithm, [asked])
         except (msgspec.MsgspecError, RecursionError):
-            answers[number] = Refused("cannot read the line: it is no question.", number + 1)
+            text = f"cannot read line {number + 1}: it is no question."
+            answers[number] = Looked(snapshot.name, "refused", message=text)
         except HttpError as error:
-            answers[number] = Refused(error.message, number + 1, asked.id)
+            answers[number] = Looked(snapshot.name, "refused", id=asked.id, message=error.message)
         else:
             questions.setdefault(asked.algorithm, []).append((number, asked))
     for algorithm, asked_of in questions.items():
