@@ -8,14 +8,13 @@ import os
 import re
 import signal
 import subprocess
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from cli_tools import DEMO, PROGRAM, environment
-from processes import PATIENCE
+from processes import PATIENCE, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -151,13 +150,12 @@ def service(
 
 def _ready(program: Program) -> None:
     """Wait until it can answer."""
-    ends = time.monotonic() + PATIENCE
-    while True:
-        try:
-            if program.ask("GET", "/readyz").status == 200:
-                return
-        except OSError:
-            pass
+
+    def is_ready() -> bool:
         assert program.process.poll() is None
-        assert time.monotonic() < ends
-        time.sleep(0.05)
+        try:
+            return program.ask("GET", "/readyz").status == 200
+        except OSError:
+            return False
+
+    wait_for(is_ready)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +15,7 @@ from conftest import IMAGES
 from hashmatch.records.review import ReviewRecord
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.service.v1 import Checked, Explained, ListsInUse, Looked
+from processes import wait_for
 from service_program import Program, service
 
 if TYPE_CHECKING:
@@ -33,6 +33,11 @@ def known(name: str) -> str:
     """Return a hash of the demo list."""
     with open(DEMO, newline="") as file:
         return next(row["pdq"] for row in csv.DictReader(file) if row["id"] == name)
+
+
+def outcome(api: Program, value: str) -> str:
+    """Return what a hash comes to now."""
+    return str(api.post("/v1/match", {"hash": value}).json["outcome"])
 
 
 @pytest.fixture(scope="module")
@@ -208,10 +213,8 @@ def test_a_newer_version_of_a_list_is_used_without_a_pause(tmp_path: Path) -> No
         assert before["outcome"] == "no_match"
         (tmp_path / "more.jsonl").write_text(json.dumps({"hash": NEW, "id": "new"}))
         assert run("list", "update", store, tmp_path / "more.jsonl").code == 0
-        ends = time.monotonic() + 60
-        while (answer := api.post("/v1/match", {"hash": NEW}).json)["outcome"] == "no_match":
-            assert time.monotonic() < ends
-            time.sleep(0.2)
+        wait_for(lambda: outcome(api, NEW) == "match")
+        answer = api.post("/v1/match", {"hash": NEW}).json
         assert answer["snapshot"] != before["snapshot"]
         assert answer["matches"][0]["entry"] == "new"
 
@@ -224,8 +227,6 @@ def test_what_is_disabled_is_not_matched_at_once(tmp_path: Path) -> None:
         assert api.post("/v1/match", {"hash": value}).json["outcome"] == "match"
         line = {"list": "demo-pdq", "entry": "demo-0007", "reason": "a meme", "by": "ana"}
         disabled.write_text(json.dumps(line))
-        ends = time.monotonic() + 60
-        while (answer := api.post("/v1/match", {"hash": value}).json)["outcome"] == "match":
-            assert time.monotonic() < ends
-            time.sleep(0.1)
+        wait_for(lambda: outcome(api, value) == "no_match")
+        answer = api.post("/v1/match", {"hash": value}).json
         assert answer["snapshot"].endswith("-1")

@@ -95,18 +95,23 @@ class Rate:
     ----------
     rate : float
         Requests a second.
+
+    Attributes
+    ----------
+    at : float
+        When it was asked last, monotonic seconds.
     """
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
         self._most = max(1.0, rate * BURST)
-        self._left, self._at = self._most, time.monotonic()
+        self._left, self.at = self._most, time.monotonic()
 
     def take(self, now: float | None = None) -> float:
         """Take one; return 0, or after how many seconds there is one if there is none now."""
         now = time.monotonic() if now is None else now
-        self._left = min(self._most, self._left + (now - self._at) * self.rate)
-        self._at = now
+        self._left = min(self._most, self._left + (now - self.at) * self.rate)
+        self.at = now
         if self._left < 1:
             return (1 - self._left) / self.rate
         self._left -= 1

@@ -4,96 +4,31 @@ from __future__ import annotations
 
 import re
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.routing import Route
 
 from hashmatch._redact import forget
 from hashmatch.errors import HashmatchError, StoreError, UsageError
-from hashmatch.service import hma, operations, v1
+from hashmatch.service import hma, v1
 from hashmatch.service.http import Disconnected, HttpError, Request, Response
 from hashmatch.service.openapi import describe
+from hashmatch.service.operations import OPERATIONS, Operation
 from hashmatch.service.service import now
 from hashmatch.service.snapshots import LOG
-from hashmatch.service.tokens import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from hashmatch.service.http import Receive, Send
     from hashmatch.service.service import Service
 
-    Handler = Callable[[Service, Request], Awaitable[Response]]
-    Method = Literal["GET", "POST", "PUT", "DELETE"]
 
 MAX_UNASKED = 2**16
 """Bytes that are read of the body of somebody who shows no token, so that they see the answer."""
 CLOSED = 499
 """Counted where the caller went away; it is no status that is sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One thing that can be asked for.
-
-    Parameters
-    ----------
-    method, path : str
-        Where.
-    handler : callable
-        What answers.
-    scope : Scope, optional
-        What a token has to be good for; None where anybody may ask.
-    """
-
-    method: Method
-    path: str
-    handler: Handler
-    scope: Scope | None
-
-    @property
-    def is_hma(self) -> bool:
-        """Whether it is of the other interface, and speaks of errors as that does."""
-        return self.handler.__module__ == hma.__name__
-
-
-BANK = "/c/bank/{bank}"
-CONTENT = "/c/bank/{bank}/content/{content:int}"
-
-OPERATIONS = (
-    Operation("GET", "/healthz", operations.healthz, None),
-    Operation("GET", "/readyz", operations.readyz, None),
-    Operation("GET", "/metrics", operations.metrics, Scope.ADMIN),
-    Operation("GET", "/openapi.json", operations.openapi, None),
-    Operation("POST", "/v1/check", v1.check, Scope.MATCH),
-    Operation("POST", "/v1/match", v1.match, Scope.MATCH),
-    Operation("POST", "/v1/explain", v1.explain, Scope.CURATE),
-    Operation("GET", "/v1/lists", v1.lists, Scope.MATCH),
-    Operation("GET", "/status", hma.status, None),
-    Operation("GET", "/status/live", hma.live, None),
-    Operation("GET", "/h/hash", hma.hash_url, Scope.HASH),
-    Operation("POST", "/h/hash", hma.hash_file, Scope.HASH),
-    Operation("GET", "/m/raw_lookup", hma.raw_lookup, Scope.MATCH),
-    Operation("GET", "/m/lookup", hma.lookup, Scope.MATCH),
-    Operation("POST", "/m/lookup", hma.lookup_file, Scope.MATCH),
-    Operation("POST", "/m/compare", hma.compare, Scope.MATCH),
-    Operation("GET", "/m/index/status", hma.index_status, Scope.MATCH),
-    Operation("GET", "/c/banks", hma.banks, Scope.CURATE),
-    Operation("POST", "/c/banks", hma.create_bank, Scope.CURATE),
-    Operation("GET", BANK, hma.bank, Scope.CURATE),
-    Operation("PUT", BANK, hma.change_bank, Scope.CURATE),
-    Operation("DELETE", BANK, hma.delete_bank, Scope.CURATE),
-    Operation("POST", f"{BANK}/content", hma.add_content, Scope.CURATE),
-    Operation("POST", f"{BANK}/signal", hma.add_signal, Scope.CURATE),
-    Operation("GET", CONTENT, hma.content, Scope.CURATE),
-    Operation("PUT", CONTENT, hma.change_content, Scope.CURATE),
-    Operation("DELETE", CONTENT, hma.delete_content, Scope.CURATE),
-    Operation("GET", "/c/signal_type", hma.types, Scope.CURATE),
-    Operation("GET", "/c/signal_type/index", hma.signal_type_index, Scope.CURATE),
-    Operation("GET", "/c/content_type", hma.content_types, Scope.CURATE),
-)
 
 
 class Endpoint:

@@ -140,19 +140,58 @@ class Client(_Requests):
     def check(
         self, image: bytes, *, surface: Surface | str, item_id: str, version: str | None = None
     ) -> Checked:
-        """Return what became of a picture; ServiceError if it could not be checked."""
+        """Return what became of a picture.
+
+        Parameters
+        ----------
+        image : bytes
+            Its file, as it was uploaded.
+        surface : Surface or str
+            Where it was published.
+        item_id : str
+            What its record calls it.
+        version : str, optional
+            Changes when the content does; by default a digest of it.
+
+        Raises
+        ------
+        ServiceError
+            If it is refused, or could not be checked in time.
+        """
         return self._send(_check(image, surface=surface, item_id=item_id, version=version))
 
     def match(self, value: str, algorithm: str = "pdq") -> Looked:
-        """Return what a hash, in hexadecimal, is near."""
+        """Return what a hash is near.
+
+        Parameters
+        ----------
+        value : str
+            In hexadecimal.
+        algorithm : str
+            What it is.
+        """
         return self._send(_match(value, algorithm))
 
     def match_many(self, questions: Iterable[HashQuery]) -> list[Looked]:
-        """Return what each of up to 10,000 hashes is near, in order."""
+        """Return what each hash is near, in order.
+
+        Parameters
+        ----------
+        questions : iterable of HashQuery
+            Up to 10,000.
+        """
         return self._send(_many(questions))
 
     def explain(self, image: bytes, nearest: int = 5) -> Explained:
-        """Return why a picture matches, or does not."""
+        """Return why a picture matches, or does not.
+
+        Parameters
+        ----------
+        image : bytes
+            Its file.
+        nearest : int
+            Entries of each list that are named.
+        """
         return self._send(_explain(image, nearest))
 
     def lists(self) -> ListsInUse:
@@ -197,15 +236,15 @@ class AsyncClient(_Requests):
     async def check(
         self, image: bytes, *, surface: Surface | str, item_id: str, version: str | None = None
     ) -> Checked:
-        """Return what became of a picture; ServiceError if it could not be checked."""
+        """As `Client.check`."""
         return await self._send(_check(image, surface=surface, item_id=item_id, version=version))
 
     async def match(self, value: str, algorithm: str = "pdq") -> Looked:
-        """Return what a hash, in hexadecimal, is near."""
+        """As `Client.match`."""
         return await self._send(_match(value, algorithm))
 
     async def match_many(self, questions: Iterable[HashQuery]) -> list[Looked]:
-        """Return what each of up to 10,000 hashes is near, in order."""
+        """As `Client.match_many`."""
         return await self._send(_many(questions))
 
     async def close(self) -> None:

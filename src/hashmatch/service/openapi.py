@@ -15,7 +15,7 @@ from hashmatch.service import v1
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hashmatch.service.app import Operation
+    from hashmatch.service.operations import Operation
 
 STRUCTURES = (
     v1.Checked, v1.HashQuery, v1.Looked, v1.Explained, v1.ListsInUse, v1.Problem,

@@ -1,43 +1,80 @@
-"""What an operator asks the service: whether it runs, whether it can answer, and its counts."""
+"""What can be asked of the service: method, path, what answers, and the scope that it needs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from hashmatch.service.http import Response, as_json
-from hashmatch.service.metrics import MEDIA_TYPE
+from hashmatch.service import health, hma, v1
+from hashmatch.service.tokens import Scope
 
 if TYPE_CHECKING:
-    from hashmatch.service.http import Request
+    from collections.abc import Awaitable, Callable
+
+    from hashmatch.service.http import Request, Response
     from hashmatch.service.service import Service
 
-
-async def healthz(service: Service, request: Request) -> Response:
-    """Say that it runs; restart it if it does not answer."""
-    return as_json({"status": "ok"})
+Handler: TypeAlias = "Callable[[Service, Request], Awaitable[Response]]"
+Method: TypeAlias = Literal["GET", "POST", "PUT", "DELETE"]
 
 
-async def readyz(service: Service, request: Request) -> Response:
-    """Say whether it can answer: 503 until there are lists, and while it stops.
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing that can be asked for.
 
-    Lists that could not be brought up to date go on serving, and are named.
+    Parameters
+    ----------
+    method, path : str
+        Where.
+    handler : callable
+        What answers.
+    scope : Scope, optional
+        What a token has to be good for; None where anybody may ask.
     """
-    snapshot = service.snapshots.current
-    is_ready = snapshot is not None and not service.stopping
-    answer = {
-        "ready": is_ready,
-        "snapshot": snapshot.name if snapshot else None,
-        "problems": service.snapshots.problems,
-        "waivers": [str(waiver) for waiver in service.waivers],
-    }
-    return as_json(answer, 200 if is_ready else 503)
+
+    method: Method
+    path: str
+    handler: Handler
+    scope: Scope | None
+
+    @property
+    def is_hma(self) -> bool:
+        """Whether it is of the other interface, and speaks of errors as that does."""
+        return self.handler.__module__ == hma.__name__
 
 
-async def metrics(service: Service, request: Request) -> Response:
-    """Return all counts for Prometheus."""
-    return Response(await service.in_thread(service.metrics.text), media_type=MEDIA_TYPE)
+BANK = "/c/bank/{bank}"
+CONTENT = "/c/bank/{bank}/content/{content:int}"
 
-
-async def openapi(service: Service, request: Request) -> Response:
-    """Return the description of all operations, OpenAPI 3.1."""
-    return Response(service.description)
+OPERATIONS = (
+    Operation("GET", "/healthz", health.healthz, None),
+    Operation("GET", "/readyz", health.readyz, None),
+    Operation("GET", "/metrics", health.metrics, Scope.ADMIN),
+    Operation("GET", "/openapi.json", health.openapi, None),
+    Operation("POST", "/v1/check", v1.check, Scope.MATCH),
+    Operation("POST", "/v1/match", v1.match, Scope.MATCH),
+    Operation("POST", "/v1/explain", v1.explain, Scope.CURATE),
+    Operation("GET", "/v1/lists", v1.lists, Scope.MATCH),
+    Operation("GET", "/status", hma.status, None),
+    Operation("GET", "/status/live", hma.live, None),
+    Operation("GET", "/h/hash", hma.hash_url, Scope.HASH),
+    Operation("POST", "/h/hash", hma.hash_file, Scope.HASH),
+    Operation("GET", "/m/raw_lookup", hma.raw_lookup, Scope.MATCH),
+    Operation("GET", "/m/lookup", hma.lookup, Scope.MATCH),
+    Operation("POST", "/m/lookup", hma.lookup_file, Scope.MATCH),
+    Operation("POST", "/m/compare", hma.compare, Scope.MATCH),
+    Operation("GET", "/m/index/status", hma.index_status, Scope.MATCH),
+    Operation("GET", "/c/banks", hma.banks, Scope.CURATE),
+    Operation("POST", "/c/banks", hma.create_bank, Scope.CURATE),
+    Operation("GET", BANK, hma.bank, Scope.CURATE),
+    Operation("PUT", BANK, hma.change_bank, Scope.CURATE),
+    Operation("DELETE", BANK, hma.delete_bank, Scope.CURATE),
+    Operation("POST", f"{BANK}/content", hma.add_content, Scope.CURATE),
+    Operation("POST", f"{BANK}/signal", hma.add_signal, Scope.CURATE),
+    Operation("GET", CONTENT, hma.content, Scope.CURATE),
+    Operation("PUT", CONTENT, hma.change_content, Scope.CURATE),
+    Operation("DELETE", CONTENT, hma.delete_content, Scope.CURATE),
+    Operation("GET", "/c/signal_type", hma.types, Scope.CURATE),
+    Operation("GET", "/c/signal_type/index", hma.signal_type_index, Scope.CURATE),
+    Operation("GET", "/c/content_type", hma.content_types, Scope.CURATE),
+)
