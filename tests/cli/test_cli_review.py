@@ -199,7 +199,7 @@ def test_slips_are_told(queue: Path, tmp_path: Path) -> None:
     one_line(run("review", "verify", queue, "--head", "0"), "was edited")
     bad = tmp_path / "bad.jsonl"
     bad.write_bytes(make_record(77).to_json() + b"\n{}\n")
-    one_line(run("review", "add", queue, bad), "bad.jsonl, line 2: not a review record")
+    one_line(run("review", "add", queue, bad), "bad.jsonl, line 2: cannot read the review record")
 
 
 def test_nothing_heavy_is_loaded_before_it_is_needed() -> None:

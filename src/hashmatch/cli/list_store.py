@@ -241,7 +241,7 @@ def _limits(given: tuple[str, ...]) -> dict[str, int] | None:
     for text in given:
         name, _, number = text.partition("=")
         if not number.isascii() or not number.isdigit():
-            raise UsageError(f"--limit {text}: give NAME=N, for example pdq=20")
+            raise UsageError(f"cannot use --limit {text}: it is no NAME=N. Give for example pdq=20")
         limits[name] = int(number)
     return limits or None
 
@@ -569,7 +569,7 @@ def diff(
     versions = opened.folder.versions()
     if before is None:
         if len(versions) < 2:
-            raise StoreError(f"{store} has only one version; there is nothing to compare it with")
+            raise StoreError(f"cannot compare versions of {store}: it has only one")
         before, after = versions[1], versions[0]
     elif after is None:
         after = versions[0] if versions else before
@@ -646,8 +646,8 @@ def export(
 
     if not reveal_hashes:
         raise UsageError(
-            "this writes the hashes of a list, which tell something of what they show; "
-            "give --reveal-hashes if that is meant"
+            "cannot export the list: that writes its hashes, which tell something of what "
+            "they show. Give --reveal-hashes if that is meant"
         )
     known = one_list(store, algorithm, options) if is_store(store) else read_list(store, algorithm)
     if out in {None, "-"}:

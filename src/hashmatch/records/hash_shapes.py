@@ -64,7 +64,7 @@ def check_kept(kept: tuple[str, ...]) -> None:
     """Raise UsageError if something else than `KEPT` is said to be ids."""
     for shape in kept:
         if shape not in KEPT:
-            raise UsageError(f"ids are kept as {', '.join(KEPT)}, not {shape!r}")
+            raise UsageError(f"cannot keep ids as {shape!r}. Give one of {', '.join(KEPT)}")
 
 
 def hidden(text: str, key: bytes, kept: tuple[str, ...] = ()) -> str:

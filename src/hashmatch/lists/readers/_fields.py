@@ -418,8 +418,8 @@ class Dates:
             if self._is_told:
                 raise Unusable(told)
             raise ListError(
-                f"{told}, as others of this list are: mend them, or say what their order is "
-                "(--dates dmy or mdy)"
+                f"cannot tell the order of dates: {told}, as others of this list are. Mend "
+                "them, or say what their order is (--dates dmy or mdy)"
             )
         return self.order or clear or "dmy"
 

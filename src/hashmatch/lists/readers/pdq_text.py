@@ -79,8 +79,8 @@ class PdqText:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
         if options.columns:
             raise UsageError(
-                "PDQ text has no columns to tell apart. Leave out --column, or say that it is CSV "
-                "(--list-format csv)"
+                "cannot use columns: PDQ text has none. Leave out --column, or say that it is "
+                "CSV (--list-format csv)"
             )
         for line in numbered_lines(stream):
             if isinstance(line, RejectedRow):
