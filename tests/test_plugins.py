@@ -141,7 +141,7 @@ def test_two_packages_with_one_name_are_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(registry, "entry_points", lambda group: points)
     registry._points.cache_clear()
     try:
-        with pytest.raises(hm.UnknownPlugin, match="package1:Pdq and package2:Pdq. Uninstall one"):
+        with pytest.raises(hm.UnknownPlugin, match=r"package1:Pdq and package2:Pdq. Uninstall one"):
             registry.names(registry.HASHERS)
     finally:
         registry._points.cache_clear()

@@ -1,4 +1,4 @@
-"""How hard to try: pauses between tries, when to give up, and how many bytes a second.
+"""Retries: backoff between tries, deadline, retry budget, and the rate limit in bytes a second.
 
 Sources try once. What tries again is here, for items, listings and whatever else a source fetches,
 all within the budget of one scan.
@@ -187,7 +187,7 @@ class Tries:
             allowed = self.limits.spare_retries + self.limits.retry_ratio * self.successes
             if self.retries >= allowed:
                 raise SourceError(
-                    f"cannot go on reading: the server fails too often, {self.retries:,} "
+                    f"cannot continue to read: the server fails too often, {self.retries:,} "
                     f"{'retry' if self.retries == 1 else 'retries'} for {self.successes:,} "
                     "items read. Try again later"
                 )
@@ -407,7 +407,7 @@ class ItemReads:
         if tries.last_success < retry.began and not self._source_answers():
             seconds = time.monotonic() - retry.began
             raise SourceError(
-                f"cannot go on reading: {self.item.key} {error.reason}, like all others for "
+                f"cannot continue to read: {self.item.key} {error.reason}, like all others for "
                 f"{seconds:.0f} s. Try again later"
             ) from None
         return self.item, ImageError(error.outcome, f"{error.reason}, in {retry.count} tries")

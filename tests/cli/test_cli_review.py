@@ -190,8 +190,8 @@ def test_a_server_that_is_down_or_has_no_queue_is_one_line(postgres: Server) -> 
 
 
 def test_slips_are_told(queue: Path, tmp_path: Path) -> None:
-    one_line(run("review", "show", queue, "99"), "there is no case")
-    one_line(run("review", "show", queue, "other-1"), "there is no case")
+    one_line(run("review", "show", queue, "99"), "cannot find case")
+    one_line(run("review", "show", queue, "other-1"), "cannot find case")
     one_line(run("review", "settings", queue, "--lease", "soon"), "is no time")
     one_line(run("review", "settings", queue, "--label-weight", "A1"), "is not NAME=NUMBER")
     one_line(run("review", "settings", queue, "--same-picture", "pdq=99"), "0 to 31 bits")

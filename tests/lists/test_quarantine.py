@@ -212,7 +212,7 @@ def test_flat_default_pictures_will_do() -> None:
 def test_what_is_wrong_with_default_pictures_is_said(tmp_path: Path) -> None:
     with pytest.raises(hm.UsageError, match="it is no folder"):
         degenerate_pictures(tmp_path / "nowhere", "pdq")
-    with pytest.raises(hm.UsageError, match="there are none in it"):
+    with pytest.raises(hm.UsageError, match="there is no picture in it"):
         degenerate_pictures(tmp_path, "pdq")
     with pytest.raises(hm.UsageError, match="cannot go without a default picture"):
         degenerate_pictures([], "pdq")

@@ -208,7 +208,7 @@ def test_a_plan_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
         without.setattr(hashing, "HashPlan", None)
         assert matcher.algorithms == ("pdq", "md5")
         assert check(matcher, DATA).outcome is hm.Outcome.NO_MATCH
-    with pytest.raises(hm.UsageError, match="as variants. Give one of"):
+    with pytest.raises(hm.UsageError, match=r"as variants. Give one of"):
         hm.Matcher(benign, variants="every")  # type: ignore[arg-type]
 
 

@@ -91,7 +91,7 @@ def test_pixels_have_no_file_to_digest() -> None:
         check(hm.Matcher(near("pdq"), near("sha256")), picture(1))
     with pytest.raises(hm.UsageError, match="Call hash_image"):
         hash_all(PICTURE, "pdq")
-    with pytest.raises(hm.UsageError, match="as variants. Give one of"):
+    with pytest.raises(hm.UsageError, match=r"as variants. Give one of"):
         hash_all(PICTURE, ["pdq"], variants="some")  # type: ignore[arg-type]
 
 

@@ -163,7 +163,7 @@ def test_calls_that_are_wrong() -> None:
         hm.Matcher(known, other, max_distance=5)
     with pytest.raises(hm.UsageError, match="for dhash: there is no list of it"):
         hm.Matcher(known, max_distance={"dhash": 5})
-    with pytest.raises(hm.UsageError, match="as variants. Give one of none, orientations"):
+    with pytest.raises(hm.UsageError, match=r"as variants. Give one of none, orientations"):
         hm.Matcher(known, variants="all")  # type: ignore[arg-type]
     with pytest.raises(hm.UsageError, match="0 to 256"):
         hm.Matcher(known, max_distance=257)

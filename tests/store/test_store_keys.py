@@ -226,7 +226,7 @@ def test_files_that_hold_no_key(tmp_path: Path) -> None:
             with pytest.raises(StoreError, match=f"{name} ") as raised:
                 load(str(path))
             assert "\n" not in str(raised.value)
-    with pytest.raises(StoreError, match="it holds a private key. Give the public one"):
+    with pytest.raises(StoreError, match=r"it holds a private key. Give the public one"):
         load_public(str(tmp_path / "ed25519"))
     with pytest.raises(StoreError, match=r"cannot read .*: No such file"):
         load_private(str(tmp_path / "none"))

@@ -243,7 +243,7 @@ def test_freeze() -> None:
     assert check_fresh(Marks(), NOW, now=NOW + GRACE)
     with pytest.raises(UntrustedList, match="has expired at 2026-01-01 00:00 UTC, longer ago than"):
         check_fresh(Marks(), NOW, now=NOW + GRACE + timedelta(seconds=1))
-    with pytest.raises(UntrustedList, match="longer ago than allowed. Update it"):
+    with pytest.raises(UntrustedList, match=r"longer ago than allowed. Update it"):
         check_fresh(Marks(), NOW, now=NOW + DAY, grace=timedelta(0))
 
 

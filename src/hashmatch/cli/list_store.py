@@ -88,9 +88,9 @@ change_options = group(
         "--accept",
         multiple=True,
         type=click.Choice(ACCEPTABLE),
-        help="Go on though more than five rows and 0.1 % of all are bad, the list changes by more "
-        "than 20 %, the last version is damaged, a spreadsheet has destroyed hashes, hashes are "
-        "probably of another kind than they are taken for, or a status is not known. "
+        help="Import although more than five rows and 0.1 % of all are bad, the list changes by "
+        "more than 20 %, the last version is damaged, a spreadsheet has destroyed hashes, hashes "
+        "are probably of another kind than they are taken for, or a status is not known. "
         "Repeatable.",
     ),
     click.option(
@@ -320,7 +320,8 @@ def lasting(manifest: Manifest) -> str:
     """Return when a version expires, and how long one lasts."""
     if manifest.expires is None:
         return "never"
-    return f"{manifest.expires}; later versions too after {manifest.days:g} days, unless told"
+    later = f"later versions too after {manifest.days:g} days, unless --expires says otherwise"
+    return f"{manifest.expires}; {later}"
 
 
 def _show(manifest: Manifest) -> None:
@@ -422,7 +423,7 @@ def sign(store: str, signer: str, **options: Any) -> None:
     "--accept",
     multiple=True,
     type=click.Choice(["size-change"]),
-    help="Go on though the list changes by more than 20 %.",
+    help="Roll back although the list changes by more than 20 %.",
 )
 @lasting_options
 @trust_options
@@ -689,4 +690,4 @@ def keygen(name: str) -> None:
     click.echo(f"key id {key.public.key_id}")
     secrecy = "encrypted" if passphrase else f"not encrypted; {PASSPHRASE} would have it encrypted"
     click.echo(f"{shown}.key signs lists ({secrecy}). Keep it where lists are made, and a copy.")
-    click.echo(f"{shown}.pub is what lists are trusted by. Give it to whoever uses them.")
+    click.echo(f"{shown}.pub is what lists are trusted by. Give it to those who use them.")

@@ -92,8 +92,8 @@ sandbox_option = click.option(
 allow_readable_option = allowance(
     "--allow-readable",
     Safeguard.PRIVATE_FILES,
-    "Use stores, queues, states, logs and kept hashes that others can read, though whoever reads a "
-    "store can look its hashes up.",
+    "Use stores, queues, states, logs and kept hashes that others can read, though who can read "
+    "a store can look its hashes up.",
 )
 allow_http_option = allowance(
     "--allow-http",
@@ -372,9 +372,7 @@ list_options = group(
         help="Most differing bits of a match, inclusive; with NAME= of that algorithm, repeatable. "
         "An entry's own limit outranks it. [default: the algorithm's, 31 for pdq]",
     ),
-    click.option(
-        "--skip-bad-rows", is_flag=True, help="Go on without list rows that cannot be used."
-    ),
+    click.option("--skip-bad-rows", is_flag=True, help="Leave out list rows that cannot be used."),
     click.option(
         "--disabled",
         type=INPUT,
@@ -512,9 +510,9 @@ job_options = group(
         "--state",
         type=STATE,
         metavar="DIR",
-        help="Keep there how far the scan has come: the same command goes on where it was "
-        "stopped, by whatever, and scans what is new or has changed since. hashmatch scan status "
-        "DIR says how far that is.",
+        help="Keep the progress of the scan there: after any interruption the same command resumes "
+        "where it stopped, and scans what is new or has changed since. hashmatch scan status DIR "
+        "shows the progress.",
     ),
     click.option(
         "--shard",

@@ -1,4 +1,4 @@
-"""An image to its hashes, and each to exactly one outcome whatever is wrong with it."""
+"""Hash an image; each image gets exactly one outcome, even if it is broken."""
 
 from __future__ import annotations
 

@@ -274,7 +274,9 @@ def degenerate_pictures(
             )
         found = sorted(p for p in folder.rglob("[!.]*") if p.is_file())
         if not found:
-            raise UsageError(f"cannot read default pictures from {folder}: there are none in it")
+            raise UsageError(
+                f"cannot read default pictures from {folder}: there is no picture in it"
+            )
         pictures = found
     batches = []
     for picture in pictures:

@@ -1,4 +1,4 @@
-"""The one place where the hashes of a list become text, for whoever asks for that by name."""
+"""Write the hashes of a list as text, only on explicit request (`reveal_hashes`)."""
 
 from __future__ import annotations
 

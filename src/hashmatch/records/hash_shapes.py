@@ -1,4 +1,4 @@
-"""Text that may be a hash, told by its shape: such ids, labels and names are shown as references.
+"""Detect text that may be a hash by its shape: such ids, labels and names are shown as references.
 
 Lists are often made of files that are named after a digest of theirs. Whatever the spelling, text
 is taken for a hash if its letters or digits decode to 8, 16, 20, 32 or 64 bytes that look random.

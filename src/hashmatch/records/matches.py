@@ -77,8 +77,7 @@ class Matches:
             )
         if len({part.snapshot for part in parts}) > 1:
             raise UsageError(
-                "cannot concatenate matches of several snapshots: they cannot be told apart "
-                "afterwards"
+                "cannot concatenate matches of several snapshots: they would be indistinguishable"
             )
         if len(parts) == 1:
             return parts[0]

@@ -1,4 +1,4 @@
-"""The review queue: what waits for a person, what people decided, and the history of all of it."""
+"""The review queue: cases that wait for a person, decisions, and the history of both."""
 
 from __future__ import annotations
 
@@ -154,7 +154,9 @@ class ReviewQueue:
                 is_new = _make(database, settings or Settings(), micros(now()))
             names = database.rows("SELECT name FROM queue")
             if len(names) != 1:
-                raise ReviewError(f"{database.where} was edited: it has {len(names)} names")
+                raise ReviewError(
+                    f"cannot open {database.where}: it was edited: it has {len(names)} names"
+                )
             queue = cls(database, names[0][0], now)
             queue.is_new = is_new
             return queue
@@ -344,7 +346,9 @@ class ReviewQueue:
         try:
             verdict = Verdict(verdict)
         except ValueError:
-            raise UsageError(f"a verdict is one of {', '.join(Verdict)}, not {verdict!r}") from None
+            raise UsageError(
+                f"cannot use {verdict!r} as a verdict. Give one of {', '.join(Verdict)}"
+            ) from None
         labels = [labels] if isinstance(labels, str) else list(labels)  # it may be a generator
         for what, text in (("a reason", reason), *(("a label", label) for label in labels)):
             check_text(what, text)

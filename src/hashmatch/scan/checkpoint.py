@@ -1,4 +1,4 @@
-"""What scans have done, in SQLite, so that they go on after all but a lost disk.
+"""Checkpoints of scans in SQLite: they resume after anything but the loss of the disk.
 
 One transaction holds the records of a batch, its counts and how far the listing has come, and is on
 the disk when `ScanState.commit` returns (WAL, ``synchronous=FULL``): a process that is killed at

@@ -391,7 +391,7 @@ class Importer:
             some = "; ".join(f"{path}, line {row.line}: {row.reason}" for path, row in rejected[:3])
             raise StoreError(
                 f"cannot import the list: {rows.refused:,} of {rows.total:,} rows cannot be "
-                f"used, more than {MOST_BAD:.1%} ({some}). Mend them, or accept {BAD_ROWS}"
+                f"used, more than {MOST_BAD:.1%} ({some}). Repair them, or accept {BAD_ROWS}"
             )
         if STATUS not in change.accept:
             _check_statuses(rows, sources)

@@ -1,4 +1,4 @@
-"""CSV with a header: each column has a role, recognised by its name or told.
+"""CSV with a header: each column has a role, recognised by its name or given.
 
 Roles: an algorithm's name (``pdq``, ``md5``, ...: the column holds such hashes; there may be
 several), ``hash`` with or without ``algorithm``, ``id``, ``label`` (one), ``labels`` (divided by
