@@ -38,7 +38,8 @@ BEGUN = {
 }
 """Functions that have the *cannot X:* of several messages in a variable."""
 BEGINS = re.compile(
-    r"(\{\}(, line \{\})?: )?cannot |line \{\}: |\{\}$|\{\}\{\}$|\{\}[.;] |\{\}(, line \{\})?: \{\}$"
+    r"(\{\}(, line \{\})?: )?cannot |line \{\}: "
+    r"|\{\}$|\{\}\{\}$|\{\}[.;] |\{\}(, line \{\})?: \{\}$"
 )
 """A message that begins with what another function has said is checked there; *line N:* follows the
 *cannot read FILE:* of who opened it."""
