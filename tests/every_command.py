@@ -54,6 +54,7 @@ CALLS = {
     "review status": "queue.db",
     "review list": "queue.db",
     "review show": "queue.db 1",
+    "review history": "queue.db",
     "review verify": "queue.db",
     "review purge": "queue.db",
     "review settings": "queue.db",

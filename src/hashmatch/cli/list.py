@@ -184,7 +184,7 @@ def _show(facts: dict[str, Any], verbose: bool) -> None:
     table = Table(show_header=False, title=title, title_justify="left")
     for name in ("version", "format", "created", "expires"):
         if name in facts:
-            table.add_row(name, str(facts[name] or "never"))
+            table.add_row(name, escape(printable(str(facts[name] or "never"))))
     if facts.get("expires_after_days") is not None:
         table.add_row("later versions expire after", f"{facts['expires_after_days']:g} days")
     if facts.get("rolled_back_to") is not None:
@@ -216,7 +216,7 @@ def _show(facts: dict[str, Any], verbose: bool) -> None:
         click.echo(line)
     warn(facts.get("warnings", ()))
     for remark in facts.get("remarks", ()):
-        click.echo(f"remark: {remark}")
+        click.echo(f"remark: {printable(remark)}")
     of_store = "effects" in facts
     name_ids("ignored as older", facts.get("ignored_as_older", ()), every=verbose, err=False)
     idle = "without effect" if of_store else "withdrawn without effect"
@@ -224,7 +224,7 @@ def _show(facts: dict[str, Any], verbose: bool) -> None:
     rejected = facts.get("rejected", ())
     shown = rejected if verbose else rejected[:NAMED_PROBLEMS]
     for row in shown:
-        click.echo(f"line {row['line']}: {row['reason']}")
+        click.echo(f"line {row['line']}: {printable(row['reason'])}")
     more = facts["rows"]["rejected"] - len(shown)
     if rejected and more > 0 and not verbose:
         click.echo(f"and {more:,} more; -v names them all")

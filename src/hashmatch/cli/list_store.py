@@ -196,7 +196,7 @@ def _make(store: str, files: tuple[str, ...], how: str, options: dict[str, Any])
     if quiet:
         return
     for path, row in made.rejected[:NAMED_PROBLEMS]:
-        click.echo(f"{printable(path)}, line {row.line}: {row.reason}", err=True)
+        click.echo(printable(f"{path}, line {row.line}: {row.reason}"), err=True)
     more = sum(row.rows for _, row in made.rejected[NAMED_PROBLEMS:])
     if more:
         click.echo(f"and {more:,} more rows that cannot be used", err=True)
