@@ -22,7 +22,7 @@ from hashmatch.cli.review_admin import ADMIN
 from hashmatch.cli.review_export import EXPORT
 from hashmatch.cli.review_feedback import FEEDBACK
 from hashmatch.cli.review_history import event_fields, event_line, history
-from hashmatch.cli.units import INPUT, format_moment
+from hashmatch.cli.units import HEADS, INPUT, format_moment
 from hashmatch.errors import UsageError, install
 
 if TYPE_CHECKING:
@@ -355,6 +355,7 @@ def show(queue: str, case_id: str, as_json: bool) -> None:
 @click.option(
     "--head",
     "heads",
+    type=HEADS,
     multiple=True,
     metavar="HEAD|FILE",
     help="A head of the history that was seen before, or a file with some. Repeatable.",
