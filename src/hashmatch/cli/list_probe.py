@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hashmatch.cli.console import Exit, print_json
+from hashmatch.cli.options import sandbox_option
 from hashmatch.cli.units import INPUT
 from hashmatch.errors import UsageError
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     help="Take pictures and their hashes from the columns picture and hash of a CSV file; paths "
     "count from its folder.",
 )
+@sandbox_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def probe(ctx: click.Context, *, pairs: tuple[str, ...], file: str | None, as_json: bool) -> None:
@@ -50,8 +52,11 @@ def probe(ctx: click.Context, *, pairs: tuple[str, ...], file: str | None, as_js
     hashmatch list probe --pairs from-the-sender.csv --json
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.lists import probe as logic
+    from hashmatch.sandbox.pool import DecodePool
 
-    found = logic.probe([*_given(pairs), *(_listed(file) if file else ())])
+    known = [*_given(pairs), *(_listed(file) if file else ())]
+    with DecodePool(1) as pool:
+        found = logic.probe(known, decode=pool)
     if as_json:
         print_json(_as_json(found))
     else:

@@ -26,6 +26,7 @@ from hashmatch.cli.options import (
     algorithm_option,
     group,
     quiet_option,
+    sandbox_option,
     shape_options,
     trust_options,
 )
@@ -114,6 +115,7 @@ change_options = group(
         help="Pictures that many users have, as default avatars: entries near them match too "
         "much, and are put into quarantine. Repeatable.",
     ),
+    sandbox_option,
     lasting_options,
 )
 
@@ -226,14 +228,16 @@ def _pictures(folders: tuple[str, ...]) -> dict[str, HashBatch]:
     from hashmatch import registry
     from hashmatch.lists.degenerate import degenerate_pictures
     from hashmatch.records.hashes import HashBatch
+    from hashmatch.sandbox.pool import DecodePool
 
-    return {
-        algorithm: HashBatch.concatenate(
-            [degenerate_pictures(folder, algorithm) for folder in folders]
-        )
-        for algorithm in registry.names(registry.HASHERS)
-        if registry.hasher(algorithm).reads == "pixels"
-    }
+    with DecodePool(1) as pool:
+        return {
+            algorithm: HashBatch.concatenate(
+                [degenerate_pictures(folder, algorithm, decode=pool) for folder in folders]
+            )
+            for algorithm in registry.names(registry.HASHERS)
+            if registry.hasher(algorithm).reads == "pixels"
+        }
 
 
 def _limits(given: tuple[str, ...]) -> dict[str, int] | None:
