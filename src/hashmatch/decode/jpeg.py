@@ -1,4 +1,4 @@
-"""A faster decoder for most JPEGs; smaller pictures of giants, in whatever format."""
+"""A faster decoder for most JPEGs, and reduced decoding of very large pictures in any format."""
 
 from __future__ import annotations
 

@@ -315,8 +315,8 @@ def _checked(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
     channels = pixels.shape[2] if pixels.ndim == 3 else None
     if pixels.dtype != np.uint8 or pixels.ndim not in {2, 3} or channels not in {None, 3, 4}:
         raise UsageError(
-            f"an array of pixels is uint8 of shape (h, w), (h, w, 3) or (h, w, 4), "
-            f"not {pixels.dtype} {pixels.shape}"
+            f"cannot take an array {pixels.dtype} {pixels.shape} for pixels. Give uint8 of "
+            "shape (h, w), (h, w, 3) or (h, w, 4)"
         )
     if pixels.size == 0:
         raise ImageError(Outcome.TOO_SMALL, f"{pixels.shape[1]} x {pixels.shape[0]} pixels")
