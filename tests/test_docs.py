@@ -123,7 +123,34 @@ def command_tree(command: click.Command, path: str) -> Iterator[tuple[str, click
             yield from command_tree(part, f"{path} {name}")
 
 
-@pytest.mark.parametrize(("path", "command"), list(command_tree(main, "hashmatch")))
+COMMAND_TREE = dict(command_tree(main, "hashmatch"))
+OF_OTHER_PROGRAMS = {"--without-pip", "--inplace", "--canaries", "--only", "--chromium", "--json"}
+OF_OTHER_PROGRAMS |= {"--csv", "--seen", "--help", "--python", "--dist"}
+
+
+def options(path: str) -> set[str]:
+    return {option for param in COMMAND_TREE[path].params for option in param.opts} | {"--help"}
+
+
+def test_commands_and_options_in_the_text_exist() -> None:
+    """Those of blocks that are run are seen there; these are in sentences, tables and sessions."""
+    text = re.sub(r"^```(?:sh|python)\n.*?^```$", "", EVERYTHING, flags=re.MULTILINE | re.DOTALL)
+    known = set().union(*map(options, COMMAND_TREE)) | OF_OTHER_PROGRAMS
+    for code in re.findall(r"`([^`\n]+)`", text):
+        assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", code)) <= known, code
+    for line in re.findall(r"(?:`|\$ )(hashmatch(?: [^`\n]+)?)(?:`|$)", text, re.MULTILINE):
+        words, path = line.split("#")[0].split(), "hashmatch"
+        for word in words[1:]:
+            if not isinstance(COMMAND_TREE[path], click.Group):
+                break
+            if not word.startswith("-"):
+                path += f" {word}"
+                assert path in COMMAND_TREE, line
+        given = {word.partition("=")[0] for word in words if word.startswith("--")}
+        assert given <= options(path), line
+
+
+@pytest.mark.parametrize(("path", "command"), list(COMMAND_TREE.items()))
 def test_every_command_and_option_says_what_it_does(path: str, command: click.Command) -> None:
     """The command reference is made from these texts."""
     assert command.help, path
