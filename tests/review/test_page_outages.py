@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,9 +14,10 @@ from hashmatch.records.cases import CaseState
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.web import context
 from hashmatch.review.web.cache import Cached
-from processes import PATIENCE, Process
+from processes import PATIENCE
 from review_pages import Answer, ReviewSite, filled, served
 from review_records import many
+from sqlite_locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,28 +36,6 @@ TELLING = re.compile(r"sqlite|postgres|database|lock|busy|disk|queue\.db|errno|/
 def site(tmp_path: Path) -> Iterator[ReviewSite]:
     with served(filled(tmp_path)) as server:
         yield ReviewSite(server)
-
-
-@contextmanager
-def locked(path: str | Path) -> Iterator[None]:
-    """Let another process hold the lock of whoever writes."""
-    script = (
-        "import sqlite3, sys\n"
-        "connection = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
-        "connection.execute('BEGIN IMMEDIATE')\n"
-        "print('holds', flush=True)\n"
-        "sys.stdin.readline()\n"
-        "connection.execute('ROLLBACK')\n"
-    )
-    with Process(
-        [sys.executable, "-c", script, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"holds\n"
-            yield
-        finally:
-            process.communicate(b"\n", PATIENCE)
 
 
 def unavailable(answer: Answer, *, script: bool = False) -> Answer:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import signal
 import socket
 import ssl
 import subprocess
 import sys
-from contextlib import contextmanager
 from http.client import HTTPSConnection
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -19,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from certificates import certificates
-from cli_tools import PROGRAM, environment, one_line, run
+from cli_tools import environment, one_line, run
 from conftest import IMAGES, ROOT
 from hashmatch.errors import StoreError, UsageError, install
 from hashmatch.records.safeguards import Safeguard, allowing, collecting
@@ -27,11 +24,11 @@ from hashmatch.review import web
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.web.middleware import AccessPolicy
 from hashmatch.review.web.server import Serving
+from page_program import serving
 from processes import PATIENCE
 from review_pages import Answer, Browser, filled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 KEY = "landscape-dusk.jpg"
@@ -48,58 +45,6 @@ def queue(tmp_path_factory: pytest.TempPathFactory) -> str:
 def token(queue: str) -> str:
     with ReviewQueue.open(queue) as opened:
         return opened.reviewers.add("ana")
-
-
-class Program:
-    """The command, running in a process of its own."""
-
-    def __init__(self, process: subprocess.Popen[str], port: int, scheme: str) -> None:
-        self.process = process
-        self.port = port
-        self.scheme = scheme
-        self.said_first = ""
-        self.said = ""
-
-
-@contextmanager
-def serving(queue: str, *options: str, before: tuple[str, ...] = ()) -> Iterator[Program]:
-    with subprocess.Popen(
-        [
-            *before,
-            *PROGRAM,
-            "review",
-            "serve",
-            queue,
-            "--port",
-            "0",
-            "--pictures",
-            os.path.dirname(queue),
-            *options,
-        ],
-        stderr=subprocess.PIPE,
-        env=environment(PYTHONDONTWRITEBYTECODE="1"),
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            assert process.stderr
-            found, before_it = None, ""
-            for line in process.stderr:
-                found = re.match(r"(https?)://[^/]+:(\d+)/$", line)
-                if found:
-                    break
-                before_it += line
-            assert found, before_it
-            program = Program(process, int(found[2]), found[1])
-            program.said_first = before_it
-            yield program
-        finally:
-            os.killpg(process.pid, signal.SIGINT)
-            try:
-                process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-        program.said = process.stderr.read()
 
 
 def test_others_are_refused_without_showing_who_they_are(queue: str, token: str) -> None:

@@ -148,6 +148,7 @@ class ListShape:
     dates: str | None
     charset: str | None
     keep_ids: tuple[str, ...]
+    statuses: tuple[str, ...]
 
     @classmethod
     def taken(cls, options: dict[str, Any]) -> ListShape:
@@ -162,8 +163,18 @@ class ListShape:
         return ListFormat(
             algorithm, self.list_format, columns, delimiter, self.encoding, keep_disputed,
             self.dates, self.charset, unique_ids=self.unique_ids,
-            bits=self.bits or None, keep_ids=self.keep_ids or None,
+            bits=self.bits or None, keep_ids=self.keep_ids or None, statuses=self._statuses(),
         )  # fmt: skip
+
+    def _statuses(self) -> dict[str, str] | None:
+        """Return what each word for a status was told to mean."""
+        pairs = [pair.rpartition("=") for pair in self.statuses]
+        for word, separator, meaning in pairs:
+            if not (word and separator and meaning):
+                raise click.BadParameter(
+                    "give WORD=MEANING, for example supprimé=withdrawn", param_hint="--status"
+                )
+        return {word: meaning for word, _, meaning in pairs} or None
 
     def _columns(self) -> dict[str, str] | None:
         """Return the column of each role that was told."""
@@ -195,6 +206,15 @@ shape_options = group(
         help="Which column of a CSV list, by name or number, or key of JSON lines is what, as in "
         "pdq=Fingerprint or hash=3. Roles: "
         f"{ROLES}. Repeatable.",
+    ),
+    click.option(
+        "--status",
+        "statuses",
+        multiple=True,
+        metavar="WORD=MEANING",
+        help="What a word that the list has for the status of an entry means: listed, withdrawn, "
+        "benign or disputed, as in supprimé=withdrawn. Repeatable. [default: the usual English "
+        "words, and those that a store was imported with]",
     ),
     click.option(
         "--delimiter",

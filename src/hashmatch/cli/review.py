@@ -248,7 +248,7 @@ def _print_statistics(figures: Statistics) -> None:
     for name, algorithm, distance, (part, whole, low, high) in figures.precision:
         if distance is None:
             click.echo(
-                f"list {printable(name)}, {algorithm}: {part:,} of {whole:,} confirmed "
+                f"list {printable(f'{name}, {algorithm}')}: {part:,} of {whole:,} confirmed "
                 f"(95 %: {low:.3f} to {high:.3f})"
             )
 
@@ -342,7 +342,7 @@ def show(queue: str, case_id: str, as_json: bool) -> None:
     click.echo(_line(case))
     for item in case.items:
         how = "inherited, not decided" if item.inherited else "asked about"
-        click.echo(f"  {printable(item.record.item.key)} ({item.record.record_id}): {how}")
+        click.echo(printable(f"  {item.record.item.key} ({item.record.record_id}): {how}"))
     for event in events:
         click.echo(f"  {event_line(event)}")
 

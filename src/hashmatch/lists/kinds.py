@@ -150,14 +150,12 @@ class Sample(Opaque):
     @cached_property
     def is_half(self) -> Flags:
         """Which of `bits` have exactly half of them set, shape (n,)."""
-        half: Flags = self.bits.sum(1) == self.size // 2
-        return half
+        return np.asarray(self.bits.sum(1) == self.size // 2)
 
     @cached_property
     def is_about_half(self) -> Flags:
         """Which of `bits` have half of them set, or one more, shape (n,)."""
-        one_more: Flags = self.bits.sum(1) == self.size // 2 + 1
-        return self.is_half | one_more
+        return np.asarray(self.is_half | (self.bits.sum(1) == self.size // 2 + 1))
 
     @cached_property
     def alike(self) -> NDArray[np.float64]:

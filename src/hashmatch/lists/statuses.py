@@ -6,6 +6,10 @@ import re
 from functools import lru_cache
 
 DISPUTED, WITHDRAWAL, BENIGN, LISTED = "disputed", "withdrawal", "benign", "listed"
+MEANINGS = {
+    "listed": LISTED, "withdrawn": WITHDRAWAL, "benign": BENIGN, "disputed": DISPUTED,
+}  # fmt: skip
+"""What a status may be said to mean, and what it then does to the entry."""
 _STATUSES = {
     status: effect
     for effect, statuses in {
@@ -58,4 +62,9 @@ def effect_of(status: str) -> str | None:
     >>> effect_of("Taken-Down"), effect_of("odd one")
     ('withdrawal', None)
     """
-    return EFFECTS.get(re.sub(r"[\W_]+", "", status).lower())
+    return EFFECTS.get(plain(status))
+
+
+def plain(status: str) -> str:
+    """Return the letters and digits of a status, in lower case: by these two are the same."""
+    return re.sub(r"[\W_]+", "", status).lower()

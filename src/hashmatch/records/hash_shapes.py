@@ -179,20 +179,22 @@ def _look(data: NDArray[np.uint8], places: NDArray[np.int64]) -> NDArray[np.bool
     """Return which texts, from each even place to the next, may be hashes."""
     sorts = SORTS[data]
     is_word = IS_WORD[sorts]
-    changes, words, others = np.zeros((3, len(sorts)), np.bool_)
+    changes, words = np.zeros((2, len(sorts)), np.bool_)
     changes[1:] = (sorts[1:] != sorts[:-1]) & is_word[1:] & is_word[:-1]
     words[1:] = is_word[1:] & ~is_word[:-1]
     changes[places[::2]] = words[places[::2]] = False  # only those after the first are counted
-    others[2:] = words[2:] & ~(is_word[:-2] & (sorts[2:] == sorts[:-2]))  # of another sort
-    in_a_word, apart = _sums(changes, places), _sums(words, places)
-    blanks, digits = _sums(sorts == BLANK, places), _sums(IS_HEX[data], places)
-    return (
-        (digits >= FEWEST_DIGITS)
-        | ((digits >= FEWEST_GROUPED) & (apart + 1 >= FEWEST_GROUPS))
-        | (in_a_word + blanks >= CHANGES_IN_A_WORD)
-        | (in_a_word + _sums(others, places) >= CHANGES)
-        | (_sums(sorts == ODD, places) > 0)
-    )
+    all_changes = changes.copy()
+    all_changes[2:] |= words[2:] & ~(is_word[:-2] & (sorts[2:] == sorts[:-2]))
+    digits, changed = _sums(IS_HEX[data], places), _sums(all_changes, places)
+    found = (digits >= FEWEST_DIGITS) | (changed >= CHANGES)
+    is_blank, is_odd = sorts == BLANK, sorts == ODD
+    if (digits >= FEWEST_GROUPED).any():
+        found |= (digits >= FEWEST_GROUPED) & (_sums(words, places) + 1 >= FEWEST_GROUPS)
+    if (changed >= CHANGES_IN_A_WORD).any() or is_blank.any():
+        found |= _sums(changes | is_blank, places) >= CHANGES_IN_A_WORD
+    if is_odd.any():
+        found |= _sums(is_odd, places) > 0
+    return found
 
 
 def _sums(counted: NDArray[np.bool_], places: NDArray[np.int64]) -> NDArray[np.int32]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hashmatch._files.atomic import OutputFile
+from hashmatch.records.controls import escape_json
 from hashmatch.records.safeguards import waiver_fields
 from hashmatch.records.times import timestamp
 
@@ -81,7 +82,7 @@ class JsonLog:
             line["seconds"] = {stage: round(took, 3) for stage, took in counters.seconds.items()}
         if event.kind in {"begin", "end"}:
             line["waivers"] = waiver_fields()
-        self._file.write(msgspec.json.encode(line).decode() + "\n")
+        self._file.write(escape_json(msgspec.json.encode(line).decode()) + "\n")
 
     def close(self) -> None:
         """Close the file."""

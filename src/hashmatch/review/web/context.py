@@ -140,11 +140,15 @@ class RecentDecisions:
 
 
 def load_templates() -> Environment:
-    """Return the templates; a name that is not given is an error, never an empty context."""
+    """Return the templates; a name that is not given is an error, never an empty context.
+
+    All text that they write passes `wording.visible`; what stands beside other text, filter `bdi`.
+    """
     made = Environment(
         loader=PackageLoader("hashmatch.review.web"),
         autoescape=select_autoescape(default=True),
         undefined=StrictUndefined,
+        finalize=wording.visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )

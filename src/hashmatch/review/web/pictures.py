@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from hashmatch import registry
 from hashmatch.errors import HashmatchError, QueueUnavailable, ReviewError
+from hashmatch.interfaces import BasedSource
 from hashmatch.records.images import ImageError, ImageItem, unescape_name
 from hashmatch.retry import Limits, Tries, read_item
 from hashmatch.review.web.places import BUCKETS, below, is_below, is_key_below
@@ -50,9 +51,8 @@ MAX_RUNNING = 64
 """Pictures of all sources; as many threads hang at most, if that is what their sources do."""
 WORKER_LIMITS = WorkerLimits(cpu_seconds=DEADLINE, wall_seconds=2 * DEADLINE, tries=2)
 """No decoder works for longer than somebody waits for it."""
-BY_LISTING = frozenset({"tar", "zip", "parquet"})
-"""Sources whose items are read by more than their key and location: the version, the size, or the
-number of the row."""
+BY_LISTING = frozenset({"tar", "parquet"})
+"""Sources whose items are read by more than their key and location: size, or number of the row."""
 MAX_OPEN = 16
 """Sources that are open at a time."""
 
@@ -248,7 +248,10 @@ class Pictures:
         named = self._named(item)
         if not named:
             raise NoPicture("Nobody said where this picture is.")
-        where = below(named, self._places)
+        try:
+            where = below(named, self._places)
+        except ValueError:  # a NUL in it
+            where = ""
         if not where:
             raise NoPicture("This picture is not below a source that --pictures names.")
         return where
@@ -257,7 +260,12 @@ class Pictures:
         wanted = item.record.item
         source = self._open(where, wanted.surface)
         listed = _listed(source, where, wanted, item.origin.location, tries)
-        read, content = read_item(source, listed, tries)
+        try:
+            if isinstance(source, BasedSource) and source.leads_out(listed):
+                raise NoPicture(_OUTSIDE)
+            read, content = read_item(source, listed, tries)
+        except (ValueError, LookupError):  # a location that no source of ours has written
+            raise NoPicture(_OUTSIDE) from None
         if isinstance(content, ImageError):
             raise content
         if read.version != wanted.version:
