@@ -8,18 +8,21 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
 
 import hashmatch as hm
 from cli_tools import on_terminal, screen_lines
-from conftest import FIXTURES, ROOT
+from conftest import FIXTURES, IMAGES, ROOT
 from documents import BLOCKS, EVERYTHING, PAGES, Block, anchors, blocks, table
 from hashmatch.cli import main
-from processes import warm_program
+from processes import PATIENCE, wait_for, warm_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +79,30 @@ def test_the_first_one_says_what_is_printed_on_a_terminal(
 @pytest.mark.parametrize("block", blocks("python"), ids=str)
 def test_python_runs(block: Block) -> None:
     exec(compile(block.code, str(block), "exec"), {})
+
+
+def test_the_upload_service_answers() -> None:
+    import uvicorn
+
+    (block,) = [one for one in blocks("python", "docs/upload.md") if "Starlette(" in one.code]
+    names: dict[str, Any] = {}
+    exec(block.code, names)
+    server = uvicorn.Server(uvicorn.Config(names["app"], port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_for(lambda: server.started)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        picture = (IMAGES / "plain" / "tiles.png").read_bytes()
+        for body, status in ((picture, 200), (b"no picture", 200), (bytes(33 << 20), 413)):
+            with closing(HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as client:
+                client.request("PUT", "/photos/42", body)
+                answer = client.getresponse()
+                assert answer.status == status
+                assert (b'"match"' in answer.read()) == (body is picture)
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 def test_no_block_is_left_out() -> None:
