@@ -74,7 +74,8 @@ def trickling(opened: list[socket.socket]) -> Iterator[None]:
     done = threading.Event()
 
     def send() -> None:
-        while not done.wait(1):
+        while not done.is_set():
+            time.sleep(1)
             for connection in opened:
                 with suppress(OSError):
                     connection.send(b"x")
@@ -258,6 +259,7 @@ def test_there_are_fewer_where_few_files_may_be_open(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(resource, "getrlimit", lambda _, files=files: (files, files))
         with Listener(socket.AF_INET) as listener:
             assert listener.limit == limit
+            assert listener.accepted_at_once == limit // 10
 
 
 def test_requests_as_other_clients_send_them(site: ReviewSite) -> None:

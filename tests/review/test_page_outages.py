@@ -14,6 +14,7 @@ from hashmatch.records.cases import CaseState
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.web import context
 from hashmatch.review.web.cache import Cached
+from hashmatch.review.web.server import Serving
 from processes import PATIENCE
 from review_pages import Answer, ReviewSite, filled, served
 from review_records import many
@@ -204,8 +205,6 @@ def test_a_server_may_be_restarted_between_any_two_requests(
     postgres_queue: tuple[postgres_server.Server, str], tmp_path: Path, how: str
 ) -> None:
     server, where = postgres_queue
-    from hashmatch.review.web.server import Serving
-
     with served(where, Serving(port=0, pictures=(str(tmp_path),))) as page:
         site = ReviewSite(page)
         page.queue.statistics()
@@ -225,8 +224,6 @@ def test_a_server_that_is_down_is_a_503_on_every_route(
     postgres_queue: tuple[postgres_server.Server, str], tmp_path: Path
 ) -> None:
     server, where = postgres_queue
-    from hashmatch.review.web.server import Serving
-
     with served(where, Serving(port=0, pictures=(str(tmp_path),))) as page:
         site = ReviewSite(page)
         browser = site.browser("ana")
@@ -234,6 +231,29 @@ def test_a_server_that_is_down_is_a_503_on_every_route(
         server.stop()
         all_unavailable(site, browser, case)
         server.start()
+        assert browser.get(f"/case/{case_of(case)}").status == 200
+        fields = answer_fields(case)
+        assert browser.post(f"/case/{case_of(case)}/decide", fields).status == 303
+        page.queue.verify()
+
+
+@pytest.mark.servers
+def test_a_server_that_says_nothing_is_a_503_and_keeps_nobody(
+    postgres_queue: tuple[postgres_server.Server, str], tmp_path: Path
+) -> None:
+    server, where = postgres_queue
+    with served(where, Serving(port=0, pictures=(str(tmp_path),))) as page:
+        site = ReviewSite(page)
+        browser = site.browser("ana")
+        case = browser.take()
+        shared, deadline = page.context, page.context.threads.deadline
+        shared.threads.deadline = page.queue.answer_timeout = 0.5
+        with server.stopped():
+            unavailable(browser.get("/"))
+            unavailable(browser.get(f"/case/{case_of(case)}"))
+            unavailable(browser.post(f"/case/{case_of(case)}/renew"), script=True)
+            assert browser.get("/static/page.js").status == 200
+        shared.threads.deadline, page.queue.answer_timeout = deadline, PATIENCE
         assert browser.get(f"/case/{case_of(case)}").status == 200
         fields = answer_fields(case)
         assert browser.post(f"/case/{case_of(case)}/decide", fields).status == 303

@@ -165,6 +165,24 @@ def test_a_connection_that_is_cut_within_a_transaction_costs_that_alone(
         queue.verify()
 
 
+@pytest.mark.servers
+def test_a_server_that_says_nothing_is_given_up_and_asked_anew(
+    server: postgres_server.Server,
+) -> None:
+    with ReviewQueue.open(server.database(), create=True) as queue:
+        queue.add(many(3))
+        queue.counts()
+        queue.answer_timeout, queue.patience = 0.5, 0.5
+        with server.stopped():
+            for use in (queue.counts, lambda: queue.take("ana"), queue.counts):
+                with pytest.raises(QueueUnavailable, match=r"no answer in time|timeout expired"):
+                    use()
+        queue.answer_timeout = queue.patience = PATIENCE
+        take_and_decide(queue, "unsure")
+        assert queue.counts()[CaseState.UNSURE] == 1
+        queue.verify()
+
+
 def test_what_cannot_be_forgotten_is_said(tmp_path: Path) -> None:
     path = tmp_path / "queue.db"
     with ReviewQueue.open(str(path), create=True) as queue:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -12,6 +13,7 @@ import pytest
 
 from hashmatch.errors import ReviewError, UsageError
 from hashmatch.records.cases import Origin
+from hashmatch.review import history
 from hashmatch.review.access import FailedLogins, record_login, record_view
 from hashmatch.review.history import Head
 from hashmatch.review.queue import ReviewQueue
@@ -90,6 +92,15 @@ def test_the_same_is_sound_in_both_databases(where: str, clock: Clock) -> None:
             of_it = [event.number for event in queue.history(case.case_id)]
             assert of_it == sorted(of_it)
             assert next(queue.history(case.case_id)).kind == "added"
+
+
+def test_every_kind_of_event_is_named(filled: Path) -> None:
+    with ReviewQueue.open(str(filled)) as queue:
+        assert {event.kind for event in queue.history()} <= set(history.KINDS)
+    assert history.__doc__ is not None
+    table = re.split("^=+ +=+$", history.__doc__, flags=re.MULTILINE)[2]
+    rows = re.findall("^([a-z_]+(?:, [a-z_]+)*) ", table, re.MULTILINE)
+    assert ", ".join(rows).split(", ") == list(history.KINDS)
 
 
 def other(value: Any) -> Any:

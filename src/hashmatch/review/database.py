@@ -82,12 +82,14 @@ class Database(ABC):
 
     Each transaction has a connection of its own, which its thread goes on to use within it.
     Placeholders are ``?``. Every failure is a QueueUnavailable of one line that names `where`, the
-    queue's file or URL as it may be shown. A call waits for others for `patience` seconds.
+    queue's file or URL as it may be shown. A call waits for others for `patience` seconds, and for
+    the answer of a server for `answer_timeout`, or for ever.
     """
 
     def __init__(self, where: str) -> None:
         self.where = where
         self.patience = PATIENCE
+        self.answer_timeout: float | None = None
         self._here = _Here()
         self._writers, self._readers = Pool(1), Pool(MAX_READERS)
 

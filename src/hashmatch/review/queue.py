@@ -185,6 +185,15 @@ class ReviewQueue:
         self._database.patience = seconds
 
     @property
+    def answer_timeout(self) -> float | None:
+        """Seconds until a server that says nothing is a QueueUnavailable; None for never."""
+        return self._database.answer_timeout
+
+    @answer_timeout.setter
+    def answer_timeout(self, seconds: float | None) -> None:
+        self._database.answer_timeout = seconds
+
+    @property
     def settings(self) -> Settings:
         """The settings that it has now."""
         return Settings.from_json(self._database.queue_row()[1])

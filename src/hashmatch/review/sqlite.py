@@ -13,7 +13,7 @@ from urllib.parse import quote_from_bytes
 
 import msgspec
 
-from hashmatch._files.private import check_private
+from hashmatch._files.private import check_found, check_private
 from hashmatch.errors import QueueUnavailable, ReviewError
 from hashmatch.review.database import FORMAT, Database, statements
 
@@ -66,6 +66,7 @@ class SqliteDatabase(Database):
         with opened._errors():
             if os.path.isdir(path):
                 raise opened._refused("it is a folder", "Give a file, or postgresql://USER@HOST/DB")
+            opened._check_folder()
             if create:
                 with suppress(FileExistsError):
                     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -75,6 +76,22 @@ class SqliteDatabase(Database):
             opened._writers.keep(connection)
             opened._is_opened = True
             return opened, connection.execute("PRAGMA application_id").fetchone() == (0,)
+
+    def _check_folder(self) -> None:
+        """Refuse a folder in which others can replace the queue, or put a log beside it.
+
+        What SQLite finds in a log beside a database it writes into that.
+        """
+        real = os.path.realpath(self.where)
+        for folder in {os.path.dirname(os.path.abspath(self.where)), os.path.dirname(real)}:
+            try:
+                check_found(folder, os.stat(folder), public=True, error=ReviewError)
+            except ReviewError as error:
+                remedy = "or put the queue into a folder of your own"
+                raise ReviewError(f"{error}, {remedy}.") from None
+        for beside in (f"{real}-wal", f"{real}-shm", f"{real}-journal"):
+            if os.path.lexists(beside):
+                check_private(beside, allow_readable=False, error=ReviewError)
 
     def _connect(self, *, read_only: bool) -> _Connection:
         file = self._file()

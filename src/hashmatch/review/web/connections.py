@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 MAX_CONNECTIONS = 500
 """At a time; fewer where the process may have few files open."""
-BACKLOG = 256
-"""Connections that the kernel holds until they are accepted, and that are accepted in one go."""
+BACKLOG = 512
+"""Connections that the kernel holds until they are accepted."""
 HEAD_DEADLINE = 10.0
 """Seconds from accepting a connection until the head of its first request is complete."""
 BODY_DEADLINE = 10.0
@@ -64,6 +64,14 @@ class Connection(socket.socket):
             self._timer.cancel()
         self._timer = self.since = None
 
+    @property
+    def has_spoken(self) -> bool:
+        """Whether something is there that was not read."""
+        try:
+            return self.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+        except OSError:
+            return False
+
     def cut(self) -> None:
         """End the connection without a word; the event loop, which sees its end, closes it."""
         self._forget()
@@ -90,17 +98,30 @@ class Listener(socket.socket):
     ----------
     family : socket.AddressFamily
         AF_INET or AF_INET6.
-    limit : int, optional
-        Connections at a time; by default `MAX_CONNECTIONS`, or a third of the files that the
-        process may have open if that is less.
+
+    Attributes
+    ----------
+    limit : int
+        Connections at a time: `MAX_CONNECTIONS`, or a third of the files that the process may have
+        open if that is less.
+    accepted_at_once : int
+        In one turn of the event loop. A tenth of `limit`: a connection lives for several turns
+        before its request is read, and must not have to make room for what comes meanwhile.
+    connections : dict
+        Those that are open, by address and port of the client.
     """
 
-    def __init__(self, family: socket.AddressFamily, limit: int | None = None) -> None:
+    def __init__(self, family: socket.AddressFamily) -> None:
         super().__init__(family, socket.SOCK_STREAM)
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        few = files // 3 if files != resource.RLIM_INFINITY else MAX_CONNECTIONS
-        self.limit = min(MAX_CONNECTIONS, few) if limit is None else limit
+        unlimited = files == resource.RLIM_INFINITY
+        self.limit = MAX_CONNECTIONS if unlimited else min(MAX_CONNECTIONS, files // 3)
+        self.accepted_at_once = max(1, self.limit // 10)
         self.connections: dict[tuple[str, int], Connection] = {}
+
+    def listen(self, backlog: int = BACKLOG, /) -> None:
+        """Listen; asyncio, which has one number for how many wait and are accepted, has no say."""
+        super().listen(BACKLOG)
 
     def accept(self) -> tuple[socket.socket, Any]:
         """Accept a connection, in the event loop; if that is one too many, cut another."""
@@ -115,12 +136,15 @@ class Listener(socket.socket):
     def _to_cut(self) -> Connection:
         """Return who makes room: of the network with most who are waited for, the longest so.
 
-        A network alone would not do, since behind a proxy everybody has the same. The latest one
-        is there in any case: if all others are being answered, it is refused.
+        A network alone would not do, since behind a proxy everybody has the same. Whose words are
+        there to be read has spoken. The latest one is there in any case: if all others are being
+        answered, it is refused.
         """
         waited_for = [(c, c.since) for c in self.connections.values() if c.since is not None]
         crowds = Counter(connection.network for connection, _ in waited_for)
-        return max(waited_for, key=lambda pair: (crowds[pair[0].network], -pair[1]))[0]
+        waited_for.sort(key=lambda pair: (-crowds[pair[0].network], pair[1]))
+        silent = (connection for connection, _ in waited_for if not connection.has_spoken)
+        return next(silent, waited_for[0][0])
 
 
 class ConnectionMiddleware:

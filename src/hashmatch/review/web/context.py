@@ -47,6 +47,8 @@ MAX_STALE = 60.0
 """Seconds for which both are shown while newer ones are being counted."""
 PATIENCE = 0.7
 """Seconds that a page waits for whoever else writes to the queue."""
+ANSWER_TIMEOUT = 20.0
+"""Seconds until the connection to a server that says nothing is given up, and made anew."""
 OUTAGE_INTERVAL = 10.0
 """Seconds between two lines in the log on a queue that does not answer."""
 UNAVAILABLE = "The review queue does not answer just now. Try again in a moment."
@@ -186,7 +188,7 @@ class Context:
     def __post_init__(self) -> None:
         """Have the queue's calls end before somebody wonders what is wrong."""
         queue = self.queue
-        queue.patience = PATIENCE
+        queue.patience, queue.answer_timeout = PATIENCE, ANSWER_TIMEOUT
         self.counts = Cached(queue.counts, max_age=COUNTS_MAX_AGE, max_stale=MAX_STALE)
         self.statistics = Cached(queue.statistics, max_age=STATISTICS_MAX_AGE, max_stale=MAX_STALE)
         self.failed_logins = FailedLogins(queue)

@@ -17,7 +17,7 @@ from hashmatch.errors import HashmatchError, StoreError, UsageError
 from hashmatch.records.enums import Surface
 from hashmatch.records.safeguards import Safeguard, waive
 from hashmatch.review.web.app import application
-from hashmatch.review.web.connections import BACKLOG, KEEP_ALIVE, ConnectionMiddleware, Listener
+from hashmatch.review.web.connections import KEEP_ALIVE, ConnectionMiddleware, Listener
 from hashmatch.review.web.context import Context
 from hashmatch.review.web.middleware import MAX_HEADERS, AccessPolicy
 from hashmatch.review.web.pictures import Pictures
@@ -219,7 +219,7 @@ class Serving:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((self.host, self.port))
-            bound.listen(BACKLOG)  # so that whoever is told the address can connect at once
+            bound.listen()  # so that whoever is told the address can connect at once
         except OSError as error:
             bound.close()
             address = f"{self.host}:{self.port}"
@@ -246,7 +246,7 @@ class Serving:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            backlog=BACKLOG,
+            backlog=listener.accepted_at_once,
             timeout_keep_alive=int(KEEP_ALIVE),
             timeout_graceful_shutdown=3,
             h11_max_incomplete_event_size=2 * MAX_HEADERS,
