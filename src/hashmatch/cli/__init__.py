@@ -99,7 +99,7 @@ class _Commands(click.Group):
             return result
         except BadRows as error:
             _say(*error.lines)
-            click.echo("Mend the list, or go on without them: --skip-bad-rows", err=True)
+            click.echo("Repair the list, or leave these rows out: --skip-bad-rows", err=True)
             if len(error.rejected) > error.NAMED:
                 click.echo("hashmatch list inspect FILE -v names them all.", err=True)
             ctx.exit(Exit.USAGE)

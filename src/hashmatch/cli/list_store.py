@@ -88,9 +88,9 @@ change_options = group(
         "--accept",
         multiple=True,
         type=click.Choice(ACCEPTABLE),
-        help="Go on though more than five rows and 0.1 % of all are bad, the list changes by more "
-        "than 20 %, the last version is damaged, a spreadsheet has destroyed hashes, hashes are "
-        "probably of another kind than they are taken for, or a status is not known. "
+        help="Import although more than five rows and 0.1 % of all are bad, the list changes by "
+        "more than 20 %, the last version is damaged, a spreadsheet has destroyed hashes, hashes "
+        "are probably of another kind than they are taken for, or a status is not known. "
         "Repeatable.",
     ),
     click.option(
@@ -241,7 +241,7 @@ def _limits(given: tuple[str, ...]) -> dict[str, int] | None:
     for text in given:
         name, _, number = text.partition("=")
         if not number.isascii() or not number.isdigit():
-            raise UsageError(f"--limit {text}: give NAME=N, for example pdq=20")
+            raise UsageError(f"cannot use --limit {text}: it is no NAME=N. Give for example pdq=20")
         limits[name] = int(number)
     return limits or None
 
@@ -320,7 +320,8 @@ def lasting(manifest: Manifest) -> str:
     """Return when a version expires, and how long one lasts."""
     if manifest.expires is None:
         return "never"
-    return f"{manifest.expires}; later versions too after {manifest.days:g} days, unless told"
+    later = f"later versions too after {manifest.days:g} days, unless --expires says otherwise"
+    return f"{manifest.expires}; {later}"
 
 
 def _show(manifest: Manifest) -> None:
@@ -422,7 +423,7 @@ def sign(store: str, signer: str, **options: Any) -> None:
     "--accept",
     multiple=True,
     type=click.Choice(["size-change"]),
-    help="Go on though the list changes by more than 20 %.",
+    help="Roll back although the list changes by more than 20 %.",
 )
 @lasting_options
 @trust_options
@@ -569,7 +570,7 @@ def diff(
     versions = opened.folder.versions()
     if before is None:
         if len(versions) < 2:
-            raise StoreError(f"{store} has only one version; there is nothing to compare it with")
+            raise StoreError(f"cannot compare versions of {store}: it has only one")
         before, after = versions[1], versions[0]
     elif after is None:
         after = versions[0] if versions else before
@@ -646,8 +647,8 @@ def export(
 
     if not reveal_hashes:
         raise UsageError(
-            "this writes the hashes of a list, which tell something of what they show; "
-            "give --reveal-hashes if that is meant"
+            "cannot export the list: that writes its hashes, which tell something of what "
+            "they show. Give --reveal-hashes if that is meant"
         )
     known = one_list(store, algorithm, options) if is_store(store) else read_list(store, algorithm)
     if out in {None, "-"}:
@@ -689,4 +690,4 @@ def keygen(name: str) -> None:
     click.echo(f"key id {key.public.key_id}")
     secrecy = "encrypted" if passphrase else f"not encrypted; {PASSPHRASE} would have it encrypted"
     click.echo(f"{shown}.key signs lists ({secrecy}). Keep it where lists are made, and a copy.")
-    click.echo(f"{shown}.pub is what lists are trusted by. Give it to whoever uses them.")
+    click.echo(f"{shown}.pub is what lists are trusted by. Give it to those who use them.")

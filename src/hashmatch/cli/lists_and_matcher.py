@@ -60,7 +60,10 @@ def list_files(paths: Sequence[str]) -> list[str]:
         pages = [os.path.join(path, name) for name in names if not name.startswith(".")]
         pages = [page for page in pages if os.path.isfile(page)]
         if not pages:
-            raise ListError(f"{path}: there is no file in this folder")
+            raise ListError(
+                f"cannot read {path}: there is no file in this folder. Give a list file, or a "
+                "folder of them"
+            )
         found += pages
     return found
 
@@ -150,7 +153,9 @@ class MatcherOptions:
                 if (found.name, found.version, found.spec) == (
                     other.name, other.version, other.spec,
                 ):  # fmt: skip
-                    raise UsageError(f"{path}: its {kind} hashes are given twice")
+                    raise UsageError(
+                        f"cannot use {path}: its {kind} hashes are given twice. Leave one out"
+                    )
             lists.append(leave_out(found, out, key))
         return lists
 
@@ -163,8 +168,8 @@ class MatcherOptions:
             return name, rest
         if separator and os.sep not in name and not os.path.exists(given):
             raise UsageError(
-                f"{given}: no such file, and no algorithm is called {name!r}; there are "
-                f"{', '.join(known)}"
+                f"cannot read {given}: there is no such file, and no algorithm is called "
+                f"{name!r}. Give a file, or one of {', '.join(known)}"
             )
         return self.algorithm, given
 
@@ -187,7 +192,10 @@ class MatcherOptions:
         from hashmatch.records.hashes import HashBatch
 
         if not is_store(path):
-            raise UsageError(f"{path}: no list store, and so it has no version {version}")
+            raise UsageError(
+                f"cannot open version {version} of {path}: it is no list store. Give the folder of "
+                "a store"
+            )
         store = open_store(path, dict(self.trust))
         content = store.version(version)
         if kind in content.kinds:
@@ -204,6 +212,7 @@ def reference_key() -> bytes | None:
     key = os.environb.get(REFERENCE_KEY.encode(), b"")
     if key and not SHORTEST_KEY <= len(key) <= LONGEST_KEY:
         raise UsageError(
-            f"{REFERENCE_KEY} has {len(key)} bytes; a key has {SHORTEST_KEY} to {LONGEST_KEY}"
+            f"cannot use the key in {REFERENCE_KEY}: it has {len(key)} bytes. Give one of "
+            f"{SHORTEST_KEY} to {LONGEST_KEY} bytes"
         )
     return key or None

@@ -92,8 +92,8 @@ sandbox_option = click.option(
 allow_readable_option = allowance(
     "--allow-readable",
     Safeguard.PRIVATE_FILES,
-    "Use stores, queues, states, logs and kept hashes that others can read, though whoever reads a "
-    "store can look its hashes up.",
+    "Use stores, queues, states, logs and kept hashes that others can read, though who can read "
+    "a store can look its hashes up.",
 )
 allow_http_option = allowance(
     "--allow-http",
@@ -172,7 +172,9 @@ class ListShape:
         for word, separator, meaning in pairs:
             if not (word and separator and meaning):
                 raise click.BadParameter(
-                    "give WORD=MEANING, for example supprimé=withdrawn", param_hint="--status"
+                    "cannot tell the word from its meaning. Give WORD=MEANING, for example "
+                    "supprimé=withdrawn",
+                    param_hint="--status",
                 )
         return {word: meaning for word, _, meaning in pairs} or None
 
@@ -182,12 +184,15 @@ class ListShape:
         for role, separator, name in pairs:
             if not (role and separator and name):
                 raise click.BadParameter(
-                    "give ROLE=NAME, for example pdq=Hash", param_hint="--column"
+                    "cannot tell the role from the column. Give ROLE=NAME, for example pdq=Hash",
+                    param_hint="--column",
                 )
         roles = [role for role, _, _ in pairs]
         for role in roles:
             if roles.count(role) > 1:
-                raise click.BadParameter(f"{role} is given twice", param_hint="--column")
+                raise click.BadParameter(
+                    f"cannot use {role} twice. Give it once", param_hint="--column"
+                )
         return {role: name for role, _, name in pairs} or None
 
 
@@ -327,16 +332,20 @@ def _limits(
     for text in given:
         name, _, number = text.rpartition("=")
         if not number.isascii() or not number.isdigit():
-            raise click.BadParameter(f"{text!r} is no whole number of bits from 0")
+            raise click.BadParameter(f"cannot use {text!r}: it is no whole number of bits from 0")
         if name in limits:
-            raise click.BadParameter(f"{name or 'one limit for all lists'} is given twice")
+            raise click.BadParameter(
+                f"cannot use {name or 'one limit for all lists'} twice. Give it once"
+            )
         limits[name] = int(number)
     if not limits:
         return None
     if "" not in limits:
         return limits
     if len(limits) > 1:
-        raise click.BadParameter("give either one limit, or one for each algorithm by name")
+        raise click.BadParameter(
+            "cannot tell the limits apart. Give either one limit, or one for each algorithm by name"
+        )
     return limits[""]
 
 
@@ -363,9 +372,7 @@ list_options = group(
         help="Most differing bits of a match, inclusive; with NAME= of that algorithm, repeatable. "
         "An entry's own limit outranks it. [default: the algorithm's, 31 for pdq]",
     ),
-    click.option(
-        "--skip-bad-rows", is_flag=True, help="Go on without list rows that cannot be used."
-    ),
+    click.option("--skip-bad-rows", is_flag=True, help="Leave out list rows that cannot be used."),
     click.option(
         "--disabled",
         type=INPUT,
@@ -503,9 +510,9 @@ job_options = group(
         "--state",
         type=STATE,
         metavar="DIR",
-        help="Keep there how far the scan has come: the same command goes on where it was "
-        "stopped, by whatever, and scans what is new or has changed since. hashmatch scan status "
-        "DIR says how far that is.",
+        help="Keep the progress of the scan there: after any interruption the same command resumes "
+        "where it stopped, and scans what is new or has changed since. hashmatch scan status DIR "
+        "shows the progress.",
     ),
     click.option(
         "--shard",

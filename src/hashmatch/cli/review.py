@@ -73,8 +73,8 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="SOURCE",
     help="Fetch pictures from below this source, as it was given to hashmatch scan, and from "
-    "nowhere else, whatever records say. Repeatable; the first is the source of records that do "
-    "not say theirs.",
+    "nowhere else, no matter what records say. Repeatable; the first is the source of records "
+    "that do not say theirs.",
 )
 @allow_private_option
 @sandbox_option

@@ -218,7 +218,7 @@ def look_again(queue: str, case_id: str, everything: bool, who: str, reason: str
 
 
 @click.command(
-    short_help="Keep a case whatever its age.",
+    short_help="Keep a case regardless of its age.",
     epilog="Python: ReviewQueue.hold(case_id, who, reason)",
 )
 @case_options

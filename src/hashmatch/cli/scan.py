@@ -86,7 +86,10 @@ def status(state: str, as_json: bool) -> None:
     from hashmatch.scan.events import Counters
 
     if not os.path.exists(os.path.join(state, FILE)):
-        raise CheckpointError(f"{state}: no scan keeps its state there")
+        raise CheckpointError(
+            f"cannot read the state in {state}: no scan keeps its state there. Give the folder of "
+            "scan --state"
+        )
     with Checkpoint(state, reading=True) as checkpoint:
         scans = checkpoint.scans()
     if as_json:
@@ -254,7 +257,9 @@ def scan(
     where = Surface.parse(surface)
     matcher = MatcherOptions.taken(options).open()(include_hash=include_hash or review is not None)
     if (kept_in is None) != (keep_for is None):
-        raise UsageError("--keep-hashes and --keep-for go together: where, and how long")
+        raise UsageError(
+            "cannot keep hashes: --keep-hashes and --keep-for go together. Give where, and how long"
+        )
     with ExitStack() as stack:
         images = stack.enter_context(
             closing(registry.open_source(source, where, allow_private=allow_private))
@@ -266,7 +271,7 @@ def scan(
             return
         total = images.count()
         if total == 0:
-            raise SourceError(f"{source}: no images in it")
+            raise SourceError(f"cannot scan {source}: there are no images in it")
         # Before any file is opened: another scan that is under way keeps its own.
         checkpoint = None if state is None else stack.enter_context(Checkpoint(state))
         archive = None if kept_in is None else HashArchive(kept_in, keep_for)
@@ -293,7 +298,7 @@ def scan(
                         sinks.write(result)
             if not done.counters.listed and shard is None:
                 sinks.abandon()
-                raise SourceError(f"{source}: no images in it")
+                raise SourceError(f"cannot scan {source}: there are no images in it")
             sinks.close()
             done.queued = sinks.queued
     if not quiet:
@@ -320,7 +325,7 @@ def show_estimate(
     with scan_options(workers, **options) as (how, _):
         found = estimate(source, matcher, replace(how, threads=min(workers, processors())))
     if not found.items and shard is None:
-        raise SourceError(f"{name}: no images in it")
+        raise SourceError(f"cannot scan {name}: there are no images in it")
     screen = console(stderr=False)
     unsized = f", and {found.unsized:,} of unknown size" if found.unsized else ""
     screen.print(f"{printable(name)}: {found.items:,} items, {decimal(found.bytes)}{unsized}",
@@ -328,8 +333,7 @@ def show_estimate(
     shown = list(found.suffixes.items())[:SHOWN]
     others = found.items - sum(count for _, count in shown)
     parts = [f"{count:,} {suffix or 'without a suffix'}" for suffix, count in shown]
-    parts += [f"{others:,} others"] if others else []
-    screen.print(printable(", ".join(parts)), markup=False)
+    screen.print(", ".join([*parts, f"{others:,} others"] if others else parts), markup=False)
     if found.failed == found.sampled:
         screen.print(
             f"none of {found.sampled} of them could be read: what a scan would take is not known"

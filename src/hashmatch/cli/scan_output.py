@@ -111,7 +111,9 @@ def observers(
     from hashmatch.scan.prometheus import MetricsFile
 
     if log == "-" and out == "-":
-        raise UsageError("--log-json - is where records go; send one of them to a file")
+        raise UsageError(
+            "cannot write both records and events to standard output. Send one of them to a file"
+        )
     with ExitStack() as stack:
         found: list[Observe] = []
         if log is not None:
