@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from hashmatch.cli.command import Group
 from hashmatch.cli.console import Exit, printable
 from hashmatch.cli.demo import demo
 from hashmatch.cli.hash import hash_, match
@@ -52,7 +53,7 @@ def no_core_dumps() -> None:
             ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-class _Commands(click.Group):
+class _Commands(Group):
     """Turns every way a command can end into its exit code and at most a line of text."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashmatch.cli.command import command
 from hashmatch.cli.console import Exit, Progress, print_hashed, print_json
 from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from hashmatch.records.review import SuppressedBy
 
 
-@click.command(
+@command(
     "hash",
     short_help="Print the hashes of your own pictures.",
     epilog="Python: hashmatch.hash_image(image, algorithm=...)",
@@ -74,7 +75,7 @@ def hash_(
         ctx.exit(Exit.SOME_UNHASHED)
 
 
-@click.command(
+@command(
     short_help="Look up hashes that were computed elsewhere.",
     epilog="Python: hashmatch.Matcher(known).look_up(batch)",
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashmatch.cli.command import command, group
 from hashmatch.cli.console import NAMED_PROBLEMS, Exit, console, print_json, print_table, printable
 from hashmatch.cli.list_probe import probe
 from hashmatch.cli.list_store import (
@@ -27,6 +28,7 @@ from hashmatch.cli.lists_and_matcher import is_store, open_store, warn
 from hashmatch.cli.options import (
     ListShape,
     algorithm_option,
+    json_option,
     shape_options,
     trust_options,
     verbose_option,
@@ -39,12 +41,12 @@ if TYPE_CHECKING:
     from hashmatch.lists.read import ListFile
 
 
-@click.command(
+@command(
     short_help="Say what a list file, or a list store, holds.",
     epilog="Python: hashmatch.read_list_file(path), hashmatch.ListStore(path).open()",
 )
 @click.argument("path", type=INPUT, metavar="FILE")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 @algorithm_option
 @shape_options
 @click.option("--strict", is_flag=True, help="Exit with 1 if some row cannot be used.")
@@ -228,10 +230,10 @@ def _show(facts: dict[str, Any], verbose: bool) -> None:
         click.echo(f"and {more:,} more; -v names them all")
 
 
-@click.group("list")
+@group("list")
 def list_() -> None:
     """Look into known-hash lists, and keep them in stores; their hashes are never shown."""
 
 
-for command in (inspect, probe, import_, update, verify, diff, sign, rollback, export, keygen):
-    list_.add_command(command)
+for each in (inspect, probe, import_, update, verify, diff, sign, rollback, export, keygen):
+    list_.add_command(each)

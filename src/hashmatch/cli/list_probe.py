@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hashmatch.cli.command import command
 from hashmatch.cli.console import Exit, print_json
+from hashmatch.cli.options import json_option
 from hashmatch.cli.units import INPUT
 from hashmatch.errors import UsageError
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from hashmatch.lists.probe import Found, Probe
 
 
-@click.command(
+@command(
     short_help="Say which hash of a known picture another tool has made.",
     epilog="Python: hashmatch.lists.probe.probe([(picture, hash)])",
     context_settings={"ignore_unknown_options": True},  # a signed number begins with -
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     help="Take pictures and their hashes from the columns picture and hash of a CSV file; paths "
     "count from its folder.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 @click.pass_context
 def probe(ctx: click.Context, *, pairs: tuple[str, ...], file: str | None, as_json: bool) -> None:
     """Say which hash of a PICTURE another tool's HASH is, and how to import that tool's lists.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashmatch.cli.choices import Choice
+from hashmatch.cli.command import command, option, section
 from hashmatch.cli.console import (
     NAMED_PROBLEMS,
     Exit,
@@ -23,12 +24,13 @@ from hashmatch.cli.lists_and_matcher import is_store, list_files, one_list, open
 from hashmatch.cli.options import (
     ListShape,
     algorithm_option,
-    group,
+    json_option,
     quiet_option,
     shape_options,
     trust_options,
+    verbose_option,
 )
-from hashmatch.cli.units import INPUT, LISTED, OUTPUT
+from hashmatch.cli.units import DURATION, INPUT, LISTED, NAME_BITS, OUTPUT, TIME_OR_NEVER
 from hashmatch.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -42,74 +44,63 @@ if TYPE_CHECKING:
 ACCEPTABLE = "bad-rows", "size-change", "damage", "spreadsheet", "kind"
 
 
-def _expires_in(
-    ctx: click.Context, parameter: click.Parameter, given: str | None
-) -> timedelta | Literal["never"] | None:
-    """Return how long a version lasts: some days, or for ever."""
-    if given is None:
-        return None
-    if given.lower() in {"never", "none"}:
-        return "never"
-    return timedelta(days=click.FloatRange(0, 36500)(given, parameter, ctx))
-
-
-sign_option = click.option(
-    "--sign", "signer", type=INPUT, metavar="FILE.key", help="Sign the version."
+sign_option = option(
+    "--sign", "signer", type=INPUT, metavar="FILE.key", help="Sign the version with this key."
 )
 #: How long a version lasts, and the others; and how it is told of.
-lasting_options = group(
-    click.option(
+lasting_options = section(
+    "Versions",
+    option(
         "--expires",
-        metavar="DAYS",
-        callback=_expires_in,
-        help="Refuse the version when it is so old and was not updated; never takes that away. "
-        "[default: as the version before, or never]",
+        type=TIME_OR_NEVER,
+        metavar="TIME",
+        help="Refuse the version once it is so old, 90d say, and was not updated; never takes that "
+        "away. [default: as the version before, or never]",
     ),
-    click.option(
+    option(
         "--keep",
-        metavar="DAYS",
-        type=click.FloatRange(0, 36500),
-        default=30,
+        type=DURATION,
+        default="30d",
         show_default=True,
         help="How long versions are kept that no longer serve.",
     ),
-    click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
 )
 #: What says how a version is made of files.
-change_options = group(
-    click.option(
+change_options = section(
+    "Versions",
+    option(
         "--name",
         metavar="NAME",
         help="What matches call the list. [default: the folder's name]",
     ),
     sign_option,
-    click.option(
+    option(
         "--accept",
         multiple=True,
-        type=click.Choice(ACCEPTABLE),
+        type=Choice(ACCEPTABLE),
         help="Go on though more than five rows and 0.1 % of all are bad, the list changes by more "
         "than 20 %, the last version is damaged, a spreadsheet has destroyed hashes, or hashes are "
         "probably of another kind than they are taken for. "
         "Repeatable.",
     ),
-    click.option(
+    option(
         "--keep-disputed",
         is_flag=True,
         help="List entries that more members are against than for.",
     ),
-    click.option(
+    option(
         "--limit",
         "limits",
         multiple=True,
-        metavar="NAME=N",
+        type=NAME_BITS,
         help="The list's own limit in bits for an algorithm; it outranks --max-distance.",
     ),
-    click.option(
+    option(
         "--default-pictures",
         "pictures",
         multiple=True,
         type=INPUT,
-        metavar="FOLDER",
+        metavar="DIR",
         help="Pictures that many users have, as default avatars: entries near them match too "
         "much, and are put into quarantine. Repeatable.",
     ),
@@ -117,19 +108,18 @@ change_options = group(
 )
 
 
-@click.command(
+@command(
     "import",
     short_help="Make a list store, or its next version, of all that files say.",
     epilog="Python: hashmatch.ListStore(path).import_files(paths)",
 )
 @click.argument("files", nargs=-1, required=True, type=INPUT)
-@click.option(
-    "--store", required=True, type=OUTPUT, metavar="FOLDER", help="Where the list is kept."
-)
+@click.option("--store", required=True, type=OUTPUT, metavar="DIR", help="Where the list is kept.")
 @change_options
 @algorithm_option
 @shape_options
 @trust_options
+@json_option
 @quiet_option
 def import_(files: tuple[str, ...], store: str, **options: Any) -> None:
     """Make a version of the list that is kept in --store of all that FILES say.
@@ -147,7 +137,7 @@ def import_(files: tuple[str, ...], store: str, **options: Any) -> None:
     _make(store, files, "import_files", options)
 
 
-@click.command(
+@command(
     short_help="Make the next version of a list store, of what has changed.",
     epilog="Python: hashmatch.ListStore(path).update_files(paths)",
 )
@@ -157,6 +147,7 @@ def import_(files: tuple[str, ...], store: str, **options: Any) -> None:
 @algorithm_option
 @shape_options
 @trust_options
+@json_option
 @quiet_option
 def update(store: str, files: tuple[str, ...], **options: Any) -> None:
     """Make a version of the list in STORE with what FILES say has changed since.
@@ -205,7 +196,6 @@ def _change(options: dict[str, Any]) -> Change:
     from hashmatch.store.importer import Change
     from hashmatch.store.signing import given_passphrase, load_private
 
-    limits = _limits(options["limits"])
     pictures = _pictures(options["pictures"]) if options["pictures"] else None
     shape, signer = ListShape.taken(options), options["signer"]
     return Change(
@@ -214,9 +204,9 @@ def _change(options: dict[str, Any]) -> Change:
         signer=load_private(signer, given_passphrase()) if signer else None,
         accept=options["accept"],
         expires_in=options["expires"],
-        keep=timedelta(days=options["keep"]),
+        keep=options["keep"],
         pictures=pictures,
-        limits=limits,
+        limits=dict(options["limits"]) or None,
     )
 
 
@@ -233,16 +223,6 @@ def _pictures(folders: tuple[str, ...]) -> dict[str, HashBatch]:
         for algorithm in registry.names(registry.HASHERS)
         if registry.hasher(algorithm).reads == "pixels"
     }
-
-
-def _limits(given: tuple[str, ...]) -> dict[str, int] | None:
-    limits = {}
-    for text in given:
-        name, _, number = text.partition("=")
-        if not number.isascii() or not number.isdigit():
-            raise UsageError(f"--limit {text}: give NAME=N, for example pdq=20")
-        limits[name] = int(number)
-    return limits or None
 
 
 def _print_json(made: Changed) -> None:
@@ -348,12 +328,12 @@ def _show(manifest: Manifest) -> None:
         screen.print(f"rolled back to version {manifest.rolled_back_to}")
 
 
-@click.command(
+@command(
     short_help="Look at every byte of every version of a store.",
     epilog="Python: hashmatch.ListStore(path).verify()",
 )
 @click.argument("store", type=INPUT)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a version.")
+@json_option
 @trust_options
 @click.pass_context
 def verify(ctx: click.Context, /, store: str, as_json: bool, **options: Any) -> None:
@@ -381,18 +361,18 @@ def verify(ctx: click.Context, /, store: str, as_json: bool, **options: Any) -> 
         ctx.exit(Exit.SOME_UNHASHED)
 
 
-@click.command(
+@command(
     short_help="Add a signature to the latest version of a store.",
     epilog="Python: hashmatch.ListStore(path).sign(key)",
 )
 @click.argument("store", type=INPUT)
 @click.option(
-    "--key",
+    "--sign",
     "signer",
     required=True,
     type=INPUT,
     metavar="FILE.key",
-    help="Whose signature.",
+    help="Sign the version with this key.",
 )
 @trust_options
 def sign(store: str, signer: str, **options: Any) -> None:
@@ -401,7 +381,7 @@ def sign(store: str, signer: str, **options: Any) -> None:
     Make keys with hashmatch list keygen; a passphrase is taken from HASHMATCH_KEY_PASSPHRASE.
 
     \b
-    hashmatch list sign lists/hotline --key lists-2026.key
+    hashmatch list sign lists/hotline --sign lists-2026.key
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.store.signing import given_passphrase, load_private
 
@@ -410,7 +390,7 @@ def sign(store: str, signer: str, **options: Any) -> None:
     click.echo(f"version {manifest.version} is signed by {key.public.key_id}")
 
 
-@click.command(
+@command(
     short_help="Make an earlier version of a store serve again.",
     epilog="Python: hashmatch.ListStore(path).roll_back(version)",
 )
@@ -420,11 +400,12 @@ def sign(store: str, signer: str, **options: Any) -> None:
 @click.option(
     "--accept",
     multiple=True,
-    type=click.Choice(["size-change"]),
+    type=Choice(["size-change"]),
     help="Go on though the list changes by more than 20 %.",
 )
 @lasting_options
 @trust_options
+@json_option
 @quiet_option
 def rollback(
     store: str,
@@ -452,7 +433,7 @@ def rollback(
         signer=load_private(signer, given_passphrase()) if signer else None,
         accept=accept,
         expires_in=options.pop("expires"),
-        keep=timedelta(days=options.pop("keep")),
+        keep=options.pop("keep"),
     )
     made = open_store(store, options).roll_back(version, change)
     warn(made.problems)
@@ -462,15 +443,15 @@ def rollback(
         _show(made.manifest)
 
 
-@click.command(
+@command(
     short_help="Say what became of a list between two versions.",
     epilog="Python: hashmatch.store.diff.difference(before, after)",
 )
 @click.argument("store", type=INPUT)
 @click.argument("before", type=int, required=False)
 @click.argument("after", type=int, required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("-v", "--verbose", is_flag=True, help="Name every entry, not only the first 20.")
+@json_option
+@verbose_option
 @trust_options
 def diff(
     store: str, before: int | None, after: int | None, as_json: bool, verbose: bool, **options: Any
@@ -529,12 +510,12 @@ def diff(
         click.echo("rows: " + ", ".join(f"{count:,} {name}" for name, count in idle.items()))
 
 
-@click.command(epilog="Python: hashmatch.write_list(known, path, reveal_hashes=True)")
+@command(epilog="Python: hashmatch.write_list(known, path, reveal_hashes=True)")
 @click.argument("store", type=INPUT)
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["jsonl", "pdq-text"]),
+    type=Choice(["jsonl", "pdq-text"]),
     default="jsonl",
     show_default=True,
     help="JSON lines keep all that is known of an entry.",
@@ -581,7 +562,7 @@ def export(
         click.echo(f"{count:,} entries in {printable(out or '')}", err=True)
 
 
-@click.command(
+@command(
     short_help="Make a pair of keys, to sign lists with and to trust them by.",
     epilog="Python: hashmatch.store.signing.PrivateKey.generate().save(path)",
 )

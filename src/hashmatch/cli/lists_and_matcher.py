@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, fields
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,7 +35,7 @@ def open_store(path: str, options: dict[str, Any]) -> ListStore:
         name for name in os.environ.get(TRUSTED, "").split(os.pathsep) if name
     )
     keys = [load_public(name) for name in files]
-    trust = Trust(keys, options.pop("needed"), timedelta(days=options.pop("grace")))
+    trust = Trust(keys, options.pop("needed"), options.pop("grace"))
     key = list_key(options.pop("list_key"))
     return ListStore(path, trust=trust, key=key)
 

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashmatch.cli.choices import ALGORITHM, LIST_FORMAT, SURFACE, Choice
+from hashmatch.cli.command import option, options, section
 from hashmatch.cli.units import (
+    DURATION,
     INPUT,
     LIST,
     LOG,
@@ -26,7 +29,7 @@ from hashmatch.cli.units import (
     TRUSTED,
 )
 from hashmatch.errors import UsageError
-from hashmatch.records.enums import LEVELS
+from hashmatch.records.enums import LEVELS, Surface
 from hashmatch.records.safeguards import Safeguard, allowing
 
 if TYPE_CHECKING:
@@ -49,29 +52,29 @@ def _quiet(ctx: click.Context, _: click.Parameter, quiet: bool) -> bool:
     return quiet
 
 
-quiet_option = click.option(
+quiet_option = option(
     "-q",
     "--quiet",
     is_flag=True,
     callback=_quiet,
     help="No progress, summary or names of problems; errors only.",
 )
-verbose_option = click.option(
+verbose_option = option(
     "-v", "--verbose", is_flag=True, help="Name every problem, not only the first 20."
 )
-strict_option = click.option(
+strict_option = option(
     "--strict", is_flag=True, help="Exit with 1 if some image could not be hashed."
 )
 
 
-def allowance(option: str, safeguard: Safeguard, help: str) -> Callable[[Command], Command]:
+def allowance(name: str, safeguard: Safeguard, help: str) -> Callable[[Command], Command]:
     """Return the option that lets a command go on without a safeguard."""
 
     def allow(ctx: click.Context, _: click.Parameter, given: bool) -> None:
         if given:
             ctx.with_resource(allowing(safeguard))
 
-    return click.option(option, is_flag=True, expose_value=False, callback=allow, help=help)
+    return option(name, is_flag=True, expose_value=False, callback=allow, help=help)
 
 
 def _sandbox(ctx: click.Context, _: click.Parameter, given: str) -> None:
@@ -79,9 +82,9 @@ def _sandbox(ctx: click.Context, _: click.Parameter, given: str) -> None:
         ctx.with_resource(allowing(Safeguard.SANDBOX))
 
 
-sandbox_option = click.option(
+sandbox_option = option(
     "--sandbox",
-    type=click.Choice(["required", "best"]),
+    type=Choice(["required", "best"]),
     default="required",
     show_default=True,
     expose_value=False,
@@ -101,38 +104,20 @@ allow_http_option = allowance(
     "Speak plain http with other machines, which others can read and change on the way.",
 )
 
-ALGORITHMS = (
-    "pdq, pdq-nearest512, pdq-thumb512, phash, dhash, ahash, whash, md5, sha1, sha256 or a plug-in"
-)
-FORMATS = (
-    "csv, jsonl, ncmec-xml, pdq-text, stopncii-json, tat-json, threatexchange-json, "
-    "threatexchange-te, vics-json, vpdq or a plug-in"
-)
 ROLES = (
     "algorithm, hash, id, label, labels, max_distance, quality, sources, status, updated or the "
     "name of an algorithm"
 )
-"""What help names without loading it; what comes with hashmatch, and a test holds it against."""
+"""What help names without loading it; a test holds it against what the readers know."""
 
-algorithm_option = click.option(
+algorithm_option = option(
     "-a",
     "--algorithm",
+    type=ALGORITHM,
     default="pdq",
     show_default=True,
-    metavar="NAME",
-    help=f"What to hash with: {ALGORITHMS}.",
+    help="What to hash with: {algorithms}.",
 )
-
-
-def group(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """Return what adds all of some options, in their order in the help."""
-
-    def add(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +166,14 @@ class ListShape:
 
 
 #: What makes a `ListShape`.
-shape_options = group(
-    click.option(
+shape_options = section(
+    "Reading list files",
+    option(
         "--list-format",
-        metavar="NAME",
-        help=f"How lists are written, if it is not detected: {FORMATS}.",
+        type=LIST_FORMAT,
+        help="How lists are written, if it is not detected: {list formats}.",
     ),
-    click.option(
+    option(
         "--column",
         "columns",
         multiple=True,
@@ -196,14 +182,14 @@ shape_options = group(
         "pdq=Fingerprint or hash=3. Roles: "
         f"{ROLES}. Repeatable.",
     ),
-    click.option(
+    option(
         "--delimiter",
         metavar="CHAR",
         help="What separates the columns of a CSV list, if it is not detected.",
     ),
-    click.option(
+    option(
         "--encoding",
-        type=click.Choice(
+        type=Choice(
             [
                 "hex",
                 "hex-unpadded",
@@ -219,7 +205,7 @@ shape_options = group(
         "in front, signed is a number of two's complement. [default: hex, or as a store was "
         "imported]",
     ),
-    click.option(
+    option(
         "--bits",
         multiple=True,
         metavar="[NAME=]ORDER",
@@ -227,27 +213,27 @@ shape_options = group(
         "bytes-reversed, inverted, transposed or unchanged; with NAME= of that algorithm. "
         "Repeatable: one after the other. [default: unchanged, or as a store was imported]",
     ),
-    click.option(
+    option(
         "--unique-ids",
         is_flag=True,
         help="An id of CSV, JSON lines or PDQ text is of one entry, and no name of a file: its "
         "later hash takes the place of the earlier.",
     ),
-    click.option(
+    option(
         "--keep-ids",
         multiple=True,
-        type=click.Choice(["uuid", "numbers", "all"]),
+        type=Choice(["uuid", "numbers", "all"]),
         help="Show ids, labels and sources as they are that by their shape may be hashes: UUIDs, "
         "numbers of 19 digits and more, or all. Repeatable. [default: references instead of them, "
         "or as a store was imported]",
     ),
-    click.option(
+    option(
         "--dates",
-        type=click.Choice(["dmy", "mdy"]),
+        type=Choice(["dmy", "mdy"]),
         help="The order of dates in CSV lists and JSON lines, such as 01/02/2024, if none of them "
         "tells.",
     ),
-    click.option(
+    option(
         "--charset",
         metavar="NAME",
         help="What the text of lists is in, such as cp1251. [default: UTF-8, or what its mark "
@@ -256,8 +242,9 @@ shape_options = group(
 )
 
 #: What says whom to trust, and how a store is opened.
-trust_options = group(
-    click.option(
+trust_options = section(
+    "Trusting list stores",
+    option(
         "--trust",
         "trusted",
         multiple=True,
@@ -266,7 +253,7 @@ trust_options = group(
         help="Use only stores that this key has signed; repeatable. "
         f"[default: the files in {TRUSTED}]",
     ),
-    click.option(
+    option(
         "--signatures",
         "needed",
         metavar="N",
@@ -275,15 +262,14 @@ trust_options = group(
         show_default=True,
         help="How many trusted keys have to have signed.",
     ),
-    click.option(
+    option(
         "--grace",
-        metavar="DAYS",
-        type=click.FloatRange(0, 36500),
-        default=7,
+        type=DURATION,
+        default="7d",
         show_default=True,
         help="How long a list is used after it has expired.",
     ),
-    click.option(
+    option(
         "--list-key",
         type=INPUT,
         metavar="FILE",
@@ -321,8 +307,9 @@ def _limits(
 
 
 #: What is matched, and how near; with all that lists need to be read.
-list_options = group(
-    click.option(
+list_options = section(
+    "Lists",
+    option(
         "-l",
         "--list",
         "list_paths",
@@ -334,7 +321,7 @@ list_options = group(
         "its hashes of that algorithm instead. Repeatable: all lists are matched at once.",
     ),
     algorithm_option,
-    click.option(
+    option(
         "-d",
         "--max-distance",
         multiple=True,
@@ -343,22 +330,21 @@ list_options = group(
         help="Most differing bits of a match, inclusive; with NAME= of that algorithm, repeatable. "
         "An entry's own limit outranks it. [default: the algorithm's, 31 for pdq]",
     ),
-    click.option(
-        "--skip-bad-rows", is_flag=True, help="Go on without list rows that cannot be used."
-    ),
-    click.option(
+    option("--skip-bad-rows", is_flag=True, help="Go on without list rows that cannot be used."),
+    option(
         "--disabled",
         type=INPUT,
         metavar="FILE",
-        help="Leave out the entries of lists that this file names, which hashmatch review disabled "
-        "writes.",
+        help="Leave out the entries of lists that this file names: hashmatch review entry list "
+        "--out writes it.",
     ),
     trust_options,
 )
 
 #: What keeps matches of a hash out of the queue, whatever else was matched before.
-evidence_options = group(
-    click.option(
+evidence_options = section(
+    "Suppressing matches",
+    option(
         "--benign",
         "benign_paths",
         multiple=True,
@@ -367,7 +353,7 @@ evidence_options = group(
         help="A list of pictures that are known to be harmless, in any format of a list: "
         "matches of them are suppressed. Repeatable.",
     ),
-    click.option(
+    option(
         "--min-sources",
         type=click.IntRange(1),
         default=1,
@@ -376,7 +362,7 @@ evidence_options = group(
         help="Suppress matches whose entries are backed by less than N different sources.",
     ),
 )
-breaker_option = click.option(
+breaker_option = option(
     "--breaker",
     "breaker_limit",
     type=click.IntRange(0),
@@ -388,17 +374,18 @@ breaker_option = click.option(
 )
 
 #: What pictures are hashed as, and which of them are searched.
-hashing_options = group(
-    click.option(
+hashing_options = section(
+    "Hashing",
+    option(
         "--variants",
-        type=click.Choice(LEVELS),
+        type=Choice(LEVELS),
         default="none",
         show_default=True,
         help="What else to ask about each picture: its eight orientations; then also what is "
         "inside of its borders, and the frames of animations; then also what it was cropped or "
         "turned from.",
     ),
-    click.option(
+    option(
         "--min-quality",
         type=click.IntRange(0, 100),
         metavar="N",
@@ -407,28 +394,31 @@ hashing_options = group(
 )
 
 #: What is scanned, besides the source itself.
-source_options = group(
-    click.option(
+source_options = section(
+    "Source",
+    option(
         "-s",
         "--surface",
         required=True,
+        type=SURFACE,
         metavar="SURFACE",
-        help="Where the images were published: profile_photo, group_photo, user_report or "
-        "public_post.",
+        help=f"Where the images were published: {', '.join(Surface)}.",
     ),
     allow_http_option,
 )
 
 #: Where records, reports and hashes of a scan go.
-output_options = group(
-    click.option(
+output_options = section(
+    "Output",
+    option(
         "-o",
         "--out",
         type=RECORDS,
         metavar="FILE",
-        help="Where records go: .jsonl or .csv. [default: -, unless there is --review]",
+        help="Where records go, a file that ends in {endings}. [default: -, unless there is "
+        "--review]",
     ),
-    click.option(
+    option(
         "--review",
         type=QUEUE,
         metavar="QUEUE",
@@ -436,18 +426,16 @@ output_options = group(
         "found. It keeps each picture's own hash, as --state does then, so that a picture that "
         "was found a hundred times is looked at once.",
     ),
-    click.option(
-        "--report", type=REPORT, metavar="FILE", help="Write counts and problems as JSON."
-    ),
-    click.option("--include-hash", is_flag=True, help="Put each image's own hash into its record."),
-    click.option(
+    option("--report", type=REPORT, metavar="FILE", help="Write counts and problems as JSON."),
+    option("--include-hash", is_flag=True, help="Put each image's own hash into its record."),
+    option(
         "--keep-hashes",
         "kept_in",
         type=OUTPUT,
         metavar="DIR",
         help="Keep the hashes of all images there, to match them with later lists.",
     ),
-    click.option(
+    option(
         "--keep-for",
         type=SOME_TIME,
         help="How long, for example 30d, 36h or 10m. They are not read after it.",
@@ -478,8 +466,9 @@ def _shard(
 
 
 #: What makes a scan a job: its state, its share, what it is done with, and what is told of it.
-job_options = group(
-    click.option(
+job_options = section(
+    "Running",
+    option(
         "--state",
         type=STATE,
         metavar="DIR",
@@ -487,20 +476,20 @@ job_options = group(
         "stopped, by whatever, and scans what is new or has changed since. hashmatch scan status "
         "DIR says how far that is.",
     ),
-    click.option(
+    option(
         "--shard",
         callback=_shard,
         metavar="I/N",
         help="Scan one of N parts of SOURCE, from 0/N on: for N jobs that know nothing of each "
         "other. Parts have no image in common, and all of them together are SOURCE.",
     ),
-    click.option(
+    option(
         "--dry-run",
         is_flag=True,
         help="Only list SOURCE and say what is in it, and what a scan would take, going by a "
         "few images that are read and hashed. Nothing is written.",
     ),
-    click.option(
+    option(
         "--workers",
         type=click.IntRange(1, 256),
         default=workers,
@@ -508,7 +497,7 @@ job_options = group(
         help="Images that are decoded and hashed at once. [default: one more than there are "
         "processors]",
     ),
-    click.option(
+    option(
         "--readers",
         type=click.IntRange(1, 1024),
         default=READERS,
@@ -516,26 +505,26 @@ job_options = group(
         metavar="N",
         help="Images that are read at once: how many requests a server has to bear.",
     ),
-    click.option(
+    option(
         "--limit-rate",
         type=RATE,
         help="Most bytes a second that are read: 500k, 10M, 1.5G, in thousands.",
     ),
-    click.option(
+    option(
         "--in-process",
         is_flag=True,
         help="Decode images in this process, not in ones that are closed in: for trusted "
         "images only.",
     ),
     sandbox_option,
-    click.option(
+    option(
         "--log-json",
         type=LOG,
         metavar="FILE",
         help="Append there what happens, a JSON object a line: problems, retries, alarms, and "
         "how it goes. - is standard output.",
     ),
-    click.option(
+    option(
         "--metrics",
         type=METRICS,
         metavar="FILE",
@@ -545,7 +534,7 @@ job_options = group(
 )
 
 
-allow_private_option = click.option(
+allow_private_option = option(
     "--allow-private",
     multiple=True,
     metavar="HOST|NETWORK",
@@ -553,8 +542,12 @@ allow_private_option = click.option(
     "photos.internal, 10.0.0.0/8. A location written as an address, or localhost, has named its "
     "own. A proxy of the environment is used only if its host is named. Repeatable.",
 )
-queue_argument = group(click.argument("queue", type=QUEUE, metavar="QUEUE"), allow_readable_option)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+queue_argument = options(
+    click.argument("queue", type=QUEUE, metavar="QUEUE"), allow_readable_option
+)
+json_option = option(
+    "--json", "as_json", is_flag=True, help="Print JSON, one object a line, instead of text."
+)
 
 
 def login() -> str:
@@ -565,16 +558,16 @@ def login() -> str:
         return "hashmatch"
 
 
-by_option = click.option(
+by_option = option(
     "--by",
     "who",
     default=login,
     metavar="NAME",
     help="Name of who does it, for the history. [default: your login name]",
 )
-reason_option = click.option("--reason", default="", metavar="TEXT", help="Why, for the history.")
+reason_option = option("--reason", default="", metavar="TEXT", help="Why, for the history.")
 #: A case of a queue, and who does something about it.
-case_options = group(
+case_options = options(
     queue_argument, click.argument("case_id", metavar="CASE"), by_option, reason_option
 )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashmatch.cli.command import command, option
 from hashmatch.cli.console import console
 from hashmatch.cli.lists_and_matcher import MatcherOptions, warn
 from hashmatch.cli.options import (
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from hashmatch.scan.hash_archive import ArchivedFile
 
 
-@click.command(
+@command(
     short_help="Match kept hashes with the lists of today.",
     epilog="Python: hashmatch.rescan_archive(folder, make_matcher)",
 )
@@ -33,20 +34,21 @@ if TYPE_CHECKING:
 @list_options
 @evidence_options
 @breaker_option
-@click.option(
-    "--since",
+@option(
+    "--since-version",
+    "since",
     type=click.IntRange(1),
     metavar="N",
     help="Leave out what version N of the lists, which are stores then, makes. [default: what the "
     "scans made]",
 )
-@click.option(
+@option(
     "-o",
     "--out",
     type=RECORDS,
     default="-",
     metavar="FILE",
-    help="Where records go: .jsonl or .csv. [default: -]",
+    help="Where records go, a file that ends in {endings}. [default: -]",
 )
 @quiet_option
 @shape_options

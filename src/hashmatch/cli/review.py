@@ -1,4 +1,4 @@
-"""``hashmatch review``: the group, and commands that fill, list, verify and serve a queue."""
+"""``hashmatch review``: makes, fills, serves, verifies and exports a queue of matches."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.console import print_json, print_line, printable
+from hashmatch.cli.choices import STATE, STATES
+from hashmatch.cli.command import command, group
+from hashmatch.cli.console import print_json, printable
 from hashmatch.cli.options import (
     allow_http_option,
     allow_private_option,
@@ -17,22 +19,27 @@ from hashmatch.cli.options import (
     quiet_option,
     sandbox_option,
 )
-from hashmatch.cli.review_admin import ADMIN
-from hashmatch.cli.review_export import EXPORT
-from hashmatch.cli.review_feedback import FEEDBACK
-from hashmatch.cli.units import INPUT, format_moment
+from hashmatch.cli.review_admin import purge, settings
+from hashmatch.cli.review_benign import benign
+from hashmatch.cli.review_case import case
+from hashmatch.cli.review_entry import entry
+from hashmatch.cli.review_precision import precision
+from hashmatch.cli.review_reviewer import reviewer
+from hashmatch.cli.review_webhook import webhook
+from hashmatch.cli.units import INPUT, MOMENT, TABLE, format_moment
 from hashmatch.errors import UsageError, install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from typing import BinaryIO
 
-    from hashmatch.records.cases import Case, Origin
+    from hashmatch.records.cases import Origin
     from hashmatch.records.review import ReviewRecord
     from hashmatch.review.stats import Statistics
 
 
-@click.command(
+@command(
     short_help="Serve the page on which people look at matches.",
     epilog="Python: hashmatch.review.web.server.serve(Serving(...), queue)",
 )
@@ -79,7 +86,7 @@ def serve(queue: str, **options: Any) -> None:
     """Serve the page of QUEUE to the people who look at matches, until it is interrupted.
 
     Only this machine can reach it, unless a token or certificates of browsers are asked for. People
-    log in with their name and the token that hashmatch review reviewers shows once. A picture is
+    log in with their name and the token that hashmatch review reviewer add shows once. A picture is
     shown when somebody asks for it, from below --pictures, covered, and is kept nowhere. Needs the
     extra review.
 
@@ -101,7 +108,7 @@ def serve(queue: str, **options: Any) -> None:
         if not opened.reviewers.list():
             raise UsageError(
                 "cannot serve the page: there are no reviewers. "
-                f"Run hashmatch review reviewers {printable(queue)} --add NAME."
+                f"Run hashmatch review reviewer add {printable(queue)} NAME."
             )
         scheme = "https" if serving.tls else "http"
 
@@ -114,7 +121,7 @@ def serve(queue: str, **options: Any) -> None:
         serve_it(serving, opened, started)
 
 
-@click.command(
+@command(
     short_help="Make a review queue.",
     epilog="Python: hashmatch.review.queue.ReviewQueue.open(path, create=True)",
 )
@@ -137,7 +144,7 @@ def init(queue: str, quiet: bool) -> None:
             click.echo(f"review queue {printable(opened.where)} {what}", err=True)
 
 
-@click.command(
+@command(
     short_help="Add review records to a queue.",
     epilog="Python: ReviewQueue.add(records)",
 )
@@ -198,7 +205,7 @@ def _read(files: tuple[BinaryIO, ...], origin: Origin) -> Iterator[tuple[ReviewR
                 raise UsageError(f"{name}, line {number}: {error}") from None
 
 
-@click.command(
+@command(
     short_help="Count cases by state, and show statistics.",
     epilog="Python: ReviewQueue.counts(), ReviewQueue.statistics()",
 )
@@ -250,103 +257,7 @@ def _print_statistics(figures: Statistics) -> None:
             )
 
 
-@click.command(
-    "list",
-    short_help="List the cases of a queue.",
-    epilog="Python: ReviewQueue.cases(state)",
-)
-@queue_argument
-@click.option(
-    "--state",
-    type=click.Choice(
-        ["pending_review", "in_review", "confirmed", "not_a_match", "unsure", "escalated"]
-    ),
-    help="Only cases in this state.",
-)
-@click.option("--label", metavar="LABEL", help="Only cases with this label.")
-@click.option("--surface", metavar="SURFACE", help="Only cases with pictures from this surface.")
-@click.option(
-    "--inherited", is_flag=True, help="Only cases that records joined after the decision."
-)
-@json_option
-def list_(
-    queue: str,
-    state: str | None,
-    label: str | None,
-    surface: str | None,
-    inherited: bool,
-    as_json: bool,
-) -> None:
-    """Print a line for each case, in the order in which they came.
-
-    \b
-    hashmatch review list queue.db --state escalated
-    """  # noqa: D301  (the backspace tells click to keep the lines)
-    from hashmatch.records.enums import Surface
-
-    where = None if surface is None else Surface.parse(surface)
-    count = 0
-    with open_queue(queue) as opened:
-        for case in opened.cases(state, label=label, surface=where):
-            if inherited and not any(item.inherited for item in case.items):
-                continue
-            count += 1
-            if as_json:
-                from hashmatch.review.results import case_fields
-
-                print_json(case_fields(case))
-            else:
-                print_line(_line(case))
-    if not count and not as_json:
-        is_part = state or label or surface or inherited
-        click.echo("there is no such case" if is_part else "the queue is empty", err=True)
-
-
-def _line(case: Case) -> str:
-    distance, limit, algorithm, name = case.closest
-    items = f"{len(case.items):,} item{'s' * (len(case.items) != 1)}"
-    labels = ",".join(case.labels) or "-"
-    return printable(
-        f"{case.case_id}  {case.state}  {algorithm} {distance}/{limit}  {name}  {labels}  "
-        f"{','.join(case.surfaces)}  {items}  {format_moment(case.opened_at)}"
-    )
-
-
-@click.command(
-    short_help="Show a case: its records, decisions and history.",
-    epilog="Python: ReviewQueue.case(case_id), ReviewQueue.history(case_id)",
-)
-@queue_argument
-@click.argument("case_id", metavar="CASE")
-@json_option
-def show(queue: str, case_id: str, as_json: bool) -> None:
-    """Show all that is known of CASE, but no picture. Its number will do for its id.
-
-    \b
-    hashmatch review show queue.db 17
-    """  # noqa: D301  (the backspace tells click to keep the lines)
-    with open_queue(queue) as opened:
-        case = opened.case(case_id)
-        events = list(opened.history(case_id))
-    if as_json:
-        from dataclasses import asdict
-
-        from hashmatch.review.results import case_fields
-
-        fields = case_fields(case) | {"history": [asdict(event) for event in events]}
-        print_json(fields)
-        return
-    click.echo(_line(case))
-    for item in case.items:
-        how = "inherited, not decided" if item.inherited else "asked about"
-        click.echo(f"  {printable(item.record.item.key)} ({item.record.record_id}): {how}")
-    for event in events:
-        detail = event.body.get("verdict") or event.body.get("reason") or ""
-        line = f"  {format_moment(event.at)} {event.who}: {event.kind} {detail}"
-        click.echo(printable(line.rstrip()))
-
-
-@click.command(
+@command(
     short_help="Find any edit of a queue.",
     epilog="Python: ReviewQueue.verify(head)",
 )
@@ -371,13 +282,102 @@ def verify(queue: str, head: str | None, as_json: bool) -> None:
         click.echo(f"sound: {verified.events:,} events, head {verified.head}")
 
 
-@click.group("review")
+@command(
+    short_help="Write a queue to a file: JSON lines, CSV or Parquet.",
+    epilog="Python: hashmatch.review.export.export_cases(queue, path)",
+)
+@queue_argument
+@click.option(
+    "-o",
+    "--out",
+    type=TABLE,
+    default="-",
+    metavar="FILE",
+    help="Ends in .jsonl, .csv or .parquet; readable by you only. [default: -]",
+)
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=STATE,
+    metavar="STATE",
+    help=f"Only cases in this state: {', '.join(STATES)}. Repeatable.",
+)
+@click.option(
+    "--since",
+    type=MOMENT,
+    help="Only cases to which something happened since: a record came, or somebody decided.",
+)
+@click.option(
+    "--confirmed",
+    is_flag=True,
+    help="Only what people confirmed and can no longer undo: what may be acted on.",
+)
+@json_option
+@quiet_option
+def export(
+    queue: str,
+    out: str,
+    states: tuple[str, ...],
+    since: datetime | None,
+    confirmed: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Write every record in QUEUE with its state and what was decided about it.
+
+    A record that joined its case after that was decided is marked as inherited: nobody decided
+    about it. --confirmed leaves such records out, and whatever may still be undone, and says how
+    much and until when. No hash is in the file. With --json, what it came to is JSON: on standard
+    output, or standard error if records go there.
+
+    \b
+    hashmatch review export queue.db --out queue.parquet
+    hashmatch review export queue.db --confirmed --out confirmed.jsonl
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    from hashmatch.review.export import export_cases, export_confirmed
+
+    if confirmed and states:
+        raise UsageError("cannot use --state with --confirmed. Leave one of them out.")
+    path = None if out == "-" else out
+    left_out = None
+    with open_queue(queue) as opened:
+        if confirmed:
+            cases = (
+                case
+                for case in opened.confirmed()
+                if since is None or case.decisions[-1].decided_at >= since
+            )
+            count = export_confirmed(cases, path)
+            left_out = opened.not_yet_confirmed()
+        else:
+            count = export_cases(opened, path, states=states, since=since)
+    if as_json:
+        fields: dict[str, object] = {"records": count, "out": path}
+        if left_out is not None:
+            fields["not_final"] = left_out
+        print_json(fields, err=path is None)
+    elif not quiet:
+        if path is not None:
+            click.echo(f"{count:,} records in {printable(out)}", err=True)
+        if left_out is not None and left_out.until is not None:
+            click.echo(
+                f"{left_out.count:,} confirmed cases are left out: decisions can be undone until "
+                f"{format_moment(left_out.until)}",
+                err=True,
+            )
+
+
+@group("review")
 def review() -> None:
-    """Keep what matched until people have decided about it, and a history of who decided what.
+    """Let people decide about matches, and keep a history of who decided what.
 
     QUEUE is a file, or postgresql://USER@HOST/DATABASE.
     """
 
 
-for command in (init, add, status, list_, show, verify, serve, *ADMIN, *EXPORT, *FEEDBACK):
-    review.add_command(command)
+for each in (
+    *(init, add, serve, status, verify, export, purge, settings, precision),
+    *(case, entry, benign, reviewer, webhook),
+):
+    review.add_command(each)

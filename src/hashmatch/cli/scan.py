@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashmatch.cli.command import Command, command
 from hashmatch.cli.console import Exit, console, name_problems, print_json, print_line, printable
 from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
@@ -19,6 +20,7 @@ from hashmatch.cli.options import (
     evidence_options,
     hashing_options,
     job_options,
+    json_option,
     list_options,
     output_options,
     processors,
@@ -55,7 +57,7 @@ SHOWN = 8
 LOCAL = "tar://", "zip://"
 
 
-class ScanCommand(click.Command):
+class ScanCommand(Command):
     """``hashmatch scan SOURCE ...``, or ``hashmatch scan status DIR``; ./status is a folder."""
 
     def make_context(
@@ -71,10 +73,10 @@ class ScanCommand(click.Command):
         return super().make_context(info_name, args, parent=parent, **extra)
 
 
-@click.command(epilog="Python: hashmatch.Checkpoint(folder).scans()")
+@command(epilog="Python: hashmatch.Checkpoint(folder).scans()")
 @click.argument("state", type=FOLDER)
 @allow_readable_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a scan.")
+@json_option
 def status(state: str, as_json: bool) -> None:
     """Say how far the scans in STATE have come, a folder given as scan --state.
 
@@ -179,7 +181,7 @@ def told_if_stopped(
         raise
 
 
-@click.command(
+@command(
     cls=ScanCommand,
     short_help="Check a folder or bucket of images against known-hash lists.",
     epilog="Python: hashmatch.scan_source(source, matcher, surface=...)",

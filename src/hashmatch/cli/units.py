@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 import click
@@ -116,11 +116,43 @@ def _some_time(text: str) -> timedelta:
     return time
 
 
+def _time_or_never(text: str) -> timedelta | Literal["never"]:
+    return "never" if text == "never" else parse_duration(text)
+
+
 DURATION = Unit("time", parse_duration)
 SOME_TIME = Unit("time", _some_time)
 """A duration longer than nothing."""
+TIME_OR_NEVER = Unit("time", _time_or_never)
 RATE = Unit("rate", parse_rate)
 MOMENT = Unit("time", parse_moment)
+
+
+class Pair(click.ParamType):  # type: ignore[type-arg]
+    """NAME=VALUE: an option that says something of one thing, and can be given for several."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any], example: str) -> None:
+        self.name, self._parse, self._example = name, parse, example
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the name, and what the value means."""
+        name, _, text = value.rpartition("=")
+        try:
+            if not name:
+                raise ValueError
+            return name, self._parse(text)
+        except ValueError:
+            self.fail(f"{value!r} is not {self.name.upper()}; give {self._example}", param, ctx)
+
+
+def _whole(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise ValueError
+    return int(text)
+
+
+NAME_BITS = Pair("name=bits", _whole, "pdq=20")
+LABEL_TIME = Pair("label=time", parse_duration, "A1=48h")
 
 
 class _Named(NamedTuple):

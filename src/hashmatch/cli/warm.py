@@ -6,11 +6,12 @@ import os
 
 import click
 
+from hashmatch.cli.command import command
 from hashmatch.cli.console import printable
 from hashmatch.errors import UsageError
 
 
-@click.command(
+@command(
     short_help="Compile ahead of time, as in a container image.", epilog="Python: hashmatch.warm()"
 )
 def warm() -> None:

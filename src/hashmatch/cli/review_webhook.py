@@ -1,4 +1,4 @@
-"""``hashmatch review export``, ``push`` and ``secret``: decisions as files and as webhooks."""
+"""``hashmatch review webhook``: decisions as signed messages to a service."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hashmatch.cli.command import command, group
 from hashmatch.cli.console import Exit, print_json, printable
 from hashmatch.cli.options import (
     allow_private_option,
@@ -15,11 +16,11 @@ from hashmatch.cli.options import (
     queue_argument,
     quiet_option,
 )
-from hashmatch.cli.units import DURATION, INPUT, MOMENT, OUTPUT, TABLE, format_moment
+from hashmatch.cli.units import INPUT, OUTPUT, SOME_TIME, format_moment
 from hashmatch.errors import ReviewError, UsageError
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import timedelta
 
     from hashmatch.review.queue import ReviewQueue
     from hashmatch.review.results import NotFinal
@@ -27,94 +28,12 @@ if TYPE_CHECKING:
     from hashmatch.review.webhook.sender import Pushed
 
 
-@click.command(
-    short_help="Write a queue to a file: JSON lines, CSV or Parquet.",
-    epilog="Python: hashmatch.review.export.export_cases(queue, path)",
-)
-@queue_argument
-@click.option(
-    "-o",
-    "--out",
-    type=TABLE,
-    default="-",
-    metavar="FILE",
-    help="Ends in .jsonl, .csv or .parquet; readable by you only. [default: -]",
-)
-@click.option(
-    "--state",
-    "states",
-    multiple=True,
-    metavar="STATE",
-    help="Only cases in this state: pending_review, in_review, confirmed, not_a_match, unsure or "
-    "escalated. Repeatable.",
-)
-@click.option(
-    "--since",
-    type=MOMENT,
-    metavar="TIME",
-    help="Only cases to which something happened since: a record came, or somebody decided.",
-)
-@click.option(
-    "--confirmed",
-    is_flag=True,
-    help="Only what people confirmed and can no longer undo: what may be acted on.",
-)
-@json_option
-@quiet_option
-def export(
-    queue: str,
-    out: str,
-    states: tuple[str, ...],
-    since: datetime | None,
-    confirmed: bool,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """Write every record in QUEUE with its state and what was decided about it.
-
-    A record that joined its case after that was decided is marked as inherited: nobody decided
-    about it. --confirmed leaves such records out, and whatever may still be undone, and says how
-    much and until when. No hash is in the file. With --json, what it came to is JSON: on standard
-    output, or standard error if records go there.
-
-    \b
-    hashmatch review export queue.db --out queue.parquet
-    hashmatch review export queue.db --confirmed --out confirmed.jsonl
-    """  # noqa: D301  (the backspace tells click to keep the lines)
-    from hashmatch.review.export import export_cases, export_confirmed
-
-    if confirmed and states:
-        raise UsageError("cannot use --state with --confirmed. Leave one of them out.")
-    path = None if out == "-" else out
-    left_out = None
-    with open_queue(queue) as opened:
-        if confirmed:
-            cases = (
-                case
-                for case in opened.confirmed()
-                if since is None or case.decisions[-1].decided_at >= since
-            )
-            count = export_confirmed(cases, path)
-            left_out = opened.not_yet_confirmed()
-        else:
-            count = export_cases(opened, path, states=states, since=since)
-    if as_json:
-        fields: dict[str, object] = {"records": count, "out": path}
-        if left_out is not None:
-            fields["not_final"] = left_out
-        print_json(fields, err=path is None)
-    elif not quiet:
-        if path is not None:
-            click.echo(f"{count:,} records in {printable(out)}", err=True)
-        if left_out is not None and left_out.until is not None:
-            click.echo(
-                f"{left_out.count:,} confirmed cases are left out: decisions can be undone until "
-                f"{format_moment(left_out.until)}",
-                err=True,
-            )
+@group()
+def webhook() -> None:
+    """Send what people decided to a service of yours, as signed messages."""
 
 
-@click.command(
+@command(
     short_help="Send what people decided to a webhook, signed.",
     epilog="Python: hashmatch.review.webhook.sender.Webhook(queue, endpoint, keys).push()",
 )
@@ -124,14 +43,13 @@ def export(
     "--secret-file",
     type=INPUT,
     metavar="FILE",
-    help="Secrets to sign messages with, one a line; hashmatch review secret makes one.",
+    help="Secrets to sign messages with, one a line; hashmatch review webhook secret makes one.",
 )
 @click.option(
     "--every",
-    type=DURATION,
+    type=SOME_TIME,
     default="10s",
     show_default=True,
-    metavar="TIME",
     help="Look for new messages so often, until interrupted.",
 )
 @click.option("--once", is_flag=True, help="Look once; exit with 1 if something was not delivered.")
@@ -145,21 +63,26 @@ def export(
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0.1, 600),
-    default=10,
+    type=SOME_TIME,
+    default="10s",
     show_default=True,
-    metavar="SECONDS",
     help="How long one request may take.",
 )
 @click.option(
-    "--name",
+    "--endpoint",
+    "name",
     metavar="NAME",
     help="Name of the endpoint in the queue, so that its URL may change. [default: its host]",
 )
 @allow_private_option
 @click.option("--from-now", is_flag=True, help="Do not send a new endpoint what happened before.")
 @click.option("--dead", is_flag=True, help="Print the messages that were given up, and exit.")
-@click.option("--again", is_flag=True, help="Send the messages that were given up again.")
+@click.option(
+    "--resend-dead",
+    "again",
+    is_flag=True,
+    help="Send the messages that were given up again.",
+)
 @json_option
 @quiet_option
 @click.pass_context
@@ -172,7 +95,7 @@ def push(
     every: timedelta,
     once: bool,
     tries: int,
-    timeout: float,
+    timeout: timedelta,
     name: str | None,
     allow_private: tuple[str, ...],
     from_now: bool,
@@ -188,15 +111,16 @@ def push(
     time. They are not logged.
 
     \b
-    hashmatch review secret hook.secret
-    hashmatch review push queue.db --url https://moderation.example/hook --secret-file hook.secret
+    hashmatch review webhook secret hook.secret
+    hashmatch review webhook push queue.db --secret-file hook.secret \\
+        --url https://moderation.example/hook
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.review.webhook.client import Endpoint
     from hashmatch.review.webhook.outbox import Outbox
     from hashmatch.review.webhook.sender import Webhook
     from hashmatch.review.webhook.signing import Secrets
 
-    endpoint = Endpoint(url, timeout=timeout, allow_private=allow_private)
+    endpoint = Endpoint(url, timeout=timeout.total_seconds(), allow_private=allow_private)
     with open_queue(queue) as opened:
         if dead:
             _print_dead(opened, Outbox(opened, name or endpoint.name), quiet)
@@ -230,7 +154,7 @@ def _print_pushed(pushed: Pushed, later: NotFinal) -> None:
     if pushed.failed:
         parts.append(f"{pushed.failed:,} failed ({printable(pushed.problem)})")
     if pushed.dead:
-        parts.append(f"{pushed.dead:,} given up (--dead shows, --again sends them)")
+        parts.append(f"{pushed.dead:,} given up (--dead shows, --resend-dead sends them)")
     if pushed.waiting:
         parts.append(f"{pushed.waiting:,} wait")
     if later.until is not None:
@@ -255,7 +179,7 @@ def _print_dead(queue: ReviewQueue, outbox: Outbox, quiet: bool) -> None:
         print_json(line)
 
 
-@click.command(
+@command(
     short_help="Make a secret to sign messages with.",
     epilog="Python: hashmatch.review.webhook.signing.new_secret()",
 )
@@ -268,7 +192,7 @@ def secret(file: str, quiet: bool) -> None:
     messages are then signed with both.
 
     \b
-    hashmatch review secret hook.secret
+    hashmatch review webhook secret hook.secret
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch._files.atomic import write
     from hashmatch.review.webhook.signing import new_secret
@@ -278,4 +202,5 @@ def secret(file: str, quiet: bool) -> None:
         click.echo(f"a new secret is in {printable(file)}", err=True)
 
 
-EXPORT = export, push, secret
+for each in (push, secret):
+    webhook.add_command(each)
