@@ -89,7 +89,7 @@ class _Commands(Group):
 
     def _invoke(self, ctx: click.Context) -> Any:
         if sys.stdout is None:
-            _say("standard output is closed")
+            _say("cannot write: standard output is closed. Send it to a file, or to /dev/null.")
             ctx.exit(Exit.USAGE)
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8")  # JSON is, whatever the locale
@@ -100,9 +100,9 @@ class _Commands(Group):
             return result
         except BadRows as error:
             _say(*error.lines)
-            click.echo("Mend the list, or go on without them: --skip-bad-rows", err=True)
+            click.echo("Correct the list, or leave these rows out with --skip-bad-rows.", err=True)
             if len(error.rejected) > error.NAMED:
-                click.echo("hashmatch list inspect FILE -v names them all.", err=True)
+                click.echo("hashmatch list inspect FILE -v lists all of them.", err=True)
             ctx.exit(Exit.USAGE)
         except HashmatchError as error:
             _say(str(error))
@@ -117,12 +117,18 @@ class _Commands(Group):
             raise
         except OSError as error:  # files have errors of their own; this is the output
             _close(sys.stdout)
-            _say(f"the output cannot be written: {error.strerror or error}")
+            _say(
+                f"cannot write the output: {error.strerror or error}. "
+                "Free space, or send it elsewhere."
+            )
             ctx.exit(Exit.USAGE)
         except Exception as error:
             if os.environ.get(DEBUG):
                 raise
-            _say(f"internal error, please report it: {type(error).__name__}; {DEBUG}=1 shows where")
+            _say(
+                f"cannot finish: internal error {type(error).__name__}. Please report it; "
+                f"{DEBUG}=1 shows where it is."
+            )
             ctx.exit(Exit.BUG)
 
 

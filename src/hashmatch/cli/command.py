@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 OPTIONS = "Options"
 """The section of options that belong to no other."""
+SAFEGUARDS = "Safeguards"
+"""The section of options that let a command go on with less protection; it is the last."""
 EXAMPLES = "\n\n\b\n"
 """What a command's examples begin with in its docstring: click keeps the lines of such a block."""
 RENAMED = {
@@ -47,7 +49,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 class Option(click.Option):
     """An option that stands in a section of the help; names of plug-ins are put into its text."""
 
-    section = OPTIONS
+    def __init__(self, *names: Any, section: str = OPTIONS, **how: Any) -> None:
+        super().__init__(*names, **how)
+        self.section = section
 
     @property
     def help(self) -> str | None:
@@ -165,7 +169,7 @@ def write_options(
         record = parameter.get_help_record(ctx)
         if record is not None and not isinstance(parameter, click.Argument):
             sections.setdefault(getattr(parameter, "section", OPTIONS), []).append(record)
-    for title, records in sections.items():
+    for title, records in sorted(sections.items(), key=lambda each: each[0] == SAFEGUARDS):
         with formatter.section(title):
             formatter.write_dl(records)
 

@@ -72,7 +72,7 @@ def inspect(
 
     \b
     hashmatch list inspect known.csv
-    hashmatch list inspect export.csv --column pdq=Fingerprint --column id=Reference
+    hashmatch list inspect export.csv --column pdq=Print --column id=Reference
     hashmatch list inspect lists/hotline --json
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.lists.read import read_list_file
@@ -230,9 +230,13 @@ def _show(facts: dict[str, Any], verbose: bool) -> None:
         click.echo(f"and {more:,} more; -v names them all")
 
 
-@group("list")
+@group("list", short_help="Look into lists of known hashes, and keep them in stores.")
 def list_() -> None:
-    """Look into known-hash lists, and keep them in stores; their hashes are never shown."""
+    """Look into lists of known hashes, and keep them in stores. Their hashes are never shown.
+
+    A list is read from files of any format. A store is a folder with its versions: import makes it,
+    update adds what has changed, and sign, verify, diff and rollback look after it.
+    """
 
 
 for each in (inspect, probe, import_, update, verify, diff, sign, rollback, export, keygen):

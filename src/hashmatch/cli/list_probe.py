@@ -48,7 +48,7 @@ def probe(ctx: click.Context, *, pairs: tuple[str, ...], file: str | None, as_js
     Exits with 1 if the hashes are unrelated to everything that is known here.
 
     \b
-    hashmatch list probe fixtures/images/plain/tiles.png 5d8a0ffca3b1c0e2
+    hashmatch list probe fixtures/images/plain/tiles.png d0496e043497fbe5
     hashmatch list probe --pairs from-the-sender.csv --json
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.lists import probe as logic

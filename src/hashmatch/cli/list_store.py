@@ -131,7 +131,8 @@ def import_(files: tuple[str, ...], store: str, **options: Any) -> None:
 
     \b
     hashmatch list import hotline/ --store lists/hotline --sign lists-2026.key
-    hashmatch list import dhashes.csv --store lists/p -a dhash --encoding base64 --bits inverted
+    hashmatch list import dhashes.csv --store lists/p -a dhash \\
+        --encoding base64 --bits inverted
     hashmatch scan photos --list lists/hotline --surface profile_photo
     """  # noqa: D301  (the backspace tells click to keep the lines)
     _make(store, files, "import_files", options)
@@ -354,7 +355,9 @@ def verify(ctx: click.Context, /, store: str, as_json: bool, **options: Any) -> 
         for problem in problems:
             click.echo(f"  {printable(problem)}")
     if not count:
-        raise StoreError(f"cannot open {store}: it has no version of a list. Import one")
+        raise StoreError(
+            f"cannot verify {store}: it has no version of a list. Run hashmatch list import."
+        )
     if not opened.trust.keys and not as_json:
         click.echo("signatures were not looked at: no key is trusted (--trust FILE.pub)", err=True)
     if bad:
@@ -423,8 +426,8 @@ def rollback(
     hashmatch list diff STORE says what would change.
 
     \b
-    hashmatch list diff lists/hotline 16 17
-    hashmatch list rollback lists/hotline 16 --sign lists-2026.key
+    hashmatch list diff lists/hotline 1 2
+    hashmatch list rollback lists/hotline 1 --sign lists-2026.key
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.store.importer import Change
     from hashmatch.store.signing import given_passphrase, load_private
@@ -463,7 +466,7 @@ def diff(
 
     \b
     hashmatch list diff lists/hotline
-    hashmatch list diff lists/hotline 16 18
+    hashmatch list diff lists/hotline 1 2
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.store.diff import EFFECTS, difference
     from hashmatch.store.importer import EFFECTS as MADE
@@ -473,7 +476,10 @@ def diff(
     versions = opened.folder.versions()
     if before is None:
         if len(versions) < 2:
-            raise StoreError(f"{store} has only one version; there is nothing to compare it with")
+            raise StoreError(
+                f"cannot compare versions of {store}: it has only one version. "
+                "Update the list first."
+            )
         before, after = versions[1], versions[0]
     elif after is None:
         after = versions[0] if versions else before
@@ -550,8 +556,8 @@ def export(
 
     if not reveal_hashes:
         raise UsageError(
-            "this writes the hashes of a list, which tell something of what they show; "
-            "give --reveal-hashes if that is meant"
+            "cannot export the list: this writes its hashes, which tell something of the pictures. "
+            "Give --reveal-hashes if that is what you want."
         )
     known = one_list(store, algorithm, options) if is_store(store) else read_list(store, algorithm)
     if out in {None, "-"}:

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     "since",
     type=click.IntRange(1),
     metavar="N",
-    help="Leave out what version N of the lists, which are stores then, makes. [default: what the "
-    "scans made]",
+    help="Leave out the records that version N of the lists makes, which must be stores. "
+    "[default: leave out the records of the scans]",
 )
 @option(
     "-o",
@@ -53,13 +53,13 @@ if TYPE_CHECKING:
 @quiet_option
 @shape_options
 def rescan(*, kept: str, since: int | None, out: str, quiet: bool, **options: Any) -> None:
-    """Match the hashes in KEPT with the lists of today, for records that their scans did not make.
+    """Match kept hashes with the lists of today, and write the records that are new.
 
-    KEPT is a folder that hashmatch scan --keep-hashes filled. No image is fetched again. Hashes
-    that may no longer be kept are removed first.
+    KEPT is the folder of scan --keep-hashes. No picture is fetched again. Hashes older than their
+    --keep-for are removed first.
 
-    Give it the lists, limits and rules that a scan would be given. --variants and --min-quality
-    are those of the scans.
+    Give the lists, limits and rules that a scan would get. --variants and --min-quality are those
+    of the scans.
 
     \b
     hashmatch scan photos --list lists/hotline --surface profile_photo \\

@@ -92,7 +92,7 @@ def serve(queue: str, **options: Any) -> None:
 
     \b
     hashmatch review serve queue.db --pictures s3://profile-photos
-    hashmatch review serve queue.db --pictures photos/ --host 10.0.0.5 --token-file token
+    hashmatch review serve queue.db --pictures photos --token-file token
     """  # noqa: D301  (the backspace tells click to keep the lines)
     try:
         from hashmatch.review.web.server import Serving
@@ -272,7 +272,7 @@ def verify(queue: str, head: str | None, as_json: bool) -> None:
 
     \b
     hashmatch review verify queue.db
-    hashmatch review verify queue.db --head 5d0f...
+    hashmatch review verify queue.db --json > head.json
     """  # noqa: D301  (the backspace tells click to keep the lines)
     with open_queue(queue) as opened:
         verified = opened.verify(head)
@@ -368,7 +368,7 @@ def export(
             )
 
 
-@group("review")
+@group("review", short_help="Let people decide about matches, with a history.")
 def review() -> None:
     """Let people decide about matches, and keep a history of who decided what.
 

@@ -106,7 +106,7 @@ def accept(queue: str, case_id: str, who: str, reason: str, quiet: bool) -> None
     """Accept the picture of CASE, which hashmatch review benign list names: it is harmless.
 
     \b
-    hashmatch review benign accept queue.db 17 --by ben --reason "a pattern"
+    hashmatch review benign accept queue.db 18 --by ben --reason "a pattern"
     """  # noqa: D301  (the backspace tells click to keep the lines)
     _answer(queue, case_id, who, reason, quiet, accept=True)
 
@@ -121,7 +121,7 @@ def refuse(queue: str, case_id: str, who: str, reason: str, quiet: bool) -> None
     """Refuse the picture of CASE, which hashmatch review benign list names: it is not harmless.
 
     \b
-    hashmatch review benign refuse queue.db 18 --by ben --reason "cut from a real one"
+    hashmatch review benign refuse queue.db 19 --by ben --reason "a crop"
     """  # noqa: D301  (the backspace tells click to keep the lines)
     _answer(queue, case_id, who, reason, quiet, accept=False)
 
@@ -161,7 +161,7 @@ def export(queue: str, out: str, as_json: bool, quiet: bool) -> None:
 
     \b
     hashmatch review benign export queue.db --out benign.jsonl
-    hashmatch scan photos --list known.csv --surface profile_photo --benign benign.jsonl
+    hashmatch scan photos -l known.csv -s profile_photo --benign benign.jsonl
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.review.feedback import add_benign
 

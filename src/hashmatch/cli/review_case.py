@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hashmatch.records.cases import Case
 
 
-@group()
+@group(short_help="List, show, reopen, hold and release cases.")
 def case() -> None:
     """List and show the cases of a queue, reopen them, hold and release them.
 

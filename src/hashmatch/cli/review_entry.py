@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hashmatch.review.queue import ReviewQueue
 
 
-@group()
+@group(short_help="Disable bad entries of lists, and report them.")
 def entry() -> None:
     """Disable entries of lists that match harmless pictures, and report them to the list's owner.
 
@@ -121,9 +121,9 @@ def disable(queue: str, name: str, entry: str, who: str, reason: str, quiet: boo
     Scans leave it out once they are given the file that hashmatch review entry list writes.
 
     \b
-    hashmatch review entry disable queue.db hotline img-77 --by ana --reason "a stock photo"
+    hashmatch review entry disable queue.db hotline img-77 --reason "stock photo"
     hashmatch review entry list queue.db --out disabled.jsonl
-    hashmatch scan photos --list hotline.csv --surface profile_photo --disabled disabled.jsonl
+    hashmatch scan photos -l known.csv -s profile_photo --disabled disabled.jsonl
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.review.feedback import disable as disable_entry
 
@@ -142,7 +142,7 @@ def enable(queue: str, name: str, entry: str, who: str, reason: str, quiet: bool
     """Record in QUEUE that ENTRY of LIST is to be matched again.
 
     \b
-    hashmatch review entry enable queue.db hotline img-77 --by ben --reason "the owner mended it"
+    hashmatch review entry enable queue.db hotline img-78 --reason "corrected"
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.review.feedback import enable as enable_entry
 

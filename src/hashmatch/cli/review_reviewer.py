@@ -10,7 +10,7 @@ from hashmatch.cli.options import by_option, json_option, open_queue, queue_argu
 from hashmatch.cli.units import format_moment
 
 
-@group()
+@group(short_help="List, add and remove the people who review.")
 def reviewer() -> None:
     """List the people who may log in to the page of a queue, add and remove them."""
 

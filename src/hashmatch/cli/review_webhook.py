@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hashmatch.review.webhook.sender import Pushed
 
 
-@group()
+@group(short_help="Send decisions to a service, as signed messages.")
 def webhook() -> None:
     """Send what people decided to a service of yours, as signed messages."""
 

@@ -73,22 +73,27 @@ class ScanCommand(Command):
         return super().make_context(info_name, args, parent=parent, **extra)
 
 
-@command(epilog="Python: hashmatch.Checkpoint(folder).scans()")
+@command(
+    short_help="Show how far scans have come.",
+    epilog="Python: hashmatch.Checkpoint(folder).scans()",
+)
 @click.argument("state", type=FOLDER)
 @allow_readable_option
 @json_option
 def status(state: str, as_json: bool) -> None:
-    """Say how far the scans in STATE have come, a folder given as scan --state.
+    """Show how far the scans in STATE have come, the folder of scan --state.
 
     \b
-    hashmatch scan status state/
+    hashmatch scan status state
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.errors import CheckpointError
     from hashmatch.scan.checkpoint import FILE, Checkpoint
     from hashmatch.scan.events import Counters
 
     if not os.path.exists(os.path.join(state, FILE)):
-        raise CheckpointError(f"{state}: no scan keeps its state there")
+        raise CheckpointError(
+            f"cannot read {state}: it has no state of a scan. Give the folder of scan --state."
+        )
     with Checkpoint(state, reading=True) as checkpoint:
         scans = checkpoint.scans()
     if as_json:
@@ -183,7 +188,7 @@ def told_if_stopped(
 
 @command(
     cls=ScanCommand,
-    short_help="Check a folder or bucket of images against known-hash lists.",
+    short_help="Check a folder or bucket of pictures against lists.",
     epilog="Python: hashmatch.scan_source(source, matcher, surface=...)",
 )
 @click.argument("source", type=SOURCE)
@@ -223,18 +228,18 @@ def scan(
     verbose: bool,
     **options: Any,
 ) -> None:
-    """Check every image of SOURCE and write a review record for each match.
+    """Check every picture of SOURCE against lists and write a review record for each match.
 
-    SOURCE is a folder or file, or a URL: s3://, gs:// or az://BUCKET/FOLDER; manifest://, jsonl://
-    or parquet://FILE?base=PLACE; https:// or http://HOST/LIST; tar:// or zip://FILE.
+    SOURCE is a folder or file, or a URL that begins with {schemes}. Buckets are s3://BUCKET/FOLDER,
+    gs and az alike; lists of pictures are manifest://FILE?base=PLACE, jsonl and parquet alike, or
+    https://HOST/FILE; archives are tar://FILE and zip://FILE.
 
-    Records are JSON lines on standard output unless --out or --review says otherwise. Those that
-    are pending_review wait for a person; hashmatch takes no action of its own. --benign,
-    --min-sources and --breaker make some of them suppressed instead: they say why, and wait for
-    nobody.
+    Records are JSON lines on standard output unless --out or --review says otherwise. Each record
+    is for a person to review: hashmatch takes no action of its own. Records that --benign,
+    --min-sources or --breaker suppress are written too, with the reason, but not queued.
 
-    With --state, records are those of all that was ever done there: the file of --out is written
-    whole each time, and is the same whatever stopped the scan in between.
+    With --state, an interrupted scan resumes where it stopped. --out then has all records of all
+    runs, and is the same as if nothing had stopped the scan.
 
     \b
     hashmatch scan photos/ --list known.csv --surface profile_photo > review.jsonl
@@ -256,7 +261,9 @@ def scan(
     where = Surface.parse(surface)
     matcher = MatcherOptions.taken(options).open()(include_hash=include_hash or review is not None)
     if (kept_in is None) != (keep_for is None):
-        raise UsageError("--keep-hashes and --keep-for go together: where, and how long")
+        raise UsageError(
+            "cannot keep hashes: --keep-hashes and --keep-for go together. Give both, or neither."
+        )
     with ExitStack() as stack:
         images = stack.enter_context(
             closing(registry.open_source(source, where, allow_private=allow_private))
@@ -268,7 +275,7 @@ def scan(
             return
         total = images.count()
         if total == 0:
-            raise SourceError(f"{source}: no images in it")
+            raise SourceError(f"cannot scan {source}: there are no images in it. Check it.")
         # Before any file is opened: another scan that is under way keeps its own.
         checkpoint = None if state is None else stack.enter_context(Checkpoint(state))
         archive = None if kept_in is None else HashArchive(kept_in, keep_for)
@@ -295,7 +302,9 @@ def scan(
                         sinks.write(result)
             if not done.counters.listed and shard is None:
                 sinks.abandon()
-                raise SourceError(f"{source}: no images in it")
+                raise SourceError(
+                    f"cannot scan {source}: there are no images in it. Check the path."
+                )
             sinks.close()
             done.queued = sinks.queued
     if not quiet:
@@ -322,7 +331,7 @@ def show_estimate(
     with scan_options(workers, **options) as (how, _):
         found = estimate(source, matcher, replace(how, threads=min(workers, processors())))
     if not found.items and shard is None:
-        raise SourceError(f"{name}: no images in it")
+        raise SourceError(f"cannot scan {name}: there are no images in it. Check it.")
     screen = console(stderr=False)
     unsized = f", and {found.unsized:,} of unknown size" if found.unsized else ""
     screen.print(f"{printable(name)}: {found.items:,} items, {decimal(found.bytes)}{unsized}",

@@ -111,7 +111,10 @@ def observers(
     from hashmatch.scan.prometheus import MetricsFile
 
     if log == "-" and out == "-":
-        raise UsageError("--log-json - is where records go; send one of them to a file")
+        raise UsageError(
+            "cannot write the log to standard output: records go there. Give a file to --log-json "
+            "or --out."
+        )
     with ExitStack() as stack:
         found: list[Observe] = []
         if log is not None:

@@ -39,7 +39,7 @@ def parse_duration(text: str) -> timedelta:
     found = re.fullmatch(r"(\d{1,10})([smhdw])", text, re.ASCII)
     seconds = int(found[1]) * SECONDS[found[2]] if found is not None else None
     if seconds is None or seconds >= LONGEST.total_seconds():
-        raise ValueError(f"{text!r} is no time; give it as 90s, 10m, 36h, 30d or 2w")
+        raise ValueError(f"{text!r} is not a time; give 90s, 10m, 36h, 30d or 2w")
     return timedelta(seconds=seconds)
 
 
@@ -63,7 +63,7 @@ def parse_rate(text: str) -> float:
     found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([kMG]?)", text, re.ASCII)
     rate = float(found[1]) * BYTES[found[2]] if found is not None else 0.0
     if rate < 1:
-        raise ValueError(f"{text!r} is no rate; give bytes a second as 500k, 10M or 1.5G")
+        raise ValueError(f"{text!r} is not a rate; give bytes a second as 500k, 10M or 1.5G")
     return rate
 
 
@@ -78,7 +78,7 @@ def parse_moment(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{text!r} is no time; give 2026-01-31, or with T12:00Z") from None
+        raise ValueError(f"{text!r} is not a date; give 2026-01-31 or 2026-01-31T12:00Z") from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
@@ -125,7 +125,7 @@ SOME_TIME = Unit("time", _some_time)
 """A duration longer than nothing."""
 TIME_OR_NEVER = Unit("time", _time_or_never)
 RATE = Unit("rate", parse_rate)
-MOMENT = Unit("time", parse_moment)
+MOMENT = Unit("date", parse_moment)
 
 
 class Pair(click.ParamType):  # type: ignore[type-arg]

@@ -31,8 +31,8 @@ def warm() -> None:
     warmed = warm_all()
     if not warmed.is_kept:
         raise UsageError(
-            "what was compiled cannot be kept: no folder for it can be written and is private to "
-            "this user; NUMBA_CACHE_DIR names one"
+            "cannot keep what was compiled: no cache folder is writable and private to this user. "
+            "Name one in NUMBA_CACHE_DIR."
         )
     done = f"Compiled {warmed.compiled} kernels" if warmed.compiled else "Nothing left to compile"
     click.echo(f"{done}, in {warmed.seconds:.1f} s")
