@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import shlex
 import shutil
@@ -24,10 +25,9 @@ from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
 from processes import PATIENCE, warm_program
 from review_queues import take_case
-from review_records import make_record
+from review_records import make_record, random_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 PARSED_ONLY = re.compile(r"s3://|postgresql://|https://|^hashmatch (review serve|warm)")
@@ -102,20 +102,24 @@ def make_queue(path: Path) -> None:
     ago = datetime.now(UTC) - timedelta(days=2)
     settings = Settings(same_picture={})
     with ReviewQueue.open(str(path), create=True, settings=settings, now=lambda: ago) as queue:
-        queue.add(make_record(n, 7**n, distance=9, name="hotline") for n in range(1, 21))
+        rng = random.Random(20260101)
+        queue.add(
+            make_record(n, random_hash(rng), distance=9, name="hotline") for n in range(1, 21)
+        )
         queue.reviewers.add("ana")
         for _ in range(20):
             case = take_case(queue, "ana")
             verdict = verdicts.get(int(case.case_id.rpartition("-")[2]), "unsure")
             queue.decide(case.case_id, "ana", verdict, "seen", case.reviewed_digest)
+    with ReviewQueue.open(str(path)) as queue:
         answer_proposal(queue, "20", "ben", accept=True)
         disable(queue, "hotline", "img-78", "ana", "a stock photo")
 
 
 @pytest.fixture
-def folder(made: Path, tmp_path: Path) -> Iterator[Path]:
+def folder(made: Path, tmp_path: Path) -> Path:
     """A copy of it, that a command may change."""
-    yield shutil.copytree(made, tmp_path / "folder")
+    return shutil.copytree(made, tmp_path / "folder")
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=" ".join)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from hashmatch.cli.command import Group
+from hashmatch.cli.completion import completion
 from hashmatch.cli.console import Exit, printable
 from hashmatch.cli.demo import demo
 from hashmatch.cli.hash import hash_, match
@@ -229,5 +230,5 @@ def main() -> None:
     """
 
 
-for command in (scan, rescan, hash_, match, list_, review, demo, warm):
+for command in (scan, rescan, hash_, match, list_, review, demo, warm, completion):
     main.add_command(command)

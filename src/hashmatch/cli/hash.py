@@ -21,6 +21,7 @@ from hashmatch.cli.options import (
     shape_options,
     strict_option,
 )
+from hashmatch.cli.units import FOLDER
 
 if TYPE_CHECKING:
     from hashmatch.matching.matcher import Matcher
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     short_help="Print the hashes of your own pictures.",
     epilog="Python: hashmatch.hash_image(image, algorithm=...)",
 )
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, type=FOLDER, metavar="PATH...")
 @algorithm_option
 @sandbox_option
 @strict_option

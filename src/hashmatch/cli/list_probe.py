@@ -25,7 +25,13 @@ if TYPE_CHECKING:
     epilog="Python: hashmatch.lists.probe.probe([(picture, hash)])",
     context_settings={"ignore_unknown_options": True},  # a signed number begins with -
 )
-@click.argument("pairs", nargs=-1, metavar="[PICTURE HASH]...", type=click.UNPROCESSED)
+@click.argument(
+    "pairs",
+    nargs=-1,
+    metavar="[PICTURE HASH]...",
+    type=click.UNPROCESSED,
+    shell_complete=INPUT.shell_complete,
+)
 @click.option(
     "--pairs",
     "file",

@@ -30,7 +30,16 @@ from hashmatch.cli.options import (
     trust_options,
     verbose_option,
 )
-from hashmatch.cli.units import DURATION, INPUT, LISTED, NAME_BITS, OUTPUT, TIME_OR_NEVER
+from hashmatch.cli.units import (
+    DURATION,
+    INPUT,
+    LISTED,
+    NAME_BITS,
+    STORE,
+    TIME_OR_NEVER,
+    WRITTEN_STORE,
+    complete_version,
+)
 from hashmatch.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -114,7 +123,9 @@ change_options = section(
     epilog="Python: hashmatch.ListStore(path).import_files(paths)",
 )
 @click.argument("files", nargs=-1, required=True, type=INPUT)
-@click.option("--store", required=True, type=OUTPUT, metavar="DIR", help="Where the list is kept.")
+@click.option(
+    "--store", required=True, type=WRITTEN_STORE, metavar="DIR", help="Where the list is kept."
+)
 @change_options
 @algorithm_option
 @shape_options
@@ -142,7 +153,7 @@ def import_(files: tuple[str, ...], store: str, **options: Any) -> None:
     short_help="Make the next version of a list store, of what has changed.",
     epilog="Python: hashmatch.ListStore(path).update_files(paths)",
 )
-@click.argument("store", type=OUTPUT)
+@click.argument("store", type=WRITTEN_STORE)
 @click.argument("files", nargs=-1, required=True, type=INPUT)
 @change_options
 @algorithm_option
@@ -333,7 +344,7 @@ def _show(manifest: Manifest) -> None:
     short_help="Look at every byte of every version of a store.",
     epilog="Python: hashmatch.ListStore(path).verify()",
 )
-@click.argument("store", type=INPUT)
+@click.argument("store", type=STORE)
 @json_option
 @trust_options
 @click.pass_context
@@ -368,7 +379,7 @@ def verify(ctx: click.Context, /, store: str, as_json: bool, **options: Any) -> 
     short_help="Add a signature to the latest version of a store.",
     epilog="Python: hashmatch.ListStore(path).sign(key)",
 )
-@click.argument("store", type=INPUT)
+@click.argument("store", type=STORE)
 @click.option(
     "--sign",
     "signer",
@@ -397,8 +408,8 @@ def sign(store: str, signer: str, **options: Any) -> None:
     short_help="Make an earlier version of a store serve again.",
     epilog="Python: hashmatch.ListStore(path).roll_back(version)",
 )
-@click.argument("store", type=OUTPUT)
-@click.argument("version", type=click.IntRange(1))
+@click.argument("store", type=WRITTEN_STORE)
+@click.argument("version", type=click.IntRange(1), shell_complete=complete_version)
 @sign_option
 @click.option(
     "--accept",
@@ -450,9 +461,9 @@ def rollback(
     short_help="Say what became of a list between two versions.",
     epilog="Python: hashmatch.store.diff.difference(before, after)",
 )
-@click.argument("store", type=INPUT)
-@click.argument("before", type=int, required=False)
-@click.argument("after", type=int, required=False)
+@click.argument("store", type=STORE)
+@click.argument("before", type=int, required=False, shell_complete=complete_version)
+@click.argument("after", type=int, required=False, shell_complete=complete_version)
 @json_option
 @verbose_option
 @trust_options
@@ -517,7 +528,7 @@ def diff(
 
 
 @command(epilog="Python: hashmatch.write_list(known, path, reveal_hashes=True)")
-@click.argument("store", type=INPUT)
+@click.argument("store", type=STORE)
 @click.option(
     "--format",
     "form",

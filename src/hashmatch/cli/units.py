@@ -16,12 +16,16 @@ from hashmatch.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from click.shell_completion import CompletionItem
+
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 BYTES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 TRUSTED = "HASHMATCH_TRUSTED_KEYS"
 """The environment variable that names files of public keys, separated by colons."""
 LOCAL = frozenset({"manifest", "jsonl", "parquet", "tar", "zip"})
 """Schemes of sources that are named by a path."""
+VERSIONS, MANIFEST = "versions", re.compile(r"[0-9]{8}\.json")
+"""Where a list store has its versions: `hashmatch.store.layout`, which help does not load."""
 LONGEST = timedelta(days=100_000)
 """What is added to a date has to stay one."""
 
@@ -203,6 +207,14 @@ class Place(click.ParamType):  # type: ignore[type-arg]
         self.is_written, self.must_exist = written, must_exist
         self._paths, self._endings = paths or _path, endings
 
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Let the shell complete the name of a file or folder."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return `value`; UsageError, in one line, if it cannot be."""
         option = "" if param is None else _called(param)
@@ -316,7 +328,45 @@ class Queue(Place):
         return super().convert(value, param, ctx)
 
 
+class Store(Place):
+    """The folder of a list store."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the stores whose paths begin so; if there are none, folders."""
+        from click.shell_completion import CompletionItem
+
+        folder, name = os.path.split(incomplete)
+        try:
+            found = sorted(each.name for each in os.scandir(folder or os.curdir) if each.is_dir())
+        except OSError:
+            found = []
+        stores = [
+            os.path.join(folder, each)
+            for each in found
+            if each.startswith(name) and os.path.isdir(os.path.join(folder, each, VERSIONS))
+        ]
+        return [CompletionItem(each) for each in stores] or [CompletionItem(incomplete, type="dir")]
+
+
+def complete_version(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return the versions of the store that a command has been given, the latest first."""
+    from click.shell_completion import CompletionItem
+
+    try:
+        names = os.listdir(os.path.join(ctx.params["store"], VERSIONS))
+    except (OSError, TypeError, KeyError):
+        return []
+    versions = sorted((int(name[:8]) for name in names if MANIFEST.fullmatch(name)), reverse=True)
+    return [CompletionItem(each) for each in map(str, versions) if each.startswith(incomplete)]
+
+
 INPUT = Place(must_exist=True)
+STORE = Store(must_exist=True)
+WRITTEN_STORE = Store(written=True)
 LIST = Place(must_exist=True, paths=_path_of_list)
 SOURCE = Place(paths=_paths_of_source)
 """What a source is made of; the source says what is wrong with it."""
