@@ -69,8 +69,9 @@ CALLS = {
     "demo": "",
 }
 """What each is called with in the folder that `make_folder` makes; some are refused there."""
-NOT_CALLED = {"review serve", "warm"}
-"""One never ends; the other compiles for minutes where nothing is compiled yet."""
+NOT_CALLED = {"review serve", "warm", "completion"}
+"""One never ends, one compiles for minutes where nothing is compiled yet, and what one prints is a
+script for a shell."""
 
 
 def make_folder(folder: Path) -> Path:

@@ -173,13 +173,13 @@ def test_encrypted(home: Home) -> None:
 
 MISTAKES: list[tuple[Sequence[str], str]] = [
     (["import", "nowhere.csv", "--store", "s"], "cannot read nowhere.csv (FILES): No such"),
-    (["import", "empty", "--store", "s"], "empty: there is no file in this folder"),
+    (["import", "empty", "--store", "s"], "cannot read empty: there is no file in it"),
     (["import", "md5.jsonl", "--store", "md5.jsonl"], "it is what FILES names"),
     (["import", "md5.jsonl", "--store", "pages"], "has other things in it"),
     (["import", "md5.jsonl", "--store", "md5.jsonl/c"], "cannot be made: Not a directory"),
     (["import", "md5.jsonl", "--store", "s", "--sign", "md5.jsonl"], "md5.jsonl"),
     (["import", "md5.jsonl", "--store", "s", "--sign", "k.pub"], "k.pub"),
-    (["import", "md5.jsonl", "--store", "s", "--limit", "pdq=x"], "give NAME=N"),
+    (["import", "md5.jsonl", "--store", "s", "--limit", "pdq=x"], "give pdq=20"),
     (["import", "md5.jsonl", "--store", "s", "--limit", "pdq=300"], "0 to 256"),
     (["import", "md5.jsonl", "--store", "s", "--default-pictures", "x"], "cannot read x (--def"),
     (["update", "pages", "md5.jsonl"], "pages: it is no list store"),

@@ -17,6 +17,7 @@ from hashmatch.cli.units import (
     RATE,
     SECONDS,
     SOME_TIME,
+    TIME_OR_NEVER,
     Unit,
     format_duration,
     parse_duration,
@@ -90,9 +91,15 @@ def test_every_option_that_takes_a_time_takes_all_units() -> None:
     options = options_of(main)
     taking = {each.name: each.type for each in options if isinstance(each.type, Unit)}
     assert {name for name, kind in taking.items() if kind is DURATION} == {
-        "lease", "undo", "pause", "keep_pending", "keep_rejected", "every",
+        "grace", "keep", "lease", "undo", "pause", "keep_pending", "keep_rejected",
     }  # fmt: skip
-    assert (taking["keep_for"], taking["limit_rate"], taking["since"]) == (SOME_TIME, RATE, MOMENT)
+    assert {name for name, kind in taking.items() if kind is SOME_TIME} == {
+        "keep_for", "every", "timeout",
+    }  # fmt: skip
+    assert (taking["expires"], taking["limit_rate"]) == (TIME_OR_NEVER, RATE)
+    assert taking["since"] is MOMENT
+    assert TIME_OR_NEVER.convert("never", None, None) == "never"
+    assert TIME_OR_NEVER.convert("90d", None, None) == timedelta(days=90)
     for kind in (DURATION, SOME_TIME):
         for unit, seconds in SECONDS.items():
             assert kind.convert(f"3{unit}", None, None) == timedelta(seconds=3 * seconds)

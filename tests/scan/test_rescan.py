@@ -203,7 +203,7 @@ def test_what_is_written_reads_back(tmp_path: Path, lists: Path) -> None:
         (["nothing", "--list", "lists"], "no folder of kept hashes"),
         (["kept", "--list", "nothing"], "nothing"),
         (["kept", "--list", "lists", "--since-version", "9"], "version 9 of lists: it has 1"),
-        (["kept", "--list", "first.txt", "--since-version", "1"], "no list store"),
+        (["kept", "--list", "first.txt", "--since-version", "1"], "not a list store"),
         (["kept", "--list", "lists", "-a", "md5"], "no md5 hashes"),
         (["kept", "--list", "lists", "-o", "kept/x.jsonl"], "inside of"),
     ],

@@ -18,7 +18,7 @@ import click
 
 from hashmatch.cli.command import Group
 from hashmatch.cli.completion import completion
-from hashmatch.cli.console import Exit, printable
+from hashmatch.cli.console import Exit, PipedOutput, flush_output, printable
 from hashmatch.cli.demo import demo
 from hashmatch.cli.hash import hash_, match
 from hashmatch.cli.list import list_
@@ -62,15 +62,24 @@ class _Commands(Group):
         # do, keeps his process as it is.
         if not os.environ.get(DEBUG):
             no_core_dumps()
+        if sys.stdout is sys.__stdout__ and sys.stdout is not None and not sys.stdout.isatty():
+            sys.stdout = PipedOutput(sys.stdout.fileno())
         return super().__call__(*args, **kwargs)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run; what is said of an error may meet a reader that is gone, too."""
         try:
-            return super().main(*args, **kwargs)
+            try:
+                return super().main(*args, **kwargs)
+            finally:
+                flush_output()  # help and the version are printed before a command runs
         except BrokenPipeError:
             _close_outputs()
             sys.exit(Exit.PIPE_CLOSED)
+        except OSError as error:
+            _close(sys.stdout)
+            _say(_cannot_write(error))
+            sys.exit(Exit.USAGE)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         """Return the context; help and the version are printed while it is made."""
@@ -97,7 +106,7 @@ class _Commands(Group):
         try:
             with _warnings_said(), _kernels_reported(), collecting():
                 result = super().invoke(ctx)
-            sys.stdout.flush()
+            flush_output()
             return result
         except BadRows as error:
             _say(*error.lines)
@@ -107,21 +116,16 @@ class _Commands(Group):
             ctx.exit(Exit.USAGE)
         except HashmatchError as error:
             _say(str(error))
-            try:
-                sys.stdout.flush()
-            except OSError:  # the error was about just that
-                _close(sys.stdout)
+            _flush_or_close()  # the error may be about just that
             ctx.exit(Exit.USAGE)
         except KeyboardInterrupt:
+            _flush_or_close()  # whoever reads it was probably interrupted as well
             ctx.exit(Exit.INTERRUPTED)
         except (BrokenPipeError, click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except OSError as error:  # files have errors of their own; this is the output
             _close(sys.stdout)
-            _say(
-                f"cannot write the output: {error.strerror or error}. "
-                "Free space, or send it elsewhere."
-            )
+            _say(_cannot_write(error))
             ctx.exit(Exit.USAGE)
         except Exception as error:
             if os.environ.get(DEBUG):
@@ -197,6 +201,19 @@ def _kernels_reported() -> Iterator[None]:
         log.removeHandler(lines)
         sources.removeHandler(lines)
         log.setLevel(logging.NOTSET)
+
+
+def _cannot_write(error: OSError) -> str:
+    why = error.strerror or str(error)
+    return f"cannot write the output: {why}. Free space, or send it elsewhere."
+
+
+def _flush_or_close() -> None:
+    """Write what was printed; if that cannot be, nothing more will be written either."""
+    try:
+        flush_output()
+    except OSError:
+        _close(sys.stdout)
 
 
 def _close_outputs() -> None:

@@ -17,8 +17,10 @@ from hashmatch.cli.console import (
     Progress,
     console,
     print_json,
+    print_line,
     print_table,
     printable,
+    working,
 )
 from hashmatch.cli.lists_and_matcher import is_store, list_files, one_list, open_store, warn
 from hashmatch.cli.options import (
@@ -347,8 +349,9 @@ def _show(manifest: Manifest) -> None:
 @click.argument("store", type=STORE)
 @json_option
 @trust_options
+@quiet_option
 @click.pass_context
-def verify(ctx: click.Context, /, store: str, as_json: bool, **options: Any) -> None:
+def verify(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, **options: Any) -> None:
     """Look at every byte of every version in STORE; exit with 1 if something is wrong.
 
     \b
@@ -356,20 +359,22 @@ def verify(ctx: click.Context, /, store: str, as_json: bool, **options: Any) -> 
     """  # noqa: D301  (the backspace tells click to keep the lines)
     opened = open_store(store, options)
     count, bad = 0, 0
-    for version, problems in opened.verify():
-        count += 1
-        bad += bool(problems)
-        if as_json:
-            print_json({"version": version, "problems": problems})
-            continue
-        click.echo(f"version {version}: {'sound' if not problems else 'NOT SOUND'}")
-        for problem in problems:
-            click.echo(f"  {printable(problem)}")
+    with Progress(len(opened.folder.versions()), quiet, unit="versions") as bar:
+        for version, problems in opened.verify():
+            count += 1
+            bad += bool(problems)
+            if as_json:
+                print_json({"version": version, "problems": problems})
+            else:
+                print_line(f"version {version}: {'sound' if not problems else 'NOT SOUND'}")
+                for problem in problems:
+                    print_line(f"  {printable(problem)}")
+            bar.advance()
     if not count:
         raise StoreError(
             f"cannot verify {store}: it has no version of a list. Run hashmatch list import."
         )
-    if not opened.trust.keys and not as_json:
+    if not opened.trust.keys and not as_json and not quiet:
         click.echo("signatures were not looked at: no key is trusted (--trust FILE.pub)", err=True)
     if bad:
         ctx.exit(Exit.SOME_UNHASHED)
@@ -388,8 +393,10 @@ def verify(ctx: click.Context, /, store: str, as_json: bool, **options: Any) -> 
     metavar="FILE.key",
     help="Sign the version with this key.",
 )
+@json_option
+@quiet_option
 @trust_options
-def sign(store: str, signer: str, **options: Any) -> None:
+def sign(store: str, signer: str, as_json: bool, quiet: bool, **options: Any) -> None:
     """Sign the latest version in STORE, besides whoever has signed it already.
 
     Make keys with hashmatch list keygen; a passphrase is taken from HASHMATCH_KEY_PASSPHRASE.
@@ -400,8 +407,14 @@ def sign(store: str, signer: str, **options: Any) -> None:
     from hashmatch.store.signing import given_passphrase, load_private
 
     key = load_private(signer, given_passphrase())
-    manifest = open_store(store, options).sign(key)
-    click.echo(f"version {manifest.version} is signed by {key.public.key_id}")
+    with working("reading the latest version", quiet):
+        manifest = open_store(store, options).sign(key)
+    if as_json:
+        print_json(
+            {"name": manifest.name, "version": manifest.version, "key_id": key.public.key_id}
+        )
+    elif not quiet:
+        print_line(f"version {manifest.version} is signed by {key.public.key_id}")
 
 
 @command(
@@ -574,7 +587,8 @@ def export(
     if out in {None, "-"}:
         reveal(known, sys.stdout.buffer, form)
         return
-    count = write_list(known, out or "", form, reveal_hashes=True)
+    with working("writing entries", quiet):
+        count = write_list(known, out or "", form, reveal_hashes=True)
     if not quiet:
         click.echo(f"{count:,} entries in {printable(out or '')}", err=True)
 
@@ -584,7 +598,8 @@ def export(
     epilog="Python: hashmatch.store.signing.PrivateKey.generate().save(path)",
 )
 @click.argument("name")
-def keygen(name: str) -> None:
+@json_option
+def keygen(name: str, as_json: bool) -> None:
     """Make a pair of keys: NAME.key to sign lists with, NAME.pub to trust them by.
 
     NAME.key is readable by its owner only, and encrypted if HASHMATCH_KEY_PASSPHRASE is set.
@@ -606,6 +621,16 @@ def keygen(name: str) -> None:
     save_pair(name, key, passphrase)
     # Read back, so that nobody signs for months with what can never be opened again.
     load_private(f"{name}.key", passphrase)
+    if as_json:
+        print_json(
+            {
+                "key_id": key.public.key_id,
+                "private": f"{name}.key",
+                "public": f"{name}.pub",
+                "encrypted": bool(passphrase),
+            }
+        )
+        return
     shown = printable(name)
     click.echo(f"key id {key.public.key_id}")
     secrecy = "encrypted" if passphrase else f"not encrypted; {PASSPHRASE} would have it encrypted"

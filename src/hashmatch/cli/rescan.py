@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashmatch.cli.command import command, option
-from hashmatch.cli.console import console
+from hashmatch.cli.console import Progress, console
 from hashmatch.cli.lists_and_matcher import MatcherOptions, warn
 from hashmatch.cli.options import (
     breaker_option,
@@ -86,16 +86,19 @@ def rescan(*, kept: str, since: int | None, out: str, quiet: bool, **options: An
     def looked_up(file: ArchivedFile, reason: str) -> None:
         nonlocal pictures
         pictures += len(file)
+        bar.advance(len(file))
         if reason:
             passed_over[reason] = passed_over.get(reason, 0) + len(file)
 
     if not removed and next(archive.files(), None) is None:
         raise UsageError(f"cannot rescan {kept}: no kept hashes are in it. Check the folder.")
     sink = registry.open_sink(None if out == "-" else Path(out))
+    bar = Progress(None, quiet, unit="pictures")
     try:
-        for record in rescan_archive(archive, make, before=before, on_file=looked_up):
-            sink.write(record)
-            records += 1
+        with bar:
+            for record in rescan_archive(archive, make, before=before, on_file=looked_up):
+                sink.write(record)
+                records += 1
     except BaseException:
         sink.abandon()
         raise

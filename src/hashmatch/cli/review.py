@@ -8,7 +8,7 @@ import click
 
 from hashmatch.cli.choices import STATE, STATES
 from hashmatch.cli.command import command, group
-from hashmatch.cli.console import print_json, printable
+from hashmatch.cli.console import Progress, print_json, printable, working
 from hashmatch.cli.options import (
     allow_http_option,
     allow_private_option,
@@ -179,8 +179,8 @@ def add(
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.records.cases import Origin
 
-    with open_queue(queue) as opened:
-        added = opened.add(_read(records, Origin(source)), again=again, who=who)
+    with open_queue(queue) as opened, Progress(None, quiet, unit="records") as bar:
+        added = opened.add(bar.count(_read(records, Origin(source))), again=again, who=who)
     if as_json:
         print_json(added._asdict())
     elif not quiet:
@@ -264,7 +264,8 @@ def _print_statistics(figures: Statistics) -> None:
 @queue_argument
 @click.option("--head", metavar="DIGEST", help="A digest that an earlier verify printed.")
 @json_option
-def verify(queue: str, head: str | None, as_json: bool) -> None:
+@quiet_option
+def verify(queue: str, head: str | None, as_json: bool, quiet: bool) -> None:
     """Go through all of the history and compare every row of QUEUE with it.
 
     The digest that it prints is of all the history. Keep it where whoever can write to the queue
@@ -274,7 +275,7 @@ def verify(queue: str, head: str | None, as_json: bool) -> None:
     hashmatch review verify queue.db
     hashmatch review verify queue.db --json > head.json
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    with open_queue(queue) as opened:
+    with open_queue(queue) as opened, working("checking the history", quiet):
         verified = opened.verify(head)
     if as_json:
         print_json(verified._asdict())
@@ -348,10 +349,12 @@ def export(
                 for case in opened.confirmed()
                 if since is None or case.decisions[-1].decided_at >= since
             )
-            count = export_confirmed(cases, path)
+            with Progress(None, quiet, unit="cases") as bar:
+                count = export_confirmed(bar.count(cases), path)
             left_out = opened.not_yet_confirmed()
         else:
-            count = export_cases(opened, path, states=states, since=since)
+            with working("writing records", quiet):
+                count = export_cases(opened, path, states=states, since=since)
     if as_json:
         fields: dict[str, object] = {"records": count, "out": path}
         if left_out is not None:

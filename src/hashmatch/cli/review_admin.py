@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from hashmatch.cli.command import command
-from hashmatch.cli.console import print_json, printable
-from hashmatch.cli.options import by_option, json_option, open_queue, queue_argument
+from hashmatch.cli.console import print_json, printable, working
+from hashmatch.cli.options import by_option, json_option, open_queue, queue_argument, quiet_option
 from hashmatch.cli.units import DURATION, LABEL_TIME, NAME_BITS, format_duration
 
 HOUR = timedelta(hours=1)
@@ -25,7 +25,8 @@ HOUR = timedelta(hours=1)
 @click.option("--yes", is_flag=True, help="Remove them; otherwise only show what would be removed.")
 @by_option
 @json_option
-def purge(queue: str, yes: bool, who: str, as_json: bool) -> None:
+@quiet_option
+def purge(queue: str, yes: bool, who: str, as_json: bool, quiet: bool) -> None:
     """Remove records that nobody decided in time, and those that were not a match some time ago.
 
     Their ids stay, so that the next scan does not bring them back. What was confirmed or escalated
@@ -35,10 +36,12 @@ def purge(queue: str, yes: bool, who: str, as_json: bool) -> None:
     hashmatch review purge queue.db
     hashmatch review purge queue.db --yes
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    with open_queue(queue) as opened:
+    with open_queue(queue) as opened, working("looking for what has expired", quiet):
         purged = opened.purge(dry_run=not yes, who=who)
     if as_json:
         print_json({**purged._asdict(), "records": purged.records, "removed": yes})
+        return
+    if quiet:
         return
     what = "were removed" if yes else "would be removed (--yes does it)"
     click.echo(

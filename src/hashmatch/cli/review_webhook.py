@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hashmatch.cli.command import command, group
-from hashmatch.cli.console import Exit, print_json, printable
+from hashmatch.cli.console import Exit, flush_output, print_json, print_line, printable
 from hashmatch.cli.options import (
     allow_private_option,
     json_option,
@@ -123,7 +123,7 @@ def push(
     endpoint = Endpoint(url, timeout=timeout.total_seconds(), allow_private=allow_private)
     with open_queue(queue) as opened:
         if dead:
-            _print_dead(opened, Outbox(opened, name or endpoint.name), quiet)
+            _print_dead(opened, Outbox(opened, name or endpoint.name), as_json, quiet)
             return
         if secret_file is None:
             raise UsageError("cannot sign messages without a secret. Give --secret-file FILE.")
@@ -143,6 +143,7 @@ def push(
             before = later
             if once:
                 break
+            flush_output()
             time.sleep(every.total_seconds())
     if pushed.failed:
         ctx.exit(Exit.SOME_UNHASHED)
@@ -164,19 +165,30 @@ def _print_pushed(pushed: Pushed, later: NotFinal) -> None:
     click.echo("; ".join(parts), err=True)
 
 
-def _print_dead(queue: ReviewQueue, outbox: Outbox, quiet: bool) -> None:
+def _print_dead(queue: ReviewQueue, outbox: Outbox, as_json: bool, quiet: bool) -> None:
     dead = outbox.dead()
     if not dead and not quiet:
         click.echo("no message was given up", err=True)
     for letter in dead:
-        line = {
-            "case_id": f"{queue.name}-{letter.case_number}",
-            "event": letter.event,
-            "tries": letter.tries,
-            "since": letter.since,
-            "problem": letter.problem,
-        }
-        print_json(line)
+        case_id = f"{queue.name}-{letter.case_number}"
+        if as_json:
+            print_json(
+                {
+                    "case_id": case_id,
+                    "event": letter.event,
+                    "tries": letter.tries,
+                    "since": letter.since,
+                    "problem": letter.problem,
+                }
+            )
+        else:
+            since = format_moment(letter.since)
+            print_line(
+                printable(
+                    f"{case_id}  event {letter.event}  {letter.tries} tries since {since}  "
+                    f"{letter.problem}"
+                )
+            )
 
 
 @command(

@@ -7,14 +7,16 @@ import os
 import click
 
 from hashmatch.cli.command import command
-from hashmatch.cli.console import printable
+from hashmatch.cli.console import print_json, printable
+from hashmatch.cli.options import json_option
 from hashmatch.errors import UsageError
 
 
 @command(
     short_help="Compile ahead of time, as in a container image.", epilog="Python: hashmatch.warm()"
 )
-def warm() -> None:
+@json_option
+def warm(as_json: bool) -> None:
     """Compile now what the first hash and the first search would have to wait for.
 
     It is kept for later runs, beside the installed package if that can be written, else in the
@@ -34,6 +36,15 @@ def warm() -> None:
             "cannot keep what was compiled: no cache folder is writable and private to this user. "
             "Name one in NUMBA_CACHE_DIR."
         )
+    if as_json:
+        print_json(
+            {
+                "compiled": warmed.compiled,
+                "seconds": warmed.seconds,
+                "folders": [os.fsdecode(folder) for folder in warmed.folders],
+            }
+        )
+        return
     done = f"Compiled {warmed.compiled} kernels" if warmed.compiled else "Nothing left to compile"
     click.echo(f"{done}, in {warmed.seconds:.1f} s")
     for folder in warmed.folders:
