@@ -58,6 +58,7 @@ def browsing(
         "viewport": {"width": size[0], "height": size[1]},
         "color_scheme": "dark" if scheme == "dark" else "light",
         "has_touch": size == PHONE,
+        "ignore_https_errors": True,  # the authority of tests is none of its own
     }
     context = (
         playwright.chromium.launch_persistent_context(

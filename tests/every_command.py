@@ -43,6 +43,7 @@ CALLS = {
     "review init": "new.db",
     "review add": "queue.db records.jsonl",
     "review status": "queue.db",
+    "review history": "queue.db",
     "review verify": "queue.db",
     "review purge": "queue.db",
     "review settings": "queue.db",

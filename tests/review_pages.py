@@ -23,6 +23,7 @@ from hashmatch.records.cases import Case, Origin
 from hashmatch.records.enums import Surface
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
+from hashmatch.review.web.connections import ConnectionMiddleware
 from hashmatch.review.web.middleware import SecurityMiddleware
 from hashmatch.review.web.pictures import Pictures
 from hashmatch.review.web.server import Serving
@@ -94,10 +95,10 @@ class Server:
         serving = serving or Serving(port=0, pictures=(os.path.dirname(path),))
         self.queue = ReviewQueue.open(path)
         self.pictures = Pictures(serving.pictures, allow_private=serving.allow_private)
-        self._socket = serving.bound()
-        self.port: int = self._socket.getsockname()[1]
-        self._server: uvicorn.Server = serving.server(self.queue, self.pictures, self.port)
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
+        self.listener = serving.bound()
+        self.port: int = self.listener.getsockname()[1]
+        self._server: uvicorn.Server = serving.server(self.queue, self.pictures, self.listener)
+        self._thread = threading.Thread(target=self._server.run, args=([self.listener],))
         self._thread.start()
         while not self._server.started:
             assert self._thread.is_alive()
@@ -110,7 +111,9 @@ class Server:
     @property
     def middleware(self) -> SecurityMiddleware:
         """The middleware that checks every request."""
-        middleware = self._server.config.app
+        outer = self._server.config.app
+        assert isinstance(outer, ConnectionMiddleware)
+        middleware = outer.app
         assert isinstance(middleware, SecurityMiddleware)
         return middleware
 
@@ -126,7 +129,7 @@ class Server:
         self._server.should_exit = True
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
-        self._socket.close()
+        self.listener.close()
         self.pictures.close()
         self.queue.close()
 
@@ -152,7 +155,7 @@ class Answer:
 
     @property
     def csrf(self) -> str:
-        found = re.search(r'name="csrf" value="([\w-]+)"', self.text)
+        found = re.search(r'name="csrf" value="([\w.-]+)"', self.text)
         assert found, self.text
         return found[1]
 
@@ -188,7 +191,8 @@ class Browser:
         if self.cookie:
             sent["Cookie"] = self.cookie
         if method == "POST":
-            sent |= {"Content-Type": FORM, "Sec-Fetch-Site": "same-origin", "Origin": "null"}
+            sent |= {"Content-Type": FORM, "Sec-Fetch-Site": "same-origin"}
+            sent["Origin"] = f"http://127.0.0.1:{self.server.port}"
         sent |= headers or {}
         connection = HTTPConnection("127.0.0.1", self.server.port, timeout=PATIENCE)
         try:

@@ -15,6 +15,7 @@ from conftest import ROOT
 from hashmatch.errors import HashmatchError
 from hashmatch.records.cases import CaseState, ConfirmedCase, Verdict
 from hashmatch.review.export import export_confirmed
+from hashmatch.review.history import Head
 from hashmatch.review.settings import Settings
 from hashmatch.review.webhook.messages import (
     AskedAgainMessage,
@@ -36,7 +37,7 @@ LONG_AGO, NOW = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UT
 
 
 def confirmed_message(case: Any, event: Any) -> bytes:
-    return ConfirmedMessage(case, event).body()
+    return ConfirmedMessage(case, event).body(Head(1, "0" * 64))
 
 
 def test_a_case_that_people_confirmed_is_told(make_queue: MakeQueue, clock: Clock) -> None:

@@ -23,6 +23,7 @@ import pytest
 
 import hashmatch as hm
 from conftest import ROOT
+from documents import EVERYTHING
 from hashmatch import errors
 from hashmatch.records import images
 from processes import PATIENCE
@@ -97,8 +98,8 @@ def test_examples_run(name: str) -> None:
 
 
 def taught() -> dict[str, object]:
-    """Return what is exported, and what README and the help of commands teach, by name."""
-    texts = [(ROOT / "README.md").read_text()]
+    """Return what is exported, and what README, docs and the help of commands teach, by name."""
+    texts = [EVERYTHING]
     texts += [path.read_text() for path in (ROOT / "src" / "hashmatch" / "cli").glob("*.py")]
     names = {f"hashmatch.{name}" for name in hm.__all__}
     for text in texts[:1]:

@@ -381,6 +381,23 @@ class CountingSource(Source, Protocol):
         ...
 
 
+@runtime_checkable
+class BasedSource(Source, Protocol):
+    """A source that is a list, whose items lie below a base: files of this machine, perhaps."""
+
+    def leads_out(self, item: ImageItem) -> bool:
+        """Return whether the file of an item lies elsewhere, symbolic links followed.
+
+        A scan reads it; the review page does not, as a record may name what no list does.
+
+        Parameters
+        ----------
+        item : ImageItem
+            As it was listed, or as a record says that it was.
+        """
+        ...
+
+
 def passed_over(source: Source) -> dict[str, int]:
     """Return what the last listing of `source` has passed over, and how many of it."""
     return dict(source.passed_over) if isinstance(source, CountingSource) else {}

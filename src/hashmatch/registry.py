@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from inspect import signature
 from typing import TYPE_CHECKING, Any, cast
 
@@ -66,9 +66,12 @@ def load(group: str, name: str) -> Any:
 def maker(group: str, name: str) -> str:
     """Return who offers a plug-in, and in which version; empty if it comes with hashmatch."""
     made_by = _points(group)[name].dist
-    if made_by is None or made_by.name == "hashmatch":
-        return ""
-    return f"{made_by.name} {made_by.version}"
+    return "" if made_by is None else _named(made_by)
+
+
+@cache  # reading the metadata of a distribution takes milliseconds, and each offers several
+def _named(made_by: Distribution) -> str:
+    return "" if made_by.name == "hashmatch" else f"{made_by.name} {made_by.version}"
 
 
 @cache

@@ -178,12 +178,51 @@ def test_columns_that_are_ignored_are_asked_for(tmp_path: Path) -> None:
         f"{text},a{number},{'supprimé' if number % 5 else 'actif'}"
         for number, text in enumerate(own("pdq"))
     ]
-    (tmp_path / "1.csv").write_text("\n".join(["pdq,identifiant,état", *rows]))
-    told = "columns ignored: 2 identifiant, 3 état. If one of them says it, give --column id=NAME"
+    (tmp_path / "1.csv").write_text("\n".join(["pdq,identifiant,valeur", *rows]))
+    told = "columns ignored: 2 identifiant, 3 valeur. If one of them says it, give --column id=NAME"
     assert f"{told} or --column status=NAME" in taken(tmp_path / "1.csv").said
-    given = "--column", "pdq=pdq", "--column", "status=état"
+    given = "--column", "pdq=pdq", "--column", "status=valeur"
     looked = run("list", "inspect", "1.csv", *given, cwd=tmp_path)
     assert "unknown status 'supprimé': 48, listed all the same" in looked.said
+
+
+@pytest.mark.parametrize("name", ["status", "Statut", "État", "状态"])
+def test_a_status_in_another_language_is_no_live_entry(tmp_path: Path, name: str) -> None:
+    rows = [
+        f"{text},a{number},{'supprimé' if number % 5 else 'Actif'}"
+        for number, text in enumerate(own("pdq"))
+    ]
+    (tmp_path / "1.csv").write_text("\n".join([f"pdq,id,{name}", *rows]))
+    refused = taken(tmp_path / "1.csv")
+    assert refused.code != 0
+    assert refused.said == (
+        f"Error: cannot import the list: it is not known which status of column 3 {name} means "
+        "that an entry is withdrawn: 'supprimé' (48 rows), 'Actif' (12 rows). Say what each means "
+        "(--status WORD=listed|withdrawn|benign|disputed), or list them all "
+        "(--accept unknown-status)\n"
+    )
+    given = "--status", "SUPPRIMÉ=withdrawn", "--status", "actif=listed"
+    assert taken(tmp_path / "1.csv", *given).code == 0
+    (found,) = run("list", "inspect", "lists/s", "--json", cwd=tmp_path).lines
+    assert found["types"] == {"pdq": 12}
+    assert found["statuses"] == {"SUPPRIMÉ": "withdrawn", "actif": "listed"}
+    lines = [f"pdq,id,{name}", rows[0].replace("Actif", "supprimé"), rows[5]]
+    (tmp_path / "2.csv").write_text("\n".join(lines))
+    ran = run("list", "update", "lists/s", "2.csv", cwd=tmp_path)
+    assert ran.code == 0, ran.said
+    (found,) = run("list", "inspect", "lists/s", "--json", cwd=tmp_path).lines
+    assert found["types"] == {"pdq": 11}
+
+
+def test_unknown_statuses_may_be_taken_as_they_are(tmp_path: Path) -> None:
+    rows = [f"{text},{'California' if n % 2 else 'Ohio'}" for n, text in enumerate(own("pdq"))]
+    (tmp_path / "1.csv").write_text("\n".join(["pdq,state", *rows]))
+    assert taken(tmp_path / "1.csv").code != 0
+    ran = taken(tmp_path / "1.csv", "--accept", "unknown-status")
+    assert ran.code == 0
+    assert "unknown status 'Ohio': 30, listed all the same" in ran.said
+    assert taken(tmp_path / "1.csv", "--status", "ohio=gone").code == 2
+    assert taken(tmp_path / "1.csv", "--status", "ohio").code == 2
 
 
 def test_every_encoding_and_order_is_offered() -> None:

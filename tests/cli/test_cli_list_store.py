@@ -302,8 +302,9 @@ def test_effects_are_told_in_words_and_as_json(home: Home) -> None:
     ]
     page(home.folder, changes, "more.jsonl")
     shutil.copytree(home.folder / "lists" / "s", home.folder / "lists" / "t")
-    ran = run("list", "update", "lists/s", "more.jsonl", "--unique-ids", cwd=home.folder)
-    (told,) = home.run("list", "update", "lists/t", "more.jsonl", "--unique-ids", "--json").lines
+    given = "more.jsonl", "--unique-ids", "--accept", "unknown-status"
+    ran = run("list", "update", "lists/s", *given, cwd=home.folder)
+    (told,) = home.run("list", "update", "lists/t", *given, "--json").lines
     effects = {
         "added": 3, "changed": 2, "withdrawn": 1, "superseded": 1, "dropped": 0,
         "ignored as older": 1, "without effect": 2,
@@ -318,7 +319,7 @@ def test_effects_are_told_in_words_and_as_json(home: Home) -> None:
         "superseded by a later row of the same id ",
         "rows superseded by a later row of the same id ",
         "ignored as older: n4\n", "without effect: nobody, n5\n",
-        "warning: unknown status 'odd one': 1, listed all the same\n",
+        "warning: unknown status 'odd one': 1, listed all the same; say what it means",
         "warning: 1 row is dated in the future",
         "more.jsonl, line 11: ",
     ):  # fmt: skip

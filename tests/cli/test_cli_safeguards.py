@@ -16,8 +16,10 @@ from click.testing import CliRunner
 import hashmatch as hm
 from conftest import ROOT
 from hashmatch.cli import main
+from hashmatch.records.safeguards import Safeguard, allowing
 from hashmatch.review.queue import ReviewQueue
 from processes import PATIENCE
+from review_records import many
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,6 +113,28 @@ def test_the_page_is_not_served_without_a_sandbox_unless_that_is_allowed(tmp_pat
             assert url.startswith("http://127.0.0.1:")
         finally:
             served.send_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("words", [["status"], ["list"], ["show", "1"]], ids=" ".join)
+def test_what_is_missing_stands_in_the_json_of_a_queue(tmp_path: Path, words: list[str]) -> None:
+    queue = str(tmp_path / "queue.db")
+    with ReviewQueue.open(queue, create=True) as made:
+        made.add(many(2))
+    command, *rest = words
+
+    def fields() -> list[list[dict[str, str]]]:
+        ran = CliRunner().invoke(main, ["review", command, queue, *rest, "--json"])
+        assert ran.exit_code == 0, ran.stderr
+        return [json.loads(line)["waivers"] for line in ran.stdout.splitlines()]
+
+    assert all(found == [] for found in fields())
+    os.chmod(queue, 0o644)
+    with allowing(Safeguard.PRIVATE_FILES):
+        lines = fields()
+    assert len(lines) == (2 if words == ["list"] else 1)
+    for (waiver,) in lines:
+        assert waiver["safeguard"] == "private files"
+        assert waiver["allowed_by"] == "--allow-readable"
 
 
 def test_decoding_in_the_process_itself_is_said(photos: Path, tmp_path: Path) -> None:

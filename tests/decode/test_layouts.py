@@ -318,21 +318,9 @@ def jpeg_of_12_bits() -> bytes:
 
 
 UNREAD = {
-    "TIFF of 32-bit colour": tiff(PIXELS.astype(np.uint32) << 24, photometric="rgb"),
-    "TIFF of floating colour": tiff(PIXELS.astype(np.float32) / 255, photometric="rgb"),
-    "TIFF of doubles": tiff(PIXELS[..., 0].astype(np.float64), photometric="minisblack"),
-    "TIFF of deep gray and alpha": tiff(
-        PIXELS[..., :2].astype(np.uint16) * 257, photometric="minisblack", extrasamples=[2]
-    ),
-    "TIFF of gray and alpha in planes": tiff(
-        np.moveaxis(PIXELS[..., :2], 2, 0).copy(),
-        photometric="minisblack",
-        planarconfig="separate",
-        extrasamples=[2],
-    ),
-    "TIFF of inks and alpha": tiff(
-        np.dstack([PIXELS, PIXELS[..., :2]]), photometric="separated", extrasamples=[2]
-    ),
+    "TIFF of complex numbers": tiff(PIXELS[..., 0] + 1j, photometric="minisblack"),
+    "TIFF of packed LERC": tiff(PIXELS, photometric="rgb", compression="lerc"),
+    "TIFF of floating CIELAB": tiff(PIXELS.astype(np.float32), photometric="cielab"),
     "JPEG of 12 bits": jpeg_of_12_bits(),
     "BMP of another compression": bmp(32, MASKS[11][1], 40)[:30]
     + struct.pack("<I", 4)

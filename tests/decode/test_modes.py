@@ -76,11 +76,7 @@ def test_numbers_of_a_tiff_are_signed_and_inverted_as_it_says(values: Any, optio
 def test_deep_samples_in_separate_planes_are_not_taken_for_pixels(compression: str | None) -> None:
     planes = np.moveaxis(COLOUR.astype(np.uint16) * 257, 2, 0).copy()
     data = tiff(planes, photometric="rgb", planarconfig="separate", compression=compression)
-    with Image.open(io.BytesIO(data)) as image:
-        for way in (data, image):
-            hashed = hm.hash_image(way)
-            assert hashed.outcome is hm.Outcome.UNSUPPORTED
-            assert "separate planes" in hashed.reason
+    assert np.array_equal(both_ways(data), COLOUR)
     plain = np.moveaxis(COLOUR, 2, 0).copy()
     data = tiff(plain, photometric="rgb", planarconfig="separate", compression=compression)
     assert np.array_equal(both_ways(data), COLOUR)

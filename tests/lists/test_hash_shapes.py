@@ -9,12 +9,14 @@ import random
 import uuid
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 import hashmatch as hm
 from cli_tools import run
 from hashmatch.errors import StoreError, UsageError
-from hashmatch.records.hash_shapes import decoded, hidden, may_be_hash
+from hashmatch.records.entries import Texts
+from hashmatch.records.hash_shapes import decoded, hidden, may_be_hash, may_be_hashes
 from hashmatch.store.diff import difference
 
 if TYPE_CHECKING:
@@ -254,3 +256,36 @@ def test_the_hashes_of_the_list_itself_whatever_they_look_like(tmp_path: Path) -
     for entry in hm.read_list_file(path).lists[0].entries:
         shown = [entry.external_id, *entry.labels]
         assert all(each is None or each.startswith("ref:") for each in shown)
+
+
+def columns(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    held = Texts.of(texts)
+    return np.asarray(held.data[:]), np.asarray(held.ends[:])
+
+
+def test_many_texts_are_looked_at_as_one_is() -> None:
+    """The counts pass over no text that `may_be_hash` takes for a hash, beside any others."""
+    draw = random.Random(5)
+    texts = [text for form in ORDINARY.values() for text in form]
+    for size in (8, 16, 20, 32, 64) * 40:
+        texts += spellings(draw.randbytes(size)).values()
+    signs = "aZ09fF7_-+/. %\té=:,"
+    texts += ["".join(draw.choices(signs, k=draw.randrange(40))) for _ in range(20_000)]
+    draw.shuffle(texts)
+    looked_at = set(may_be_hashes(*columns(texts)).tolist())
+    hashes = {row for row, text in enumerate(texts) if may_be_hash(text)}
+    assert len(hashes) > 5000
+    assert hashes <= looked_at
+
+
+@pytest.mark.parametrize(
+    "form", ["name-{}", "IMG_20240111_{:06d}.jpg", "report {}", "NCMEC-{:09d}"]
+)
+def test_usual_ids_are_passed_over(form: str) -> None:
+    texts = [form.format(row) for row in range(0, 10**6, 101)]
+    assert not len(may_be_hashes(*columns(texts)))
+
+
+def test_no_texts() -> None:
+    assert not len(may_be_hashes(*columns([])))
+    assert not len(may_be_hashes(*columns(["", "short"])))

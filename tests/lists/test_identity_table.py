@@ -1,14 +1,14 @@
-"""What README's table says takes an entry out, and which times count, tried in every format."""
+"""What takes an entry out, and which times count, as docs/formats.md says of every format."""
 
 from __future__ import annotations
 
 import io
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import documents
 import hashmatch as hm
 from hashmatch import registry
 from hashmatch.interfaces import ListOptions, ListRow
@@ -16,7 +16,9 @@ from hashmatch.records.hashes import HashSpec
 from hashmatch.testing import random_hashes
 from list_stores import KEY, NOW, open_store
 
-README = Path(__file__).parents[2] / "README.md"
+if TYPE_CHECKING:
+    from pathlib import Path
+
 HEAD = "| format | identity | what takes its place | what takes it out | time |"
 ONE, OTHER, THIRD = random_hashes(HashSpec("pdq", 256), 3, seed=5).to_hex()
 MD5 = ("0123456789abcdef" * 2, "fedcba9876543210" * 2, "00112233445566778899aabbccddeeff")
@@ -28,11 +30,9 @@ NCMEC = (
 
 def table() -> dict[str, tuple[str, list[str]]]:
     """Return by format what takes an entry out, and its times."""
-    lines = README.read_text().split(HEAD)[1].split("\n\n")[0].splitlines()[2:]
-    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
     return {
         name.strip("`"): (out, [] if time == "none" else time.replace("`", "").split(", "))
-        for name, _, _, out, time in cells
+        for name, _, _, out, time in documents.table(HEAD)
     }
 
 

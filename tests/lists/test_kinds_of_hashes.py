@@ -15,7 +15,7 @@ import hashmatch as hm
 from foreign_lists import COUNT, WRITE, drawn, foreign, own
 from hashmatch import registry
 from hashmatch.errors import StoreError, UsageError
-from hashmatch.lists.kinds import suspicion
+from hashmatch.lists.kinds import Sample, suspicion
 from hashmatch.testing import picture, random_hashes
 
 if TYPE_CHECKING:
@@ -61,18 +61,18 @@ def test_genuine_lists_are_not_suspected(
     hasher = registry.hasher(algorithm)
     hashes = [hasher.hash(pictures(seed))[0].to_hex()[0] for seed in range(COUNT)]
     for count in (20, COUNT):
-        assert suspicion(batch(algorithm, hashes[:count])) is None
+        assert suspicion(Sample(batch(algorithm, hashes[:count]))) is None
 
 
 @pytest.mark.parametrize("algorithm", [*HASHES, "md5", "sha1", "sha256"])
 def test_made_up_hashes_are_not_suspected(algorithm: str) -> None:
     for count in (1, 20, 2000):
-        assert suspicion(random_hashes(registry.spec(algorithm), count, seed=count)) is None
+        assert suspicion(Sample(random_hashes(registry.spec(algorithm), count, seed=count))) is None
 
 
 def test_one_hash_many_times_is_no_population() -> None:
-    assert suspicion(batch("pdq", [own("pdq")[0]] * 500)) is None
-    assert suspicion(batch("phash", ["7" + own("phash")[0][1:]] * 500)) is None
+    assert suspicion(Sample(batch("pdq", [own("pdq")[0]] * 500))) is None
+    assert suspicion(Sample(batch("phash", ["7" + own("phash")[0][1:]] * 500))) is None
 
 
 @pytest.mark.parametrize(

@@ -248,7 +248,8 @@ def test_an_unknown_status_and_a_date_ahead_are_told(
 ) -> None:
     file = read(tmp_path, f"pdq,status,updated\n{H[0]},odd one,2999-01-01\n{H[1]},Expired,\n")
     told = (
-        "unknown status 'odd one': 1, listed all the same",
+        "unknown status 'odd one': 1, listed all the same; say what it means "
+        "(--status WORD=listed|withdrawn|benign|disputed)",
         "1 row is dated in the future, and taken as said now",
     )
     assert (file.types, file.statuses, file.warnings) == ({"pdq": 1}, {"odd one": 1}, told)

@@ -179,9 +179,10 @@ def test_every_status_has_an_effect_or_is_shown() -> None:
     )
     assert len(found) == 3
     assert taken.statuses == {"odd one": 2, "(hidden)": 1}
+    told = "listed all the same; say what it means (--status WORD=listed|withdrawn|benign|disputed)"
     assert taken.warnings() == [
-        "unknown status '(hidden)': 1, listed all the same",
-        "unknown status 'odd one': 2, listed all the same",
+        f"unknown status '(hidden)': 1, {told}",
+        f"unknown status 'odd one': 2, {told}",
     ]
     many = listed(*(row("a", A, status=f"odd {n}") for n in range(300)))[1]
     assert (len(many.statuses), many.statuses["(others)"]) == (101, 200)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import base64
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from itsdangerous import TimestampSigner
 
 from hashmatch.review.web.auth import (
     FAILURE_COUNTS_FOR,
     MAX_AGE,
-    MAX_ANONYMOUS,
     MAX_FAILURES,
+    MAX_FORM_AGE,
     MAX_IDLE,
+    MAX_REMEMBERED,
     MAX_SESSIONS,
     LoginThrottle,
     Sessions,
@@ -128,19 +131,24 @@ def test_logging_in_needs_the_token_of_its_form(site: ReviewSite) -> None:
         {"Sec_Fetch_Site": "same-site"},
         {"Sec_Fetch_Site": "none"},
         {"Sec_Fetch_Site": "cross-site", "Origin": "null"},
+        {"Sec_Fetch_Site": "same-origin", "Origin": "null"},
         {"Sec_Fetch_Site": None, "Origin": None},
         {"Sec_Fetch_Site": None, "Origin": "null"},
         {"Sec_Fetch_Site": None, "Origin": "http://evil.example"},
         {"Sec_Fetch_Site": None, "Origin": "file://"},
         {"Sec_Fetch_Site": None, "Origin": "http://127.0.0.1:1"},
+        {"Sec_Fetch_Site": None, "Origin": "https://127.0.0.1:{}"},
+        {"Sec_Fetch_Site": None, "Origin": "http://localhost:{}"},
         {"Sec_Fetch_Site": "same-origin", "Origin": "http://evil.example"},
+        {"Sec_Fetch_Site": "same-origin", "Origin": "https://127.0.0.1:{}"},
     ],
     ids=str,
 )
 def test_forms_of_other_sites_are_refused(site: ReviewSite, headers: dict[str, str | None]) -> None:
     browser = site.browser("ana")
     waiting = site.server.queue.counts()
-    answer = browser.post("/take", None, **headers)
+    sent = {name: value and value.format(site.server.port) for name, value in headers.items()}
+    answer = browser.post("/take", None, **sent)
     assert answer.status == 403
     assert "another site" in answer.text
     assert site.server.queue.counts() == waiting
@@ -170,7 +178,7 @@ def test_every_answer_is_sealed(site: ReviewSite, path: str) -> None:
     assert "unsafe" not in CONTENT_POLICY
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["referrer-policy"] == "same-origin"
     assert answer.headers["cross-origin-opener-policy"] == "same-origin"
     assert answer.headers["cross-origin-resource-policy"] == "same-origin"
     assert answer.headers["x-frame-options"] == "DENY"
@@ -187,27 +195,90 @@ def test_pages_have_nothing_inline(site: ReviewSite, path: str) -> None:
     assert "://" not in text
 
 
-def test_too_many_tries_have_to_wait(site: ReviewSite) -> None:
+def test_the_right_token_is_let_in_after_any_number_of_wrong_ones(site: ReviewSite) -> None:
     browser = site.browser()
-    for _ in range(MAX_FAILURES["name"]):
+    for _ in range(MAX_FAILURES):
         assert browser.log_in("bo", "wrong").status == 403
-    answer = browser.log_in("bo", site.tokens["bo"])
+    answer = browser.log_in("bo", "wrong")
     assert answer.status == 429
     assert 0 < int(answer.headers["retry-after"]) <= FAILURE_COUNTS_FOR
-    assert browser.log_in("ana", site.tokens["ana"]).status == 303  # others are not to blame
-    site.server.context.throttle.succeeded("bo")
+    assert browser.log_in("ana", "wrong").status == 403  # others are not to blame
+    assert browser.log_in("bo", site.tokens["bo"]).status == 303
 
 
-def test_tries_are_counted_by_address_too() -> None:
+def test_wrong_tokens_are_counted_by_name_and_network() -> None:
     clock = Clock()
     throttle = LoginThrottle(clock)
-    for number in range(MAX_FAILURES["address"]):
-        assert throttle.wait(f"name {number}", "10.0.0.1") == 0
-        throttle.failed(f"name {number}", "10.0.0.1")
-    assert throttle.wait("ana", "10.0.0.1") == FAILURE_COUNTS_FOR
-    assert throttle.wait("ana", "10.0.0.2") == 0
-    clock.now += FAILURE_COUNTS_FOR
-    assert throttle.wait("ana", "10.0.0.1") == 0
+    for _ in range(MAX_FAILURES):
+        assert throttle.failed("ana", "192.0.2.1") == 0
+    for _ in range(100):
+        assert throttle.failed("ana", "192.0.2.1") == FAILURE_COUNTS_FOR
+    assert throttle.failed("ana", "192.0.2.2") == throttle.failed("bo", "192.0.2.1") == 0
+    clock.now += FAILURE_COUNTS_FOR - 1
+    assert throttle.failed("ana", "192.0.2.1") == 1
+    clock.now += 1
+    assert throttle.failed("ana", "192.0.2.1") == 0
+    assert throttle.failed("ana", "192.0.2.1") == FAILURE_COUNTS_FOR
+    clock.now += MAX_FAILURES * FAILURE_COUNTS_FOR
+    assert throttle.failed("ana", "192.0.2.1") == 0
+
+
+def test_strangers_fill_no_memory_with_names_and_addresses() -> None:
+    throttle = LoginThrottle(Clock())
+    for number in range(MAX_REMEMBERED + 50):
+        throttle.failed(f"name {number}" * 50, f"192.0.2.{number}")
+    assert len(throttle) == MAX_REMEMBERED
+    assert all(len(key) == 16 for key in throttle._empty_at)
+
+
+def test_an_unknown_name_is_compared_with_as_much(
+    site: ReviewSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[tuple[str, str]] = []
+
+    def compare(kept: str, given: str) -> bool:
+        compared.append((kept, given))
+        return kept == given
+
+    monkeypatch.setattr("hashmatch.review.reviewers.hmac.compare_digest", compare)
+    assert not site.server.queue.reviewers.check("nobody", site.tokens["ana"])
+    assert not site.server.queue.reviewers.check("ana", "wrong")
+    assert [(len(kept), len(given)) for kept, given in compared] == [(64, 64)] * 2
+
+
+def test_nothing_is_kept_of_who_is_not_logged_in(site: ReviewSite) -> None:
+    context = site.server.context
+    before = len(context.sessions)
+    for _ in range(1000):
+        assert site.browser().get("/login").status == 200
+    browser = site.browser()
+    for number in range(20):
+        assert browser.log_in(f"stranger {number}", "wrong").status == 403
+    assert len(context.sessions) == before
+    assert site.server.queue.verify()
+
+
+def test_the_form_to_log_in_is_good_for_one_browser_and_a_while(
+    site: ReviewSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = site.browser(), site.browser()
+    first.get("/login")
+    second.get("/login")
+    fields = {"name": "ana", "token": site.tokens["ana"]}
+    assert second.post("/login", {**fields, "csrf": first.csrf}).status == 403
+    later = int(time.time()) + MAX_FORM_AGE + 2
+    monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _: later)
+    assert first.post("/login", {**fields, "csrf": first.csrf}).status == 403
+    assert first.log_in("ana", site.tokens["ana"]).status == 303
+
+
+def test_a_form_to_log_in_is_good_in_every_tab(site: ReviewSite) -> None:
+    browser = site.browser()
+    browser.get("/login")
+    first_tab = browser.csrf
+    browser.get("/login")
+    fields = {"name": "ana", "token": site.tokens["ana"], "csrf": first_tab}
+    assert browser.post("/login", fields).status == 303
 
 
 def test_sessions_end_by_themselves() -> None:
@@ -227,19 +298,19 @@ def test_sessions_end_by_themselves() -> None:
         assert sessions.find(secret)
     clock.now += 1
     assert sessions.find(secret) is None
-    nameless = sessions.begin()
-    clock.now += MAX_ANONYMOUS + 1
-    assert sessions.find(nameless) is None
 
 
-def test_a_flood_of_strangers_logs_nobody_out() -> None:
+def test_many_log_ins_end_ones_own_sessions_only() -> None:
     clock = Clock()
     sessions = Sessions(clock)
-    secret = sessions.begin("ana")
-    for _ in range(MAX_SESSIONS + 10):
+    secret, first = sessions.begin("ana"), sessions.begin("bo")
+    for _ in range(MAX_SESSIONS * 3):
         clock.now += 0.001
-        sessions.begin()
+        latest = sessions.begin("bo")
     assert sessions.find(secret)
+    assert sessions.find(latest)
+    assert sessions.find(first) is None
+    assert len(sessions) == MAX_SESSIONS + 1
 
 
 def test_a_page_that_is_there_again_keeps_its_case() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import shutil
 import tarfile
+import zipfile
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,17 +21,24 @@ from pyarrow.parquet import write_table
 import hashmatch as hm
 from conftest import IMAGES, LISTS
 from hashmatch import registry
-from hashmatch.records.cases import Origin
+from hashmatch.records.cases import CaseItem, Origin
 from hashmatch.records.enums import Surface
 from hashmatch.review.queue import ReviewQueue
-from hashmatch.review.web.pictures import BLURRED_SIDES, LONGEST_SIDE, BlurStep, blurred
+from hashmatch.review.web.pictures import (
+    BLURRED_SIDES,
+    LONGEST_SIDE,
+    BlurStep,
+    NoPicture,
+    Pictures,
+    blurred,
+)
 from hashmatch.review.web.server import Serving
 from hostile_pictures import bombs, cuts, repeated_scans
 from review_pages import Answer, ReviewSite, filled, served
 from seen_pictures import detail, opened, saturation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 KEY = "tiles.png"
@@ -295,3 +305,111 @@ def test_a_link_in_a_source_leads_to_nothing_outside_of_it(tmp_path: Path) -> No
     os.symlink(tmp_path / "moved.png", tmp_path / "photos" / KEY)
     with served(path, Serving(port=0, pictures=(str(tmp_path / "photos"),))) as server:
         assert "outside of its source" in refusal(shown(ReviewSite(server)))
+
+
+@pytest.fixture(scope="module")
+def decoders() -> Iterator[hm.DecodePool]:
+    with hm.DecodePool(workers=1) as pool:
+        yield pool
+
+
+def items_of(location: str) -> list[CaseItem]:
+    """Return the records of a source, as a scan and a queue would have them."""
+    source = registry.open_source(location, Surface.PUBLIC_POST)
+    matcher = hm.Matcher(hm.read_list(LISTS / "demo-pdq.csv"))
+    listed: dict[str, hm.ImageItem] = {}
+    found = hm.scan_source(source, matcher, on_listed=lambda item: listed.update({item.key: item}))
+    return [
+        CaseItem(one, Origin(location, listed[one.item.key].location), datetime.now(UTC), False, 1)
+        for one in found
+        if isinstance(one, hm.ReviewRecord)
+    ]
+
+
+def zipped(path: Path, names: list[str]) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, name in enumerate(names):
+            archive.write(IMAGES / "plain" / name, f"{number}.png")
+
+
+def lines(path: Path, names: list[str]) -> None:
+    rows = [(IMAGES / "plain" / name).read_bytes() for name in names]
+    longest = max(map(len, rows))  # so that the second is where the first was
+    images = [base64.b64encode(row.ljust(longest, b"\0")).decode() for row in rows]
+    path.write_text("".join(f'{{"key":"{n}","image":"{one}"}}\n' for n, one in enumerate(images)))
+
+
+@pytest.mark.parametrize(("scheme", "make"), [("zip", zipped), ("jsonl", lines)])
+def test_another_picture_in_the_place_of_the_matched_one_is_not_shown(
+    tmp_path: Path,
+    decoders: hm.DecodePool,
+    scheme: str,
+    make: Callable[[Path, list[str]], None],
+) -> None:
+    """An archive or a list was replaced; where the picture was, there is another now."""
+    path = tmp_path / f"photos.{scheme}"
+    names = [KEY, "avatar-owl.webp"]
+    make(path, names)
+    where = f"{scheme}://{path}"
+    matched = next(one for one in items_of(where) if one.record.item.key.startswith("0"))
+    pictures = Pictures([where], decoders)
+    assert pictures.jpeg(matched, BlurStep.STRONG)
+    make(path, names[::-1])
+    os.utime(path, ns=(1, 1))
+    for again in (pictures, Pictures([where], decoders)):
+        with pytest.raises(NoPicture, match=r"has changed|damaged in") as caught:
+            again.jpeg(matched, BlurStep.STRONG)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("location", ["", "0", "-1", "99", "x", "1 2", "line", "line 1 x", "at 1"])
+@pytest.mark.parametrize("scheme", ["zip", "jsonl"])
+def test_a_record_s_location_is_not_trusted(
+    tmp_path: Path, decoders: hm.DecodePool, scheme: str, location: str
+) -> None:
+    path = tmp_path / f"photos.{scheme}"
+    (zipped if scheme == "zip" else lines)(path, [KEY, "avatar-owl.webp"])
+    item = items_of(f"{scheme}://{path}")[0]
+    given = replace(item, origin=Origin(item.origin.source, location))
+    pictures = Pictures([str(tmp_path)], decoders)
+    if not location:  # it is looked for by its key
+        assert pictures.jpeg(given, BlurStep.STRONG)
+        return
+    with pytest.raises(NoPicture) as caught:
+        pictures.jpeg(given, BlurStep.STRONG)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("with_location", [False, True])
+def test_a_list_does_not_lead_out_by_a_link(
+    tmp_path: Path, decoders: hm.DecodePool, with_location: bool
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    shutil.copy(IMAGES / "plain" / KEY, tmp_path / "outside.png")
+    shutil.copy(IMAGES / "plain" / KEY, photos / "inside.png")
+    os.symlink(tmp_path / "outside.png", photos / "link.png")
+    os.symlink(photos / "inside.png", photos / "fine.png")
+    os.symlink(tmp_path, photos / "folder")
+    (photos / "list.txt").write_text("link.png\nfine.png\nfolder/outside.png\n")
+    write_table(pyarrow.table({"url": ["link.png", "fine.png"]}), photos / "list.parquet")
+    for where in (f"manifest://{photos}/list.txt", f"parquet://{photos}/list.parquet"):
+        pictures = Pictures([str(photos)], decoders)
+        for item in items_of(where):
+            if not with_location:
+                item = replace(item, origin=Origin(where, ""))  # noqa: PLW2901
+            if item.record.item.key == "fine.png":
+                assert pictures.jpeg(item, BlurStep.STRONG)
+                continue
+            with pytest.raises(NoPicture, match="outside of its source"):
+                pictures.jpeg(item, BlurStep.STRONG)
+
+
+def test_a_source_with_a_nul_is_one_line(decoders: hm.DecodePool, tmp_path: Path) -> None:
+    zipped(tmp_path / "photos.zip", [KEY])
+    item = items_of(f"zip://{tmp_path}/photos.zip")[0]
+    for source in (f"{tmp_path}/\0", f"zip://{tmp_path}/\0"):
+        with pytest.raises(NoPicture):
+            Pictures([str(tmp_path)], decoders).jpeg(
+                replace(item, origin=Origin(source, "")), BlurStep.STRONG
+            )

@@ -50,7 +50,9 @@ def test_what_lies_below_a_folder_is_opened_by_its_real_path(folder: Path, sourc
         "manifest://photos/list.txt?base=secret", "manifest://photos/list.txt?base=photos/link",
         "manifest://photos/list.txt?base=photos&base=secret",
         "manifest://photos/list.txt?base=http://127.0.0.1",
-        "manifest://photos/list.txt?%62ase=secret", "zip://secret/a.tar",
+        "manifest://photos/list.txt?%62ase=secret", "zip://secret/a.tar", "file://photos/in",
+        "FILE://photos/in", "TAR://photos/a.tar", "PHOTOS/in",
+        "tar://photos/a.tar/../../secret/a.tar",
     ],
 )  # fmt: skip
 def test_nothing_else_on_this_machine_is_opened(folder: Path, source: str) -> None:
@@ -59,6 +61,35 @@ def test_nothing_else_on_this_machine_is_opened(folder: Path, source: str) -> No
     absolute = absolute.replace("base=s", f"base={folder}/s").replace("ase=p", f"ase={folder}/p")
     assert below(absolute, [str(folder / "photos")]) == ""
     assert below(absolute, []) == ""
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "tar://photos/in/%2e%2e/%2e%2e/secret/a.tar", "photos/in/%2e%2e/%2e%2e/secret",
+        "photos/in\\..\\..\\secret", "zip://photos/in!/../a.zip", "photos/in/..%2f..%2fsecret",
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_a_step_up_is_a_name_below(folder: Path, source: str) -> None:
+    scheme, separator, rest = source.partition("://")
+    absolute = f"{scheme}://{folder}/{rest}" if separator else f"{folder}/{source}"
+    opened = below(absolute, [str(folder / "photos")]).rpartition("://")[2]
+    assert opened == os.path.realpath(opened)
+    assert opened.startswith(f"{os.path.realpath(folder)}/photos/")
+
+
+@pytest.mark.parametrize("scheme", ["manifest", "jsonl"])
+def test_a_list_alone_opens_nothing_beside_it(folder: Path, scheme: str) -> None:
+    """Without a base it leads to all that lies in its folder, and a record may name any of it."""
+    path = folder / "photos" / "list.txt"
+    assert below(f"{scheme}://{path}", [str(path)]) == ""
+    assert below(f"{scheme}://{path}?base={folder}/photos/in", [str(path)]) == ""
+    inside = [str(path), str(folder / "photos" / "in")]
+    assert below(f"{scheme}://{path}?base={folder}/photos/in", inside)
+    assert below(f"{scheme}://{path}", [f"{scheme}://{path}"]) == f"{scheme}://{path}"
+    url = "https://h.example/in/list.txt"
+    assert below(f"{url}?key=id", [url]) == ""
+    assert below(url, [url]) == url
 
 
 @pytest.mark.parametrize(

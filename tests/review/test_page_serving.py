@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import signal
 import socket
 import ssl
 import subprocess
 import sys
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from http.client import HTTPSConnection
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cli_tools import PROGRAM, environment, one_line, run
+from certificates import certificates
+from cli_tools import environment, one_line, run
 from conftest import IMAGES, ROOT
 from hashmatch.errors import StoreError, UsageError, install
+from hashmatch.records.safeguards import Safeguard, allowing, collecting
 from hashmatch.review import web
 from hashmatch.review.queue import ReviewQueue
+from hashmatch.review.web.middleware import AccessPolicy
 from hashmatch.review.web.server import Serving
+from page_program import serving
 from processes import PATIENCE
 from review_pages import Answer, Browser, filled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 KEY = "landscape-dusk.jpg"
@@ -48,56 +47,24 @@ def token(queue: str) -> str:
         return opened.reviewers.add("ana")
 
 
-class Program:
-    """The command, running in a process of its own."""
-
-    def __init__(self, process: subprocess.Popen[str], port: int, scheme: str) -> None:
-        self.process = process
-        self.port = port
-        self.scheme = scheme
-        self.said = ""
-
-
-@contextmanager
-def serving(queue: str, *options: str, before: tuple[str, ...] = ()) -> Iterator[Program]:
-    with subprocess.Popen(
-        [
-            *before,
-            *PROGRAM,
-            "review",
-            "serve",
-            queue,
-            "--port",
-            "0",
-            "--pictures",
-            os.path.dirname(queue),
-            *options,
-        ],
-        stderr=subprocess.PIPE,
-        env=environment(PYTHONDONTWRITEBYTECODE="1"),
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            assert process.stderr
-            line = process.stderr.readline()
-            found = re.match(r"(https?)://[^/]+:(\d+)/$", line)
-            assert found, line + process.stderr.read()
-            program = Program(process, int(found[2]), found[1])
-            yield program
-        finally:
-            os.killpg(process.pid, signal.SIGINT)
-            try:
-                process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-        program.said = process.stderr.read()
-
-
 def test_others_are_refused_without_showing_who_they_are(queue: str, token: str) -> None:
     for host in ("0.0.0.0", "::", "10.0.0.1", "192.168.1.1"):
         one_line(run("review", "serve", queue, "--host", host), "--token-file", "--client-ca")
     one_line(run("review", "serve", queue, "--host", "review.example.org"), "no address", "--name")
+
+
+def test_plain_http_with_others_is_said_where_it_is_allowed(queue: str, token: str) -> None:
+    options = ["--name", "review.example.org"]
+    one_line(run("review", "serve", queue, *options), "plain http", "--allow-http", "--name https:")
+    with serving(queue, *options, "--allow-http") as program:
+        browser = Browser(program)
+        assert browser.get("/login", Host="review.example.org").status == 200
+    (line,) = program.said_first.splitlines()
+    assert line.startswith("hashmatch: without TLS: the page is plain http")
+    assert "--allow-http" in line
+    with serving(queue, "--name", "https://review.example.org") as program:
+        assert Browser(program).get("/login", Host="review.example.org").status == 200
+    assert program.said_first == ""
 
 
 @pytest.mark.parametrize(
@@ -127,14 +94,94 @@ def test_a_token_is_long_and_private(tmp_path: Path) -> None:
         Serving(token_file=str(file)).access_policy(1)
 
 
-def test_names_of_a_server() -> None:
-    assert Serving().access_policy(8470).hosts == {"127.0.0.1:8470", "localhost:8470", "[::1]:8470"}
-    named = Serving(names=("Review.Example.org", "other:99")).access_policy(8470).hosts
-    assert named - Serving().access_policy(8470).hosts == {
-        "review.example.org",
-        "review.example.org:8470",
-        "other:99",
-    }
+LOCAL = {f"http://{name}:8470" for name in ("127.0.0.1", "localhost", "[::1]")}
+TLS = {"tls_cert": "c.pem", "tls_key": "k.pem"}
+
+
+@pytest.mark.parametrize(
+    ("options", "origins"),
+    [
+        ({}, LOCAL),
+        ({"names": ("localhost:9000",)}, LOCAL | {"http://localhost:9000"}),
+        (
+            {"names": ("https://Review.Example.org/", "https://other.example:99")},
+            {"https://review.example.org", "https://other.example:99"},
+        ),
+        ({"names": ("https://review.example.org:443",)}, {"https://review.example.org"}),
+        (
+            {**TLS, "host": "192.0.2.1", "client_ca": "ca", "names": ("a.example",)},
+            {"https://192.0.2.1:8470", "https://a.example", "https://a.example:8470"},
+        ),
+        (
+            {**TLS, "host": "::1", "names": ("https://a.example:8443",)},
+            {
+                *(origin.replace("http:", "https:") for origin in LOCAL),
+                "https://a.example:8443",
+            },
+        ),
+    ],
+)
+def test_names_of_a_server(options: dict[str, Any], origins: set[str]) -> None:
+    serving = Serving(**options)
+    assert serving.origins(8470) == origins
+    assert serving.tls == all(origin.startswith("https:") for origin in origins)
+
+
+@pytest.mark.parametrize(
+    ("tls", "host", "origin"),
+    [
+        (True, "review.example.org", "https://review.example.org"),
+        (True, "Review.example.org:443", "https://review.example.org"),
+        (True, "review.example.org:80", "https://review.example.org:80"),
+        (False, "review.example.org:80", "http://review.example.org"),
+        (False, "review.example.org:443", "http://review.example.org:443"),
+        (False, "[::1]:80", "http://[::1]"),
+    ],
+)
+def test_a_usual_port_says_nothing(tls: bool, host: str, origin: str) -> None:
+    assert AccessPolicy(frozenset(), tls=tls).origin(host) == origin
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"names": ("review.example.org",)}, "be called review.example.org: the page is plain"),
+        ({"names": ("http://10.0.0.9",)}, "be called http://10.0.0.9: the page is plain"),
+        ({"host": "10.0.0.1"}, "serve on 10.0.0.1: the page is plain"),
+        ({"host": "0.0.0.0", "names": ("localhost",)}, "serve on 0.0.0.0: the page is plain"),
+    ],
+)
+def test_plain_http_with_others_is_refused_unless_it_is_allowed(
+    options: dict[str, Any], words: str
+) -> None:
+    options |= {"token_file": "token"}
+    with pytest.raises(UsageError, match=words) as refused:
+        Serving(**options)
+    for way in ("--tls-cert", "--name https://", "--allow-http"):
+        assert way in str(refused.value)
+    with allowing(Safeguard.TLS), collecting() as waivers:
+        assert not Serving(**options).tls
+    assert [waiver.allowed_by for waiver in waivers] == ["--allow-http"]
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("https://a.example", "b.example"), "b.example: .* Give --name https://b.example"),
+        (("http://a.example", "https://b.example"), "Give --name https://a.example"),
+        (("https://a.example/path",), "no host name"),
+        (("ftp://a.example",), "no host name"),
+        (("https://",), "no host name"),
+        (("a b",), "no host name"),
+        (("a.example:99999",), "no host name"),
+        (("user@a.example",), "no host name"),
+    ],
+)
+def test_names_that_are_none_or_do_not_go_together(names: tuple[str, ...], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Serving(names=names)
+    with pytest.raises(UsageError, match=r"plain|TLS|no host name"):
+        Serving(names=("http://a.example",), tls_cert="c", tls_key="k")
 
 
 def test_what_cannot_be_served_is_one_line(queue: str, token: str, tmp_path: Path) -> None:
@@ -172,51 +219,6 @@ def test_it_stops_when_it_is_told_to(queue: str, token: str) -> None:
         browser = Browser(program)
         assert browser.get("/login").status == 200
     assert program.process.returncode in {0, 130}
-
-
-def certificates(folder: Path) -> None:
-    """Make an authority, and certificates by it for the server and for a browser."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    def named(name: str) -> x509.Name:
-        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-
-    now, keys = datetime.now(UTC), {}
-    for name in ("ca", "server", "browser"):
-        keys[name] = key = ec.generate_private_key(ec.SECP256R1())
-        made = (
-            x509.CertificateBuilder()
-            .subject_name(named(name))
-            .issuer_name(named("ca"))
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(hours=1))
-            .add_extension(x509.BasicConstraints(ca=name == "ca", path_length=None), critical=True)
-            .add_extension(
-                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
-            )
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(keys["ca"].public_key()),
-                critical=False,
-            )
-        )
-        if name == "server":
-            made = made.add_extension(
-                x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False
-            )
-        certificate = made.sign(keys["ca"], hashes.SHA256())
-        (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        (folder / f"{name}.key").write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
 
 
 def test_only_browsers_with_a_certificate_are_answered(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -161,6 +165,24 @@ def test_a_connection_that_is_cut_within_a_transaction_costs_that_alone(
         queue.verify()
 
 
+@pytest.mark.servers
+def test_a_server_that_says_nothing_is_given_up_and_asked_anew(
+    server: postgres_server.Server,
+) -> None:
+    with ReviewQueue.open(server.database(), create=True) as queue:
+        queue.add(many(3))
+        queue.counts()
+        queue.answer_timeout, queue.patience = 0.5, 0.5
+        with server.stopped():
+            for use in (queue.counts, lambda: queue.take("ana"), queue.counts):
+                with pytest.raises(QueueUnavailable, match=r"no answer in time|timeout expired"):
+                    use()
+        queue.answer_timeout = queue.patience = PATIENCE
+        take_and_decide(queue, "unsure")
+        assert queue.counts()[CaseState.UNSURE] == 1
+        queue.verify()
+
+
 def test_what_cannot_be_forgotten_is_said(tmp_path: Path) -> None:
     path = tmp_path / "queue.db"
     with ReviewQueue.open(str(path), create=True) as queue:
@@ -170,3 +192,118 @@ def test_what_cannot_be_forgotten_is_said(tmp_path: Path) -> None:
             database.forget()
     with pytest.raises(QueueUnavailable, match="it is closed"):
         database.forget()
+
+
+def in_another_process(path: Path, script: str) -> str:
+    """Run a script that has the queue at `path` as ``queue``, and return what it printed."""
+    before = (
+        "import sys; from hashmatch.review.queue import ReviewQueue\n"
+        "with ReviewQueue.open(sys.argv[1]) as queue:\n    "
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", before + script, path],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+def test_what_was_decided_stays_whoever_else_opens_and_closes_the_file(tmp_path: Path) -> None:
+    """The locks of this process are not given up by a second connection of its own."""
+    path = tmp_path / "queue.db"
+    count = "print(queue.counts()['unsure'])"
+    with ReviewQueue.open(str(path), create=True) as queue:
+        queue.add(many(3))
+        assert queue.counts()[CaseState.UNSURE] == 0  # by a connection that only reads
+        assert in_another_process(path, count) == "0"
+        take_and_decide(queue, "unsure")
+        with ReviewQueue.open(str(path)) as other:  # of the same process
+            take_and_decide(other, "unsure")
+        assert in_another_process(path, count) == "2"
+        take_and_decide(queue, "unsure")
+        assert in_another_process(path, count) == "3"
+        queue.verify()
+    assert in_another_process(path, count) == "3"
+
+
+def test_a_file_that_is_removed_and_put_back_is_as_good_as_before(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    with ReviewQueue.open(str(path), create=True) as queue:
+        queue.add(many(3))
+        take_and_decide(queue, "unsure")
+        os.rename(path, tmp_path / "away.db")
+        for use in (queue.counts, queue.reviewers.list, lambda: queue.take("ana")):
+            with pytest.raises(QueueUnavailable, match=r"^cannot [^\n]*No such file[^\n]*$"):
+                use()
+        assert not path.exists()
+        os.rename(tmp_path / "away.db", path)
+        assert queue.counts()[CaseState.UNSURE] == 1
+        take_and_decide(queue, "unsure")
+        queue.verify()
+
+
+def test_a_backup_that_is_put_in_the_place_of_the_file_is_what_is_used(tmp_path: Path) -> None:
+    path, backup = tmp_path / "queue.db", tmp_path / "backup.db"
+    with ReviewQueue.open(str(path), create=True) as queue:
+        queue.add(many(3))
+        queue.counts()
+        source, target = sqlite3.connect(path), sqlite3.connect(backup)
+        source.backup(target)
+        target.execute("PRAGMA journal_mode = DELETE")
+        source.close()
+        target.close()
+        backup.chmod(0o600)
+        take_and_decide(queue, "unsure")
+        for name in (path, f"{path}-wal", f"{path}-shm"):
+            os.remove(name)
+        os.rename(backup, path)
+        assert queue.counts()[CaseState.UNSURE] == 0  # what was decided since is not in it
+        take_and_decide(queue, "unsure")
+        with held(queue):
+            assert queue.counts()[CaseState.UNSURE] == 1  # readers still wait for nobody
+        assert in_another_process(path, "print(queue.counts()['unsure'])") == "1"
+        queue.verify()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "it is empty"), (b"some text\n" * 1000, "it is no review queue"), (None, "no review")],
+    ids=["empty", "text", "of others"],
+)
+def test_something_else_in_the_place_of_the_file_is_one_line(
+    tmp_path: Path, content: bytes | None, reason: str
+) -> None:
+    path, away = tmp_path / "queue.db", tmp_path / "away.db"
+    other = tmp_path / "other.db"
+    if content is None:
+        with closing(sqlite3.connect(other)) as connection:
+            connection.execute("CREATE TABLE theirs (a)")
+    else:
+        other.write_bytes(content)
+    before = other.read_bytes()
+    other.chmod(0o600)
+    with ReviewQueue.open(str(path), create=True) as queue:
+        queue.add(many(3))
+        os.rename(path, away)
+        os.rename(f"{path}-wal", f"{away}-wal")
+        os.rename(other, path)
+        for use in (queue.counts, lambda: queue.take("ana")):
+            with pytest.raises(QueueUnavailable, match=reason) as refused:
+                use()
+            assert "\n" not in str(refused.value)
+        assert path.read_bytes() == before
+        os.rename(f"{away}-wal", f"{path}-wal")
+        os.rename(away, path)
+        take_and_decide(queue, "unsure")
+        queue.verify()
+
+
+def test_a_relative_path_is_that_of_where_it_was_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with ReviewQueue.open("a #?%41 queue.db", create=True) as queue:
+        queue.add(many(1))
+        monkeypatch.chdir("/")
+        assert queue.counts()[CaseState.PENDING_REVIEW] == 1
+        take_and_decide(queue, "unsure")
+    assert (tmp_path / "a #?%41 queue.db").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -10,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hashmatch.errors import ReviewError
+from hashmatch.errors import ReviewError, UsageError
 from hashmatch.records.cases import Origin
+from hashmatch.review import history
+from hashmatch.review.access import FailedLogins, record_login, record_view
+from hashmatch.review.history import Head
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
 from review_queues import Clock, take_and_decide, take_case
@@ -32,6 +36,12 @@ def fill(queue: ReviewQueue, clock: Clock) -> None:
     queue.reviewers.add("ana")
     queue.reviewers.add("ben")
     queue.reviewers.remove("ben")
+    record_login(queue, "ana")
+    failed = FailedLogins(queue)
+    failed.count("eve")
+    failed.write()
+    held = take_case(queue)
+    record_view(queue, held.case_id, "ana", held.items[0].record.record_id, "gray")
     take_and_decide(queue, "confirmed")
     take_and_decide(queue, "confirmed", "ben")
     undone = take_and_decide(queue, "not_a_match")
@@ -74,13 +84,23 @@ def test_the_same_is_sound_in_both_databases(where: str, clock: Clock) -> None:
         for event in queue.history():
             assert event.previous == previous
             previous = event.digest
-        assert previous == head
+        assert head == str(queue.head()) == f"{events}:{previous}"
+        assert queue.verify(previous).head == head
         with pytest.raises(ReviewError, match="the event with the given digest is missing"):
             queue.verify("0" * 63 + "1")
         for case in queue.cases():
             of_it = [event.number for event in queue.history(case.case_id)]
             assert of_it == sorted(of_it)
             assert next(queue.history(case.case_id)).kind == "added"
+
+
+def test_every_kind_of_event_is_named(filled: Path) -> None:
+    with ReviewQueue.open(str(filled)) as queue:
+        assert {event.kind for event in queue.history()} <= set(history.KINDS)
+    assert history.__doc__ is not None
+    table = re.split("^=+ +=+$", history.__doc__, flags=re.MULTILINE)[2]
+    rows = re.findall("^([a-z_]+(?:, [a-z_]+)*) ", table, re.MULTILINE)
+    assert ", ".join(rows).split(", ") == list(history.KINDS)
 
 
 def other(value: Any) -> Any:
@@ -186,12 +206,50 @@ def test_a_history_that_was_set_back_as_a_whole_is_found_by_its_head(
     with ReviewQueue.open(str(path), create=True, now=clock) as queue:
         queue.add(many(3))
         take_and_decide(queue, "unsure")
+        earlier = queue.head()
     shutil.copy(path, before)
     with ReviewQueue.open(str(path), now=clock) as queue:
         take_and_decide(queue, "confirmed")
-        head = queue.verify().head
+        later = queue.verify().head
+        head = later.partition(":")[2]
     shutil.copy(before, path)
     with ReviewQueue.open(str(path), now=clock) as queue:
         queue.verify()  # it is whole, only shorter
         with pytest.raises(ReviewError, match="given digest is missing"):
             queue.verify(head)
+        with pytest.raises(ReviewError, match=r"its history ends at event \d+, and event"):
+            queue.verify(later)
+        queue.verify(earlier, queue.head())
+
+
+def test_an_event_that_was_written_anew_is_found_by_its_head(tmp_path: Path, clock: Clock) -> None:
+    path, before = tmp_path / "queue.db", tmp_path / "before.db"
+    with ReviewQueue.open(str(path), create=True, now=clock) as queue:
+        queue.add(many(3))
+    shutil.copy(path, before)
+    with ReviewQueue.open(str(path), now=clock) as queue:
+        queue.reviewers.add("ana")
+        seen = queue.head()
+    shutil.copy(before, path)
+    with ReviewQueue.open(str(path), now=clock) as queue:
+        queue.reviewers.add("eve")
+        queue.reviewers.add("eve")
+        queue.verify()
+        with pytest.raises(ReviewError, match=f"event {seen.event} is not the one"):
+            queue.verify(str(seen))
+
+
+@pytest.mark.parametrize("text", ["", "5", "5:ab", "x" * 64, f"-1:{'0' * 64}", f"{'0' * 64}:1"])
+def test_what_is_no_head_is_refused(text: str, tmp_path: Path) -> None:
+    with (
+        ReviewQueue.open(str(tmp_path / "queue.db"), create=True) as queue,
+        pytest.raises(UsageError, match="as a head of the history"),
+    ):
+        queue.verify(text)
+
+
+def test_heads_are_found_in_any_text() -> None:
+    one, two = Head(7, "ab" * 32), Head(123456, "0f" * 32)
+    text = f'{{"history_head":"{one}","digest":"{"cd" * 32}"}}\n3 sent; head {two}\nx{one}0'
+    assert Head.find_all(text) == [one, two]
+    assert Head.parse(str(two)) == two

@@ -18,13 +18,15 @@ import pytest
 import processes
 from hashmatch.errors import ReviewError
 from hashmatch.retry import Limits
+from hashmatch.review.access import record_login
+from hashmatch.review.history import Head
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
 from hashmatch.review.webhook.client import Endpoint
 from hashmatch.review.webhook.sender import FAILURES_IN_A_ROW, Webhook
 from hashmatch.review.webhook.signing import Secrets, check_signature, new_secret
 from processes import PATIENCE, Process, wait_for
-from review_queues import Clock, take_and_decide, take_case
+from review_queues import Clock, event_of, take_and_decide, take_case
 from review_records import make_record, many
 from webhook_server import Receiver, receiving
 
@@ -72,7 +74,8 @@ def test_every_verdict_is_told_once_when_it_is_final(make_queue: MakeQueue, cloc
     assert len(set(receiver.keys)) == 4
     first = messages[0]
     assert set(first) == {"type", "timestamp", "data"}
-    assert set(first["data"]) == {"case_id", "event", "decisions", "items"}
+    assert set(first["data"]) == {"case_id", "event", "history_head", "decisions", "items"}
+    queue.verify(*(message["data"]["history_head"] for message in messages))
     assert first["data"]["case_id"] == cases[0].case_id
     (decision,) = first["data"]["decisions"]
     (item,) = first["data"]["items"]
@@ -373,6 +376,8 @@ from hashmatch.retry import Limits
 from hashmatch.review.webhook.client import Endpoint
 from hashmatch.review.webhook.signing import Secrets
 from hashmatch.review.webhook.sender import Webhook
+from hashmatch.review.access import record_login
+from hashmatch.review.history import Head
 from hashmatch.review.queue import ReviewQueue
 
 where, url, secret = sys.argv[1:]
@@ -474,3 +479,51 @@ def test_killed_at_random_nothing_is_lost(where: str) -> None:
     assert {len(found) for found in bodies.values()} == {1}
     cases = {json.loads(body)["data"]["case_id"] for found in bodies.values() for body in found}
     assert len(cases) == 400
+
+
+def test_every_try_of_a_message_has_the_head_of_when_it_was_listed(
+    make_queue: MakeQueue, clock: Clock
+) -> None:
+    queue = make_queue()
+    queue.add(many(3))
+    take_and_decide(queue, "confirmed")
+    clock.pass_(**FINAL)
+    queue.reviewers.add("ana")
+    before = queue.head()
+    with receiving() as receiver:
+        receiver.answers = [500, "hang", 503, 200]
+        hook = webhook(queue, receiver)
+        other = webhook(queue, receiver, name="other.example")
+        for _ in range(4):
+            hook.push()
+            record_login(queue, "ana")  # the history goes on
+            clock.pass_(minutes=1)
+        assert len(receiver.requests) == 4
+        assert other.push().sent == 1
+    bodies = [body for _, _, body in receiver.requests]
+    assert len(set(bodies[:4])) == 1
+    heads = [json.loads(body)["data"]["history_head"] for body in bodies]
+    first, last = Head.parse(heads[0]), Head.parse(heads[-1])
+    assert before.event < first.event < last.event <= queue.head().event
+    event = event_of(queue, first.event)
+    assert (event.digest, event.kind, event.who) == (first.digest, "message_queued", "hashmatch")
+    assert event.body["endpoint"] == Endpoint(f"{receiver.url}/hook").name
+    queue.verify(*heads)
+
+
+def test_what_an_earlier_version_listed_has_a_head_as_well(
+    make_queue: MakeQueue, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = make_queue()
+    queue.add(many(1))
+    case = take_and_decide(queue, "unsure")
+    clock.pass_(**FINAL)
+    with receiving() as receiver:
+        hook = webhook(queue, receiver)
+        with monkeypatch.context() as patch:
+            patch.setattr("hashmatch.review.history.append", lambda *_, **__: 0)
+            hook.outbox.list_new()
+        assert hook.push().sent == 1
+    (message,) = messages_to(receiver)
+    decided = next(event for event in queue.history(case.case_id) if event.kind == "decided")
+    assert message["data"]["history_head"] == f"{decided.number}:{decided.digest}"

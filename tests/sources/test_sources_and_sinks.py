@@ -7,11 +7,13 @@ import json
 import os
 from pathlib import Path
 
+import pyarrow
+import pyarrow.csv
 import pytest
 
 import hashmatch as hm
 from hashmatch import registry
-from hashmatch.sinks.csv_rows import CsvSink
+from hashmatch.sinks.csv_rows import CsvSink, csv_line
 from hashmatch.sinks.jsonl import JsonlSink
 from hashmatch.sources.directory import DirectorySource
 from hashmatch.testing import MemorySink, MemorySource, check_sink, check_source, example_record
@@ -112,9 +114,68 @@ def test_csv_defuses_formulas_and_keeps_every_cell(tmp_path: Path) -> None:
     sink.close()
     with (tmp_path / "r.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["key"] for row in rows] == [*(f"'{key}" for key in keys[:4]), keys[4]]
+    written_out = keys[4].replace("\n", r"\n")
+    assert [row["key"] for row in rows] == [*(f"'{key}" for key in keys[:4]), written_out]
     assert {row["entry"] for row in rows} == {"made-up-4"}
     assert rows[0]["labels"] == "A1"
+
+
+STEERING = [
+    *map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), "\u2028", "\u2029", "\u061c", "\u200e",
+    "\u200f", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A)),
+]  # fmt: skip
+
+
+def test_csv_has_no_control_character_and_a_row_for_each_record(tmp_path: Path) -> None:
+    sink = CsvSink(tmp_path / "r.csv")
+    keys = [f"a{character}b" for character in STEERING] + ['\r\n"\n,";', "שלום.jpg", "🖼"]
+    for key in keys:
+        sink.write(example_record(key))
+    sink.close()
+    data = (tmp_path / "r.csv").read_bytes()
+    lines = data.decode().split("\r\n")
+    assert len(lines) == len(keys) + 2
+    found = {character for line in lines for character in line}
+    assert found.isdisjoint(STEERING)
+    assert found >= set("שלום🖼")
+    table = pyarrow.csv.read_csv(pyarrow.py_buffer(data))
+    rows = list(csv.reader(data.decode().splitlines(keepends=True), strict=True))
+    assert len(rows) - 1 == table.num_rows == len(keys)
+    assert table["key"].to_pylist() == [row[3] for row in rows[1:]]
+    assert rows[1 + 0x1B][3] == r"a\x1bb"
+    assert rows[-3][3] == r'\r\n"\n,";'
+    assert rows[-2][3] == "שלום.jpg"
+
+
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        (" =1+1", "' =1+1"),
+        ("\t=1+1", r"\t=1+1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("a;=cmd|' /C calc'!A1;b", "a;'=cmd|' /C calc'!A1;b"),
+        ("-1;-1", "'-1;'-1"),
+        ("a-b; c=d", "a-b; c=d"),
+        ("\ud800", r"\ud800"),
+        (-1, "-1"),
+    ],
+)
+def test_no_cell_of_csv_is_a_formula_whatever_separates_cells(
+    cell: str | int, written: str
+) -> None:
+    assert csv_line([cell]) == f'"{written}"\r\n'
+
+
+def test_json_lines_escape_what_steers_a_terminal_and_lose_nothing(tmp_path: Path) -> None:
+    sink = JsonlSink(tmp_path / "r.jsonl")
+    keys = [f"a{character}b" for character in STEERING]
+    for key in keys:
+        sink.write(example_record(key))
+    sink.close()
+    lines = (tmp_path / "r.jsonl").read_text().split("\n")
+    assert set("".join(lines)).isdisjoint(STEERING)
+    assert [json.loads(line)["item"]["key"] for line in lines[:-1]] == keys
 
 
 def test_csv_has_an_empty_cell_for_what_a_record_does_not_know(tmp_path: Path) -> None:

@@ -89,8 +89,9 @@ def test_the_form_is_fixed() -> None:
     assert encode(manifest) == (
         b'{"base":null,"bits":[],"counts":{},"created":"2026-01-01T00:00:00Z","decode_policy":null,'
         b'"encoding":"hex","encrypted":false,"expires":null,"files":[],"hashmatch":"0.1.0",'
-        b'"keep_ids":[],"key_ids":[],'
-        b'"name":"demo","schema":"hashmatch.list/1","sources":[],"version":1}'
+        b'"keep_ids":[],"key_ids":[],"made_by":"import",'
+        b'"name":"demo","options":{},"schema":"hashmatch.list/1","sources":[],"statuses":{},'
+        b'"version":1}'
     )
     document = json.loads(encode(a_manifest()))
     assert encode(a_manifest()) == json.dumps(

@@ -27,9 +27,7 @@ class Choice(click.Choice):  # type: ignore[type-arg]
             meant = did_you_mean(str(value), self.choices)
             raise click.BadParameter(error.message + meant, ctx, param) from None
 
-    def get_missing_message(
-        self, param: click.Parameter, ctx: click.Context | None = None
-    ) -> str:
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         """Return which words there are."""
         return f"Give one of {', '.join(self.choices)}."
 

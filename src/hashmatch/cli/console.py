@@ -214,7 +214,9 @@ def print_json(value: object, *, err: bool = False) -> None:
     """Print a value as a line of JSON, on standard error if that is said."""
     import msgspec
 
-    line = msgspec.json.encode(value).decode()
+    from hashmatch.records.controls import escape_json
+
+    line = escape_json(msgspec.json.encode(value).decode())
     if err:
         click.echo(line, err=True)
     else:
@@ -225,7 +227,7 @@ def name_problems(problems: Sequence[ItemOutcome], verbose: bool) -> None:
     """Say on standard error which items were not searched, and why."""
     shown = problems if verbose else problems[:NAMED_PROBLEMS]
     for problem in shown:
-        click.echo(f"{printable(problem.key)}: {problem.outcome}: {problem.reason}", err=True)
+        click.echo(printable(f"{problem.key}: {problem.outcome}: {problem.reason}"), err=True)
     if len(problems) > len(shown):
         more = len(problems) - len(shown)
         click.echo(f"and {more:,} more like these; -v or --report FILE names them all", err=True)

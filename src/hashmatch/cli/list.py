@@ -18,6 +18,7 @@ from hashmatch.cli.list_store import (
     import_,
     in_words,
     keygen,
+    log,
     name_ids,
     rollback,
     sign,
@@ -148,6 +149,7 @@ def _of_store(path: str, trust: dict[str, Any]) -> dict[str, Any]:
         "encoding": manifest.encoding,
         "bits": manifest.bits,
         "keep_ids": manifest.keep_ids,
+        "statuses": manifest.statuses,
         "types": {name: manifest.counts[name]["entries"] for name in opened.kinds},
         "labels": dict(sorted(labels.items())),
         "effects": manifest.counts[EFFECTS],
@@ -184,7 +186,7 @@ def _show(facts: dict[str, Any], verbose: bool) -> None:
     table = Table(show_header=False, title=title, title_justify="left")
     for name in ("version", "format", "created", "expires"):
         if name in facts:
-            table.add_row(name, str(facts[name] or "never"))
+            table.add_row(name, escape(printable(str(facts[name] or "never"))))
     if facts.get("expires_after_days") is not None:
         table.add_row("later versions expire after", f"{facts['expires_after_days']:g} days")
     if facts.get("rolled_back_to") is not None:
@@ -216,7 +218,7 @@ def _show(facts: dict[str, Any], verbose: bool) -> None:
         click.echo(line)
     warn(facts.get("warnings", ()))
     for remark in facts.get("remarks", ()):
-        click.echo(f"remark: {remark}")
+        click.echo(f"remark: {printable(remark)}")
     of_store = "effects" in facts
     name_ids("ignored as older", facts.get("ignored_as_older", ()), every=verbose, err=False)
     idle = "without effect" if of_store else "withdrawn without effect"
@@ -224,7 +226,7 @@ def _show(facts: dict[str, Any], verbose: bool) -> None:
     rejected = facts.get("rejected", ())
     shown = rejected if verbose else rejected[:NAMED_PROBLEMS]
     for row in shown:
-        click.echo(f"line {row['line']}: {row['reason']}")
+        click.echo(f"line {row['line']}: {printable(row['reason'])}")
     more = facts["rows"]["rejected"] - len(shown)
     if rejected and more > 0 and not verbose:
         click.echo(f"and {more:,} more; -v names them all")
@@ -239,5 +241,5 @@ def list_() -> None:
     """
 
 
-for each in (inspect, probe, import_, update, verify, diff, sign, rollback, export, keygen):
+for each in (inspect, probe, import_, update, verify, diff, sign, log, rollback, export, keygen):
     list_.add_command(each)

@@ -1,8 +1,9 @@
-"""``hashmatch list``: import, update, verify, sign, rollback, diff, export and keygen."""
+"""``hashmatch list``: import, update, verify, sign, log, rollback, diff, export and keygen."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from hashmatch.store.importer import Change, Changed
     from hashmatch.store.manifest import Manifest
 
-ACCEPTABLE = "bad-rows", "size-change", "damage", "spreadsheet", "kind"
+ACCEPTABLE = "bad-rows", "size-change", "damage", "spreadsheet", "kind", "unknown-status"
 
 
 sign_option = option(
@@ -90,8 +91,8 @@ change_options = section(
         multiple=True,
         type=Choice(ACCEPTABLE),
         help="Go on though more than five rows and 0.1 % of all are bad, the list changes by more "
-        "than 20 %, the last version is damaged, a spreadsheet has destroyed hashes, or hashes are "
-        "probably of another kind than they are taken for. "
+        "than 20 %, the last version is damaged, a spreadsheet has destroyed hashes, hashes are "
+        "probably of another kind than they are taken for, or a status is not known. "
         "Repeatable.",
     ),
     option(
@@ -200,7 +201,7 @@ def _make(store: str, files: tuple[str, ...], how: str, options: dict[str, Any])
     if quiet:
         return
     for path, row in made.rejected[:NAMED_PROBLEMS]:
-        click.echo(f"{printable(path)}, line {row.line}: {row.reason}", err=True)
+        click.echo(printable(f"{path}, line {row.line}: {row.reason}"), err=True)
     more = sum(row.rows for _, row in made.rejected[NAMED_PROBLEMS:])
     if more:
         click.echo(f"and {more:,} more rows that cannot be used", err=True)
@@ -446,7 +447,7 @@ def rollback(
     """Make a new version of the list in STORE that holds what VERSION does.
 
     It has a new number, as versions never go back; the next update builds on it. It expires as
-    VERSION did, counted from now. hashmatch list verify names the versions that there are, and
+    VERSION did, counted from now. hashmatch list log shows the versions that there are, and
     hashmatch list diff STORE says what would change.
 
     \b
@@ -468,6 +469,84 @@ def rollback(
         _print_json(made)
     elif not quiet:
         _show(made.manifest)
+
+
+@command(
+    short_help="Show the versions of a store, and how each was made.",
+    epilog="Python: hashmatch.ListStore(path).versions()",
+)
+@click.argument("store", type=STORE)
+@json_option
+@trust_options
+def log(store: str, as_json: bool, **options: Any) -> None:
+    """Show the versions of the list in STORE, the latest first.
+
+    Of each: when and how it was made, with which options and of which files, what it holds, and
+    who signed it. No hash is shown.
+
+    \b
+    hashmatch list log lists/hotline
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    found = open_store(store, options).versions()
+    if not found:
+        raise StoreError(
+            f"cannot show versions of {store}: it has none. Run hashmatch list import."
+        )
+    for manifest in found:
+        if as_json:
+            print_json(_logged(manifest))
+            continue
+        for line in _log_lines(manifest):
+            click.echo(printable(line))
+
+
+def _logged(manifest: Manifest) -> dict[str, Any]:
+    from hashmatch.store.importer import EFFECTS, ROWS
+
+    counts = manifest.counts.items()
+    return {
+        "version": manifest.version,
+        "created": manifest.created,
+        "made_by": manifest.made_by,
+        "base": manifest.base,
+        "rolled_back_to": manifest.rolled_back_to,
+        "hashmatch": manifest.hashmatch,
+        "options": manifest.options,
+        "files": [file.name for file in manifest.sources],
+        "entries": {name: each["entries"] for name, each in counts if name not in {ROWS, EFFECTS}},
+        "effects": manifest.counts.get(EFFECTS, {}),
+        "expires": manifest.expires,
+        "key_ids": manifest.key_ids,
+    }
+
+
+def _log_lines(manifest: Manifest) -> list[str]:
+    """Return what there is to say of a version, in lines for people."""
+    said = _logged(manifest)
+    of = {
+        "import": "imported",
+        "update": f"updated from version {manifest.base}",
+        "rollback": f"rolled back to version {manifest.rolled_back_to}",
+    }[manifest.made_by]
+    lines = [f"version {manifest.version}, {manifest.created:%Y-%m-%d %H:%M:%S} UTC: {of}"]
+    entries = [f"{count:,} {name}" for name, count in said["entries"].items()]
+    effects = [f"{count:,} {in_words(name)}" for name, count in said["effects"].items() if count]
+    lines.append(f"  entries: {', '.join(entries)}; {', '.join(effects) or 'nothing changed'}")
+    if manifest.options:
+        words = (
+            f"--{name}" + ("" if value == "yes" else f" {shlex.quote(value)}")
+            for name, values in manifest.options.items()
+            for value in values
+        )
+        lines.append(f"  options: {' '.join(words)}")
+    names = said["files"]
+    if names and manifest.made_by != "rollback":
+        more = f" and {len(names) - NAMED_PROBLEMS:,} more" if len(names) > NAMED_PROBLEMS else ""
+        lines.append(f"  files: {', '.join(names[:NAMED_PROBLEMS])}{more}")
+    signed = ", ".join(manifest.key_ids) or "nobody"
+    expires = "never" if manifest.expires is None else f"{manifest.expires:%Y-%m-%d %H:%M:%S} UTC"
+    lines.append(f"  signed by {signed}; expires {expires}")
+    return lines
 
 
 @command(

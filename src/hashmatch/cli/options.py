@@ -27,6 +27,7 @@ from hashmatch.cli.units import (
     SOME_TIME,
     STATE,
     TRUSTED,
+    WORD_MEANING,
 )
 from hashmatch.errors import UsageError
 from hashmatch.records.enums import LEVELS, Surface
@@ -136,6 +137,7 @@ class ListShape:
     dates: str | None
     charset: str | None
     keep_ids: tuple[str, ...]
+    statuses: tuple[tuple[str, str], ...]
 
     @classmethod
     def taken(cls, options: dict[str, Any]) -> ListShape:
@@ -151,6 +153,7 @@ class ListShape:
             algorithm, self.list_format, columns, delimiter, self.encoding, keep_disputed,
             self.dates, self.charset, unique_ids=self.unique_ids,
             bits=self.bits or None, keep_ids=self.keep_ids or None,
+            statuses=dict(self.statuses) or None,
         )  # fmt: skip
 
     def _columns(self) -> dict[str, str] | None:
@@ -183,6 +186,15 @@ shape_options = section(
         metavar="ROLE=NAME",
         help="The column of a CSV list, by name or number, or the key of JSON lines, that has this "
         f"role, such as pdq=Fingerprint or hash=3. Roles: {ROLES}. Repeatable.",
+    ),
+    option(
+        "--status",
+        "statuses",
+        multiple=True,
+        type=WORD_MEANING,
+        help="What a word of the list for the status of an entry means: listed, withdrawn, benign "
+        "or disputed, such as supprimé=withdrawn. Repeatable. [default: the usual English words, "
+        "and those that the store was imported with]",
     ),
     option(
         "--delimiter",

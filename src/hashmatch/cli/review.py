@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,6 +24,7 @@ from hashmatch.cli.review_admin import purge, settings
 from hashmatch.cli.review_benign import benign
 from hashmatch.cli.review_case import case
 from hashmatch.cli.review_entry import entry
+from hashmatch.cli.review_history import history
 from hashmatch.cli.review_precision import precision
 from hashmatch.cli.review_reviewer import reviewer
 from hashmatch.cli.review_webhook import webhook
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
     from hashmatch.records.cases import Origin
     from hashmatch.records.review import ReviewRecord
+    from hashmatch.review.history import Head
     from hashmatch.review.stats import Statistics
 
 
@@ -52,8 +55,9 @@ if TYPE_CHECKING:
     "--name",
     "names",
     multiple=True,
-    metavar="HOST[:PORT]",
-    help="Host name of this server, where that is not its address. Repeatable.",
+    metavar="[https://]HOST[:PORT]",
+    help="Host name of this server, where that is not its address; with https:// if a proxy before "
+    "it speaks TLS. Repeatable.",
 )
 @click.option(
     "--token-file",
@@ -85,14 +89,14 @@ if TYPE_CHECKING:
 def serve(queue: str, **options: Any) -> None:
     """Serve the page of QUEUE to the people who look at matches, until it is interrupted.
 
-    Only this machine can reach it, unless a token or certificates of browsers are asked for. People
-    log in with their name and the token that hashmatch review reviewer add shows once. A picture is
-    shown when somebody asks for it, from below --pictures, covered, and is kept nowhere. Needs the
-    extra review.
+    Only this machine can reach it, unless a token or certificates of browsers are asked for and TLS
+    is spoken, by this server or a proxy before it. People log in with their name and the token that
+    hashmatch review reviewer add shows once. A picture is shown when somebody asks for it, from
+    below --pictures, covered, and is kept nowhere. Needs the extra review.
 
     \b
     hashmatch review serve queue.db --pictures s3://profile-photos
-    hashmatch review serve queue.db --pictures photos --token-file token
+    hashmatch review serve queue.db --pictures photos --name https://review.example.org
     """  # noqa: D301  (the backspace tells click to keep the lines)
     try:
         from hashmatch.review.web.server import Serving
@@ -110,13 +114,11 @@ def serve(queue: str, **options: Any) -> None:
                 "cannot serve the page: there are no reviewers. "
                 f"Run hashmatch review reviewer add {printable(queue)} NAME."
             )
-        scheme = "https" if serving.tls else "http"
+        scheme = "https" if serving.speaks_tls else "http"
 
         def started(where: int) -> None:
             name = f"[{serving.host}]" if ":" in serving.host else serving.host
             click.echo(f"{scheme}://{name}:{where}/", err=True)
-            if not serving.is_local and not serving.tls:
-                click.echo("not encrypted: give --tls-cert, or use a proxy with TLS", err=True)
 
         serve_it(serving, opened, started)
 
@@ -223,10 +225,11 @@ def status(queue: str, as_json: bool) -> None:
         undoable = opened.undoable()
         figures = opened.statistics()
     if as_json:
+        from hashmatch.records.safeguards import waiver_fields
         from hashmatch.review.results import statistics_fields
 
         fields = {"cases": counts, "inherited": inherited, "undoable": undoable}
-        print_json(fields | statistics_fields(figures))
+        print_json(fields | statistics_fields(figures) | {"waivers": waiver_fields()})
         return
     if not any(counts.values()):
         click.echo("the queue is empty")
@@ -252,7 +255,7 @@ def _print_statistics(figures: Statistics) -> None:
     for name, algorithm, distance, (part, whole, low, high) in figures.precision:
         if distance is None:
             click.echo(
-                f"list {printable(name)}, {algorithm}: {part:,} of {whole:,} confirmed "
+                f"list {printable(f'{name}, {algorithm}')}: {part:,} of {whole:,} confirmed "
                 f"(95 %: {low:.3f} to {high:.3f})"
             )
 
@@ -262,25 +265,58 @@ def _print_statistics(figures: Statistics) -> None:
     epilog="Python: ReviewQueue.verify(head)",
 )
 @queue_argument
-@click.option("--head", metavar="DIGEST", help="A digest that an earlier verify printed.")
+@click.option(
+    "--head",
+    "heads",
+    multiple=True,
+    metavar="HEAD|FILE",
+    help="A head of the history that was seen before, or a file with some. Repeatable.",
+)
 @json_option
 @quiet_option
-def verify(queue: str, head: str | None, as_json: bool, quiet: bool) -> None:
+def verify(queue: str, heads: tuple[str, ...], as_json: bool, quiet: bool) -> None:
     """Go through all of the history and compare every row of QUEUE with it.
 
-    The digest that it prints is of all the history. Keep it where whoever can write to the queue
-    cannot, and give it the next time: a history that was cut off or written anew is refused then.
+    The head that it prints, NUMBER:DIGEST, is of all the history. It also stands in each message of
+    a webhook, in the lines of review webhook push and at the foot of the page. Keep heads where
+    nobody who can write to the queue can change them, and give them the next time: a history that
+    was cut off or rewritten is refused then. A file may be any text with heads in it, as a log.
 
     \b
     hashmatch review verify queue.db
-    hashmatch review verify queue.db --json > head.json
+    hashmatch review verify queue.db > heads.log
+    hashmatch review verify queue.db --head heads.log
     """  # noqa: D301  (the backspace tells click to keep the lines)
+    seen = [head for given in heads for head in _heads(given)]
     with open_queue(queue) as opened, working("checking the history", quiet):
-        verified = opened.verify(head)
+        verified = opened.verify(*seen)
     if as_json:
         print_json(verified._asdict())
     else:
         click.echo(f"sound: {verified.events:,} events, head {verified.head}")
+
+
+def _heads(given: str) -> list[Head]:
+    """Return the heads that an option means: itself, or what is in the file of that name."""
+    from hashmatch.review.history import Head
+
+    if not os.path.exists(given):
+        return [Head.parse(given)]
+    found: list[Head] = []
+    try:
+        with open(given, encoding="utf-8", errors="replace") as file:
+            for line in file:
+                found += Head.find_all(line)
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {given}: {error.strerror}. Give a file that you may read."
+        ) from None
+    if not found:
+        raise UsageError(
+            f"cannot use {given}: there is no head of a history, NUMBER:DIGEST, in it. "
+            "Give a file that has one."
+        )
+    return found
 
 
 @command(
@@ -380,7 +416,7 @@ def review() -> None:
 
 
 for each in (
-    *(init, add, serve, status, verify, export, purge, settings, precision),
+    *(init, add, serve, status, history, verify, export, purge, settings, precision),
     *(case, entry, benign, reviewer, webhook),
 ):
     review.add_command(each)

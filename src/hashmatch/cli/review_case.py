@@ -10,6 +10,7 @@ from hashmatch.cli.choices import STATE, STATES, SURFACE
 from hashmatch.cli.command import command, group
 from hashmatch.cli.console import print_json, print_line, printable
 from hashmatch.cli.options import case_options, json_option, open_queue, queue_argument
+from hashmatch.cli.review_history import event_fields, event_line
 from hashmatch.cli.units import format_moment
 
 if TYPE_CHECKING:
@@ -68,9 +69,10 @@ def list_(
                 continue
             count += 1
             if as_json:
+                from hashmatch.records.safeguards import waiver_fields
                 from hashmatch.review.results import case_fields
 
-                print_json(case_fields(case))
+                print_json(case_fields(case) | {"waivers": waiver_fields()})
             else:
                 print_line(_line(case))
     if not count and not as_json:
@@ -105,21 +107,18 @@ def show(queue: str, case_id: str, as_json: bool) -> None:
         case = opened.case(case_id)
         events = list(opened.history(case_id))
     if as_json:
-        from dataclasses import asdict
-
+        from hashmatch.records.safeguards import waiver_fields
         from hashmatch.review.results import case_fields
 
-        fields = case_fields(case) | {"history": [asdict(event) for event in events]}
-        print_json(fields)
+        fields = {"history": [event_fields(event) for event in events], "waivers": waiver_fields()}
+        print_json(case_fields(case) | fields)
         return
     click.echo(_line(case))
     for item in case.items:
         how = "inherited, not decided" if item.inherited else "asked about"
-        click.echo(f"  {printable(item.record.item.key)} ({item.record.record_id}): {how}")
+        click.echo(printable(f"  {item.record.item.key} ({item.record.record_id}): {how}"))
     for event in events:
-        detail = event.body.get("verdict") or event.body.get("reason") or ""
-        line = f"  {format_moment(event.at)} {event.who}: {event.kind} {detail}"
-        click.echo(printable(line.rstrip()))
+        click.echo(f"  {event_line(event)}")
 
 
 @command(

@@ -77,7 +77,7 @@ def _show(found: list[Threshold], precision: float) -> None:
     table.add_column("surely", justify="right")
     for one in found:
         table.add_row(
-            escape(f"{printable(one.list)} {one.algorithm}"),
+            escape(printable(f"{one.list} {one.algorithm}")),
             _text(one.all),
             "-" if one.reach is None else f"{one.reach.distance}: {_text(one.reach.share)}",
             "-" if one.sure is None else f"{one.sure.distance}: {_text(one.sure.share)}",

@@ -22,6 +22,7 @@ from hashmatch.errors import ReviewError, UsageError
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from hashmatch.review.history import Head
     from hashmatch.review.queue import ReviewQueue
     from hashmatch.review.results import NotFinal
     from hashmatch.review.webhook.outbox import Outbox
@@ -137,9 +138,10 @@ def push(
         while True:
             pushed, later = hook.push(), hook.outbox.not_final()
             if as_json:
-                print_json({**pushed._asdict(), "not_final": later})
+                fields = {"not_final": later, "history_head": str(opened.head())}
+                print_json(pushed._asdict() | fields)
             elif not quiet and (pushed.sent or pushed.failed or later != before):
-                _print_pushed(pushed, later)
+                _print_pushed(pushed, later, opened.head())
             before = later
             if once:
                 break
@@ -149,7 +151,7 @@ def push(
         ctx.exit(Exit.SOME_UNHASHED)
 
 
-def _print_pushed(pushed: Pushed, later: NotFinal) -> None:
+def _print_pushed(pushed: Pushed, later: NotFinal, head: Head) -> None:
     """Print what a round came to."""
     parts = [f"{pushed.sent:,} sent"]
     if pushed.failed:
@@ -162,6 +164,7 @@ def _print_pushed(pushed: Pushed, later: NotFinal) -> None:
         parts.append(
             f"{later.count:,} not yet: decisions can be undone until {format_moment(later.until)}"
         )
+    parts.append(f"history head {head}")
     click.echo("; ".join(parts), err=True)
 
 

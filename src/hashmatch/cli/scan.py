@@ -339,7 +339,8 @@ def show_estimate(
     shown = list(found.suffixes.items())[:SHOWN]
     others = found.items - sum(count for _, count in shown)
     parts = [f"{count:,} {suffix or 'without a suffix'}" for suffix, count in shown]
-    screen.print(", ".join([*parts, f"{others:,} others"] if others else parts), markup=False)
+    parts += [f"{others:,} others"] if others else []
+    screen.print(printable(", ".join(parts)), markup=False)
     if found.failed == found.sampled:
         screen.print(
             f"none of {found.sampled} of them could be read: what a scan would take is not known"

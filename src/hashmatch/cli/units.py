@@ -12,13 +12,13 @@ from urllib.parse import parse_qsl, urlsplit
 import click
 
 from hashmatch.errors import UsageError
+from hashmatch.records.times import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from click.shell_completion import CompletionItem
 
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 BYTES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 TRUSTED = "HASHMATCH_TRUSTED_KEYS"
 """The environment variable that names files of public keys, separated by colons."""
@@ -45,13 +45,6 @@ def parse_duration(text: str) -> timedelta:
     if seconds is None or seconds >= LONGEST.total_seconds():
         raise ValueError(f"{text!r} is not a time; give 90s, 10m, 36h, 30d or 2w")
     return timedelta(seconds=seconds)
-
-
-def format_duration(time: timedelta) -> str:
-    """Return a length of time as `parse_duration` takes it, in the largest unit but weeks."""
-    seconds = int(time.total_seconds())
-    unit = next((u for u in "dhm" if seconds and seconds % SECONDS[u] == 0), "s")
-    return f"{seconds // SECONDS[unit]}{unit}"
 
 
 def parse_rate(text: str) -> float:
@@ -155,7 +148,14 @@ def _whole(text: str) -> int:
     return int(text)
 
 
+def _text(text: str) -> str:
+    if not text:
+        raise ValueError
+    return text
+
+
 NAME_BITS = Pair("name=bits", _whole, "pdq=20")
+WORD_MEANING = Pair("word=meaning", _text, "supprimé=withdrawn")
 LABEL_TIME = Pair("label=time", parse_duration, "A1=48h")
 
 

@@ -14,7 +14,7 @@ from hashmatch.decode import apng, gif, limits, tiff
 from hashmatch.decode.compositing import Compositor
 from hashmatch.decode.exif import orientation
 from hashmatch.decode.formats import HEIF, JXL, check_size, frame_order, identify, open_image
-from hashmatch.decode.inputs import ImageInput, LoadedImage, load
+from hashmatch.decode.inputs import ImageInput, LoadedImage, file_behind, load, unread_file
 from hashmatch.decode.jpeg import scale_down
 from hashmatch.decode.pillow_settings import pillow_settings
 from hashmatch.decode.policy import (
@@ -24,7 +24,6 @@ from hashmatch.decode.policy import (
     decode_file,
     decode_image,
     decode_pillow,
-    file_behind,
     loaded_pixels,
     turned,
     undecodable,
@@ -112,7 +111,10 @@ def decode_all(
     """
     loaded = load(image)
     if isinstance(loaded.pixels, Image.Image):
-        return _of_pillow(loaded.pixels, most, readings)
+        data = unread_file(loaded.pixels)
+        if data is None:
+            return _of_pillow(loaded.pixels, most, readings)
+        loaded = LoadedImage(loaded.name, data)
     return _of_file(loaded, most, readings)
 
 

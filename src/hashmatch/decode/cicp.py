@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Light = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
     Primaries = tuple[tuple[float, float], ...]
 
-PQ, HLG = 16, 18
+LINEAR, PQ, HLG = 8, 16, 18
 BT709, BT2020 = 1, 9
 
 D65, DCI = (0.3127, 0.3290), (0.314, 0.351)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 from hashmatch.decode import cicp
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import DTypeLike, NDArray
 
@@ -39,7 +39,7 @@ def rgb(
 
     `below`, of that shape, shows through where the image is transparent; white unless given. `out`,
     of that shape too, takes the pixels, perhaps in the place of `below`; new memory unless given.
-    Raises ImageError, ``unsupported``, for a layout without a defined way to RGB (CIELAB, for one).
+    Raises ImageError, ``unsupported``, for a layout without a defined way to RGB.
     """
     width, height = image.size
     to_gray, code_points = _to_gray(image), cicp.of_image(image) if image.info else None
@@ -86,7 +86,16 @@ def _opaque(image: Image.Image) -> Image.Image:
         return image
     if image.mode in DIRECT:
         return image.convert("RGB")
+    if image.mode == "LAB":
+        converted: Image.Image = _lab_to_srgb().apply(image)
+        return converted
     raise ImageError(Outcome.UNSUPPORTED, f"pixel layout {image.mode} has no defined way to RGB")
+
+
+@lru_cache(maxsize=1)
+def _lab_to_srgb() -> Any:
+    target = ImageCms.createProfile("sRGB")
+    return ImageCms.buildTransform(ImageCms.createProfile("LAB"), target, "LAB", "RGB")
 
 
 def _over(image: Image.Image, below: NDArray[np.uint8] | None) -> Image.Image:
@@ -121,11 +130,61 @@ def _to_gray(image: Image.Image) -> Callable[[Image.Image], Image.Image] | None:
         return None
     if image.has_transparency_data:
         return None
-    low, high = float("inf"), float("-inf")
-    for _, band in bands(image):
-        numbers = _numbers(band, dtype)
+    numbers: Iterator[NDArray[Any]] = (np.asarray(band).view(dtype) for _, band in bands(image))
+    convert = eight_bits(numbers, tags.get(BITS_PER_SAMPLE, (32,))[0])
+    return partial(_as_gray, dtype=dtype, convert=convert, inverted=inverted)
+
+
+def eight_bits(
+    parts: Iterable[NDArray[Any]], bits: int
+) -> Callable[[NDArray[Any]], NDArray[np.uint8]]:
+    """Return what brings numbers to 0 to 255; `parts` are all of them, of so many `bits` each.
+
+    Unsigned numbers keep their high bits, and floats are from 0 to 1, as viewers take them. Where
+    they cannot be meant so, since the high bits of more than 16 are not used or most floats lie
+    elsewhere, and of signed ones, the lowest is 0 and the highest 255.
+    """
+    low, high, within, count, kind = float("inf"), float("-inf"), 0, 0, ""
+    for part in parts:
+        numbers = _finite(part)
         low, high = min(low, float(numbers.min())), max(high, float(numbers.max()))
-    return partial(_stretched, dtype=dtype, low=low, high=high, inverted=inverted)
+        within += int(((numbers >= 0) & (numbers <= 1)).sum())
+        count, kind = count + numbers.size, part.dtype.kind
+    if kind == "u" and bits > 8 and (bits <= 16 or high >= 1 << (bits - 8)):
+        return partial(_high_bits, bits=bits)
+    if kind == "u" and bits <= 8:
+        low, high = 0.0, (1 << bits) - 1
+    elif kind == "f" and 2 * within >= count:
+        low, high = 0.0, 1.0
+    return partial(stretched, low=low, high=high)
+
+
+def stretched(numbers: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
+    """Return numbers from `low` to `high` as 0 to 255; those beyond are clipped."""
+    if high == low:
+        return np.zeros(numbers.shape, np.uint8)
+    clipped = np.clip(_finite(numbers), low, high)
+    gray: NDArray[np.uint8] = np.rint((clipped - low) * (255.0 / (high - low))).astype(np.uint8)
+    return gray
+
+
+def _high_bits(numbers: NDArray[Any], bits: int) -> NDArray[np.uint8]:
+    high: NDArray[np.uint8] = (numbers >> numbers.dtype.type(bits - 8)).astype(np.uint8)
+    return high
+
+
+def _finite(numbers: NDArray[Any]) -> NDArray[np.float64]:
+    return np.nan_to_num(numbers.astype(np.float64), posinf=0.0, neginf=0.0)
+
+
+def _as_gray(
+    image: Image.Image,
+    dtype: DTypeLike,
+    convert: Callable[[NDArray[Any]], NDArray[np.uint8]],
+    inverted: bool,
+) -> Image.Image:
+    gray = convert(np.asarray(image).view(dtype))
+    return Image.fromarray(255 - gray if inverted else gray)
 
 
 def _high_byte(image: Image.Image, bits: int, inverted: bool) -> Image.Image:
@@ -134,7 +193,7 @@ def _high_byte(image: Image.Image, bits: int, inverted: bool) -> Image.Image:
     TIFF may use fewer bits of the sixteen, and may count from white to black.
     """
     values = np.asarray(image)
-    gray = (values >> (bits - 8)).astype(np.uint8)
+    gray = _high_bits(values, bits)
     if inverted:
         gray = 255 - gray
     transparent = image.info.get("transparency")  # one gray value of a PNG's tRNS
@@ -142,20 +201,3 @@ def _high_byte(image: Image.Image, bits: int, inverted: bool) -> Image.Image:
         return Image.fromarray(gray)
     opaque = np.where(values == transparent, np.uint8(0), np.uint8(255))
     return Image.fromarray(np.dstack([gray, opaque]), "LA")
-
-
-def _numbers(image: Image.Image, dtype: DTypeLike) -> NDArray[np.float64]:
-    """Return the finite values of numbers that have no white of their own."""
-    values: NDArray[Any] = np.asarray(image).view(dtype)
-    return np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
-
-
-def _stretched(
-    image: Image.Image, dtype: DTypeLike, low: float, high: float, inverted: bool
-) -> Image.Image:
-    """Return numbers, which declare no white of their own, from `low` to `high` as 0 to 255."""
-    numbers = _numbers(image, dtype)
-    if high == low:
-        return Image.new("L", image.size)
-    gray = np.rint((numbers - low) * (255.0 / (high - low))).astype(np.uint8)
-    return Image.fromarray(255 - gray if inverted else gray)

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
-from hashmatch.decode import bmp, cicp, gif, jxl, limits, tiles
+from hashmatch.decode import bmp, cicp, gif, jxl, limits, tiff_samples, tiles, webp
 from hashmatch.decode.jpeg import coefficient_bytes
 from hashmatch.errors import install
 from hashmatch.records.enums import Outcome
@@ -29,9 +30,6 @@ from hashmatch.records.images import ImageError
 
 if TYPE_CHECKING:
     from PIL import ImageFile
-
-BITS_PER_SAMPLE = 258
-PLANAR_CONFIGURATION = 284
 
 WIDENED = {"L;2": 85, "L;4": 17}
 """How PNG gray of so few bits becomes 8-bit: 255 over the largest value."""
@@ -100,7 +98,7 @@ def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
     """
     # Two decoders make canvases when they open a file, and rely on the host's limits for them.
     if name == "WEBP":
-        _check_pixels(name, *_webp_size(data), limits.PIXELS[name])
+        _check_pixels(name, *webp.size_of(data), limits.PIXELS[name])
     elif name == "GIF":
         for rect in islice(gif.frame_rects(data, limits.FRAME_BLOCKS), 1):
             right, bottom = rect.left + rect.width, rect.top + rect.height
@@ -110,10 +108,12 @@ def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
         data = bmp.usual(data, limits.UNUSUAL_BMP_PIXELS, limits.RUN_LENGTH_BMP_PIXELS)
     found = tiles.of_giant(data, limits.PIXELS[name]) if name in {"AVIF", HEIF} else None
     image: ImageFile.ImageFile
-    if found is None:
-        image = _opener(name)(io.BytesIO(data), "")
-    else:
+    if found is not None:
         image = tiles.TiledImageFile(data, found, _opener(name))
+    elif name == "TIFF":
+        image = tiff_samples.open_tiff(data)
+    else:
+        image = _opener(name)(io.BytesIO(data), "")
     if name == "BMP" and profile:
         image.info["icc_profile"] = profile
     check_size(name, image)
@@ -147,18 +147,16 @@ def check_size(name: str, image: Image.Image) -> None:
 def apply_pillow_fixes(image: Any) -> None:
     """Prepare an `image` that is open and not loaded; one that is loaded is left alone.
 
-    Raises ImageError, ``unsupported``, for a TIFF of 16-bit samples in separate planes: Pillow
-    takes their bytes for pixels.
+    Raises ImageError, ``unsupported``, for a TIFF that Pillow misreads.
     """
     if not getattr(image, "tile", None):
         return
     if image.format == "PNG":
         _scale_transparency(image)
-    elif image.format == "TIFF":
-        tags = image.tag_v2
-        if tags.get(PLANAR_CONFIGURATION) == 2 and max(tags.get(BITS_PER_SAMPLE, (1,))) > 8:
-            reason = "TIFF: samples of more than 8 bits in separate planes are not read"
-            raise ImageError(Outcome.UNSUPPORTED, reason)
+    elif isinstance(image, TiffImageFile):
+        what = tiff_samples.misread(image)
+        if what:
+            raise ImageError(Outcome.UNSUPPORTED, f"TIFF: {what} are not read by Pillow")
 
 
 def _scale_transparency(image: Any) -> None:
@@ -234,19 +232,3 @@ def _check_pixels(name: str, width: int, height: int, limit: int) -> None:
             f"{name} of {width} x {height} = {width * height / limits.MEGAPIXEL:.0f} megapixels, "
             f"the limit is {limit // limits.MEGAPIXEL}",
         )
-
-
-def _webp_size(data: bytes) -> tuple[int, int]:
-    """Return the width and height in a WebP header (RFC 9649, section 2.5 to 2.7)."""
-    try:
-        kind = data[12:16]
-        if kind == b"VP8X":
-            low, high = data[24:27] + b"\0", data[27:30] + b"\0"
-            return struct.unpack("<I", low)[0] + 1, struct.unpack("<I", high)[0] + 1
-        if kind == b"VP8L":
-            (bits,) = struct.unpack("<I", data[21:25])
-            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-        width, height = struct.unpack("<HH", data[26:30])
-    except struct.error:
-        raise ImageError(Outcome.UNDECODABLE, "WEBP: the header is cut off") from None
-    return width & 0x3FFF, height & 0x3FFF

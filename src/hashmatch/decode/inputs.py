@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import stat
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import attrgetter, methodcaller
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeAlias, Union, cast
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, Union, cast
 
 import numpy as np
 from PIL.Image import Image
+from PIL.ImageFile import ImageFile
 
 from hashmatch.decode import limits
+from hashmatch.decode.exif import orientation
 from hashmatch.errors import UsageError
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError, clean_name, escape_name
@@ -61,12 +66,16 @@ class LoadedImage:
     def version(self) -> str:
         """A digest of the content; ``unread`` where there is none.
 
-        Of a Pillow image, ask once it is hashed: hashing loads it, tolerantly if it has to, while
-        loading it here would raise on a damaged one, or hide its damage from the hash.
+        Of a Pillow image that has its pixels no longer from its file, ask once it is hashed:
+        hashing loads it, tolerantly if it has to, while loading it here would raise on a damaged
+        one, or hide its damage from the hash.
         """
         digest = hashlib.blake2b(digest_size=12, person=b"hashmatch-item")
-        if self.data is not None:
-            digest.update(self.data)
+        data = self.data
+        if isinstance(self.pixels, Image):
+            data = unread_file(self.pixels)
+        if data is not None:
+            digest.update(data)
         elif self.pixels is None:
             return "unread"
         else:
@@ -124,6 +133,43 @@ def load(image: ImageInput, name: str | None = None) -> LoadedImage:
         return LoadedImage(name, _file_bytes(image))
     except ImageError as error:
         return LoadedImage(name, error=error.with_traceback(None))
+
+
+def unread_file(image: Image) -> bytes | None:
+    """Return the file of a Pillow image that was opened and nothing else; None of any other.
+
+    What Pillow would make of it is not always what is seen, so such an image is decoded as its file
+    is. One that was loaded, drafted, moved to another frame or edited is what it is now.
+    """
+    if not isinstance(image, ImageFile) or getattr(image, "_im", image) is not None:
+        return None
+    data = file_behind(image)
+    if data is None:
+        return None
+    try:
+        with closing(type(image)(io.BytesIO(data), "")) as afresh:
+            same = all(
+                told(image) == told(afresh)
+                for told in (attrgetter("size", "mode", "info"), methodcaller("tell"), orientation)
+            )
+    except Exception:  # it is of the caller's own class, or its file has changed
+        return None
+    return data if same else None
+
+
+def file_behind(image: Any) -> bytes | None:
+    """Return the bytes that an open image is read from; None if there are none any more."""
+    try:
+        file = getattr(image, "_fp", None) or image.fp
+        position = file.tell()
+        file.seek(0)
+        try:
+            data: bytes = file.read(limits.MAX_BYTES + 1)
+        finally:
+            file.seek(position)
+    except Exception:  # closed, or the caller's own and raising anything
+        return None
+    return data if len(data) <= limits.MAX_BYTES else None
 
 
 def describe(image: ImageInput) -> str:

@@ -55,6 +55,9 @@ RUN_LENGTH_BMP_PIXELS = 8 * MEGAPIXEL
 """Pillow undoes these runs in Python, so that this limit is one of time: a few seconds."""
 UNUSUAL_BMP_PIXELS = 32 * MEGAPIXEL
 """Pixels of a BMP whose colours lie in other bits than Pillow reads: they are held once more."""
+TIFF_SAMPLE_BYTES = 256 * 2**20
+"""Bytes of the samples of a TIFF that Pillow does not read, all of which are held at once: as many
+as 64 megapixels of four 8-bit samples have."""
 
 WHOLE_JPEG_PIXELS = 64 * MEGAPIXEL
 """Pixels of a JPEG from which on it is decoded smaller, so that time and memory stay those of

@@ -23,7 +23,7 @@ from hashmatch.decode.formats import (
     identify,
     open_image,
 )
-from hashmatch.decode.inputs import ImageInput, load
+from hashmatch.decode.inputs import ImageInput, file_behind, load, unread_file
 from hashmatch.decode.jpeg import ended, fast_pixels, scale_down
 from hashmatch.decode.metadata import without_metadata
 from hashmatch.decode.pillow_settings import pillow_settings
@@ -89,10 +89,11 @@ def decode_image(image: ImageInput) -> Picture:
     RGB by value, HDR as an SDR display shows it; transparency is composited over white. A file that
     the strict decoder refuses is tried again without its metadata, then tolerantly, and flagged as
     damaged if it took that; it is undecodable if no pixel of it is seen. The same picture as a
-    path, bytes, a file object, a Pillow image or an array gives the same pixels. Only a JPEG of
-    more than 64 megapixels is decoded at half, a quarter or an eighth of its sides, unless it is
-    open as a Pillow image, and so is a HEIF or AVIF in tiles of more than are held at once, which
-    is else ``refused``.
+    path, bytes, a file object, a Pillow image or an array gives the same pixels; a Pillow image
+    that was loaded before is taken as Pillow has loaded it, though, which is not always what is
+    seen. Only a JPEG of more than 64 megapixels is decoded at half, a quarter or an eighth of its
+    sides, and so is a HEIF or AVIF in tiles of more than are held at once; once loaded by Pillow
+    the latter is ``refused``.
 
     Parameters
     ----------
@@ -123,7 +124,8 @@ def decode_image(image: ImageInput) -> Picture:
     if loaded.error is not None:
         raise loaded.error
     if isinstance(loaded.pixels, Image.Image):
-        return decode_pillow(loaded.pixels)
+        data = unread_file(loaded.pixels)
+        return decode_pillow(loaded.pixels) if data is None else decode_file(data)
     return Picture(array_rgb(_checked(np.asarray(loaded.pixels))))
 
 
@@ -182,7 +184,7 @@ def _decode(
 
 
 def decode_pillow(image: Image.Image, *, readings: bool = False) -> Picture:
-    """Return what `decode_file` does of an image that the caller has opened, perhaps not loaded.
+    """Return the pixels of an image that the caller has loaded, moved to a frame, or edited.
 
     What it was opened as is the caller's choice; the limits and the second, tolerant try are ours.
     """
@@ -215,21 +217,6 @@ def decode_pillow(image: Image.Image, *, readings: bool = False) -> Picture:
         return Picture(
             turned(pixels, stored, name, data), media_type, damaged, frame, others=others
         )
-
-
-def file_behind(image: Any) -> bytes | None:
-    """Return the bytes that an open image is read from; None if there are none any more."""
-    try:
-        file = getattr(image, "_fp", None) or image.fp
-        position = file.tell()
-        file.seek(0)
-        try:
-            data: bytes = file.read(limits.MAX_BYTES + 1)
-        finally:
-            file.seek(position)
-    except Exception:  # closed, or the caller's own and raising anything
-        return None
-    return data if len(data) <= limits.MAX_BYTES else None
 
 
 def turned(

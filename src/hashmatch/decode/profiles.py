@@ -68,7 +68,7 @@ def conversion(image: Image.Image) -> tuple[str, Convert] | None:
 
 def _of_code_points(code_points: cicp.Cicp) -> Colours | None:
     primaries = cicp.PRIMARIES.get(code_points.primaries, cicp.PRIMARIES[cicp.BT709])
-    exponent = {4: 2.2, 5: 2.8, 8: 1.0}.get(code_points.transfer)
+    exponent = {4: 2.2, 5: 2.8, cicp.LINEAR: 1.0}.get(code_points.transfer)
     return Colours(_srgb_light() if exponent is None else _power(exponent), primaries)
 
 

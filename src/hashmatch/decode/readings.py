@@ -16,6 +16,7 @@ from PIL import Image
 from hashmatch.decode import isobmff, profiles
 from hashmatch.decode.color import bands, rgb
 from hashmatch.decode.exif import orientation_of, upright
+from hashmatch.decode.tiff_samples import SAMPLED
 from hashmatch.decode.tiles import TILED
 
 if TYPE_CHECKING:
@@ -88,8 +89,8 @@ def _others(image: Image.Image, stored: int, data: bytes | None) -> Iterator[Rea
             yield Reading(AS_DISPLAYED, read, of_image=True)
         else:
             yield Reading(AS_DISPLAYED, partial(_displayed, convert, mode))
-    if image.format == "JXL":
-        return  # turned by its decoder, and not read by python-threatexchange
+    if image.format in {"JXL", SAMPLED}:
+        return  # turned by their decoders, and not read by python-threatexchange
     if image.format in {"HEIF", TILED}:
         written = image.info.get("original_orientation")
         if data and isinstance(written, int) and 2 <= written <= 8:

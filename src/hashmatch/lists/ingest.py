@@ -28,7 +28,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import accumulate, chain, repeat
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -37,7 +37,7 @@ from hashmatch import registry
 from hashmatch.errors import ListError, RejectedRow, RowsMissing, UnknownPlugin, UsageError
 from hashmatch.interfaces import ROLES, ListRow, PlainRows, Span
 from hashmatch.lists.bit_order import check_orders, orders_for, reordered
-from hashmatch.lists.kinds import FEW, Suspicion, remark, suspicion
+from hashmatch.lists.kinds import FEW, Sample, Suspicion, remark, suspicion
 from hashmatch.lists.merge import (
     UNDATED,
     Statements,
@@ -45,12 +45,21 @@ from hashmatch.lists.merge import (
     Withdrawals,
     hash_keys,
     id_key,
+    id_keys,
     scope_of,
 )
 from hashmatch.lists.readers._fields import ORDERS
 from hashmatch.lists.readers._lines import shown
 from hashmatch.lists.redact_ids import DIGITS, hide_withdrawn, key_of, without_hashes
-from hashmatch.lists.statuses import BENIGN, DISPUTED, LISTED, WITHDRAWAL, effect_of
+from hashmatch.lists.statuses import (
+    BENIGN,
+    DISPUTED,
+    LISTED,
+    MEANINGS,
+    WITHDRAWAL,
+    effect_of,
+    plain,
+)
 from hashmatch.records.entries import Entries, Entry, Texts
 from hashmatch.records.hash_shapes import REFERENCE, check_kept, may_be_hash
 from hashmatch.records.hashes import (
@@ -99,6 +108,10 @@ class ListFormat:
         Which ids, labels and sources are no hashes though they may be by their shape, and are shown
         as they are: ``uuid``, ``numbers`` of 19 digits and more, or ``all``. Others are replaced by
         references, see `hashmatch.records.hash_shapes`. By default none, or as a store remembers.
+    statuses : mapping of str to str, optional
+        What the list's own words for the status of an entry mean, whatever their case and blanks:
+        ``listed``, ``withdrawn``, ``benign`` or ``disputed``. They go before those that are known,
+        see `hashmatch.lists.statuses`. A store adds them to those that it remembers.
     keep_disputed : bool
         Whether to list entries that more members are against than for.
     dates : {"dmy", "mdy"}, optional
@@ -140,6 +153,7 @@ class ListFormat:
     unique_ids: bool = False
     bits: str | Sequence[str] | None = None
     keep_ids: Sequence[str] | None = None
+    statuses: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         registry.spec(self.algorithm)
@@ -156,6 +170,12 @@ class ListFormat:
             )
         check_orders(self.orders)
         check_kept(tuple(self.keep_ids or ()))
+        for word, meaning in (self.statuses or {}).items():
+            if meaning not in MEANINGS or not plain(word):
+                raise UsageError(
+                    f"cannot take a status for {meaning!r}: it means one of {', '.join(MEANINGS)}. "
+                    "Give one of these for each word"
+                )
         if self.delimiter is not None and len(self.delimiter) != 1:
             raise UsageError(f"a delimiter is one character, not {len(self.delimiter)}")
         for role in self.columns or ():
@@ -226,15 +246,14 @@ class ColumnBuilder(Opaque):
         self._key.append(id_key(named, scope >> 1))
         self._scope.append((scope if named else 0) | (UNDATED if said is None else 0))
 
-    def add_all(
-        self, values: bytes, kinds: Sequence[int], ids: Sequence[bytes], scope: int
-    ) -> None:
+    def add_all(self, values: bytes, kinds: array[int], ids: Sequence[bytes], scope: int) -> None:
         """Take many without a time; an empty id stands for none."""
         self._values += values
         self._kind.extend(kinds)
-        self._ends.extend(accumulate(map(len, ids[1:]), initial=len(self._ids) + len(ids[0])))
+        lengths = np.fromiter(map(len, ids), np.int64, len(ids))
+        self._ends.frombytes((np.cumsum(lengths) + len(self._ids)).tobytes())
         self._ids += b"".join(ids)
-        self._key.extend(map(id_key, ids))
+        self._key.extend(id_keys(ids))
         self._scope += bytes([scope | UNDATED]) * len(ids)
 
     def _date(self) -> None:
@@ -334,6 +353,9 @@ class Rows(Opaque):
         self.algorithm, self.encoding = format.algorithm, format.encoding or "hex"
         self.told_orders = format.orders
         self._orders: dict[str, tuple[str, ...]] = {}
+        self._effects = {
+            plain(word): MEANINGS[meaning] for word, meaning in (format.statuses or {}).items()
+        }
         self.keep_disputed, self.now = format.keep_disputed, now
         self.counts: Counter[str] = Counter()
         self.unmatchable: Counter[str] = Counter()
@@ -449,8 +471,9 @@ class Rows(Opaque):
 
     def _examine(self, listed: list[HashBatch]) -> None:
         """Note what hashes probably are, if something else than they are taken for."""
-        self.suspicions = [found for each in listed if (found := suspicion(each)) is not None]
-        self.remarks = [told for each in listed if (told := remark(each)) is not None]
+        samples = list(map(Sample, listed))
+        self.suspicions = [found for each in samples if (found := suspicion(each)) is not None]
+        self.remarks = [told for each in samples if (told := remark(each)) is not None]
         for each in listed:
             spec = each.spec
             short = self._short[spec.algorithm]
@@ -525,7 +548,8 @@ class Rows(Opaque):
         """Return what people ought to look at, in words; once what is taken out is known."""
         told = [str(found) for found in self.suspicions]
         told += [
-            f"unknown status '{name}': {n:,}, listed all the same"
+            f"unknown status '{name}': {n:,}, listed all the same; say what it means "
+            f"(--status WORD={'|'.join(MEANINGS)})"
             for name, n in sorted(self.statuses.items())
         ]
         if self.ahead:
@@ -544,7 +568,7 @@ class Rows(Opaque):
         return told
 
     def _add(self, row: ListRow) -> None:
-        effect = effect_of(row.status)
+        effect = self._effect(row.status)
         algorithm = self._algorithm(row.algorithm)
         if not registry.hashes(algorithm) and (
             algorithm in NOT_MATCHED or algorithm.startswith("video_")
@@ -577,6 +601,11 @@ class Rows(Opaque):
                 effect = LISTED
         self.counts[effect] += 1
         self.ahead += said is not None and said.begin > self.now
+
+    def _effect(self, status: str) -> str | None:
+        """Return what a status does to an entry, as is told or as is known."""
+        told = self._effects.get(plain(status)) if self._effects else None
+        return told or effect_of(status)
 
     def _list(
         self, row: ListRow, algorithm: str, value: bytes, said: Span | None, disputed: bool
@@ -630,18 +659,22 @@ class Rows(Opaque):
         if set(map(len, rows.hashes)) != {digits} or set(map(len, rows.qualities)) - {0, 1, 2, 3}:
             return False
         shortest = len(_forms(bytes(spec.bits // 8))[1])
-        for value, name in zip(rows.hashes, rows.ids, strict=True):
-            if len(name) >= shortest and not _safe(
-                (name.decode(),), _forms(bytes.fromhex(value.decode()))
-            ):
-                return False
+        if max(map(len, rows.ids)) >= shortest:
+            for value, name in zip(rows.hashes, rows.ids, strict=True):
+                if len(name) >= shortest and not _safe(
+                    (name.decode(),), _forms(bytes.fromhex(value.decode()))
+                ):
+                    return False
         values = bytes.fromhex(text.decode())
         nothing = _of_nothing(self.algorithm)
         if nothing is not None and nothing in values:
             return False
         of_kind = self._of(self.algorithm)
         number = {quality: self._quality_kind(of_kind, quality) for quality in set(rows.qualities)}
-        kinds = [number[quality] for quality in rows.qualities]
+        if len(number) == 1:
+            kinds = array("I", number.values()) * len(rows.qualities)
+        else:
+            kinds = array("I", [number[quality] for quality in rows.qualities])
         of_kind.add_all(values, kinds, rows.ids, scope_of("", self._unique))
         self.counts[LISTED] += len(kinds)
         return True
@@ -798,4 +831,6 @@ def _safe(texts: tuple[str | None, ...], forms: tuple[str, ...]) -> tuple[str, .
 
     An id that is left out is replaced by a keyed reference in what a match shows.
     """
+    if not forms:  # as of nearly all rows, whose texts are too short to hold a hash
+        return tuple(filter(None, texts))
     return tuple(text for text in texts if text and not any(form in text.lower() for form in forms))

@@ -8,6 +8,7 @@ each quarter. Shares are ours, of 1,360 to 1,660 hashes of photographs and squar
 
 from __future__ import annotations
 
+from functools import cached_property
 from math import comb, isqrt
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -79,7 +80,7 @@ class Suspicion(NamedTuple):
         )
 
 
-def suspicion(hashes: HashBatch) -> Suspicion | None:
+def suspicion(sample: Sample) -> Suspicion | None:
     """Return what hashes of a list probably are, if not what they are taken for.
 
     Hashes of plug-ins are told by their digits only. Entries near to each other, as of copies of
@@ -89,61 +90,85 @@ def suspicion(hashes: HashBatch) -> Suspicion | None:
     --------
     >>> from hashmatch.records.hashes import HashBatch, HashSpec
     >>> known = HashBatch.from_hex(HashSpec("pdq", 256), ["01" * 32, "10" * 32, "1001" * 16])
-    >>> suspicion(known).kind
+    >>> suspicion(Sample(known)).kind
     'binary digits'
     """
-    if len(hashes) < FEW:
+    if sample.count < FEW:
         return None
-    sample = _Sample(hashes)
     found = next(sample.of_digits(), None)
-    if (
-        found is None
-        and len(hashes) >= LEAST
-        and not registry.maker(registry.HASHERS, hashes.spec.algorithm)
-    ):
+    if found is None and sample.count >= LEAST and sample.is_ours:
         found = next(sample.of_bits(), None)
     return found
 
 
-def remark(hashes: HashBatch) -> str | None:
+def remark(sample: Sample) -> str | None:
     """Return what to know of a list that is not one of photographs, though nothing else either."""
-    algorithm = hashes.spec.algorithm
+    algorithm = sample.algorithm
     is_half = algorithm.startswith("pdq") or algorithm in {"phash", "whash"}
-    if len(hashes) < LEAST or not is_half or registry.maker(registry.HASHERS, algorithm):
+    if sample.count < LEAST or not is_half or not sample.is_ours:
         return None
-    share = float(_Sample(hashes).is_half.mean())
+    share = float(sample.is_half.mean())
     if share >= 0.5:
         return None
-    half = hashes.spec.bits // 2
+    half = sample.size // 2
     return (
         f"{share:.0%} of the {algorithm} entries have exactly {half} bits set, as of photographs "
         f"nearly all have: they may be digests, such as SHA-256, or made up"
     )
 
 
-class _Sample(Opaque):
-    """Hashes of a list that are unlike each other, as bits, shape (n, bits)."""
+class Sample(Opaque):
+    """Some hashes of a list, evenly from all of it.
+
+    Parameters
+    ----------
+    hashes : HashBatch
+        All hashes of one kind; nothing is computed of them before it is asked for.
+    """
 
     def __init__(self, hashes: HashBatch) -> None:
-        self.algorithm, self.count, size = hashes.spec.algorithm, len(hashes), hashes.spec.bits
-        rows = np.unique(np.linspace(0, len(hashes) - 1, SAMPLE).astype(np.int64))
-        self.different = _bits(np.unique(hashes.words[rows], axis=0), size)
-        words = _unlike(hashes.words[rows], size // 8)
-        self.bits = _bits(words, size)
-        ones = self.bits.sum(1)
-        self.is_half = ones == size // 2
-        self.is_about_half = self.is_half | (ones == size // 2 + 1)
-        self.quarters = self.bits.reshape(len(words), 4, -1).sum(2)
-        side = isqrt(size)
-        if side * side == size:
-            square = self.bits.reshape(-1, side, side)
-            across = (square[:, :, 1:] == square[:, :, :-1]).mean((1, 2))
-            down = (square[:, 1:] == square[:, :-1]).mean((1, 2))
-            self.alike = (across + down) / 2
+        self._hashes = hashes
+        self.algorithm, self.size = hashes.spec.algorithm, hashes.spec.bits
+        self.count = len(hashes)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the algorithm comes with hashmatch, so that its shares are known."""
+        return not registry.maker(registry.HASHERS, self.algorithm)
+
+    @cached_property
+    def words(self) -> NDArray[np.uint64]:
+        """The hashes, shape (n, words of one)."""
+        rows = np.unique(np.linspace(0, self.count - 1, SAMPLE).astype(np.int64))
+        return self._hashes.words[rows]
+
+    @cached_property
+    def bits(self) -> NDArray[np.uint8]:
+        """Those that are unlike each other, as bits, shape (n, bits)."""
+        return _bits(_unlike(self.words, self.size // 8), self.size)
+
+    @cached_property
+    def is_half(self) -> Flags:
+        """Which of `bits` have exactly half of them set, shape (n,)."""
+        return np.asarray(self.bits.sum(1) == self.size // 2)
+
+    @cached_property
+    def is_about_half(self) -> Flags:
+        """Which of `bits` have half of them set, or one more, shape (n,)."""
+        return np.asarray(self.is_half | (self.bits.sum(1) == self.size // 2 + 1))
+
+    @cached_property
+    def alike(self) -> NDArray[np.float64]:
+        """Shares of equal neighbours in the squares that `bits` are, shape (n,)."""
+        side = isqrt(self.size)
+        square = self.bits.reshape(-1, side, side)
+        across = (square[:, :, 1:] == square[:, :, :-1]).mean((1, 2))
+        down = (square[:, 1:] == square[:, :-1]).mean((1, 2))
+        return np.asarray((across + down) / 2)
 
     def of_digits(self) -> Iterator[Suspicion]:
         """Yield what all digits being few of the sixteen says."""
-        digits = np.packbits(self.different, axis=1)
+        digits = np.packbits(_bits(np.unique(self.words, axis=0), self.size), axis=1)
         digits = np.concatenate([digits >> 4, digits & 15], axis=1)
         count = digits.shape[1]
         yield from self._found(
@@ -161,7 +186,7 @@ class _Sample(Opaque):
 
     def of_bits(self) -> Iterator[Suspicion]:
         """Yield what the bits say of hashes of this algorithm."""
-        size, algorithm = self.bits.shape[1], self.algorithm
+        size, algorithm = self.size, self.algorithm
         if registry.hasher(algorithm).reads == "bytes":
             yield from self._found(
                 "hashes of pictures, such as PDQ", self.is_half, 0.1, 0.6,
@@ -170,9 +195,10 @@ class _Sample(Opaque):
             )  # fmt: skip
             return
         quarter = size // 4
+        quarters = self.bits.reshape(-1, 4, quarter).sum(2)
         for ones, kind in ((quarter // 2, "blockhash"), (quarter // 2 - 1, "npm image-hash")):
             yield from self._found(
-                kind, np.all(self.quarters == ones, axis=1), 0.05, 0.3,
+                kind, np.all(quarters == ones, axis=1), 0.05, 0.3,
                 f"exactly {ones} bits are set in each quarter, as in fewer than one of 20 hashes "
                 f"of {algorithm}",
                 f"Nothing of it is ever matched here: ask for {algorithm}",
@@ -195,7 +221,7 @@ class _Sample(Opaque):
             yield from self._of_another_kind(~self.is_half, 0.1, 0.5, told)
 
     def _of_pdq(self) -> Iterator[Suspicion]:
-        size = self.bits.shape[1]
+        size = self.size
         for place, order in ((0, ""), (-1, " in reversed order")):
             yield from self._found(
                 f"pHash of {size} bits{order}", self.bits[:, place] == 1, 0.53, 0.97,

@@ -413,6 +413,11 @@ def id_key(external_id: bytes, space: int = 0) -> int:
     return xxhash.xxh3_64_intdigest(external_id, space)
 
 
+def id_keys(external_ids: Iterable[bytes]) -> Iterator[int]:
+    """Return the key of each of many ids, in no name space of their own."""
+    return map(xxhash.xxh3_64_intdigest, external_ids)
+
+
 def hash_keys(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Return the key of each of some hashes, (n, w)."""
     keys = np.zeros(len(words), np.uint64)

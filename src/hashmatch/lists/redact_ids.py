@@ -18,7 +18,7 @@ import numpy as np
 
 from hashmatch.lists.merge import UNDATED, Subject, hash_keys, id_key, rows_about
 from hashmatch.records.entries import Entries, Entry, Texts
-from hashmatch.records.hash_shapes import SHORTEST, decoded, hidden, masked, may_be_hash
+from hashmatch.records.hash_shapes import decoded, hidden, masked, may_be_hash, may_be_hashes
 from hashmatch.records.hashes import HashBatch
 
 if TYPE_CHECKING:
@@ -44,10 +44,11 @@ def without_hashes(
     `written` are the hashes with their bits in other orders, `key` is that of references, and
     `kept` the shapes of ids that are no hashes, unless they are of the list itself.
     """
-    maybe = {text for each in said for text in _suspects(each.entries)}
     batches = {id(batch): batch for batch in (*(each.hashes for each in said), *written)}
+    least = min((batch.spec.bits // 8 for batch in batches.values()), default=0)
+    maybe = {text for each in said for text in _suspects(each.entries, least)}
     hashes = _hashes_among(maybe, batches.values()) if maybe else set()
-    return [_cleaned(each, hashes, key, kept) for each in said]
+    return [_cleaned(each, hashes, least, key, kept) for each in said]
 
 
 def hide_withdrawn(withdrawals: Withdrawals, key: bytes, kept: tuple[str, ...]) -> None:
@@ -82,32 +83,41 @@ def log_loaded(log: Logger, known: HashList) -> None:
     log.info(said, name, version, count, algorithm, rejected)
 
 
-def _suspects(entries: Entries) -> Iterable[str]:
-    """Yield runs of hexadecimal digits that are long enough to be a hash."""
+def _suspects(entries: Entries, least: int) -> Iterable[str]:
+    """Yield runs of hexadecimal digits that are long enough to be a hash of so many bytes."""
     for kind in entries.kinds:
         for text in (*kind.labels, *kind.sources, kind.status):
-            yield from _runs(text)
-    for row in _long(entries.ids):
-        yield from _runs(_id(entries, row))
+            yield from _runs(text, least)
+    if entries.ids is not None:
+        lengths = np.diff(np.asarray(entries.ids.ends[:]))
+        for row in np.flatnonzero(6 * lengths >= 8 * least).tolist():
+            yield from _runs(_id(entries, row), least)
 
 
-def _long(ids: Texts | None) -> list[int]:
-    """Return which ids are long enough."""
+def _odd(ids: Texts | None, least: int | None) -> list[int]:
+    """Return which ids may be hashes, or hold one of `least` bytes."""
     if ids is None:
         return []
-    rows: list[int] = np.flatnonzero(np.diff(np.asarray(ids.ends[:])) >= SHORTEST).tolist()
-    return rows
+    data, ends = np.asarray(ids.data[:]), np.asarray(ids.ends[:])
+    rows = may_be_hashes(data, ends)
+    if least is not None:
+        rows = np.union1d(rows, np.flatnonzero(6 * np.diff(ends) >= 8 * least))
+    return [int(row) for row in rows]
 
 
 def _id(entries: Entries, row: int) -> str:
     return "" if entries.ids is None else entries.ids[row] or ""
 
 
-def _runs(text: str) -> list[str]:
-    """Return runs of digits, in lower case, and what is written in another base as one."""
-    if len(text) < SHORTEST:
+def _runs(text: str, least: int) -> list[str]:
+    """Return runs of digits, in lower case, and what is written in another base as one.
+
+    Only those of `least` bytes, which take the fewest characters in base64.
+    """
+    if 6 * len(text) < 8 * least:
         return []
-    return [*(run.lower() for run in DIGITS.findall(text)), *(v.hex() for v in decoded(text))]
+    runs = [*(run.lower() for run in DIGITS.findall(text)), *(v.hex() for v in decoded(text))]
+    return [run for run in runs if len(run) >= 2 * least]
 
 
 def _hashes_among(maybe: set[str], batches: Collection[HashBatch]) -> set[str]:
@@ -134,9 +144,11 @@ def _hashes_among(maybe: set[str], batches: Collection[HashBatch]) -> set[str]:
     return found
 
 
-def _cleaned(said: Statements, hashes: set[str], key: bytes, kept: tuple[str, ...]) -> Statements:
+def _cleaned(
+    said: Statements, hashes: set[str], least: int, key: bytes, kept: tuple[str, ...]
+) -> Statements:
     def clean(texts: Iterable[str]) -> tuple[str, ...]:
-        left = (text for text in texts if not (hashes and hashes.intersection(_runs(text))))
+        left = (text for text in texts if not (hashes and hashes.intersection(_runs(text, least))))
         return tuple(hidden(text, key, kept) for text in left)
 
     entries = said.entries
@@ -151,7 +163,7 @@ def _cleaned(said: Statements, hashes: set[str], key: bytes, kept: tuple[str, ..
         numbers.append(kinds.setdefault(cleaned, len(kinds)))
     kind_of = np.array(numbers, np.uint32)[np.asarray(entries.kind[:])]
     instead: dict[int, str | None] = {}
-    for row in _long(entries.ids):
+    for row in _odd(entries.ids, least if hashes else None):
         name = _id(entries, row)
         safe = next(iter(clean((name,))), None)
         if safe != name:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 DISPUTED, WITHDRAWAL, BENIGN, LISTED = "disputed", "withdrawal", "benign", "listed"
+MEANINGS = {
+    "listed": LISTED, "withdrawn": WITHDRAWAL, "benign": BENIGN, "disputed": DISPUTED,
+}  # fmt: skip
+"""What a status may be said to mean, and what it then does to the entry."""
 _STATUSES = {
     status: effect
     for effect, statuses in {
@@ -48,6 +53,7 @@ KEEP_OUT = frozenset(
 """Statuses of entries that are withdrawn or benign, in lower case, as they are written."""
 
 
+@lru_cache(maxsize=1024)  # a list has few statuses, a million times
 def effect_of(status: str) -> str | None:
     """Return what a status does to an entry, whatever its case and blanks; None if unknown.
 
@@ -56,4 +62,9 @@ def effect_of(status: str) -> str | None:
     >>> effect_of("Taken-Down"), effect_of("odd one")
     ('withdrawal', None)
     """
-    return EFFECTS.get(re.sub(r"[\W_]+", "", status).lower())
+    return EFFECTS.get(plain(status))
+
+
+def plain(status: str) -> str:
+    """Return the letters and digits of a status, in lower case: by these two are the same."""
+    return re.sub(r"[\W_]+", "", status).lower()

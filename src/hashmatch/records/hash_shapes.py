@@ -11,9 +11,15 @@ import hashlib
 import re
 import unicodedata
 from itertools import groupby, pairwise
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
+import numpy as np
+
 from hashmatch.errors import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 REFERENCE = "ref:"
 """What references begin with."""
@@ -117,6 +123,85 @@ def may_be_hash(text: str, kept: tuple[str, ...] = ()) -> bool:
         or any(_is_grouped(each, NUMBERS not in kept) for each in {written, text})
         or any(_is_base64(each) or _is_base32(each) for each in _lines(text))
     )
+
+
+FEWEST_DIGITS, FEWEST_GROUPED, FEWEST_GROUPS = 16, 14, 8
+"""Hexadecimal digits of any hash; of one that is written byte by byte in decimal, of 8 numbers."""
+CHANGES, CHANGES_IN_A_WORD = 3, 2
+"""From one sort of digit to another, of text in base64, and in base32, which is in one word."""
+OTHER, DIGIT, UPPER, LOWER, BLANK, ODD = range(6)
+SORTS = np.full(256, OTHER, np.uint8)
+SORTS[ord("0") : ord("9") + 1] = DIGIT
+SORTS[ord("A") : ord("Z") + 1] = UPPER
+SORTS[ord("a") : ord("z") + 1] = LOWER
+SORTS[128:] = SORTS[ord("%")] = ODD
+SORTS[9:14] = SORTS[28:32] = ODD
+SORTS[ord(" ")] = BLANK
+"""Of bytes of text; `ODD` may be another digit in disguise, or divide one in two."""
+IS_WORD = np.isin(np.arange(6), [DIGIT, UPPER, LOWER])
+IS_HEX = np.zeros(256, np.bool_)
+IS_HEX[list(b"0123456789abcdefABCDEF")] = True
+
+
+def may_be_hashes(data: NDArray[np.uint8], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return which of many texts `may_be_hash` has to look at; the others are none.
+
+    Counts what each spelling of a hash takes, so that most ids cost nanoseconds.
+
+    Parameters
+    ----------
+    data : ndarray of uint8
+        The texts in UTF-8, one after the other.
+    ends : ndarray of int64, shape (n + 1,)
+        Text i is ``data[ends[i]:ends[i + 1]]``.
+
+    Examples
+    --------
+    >>> text = np.frombuffer(b"IMG_20240111_125959.jpg" b"5ec4e7beefc0ffee.jpg", np.uint8)
+    >>> may_be_hashes(text, np.array([0, 23, 43])).tolist()
+    [1]
+    """
+    rows = np.flatnonzero(np.diff(ends) >= SHORTEST)
+    found = [rows[:0]]
+    for begin in range(0, len(rows), AT_ONCE):
+        block = rows[begin : begin + AT_ONCE]
+        first, last = ends[block[0]], ends[block[-1] + 1]
+        places = np.stack([ends[block], ends[block + 1]], 1).ravel() - first
+        found.append(block[_look(data[first:last], places)])
+    return np.concatenate(found)
+
+
+AT_ONCE = 1 << 13
+"""Texts that are counted together, so that the counts stay in a cache."""
+
+
+def _look(data: NDArray[np.uint8], places: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which texts, from each even place to the next, may be hashes."""
+    sorts = SORTS[data]
+    is_word = IS_WORD[sorts]
+    changes, words = np.zeros((2, len(sorts)), np.bool_)
+    changes[1:] = (sorts[1:] != sorts[:-1]) & is_word[1:] & is_word[:-1]
+    words[1:] = is_word[1:] & ~is_word[:-1]
+    changes[places[::2]] = words[places[::2]] = False  # only those after the first are counted
+    all_changes = changes.copy()
+    all_changes[2:] |= words[2:] & ~(is_word[:-2] & (sorts[2:] == sorts[:-2]))
+    digits, changed = _sums(IS_HEX[data], places), _sums(all_changes, places)
+    found = (digits >= FEWEST_DIGITS) | (changed >= CHANGES)
+    is_blank, is_odd = sorts == BLANK, sorts == ODD
+    if (digits >= FEWEST_GROUPED).any():
+        found |= (digits >= FEWEST_GROUPED) & (_sums(words, places) + 1 >= FEWEST_GROUPS)
+    if (changed >= CHANGES_IN_A_WORD).any() or is_blank.any():
+        found |= _sums(changes | is_blank, places) >= CHANGES_IN_A_WORD
+    if is_odd.any():
+        found |= _sums(is_odd, places) > 0
+    return found
+
+
+def _sums(counted: NDArray[np.bool_], places: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Return how many are true from each even place to the next."""
+    total = np.zeros(len(counted) + 1, np.int32)
+    np.cumsum(counted, out=total[1:])
+    return total[places[1::2]] - total[places[::2]]
 
 
 def decoded(text: str) -> set[bytes]:

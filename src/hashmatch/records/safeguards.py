@@ -151,3 +151,8 @@ def collecting() -> Iterator[list[Waiver]]:
 def waivers() -> tuple[Waiver, ...]:
     """Return what was waived since the innermost `collecting` began; nothing outside of one."""
     return tuple(_collected[-1]) if _collected else ()
+
+
+def waiver_fields() -> list[dict[str, str]]:
+    """Return `waivers`, each as an object for JSON."""
+    return [waiver._asdict() for waiver in waivers()]

@@ -38,7 +38,7 @@ from hashmatch.review.results import Verified
 from hashmatch.review.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from hashmatch.review.database import Database, Row
 
@@ -47,14 +47,14 @@ ITEM = "case_number, number, record_id, added_at, round, line, hash, source, loc
 """Columns of ``item`` that are compared."""
 
 
-def verify(database: Database, head: str | None) -> Verified:
+def verify(database: Database, heads: Sequence[history.Head]) -> Verified:
     """Return how long the history is and its last digest; see `ReviewQueue.verify`."""
     damage = database.damage()
     if damage:
         raise ReviewError(f"cannot verify {database.where}: {damage}")
     try:
         replay = _Replay(database)
-        verified = replay.go_through(head)
+        verified = replay.go_through(heads)
         _compare(database, replay)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise _edited(database, f"something says what hashmatch never wrote ({error})") from None
@@ -86,9 +86,10 @@ class _Replay:
         self.queue: tuple[str, int, int, str] = ("", 0, 0, "")
         self.decisions: dict[int, int | None] = {}
 
-    def go_through(self, head: str | None) -> Verified:
+    def go_through(self, heads: Sequence[history.Head]) -> Verified:
         number, previous = 0, history.FIRST
-        head_found = head is None or head == previous
+        by_number = {head.event: head.digest for head in heads if head.event}
+        missing = {head.digest for head in heads} - {previous}
         while rows := self._database.rows(
             f"SELECT {history.COLUMNS} FROM event WHERE number > ? "
             f"ORDER BY number LIMIT {ROWS_PER_QUERY}",
@@ -98,19 +99,26 @@ class _Replay:
                 if event[0] != number + 1 or digest != history.digest_of(previous, *event):
                     raise _edited(self._database, f"event {number + 1} is not what it was")
                 number, at, who, kind, case, text = event
-                previous, head_found = digest, head_found or digest == head
+                if by_number.get(number, digest) != digest:
+                    what = f"event {number} is not the one that was seen before"
+                    raise _edited(self._database, what)
+                previous = digest
+                missing.discard(digest)
                 self._apply(number, at, who, kind, case, msgspec.json.decode(text))
-        if not head_found:
+        if max(by_number, default=0) > number:
+            what = f"its history ends at event {number}, and event {max(by_number)} was seen before"
+            raise _edited(self._database, what)
+        if missing:
             raise _edited(self._database, "the event with the given digest is missing")
         ((items,),) = self._database.rows("SELECT count(*) FROM item")
         ((decisions,),) = self._database.rows("SELECT count(*) FROM decision")
         if items != self._items or decisions != len(self.decisions):
             raise _edited(self._database, "there are records or decisions of no event")
-        return Verified(number, previous)
+        return Verified(number, str(history.Head(number, previous)))
 
     def _apply(self, number: int, at: int, who: str, kind: str, case: int, body: Any) -> None:
-        if kind in history.FEEDBACK:
-            return  # it changes no table
+        if kind in history.WITHOUT_TABLE:
+            return
         if kind == "added":
             self._added(number, at, body)
         elif kind == "made":

@@ -82,12 +82,14 @@ class Database(ABC):
 
     Each transaction has a connection of its own, which its thread goes on to use within it.
     Placeholders are ``?``. Every failure is a QueueUnavailable of one line that names `where`, the
-    queue's file or URL as it may be shown. A call waits for others for `patience` seconds.
+    queue's file or URL as it may be shown. A call waits for others for `patience` seconds, and for
+    the answer of a server for `answer_timeout`, or for ever.
     """
 
     def __init__(self, where: str) -> None:
         self.where = where
         self.patience = PATIENCE
+        self.answer_timeout: float | None = None
         self._here = _Here()
         self._writers, self._readers = Pool(1), Pool(MAX_READERS)
 
@@ -132,6 +134,9 @@ class Database(ABC):
             raise self._unavailable("it is busy")
         connection = kept = pool.take()
         try:
+            if kept is not None and self._is_gone(kept):
+                kept.close()
+                connection = kept = None
             if kept is None:
                 connection = self._connect(read_only=read_only)
             try:
@@ -155,6 +160,14 @@ class Database(ABC):
         with self.reading():
             found: list[Row] = self._execute(sql, values).fetchall()
             return found
+
+    def queue_row(self) -> tuple[str, str]:
+        """Return the queue's name, and its settings as they are stored."""
+        rows = self.rows("SELECT name, settings FROM queue")
+        if len(rows) != 1:
+            raise QueueUnavailable(f"{self.where} was edited: it has {len(rows)} names")
+        ((name, settings),) = rows
+        return name, settings
 
     def run(self, sql: str, values: Sequence[object] = ()) -> None:
         """Execute a statement, within a transaction that writes."""
@@ -327,7 +340,7 @@ class Transaction:
     ) -> Iterator[Transaction]:
         """Begin a transaction, or go on with the one that this thread is in."""
         with database.reading() if read_only else database.writing():
-            ((name, settings),) = database.rows("SELECT name, settings FROM queue")
+            name, settings = database.queue_row()
             yield cls(database, name, Settings.from_json(settings), micros(clock()))
 
     def case_id(self, number: int) -> str:

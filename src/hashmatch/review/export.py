@@ -20,6 +20,7 @@ from msgspec import UNSET
 from hashmatch._files.atomic import OutputFile, writing
 from hashmatch.errors import SinkError, UsageError, install
 from hashmatch.records.cases import CaseState, ConfirmedCase
+from hashmatch.records.controls import escape_json
 from hashmatch.records.times import timestamp
 from hashmatch.sinks.csv_rows import csv_line
 
@@ -207,7 +208,8 @@ def _write(rows: Iterator[ExportRow], path: str | os.PathLike[str] | None) -> in
         if suffix == ".csv":
             file.write(csv_line(COLUMNS))
         for count, row in enumerate(rows, 1):  # noqa: B007
-            file.write(_csv_row(row) if suffix == ".csv" else row.to_json().decode() + "\n")
+            line = _csv_row(row) if suffix == ".csv" else escape_json(row.to_json().decode()) + "\n"
+            file.write(line)
     return count
 
 

@@ -2,7 +2,9 @@
 
 The digest of an event is the SHA-256 of the digest before it and of what it says, so that no event
 can be changed, left out or put in without changing every later digest. Whoever keeps the last one
-elsewhere also notices that the end was cut off, or that all of it was written anew.
+elsewhere, as a `Head`, also notices that the end was cut off, or that all of it was written anew. A
+head tells nothing: nobody can try guesses against it without the random name of the queue, the
+random tokens of its reviewers and every time to the microsecond.
 
 ===============  =================================================================================
 kind             what happened
@@ -26,16 +28,23 @@ benign_accepted  a second person agreed that a picture is harmless
 benign_refused   or did not
 disabled         an entry of a list is not to be matched any more
 enabled          or is to be again
+logged_in        a reviewer logged in to the page
+login_failed     somebody could not: how often since the last such event, and with which name, if it
+                 is a reviewer's; by ``hashmatch``, since a name that was tried proves nothing
+uncovered        a reviewer uncovered the picture of a record, and how far
+message_queued   a decision was put into the outbox of an endpoint, to be told if it still stands
 ===============  =================================================================================
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from hashmatch.errors import UsageError
 from hashmatch.review.results import Event
 from hashmatch.review.text import moment
 
@@ -45,11 +54,59 @@ if TYPE_CHECKING:
     from hashmatch.review.database import Database, Row, Transaction
 
 FEEDBACK = frozenset({"benign_accepted", "benign_refused", "disabled", "enabled"})
-"""Kinds that no table depends on; `hashmatch.review.feedback` reads them."""
+"""Kinds that `hashmatch.review.feedback` reads."""
+ACCESS = frozenset({"logged_in", "login_failed", "uncovered"})
+"""Kinds that `hashmatch.review.access` writes."""
+WITHOUT_TABLE = FEEDBACK | ACCESS | {"message_queued"}
+"""Kinds that no table depends on."""
+KINDS = (
+    "made", "added", "taken", "renewed", "given_back", "lapsed", "decided", "undone", "asked_again",
+    "held", "released", "purged", "settings", "reviewer_added", "reviewer_removed",
+    "benign_accepted", "benign_refused", "disabled", "enabled", "logged_in", "login_failed",
+    "uncovered", "message_queued",
+)  # fmt: skip
 FIRST = "0" * 64
 """The digest before the first event."""
 EVENTS_PER_QUERY = 1000
 COLUMNS = "number, happened_at, who, kind, case_number, body, digest"
+
+
+class Head(NamedTuple):
+    """An event and its digest: kept elsewhere, it witnesses that event and all before it.
+
+    `event` is 0 where only the digest is known.
+
+    Examples
+    --------
+    >>> str(Head(17, "5d" * 32))[:9]
+    '17:5d5d5d'
+    """
+
+    event: int
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.event}:{self.digest}"
+
+    @classmethod
+    def parse(cls, text: str) -> Head:
+        """Return a head as `str` writes it, or a digest alone; UsageError if it is neither."""
+        found = _HEAD.fullmatch(text.strip())
+        if found is None:
+            raise UsageError(
+                f"cannot use {text[:100]!r} as a head of the history: it is neither NUMBER:DIGEST "
+                "nor a digest of 64 hexadecimal digits"
+            )
+        return cls(int(found[1] or 0), found[2])
+
+    @classmethod
+    def find_all(cls, text: str) -> list[Head]:
+        """Return every ``NUMBER:DIGEST`` within a text, as in messages of a webhook or a log."""
+        return [cls(int(number), digest) for number, digest in _HEAD_WITHIN.findall(text)]
+
+
+_HEAD = re.compile("(?:([0-9]{1,18}):)?([0-9a-f]{64})")
+_HEAD_WITHIN = re.compile(r"\b([0-9]{1,18}):([0-9a-f]{64})\b")
 
 
 def digest_of(

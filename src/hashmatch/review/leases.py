@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from hashmatch.review.database import Database, Transaction
 
 EVENTS_PER_QUERY = 200
+WORK = frozenset({"taken", "renewed", "given_back", "decided", "undone", "uncovered"})
+"""Kinds of events by which a reviewer does not rest; a lease lapses without them."""
 
 
 def sweep(tx: Transaction) -> None:
@@ -124,7 +126,7 @@ def _pause(tx: Transaction, reviewer: str) -> Pause | None:
         )
         for number, at, kind in rows:
             before = number
-            if kind == "lapsed":  # not the reviewer's doing
+            if kind not in WORK:
                 continue
             if later - at >= pause:
                 return None

@@ -8,6 +8,7 @@ a database or a user are.
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import contextmanager
 from functools import cache
@@ -18,7 +19,7 @@ from hashmatch.review.database import Database, statements
 from hashmatch.review.postgres_url import WHERE, verified, why_not
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
 SCHEMA = "hashmatch_review"
 WRITER_LOCK = 0x484D5251
@@ -71,10 +72,18 @@ class PostgresDatabase(Database):
     def _connect(self, *, read_only: bool) -> Any:
         import psycopg
 
-        return psycopg.connect(
+        database = self
+
+        class Connection(psycopg.Connection):  # type: ignore[misc]  # it may not be installed
+            def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
+                watched = _until(gen, database.answer_timeout, self.close)
+                return super().wait(watched, *args, **options)
+
+        return Connection.connect(
             self._url,
             autocommit=True,
-            connect_timeout=CONNECT_TIMEOUT,
+            # libpq takes 1 for 2.
+            connect_timeout=max(2, min(CONNECT_TIMEOUT, math.ceil(self.patience))),
             tcp_user_timeout=CONNECT_TIMEOUT * 1000,
             application_name="hashmatch review",
             client_encoding="UTF8",
@@ -179,6 +188,29 @@ class PostgresDatabase(Database):
         else:
             return
         raise self._unavailable(reason) from None
+
+
+def _until(
+    steps: Generator[Any, Any, Any], timeout: float | None, close: Callable[[], None]
+) -> Generator[Any, Any, Any]:
+    """Go through the steps of the driver for one statement, until they take too long.
+
+    Between two, it waits for the server for a tenth of a second; that says nothing if it is stopped
+    or out of reach, and only closing the connection ends that for certain.
+    """
+    from psycopg import OperationalError
+
+    began = time.monotonic()
+    try:
+        wanted = next(steps)
+        while True:
+            ready = yield wanted
+            if timeout is not None and not ready and time.monotonic() - began > timeout:
+                close()
+                raise OperationalError("no answer in time")
+            wanted = steps.send(ready)
+    except StopIteration as end:
+        return end.value
 
 
 @cache

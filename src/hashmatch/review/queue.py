@@ -14,6 +14,7 @@ from hashmatch.review import cases, decisions, history, leases, retention
 from hashmatch.review.case_rows import WAITING, CaseRow, pages, priority, save
 from hashmatch.review.database import FORMAT, Transaction, is_url
 from hashmatch.review.grouping import keys_of_case
+from hashmatch.review.history import Head
 from hashmatch.review.intake import RECORDS_PER_TRANSACTION, add_batch
 from hashmatch.review.results import Added, NotFinal, Pause, Purged
 from hashmatch.review.reviewers import Reviewers
@@ -152,10 +153,7 @@ class ReviewQueue:
         try:
             if is_new:
                 is_new = _make(database, settings or Settings(), micros(now()))
-            names = database.rows("SELECT name FROM queue")
-            if len(names) != 1:
-                raise ReviewError(f"{database.where} was edited: it has {len(names)} names")
-            queue = cls(database, names[0][0], now)
+            queue = cls(database, database.queue_row()[0], now)
             queue.is_new = is_new
             return queue
         except BaseException:
@@ -187,10 +185,18 @@ class ReviewQueue:
         self._database.patience = seconds
 
     @property
+    def answer_timeout(self) -> float | None:
+        """Seconds until a server that says nothing is a QueueUnavailable; None for never."""
+        return self._database.answer_timeout
+
+    @answer_timeout.setter
+    def answer_timeout(self, seconds: float | None) -> None:
+        self._database.answer_timeout = seconds
+
+    @property
     def settings(self) -> Settings:
         """The settings that it has now."""
-        ((text,),) = self._database.rows("SELECT settings FROM queue")
-        return Settings.from_json(text)
+        return Settings.from_json(self._database.queue_row()[1])
 
     def add(
         self,
@@ -620,28 +626,43 @@ class ReviewQueue:
         with self.transaction(read_only=True) as tx:
             return statistics(tx)
 
-    def verify(self, head: str | None = None) -> Verified:
+    def head(self) -> Head:
+        """Return the last event of the history and its digest, to be kept elsewhere.
+
+        Returns
+        -------
+        Head
+            Safe to show: it says nothing of what is in the queue. `verify` takes it.
+        """
+        number, digest, _ = history.last(self._database)
+        return Head(number, digest)
+
+    def verify(self, *heads: Head | str) -> Verified:
         """Go through the whole history and compare every row with what follows from it.
 
         Parameters
         ----------
-        head : str, optional
-            A `Verified.head` of before: also refuse a history that was cut off or written anew.
+        *heads : Head or str
+            Heads of before, as ``17:5d0f...``, or digests alone: also refuse a history that was cut
+            off or written anew since.
 
         Returns
         -------
         Verified
-            The number of events, and the digest of the last.
+            The number of events, and the head of now.
 
         Raises
         ------
         ReviewError
             If anything was edited, naming the first that was.
+        UsageError
+            If one of `heads` is none.
         """
         from hashmatch.review.audit import verify
 
+        seen = [Head.parse(one) if isinstance(one, str) else one for one in heads]
         with self._database.reading():
-            return verify(self._database, head)
+            return verify(self._database, seen)
 
     def change(self, settings: Settings, *, who: str = "hashmatch") -> None:
         """Give the queue other settings.

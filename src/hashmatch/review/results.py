@@ -70,7 +70,7 @@ class NotFinal:
 
 
 class Verified(NamedTuple):
-    """A whole history: how many events it has, and the digest of the last, to be kept elsewhere."""
+    """A whole history: how many events it has, and its head, ``NUMBER:DIGEST``, to be kept."""
 
     events: int
     head: str

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from hashmatch.review.database import Database
 
+NOBODY = "-" * 64
+"""Compared with where there is no such reviewer, which then takes as long: no SHA-256 is it."""
+
 
 class Reviewers:
     """The reviewers of one queue; see `ReviewQueue.reviewers`."""
@@ -86,8 +89,13 @@ class Reviewers:
         rows = self._database.rows("SELECT name, added_at FROM reviewer")
         return {name: moment(at) for name, at in sorted(rows)}
 
+    def has(self, name: str) -> bool:
+        """Return whether somebody of this name may review."""
+        return bool(self._database.rows("SELECT 1 FROM reviewer WHERE name = ?", (name,)))
+
     def check(self, name: str, token: str) -> bool:
         """Return whether a token is the one of a reviewer; False if there is none such."""
         rows = self._database.rows("SELECT token FROM reviewer WHERE name = ?", (name,))
         given = hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
-        return hmac.compare_digest(rows[0][0] if rows else "", given)
+        kept = rows[0][0] if rows else NOBODY
+        return hmac.compare_digest(kept, given)

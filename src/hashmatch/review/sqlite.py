@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import stat
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
+from urllib.parse import quote_from_bytes
 
 import msgspec
 
-from hashmatch._files.private import check_private
-from hashmatch.errors import ReviewError
+from hashmatch._files.private import check_found, check_private
+from hashmatch.errors import QueueUnavailable, ReviewError
 from hashmatch.review.database import FORMAT, Database, statements
 
 if TYPE_CHECKING:
@@ -29,20 +31,42 @@ changes many, and the next one many of the same."""
 CACHE_KIB = 256 * 1024
 """Pages kept in memory: a queue of a million cases looks at random places of its indexes."""
 READER_CACHE_KIB = 16 * 1024
+PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL}
+"""Failures after which a connection is as good as before."""
 NOT_OURS = "it is no review queue of hashmatch"
 MAKE_IT = "Run hashmatch review init {} first"
 
 
+class _Connection(sqlite3.Connection):
+    """A connection, the file that it is to, and how many failures there had been before it."""
+
+    file: tuple[int, int]
+    failures: int
+
+
 class SqliteDatabase(Database):
-    """See `hashmatch.review.database.Database`."""
+    """See `hashmatch.review.database.Database`.
+
+    A connection is good for the file that lies at the path now: what is written to one that was
+    removed or replaced is lost. After a failure, as of the disk, each is made anew.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        # Connections are made later too, when the process may be in another folder.
+        self._path = os.path.abspath(path)
+        self._failures = 0
+        self._is_opened = self._may_be_empty = False
 
     @classmethod
     def open(cls, path: str, *, create: bool) -> tuple[SqliteDatabase, bool]:
         """Return the queue in a file, and whether its tables are still to be made."""
         opened = cls(path)
+        opened._may_be_empty = create
         with opened._errors():
             if os.path.isdir(path):
                 raise opened._refused("it is a folder", "Give a file, or postgresql://USER@HOST/DB")
+            opened._check_folder()
             if create:
                 with suppress(FileExistsError):
                     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -50,34 +74,67 @@ class SqliteDatabase(Database):
                 raise opened._refused("there is no review queue", MAKE_IT)
             connection = opened._connect(read_only=False)
             opened._writers.keep(connection)
-            try:
-                return opened, opened._prepare(connection, create)
-            except BaseException:
-                opened.close()
-                raise
+            opened._is_opened = True
+            return opened, connection.execute("PRAGMA application_id").fetchone() == (0,)
 
-    def _connect(self, *, read_only: bool) -> sqlite3.Connection:
-        # Opened here first: OSError says more than SQLite would.
-        descriptor = os.open(self.where, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise self._refused("it is no file", "Give a file")
-        finally:
-            os.close(descriptor)
+    def _check_folder(self) -> None:
+        """Refuse a folder in which others can replace the queue, or put a log beside it.
+
+        What SQLite finds in a log beside a database it writes into that.
+        """
+        real = os.path.realpath(self.where)
+        for folder in {os.path.dirname(os.path.abspath(self.where)), os.path.dirname(real)}:
+            try:
+                check_found(folder, os.stat(folder), public=True, error=ReviewError)
+            except ReviewError as error:
+                remedy = "or put the queue into a folder of your own"
+                raise ReviewError(f"{error}, {remedy}.") from None
+        for beside in (f"{real}-wal", f"{real}-shm", f"{real}-journal"):
+            if os.path.lexists(beside):
+                check_private(beside, allow_readable=False, error=ReviewError)
+
+    def _connect(self, *, read_only: bool) -> _Connection:
+        file = self._file()
+        url = "file:///" + quote_from_bytes(os.fsencode(self._path)).lstrip("/")
         connection = sqlite3.connect(
-            self.where, isolation_level=None, timeout=self.patience, check_same_thread=False
+            f"{url}?mode=rw",  # one that is not there is not made
+            uri=True,
+            isolation_level=None,
+            timeout=self.patience,
+            check_same_thread=False,
+            factory=_Connection,
         )
-        connection.execute("PRAGMA trusted_schema = OFF")
-        connection.execute("PRAGMA synchronous = FULL")  # NORMAL loses the last in a power cut
-        connection.execute("PRAGMA secure_delete = ON")  # what has expired is written over
-        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-        connection.execute(f"PRAGMA journal_size_limit = {CHECKPOINT_PAGES * 4096}")
-        connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB if read_only else CACHE_KIB}")
-        connection.execute(f"PRAGMA query_only = {'ON' if read_only else 'OFF'}")
+        connection.file, connection.failures = file, self._failures
+        try:
+            self._prepare(connection, read_only)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
-    def _prepare(self, connection: sqlite3.Connection, create: bool) -> bool:
+    def _file(self) -> tuple[int, int]:
+        """Return which file lies at the path, as a number of its own.
+
+        It is looked at and never opened: closing a descriptor gives up the locks that all
+        connections of this process have on the file (fcntl(2)), and other processes then delete the
+        log in use. Source: https://www.sqlite.org/howtocorrupt.html, 2.2.
+        """
+        found = os.stat(self._path)
+        if not stat.S_ISREG(found.st_mode):
+            raise self._refused("it is no file", "Give a file")
+        if not os.access(self._path, os.R_OK | os.W_OK, effective_ids=True):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return found.st_dev, found.st_ino
+
+    def _prepare(self, connection: sqlite3.Connection, read_only: bool) -> None:
+        """Refuse what is no queue of ours; set what a connection needs."""
         run = connection.execute
+        run("PRAGMA trusted_schema = OFF")
+        run("PRAGMA synchronous = FULL")  # NORMAL loses the last in a power cut
+        run("PRAGMA secure_delete = ON")  # what has expired is written over
+        run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        run(f"PRAGMA journal_size_limit = {CHECKPOINT_PAGES * 4096}")
+        run(f"PRAGMA cache_size = -{READER_CACHE_KIB if read_only else CACHE_KIB}")
         (application,) = run("PRAGMA application_id").fetchone()
         (version,) = run("PRAGMA user_version").fetchone()
         (tables,) = run("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -85,15 +142,18 @@ class SqliteDatabase(Database):
             raise self._refused(NOT_OURS)
         if application:
             self._check_format(version)
-        elif not create:
+        elif not self._may_be_empty:
             raise self._refused("it is empty", MAKE_IT)
-        check_private(self.where, allow_readable=False, follow=True, error=ReviewError)
-        run("PRAGMA journal_mode = WAL")
-        run("PRAGMA busy_timeout = 0")  # `_begin` waits by itself
-        return not application
+        check_private(self._path, allow_readable=False, follow=True, error=ReviewError)
+        if read_only:
+            run("PRAGMA query_only = ON")
+        else:
+            run("PRAGMA journal_mode = WAL")  # in a copy of the file it may be another
+            run("PRAGMA busy_timeout = 0")  # `_begin` waits by itself
 
     def make(self) -> bool:
         """Make the tables, within a transaction; return whether they were not there."""
+        self._may_be_empty = False
         if self.rows("PRAGMA application_id") == [(APPLICATION_ID,)]:
             return False  # another process was sooner
         for statement in self._statements():
@@ -139,6 +199,8 @@ class SqliteDatabase(Database):
 
     def _begin(self, connection: sqlite3.Connection, until: float, *, read_only: bool) -> None:
         if read_only:
+            wait = max(0, round(1000 * (until - time.monotonic())))
+            connection.execute(f"PRAGMA busy_timeout = {wait}")
             connection.execute("BEGIN")
             return
         while True:
@@ -154,8 +216,11 @@ class SqliteDatabase(Database):
     def _can_roll_back(self, connection: sqlite3.Connection) -> bool:
         return connection.in_transaction
 
-    def _is_gone(self, connection: sqlite3.Connection) -> bool:
-        return False
+    def _is_gone(self, connection: _Connection) -> bool:
+        try:
+            return connection.failures < self._failures or connection.file != self._file()
+        except (OSError, ReviewError):
+            return True
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -164,10 +229,13 @@ class SqliteDatabase(Database):
         except OSError as error:
             raise self._refused(str(error.strerror)) from None
         except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in PASSING:
+                self._failures += 1
             if str(error) == "file is not a database":
                 raise self._refused(NOT_OURS) from None
             raise self._unavailable(str(error)) from None
 
     def _refused(self, reason: str, advice: str = "") -> ReviewError:
         advice = advice and f". {advice.format(self.where)}."
-        return ReviewError(f"cannot open review queue {self.where}: {reason}{advice}")
+        kind = QueueUnavailable if self._is_opened else ReviewError
+        return kind(f"cannot open review queue {self.where}: {reason}{advice}")

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import AvifImagePlugin, Image
 
-from hashmatch.decode import formats
+from hashmatch.decode import formats, tiff_samples
 from hashmatch.decode.policy import decode_image
 from hashmatch.sandbox import privileges, protocol
 from hashmatch.sandbox.confinement import WorkerLimits
@@ -68,6 +68,9 @@ def _warm_up() -> None:
         from pillow_heif import options, register_heif_opener  # noqa: F401
 
         options.DECODE_THREADS = 1
+    if tiff_samples.READABLE:
+        with suppress(Exception):
+            tiff_samples.load_codecs()
     Image.init()
     picture = Image.new("RGB", (16, 16), "white")
     for name in formats.FORMATS:

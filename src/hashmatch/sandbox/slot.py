@@ -8,6 +8,7 @@ import mmap
 import os
 import signal
 import socket
+import struct
 import time
 from collections import deque
 from contextlib import suppress
@@ -42,8 +43,12 @@ if TYPE_CHECKING:
     from hashmatch.sandbox.confinement import WorkerLimits
 
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-KEPT_BYTES = 8 * 2**20
-"""Shared memory that a slot keeps between items; the rest it gives back."""
+KEPT_BYTES = 48 * 2**20
+"""Shared memory that a slot keeps between items, cleared; the rest it gives back.
+
+Enough for a photograph of 16 megapixels: to get back what was given away takes a fault a page, as
+long as decoding does.
+"""
 EXITS_KEPT = 1000
 START_ATTEMPTS = 3
 """Workers in a row that may end before they are ready, until that is no accident."""
@@ -53,6 +58,8 @@ between them, is lost, which takes so much less than its time on the wall."""
 HARMLESS = {Outcome.UNSUPPORTED, Outcome.TOO_SMALL}
 """Outcomes after which a worker goes on: no decoder has stumbled. After others, and after a picture
 that is damaged, the next item has a new one."""
+WATCHDOG_TIMEOUT = struct.pack("@ll", 0, int(WATCHDOG_SECONDS * 1e6))
+"""The same, as struct timeval."""
 SLEEPING = "S"
 """State of a thread (proc_pid_stat(5)) that neither runs nor is about to, nor awaits a disk."""
 DEADLOCKED = "decoder deadlocked: all threads asleep and no CPU progress"
@@ -114,7 +121,7 @@ class WorkerSlot:
         self._limits = limits
         self._worker: _Worker | None = None
         self._items_served = 0
-        self._used = 0
+        self._input_size = self._used = 0
         self._closed = False
         self._input_fd = self._pixels_fd = -1
         try:
@@ -183,6 +190,9 @@ class WorkerSlot:
             if self._closed:
                 raise WorkersError(POOL_CLOSED)
             channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            # The kernel's own timeouts: those of Python take three more system calls a message.
+            for direction in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                channel.setsockopt(socket.SOL_SOCKET, direction, WATCHDOG_TIMEOUT)
             with theirs:
                 descriptors = (theirs.fileno(), self._input_fd, self._pixels_fd)
                 try:
@@ -243,15 +253,14 @@ class WorkerSlot:
         message = job.packed()
         part = 0
         try:
-            os.ftruncate(self._input_fd, min(len(data), PART_BYTES))  # nothing of the item before
-            _write(self._input_fd, memoryview(data)[:PART_BYTES])
+            self._write_input(memoryview(data)[:PART_BYTES])
             while True:
                 asked = time.monotonic()
                 self._send(worker, message)
                 reply = self._receive(worker, asked + given.seconds)
                 given.seconds -= time.monotonic() - asked
                 if reply.kind is ReplyKind.NEXT_PART and (part := part + PART_BYTES) < len(data):
-                    _write(self._input_fd, memoryview(data)[part : part + PART_BYTES])
+                    self._write_input(memoryview(data)[part : part + PART_BYTES])
                     message = NEXT_PART
                     continue
                 if reply.kind is not ReplyKind.PICTURE:
@@ -280,6 +289,15 @@ class WorkerSlot:
         if reply.kind is not ReplyKind.END:
             raise self._lose(UNEXPECTED)
 
+    def _write_input(self, data: memoryview) -> None:
+        """Leave a worker `data` to read, and nothing of what there was before."""
+        if len(data) < self._input_size:
+            os.ftruncate(self._input_fd, len(data))
+        self._input_size = len(data)
+        rest = data
+        while rest:
+            rest = rest[os.pwrite(self._input_fd, rest, len(data) - len(rest)) :]
+
     def _send(self, worker: _Worker, message: bytes) -> None:
         try:
             worker.channel.send(message)
@@ -290,15 +308,13 @@ class WorkerSlot:
         """Return what the worker says next. Raises WorkerLost if that is nothing or nonsense."""
         before: float | None = None
         while True:
-            left = deadline - time.monotonic()
+            if time.monotonic() >= deadline:
+                limit = f"{self._limits.wall_seconds:g} s"
+                raise CostTooMuch(str(self._lose(f"decoding took more than {limit}")))
             try:
-                worker.channel.settimeout(max(min(left, WATCHDOG_SECONDS), 0.001))
                 message = worker.channel.recv(MAX_MESSAGE_BYTES)
                 break
-            except TimeoutError:
-                if left <= WATCHDOG_SECONDS:
-                    limit = f"{self._limits.wall_seconds:g} s"
-                    raise CostTooMuch(str(self._lose(f"decoding took more than {limit}"))) from None
+            except BlockingIOError:
                 used = idle_cpu_seconds(worker.pid)
                 if used is not None and used == before:
                     raise self._lose(DEADLOCKED) from None
@@ -339,24 +355,17 @@ class WorkerSlot:
         """Leave nothing of an item in what is shared: the next is another person's."""
         if self._closed:
             return
-        if begun:  # a picture that never came may be there in part
-            self._used = len(self._pixels)
+        if begun:  # a picture that never came may be there in part, anywhere
+            self._mapping.madvise(mmap.MADV_REMOVE)
+            self._used = 0
         self._clear_pixels()
 
     def _clear_pixels(self) -> None:
-        """Clear what pictures have used; only a large one's memory is given back to the system."""
+        """Clear what pictures have used, and give back what is more than a slot keeps."""
+        self._pixels[: min(self._used, KEPT_BYTES)] = 0
         if self._used > KEPT_BYTES:
-            self._mapping.madvise(mmap.MADV_REMOVE)
-        else:
-            self._pixels[: self._used] = 0
+            self._mapping.madvise(mmap.MADV_REMOVE, KEPT_BYTES)
         self._used = 0
-
-
-def _write(descriptor: int, data: memoryview) -> None:
-    """Write all of `data` at the beginning of a file."""
-    rest = data
-    while rest:
-        rest = rest[os.pwrite(descriptor, rest, len(data) - len(rest)) :]
 
 
 def idle_cpu_seconds(pid: int) -> float | None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hashmatch._files.atomic import OutputFile
-from hashmatch.records.safeguards import waivers
+from hashmatch.records.controls import escape_json
+from hashmatch.records.safeguards import waiver_fields
 from hashmatch.records.times import timestamp
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ class JsonLog:
             line |= {"records": counters.records, "suppressed": counters.suppressed}
             line["seconds"] = {stage: round(took, 3) for stage, took in counters.seconds.items()}
         if event.kind in {"begin", "end"}:
-            line["waivers"] = [waiver._asdict() for waiver in waivers()]
-        self._file.write(msgspec.json.encode(line).decode() + "\n")
+            line["waivers"] = waiver_fields()
+        self._file.write(escape_json(msgspec.json.encode(line).decode()) + "\n")
 
     def close(self) -> None:
         """Close the file."""

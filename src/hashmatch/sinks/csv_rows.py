@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
 from hashmatch._files.atomic import OutputFile
+from hashmatch.records.controls import escape_controls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +26,11 @@ COLUMNS = (
     "labels", "sources", "match_count",
     "suppressed_by", "suppressed_by_list", "suppressed_by_entry", "suppressed_by_distance",
 )  # fmt: skip
+
+
+_FORMULA = re.compile(r"(^|;)(\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
+"""What begins a formula, in letters of full width too: at the start of a cell, or of what is one
+where a semicolon separates cells, as in much of Europe."""
 
 
 class CsvSink:
@@ -76,8 +83,8 @@ class CsvSink:
 def csv_line(cells: Iterable[object]) -> str:
     """Return cells as a line that means the same to whatever reads it, and runs in no spreadsheet.
 
-    Everything is quoted and lines end as RFC 4180 has it: a carriage return or semicolon in a key
-    then begins neither a row nor a cell.
+    Everything is quoted, lines end as RFC 4180 has it, and control characters are written out: no
+    key begins a row, or steers what shows it. JSON lines have such a key as it is.
     """
     line = io.StringIO()
     writer = csv.writer(line, lineterminator="\r\n", quoting=csv.QUOTE_ALL)
@@ -89,6 +96,6 @@ def _harmless(cell: object) -> object:
     """Return `cell` so that no spreadsheet runs it: a key ``=cmd|...`` is somebody's attack."""
     if cell is UNSET:  # not every match knows its variant, nor every rule an entry
         return ""
-    if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
-        return "'" + cell
+    if isinstance(cell, str):
+        return _FORMULA.sub(r"\1'\2", escape_controls(cell))
     return cell

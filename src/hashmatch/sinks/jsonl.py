@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hashmatch._files.atomic import OutputFile
+from hashmatch.records.controls import escape_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,7 @@ class JsonlSink:
 
     def write(self, record: ReviewRecord) -> None:
         """Write one record."""
-        self._file.write(record.to_json().decode() + "\n")
+        self._file.write(escape_json(record.to_json().decode()) + "\n")
 
     def close(self) -> None:
         """Finish the file."""

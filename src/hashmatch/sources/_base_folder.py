@@ -62,7 +62,7 @@ class Base:
         ImageError, ``refused``, if it leads elsewhere; ImageChanged, with the content, if its
         version is another or was not known; and what reading it raises.
         """
-        inside = key.removeprefix(f"{self.place}/")
+        inside = self._inside(key)
         # A bucket that has keys with such parts has no folders for them to lead out of.
         is_literal = self._objects is not None and self._objects.takes_any_key
         leads_out = inside.startswith("/") or ".." in inside.split("/")
@@ -71,6 +71,17 @@ class Base:
         if self._objects is not None:
             return self._objects.read(item, f"{self._folder}/{inside}" if self._folder else inside)
         return read_local(as_path(f"{self.place}/{inside}"), item)
+
+    def leads_out(self, key: str) -> bool:
+        """Return whether `key` is a file of this machine that does not lie below this folder."""
+        if self._objects is not None:
+            return False
+        root = os.path.realpath(as_path(self.place))
+        path = os.path.realpath(as_path(f"{self.place}/{self._inside(key)}"))
+        return os.path.commonpath([root, path]) != root
+
+    def _inside(self, key: str) -> str:
+        return key.removeprefix(f"{self.place}/")
 
 
 def as_utf8(path: str) -> str:

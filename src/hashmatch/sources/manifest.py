@@ -180,11 +180,18 @@ class ManifestSource:
             reason = f"a line of {length:,} bytes, the limit is {LONGEST:,}"
             raise ImageError(Outcome.REFUSED, reason)
         image = _field(self._row(self._lines.at(start, length)), self._fields["image"])
+        if item.version != self._lines.version:
+            raise ImageError(Outcome.FAILED, "the list that it is in has changed")
         data = written_picture(image.encode()) if isinstance(image, str) else None
         if data is None:
             reason = "its picture is no base64, data URL or hexadecimal"
             raise ImageError(Outcome.FAILED, reason)
         return data
+
+    def leads_out(self, item: ImageItem) -> bool:
+        """Return whether the file of an item does not lie below the base."""
+        kind, _, place = item.location.partition(" ")
+        return kind == "base" and self._base.leads_out(place)
 
     def count(self) -> None:
         """Return None: only reading the list would tell."""

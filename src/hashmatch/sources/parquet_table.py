@@ -197,6 +197,11 @@ class ParquetSource:
             number -= table.rows
         raise ImageError(Outcome.FAILED, "its row is gone")
 
+    def leads_out(self, item: ImageItem) -> bool:
+        """Return whether the file of an item does not lie below the base."""
+        kind, _, address = item.location.partition(" ")
+        return kind == "base" and self._base.leads_out(address)
+
     def count(self) -> int | None:
         """Return how many rows there are; None if an item may be several of them, or fewer."""
         if any(table.has_lists or table.is_of_addresses for table in self._tables):

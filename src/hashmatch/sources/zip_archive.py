@@ -111,8 +111,8 @@ class ZipSource:
                 continue
             key = unique.name(_name(info) or f"member-{number}")
             if number > last:
-                checksum, place = f"{info.CRC:08x}-{info.file_size}", str(number)
-                yield ImageItem(key, checksum, self._surface, place, place, info.file_size)
+                place = str(number)
+                yield ImageItem(key, _version(info), self._surface, place, place, info.file_size)
 
     def _warn(self, words: str) -> None:
         LOG.warning("%s: %s", one_line(self._path), words)
@@ -123,7 +123,12 @@ class ZipSource:
 
     def read(self, item: ImageItem) -> bytes:
         """Return the content of `item`; see `hashmatch.interfaces.Source.read`."""
-        archive, info, is_overlapping = self._members[int(item.location) - 1]
+        number = int(item.location)
+        if not 0 < number <= len(self._members):
+            raise ImageError(Outcome.FAILED, "it is no longer in the archive")
+        archive, info, is_overlapping = self._members[number - 1]
+        if item.version != _version(info):
+            raise ImageError(Outcome.FAILED, "the archive that it is in has changed")
         limits.check_bytes(info.file_size)
         if is_overlapping:
             raise ImageError(Outcome.REFUSED, "it overlaps another member of the archive")
@@ -190,6 +195,10 @@ class _Beginning(io.RawIOBase):
         part = self._file.read(max(0, min(len(view), self._length - self._file.tell())))
         view[: len(part)] = part
         return len(part)
+
+
+def _version(info: zipfile.ZipInfo) -> str:
+    return f"{info.CRC:08x}-{info.file_size}"
 
 
 def _is_folder(info: zipfile.ZipInfo) -> bool:

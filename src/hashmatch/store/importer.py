@@ -17,9 +17,11 @@ from hashmatch.lists.bit_order import UNCHANGED
 from hashmatch.lists.detect import lost_columns, read_rows
 from hashmatch.lists.ingest import MOMENT, ListFormat, Rows, shown_id
 from hashmatch.lists.merge import Withdrawals, counted, joined, settle
+from hashmatch.lists.statuses import MEANINGS
 from hashmatch.records import VERSION
-from hashmatch.records.hash_shapes import hidden
+from hashmatch.records.hash_shapes import hidden, masked
 from hashmatch.records.images import clean_name
+from hashmatch.records.times import format_duration
 from hashmatch.store import contents, reference_key, signing
 from hashmatch.store.compaction import VersionBuilder, appended, is_small, live, merged, rewritten
 from hashmatch.store.contents import IDS, INDEX, STATE
@@ -28,7 +30,7 @@ from hashmatch.store.encryption import KEY
 from hashmatch.store.manifest import ROLLED_BACK_TO, ImportedFile, Manifest, StoredFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from hashmatch.errors import RejectedRow
@@ -40,8 +42,8 @@ if TYPE_CHECKING:
     from hashmatch.store.signing import PrivateKey, Trust
 
 BAD_ROWS, SIZE_CHANGE, DAMAGE = "bad-rows", "size-change", "damage"
-SPREADSHEET, KIND = "spreadsheet", "kind"
-ACCEPTABLE = BAD_ROWS, SIZE_CHANGE, DAMAGE, SPREADSHEET, KIND
+SPREADSHEET, KIND, STATUS = "spreadsheet", "kind", "unknown-status"
+ACCEPTABLE = BAD_ROWS, SIZE_CHANGE, DAMAGE, SPREADSHEET, KIND, STATUS
 """What a change is refused for unless it is accepted by name."""
 MOST_BAD = 0.001
 """Of all rows; more of them are the sign of another format, or of a poisoned list."""
@@ -52,6 +54,8 @@ FEW_BAD = 5
 ROWS, EFFECTS = "rows", "effects"
 """In the place of an algorithm, in the counts of a manifest: how many rows of each sort its files
 have, and what they did to the list."""
+MOST_WORDS = 10
+"""Unknown statuses that a message names."""
 KEPT = timedelta(days=30)
 """How long versions are kept that are not used any more, at least the two last ones for ever."""
 
@@ -71,7 +75,8 @@ class Change:
     accept : collection of str
         What it is not refused for: ``bad-rows`` above 0.1 %, a ``size-change`` above 20 %,
         ``damage`` of the version before, hashes that a ``spreadsheet`` has destroyed, or that are
-        probably of another ``kind`` than they are taken for, see `hashmatch.lists.kinds`.
+        probably of another ``kind`` than they are taken for, see `hashmatch.lists.kinds`, or an
+        ``unknown-status``, whose entries are listed then.
     expires_in : timedelta or "never", optional
         After which it is to have been followed by another; by default as long as the version before
         had, and of a first one never.
@@ -120,6 +125,42 @@ class Change:
                 raise UsageError(
                     f"a limit of {algorithm} is a whole number from 0 to {bits}, not {limit!r}"
                 )
+
+    def options(self) -> dict[str, tuple[str, ...]]:
+        """Return what was asked for, by the name of its option on the command line.
+
+        What is as by default is left out, and text that may be a hash is hidden.
+        """
+        asked, default = self.format, ListFormat()
+        kept = asked.keep_ids or ()
+        told: dict[str, Iterable[object]] = {
+            "name": [self.name] if self.name is not None else [],
+            "algorithm": [asked.algorithm] if asked.algorithm != default.algorithm else [],
+            "list-format": [asked.reader] if asked.reader is not None else [],
+            "column": [f"{role}={name}" for role, name in (asked.columns or {}).items()],
+            "status": [f"{word}={meaning}" for word, meaning in (asked.statuses or {}).items()],
+            "delimiter": [asked.delimiter] if asked.delimiter is not None else [],
+            "encoding": [asked.encoding] if asked.encoding is not None else [],
+            "bits": asked.orders,
+            "unique-ids": ["yes"] if asked.unique_ids else [],
+            "keep-ids": (kept,) if isinstance(kept, str) else kept,
+            "keep-disputed": ["yes"] if asked.keep_disputed else [],
+            "dates": [asked.dates] if asked.dates is not None else [],
+            "charset": [asked.charset] if asked.charset is not None else [],
+            "accept": self.accept,
+            "expires": [_lasting(self.expires_in)] if self.expires_in is not None else [],
+            "limit": [f"{algorithm}={limit}" for algorithm, limit in (self.limits or {}).items()],
+            "default-pictures": sorted(self.pictures or {}),
+        }
+        return {
+            name: tuple(masked(clean_name(str(each)))[:LONGEST] for each in values)
+            for name, values in told.items()
+            if values
+        }
+
+
+def _lasting(time: timedelta | Literal["never"]) -> str:
+    return "never" if time == "never" else format_duration(time)
 
 
 class Effects(NamedTuple):
@@ -186,6 +227,7 @@ LONGEST = 1000
 
 
 class _Read(NamedTuple):
+    format: ListFormat
     rows: Rows
     sources: tuple[ImportedFile, ...]
     rejected: list[tuple[str, RejectedRow]]
@@ -228,7 +270,7 @@ class Importer:
             fates = settle(said, rows.withdrawals)
             built = rewritten(builder, said, fates, rows.withdrawals, rows.until, self._next())
             made = _Made(built, counted(fates), [], [])
-            return self._publish(change, before, read, builder, made, problems)
+            return self._publish("import", change, before, read, builder, made, problems)
 
     def update_files(self, paths: Sequence[str], change: Change) -> Changed:
         """Make a version of the last one and what some files say; see `ListStore.update_files`."""
@@ -262,7 +304,7 @@ class Importer:
                 said = joined([*said, *found.new])
                 built = rewritten(builder, said, None, withdrawals, rows.until, self._next())
             made = _Made(built, found.counts, found.older, found.repeated)
-            return self._publish(change, before, read, builder, made, problems)
+            return self._publish("update", change, before, read, builder, made, problems)
 
     def roll_back(self, version: int, change: Change) -> Changed:
         """Make a version that holds what an earlier one does; see `ListStore.roll_back`."""
@@ -274,7 +316,7 @@ class Importer:
             if version == serves.version:
                 raise StoreError(
                     f"{refusal} it is the one that serves. Give the number of an earlier one "
-                    "(hashmatch list verify names them)"
+                    "(hashmatch list log shows them)"
                 )
             wanted = self.version(version)
             old = wanted.manifest
@@ -293,6 +335,8 @@ class Importer:
                 expires=_expires(created, change, old),
                 base=serves.version,
                 key_ids=(signer.public.key_id,) if signer else (),
+                made_by="rollback",
+                options=change.options(),
                 files=tuple(self._kept(file, version) for file in old.files if file.role != IDS),
             )
             after = contents.read(self.folder, manifest, self.key, [], before)
@@ -351,9 +395,11 @@ class Importer:
                 f"{rows.refused:,} of {rows.total:,} rows cannot be used, more than {MOST_BAD:.1%} "
                 f"({some}); mend them, or accept {BAD_ROWS}"
             )
+        if STATUS not in change.accept:
+            _check_statuses(rows, sources)
         if before is not None:
             warnings += _vanished(before.manifest.sources, sources)
-        return _Read(rows, tuple(sources), rejected, warnings)
+        return _Read(format, rows, tuple(sources), rejected, warnings)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -414,6 +460,7 @@ class Importer:
 
     def _publish(
         self,
+        made_by: Literal["import", "update"],
         change: Change,
         before: Content | None,
         read: _Read,
@@ -445,6 +492,9 @@ class Importer:
             encoding=read.rows.encoding,
             bits=tuple(each for each in read.rows.told_orders if each != UNCHANGED),
             keep_ids=read.rows.kept,
+            statuses=dict(read.format.statuses or {}),
+            made_by=made_by,
+            options=change.options(),
             counts={**counts, ROWS: {**read.rows.summary(), **made.counts}},
             files=tuple(files),
             sources=read.sources,
@@ -502,7 +552,27 @@ def _as_before(format: ListFormat, before: Content | None, accept_spreadsheet: b
     bits = written.bits if format.bits is None else format.bits
     kept = written.keep_ids if format.keep_ids is None else format.keep_ids
     encoding = format.encoding or written.encoding
-    return replace(format, encoding=encoding, bits=bits, keep_ids=kept)
+    statuses = {**written.statuses, **(format.statuses or {})}
+    return replace(format, encoding=encoding, bits=bits, keep_ids=kept, statuses=statuses)
+
+
+def _check_statuses(rows: Rows, sources: Sequence[ImportedFile]) -> None:
+    """Raise StoreError if entries have a status that may mean that they are withdrawn."""
+    if not rows.statuses:
+        return
+    columns = [each for file in sources for each in file.columns]
+    named = (each for each in columns if each.role in {"status", "state"})
+    column = next(
+        (f" of column {each.number} {each.name}".replace(" None", "") for each in named), ""
+    )
+    words = [f"'{word}' ({count:,} rows)" for word, count in rows.statuses.most_common(MOST_WORDS)]
+    more = len(rows.statuses) - len(words)
+    words += [f"{more:,} more"] if more else []
+    raise StoreError(
+        f"cannot import the list: it is not known which status{column} means "
+        f"that an entry is withdrawn: {', '.join(words)}. Say what each means "
+        f"(--status WORD={'|'.join(MEANINGS)}), or list them all (--accept {STATUS})"
+    )
 
 
 def _vanished(before: Sequence[ImportedFile], now: Sequence[ImportedFile]) -> list[str]:

@@ -417,6 +417,22 @@ class ListStore(Opaque):
         self._signers(data, manifest, known)
         return contents.read(self.folder, manifest, self.key, [])
 
+    def versions(self) -> list[Manifest]:
+        """Return what each version says of itself, the latest first; no hash is in it.
+
+        Returns
+        -------
+        list of Manifest
+            Of all versions that can be read, whether or not their signatures are trusted.
+
+        Raises
+        ------
+        StoreError
+            If there is no store, or the manifest of a version is damaged.
+        """
+        self.folder.check()
+        return [self.folder.manifest(version)[1] for version in self.folder.versions()]
+
     def verify(self) -> Iterator[tuple[int, list[str]]]:
         """Yield each version, the latest first, and what is wrong with it, if anything is.
 

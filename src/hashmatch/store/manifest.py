@@ -63,10 +63,11 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     Times are in UTC, whole seconds; without `expires` it never does. `decode_policy` says how the
     pictures behind the hashes were read, where that is known; `key_ids` by which keys it is to be
-    signed, in order; `encoding` and `bits` how its files write hashes, and `keep_ids` which ids are
-    shown that may be hashes, as `ListFormat` has it;
-    `counts`, by algorithm, how many entries, how many removed, quarantined for which reason and so
-    on.
+    signed, in order; `encoding` and `bits` how its files write hashes, `keep_ids` which ids are
+    shown that may be hashes, and `statuses` what its own words for a status mean, as `ListFormat`
+    has it; `made_by` says how it was made, and `options` what was asked for then, by the name of
+    the option on the command line, never a hash; `counts`, by algorithm, how many entries, how many
+    removed, quarantined for which reason and so on.
 
     Examples
     --------
@@ -88,6 +89,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     encoding: Name = "hex"
     bits: tuple[Name, ...] = ()
     keep_ids: tuple[Name, ...] = ()
+    statuses: dict[Name, Name] = {}
+    made_by: Literal["import", "update", "rollback"] = "import"
+    options: dict[Name, tuple[Name, ...]] = {}
     counts: dict[str, dict[str, Size]] = {}
     files: tuple[StoredFile, ...] = ()
     sources: tuple[ImportedFile, ...] = ()

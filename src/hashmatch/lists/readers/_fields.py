@@ -523,7 +523,9 @@ KNOWN = {
         "sources": "source sources",
         "source": "collab",
         "status": "status entrystatus hashstatus itemstatus recordstatus",
-        "state": "state action operation op changetype verdict",
+        "state": "state action operation op changetype verdict "
+        "statut état etat estado estatus situação situacao stato zustand stan durum статус "
+        "состояние 状态 狀態 状態 상태",
         "deleted": "deleted isdeleted shoulddelete withdrawn iswithdrawn revoked isrevoked "
         "retracted isretracted expired isexpired disabled isdisabled inactive isinactive tombstone",
         "active": "active isactive enabled isenabled isvalid",
@@ -630,13 +632,13 @@ def rows(fields: Fields, dates: Dates) -> list[ListRow]:
                 told.setdefault(role, value)
     quality = number_of("quality", told["quality"]) if "quality" in told else None
     distance = number_of("max_distance", told["max_distance"]) if "max_distance" in told else None
-    times = {role: time_of(role, told.get(role), dates) for role in TIMES}
-    expires = times["expires"]
-    if expires is not None and expires.end > clock():
-        times["expires"] = None
-    if any(time and time.begin > 0 for role, time in times.items() if role != "updated"):
+    times = {role: time_of(role, told[role], dates) for role in TIMES if role in told}
+    said_at = {role: time for role, time in times.items() if time is not None}
+    if "expires" in said_at and said_at["expires"].end > clock():
+        del said_at["expires"]
+    if any(time.begin > 0 for role, time in said_at.items() if role != "updated"):
         flags.add("withdrawn")
-    updated = max((time for time in times.values() if time is not None), default=None)
+    updated = max(said_at.values(), default=None)
     external_id = told.get("id") or told.get("filename")
     said = max(flags, default=None) or told.get("status") or told.get("state")
     if not hashes and said is None:  # withdrawn entries often come without their hash

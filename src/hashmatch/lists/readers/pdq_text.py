@@ -113,10 +113,12 @@ class PdqText:
 
 def _may_be_cells(block: bytes, rows: PlainRows) -> bool:
     """Return whether some plain rows may be cells; of nearly none, which is quick to tell."""
-    commas = 2 * len(rows.ids) - rows.ids.count(b"") - rows.qualities.count(b"")
-    if block.count(b",") > commas or b";" in block or b'"' in block:
+    if b";" in block or b'"' in block:
         return True
-    return not OUT.isdisjoint(map(bytes.lower, rows.ids))
+    found = block.count(b",")
+    if found > 2 * len(rows.ids) - rows.ids.count(b"") - rows.qualities.count(b""):
+        return True
+    return found > 0 and not OUT.isdisjoint(map(bytes.lower, rows.ids))
 
 
 def _are_cells(lines: list[str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -11,8 +12,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hashmatch.errors import HashmatchError
+from hashmatch.errors import HashmatchError, QueueUnavailable
+from hashmatch.review.access import record_login
 from hashmatch.review.web import cases, charts
+from hashmatch.review.web.connections import network_of
 from hashmatch.review.web.context import STATIC, redirect
 from hashmatch.review.web.middleware import SecurityMiddleware
 from hashmatch.review.web.request import route
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from hashmatch.review.web.request import PageRequest
 
 SWEEP_INTERVAL = 1.0
-"""Seconds between two looks at which pages were closed."""
+"""Seconds between two looks at which pages were closed, and who could not log in."""
 
 
 def login_page(context: Context, request: PageRequest) -> Response:
@@ -40,21 +43,24 @@ def login_page(context: Context, request: PageRequest) -> Response:
 
 
 def login(context: Context, request: PageRequest) -> Response:
-    """Log in with a name and its token, in a new session; the one of before ends."""
+    """Log in with a name and its token, in a new session; the one of before ends.
+
+    The right token is looked for first: no failures before keep anybody out.
+    """
     name = request.form.get("name", "").strip()
     token = request.form.get("token", "").strip()
-    address = request.http.client.host if request.http.client else ""
-    wait = context.throttle.wait(name, address)
-    if wait:
-        text = f"Too many tries. Try again in {wait} seconds."
-        answer = context.page("login.html", request.session, 429, wrong=text, name=name)
+    if not (name and token and context.queue.reviewers.check(name, token)):
+        context.failed_logins.count(name)
+        network = network_of(request.http.client.host) if request.http.client else ""
+        wait = context.throttle.failed(name, network)
+        wrong = "This name and token do not go together."
+        if not wait:
+            return context.page("login.html", request.session, 403, wrong=wrong, name=name)
+        wrong += f" There were too many tries; wait {wait} seconds."
+        answer = context.page("login.html", request.session, 429, wrong=wrong, name=name)
         answer.headers["retry-after"] = str(wait)
         return answer
-    if not (name and token and context.queue.reviewers.check(name, token)):
-        context.throttle.failed(name, address)
-        text = "This name and token do not go together."
-        return context.page("login.html", request.session, 403, wrong=text, name=name)
-    context.throttle.succeeded(name)
+    record_login(context.queue, name)
     context.sessions.end(request.secret)
     welcome = redirect("/")
     context.set_cookie(welcome, context.sessions.begin(name))
@@ -63,9 +69,12 @@ def login(context: Context, request: PageRequest) -> Response:
 
 def logout(context: Context, request: PageRequest) -> Response:
     """End the session on the server, so that its cookie is worth nothing."""
-    if request.reviewer in context.held:
-        context.give_back(context.held[request.reviewer], request.reviewer)
     context.sessions.end(request.secret)
+    if request.reviewer in context.held:
+        try:
+            context.give_back(context.held[request.reviewer], request.reviewer)
+        except QueueUnavailable:
+            context.open_pages.leave(context.held[request.reviewer], request.reviewer)
     answer = redirect("/login")
     answer.delete_cookie(context.cookie, secure=context.tls, httponly=True, samesite="strict")
     answer.headers["clear-site-data"] = '"cache"'
@@ -75,7 +84,7 @@ def logout(context: Context, request: PageRequest) -> Response:
 def application(context: Context, policy: AccessPolicy) -> SecurityMiddleware:
     """Return the page, behind the middleware that lets only some requests through."""
 
-    def file(request: Request) -> Response:
+    async def file(request: Request) -> Response:
         name = request.path_params["name"]
         if name not in context.static:
             return context.error_page("There is no such page.", None, 404)
@@ -108,13 +117,14 @@ def application(context: Context, policy: AccessPolicy) -> SecurityMiddleware:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        sweeping = asyncio.create_task(_give_back_closed(context))
+        sweeping = asyncio.create_task(_sweep(context))
         try:
             yield
         finally:
             sweeping.cancel()
             with suppress(asyncio.CancelledError):
                 await sweeping
+            await run_in_threadpool(context.failed_logins.close)
 
     handlers = {404: not_found, 405: not_found, Exception: failed}
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
@@ -122,10 +132,14 @@ def application(context: Context, policy: AccessPolicy) -> SecurityMiddleware:
     return SecurityMiddleware(app, policy)
 
 
-async def _give_back_closed(context: Context) -> None:
-    """Give back, every now and then, the cases whose page was closed."""
+async def _sweep(context: Context) -> None:
+    """Give back, every now and then, the cases whose page was closed; record failed log-ins."""
     while True:
         await asyncio.sleep(SWEEP_INTERVAL)
+        with suppress(HashmatchError, TimeoutError):  # they are counted until it can be done
+            await context.threads.run(context.failed_logins.write)
         for case_id, reviewer in context.open_pages.due():
-            with suppress(HashmatchError):  # it comes back by itself when its time is over
-                await run_in_threadpool(context.give_back, case_id, reviewer)
+            try:
+                await context.threads.run(partial(context.give_back, case_id, reviewer))
+            except (TimeoutError, QueueUnavailable):
+                context.open_pages.leave(case_id, reviewer)

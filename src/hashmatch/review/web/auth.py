@@ -1,4 +1,4 @@
-"""Sessions, which live on this server and end there, and a limit to failures to log in."""
+"""Logging in: sessions, which live on this server and end there, signed forms, and a throttle."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import math
 import secrets
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from itsdangerous import BadSignature, TimestampSigner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,29 +20,30 @@ MAX_IDLE = 30 * 60
 """Seconds without a request after which a session ends."""
 MAX_AGE = 8 * 3600
 """Seconds after which it ends in any case: a day's work."""
-MAX_ANONYMOUS = 10 * 60
-"""Seconds that there are for logging in."""
-MAX_SESSIONS = 2000
-"""Sessions at a time; beyond, the oldest that nobody logged in to goes first."""
-FAILURE_COUNTS_FOR = 300.0
-"""Seconds that a failure counts for."""
-MAX_FAILURES = {"name": 10, "address": 50}
-"""Failures after which no other try is looked at. Behind a proxy many people share an address."""
+MAX_FORM_AGE = 10 * 60
+"""Seconds that there are for filling in the form to log in."""
+MAX_SESSIONS = 20
+"""Sessions of one reviewer at a time; beyond, the one that was not used for the longest ends."""
+MAX_FAILURES = 10
+"""Wrong tokens of a name from a network that are answered at once."""
+FAILURE_COUNTS_FOR = 30.0
+"""Seconds after which one of them is forgotten."""
 MAX_REMEMBERED = 10_000
-"""Names and addresses; beyond, the one that failed the longest ago is forgotten."""
+"""Pairs of name and network; beyond, the one that failed the longest ago is forgotten."""
 
 
 @dataclass(slots=True)
 class Session:
-    """The session of one browser; nobody is logged in while `reviewer` is empty.
+    """The session of one browser.
 
+    Nobody is logged in if `reviewer` is empty: then it lasts for one request and is kept nowhere.
     Times are seconds on the monotonic clock. Every form of the session carries `csrf`, which no
     other site knows; `flash` is a message for the top of the next page.
     """
 
     reviewer: str
-    began: float
-    last_used: float
+    began: float = 0.0
+    last_used: float = 0.0
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     flash: str = ""
 
@@ -74,20 +76,21 @@ class Sessions:
         self._sessions: dict[bytes, Session] = {}
         self._lock = threading.Lock()
 
-    def begin(self, reviewer: str = "") -> str:
+    def begin(self, reviewer: str) -> str:
         """Begin a session and return its secret, which is nowhere but in the cookie."""
-        secret, now = secrets.token_urlsafe(32), self._clock()
+        secret, now = new_secret(), self._clock()
         with self._lock:
             for key in [key for key, one in self._sessions.items() if self._is_over(one, now)]:
                 del self._sessions[key]
-            if len(self._sessions) >= MAX_SESSIONS:
-                oldest = min(
-                    self._sessions,
-                    key=lambda k: (bool(self._sessions[k].reviewer), self._sessions[k].last_used),
-                )
-                del self._sessions[oldest]
+            own = [key for key, one in self._sessions.items() if one.reviewer == reviewer]
+            if len(own) >= MAX_SESSIONS:
+                del self._sessions[min(own, key=lambda key: self._sessions[key].last_used)]
             self._sessions[_key(secret)] = Session(reviewer, now, now)
         return secret
+
+    def __len__(self) -> int:
+        """Return how many sessions there are, some of which may be over."""
+        return len(self._sessions)
 
     def find(self, secret: str, *, touch: bool = True) -> Session | None:
         """Return the session of a cookie, None if it is over; `touch` notes that it is in use."""
@@ -107,8 +110,47 @@ class Sessions:
 
     @staticmethod
     def _is_over(session: Session, now: float) -> bool:
-        idle, longest = (MAX_IDLE, MAX_AGE) if session.reviewer else (MAX_ANONYMOUS,) * 2
-        return now - session.last_used > idle or now - session.began > longest
+        return now - session.last_used > MAX_IDLE or now - session.began > MAX_AGE
+
+
+class LoginForms:
+    """Signs the forms of people who are not logged in, so that nothing of them is kept here.
+
+    A form is good for the browser whose cookie it is signed for, and for `MAX_FORM_AGE`. The key is
+    made with the server, and gone with it.
+
+    Examples
+    --------
+    >>> forms = LoginForms()
+    >>> token = forms.sign("a secret in a cookie")
+    >>> forms.is_signed("a secret in a cookie", token), forms.is_signed("another", token)
+    (True, False)
+    """
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+
+    def sign(self, secret: str) -> str:
+        """Return the token of a form for the browser with a secret."""
+        return self._signer(secret).sign(b"").decode()
+
+    def is_signed(self, secret: str, token: str) -> bool:
+        """Return whether a form was made for the browser with a secret, and lately."""
+        try:
+            self._signer(secret).unsign(token, max_age=MAX_FORM_AGE)
+        except BadSignature:
+            return False
+        return True
+
+    def _signer(self, secret: str) -> TimestampSigner:
+        return TimestampSigner(
+            self._key, salt=_key(secret), key_derivation="hmac", digest_method=hashlib.sha256
+        )
+
+
+def new_secret() -> str:
+    """Return a secret for the cookie of a browser: 256 random bits."""
+    return secrets.token_urlsafe(32)
 
 
 def _key(secret: str) -> bytes:
@@ -116,43 +158,42 @@ def _key(secret: str) -> bytes:
 
 
 class LoginThrottle:
-    """Counts failures to log in, by name and by address.
+    """Says how long to wait after too many wrong tokens of a name from a network.
+
+    It is asked about wrong ones only: the right token always opens, whatever others did before, and
+    one of 256 random bits is not guessed. Pairs of name and network leak their failures one by one
+    (a leaky bucket), are kept as keyed digests, and at most `MAX_REMEMBERED` of them.
 
     Examples
     --------
     >>> throttle = LoginThrottle(clock=lambda: 0.0)
-    >>> for _ in range(10):
-    ...     throttle.failed("ana", "127.0.0.1")
-    >>> throttle.wait("ana", "127.0.0.1"), throttle.wait("eve", "127.0.0.1")
-    (300, 0)
+    >>> [throttle.failed("ana", "192.0.2.7") for _ in range(12)]
+    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 30, 30]
+    >>> throttle.failed("ana", "192.0.2.8"), throttle.failed("eve", "192.0.2.7")
+    (0, 0)
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._failures: dict[tuple[str, str], deque[float]] = {}
+        self._key = secrets.token_bytes(32)
+        self._empty_at: dict[bytes, float] = {}  # when all failures of a pair are forgotten
         self._lock = threading.Lock()
 
-    def wait(self, name: str, address: str) -> int:
-        """Return for how many seconds there is no other try; 0 if there is one."""
-        now, waits = self._clock(), [0.0]
+    def failed(self, name: str, network: str) -> int:
+        """Count a wrong token; return the seconds until another is answered, 0 if it is now."""
+        pair = repr((name, network)).encode(errors="surrogatepass")
+        key = hashlib.blake2b(pair, digest_size=16, key=self._key).digest()
+        full = MAX_FAILURES * FAILURE_COUNTS_FOR
         with self._lock:
-            for key in (("name", name), ("address", address)):
-                times = self._failures.get(key)
-                if times is not None and len(times) >= MAX_FAILURES[key[0]]:
-                    waits.append(times[0] + FAILURE_COUNTS_FOR - now)
-        return math.ceil(max(waits))
+            now = self._clock()
+            left = max(self._empty_at.pop(key, now) - now, 0.0) + FAILURE_COUNTS_FOR
+            wait = max(left - full, 0.0)
+            # One that is too many is not counted: who waits as long as was said is answered.
+            self._empty_at[key] = now + left - (FAILURE_COUNTS_FOR if wait else 0.0)
+            if len(self._empty_at) > MAX_REMEMBERED:
+                del self._empty_at[next(iter(self._empty_at))]  # failed the longest ago
+        return math.ceil(wait)
 
-    def failed(self, name: str, address: str) -> None:
-        """Count a failure."""
-        with self._lock:
-            for key in (("name", name), ("address", address)):
-                times = self._failures.pop(key, deque(maxlen=MAX_FAILURES[key[0]]))
-                times.append(self._clock())
-                self._failures[key] = times  # at the end: the latest
-            while len(self._failures) > MAX_REMEMBERED:
-                del self._failures[next(iter(self._failures))]
-
-    def succeeded(self, name: str) -> None:
-        """Forget the failures of a name."""
-        with self._lock:
-            self._failures.pop(("name", name), None)
+    def __len__(self) -> int:
+        """Return how many pairs are remembered."""
+        return len(self._empty_at)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.responses import JSONResponse, Response
 
-from hashmatch.errors import ReviewError
+from hashmatch.errors import QueueUnavailable, ReviewError
 from hashmatch.records.cases import Verdict
 from hashmatch.records.enums import Surface
+from hashmatch.review.access import record_view
 from hashmatch.review.results import Pause
 from hashmatch.review.web.context import not_held, redirect
-from hashmatch.review.web.pictures import BlurStep, NoPicture
+from hashmatch.review.web.pictures import BlurStep, NoPicture, PictureResponse
 from hashmatch.review.web.wording import MEANINGS, counted
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ REASONS = (
     "The picture is not there any more",
 )
 """Suggested reasons; anything may be given."""
+NOT_NOW = "Your answer could not be kept just now. It is still below: decide again in a moment."
 
 
 class HistoryLine(NamedTuple):
@@ -45,6 +47,8 @@ def show(context: Context, request: PageRequest) -> Response:
     """Show a case to whoever holds it, or their own decision to who decided it."""
     try:
         case = context.case_of(request.reviewer, request.case_id)
+    except QueueUnavailable:
+        raise
     except ReviewError:
         return _decided_page(context, request)
     return _case_page(context, request, case)
@@ -77,6 +81,8 @@ def _decided_page(context: Context, request: PageRequest) -> Response:
     """Show a reviewer what they decided themselves, and nothing else of the case."""
     try:
         case = context.queue.case(request.case_id)
+    except QueueUnavailable:
+        raise
     except ReviewError:
         raise not_held() from None
     own = [one for one in case.decisions if one.reviewer == request.reviewer and not one.undone_at]
@@ -118,7 +124,18 @@ def picture(context: Context, request: PageRequest) -> Response:
         item = case.asked[number] if number >= 0 else case.asked[len(case.asked)]
     except (ValueError, IndexError):
         raise NoPicture("There is no such picture.") from None
-    return Response(context.pictures.jpeg(item, step), media_type="image/jpeg")
+    uncover = None
+    if step is not BlurStep.STRONG:  # whoever looks is recorded, or does not get to see it
+        record = partial(
+            record_view,
+            context.queue,
+            case.case_id,
+            request.reviewer,
+            item.record.record_id,
+            step.name.lower(),
+        )
+        uncover = partial(context.threads.run, record)
+    return PictureResponse(context.pictures, request.reviewer, item, step, uncover)
 
 
 def decide(context: Context, request: PageRequest) -> Response:
@@ -132,12 +149,16 @@ def decide(context: Context, request: PageRequest) -> Response:
     digest = request.form.get("digest", "")
     try:
         decision = context.queue.decide(case.case_id, request.reviewer, verdict, reason, digest)
+    except QueueUnavailable as error:
+        answer = _case_page(context, request, case, NOT_NOW, 503)
+        return context.retried_later(answer, error)
     except ReviewError:
         wrong = "These are not the records that you were shown. Look at them once more."
         return _case_page(context, request, case, wrong, 409)
     context.open_pages.forget(case.case_id, request.reviewer)
     context.held.pop(request.reviewer, None)
     context.recent.add(decision)
+    context.counts.outdated()
     return redirect(f"/case/{case.case_id}")
 
 
@@ -146,6 +167,7 @@ def undo(context: Context, request: PageRequest) -> Response:
     decision_id = request.form.get("decision", "")
     case = context.queue.undo(decision_id, request.reviewer)
     context.recent.drop(decision_id, request.reviewer)
+    context.counts.outdated()
     if case.lease is not None and case.lease.reviewer == request.reviewer:
         context.held[request.reviewer] = case.case_id
         request.session.flash = "Your decision is undone. You hold the case again."
@@ -180,12 +202,16 @@ def home(context: Context, request: PageRequest) -> Response:
     """Show what waits."""
     held = None
     if request.reviewer in context.held:
-        with suppress(ReviewError):
+        try:
             held = context.case_of(request.reviewer)
+        except QueueUnavailable:
+            raise
+        except ReviewError:  # not any more
+            pass
     return context.page(
         "home.html",
         request.session,
-        counts=context.queue.counts(),
+        counts=context.counts.get(),
         held=held,
         surfaces=list(Surface),
         recent=context.recent.undoable(request.reviewer, datetime.now(UTC)),
@@ -204,4 +230,5 @@ def take(context: Context, request: PageRequest) -> Response:
         request.session.flash = f"No case{chosen} waits."
         return redirect("/")
     context.held[request.reviewer] = found.case_id
+    context.counts.outdated()
     return redirect(f"/case/{found.case_id}")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from starlette.responses import Response
 
 from hashmatch.records.cases import Verdict
+from hashmatch.review.web.threads import RETRY_AFTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,7 +57,9 @@ DAYS = 30
 
 def statistics(context: Context, request: PageRequest) -> Response:
     """Show the statistics: each plot with a table of the same beside it."""
-    figures = context.statistics.of(context.queue, fresh=True)
+    figures = context.statistics.get()
+    if figures is None:
+        return _not_yet(context, request)
     return context.page(
         "statistics.html",
         request.session,
@@ -71,7 +74,9 @@ def statistics(context: Context, request: PageRequest) -> Response:
 
 def plot(context: Context, request: PageRequest) -> Response:
     """Draw one of them."""
-    figures = context.statistics.of(context.queue, fresh=False)
+    figures = context.statistics.get(same=True)
+    if figures is None:
+        return _not_yet(context, request)
     width = WIDTHS.get(request.http.query_params.get("size", ""), WIDTHS["wide"])
     theme = THEMES.get(request.http.query_params.get("theme", ""), THEMES["light"])
     drawn = _drawn(figures, str(request.http.path_params["name"]), width)
@@ -79,6 +84,14 @@ def plot(context: Context, request: PageRequest) -> Response:
         return context.error_page("There is no such plot.", request.session, 404)
     text = context.templates.get_template("plot.svg").render(plot=drawn, theme=theme)
     return Response(text, media_type="image/svg+xml")
+
+
+def _not_yet(context: Context, request: PageRequest) -> Response:
+    """Let the browser ask again: a large queue takes longer to count than anybody may wait."""
+    text = "The queue is being counted. This page comes by itself when that is done."
+    answer = context.error_page(text, request.session, 503)
+    answer.headers["retry-after"] = answer.headers["refresh"] = str(RETRY_AFTER)
+    return answer
 
 
 def _drawn(figures: Statistics, name: str, width: int) -> Plot | None:

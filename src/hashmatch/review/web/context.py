@@ -2,38 +2,56 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import secrets
 import threading
 import time
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
-from hashmatch.errors import ReviewError
+from hashmatch.errors import QueueUnavailable, ReviewError
+from hashmatch.records.safeguards import waivers
+from hashmatch.review.access import FailedLogins
 from hashmatch.review.web import wording
-from hashmatch.review.web.auth import LoginThrottle, Sessions
+from hashmatch.review.web.auth import LoginForms, LoginThrottle, Sessions
+from hashmatch.review.web.cache import Cached
+from hashmatch.review.web.threads import RETRY_AFTER, Threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from hashmatch.records.cases import Case, Decision
+    from hashmatch.records.cases import Case, CaseState, Decision
     from hashmatch.review.queue import ReviewQueue
     from hashmatch.review.stats import Statistics
     from hashmatch.review.web.auth import Session
     from hashmatch.review.web.pictures import Pictures
 
+logger = logging.getLogger("hashmatch.review.web")
+
 GRACE = 10.0
 """Seconds for somebody who closed a page by mistake to open it again."""
 MAX_RECENT = 10
 """Decisions of one reviewer that are remembered."""
+COUNTS_MAX_AGE = 1.0
+"""Seconds for which counts of cases are good; what is done here is in them at once."""
 STATISTICS_MAX_AGE = 20.0
 """Seconds for which statistics are good: a page asks for them once for itself and each plot."""
+MAX_STALE = 60.0
+"""Seconds for which both are shown while newer ones are being counted."""
+PATIENCE = 0.7
+"""Seconds that a page waits for whoever else writes to the queue."""
+ANSWER_TIMEOUT = 20.0
+"""Seconds until the connection to a server that says nothing is given up, and made anew."""
+OUTAGE_INTERVAL = 10.0
+"""Seconds between two lines in the log on a queue that does not answer."""
+UNAVAILABLE = "The review queue does not answer just now. Try again in a moment."
 STATIC = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
 
@@ -74,6 +92,11 @@ class OpenPages:
         with self._lock:
             if self._pages.get((case_id, reviewer)) == page:
                 self._due[case_id, reviewer] = self._clock() + GRACE
+
+    def leave(self, case_id: str, reviewer: str) -> None:
+        """Note that somebody is done with a case, which could not be given back yet."""
+        with self._lock:
+            self._due[case_id, reviewer] = self._clock() + GRACE
 
     def forget(self, case_id: str, reviewer: str) -> None:
         """Forget a case, which is no longer held."""
@@ -118,28 +141,16 @@ class RecentDecisions:
         return [one for one in kept if now < one.final_at]
 
 
-class StatisticsCache:
-    """The statistics of a queue, computed only now and then: that goes through all of it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._latest: tuple[float, Statistics] | None = None
-
-    def of(self, queue: ReviewQueue, *, fresh: bool) -> Statistics:
-        """Return them; `fresh` is for a page, whose plots then show the same."""
-        with self._lock:
-            now = time.monotonic()
-            if self._latest is None or (fresh and now - self._latest[0] > STATISTICS_MAX_AGE):
-                self._latest = (now, queue.statistics())
-            return self._latest[1]
-
-
 def load_templates() -> Environment:
-    """Return the templates; a name that is not given is an error, never an empty context."""
+    """Return the templates; a name that is not given is an error, never an empty context.
+
+    All text that they write passes `wording.visible`; what stands beside other text, filter `bdi`.
+    """
     made = Environment(
         loader=PackageLoader("hashmatch.review.web"),
         autoescape=select_autoescape(default=True),
         undefined=StrictUndefined,
+        finalize=wording.visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -161,13 +172,26 @@ class Context:
     pictures: Pictures
     tls: bool = False
     sessions: Sessions = field(default_factory=Sessions)
+    forms: LoginForms = field(default_factory=LoginForms)
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     open_pages: OpenPages = field(default_factory=OpenPages)
     recent: RecentDecisions = field(default_factory=RecentDecisions)
     held: dict[str, str] = field(default_factory=dict)
-    statistics: StatisticsCache = field(default_factory=StatisticsCache)
+    threads: Threads = field(default_factory=Threads)
+    counts: Cached[Mapping[CaseState, int]] = field(init=False)
+    statistics: Cached[Statistics] = field(init=False)
     templates: Environment = field(default_factory=load_templates)
     static: dict[str, bytes] = field(default_factory=load_static)
+    failed_logins: FailedLogins = field(init=False)
+    _outage: float = field(default=-math.inf, init=False)
+
+    def __post_init__(self) -> None:
+        """Have the queue's calls end before somebody wonders what is wrong."""
+        queue = self.queue
+        queue.patience, queue.answer_timeout = PATIENCE, ANSWER_TIMEOUT
+        self.counts = Cached(queue.counts, max_age=COUNTS_MAX_AGE, max_stale=MAX_STALE)
+        self.statistics = Cached(queue.statistics, max_age=STATISTICS_MAX_AGE, max_stale=MAX_STALE)
+        self.failed_logins = FailedLogins(queue)
 
     @property
     def cookie(self) -> str:
@@ -189,6 +213,8 @@ class Context:
         wanted = self.held.get(reviewer, "") if case_id is None else case_id
         try:
             case = self.queue.case(wanted)
+        except QueueUnavailable:
+            raise
         except ReviewError:
             raise not_held() from None
         if case.lease is None or case.lease.reviewer != reviewer:
@@ -198,11 +224,16 @@ class Context:
 
     def give_back(self, case_id: str, reviewer: str) -> None:
         """Let somebody else have a case; it is fine if it is not held any more."""
+        try:
+            self.queue.give_back(case_id, reviewer)
+        except QueueUnavailable:
+            raise
+        except ReviewError:
+            pass
         self.open_pages.forget(case_id, reviewer)
         if self.held.get(reviewer) == case_id:
             del self.held[reviewer]
-        with suppress(ReviewError):
-            self.queue.give_back(case_id, reviewer)
+        self.counts.outdated()
 
     def set_cookie(self, response: Response, secret: str) -> None:
         """Give a browser the secret of its session; it ends with the browser."""
@@ -216,6 +247,8 @@ class Context:
             "reviewer": session.reviewer if session else "",
             "csrf": session.csrf if session else "",
             "flash": session.pop_flash() if session else "",
+            "head": self.queue.head,
+            "waivers": waivers(),
         }
         text = self.templates.get_template(template).render(**common, **values)
         return HTMLResponse(text, status)
@@ -223,6 +256,25 @@ class Context:
     def error_page(self, text: str, session: Session | None, status: int) -> HTMLResponse:
         """Return a page that says why there is no other."""
         return self.page("error.html", session, status, text=text)
+
+    def unavailable(
+        self, error: Exception, session: Session | None, *, script: bool = False
+    ) -> Response:
+        """Say that the queue does not answer."""
+        if script:
+            return self.retried_later(PlainTextResponse(f"{UNAVAILABLE}\n", 503), error)
+        return self.retried_later(self.error_page(UNAVAILABLE, session, 503), error)
+
+    def retried_later(self, answer: Response, error: Exception) -> Response:
+        """Return an answer that is to be asked for again, and log why; it does not say so itself.
+
+        Where the queue is, and what is wrong there, is no business of who looks at cases.
+        """
+        if time.monotonic() - self._outage > OUTAGE_INTERVAL:
+            self._outage = time.monotonic()
+            logger.warning("cannot answer reviewers: %s", str(error) or "the queue takes too long")
+        answer.headers["retry-after"] = str(RETRY_AFTER)
+        return answer
 
 
 def not_held() -> ReviewError:

@@ -35,7 +35,7 @@ SECURITY_HEADERS = [
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), microphone=(), geolocation=(), display-capture=()"),
@@ -47,14 +47,20 @@ SECURITY_HEADERS = [
 class AccessPolicy:
     """Which hosts and credentials are accepted.
 
-    `hosts` are values of the header Host, lower case, with the port. Every request has to carry
-    `token` as bearer token or password of basic authentication, unless it is empty. `tls` says
-    whether this server speaks TLS itself.
+    `origins` are those by which browsers reach this server, lower case, with their port unless that
+    is the scheme's own: ``https://review.example.org``. Every request has to carry `token` as
+    bearer token or password of basic authentication, unless it is empty. `tls` says whether
+    browsers speak TLS, with this server or with a proxy before it.
     """
 
-    hosts: frozenset[str]
+    origins: frozenset[str]
     token: str = ""
     tls: bool = False
+
+    def origin(self, host: str) -> str:
+        """Return the origin that a header Host says, whether it is one of ours or not."""
+        scheme, port = ("https", ":443") if self.tls else ("http", ":80")
+        return f"{scheme}://{host.lower().removesuffix(port)}"
 
 
 class SecurityMiddleware:
@@ -100,8 +106,8 @@ class SecurityMiddleware:
         headers = Headers(scope=scope)
         if sum(len(name) + len(value) for name, value in headers.raw) > MAX_HEADERS:
             return _plain("The headers are too large.", 431)
-        host = _only(headers, "host").lower()
-        if host not in self._policy.hosts:  # another site's name that leads here: DNS rebinding
+        ours = self._policy.origin(_only(headers, "host"))
+        if ours not in self._policy.origins:  # another site's name that leads here: DNS rebinding
             return _plain("Host header not allowed; start the server with --name HOST.", 421)
         if self._policy.token and not self._has_token(_only(headers, "authorization")):
             answer = _plain("This server asks for its token.", 401)
@@ -115,7 +121,7 @@ class SecurityMiddleware:
             return None
         if scope["method"] != "POST":
             return _plain("This server is only read from and posted to.", 405)
-        if not self._is_ours(headers, host):
+        if not _is_from(ours, headers):
             return _plain("This form came from another site.", 403)
         length = _only(headers, "content-length")
         if length and (not length.isdigit() or int(length) > MAX_BODY):
@@ -134,20 +140,15 @@ class SecurityMiddleware:
             return False
         return hmac.compare_digest(given.encode(), self._policy.token.encode())
 
-    def _is_ours(self, headers: Headers, host: str) -> bool:
-        """Return whether the browser says that one of our pages posts.
 
-        A browser sends Sec-Fetch-Site wherever the way to us is safe, as it is on this machine or
-        with TLS. Under our own referrer policy, its Origin of a form is "null" then.
-        """
-        site, origin = _only(headers, "sec-fetch-site"), _only(headers, "origin").lower()
-        if site and site != "same-origin":
-            return False
-        if not origin or origin == "null":
-            return bool(site)
-        scheme, separator, where = origin.partition("://")
-        schemes = {"https"} if self._policy.tls else {"http", "https"}  # a proxy may speak TLS
-        return bool(separator) and scheme in schemes and where == host
+def _is_from(ours: str, headers: Headers) -> bool:
+    """Return whether the browser says that a page of ours posts, and nothing else.
+
+    It sends Origin with every form, and Sec-Fetch-Site where the way to us is safe, as it is on
+    this machine or with TLS. An Origin of "null" is that of a sandboxed or foreign page.
+    """
+    site, origin = _only(headers, "sec-fetch-site"), _only(headers, "origin")
+    return (site or origin) != "" and site in {"", "same-origin"} and origin in {"", ours}
 
 
 def _only(headers: Headers, name: str) -> str:

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import threading
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
+from starlette.responses import PlainTextResponse, Response
 
 from hashmatch import registry
-from hashmatch.errors import HashmatchError
+from hashmatch.errors import HashmatchError, QueueUnavailable, ReviewError
+from hashmatch.interfaces import BasedSource
 from hashmatch.records.images import ImageError, ImageItem, unescape_name
 from hashmatch.retry import Limits, Tries, read_item
 from hashmatch.review.web.places import BUCKETS, below, is_below, is_key_below
+from hashmatch.review.web.threads import RETRY_AFTER, start
+from hashmatch.sandbox.confinement import WorkerLimits
 from hashmatch.sandbox.pool import DecodePool
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
+    from starlette.types import Receive, Scope, Send
 
     from hashmatch.interfaces import Source
     from hashmatch.records.cases import CaseItem
@@ -35,7 +42,15 @@ BLURRED_SIDES = (16, 60)
 beyond them, whatever a browser does with it."""
 JPEG_QUALITY = 85
 DEADLINE = 8.0
-"""Seconds until whoever waits for a picture gets an error instead."""
+"""Seconds until whoever waits for a picture gets an error instead, whatever it is that takes long:
+others' pictures, a listing, the source or the decoder."""
+LATE = "This picture takes too long: its source is slow, or others ask for much. Ask again."
+MAX_OF_A_SOURCE = 8
+"""Pictures of one source that are read at a time."""
+MAX_RUNNING = 64
+"""Pictures of all sources; as many threads hang at most, if that is what their sources do."""
+WORKER_LIMITS = WorkerLimits(cpu_seconds=DEADLINE, wall_seconds=2 * DEADLINE, tries=2)
+"""No decoder works for longer than somebody waits for it."""
 BY_LISTING = frozenset({"tar", "parquet"})
 """Sources whose items are read by more than their key and location: size, or number of the row."""
 MAX_OPEN = 16
@@ -43,7 +58,120 @@ MAX_OPEN = 16
 
 
 class NoPicture(HashmatchError):
-    """There is nothing to show; the message says why, in one line and for a person."""
+    """There is nothing to show; the message says why, in one line and for a person.
+
+    `is_late` says that asking again may help.
+    """
+
+    def __init__(self, words: str, *, is_late: bool = False) -> None:
+        super().__init__(words)
+        self.is_late = is_late
+
+
+class PictureThreads:
+    """Threads for pictures, apart from those of pages: whatever a source does, pages have theirs.
+
+    A reviewer has one picture of a source at a time, and what they ask for last is what they get.
+    A thread keeps its place until it ends, whether somebody still waits for it or not, so that a
+    source that hangs has so many and never more.
+    """
+
+    def __init__(self) -> None:
+        self._running: set[tuple[str, str]] = set()
+        self._latest: dict[str, asyncio.Task[Any] | None] = {}
+        self._ended = asyncio.Event()
+
+    async def run(self, reviewer: str, source: str, call: Callable[[Tries], bytes]) -> bytes:
+        """Return what a call returns; NoPicture if it is late, or the reviewer asks for another.
+
+        The call is told by its `Tries` when nobody waits for it any more.
+        """
+        task = asyncio.current_task()
+        before = self._latest.get(reviewer)
+        self._latest[reviewer] = task
+        if before is not None:
+            before.cancel()
+        tries = Tries(Limits(deadline=DEADLINE))
+        try:
+            async with asyncio.timeout(DEADLINE):
+                while not self._has_room(reviewer, source):
+                    await self._ended.wait()
+                future = start(partial(call, tries))
+                self._running.add((reviewer, source))
+                future.add_done_callback(partial(self._end, reviewer, source))
+                return await asyncio.shield(future)
+        except TimeoutError:
+            raise NoPicture(LATE, is_late=True) from None
+        finally:
+            tries.stop()
+            if self._latest.get(reviewer) is task:
+                del self._latest[reviewer]
+
+    def _has_room(self, reviewer: str, source: str) -> bool:
+        of_source = sum(other == source for _, other in self._running)
+        is_free = of_source < MAX_OF_A_SOURCE and len(self._running) < MAX_RUNNING
+        return is_free and (reviewer, source) not in self._running
+
+    def _end(self, reviewer: str, source: str, _: object) -> None:
+        self._running.discard((reviewer, source))
+        self._ended.set()
+        self._ended = asyncio.Event()
+
+
+class PictureResponse(Response):
+    """The picture of a record, or a line that says why there is none.
+
+    Nothing is fetched any more when whoever asked for it has gone. `uncover` is called before it is
+    sent, and it is not sent if that fails.
+    """
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        reviewer: str,
+        item: CaseItem,
+        step: BlurStep,
+        uncover: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
+        self._pictures, self._reviewer, self._item, self._step = pictures, reviewer, item, step
+        self._uncover = uncover
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer when the picture is there."""
+        showing = asyncio.create_task(self._answer())
+        leaving = asyncio.create_task(_disconnected(receive))
+        try:
+            await asyncio.wait({showing, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if showing.done():
+                answer = showing.result()
+                await answer(scope, receive, send)
+        finally:
+            showing.cancel()
+            leaving.cancel()
+
+    async def _answer(self) -> Response:
+        try:
+            data = await self._pictures.show(self._reviewer, self._item, self._step)
+            if self._uncover is not None:
+                await self._uncover()
+        except (QueueUnavailable, TimeoutError):
+            text = "That you look cannot be recorded now, and so it is not shown. Try again.\n"
+            return PlainTextResponse(text, 503, headers={"retry-after": str(RETRY_AFTER)})
+        except ReviewError as error:
+            return PlainTextResponse(f"{error}\n", 409)
+        except NoPicture as error:
+            answer = PlainTextResponse(f"{error}\n", 503 if error.is_late else 409)
+            if error.is_late:
+                answer.headers["retry-after"] = str(RETRY_AFTER)
+            return answer
+        except asyncio.CancelledError:
+            return PlainTextResponse("Another picture was asked for.\n", 409)
+        return Response(data, media_type="image/jpeg")
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 class Pictures:
@@ -65,25 +193,37 @@ class Pictures:
         self._places = tuple(places)
         self._allow_private = tuple(allow_private)
         self._own = pool is None
-        self._pool = pool or DecodePool(workers=2)
+        self._pool = pool or DecodePool(workers=2, limits=WORKER_LIMITS)
         self._sources: dict[tuple[str, Surface], Source] = {}
         self._lock = threading.Lock()
+        self._threads = PictureThreads()
 
-    def jpeg(self, item: CaseItem, step: BlurStep) -> bytes:
+    async def show(self, reviewer: str, item: CaseItem, step: BlurStep) -> bytes:
+        """Return what `jpeg` does, made in a thread; NoPicture if that takes too long."""
+        return await self._threads.run(
+            reviewer, self._named(item), lambda tries: self.jpeg(item, step, tries)
+        )
+
+    def jpeg(self, item: CaseItem, step: BlurStep, tries: Tries | None = None) -> bytes:
         """Return the picture of a record as JPEG, blurred as `step` says.
 
         NoPicture says why it cannot be fetched or decoded, or that it is no longer the picture that
-        was matched.
+        was matched, or that `tries` were stopped.
         """
+        tries = tries or Tries(Limits(deadline=DEADLINE))
+        where: str | None = None
         try:
-            return self._decode(self._content(item), item.record.item.frame, step)
+            where = self._where(item)
+            content = self._content(item, where, tries)
+            _check_wanted(tries)
+            return self._decode(content, item.record.item.frame, step)
         except NoPicture:
             raise
         except ImageError as error:
-            self._forget()
+            self._forget(where)
             raise NoPicture(f"The picture cannot be shown: {error.reason}.") from None
         except HashmatchError:
-            self._forget()
+            self._forget(where)
             # Its message names places that are no business of whoever looks at pictures.
             raise NoPicture("The source of the picture cannot be read now.") from None
 
@@ -93,22 +233,39 @@ class Pictures:
         if self._own:
             self._pool.close()
 
-    def _forget(self) -> None:
-        """Open every source anew next time: a list of pictures may have been replaced."""
-        with self._lock:
-            self._sources.clear()  # each ends with the last who reads from it
+    def _forget(self, where: str | None = None) -> None:
+        """Open a source, or each, anew next time: a list of pictures may have been replaced."""
+        with self._lock:  # each ends with the last who reads from it
+            for key in [key for key in self._sources if where in {None, key[0]}]:
+                del self._sources[key]
 
-    def _content(self, item: CaseItem) -> bytes:
-        wanted = item.record.item
-        named = item.origin.source or (self._places[0] if self._places else "")
+    def _named(self, item: CaseItem) -> str:
+        """Return the source of a record, as it says itself."""
+        return item.origin.source or (self._places[0] if self._places else "")
+
+    def _where(self, item: CaseItem) -> str:
+        """Return the source of a record, as it is to be opened."""
+        named = self._named(item)
         if not named:
             raise NoPicture("Nobody said where this picture is.")
-        where = below(named, self._places)
+        try:
+            where = below(named, self._places)
+        except ValueError:  # a NUL in it
+            where = ""
         if not where:
             raise NoPicture("This picture is not below a source that --pictures names.")
+        return where
+
+    def _content(self, item: CaseItem, where: str, tries: Tries) -> bytes:
+        wanted = item.record.item
         source = self._open(where, wanted.surface)
-        listed = _listed(source, where, wanted, item.origin.location)
-        read, content = read_item(source, listed, Tries(Limits(deadline=DEADLINE)))
+        listed = _listed(source, where, wanted, item.origin.location, tries)
+        try:
+            if isinstance(source, BasedSource) and source.leads_out(listed):
+                raise NoPicture(_OUTSIDE)
+            read, content = read_item(source, listed, tries)
+        except (ValueError, LookupError):  # a location that no source of ours has written
+            raise NoPicture(_OUTSIDE) from None
         if isinstance(content, ImageError):
             raise content
         if read.version != wanted.version:
@@ -189,7 +346,15 @@ def _fitted(size: tuple[int, int], longest: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _listed(source: Source, where: str, record: RecordItem, location: str) -> ImageItem:
+def _check_wanted(tries: Tries) -> None:
+    """Raise NoPicture if nobody waits for a picture any more."""
+    if tries.stopped:
+        raise NoPicture(LATE, is_late=True)
+
+
+def _listed(
+    source: Source, where: str, record: RecordItem, location: str, tries: Tries
+) -> ImageItem:
     """Return the item of a record as its source listed it."""
     scheme, separator, rest = where.partition("://")
     if not separator:
@@ -208,6 +373,7 @@ def _listed(source: Source, where: str, record: RecordItem, location: str) -> Im
     if location and scheme not in BY_LISTING:
         return ImageItem(record.key, record.version, record.surface, location)
     for listed in source.items():
+        _check_wanted(tries)
         if listed.key == record.key:
             return listed
     raise NoPicture("The picture is no longer in its source.")

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 FILES = frozenset({"tar", "zip", "manifest", "jsonl", "parquet"})
 """Schemes of what lies in a file of this machine."""
+LISTS = frozenset({"manifest", "jsonl", *PORTS})
+"""Schemes of lists, whose base is the folder they lie in, unless they say another."""
 BUCKETS = frozenset({"s3", "gs", "az"})
 
 _HIDDEN = ("%2e", "%2f", "%5c", "\\", "//", "#")
@@ -36,12 +38,23 @@ def below(source: str, places: Iterable[str]) -> str:
     places = list(places)
     if "://" in source and source in places:
         return source
+    opened = _below(source, places)
+    scheme, rest = _split(source)
+    path, options = _options(rest)
+    if opened and scheme in LISTS and "base" not in options:
+        folder = os.path.dirname(os.path.realpath(path) if scheme in FILES else path)
+        if not _below(f"{scheme}://{folder}" if scheme in PORTS else folder, places):
+            return ""  # a record may name whatever lies beside the list
+    return opened
+
+
+def _below(source: str, places: list[str]) -> str:
     scheme, rest = _split(source)
     if scheme in BUCKETS:
         return source if any(_is_key_below(source, place) for place in places) else ""
     path, options = _options(rest) if scheme else (rest, {})
     if "base" in options:
-        base = below(options["base"], places)
+        base = _below(options["base"], places)
         if not base:
             return ""
         options["base"] = base

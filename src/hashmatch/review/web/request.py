@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from hashmatch.errors import HashmatchError
+from hashmatch.errors import HashmatchError, QueueUnavailable
+from hashmatch.review.web.auth import Session, new_secret
 from hashmatch.review.web.context import redirect
 
 if TYPE_CHECKING:
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from hashmatch.review.web.auth import Session
     from hashmatch.review.web.context import Context
 
     Handler = Callable[["Context", "PageRequest"], Response]
@@ -66,31 +67,35 @@ def route(
     """Return a route to a handler, which runs in a thread: the queue and sources block.
 
     A post is handled only if it carries the session's CSRF token. With `anonymous`, people who are
-    not logged in are answered too. With `script`, the page's script asks: it carries the token
-    whatever the method, and gets errors as plain text. With `touch`, a request shows that somebody
-    is there, so that the session goes on.
+    not logged in are answered too; their token is signed for their cookie. With `script`, the
+    page's script asks: it carries the token whatever the method, and gets errors as plain text.
+    With `touch`, a request shows that somebody is there, so that the session goes on.
     """
 
     async def answer(http: Request) -> Response:
         try:
             secret = _cookie(http, context.cookie)
-            session = context.sessions.find(secret, touch=touch) if secret else None
             posted = await _form(http) if method == "POST" else {}
         except BadForm as error:
             return context.error_page(str(error), None, 400)
-        if session is None or not (session.reviewer or anonymous):
-            if anonymous and method == "GET":
-                secret = context.sessions.begin()
-                session = context.sessions.find(secret)
-            if session is None or not (session.reviewer or anonymous):
-                return _not_logged_in(context, method, script=script)
         token = posted.pop("csrf", "") or http.headers.get(CSRF_HEADER, "")
-        if (method == "POST" or script) and not session.owns(token):
-            return context.error_page(
-                "This form is not one of yours. Nothing was done.", session, 403
-            )
+        session = context.sessions.find(secret, touch=touch) if secret else None
+        if session is not None:
+            is_own = session.owns(token)
+        elif anonymous:
+            is_own = bool(secret) and context.forms.is_signed(secret, token)
+            secret = secret or new_secret()
+            session = Session("", csrf=context.forms.sign(secret))
+        else:
+            return _not_logged_in(context, method, script=script)
+        if (method == "POST" or script) and not is_own:
+            text = "This form is not one of yours, or too old. Nothing was done."
+            return context.error_page(text, session, 403)
         request = PageRequest(http, session, secret, posted)
-        return await run_in_threadpool(_handle, context, handler, request, script)
+        try:
+            return await context.threads.run(partial(_handle, context, handler, request, script))
+        except TimeoutError as error:
+            return context.unavailable(error, session, script=script)
 
     return Route(path, answer, methods=[method])
 
@@ -102,6 +107,8 @@ def _handle(context: Context, handler: Handler, request: PageRequest, script: bo
             context.sessions.end(request.secret)
             return _not_logged_in(context, "GET", script=script)
         return handler(context, request)
+    except QueueUnavailable as error:
+        return context.unavailable(error, request.session, script=script)
     except HashmatchError as error:
         if script:
             return PlainTextResponse(f"{error}\n", 409)
@@ -133,7 +140,10 @@ async def _form(http: Request) -> dict[str, str]:
     kind = http.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != FORM:
         raise BadForm("This is no form.")
-    body = await http.body()
+    try:
+        body = await http.body()
+    except ClientDisconnect:
+        raise BadForm("This form is not complete.") from None
     try:
         pairs = parse_qsl(
             body.decode("ascii"),

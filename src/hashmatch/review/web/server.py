@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
+import socket
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hashmatch import registry
 from hashmatch._files.private import read
 from hashmatch.errors import HashmatchError, StoreError, UsageError
 from hashmatch.records.enums import Surface
+from hashmatch.records.safeguards import Safeguard, waive
 from hashmatch.review.web.app import application
+from hashmatch.review.web.connections import KEEP_ALIVE, ConnectionMiddleware, Listener
 from hashmatch.review.web.context import Context
 from hashmatch.review.web.middleware import MAX_HEADERS, AccessPolicy
 from hashmatch.review.web.pictures import Pictures
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
     import uvicorn
@@ -28,8 +32,38 @@ if TYPE_CHECKING:
 MIN_TOKEN = 32
 """Characters of a token; 32 hexadecimal ones are 128 bits."""
 LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
-MAX_CONNECTIONS = 200
-"""At a time, beyond which there is a 503."""
+DEFAULT_PORTS = {"http": 80, "https": 443}
+NAME = re.compile(
+    r"(?:(?P<scheme>https?)://)?(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?/?\Z",
+    re.IGNORECASE,
+)
+
+
+class Name(NamedTuple):
+    """What people call the server: `scheme` is "" and `port` None where that was not said."""
+
+    scheme: str
+    host: str
+    port: int | None
+
+    @classmethod
+    def parse(cls, text: str) -> Name:
+        """Read ``[https://]HOST[:PORT]``; UsageError if it is not that."""
+        match = NAME.match(text)
+        if match is None or int(match["port"] or 0) > 65535:
+            raise UsageError(
+                f"cannot be called {text!r}: it is no host name. Give --name review.example.org, "
+                "or --name https://review.example.org behind a proxy that speaks TLS."
+            )
+        port = int(match["port"]) if match["port"] else None
+        return cls((match["scheme"] or "").lower(), match["host"].lower(), port)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is one by which a machine calls itself."""
+        with suppress(ValueError):
+            return _is_loopback(self.host.strip("[]"))
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +78,8 @@ class Serving:
         0 for one that is free.
     names : tuple of str
         Host names of this server, ``review.example.org`` or ``review.example.org:8443``, where
-        they are not its address: behind a proxy, or with TLS.
+        they are not its address. ``https://review.example.org`` is one behind a proxy that speaks
+        TLS: it is then reached by such names only.
     token_file : str, optional
         A file, private to its owner, with a token that every request has to carry besides a log in.
     tls_cert, tls_key : str, optional
@@ -60,7 +95,8 @@ class Serving:
     Raises
     ------
     UsageError
-        If others could reach it without showing who they are, or the options do not go together.
+        If others could reach it without showing who they are, or without TLS where that was not
+        allowed, or the options do not go together.
 
     Examples
     --------
@@ -91,14 +127,13 @@ class Serving:
             )
         if not self.is_local and ipaddress.ip_address(self.host).is_unspecified and not self.names:
             raise UsageError(f"cannot serve on {self.host}: it is every address. Give --name HOST.")
+        self._check_encrypted()
 
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach it."""
-        if self.host == "localhost":
-            return True
         try:
-            return ipaddress.ip_address(self.host).is_loopback
+            return _is_loopback(self.host)
         except ValueError:
             raise UsageError(
                 f"cannot serve on {self.host!r}: it is no address. Give host names as --name HOST."
@@ -106,17 +141,61 @@ class Serving:
 
     @property
     def tls(self) -> bool:
-        """Whether it speaks TLS."""
+        """Whether browsers speak TLS, with this server or with a proxy before it."""
+        return self.speaks_tls or any(name.scheme == "https" for name in self._names)
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether this server speaks TLS itself."""
         return self.tls_cert is not None
+
+    def origins(self, port: int) -> frozenset[str]:
+        """Return the origins by which browsers reach it at a port, as they write them.
+
+        A port that is usual for the scheme is left out. A proxy may have another port than this
+        server, so that a name without one has both.
+        """
+        scheme = "https" if self.tls else "http"
+        usual = DEFAULT_PORTS[scheme]
+        places = {(name.host, name.port or usual) for name in self._names}
+        if self.speaks_tls or not self.tls:
+            places |= {(name.host, port) for name in self._names if name.port is None}
+            shown = f"[{self.host}]" if ":" in self.host else self.host
+            places |= {(host, port) for host in (shown, *(LOCAL_NAMES if self.is_local else ()))}
+        return frozenset(
+            f"{scheme}://{host}" + ("" if at == usual else f":{at}") for host, at in places
+        )
 
     def access_policy(self, port: int) -> AccessPolicy:
         """Return which requests are accepted at a port; StoreError if others can read the token."""
-        shown = f"[{self.host}]" if ":" in self.host else self.host
-        names = {f"{name}:{port}" for name in (shown, *(LOCAL_NAMES if self.is_local else ()))}
-        # A proxy may have another port, and browsers leave out the usual one.
-        names |= {name.lower() for name in self.names}
-        names |= {f"{name.lower()}:{port}" for name in self.names if ":" not in name}
-        return AccessPolicy(frozenset(names), self._token(), self.tls)
+        return AccessPolicy(self.origins(port), self._token(), self.tls)
+
+    @property
+    def _names(self) -> tuple[Name, ...]:
+        return tuple(Name.parse(name) for name in self.names)
+
+    def _check_encrypted(self) -> None:
+        """Refuse what others would reach by plain http, unless that is allowed by name."""
+        named = list(zip(self.names, self._names, strict=True))
+        if self.tls:
+            schemes = {"", "https"} if self.speaks_tls else {"https"}
+            for text, name in named:
+                if name.scheme not in schemes:
+                    raise UsageError(
+                        f"cannot be called {text}: the page is served with TLS. "
+                        f"Give --name https://{text.removeprefix('http://')}."
+                    )
+            return
+        ways = [] if self.is_local else [f"serve on {self.host}"]
+        ways += [f"be called {text}" for text, name in named if not name.is_local]
+        if ways:
+            waive(
+                Safeguard.TLS,
+                ways[0],
+                "the page is plain http, and others can read log-ins and pictures on the way",
+                error=UsageError,
+                advice="Give --tls-cert and --tls-key, or --name https://HOST with a TLS proxy",
+            )
 
     def _token(self) -> str:
         if self.token_file is None:
@@ -134,12 +213,9 @@ class Serving:
             )
         return token
 
-    def bound(self) -> socket.socket:
+    def bound(self) -> Listener:
         """Return a socket that listens at the address; UsageError if it cannot."""
-        import socket
-
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound = Listener(socket.AF_INET6 if ":" in self.host else socket.AF_INET)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((self.host, self.port))
@@ -150,8 +226,8 @@ class Serving:
             raise UsageError(f"cannot serve on {address}: {error.strerror}") from None
         return bound
 
-    def server(self, queue: ReviewQueue, pictures: Pictures, port: int) -> uvicorn.Server:
-        """Return a server of a queue, to be run with ``run([socket])``.
+    def server(self, queue: ReviewQueue, pictures: Pictures, listener: Listener) -> uvicorn.Server:
+        """Return a server of a queue, to be run with ``run([listener])``.
 
         No request is logged: paths have cases in them, and who looked at what is in the queue.
         UsageError if the TLS certificate or key cannot be used.
@@ -159,18 +235,19 @@ class Serving:
         import uvicorn
 
         context = Context(queue, pictures, self.tls)
+        policy = self.access_policy(listener.getsockname()[1])
         config = uvicorn.Config(
-            application(context, self.access_policy(port)),
+            ConnectionMiddleware(application(context, policy), listener),
             http="h11",
             ws="none",
             loop="asyncio",
             lifespan="on",
-            log_level="warning",
+            log_level="error",  # warnings are of what strangers send
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=MAX_CONNECTIONS,
-            timeout_keep_alive=30,
+            backlog=listener.accepted_at_once,
+            timeout_keep_alive=int(KEEP_ALIVE),
             timeout_graceful_shutdown=3,
             h11_max_incomplete_event_size=2 * MAX_HEADERS,
             ssl_certfile=self.tls_cert,
@@ -218,6 +295,11 @@ class Serving:
             raise UsageError(f"cannot speak TLS with {what}: {reason}") from None
 
 
+def _is_loopback(host: str) -> bool:
+    """Return whether an address is of this machine alone; ValueError if it is none."""
+    return host == "localhost" or ipaddress.ip_address(host).is_loopback
+
+
 def serve(
     serving: Serving, queue: ReviewQueue, started: Callable[[int], None] = lambda port: None
 ) -> None:
@@ -241,11 +323,10 @@ def serve(
     """
     serving.check_pictures()
     with serving.bound() as listening:
-        port = listening.getsockname()[1]
         pictures = Pictures(serving.pictures, allow_private=serving.allow_private)
         try:
-            server = serving.server(queue, pictures, port)
-            started(port)
+            server = serving.server(queue, pictures, listening)
+            started(listening.getsockname()[1])
             server.run([listening])
         finally:
             pictures.close()

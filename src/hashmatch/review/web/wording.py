@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 from hashmatch.records.cases import Verdict
+from hashmatch.records.controls import escape_controls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 VERDICTS = {
     Verdict.CONFIRMED: "Confirmed",
@@ -103,6 +106,24 @@ def _named(words: dict[Any, str]) -> Callable[[Any], str]:
     return lambda value: words.get(value, str(value).replace("_", " "))
 
 
+def isolated(value: str | Iterable[str]) -> Markup:
+    r"""Return text, or several, in elements that keep its direction from what is beside it.
+
+    Examples
+    --------
+    >>> isolated(["a<b", "c\u2069"])
+    Markup('<bdi>a&lt;b</bdi>, <bdi>c\\u2069</bdi>')
+    """
+    if not isinstance(value, str):
+        return Markup(", ").join(map(isolated, value))
+    return Markup("<bdi>{}</bdi>").format(visible(value))
+
+
+def visible(value: Any) -> Any:
+    """Return what a template writes: of text, characters that would steer it are written out."""
+    return escape_controls(value, keep="\n\t") if type(value) is str else value
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "verdict": _named(VERDICTS),
     "meaning": _named(MEANINGS),
@@ -114,4 +135,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "stamp": stamp,
     "counted": counted,
     "percent": percent,
+    "bdi": isolated,
 }

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from hashmatch.records.cases import Case, CaseItem, Decision
+    from hashmatch.review.history import Head
     from hashmatch.review.queue import ReviewQueue
     from hashmatch.review.results import Event
 
@@ -60,9 +61,9 @@ class ConfirmedMessage:
         if (self.event.number, self.event.case_id) != (self.case.event, self.case.case_id):
             raise UsageError(f"{CANNOT_CONFIRM}: the event is not the one that confirmed the case")
 
-    def body(self) -> bytes:
-        """Return the message, as JSON."""
-        return _body(self.kind, self.event, self.case.decisions, self.case.items)
+    def body(self, head: Head) -> bytes:
+        """Return the message as JSON, with a head of the history; see `Outbox`."""
+        return _body(self.kind, self.event, head, self.case.decisions, self.case.items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +88,12 @@ class DecidedMessage:
         """``case.`` and the state."""
         return f"case.{CaseState(self.case.state).value}"
 
-    def body(self) -> bytes:
-        """Return the message, as JSON."""
+    def body(self, head: Head) -> bytes:
+        """Return the message as JSON, with a head of the history; see `Outbox`."""
         standing = self.case.standing
         covered = {name for decision in standing for name in decision.record_ids}
         items = [item for item in self.case.items if item.record.record_id in covered]
-        return _body(self.kind, self.event, standing, items)
+        return _body(self.kind, self.event, head, standing, items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +111,9 @@ class AskedAgainMessage:
         if self.event.kind != "asked_again":
             raise UsageError("cannot build an asked-again message: in this event nobody asked")
 
-    def body(self) -> bytes:
-        """Return the message, as JSON."""
-        return _body(self.kind, self.event, (), ())
+    def body(self, head: Head) -> bytes:
+        """Return the message as JSON, with a head of the history; see `Outbox`."""
+        return _body(self.kind, self.event, head, (), ())
 
 
 Message: TypeAlias = ConfirmedMessage | DecidedMessage | AskedAgainMessage
@@ -170,9 +171,13 @@ def message_id(event: Event) -> str:
 
 
 def _body(
-    kind: str, event: Event, decisions: Sequence[Decision], items: Iterable[CaseItem]
+    kind: str, event: Event, head: Head, decisions: Sequence[Decision], items: Iterable[CaseItem]
 ) -> bytes:
-    data: dict[str, Any] = {"case_id": event.case_id, "event": event.number}
+    data: dict[str, Any] = {
+        "case_id": event.case_id,
+        "event": event.number,
+        "history_head": str(head),
+    }
     if kind == "case.asked_again":
         data |= {"by": event.who, "reason": event.body["reason"]}
         data["inherited_only"] = event.body["inherited_only"]

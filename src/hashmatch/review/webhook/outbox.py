@@ -4,12 +4,19 @@ It is kept in the queue: how far the history was gone through, and the messages 
 delivered yet. No content is kept of these: each is made anew when it is tried, so that nothing
 outlives what the queue keeps. A message is marked as delivered after it was, so that one whose
 sender was killed in between is sent again, under the same id.
+
+That a message was put into the outbox is an event of the history. It is the head that the message
+carries, the same in each try, by which a receiver can witness all that happened until then.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
+from hashmatch.review import history
+from hashmatch.review.history import Head
 from hashmatch.review.results import NotFinal
 from hashmatch.review.text import SECOND, check_text, micros, moment
 
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
 
 EVENTS_PER_TRANSACTION = 1000
 WAITING, DEAD = "waiting", "dead"
+QUEUED = "message_queued"
 HAS_MESSAGE = "kind IN ('decided', 'asked_again')"
 """Events that there may be a message of."""
 
@@ -28,13 +36,14 @@ HAS_MESSAGE = "kind IN ('decided', 'asked_again')"
 class Claim(NamedTuple):
     """A message that is to be tried now: for the first time if `tries` is 1.
 
-    Times are microseconds since 1970.
+    Times are microseconds since 1970. The `head` of the history is from when it was listed.
     """
 
     event: int
     tries: int
     first_at: int
     now: int
+    head: Head
 
 
 class DeadLetter(NamedTuple):
@@ -91,6 +100,9 @@ class Outbox:
                     if has_message
                 ]
                 tx.database.insert("outbox_message", new)
+                for endpoint, event, case, *_ in new:
+                    about = {"endpoint": endpoint, "event": event}
+                    history.append(tx, "hashmatch", QUEUED, case, **about)
                 tx.database.run(
                     "UPDATE outbox_endpoint SET listed = ? WHERE name = ?",
                     (page[listed - 1][0], self._endpoint),
@@ -103,7 +115,7 @@ class Outbox:
         """
         with self._queue.transaction() as tx:
             due = tx.database.rows(
-                "SELECT event, tries, first_at FROM outbox_message AS message "
+                "SELECT event, case_number, tries, first_at FROM outbox_message AS message "
                 "WHERE endpoint = ? AND state = ? AND next_at <= ? AND NOT EXISTS ("
                 "SELECT 1 FROM outbox_message AS earlier WHERE earlier.endpoint = message.endpoint "
                 "AND earlier.case_number = message.case_number AND earlier.event < message.event "
@@ -112,8 +124,9 @@ class Outbox:
             )
             if not due:
                 return None
-            ((event, tries, first_at),) = due
-            claim = Claim(event, tries + 1, tx.now if first_at is None else first_at, tx.now)
+            ((event, case, tries, first_at),) = due
+            first_at = tx.now if first_at is None else first_at
+            claim = Claim(event, tries + 1, first_at, tx.now, self._head(tx, event, case))
             until = tx.now + round(seconds * SECOND)
             self._update(tx, event, tries=claim.tries, first_at=claim.first_at, next_at=until)
             return claim
@@ -197,6 +210,19 @@ class Outbox:
                 (self._endpoint,),
             )
         return NotFinal.of(*found)
+
+    def _head(self, tx: Transaction, event: int, case: int) -> Head:
+        """Return the event by which the message of another was listed.
+
+        What an earlier version listed has none; the event itself is a head as well.
+        """
+        about = msgspec.json.encode({"endpoint": self._endpoint, "event": event}, order="sorted")
+        found = tx.database.rows(
+            "SELECT number, digest FROM event WHERE number = ? OR "
+            "(case_number = ? AND number > ? AND kind = ? AND body = ?) ORDER BY number DESC",
+            (event, case, event, QUEUED, about.decode()),
+        )
+        return Head(*found[0])
 
     def _update(self, tx: Transaction, event: int, **columns: object) -> None:
         changes = ", ".join(f"{name} = ?" for name in columns)

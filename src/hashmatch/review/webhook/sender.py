@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hashmatch.review.queue import ReviewQueue
     from hashmatch.review.webhook.client import Endpoint
     from hashmatch.review.webhook.messages import Message
+    from hashmatch.review.webhook.outbox import Claim
     from hashmatch.review.webhook.signing import Secrets
 
 TRIES = 16
@@ -111,7 +112,7 @@ class Webhook:
             if isinstance(message, NotYet):
                 self.outbox.put_off(claim, message.until)
                 continue
-            problem = self._send(message, claim.now // SECOND)
+            problem = self._send(message, claim)
             if not problem:
                 self.outbox.done(claim, sent=True)
                 sent, in_a_row = sent + 1, 0
@@ -123,10 +124,10 @@ class Webhook:
         waiting, _ = self.outbox.counts()
         return Pushed(sent, failed, dead, waiting, last_problem)
 
-    def _send(self, message: Message, timestamp: int) -> str:
+    def _send(self, message: Message, claim: Claim) -> str:
         """Return what went wrong; empty if nothing did."""
-        body, name = message.body(), message_id(message.event)
-        signed = signed_headers(self._keys, name, timestamp, body)
+        body, name = message.body(claim.head), message_id(message.event)
+        signed = signed_headers(self._keys, name, claim.now // SECOND, body)
         try:
             status = self._endpoint.post(body, {"Idempotency-Key": name, **signed})
         except Unreachable as error:

@@ -194,6 +194,7 @@
     try {
       const answer = await post(lease.dataset.renew);
       if (answer.ok) { lease.textContent = "It is yours while this page is open."; return; }
+      if (answer.status >= 500) throw new Error(answer.statusText);
       putAway();
       get("asking").hidden = true;
       lease.textContent = `${(await answer.text()).trim()}`;
