@@ -15,15 +15,14 @@ from hashmatch.cli.units import (
     LONGEST,
     MOMENT,
     RATE,
-    SECONDS,
     SOME_TIME,
     TIME_OR_NEVER,
     Unit,
-    format_duration,
     parse_duration,
     parse_moment,
     parse_rate,
 )
+from hashmatch.records.times import SECONDS, format_duration
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import click
 from hashmatch.cli.command import command
 from hashmatch.cli.console import print_json, printable, working
 from hashmatch.cli.options import by_option, json_option, open_queue, queue_argument, quiet_option
-from hashmatch.cli.units import DURATION, LABEL_TIME, NAME_BITS, format_duration
+from hashmatch.cli.units import DURATION, LABEL_TIME, NAME_BITS
+from hashmatch.records.times import format_duration
 
 HOUR = timedelta(hours=1)
 """What a label's weight is in, in Python."""
