@@ -51,7 +51,6 @@ TWO_MEANINGS = {
     "--out": "what is written differs, and so do the endings",
     "--strict": "what makes the exit code 1: an image, or a row of a list",
     "--surface": "needed by a scan, and a filter of cases",
-    "--since": "of the cases of an export; of events",
     "--sign": "needed by list sign",
 }
 """What the same spelling may differ in, by command; all others are the same in all respects."""

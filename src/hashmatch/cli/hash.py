@@ -43,10 +43,10 @@ if TYPE_CHECKING:
 def hash_(
     ctx: click.Context, *, paths: tuple[str, ...], algorithm: str, strict: bool, quiet: bool
 ) -> None:
-    """Print the hash of each picture, one line of JSON each; a folder means all below it.
+    """Print the hash of each picture as a line of JSON. A folder means all pictures in it.
 
-    Pictures are decoded in a process that is closed in. One that cannot be hashed has its outcome
-    and reason instead.
+    Pictures are decoded in a sandbox. For a picture that cannot be hashed, the line has the outcome
+    and the reason instead.
 
     \b
     hashmatch hash photo.jpg
@@ -85,14 +85,14 @@ def hash_(
 @evidence_options
 @shape_options
 def match(*, hashes: tuple[str, ...], **options: Any) -> None:
-    """Look up hashes that were computed elsewhere, one line of JSON for each.
+    """Look up hashes that were computed elsewhere, and print a line of JSON for each.
 
-    HEX may be - to read one hash a line from standard input. The answers count the hashes by
-    "query", from 1, blank lines aside; no hash is repeated in them.
+    HEX is a hash, or - to read one a line from standard input. "query" in the answer is the number
+    of the hash, from 1 and without blank lines; the hash itself is not printed.
 
-    Each is taken for the hash of a whole picture, good enough to be searched. --benign and
-    --min-sources say of a match that it is suppressed, and by what; benign lists of other
-    algorithms have nothing to say of it. Nothing is queued, so there is no --breaker.
+    Hashes are taken as of whole pictures, of sufficient quality. A match that --benign or
+    --min-sources suppress says so; benign lists of other algorithms do not count. Nothing is
+    queued, so there is no --breaker.
 
     \b
     hashmatch match - --list known.csv < hashes.txt

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 @command(
-    short_help="Say what a list file, or a list store, holds.",
+    short_help="Show what a list file, or a list store, holds.",
     epilog="Python: hashmatch.read_list_file(path), hashmatch.ListStore(path).open()",
 )
 @click.argument("path", type=INPUT, metavar="FILE")
@@ -65,11 +65,10 @@ def inspect(
     verbose: bool,
     **options: Any,
 ) -> None:
-    """Say what FILE holds: its format, how many hashes of each kind, and rows that cannot be used.
+    """Show what FILE holds: its format, how many hashes of each kind, and rows that cannot be used.
 
-    FILE may be the folder of a list store: then of its latest version, what the files that it was
-    made from did to the one before, and who has signed it. --algorithm says what rows hold that do
-    not say it themselves.
+    FILE may be the folder of a list store: its latest version is shown then, with what changed in
+    it and who signed it. --algorithm is that of rows that do not name one.
 
     \b
     hashmatch list inspect known.csv

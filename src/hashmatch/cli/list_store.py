@@ -66,15 +66,15 @@ lasting_options = section(
         "--expires",
         type=TIME_OR_NEVER,
         metavar="TIME",
-        help="Refuse the version once it is so old, 90d say, and was not updated; never takes that "
-        "away. [default: as the version before, or never]",
+        help="How long the version is used without an update, such as 90d, or never: for ever. "
+        "[default: as the version before, or never]",
     ),
     option(
         "--keep",
         type=DURATION,
         default="30d",
         show_default=True,
-        help="How long versions are kept that no longer serve.",
+        help="How long replaced versions are kept.",
     ),
 )
 #: What says how a version is made of files.
@@ -83,29 +83,28 @@ change_options = section(
     option(
         "--name",
         metavar="NAME",
-        help="What matches call the list. [default: the folder's name]",
+        help="The name of the list in matches. [default: the folder's name]",
     ),
     sign_option,
     option(
         "--accept",
         multiple=True,
         type=Choice(ACCEPTABLE),
-        help="Go on though more than five rows and 0.1 % of all are bad, the list changes by more "
-        "than 20 %, the last version is damaged, a spreadsheet has destroyed hashes, hashes are "
-        "probably of another kind than they are taken for, or a status is not known. "
-        "Repeatable.",
+        help="Accept a problem: bad-rows (over five and 0.1 % of all), size-change (over 20 %), "
+        "damage (of the last version), spreadsheet (hashes that one destroyed), kind (hashes that "
+        "look like another algorithm's), unknown-status. Repeatable.",
     ),
     option(
         "--keep-disputed",
         is_flag=True,
-        help="List entries that more members are against than for.",
+        help="Match entries that more members dispute than support.",
     ),
     option(
         "--limit",
         "limits",
         multiple=True,
         type=NAME_BITS,
-        help="The list's own limit in bits for an algorithm; it outranks --max-distance.",
+        help="The list's own limit for an algorithm; it outranks --max-distance. Repeatable.",
     ),
     option(
         "--default-pictures",
@@ -113,8 +112,8 @@ change_options = section(
         multiple=True,
         type=INPUT,
         metavar="DIR",
-        help="Pictures that many users have, as default avatars: entries near them match too "
-        "much, and are put into quarantine. Repeatable.",
+        help="Pictures that many users have, such as default avatars: entries near them are put "
+        "into quarantine. Repeatable.",
     ),
     lasting_options,
 )
@@ -122,12 +121,12 @@ change_options = section(
 
 @command(
     "import",
-    short_help="Make a list store, or its next version, of all that files say.",
+    short_help="Import files as the next version of a list.",
     epilog="Python: hashmatch.ListStore(path).import_files(paths)",
 )
 @click.argument("files", nargs=-1, required=True, type=INPUT)
 @click.option(
-    "--store", required=True, type=WRITTEN_STORE, metavar="DIR", help="Where the list is kept."
+    "--store", required=True, type=WRITTEN_STORE, metavar="DIR", help="The folder of the store."
 )
 @change_options
 @algorithm_option
@@ -136,12 +135,12 @@ change_options = section(
 @json_option
 @quiet_option
 def import_(files: tuple[str, ...], store: str, **options: Any) -> None:
-    """Make a version of the list that is kept in --store of all that FILES say.
+    """Import FILES, a whole list, as the next version in --store.
 
-    FILES are pages of one list, or folders of them, in any order. What they say of an entry last
-    counts; an id stands for one hash only where ids are unique. The version takes the place of the
-    one before, which is kept for a while. A list that changes too much, or has too many bad rows,
-    is refused until somebody has looked at it.
+    FILES are pages of one list, or folders of them, in any order. If several rows are about one
+    entry, the latest counts; an id has one hash only where ids are unique. The version replaces the
+    one before, which is kept for --keep. A list that changes too much, or has too many bad rows, is
+    refused unless you --accept that.
 
     \b
     hashmatch list import hotline/ --store lists/hotline --sign lists-2026.key
@@ -153,7 +152,7 @@ def import_(files: tuple[str, ...], store: str, **options: Any) -> None:
 
 
 @command(
-    short_help="Make the next version of a list store, of what has changed.",
+    short_help="Import changes as the next version of a list.",
     epilog="Python: hashmatch.ListStore(path).update_files(paths)",
 )
 @click.argument("store", type=WRITTEN_STORE)
@@ -165,11 +164,11 @@ def import_(files: tuple[str, ...], store: str, **options: Any) -> None:
 @json_option
 @quiet_option
 def update(store: str, files: tuple[str, ...], **options: Any) -> None:
-    """Make a version of the list in STORE with what FILES say has changed since.
+    """Import FILES, the changes of a list, as the next version in STORE.
 
-    An entry that comes again takes the place of what was said of it before, unless it was said
-    earlier; withdrawn entries are taken out. An id replaces the hash it had before only where ids
-    are unique, --unique-ids. Rows that have no time of their own are said now.
+    An entry that comes again replaces its earlier state, unless its time is older; withdrawn
+    entries are removed. An id replaces the hash that it had only where ids are unique, see
+    --unique-ids. Rows without a time are taken as of now.
 
     \b
     hashmatch list update lists/hotline changes/ --sign lists-2026.key
@@ -344,7 +343,7 @@ def _show(manifest: Manifest) -> None:
 
 
 @command(
-    short_help="Look at every byte of every version of a store.",
+    short_help="Check every version of a store for damage.",
     epilog="Python: hashmatch.ListStore(path).verify()",
 )
 @click.argument("store", type=STORE)
@@ -353,7 +352,9 @@ def _show(manifest: Manifest) -> None:
 @quiet_option
 @click.pass_context
 def verify(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, **options: Any) -> None:
-    """Look at every byte of every version in STORE; exit with 1 if something is wrong.
+    """Check every byte of every version in STORE, and the signatures.
+
+    The exit code is 1 if something is damaged or missing.
 
     \b
     hashmatch list verify lists/hotline --trust lists-2026.pub
@@ -398,9 +399,10 @@ def verify(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, **opti
 @quiet_option
 @trust_options
 def sign(store: str, signer: str, as_json: bool, quiet: bool, **options: Any) -> None:
-    """Sign the latest version in STORE, besides whoever has signed it already.
+    """Add a signature to the latest version in STORE. Those that it has are kept.
 
-    Make keys with hashmatch list keygen; a passphrase is taken from HASHMATCH_KEY_PASSPHRASE.
+    hashmatch list keygen makes keys. HASHMATCH_KEY_PASSPHRASE has the passphrase of an encrypted
+    one.
 
     \b
     hashmatch list sign lists/hotline --sign lists-2026.key
@@ -419,7 +421,7 @@ def sign(store: str, signer: str, as_json: bool, quiet: bool, **options: Any) ->
 
 
 @command(
-    short_help="Make an earlier version of a store serve again.",
+    short_help="Go back to an earlier version of a list.",
     epilog="Python: hashmatch.ListStore(path).roll_back(version)",
 )
 @click.argument("store", type=WRITTEN_STORE)
@@ -429,7 +431,7 @@ def sign(store: str, signer: str, as_json: bool, quiet: bool, **options: Any) ->
     "--accept",
     multiple=True,
     type=Choice(["size-change"]),
-    help="Go on though the list changes by more than 20 %.",
+    help="Accept a problem: size-change (over 20 %).",
 )
 @lasting_options
 @trust_options
@@ -444,11 +446,11 @@ def rollback(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Make a new version of the list in STORE that holds what VERSION does.
+    """Make a new version in STORE with the content of the earlier VERSION.
 
-    It has a new number, as versions never go back; the next update builds on it. It expires as
-    VERSION did, counted from now. hashmatch list log shows the versions that there are, and
-    hashmatch list diff STORE says what would change.
+    The new version has the next number, and the next update builds on it. It expires as VERSION
+    did, counted from now. hashmatch list log shows the versions, and hashmatch list diff what
+    would change.
 
     \b
     hashmatch list diff lists/hotline 1 2
@@ -550,7 +552,7 @@ def _log_lines(manifest: Manifest) -> list[str]:
 
 
 @command(
-    short_help="Say what became of a list between two versions.",
+    short_help="Show what changed between two versions.",
     epilog="Python: hashmatch.store.diff.difference(before, after)",
 )
 @click.argument("store", type=STORE)
@@ -562,9 +564,9 @@ def _log_lines(manifest: Manifest) -> list[str]:
 def diff(
     store: str, before: int | None, after: int | None, as_json: bool, verbose: bool, **options: Any
 ) -> None:
-    """Say what version AFTER of the list in STORE has that BEFORE has not, and the other way round.
+    """Show what was added, changed and removed in STORE between versions BEFORE and AFTER.
 
-    By default of the last two versions. Entries are named by their external ids; those without one
+    Without versions, the last two are compared. Entries are named by their ids; those without one
     are counted.
 
     \b
@@ -649,7 +651,10 @@ def export(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Write the list in STORE, or in a list file, as text. Only with --reveal-hashes.
+    """Write the hashes and entries of STORE, or of a list file, as text.
+
+    It needs --reveal-hashes: whoever has the hashes can look for the pictures, and hashes tell
+    something of what they show.
 
     \b
     hashmatch list export lists/hotline --reveal-hashes --out hotline.jsonl
@@ -673,16 +678,16 @@ def export(
 
 
 @command(
-    short_help="Make a pair of keys, to sign lists with and to trust them by.",
+    short_help="Make a pair of keys to sign and trust lists.",
     epilog="Python: hashmatch.store.signing.PrivateKey.generate().save(path)",
 )
 @click.argument("name")
 @json_option
 def keygen(name: str, as_json: bool) -> None:
-    """Make a pair of keys: NAME.key to sign lists with, NAME.pub to trust them by.
+    """Make a pair of keys: NAME.key signs lists, NAME.pub is what --trust takes.
 
-    NAME.key is readable by its owner only, and encrypted if HASHMATCH_KEY_PASSPHRASE is set.
-    Nothing is written over.
+    NAME.key is readable by you only, and encrypted if HASHMATCH_KEY_PASSPHRASE is set. Files that
+    exist are never overwritten.
 
     \b
     hashmatch list keygen lists-2026

@@ -120,7 +120,7 @@ algorithm_option = option(
     type=ALGORITHM,
     default="pdq",
     show_default=True,
-    help="What to hash with: {algorithms}.",
+    help="The hash algorithm: {algorithms}.",
 )
 
 

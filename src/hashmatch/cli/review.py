@@ -43,60 +43,71 @@ if TYPE_CHECKING:
 
 
 @command(
-    short_help="Serve the page on which people look at matches.",
+    short_help="Serve the page on which people review cases.",
     epilog="Python: hashmatch.review.web.server.serve(Serving(...), queue)",
 )
 @queue_argument
-@click.option("--host", default="127.0.0.1", show_default=True, help="An address of this machine.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8470, show_default=True, help="0: a free one."
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="The address of this machine to listen on.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8470,
+    show_default=True,
+    metavar="PORT",
+    help="The port to listen on; 0 takes a free one.",
 )
 @click.option(
     "--name",
     "names",
     multiple=True,
     metavar="[https://]HOST[:PORT]",
-    help="Host name of this server, where that is not its address; with https:// if a proxy before "
+    help="The host name of this server, if browsers use one; with https:// if a proxy in front of "
     "it speaks TLS. Repeatable.",
 )
 @click.option(
     "--token-file",
     type=INPUT,
     metavar="FILE",
-    help="File with a token that every request has to carry.",
+    help="A file with a token that every request must have.",
 )
+@click.option("--tls-cert", type=INPUT, metavar="FILE", help="The TLS certificate, in PEM.")
 @click.option(
-    "--tls-cert", type=INPUT, metavar="FILE", help="Certificate in PEM, to serve over TLS."
+    "--tls-key", type=INPUT, metavar="FILE", help="The key of the TLS certificate, in PEM."
 )
-@click.option("--tls-key", type=INPUT, metavar="FILE", help="Key of the certificate in PEM.")
 @click.option(
     "--client-ca",
     type=INPUT,
     metavar="FILE",
-    help="Authority in PEM whose certificates browsers have to show.",
+    help="The authority, in PEM, whose client certificates browsers must show.",
 )
 @click.option(
     "--pictures",
     multiple=True,
     metavar="SOURCE",
-    help="Fetch pictures from below this source, as it was given to hashmatch scan, and from "
-    "nowhere else, whatever records say. Repeatable; the first is the source of records that do "
-    "not say theirs.",
+    help="Show pictures from this source, as it was given to hashmatch scan, and from no other. "
+    "Repeatable; the first is the source of records that do not name theirs.",
 )
 @allow_private_option
 @sandbox_option
 @allow_http_option
 def serve(queue: str, **options: Any) -> None:
-    """Serve the page of QUEUE to the people who look at matches, until it is interrupted.
+    """Serve the page on which people review the cases of QUEUE, until interrupted.
 
-    Only this machine can reach it, unless a token or certificates of browsers are asked for and TLS
-    is spoken, by this server or a proxy before it. People log in with their name and the token that
-    hashmatch review reviewer add shows once. A picture is shown when somebody asks for it, from
-    below --pictures, covered, and is kept nowhere. Needs the extra review.
+    Other machines can reach it only with TLS, by this server or a proxy in front of it, and a token
+    or client certificates. People log in with their name and the token that hashmatch review
+    reviewer add shows once. Pictures come from --pictures, are shown covered, and are stored
+    nowhere. Needs the extra review.
 
     \b
     hashmatch review serve queue.db --pictures s3://profile-photos
-    hashmatch review serve queue.db --pictures photos --name https://review.example.org
+    hashmatch review serve queue.db --pictures photos \\
+        --name https://review.example.org
     """  # noqa: D301  (the backspace tells click to keep the lines)
     try:
         from hashmatch.review.web.server import Serving
@@ -130,9 +141,9 @@ def serve(queue: str, **options: Any) -> None:
 @queue_argument
 @quiet_option
 def init(queue: str, quiet: bool) -> None:
-    """Make a review queue, a file that only you can read, or tables of PostgreSQL.
+    """Make a review queue: a file that only you can read, or tables in PostgreSQL.
 
-    One that is there is left as it is.
+    A queue that exists is left as it is.
 
     \b
     hashmatch review init queue.db
@@ -156,9 +167,9 @@ def init(queue: str, quiet: bool) -> None:
     "--source",
     default="",
     metavar="SOURCE",
-    help="Source of the pictures, as it was given to hashmatch scan.",
+    help="The source of the pictures, as it was given to hashmatch scan.",
 )
-@click.option("--again", is_flag=True, help="Add expired records again.")
+@click.option("--again", is_flag=True, help="Also add records that have expired.")
 @by_option
 @json_option
 @quiet_option
@@ -171,10 +182,10 @@ def add(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Add the records in files of JSON lines to QUEUE; - is standard input.
+    """Add the records in files of JSON lines to QUEUE. - reads standard input.
 
-    Records are known by their ids: those that are there already are skipped. Scan with
-    --include-hash, and records of one picture are one case.
+    Records that QUEUE has already are skipped, by their ids. If they were made with scan
+    --include-hash, all records of one picture become one case.
 
     \b
     hashmatch review add queue.db review.jsonl --source s3://profile-photos
@@ -214,7 +225,7 @@ def _read(files: tuple[BinaryIO, ...], origin: Origin) -> Iterator[tuple[ReviewR
 @queue_argument
 @json_option
 def status(queue: str, as_json: bool) -> None:
-    """Show how many cases are in each state, how long they wait, and how often lists were right.
+    """Show how many cases are in each state, how long they wait, and the precision of each list.
 
     \b
     hashmatch review status queue.db
@@ -261,7 +272,7 @@ def _print_statistics(figures: Statistics) -> None:
 
 
 @command(
-    short_help="Find any edit of a queue.",
+    short_help="Check that nobody has edited a queue.",
     epilog="Python: ReviewQueue.verify(head)",
 )
 @queue_argument
@@ -270,12 +281,12 @@ def _print_statistics(figures: Statistics) -> None:
     "heads",
     multiple=True,
     metavar="HEAD|FILE",
-    help="A head of the history that was seen before, or a file with some. Repeatable.",
+    help="An earlier head of the history, or a file with some. Repeatable.",
 )
 @json_option
 @quiet_option
 def verify(queue: str, heads: tuple[str, ...], as_json: bool, quiet: bool) -> None:
-    """Go through all of the history and compare every row of QUEUE with it.
+    """Check the history of QUEUE, and every row against it.
 
     The head that it prints, NUMBER:DIGEST, is of all the history. It also stands in each message of
     a webhook, in the lines of review webhook push and at the foot of the page. Keep heads where
@@ -330,7 +341,8 @@ def _heads(given: str) -> list[Head]:
     type=TABLE,
     default="-",
     metavar="FILE",
-    help="Ends in .jsonl, .csv or .parquet; readable by you only. [default: -]",
+    help="Where records go, a file that ends in .jsonl, .csv or .parquet, readable by you only. "
+    "[default: -]",
 )
 @click.option(
     "--state",
@@ -343,12 +355,12 @@ def _heads(given: str) -> list[Head]:
 @click.option(
     "--since",
     type=MOMENT,
-    help="Only cases to which something happened since: a record came, or somebody decided.",
+    help="Only what has changed since.",
 )
 @click.option(
     "--confirmed",
     is_flag=True,
-    help="Only what people confirmed and can no longer undo: what may be acted on.",
+    help="Only records that people confirmed and can no longer undo: those to act on.",
 )
 @json_option
 @quiet_option
@@ -361,12 +373,12 @@ def export(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Write every record in QUEUE with its state and what was decided about it.
+    """Write every record in QUEUE with its state and decisions.
 
-    A record that joined its case after that was decided is marked as inherited: nobody decided
-    about it. --confirmed leaves such records out, and whatever may still be undone, and says how
-    much and until when. No hash is in the file. With --json, what it came to is JSON: on standard
-    output, or standard error if records go there.
+    A record that joined its case after the decision is marked as inherited: nobody decided about
+    it. --confirmed leaves out such records, and decisions that can still be undone, and counts
+    those. No hash is in the file. With --json, the summary is JSON: on standard output, or on
+    standard error if records go to standard output.
 
     \b
     hashmatch review export queue.db --out queue.parquet

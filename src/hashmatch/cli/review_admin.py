@@ -19,19 +19,22 @@ HOUR = timedelta(hours=1)
 
 
 @command(
-    short_help="Remove the records that have expired.",
+    short_help="Remove records that have expired.",
     epilog="Python: ReviewQueue.purge()",
 )
 @queue_argument
-@click.option("--yes", is_flag=True, help="Remove them; otherwise only show what would be removed.")
+@click.option(
+    "--yes", is_flag=True, help="Remove them. Without this, only count what would be removed."
+)
 @by_option
 @json_option
 @quiet_option
 def purge(queue: str, yes: bool, who: str, as_json: bool, quiet: bool) -> None:
-    """Remove records that nobody decided in time, and those that were not a match some time ago.
+    """Remove records that have expired: not decided in time, or found not to be a match.
 
-    Their ids stay, so that the next scan does not bring them back. What was confirmed or escalated
-    is held until it is released. hashmatch review settings says how long.
+    Their ids stay, so that the next scan does not add them again. Cases that are confirmed or
+    escalated are kept until they are released. See --keep-pending and --keep-rejected of hashmatch
+    review settings.
 
     \b
     hashmatch review purge queue.db
@@ -53,7 +56,7 @@ def purge(queue: str, yes: bool, who: str, as_json: bool, quiet: bool) -> None:
 
 @command(
     "settings",
-    short_help="Show or change how a queue works.",
+    short_help="Show or change the settings of a queue.",
     epilog="Python: ReviewQueue.settings, ReviewQueue.change(settings)",
 )
 @queue_argument
@@ -61,33 +64,38 @@ def purge(queue: str, yes: bool, who: str, as_json: bool, quiet: bool) -> None:
     "--two-reviewers/--one-reviewer",
     "two_reviewers",
     default=None,
-    help="Whether a confirmation needs two people, blind to each other.",
+    help="Whether two people must confirm, without seeing each other's answer.",
 )
-@click.option("--lease", type=DURATION, help="After which a case that is held comes back.")
-@click.option("--undo", type=DURATION, help="How long a decision can be taken back.")
+@click.option("--lease", type=DURATION, help="How long a case stays with the person who took it.")
+@click.option("--undo", type=DURATION, help="How long a decision can be undone.")
 @click.option(
-    "--in-a-row", type=click.IntRange(1), metavar="N", help="Cases until a pause is suggested."
+    "--in-a-row",
+    type=click.IntRange(1),
+    metavar="N",
+    help="How many cases until a pause is suggested.",
 )
-@click.option("--pause", type=DURATION, help="How long that is.")
-@click.option("--keep-pending", type=DURATION, help="How long what nobody decided is kept.")
-@click.option("--keep-rejected", type=DURATION, help="How long what is not a match is kept.")
+@click.option("--pause", type=DURATION, help="How long the suggested pause is.")
+@click.option("--keep-pending", type=DURATION, help="How long records without a decision are kept.")
+@click.option(
+    "--keep-rejected", type=DURATION, help="How long records that are not a match are kept."
+)
 @click.option(
     "--hold-confirmed/--no-hold-confirmed",
     "hold_confirmed",
     default=None,
-    help="Whether what was confirmed or escalated is kept until it is released.",
+    help="Whether confirmed and escalated cases are kept until they are released.",
 )
 @click.option(
     "--same-picture",
     multiple=True,
     type=NAME_BITS,
-    help="By how many bits hashes of one picture may differ; repeatable.",
+    help="Most bits that hashes of one picture differ in, by algorithm. Repeatable.",
 )
 @click.option(
     "--label-weight",
     multiple=True,
     type=LABEL_TIME,
-    help="How much waiting a label is worth, 48h say, 0s for none; repeatable.",
+    help="How much waiting time a label counts as; 0s removes it. Repeatable.",
 )
 @by_option
 @json_option
@@ -99,9 +107,10 @@ def settings(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Show how QUEUE works, or change it. Times are given as 30d, 12h, 10m or 90s.
+    """Show or change the settings of QUEUE.
 
-    How long a decision can be undone is fixed when it is made. With --json, times are in seconds.
+    Times are 30d, 12h, 10m or 90s; with --json they are printed in seconds. How long a decision
+    can be undone is fixed when it is made.
 
     \b
     hashmatch review settings queue.db

@@ -40,10 +40,10 @@ def benign() -> None:
 @json_option
 @quiet_option
 def list_(queue: str, every: bool, as_json: bool, quiet: bool) -> None:
-    """Print a line for each picture in QUEUE that may be harmless.
+    """List the pictures in QUEUE that people found not to be a match.
 
-    They are those that are not a match, of which the queue has the picture's own hash: records of
-    scan --review, or --include-hash. A second person has to accept each for the benign list.
+    Only pictures whose own hash is in the queue are listed: records of scan --review, or of scan
+    --include-hash. A second person has to accept each for the benign list.
 
     \b
     hashmatch review benign list queue.db
@@ -103,7 +103,7 @@ def _line(proposal: Proposal) -> str:
 @case_options
 @quiet_option
 def accept(queue: str, case_id: str, who: str, reason: str, quiet: bool) -> None:
-    """Accept the picture of CASE, which hashmatch review benign list names: it is harmless.
+    """Accept the picture of CASE for the benign list: it is harmless.
 
     \b
     hashmatch review benign accept queue.db 18 --by ben --reason "a pattern"
@@ -118,7 +118,7 @@ def accept(queue: str, case_id: str, who: str, reason: str, quiet: bool) -> None
 @case_options
 @quiet_option
 def refuse(queue: str, case_id: str, who: str, reason: str, quiet: bool) -> None:
-    """Refuse the picture of CASE, which hashmatch review benign list names: it is not harmless.
+    """Refuse the picture of CASE for the benign list: it is not harmless.
 
     \b
     hashmatch review benign refuse queue.db 19 --by ben --reason "a crop"
@@ -154,10 +154,10 @@ def _answer(queue: str, case_id: str, who: str, reason: str, quiet: bool, *, acc
 @json_option
 @quiet_option
 def export(queue: str, out: str, as_json: bool, quiet: bool) -> None:
-    """Add the pictures in QUEUE that a second person accepted to FILE, for scan --benign.
+    """Add the hashes of the accepted pictures in QUEUE to the file of --out, for scan --benign.
 
-    Those whose cases wait again, or were decided in another way since, are taken out of it.
-    It holds hashes of your users' pictures, and is readable by you only.
+    Pictures whose cases were reopened, or decided differently since, are removed from it. The file
+    has hashes of your users' pictures, and is readable by you only.
 
     \b
     hashmatch review benign export queue.db --out benign.jsonl

@@ -43,7 +43,7 @@ def case() -> None:
     "--surface", type=SURFACE, metavar="SURFACE", help="Only cases with pictures from this surface."
 )
 @click.option(
-    "--inherited", is_flag=True, help="Only cases that records joined after the decision."
+    "--inherited", is_flag=True, help="Only cases that got more records after the decision."
 )
 @json_option
 def list_(
@@ -54,7 +54,7 @@ def list_(
     inherited: bool,
     as_json: bool,
 ) -> None:
-    """Print a line for each case, in the order in which they came.
+    """Print a line for each case of QUEUE, oldest first.
 
     \b
     hashmatch review case list queue.db --state escalated
@@ -98,7 +98,7 @@ def _line(case: Case) -> str:
 @click.argument("case_id", metavar="CASE")
 @json_option
 def show(queue: str, case_id: str, as_json: bool) -> None:
-    """Show all that is known of CASE, but no picture. Its number will do for its id.
+    """Show the records, decisions and history of CASE, an id or its number. No picture is shown.
 
     \b
     hashmatch review case show queue.db 17
@@ -122,18 +122,20 @@ def show(queue: str, case_id: str, as_json: bool) -> None:
 
 
 @command(
-    short_help="Ask for a decided case to be reviewed again.",
+    short_help="Put a decided case back into the queue.",
     epilog="Python: ReviewQueue.look_again(case_id, who, reason)",
 )
 @click.option(
     "--all",
     "everything",
     is_flag=True,
-    help="Ask about all its records, not only those that joined it since.",
+    help="Ask about all of its records in any case.",
 )
 @case_options
 def reopen(queue: str, case_id: str, everything: bool, who: str, reason: str) -> None:
-    """Ask again about CASE: about records that joined it since it was decided, or else about all.
+    """Put CASE, which is decided, back into the queue.
+
+    It asks about the records that joined it after the decision; if there are none, about all.
 
     \b
     hashmatch review case reopen queue.db 17 --reason "an appeal" --all
@@ -144,12 +146,12 @@ def reopen(queue: str, case_id: str, everything: bool, who: str, reason: str) ->
 
 
 @command(
-    short_help="Keep a case whatever its age.",
+    short_help="Keep a case from expiring.",
     epilog="Python: ReviewQueue.hold(case_id, who, reason)",
 )
 @case_options
 def hold(queue: str, case_id: str, who: str, reason: str) -> None:
-    """Keep CASE until it is released, whatever was decided about it.
+    """Keep CASE until it is released, whatever its age and decision.
 
     \b
     hashmatch review case hold queue.db 17 --reason "a court asked for it"
@@ -160,11 +162,12 @@ def hold(queue: str, case_id: str, who: str, reason: str) -> None:
 
 
 @command(
-    short_help="Let a case expire.", epilog="Python: ReviewQueue.release(case_id, who, reason)"
+    short_help="Let a case expire again.",
+    epilog="Python: ReviewQueue.release(case_id, who, reason)",
 )
 @case_options
 def release(queue: str, case_id: str, who: str, reason: str) -> None:
-    """Hold CASE no longer: it expires, from now on, as what is not a match does.
+    """Let CASE expire again: from now on it is kept as long as what is not a match.
 
     \b
     hashmatch review case release queue.db 17 --reason "reported and closed"

@@ -50,7 +50,7 @@ def entry() -> None:
     default=5,
     show_default=True,
     metavar="N",
-    help="Only entries with at least so many cases that are not a match.",
+    help="Only entries with at least N cases that are not a match.",
 )
 @click.option(
     "--share",
@@ -58,22 +58,22 @@ def entry() -> None:
     default=0.9,
     show_default=True,
     metavar="SHARE",
-    help="Only entries of whose decided cases at least this share is not a match.",
+    help="Only entries of whose decided cases at least this share are not a match.",
 )
 @click.option(
     "--include-keys",
     "keys",
     is_flag=True,
-    help="Also write the keys of the pictures, which are of your users.",
+    help="Also write the keys of the pictures, which belong to your users.",
 )
 @quiet_option
 def report(
     queue: str, name: str, out: str, least: int, share: float, keys: bool, quiet: bool
 ) -> None:
-    """Write which entries of LIST matched pictures in QUEUE that people found to be no match.
+    """Write a report on the entries of LIST whose cases in QUEUE were mostly not a match.
 
-    The report has the entries, how many cases were decided how, and the distances; no hash, and
-    no key of a picture unless --include-keys.
+    It has the entries, counts of decisions and distances, for the owner of the list. No hash is in
+    it, and no key of a picture unless --include-keys.
 
     \b
     hashmatch review entry report queue.db hotline --out for-hotline.jsonl
@@ -116,9 +116,9 @@ entry_options = options(
 )
 @entry_options
 def disable(queue: str, name: str, entry: str, who: str, reason: str, quiet: bool) -> None:
-    """Record in QUEUE that ENTRY of LIST is not to be matched any more.
+    """Record in QUEUE that ENTRY of LIST should not be matched any more.
 
-    Scans leave it out once they are given the file that hashmatch review entry list writes.
+    Scans leave it out once they get the file of hashmatch review entry list --out.
 
     \b
     hashmatch review entry disable queue.db hotline img-77 --reason "stock photo"
@@ -130,7 +130,7 @@ def disable(queue: str, name: str, entry: str, who: str, reason: str, quiet: boo
     with open_queue(queue) as opened:
         disable_entry(opened, name, entry, who, reason)
     if not quiet:
-        click.echo("recorded; hashmatch review entry list writes it for scans", err=True)
+        click.echo("recorded; hashmatch review entry list --out writes it for scans", err=True)
 
 
 @command(
@@ -139,7 +139,7 @@ def disable(queue: str, name: str, entry: str, who: str, reason: str, quiet: boo
 )
 @entry_options
 def enable(queue: str, name: str, entry: str, who: str, reason: str, quiet: bool) -> None:
-    """Record in QUEUE that ENTRY of LIST is to be matched again.
+    """Record in QUEUE that ENTRY of LIST should be matched again.
 
     \b
     hashmatch review entry enable queue.db hotline img-78 --reason "corrected"
@@ -149,7 +149,7 @@ def enable(queue: str, name: str, entry: str, who: str, reason: str, quiet: bool
     with open_queue(queue) as opened:
         enable_entry(opened, name, entry, who, reason)
     if not quiet:
-        click.echo("recorded; hashmatch review entry list writes it for scans", err=True)
+        click.echo("recorded; hashmatch review entry list --out writes it for scans", err=True)
 
 
 @command(
@@ -168,9 +168,9 @@ def enable(queue: str, name: str, entry: str, who: str, reason: str, quiet: bool
 @json_option
 @quiet_option
 def list_(queue: str, out: str | None, as_json: bool, quiet: bool) -> None:
-    """List the entries of lists that are disabled in QUEUE, each with whose reason.
+    """List the entries of lists that are disabled in QUEUE, with who disabled them and why.
 
-    Scans leave them out that are given the file of --out. --json prints the same lines.
+    scan, match and rescan leave them out if --disabled names the file of --out.
 
     \b
     hashmatch review entry list queue.db

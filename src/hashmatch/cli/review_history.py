@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     "kinds",
     multiple=True,
     metavar="KIND",
-    help="Only events of this kind, as logged_in, login_failed, uncovered or decided. Repeatable.",
+    help="Only events of this kind, such as logged_in, uncovered or decided. Repeatable.",
 )
-@click.option("--who", metavar="NAME", help="Only what this person did.")
-@click.option("--since", type=MOMENT, help="Only events since then.")
+@click.option("--who", metavar="NAME", help="Only events of this person.")
+@click.option("--since", type=MOMENT, help="Only what has changed since.")
 @json_option
 def history(
     queue: str, kinds: tuple[str, ...], who: str | None, since: datetime | None, as_json: bool

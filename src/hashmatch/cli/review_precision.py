@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @command(
-    short_help="Show up to which distance matches of each list can be trusted.",
+    short_help="Show how often each list was right, by distance.",
     epilog="Python: hashmatch.review.stats.thresholds(queue.statistics().precision, 0.9)",
 )
 @queue_argument
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     default=0.9,
     show_default=True,
     metavar="SHARE",
-    help="Share of the cases up to a distance that is to be confirmed.",
+    help="The share of cases up to a distance that should be confirmed.",
 )
 @json_option
 def precision(queue: str, share: float, as_json: bool) -> None:
-    """Show how many of each list's decided cases in QUEUE were confirmed, up to which distance.
+    """Show up to which distance enough of each list's decided cases in QUEUE were confirmed.
 
-    Nothing changes by this: --max-distance and the lists' own limits stay what they are. Choose
-    them by the 95 % intervals, which say how much the few decided cases may mislead.
+    Nothing is changed. Choose --max-distance, or the lists' own limits, by the 95 % intervals,
+    which say how sure the number is.
 
     \b
     hashmatch review precision queue.db --precision 0.95

@@ -35,32 +35,39 @@ def webhook() -> None:
 
 
 @command(
-    short_help="Send what people decided to a webhook, signed.",
+    short_help="Send decisions to a webhook, signed.",
     epilog="Python: hashmatch.review.webhook.sender.Webhook(queue, endpoint, keys).push()",
 )
 @queue_argument
-@click.option("--url", required=True, metavar="URL", help="URL to post to; https, or this machine.")
+@click.option(
+    "--url",
+    required=True,
+    metavar="URL",
+    help="The URL to post to: https, or an address of this machine.",
+)
 @click.option(
     "--secret-file",
     type=INPUT,
     metavar="FILE",
-    help="Secrets to sign messages with, one a line; hashmatch review webhook secret makes one.",
+    help="The secrets that sign messages, one a line, from hashmatch review webhook secret.",
 )
 @click.option(
     "--every",
     type=SOME_TIME,
     default="10s",
     show_default=True,
-    help="Look for new messages so often, until interrupted.",
+    help="How often to look for new decisions, until interrupted.",
 )
-@click.option("--once", is_flag=True, help="Look once; exit with 1 if something was not delivered.")
+@click.option(
+    "--once", is_flag=True, help="Look once. The exit code is 1 if a message was not delivered."
+)
 @click.option(
     "--tries",
     type=click.IntRange(1, 1000),
     default=16,
     show_default=True,
     metavar="N",
-    help="How often a message is tried, in the course of a day, before it is given up.",
+    help="How often a message is tried, within about a day, before it is given up.",
 )
 @click.option(
     "--timeout",
@@ -73,11 +80,12 @@ def webhook() -> None:
     "--endpoint",
     "name",
     metavar="NAME",
-    help="Name of the endpoint in the queue, so that its URL may change. [default: its host]",
+    help="The name of the endpoint in the queue, so that its URL can change. "
+    "[default: the host of --url]",
 )
 @allow_private_option
-@click.option("--from-now", is_flag=True, help="Do not send a new endpoint what happened before.")
-@click.option("--dead", is_flag=True, help="Print the messages that were given up, and exit.")
+@click.option("--from-now", is_flag=True, help="Do not send earlier decisions to a new endpoint.")
+@click.option("--dead", is_flag=True, help="List the messages that were given up, and exit.")
 @click.option(
     "--resend-dead",
     "again",
@@ -105,11 +113,11 @@ def push(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Post what people decided in QUEUE to --url, each message until it is taken.
+    """Post the decisions in QUEUE to --url, and retry each message until it is accepted.
 
-    What may still be undone is not told yet; how much that is, and until when, is said. Messages
-    are signed as Standard Webhooks has it, and the same message has the same Idempotency-Key each
-    time. They are not logged.
+    Decisions that can still be undone are not sent yet, but counted. Messages are signed as
+    Standard Webhooks says. A message that is sent again has the same Idempotency-Key. Messages are
+    not logged.
 
     \b
     hashmatch review webhook secret hook.secret
@@ -201,10 +209,10 @@ def _print_dead(queue: ReviewQueue, outbox: Outbox, as_json: bool, quiet: bool) 
 @click.argument("file", type=OUTPUT)
 @quiet_option
 def secret(file: str, quiet: bool) -> None:
-    """Make a new FILE, readable by you only, with a secret that messages are signed with.
+    """Make FILE, readable by you only, with a new secret that signs messages.
 
-    Give the receiver the same. For a while a file may have an old and a new one, each on a line:
-    messages are then signed with both.
+    Give the receiver the same secret. To change it, put the new secret on a second line: messages
+    are then signed with both.
 
     \b
     hashmatch review webhook secret hook.secret

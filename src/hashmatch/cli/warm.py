@@ -13,17 +13,16 @@ from hashmatch.errors import UsageError
 
 
 @command(
-    short_help="Compile ahead of time, as in a container image.", epilog="Python: hashmatch.warm()"
+    short_help="Compile ahead of time, as for a container image.", epilog="Python: hashmatch.warm()"
 )
 @json_option
 def warm(as_json: bool) -> None:
-    """Compile now what the first hash and the first search would have to wait for.
+    """Compile the kernels now, so that the first hash and the first search need not wait.
 
-    It is kept for later runs, beside the installed package if that can be written, else in the
-    user's cache directory; NUMBA_CACHE_DIR names another folder. Run it as the last step of
-    building a container image: containers then start at once, and may run as any user, on a
-    read-only file system. It is done for the kind of processor that it runs on; on another kind,
-    kernels are compiled again.
+    The compiled code is kept beside the installed package, or in the user's cache directory if that
+    cannot be written; NUMBA_CACHE_DIR names another folder. Run it as the last step of building a
+    container image: containers then start at once, as any user and on a read-only file system. It
+    is for the kind of processor that it runs on; another kind compiles again.
 
     \b
     hashmatch warm
