@@ -158,7 +158,7 @@ def test_encrypted(home: Home) -> None:
     home.imported(**key)
     queries = LISTED[0]["hash"], "--list", "lists/hotline"
     assert home.run("match", *queries, **key).lines[0]["match_count"] == 1
-    assert "is encrypted; give the key of the list in HASHMATCH_LIST_KEY" in (
+    assert "it is encrypted. Give the key of the list in HASHMATCH_LIST_KEY" in (
         home.run("match", *queries).said
     )
     assert "and given is" in home.run("match", *queries, HASHMATCH_LIST_KEY="c3" * 32).said
@@ -179,7 +179,7 @@ MISTAKES: list[tuple[Sequence[str], str]] = [
     (["import", "md5.jsonl", "--store", "md5.jsonl/c"], "cannot be made: Not a directory"),
     (["import", "md5.jsonl", "--store", "s", "--sign", "md5.jsonl"], "md5.jsonl"),
     (["import", "md5.jsonl", "--store", "s", "--sign", "k.pub"], "k.pub"),
-    (["import", "md5.jsonl", "--store", "s", "--limit", "pdq=x"], "give pdq=20"),
+    (["import", "md5.jsonl", "--store", "s", "--limit", "pdq=x"], "Give it as pdq=20"),
     (["import", "md5.jsonl", "--store", "s", "--limit", "pdq=300"], "0 to 256"),
     (["import", "md5.jsonl", "--store", "s", "--default-pictures", "x"], "cannot read x (--def"),
     (["update", "pages", "md5.jsonl"], "pages: it is no list store"),

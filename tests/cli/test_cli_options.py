@@ -129,7 +129,7 @@ def test_folders_files_and_numbers_have_one_word_each() -> None:
 def test_pairs_say_how_they_are_given() -> None:
     for _, each in options():
         if isinstance(each.type, Pair):
-            with pytest.raises(click.BadParameter, match=r"is not [A-Z]+=[A-Z]+; give \w+=\w+"):
+            with pytest.raises(click.BadParameter, match=r"as [A-Z]+=[A-Z]+. Give it as \w+=\w+"):
                 each.type.convert("nothing", None, None)
 
 

@@ -191,10 +191,12 @@ def test_a_server_that_is_down_or_has_no_queue_is_one_line(postgres: Server) -> 
 
 
 def test_slips_are_told(queue: Path, tmp_path: Path) -> None:
-    one_line(run("review", "case", "show", queue, "99"), "there is no case")
-    one_line(run("review", "case", "show", queue, "other-1"), "there is no case")
-    one_line(run("review", "settings", queue, "--lease", "soon"), "is not a time")
-    one_line(run("review", "settings", queue, "--label-weight", "A1"), "is not LABEL=TIME")
+    one_line(run("review", "case", "show", queue, "99"), "cannot find case")
+    one_line(run("review", "case", "show", queue, "other-1"), "cannot find case")
+    one_line(run("review", "settings", queue, "--lease", "soon"), "as a duration. Give")
+    one_line(
+        run("review", "settings", queue, "--label-weight", "A1"), "as LABEL=TIME. Give it as A1=48h"
+    )
     one_line(run("review", "settings", queue, "--same-picture", "pdq=99"), "0 to 31 bits")
     one_line(run("review", "reviewer", "add", queue, ""), "printable characters")
     one_line(run("review", "verify", queue, "--head", "0"), "neither NUMBER:DIGEST")
@@ -202,7 +204,7 @@ def test_slips_are_told(queue: Path, tmp_path: Path) -> None:
     one_line(run("review", "verify", queue, "--head", f"999:{'0' * 64}"), "event 999 was seen")
     bad = tmp_path / "bad.jsonl"
     bad.write_bytes(make_record(77).to_json() + b"\n{}\n")
-    one_line(run("review", "add", queue, bad), "bad.jsonl, line 2: not a review record")
+    one_line(run("review", "add", queue, bad), "bad.jsonl, line 2: cannot read the review record")
 
 
 def test_nothing_heavy_is_loaded_before_it_is_needed() -> None:

@@ -150,7 +150,7 @@ def test_it_goes_on_until_it_is_stopped(queue: Path, tmp_path: Path) -> None:
         (["--url", "https://u:p@moderation.example/"], "password"),
         (["--url", "https://moderation.example/"], "--secret-file"),
         (["--url", "https://moderation.example/", "--secret-file", "none"], "none"),
-        (["--url", "http://127.0.0.1/", "--every", "soon"], "not a time"),
+        (["--url", "http://127.0.0.1/", "--every", "soon"], "as a duration. Give"),
     ],
 )
 def test_what_cannot_be_told_is_one_line(queue: Path, args: list[str], words: str) -> None:

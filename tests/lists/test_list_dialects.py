@@ -142,7 +142,7 @@ def test_a_footer_is_held_against_the_rows() -> None:
 
 def test_columns_of_one_name_are_refused() -> None:
     text = f"id,ID,pdq\n1,2,{H[0]}\n"
-    assert "2 columns are called id; rename all but one" in refused(text)
+    assert "2 are called id. Rename all but one" in refused(text)
     with pytest.raises(hm.UsageError, match="2 columns are called 'x'"):
         read(f"x,x\n{H[0]},1\n", columns={"pdq": "x"})
 
@@ -186,7 +186,7 @@ def test_a_charset_that_is_told() -> None:
     assert found(data, charset="cp1251")[H[0]].labels == ("\u0434\u0435\u043b\u043e",)
     assert found(ACCENTS.encode(), charset="utf8")[H[1]].labels == ("caf\u00e9 \u20ac",)
     for name in ("nope", "hex", "a\0b"):
-        with pytest.raises(hm.UsageError, match="no charset is called"):
+        with pytest.raises(hm.UsageError, match="there is no such charset"):
             hm.ListFormat(charset=name)
 
 

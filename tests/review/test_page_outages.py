@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +14,7 @@ from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.web import context
 from hashmatch.review.web.cache import Cached
 from hashmatch.review.web.server import Serving
-from processes import PATIENCE
+from processes import PATIENCE, wait_for
 from review_pages import Answer, ReviewSite, filled, served
 from review_records import many
 from sqlite_locks import locked
@@ -110,10 +109,7 @@ def test_who_logs_out_meanwhile_gives_the_case_back_later(
         assert browser.post("/logout").status == 303
         assert browser.get("/").headers["location"] == "/login"
         assert queue.case(case).state is CaseState.IN_REVIEW
-    give_up = time.monotonic() + PATIENCE
-    while queue.case(case).state is CaseState.IN_REVIEW:
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
+    wait_for(lambda: queue.case(case).state is not CaseState.IN_REVIEW)
 
 
 def test_a_file_that_is_gone_is_a_503_on_every_route_until_it_is_back(

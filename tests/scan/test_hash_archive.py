@@ -169,11 +169,11 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     with pytest.raises(hm.UsageError, match="no folder of kept hashes"):
         HashArchive(tmp_path / "nowhere")
     (tmp_path / "file").write_text("")
-    with pytest.raises(hm.UsageError, match="cannot be kept there"):
+    with pytest.raises(hm.UsageError, match="cannot keep hashes in"):
         HashArchive(tmp_path / "file", timedelta(days=1))
     folder = tmp_path / "kept"
     kept(folder, count=2)
-    with pytest.raises(hm.UsageError, match="say how long"):
+    with pytest.raises(hm.UsageError, match="it is not known how long"):
         HashArchive(folder).writer("none", None)
     (path,) = folder.iterdir()
     data = bytearray(path.read_bytes())

@@ -174,6 +174,13 @@ def write_options(
             formatter.write_dl(records)
 
 
+class NoSuchCommand(click.UsageError):
+    """A word that is no command, with what was probably meant; as click says it."""
+
+    def __init__(self, name: str, meant: str, ctx: click.Context) -> None:
+        super().__init__(f"No such command {name!r}.{meant}", ctx)
+
+
 class Group(click.Group):
     """A group of commands that says which command a misspelt or former name may mean."""
 
@@ -184,7 +191,7 @@ class Group(click.Group):
         name = args[0]
         is_command = self.get_command(ctx, name) is not None or name.startswith("-")
         if not is_command and not ctx.resilient_parsing:
-            raise click.UsageError(f"No such command {name!r}.{self._meant(ctx, name)}", ctx)
+            raise NoSuchCommand(name, self._meant(ctx, name), ctx)
         return super().resolve_command(ctx, args)
 
     def _meant(self, ctx: click.Context, name: str) -> str:

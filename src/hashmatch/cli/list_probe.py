@@ -74,7 +74,9 @@ def probe(ctx: click.Context, *, pairs: tuple[str, ...], file: str | None, as_js
 
 def _given(words: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     if len(words) % 2:
-        raise click.UsageError("Give a HASH after each PICTURE.")
+        raise click.UsageError(
+            "cannot pair the arguments: a PICTURE has no HASH. Give a HASH after each PICTURE."
+        )
     for picture, text in zip(words[::2], words[1::2], strict=True):
         yield picture, sys.stdin.readline() if text == "-" else text
 

@@ -313,7 +313,8 @@ def lasting(manifest: Manifest) -> str:
     """Return when a version expires, and how long one lasts."""
     if manifest.expires is None:
         return "never"
-    return f"{manifest.expires}; later versions too after {manifest.days:g} days, unless told"
+    later = f"later versions too after {manifest.days:g} days, unless --expires says otherwise"
+    return f"{manifest.expires}; {later}"
 
 
 def _show(manifest: Manifest) -> None:
@@ -719,4 +720,4 @@ def keygen(name: str, as_json: bool) -> None:
     click.echo(f"key id {key.public.key_id}")
     secrecy = "encrypted" if passphrase else f"not encrypted; {PASSPHRASE} would have it encrypted"
     click.echo(f"{shown}.key signs lists ({secrecy}). Keep it where lists are made, and a copy.")
-    click.echo(f"{shown}.pub is what lists are trusted by. Give it to whoever uses them.")
+    click.echo(f"{shown}.pub is what lists are trusted by. Give it to those who use them.")

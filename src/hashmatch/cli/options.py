@@ -162,12 +162,15 @@ class ListShape:
         for role, separator, name in pairs:
             if not (role and separator and name):
                 raise click.BadParameter(
-                    "give ROLE=NAME, for example pdq=Hash", param_hint="--column"
+                    "cannot tell the role from the column. Give ROLE=NAME, for example pdq=Hash",
+                    param_hint="--column",
                 )
         roles = [role for role, _, _ in pairs]
         for role in roles:
             if roles.count(role) > 1:
-                raise click.BadParameter(f"{role} is given twice", param_hint="--column")
+                raise click.BadParameter(
+                    f"cannot use {role} twice. Give it once", param_hint="--column"
+                )
         return {role: name for role, _, name in pairs} or None
 
 
@@ -305,16 +308,20 @@ def _limits(
     for text in given:
         name, _, number = text.rpartition("=")
         if not number.isascii() or not number.isdigit():
-            raise click.BadParameter(f"{text!r} is no whole number of bits from 0")
+            raise click.BadParameter(f"cannot use {text!r}: it is no whole number of bits from 0")
         if name in limits:
-            raise click.BadParameter(f"{name or 'one limit for all lists'} is given twice")
+            raise click.BadParameter(
+                f"cannot use {name or 'one limit for all lists'} twice. Give it once"
+            )
         limits[name] = int(number)
     if not limits:
         return None
     if "" not in limits:
         return limits
     if len(limits) > 1:
-        raise click.BadParameter("give either one limit, or one for each algorithm by name")
+        raise click.BadParameter(
+            "cannot tell the limits apart. Give either one limit, or one for each algorithm by name"
+        )
     return limits[""]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashmatch.cli.command import command, option
-from hashmatch.cli.console import Progress, console
+from hashmatch.cli.console import Progress, console, flush_output
 from hashmatch.cli.lists_and_matcher import MatcherOptions, warn
 from hashmatch.cli.options import (
     breaker_option,
@@ -106,6 +106,7 @@ def rescan(*, kept: str, since: int | None, out: str, quiet: bool, **options: An
         for matcher in matchers:
             raise_alarms(matcher)
     sink.close()
+    flush_output()  # or else the summary would be of records that cannot be written
     warn([f"{n:,} pictures were not looked up: {reason}" for reason, n in passed_over.items()])
     if not quiet:
         expired = f"; {removed:,} files were too old, and removed" if removed else ""

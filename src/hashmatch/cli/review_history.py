@@ -47,8 +47,8 @@ def history(
     for kind in kinds:
         if kind not in KINDS:
             raise UsageError(
-                f"cannot show events of kind {kind!r}: there are none.{did_you_mean(kind, KINDS)} "
-                f"Give one of {', '.join(KINDS)}."
+                f"cannot show events of kind {kind!r}: it is none of {', '.join(KINDS)}."
+                f"{did_you_mean(kind, KINDS)}"
             )
     with open_queue(queue) as opened:
         for event in opened.history():

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashmatch.cli.command import Command, command
-from hashmatch.cli.console import Exit, console, name_problems, print_json, print_line, printable
+from hashmatch.cli.console import (
+    Exit,
+    console,
+    flush_output,
+    name_problems,
+    print_json,
+    print_line,
+    printable,
+)
 from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
     allow_private_option,
@@ -306,6 +314,7 @@ def scan(
                     f"cannot scan {source}: there are no images in it. Check the path."
                 )
             sinks.close()
+            flush_output()  # or else the summary would be of records that cannot be written
             done.queued = sinks.queued
     if not quiet:
         name_problems(done.problems, verbose)
@@ -339,8 +348,7 @@ def show_estimate(
     shown = list(found.suffixes.items())[:SHOWN]
     others = found.items - sum(count for _, count in shown)
     parts = [f"{count:,} {suffix or 'without a suffix'}" for suffix, count in shown]
-    parts += [f"{others:,} others"] if others else []
-    screen.print(printable(", ".join(parts)), markup=False)
+    screen.print(", ".join([*parts, f"{others:,} others"] if others else parts), markup=False)
     if found.failed == found.sampled:
         screen.print(
             f"none of {found.sampled} of them could be read: what a scan would take is not known"

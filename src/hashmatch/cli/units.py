@@ -43,7 +43,7 @@ def parse_duration(text: str) -> timedelta:
     found = re.fullmatch(r"(\d{1,10})([smhdw])", text, re.ASCII)
     seconds = int(found[1]) * SECONDS[found[2]] if found is not None else None
     if seconds is None or seconds >= LONGEST.total_seconds():
-        raise ValueError(f"{text!r} is not a time; give 90s, 10m, 36h, 30d or 2w")
+        raise ValueError(f"cannot use {text!r} as a duration. Give it as 90s, 10m, 36h, 30d or 2w")
     return timedelta(seconds=seconds)
 
 
@@ -60,7 +60,7 @@ def parse_rate(text: str) -> float:
     found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([kMG]?)", text, re.ASCII)
     rate = float(found[1]) * BYTES[found[2]] if found is not None else 0.0
     if rate < 1:
-        raise ValueError(f"{text!r} is not a rate; give bytes a second as 500k, 10M or 1.5G")
+        raise ValueError(f"cannot use {text!r} as a rate. Give bytes a second as 500k, 10M or 1.5G")
     return rate
 
 
@@ -75,7 +75,9 @@ def parse_moment(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not a date; give 2026-01-31 or 2026-01-31T12:00Z") from None
+        raise ValueError(
+            f"cannot use {text!r} as a date. Give 2026-01-31 or 2026-01-31T12:00Z"
+        ) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
@@ -109,7 +111,7 @@ class Unit(click.ParamType):  # type: ignore[type-arg]
 def _some_time(text: str) -> timedelta:
     time = parse_duration(text)
     if not time:
-        raise ValueError(f"{text!r} is no time at all; give at least 1s")
+        raise ValueError(f"cannot use {text!r}: it is no time at all. Give at least 1s")
     return time
 
 
@@ -139,7 +141,11 @@ class Pair(click.ParamType):  # type: ignore[type-arg]
                 raise ValueError
             return name, self._parse(text)
         except ValueError:
-            self.fail(f"{value!r} is not {self.name.upper()}; give {self._example}", param, ctx)
+            self.fail(
+                f"cannot use {value!r} as {self.name.upper()}. Give it as {self._example}",
+                param,
+                ctx,
+            )
 
 
 def _whole(text: str) -> int:

@@ -133,7 +133,10 @@ def degenerate(hashes: HashBatch, pictures: HashBatch | None = None) -> NDArray[
     known = _flat(spec)
     if pictures is not None:
         if pictures.spec != spec:
-            raise SpecMismatch(f"the pictures are hashed as {pictures.spec}, the list is {spec}")
+            raise SpecMismatch(
+                f"cannot compare the pictures with the list: they are hashed as {pictures.spec}, "
+                f"and it is {spec}"
+            )
         known = [*known, (_DEFAULT, within, pictures)]
     codes = _reasons(hashes, known)
     codes[one_way(hashes) & (codes == 0)] = _ONE_WAY
@@ -266,10 +269,14 @@ def degenerate_pictures(
     if isinstance(pictures, str | os.PathLike):
         folder = Path(pictures)
         if not folder.is_dir():
-            raise UsageError(f"{folder}: no folder of default pictures")
+            raise UsageError(
+                f"cannot read default pictures from {folder}: it is no folder. Give the path of one"
+            )
         found = sorted(p for p in folder.rglob("[!.]*") if p.is_file())
         if not found:
-            raise UsageError(f"{folder}: no pictures in it")
+            raise UsageError(
+                f"cannot read default pictures from {folder}: there is no picture in it"
+            )
         pictures = found
     batches = []
     for picture in pictures:
@@ -277,11 +284,12 @@ def degenerate_pictures(
         if not len(hashed.hashes):
             name = describe(picture)
             raise UsageError(
-                f"{name}: this default picture has no {algorithm} hash: {hashed.reason}"
+                f"cannot use the default picture {name}: it has no {algorithm} hash: "
+                f"{hashed.reason}"
             )
         batches.append(hashed.hashes)
     if not batches:
-        raise UsageError("there is no default picture")
+        raise UsageError("cannot go without a default picture. Give one at least")
     return HashBatch.concatenate(batches)
 
 

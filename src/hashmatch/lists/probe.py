@@ -1,4 +1,4 @@
-"""Which hash of a known picture a given text is: how to read the lists of whoever made it."""
+"""Which hash of a known picture a given text is, and so how to import lists of the same tool."""
 
 from __future__ import annotations
 

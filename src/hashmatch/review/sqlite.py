@@ -188,7 +188,7 @@ class SqliteDatabase(Database):
         """Empty the log of changes, if nobody is reading from it: it has what was deleted."""
         if self._writers.is_closed:
             raise self._unavailable("it is closed")
-        if not self._writers.wait(time.monotonic() + self.patience):
+        if not self._writers.wait(self.patience):
             raise self._unavailable("it is busy")
         connection = self._writers.take()
         try:

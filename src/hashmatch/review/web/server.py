@@ -264,7 +264,7 @@ class Serving:
         try:
             for place in self.pictures:
                 if "://" not in place and not os.path.exists(place):
-                    raise UsageError(f"there is no {place}")
+                    raise UsageError(f"cannot find {place}")
                 registry.open_source(
                     place, Surface.PUBLIC_POST, allow_private=self.allow_private
                 ).close()
