@@ -39,7 +39,7 @@ def test_a_former_name_is_answered_with_the_present_one(former: str) -> None:
     assert said == f"Error: No such command '{former}'. Did you mean '{FORMER[former]}'?"
 
 
-@pytest.mark.parametrize("name", {*FORMER.values(), *RENAMED.values()})
+@pytest.mark.parametrize("name", sorted({*FORMER.values(), *RENAMED.values()}))
 def test_what_is_suggested_exists(name: str) -> None:
     assert tuple(name.split()) in COMMANDS
 
