@@ -172,7 +172,7 @@ def test_a_long_animation_is_sampled() -> None:
         ]  # fmt: skip
         assert len(list(decode_frames(data, most=1000))) == 100
         assert [each.frame for each in decode_frames(data, most=1)] == [0]
-    with pytest.raises(hm.UsageError, match="at least the first"):
+    with pytest.raises(hm.UsageError, match="Ask for 1 at least"):
         decode_frames(data, most=0)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from threading import Event
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -26,9 +27,10 @@ from chromium_pages import (
 )
 from conftest import IMAGES
 from hashmatch.records.cases import CaseState
-from processes import wait_for
+from processes import PATIENCE, wait_for
 from review_pages import ReviewSite, filled, served
 from seen_pictures import detail, opened, saturation
+from sqlite_locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -283,6 +285,68 @@ def test_a_case_that_was_lost_is_covered_and_said(
         page.clock.fast_forward(beat // timedelta(milliseconds=1))
         page.get_by_text("You do not hold this case").wait_for()
         assert page.locator("canvas").is_hidden()
+
+
+def test_while_the_queue_does_not_answer_nothing_is_lost(
+    playwright: Playwright, site: ReviewSite, tmp_path: Path
+) -> None:
+    """Another process writes: the case stays, with its picture, and so does the answer."""
+    queue = site.server.queue
+    with browsing(playwright, tmp_path / "profile") as context:
+        page = context.new_page()
+        page.clock.install()
+        log_in(page, site)
+        take(page)
+        page.keyboard.press("p")
+        at_step(page, 0)
+        beat = queue.settings.lease / 4 // timedelta(milliseconds=1)
+        with locked(queue.where):
+            with page.expect_response("**/renew") as answer:
+                page.clock.fast_forward(beat)
+            assert answer.value.status == 503
+            page.get_by_text("the case goes back if that lasts").wait_for()
+            at_step(page, 0)
+            page.locator("input[name=verdict][value=unsure]").check()
+            page.get_by_label("Why").fill("made up")
+            with page.expect_response("**/decide") as answer:
+                page.keyboard.press("Enter")
+            assert answer.value.status == 503
+            page.get_by_text("could not be kept just now").wait_for()
+        with page.expect_response("**/renew") as answer:  # by the page that came with the answer
+            page.clock.fast_forward(beat)
+        assert answer.value.ok
+        page.get_by_text("It is yours while this page is open").wait_for()
+        assert page.locator("input[name=verdict][value=unsure]").is_checked()
+        assert page.get_by_label("Why").input_value() == "made up"
+        page.get_by_role("button", name="Decide", exact=True).click()
+        page.get_by_text("You decided about case").wait_for()
+        assert queue.counts()[CaseState.UNSURE] == 1
+
+
+def test_a_picture_that_is_late_can_be_asked_for_again(
+    playwright: Playwright, site: ReviewSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go_on = Event()
+    pictures = site.server.pictures
+    fetch = pictures._content
+
+    def late(*given: Any) -> bytes:
+        assert may_go_on.wait(PATIENCE)
+        return fetch(*given)
+
+    monkeypatch.setattr(pictures, "_content", late)
+    monkeypatch.setattr("hashmatch.review.web.pictures.DEADLINE", 0.2)
+    with browsing(playwright, tmp_path / "profile") as context:
+        page = context.new_page()
+        log_in(page, site)
+        take(page)
+        page.keyboard.press("p")
+        page.get_by_text("takes too long").wait_for()
+        assert page.locator("canvas").is_hidden()
+        may_go_on.set()
+        monkeypatch.setattr("hashmatch.review.web.pictures.DEADLINE", PATIENCE)
+        page.keyboard.press("p")
+        at_step(page, 0)
 
 
 def test_nothing_of_a_picture_is_left_in_the_browser(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from certificates import certificates
+from hashmatch.errors import ReviewError
 from hashmatch.review.web import connections
 from hashmatch.review.web.connections import Listener
 from hashmatch.review.web.server import Serving
@@ -205,24 +206,24 @@ def test_who_is_being_answered_is_never_cut(
         monkeypatch.setattr(connections, name, 0.4)
     browser = site.browser("ana")
     begun, go_on = threading.Event(), threading.Event()
-    counts = site.server.queue.counts
 
-    def slowly() -> object:
+    def slowly(case_id: str) -> None:
         begun.set()
         go_on.wait(PATIENCE)
-        return counts()
+        raise ReviewError("there is no such case")
 
-    monkeypatch.setattr(site.server.queue, "counts", slowly)
+    monkeypatch.setattr(site.server.queue, "case", slowly)
+    site.server.context.threads.deadline = PATIENCE
     site.server.listener.limit = 5
     statuses: list[int] = []
-    thread = threading.Thread(target=lambda: statuses.append(browser.get("/").status))
+    thread = threading.Thread(target=lambda: statuses.append(browser.get("/case/x-1").status))
     thread.start()
     assert begun.wait(PATIENCE)
     with connected(site.server, 50):
         time.sleep(1)
     go_on.set()
     thread.join(PATIENCE)
-    assert statuses == [200]
+    assert statuses == [409]
 
 
 def test_the_largest_crowd_makes_room_for_the_others(site: ReviewSite) -> None:

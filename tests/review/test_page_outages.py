@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import time
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,7 @@ from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.web import context
 from hashmatch.review.web.cache import Cached
 from hashmatch.review.web.server import Serving
-from processes import PATIENCE
+from processes import PATIENCE, wait_for
 from review_pages import Answer, ReviewSite, filled, served
 from review_records import many
 from sqlite_locks import locked
@@ -99,6 +100,30 @@ def test_while_another_process_writes_what_is_read_is_there(site: ReviewSite) ->
     site.server.queue.verify()
 
 
+def test_what_is_only_looked_at_writes_nothing(site: ReviewSite) -> None:
+    """So that it waits for nobody who writes. Uncovering a picture is recorded, and is a write."""
+    browser = site.browser("ana")
+    page = browser.take()
+    fields = answer_fields(page)
+    with closing(sqlite3.connect(site.server.queue.where)) as watching:
+
+        def version() -> int:
+            ((number,),) = watching.execute("PRAGMA data_version").fetchall()
+            return int(number)
+
+        before = version()
+        for path in (*GETS, "/login", "/static/page.js", "/nowhere"):
+            browser.get(path.format(case_of(page)))
+            assert version() == before, path
+        assert browser.picture(page, 0).status == 200
+        assert version() == before
+        browser.post(f"/case/{case_of(page)}/decide", fields)
+        assert version() != before
+        before = version()
+        assert browser.get(f"/case/{case_of(page)}").status == 200  # what was decided
+        assert version() == before
+
+
 def test_who_logs_out_meanwhile_gives_the_case_back_later(
     site: ReviewSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,10 +135,7 @@ def test_who_logs_out_meanwhile_gives_the_case_back_later(
         assert browser.post("/logout").status == 303
         assert browser.get("/").headers["location"] == "/login"
         assert queue.case(case).state is CaseState.IN_REVIEW
-    give_up = time.monotonic() + PATIENCE
-    while queue.case(case).state is CaseState.IN_REVIEW:
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
+    wait_for(lambda: queue.case(case).state is not CaseState.IN_REVIEW)
 
 
 def test_a_file_that_is_gone_is_a_503_on_every_route_until_it_is_back(

@@ -100,12 +100,9 @@ def test_a_source_that_hangs_costs_its_own_pictures_alone(
         *waiting, (browser, page) = people(site, count + 1)
         asked = [pool.submit(one.picture, shown, 0) for one, shown in waiting]
         wait_for(lambda: len(silent.links) >= MAX_OF_A_SOURCE)
-        began = time.monotonic()
         assert browser.picture(page, 0).status == 200
         for one, _ in waiting:
             assert one.get("/").status == 200
-        if time.monotonic() - began < 1.0:  # else the machine was too busy to see it
-            assert not any(one.done() for one in asked)
         assert all(late(one.result(PATIENCE)) for one in asked)
         assert len(silent.links) == MAX_OF_A_SOURCE
         silent.close()  # it ends, and all can be asked again

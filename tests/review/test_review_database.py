@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 import postgres_server
 from hashmatch.errors import QueueUnavailable, ReviewError
 from hashmatch.records.cases import CaseState
-from hashmatch.review.database import MAX_READERS
+from hashmatch.review.database import MAX_READERS, Pool
 from hashmatch.review.queue import ReviewQueue
 from processes import PATIENCE
 from review_queues import take_and_decide, take_case
@@ -78,6 +79,33 @@ def test_who_writes_waits_only_so_long(where: str, is_another: bool) -> None:
         assert queue.counts()[CaseState.UNSURE] == 1
         assert [event.kind for event in queue.history()].count("decided") == 1
         queue.verify()
+
+
+@pytest.mark.parametrize(
+    ("waits", "has_turn"),
+    [
+        ([(0, False)], False),  # another process has the lock: nothing goes on
+        ([(1, False), (0, False)], False),
+        ([(1, False), (1, False), (0, True)], True),
+        ([(0, True)], True),
+    ],
+)
+def test_threads_wait_for_their_turn_while_others_have_theirs(
+    waits: list[tuple[int, bool]], has_turn: bool
+) -> None:
+    """Each wait ends with how many transactions began meanwhile, and whether it is their turn."""
+    pool = Pool(1)
+
+    class Turns:
+        def acquire(self, timeout: float) -> bool:
+            begun, free = waits.pop(0)
+            for _ in range(begun):
+                pool.begun()
+            return free
+
+    pool._free = Turns()  # type: ignore[assignment]
+    assert pool.wait(PATIENCE) is has_turn
+    assert not waits
 
 
 def test_many_threads_read_at_once(where: str) -> None:
@@ -295,6 +323,21 @@ def test_something_else_in_the_place_of_the_file_is_one_line(
         os.rename(away, path)
         take_and_decide(queue, "unsure")
         queue.verify()
+
+
+def test_a_copy_that_others_can_change_is_not_used(tmp_path: Path) -> None:
+    path, copy = tmp_path / "queue.db", tmp_path / "copy.db"
+    with ReviewQueue.open(str(path), create=True) as queue:
+        queue.add(many(1))
+    shutil.copy(path, copy)
+    copy.chmod(0o666)
+    with ReviewQueue.open(str(path)) as queue:
+        os.rename(copy, path)
+        for use in (queue.counts, lambda: queue.take("ana")):
+            with pytest.raises(QueueUnavailable, match="can be changed by others"):
+                use()
+        path.chmod(0o600)
+        take_and_decide(queue, "unsure")
 
 
 def test_a_relative_path_is_that_of_where_it_was_opened(

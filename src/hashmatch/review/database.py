@@ -29,6 +29,11 @@ FORMAT = 3
 """Version of the tables; a queue says which it has."""
 PATIENCE = 60.0
 """Seconds that a call waits for others' transactions; the longest are of `add`, far below one."""
+TURN_PATIENCE = 3
+"""How many times as long a thread waits for its turn among those of its own process, while these
+go on: each has the lock for milliseconds."""
+SOON = 0.1
+"""Seconds in which another transaction begins, if none but those of this process have the lock."""
 MAX_READERS = 8
 """Transactions of one process that read at a time; PostgreSQL's servers have 100 connections."""
 
@@ -40,10 +45,27 @@ class Pool:
         self._free = threading.BoundedSemaphore(most)
         self._idle: list[Any] = []
         self.is_closed = False
+        self._begun = 0
 
-    def wait(self, until: float) -> bool:
-        """Wait for one to be free, and return whether one is; `until` is monotonic time."""
-        return self._free.acquire(timeout=max(0.0, until - time.monotonic()))
+    def wait(self, patience: float) -> bool:
+        """Wait for one to be free, and return whether one is.
+
+        Whoever has one may be waiting for another process itself: for longer than `patience`, there
+        is use in waiting only while transactions begin.
+        """
+        begun = self._begun
+        if self._free.acquire(timeout=patience):
+            return True
+        give_up = time.monotonic() + (TURN_PATIENCE - 1) * patience
+        while self._begun > begun and time.monotonic() < give_up:
+            begun = self._begun
+            if self._free.acquire(timeout=SOON):
+                return True
+        return False
+
+    def begun(self) -> None:
+        """Note that a transaction has begun."""
+        self._begun += 1
 
     def take(self) -> Any:
         """Return one that was used before, or None."""
@@ -129,8 +151,8 @@ class Database(ABC):
         """Lend a connection in which a transaction has begun."""
         until = time.monotonic() + self.patience
         if pool.is_closed:
-            raise ReviewError(f"cannot use review queue {self.where}: it is closed")
-        if not pool.wait(until):
+            raise self._unavailable("it is closed")
+        if not pool.wait(self.patience):
             raise self._unavailable("it is busy")
         connection = kept = pool.take()
         try:
@@ -148,6 +170,7 @@ class Database(ABC):
                 kept.close()
                 connection = self._connect(read_only=read_only)
                 self._begin(connection, until, read_only=read_only)
+            pool.begun()
             yield connection
         finally:
             if connection is not None and self._is_gone(connection):
@@ -165,7 +188,9 @@ class Database(ABC):
         """Return the queue's name, and its settings as they are stored."""
         rows = self.rows("SELECT name, settings FROM queue")
         if len(rows) != 1:
-            raise QueueUnavailable(f"{self.where} was edited: it has {len(rows)} names")
+            raise QueueUnavailable(
+                f"cannot open {self.where}: it was edited: it has {len(rows)} names"
+            )
         ((name, settings),) = rows
         return name, settings
 
