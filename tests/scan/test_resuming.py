@@ -174,7 +174,7 @@ def test_a_breaker_goes_on_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "word"),
     [
-        (["scan", "status", "nowhere"], "no scan keeps its state there"),
+        (["scan", "status", "nowhere"], "it has no state of a scan"),
         ([*SCAN, "--state", "photos/x"], "inside"),
         ([*SCAN, "--state", "text"], "no state"),
     ],
