@@ -94,8 +94,8 @@ def main() -> None:
         ratios = sorted(sum(there) / sum(ours) for ours, there in all_rounds)
         quarter = statistics.quantiles(ratios, n=4)
         print(
-            f"{name}: here {statistics.median(here):.3f}, there {statistics.median(parent):.3f} and "
-            f"{statistics.median(worker):.3f} in the worker, ratio {quarter[1]:.3f} "
+            f"{name}: here {statistics.median(here):.3f}, there {statistics.median(parent):.3f} "
+            f"and {statistics.median(worker):.3f} in the worker, ratio {quarter[1]:.3f} "
             f"({quarter[0]:.3f} to {quarter[2]:.3f}, goal {MOST})"
         )
 

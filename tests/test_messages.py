@@ -39,7 +39,7 @@ BEGUN = {
 """Functions that have the *cannot X:* of several messages in a variable."""
 BEGINS = re.compile(
     r"(\{\}(, line \{\})?: )?cannot |line \{\}: "
-    r"|\{\}$|\{\}\{\}$|\{\}[.;] |\{\}(, line \{\})?: \{\}$"
+    r"|\{\}$|\{\}\{\}$|\{\}[.;] |\{\}(, line \{\})?: \{\}$|\{\}, \{\}\.$"
 )
 """A message that begins with what another function has said is checked there; *line N:* follows the
 *cannot read FILE:* of who opened it."""

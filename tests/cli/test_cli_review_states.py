@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 VERDICTS = "confirmed", "not_a_match", "unsure"
 LONG_AGO = datetime.now(UTC) - timedelta(days=1)
+HEAD = r"; history head \d+:[0-9a-f]{64}"
 STATES = "empty", "pending", "undoable", "final", "pushed"
 UNTIL = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
 
@@ -45,7 +46,7 @@ def queue(state: str, tmp_path: Path) -> Path:
                 take_and_decide(opened, verdict)
     if state == "pushed":
         with receiving() as receiver:
-            assert push(path, receiver.url).said == "3 sent\n"
+            assert re.fullmatch(f"3 sent{HEAD}\n", push(path, receiver.url).said)
     return path
 
 
@@ -134,7 +135,7 @@ def test_push(queue: Path, state: str) -> None:
         assert fields["not_final"]["count"] == waits
         assert (fields["not_final"]["until"] is not None) == bool(waits)
         later = f"; 3 not yet: decisions can be undone until {UNTIL}" if waits else ""
-        assert re.fullmatch(f"0 sent{later}\n", push(queue, receiver.url).said)
+        assert re.fullmatch(f"0 sent{later}{HEAD}\n", push(queue, receiver.url).said)
         assert push(queue, receiver.url, "--quiet").said == ""
         assert push(queue, receiver.url, "--dead").said == "no message was given up\n"
 

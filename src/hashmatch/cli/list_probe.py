@@ -10,7 +10,7 @@ import click
 
 from hashmatch.cli.command import command
 from hashmatch.cli.console import Exit, print_json
-from hashmatch.cli.options import json_option
+from hashmatch.cli.options import json_option, sandbox_option
 from hashmatch.cli.units import INPUT
 from hashmatch.errors import UsageError
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     help="Read pairs from a CSV file with the columns picture and hash; paths are relative to its "
     "folder.",
 )
+@sandbox_option
 @json_option
 @click.pass_context
 def probe(ctx: click.Context, *, pairs: tuple[str, ...], file: str | None, as_json: bool) -> None:
@@ -58,8 +59,11 @@ def probe(ctx: click.Context, *, pairs: tuple[str, ...], file: str | None, as_js
     hashmatch list probe --pairs from-the-sender.csv --json
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.lists import probe as logic
+    from hashmatch.sandbox.pool import DecodePool
 
-    found = logic.probe([*_given(pairs), *(_listed(file) if file else ())])
+    known = [*_given(pairs), *(_listed(file) if file else ())]
+    with DecodePool(1) as pool:
+        found = logic.probe(known, decode=pool)
     if as_json:
         print_json(_as_json(found))
     else:

@@ -29,6 +29,7 @@ from hashmatch.cli.options import (
     algorithm_option,
     json_option,
     quiet_option,
+    sandbox_option,
     shape_options,
     trust_options,
     verbose_option,
@@ -115,6 +116,7 @@ change_options = section(
         help="Pictures that many users have, such as default avatars: entries near them are put "
         "into quarantine. Repeatable.",
     ),
+    sandbox_option,
     lasting_options,
 )
 
@@ -229,14 +231,16 @@ def _pictures(folders: tuple[str, ...]) -> dict[str, HashBatch]:
     from hashmatch import registry
     from hashmatch.lists.degenerate import degenerate_pictures
     from hashmatch.records.hashes import HashBatch
+    from hashmatch.sandbox.pool import DecodePool
 
-    return {
-        algorithm: HashBatch.concatenate(
-            [degenerate_pictures(folder, algorithm) for folder in folders]
-        )
-        for algorithm in registry.names(registry.HASHERS)
-        if registry.hasher(algorithm).reads == "pixels"
-    }
+    with DecodePool(1) as pool:
+        return {
+            algorithm: HashBatch.concatenate(
+                [degenerate_pictures(folder, algorithm, decode=pool) for folder in folders]
+            )
+            for algorithm in registry.names(registry.HASHERS)
+            if registry.hasher(algorithm).reads == "pixels"
+        }
 
 
 def _print_json(made: Changed) -> None:

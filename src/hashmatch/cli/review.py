@@ -28,7 +28,7 @@ from hashmatch.cli.review_history import history
 from hashmatch.cli.review_precision import precision
 from hashmatch.cli.review_reviewer import reviewer
 from hashmatch.cli.review_webhook import webhook
-from hashmatch.cli.units import INPUT, MOMENT, TABLE, format_moment
+from hashmatch.cli.units import HEADS, INPUT, MOMENT, TABLE, format_moment
 from hashmatch.errors import UsageError, install
 
 if TYPE_CHECKING:
@@ -279,6 +279,7 @@ def _print_statistics(figures: Statistics) -> None:
 @click.option(
     "--head",
     "heads",
+    type=HEADS,
     multiple=True,
     metavar="HEAD|FILE",
     help="An earlier head of the history, or a file with some. Repeatable.",

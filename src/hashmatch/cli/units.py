@@ -378,6 +378,8 @@ SOURCE = Place(paths=_paths_of_source)
 """What a source is made of; the source says what is wrong with it."""
 FOLDER = Place()
 """A folder, or files, of which the command says itself that they are not there."""
+HEADS = Place()
+"""A file with heads of a history, or one of them itself."""
 OUTPUT = Place(written=True)
 QUEUE = Queue(written=True)
 RECORDS = Place(written=True, endings=_endings_of_records)
