@@ -14,6 +14,7 @@ from cli_tools import DEMO, IMAGES, PROGRAM, environment, run
 from hashmatch.cli import main
 from hashmatch.cli.command import walk
 from hashmatch.cli.scan import status
+from hashmatch.service.missed import MissedItems
 from processes import PATIENCE, Process
 
 if TYPE_CHECKING:
@@ -68,11 +69,16 @@ CALLS = {
     "review reviewer remove": "queue.db ana",
     "review webhook push": "queue.db --url https://moderation.example/hook --dead",
     "review webhook secret": "new.secret",
+    "token add": "new.json uploads --scope match",
+    "token list": "tokens.json",
+    "token revoke": "tokens.json uploads",
+    "missed list": "missed.db",
+    "missed run": f"missed.db queue.db {RULES}",
     "demo": "",
 }
 """What each is called with in the folder that `make_folder` makes; some are refused there."""
-NOT_CALLED = {"review serve", "warm", "completion"}
-"""One never ends, one compiles for minutes where nothing is compiled yet, and what one prints is a
+NOT_CALLED = {"review serve", "serve", "warm", "completion"}
+"""Two never end, one compiles for minutes where nothing is compiled yet, and what one prints is a
 script for a shell."""
 
 
@@ -98,6 +104,8 @@ def make_folder(folder: Path) -> Path:
     call("list update store more.csv --accept size-change")
     call("list keygen a")
     call("review init queue.db")
+    call("token add tokens.json uploads --scope match")
+    MissedItems(str(folder / "missed.db")).close()
     call(
         f"scan photos {RULES} --surface public_post --out records.jsonl --review queue.db "
         "--state state --keep-hashes kept --keep-for 9d --include-hash"

@@ -23,6 +23,7 @@ from hashmatch.cli.command import Command
 from hashmatch.review.feedback import answer_proposal, disable
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
+from hashmatch.service.missed import MissedItems
 from processes import PATIENCE, warm_program
 from review_queues import take_case
 from review_records import make_record, random_hash
@@ -30,7 +31,7 @@ from review_records import make_record, random_hash
 if TYPE_CHECKING:
     from pathlib import Path
 
-PARSED_ONLY = re.compile(r"s3://|postgresql://|https://|^hashmatch (review serve|warm)")
+PARSED_ONLY = re.compile(r"s3://|postgresql://|https://|^hashmatch (review serve|serve|warm)")
 """These would need a server, never end, or compile for minutes."""
 
 
@@ -87,12 +88,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "list import hotline --store lists/hotline --sign lists-2026.key",
         "list update lists/hotline changes --sign lists-2026.key",
         "review webhook secret hook.secret",
+        "token add tokens.json clients --scope match",
         "scan photos -l lists/hotline -s profile_photo --keep-hashes kept --keep-for 30d --state "
         "state --out review.jsonl --include-hash --trust lists-2026.pub",
     ):
         ran = run(*words.split(), cwd=folder)
         assert ran.code == 0, ran.said
     make_queue(folder / "queue.db")
+    MissedItems(str(folder / "missed.db")).close()
     return folder
 
 

@@ -52,6 +52,7 @@ TWO_MEANINGS = {
     "--strict": "what makes the exit code 1: an image, or a row of a list",
     "--surface": "needed by a scan, and a filter of cases",
     "--sign": "needed by list sign",
+    "--workers": "processes that decode; processes of the service that answer",
 }
 """What the same spelling may differ in, by command; all others are the same in all respects."""
 
@@ -141,8 +142,8 @@ def test_what_is_written_is_named_by_out_or_for_what_it_is() -> None:
         if isinstance(each.type, Place) and each.type.is_written
     }
     assert named == {
-        "--keep-hashes", "--log-json", "--metrics", "--out", "--report", "--review", "--state",
-        "--store",
+        "--access-log", "--keep-hashes", "--log-json", "--metrics", "--missed", "--out", "--report",
+        "--review", "--state", "--store",
     }  # fmt: skip
 
 

@@ -136,11 +136,25 @@ def test_others_are_not_served_without_showing_who_they_are(
     one_line(run("serve", "--list", DEMO, *options), word)
 
 
+def test_without_tokens_only_names_of_this_machine_are_answered() -> None:
+    """A page of another site may make its name lead here, and a browser asks for it by that."""
+    with service("--name", "moderation.internal") as api:
+        for host, status in (
+            (f"127.0.0.1:{api.port}", 200),
+            (f"localhost:{api.port}", 200),
+            ("moderation.internal", 200),
+            ("evil.example", 421),
+            (f"evil.example:{api.port}", 421),
+        ):
+            answer = api.ask("POST", "/v1/match", given=HASH_QUERY, headers={"host": host})
+            assert answer.status == status, host
+
+
 def test_tokens_are_not_sent_in_the_clear_to_other_machines(tmp_path: Path) -> None:
     file = tmp_path / "tokens.json"
     token(file, "a", "match")
     refused = run("serve", "--list", DEMO, "--tokens", file, "--host", "0.0.0.0")
-    one_line(refused, "--tls-cert", "--behind-proxy", "--allow-http")
+    one_line(refused, "--tls-cert", "--name", "--allow-http")
 
 
 def test_bodies_have_limits(guarded: Program) -> None:
@@ -207,7 +221,7 @@ def test_what_was_at_work_when_the_service_was_killed_is_checked_later(tmp_path:
                     each.result()
     with service(*options):
         pass  # what was left is missed now
-    run_again = run("missed", "run", database, "--list", DEMO, "--review", queue)
+    run_again = run("missed", "run", database, queue, "--list", DEMO)
     assert run_again.code == 0, run_again.said
     with ReviewQueue.open(str(queue)) as opened:
         cases = list(opened.cases())
@@ -220,7 +234,7 @@ def test_what_was_at_work_when_the_service_was_killed_is_checked_later(tmp_path:
 
 def test_nothing_of_a_hash_is_logged(tmp_path: Path) -> None:
     log = tmp_path / "access.jsonl"
-    with service("--log-json", log) as api:
+    with service("--access-log", log) as api:
         api.get("/m/lookup", signal=FAR, signal_type="pdq")
         api.post("/v1/match", HASH_QUERY)
         api.ask("POST", "/v1/check", SURFACE, body=PICTURE)

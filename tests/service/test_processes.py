@@ -175,9 +175,9 @@ def test_the_client_of_asyncio(two: Program) -> None:
 
 
 def test_the_client_waits_for_a_service_that_is_not_there_yet(tmp_path: Path) -> None:
-    with Client("http://127.0.0.1:1", patience=0.5) as client:
-        with pytest.raises(ServiceError, match="Try again later"):
-            client.match(FAR)
+    client = Client("http://127.0.0.1:1", patience=0.5)
+    with client, pytest.raises(ServiceError, match="Try again later"):
+        client.match(FAR)
 
 
 def test_a_list_that_cannot_be_used_is_said(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashmatch.cli.command import command, group
 from hashmatch.cli.console import Exit, print_json, print_line, printable
 from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
@@ -18,25 +19,22 @@ from hashmatch.cli.options import (
     quiet_option,
     sandbox_option,
     shape_options,
+    source_option,
 )
-from hashmatch.cli.units import QUEUE
+from hashmatch.cli.units import INPUT, QUEUE
 
 if TYPE_CHECKING:
     from hashmatch.service.missed import Missed
 
-database_argument = click.argument(
-    "database", type=click.Path(exists=True, dir_okay=False), metavar="DB"
-)
+database_argument = click.argument("database", type=INPUT, metavar="DB")
 
 
-@click.group("missed", short_help="Pictures that the HTTP service could not check.")
+@group(short_help="List and check again what the HTTP service could not check.")
 def missed() -> None:
     """List the pictures that hashmatch serve could not check, and check them again."""
 
 
-@missed.command(
-    "list", short_help="List what was missed.", epilog="Python: MissedItems(path).items()"
-)
+@command("list", short_help="List what was missed.", epilog="Python: MissedItems(path).items()")
 @database_argument
 @json_option
 def list_(database: str, as_json: bool) -> None:
@@ -56,29 +54,18 @@ def list_(database: str, as_json: bool) -> None:
     items.close()
 
 
-@missed.command(
+@command(
     "run",
     short_help="Check again what was missed.",
     epilog="Python: hashmatch.service.missed.check_missed(items, matcher, ...)",
 )
 @database_argument
+@click.argument("queue", type=QUEUE, metavar="QUEUE")
 @list_options
 @evidence_options
 @shape_options
 @hashing_options
-@click.option(
-    "--review",
-    type=QUEUE,
-    required=True,
-    metavar="QUEUE",
-    help="Put records of matches into a review queue, each once.",
-)
-@click.option(
-    "--source",
-    default="",
-    metavar="SOURCE",
-    help="Read pictures whose bytes were not kept from below this source, by their item_id.",
-)
+@source_option
 @allow_private_option
 @sandbox_option
 @allow_http_option
@@ -88,34 +75,36 @@ def run(
     ctx: click.Context,
     /,
     database: str,
-    review: str,
+    queue: str,
     source: str,
     allow_private: tuple[str, ...],
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Check the pictures in DB that were missed; those that are checked are removed from it.
+    """Check the pictures in DB that were missed, and add records of matches to QUEUE, each once.
 
-    It may be stopped at any moment and run again, and beside a running service. Exit code 1 says
-    that some could not be checked this time either.
+    Pictures whose bytes were not kept are read from below --source, by their item_id. What is
+    checked is removed from DB. It may be stopped at any moment and run again, and beside a running
+    service. Exit code 1 says that some could not be checked this time either.
 
     \b
-    hashmatch missed run missed.db --list lists/hotline --review queue.db --source s3://uploads
+    hashmatch missed run missed.db queue.db -l lists/hotline
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.sandbox.pool import DecodePool
     from hashmatch.service.missed import MissedItems, check_missed
     from hashmatch.service.review import Review
 
     rules = MatcherOptions.taken(options)
-    items, queue = MissedItems(database), Review(review, source)
+    review = Review(queue, source)
+    items = MissedItems(database)
     try:
         with DecodePool() as pool:
             matcher = rules.open()(include_hash=True, decode=pool)
             counts = check_missed(
-                items, matcher, queue.add, source=source, allow_private=allow_private
+                items, matcher, review.add, source=source, allow_private=allow_private
             )
     finally:
-        queue.close()
+        review.close()
         left = items.count()
         items.close()
     if not quiet:
@@ -133,3 +122,7 @@ def _shown(item: Missed) -> dict[str, object]:
         "reason": item.reason,
         "has_bytes": item.data is not None,
     }
+
+
+for each in (list_, run):
+    missed.add_command(each)

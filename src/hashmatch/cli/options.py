@@ -413,6 +413,21 @@ hashing_options = section(
     ),
 )
 
+review_option = option(
+    "--review",
+    type=QUEUE,
+    metavar="QUEUE",
+    help="Add records to this review queue. The queue, and the --state of a scan then, keep each "
+    "picture's own hash, so that people look at a picture once even if it is found a hundred "
+    "times.",
+)
+source_option = option(
+    "--source",
+    default="",
+    metavar="SOURCE",
+    help="The source of the pictures, as it was given to hashmatch scan.",
+)
+
 #: What is scanned, besides the source itself.
 source_options = section(
     "Source",
@@ -438,13 +453,7 @@ output_options = section(
         help="Where records go, a file that ends in {endings}. [default: -, unless there is "
         "--review]",
     ),
-    option(
-        "--review",
-        type=QUEUE,
-        metavar="QUEUE",
-        help="Add records to this review queue. The queue, and --state then, keep each picture's "
-        "own hash, so that people look at a picture once even if it is found a hundred times.",
-    ),
+    review_option,
     option("--report", type=REPORT, metavar="FILE", help="Write counts and problems as JSON."),
     option("--include-hash", is_flag=True, help="Put each picture's own hash into its record."),
     option(

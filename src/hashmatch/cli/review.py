@@ -19,6 +19,7 @@ from hashmatch.cli.options import (
     queue_argument,
     quiet_option,
     sandbox_option,
+    source_option,
 )
 from hashmatch.cli.review_admin import purge, settings
 from hashmatch.cli.review_benign import benign
@@ -163,12 +164,7 @@ def init(queue: str, quiet: bool) -> None:
 )
 @queue_argument
 @click.argument("records", nargs=-1, required=True, type=click.File("rb"), metavar="FILE...")
-@click.option(
-    "--source",
-    default="",
-    metavar="SOURCE",
-    help="The source of the pictures, as it was given to hashmatch scan.",
-)
+@source_option
 @click.option("--again", is_flag=True, help="Also add records that have expired.")
 @by_option
 @json_option

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashmatch.cli.command import command, group, option, section
 from hashmatch.cli.console import print_json, printable
 from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
@@ -16,21 +17,22 @@ from hashmatch.cli.options import (
     hashing_options,
     json_option,
     list_options,
+    review_option,
     sandbox_option,
     shape_options,
+    source_option,
 )
-from hashmatch.cli.units import INPUT, LOG, QUEUE
+from hashmatch.cli.units import FOLDER, INPUT, LINES, LOG, OUTPUT
 from hashmatch.errors import UsageError, install
 
 if TYPE_CHECKING:
     from hashmatch.sandbox.pool import DecodePool
     from hashmatch.service.snapshots import Snapshots
 
-FOLDER = click.Path(file_okay=False)
 SCOPES = ("hash", "match", "curate", "admin")
 
 
-@click.command(
+@command(
     short_help="Serve checks of pictures and hashes over HTTP.",
     epilog="Python: hashmatch.service.server.serve(Serving(...))",
 )
@@ -38,68 +40,106 @@ SCOPES = ("hash", "match", "curate", "admin")
 @evidence_options
 @shape_options
 @hashing_options
-@click.option("--host", default="127.0.0.1", show_default=True, help="An address of this machine.")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8480, show_default=True, help="0: a free one."
+@section(
+    "Who can ask",
+    option(
+        "--host",
+        default="127.0.0.1",
+        show_default=True,
+        metavar="ADDRESS",
+        help="The address of this machine to listen on.",
+    ),
+    option(
+        "--port",
+        type=click.IntRange(0, 65535),
+        default=8480,
+        show_default=True,
+        metavar="PORT",
+        help="The port to listen on; 0 takes a free one.",
+    ),
+    option(
+        "--name",
+        "names",
+        multiple=True,
+        metavar="[https://]HOST[:PORT]",
+        help="The host name of this server, if clients use one; with https:// if a proxy in front "
+        "of it speaks TLS. Repeatable.",
+    ),
+    option(
+        "--tokens",
+        type=INPUT,
+        metavar="FILE",
+        help="Answer only requests with a token of this file, which hashmatch token makes.",
+    ),
+    option("--no-auth", is_flag=True, help="Answer every program of this machine, without tokens."),
+    option("--tls-cert", type=INPUT, metavar="FILE", help="The TLS certificate, in PEM."),
+    option("--tls-key", type=INPUT, metavar="FILE", help="The key of the TLS certificate, in PEM."),
+    option(
+        "--client-ca",
+        type=INPUT,
+        metavar="FILE",
+        help="The authority, in PEM, whose client certificates browsers must show.",
+    ),
 )
-@click.option(
-    "--tokens",
-    type=INPUT,
-    metavar="FILE",
-    help="Answer only requests that carry a token of this file, which hashmatch token makes.",
+@section(
+    "Work",
+    option(
+        "--workers",
+        type=click.IntRange(1, 256),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="The processes that answer; they share the memory of the lists.",
+    ),
+    option(
+        "--decoders",
+        type=click.IntRange(1, 256),
+        metavar="N",
+        help="The processes that decode pictures, for each worker. [default: its share of the "
+        "cores]",
+    ),
+    option(
+        "--max-waiting",
+        type=click.IntRange(0),
+        default=64,
+        show_default=True,
+        metavar="N",
+        help="The pictures that may wait for a decoder, for each worker; more are refused with "
+        "503.",
+    ),
+    option(
+        "--fetch-from",
+        multiple=True,
+        metavar="PREFIX",
+        help="Fetch pictures from addresses below this one. Without it, none are fetched. "
+        "Repeatable.",
+    ),
 )
-@click.option("--no-auth", is_flag=True, help="Answer anybody on this machine, without tokens.")
-@click.option(
-    "--tls-cert", type=INPUT, metavar="FILE", help="Certificate in PEM, to serve over TLS."
-)
-@click.option("--tls-key", type=INPUT, metavar="FILE", help="Key of the certificate in PEM.")
-@click.option(
-    "--client-ca",
-    type=INPUT,
-    metavar="FILE",
-    help="Authority in PEM whose certificates callers have to show.",
-)
-@click.option("--behind-proxy", is_flag=True, help="A proxy in front of the service speaks TLS.")
-@click.option(
-    "--workers", type=click.IntRange(1, 256), default=1, show_default=True,
-    help="Processes that answer; they share the memory of the lists.",
-)  # fmt: skip
-@click.option(
-    "--decoders", type=click.IntRange(1, 256), metavar="N",
-    help="Processes that decode pictures, of each worker. [default: the cores for each worker]",
-)  # fmt: skip
-@click.option(
-    "--data", type=FOLDER, metavar="DIR",
-    help="Folder for banks that are made and filled over HTTP.",
-)  # fmt: skip
-@click.option(
-    "--fetch-from",
-    multiple=True,
-    metavar="PREFIX",
-    help="Fetch pictures from addresses below this one. Without it, none are fetched. Repeatable.",
+@section(
+    "Output",
+    option(
+        "--data",
+        type=FOLDER,
+        metavar="DIR",
+        help="The folder of the banks that are made and filled over HTTP.",
+    ),
+    review_option,
+    source_option,
+    option(
+        "--missed",
+        type=LINES,
+        metavar="DB",
+        help="Note the pictures that could not be checked, for hashmatch missed run.",
+    ),
+    option("--keep-missed-bytes", is_flag=True, help="Keep those pictures until they are checked."),
+    option(
+        "--access-log",
+        type=LOG,
+        metavar="FILE",
+        help="Append a line of JSON for each request: no hash, key or address of a picture.",
+    ),
 )
 @allow_private_option
-@click.option(
-    "--review", type=QUEUE, metavar="QUEUE", help="Put records of matches into a review queue."
-)
-@click.option(
-    "--source", default="", metavar="SOURCE", help="Source of the pictures, for the review page."
-)
-@click.option(
-    "--missed",
-    type=click.Path(dir_okay=False),
-    metavar="DB",
-    help="Note the pictures that could not be checked, for hashmatch missed run.",
-)
-@click.option("--keep-missed-bytes", is_flag=True, help="Keep those pictures, until checked.")
-@click.option(
-    "--max-waiting", type=click.IntRange(0), default=64, show_default=True, metavar="N",
-    help="Pictures that may wait for a decoder, of each worker; more are refused with 503.",
-)  # fmt: skip
-@click.option(
-    "--log-json", "access_log", type=LOG, metavar="FILE",
-    help="Append a line of JSON for each request: no hash, key or address of a picture.",
-)  # fmt: skip
 @sandbox_option
 @allow_http_option
 def serve(**options: Any) -> None:
@@ -111,7 +151,7 @@ def serve(**options: Any) -> None:
 
     \b
     hashmatch token add tokens.json uploads --scope match
-    hashmatch serve --list lists/hotline --tokens tokens.json
+    hashmatch serve -l lists/hotline --tokens tokens.json --review queue.db
     """  # noqa: D301  (the backspace tells click to keep the lines)
     try:
         from hashmatch.service.server import Serving
@@ -145,19 +185,19 @@ def serve(**options: Any) -> None:
     serve_it(serving, started)
 
 
-@click.group("token", short_help="Tokens of the HTTP service: make, list, revoke.")
+@group(short_help="Make, list and revoke the tokens of the HTTP service.")
 def token() -> None:
     """Make, list and revoke the tokens that requests to hashmatch serve carry."""
 
 
-file_argument = click.argument("file", type=click.Path(dir_okay=False), metavar="FILE")
+file_argument = click.argument("file", type=INPUT, metavar="FILE")
 name_argument = click.argument("name", metavar="NAME")
 
 
-@token.command(short_help="Make a token.", epilog="Python: TokenFile(path).add(name, scopes)")
-@file_argument
+@command(short_help="Make a token.", epilog="Python: TokenFile(path).add(name, scopes)")
+@click.argument("file", type=OUTPUT, metavar="FILE")
 @name_argument
-@click.option(
+@option(
     "--scope",
     "scopes",
     multiple=True,
@@ -165,7 +205,7 @@ name_argument = click.argument("name", metavar="NAME")
     type=click.Choice(SCOPES),
     help="What it is good for. Repeatable; admin includes the others.",
 )
-@click.option(
+@option(
     "--rate", type=click.FloatRange(0, min_open=True), metavar="N",
     help="Requests a second that are answered, on average.",
 )  # fmt: skip
@@ -180,7 +220,7 @@ def add(file: str, name: str, scopes: tuple[str, ...], rate: float | None) -> No
     click.echo(TokenFile(file).add(name, scopes, rate))
 
 
-@token.command("list", short_help="List the tokens.", epilog="Python: TokenFile(path).read()")
+@command("list", short_help="List the tokens.", epilog="Python: TokenFile(path).read()")
 @file_argument
 @json_option
 def list_(file: str, as_json: bool) -> None:
@@ -203,16 +243,20 @@ def list_(file: str, as_json: bool) -> None:
             click.echo(f"{each.name}: {', '.join(each.scopes)}{rate}, made {each.created_at}")
 
 
-@token.command(short_help="Revoke a token.", epilog="Python: TokenFile(path).revoke(name)")
+@command(short_help="Revoke a token.", epilog="Python: TokenFile(path).revoke(name)")
 @file_argument
 @name_argument
 def revoke(file: str, name: str) -> None:
     """Revoke the token of NAME; a running service refuses it within two seconds.
 
     \b
-    hashmatch token revoke tokens.json uploads
+    hashmatch token revoke tokens.json clients
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.service.tokens import TokenFile
 
     TokenFile(file).revoke(name)
     click.echo(f"revoked {printable(name)}", err=True)
+
+
+for each in (add, list_, revoke):
+    token.add_command(each)

@@ -119,6 +119,11 @@ class Request:
         params: dict[str, Any] = self.scope["path_params"]
         return params
 
+    @property
+    def host(self) -> str:
+        """Whom it is for, in lower case."""
+        return self.header(b"host").decode("latin-1").lower()
+
     def header(self, name: bytes) -> bytes:
         """Return the value of a header, given in lower case; empty if there is none."""
         for key, value in self.scope["headers"]:

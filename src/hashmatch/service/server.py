@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("hashmatch.service.server")
 """Without a handler of the host, its warnings go to standard error."""
+LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 BACKLOG = 2048
 RESTART_SECONDS = 1.0
 """A process that ends is started again, but no more often than this."""
@@ -59,8 +60,8 @@ class Serving:
         PEM files to speak TLS with.
     client_ca : str, optional
         A PEM file: only callers with a certificate by this authority are answered.
-    behind_proxy : bool
-        Whether something in front of it speaks TLS.
+    names : sequence of str
+        Host names of this server, with ``https://`` where a proxy in front of it speaks TLS.
     limits : Limits, optional
         What one process takes on.
     fetch_from : sequence of str
@@ -88,7 +89,7 @@ class Serving:
     tls_cert: str | None = None
     tls_key: str | None = None
     client_ca: str | None = None
-    behind_proxy: bool = False
+    names: Sequence[str] = ()
     limits: Limits | None = None
     fetch_from: Sequence[str] = ()
     allow_private: Sequence[str] = ()
@@ -110,13 +111,13 @@ class Serving:
             raise UsageError(
                 f"cannot serve on {self.host}: others can reach it. Give --tokens or --client-ca."
             )
-        if not self.tls_cert and not self.behind_proxy:
+        if not self.tls_cert and not any(name.startswith("https://") for name in self.names):
             waive(
                 Safeguard.TLS,
                 f"serve on {self.host}",
                 "tokens and pictures would be sent unencrypted",
                 error=UsageError,
-                advice="Give --tls-cert and --tls-key, or --behind-proxy if a proxy speaks TLS",
+                advice="Give --tls-cert and --tls-key, or --name https://HOST if a proxy has TLS",
             )
 
     @property
@@ -145,7 +146,14 @@ class Serving:
             raise UsageError(f"cannot serve on {address}: {error.strerror}") from None
         return bound
 
-    def server(self, process: str) -> uvicorn.Server:
+    def hosts(self, port: int) -> frozenset[str] | None:
+        """Return the names that requests may be for; None for any."""
+        if self.tokens or self.client_ca:
+            return None
+        given = {name.removeprefix("https://").lower() for name in self.names}
+        return frozenset({f"{name}:{port}" for name in LOCAL_NAMES} | given)
+
+    def server(self, process: str, port: int) -> uvicorn.Server:
         """Return what answers in one process, to be run with ``run([socket])``."""
         import ssl
 
@@ -174,6 +182,7 @@ class Serving:
             Journal(self.missed, process, keep_bytes=self.keep_missed_bytes)
             if self.missed
             else None,
+            self.hosts(port),
             waivers(),
         )
         config = uvicorn.Config(
@@ -227,7 +236,7 @@ def serve(serving: Serving, started: Callable[[int], None] = lambda port: None) 
 
 def _answer(serving: Serving, listening: socket.socket) -> None:
     with serving._stack:
-        serving.server(uuid.uuid4().hex).run([listening])
+        serving.server(uuid.uuid4().hex, listening.getsockname()[1]).run([listening])
 
 
 def _abandon(path: str, process: str | None = None) -> None:
@@ -283,7 +292,7 @@ def _start(
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             with serving._stack:
-                serving.server(name).run([listening])
+                serving.server(name, listening.getsockname()[1]).run([listening])
             code = 0
         finally:
             sys.stderr.flush()

@@ -83,6 +83,9 @@ class Service:
         Where records are put.
     journal : Journal, optional
         Where pictures are noted that could not be checked.
+    hosts : frozenset of str, optional
+        Names, with port, that requests may be for; None for any. Without tokens, a page of another
+        site whose name is made to lead here could ask otherwise.
     waivers : sequence of Waiver
         What protects less than it could.
     description : bytes
@@ -97,6 +100,7 @@ class Service:
     fetcher: Fetcher | None = None
     review: Review | None = None
     journal: Journal | None = None
+    hosts: frozenset[str] | None = None
     waivers: Sequence[Waiver] = ()
     description: bytes = b"{}"
     metrics: Metrics = field(default_factory=Metrics)
@@ -155,6 +159,8 @@ class Service:
             401 without a token that is known, 403 if it is not good for that, 429 if its holder
             asks too often.
         """
+        if self.hosts is not None and request.host not in self.hosts:
+            raise HttpError(421, "cannot answer: the Host is not allowed. Start it with --name.")
         if self.tokens is None:
             return ANYBODY
         kind, _, secret = request.header(b"authorization").partition(b" ")

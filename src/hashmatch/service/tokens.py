@@ -175,6 +175,7 @@ class TokenFile:
         StoreError
             If the file cannot be read or written.
         """
+        self.read()  # no lock is made beside a file that is not there
         with atomic.locked(f"{self.path}.lock"):
             held = self.read()
             kept = tuple(token for token in held if token.name != name)
