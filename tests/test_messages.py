@@ -39,7 +39,7 @@ BEGUN = {
 """Functions that have the *cannot X:* of several messages in a variable."""
 BEGINS = re.compile(
     r"(\{\}(, line \{\})?: )?cannot |line \{\}: "
-    r"|\{\}$|\{\}\{\}$|\{\}[.;] |\{\}(, line \{\})?: \{\}$"
+    r"|\{\}$|\{\}\{\}$|\{\}[.;] |\{\}(, line \{\})?: \{\}$|\{\}, \{\}\.$"
 )
 """A message that begins with what another function has said is checked there; *line N:* follows the
 *cannot read FILE:* of who opened it."""
@@ -92,7 +92,10 @@ def calls(node: ast.AST, function: str = "") -> Iterator[tuple[str, ast.Call, bo
 
 
 LOGGED = re.compile(r"(LOG|log|logger)\.(debug|info|warning|error|exception|critical)")
-SHOWN = {"click.option", "click.argument", "click.echo", "click.command", "warn"}
+SHOWN = {
+    *("click.option", "click.argument", "click.echo", "warn"),
+    *("option", "command", "group", "print_line", "allowance"),
+}
 
 
 @cache

@@ -265,9 +265,9 @@ def test_nearest_of_all_of_a_long_list_for_many_is_refused_soon(
 def test_numbers_of_matches_that_are_none(number: Any) -> None:
     index = hm.HashIndex.build(ONE, 3)
     if number is not None:
-        with pytest.raises(hm.UsageError, match="most is"):
+        with pytest.raises(hm.UsageError, match="for most"):
             index.search(ONE, most=number)
-    with pytest.raises(hm.UsageError, match="k is"):
+    with pytest.raises(hm.UsageError, match="for k"):
         index.nearest(ONE, number)
 
 

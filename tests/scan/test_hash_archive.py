@@ -164,7 +164,7 @@ def test_two_scans_of_one_name_keep_theirs_apart(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_is_said(tmp_path: Path) -> None:
-    with pytest.raises(hm.UsageError, match="longer than nothing"):
+    with pytest.raises(hm.UsageError, match="Give a longer one"):
         HashArchive(tmp_path / "kept", timedelta(0))
     with pytest.raises(hm.UsageError, match="no folder of kept hashes"):
         HashArchive(tmp_path / "nowhere")

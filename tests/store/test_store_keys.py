@@ -248,7 +248,7 @@ def test_a_key_shows_nothing_and_is_never_pickled() -> None:
         assert form not in shown
     assert repr(ONE) == f"<PrivateKey {ONE.public.key_id}>"
     for attempt in (importlib.import_module("pickle").dumps, copy.copy, copy.deepcopy):
-        with pytest.raises(UsageError, match="never pickled") as raised:
+        with pytest.raises(UsageError, match="cannot pickle") as raised:
             attempt(ONE)
         assert SECRETS[0].hex() not in "".join(traceback.format_exception(raised.value))
 
@@ -268,6 +268,6 @@ def test_a_secret_that_is_missing_is_no_list(tmp_path: Path, load: Callable[[str
     path = str(tmp_path / "secret")
     said = f"cannot read {path}: No such file or directory. Give another path."
     if load == Secrets.load:
-        said += f" Or run hashmatch review secret {path}."
+        said += f" Or run hashmatch review webhook secret {path}."
     with pytest.raises(StoreError, match=f"^{re.escape(said)}$"):
         load(path)

@@ -151,7 +151,7 @@ class Database(ABC):
         """Lend a connection in which a transaction has begun."""
         until = time.monotonic() + self.patience
         if pool.is_closed:
-            raise ReviewError(f"cannot use review queue {self.where}: it is closed")
+            raise self._unavailable("it is closed")
         if not pool.wait(self.patience):
             raise self._unavailable("it is busy")
         connection = kept = pool.take()
@@ -188,7 +188,9 @@ class Database(ABC):
         """Return the queue's name, and its settings as they are stored."""
         rows = self.rows("SELECT name, settings FROM queue")
         if len(rows) != 1:
-            raise QueueUnavailable(f"{self.where} was edited: it has {len(rows)} names")
+            raise QueueUnavailable(
+                f"cannot open {self.where}: it was edited: it has {len(rows)} names"
+            )
         ((name, settings),) = rows
         return name, settings
 
