@@ -238,7 +238,7 @@ def test_what_fails_behind_is_one_line_and_one_word_in_the_log(
         raise RuntimeError("profiles/secret.jpg")
 
     browser = site.browser("ana")
-    monkeypatch.setattr(site.server.queue, "counts", broken)
+    monkeypatch.setattr(site.server.context.counts, "get", broken)
     with caplog.at_level(logging.DEBUG):
         answer = browser.get("/")
     assert (answer.status, "secret" in answer.text) == (500, False)
