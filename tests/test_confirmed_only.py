@@ -106,7 +106,7 @@ def test_a_message_of_another_kind_cannot_tell_it(make_queue: MakeQueue, clock: 
         DecidedMessage(case, event)
     with pytest.raises(HashmatchError, match="pending_review"):
         DecidedMessage(next(queue.cases("pending_review")), event)
-    with pytest.raises(HashmatchError, match="nobody asked"):
+    with pytest.raises(HashmatchError, match="no person asked"):
         AskedAgainMessage(event)
     other = take_and_decide(queue, "unsure")
     with pytest.raises(HashmatchError, match="not the one"):

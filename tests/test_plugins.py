@@ -141,7 +141,7 @@ def test_two_packages_with_one_name_are_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(registry, "entry_points", lambda group: points)
     registry._points.cache_clear()
     try:
-        with pytest.raises(hm.UnknownPlugin, match="package1:Pdq and package2:Pdq; uninstall one"):
+        with pytest.raises(hm.UnknownPlugin, match=r"package1:Pdq and package2:Pdq. Uninstall one"):
             registry.names(registry.HASHERS)
     finally:
         registry._points.cache_clear()
@@ -152,7 +152,7 @@ def test_a_plugin_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(registry, "entry_points", lambda group: points)
     registry._points.cache_clear()
     try:
-        with pytest.raises(hm.UnknownPlugin, match=r"'gone' cannot be loaded.*no_such_package"):
+        with pytest.raises(hm.UnknownPlugin, match=r"cannot load the .* 'gone'.*no_such_package"):
             registry.load(registry.HASHERS, "gone")
     finally:
         registry._points.cache_clear()

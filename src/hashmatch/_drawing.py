@@ -62,7 +62,7 @@ def flipped(batch: HashBatch, distance: int, seed: int) -> HashBatch:
     5
     """
     if not 0 <= distance <= batch.spec.bits:
-        raise UsageError(f"a {batch.spec} hash has no {distance} bits to flip")
+        raise UsageError(f"cannot flip {distance} bits: a {batch.spec} hash has fewer. Give fewer")
     rng = np.random.default_rng(seed)
     lines = []
     for text in batch.to_hex():

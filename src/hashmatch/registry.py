@@ -33,8 +33,8 @@ def _points(group: str) -> dict[str, EntryPoint]:
         if other.value != point.value:
             # Which of the two would run must not depend on the order of installed packages.
             raise UnknownPlugin(
-                f"two packages offer the {_KIND[group]} {point.name!r}: {other.value} and "
-                f"{point.value}; uninstall one"
+                f"cannot choose the {_KIND[group]} {point.name!r}: two packages offer it, "
+                f"{other.value} and {point.value}. Uninstall one"
             )
     return found
 
@@ -56,11 +56,14 @@ def load(group: str, name: str) -> Any:
     """
     point = _points(group).get(name)
     if point is None:
-        raise UnknownPlugin(f"no {_KIND[group]} {name!r}; there are {', '.join(names(group))}")
+        raise UnknownPlugin(
+            f"cannot find the {_KIND[group]} {name!r}: it is not installed. Give one of "
+            f"{', '.join(names(group))}"
+        )
     try:
         return point.load()
     except (ImportError, AttributeError) as error:
-        raise UnknownPlugin(f"{_KIND[group]} {name!r} cannot be loaded: {error}") from error
+        raise UnknownPlugin(f"cannot load the {_KIND[group]} {name!r}: {error}") from error
 
 
 def maker(group: str, name: str) -> str:
@@ -114,7 +117,8 @@ def open_source(location: str, surface: Surface, *, allow_private: Collection[st
     if separator and scheme not in names(SOURCES):
         others = "".join(f", {name}://" for name in names(SOURCES) if name != "directory")
         raise UnknownPlugin(
-            f"no source for {scheme}:// is installed; there are local folders and files{others}"
+            f"cannot open {scheme}://: no source of that scheme is installed. Give one of "
+            f"local folders and files{others}"
         )
     made = load(SOURCES, scheme if separator else "directory")
     if allow_private and "options" in signature(made).parameters:

@@ -1,4 +1,4 @@
-"""How hard to try: pauses between tries, when to give up, and how many bytes a second.
+"""Retries: backoff between tries, deadline, retry budget, and the rate limit in bytes a second.
 
 Sources try once. What tries again is here, for items, listings and whatever else a source fetches,
 all within the budget of one scan.
@@ -84,9 +84,9 @@ class Limits:
     def __post_init__(self) -> None:
         numbers = (self.deadline, self.first_delay, self.longest_delay)
         if min(*numbers, self.spare_retries, self.retry_ratio) < 0:
-            raise UsageError("limits are not negative")
+            raise UsageError("cannot use a negative limit. Give 0 or more")
         if self.rate is not None and not self.rate > 0:
-            raise UsageError(f"a rate is more than 0 bytes a second, not {self.rate}")
+            raise UsageError(f"cannot use a rate of {self.rate} bytes a second. Give more than 0")
 
     def delay(self, attempt: int, chance: random.Random) -> float:
         """Return how many seconds to wait before another try.
@@ -187,8 +187,9 @@ class Tries:
             allowed = self.limits.spare_retries + self.limits.retry_ratio * self.successes
             if self.retries >= allowed:
                 raise SourceError(
-                    f"{self.retries:,} {'retry' if self.retries == 1 else 'retries'} for "
-                    f"{self.successes:,} items read: the server fails too often; try again later"
+                    f"cannot continue to read: the server fails too often, {self.retries:,} "
+                    f"{'retry' if self.retries == 1 else 'retries'} for {self.successes:,} "
+                    "items read. Try again later"
                 )
             self.retries += 1
         return delay
@@ -406,8 +407,8 @@ class ItemReads:
         if tries.last_success < retry.began and not self._source_answers():
             seconds = time.monotonic() - retry.began
             raise SourceError(
-                f"{self.item.key} {error.reason}, like all others for {seconds:.0f} s; "
-                "try again later"
+                f"cannot continue to read: {self.item.key} {error.reason}, like all others for "
+                f"{seconds:.0f} s. Try again later"
             ) from None
         return self.item, ImageError(error.outcome, f"{error.reason}, in {retry.count} tries")
 

@@ -210,11 +210,11 @@ def test_a_dry_run_of_a_bucket_counts_requests(port: int) -> None:
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["--shard", "7/7"], ["a shard is i/n"]),
+        (["--shard", "7/7"], ["as a shard. Give i/n"]),
         (["--limit-rate", "fast"], ["no rate"]),
         (["--limit-rate", "0"], ["no rate"]),
         (["--readers", "0"], ["readers"]),
-        (["--log-json", "-"], ["send one of them to a file"]),
+        (["--log-json", "-"], ["Send one of them to a file"]),
         (["--log-json", "a", "--metrics", "a"], ["a place of its own"]),
         (["--log-json", "no/log"], ["No such file"]),
         (["--metrics", "no/a.prom"], ["No such file"]),

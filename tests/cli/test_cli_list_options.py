@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -196,7 +197,7 @@ def test_a_status_in_another_language_is_no_live_entry(tmp_path: Path, name: str
     refused = taken(tmp_path / "1.csv")
     assert refused.code != 0
     assert refused.said == (
-        f"Error: cannot import the list: it is not known which status of column 3 {name} means "
+        f"hashmatch: cannot import the list: it is not known which status of column 3 {name} means "
         "that an entry is withdrawn: 'supprimé' (48 rows), 'Actif' (12 rows). Say what each means "
         "(--status WORD=listed|withdrawn|benign|disputed), or list them all "
         "(--accept unknown-status)\n"
@@ -212,6 +213,19 @@ def test_a_status_in_another_language_is_no_live_entry(tmp_path: Path, name: str
     assert ran.code == 0, ran.said
     (found,) = run("list", "inspect", "lists/s", "--json", cwd=tmp_path).lines
     assert found["types"] == {"pdq": 11}
+
+
+@pytest.mark.parametrize("algorithm", ["pdq", "dhash"])
+def test_bare_base64_without_padding_is_a_list(tmp_path: Path, algorithm: str) -> None:
+    bare = [base64.b64encode(bytes.fromhex(text)).decode().rstrip("=") for text in own(algorithm)]
+    (tmp_path / "1.txt").write_text("\n".join(bare))
+    refused = taken(tmp_path / "1.txt", "-a", algorithm)
+    assert "say so (--encoding base64)" in refused.said
+    assert not any(text in refused.said for text in bare)
+    assert taken(tmp_path / "1.txt", "-a", algorithm, "--encoding", "base64").code == 0
+    words = ["description", "performance", "information", "Declaration"]
+    (tmp_path / "2.txt").write_text("\n".join(words))
+    assert "it is in none of the formats" in taken(tmp_path / "2.txt").said
 
 
 def test_unknown_statuses_may_be_taken_as_they_are(tmp_path: Path) -> None:

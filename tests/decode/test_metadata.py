@@ -192,6 +192,9 @@ def test_the_hosts_warnings_change_no_outcome(tmp_path: Path) -> None:
         format, data = odd.values
         assert isinstance(data, bytes)
         (tmp_path / "images" / f"odd{number}.{str(format).lower()}").write_bytes(data)
+    with (tmp_path / "images/floats.tif").open("wb") as file:
+        tifffile.imwrite(file, PIXELS.astype(np.float32) / 255, photometric="rgb", predictor=3,
+                         compression="zlib", metadata=None)  # fmt: skip
     said = [
         subprocess.run(
             [sys.executable, *options, "-c", HOST, str(tmp_path / "images")],
@@ -316,6 +319,37 @@ def test_a_webp_is_as_long_as_its_picture(pool: DecodePool) -> None:
     with pytest.raises(hm.ImageError) as cut:
         hm.decode_image(data[: len(data) // 2])
     assert cut.value.outcome is hm.Outcome.UNDECODABLE
+
+
+def test_of_two_pictures_in_a_webp_the_first_is_shown(pool: DecodePool) -> None:
+    data = saved("WEBP", lossless=True)
+    other = io.BytesIO()
+    Image.fromarray(PIXELS[::-1].copy()).save(other, "WEBP", lossless=True)
+    extended = b"VP8X", struct.pack("<II", 0, 119)[:7] + struct.pack("<I", 79)[:3], 10
+    parts = []
+    for each in (data, other.getvalue()):
+        (length,) = struct.unpack_from("<I", each, 16)
+        parts.append((each[12:16], each[20 : 20 + length], length))
+    for found in (
+        hm.decode_image(riff(extended, *parts)), pool.decode_image(riff(extended, *parts)),
+    ):  # fmt: skip
+        assert (found.pixels == PIXELS).all()
+        assert not found.damaged
+
+
+def test_an_animation_that_is_cut_off_has_the_frames_that_are_there(pool: DecodePool) -> None:
+    buffer = io.BytesIO()
+    frames = [Image.fromarray(np.roll(PIXELS, shift, 0)) for shift in (0, 9, 30)]
+    frames[0].save(buffer, "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    data = buffer.getvalue()
+    second = data.index(b"ANMF", data.index(b"ANMF") + 4)
+    cut = data[: second + 400]
+    for found in (hm.decode_image(cut), pool.decode_image(cut)):
+        assert found.damaged
+        assert (found.pixels == PIXELS).all()
+    with pytest.raises(hm.ImageError) as error:
+        hm.decode_image(data[: second - 400])
+    assert error.value.outcome is hm.Outcome.UNDECODABLE
 
 
 def test_odd_extensions_of_a_gif_do_not_cost_its_picture(pool: DecodePool) -> None:

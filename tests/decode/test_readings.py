@@ -358,6 +358,106 @@ def test_code_points_of_an_sdr_picture_are_a_reading(primaries: int, transfer: i
         assert set(readings(data)) == {"", "as_displayed"}
 
 
+LINEAR_LIGHT = rgb_profile(gamma=1.0)
+
+
+def of_profile(image: Image.Image) -> NDArray[np.float64]:
+    return shown(np.asarray(image.convert("RGB")) / 255 @ np.array(P3))
+
+
+@pytest.mark.parametrize("transfer", [13, 16, 18])
+def test_a_profile_wins_over_code_points_but_in_a_png(transfer: int) -> None:
+    """In an AVIF as libavif and browsers have it; a PNG's cICP comes first by its specification."""
+    image = coloured(1)
+    file = avif(image, transfer, 9, icc_profile=LINEAR_LIGHT)
+    plain = hm.decode_image(avif(image, 2, 2, icc_profile=LINEAR_LIGHT)).pixels
+    found = readings(file)
+    assert (hm.decode_image(file).pixels == plain).all()
+    assert np.abs(found["as_displayed"] - of_profile(Image.fromarray(plain))).max() <= 3
+    both = png(image, transfer, 9, icc_profile=LINEAR_LIGHT)
+    alone = png(image, transfer, 9)
+    assert (hm.decode_image(both).pixels == hm.decode_image(alone).pixels).all()
+    assert readings(both).keys() == readings(alone).keys()
+    for name, pixels in readings(alone).items():
+        assert (readings(both)[name] == pixels).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "1", "I;16"])
+def test_gray_is_shown_by_a_profile_of_colours_too(mode: str) -> None:
+    image = coloured(1).convert("L")
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
+    data = written(
+        image.convert(mode) if mode != "I;16" else image, "PNG", icc_profile=LINEAR_LIGHT
+    )
+    gray = Image.fromarray(hm.decode_image(data).pixels)
+    if mode == "1":
+        assert set(readings(data)) == {"", "as_displayed"}
+    else:
+        assert levels_off(data, of_profile(gray)) <= 3
+
+
+@pytest.mark.parametrize("odd", [b"\x09\x10\0\0", b"\x09\x10", b"\x09\x10\0\1\0", b"\x02\x02\0\1"])
+def test_code_points_that_say_nothing_leave_what_else_there_is(odd: bytes) -> None:
+    image = coloured(1)
+    linear = {"gAMA": struct.pack(">I", 100_000)}
+    data = with_chunks(image, cICP=odd, **linear)
+    assert (readings(data)[""] == np.asarray(image)).all()
+    assert (
+        readings(data)["as_displayed"] == readings(with_chunks(image, **linear))["as_displayed"]
+    ).all()
+
+
+def test_of_chunks_that_are_there_twice_the_first_counts(pool: hm.DecodePool) -> None:
+    exif = b"II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0%c\0\0\0\0\0\0\0"
+    image = coloured(1)
+    data = with_chunks(image, eXIf=exif % 6, gAMA=struct.pack(">I", 100_000))
+    more = b"".join(
+        chunk(kind, body)
+        for kind, body in (
+            (b"eXIf", exif % 3), (b"gAMA", struct.pack(">I", 30_000)), (b"cICP", b"\1\x0d\0\1"),
+            (b"cICP", b"\x09\x10\0\1"),
+        )
+    )  # fmt: skip
+    at = data.index(b"IDAT") - 4
+    first = data[:at] + more[: -2 * 16] + data[at:]
+    for one in (first, data):
+        assert (hm.decode_image(one).pixels == np.rot90(np.asarray(image), -1)).all()
+        assert (readings(one)["as_displayed"] == readings(data)["as_displayed"]).all()
+    points = data[:at] + more + data[at:]
+    for found in (hm.decode_image(points), pool.decode_image(points)):
+        assert (found.pixels == np.rot90(np.asarray(image), -1)).all()
+    assert set(readings(points)) == {"", "as_threatexchange"}
+
+
+def app(marker: int, body: bytes) -> bytes:
+    return bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("each", [60_000, 150])
+def test_a_profile_that_a_jpeg_has_several_times(each: int, times: int) -> None:
+    data = written(coloured(1), "JPEG", quality=95)
+    parts = [LINEAR_LIGHT[at : at + each] for at in range(0, len(LINEAR_LIGHT), each)]
+    held = b"".join(
+        app(0xE2, b"ICC_PROFILE\0" + bytes([number, len(parts)]) + part)
+        for number, part in enumerate(parts, 1)
+    )
+    found = readings(data[:2] + held * times + data[2:])
+    assert np.abs(found["as_displayed"] - of_profile(Image.fromarray(found[""]))).max() <= 3
+
+
+@pytest.mark.parametrize("pad", [0, 1, 0xFF])
+def test_the_byte_behind_the_name_of_exif_is_anything(pad: int) -> None:
+    exif = b"MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\x06\0\0\0\0\0\0"
+    data = written(coloured(1), "JPEG")
+    turned = data[:2] + app(0xE1, b"Exif\0" + bytes([pad]) + exif) + data[2:]
+    expected = np.rot90(hm.decode_image(data).pixels, -1)
+    assert (hm.decode_image(turned).pixels == expected).all()
+    with Image.open(io.BytesIO(turned)) as image:
+        assert (hm.decode_image(image).pixels == expected).all()
+
+
 SAME: dict[str, dict[str, Any]] = {
     "sRGB": {"icc_profile": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()},
     "nothing": {"icc_profile": b"no profile"},

@@ -255,7 +255,7 @@ def test_many_images_are_lazy_and_in_order() -> None:
 
 def test_one_image_is_not_many() -> None:
     for one in ("a.jpg", b"bytes", IMAGES / "small/icon.png"):
-        with pytest.raises(hm.UsageError, match="call hash_image"):
+        with pytest.raises(hm.UsageError, match="Call hash_image"):
             hm.hash_images(one)  # type: ignore[arg-type]
 
 

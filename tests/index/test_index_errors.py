@@ -113,15 +113,19 @@ def test_what_is_no_distance(index: hm.HashIndex, limit: Any) -> None:
 def test_no_distance_at_all() -> None:
     index = hm.HashIndex.build(KNOWN)
     for ask in (index.search, index.stream, index.join, index.stream_join):
-        assert "max_distance is needed" in said(ask, KNOWN)
+        assert "cannot search without a max_distance" in said(ask, KNOWN)
     for ask_itself in (index.self_join, index.stream_self_join):
-        assert "max_distance is needed" in said(ask_itself)
+        assert "cannot search without a max_distance" in said(ask_itself)
 
 
 @pytest.mark.parametrize("count", [0, -1, 1.5, "3", [1]])
 def test_what_is_no_number_of_entries(index: hm.HashIndex, count: Any) -> None:
-    assert said(lambda: index.nearest(KNOWN, count)).startswith("k is ")
-    assert said(lambda: index.search(KNOWN, most=count)).startswith("most is ")
+    assert said(lambda: index.nearest(KNOWN, count)).endswith(
+        (" for k. Give a whole number", " for k. Give 1 or more")
+    )
+    assert said(lambda: index.search(KNOWN, most=count)).endswith(
+        (" for most. Give a whole number", " for most. Give 1 or more")
+    )
 
 
 @pytest.mark.parametrize("limit", [-1, -2, 257, "31", 31.5])

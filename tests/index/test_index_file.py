@@ -338,7 +338,7 @@ def test_arrays_that_a_file_cannot_hold(path: Path, array: NDArray[Any]) -> None
 )
 def test_descriptions_that_a_file_cannot_hold(tmp_path: Path, change: dict[str, Any]) -> None:
     odd = msgspec.structs.replace(DESCRIPTION, **change)
-    with pytest.raises(UsageError, match="cannot hold that description"):
+    with pytest.raises(UsageError, match="cannot write that description"):
         write(tmp_path / "a", odd, ARRAYS)
     with pytest.raises(UsageError, match="two blocks of one name"):
         write(tmp_path / "a", DESCRIPTION, [*ARRAYS, ARRAYS[0]])

@@ -127,8 +127,8 @@ def test_a_file_that_is_changed_in_place_is_found_out(path: Path, harm: str) -> 
         with pytest.raises(IndexFileError) as caught:
             opened.check_unchanged()
         assert str(caught.value) == (
-            f"{path} was truncated or written over while it was open; open it again, and replace "
-            "index files by renaming, as save does"
+            f"cannot read {path}: it was truncated or written over while it was open. Open it "
+            "again, and replace index files by renaming, as save does"
         )
 
 

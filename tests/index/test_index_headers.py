@@ -199,7 +199,7 @@ def test_more_entries_than_there_are_numbers(sound: Path, tmp_path: Path, count:
         path.write_bytes(laid_out(header))
         os.truncate(path, begin + padded + -(-after * 8 // 4096) * 4096)
         aged(path)
-        with pytest.raises(hm.IndexFileError, match="build it again"):
+        with pytest.raises(hm.IndexFileError, match="Build it again"):
             hm.HashIndex.open(path, check=False)
 
 

@@ -142,7 +142,7 @@ def test_a_footer_is_held_against_the_rows() -> None:
 
 def test_columns_of_one_name_are_refused() -> None:
     text = f"id,ID,pdq\n1,2,{H[0]}\n"
-    assert "2 columns are called id; rename all but one" in refused(text)
+    assert "2 are called id. Rename all but one" in refused(text)
     with pytest.raises(hm.UsageError, match="2 columns are called 'x'"):
         read(f"x,x\n{H[0]},1\n", columns={"pdq": "x"})
 
@@ -186,7 +186,7 @@ def test_a_charset_that_is_told() -> None:
     assert found(data, charset="cp1251")[H[0]].labels == ("\u0434\u0435\u043b\u043e",)
     assert found(ACCENTS.encode(), charset="utf8")[H[1]].labels == ("caf\u00e9 \u20ac",)
     for name in ("nope", "hex", "a\0b"):
-        with pytest.raises(hm.UsageError, match="no charset is called"):
+        with pytest.raises(hm.UsageError, match="there is no such charset"):
             hm.ListFormat(charset=name)
 
 
@@ -383,7 +383,7 @@ def test_a_store_refuses_files_of_which_rows_are_missing(tmp_path: Path) -> None
         store.import_files([str(tmp_path / name)], hm.Change(accept=["size-change"]))
     for name, text in cut.items():
         (tmp_path / name).write_text(text)
-        with pytest.raises(hm.StoreError, match=r"rows are missing\. Get the file again"):
+        with pytest.raises(hm.StoreError, match=r"rows are missing: line .* Get the file again"):
             store.import_files([str(tmp_path / name)], hm.Change(accept=["size-change"]))
         accept = ["bad-rows", "size-change"]
         store.import_files([str(tmp_path / name)], hm.Change(accept=accept))
@@ -725,16 +725,11 @@ def test_values_that_are_none_are_named(key: str, value: str) -> None:
 # --- the command ---------------------------------------------------------------------------------
 
 
-def test_help_names_every_format_algorithm_and_role() -> None:
+def test_help_names_every_role() -> None:
     from hashmatch.cli import options
     from hashmatch.interfaces import ROLES
 
-    def named(text: str) -> list[str]:
-        return sorted(text.split(" or ", maxsplit=1)[0].split(", "))
-
-    assert named(options.FORMATS) == registry.names(registry.LISTS)
-    assert named(options.ALGORITHMS) == registry.names(registry.HASHERS)
-    assert named(options.ROLES) == sorted(ROLES)
+    assert sorted(options.ROLES.split(" or ", maxsplit=1)[0].split(", ")) == sorted(ROLES)
 
 
 def test_messages_name_every_format() -> None:

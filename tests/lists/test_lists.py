@@ -175,9 +175,9 @@ def test_columns_of_one_role_lose_nothing() -> None:
     assert row == ListRow(2, H[0], "pdq", "42", ("x y", "z"), ("s1", "s2"))
     (told,) = rows("csv", f"名前,番号,pdq\n山田,7,{H[0]}\n", columns={"pdq": "pdq", "id": "番号"})
     assert told.external_id == "7"
-    with pytest.raises(hm.UsageError, match="cannot be both pdq and id"):
+    with pytest.raises(hm.UsageError, match="as both pdq and id"):
         rows("csv", f"pdq\n{H[0]}\n", columns={"pdq": "pdq", "id": "PDQ"})
-    with pytest.raises(hm.UsageError, match="no columns"):
+    with pytest.raises(hm.UsageError, match="cannot use columns"):
         rows("pdq-text", H[0], columns={"pdq": "a"})
 
 
@@ -379,7 +379,7 @@ def test_of_a_file_object_it_is_the_same_list(tmp_path: Path) -> None:
     trickled = hm.read_list_file(Trickle(page), name="page")
     whole = hm.read_list_file(LISTS / "threatexchange-page-1.json")
     assert (trickled.format, trickled.types) == ("threatexchange-json", whole.types)
-    with pytest.raises(hm.UsageError, match="what the list is called"):
+    with pytest.raises(hm.UsageError, match="cannot name the list"):
         hm.read_list(io.BytesIO(data))
     with pytest.raises(hm.UsageError, match="file open in binary mode"):
         hm.read_list(io.StringIO(data.decode()), name="text")  # type: ignore[arg-type]

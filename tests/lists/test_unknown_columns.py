@@ -298,7 +298,7 @@ def test_keys_of_json_lines_are_asked_for_and_told_like_columns() -> None:
     assert "the key lifecycle says that an entry is withdrawn or benign" in said
     again = text.replace("State", "lifecycle").replace("fingerprint", "pdq")
     assert read(again, columns=options(said)).types == {"pdq": 75}
-    with pytest.raises(hm.UsageError, match="no record has any of the keys that were told"):
+    with pytest.raises(hm.UsageError, match="no record has any of"):
         read(text, columns={"hash": "fingerprnt"})
     bad = json.dumps({"hash": H[0]}) + "\n" + json.dumps({"sha512": H[1] * 2}) + "\n"
     file = read(bad)

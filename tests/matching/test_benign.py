@@ -189,7 +189,7 @@ def test_what_is_out_of_range_is_refused() -> None:
     with pytest.raises(hm.UsageError, match="min_sources is a whole number from 1"):
         hm.Matcher(listed, min_sources=0)
     for wrong in ("good.csv", [ASKED], 3):
-        with pytest.raises(hm.UsageError, match="benign takes hash lists"):
+        with pytest.raises(hm.UsageError, match="Give hash lists"):
             hm.Matcher(listed, benign=wrong)  # type: ignore[arg-type]
 
 

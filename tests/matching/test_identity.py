@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PDQ, MD5 = hm.HashSpec("pdq", 256), hm.HashSpec("md5", 128)
 NOW = partial(datetime.now, UTC)
-KEY = b"a reference key of thirty bytes"
+KEY = b"the reference key of thirty bytes"
 
 
 def known(name: str = "known", version: str = "1", **entry: Any) -> hm.HashList:
@@ -43,7 +43,7 @@ DIFFERENT = {
     "another version": made(known(version="2")),
     "another hash": made(other_hash()),
     "an entry's limit": made(known(max_distance=12)),
-    "an entry's labels": made(known(labels=("A1",))),
+    "labels and sources for an entry": made(known(labels=("A1",))),
     "an entry's sources": made(known(sources=("hotline",))),
     "the list's limit": made(replace(known(), max_distance=12)),
     "an entry left out": made(known().without([1])),
@@ -56,7 +56,7 @@ DIFFERENT = {
     "quality": made(min_quality=0),
     "variants": made(variants="standard"),
     "matches named": made(max_matches=5),
-    "a reference key": made(reference_key=KEY),
+    "the reference key": made(reference_key=KEY),
     "another reference key": made(reference_key=KEY[::-1]),
     "sources": made(min_sources=2),
     "a breaker": made(breaker=hm.Breaker(100, window=None)),

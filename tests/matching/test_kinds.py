@@ -89,9 +89,9 @@ def test_limits_by_algorithm() -> None:
 def test_pixels_have_no_file_to_digest() -> None:
     with pytest.raises(hm.UsageError, match="sha256 is a hash of a file"):
         check(hm.Matcher(near("pdq"), near("sha256")), picture(1))
-    with pytest.raises(hm.UsageError, match="for one, call hash_image"):
+    with pytest.raises(hm.UsageError, match="Call hash_image"):
         hash_all(PICTURE, "pdq")
-    with pytest.raises(hm.UsageError, match="variants are one of"):
+    with pytest.raises(hm.UsageError, match=r"as variants. Give one of"):
         hash_all(PICTURE, ["pdq"], variants="some")  # type: ignore[arg-type]
 
 

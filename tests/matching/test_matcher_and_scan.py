@@ -156,14 +156,14 @@ def test_whatever_is_not_a_match_says_why(image: Any, outcome: hm.Outcome) -> No
 
 def test_calls_that_are_wrong() -> None:
     known = known_at(0)
-    with pytest.raises(hm.UsageError, match="at least one"):
+    with pytest.raises(hm.UsageError, match="Give one at least"):
         hm.Matcher()
     other = hash_list(random_hashes(hm.HashSpec("phash", 64), 1, seed=1))
     with pytest.raises(hm.UsageError, match="one max_distance for pdq, phash"):
         hm.Matcher(known, other, max_distance=5)
-    with pytest.raises(hm.UsageError, match="for dhash, of which there is no list"):
+    with pytest.raises(hm.UsageError, match="for dhash: there is no list of it"):
         hm.Matcher(known, max_distance={"dhash": 5})
-    with pytest.raises(hm.UsageError, match="variants are one of none, orientations"):
+    with pytest.raises(hm.UsageError, match=r"as variants. Give one of none, orientations"):
         hm.Matcher(known, variants="all")  # type: ignore[arg-type]
     with pytest.raises(hm.UsageError, match="0 to 256"):
         hm.Matcher(known, max_distance=257)
@@ -173,7 +173,7 @@ def test_calls_that_are_wrong() -> None:
     for wrong in ({"max_matches": 0}, {"min_quality": 101}, {"max_distance": 31.5}):
         with pytest.raises(hm.UsageError, match="whole number"):
             hm.Matcher(known, **wrong)
-    with pytest.raises(hm.UsageError, match=r"takes hash lists.*not str"):
+    with pytest.raises(hm.UsageError, match=r"cannot match with str"):
         hm.Matcher("known.csv")  # type: ignore[arg-type]
     with pytest.raises(hm.UnknownSurface):
         hm.Matcher(known).check(PICTURE, surface="message")
@@ -205,7 +205,7 @@ def test_no_way_leads_past_the_surfaces(surface: Any) -> None:
 
 def test_a_source_has_its_surface_and_a_path_is_given_one() -> None:
     matcher = hm.Matcher(known_at(0))
-    with pytest.raises(hm.UsageError, match="none besides"):
+    with pytest.raises(hm.UsageError, match="it knows that of its images"):
         hm.scan_source(MemorySource({}, hm.Surface.PUBLIC_POST), matcher, surface="public_post")
     results = hm.scan_source(IMAGES / "flat", matcher, surface="public_post")
     assert [result.outcome for result in results] == ["low_quality"] * 2
@@ -213,7 +213,7 @@ def test_a_source_has_its_surface_and_a_path_is_given_one() -> None:
 
 def test_what_has_no_name_is_given_one() -> None:
     matcher = hm.Matcher(known_at(0))
-    with pytest.raises(hm.UsageError, match="give item_id"):
+    with pytest.raises(hm.UsageError, match="Give item_id"):
         matcher.check(PICTURE.read_bytes(), surface="user_report")
     record = matcher.check(PICTURE, surface="user_report")
     assert isinstance(record, hm.ReviewRecord)
@@ -221,7 +221,7 @@ def test_what_has_no_name_is_given_one() -> None:
     odd = matcher.check(PICTURE, surface="user_report", item_id="a\udcff\ud800")
     assert isinstance(odd, hm.ReviewRecord)
     assert json.loads(odd.to_json())["item"]["key"] == r"a\xed\xb3\xbf\xed\xa0\x80"
-    with pytest.raises(hm.UsageError, match="are text"):
+    with pytest.raises(hm.UsageError, match="are no text"):
         check(matcher, version=3)
 
 
@@ -341,7 +341,7 @@ def test_every_item_listed_is_counted_once() -> None:
 
 def test_a_surface_is_needed() -> None:
     matcher = hm.Matcher(known_at(0))
-    with pytest.raises(hm.UsageError, match="on which surface"):
+    with pytest.raises(hm.UsageError, match="without a surface"):
         hm.scan_source(str(IMAGES), matcher)
-    with pytest.raises(hm.UnknownPlugin, match="no source for s4:// is installed; there are local"):
+    with pytest.raises(hm.UnknownPlugin, match="cannot open s4://: no source of that scheme"):
         hm.scan_source("s4://bucket", matcher, surface="public_post")

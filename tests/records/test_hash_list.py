@@ -339,14 +339,14 @@ def test_a_list_of_text() -> None:
 @pytest.mark.parametrize(
     ("algorithm", "texts", "more", "said"),
     [
-        ("phash", [], {}, "no hash to tell the bits of"),
+        ("phash", [], {}, "cannot tell how many bits"),
         ("phash", ["00" * 8, "00" * 7], {}, "hash 2: 14 hex digits"),
         ("phash", ["xy" * 8], {}, "hash 1: the hash is not hex"),
-        ("phash", ["00" * 8], {"ids": []}, "1 hashes, 0 ids and labels of 1"),
-        ("phash", ["00" * 8], {"labels": ["a", "b"]}, "1 hashes, 1 ids and labels of 2"),
-        ("phash", ["000"], {}, "positive multiple of 8 bits"),
-        ("phash", ["00" * 8], {"ids": [True]}, "id is text, not True"),
-        ("phash", ["00" * 8], {"ids": [1.0]}, "id is text, not 1.0"),
+        ("phash", ["00" * 8], {"ids": []}, "1 hashes with 0 ids and labels of 1"),
+        ("phash", ["00" * 8], {"labels": ["a", "b"]}, "1 hashes with 1 ids and labels of 2"),
+        ("phash", ["000"], {}, "positive multiple of 8"),
+        ("phash", ["00" * 8], {"ids": [True]}, "cannot use True as an entry's id"),
+        ("phash", ["00" * 8], {"ids": [1.0]}, "cannot use 1.0 as an entry's id"),
     ],
 )
 def test_text_that_is_no_list(

@@ -234,13 +234,13 @@ def test_names_and_reasons_are_text_and_no_markup(site: ReviewSite) -> None:
 def test_what_fails_behind_is_one_line_and_one_word_in_the_log(
     site: ReviewSite, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken() -> None:
+    def broken(case_id: str) -> None:
         raise RuntimeError("profiles/secret.jpg")
 
     browser = site.browser("ana")
-    monkeypatch.setattr(site.server.context.counts, "get", broken)
+    monkeypatch.setattr(site.server.queue, "case", broken)
     with caplog.at_level(logging.DEBUG):
-        answer = browser.get("/")
+        answer = browser.get("/case/x-1")
     assert (answer.status, "secret" in answer.text) == (500, False)
     assert answer.headers["cache-control"] == "no-store"
     wait_for(lambda: "RuntimeError" in caplog.text)  # it is answered first

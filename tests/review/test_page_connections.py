@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from certificates import certificates
+from hashmatch.errors import ReviewError
 from hashmatch.review.web import connections
 from hashmatch.review.web.connections import Listener
 from hashmatch.review.web.server import Serving
@@ -44,6 +45,7 @@ def queue(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def site(queue: str) -> Iterator[ReviewSite]:
     with served(queue) as server:
+        server.context.threads.deadline = PATIENCE  # that of pages is another matter
         yield ReviewSite(server)
 
 
@@ -95,10 +97,13 @@ def head(server: Server, *lines: str, path: str = "/login") -> bytes:
     return "\r\n".join([first, f"Host: {host}", f"Origin: http://{host}", *lines]).encode()
 
 
-def quickest(ask: Callable[[], int], tries: int = 4) -> float:
-    """Return the seconds of the quickest answer, of which every one is a page."""
-    taken = []
-    for _ in range(tries):
+def quickest(ask: Callable[[], int]) -> float:
+    """Return the seconds of the quickest answer, of which every one is a page.
+
+    On a busy machine some are late for other reasons: then it asks more often.
+    """
+    taken = [float("inf")]
+    while len(taken) <= 4 or (min(taken) >= 1 and len(taken) < 20):
         began = time.monotonic()
         assert ask() == 200
         taken.append(time.monotonic() - began)
@@ -205,24 +210,23 @@ def test_who_is_being_answered_is_never_cut(
         monkeypatch.setattr(connections, name, 0.4)
     browser = site.browser("ana")
     begun, go_on = threading.Event(), threading.Event()
-    counts = site.server.queue.counts
 
-    def slowly() -> object:
+    def slowly(case_id: str) -> None:
         begun.set()
         go_on.wait(PATIENCE)
-        return counts()
+        raise ReviewError("there is no such case")
 
-    monkeypatch.setattr(site.server.queue, "counts", slowly)
+    monkeypatch.setattr(site.server.queue, "case", slowly)
     site.server.listener.limit = 5
     statuses: list[int] = []
-    thread = threading.Thread(target=lambda: statuses.append(browser.get("/").status))
+    thread = threading.Thread(target=lambda: statuses.append(browser.get("/case/x-1").status))
     thread.start()
     assert begun.wait(PATIENCE)
     with connected(site.server, 50):
         time.sleep(1)
     go_on.set()
     thread.join(PATIENCE)
-    assert statuses == [200]
+    assert statuses == [409]
 
 
 def test_the_largest_crowd_makes_room_for_the_others(site: ReviewSite) -> None:

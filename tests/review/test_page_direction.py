@@ -59,7 +59,8 @@ def hostile(path: Path, text: str) -> None:
     with ReviewQueue.open(str(path), settings=settings, create=True) as queue:
         for number in range(3):
             record = make_record(number, number + 1, labels=(text, text), entry=text, name=text)
-            record = replace(record, item=replace(record.item, key=f"{text}{number}", version=text))
+            item = replace(record.item, key=f"{text}{number}", version=text)
+            record = replace(record, record_id=f"{text}{number}", item=item)
             queue.add([(record, Origin(text))])
         take_and_decide(queue, "confirmed")
         queue.look_again("1", "lead", text)
@@ -103,7 +104,7 @@ def test_no_command_prints_one(tmp_path: Path, text: str) -> None:
         assert ran.code == 0, ran.said
         printed = ran.out.decode() + ran.said
         assert set(STEERING.findall(printed)) <= {"\n"}, command
-    (line, *_) = run("review", "list", queue, "--json").lines
+    (line, *_) = run("review", "case", "list", queue, "--json").lines
     assert line["items"][0]["record"]["item"]["key"] == f"{text}0"
     code, seen = on_terminal("review", "export", queue)
     assert code == 0

@@ -70,6 +70,7 @@ def test_what_is_missing_stands_on_the_first_page_and_at_the_foot_of_all(site: R
         for safeguard, reason in (
             (Safeguard.TLS, "<b>plain</b> http"),
             (Safeguard.SANDBOX, "no seccomp"),
+            (Safeguard.TLS, "once more"),
         ):
             waive(safeguard, "serve", reason, error=ReviewError, allowed=True)
         first, other = (browser.get(page).text for page in PAGES)

@@ -123,7 +123,7 @@ def test_confirmed_are_those_that_people_confirmed_finally(
     assert (line["state"], line["inherited"]) == ("confirmed", False)
     assert [decision["verdict"] for decision in line["decisions"]] == ["confirmed"]
     for wrong in (next(queue.cases()), next(queue.cases()).items[0].record, None):
-        with pytest.raises(hm.UsageError, match="only cases that people confirmed"):
+        with pytest.raises(hm.UsageError, match="cannot export as confirmed"):
             export_confirmed([wrong], path)  # type: ignore[list-item]
     assert lines(path) == [line]  # what was there stays
     assert parts(tmp_path) == []

@@ -180,10 +180,10 @@ def test_nothing_is_confirmed_that_nobody_confirmed(make_queue: MakeQueue, clock
     queue.add(many(6))
     now = clock()
     for verdict in ("not_a_match", "unsure", "escalated"):
-        with pytest.raises(UsageError, match="nobody confirmed it"):
+        with pytest.raises(UsageError, match="no person has confirmed it"):
             ConfirmedCase(take_and_decide(queue, verdict), 1, now, now)
     pending = next(queue.cases(CaseState.PENDING_REVIEW))
-    with pytest.raises(UsageError, match="nobody confirmed it"):
+    with pytest.raises(UsageError, match="no person has confirmed it"):
         ConfirmedCase(pending, 1, now, now)
     with pytest.raises(UsageError, match="no item that enough people"):
         ConfirmedCase(replace(pending, state=CaseState.CONFIRMED), 1, now, now)
@@ -225,7 +225,7 @@ def test_who_decides_has_a_name(make_queue: MakeQueue) -> None:
     with pytest.raises(UsageError, match="name"):
         queue.take(" ")
     case = take_case(queue)
-    with pytest.raises(UsageError, match="a verdict is one of"):
+    with pytest.raises(UsageError, match="as a verdict"):
         queue.decide(case.case_id, "ana", "maybe", "", case.reviewed_digest)
     queue.decide(case.case_id, "ana", Verdict.UNSURE, "", case.reviewed_digest)
 

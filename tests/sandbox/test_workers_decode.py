@@ -73,7 +73,7 @@ def test_what_may_be_passed(pool: hm.DecodePool) -> None:
         pool.decode_image(opened)
     with pytest.raises(hm.ImageError, match="No such file"):
         pool.decode_image("nothing-there.png")
-    with pytest.raises(hm.UsageError, match="at least 1"):
+    with pytest.raises(hm.UsageError, match="Give 1 or more"):
         hm.DecodePool(0)
 
 

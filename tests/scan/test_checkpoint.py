@@ -78,7 +78,7 @@ def test_keys_of_any_bytes_come_back(tmp_path: Path) -> None:
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
-    with Checkpoint(tmp_path), pytest.raises(hm.CheckpointError, match="in use by another scan"):
+    with Checkpoint(tmp_path), pytest.raises(hm.CheckpointError, match="another scan uses it"):
         Checkpoint(tmp_path)
     Checkpoint(tmp_path).close()
 
@@ -106,7 +106,7 @@ def test_foreign_and_newer_files_are_refused_in_one_line(tmp_path: Path) -> None
         Checkpoint(tmp_path / "text")
     (tmp_path / "file").write_text("")
     (tmp_path / "file").chmod(0o600)
-    with pytest.raises(hm.CheckpointError, match="no state can be kept there"):
+    with pytest.raises(hm.CheckpointError, match="cannot keep the state of a scan"):
         Checkpoint(tmp_path / "file")
 
 

@@ -98,7 +98,7 @@ def test_what_always_fails_is_said_so_with_its_tries() -> None:
 
 def test_a_source_that_gives_nothing_any_more_stops_the_scan() -> None:
     source = Rough(pictures(40), **{f"{number:04}": 10**6 for number in range(40)})
-    with pytest.raises(hm.SourceError, match=r"like all others for .* s; try again later"):
+    with pytest.raises(hm.SourceError, match=r"like all others for .* s. Try again later"):
         list(fetch(source, tries=Tries(QUICK, seed=1)))
 
 

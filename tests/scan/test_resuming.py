@@ -121,7 +121,7 @@ def test_another_scan_of_the_same_state_leaves_the_files_of_the_first(tmp_path: 
     with hm.Checkpoint(tmp_path / "state"):
         ran = scan(PLAIN, "--state", tmp_path / "state", "--out", out)
     assert (ran.code, ran.said.count("\n")) == (2, 1)
-    assert "in use by another scan" in ran.said
+    assert "another scan uses it" in ran.said
     assert part.read_text() == "of the first\n"
 
 
@@ -174,9 +174,9 @@ def test_a_breaker_goes_on_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "word"),
     [
-        (["scan", "status", "nowhere"], "no scan keeps its state there"),
+        (["scan", "status", "nowhere"], "it has no state of a scan"),
         ([*SCAN, "--state", "photos/x"], "inside"),
-        ([*SCAN, "--state", "text"], "no state"),
+        ([*SCAN, "--state", "text"], "cannot keep the state of a scan in text"),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_line(tmp_path: Path, args: list[str], word: str) -> None:

@@ -57,7 +57,7 @@ def test_a_shard_is_a_source() -> None:
 
 @pytest.mark.parametrize("text", ["", "7", "7/7", "8/7", "-1/7", "0/0", "1/2/3", "a/b", "0/7 "])
 def test_what_is_no_shard(text: str) -> None:
-    with pytest.raises(hm.UsageError, match="a shard is i/n"):
+    with pytest.raises(hm.UsageError, match="as a shard"):
         parse_shard(text)
 
 

@@ -230,8 +230,8 @@ def test_nothing_there_is_one_line(port: int, location: str) -> None:
 @pytest.mark.parametrize(
     ("location", "words"),
     [
-        ("s3://", "name a bucket"),
-        ("s3://key:secret@bucket", "a location holds no credentials"),
+        ("s3://", "it names no bucket"),
+        ("s3://key:secret@bucket", "cannot use credentials in a location"),
         ("az://photos", "AZURE_STORAGE_ACCOUNT_NAME"),
     ],
 )

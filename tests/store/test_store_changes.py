@@ -68,9 +68,9 @@ def test_too_many_bad_rows_are_refused_unless_accepted(tmp_path: Path) -> None:
     store.update_files([page(tmp_path, [*rows(1, name="m"), *[bad] * 5])], hm.Change(signer=KEY))
     given = [page(tmp_path, [*lines, *[bad] * 5])]
     store.import_files(given, hm.Change(signer=KEY, accept=["bad-rows"]))
-    with pytest.raises(hm.UsageError, match="nothing is accepted as 'everything'"):
+    with pytest.raises(hm.UsageError, match="cannot accept 'everything'"):
         hm.Change(accept=["everything"])
-    with pytest.raises(hm.UsageError, match="a limit of pdq is a whole number from 0 to 256"):
+    with pytest.raises(hm.UsageError, match=r"Give a whole number from 0 to 256"):
         hm.Change(limits={"pdq": 257})
 
 
@@ -110,7 +110,7 @@ def make_trusting(store: hm.ListStore) -> hm.HashList:
 
 def test_more_signatures_than_keys() -> None:
     for keys, needed in ((), 2), ((KEY.public, KEY.public), 2), ((), 0):
-        with pytest.raises(hm.UsageError, match="signatures are asked for"):
+        with pytest.raises(hm.UsageError, match="cannot ask for"):
             hm.Trust(keys, needed)
 
 
@@ -183,8 +183,7 @@ def test_files_and_statements_of_another_version(tmp_path: Path) -> None:
         versions = [store.folder.inside("versions", f"0000000{n}.{suffix}") for n in (1, 2)]
         shutil.copy(*versions)
     assert (
-        "is the manifest of version 1, and in the place of version 2"
-        in (store.open()[0].problems[0])
+        "is the manifest of version 1, in the place of version 2" in (store.open()[0].problems[0])
     )
 
 
@@ -205,7 +204,7 @@ def test_expiry(tmp_path: Path) -> None:
     (known,) = open_store(store.path, now=NOW + 9 * day).open()
     assert "has expired at 2026-01-04 00:00 UTC; update it by 2026-01-11" in known.problems[0]
     late = open_store(store.path, now=NOW + 11 * day)
-    with pytest.raises(hm.UntrustedList, match="longer ago than allowed; update it"):
+    with pytest.raises(hm.UntrustedList, match=r"longer ago than allowed. Update it"):
         late.open()  # an older version, which never expires, is no better
     brave = hm.Trust([KEY.public], grace=30 * day)
     assert open_store(store.path, now=NOW + 11 * day, trust=brave).open()[0].version == "2"

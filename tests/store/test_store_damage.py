@@ -192,7 +192,7 @@ def test_an_import_over_damage_has_to_be_accepted(pristine: Pristine, tmp_path: 
     with pristine.copied() as store:
         Path(store.folder.inside("versions", "00000003.sig")).unlink()
         given = [page(tmp_path, rows(3, seed=8, name="m"))]
-        with pytest.raises(hm.StoreError, match=r"an update would go on from version 2: .* damage"):
+        with pytest.raises(hm.StoreError, match=r"it would be made from version 2. .* damage"):
             store.update_files(given, hm.Change(signer=KEY))
         change: dict[str, Any] = {"accept": ["damage"]}
         made = store.update_files(given, hm.Change(signer=KEY, **change))

@@ -250,11 +250,13 @@ def test_what_is_no_key(text: str, path: str, monkeypatch: pytest.MonkeyPatch) -
         file.write(text)
     os.chmod(path, 0o600)
     for asked, name in ((list_key, KEY), (partial(list_key, path), path)):
-        with pytest.raises(UsageError, match=f"^{name} holds no key: it takes 32 bytes") as raised:
+        with pytest.raises(
+            UsageError, match=f"^{name} it holds no key. A key is 32 bytes"
+        ) as raised:
             asked()
         assert text * 2 not in str(raised.value)
     for length in (0, 16, 31, 33):
-        with pytest.raises(UsageError, match="has 32 bytes, this one"):
+        with pytest.raises(UsageError, match="cannot use a key of"):
             ListKey(bytes(length))
 
 
@@ -263,5 +265,5 @@ def test_a_key_shows_nothing_and_is_never_pickled() -> None:
     assert OURS.key_id not in hashlib.blake2b(RAW).digest()
     assert ListKey.generate().key_id != ListKey.generate().key_id
     for attempt in (importlib.import_module("pickle").dumps, copy.copy, copy.deepcopy):
-        with pytest.raises(UsageError, match="never pickled"):
+        with pytest.raises(UsageError, match="cannot pickle"):
             attempt(OURS)

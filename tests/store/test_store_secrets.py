@@ -103,7 +103,7 @@ def test_nothing_is_ever_in_the_clear(
 
 
 @pytest.mark.parametrize(
-    ("key", "message"), [(None, "is encrypted; give the key"), (OTHER, "and given is")]
+    ("key", "message"), [(None, "it is encrypted. Give the key"), (OTHER, "and given is")]
 )
 def test_without_the_key(tmp_path: Path, key: ListKey | None, message: str) -> None:
     make(tmp_path, rows(10), key=SEALING)

@@ -215,7 +215,10 @@ class OutputFile:
             self.write("\n")
 
     def write(self, text: str) -> None:
-        """Write `text` and hand it to the system: a record survives the end of the process."""
+        """Write `text` and hand it to the system: a record survives the end of the process.
+
+        The command line hands over what goes to a pipe within about a second.
+        """
         # Standard output is looked up each time: a progress bar may stand in for it by now.
         file = sys.stdout if self._file is None else self._file
         try:
@@ -275,7 +278,9 @@ def copy(source: str, target: str, expected: Digest, *, allow_readable: bool = F
             length += len(chunk)
             put(copied, chunk)
         if Digest(total.hexdigest(), length) != expected:
-            raise StoreError(f"{source} is damaged: it is not what was written; use another copy")
+            raise StoreError(
+                f"cannot read {source}: it is damaged, and not what was written. Use another copy"
+            )
 
 
 def move(path: str, target: str) -> None:
@@ -295,11 +300,13 @@ def make_folder(path: str, *, allow_readable: bool = False) -> None:
         sync(os.path.dirname(path) or os.curdir)
     except FileExistsError:
         if stat.S_ISREG(os.lstat(path).st_mode):
-            raise StoreError(f"{path} is in the way of a folder; move it elsewhere") from None
+            raise StoreError(
+                f"cannot make a folder in the place of {path}: it is a file. Move it elsewhere"
+            ) from None
         check_private(path, allow_readable=allow_readable)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise StoreError(f"{path!r} cannot be made: {reason}") from None
+        raise StoreError(f"cannot make {path!r}: {reason}") from None
 
 
 @contextmanager
@@ -311,7 +318,7 @@ def locked(path: str, busy: str | None = None) -> Iterator[None]:
     try:
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StoreError(f"{path} cannot be made: {error.strerror}") from None
+        raise StoreError(f"cannot make {path}: {error.strerror}") from None
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))

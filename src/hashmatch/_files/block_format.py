@@ -101,7 +101,9 @@ def padded(length: int) -> int:
 def refuse_big_endian() -> None:
     """Raise IndexFileError where the arrays of a file are no arrays of the machine."""
     if sys.byteorder != "little":
-        raise IndexFileError("index files are little-endian, and this machine is big-endian")
+        raise IndexFileError(
+            "cannot use index files: they are little-endian, and this machine is big-endian"
+        )
 
 
 def encode(description: Description) -> bytes:
@@ -129,17 +131,22 @@ def decode(path: str, size: int, read: Callable[[int, int], bytes]) -> Descripti
     index file, or not all there, or not as it was written.
     """
     if size == 0:
-        raise IndexFileError(f"{path} is empty; build the index file again, or copy it again")
+        raise IndexFileError(
+            f"cannot open {path}: it is empty. Build the index file again, or copy it again"
+        )
     start = read(PREFIX.size, 0)
     if start[: len(MAGIC)] != MAGIC[: len(start)]:
-        raise IndexFileError(f"{path} is not an index file of hashmatch")
+        raise IndexFileError(
+            f"cannot open {path}: it is not an index file of hashmatch. Give the path of one that "
+            "HashIndex.save wrote"
+        )
     if len(start) < PREFIX.size:
         raise truncated(path, f"at least {PAGE}", size)
     _, version, length = PREFIX.unpack(start)
     if version != FORMAT:
         raise IndexFileError(
-            f"{path} is an index file of format {version}, this version of hashmatch reads format "
-            f"{FORMAT}; build the file again with this version"
+            f"cannot open {path}: it is an index file of format {version}, and this version of "
+            f"hashmatch reads format {FORMAT}. Build the file again with this version"
         )
     end = PREFIX.size + length + CHECKSUM.size
     if end % PAGE or length > LONGEST_HEADER:
@@ -157,14 +164,14 @@ def decode(path: str, size: int, read: Callable[[int, int], bytes]) -> Descripti
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise IndexFileError(
-            f"{path} has a header that makes no sense ({reason}); build the index file again"
+            f"cannot open {path}: its header makes no sense ({reason}). Build the index file again"
         ) from None
     if size < expected:
         raise truncated(path, str(expected), size)
     if size > expected:
         raise IndexFileError(
-            f"{path} is damaged: it has {size} bytes, and {expected} belong to it; build it again, "
-            "or copy it again"
+            f"cannot open {path}: it is damaged: it has {size} bytes, and {expected} belong to "
+            "it. Build it again, or copy it again"
         )
     return description
 

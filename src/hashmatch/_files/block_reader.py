@@ -75,8 +75,8 @@ class MappedFile(Opaque):
         status = os.fstat(self._file)
         if (status.st_size, status.st_mtime_ns) != self._stamp:
             raise IndexFileError(
-                f"{self.path} was truncated or written over while it was open; open it again, and "
-                "replace index files by renaming, as save does"
+                f"cannot read {self.path}: it was truncated or written over while it was open. "
+                "Open it again, and replace index files by renaming, as save does"
             )
 
     def verify(self) -> None:
@@ -137,15 +137,17 @@ def open_blocks(path: str | os.PathLike[str], *, check: bool = True) -> MappedFi
         # A pipe would wait for its writer.
         file = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
-        raise IndexFileError(f"{name} does not exist") from None
+        raise IndexFileError(
+            f"cannot open {name}: it does not exist. Give the path of an index file"
+        ) from None
     except OSError as error:
-        raise IndexFileError(f"{name} cannot be read: {error.strerror}") from None
+        raise IndexFileError(f"cannot read {name}: {error.strerror}") from None
     except ValueError as error:  # a null in the path
-        raise IndexFileError(f"{name!r} cannot be read: {error}") from None
+        raise IndexFileError(f"cannot read {name!r}: {error}") from None
     try:
         mapped = _mapped(name, file)
     except OSError as error:
-        raise IndexFileError(f"{name} cannot be read: {error.strerror}") from None
+        raise IndexFileError(f"cannot read {name}: {error.strerror}") from None
     if check:
         mapped.verify()
     return mapped
@@ -171,7 +173,7 @@ def _settled(path: str, file: int) -> os.stat_result:
     status = os.fstat(file)
     if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no ordinary file"
-        raise IndexFileError(f"{path} is {kind}; an index file was expected")
+        raise IndexFileError(f"cannot open {path}: it is {kind}. Give the path of an index file")
     age = time.time_ns() - status.st_mtime_ns
     if 0 <= age < TICK:
         time.sleep((TICK - age) / 1e9)

@@ -175,8 +175,8 @@ def _check(blocks: Blocks) -> None:
         fits = array.dtype.name in DTYPES and array.dtype.isnative
         if not fits or array.ndim not in {1, 2} or not array.flags.c_contiguous:
             raise UsageError(
-                f"block {name} is {array.dtype} {array.shape}; blocks are contiguous arrays of "
-                "whole numbers with one or two dimensions"
+                f"cannot write block {name}: it is {array.dtype} {array.shape}. Give "
+                "contiguous arrays of whole numbers with one or two dimensions"
             )
 
 
@@ -196,7 +196,7 @@ def _header(
         try:
             head, end = encode(whole), end_of(whole, length)
         except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
-            raise UsageError(f"an index file cannot hold that description: {error}") from None
+            raise UsageError(f"cannot write that description into an index file: {error}") from None
         if len(head) == length:
             return head, whole.blocks, end
         length = len(head)

@@ -116,7 +116,7 @@ def opened(
     try:
         found = os.fstat(file)
         if stat.S_ISDIR(found.st_mode):
-            raise StoreError(f"{path} is a folder; a file belongs there")
+            raise StoreError(f"cannot read {path}: it is a folder. Give the path of a file")
         check_found(path, found, allow_readable=allow_readable, public=public)
         yield file
     finally:
@@ -135,7 +135,10 @@ def read(
     with opened(path, allow_readable=allow_readable, public=public, follow=follow) as file:
         data = b"".join(chunks(path, file, most + 1))
     if len(data) > most:
-        raise StoreError(f"{path} has more than {most:,} bytes; it is damaged, or something else")
+        raise StoreError(
+            f"cannot read {path}: it has more than {most:,} bytes, so it is damaged, or another "
+            "file"
+        )
     return data
 
 

@@ -2,7 +2,8 @@
 
 ``inputs`` (what may be passed), ``limits`` (every number about files and pictures), ``formats``
 (allow-list, opening, what Pillow misreads), ``bmp`` (colours in any bits), ``isobmff`` (boxes of an
-AVIF or HEIF), ``tiles`` (giants in tiles), ``jxl`` (JPEG XL), ``metadata`` (a file without it),
+AVIF or HEIF), ``tiles`` (giants in tiles), ``jxl`` (JPEG XL), ``webp`` (its size),
+``tiff_samples`` (TIFF that Pillow does not read), ``metadata`` (a file without it),
 ``jpeg`` (the fast decoder), ``color`` (any pixel layout to RGB), ``cicp`` (HDR to SDR), ``exif``
 (orientation), ``pillow_settings`` (for one thread only), ``policy`` (the order in which these are
 applied), ``animation`` (more than the first picture of a file: ``gif`` and ``apng`` find the

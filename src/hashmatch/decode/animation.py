@@ -98,7 +98,7 @@ def decode_frames(image: ImageInput, most: int = limits.FRAMES) -> Iterator[Pict
     [(0, (250, 330, 3)), (1, (250, 330, 3)), (2, (250, 330, 3))]
     """
     if most < 1:
-        raise UsageError(f"most is {most}; at least the first frame is given")
+        raise UsageError(f"cannot give {most} frames. Ask for 1 at least (most)")
     return (picture for picture in decode_all(image, most, readings=False))
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Light = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
     Primaries = tuple[tuple[float, float], ...]
 
-LINEAR, PQ, HLG = 8, 16, 18
+UNSPECIFIED, LINEAR, PQ, HLG = 2, 8, 16, 18
 BT709, BT2020 = 1, 9
 
 D65, DCI = (0.3127, 0.3290), (0.314, 0.351)
@@ -79,13 +79,17 @@ def put_beside(image: Image.Image, data: bytes) -> None:
 
 
 def of_image(image: Image.Image) -> Cicp | None:
-    """Return the code points of an open `image`, by `put_beside` if its file is known."""
+    """Return the code points that count of an open `image`, by `put_beside` if its file is known.
+
+    In a PNG they win over an ICC profile (PNG specification, third edition), elsewhere the profile
+    wins over them, as libavif and browsers have it.
+    """
     found, heif = image.info.get("cicp"), image.info.get("nclx_profile")
-    if isinstance(found, Cicp):
-        return found
-    if isinstance(heif, dict):
-        return Cicp(heif["color_primaries"], heif["transfer_characteristics"])
-    return None
+    if not isinstance(found, Cicp) and isinstance(heif, dict):
+        found = Cicp(heif["color_primaries"], heif["transfer_characteristics"])
+    if not isinstance(found, Cicp) or found[:2] == (UNSPECIFIED, UNSPECIFIED):
+        return None
+    return found if image.format == "PNG" or not image.info.get("icc_profile") else None
 
 
 def to_sdr(image: Image.Image, cicp: Cicp) -> Image.Image:
@@ -187,10 +191,11 @@ def _in_chunks(data: bytes) -> Cicp | None:
         if kind == b"IDAT":
             break
         if kind in {b"cICP", b"cLLI", b"mDCV"}:
-            found[kind] = data[start:end]
-    if b"cICP" not in found:
+            found.setdefault(kind, data[start:end])
+    said = found.get(b"cICP", b"")
+    if len(said) != 4 or not said[3]:  # browsers pass over values of less than the full range
         return None
-    primaries, transfer = found[b"cICP"][:2]
+    primaries, transfer = said[:2]
     # In units of 0.0001 cd/m2: of the picture itself, else of the display it was made on.
     told = found.get(b"cLLI", b"")[:4], found.get(b"mDCV", b"")[16:20]
     peaks = [struct.unpack(">I", most)[0] / 10_000 for most in told if len(most) == 4]

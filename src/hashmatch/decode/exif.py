@@ -10,6 +10,8 @@ import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 ORIENTATION = 0x0112
@@ -32,8 +34,18 @@ def orientation(image: Image.Image) -> int:
         value = held.get(ORIENTATION)
         if value != before:
             return value if isinstance(value, int) and 1 <= value <= 8 else 1
-    exif = image.info.get("exif", b"")
+    exif = image.info.get("exif", b"") or next(_exif_segments(image), b"")
     return orientation_of(exif) if exif and isinstance(exif, bytes) else 1
+
+
+def _exif_segments(image: Image.Image) -> Iterator[bytes]:
+    """Yield the EXIF of a JPEG that Pillow passes over: behind "Exif" and 0, any byte may follow.
+
+    The standard has a second 0 there, some writers have 0xFF, and browsers read either.
+    """
+    for kind, body in getattr(image, "applist", ()):
+        if kind == "APP1" and body.startswith(b"Exif\0"):
+            yield body[6:]
 
 
 def orientation_of(exif: bytes) -> int:

@@ -24,6 +24,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from hashmatch.decode import bmp, cicp, gif, jxl, limits, tiff_samples, tiles, webp
 from hashmatch.decode.jpeg import coefficient_bytes
+from hashmatch.decode.metadata import without_repeats
 from hashmatch.errors import install
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
@@ -103,6 +104,8 @@ def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
         for rect in islice(gif.frame_rects(data, limits.FRAME_BLOCKS), 1):
             right, bottom = rect.left + rect.width, rect.top + rect.height
             _check_pixels(name, right, bottom, limits.PIXELS[name])
+    elif name == "PNG":
+        data = without_repeats(data)
     elif name == "BMP":
         profile = bmp.profile(data)
         data = bmp.usual(data, limits.UNUSUAL_BMP_PIXELS, limits.RUN_LENGTH_BMP_PIXELS)

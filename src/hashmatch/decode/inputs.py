@@ -192,8 +192,8 @@ def _file_bytes(image: object) -> bytes:
     if hasattr(image, "read"):
         return _read_object(cast("IO[bytes]", image))
     raise UsageError(
-        f"an image is a path, bytes, a file object, a Pillow image or a uint8 array, "
-        f"not {type(image).__name__}"
+        f"cannot read an image from {type(image).__name__}. Give a path, bytes, a file object, "
+        "a Pillow image or a uint8 array"
     )
 
 
@@ -241,7 +241,10 @@ def _read_object(file: IO[bytes]) -> bytes:
             size += len(chunk)
         data = b"".join(chunks)
     except TypeError:
-        raise UsageError("the file object is open as text; open it in binary mode ('rb')") from None
+        raise UsageError(
+            "cannot read an image from a file object that is open as text. Open it in binary mode "
+            "('rb')"
+        ) from None
     except Exception as error:  # it is the caller's, or a network's: it may raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(Outcome.FAILED, f"cannot be read: {reason}") from None

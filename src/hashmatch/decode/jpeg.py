@@ -1,4 +1,4 @@
-"""A faster decoder for most JPEGs; smaller pictures of giants, in whatever format."""
+"""A faster decoder for most JPEGs, and reduced decoding of very large pictures in any format."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ SCAN, END = 0xDA, b"\xff\xd9"
 ALONE = {0x01, 0xD8}
 """Markers without a length."""
 MOST_SEGMENTS = 4096
+PROFILE = b"ICC_PROFILE\0"
 FREQUENCIES = 64
 
 
@@ -35,6 +36,22 @@ def coefficient_bytes(image: Any) -> int:
     most = max(across for _, across, _, _ in layers) * max(down for _, _, down, _ in layers)
     bytes_taken: int = 2 * width * height * samples // most
     return bytes_taken
+
+
+def scattered_profile(image: Any) -> bytes | None:
+    """Return the ICC profile of an open JPEG whose parts Pillow does not put together.
+
+    It gives none if there are more parts than are told, as where all are there twice; the first of
+    each number count then, as in browsers (ICC.1:2022, annex B.4).
+    """
+    parts: dict[int, bytes] = {}
+    total = 0
+    for kind, body in getattr(image, "applist", ()):
+        if kind == "APP2" and body.startswith(PROFILE) and len(body) > len(PROFILE) + 2:
+            number, total = body[len(PROFILE) : len(PROFILE) + 2]
+            parts.setdefault(number, body[len(PROFILE) + 2 :])
+    numbers = range(1, total + 1)
+    return b"".join(parts[n] for n in numbers) if total and parts.keys() == {*numbers} else None
 
 
 def scale_down(image: ImageFile.ImageFile) -> None:

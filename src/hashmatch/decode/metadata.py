@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import struct
 
-from hashmatch.decode import isobmff, tiff
+from hashmatch.decode import apng, isobmff, limits, tiff
 from hashmatch.decode.gif import SCREEN_BYTES, color_table_bytes
 
 PNG_PARTS = {b"tRNS", b"eXIf", b"cICP", b"cLLI", b"mDCV"}
 """Kept besides the critical chunks, whose names begin with a capital letter."""
+PNG_ONCE = {*PNG_PARTS - {b"tRNS"}, b"gAMA", b"cHRM", b"sRGB", b"iCCP"}
+"""What a file has once, if at all, and says how it looks."""
 JPEG_NOTES = {*range(0xE0, 0xF0), 0xFE}
 """Markers of application segments and comments."""
 ADOBE, ADOBE_BYTES = 0xEE, 14
@@ -23,7 +25,8 @@ TIFF_PARTS = {
     325, 330, 332, 338, 339, 340, 341, 347, 529, 530, 531, 532,
 }  # fmt: skip
 """Tags that say how pixels are stored (TIFF 6.0, and its supplements for JPEG and tiles)."""
-WEBP_PARTS = {b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF"}
+WEBP_PICTURES = {b"VP8 ", b"VP8L"}
+WEBP_PARTS = {*WEBP_PICTURES, b"VP8X", b"ALPH", b"ANIM", b"ANMF"}
 GRAPHIC_CONTROL = 0xF9
 EXIF = b"Exif\0\0"
 
@@ -38,6 +41,37 @@ def without_metadata(name: str, data: bytes) -> bytes | None:
     except (KeyError, struct.error, IndexError, StopIteration):
         return None
     return bare if bare != data else None
+
+
+def without_repeats(data: bytes) -> bytes:
+    """Return a PNG without the chunks that repeat another, of which browsers heed the first."""
+    seen: set[bytes] = set()
+    repeats = []
+    for kind, begin, end in apng.chunks(data, limits.PNG_CHUNKS):
+        if kind in seen & PNG_ONCE:
+            repeats.append((begin - 8, end + 4))
+        seen.add(kind)
+    for begin, end in reversed(repeats):
+        data = data[:begin] + data[end:]
+    return data
+
+
+def without_cut_frames(data: bytes) -> bytes | None:
+    """Return an animated WebP that is cut off with those of its frames that are there in full.
+
+    None if it is not cut off, or in its first frame.
+    """
+    parts, position, cut = [b"WEBP"], 12, False
+    while position + 8 <= len(data) and not cut:
+        kind, length = struct.unpack_from("<4sI", data, position)
+        end = position + 8 + length + length % 2
+        cut = end > len(data)
+        if not cut and kind in WEBP_PARTS:
+            parts.append(data[position:end])
+        position = end
+    if not cut or not any(part.startswith(b"ANMF") for part in parts):
+        return None
+    return _riff(parts)
 
 
 def _bare_png(data: bytes) -> bytes:
@@ -79,15 +113,22 @@ def _bare_tiff(data: bytes) -> bytes:
 
 def _bare_webp(data: bytes) -> bytes:
     """Drop what is no picture, and say how long the rest is; none if a picture is cut off."""
-    parts, position = [b"WEBP"], 12
+    parts, position, seen = [b"WEBP"], 12, False
     while position + 8 <= len(data):
         kind, length = struct.unpack_from("<4sI", data, position)
         end = position + 8 + length + length % 2
         if kind in WEBP_PARTS and end > len(data):
             raise IndexError
+        if kind in WEBP_PICTURES and seen:
+            break  # a second picture is nobody's
+        seen = seen or kind in WEBP_PICTURES
         if kind in WEBP_PARTS or (kind == b"EXIF" and end <= len(data)):
             parts.append(data[position:end])
         position = end
+    return _riff(parts)
+
+
+def _riff(parts: list[bytes]) -> bytes:
     body = b"".join(parts)
     return b"RIFF" + struct.pack("<I", len(body)) + body
 

@@ -25,7 +25,7 @@ from hashmatch.decode.formats import (
 )
 from hashmatch.decode.inputs import ImageInput, file_behind, load, unread_file
 from hashmatch.decode.jpeg import ended, fast_pixels, scale_down
-from hashmatch.decode.metadata import without_metadata
+from hashmatch.decode.metadata import without_cut_frames, without_metadata
 from hashmatch.decode.pillow_settings import pillow_settings
 from hashmatch.decode.readings import other_readings
 from hashmatch.errors import HashmatchError, UsageError
@@ -157,6 +157,8 @@ def decode_as(
             raise
         bare = without_metadata(name, data)
         whole, sound = (ended(data) if name == "JPEG" else None) or (None, False)
+        if name == "WEBP":
+            whole = without_cut_frames(data)
         for tried, damaged in ((bare, False), (whole, not sound), (data, True), (bare, True)):
             if tried is not None:
                 with suppress(ImageError):
@@ -305,7 +307,9 @@ def undecodable(name: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = str(error).strip() or type(error).__name__
-        outcome = Outcome.UNSUPPORTED if UNREAD.search(reason) else Outcome.UNDECODABLE
+        # "'<' not supported between" numbers and lists, says Python of fields that are broken.
+        is_unread = UNREAD.search(reason) and not isinstance(error.__cause__ or error, TypeError)
+        outcome = Outcome.UNSUPPORTED if is_unread else Outcome.UNDECODABLE
         raise ImageError(outcome, f"{name}: {reason}") from None
 
 
@@ -313,8 +317,8 @@ def _checked(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
     channels = pixels.shape[2] if pixels.ndim == 3 else None
     if pixels.dtype != np.uint8 or pixels.ndim not in {2, 3} or channels not in {None, 3, 4}:
         raise UsageError(
-            f"an array of pixels is uint8 of shape (h, w), (h, w, 3) or (h, w, 4), "
-            f"not {pixels.dtype} {pixels.shape}"
+            f"cannot take an array {pixels.dtype} {pixels.shape} for pixels. Give uint8 of "
+            "shape (h, w), (h, w, 3) or (h, w, 4)"
         )
     if pixels.size == 0:
         raise ImageError(Outcome.TOO_SMALL, f"{pixels.shape[1]} x {pixels.shape[0]} pixels")

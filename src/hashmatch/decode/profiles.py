@@ -1,8 +1,8 @@
 """Pixels as a display shows them, by what their file says of their colours.
 
 The policy takes values as they are, as most tools that make lists do. Viewers heed an ICC profile,
-code points (ITU-T H.273), or the gamma and chromaticities of a PNG, in that order. For most files
-the difference is none or cannot be seen, and for those nothing is converted.
+code points (ITU-T H.273), which come first in a PNG, or a PNG's gamma and chromaticities. For most
+files the difference is none or cannot be seen, and for those nothing is converted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageCms
 
-from hashmatch.decode import cicp
+from hashmatch.decode import cicp, jpeg
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,10 +31,11 @@ NOTICED = 12
 gamma 2.2 in its place, are within 8."""
 SRGB_GAMMA = 1 / 2.2
 
+GRAY = {"L", "LA", "I;16", "I;16B", "I;16L", "1"}
 #: What a profile is of (ICC.1:2022, table 19), and the modes of Pillow that hold such values.
 SPACES = {
-    b"RGB ": ("RGB", {"RGB", "RGBA", "RGBX", "P", "PA"}),
-    b"GRAY": ("L", {"L", "LA", "I;16", "I;16B", "I;16L", "1"}),
+    b"RGB ": ("RGB", {"RGB", "RGBA", "RGBX", "P", "PA", *GRAY}),
+    b"GRAY": ("L", GRAY),
     b"CMYK": ("CMYK", {"CMYK"}),
 }
 
@@ -58,8 +59,8 @@ def conversion(image: Image.Image) -> tuple[str, Convert] | None:
     code_points = cicp.of_image(image)
     if code_points is not None and code_points.hdr:
         return None  # as seen already
-    profile = image.info.get("icc_profile")
-    if isinstance(profile, bytes) and len(profile) <= MOST_PROFILE_BYTES:
+    profile = image.info.get("icc_profile") or jpeg.scattered_profile(image)
+    if not code_points and isinstance(profile, bytes) and len(profile) <= MOST_PROFILE_BYTES:
         mode, modes = SPACES.get(profile[16:20], ("", set()))
         return _by_profile(profile, mode) if image.mode in modes else None
     colours = _of_code_points(code_points) if code_points else _of_png(image)

@@ -1,4 +1,4 @@
-"""An image to its hashes, and each to exactly one outcome whatever is wrong with it."""
+"""Hash an image; each image gets exactly one outcome, even if it is broken."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def hash_images(
     ['undecodable', 'unsupported']
     """
     if isinstance(images, str | bytes | os.PathLike):
-        raise UsageError("hash_images takes many images; for one, call hash_image")
+        raise UsageError("cannot hash one image with hash_images. Call hash_image, or give several")
     plan = HashPlan((algorithm,), min_quality=min_quality)
     return (hashed for image in images for hashed in hash_loaded(load(image), plan))
 
@@ -228,7 +228,9 @@ def hash_all(
     [('pdq', 'hashed'), ('sha256', 'hashed')]
     """
     if isinstance(algorithms, str):
-        raise UsageError("hash_all takes several algorithms; for one, call hash_image")
+        raise UsageError(
+            "cannot hash by one algorithm with hash_all. Call hash_image, or give several"
+        )
     plan = HashPlan(algorithms, variants, min_quality)
     return hash_loaded(load(image, item), plan, decoder(decode))
 
@@ -287,7 +289,7 @@ def decoder(decode: DecodePool | Decode | None) -> Decode:
     """Return the callable that decodes: of a pool its `pictures`; by default `decode_here`."""
     chosen: Any = decode_here if decode is None else getattr(decode, "pictures", decode)
     if not callable(chosen):
-        raise UsageError(f"decode is a hashmatch.DecodePool, not {type(decode).__name__}")
+        raise UsageError(f"cannot decode with {type(decode).__name__}. Give a hashmatch.DecodePool")
     return cast("Decode", chosen)
 
 
@@ -308,7 +310,8 @@ def _hash_bytes(loaded: LoadedImage, hasher: Hasher) -> HashedImage:
     if loaded.data is None:
         algorithm = hasher.spec.algorithm
         raise UsageError(
-            f"{algorithm} is a hash of a file's bytes, and {loaded.name} has only pixels"
+            f"cannot hash {loaded.name} by {algorithm}: it is a hash of a file's bytes, and "
+            "there are only pixels. Give the file"
         )
     hashes, quality = hasher.hash(np.frombuffer(loaded.data, np.uint8))
     return HashedImage(loaded.name, hasher.spec, Outcome.HASHED, hashes, quality=quality)

@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 
 
 def hashes_in(what: str, hashes: object) -> HashList | HashBatch:
-    """Return `hashes`; UsageError, which begins with `what`, unless they are a list or a batch."""
+    """Return `hashes`; UsageError, that it cannot `what` them, unless a list or a batch."""
     if not isinstance(hashes, HashList | HashBatch):
-        raise no_hashes(f"{what} a HashList or a HashBatch", hashes)
+        raise no_hashes(what, hashes, "a HashList or a HashBatch")
     return hashes
 
 
-def no_hashes(what: str, value: object) -> UsageError:
+def no_hashes(what: str, value: object, wanted: str = "a HashBatch") -> UsageError:
     """Return the error for a `value` in the place of hashes, with how to make them; shows none."""
     hint = ""
     if isinstance(value, HashList):
-        hint = "; the hashes of a list are its .hashes, and join takes a list"
+        hint = ": the hashes of a list are its .hashes, and join takes a list"
     elif isinstance(value, str | list | tuple):
-        hint = "; HashBatch.from_hex(spec, lines) makes one of hexadecimal text"
+        hint = ": HashBatch.from_hex(spec, lines) makes one of hexadecimal text"
     elif isinstance(value, bytes | bytearray):
-        hint = "; HashBatch.from_bytes(spec, data) makes one"
+        hint = ": HashBatch.from_bytes(spec, data) makes one"
     elif isinstance(value, np.ndarray):
-        hint = "; HashBatch(spec, words) makes one of uint64 words, from_bytes of bytes"
+        hint = ": HashBatch(spec, words) makes one of uint64 words, from_bytes of bytes"
     elif hasattr(value, "hashes"):
-        hint = "; its .hashes may be what is meant"
+        hint = ": its .hashes may be what is meant"
     name = "None" if value is None else f"a value of type {type(value).__name__}"
-    return UsageError(f"{what}, not {name}{hint}")
+    return UsageError(f"cannot {what} {name}. Give {wanted}{hint}")
 
 
 def at_least_one(name: str, value: int) -> int:
@@ -45,9 +45,9 @@ def at_least_one(name: str, value: int) -> int:
     try:
         number = index(value)
     except TypeError:
-        raise UsageError(f"{name} is a whole number, not {value!r}") from None
+        raise UsageError(f"cannot use {value!r} for {name}. Give a whole number") from None
     if number < 1:
-        raise UsageError(f"{name} is 1 at least, not {number}")
+        raise UsageError(f"cannot use {number} for {name}. Give 1 or more")
     return number
 
 
@@ -56,24 +56,28 @@ def in_bits(spec: HashSpec, max_distance: int) -> int:
     try:
         limit = index(max_distance)  # int would cut 31.9, and take text
     except TypeError:
-        raise UsageError(f"a maximum distance is a whole number, not {max_distance!r}") from None
+        raise UsageError(
+            f"cannot use {max_distance!r} as a maximum distance. Give a whole number"
+        ) from None
     if not 0 <= limit <= spec.bits:
-        raise UsageError(f"a maximum distance of {limit}; for {spec} it is 0 to {spec.bits}")
+        raise UsageError(
+            f"cannot use a maximum distance of {limit}. Give one from 0 to {spec.bits} for {spec}"
+        )
     return limit
 
 
 def path_of(path: object) -> str:
     """Return the text of a path; raise UsageError if it is none."""
     if not isinstance(path, str | bytes | os.PathLike):
-        raise UsageError(f"an index file is named by a path, not by a {type(path).__name__}")
+        raise UsageError(f"cannot name an index file by a {type(path).__name__}. Give a path")
     name = os.fsdecode(path)
     if not name:
-        raise UsageError("the path of an index file is empty")
+        raise UsageError("cannot use an empty path for an index file. Give its path")
     return name
 
 
 def text_of(snapshot: object) -> str:
     """Return the name of a snapshot; raise UsageError if it is no text."""
     if not isinstance(snapshot, str):
-        raise UsageError(f"a snapshot is named by text, not by a {type(snapshot).__name__}")
+        raise UsageError(f"cannot name a snapshot by a {type(snapshot).__name__}. Give text")
     return snapshot

@@ -53,9 +53,7 @@ def collected(parts: Iterable[Matches], nothing: Matches, how: str) -> Matches:
     for part in parts:
         total += len(part)
         if total > MOST:
-            raise TooManyMatches(
-                f"there are more than {MOST:,} matches, too many to be held at once: {how}"
-            )
+            raise TooManyMatches(f"cannot hold all matches: there are more than {MOST:,}. {how}")
         kept.append(part)
     return Matches.concatenate(kept) if kept else nothing
 
@@ -70,5 +68,5 @@ def closest(parts: Iterable[Matches], queries: int, most: int, nothing: Matches)
         of_part = np.bincount(part.query, minlength=queries)
         counts += of_part
         kept.append(part.closest(most) if of_part.max() > most else part)
-    whole = collected(kept, nothing, "ask for fewer of each query")
+    whole = collected(kept, nothing, "Ask for fewer of each query")
     return whole.counting(counts)

@@ -91,7 +91,8 @@ def read(path: str, check: bool) -> Snapshot:
     except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise IndexFileError(
-            f"{path} is not an index that can be searched ({reason}); build it again"
+            f"cannot open {path}: it is not an index that can be searched ({reason}). Build it "
+            "again"
         ) from None
     state.check()
     return state

@@ -53,7 +53,10 @@ class HashIndex(Opaque):
 
     def __post_init__(self) -> None:
         if not hasattr(self._state, "parts"):  # somebody took the class for what makes one
-            raise UsageError("HashIndex.build makes an index of hashes, HashIndex.open of a file")
+            raise UsageError(
+                "cannot make a HashIndex directly. Call HashIndex.build with hashes, or "
+                "HashIndex.open with a file"
+            )
 
     @classmethod
     @unseen
@@ -83,7 +86,7 @@ class HashIndex(Opaque):
         """
         from hashmatch.index.snapshot import Snapshot
 
-        hashes = hashes_in("an index is built over", hashes)
+        hashes = hashes_in("build an index over", hashes)
         limit = None if max_distance is None else in_bits(hashes.spec, max_distance)
         return cls(Snapshot.build(hashes, limit, snapshot))
 
@@ -160,7 +163,7 @@ class HashIndex(Opaque):
         """
         from hashmatch.index.files import build
 
-        hashes = hashes_in("an index is built over", hashes)
+        hashes = hashes_in("build an index over", hashes)
         limit = None if max_distance is None else in_bits(hashes.spec, max_distance)
         build(path_of(path), hashes, limit, snapshot)
 
@@ -215,9 +218,9 @@ class HashIndex(Opaque):
         """
         if added is None:
             added = HashBatch(self.spec, np.empty((0, self.spec.words), np.uint64))
-        added = hashes_in("what is added is", added)
+        added = hashes_in("add", added)
         if added.spec != self.spec:
-            raise SpecMismatch(f"this index holds {self.spec}, {added.spec} cannot be added to it")
+            raise SpecMismatch(f"cannot add {added.spec} to this index: it holds {self.spec}")
         state = self._state.changed(added, removed, snapshot)
         self._state.check()
         return HashIndex(state)
@@ -278,7 +281,7 @@ class HashIndex(Opaque):
             if pairs is not None and len(pairs.query) <= MOST:
                 return queries.as_matches(state, pairs, limit)
         found = queries.stream(state, words, limit)
-        return collected(found, state.nothing, "use stream, or most=...")
+        return collected(found, state.nothing, "Use stream, or most=...")
 
     def stream(self, batch: HashBatch, max_distance: int | None = None) -> Iterator[Matches]:
         """Yield what `search` returns in parts that fit in memory: of some queries, then of others.
@@ -319,7 +322,7 @@ class HashIndex(Opaque):
         words = queries.words_of(state, batch)
         limit = queries.limit_of(state, state.spec.bits if max_distance is None else max_distance)
         found = queries.nearest(state, words, at_least_one("k", k), limit)
-        return collected(found, state.nothing, "ask for fewer").sorted_by_distance()
+        return collected(found, state.nothing, "Ask for fewer").sorted_by_distance()
 
     def join(
         self, other: HashIndex | HashList | HashBatch, max_distance: int | None = None
@@ -339,7 +342,7 @@ class HashIndex(Opaque):
             If there are more than fit in memory; see `stream_join`. Others are those of `search`.
         """
         parts = self.stream_join(other, max_distance)
-        return collected(parts, self._state.nothing, "use stream_join").in_order()
+        return collected(parts, self._state.nothing, "Use stream_join").in_order()
 
     def stream_join(
         self, other: HashIndex | HashList | HashBatch, max_distance: int | None = None
@@ -354,7 +357,7 @@ class HashIndex(Opaque):
             As for `search`.
         """
         if not isinstance(other, HashIndex):
-            batch = hashes_in("what is joined is a HashIndex,", other)
+            batch = hashes_in("join with", other)
             return self.stream(batch.hashes if isinstance(batch, HashList) else batch, max_distance)
         if other.spec != self.spec:
             raise queries.mismatch(self._state, other.spec)
@@ -376,7 +379,7 @@ class HashIndex(Opaque):
             If there are more than fit in memory; see `stream_self_join`. Others as of `search`.
         """
         parts = self.stream_self_join(max_distance)
-        return collected(parts, self._state.nothing, "use stream_self_join").in_order()
+        return collected(parts, self._state.nothing, "Use stream_self_join").in_order()
 
     def stream_self_join(self, max_distance: int | None = None) -> Iterator[Matches]:
         """Yield what `self_join` returns in parts that fit in memory, each in order.

@@ -28,14 +28,16 @@ def limit_of(state: Snapshot, max_distance: int | None) -> int:
     if max_distance is not None:
         return in_bits(state.spec, max_distance)
     if state.limit is None:
-        raise UsageError("a max_distance is needed: the index was built without one")
+        raise UsageError(
+            "cannot search without a max_distance: the index was built without one. Give one"
+        )
     return state.limit
 
 
 def words_of(state: Snapshot, batch: HashBatch) -> NDArray[np.uint64]:
     """Return the words of queries, once it is sure that the index can be asked for them."""
     if not isinstance(batch, HashBatch):
-        raise no_hashes("queries are a HashBatch", batch)
+        raise no_hashes("search for", batch)
     if batch.spec is not state.spec and batch.spec != state.spec:
         raise mismatch(state, batch.spec)
     return batch.words

@@ -223,7 +223,7 @@ class Snapshot(Opaque):
     ) -> Snapshot:
         """Return the first state of an index; see `HashIndex.build` and `build_file`."""
         if hashes.spec.bits > LONGEST:
-            raise UsageError(f"hashes of {hashes.spec} are too long for an index")
+            raise UsageError(f"cannot build an index of {hashes.spec}: its hashes are too long")
         words, own = words_and_limits(hashes)
         parts = tuple(divide(words, 0, own, hashes.spec.bits, limit, arena))
         if arena is not None and own is not None:
@@ -237,7 +237,10 @@ class Snapshot(Opaque):
         words, own = words_and_limits(added)
         following = self.following + len(words)
         if following > MOST_NUMBERS:
-            raise UsageError("there are no numbers left for these entries; build the index again")
+            raise UsageError(
+                "cannot add these entries: there are no numbers left for them. Build the index "
+                "again"
+            )
         if own is not None or self.own is not None:
             of_all = np.full(following, NO_LIMIT, np.int16)
             of_all[: self.following] = NO_LIMIT if self.own is None else self.own
@@ -327,18 +330,18 @@ class Snapshot(Opaque):
         if rows.size:
             if rows.ndim != 1 or rows.dtype.kind not in "iu":
                 raise UsageError(
-                    "removed entries are a sequence of their numbers, as [3, 17], not a "
-                    f"{type(removed).__name__} of anything else"
+                    f"cannot remove a {type(removed).__name__}. Give the numbers of entries, "
+                    "as [3, 17]"
                 )
             for row in rows[(rows < 0) | (rows >= self.following)][:1].tolist():
                 raise UsageError(
-                    f"there is no entry {row} to remove, only 0 to {self.following - 1}"
+                    f"cannot remove entry {row}: there are only 0 to {self.following - 1}"
                 )
             for row in rows[gone[rows]][:1].tolist():
-                raise UsageError(f"entry {row} was removed before")
+                raise UsageError(f"cannot remove entry {row}: it was removed before")
             numbers, times = np.unique(rows, return_counts=True)
             for row in numbers[times > 1][:1].tolist():
-                raise UsageError(f"entry {row} is to be removed twice")
+                raise UsageError(f"cannot remove entry {row} twice. Give each number once")
             gone[rows] = True
         return gone
 
@@ -380,5 +383,7 @@ def words_and_limits(
     if not len(own):
         return hashes.hashes.words, None
     if own.min() < 0 or own.max() > bits:
-        raise UsageError(f"list {hashes.name} has a max_distance outside of 0 to {bits}")
+        raise UsageError(
+            f"cannot use list {hashes.name}: its max_distance is not within 0 to {bits}"
+        )
     return hashes.hashes.words, np.where(limits == unlimited, NO_LIMIT, limits).astype(np.int16)

@@ -69,11 +69,13 @@ def check_orders(told: Sequence[str]) -> None:
         algorithm, separator, order = each.rpartition("=")
         if order not in {*ORDERS, UNCHANGED}:
             raise UsageError(
-                f"no order of bits is called {order!r}; there are {', '.join(ORDERS)} and "
-                f"{UNCHANGED}"
+                f"cannot read bits in the order {order!r}. Give {', '.join(ORDERS)} or {UNCHANGED}"
             )
         if separator and registry.hasher(algorithm).reads == "bytes":
-            raise UsageError(f"{each}: digests of files have their bits in one order only")
+            raise UsageError(
+                f"cannot use {each}: digests of files have their bits in one order only. Leave it "
+                "out"
+            )
         if separator and order == "transposed":
             _check_square(algorithm)
 
@@ -96,4 +98,4 @@ def orders_for(algorithm: str, told: Sequence[str]) -> tuple[str, ...]:
 def _check_square(algorithm: str) -> None:
     bits = registry.spec(algorithm).bits
     if isqrt(bits) ** 2 != bits:
-        raise UsageError(f"the {bits} bits of {algorithm} are no square, and are not transposed")
+        raise UsageError(f"cannot transpose the {bits} bits of {algorithm}: they are no square")

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hashmatch.decode.inputs import ImageInput
+    from hashmatch.hashing.hash_image import Decode
+    from hashmatch.sandbox.pool import DecodePool
 
 REASONS = (
     "", "all zero", "all one", "low entropy", "a solid colour", "a default picture",
@@ -133,7 +135,10 @@ def degenerate(hashes: HashBatch, pictures: HashBatch | None = None) -> NDArray[
     known = _flat(spec)
     if pictures is not None:
         if pictures.spec != spec:
-            raise SpecMismatch(f"the pictures are hashed as {pictures.spec}, the list is {spec}")
+            raise SpecMismatch(
+                f"cannot compare the pictures with the list: they are hashed as {pictures.spec}, "
+                f"and it is {spec}"
+            )
         known = [*known, (_DEFAULT, within, pictures)]
     codes = _reasons(hashes, known)
     codes[one_way(hashes) & (codes == 0)] = _ONE_WAY
@@ -240,7 +245,10 @@ def solid_colours(algorithm: str) -> HashBatch:
 
 
 def degenerate_pictures(
-    pictures: str | os.PathLike[str] | Iterable[ImageInput], algorithm: str
+    pictures: str | os.PathLike[str] | Iterable[ImageInput],
+    algorithm: str,
+    *,
+    decode: DecodePool | Decode | None = None,
 ) -> HashBatch:
     """Return the hashes of a platform's default pictures, each in all eight orientations.
 
@@ -252,6 +260,8 @@ def degenerate_pictures(
         The folder that holds them, with its subfolders, or the pictures.
     algorithm : str
         A hasher's name.
+    decode : DecodePool or callable, optional
+        As for `hashmatch.hash_all`; by default they are decoded in this process.
 
     Raises
     ------
@@ -266,22 +276,27 @@ def degenerate_pictures(
     if isinstance(pictures, str | os.PathLike):
         folder = Path(pictures)
         if not folder.is_dir():
-            raise UsageError(f"{folder}: no folder of default pictures")
+            raise UsageError(
+                f"cannot read default pictures from {folder}: it is no folder. Give the path of one"
+            )
         found = sorted(p for p in folder.rglob("[!.]*") if p.is_file())
         if not found:
-            raise UsageError(f"{folder}: no pictures in it")
+            raise UsageError(
+                f"cannot read default pictures from {folder}: there is no picture in it"
+            )
         pictures = found
     batches = []
     for picture in pictures:
-        hashed = hash_image(picture, algorithm, orientations=True)
+        hashed = hash_image(picture, algorithm, orientations=True, decode=decode)
         if not len(hashed.hashes):
             name = describe(picture)
             raise UsageError(
-                f"{name}: this default picture has no {algorithm} hash: {hashed.reason}"
+                f"cannot use the default picture {name}: it has no {algorithm} hash: "
+                f"{hashed.reason}"
             )
         batches.append(hashed.hashes)
     if not batches:
-        raise UsageError("there is no default picture")
+        raise UsageError("cannot go without a default picture. Give one at least")
     return HashBatch.concatenate(batches)
 
 

@@ -183,7 +183,12 @@ def _detected(head: bytes) -> tuple[str | None, str | None]:
             made_by = registry.maker(registry.LISTS, name)
             if not made_by:
                 raise
-            LOG.warning("the list format %s of %s failed: %s", name, made_by, type(error).__name__)
+            LOG.warning(
+                "cannot detect the list format %s of %s: it failed with %s",
+                name,
+                made_by,
+                type(error).__name__,
+            )
     told = max(sure, key=sure.__getitem__)
     return (told, None) if sure[told] else (None, _unknown(head, names))
 

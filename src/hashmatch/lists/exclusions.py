@@ -54,7 +54,9 @@ class Disabled:
 
     def __post_init__(self) -> None:
         if not (self.list and self.entry and self.reason.strip() and self.by.strip()):
-            raise UsageError("an entry is disabled by its list and name, for a reason, by somebody")
+            raise UsageError(
+                "cannot disable the entry. Give its list, its name, a reason and who disables it"
+            )
 
 
 def read_disabled(path: str | os.PathLike[str]) -> tuple[Disabled, ...]:
@@ -63,7 +65,7 @@ def read_disabled(path: str | os.PathLike[str]) -> tuple[Disabled, ...]:
     Parameters
     ----------
     path : str or path
-        A file that `hashmatch review disabled` wrote, or one like it.
+        A file that `hashmatch review entry list` wrote, or one like it.
 
     Raises
     ------
@@ -86,7 +88,9 @@ def _entry(place: str, number: int, line: bytes) -> Disabled:
     try:
         return msgspec.json.decode(line, type=Disabled)
     except (msgspec.MsgspecError, UsageError) as error:
-        raise ListError(f"{place}, line {number}: names no disabled entry: {error}") from None
+        raise ListError(
+            f"cannot read {place}, line {number}: it names no disabled entry: {error}"
+        ) from None
 
 
 @unseen

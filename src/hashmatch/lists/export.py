@@ -1,4 +1,4 @@
-"""The one place where the hashes of a list become text, for whoever asks for that by name."""
+"""Write the hashes of a list as text, only on explicit request (`reveal_hashes`)."""
 
 from __future__ import annotations
 
@@ -65,9 +65,12 @@ def write_list(
     hashmatch.errors.UsageError: a list's hashes are shown only if that is asked for: reveal_hashes
     """
     if reveal_hashes is not True:
-        raise UsageError("a list's hashes are shown only if that is asked for: reveal_hashes")
+        raise UsageError(
+            "cannot write the list: its hashes are shown only if that is asked for. Give "
+            "reveal_hashes=True if that is meant"
+        )
     if format not in FORMATS:
-        raise UsageError(f"lists are written as {' or '.join(FORMATS)}, not as {format!r}")
+        raise UsageError(f"cannot write a list as {format!r}. Give one of {' or '.join(FORMATS)}")
     with (
         writing(os.fspath(path), replace=False, error=ListError) as descriptor,
         os.fdopen(descriptor, "wb", closefd=False) as file,

@@ -158,15 +158,21 @@ class ListFormat:
     def __post_init__(self) -> None:
         registry.spec(self.algorithm)
         if self.dates not in {None, *ORDERS}:
-            raise UsageError(f"the order of dates is {' or '.join(ORDERS)}, not {self.dates!r}")
+            raise UsageError(
+                f"cannot use {self.dates!r} as the order of dates. Give {' or '.join(ORDERS)}"
+            )
         if self.charset is not None:
             try:
                 b"a".decode(self.charset)
             except (LookupError, ValueError):
-                raise UsageError(f"no charset is called {self.charset!r}") from None
+                raise UsageError(
+                    f"cannot read text in {self.charset!r}: there is no such charset. Give one "
+                    "that Python knows, such as cp1251"
+                ) from None
         if self.encoding not in {None, *ENCODINGS}:
             raise UsageError(
-                f"hash encoding {self.encoding!r} is not one of {', '.join(ENCODINGS)}"
+                f"cannot read hashes in the encoding {self.encoding!r}. Give one of "
+                f"{', '.join(ENCODINGS)}"
             )
         check_orders(self.orders)
         check_kept(tuple(self.keep_ids or ()))
@@ -177,11 +183,13 @@ class ListFormat:
                     "Give one of these for each word"
                 )
         if self.delimiter is not None and len(self.delimiter) != 1:
-            raise UsageError(f"a delimiter is one character, not {len(self.delimiter)}")
+            raise UsageError(
+                f"cannot use a delimiter of {len(self.delimiter)} characters. Give one character"
+            )
         for role in self.columns or ():
             if role not in ROLES and not registry.hashes(role):
                 raise UsageError(
-                    f"no column can be {role!r}; a role is an algorithm's name or one of "
+                    f"cannot use a column as {role!r}. Give an algorithm's name or one of "
                     f"{', '.join(sorted(ROLES))}"
                 )
 
@@ -427,8 +435,8 @@ class Rows(Opaque):
             )
         if _are_rounded(self._long_numbers, self._round_numbers):
             raise ListError(
-                f"{self._round_numbers:,} of the {self._long_numbers:,} hashes that are long "
-                f"numbers end in 00. {DESTROYED}"
+                f"cannot use the hashes: {self._round_numbers:,} of the {self._long_numbers:,} "
+                f"that are long numbers end in 00. {DESTROYED}"
             )
         for algorithm, builder in self._builders.items():
             found, zeros = builder.decimal(self._checked[algorithm])
@@ -437,8 +445,8 @@ class Rows(Opaque):
             found, zeros = self._decimal[algorithm] = before[0] + found, before[1] + zeros
             if _are_rounded(found, zeros):
                 raise ListError(
-                    f"{zeros:,} of the {found:,} {algorithm} hashes that have decimal digits alone "
-                    f"end in 0. {DESTROYED}"
+                    f"cannot use the hashes: {zeros:,} of the {found:,} {algorithm} hashes "
+                    f"that have decimal digits alone end in 0. {DESTROYED}"
                 )
 
     def _reject(self, row: RejectedRow) -> None:

@@ -66,7 +66,9 @@ class Subject(NamedTuple):
         return "<Subject>"
 
     def __reduce__(self) -> NoReturn:
-        raise HashesAreOpaque("a Subject is never pickled; send the path of the list instead")
+        raise HashesAreOpaque(
+            "cannot pickle a Subject: it may hold a hash. Send the path of the list instead"
+        )
 
 
 UNIQUE, UNDATED = 1, 8
@@ -155,7 +157,9 @@ class Statement(NamedTuple):
         return "<Statement>"
 
     def __reduce__(self) -> NoReturn:
-        raise HashesAreOpaque("a Statement is never pickled; send the path of the list instead")
+        raise HashesAreOpaque(
+            "cannot pickle a Statement: it holds a hash. Send the path of the list instead"
+        )
 
     @property
     def rank(self) -> Rank:

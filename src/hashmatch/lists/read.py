@@ -117,10 +117,11 @@ class ListFile:
             raise BadRows(self.path, self.rejected)
         held = ", ".join(f"{kind} ({count:,})" for kind, count in self.types.items())
         if not held:
-            raise ListError(f"{self.path}: the list has no usable row")
+            raise ListError(f"cannot use {self.path}: the list has no usable row")
         if algorithm is None and len(self.lists) > 1:
             raise ListError(
-                f"{self.path}: several kinds of hash, {held}: choose one as the algorithm"
+                f"cannot choose a list from {self.path}: it has several kinds of hash, {held}. "
+                "Give the algorithm"
             )
         for known in self.lists:
             if algorithm in {None, known.spec.algorithm}:
@@ -165,7 +166,7 @@ def read_list_file(
     """
     place = place_of(source)
     if name is None and place == NAMELESS and hasattr(source, "read"):
-        raise UsageError("a file object without a name: say what the list is called, name=...")
+        raise UsageError("cannot name the list: the file object has no name. Give name=...")
     name = clean_name(Path(place).stem if name is None else name)
     format = format or ListFormat()
     rows = Rows(format, time.time())

@@ -133,9 +133,11 @@ class Breaker:
         now: Callable[[], datetime] | None = None,
     ) -> None:
         if not isinstance(limit, int) or limit < 1:
-            raise UsageError(f"a breaker's limit is a whole number from 1, not {limit!r}")
+            raise UsageError(
+                f"cannot use {limit!r} as a breaker's limit. Give a whole number from 1"
+            )
         if window is not None and window <= timedelta(0):
-            raise UsageError("a breaker's window is longer than nothing")
+            raise UsageError("cannot use a breaker's window of no time. Give a longer one")
         self.limit = limit
         self.window = window
         self._on_trip = on_trip
@@ -245,9 +247,9 @@ class Breaker:
         try:
             saved = msgspec.convert(dict(state), _State)
         except (msgspec.MsgspecError, TypeError, ValueError) as error:
-            raise UsageError(f"not the state of a breaker: {error}") from None
+            raise UsageError(f"cannot read the state of a breaker: {error}") from None
         if saved.schema != SCHEMA:
-            raise UsageError(f"not the state of a breaker: its schema is not {SCHEMA}")
+            raise UsageError(f"cannot read the state of a breaker: its schema is not {SCHEMA}")
         with self._lock:
             self._counts = {
                 (one.list, one.algorithm, one.entry): _Count(

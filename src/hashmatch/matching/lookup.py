@@ -163,7 +163,9 @@ class Lookup(Opaque):
         if reference_key is not None and not (
             isinstance(reference_key, bytes) and SHORTEST_KEY <= len(reference_key) <= LONGEST_KEY
         ):
-            raise UsageError(f"a reference key is {SHORTEST_KEY} to {LONGEST_KEY} bytes")
+            raise UsageError(
+                f"cannot use the reference key. Give {SHORTEST_KEY} to {LONGEST_KEY} bytes"
+            )
         by_spec = _by_spec(lists)
         limits = _limits(max_distance, by_spec)
         number = count()
@@ -236,11 +238,11 @@ class Lookup(Opaque):
     def _lists_of(self, hashes: HashBatch) -> list[IndexedList]:
         """Return the lists of the kind of `hashes`."""
         if not isinstance(hashes, HashBatch):
-            raise UsageError(f"hashes to look up are a HashBatch, not {type(hashes).__name__}")
+            raise UsageError(f"cannot look up {type(hashes).__name__}. Give a HashBatch")
         lists = self._lists.get(hashes.spec)
         if lists is None:
             held = ", ".join(map(str, self.specs))
-            raise SpecMismatch(f"the hashes are {hashes.spec}, the lists {held}")
+            raise SpecMismatch(f"cannot look up hashes of {hashes.spec} in lists of {held}")
         return lists
 
 
@@ -263,7 +265,9 @@ def _found(hits: Sequence[Hit], in_all: int) -> Found:
 def in_range(what: str, value: int | None, least: int, most: int) -> None:
     """Raise UsageError unless `value` is None or a whole number from `least` to `most`."""
     if value is not None and not (isinstance(value, int) and least <= value <= most):
-        raise UsageError(f"{what} is a whole number from {least} to {most}, not {value!r}")
+        raise UsageError(
+            f"cannot use {value!r} for {what}. Give a whole number from {least} to {most}"
+        )
 
 
 def _indexed(number: int, known: HashList, default: Limit, key: bytes | None) -> IndexedList:
@@ -275,13 +279,13 @@ def _indexed(number: int, known: HashList, default: Limit, key: bytes | None) ->
 def _by_spec(lists: Sequence[HashList]) -> dict[HashSpec, list[HashList]]:
     """Return the lists of each kind of hash."""
     if not lists:
-        raise UsageError("a matcher needs at least one hash list")
+        raise UsageError("cannot make a matcher without a hash list. Give one at least")
     by_spec: dict[HashSpec, list[HashList]] = {}
     for known in lists:
         if not isinstance(known, HashList):
             raise UsageError(
-                f"a matcher takes hash lists, hashmatch.read_list makes one; "
-                f"not {type(known).__name__}"
+                f"cannot match with {type(known).__name__}. Give hash lists, as "
+                "hashmatch.read_list makes them"
             )
         # The hasher's own object, if it is equal: images have it, and comparing it is quick.
         spec = registry.spec(known.spec.algorithm)
@@ -299,14 +303,15 @@ def _limits(
     elif isinstance(max_distance, Mapping):
         asked = max_distance
         for algorithm in set(asked) - {spec.algorithm for spec in of_algorithm}:
-            raise UsageError(f"a max_distance for {algorithm}, of which there is no list")
+            raise UsageError(f"cannot use a max_distance for {algorithm}: there is no list of it")
     else:
         # One that is equal or not has no use for a limit that others need.
         alike = [s for s, bits in of_algorithm.items() if bits > 0 or len(of_algorithm) == 1]
         if len(alike) != 1:
             names = ", ".join(spec.algorithm for spec in of_algorithm)
             raise UsageError(
-                f"one max_distance for {names}: give one by algorithm ({{'pdq': 31}}, -d pdq=31)"
+                f"cannot use one max_distance for {names}. Give one by algorithm ({{'pdq': 31}}, "
+                "-d pdq=31)"
             )
         asked = {alike[0].algorithm: max_distance}
     for spec in of_algorithm:

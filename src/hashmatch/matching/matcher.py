@@ -189,7 +189,7 @@ class Matcher(Opaque):
         surface = Surface.parse(surface)
         loaded = load(image, item_id)
         if item_id is None and loaded.name.startswith("<"):
-            raise UsageError("say which image it is: bytes and pixels have no name, give item_id")
+            raise UsageError("cannot name the image: bytes and pixels have no name. Give item_id")
         hashed = hash_loaded(loaded, self.plan, self.decode)
         item = ImageItem(loaded.name, loaded.version if version is None else version, surface)
         return self.decide(item, hashed)

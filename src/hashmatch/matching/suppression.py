@@ -59,9 +59,14 @@ class Protection(Opaque):
     ) -> None:
         lists = (benign,) if isinstance(benign, HashList) else benign
         if not isinstance(lists, Sequence) or not all(isinstance(one, HashList) for one in lists):
-            raise UsageError("benign takes hash lists; hashmatch.read_list makes one")
+            raise UsageError(
+                "cannot use what was given as benign. Give hash lists, as hashmatch.read_list "
+                "makes them"
+            )
         if not isinstance(breaker, Breaker | None):
-            raise UsageError(f"a breaker is a hashmatch.Breaker, not {type(breaker).__name__}")
+            raise UsageError(
+                f"cannot use {type(breaker).__name__} as a breaker. Give a hashmatch.Breaker"
+            )
         in_range("min_sources", min_sources, 1, 2**31)
         self.lists = tuple(lists)
         self.min_sources = min_sources

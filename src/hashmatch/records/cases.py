@@ -132,9 +132,9 @@ class Decision:
 
     def __post_init__(self) -> None:
         if not self.reviewer.strip():
-            raise UsageError("a decision names its reviewer")
+            raise UsageError("cannot record a decision without its reviewer. Name who decided")
         if not self.record_ids:
-            raise UsageError("a decision lists the records that it covers")
+            raise UsageError("cannot record a decision that covers no record. List the records")
 
 
 class Closest(NamedTuple):
@@ -251,11 +251,18 @@ class ConfirmedCase:
 
     def __post_init__(self) -> None:
         if self.case.state is not CaseState.CONFIRMED:
-            raise UsageError(f"{self.case.case_id} is {self.case.state}: nobody confirmed it")
+            raise UsageError(
+                f"cannot confirm {self.case.case_id}: it is {self.case.state}, and nobody "
+                "confirmed it"
+            )
         if not self.items:
-            raise UsageError(f"{self.case.case_id} has no item that enough people confirmed")
+            raise UsageError(
+                f"cannot confirm {self.case.case_id}: it has no item that enough people confirmed"
+            )
         if self.handed_at < self.final_at:
-            raise UsageError(f"the confirmation of {self.case.case_id} may still be undone")
+            raise UsageError(
+                f"cannot confirm {self.case.case_id}: its decision may still be undone"
+            )
 
     @property
     def case_id(self) -> str:

@@ -162,15 +162,18 @@ max_distance=None))
             kind = [kinds.setdefault(anonymous(entry), len(kinds)) for entry in entries]
         except (TypeError, AttributeError):  # labels in a list, or no entry at all
             raise UsageError(
-                "entries are of class Entry, their labels and sources tuples"
+                "cannot take other things for entries. Give Entry objects, whose labels and "
+                "sources are tuples"
             ) from None
         named = False
         for entry in entries:
             if entry.external_id is not None and not isinstance(entry.external_id, str):
-                raise UsageError(f"an entry's id is text, not {entry.external_id!r}")
+                raise UsageError(f"cannot use {entry.external_id!r} as an entry's id. Give text")
             named = named or bool(entry.external_id)
         if any(isinstance(said, str) for each in kinds for said in (each.labels, each.sources)):
-            raise UsageError("an entry's labels and sources are tuples of texts")
+            raise UsageError(
+                "cannot use these labels and sources for an entry. Give tuples of texts"
+            )
         ids = Texts.of(entry.external_id for entry in entries) if named else None
         return cls(np.array(kind, np.uint32), tuple(kinds), ids)
 

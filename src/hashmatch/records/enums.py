@@ -41,13 +41,15 @@ class Surface(StrEnum):
             If `name` is none of the four.
         """
         if not isinstance(name, str):
-            raise UnknownSurface(f"a surface is one of {', '.join(cls)}, not {name!r}")
+            raise UnknownSurface(f"cannot use {name!r} as a surface. Give one of {', '.join(cls)}")
         try:
             return cls(name)
         except ValueError:
             near = get_close_matches(name, cls, n=1)
             meant = f"; did you mean {near[0]}?" if near else ""
-            raise UnknownSurface(f"surface {name!r} is none of {', '.join(cls)}{meant}") from None
+            raise UnknownSurface(
+                f"cannot use {name!r} as a surface. Give one of {', '.join(cls)}{meant}"
+            ) from None
 
 
 class Outcome(StrEnum):
@@ -103,7 +105,7 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 def check_level(level: str) -> None:
     """Raise UsageError unless `level` is one of `LEVELS`."""
     if level not in LEVELS:
-        raise UsageError(f"variants are one of {', '.join(LEVELS)}, not {level!r}")
+        raise UsageError(f"cannot use {level!r} as variants. Give one of {', '.join(LEVELS)}")
 
 
 LimitSetter: TypeAlias = Literal["entry", "list", "caller", "algorithm"]

@@ -115,15 +115,22 @@ class HashList(Opaque):
             entries = entries.take(np.arange(rows)) if len(entries.gone) else entries
         object.__setattr__(self, "entries", entries)
         if not isinstance(self.name, str) or not isinstance(self.version, str):
-            raise UsageError("a list's name and version are text")
+            raise UsageError("cannot name the list: its name and version are no text. Give text")
         held = getattr(self.storage[:0], "spec", None)
         if held is None:
             what = type(self.storage).__name__
-            raise UsageError(f"the hashes of list {self.name} are a HashBatch, not a {what}")
+            raise UsageError(
+                f"cannot use a {what} as the hashes of list {self.name}. Give a HashBatch"
+            )
         if held != self.spec:
-            raise SpecMismatch(f"list {self.name} is of {self.spec}, its hashes {held}")
+            raise SpecMismatch(
+                f"cannot use hashes of {held} for list {self.name}: it is of {self.spec}"
+            )
         if rows != len(entries.kind):
-            raise UsageError(f"list {self.name} has {rows} hashes and {len(entries)} entries")
+            raise UsageError(
+                f"cannot make list {self.name}: it has {rows} hashes and {len(entries)} entries. "
+                "Give one entry each"
+            )
 
     @classmethod
     @unseen
@@ -176,13 +183,16 @@ class HashList(Opaque):
         elif texts:
             spec = HashSpec(algorithm, 4 * len(str(texts[0]).strip()))
         else:
-            raise UsageError("there is no hash to tell the bits of; give a HashSpec")
+            raise UsageError(
+                "cannot tell how many bits the hashes have: there is none. Give a HashSpec"
+            )
         batch = HashBatch.from_hex(spec, texts)
         named = [None] * len(texts) if ids is None else list(ids)
         given = [()] * len(texts) if labels is None else list(labels)
         if not len(named) == len(given) == len(texts):
             raise UsageError(
-                f"{len(texts)} hashes, {len(named)} ids and labels of {len(given)}; give one each"
+                f"cannot pair {len(texts)} hashes with {len(named)} ids and labels of "
+                f"{len(given)}. Give one each"
             )
         kept, key = tuple(keep_ids), hashlib.blake2b(batch.words.tobytes()).digest()
         check_kept(kept)
@@ -235,9 +245,11 @@ class HashList(Opaque):
             return self
         # A mask would be taken for the numbers 0 and 1, and 1.9 for 1.
         if any(isinstance(each, bool) or not isinstance(each, int | np.integer) for each in given):
-            raise UsageError("entries are left out by their numbers, as [3, 17]")
+            raise UsageError("cannot leave out these entries. Give their numbers, as [3, 17]")
         if min(given) < 0 or max(given) >= len(self):
-            raise UsageError(f"list {self.name} has no such entry to leave out, of {len(self)}")
+            raise UsageError(
+                f"cannot leave out an entry that list {self.name} does not have. It has {len(self)}"
+            )
         out = np.unique(np.array(given, np.int64))
         index = None if self.index is None else self.index.without(out)
         return replace(self, entries=Entries.of(self.entries).without(out), index=index)
@@ -278,7 +290,9 @@ class HashList(Opaque):
         own = [self.limit_of(kind, fallback).bits for kind in entries.kinds]
         limits = np.array(own or [0])
         if limits.dtype.kind not in "iu":  # 31.7 would become 31, and text a number
-            raise UsageError(f"list {self.name} has a max_distance that is no whole number of bits")
+            raise UsageError(
+                f"cannot use list {self.name}: its max_distance is no whole number of bits"
+            )
         return np.delete(limits.astype(np.int64)[np.asarray(entries.kind[:])], entries.gone)
 
     def own_key(self) -> bytes:

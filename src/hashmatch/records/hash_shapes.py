@@ -1,4 +1,4 @@
-"""Text that may be a hash, told by its shape: such ids, labels and names are shown as references.
+"""Detect text that may be a hash by its shape: such ids, labels and names are shown as references.
 
 Lists are often made of files that are named after a digest of theirs. Whatever the spelling, text
 is taken for a hash if its letters or digits decode to 8, 16, 20, 32 or 64 bytes that look random.
@@ -64,7 +64,7 @@ def check_kept(kept: tuple[str, ...]) -> None:
     """Raise UsageError if something else than `KEPT` is said to be ids."""
     for shape in kept:
         if shape not in KEPT:
-            raise UsageError(f"ids are kept as {', '.join(KEPT)}, not {shape!r}")
+            raise UsageError(f"cannot keep ids as {shape!r}. Give one of {', '.join(KEPT)}")
 
 
 def hidden(text: str, key: bytes, kept: tuple[str, ...] = ()) -> str:

@@ -69,7 +69,8 @@ class Opaque:
 
     def __reduce__(self) -> NoReturn:
         raise HashesAreOpaque(
-            f"a {type(self).__name__} is never pickled; send the path of the list instead"
+            f"cannot pickle a {type(self).__name__}: it holds hashes. Send the path of the "
+            "list instead"
         )
 
     def __copy__(self) -> Opaque:
@@ -101,7 +102,9 @@ class HashSpec:
 
     def __post_init__(self) -> None:
         if not isinstance(self.bits, int | np.integer) or self.bits < 8 or self.bits % 8:
-            raise UsageError(f"a hash has a positive multiple of 8 bits, not {self.bits}")
+            raise UsageError(
+                f"cannot use hashes of {self.bits} bits. Give a positive multiple of 8"
+            )
 
     def __str__(self) -> str:
         return f"{self.algorithm} ({self.bits} bits)"
@@ -128,9 +131,12 @@ class HashSpec:
             If it is no hash of this spec. The message says why, never what the text was.
         """
         if not isinstance(text, str):
-            raise UsageError(f"a hash is read from text, not from a {type(text).__name__}")
+            raise UsageError(f"cannot read a hash from a {type(text).__name__}. Give text")
         if encoding not in ENCODINGS:
-            raise UsageError(f"hash encoding {encoding!r} is not one of {', '.join(ENCODINGS)}")
+            raise UsageError(
+                f"cannot read hashes in the encoding {encoding!r}. Give one of "
+                f"{', '.join(ENCODINGS)}"
+            )
         text = text.strip(INVISIBLE)
         if not (encoding == "hex" and len(text) * 4 == self.bits) and encoding not in BASES:
             text = _bare(text)
@@ -274,13 +280,16 @@ class HashBatch(Opaque):
         ):
             shape = f"{words.dtype} {words.shape}" if isinstance(words, np.ndarray) else "that"
             raise UsageError(
-                f"hashes of {spec} are a uint64 array of shape (n, {spec.words}), not {shape}"
+                f"cannot use {shape} as hashes of {spec}. Give a uint64 array of shape (n, "
+                f"{spec.words})"
             )
         if not owned or not words.flags.c_contiguous:
             words = np.array(words, order="C")
         spare = spec.words * 64 - spec.bits
         if spare and np.any(words[:, -1] & np.uint64((1 << spare) - 1)):
-            raise UsageError(f"bits beyond the {spec.bits} of {spec.algorithm} are set")
+            raise UsageError(
+                f"cannot use these hashes: bits beyond the {spec.bits} of {spec.algorithm} are set"
+            )
         words.flags.writeable = False
         object.__setattr__(self, "spec", spec)
         object.__setattr__(self, "words", words)
@@ -310,10 +319,13 @@ class HashBatch(Opaque):
             If it is no whole number of hashes, or something else than bytes.
         """
         if not isinstance(data, bytes | bytearray):  # an array would come in the machine's order
-            raise UsageError(f"hashes are read from bytes, not from a {type(data).__name__}")
+            raise UsageError(f"cannot read hashes from a {type(data).__name__}. Give bytes")
         size = spec.bits // 8
         if len(data) % size:
-            raise UsageError(f"{len(data)} bytes are no whole number of {spec} hashes")
+            raise UsageError(
+                f"cannot read {len(data)} bytes as hashes: they are no whole number of {spec} "
+                "hashes"
+            )
         if not spec.bits % 64:
             words = np.frombuffer(data, np.uint64).reshape(-1, spec.words)
             is_taken = owned and isinstance(data, bytearray)
@@ -361,11 +373,11 @@ class HashBatch(Opaque):
             At least one, all of one spec.
         """
         if not batches:
-            raise UsageError("there is no batch to concatenate")
+            raise UsageError("cannot concatenate no batches. Give one at least")
         spec = batches[0].spec
         for batch in batches:
             if batch.spec != spec:
-                raise SpecMismatch(f"{batch.spec} cannot be joined to {spec}")
+                raise SpecMismatch(f"cannot join {batch.spec} to {spec}")
         return cls(spec, np.concatenate([batch.words for batch in batches]), owned=True)
 
     def to_hex(self) -> list[str]:
@@ -379,7 +391,9 @@ class HashBatch(Opaque):
 
     def __getitem__(self, rows: slice) -> HashBatch:
         if not isinstance(rows, slice):
-            raise UsageError("a batch is cut with slices: batch[0:1] is its first hash")
+            raise UsageError(
+                "cannot take one hash out of a batch. Use a slice: batch[0:1] is its first hash"
+            )
         return HashBatch(self.spec, self.words[rows], owned=True)
 
     def __eq__(self, other: object) -> bool:

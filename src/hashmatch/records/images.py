@@ -113,7 +113,7 @@ class ImageItem:
 
     def __post_init__(self) -> None:
         if not isinstance(self.key, str) or not isinstance(self.version, str):
-            raise UsageError("an item's key and version are text")
+            raise UsageError("cannot name the item: its key and version are no text. Give text")
         object.__setattr__(self, "key", clean_name(self.key))
         object.__setattr__(self, "position", self.position or self.key)
         # Here and nowhere else: no way leads to a record from a surface that is not listed.
@@ -169,7 +169,8 @@ class HashedImage:
     def __post_init__(self) -> None:
         if len(self.hashes) not in {0, len(self.variants)}:
             raise UsageError(
-                f"{self.item} has {len(self.hashes)} hashes of {len(self.variants)} variants"
+                f"cannot give one hash of {self.item}: it has {len(self.hashes)}, of "
+                f"{len(self.variants)} variants. Use them all"
             )
 
     @property
@@ -182,7 +183,7 @@ class HashedImage:
             If there is none, naming the picture and the reason.
         """
         if not len(self.hashes):
-            raise NotHashed(f"{self.item} has no hash: {self.outcome} ({self.reason})")
+            raise NotHashed(f"cannot give a hash of {self.item}: {self.outcome} ({self.reason})")
         return self.hashes.to_hex()[0]
 
 

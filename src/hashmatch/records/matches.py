@@ -50,7 +50,8 @@ class Matches:
         query, entry, distance = self.query.shape, self.entry.shape, self.distance.shape
         if not query == entry == distance == self.max_distance.shape or len(query) != 1:
             raise UsageError(
-                "query, entry, distance and max_distance are one-dimensional and equally long"
+                "cannot use these arrays as matches: query, entry, distance and max_distance "
+                "are one-dimensional and equally long"
             )
 
     def __len__(self) -> int:
@@ -71,9 +72,13 @@ class Matches:
             At least one; all of one snapshot. Nothing was left out of any.
         """
         if not parts or any(part.counts is not None for part in parts):
-            raise UsageError("what is concatenated is one part or more, with nothing left out")
+            raise UsageError(
+                "cannot concatenate these matches. Give one part or more, with nothing left out"
+            )
         if len({part.snapshot for part in parts}) > 1:
-            raise UsageError("matches of several snapshots cannot be told apart once concatenated")
+            raise UsageError(
+                "cannot concatenate matches of several snapshots: they would be indistinguishable"
+            )
         if len(parts) == 1:
             return parts[0]
         return cls(

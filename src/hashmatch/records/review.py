@@ -146,9 +146,14 @@ class ReviewRecord:
 
     def __post_init__(self) -> None:
         if self.status not in {"pending_review", "suppressed"}:
-            raise UsageError("a record is pending_review or suppressed: a person decides")
+            raise UsageError(
+                "cannot make a record with another status than pending_review or suppressed: a "
+                "person decides"
+            )
         if (self.status == "suppressed") != (self.suppressed_by is not UNSET):
-            raise UsageError("a record says what suppressed it if and only if it is suppressed")
+            raise UsageError(
+                "cannot make the record: it says what suppressed it if and only if it is suppressed"
+            )
 
     @property
     def outcome(self) -> Outcome:
@@ -178,4 +183,4 @@ class ReviewRecord:
         try:
             return msgspec.json.decode(line, type=cls)
         except msgspec.MsgspecError as error:
-            raise UsageError(f"not a review record: {error}") from None
+            raise UsageError(f"cannot read the review record: {error}") from None

@@ -1,4 +1,4 @@
-"""The one gate for whatever protects less than it could: refused, unless it was allowed by name.
+"""The one gate for settings that protect less than they could: refused unless allowed by name.
 
 Nothing is given up in silence. What is allowed and used is a `Waiver`: it is logged as a warning,
 which the command line prints whatever ``--quiet`` says, and it stands in reports.

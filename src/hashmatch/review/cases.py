@@ -43,7 +43,7 @@ def find_row(tx: Transaction, case_id: str) -> CaseRow:
     is_number = number.isascii() and number.isdigit() and len(number) <= 18
     row = load(tx.database, int(number)) if is_number and queue in {"", tx.queue_name} else None
     if row is None:
-        raise ReviewError(f"there is no case {case_id!r} in this queue")
+        raise ReviewError(f"cannot find case {case_id!r}: there is none in this queue")
     return row
 
 

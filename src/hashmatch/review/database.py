@@ -188,7 +188,9 @@ class Database(ABC):
         """Return the queue's name, and its settings as they are stored."""
         rows = self.rows("SELECT name, settings FROM queue")
         if len(rows) != 1:
-            raise QueueUnavailable(f"{self.where} was edited: it has {len(rows)} names")
+            raise QueueUnavailable(
+                f"cannot open {self.where}: it was edited: it has {len(rows)} names"
+            )
         ((name, settings),) = rows
         return name, settings
 

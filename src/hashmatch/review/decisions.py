@@ -1,4 +1,4 @@
-"""Decisions: made once by whoever holds the case, undone for a while, asked for again."""
+"""Decisions: made once by the reviewer who holds the case, undone for a while, asked for again."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ def _rows(case: Case, shown: Case | ConfirmedCase) -> Iterator[ExportRow]:
 
 def _confirmed_rows(confirmed: ConfirmedCase) -> Iterator[ExportRow]:
     if type(confirmed) is not ConfirmedCase:
-        raise UsageError("only cases that people confirmed are exported as confirmed")
+        raise UsageError("cannot export as confirmed what people have not confirmed")
     confirmed.__post_init__()  # however it was made
     yield from _rows(confirmed.case, confirmed)
 
@@ -200,7 +200,7 @@ def _touched(case: Case) -> datetime:
 def _write(rows: Iterator[ExportRow], path: str | os.PathLike[str] | None) -> int:
     suffix = ".jsonl" if path is None else Path(path).suffix
     if suffix not in SUFFIXES:
-        raise UsageError(f"{path}: give a name that ends in {', '.join(SUFFIXES)}")
+        raise UsageError(f"cannot export to {path}. Give a name that ends in {', '.join(SUFFIXES)}")
     if path is not None and suffix == ".parquet":
         return _write_parquet(rows, os.fspath(path))
     count = 0

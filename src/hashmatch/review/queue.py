@@ -1,4 +1,4 @@
-"""The review queue: what waits for a person, what people decided, and the history of all of it."""
+"""The review queue: cases that wait for a person, decisions, and the history of both."""
 
 from __future__ import annotations
 
@@ -350,7 +350,9 @@ class ReviewQueue:
         try:
             verdict = Verdict(verdict)
         except ValueError:
-            raise UsageError(f"a verdict is one of {', '.join(Verdict)}, not {verdict!r}") from None
+            raise UsageError(
+                f"cannot use {verdict!r} as a verdict. Give one of {', '.join(Verdict)}"
+            ) from None
         labels = [labels] if isinstance(labels, str) else list(labels)  # it may be a generator
         for what, text in (("a reason", reason), *(("a label", label) for label in labels)):
             check_text(what, text)

@@ -129,11 +129,13 @@ class WorkerLimits:
         for name in ("cpu_seconds", "wall_seconds"):
             seconds = getattr(self, name)
             if not (seconds > 0 and isfinite(seconds)):
-                raise UsageError(f"{name} is {seconds}, not more than 0")
+                raise UsageError(f"cannot use {seconds} for {name}. Give more than 0")
         for name in ("tries", "items"):
             if getattr(self, name) < 1:
-                raise UsageError(f"{name} is {getattr(self, name)}, at least 1 is needed")
+                raise UsageError(f"cannot use {getattr(self, name)} for {name}. Give 1 or more")
         if self.address_space < 512 * MIB:
-            raise UsageError("a worker needs an address space of 512 MiB at least")
+            raise UsageError(
+                "cannot start a worker with so small an address space. Give 512 MiB or more"
+            )
         if self.memory < 128 * MIB:
-            raise UsageError("a worker needs a memory of 128 MiB at least")
+            raise UsageError("cannot start a worker with so little memory. Give 128 MiB or more")

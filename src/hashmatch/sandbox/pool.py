@@ -196,7 +196,7 @@ class DecodePool:
     ) -> None:
         count = len(os.sched_getaffinity(0)) if workers is None else workers
         if count < 1:
-            raise UsageError(f"workers is {workers}, at least 1 is needed")
+            raise UsageError(f"cannot start {workers} workers. Give 1 or more")
         self.limits = WorkerLimits() if limits is None else limits
         self._owner_pid = os.getpid()
         self._server = ForkServer(self.limits, self._decoder)
@@ -331,7 +331,7 @@ class DecodePool:
             When a frame is asked for, as `pictures` does.
         """
         if most < 1:
-            raise UsageError(f"most is {most}; at least the first frame is given")
+            raise UsageError(f"cannot give {most} frames. Ask for 1 at least (most)")
         return map(_copied, self._decode(image, most))
 
     def close(self) -> None:

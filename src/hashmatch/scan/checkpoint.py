@@ -1,4 +1,4 @@
-"""What scans have done, in SQLite, so that they go on after all but a lost disk.
+"""Checkpoints of scans in SQLite: they resume after anything but the loss of the disk.
 
 One transaction holds the records of a batch, its counts and how far the listing has come, and is on
 the disk when `ScanState.commit` returns (WAL, ``synchronous=FULL``): a process that is killed at
@@ -313,13 +313,16 @@ class Checkpoint:
             self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            raise CheckpointError(f"{folder}: no state can be kept there: {reason}") from None
+            raise CheckpointError(
+                f"cannot keep the state of a scan in {folder}: {reason}"
+            ) from None
         try:
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise CheckpointError(
-                    f"{folder} is in use by another scan; wait for it, or give another folder"
+                    f"cannot use {folder}: another scan uses it. Wait for it, or give another "
+                    "folder"
                 ) from None
             with suppress(FileExistsError):
                 os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -341,11 +344,14 @@ class Checkpoint:
         (version,) = run("PRAGMA user_version").fetchone()
         (tables,) = run("SELECT count(*) FROM sqlite_schema").fetchone()
         if application != APPLICATION and (application or tables):
-            raise CheckpointError(f"{self.path} is no checkpoint of hashmatch; give another folder")
+            raise CheckpointError(
+                f"cannot use {self.path}: it is no checkpoint of hashmatch. Give another folder"
+            )
         if version != FORMAT and (version or application):
             raise CheckpointError(
-                f"{self.path} is of format {version}, and hashmatch here knows {FORMAT}; use "
-                "the version that made it, or give another folder"
+                f"cannot use {self.path}: it is of format {version}, and this version of "
+                f"hashmatch knows {FORMAT}. Use the version that made it, or give another "
+                "folder"
             )
         return int(application)
 
@@ -420,8 +426,8 @@ def _explained(path: str) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(
-            f"{path}: {reason}; make room or mend it, and run the same scan again: what was "
-            "accounted for is kept"
+            f"cannot write the checkpoint {path}: {reason}. Free disk space or repair the "
+            "file, and run the same scan again: its progress up to the last commit is kept"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""What a scan is doing, told while it does it: events with counters, and nothing secret in them."""
+"""Events and counters of a running scan, without anything secret."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class ArchivedFile(Opaque):
         except msgspec.MsgspecError:
             facts = None
         if facts is None or facts.kept != FORMAT:
-            raise IndexFileError(f"{path} holds no kept hashes")
+            raise IndexFileError(f"cannot use {path}: it holds no kept hashes")
         self.variants = facts.variants
         self.min_quality = None if facts.min_quality < 0 else facts.min_quality
         self.expires = datetime.fromtimestamp(facts.expires, UTC)
@@ -218,15 +218,15 @@ class HashArchive(Opaque):
         self.now = now or (lambda: datetime.now(UTC))
         if keep_for is None:
             if not self.folder.is_dir():
-                raise UsageError(f"{folder}: no folder of kept hashes")
+                raise UsageError(f"cannot read {folder}: it is no folder of kept hashes")
             check_private(str(self.folder), allow_readable=False, follow=True)
             return
         if keep_for <= timedelta(0):
-            raise UsageError("hashes are kept for a time longer than nothing")
+            raise UsageError("cannot keep hashes for no time. Give a longer one")
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"{folder}: hashes cannot be kept there: {error.strerror}") from None
+            raise UsageError(f"cannot keep hashes in {folder}: {error.strerror}") from None
         check_private(str(self.folder), allow_readable=False, follow=True)
 
     def files(self) -> Iterator[ArchivedFile]:
@@ -271,7 +271,9 @@ class HashArchive(Opaque):
             `ArchiveWriter.flush`.
         """
         if self.keep_for is None:
-            raise UsageError(f"{self.folder}: say how long hashes are kept that are added")
+            raise UsageError(
+                f"cannot add hashes to {self.folder}: it is not known how long to keep them. Say it"
+            )
         began = self.now()
         name = f"{began.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(6)}"
         facts = {

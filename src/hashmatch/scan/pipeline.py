@@ -444,7 +444,9 @@ def fetch(
     [('a.jpg', 1), ('b.jpg', 2)]
     """
     if threads < 1 or most_bytes < 1:
-        raise UsageError("threads and most_bytes are at least 1")
+        raise UsageError(
+            "cannot run with less than one thread or byte. Give threads and most_bytes of 1 or more"
+        )
     tries = tries or Tries()
     listed = list_items(source, tries=tries) if items is None else items
     concurrency = Concurrency(threads, 0, most_bytes, ordered=ordered)

@@ -87,7 +87,8 @@ class ScanReport:
         listed, done = self.counters.listed, self.counters.done
         if done != listed:
             raise HashmatchError(
-                f"{listed} listed, {done} accounted for: this is a bug in hashmatch"
+                f"cannot account for every item: {listed} were listed, {done} have an outcome. "
+                "This is a bug in hashmatch"
             )
 
     @property

@@ -161,15 +161,21 @@ def scan_source(
     if isinstance(source, str | os.PathLike):
         source = os.fspath(source)
         if surface is None:
-            raise UsageError(f"{source}: say on which surface its images were published")
+            raise UsageError(
+                f"cannot scan {source} without a surface. Say on which one its images were "
+                "published"
+            )
         source = registry.open_source(source, Surface.parse(surface))
     elif surface is not None:
-        raise UsageError("a source knows the surface of its images; give it none besides")
+        raise UsageError(
+            "cannot use a surface for a source that is open: it knows that of its images. Leave "
+            "it out"
+        )
     whole = source.whole if isinstance(source, Shard) else source
     if checkpoint is not None and not hasattr(whole, "identity"):
         raise UsageError(
-            f"a {type(whole).__name__} cannot go on where it was stopped: it does not say which "
-            "source it is (Source.identity). Scan it without a checkpoint"
+            f"cannot resume a scan of a {type(whole).__name__}: it does not say which source "
+            "it is (Source.identity). Scan it without a checkpoint"
         )
     observers = (observe,) if callable(observe) else tuple(observe)
     scan = _Scan(source, matcher, options, observers)

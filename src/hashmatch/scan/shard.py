@@ -28,7 +28,7 @@ def parse_shard(text: str) -> tuple[int, int]:
     """
     found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
     if found is None or not int(found[1]) < int(found[2]):
-        raise UsageError(f"a shard is i/n with i from 0 to n-1, say 0/7, not {text!r}")
+        raise UsageError(f"cannot use {text!r} as a shard. Give i/n with i from 0 to n-1, as 0/7")
     return int(found[1]), int(found[2])
 
 

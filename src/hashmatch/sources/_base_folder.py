@@ -127,11 +127,13 @@ def split(location: str, known: Collection[str]) -> tuple[str, dict[str, str]]:
     others = sorted(set(options) - set(known))
     if others or (query and not options):
         raise UsageError(
-            f"{scheme}://{path}: no option {others[0] if others else query!r}; there are "
-            f"{', '.join(sorted(known)) or 'none'} (a path with a ? in it ends in another)"
+            f"cannot open {scheme}://{path}: it has no option "
+            f"{others[0] if others else query!r}. Give one of "
+            f'{", ".join(sorted(known)) or "none"} (to use a path that contains "?", append '
+            'a trailing "?")'
         )
     if not path:
-        raise UsageError(f"{scheme}:// is followed by the path of a file")
+        raise UsageError(f"cannot open {scheme}:// without a path. Give the path of a file")
     return path, options
 
 

@@ -44,7 +44,9 @@ def content_identity(path: str, known: str) -> str:
         with open(path, "rb") as file:
             found = file_digest(file, lambda: blake2b(digest_size=16))
             if version(os.fstat(file.fileno())) != known:
-                raise SourceError(f"{path}: it changed since it was opened; start again")
+                raise SourceError(
+                    f"cannot read {path}: it changed since it was opened. Start again"
+                )
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
     return f"{identity(path)} content={found.hexdigest()}"

@@ -260,9 +260,14 @@ class Objects:
                 "them, or the path of a folder."
             )
         if "@" in bucket:
-            raise UsageError(f"{self._scheme}://: a location holds no credentials; see its options")
+            raise UsageError(
+                f"cannot use credentials in a location. Leave them out of {self._scheme}://, and "
+                "see its options"
+            )
         if not bucket:
-            raise UsageError(f"{url}: name a bucket, {self._scheme}://BUCKET/FOLDER")
+            raise UsageError(
+                f"cannot open {url}: it names no bucket. Give {self._scheme}://BUCKET/FOLDER"
+            )
         given = dict(options or {})
         endpoint = url if self._scheme in {"http", "https"} else self._endpoint(given)
         try:
@@ -660,8 +665,8 @@ class _RawKeys:
                 where = {"StartAfter": found[-1]["path"]}
             if where in ({}, last):
                 raise SourceError(
-                    f"s3://{self._bucket}: its server says that there is more, and does not say "
-                    "where; scan it from a manifest:// of its keys"
+                    f"cannot list s3://{self._bucket}: its server says that there is more, and "
+                    "not where. Scan it from a manifest:// of its keys"
                 )
 
     def get(self, key: str, match: str) -> tuple[ObjectMeta, bytes]:

@@ -105,7 +105,8 @@ class BucketSource:
             meta = None
         if meta is None:
             raise SourceError(
-                f"{self._location}: there are no objects in it; a folder is given by its whole name"
+                f"cannot scan {self._location}: there are no objects in it. Give a folder by "
+                "its whole name"
             )
         return ImageItem(escape_name(key), versions(meta)[0], self._surface, key, key, meta["size"])
 
@@ -134,8 +135,8 @@ class BucketSource:
                 yield (*row, True)
             elif late and not _is_marker(row, last):
                 raise SourceError(
-                    f"{self._location}: its server began to list in order and did not go on so; "
-                    "scan it from a manifest:// of its keys"
+                    f"cannot list {self._location}: its server stopped listing in order. Scan "
+                    "it from a manifest:// of its keys"
                 )
             # Else the server has not begun behind `after`.
 

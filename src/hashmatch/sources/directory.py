@@ -84,7 +84,7 @@ def walk(
     place = os.fsencode(root)
     if not os.path.isdir(place):
         if not os.path.lexists(place):
-            raise SourceError(f"{root}: no such folder or file")
+            raise SourceError(f"cannot scan {root}: there is no such folder or file")
         if after is None:
             yield os.path.basename(place), root
         return

@@ -112,7 +112,7 @@ class ManifestSource:
             if number > last:
                 yield ImageItem(key, version, self._surface, place, str(number), size)
         if not number:
-            raise SourceError(f"{self._lines.name}: the list is empty")
+            raise SourceError(f"cannot scan {self._lines.name}: the list is empty")
         self._warn(nameless)
 
     def _warn(self, nameless: int) -> None:
@@ -121,12 +121,15 @@ class ManifestSource:
         for field, name in self._said.items():
             if field not in self._found:
                 LOG.warning(
-                    "%s: no line has the field %r, which is to be the %s", place, name, field
+                    "cannot find a field of %s: no line has %r, which is to be the %s",
+                    place,
+                    name,
+                    field,
                 )
         if nameless:
             LOG.warning(
-                "%s: pictures without a name: %s, called row-N, N the number of the line. Say "
-                "which field names them, as ?key=FIELD",
+                "cannot name some pictures of %s: %s have no name and are called row-N, N the "
+                    "number of the line. Say which field names them, as ?key=FIELD",
                 place, f"{nameless:,}",
             )  # fmt: skip
 
@@ -282,7 +285,9 @@ def _lines(stream: IO[bytes], name: str) -> Iterator[tuple[int, int, bytes]]:
             yield start, length, written.encode(errors="surrogatepass")
             start += length
     except UnicodeDecodeError:
-        raise SourceError(f"{name}: it begins as UTF-16 and is not; write it as UTF-8") from None
+        raise SourceError(
+            f"cannot read {name}: it begins as UTF-16 and is not. Write it as UTF-8"
+        ) from None
     finally:
         text.detach()  # whoever has opened it closes it
 

@@ -108,22 +108,24 @@ class ParquetSource:
         largest = max(self._tables, key=lambda table: table.largest)
         if largest.largest > limits.MAX_BYTES:
             LOG.warning(
-                "%s: %s bytes of pictures in one row group, about three times as much memory if "
-                "they are one page. Write it with fewer rows in a group.",
+                "cannot read %s in little memory: one row group has %s bytes of pictures, and "
+                    "takes about three times as much if they are one page. Write it with fewer "
+                    "rows in a group",
                 largest.path, f"{largest.largest:,}",
             )  # fmt: skip
         for table in self._tables:
             if table.unused:
                 LOG.warning(
-                    "%s: its pictures are read from addresses; if they are in the column %s, say "
-                    "so, as ?image=%s; if not, as ?image=",
+                    "cannot tell which column of %s holds pictures: they are read from "
+                        "addresses; if they are in the column %s, say so, as ?image=%s; if not, "
+                        "as ?image=",
                     table.path, " or ".join(table.unused), table.unused[0],
                 )  # fmt: skip
                 return
             if not table.is_named:
                 LOG.warning(
-                    "%s: no column names the pictures, they are called row-1, row-2 and so on. Say "
-                    "which does, as ?key=COLUMN; there are %s",
+                    "cannot name the pictures of %s: no column does, they are called row-1, "
+                        "row-2 and so on. Say which does, as ?key=COLUMN; there are %s",
                     table.path, ", ".join(table.names) or "no others",
                 )  # fmt: skip
                 return
@@ -149,11 +151,11 @@ class ParquetSource:
                         position = f"{number}.{part + 1}" if part else f"{number}"
                         yield self._item(table, row, picture, address, key, position)
         if not number:
-            raise SourceError(f"{self._path}: the table has no rows")
+            raise SourceError(f"cannot scan {self._path}: the table has no rows")
         if nameless:
             LOG.warning(
-                "%s: pictures without a name: %s, called row-N, N the number of the row. Say which "
-                "column names them, as ?key=COLUMN",
+                "cannot name some pictures of %s: %s have no name and are called row-N, N the "
+                    "number of the row. Say which column names them, as ?key=COLUMN",
                 self._path, f"{nameless:,}",
             )  # fmt: skip
 
@@ -247,7 +249,7 @@ def _tables_below(folder: str, others: Counter[str]) -> list[str]:
             else:
                 others["files that are no tables"] += 1
     if not found:
-        raise SourceError(f"{folder}: no file in it ends in {', '.join(SUFFIXES)}")
+        raise SourceError(f"cannot scan {folder}: no file in it ends in {', '.join(SUFFIXES)}")
     return sorted(found)
 
 
@@ -312,11 +314,13 @@ class _Table:
                 start = opened.read(6)
             for magic, what in _OTHER_FILES:
                 if start.startswith(magic):
-                    raise SourceError(f"{path}: {what}. Write it as a plain Parquet table.")
+                    raise SourceError(
+                        f"cannot read {path}: {what}. Write it as a plain Parquet table"
+                    )
             with self._open() as file:
                 schema, metadata = file.schema_arrow, file.metadata
         except ArrowException:
-            raise SourceError(f"{path}: no Parquet table, or damaged") from None
+            raise SourceError(f"cannot read {path}: it is no Parquet table, or damaged") from None
         except OSError as error:
             raise cannot_open(path, error) from None
         columns = _Columns(path, schema, said)
@@ -336,7 +340,7 @@ class _Table:
         if not (self._key or self._url or self._image):
             likely = ", ".join(self.unused or schema.names) or "none"
             raise UsageError(
-                f"{path}: it has no column key, url or image. Say which it is, as "
+                f"cannot scan {path}: it has no column key, url or image. Say which it is, as "
                 f"parquet://FILE?image=COLUMN; there are {likely}"
             )
         there = (self._key, self._url, self._image, self._version, self._size)
@@ -376,9 +380,11 @@ class _Table:
                             number += 1
                             yield row
         except _InexactKey as error:
-            raise SourceError(f"{self.path}: row {number + 1:,}: {error}") from None
+            raise SourceError(f"cannot read {self.path}, row {number + 1:,}: {error}") from None
         except (self._damage, OSError):
-            raise SourceError(f"{self.path}: damaged after {number:,} rows") from None
+            raise SourceError(
+                f"cannot read {self.path}: it is damaged after {number:,} rows"
+            ) from None
 
     def picture(self, number: int, part: int) -> bytes:
         """Return a picture of a row, by reading those of its row group up to it."""
@@ -410,7 +416,9 @@ class _Table:
 
         with OSFile(os.fsencode(self.path)) as file:
             if look_at(self.path)[0] != self.version:
-                raise SourceError(f"{self.path}: it changed since it was opened; start again")
+                raise SourceError(
+                    f"cannot read {self.path}: it changed since it was opened. Start again"
+                )
             # Without these it holds a whole row group, and takes damage for pictures.
             yield ParquetFile(
                 file, buffer_size=READ_BYTES, pre_buffer=False, page_checksum_verification=True
@@ -455,15 +463,15 @@ class _Columns:
         if names is None:
             if name is None:
                 return None
-            raise UsageError(f"{self.path}: there is no column {name!r}")
+            raise UsageError(f"cannot scan {self.path}: there is no column {name!r}")
         kind = self._type(names)
         found = reading(kind)
         if found is None:
             is_struct = hasattr(_storage(kind), "get_field_index")
             inside = f", a field of it, as ?{role}={names[0]}.FIELD" if is_struct else ""
             raise UsageError(
-                f"{self.path}: column {'.'.join(names)!r} of type {kind} cannot be the {role}. Say "
-                f"another, as ?{role}=COLUMN{inside}, or none, as ?{role}="
+                f"cannot use column {'.'.join(names)!r} of {self.path}, of type {kind}, as the "
+                f"{role}. Say another, as ?{role}=COLUMN{inside}, or none, as ?{role}="
             )
         return _Column(names, found)
 
@@ -474,15 +482,17 @@ class _Columns:
             others = [other for other in there if other.casefold() == name.casefold()]
             if len(others) > 1:
                 raise UsageError(
-                    f"{self.path}: columns {', '.join(others)} differ by case only. Say which "
-                    f"it is, as ?{name.lower()}={others[0]}"
+                    f"cannot choose a column of {self.path}: {', '.join(others)} differ by "
+                    f"case only. Say which it is, as ?{name.lower()}={others[0]}"
                 )
             if not others:
                 outer, *inner = name.split(".")
                 return (outer, *inner) if inner and self._leads(outer, inner) else None
             name = others[0]
         if there.count(name) > 1:
-            raise UsageError(f"{self.path}: several columns are called {name!r}. Rename one.")
+            raise UsageError(
+                f"cannot choose a column of {self.path}: several are called {name!r}. Rename one"
+            )
         return (name,)
 
     def _leads(self, outer: str, inner: list[str]) -> bool:
@@ -514,8 +524,8 @@ class _Columns:
             return None
         if len(found) > 1:
             raise UsageError(
-                f"{self.path}: several columns hold pictures: {', '.join(found)}. Scan each, "
-                f"as ?image={found[0]}"
+                f"cannot choose a column of {self.path}: several hold pictures, "
+                f"{', '.join(found)}. Scan each, as ?image={found[0]}"
             )
         return self._names(found[0]) if found else None
 

@@ -112,9 +112,11 @@ class TarSource:
                 )
                 if not number and (advice := self._other_kind()):
                     raise SourceError(f"cannot read {self._path}: {advice}") from None
-                raise SourceError(f"{self._path}: {said}, after {number:,} members") from None
+                raise SourceError(
+                    f"cannot read {self._path} after {number:,} members: {said}"
+                ) from None
         if not number:
-            raise SourceError(f"{self._path}: there is nothing in it")
+            raise SourceError(f"cannot scan {self._path}: there is nothing in it")
 
     def _other_kind(self) -> str:
         """Return what a file is that is no tar archive, and what to do; nothing if that is unknown.

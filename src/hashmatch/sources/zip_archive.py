@@ -68,7 +68,9 @@ class ZipSource:
         except OSError as error:
             raise cannot_open(self._path, error) from None
         except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError):
-            raise SourceError(f"{self._path}: no zip archive, or damaged") from None
+            raise SourceError(
+                f"cannot read {self._path}: it is no zip archive, or damaged"
+            ) from None
 
     def _open(self, end: int) -> None:
         """Open the archive at the end of the file, then those before it."""
@@ -77,8 +79,8 @@ class ZipSource:
             size, behind = _directory(part)
             if size > LARGEST_DIRECTORY:
                 raise SourceError(
-                    f"{self._path}: its directory has {size:,} bytes, the limit is "
-                    f"{LARGEST_DIRECTORY:,}; split it, or make it a tar archive"
+                    f"cannot read {self._path}: its directory has {size:,} bytes, the limit is "
+                    f"{LARGEST_DIRECTORY:,}. Split it, or make it a tar archive"
                 )
             try:
                 archive = zipfile.ZipFile(part)
@@ -96,13 +98,16 @@ class ZipSource:
                 _Member(archive, info, number in overlapping) for number, info in enumerate(found)
             ]
             if len(self._parts) > MOST_ARCHIVES:
-                raise SourceError(f"{self._path}: more than {MOST_ARCHIVES:,} archives in one file")
+                raise SourceError(
+                    f"cannot read {self._path}: it has more than {MOST_ARCHIVES:,} archives in one "
+                    "file"
+                )
             end = min([archive.start_dir, *(info.header_offset for info in found)])
 
     def items(self, after: str | None = None) -> Iterator[ImageItem]:
         """Yield every item once; SourceError if there is nothing in it."""
         if not self._members:
-            raise SourceError(f"{self._path}: there is nothing in it")
+            raise SourceError(f"cannot scan {self._path}: there is nothing in it")
         unique, last = Unique(), int(after or 0)
         self.passed_over = Counter()
         for number, (_, info, _) in enumerate(self._members, 1):

@@ -96,7 +96,7 @@ class StoredStatements(Opaque):
         try:
             self._check()
         except (ValueError, KeyError, msgspec.MsgspecError):
-            raise StoreError(f"{file.path} holds no statements of a list") from None
+            raise StoreError(f"cannot read {file.path}: it holds no statements of a list") from None
 
     def _check(self) -> None:
         shapes = {block.name: block.shape for block in self._file.description.blocks}
@@ -202,9 +202,11 @@ class OpenFile(Opaque):
         try:
             data = os.pread(self.file, count, offset)
         except OSError as error:
-            raise StoreError(f"{self.path} cannot be read: {error.strerror}") from None
+            raise StoreError(f"cannot read {self.path}: {error.strerror}") from None
         if self._stamp() != self._found:
-            raise StoreError(f"{self.path} was written over while it was in use; open it again")
+            raise StoreError(
+                f"cannot read {self.path}: it was written over while it was in use. Open it again"
+            )
         return data
 
     def __del__(self) -> None:
@@ -238,7 +240,7 @@ class BlockFile(Opaque):
         while done < len(view):
             data = self._read(min(LOADED, len(view) - done), offset + done)
             if not data:
-                raise StoreError(f"{self.path} ends too early; restore it")
+                raise StoreError(f"cannot read {self.path}: it ends too early. Restore it")
             view[done : done + len(data)] = data
             done += len(data)
         return array
@@ -405,7 +407,7 @@ def _whole(opened: OpenFile, path: str, manifest: Manifest, key: ListKey | None)
     if not manifest.encrypted:
         return memoryview(opened(opened.size, 0))
     if key is None:
-        raise StoreError(f"{path} is encrypted; give the key of the list in {KEY}")
+        raise StoreError(f"cannot read {path}: it is encrypted. Give the key of the list in {KEY}")
     plain = np.empty(encryption.decrypted_bytes(path, opened.file), np.uint8)
     encryption.decrypt_into(path, opened.file, key, plain)
     return memoryview(plain)  # type: ignore[arg-type]
@@ -425,4 +427,6 @@ def _decoded(path: str, data: memoryview, type: type[Struct]) -> Struct:
     try:
         return msgspec.msgpack.decode(data, type=type)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        raise StoreError(f"{path} does not say the state of a list; restore it") from None
+        raise StoreError(
+            f"cannot read {path}: it does not say the state of a list. Restore it"
+        ) from None

@@ -88,7 +88,9 @@ def decrypted_bytes(path: str, file: int) -> int:
     last = body - (chunks - 1) * (CHUNK + TAG) - TAG
     # A last chunk of nothing after others would be read by nobody: sixteen bytes of anything.
     if chunks < 1 or last < (chunks > 1) or chunks > MOST:
-        raise StoreError(f"{path} is damaged: part of it is missing, or too much; restore it")
+        raise StoreError(
+            f"cannot read {path}: it is damaged: part of it is missing, or too much. Restore it"
+        )
     return body - chunks * TAG
 
 
@@ -103,11 +105,13 @@ def decrypt(path: str, file: int, key: ListKey) -> Iterator[bytes]:
     header = _read(path, file, HEADER.size, 0)
     magic, key_id, _ = HEADER.unpack(header)
     if magic != MAGIC:
-        raise StoreError(f"{path} is not an encrypted file of a list, or is damaged; restore it")
+        raise StoreError(
+            f"cannot read {path}: it is not an encrypted file of a list, or is damaged. Restore it"
+        )
     if key_id != key.key_id:
         raise StoreError(
-            f"{path} is encrypted with the key {key_id.hex()}, and given is {key.key_id.hex()}; "
-            "give that key, or restore the file"
+            f"cannot read {path}: it is encrypted with the key {key_id.hex()}, and given is "
+            f"{key.key_id.hex()}. Give that key, or restore the file"
         )
     cipher = _cipher(key, header)
     number, offset, is_last = 0, HEADER.size, False
@@ -120,8 +124,8 @@ def decrypt(path: str, file: int, key: ListKey) -> Iterator[bytes]:
             plain = cipher.decrypt(_nonce(number), chunk, _bound(header, number, is_last))
         except InvalidTag:
             raise StoreError(
-                f"{path} is damaged at byte {offset:,} or after it; restore it, or import the list "
-                "again"
+                f"cannot read {path}: it is damaged at byte {offset:,} or after it. Restore "
+                "it, or import the list again"
             ) from None
         number, offset = number + 1, offset + len(chunk)
         yield plain
@@ -136,7 +140,9 @@ def decrypt_into(path: str, file: int, key: ListKey, buffer: Data) -> None:
     """
     view = memoryview(buffer)  # type: ignore[arg-type]  # before Python 3.12 arrays do not say so
     if view.nbytes != decrypted_bytes(path, file):
-        raise StoreError(f"{path} is damaged: it is not as long as its list; restore it")
+        raise StoreError(
+            f"cannot read {path}: it is damaged: it is not as long as its list. Restore it"
+        )
     place, target = 0, view.cast("B") if view.nbytes else view
     for plain in decrypt(path, file, key):
         if plain:
@@ -180,9 +186,9 @@ def _read(path: str, file: int, size: int, offset: int) -> bytes:
         while len(data) < size and (more := os.pread(file, size - len(data), offset + len(data))):
             data += more
     except OSError as error:
-        raise StoreError(f"{path} cannot be read: {error.strerror}") from None
+        raise StoreError(f"cannot read {path}: {error.strerror}") from None
     if len(data) < size:
-        raise StoreError(f"{path} was cut off while it was read; restore it")
+        raise StoreError(f"cannot read {path}: it was cut off while it was read. Restore it")
     return data
 
 
@@ -209,7 +215,9 @@ class ListKey:
 
     def __init__(self, raw: bytes) -> None:
         if len(raw) != LENGTH:
-            raise UsageError(f"a key for lists has {LENGTH} bytes, this one {len(raw)}")
+            raise UsageError(
+                f"cannot use a key of {len(raw)} bytes for lists. Give one of {LENGTH}"
+            )
         self._raw = bytes(raw)
         #: 8 bytes that tell keys apart, and nothing of them.
         self.key_id = hashlib.blake2b(
@@ -233,7 +241,7 @@ class ListKey:
         return f"<ListKey {self.key_id.hex()}>"
 
     def __reduce__(self) -> NoReturn:
-        raise UsageError("a key for lists is never pickled; send the path of its file instead")
+        raise UsageError("cannot pickle a key for lists. Send the path of its file instead")
 
 
 def list_key(path: str | None = None) -> ListKey | None:
@@ -257,6 +265,6 @@ def _parsed(text: bytes, place: str) -> bytes:
     if re.fullmatch(rb"[A-Za-z0-9+/]{43}=", text):
         return base64.b64decode(text)
     raise UsageError(
-        f"{place} holds no key: it takes {LENGTH} bytes, as {2 * LENGTH} hexadecimal digits or in "
-        "base64"
+        f"cannot use {place}: it holds no key. A key is {LENGTH} bytes, as {2 * LENGTH} "
+        "hexadecimal digits or in base64"
     )

@@ -21,6 +21,7 @@ from hashmatch.lists.statuses import MEANINGS
 from hashmatch.records import VERSION
 from hashmatch.records.hash_shapes import hidden, masked
 from hashmatch.records.images import clean_name
+from hashmatch.records.times import format_duration
 from hashmatch.store import contents, reference_key, signing
 from hashmatch.store.compaction import VersionBuilder, appended, is_small, live, merged, rewritten
 from hashmatch.store.contents import IDS, INDEX, STATE
@@ -115,14 +116,13 @@ class Change:
     def __post_init__(self) -> None:
         for name in self.accept:
             if name not in ACCEPTABLE:
-                raise UsageError(
-                    f"nothing is accepted as {name!r}; it is one of {', '.join(ACCEPTABLE)}"
-                )
+                raise UsageError(f"cannot accept {name!r}. Give one of {', '.join(ACCEPTABLE)}")
         for algorithm, limit in (self.limits or {}).items():
             bits = registry.spec(algorithm).bits
             if not isinstance(limit, int) or not 0 <= limit <= bits:
                 raise UsageError(
-                    f"a limit of {algorithm} is a whole number from 0 to {bits}, not {limit!r}"
+                    f"cannot use {limit!r} as a limit of {algorithm}. Give a whole number from "
+                    f"0 to {bits}"
                 )
 
     def options(self) -> dict[str, tuple[str, ...]]:
@@ -147,7 +147,7 @@ class Change:
             "dates": [asked.dates] if asked.dates is not None else [],
             "charset": [asked.charset] if asked.charset is not None else [],
             "accept": self.accept,
-            "expires": [_days(self.expires_in)] if self.expires_in is not None else [],
+            "expires": [_lasting(self.expires_in)] if self.expires_in is not None else [],
             "limit": [f"{algorithm}={limit}" for algorithm, limit in (self.limits or {}).items()],
             "default-pictures": sorted(self.pictures or {}),
         }
@@ -158,8 +158,8 @@ class Change:
         }
 
 
-def _days(lasts: timedelta | Literal["never"]) -> str:
-    return "never" if lasts == "never" else f"{lasts / timedelta(days=1):g}"
+def _lasting(time: timedelta | Literal["never"]) -> str:
+    return "never" if time == "never" else format_duration(time)
 
 
 class Effects(NamedTuple):
@@ -279,8 +279,8 @@ class Importer:
             before, problems = self.latest()
             if before.manifest.version != self.folder.versions()[0] and DAMAGE not in change.accept:
                 raise StoreError(
-                    f"{problems[0]}; an update would go on from version "
-                    f"{before.manifest.version}: import the list again, or accept {DAMAGE}"
+                    f"cannot update the list: {problems[0]}; it would be made from version "
+                    f"{before.manifest.version}. Import the list again, or accept {DAMAGE}"
                 )
             told, kept = change.format.keep_ids, before.manifest.keep_ids
             if told is not None and set(told) != set(kept):
@@ -366,8 +366,8 @@ class Importer:
             own = [(path, row) for row in rows.rejected_since(named, bad)]
             if rows.missing is not None and BAD_ROWS not in change.accept:
                 raise StoreError(
-                    f"{path}, line {rows.missing.line}: {rows.missing.reason}: rows are missing. "
-                    f"Get the file again, or accept {BAD_ROWS}"
+                    f"cannot import {path}: rows are missing: line {rows.missing.line}: "
+                    f"{rows.missing.reason}. Get the file again, or accept {BAD_ROWS}"
                 )
             if 0 < rows.total - total == rows.refused - bad:
                 why = "".join(f" (line {row.line}: {row.reason})" for _, row in own[:1])
@@ -391,8 +391,8 @@ class Importer:
         if rows.refused > most and BAD_ROWS not in change.accept:
             some = "; ".join(f"{path}, line {row.line}: {row.reason}" for path, row in rejected[:3])
             raise StoreError(
-                f"{rows.refused:,} of {rows.total:,} rows cannot be used, more than {MOST_BAD:.1%} "
-                f"({some}); mend them, or accept {BAD_ROWS}"
+                f"cannot import the list: {rows.refused:,} of {rows.total:,} rows cannot be "
+                f"used, more than {MOST_BAD:.1%} ({some}). Repair them, or accept {BAD_ROWS}"
             )
         if STATUS not in change.accept:
             _check_statuses(rows, sources)
@@ -421,8 +421,8 @@ class Importer:
             if DAMAGE in change.accept:
                 return None, [str(error)]
             raise type(error)(
-                f"{error}; to go on without it, with no name, limits, expiry or size to go by, "
-                f"accept {DAMAGE}"
+                f"{error}. To make a new list without that version, with no name, limits, "
+                f"expiry or size to go by, accept {DAMAGE}"
             ) from None
 
     def _check_encryption(self) -> None:
@@ -435,7 +435,9 @@ class Importer:
                     break
         else:
             return
-        raise StoreError(f"{self.folder.path} is encrypted; give the key of the list in {KEY}")
+        raise StoreError(
+            f"cannot change {self.folder.path}: it is encrypted. Give the key of the list in {KEY}"
+        )
 
     def _builder(self, change: Change, before: Content | None) -> VersionBuilder:
         path, named = self.folder.path, self.folder.marks().name
@@ -444,8 +446,8 @@ class Importer:
         name = hidden(clean_name(name), reference_key.read(self.folder, self.key, []))
         if named is not None and name != named:
             raise StoreError(
-                f"the list in {path} is called {named!r}, and stays so; make a new store for "
-                f"one called {name!r}"
+                f"cannot rename the list in {path}: it is called {named!r}, and stays so. Make "
+                f"a new store for one called {name!r}"
             )
         limits = change.limits if change.limits is not None else before.limits if before else {}
         pictures = before.pictures if before else {}
@@ -470,7 +472,7 @@ class Importer:
         """Write the manifest of a version whose files are there, unless it changes too much."""
         files, counts = made.built
         if before is None and not any(each["entries"] for each in counts.values()):
-            raise StoreError("there is no usable hash in what was given, and so no list")
+            raise StoreError("cannot import the list: there is no usable hash in what was given")
         for found in read.rows.suspicions:
             if found.is_sure and KIND not in change.accept:
                 raise StoreError(
@@ -614,7 +616,8 @@ def _check_size(before: Manifest, counts: Mapping[str, Mapping[str, int]]) -> No
         now = counts.get(algorithm, {}).get("entries", 0)
         if was and abs(now - was) > MOST_CHANGE * was:
             raise StoreError(
-                f"the list would go from {was:,} to {now:,} {algorithm} entries, by more than "
-                f"{MOST_CHANGE:.0%}: look at what changed (hashmatch list inspect), then accept "
-                f"{SIZE_CHANGE}; version {before.version} goes on serving"
+                f"cannot import the list: it would go from {was:,} to {now:,} {algorithm} "
+                f"entries, by more than {MOST_CHANGE:.0%}. Look at what changed (hashmatch "
+                f"list inspect), then accept {SIZE_CHANGE}; version {before.version} stays in "
+                "use"
             )

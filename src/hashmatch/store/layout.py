@@ -64,7 +64,7 @@ class Folder:
             found = []
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            raise StoreError(f"{self.path} cannot be read: {reason}") from None
+            raise StoreError(f"cannot read {self.path}: {reason}") from None
         for name in found:
             if name not in {*FOLDERS, *OTHERS} and not atomic.PART.fullmatch(name):
                 raise StoreError(
@@ -97,7 +97,7 @@ class Folder:
         try:
             names = os.listdir(self.inside("versions"))
         except OSError as error:
-            raise StoreError(f"{self.path} cannot be read: {error.strerror}") from None
+            raise StoreError(f"cannot read {self.path}: {error.strerror}") from None
         found = (MANIFEST.fullmatch(name) for name in names)
         return sorted((int(match[1]) for match in found if match), reverse=True)
 
@@ -236,7 +236,9 @@ class Folder:
         """Return a descriptor of what is what its manifest says; StoreError if it is not."""
         with private.opened(path, allow_readable=self.allow_readable) as file:
             if private.digest(path, file) != Digest(named.sha256, named.bytes):
-                raise StoreError(f"{path} is damaged: it is not what its manifest says")
+                raise StoreError(
+                    f"cannot read {path}: it is damaged: it is not what its manifest says"
+                )
             return os.dup(file)
 
     def remove(self, version: int) -> None:

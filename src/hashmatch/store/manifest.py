@@ -139,7 +139,7 @@ def encode(manifest: Manifest) -> bytes:
         if msgspec.json.decode(data, type=Manifest) != manifest:
             raise ValueError("JSON does not keep it as it is")
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise UsageError(f"a manifest cannot be written: {error}") from None
+        raise UsageError(f"cannot write the manifest: {error}") from None
     return data
 
 
@@ -160,13 +160,13 @@ def decode(path: str, data: bytes, version: int | None = None, name: str | None 
         raise StoreError(_problem(path, data)) from None
     if version is not None and manifest.version != version:
         raise StoreError(
-            f"{path} is the manifest of version {manifest.version}, and in the place of version "
-            f"{version}; put each where it was"
+            f"cannot use {path}: it is the manifest of version {manifest.version}, in the "
+            f"place of version {version}. Put each where it was"
         )
     if name is not None and manifest.name != name:
         raise StoreError(
-            f"{path} is the manifest of another list than the one that belongs there; "
-            "put each where it was"
+            f"cannot use {path}: it is the manifest of another list than the one that belongs "
+            "there. Put each where it was"
         )
     return manifest
 
@@ -181,9 +181,9 @@ def _problem(path: str, data: bytes) -> str:
         kind, _, number = msgspec.json.decode(data, type=_Schema).schema.partition("/")
         if kind == "hashmatch.list" and number.isascii() and number.isdigit() and number != "1":
             return (
-                f"{path} is a manifest of format {int(number[:9])}, and this version of hashmatch "
-                "reads format 1; use the version that wrote it"
+                f"cannot use {path}: it is a manifest of format {int(number[:9])}, and this "
+                "version of hashmatch reads format 1. Use the version that wrote it"
             )
     except (msgspec.MsgspecError, ValueError, RecursionError):
         pass
-    return f"{path} is damaged, or no manifest; restore it, or import the list again"
+    return f"cannot use {path}: it is damaged, or no manifest. Restore it, or import the list again"

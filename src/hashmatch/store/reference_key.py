@@ -53,7 +53,7 @@ def read(folder: Folder, key: ListKey | None, problems: list[str]) -> bytes:
         try:
             secret = _read(path, key, folder.allow_readable)
             if found is not None and secret != found:
-                raise StoreError(f"{path} is of another store; remove it")
+                raise StoreError(f"cannot use {path}: it is of another store. Remove it")
             found = secret
         except StoreError as error:
             wrong.append(str(error))
@@ -71,12 +71,14 @@ def _read(path: str, key: ListKey | None, allow_readable: bool) -> bytes:
     data = private.read(path, LARGEST, allow_readable=allow_readable)
     if data.startswith(encryption.MAGIC):
         if key is None:
-            raise StoreError(f"{path} is encrypted; give the key of the list in {KEY}")
+            raise StoreError(
+                f"cannot read {path}: it is encrypted. Give the key of the list in {KEY}"
+            )
         with private.opened(path, allow_readable=allow_readable) as file:
             data = b"".join(encryption.decrypt(path, file, key))
     secret = data[:SECRET]
     if len(secret) < SECRET or data != secret + _check(secret):
-        raise StoreError(f"{path} is damaged")
+        raise StoreError(f"cannot read {path}: it is damaged")
     return secret
 
 

@@ -116,8 +116,8 @@ def check(
     lowest = max(marks.versions.get(key, least) for key in set(key_ids) or {UNSIGNED})
     if version < lowest - behind:
         raise UntrustedList(
-            f"version {version} is older than version {lowest}, which was used before; get the "
-            "current one, or, if that was no good, sign an even later one"
+            f"cannot use version {version}: it is older than version {lowest}, which was used "
+            "before. Get the current one, or, if that was no good, sign an even later one"
         )
     _check_jump(marks, version, floor)
 
@@ -126,8 +126,8 @@ def _check_jump(marks: Marks, version: int, floor: int) -> None:
     highest = max([floor, *marks.versions.values()])
     if version > highest + FURTHEST:
         raise UntrustedList(
-            f"version {version} is more than {FURTHEST:,} ahead of version {highest}, further than "
-            "a list gets; get one with the number that follows"
+            f"cannot use version {version}: it is more than {FURTHEST:,} ahead of version "
+            f"{highest}, further than a list gets. Get one with the number that follows"
         )
 
 
@@ -166,6 +166,6 @@ def advance(
         try:
             msgspec.json.decode(data, type=_File)
         except msgspec.MsgspecError as error:  # they would be taken for damaged
-            raise UsageError(f"marks cannot be written: {error}") from None
+            raise UsageError(f"cannot write the marks: {error}") from None
         atomic.write(path, data)
     return Marks(versions, used, name=name)

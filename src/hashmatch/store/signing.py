@@ -115,7 +115,9 @@ class PrivateKey:
         hidden: serialization.KeySerializationEncryption = serialization.NoEncryption()
         if passphrase is not None:
             if not 1 <= len(passphrase) <= LONGEST_PASSPHRASE:
-                raise UsageError(f"a passphrase has 1 to {LONGEST_PASSPHRASE} bytes")
+                raise UsageError(
+                    f"cannot use the passphrase. Give one of 1 to {LONGEST_PASSPHRASE} bytes"
+                )
             hidden = serialization.BestAvailableEncryption(passphrase)
         pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
         atomic.write(path, self._key.private_bytes(pem, pkcs8, hidden), replace=False)
@@ -124,7 +126,7 @@ class PrivateKey:
         return f"<PrivateKey {self.public.key_id}>"
 
     def __reduce__(self) -> NoReturn:
-        raise UsageError("a private key is never pickled; send the path of its file instead")
+        raise UsageError("cannot pickle a private key. Send the path of its file instead")
 
 
 def given_passphrase() -> bytes | None:
@@ -141,14 +143,18 @@ def load_private(path: str, passphrase: bytes | None = None) -> PrivateKey:
     data = private.read(path, LARGEST_KEY, follow=True)
     is_encrypted = b"BEGIN ENCRYPTED PRIVATE KEY" in data
     if is_encrypted and passphrase is None:
-        raise StoreError(f"{path} is encrypted; give its passphrase in {PASSPHRASE}")
+        raise StoreError(
+            f"cannot read {path}: it is encrypted. Give its passphrase in {PASSPHRASE}"
+        )
     try:
         key = serialization.load_pem_private_key(data, passphrase if is_encrypted else None)
     except (ValueError, TypeError, UnsupportedAlgorithm):  # what they say may quote the file
         told = f"or {PASSPHRASE} is not its passphrase" if is_encrypted else "or is damaged"
-        raise StoreError(f"{path} holds no private key, {told}") from None
+        raise StoreError(f"cannot use {path}: it holds no private key, {told}") from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise StoreError(f"{path} holds another kind of private key; lists take Ed25519")
+        raise StoreError(
+            f"cannot use {path}: it holds another kind of private key. Lists take Ed25519"
+        )
     return PrivateKey(key)
 
 
@@ -166,13 +172,17 @@ def load_public(path: str) -> PublicKey:
     """
     data = private.read(path, LARGEST_KEY, public=True, follow=True)
     if b"PRIVATE KEY" in data:
-        raise StoreError(f"{path} holds a private key; give the public one, and keep that apart")
+        raise StoreError(
+            f"cannot use {path}: it holds a private key. Give the public one, and keep that apart"
+        )
     try:
         key = serialization.load_pem_public_key(data)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise StoreError(f"{path} holds no public key, or is damaged") from None
+        raise StoreError(f"cannot use {path}: it holds no public key, or is damaged") from None
     if not isinstance(key, Ed25519PublicKey):
-        raise StoreError(f"{path} holds another kind of public key; lists take Ed25519")
+        raise StoreError(
+            f"cannot use {path}: it holds another kind of public key. Lists take Ed25519"
+        )
     return PublicKey(key.public_bytes_raw())
 
 
@@ -234,7 +244,7 @@ def decode(path: str, data: bytes) -> tuple[Signature, ...]:
             raise ValueError
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise StoreError(
-            f"{path} is damaged, or holds no signatures; sign the list again"
+            f"cannot read {path}: it is damaged, or holds no signatures. Sign the list again"
         ) from None
     return signatures
 
@@ -261,7 +271,7 @@ def verify(
     """
     keys = set(trusted)
     if not 1 <= needed <= len(keys):
-        raise UsageError(f"{needed} signatures are asked for, and there are {len(keys)} keys")
+        raise UsageError(f"cannot ask for {needed} signatures: there are {len(keys)} keys")
     signed: set[PublicKey] = set()
     for one in signatures:
         for key in keys:
@@ -269,15 +279,15 @@ def verify(
                 continue
             if not key.has_signed(DOMAIN + manifest, one.raw):
                 raise UntrustedList(
-                    f"the signature of key {key.key_id} is not over this manifest; "
-                    "restore the version, or import the list again"
+                    f"cannot trust this manifest: the signature of key {key.key_id} is not "
+                    "over it. Restore the version, or import the list again"
                 )
             signed.add(key)
     if len(signed) < needed:
         asked = "its signature by a trusted key is" if needed == 1 else f"{needed} signatures are"
         raise UntrustedList(
-            f"{asked} needed, and {len(signed) or 'none'} of {len(keys)} trusted keys signed it; "
-            "sign it, or trust the key that did"
+            f"cannot trust the list: {asked} needed, and {len(signed) or 'none'} of "
+            f"{len(keys)} trusted keys signed it. Sign it, or trust the key that did"
         )
     return tuple(sorted(key.key_id for key in signed))
 
@@ -304,7 +314,7 @@ def check_fresh(
         return None
     told = f"the list has expired at {expires:%Y-%m-%d %H:%M} UTC{clock}"
     if moment > expires + grace:
-        raise UntrustedList(f"{told}, longer ago than allowed; update it")
+        raise UntrustedList(f"cannot use the list: {told}, longer ago than allowed. Update it")
     return f"{told}; update it by {expires + grace:%Y-%m-%d}"
 
 
@@ -340,7 +350,7 @@ class Trust:
     def __post_init__(self) -> None:
         count = len(set(self.keys))
         if not 1 <= self.needed <= max(1, count):
-            raise UsageError(f"{self.needed} signatures are asked for, and there are {count} keys")
+            raise UsageError(f"cannot ask for {self.needed} signatures: there are {count} keys")
 
     def check(self, data: bytes, signed: Sequence[Signature]) -> tuple[str, ...]:
         """Return the ids of the keys that signed a manifest; UntrustedList if too few did.

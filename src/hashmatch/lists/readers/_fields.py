@@ -418,8 +418,8 @@ class Dates:
             if self._is_told:
                 raise Unusable(told)
             raise ListError(
-                f"{told}, as others of this list are: mend them, or say what their order is "
-                "(--dates dmy or mdy)"
+                f"cannot tell the order of dates: {told}, as others of this list are. Correct "
+                "them, or say what their order is (--dates dmy or mdy)"
             )
         return self.order or clear or "dmy"
 
@@ -701,7 +701,7 @@ def dated(
     if waiting:
         raise ListError(
             f"line {waiting[0].line}: the dates of this list may be day/month or month/day, and "
-            "none tells which; say it (--dates dmy or mdy)"
+            "none tells which. Say it (--dates dmy or mdy)"
         )
 
 

@@ -66,7 +66,10 @@ class DigestingFile(io.RawIOBase):
         while count < len(view):
             data = self._raw.read(len(view) - count)
             if not isinstance(data, bytes):
-                raise UsageError("a list is read of a path, or of a file open in binary mode")
+                raise UsageError(
+                    "cannot read a list from a file that is open as text. Give a path, or a file "
+                    "open in binary mode"
+                )
             if not data:
                 break
             view[count : count + len(data)] = data

@@ -1,4 +1,4 @@
-"""CSV with a header: each column has a role, recognised by its name or told.
+"""CSV with a header: each column has a role, recognised by its name or given.
 
 Roles: an algorithm's name (``pdq``, ``md5``, ...: the column holds such hashes; there may be
 several), ``hash`` with or without ``algorithm``, ``id``, ``label`` (one), ``labels`` (divided by
@@ -132,7 +132,7 @@ class MappedCsv:
         if header is None:
             yield from (line for line in head if isinstance(line, RejectedRow))
             for _ in lines:
-                raise ListError(f"none of the first {HEAD} lines can be read")
+                raise ListError(f"cannot find a header: none of the first {HEAD} lines can be read")
             return
         _check_names(header)
         records = CsvRecords(chain(head, lines), header.delimiter, header.has_row)
@@ -256,8 +256,8 @@ def _check_told(table: Table, columns: Mapping[str, str]) -> None:
         if _column(table.cells or [""] * table.width, name) is None:
             names = ", ".join(_numbered(table.cells)) if table.cells else f"1 to {table.width}"
             raise UsageError(
-                f"no column {name!r}; the columns are {names}. Give the name or the number of one "
-                f"(--column {role}=NAME)"
+                f"cannot find column {name!r}: the columns are {names}. Give the name or the "
+                f"number of one (--column {role}=NAME)"
             )
 
 
@@ -347,11 +347,14 @@ def _told(cells: list[str], columns: Mapping[str, str]) -> list[str | None]:
         if column is None:
             return [None]
         if roles[column] is not None:
-            raise UsageError(f"column {name!r} cannot be both {roles[column]} and {role}")
+            raise UsageError(
+                f"cannot use column {name!r} as both {roles[column]} and {role}. Give each role a "
+                "column of its own"
+            )
         if cells.count(name) > 1:
             raise UsageError(
-                f"{cells.count(name)} columns are called {name!r}. Give the number of one, "
-                f"--column {role}={column + 1}"
+                f"cannot choose a column: {cells.count(name)} are called {name!r}. Give the "
+                f"number of one, --column {role}={column + 1}"
             )
         roles[column] = role
     for place, known in enumerate(_recognised(cells)):
@@ -394,7 +397,9 @@ def _check_names(header: Header) -> None:
     ]
     for name in names:
         if names.count(name) > 1:
-            raise ListError(f"{names.count(name)} columns are called {name}; rename all but one")
+            raise ListError(
+                f"cannot choose a column: {names.count(name)} are called {name}. Rename all but one"
+            )
 
 
 def _records(

@@ -118,8 +118,8 @@ def _records(
         yield _fields.Fields(number, fields, exact=True, numbers=numbers)
     if not is_told:
         raise UsageError(
-            f"no record has any of the keys that were told as columns, {', '.join(told.values())}. "
-            "Give keys that are there (--column pdq=KEY)"
+            "cannot find the keys of --column: no record has any of "
+            f"{', '.join(told.values())}. Give keys that are there (--column pdq=KEY)"
         )
 
 

@@ -64,7 +64,7 @@ class NcmecXml:
         ListError if the file has a document type, or is of another namespace.
         """
         if options.columns:
-            raise UsageError("NCMEC XML has no columns to tell apart")
+            raise UsageError("cannot use columns: NCMEC XML has none. Leave out --column")
         page = _Page()
         fed = 0
         while True:

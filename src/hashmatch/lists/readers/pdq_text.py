@@ -32,6 +32,7 @@ from hashmatch.lists.readers._lines import (
     whole_lines,
 )
 from hashmatch.lists.statuses import KEEP_OUT
+from hashmatch.records.hash_shapes import may_be_hash
 from hashmatch.records.hashes import INVISIBLE
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ LOOKS_RIGHT = re.compile(
     r"|([\w+/-]{43}=|[\w+/-]{27}=|[\w+/-]{22}==|[\w+/-]{11}=)([,;\t]|$)",  # base64
     re.IGNORECASE | re.ASCII,
 )
+UNPADDED = re.compile(r"[\w+/-]{11}|[\w+/-]{22}|[\w+/-]{27}|[\w+/-]{43}", re.ASCII)
+"""A hash of 8, 16, 20 or 32 bytes in base64 without padding."""
+FEW = 3
+"""Lines that take it; fewer say too little."""
 BARE = re.compile(r"[0-9a-f]{16,}", re.IGNORECASE)
 TYPED = re.compile(r"([A-Za-z][\w-]*)[ \t]+([^\s,]+)")
 QUALITY_AND_NAME = re.compile(r"\s*(\d{1,3})(?:\.0+)?\s*[,;\t](.*)")
@@ -72,15 +77,15 @@ class PdqText:
         """Return how sure it is, 0 to 100: not at all if the first line that counts has no hash."""
         lines = [line.strip(INVISIBLE) for line in first_lines(whole_lines(head))]
         if not lines or not LOOKS_RIGHT.match(lines[0]):
-            return 0
+            return 40 if _are_base64(lines) else 0
         return 10 if _are_cells(lines) else 80  # rather CSV; if it is none, `_check` says why
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
         if options.columns:
             raise UsageError(
-                "PDQ text has no columns to tell apart. Leave out --column, or say that it is CSV "
-                "(--list-format csv)"
+                "cannot use columns: PDQ text has none. Leave out --column, or say that it is "
+                "CSV (--list-format csv)"
             )
         for line in numbered_lines(stream):
             if isinstance(line, RejectedRow):
@@ -124,6 +129,17 @@ def _may_be_cells(block: bytes, rows: PlainRows) -> bool:
 def _are_cells(lines: list[str]) -> bool:
     """Return whether too many lines have more than their own fields: hash, quality and name."""
     return PART * sum(map(_has_more, lines)) > len(lines)
+
+
+def _are_base64(lines: list[str]) -> bool:
+    """Return whether lines are hashes in base64 without padding, which words may look like too."""
+    parts = [re.split("[,;\t]", line, maxsplit=1)[0].strip('" ') for line in lines]
+    return (
+        len(lines) >= FEW
+        and len({len(part) for part in parts}) == 1
+        and all(map(UNPADDED.fullmatch, parts))
+        and 2 * sum(map(may_be_hash, parts)) > len(parts)
+    )
 
 
 def _has_more(line: str) -> bool:

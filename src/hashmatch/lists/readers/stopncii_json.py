@@ -41,7 +41,7 @@ class StopNciiJson:
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
         if options.columns:
-            raise UsageError("StopNCII JSON has no columns to tell apart")
+            raise UsageError("cannot use columns: StopNCII JSON has none. Leave out --column")
         yield from page_rows(stream, _rows, array_at("hashRecords"), "hashValue", counted=True)
 
 

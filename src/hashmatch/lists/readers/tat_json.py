@@ -45,7 +45,9 @@ class TatJson:
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
         if options.columns:
-            raise UsageError("Tech Against Terrorism JSON has no columns to tell apart")
+            raise UsageError(
+                "cannot use columns: Tech Against Terrorism JSON has none. Leave out --column"
+            )
         yield from page_rows(stream, _rows, array_at("results"), "hash_digest", counted=True)
 
 

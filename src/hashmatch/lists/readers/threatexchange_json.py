@@ -54,7 +54,7 @@ class ThreatExchangeJson:
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
         if options.columns:
-            raise UsageError("ThreatExchange JSON has no columns to tell apart")
+            raise UsageError("cannot use columns: ThreatExchange JSON has none. Leave out --column")
         yield from page_rows(stream, _rows, array_at("data"), "indicator")
 
 

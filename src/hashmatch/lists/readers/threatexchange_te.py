@@ -47,7 +47,7 @@ class ThreatExchangeTe:
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
         """Yield every row. Raises UsageError if `options` tell of columns: these are fixed."""
         if options.columns:
-            raise UsageError("the columns of .te files are fixed")
+            raise UsageError("cannot use columns: those of .te files are fixed. Leave out --column")
         lines = numbered_lines(stream, returns=True)
         for record in CsvRecords(lines, ",", lambda cells: len(cells) in {4, 5}):
             yield record if isinstance(record, RejectedRow) else _row(*record)

@@ -54,7 +54,7 @@ class VicsJson:
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
         if options.columns:
-            raise UsageError("VICS JSON has no columns to tell apart")
+            raise UsageError("cannot use columns: VICS JSON has none. Leave out --column")
         yield from page_rows(stream, _rows, _holds, "MediaID", _is_case)
 
 

@@ -50,7 +50,7 @@ class Vpdq:
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
         """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
         if options.columns:
-            raise UsageError("vPDQ has no columns to tell apart")
+            raise UsageError("cannot use columns: vPDQ has none. Leave out --column")
         head = stream.peek(512)[:512] if hasattr(stream, "peek") else b""
         if not head and stream.seekable():
             head = stream.read(512)

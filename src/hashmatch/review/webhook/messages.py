@@ -109,7 +109,7 @@ class AskedAgainMessage:
 
     def __post_init__(self) -> None:
         if self.event.kind != "asked_again":
-            raise UsageError("cannot build an asked-again message: in this event nobody asked")
+            raise UsageError("cannot build an asked-again message: no person asked in this event")
 
     def body(self, head: Head) -> bytes:
         """Return the message as JSON, with a head of the history; see `Outbox`."""
