@@ -15,6 +15,7 @@ import hashmatch as hm
 from conftest import IMAGES, PHOTOGRAPHS, photograph
 from hashmatch.decode.policy import decode_file
 from hashmatch.sandbox.protocol import OUTCOMES
+from hashmatch.sandbox.slot import KEPT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
