@@ -36,6 +36,7 @@ CALLS = {
     "list update": "store more.csv",
     "list verify": "store",
     "list diff": "store",
+    "list log": "store",
     "list sign": "store --sign a.key",
     "list rollback": "store 1 --accept size-change",
     "list export": "store --reveal-hashes",

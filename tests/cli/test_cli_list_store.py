@@ -126,7 +126,9 @@ def test_damage_is_a_warning_and_the_last_good_version_serves(home: Home) -> Non
     query = LISTED[0]["hash"]
     ran = run("match", query, "--list", "lists/hotline", "--trust", "k.pub", cwd=home.folder)
     assert ran.lines[0]["matches"][0]["list_version"] == "1"
-    assert ran.said.startswith("hashmatch: warning: version 2 is not used: its signature")
+    assert ran.said.startswith(
+        "hashmatch: warning: version 2 is not used: cannot trust the list: its signature"
+    )
     ran = run("list", "verify", "lists/hotline", "--trust", "k.pub", cwd=home.folder)
     assert (ran.code, "version 2: NOT SOUND" in ran.out.decode()) == (1, True)
     assert home.run("list", "sign", "lists/hotline", "--sign", "k.key").code == 0
@@ -176,7 +178,7 @@ MISTAKES: list[tuple[Sequence[str], str]] = [
     (["import", "empty", "--store", "s"], "cannot read empty: there is no file in it"),
     (["import", "md5.jsonl", "--store", "md5.jsonl"], "it is what FILES names"),
     (["import", "md5.jsonl", "--store", "pages"], "has other things in it"),
-    (["import", "md5.jsonl", "--store", "md5.jsonl/c"], "cannot be made: Not a directory"),
+    (["import", "md5.jsonl", "--store", "md5.jsonl/c"], "cannot make 'md5.jsonl/c'"),
     (["import", "md5.jsonl", "--store", "s", "--sign", "md5.jsonl"], "md5.jsonl"),
     (["import", "md5.jsonl", "--store", "s", "--sign", "k.pub"], "k.pub"),
     (["import", "md5.jsonl", "--store", "s", "--limit", "pdq=x"], "Give it as pdq=20"),
@@ -192,7 +194,7 @@ MISTAKES: list[tuple[Sequence[str], str]] = [
     (["diff", "lists/hotline", "-1"], ""),
     (["inspect", "pages"], "pages: it is no list store"),
     (["inspect", "lists/hotline", "--trust", "k.key"], "k.key"),
-    (["inspect", "lists/hotline", "--signatures", "3"], "3 signatures are asked for"),
+    (["inspect", "lists/hotline", "--signatures", "3"], "cannot ask for 3 signatures"),
     (["export", "lists/hotline", "-a", "phash", "--reveal-hashes"], "no phash hashes but md5, pdq"),
 ]  # fmt: skip
 

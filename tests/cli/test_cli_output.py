@@ -148,7 +148,8 @@ def test_a_pipe_gets_no_progress(name: str, folder: Path) -> None:
 
 TABLES = [
     "list import", "list update", "list rollback", "list inspect", "list verify", "list diff",
-    "list log", "review history", "list sign", "list keygen", "list probe", "review status", "review settings",
+    "list log", "review history",
+    "list sign", "list keygen", "list probe", "review status", "review settings",
     "review precision", "review case list", "review case show", "review entry list",
     "review benign list", "review reviewer list", "review verify", "review purge",
     "review export", "review add", "review benign export", "review webhook push", "scan status",

@@ -365,6 +365,7 @@ def verify(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, **opti
     hashmatch list verify lists/hotline --trust lists-2026.pub
     """  # noqa: D301  (the backspace tells click to keep the lines)
     opened = open_store(store, options)
+    opened.folder.check()
     count, bad = 0, 0
     with Progress(len(opened.folder.versions()), quiet, unit="versions") as bar:
         for version, problems in opened.verify():
