@@ -66,6 +66,21 @@ def test_a_hash_is_not_made_without_a_sandbox_unless_that_is_allowed(photos: Pat
     assert json.loads(out)["hash"] == hm.hash_image(photos / "tiles.png").hex
 
 
+def test_lists_decode_no_picture_without_a_sandbox_unless_that_is_allowed(
+    photos: Path, tmp_path: Path
+) -> None:
+    own = hm.hash_image(photos / "tiles.png").hex
+    store = ["--store", tmp_path / "store", "--algorithm", "pdq", "--default-pictures", photos]
+    probe = ("list", "probe", photos / "tiles.png", own)
+    for words in (probe, ("list", "import", ROOT / LIST, *store)):
+        code, out, (line,) = lesser(*words)
+        assert (code, out) == (2, "")
+        assert line.startswith(f"hashmatch: cannot start decode workers: {REFUSED}. Use a kernel ")
+    code, out, said = lesser(*probe, "--sandbox", "best")
+    assert (code, said) == (0, [SAID])
+    assert out.startswith("equal to pdq")
+
+
 def test_a_scan_without_a_sandbox_is_refused_or_says_so_everywhere(
     photos: Path, tmp_path: Path
 ) -> None:
