@@ -218,8 +218,8 @@ shape_options = group(
         multiple=True,
         metavar="WORD=MEANING",
         help="What a word that the list has for the status of an entry means: listed, withdrawn, "
-        "benign or disputed, as in supprimé=withdrawn. Repeatable. [default: the usual English "
-        "words, and those that a store was imported with]",
+        "benign or disputed, as in rayé=withdrawn. Repeatable. [default: the usual words, and "
+        "those that a store was imported with]",
     ),
     click.option(
         "--delimiter",
