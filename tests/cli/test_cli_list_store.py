@@ -176,7 +176,7 @@ MISTAKES: list[tuple[Sequence[str], str]] = [
     (["import", "empty", "--store", "s"], "empty: there is no file in this folder"),
     (["import", "md5.jsonl", "--store", "md5.jsonl"], "it is what FILES names"),
     (["import", "md5.jsonl", "--store", "pages"], "has other things in it"),
-    (["import", "md5.jsonl", "--store", "md5.jsonl/c"], "cannot be made: Not a directory"),
+    (["import", "md5.jsonl", "--store", "md5.jsonl/c"], "cannot make md5.jsonl/c: Not a directory"),
     (["import", "md5.jsonl", "--store", "s", "--sign", "md5.jsonl"], "md5.jsonl"),
     (["import", "md5.jsonl", "--store", "s", "--sign", "k.pub"], "k.pub"),
     (["import", "md5.jsonl", "--store", "s", "--limit", "pdq=x"], "it is no NAME=N"),

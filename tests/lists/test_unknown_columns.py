@@ -130,7 +130,9 @@ def test_columns_may_be_told_by_number_beside_a_header() -> None:
         read(text, columns={"hash": "finger"})
     file = read(text, columns={"hash": "1", "label": "2"})
     assert (file.types, file.rejected) == ({"pdq": 75}, ())
-    with pytest.raises(hm.UsageError, match=r"no column '4'; the columns are 1 finger, 2 finger"):
+    with pytest.raises(
+        hm.UsageError, match=r"cannot find column '4': the columns are 1 finger, 2 finger"
+    ):
         read(text, columns={"hash": "4"})
 
 
