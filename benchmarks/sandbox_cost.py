@@ -80,9 +80,13 @@ def main() -> None:
             "decoded": (hm.decode_image, lambda data: deque(pool.pictures(data), 0)),
             "decoded and hashed": (hm.hash_image, lambda data: hm.hash_image(data, decode=pool)),
         }
-        found = {name: [tuple(map(seconds, both)) for _ in range(rounds)] for name, both in ways.items()}
+        found = {
+            name: [tuple(map(seconds, both)) for _ in range(rounds)] for name, both in ways.items()
+        }
 
-    print(f"{processor()}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; {rounds} rounds")
+    print(
+        f"{processor()}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; {rounds} rounds"
+    )
     print(f"{options.side} x {options.side}, a worker replaced after {options.items}; milliseconds")
     for name, all_rounds in found.items():
         here = [sum(ours) for ours, _ in all_rounds]
@@ -90,8 +94,8 @@ def main() -> None:
         ratios = sorted(sum(there) / sum(ours) for ours, there in all_rounds)
         quarter = statistics.quantiles(ratios, n=4)
         print(
-            f"{name}: here {statistics.median(here):.3f}, there {statistics.median(parent):.3f} and "
-            f"{statistics.median(worker):.3f} in the worker, ratio {quarter[1]:.3f} "
+            f"{name}: here {statistics.median(here):.3f}, there {statistics.median(parent):.3f} "
+            f"and {statistics.median(worker):.3f} in the worker, ratio {quarter[1]:.3f} "
             f"({quarter[0]:.3f} to {quarter[2]:.3f}, goal {MOST})"
         )
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from cli_tools import DEMO, IMAGES, PROGRAM, environment, run
 from hashmatch.cli import main
+from hashmatch.cli.command import walk
 from hashmatch.cli.scan import status
 from processes import PATIENCE, Process
 
@@ -19,17 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def _walk(
-    command: click.Command, path: tuple[str, ...] = ()
-) -> dict[tuple[str, ...], click.Command]:
-    found = {path: command}
-    if isinstance(command, click.Group):
-        for name, below in command.commands.items():
-            found |= _walk(below, (*path, name))
-    return found
-
-
-COMMANDS = _walk(main) | {("scan", "status"): status}
+COMMANDS = dict(walk(main)) | {("scan", "status"): status}
 LEAVES = {path for path, command in COMMANDS.items() if not isinstance(command, click.Group)}
 
 RULES = "--list known.csv"
@@ -45,39 +36,44 @@ CALLS = {
     "list update": "store more.csv",
     "list verify": "store",
     "list diff": "store",
-    "list sign": "store --key a.key",
+    "list log": "store",
+    "list sign": "store --sign a.key",
     "list rollback": "store 1 --accept size-change",
     "list export": "store --reveal-hashes",
     "list keygen": "b",
     "review init": "new.db",
     "review add": "queue.db records.jsonl",
     "review status": "queue.db",
-    "review list": "queue.db",
-    "review show": "queue.db 1",
     "review history": "queue.db",
     "review verify": "queue.db",
     "review purge": "queue.db",
     "review settings": "queue.db",
-    "review reviewers": "queue.db --add ana",
-    "review look-again": "queue.db 1",
-    "review hold": "queue.db 1 --reason why",
-    "review release": "queue.db 1 --reason why",
     "review export": "queue.db",
-    "review push": "queue.db --url https://moderation.example/hook --dead",
-    "review secret": "new.secret",
-    "review propose": "queue.db",
-    "review accept": "queue.db 1 --reason why",
-    "review benign": "queue.db --out benign.jsonl",
-    "review report": "queue.db --list known --out report.jsonl",
-    "review disable": "queue.db known an-entry --reason why",
-    "review enable": "queue.db known an-entry --reason why",
-    "review disabled": "queue.db",
-    "review teach": "queue.db",
+    "review precision": "queue.db",
+    "review case list": "queue.db",
+    "review case show": "queue.db 1",
+    "review case reopen": "queue.db 1",
+    "review case hold": "queue.db 1 --reason why",
+    "review case release": "queue.db 1 --reason why",
+    "review entry list": "queue.db",
+    "review entry disable": "queue.db known an-entry --reason why",
+    "review entry enable": "queue.db known an-entry --reason why",
+    "review entry report": "queue.db known --out report.jsonl",
+    "review benign list": "queue.db",
+    "review benign accept": "queue.db 1 --reason why",
+    "review benign refuse": "queue.db 1 --reason why",
+    "review benign export": "queue.db --out benign.jsonl",
+    "review reviewer list": "queue.db",
+    "review reviewer add": "queue.db ana",
+    "review reviewer remove": "queue.db ana",
+    "review webhook push": "queue.db --url https://moderation.example/hook --dead",
+    "review webhook secret": "new.secret",
     "demo": "",
 }
 """What each is called with in the folder that `make_folder` makes; some are refused there."""
-NOT_CALLED = {"review serve", "warm"}
-"""One never ends; the other compiles for minutes where nothing is compiled yet."""
+NOT_CALLED = {"review serve", "warm", "completion"}
+"""One never ends, one compiles for minutes where nothing is compiled yet, and what one prints is a
+script for a shell."""
 
 
 def make_folder(folder: Path) -> Path:

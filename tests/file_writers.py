@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import hashmatch as hm
-from hashmatch.cli.review_export import secret
-from hashmatch.cli.review_feedback import disabled
+from hashmatch.cli.review_entry import list_ as disabled
+from hashmatch.cli.review_webhook import secret
 from hashmatch.cli.scan import scan
 from hashmatch.errors import IndexFileError, ListError, ReviewError, SinkError, StoreError
 from hashmatch.review.export import export_cases

@@ -8,18 +8,21 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
 
 import hashmatch as hm
 from cli_tools import on_terminal, screen_lines
-from conftest import FIXTURES, ROOT
+from conftest import FIXTURES, IMAGES, ROOT
 from documents import BLOCKS, EVERYTHING, PAGES, Block, anchors, blocks, table
 from hashmatch.cli import main
-from processes import warm_program
+from processes import PATIENCE, wait_for, warm_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,6 +81,30 @@ def test_python_runs(block: Block) -> None:
     exec(compile(block.code, str(block), "exec"), {})
 
 
+def test_the_upload_service_answers() -> None:
+    import uvicorn
+
+    (block,) = [one for one in blocks("python", "docs/upload.md") if "Starlette(" in one.code]
+    names: dict[str, Any] = {}
+    exec(block.code, names)
+    server = uvicorn.Server(uvicorn.Config(names["app"], port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_for(lambda: server.started)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        picture = (IMAGES / "plain" / "tiles.png").read_bytes()
+        for body, status in ((picture, 200), (b"no picture", 200), (bytes(33 << 20), 413)):
+            with closing(HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as client:
+                client.request("PUT", "/photos/42", body)
+                answer = client.getresponse()
+                assert answer.status == status
+                assert (b'"match"' in answer.read()) == (body is picture)
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
 def test_no_block_is_left_out() -> None:
     """What is in no language that is run, or shown as it is, would go unnoticed."""
     languages = {one.language for one in BLOCKS if not one.language.startswith("{")}  # Sphinx's own
@@ -123,7 +150,34 @@ def command_tree(command: click.Command, path: str) -> Iterator[tuple[str, click
             yield from command_tree(part, f"{path} {name}")
 
 
-@pytest.mark.parametrize(("path", "command"), list(command_tree(main, "hashmatch")))
+COMMAND_TREE = dict(command_tree(main, "hashmatch"))
+
+
+def options(path: str) -> set[str]:
+    return {option for param in COMMAND_TREE[path].params for option in param.opts} | {"--help"}
+
+
+def test_commands_and_options_in_the_text_exist() -> None:
+    """Those of blocks that are run are seen there; these are in sentences, tables and sessions."""
+    text = re.sub(r"^```(?:sh|python)\n.*?^```$", "", EVERYTHING, flags=re.MULTILINE | re.DOTALL)
+    known, names = set().union(*map(options, COMMAND_TREE)), " ".join(COMMAND_TREE).split()
+    known |= {"--chromium", "--only", "--seen", "--inplace"}  # of benchmarks and rsync
+    for code in re.findall(r"`([^`\n]+)`", text):
+        if code.startswith("--") or code.split()[0] in names:  # else it is of another program
+            assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", code)) <= known, code
+    for line in re.findall(r"(?:`|\$ )(hashmatch(?: [^`\n]+)?)(?:`|$)", text, re.MULTILINE):
+        words, path = line.split("#")[0].split(), "hashmatch"
+        for word in words[1:]:
+            if not isinstance(COMMAND_TREE[path], click.Group):
+                break
+            if not word.startswith("-"):
+                path += f" {word}"
+                assert path in COMMAND_TREE, line
+        given = {word.partition("=")[0] for word in words if word.startswith("--")}
+        assert given <= options(path), line
+
+
+@pytest.mark.parametrize(("path", "command"), list(COMMAND_TREE.items()))
 def test_every_command_and_option_says_what_it_does(path: str, command: click.Command) -> None:
     """The command reference is made from these texts."""
     assert command.help, path

@@ -92,7 +92,10 @@ def calls(node: ast.AST, function: str = "") -> Iterator[tuple[str, ast.Call, bo
 
 
 LOGGED = re.compile(r"(LOG|log|logger)\.(debug|info|warning|error|exception|critical)")
-SHOWN = {"click.option", "click.argument", "click.echo", "click.command", "warn"}
+SHOWN = {
+    *("click.option", "click.argument", "click.echo", "warn"),
+    *("option", "command", "group", "print_line", "allowance"),
+}
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import mmap
 import os
 import resource
@@ -41,6 +42,8 @@ def decode(data: bytes, job: Job, pixels: NDArray[np.uint8]) -> Iterable[Picture
     name, _, rest = data[1:].decode().partition(" ")
     if name == "residue":
         return residue(len(data), pixels)
+    if name == "remember":
+        return remembered(rest, pixels)
     return HOOKS[name](rest)
 
 
@@ -53,6 +56,61 @@ def residue(size: int, pixels: NDArray[np.uint8]) -> Iterable[Picture]:
         except OSError:
             continue
     return told(f"{found} bytes")
+
+
+SHIFT = 0x5A
+"""Added to each byte of what is looked for, and of the copy that is searched: else it would be
+found where it is asked for. Twice added it is a third thing: no copy of a copy is found."""
+PAGE = mmap.PAGESIZE
+BELOW = 2**28
+"""So far below what was mapped at first the kernel has put what was mapped since."""
+
+
+def mapped_at_first() -> list[tuple[int, int]]:
+    """Return where this process may write, while it may still read that from a file."""
+    with open("/proc/self/maps") as lines:
+        fields = [line.split() for line in lines]
+    spans = [each[0].split("-") for each in fields if each[1].startswith("rw")]
+    return [(int(first, 16), int(last, 16)) for first, last in spans]
+
+
+def remembered(rest: str, pixels: NDArray[np.uint8]) -> Iterable[Picture]:
+    """Say how many of some bytes, each in hexadecimal and shifted, are in this worker's memory."""
+    shared = pixels.ctypes.data, pixels.ctypes.data + pixels.size
+    wanted = [bytes.fromhex(word) for word in rest.split()]
+    found: set[bytes] = set()
+    looked_at = 0
+    for first, last in writable(shared):
+        looked_at += last - first
+        for at in range(first, last, 2**20):
+            copy = np.frombuffer(ctypes.string_at(at, min(last - at, 2**20 + 16)), np.uint8)
+            shifted = (copy + np.uint8(SHIFT)).tobytes()
+            found |= {each for each in wanted if each in shifted}
+    return told(f"{len(found)} of {len(wanted)}, in {looked_at >> 20} MiB")
+
+
+def writable(shared: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Yield all that this process can read of its stack, its heap and what is mapped."""
+    heap_end = ctypes.CDLL(None).sbrk
+    heap_end.restype = ctypes.c_void_p
+    lowest = min(first for first, _ in MAPPED if first > 2**46)
+    for first, last in [*MAPPED, (MAPPED_HEAP, heap_end(0)), (lowest - BELOW, lowest)]:
+        start = None
+        for page in range(first, last, PAGE):
+            is_there = not shared[0] <= page < shared[1] and is_readable(page)
+            if is_there and start is None:
+                start = page
+            elif not is_there and start is not None:
+                yield start, page
+                start = None
+        if start is not None:
+            yield start, last
+
+
+def is_readable(address: int) -> bool:
+    """Ask the kernel to take a set of signals from there, for a purpose that there is not."""
+    LIBC.syscall(SIGNAL_MASK, -1, ctypes.c_void_p(address), None, 8)
+    return ctypes.get_errno() != errno.EFAULT
 
 
 def flood(rest: str) -> Iterable[Picture]:
@@ -92,6 +150,12 @@ def nap(rest: str) -> Iterable[Picture]:
 def bloat(rest: str) -> Iterable[Picture]:
     while True:
         NEVER.append(bytearray(2**28))
+
+
+def keep(rest: str) -> Iterable[Picture]:
+    """Keep what the item says, though nothing of it is to be kept."""
+    NEVER.append(bytearray.fromhex(rest))
+    return told("kept")
 
 
 def leave(rest: str) -> Iterable[Picture]:
@@ -178,6 +242,10 @@ def checked(result: int) -> None:
 
 
 LIBC = ctypes.CDLL(None, use_errno=True)
+SIGNAL_MASK = {"x86_64": 14, "aarch64": 135}[os.uname().machine]
+"""The number of rt_sigprocmask, which looks at what it is given before what for."""
+MAPPED = mapped_at_first()
+MAPPED_HEAP = next(last for first, last in MAPPED if first < 2**46)
 SMALL = b"BM" + bytes.fromhex(
     "3a00000000000000360000002800000001000000010000000100180000000000"
     "04000000000000000000000000000000000000000000ff00"
@@ -188,6 +256,7 @@ HOOKS: dict[str, Callable[[str], Iterable[Picture]]] = {
     "sleep": sleep,
     "nap": nap,
     "bloat": bloat,
+    "keep": keep,
     "leave": leave,
     "peek": peek,
     "babble": babble,

@@ -53,7 +53,7 @@ def commands(known: Path, folder: Path) -> list[list[str]]:
         ["list", "import", file, "--store", store, *ACCEPT, "--json"],
         ["list", "update", file, "--store", store, *ACCEPT],
         ["list", "verify", store],
-        ["list", "sign", store, "--key", f"{key}.key"],
+        ["list", "sign", store, "--sign", f"{key}.key"],
         ["list", "diff", store, "-v"],
         ["list", "diff", store, "--json"],
         ["list", "export", store],

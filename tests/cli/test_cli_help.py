@@ -75,7 +75,9 @@ def test_help_loads_nothing_heavy(args: list[str]) -> None:
         [sys.executable, "-c", script], capture_output=True, env=environment(), check=True
     )
     loaded = set(json.loads(done.stderr))
-    heavy = {"numpy", "numba", "rich", "PIL", "scipy", "imagehash", "msgspec", "csv"}
+    heavy = {"numpy", "numba", "rich", "PIL", "scipy", "imagehash", "msgspec"}
+    if args == ["--help"]:  # other help names plug-ins, and what knows them loads csv
+        heavy.add("csv")
     assert heavy & loaded == set()
     assert len(loaded) < 400  # and so it answers at once
 

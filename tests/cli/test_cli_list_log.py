@@ -17,7 +17,7 @@ def test_how_each_version_was_made(tmp_path: Path) -> None:
     (tmp_path / "1.csv").write_text("\n".join(["Print,Ref", *(f"{h},a" for h in hashes)]))
     options = (
         "--column", "dhash=Print", "--column", "id=Ref", "--bits", "inverted", "--accept", "kind",
-        "--expires", "30", "--keep-ids", "uuid", "--limit", "dhash=5", "--unique-ids",
+        "--expires", "30d", "--keep-ids", "uuid", "--limit", "dhash=5", "--unique-ids",
         "--status", "geloescht=withdrawn", "--encoding", "hex",
     )  # fmt: skip
     assert run("list", "import", "1.csv", "--store", "s", *options, cwd=tmp_path).code == 0
@@ -29,7 +29,7 @@ def test_how_each_version_was_made(tmp_path: Path) -> None:
     assert [each["made_by"] for each in (first, second, third)] == ["import", "update", "rollback"]
     assert first["options"] == {
         "column": ["dhash=Print", "id=Ref"], "bits": ["inverted"], "accept": ["kind"],
-        "expires": ["30"], "keep-ids": ["uuid"], "limit": ["dhash=5"], "unique-ids": ["yes"],
+        "expires": ["30d"], "keep-ids": ["uuid"], "limit": ["dhash=5"], "unique-ids": ["yes"],
         "status": ["geloescht=withdrawn"], "encoding": ["hex"],
     }  # fmt: skip
     assert (first["files"], first["base"], second["base"]) == (["1.csv"], None, 1)
@@ -39,7 +39,7 @@ def test_how_each_version_was_made(tmp_path: Path) -> None:
     text = run("list", "log", "s", cwd=tmp_path).out.decode()
     for words in (
         "--column dhash=Print --column id=Ref", "--status geloescht=withdrawn", "--bits inverted",
-        "--unique-ids", "--keep-ids uuid", "--accept kind", "--expires 30", "--limit dhash=5",
+        "--unique-ids", "--keep-ids uuid", "--accept kind", "--expires 30d", "--limit dhash=5",
     ):  # fmt: skip
         assert words in text, words
     assert not any(h in text for h in hashes)

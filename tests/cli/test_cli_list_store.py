@@ -59,7 +59,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def test_a_life_of_a_list(home: Home) -> None:
-    assert home.imported("--expires", "30").code == 0
+    assert home.imported("--expires", "30d").code == 0
     (inspected,) = home.run("list", "inspect", "lists/hotline", "--json").lines
     assert inspected["types"] == {"md5": 3, "pdq": 40}
     facts = inspected["name"], inspected["format"], inspected["version"]
@@ -126,10 +126,12 @@ def test_damage_is_a_warning_and_the_last_good_version_serves(home: Home) -> Non
     query = LISTED[0]["hash"]
     ran = run("match", query, "--list", "lists/hotline", "--trust", "k.pub", cwd=home.folder)
     assert ran.lines[0]["matches"][0]["list_version"] == "1"
-    assert ran.said.startswith("hashmatch: warning: version 2 is not used: its signature")
+    assert ran.said.startswith(
+        "hashmatch: warning: version 2 is not used: cannot trust the list: its signature"
+    )
     ran = run("list", "verify", "lists/hotline", "--trust", "k.pub", cwd=home.folder)
     assert (ran.code, "version 2: NOT SOUND" in ran.out.decode()) == (1, True)
-    assert home.run("list", "sign", "lists/hotline", "--key", "k.key").code == 0
+    assert home.run("list", "sign", "lists/hotline", "--sign", "k.key").code == 0
     assert home.run("list", "verify", "lists/hotline", "--trust", "k.pub").code == 0
 
 
@@ -173,26 +175,26 @@ def test_encrypted(home: Home) -> None:
 
 MISTAKES: list[tuple[Sequence[str], str]] = [
     (["import", "nowhere.csv", "--store", "s"], "cannot read nowhere.csv (FILES): No such"),
-    (["import", "empty", "--store", "s"], "empty: there is no file in this folder"),
+    (["import", "empty", "--store", "s"], "cannot read empty: there is no file in it"),
     (["import", "md5.jsonl", "--store", "md5.jsonl"], "it is what FILES names"),
     (["import", "md5.jsonl", "--store", "pages"], "has other things in it"),
-    (["import", "md5.jsonl", "--store", "md5.jsonl/c"], "cannot make md5.jsonl/c: Not a directory"),
+    (["import", "md5.jsonl", "--store", "md5.jsonl/c"], "cannot make 'md5.jsonl/c'"),
     (["import", "md5.jsonl", "--store", "s", "--sign", "md5.jsonl"], "md5.jsonl"),
     (["import", "md5.jsonl", "--store", "s", "--sign", "k.pub"], "k.pub"),
-    (["import", "md5.jsonl", "--store", "s", "--limit", "pdq=x"], "it is no NAME=N"),
+    (["import", "md5.jsonl", "--store", "s", "--limit", "pdq=x"], "Give it as pdq=20"),
     (["import", "md5.jsonl", "--store", "s", "--limit", "pdq=300"], "0 to 256"),
     (["import", "md5.jsonl", "--store", "s", "--default-pictures", "x"], "cannot read x (--def"),
     (["update", "pages", "md5.jsonl"], "pages: it is no list store"),
     (["update", "nowhere", "md5.jsonl"], "nowhere: it is no list store"),
     (["verify", "md5.jsonl"], "md5.jsonl: it is no list store"),
     (["verify", "empty"], "empty: it is no list store"),
-    (["sign", "empty", "--key", "k.key"], "empty: it is no list store"),
-    (["diff", "lists/hotline"], "it has only one"),
+    (["sign", "empty", "--sign", "k.key"], "empty: it is no list store"),
+    (["diff", "lists/hotline"], "only one version"),
     (["diff", "lists/hotline", "1", "7"], "version 7 of lists/hotline: it has 1. Give"),
     (["diff", "lists/hotline", "-1"], ""),
     (["inspect", "pages"], "pages: it is no list store"),
     (["inspect", "lists/hotline", "--trust", "k.key"], "k.key"),
-    (["inspect", "lists/hotline", "--signatures", "3"], "3 signatures are asked for"),
+    (["inspect", "lists/hotline", "--signatures", "3"], "cannot ask for 3 signatures"),
     (["export", "lists/hotline", "-a", "phash", "--reveal-hashes"], "no phash hashes but md5, pdq"),
 ]  # fmt: skip
 
@@ -352,7 +354,7 @@ def test_of_many_ids_the_first_are_named(home: Home) -> None:
 
 
 def test_rollback_and_what_versions_keep_of_their_expiry(home: Home) -> None:
-    home.imported("--expires", "30")
+    home.imported("--expires", "30d")
     more = page(home.folder, rows(3, seed=5, name="new"))
     given = "list", "update", "lists/hotline", more, "--sign", "k.key", "--accept", "size-change"
     (told,) = home.run(*given, "--json").lines
@@ -376,5 +378,5 @@ def test_rollback_and_what_versions_keep_of_their_expiry(home: Home) -> None:
     assert (found["version"], found["rolled_back_to"], found["expires_after_days"]) == ("4", 1, 30)
     assert found["effects"]["dropped"] == 3
     assert home.run("list", "verify", "lists/hotline", "--trust", "k.pub").code == 0
-    (told,) = home.run(*back, "3", "--json", "--expires", "none").lines
+    (told,) = home.run(*back, "3", "--json", "--expires", "never").lines
     assert (told["version"], told["expires"]) == (5, None)

@@ -53,7 +53,7 @@ def test_a_scan_goes_into_a_queue(tmp_path: Path) -> None:
     assert again.said == "0 records in 0 new cases; 5 were known, 0 are suppressed\n"
     assert run("review", "init", path).code == 0
     assert b"pending_review: 5\n" in run("review", "status", path).out
-    listed = run("review", "list", path, "--json").lines
+    listed = run("review", "case", "list", path, "--json").lines
     assert [case["state"] for case in listed] == ["pending_review"] * 5
     assert "value" not in listed[0]["items"][0]["record"]["hash"]
     assert listed[0]["items"][0]["source"] == str(IMAGES / "plain")
@@ -63,25 +63,27 @@ def test_an_empty_queue_is_one(tmp_path: Path) -> None:
     path = tmp_path / "queue.db"
     run("review", "init", path)
     assert run("review", "status", path).out == b"the queue is empty\n"
-    assert run("review", "list", path).out == b""
+    assert run("review", "case", "list", path).out == b""
     assert run("review", "verify", path).out.startswith(b"sound: 1 events, head ")
     assert run("review", "purge", path).code == 0
-    assert run("review", "reviewers", path).out == b""
+    assert run("review", "reviewer", "list", path).out == b""
     assert run("review", "status", path, "--json").lines[0]["waiting"] == 0
 
 
 def test_cases_are_listed_and_shown(queue: Path) -> None:
-    lines = run("review", "list", queue).out.decode().splitlines()
+    lines = run("review", "case", "list", queue).out.decode().splitlines()
     assert len(lines) == 5
-    confirmed = run("review", "list", queue, "--state", "confirmed").out.decode()
+    confirmed = run("review", "case", "list", queue, "--state", "confirmed").out.decode()
     case_id = confirmed.split()[0]
-    shown = run("review", "show", queue, case_id).out.decode()
+    shown = run("review", "case", "show", queue, case_id).out.decode()
     assert "ana: decided confirmed" in shown
-    assert run("review", "show", queue, case_id.rpartition("-")[2]).out.decode() == shown
-    (case,) = run("review", "show", queue, case_id, "--json").lines
+    assert run("review", "case", "show", queue, case_id.rpartition("-")[2]).out.decode() == shown
+    (case,) = run("review", "case", "show", queue, case_id, "--json").lines
     assert [event["kind"] for event in case["history"]] == ["added", "taken", "decided"]
     assert case["decisions"][0]["reviewer"] == "ana"
-    assert len(run("review", "list", queue, "--surface", "public_post").out.splitlines()) < 5
+    assert (
+        len(run("review", "case", "list", queue, "--surface", "public_post").out.splitlines()) < 5
+    )
     status = run("review", "status", queue).out.decode()
     assert "confirmed: 1\n" in status
     assert "list demo, pdq: 1 of 2 confirmed (95 %: 0.095 to 0.905)\n" in status
@@ -91,45 +93,44 @@ def test_cases_are_listed_and_shown(queue: Path) -> None:
 
 def test_an_owner_changes_things(queue: Path) -> None:
     said = run(
-        "review", "settings", queue, "--two-reviewers", "--lease", "5m", "--label-weight", "A1=48",
+        "review", "settings", queue, "--two-reviewers", "--lease", "5m", "--label-weight", "A1=48h",
         "--same-picture", "phash=4", "--by", "lead",
     ).out.decode()  # fmt: skip
     for line in (
         "two-reviewers: yes",
         "lease: 5m",
-        "label-weights: A1=48",
+        "label-weights: A1=2d",
         "same-picture: pdq=8, phash=4",
     ):
         assert line in said.splitlines()
     assert run("review", "settings", queue).out.decode() == said
-    token = run("review", "reviewers", queue, "--add", "ben").out.decode().strip()
+    token = run("review", "reviewer", "add", queue, "ben").out.decode().strip()
     with ReviewQueue.open(str(queue)) as opened:
         assert opened.reviewers.check("ben", token)
         confirmed = next(opened.cases("confirmed")).case_id
-    assert run("review", "reviewers", queue).out.startswith(b"ben since ")
-    assert run("review", "reviewers", queue, "--remove", "ben").code == 0
-    assert run("review", "hold", queue, confirmed, "--reason", "a court").code == 0
-    assert run("review", "release", queue, confirmed).code == 0
-    assert b"1 of its records" in run("review", "look-again", queue, confirmed).err
+    assert run("review", "reviewer", "list", queue).out.startswith(b"ben since ")
+    assert run("review", "reviewer", "remove", queue, "ben").code == 0
+    assert run("review", "case", "hold", queue, confirmed, "--reason", "a court").code == 0
+    assert run("review", "case", "release", queue, confirmed).code == 0
+    assert b"1 of its records" in run("review", "case", "reopen", queue, confirmed).err
     assert b"would be removed" in run("review", "purge", queue).out
     assert b"were removed" in run("review", "purge", queue, "--yes").out
     head = run("review", "verify", queue).out.split()[-1]
     assert run("review", "verify", queue, "--head", head).code == 0
-    shown = run("review", "show", queue, confirmed).out.decode()
+    shown = run("review", "case", "show", queue, confirmed).out.decode()
     assert "held a court" in shown
 
 
 @pytest.mark.parametrize(
     "command",
-    ["status", "list", "show 1", "verify", "purge", "settings", "reviewers", "add"],
+    ["status", "verify", "purge", "settings", "add", "case list", "case show", "reviewer list"],
 )
 def test_every_command_refuses_what_is_no_queue(command: str, tmp_path: Path) -> None:
-    name, *rest = command.split()
-    if name == "add":
-        rest = [os.devnull]
-    one_line(run("review", name, tmp_path / "missing.db", *rest), "there is no review queue")
+    rest = {"add": [os.devnull], "case show": ["1"]}.get(command, [])
+    name = command.split()
+    one_line(run("review", *name, tmp_path / "missing.db", *rest), "there is no review queue")
     (tmp_path / "text").write_text("hello, this is long enough to be a database " * 100)
-    one_line(run("review", name, tmp_path / "text", *rest), "is no review queue of hashmatch")
+    one_line(run("review", *name, tmp_path / "text", *rest), "is no review queue of hashmatch")
 
 
 def test_what_is_no_queue_is_named_in_one_line(tmp_path: Path) -> None:
@@ -190,12 +191,14 @@ def test_a_server_that_is_down_or_has_no_queue_is_one_line(postgres: Server) -> 
 
 
 def test_slips_are_told(queue: Path, tmp_path: Path) -> None:
-    one_line(run("review", "show", queue, "99"), "cannot find case")
-    one_line(run("review", "show", queue, "other-1"), "cannot find case")
-    one_line(run("review", "settings", queue, "--lease", "soon"), "is no time")
-    one_line(run("review", "settings", queue, "--label-weight", "A1"), "is not NAME=NUMBER")
+    one_line(run("review", "case", "show", queue, "99"), "cannot find case")
+    one_line(run("review", "case", "show", queue, "other-1"), "cannot find case")
+    one_line(run("review", "settings", queue, "--lease", "soon"), "as a duration. Give")
+    one_line(
+        run("review", "settings", queue, "--label-weight", "A1"), "as LABEL=TIME. Give it as A1=48h"
+    )
     one_line(run("review", "settings", queue, "--same-picture", "pdq=99"), "0 to 31 bits")
-    one_line(run("review", "reviewers", queue, "--add", ""), "printable characters")
+    one_line(run("review", "reviewer", "add", queue, ""), "printable characters")
     one_line(run("review", "verify", queue, "--head", "0"), "neither NUMBER:DIGEST")
     one_line(run("review", "verify", queue, "--head", f"1:{'0' * 64}"), "event 1 is not the one")
     one_line(run("review", "verify", queue, "--head", f"999:{'0' * 64}"), "event 999 was seen")
@@ -212,7 +215,7 @@ def test_nothing_heavy_is_loaded_before_it_is_needed() -> None:
 
 
 def test_json_is_json(queue: Path) -> None:
-    for line in run("review", "list", queue, "--json").out.splitlines():
+    for line in run("review", "case", "list", queue, "--json").out.splitlines():
         assert json.loads(line)["items"][0]["record"]["schema"] == "hashmatch.review/1"
 
 
@@ -226,5 +229,5 @@ def test_what_was_inherited_is_counted_and_found(tmp_path: Path) -> None:
     assert b"records that joined not_a_match cases after the decision: 2\n" in said.out
     (fields,) = run("review", "status", path, "--json").lines
     assert {state: n for state, n in fields["inherited"].items() if n} == {"not_a_match": 2}
-    (case,) = run("review", "list", path, "--inherited", "--json").lines
+    (case,) = run("review", "case", "list", path, "--inherited", "--json").lines
     assert [item["inherited"] for item in case["items"]] == [False, True, True]

@@ -48,7 +48,7 @@ def queue(tmp_path: Path) -> Path:
 
 
 def push(queue: Path, url: str, secret: Path, *args: str) -> Any:
-    return run("review", "push", queue, "--url", url, "--secret-file", secret, *args)
+    return run("review", "webhook", "push", queue, "--url", url, "--secret-file", secret, *args)
 
 
 def test_a_queue_is_exported(queue: Path, tmp_path: Path) -> None:
@@ -89,9 +89,9 @@ def without_head(said: str) -> str:
 
 def test_an_endpoint_is_told(queue: Path, tmp_path: Path) -> None:
     secret = tmp_path / "hook.secret"
-    assert run("review", "secret", secret).code == 0
+    assert run("review", "webhook", "secret", secret).code == 0
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
-    one_line(run("review", "secret", secret), "never written over")
+    one_line(run("review", "webhook", "secret", secret), "never written over")
     with receiving(503) as receiver:
         ran = push(queue, f"{receiver.url}/hook?token=t0ken", secret, "--once")
         host = receiver.url.removeprefix("http://")
@@ -108,18 +108,18 @@ def test_an_endpoint_is_told(queue: Path, tmp_path: Path) -> None:
 
 def test_what_was_given_up_is_shown_and_sent_again(queue: Path, tmp_path: Path) -> None:
     secret = tmp_path / "hook.secret"
-    run("review", "secret", secret)
+    run("review", "webhook", "secret", secret)
     with receiving(400, 400, 400) as receiver:
-        ran = push(queue, receiver.url, secret, "--once", "--tries", "1", "--name", "mod")
+        ran = push(queue, receiver.url, secret, "--once", "--tries", "1", "--endpoint", "mod")
         assert "3 failed" in ran.said
-        assert "3 given up (--dead shows, --again sends them); 1 wait" in ran.said
-        dead = run("review", "push", queue, "--url", receiver.url, "--name", "mod", "--dead").lines
+        assert "3 given up (--dead shows, --resend-dead sends them); 1 wait" in ran.said
+        dead = push(queue, receiver.url, secret, "--endpoint", "mod", "--dead", "--json").lines
         assert [line["tries"] for line in dead] == [1, 1, 1]
         assert all(line["problem"].endswith("answered 400") for line in dead)
-        ran = push(queue, receiver.url, secret, "--once", "--again", "--name", "mod")
+        ran = push(queue, receiver.url, secret, "--once", "--resend-dead", "--endpoint", "mod")
         assert without_head(ran.said) == "3 messages are sent again\n4 sent\n"
         assert ran.code == 0
-        last = push(queue, receiver.url, secret, "--once", "--name", "mod").said
+        last = push(queue, receiver.url, secret, "--once", "--endpoint", "mod").said
         assert without_head(last) == "0 sent\n"
         keys = receiver.keys
     assert len(keys) == 7
@@ -129,10 +129,10 @@ def test_what_was_given_up_is_shown_and_sent_again(queue: Path, tmp_path: Path) 
 
 def test_it_goes_on_until_it_is_stopped(queue: Path, tmp_path: Path) -> None:
     secret = tmp_path / "hook.secret"
-    run("review", "secret", secret)
+    run("review", "webhook", "secret", secret)
     with receiving() as receiver, ExitStack() as stack:
         told = "--url", receiver.url, "--secret-file", secret, "--every", "1s"
-        process = stack.enter_context(running("review", "push", queue, *told))
+        process = stack.enter_context(running("review", "webhook", "push", queue, *told))
         assert process.stderr is not None
         assert without_head(process.stderr.readline().decode()) == "4 sent\n"
         with ReviewQueue.open(str(queue), now=lambda: LONG_AGO + timedelta(hours=1)) as opened:
@@ -150,18 +150,18 @@ def test_it_goes_on_until_it_is_stopped(queue: Path, tmp_path: Path) -> None:
         (["--url", "https://u:p@moderation.example/"], "password"),
         (["--url", "https://moderation.example/"], "--secret-file"),
         (["--url", "https://moderation.example/", "--secret-file", "none"], "none"),
-        (["--url", "http://127.0.0.1/", "--every", "soon"], "no time"),
+        (["--url", "http://127.0.0.1/", "--every", "soon"], "as a duration. Give"),
     ],
 )
 def test_what_cannot_be_told_is_one_line(queue: Path, args: list[str], words: str) -> None:
-    one_line(run("review", "push", queue, *args), words)
+    one_line(run("review", "webhook", "push", queue, *args), words)
 
 
 def test_what_decisions_say_of_a_list(queue: Path) -> None:
-    (line,) = run("review", "teach", queue, "--json", "--precision", "0.2").lines
+    (line,) = run("review", "precision", queue, "--json", "--precision", "0.2").lines
     assert (line["list"], line["algorithm"]) == ("demo-pdq", "pdq")
     assert (line["all"]["part"], line["all"]["whole"]) == (1, 4)
-    ran = run("review", "teach", queue)
+    ran = run("review", "precision", queue)
     assert b"demo-pdq pdq" in ran.out
     assert b"1 of 4 (5% to 70%)" in ran.out
     assert ran.out.endswith(
@@ -179,17 +179,20 @@ def test_harmless_pictures_come_to_a_benign_list(tmp_path: Path) -> None:
         opened.add(far)
         for _ in range(next(iter(opened.counts().values()))):
             take_and_decide(opened, "not_a_match")
-    proposed = run("review", "propose", path).lines
+    proposed = run("review", "benign", "list", path, "--json").lines
     assert {line["decided_by"] for line in proposed} == {"ana"}
     assert "value" not in json.dumps(proposed)
     case_id = proposed[0]["case_id"]
-    one_line(run("review", "accept", path, case_id, "--by", "ana"), "somebody else")
-    done = run("review", "accept", path, case_id, "--by", "ben", "--reason", "a pattern")
+    one_line(run("review", "benign", "accept", path, case_id, "--by", "ana"), "somebody else")
+    done = run("review", "benign", "accept", path, case_id, "--by", "ben", "--reason", "a pattern")
     assert done.said == f"{case_id} is accepted by ben\n"
-    assert len(run("review", "propose", path).lines) == len(proposed) - 1
-    assert len(run("review", "propose", path, "--all").lines) == len(proposed)
+    assert len(run("review", "benign", "list", path, "--json").lines) == len(proposed) - 1
+    assert len(run("review", "benign", "list", path, "--all", "--json").lines) == len(proposed)
     out = tmp_path / "benign.jsonl"
-    assert run("review", "benign", path, "--out", out).said == f"1 hashes added; 1 in {out}\n"
+    assert (
+        run("review", "benign", "export", path, "--out", out).said
+        == f"1 hashes added; 1 in {out}\n"
+    )
     after = scan(PLAIN, "--benign", out).lines
     suppressed = [line for line in after if line["status"] == "suppressed"]
     assert [line["suppressed_by"]["entry"].partition("/")[0] for line in suppressed] == [case_id]
@@ -197,30 +200,28 @@ def test_harmless_pictures_come_to_a_benign_list(tmp_path: Path) -> None:
 
 def test_entries_are_reported_disabled_and_left_out(queue: Path, tmp_path: Path) -> None:
     out = tmp_path / "report.jsonl"
-    ran = run("review", "report", queue, "--list", "demo-pdq", "--out", out, "--least", "1")
+    ran = run("review", "entry", "report", queue, "demo-pdq", "--out", out, "--least", "1")
     assert ran.code == 0
     entries = [json.loads(line)["entry"] for line in out.read_text().splitlines()]
     assert ran.said == f"{len(entries)} entries of demo-pdq in {out}\n"
     assert entries
     bad = entries[0]
-    done = run("review", "disable", queue, "demo-pdq", bad, "--by", "ana", "--reason", "a meme")
-    assert done.code == 0
-    one_line(
-        run("review", "disable", queue, "demo-pdq", bad, "--by", "ana", "--reason", "x"), "already"
-    )
+    disable = "review", "entry", "disable", queue, "demo-pdq", bad, "--by", "ana", "--reason"
+    assert run(*disable, "a meme").code == 0
+    one_line(run(*disable, "x"), "already")
     file = tmp_path / "disabled.jsonl"
-    assert run("review", "disabled", queue, "--out", file).code == 0
-    assert run("review", "disabled", queue).out == file.read_bytes()
+    assert run("review", "entry", "list", queue, "--out", file).code == 0
+    assert run("review", "entry", "list", queue, "--json").out == file.read_bytes()
     (said,) = hm.read_disabled(file)
     assert (said.list, said.entry, said.reason, said.by) == ("demo-pdq", bad, "a meme", "ana")
     named = {match["entry"] for line in scan(PLAIN).lines for match in line["matches"]}
     after = scan(PLAIN, "--disabled", file).lines
     left = {match["entry"] for line in after for match in line["matches"]}
     assert named - left == {bad}
-    run("review", "enable", queue, "demo-pdq", bad, "--by", "ben", "--reason", "mended")
-    assert run("review", "disabled", queue).out == b""
+    run("review", "entry", "enable", queue, "demo-pdq", bad, "--by", "ben", "--reason", "mended")
+    assert run("review", "entry", "list", queue).out == b""
     assert run("review", "verify", queue).code == 0
-    history = run("review", "show", queue, "1")
+    history = run("review", "case", "show", queue, "1")
     assert history.code == 0
 
 
@@ -230,10 +231,10 @@ def test_no_hash_is_printed_by_any_of_them(queue: Path, tmp_path: Path) -> None:
     hashes = [str(value) for value in values] + [row.partition(",")[0] for row in listed]
     said = b""
     for args in (
-        ("export",), ("teach",), ("teach", "--json"), ("propose", "--all"), ("disabled",),
-        ("report", "--list", "demo-pdq", "--least", "1", "--out", str(tmp_path / "r")),
+        ["export"], ["precision"], ["precision", "--json"], ["benign list", "--all"],
+        ["entry list"], ["entry report", "demo-pdq", "--least", "1", "--out", str(tmp_path / "r")],
     ):  # fmt: skip
-        ran = run("review", args[0], queue, *args[1:])
+        ran = run("review", *args[0].split(), queue, *args[1:])
         said += ran.out + ran.err
     said += (tmp_path / "r").read_bytes()
     assert not [value for value in hashes if value.encode() in said]

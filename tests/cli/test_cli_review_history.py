@@ -49,7 +49,7 @@ def test_the_history_says_who_came_and_looked(queue: Path) -> None:
     assert "hashmatch: login_failed 1 with unknown names" in text
     assert f"dora: uncovered {record}, colour  {case.case_id}" in text
     assert "nobody" not in text
-    shown = run("review", "show", queue, case.case_id).out.decode()
+    shown = run("review", "case", "show", queue, case.case_id).out.decode()
     assert f"dora: uncovered {record}, colour" in shown
     of_kinds = ["--kind", "uncovered", "--kind", "logged_in", "--json"]
     found = run("review", "history", queue, *of_kinds).lines

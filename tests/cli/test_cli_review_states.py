@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 VERDICTS = "confirmed", "not_a_match", "unsure"
 LONG_AGO = datetime.now(UTC) - timedelta(days=1)
+HEAD = r"; history head \d+:[0-9a-f]{64}"
 STATES = "empty", "pending", "undoable", "final", "pushed"
 UNTIL = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
 
@@ -45,7 +46,7 @@ def queue(state: str, tmp_path: Path) -> Path:
                 take_and_decide(opened, verdict)
     if state == "pushed":
         with receiving() as receiver:
-            assert push(path, receiver.url).said == "3 sent\n"
+            assert re.fullmatch(f"3 sent{HEAD}\n", push(path, receiver.url).said)
     return path
 
 
@@ -54,12 +55,13 @@ def push(queue: Path, url: str, *args: str) -> Ran:
     if not secret.exists():
         secret.write_text(new_secret())
         secret.chmod(0o600)
-    args = "--url", url, "--secret-file", str(secret), "--name", "mod", "--once", *args
-    return run("review", "push", queue, *args)
+    args = "--url", url, "--secret-file", str(secret), "--endpoint", "mod", "--once", *args
+    return run("review", "webhook", "push", queue, *args)
 
 
 def both(*args: Any) -> tuple[Ran, Ran]:
     """Run a command as it is, and with --json."""
+    args = *args[0].split(), *args[1:]
     plain, as_json = run("review", *args), run("review", *args, "--json")
     assert plain.code == as_json.code == 0, plain.said + as_json.said
     return plain, as_json
@@ -81,19 +83,19 @@ def test_status(queue: Path, state: str) -> None:
 
 
 def test_list_and_show(queue: Path, state: str) -> None:
-    plain, as_json = both("list", queue)
+    plain, as_json = both("case list", queue)
     lines = plain.out.decode().splitlines()
     assert [line.split()[:2] for line in lines] == [
         [case["case_id"], case["state"]] for case in as_json.lines
     ]
     assert all(re.search(f"{UNTIL}$", line) for line in lines)
     assert plain.said == ("the queue is empty\n" if state == "empty" else "")
-    none = run("review", "list", queue, "--state", "escalated")
+    none = run("review", "case", "list", queue, "--state", "escalated")
     assert (none.out, none.said) == (b"", "there is no such case\n")
     for case in as_json.lines:
         shown, (fields,) = (
-            run("review", "show", queue, case["case_id"]),
-            run("review", "show", queue, case["case_id"], "--json").lines,
+            run("review", "case", "show", queue, case["case_id"]),
+            run("review", "case", "show", queue, case["case_id"], "--json").lines,
         )
         events = [line for line in shown.out.decode().splitlines() if re.match(f"  {UNTIL}", line)]
         assert len(events) == len(fields["history"])
@@ -133,7 +135,7 @@ def test_push(queue: Path, state: str) -> None:
         assert fields["not_final"]["count"] == waits
         assert (fields["not_final"]["until"] is not None) == bool(waits)
         later = f"; 3 not yet: decisions can be undone until {UNTIL}" if waits else ""
-        assert re.fullmatch(f"0 sent{later}\n", push(queue, receiver.url).said)
+        assert re.fullmatch(f"0 sent{later}{HEAD}\n", push(queue, receiver.url).said)
         assert push(queue, receiver.url, "--quiet").said == ""
         assert push(queue, receiver.url, "--dead").said == "no message was given up\n"
 
@@ -153,17 +155,18 @@ def test_what_an_owner_is_told(queue: Path, state: str) -> None:
         "pending": 0, "rejected": 0, "confirmed": 0, "cases": 0, "records": 0, "removed": False,
     }  # fmt: skip
     assert b"0 undecided, 0 rejected" in plain.out
-    plain, as_json = both("reviewers", queue)
+    plain, as_json = both("reviewer list", queue)
     assert (plain.out, as_json.out) == (b"", b"")
-    assert plain.said == as_json.said == "there are no reviewers; --add NAME adds one\n"
-    plain, as_json = both("teach", queue)
+    assert plain.said == "there are no reviewers; hashmatch review reviewer add adds one\n"
+    assert as_json.said == ""
+    plain, as_json = both("precision", queue)
     assert len(as_json.lines) == (state not in {"empty", "pending"})
     assert (b"demo pdq" in plain.out) == (state not in {"empty", "pending"})
-    assert run("review", "disabled", queue).said == "no entry is disabled\n"
+    assert run("review", "entry", "list", queue).said == "no entry is disabled\n"
 
 
 def test_what_is_proposed(queue: Path, state: str) -> None:
-    ran = run("review", "propose", queue)
+    ran = run("review", "benign", "list", queue, "--json")
     assert len(ran.lines) == (state in {"final", "pushed"})
     said = "" if ran.lines else "no picture is proposed\n"
     if state == "undoable":
@@ -179,24 +182,24 @@ def test_what_is_done_is_said(tmp_path: Path) -> None:
     records.write_bytes(b"\n".join(record.to_json() for record in many(2)))
     (fields,) = run("review", "add", path, records, "--json").lines
     assert fields == {"new": 2, "known": 0, "suppressed": 0, "cases": 2}
-    (fields,) = run("review", "reviewers", path, "--add", "ana", "--json").lines
+    (fields,) = run("review", "reviewer", "add", path, "ana", "--json").lines
     assert fields["name"] == "ana"
-    again = run("review", "reviewers", path, "--add", "ana")
+    again = run("review", "reviewer", "add", path, "ana")
     assert again.said == "the token that ana had is no longer good\n"
-    plain, as_json = both("reviewers", path)
+    plain, as_json = both("reviewer list", path)
     assert re.fullmatch(f"ana since {UNTIL}\n", plain.out.decode())
     assert as_json.lines[0]["name"] == "ana"
-    gone = run("review", "reviewers", path, "--remove", "ana")
+    gone = run("review", "reviewer", "remove", path, "ana")
     assert gone.said == "ana may review no longer\n"
-    assert run("review", "hold", path, "1").said == "1 is kept until it is released\n"
-    assert run("review", "release", path, "1").said == "1 is no longer held\n"
-    one_line(run("review", "release", path, "1"), "cannot release", "it is not held")
+    assert run("review", "case", "hold", path, "1").said == "1 is kept until it is released\n"
+    assert run("review", "case", "release", path, "1").said == "1 is no longer held\n"
+    one_line(run("review", "case", "release", path, "1"), "cannot release", "it is not held")
 
 
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["push", "--url", "http://127.0.0.1/", "--secret-file", "gone"], "--secret-file"),
+        (["webhook push", "--url", "http://127.0.0.1/", "--secret-file", "gone"], "--secret-file"),
         (["serve", "--token-file", "gone"], "--token-file"),
         (["serve", "--tls-cert", "gone", "--tls-key", "gone"], "--tls-cert"),
         (["serve", "--tls-cert", "here", "--tls-key", "gone"], "--tls-key"),
@@ -217,21 +220,23 @@ def test_a_file_that_is_missing_is_named_with_its_option(
     with ReviewQueue.open(str(path), create=True) as opened:
         opened.reviewers.add("ana")
     (tmp_path / "here").write_text("hello\n")
-    ran = run("review", args[0], path, *args[1:], cwd=tmp_path)
+    ran = run("review", *args[0].split(), path, *args[1:], cwd=tmp_path)
     one_line(ran, words)
     assert "import the list" not in ran.said
 
 
-@pytest.mark.parametrize("name", ["export", "report", "benign", "disabled"])
+@pytest.mark.parametrize("name", ["export", "entry report", "benign export", "entry list"])
 def test_nothing_is_written_over_the_queue(name: str, tmp_path: Path) -> None:
     path = tmp_path / "queue.jsonl"
     with ReviewQueue.open(str(path), create=True) as opened:
         opened.add([make_record(1)])
-    args = ["--list", "demo"] if name == "report" else []
+    args = ["demo"] if name == "entry report" else []
     (tmp_path / "link.jsonl").symlink_to(path)
     for out in (path, tmp_path / "link.jsonl"):
         one_line(
-            run("review", name, path, *args, "--out", out), "cannot write", "it is what QUEUE names"
+            run("review", *name.split(), path, *args, "--out", out),
+            "cannot write",
+            "it is what QUEUE names",
         )
     assert run("review", "verify", path).code == 0
 
@@ -240,9 +245,9 @@ def test_a_list_that_matched_nothing_is_no_report(tmp_path: Path) -> None:
     path, out = tmp_path / "queue.db", tmp_path / "report.jsonl"
     with ReviewQueue.open(str(path), create=True) as opened:
         opened.add([make_record(1)])
-    one_line(run("review", "report", path, "--list", "dmeo", "--out", out), "no case", "dmeo")
+    one_line(run("review", "entry", "report", path, "dmeo", "--out", out), "no case", "dmeo")
     assert not out.exists()
-    said = run("review", "report", path, "--list", "demo", "--out", out).said
+    said = run("review", "entry", "report", path, "demo", "--out", out).said
     assert said == f"0 entries of demo in {out}\n"
 
 
@@ -251,8 +256,11 @@ def test_what_is_taken_out_of_a_benign_list_is_said(tmp_path: Path) -> None:
     with ReviewQueue.open(str(path), create=True, now=lambda: LONG_AGO) as opened:
         opened.add([make_record(1, 7, distance=9)])
         take_and_decide(opened, "not_a_match")
-    assert run("review", "accept", path, "1", "--by", "ben").code == 0
-    assert run("review", "benign", path, "--out", out).said == f"1 hashes added; 1 in {out}\n"
-    assert run("review", "look-again", path, "1").code == 0
-    said = run("review", "benign", path, "--out", out).said
+    assert run("review", "benign", "accept", path, "1", "--by", "ben").code == 0
+    assert (
+        run("review", "benign", "export", path, "--out", out).said
+        == f"1 hashes added; 1 in {out}\n"
+    )
+    assert run("review", "case", "reopen", path, "1").code == 0
+    said = run("review", "benign", "export", path, "--out", out).said
     assert said == f"0 hashes added, 1 taken out; 0 in {out}\n"

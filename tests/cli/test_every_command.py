@@ -130,7 +130,7 @@ def test_a_file_that_is_missing_is_named_with_its_option(
         )
         if isinstance(argument.type, Place)
         and CALLS[name].split()[place] not in {"b", "new.db"}
-        and name != "review secret"
+        and name != "review webhook secret"
     ],
 )
 def test_an_argument_that_is_missing_is_named(folder: Path, name: str, place: int) -> None:
@@ -275,8 +275,9 @@ def test_what_is_not_installed_is_said_in_one_way() -> None:
 def test_status_says_what_its_json_says(folder: Path) -> None:
     """Of each state: finished, stopped, a shard, entries that were left out."""
     (folder / "out").write_text("")
-    ran = run("review", "disable", "queue.db", "known", "tiles-d00", "--reason", "no", cwd=folder)
-    assert run("review", "disabled", "queue.db", "--out", "off.jsonl", cwd=folder).code == 0
+    disabled = "known", "tiles-d00", "--reason", "no"
+    ran = run("review", "entry", "disable", "queue.db", *disabled, cwd=folder)
+    assert run("review", "entry", "list", "queue.db", "--out", "off.jsonl", cwd=folder).code == 0
     for more in (["--disabled", "off.jsonl"], ["--shard", "0/2"], ["--min-sources", "2"]):
         ran = run(
             *f"scan photos {RULES} --surface public_post --state state".split(), *more, cwd=folder
@@ -319,7 +320,7 @@ def test_json_has_every_number_of_the_plain_words(made: Path, tmp_path: Path, na
         ("scan", "--variants", list(LEVELS)),
         ("scan", "--encoding", list(ENCODINGS)),
         ("list export", "--format", list(FORMATS)),
-        ("review list", "--state", [state.value for state in CaseState]),
+        ("review case list", "--state", [state.value for state in CaseState]),
     ],
 )
 def test_choices_are_all_that_there_are(name: str, option: str, known: list[str]) -> None:

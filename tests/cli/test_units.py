@@ -15,14 +15,14 @@ from hashmatch.cli.units import (
     LONGEST,
     MOMENT,
     RATE,
-    SECONDS,
     SOME_TIME,
+    TIME_OR_NEVER,
     Unit,
-    format_duration,
     parse_duration,
     parse_moment,
     parse_rate,
 )
+from hashmatch.records.times import SECONDS, format_duration
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_moments() -> None:
     assert parse_moment("2026-01-31T12:00Z") == datetime(2026, 1, 31, 12, tzinfo=UTC)
     east = timezone(timedelta(hours=2))
     assert parse_moment("2026-01-31T12:00+02:00") == datetime(2026, 1, 31, 12, tzinfo=east)
-    with pytest.raises(ValueError, match=r"as a time. Give 2026-01-31"):
+    with pytest.raises(ValueError, match=r"as a date. Give 2026-01-31"):
         parse_moment("yesterday")
 
 
@@ -90,9 +90,15 @@ def test_every_option_that_takes_a_time_takes_all_units() -> None:
     options = options_of(main)
     taking = {each.name: each.type for each in options if isinstance(each.type, Unit)}
     assert {name for name, kind in taking.items() if kind is DURATION} == {
-        "lease", "undo", "pause", "keep_pending", "keep_rejected", "every",
+        "grace", "keep", "lease", "undo", "pause", "keep_pending", "keep_rejected",
     }  # fmt: skip
-    assert (taking["keep_for"], taking["limit_rate"], taking["since"]) == (SOME_TIME, RATE, MOMENT)
+    assert {name for name, kind in taking.items() if kind is SOME_TIME} == {
+        "keep_for", "every", "timeout",
+    }  # fmt: skip
+    assert (taking["expires"], taking["limit_rate"]) == (TIME_OR_NEVER, RATE)
+    assert taking["since"] is MOMENT
+    assert TIME_OR_NEVER.convert("never", None, None) == "never"
+    assert TIME_OR_NEVER.convert("90d", None, None) == timedelta(days=90)
     for kind in (DURATION, SOME_TIME):
         for unit, seconds in SECONDS.items():
             assert kind.convert(f"3{unit}", None, None) == timedelta(seconds=3 * seconds)

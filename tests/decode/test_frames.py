@@ -244,8 +244,9 @@ def test_pages_may_differ_in_size_and_mode() -> None:
 
 def test_a_page_that_cannot_be_read_hides_none_behind_it() -> None:
     buffer = io.BytesIO()
-    pages = [Image.new("L", (9, 9), 50), Image.new("LAB", (9, 9)), Image.new("L", (9, 9), 90)]
-    pages[0].save(buffer, "TIFF", save_all=True, append_images=pages[1:])
+    with tifffile.TiffWriter(buffer) as writer:
+        for level, kind in ((50, np.uint8), (70, np.complex64), (90, np.uint8)):
+            writer.write(np.full((9, 9), level, kind), photometric="minisblack", metadata=None)
     decoded = list(decode_frames(buffer.getvalue()))
     assert [int(each.pixels[0, 0, 0]) for each in decoded] == [50, 50, 90]
     assert [each.damaged for each in decoded] == [False, True, False]

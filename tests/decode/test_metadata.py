@@ -192,6 +192,9 @@ def test_the_hosts_warnings_change_no_outcome(tmp_path: Path) -> None:
         format, data = odd.values
         assert isinstance(data, bytes)
         (tmp_path / "images" / f"odd{number}.{str(format).lower()}").write_bytes(data)
+    with (tmp_path / "images/floats.tif").open("wb") as file:
+        tifffile.imwrite(file, PIXELS.astype(np.float32) / 255, photometric="rgb", predictor=3,
+                         compression="zlib", metadata=None)  # fmt: skip
     said = [
         subprocess.run(
             [sys.executable, *options, "-c", HOST, str(tmp_path / "images")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -244,6 +245,16 @@ def test_what_is_cut_off_is_damaged(pool: hm.DecodePool) -> None:
     with pytest.raises(hm.ImageError) as error:
         hm.decode_image(data[:begins])
     assert error.value.outcome == "undecodable"
+
+
+@pytest.mark.parametrize(("tag", "count"), [(256, 2), (257, 3), (278, 0), (277, 2), (258, 7)])
+def test_a_field_of_another_length_is_broken(tag: int, count: int) -> None:
+    data = bytearray(READ["deep planes"][0])
+    fields = (at for at in range(8, len(data), 2) if data[at : at + 2] == struct.pack("<H", tag))
+    at = next(at for at in fields if data[at + 2] in {3, 4} and data[at + 3] == 0)
+    struct.pack_into("<I", data, at + 4, count)
+    found = hm.hash_image(bytes(data))
+    assert "between" not in found.reason or found.outcome is hm.Outcome.UNDECODABLE
 
 
 def test_as_many_samples_as_fit_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,7 @@ CALLERS = [
     "_net/client.py",  # plain http
     "cli/scan.py",  # --in-process
     "review/postgres_url.py",  # a server that does not prove who it is
+    "review/web/server.py",  # the page in plain http with others
     "sandbox/pool.py",  # Landlock and seccomp
     "sources/_object_store.py",  # certificates that are not checked
     "store/list_store.py",  # a store that was ever signed

@@ -45,6 +45,7 @@ def queue(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def site(queue: str) -> Iterator[ReviewSite]:
     with served(queue) as server:
+        server.context.threads.deadline = PATIENCE  # that of pages is another matter
         yield ReviewSite(server)
 
 
@@ -96,10 +97,13 @@ def head(server: Server, *lines: str, path: str = "/login") -> bytes:
     return "\r\n".join([first, f"Host: {host}", f"Origin: http://{host}", *lines]).encode()
 
 
-def quickest(ask: Callable[[], int], tries: int = 4) -> float:
-    """Return the seconds of the quickest answer, of which every one is a page."""
-    taken = []
-    for _ in range(tries):
+def quickest(ask: Callable[[], int]) -> float:
+    """Return the seconds of the quickest answer, of which every one is a page.
+
+    On a busy machine some are late for other reasons: then it asks more often.
+    """
+    taken = [float("inf")]
+    while len(taken) <= 4 or (min(taken) >= 1 and len(taken) < 20):
         began = time.monotonic()
         assert ask() == 200
         taken.append(time.monotonic() - began)
@@ -213,7 +217,6 @@ def test_who_is_being_answered_is_never_cut(
         raise ReviewError("there is no such case")
 
     monkeypatch.setattr(site.server.queue, "case", slowly)
-    site.server.context.threads.deadline = PATIENCE
     site.server.listener.limit = 5
     statuses: list[int] = []
     thread = threading.Thread(target=lambda: statuses.append(browser.get("/case/x-1").status))

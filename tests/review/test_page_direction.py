@@ -104,7 +104,7 @@ def test_no_command_prints_one(tmp_path: Path, text: str) -> None:
         assert ran.code == 0, ran.said
         printed = ran.out.decode() + ran.said
         assert set(STEERING.findall(printed)) <= {"\n"}, command
-    (line, *_) = run("review", "list", queue, "--json").lines
+    (line, *_) = run("review", "case", "list", queue, "--json").lines
     assert line["items"][0]["record"]["item"]["key"] == f"{text}0"
     code, seen = on_terminal("review", "export", queue)
     assert code == 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -96,6 +98,30 @@ def test_while_another_process_writes_what_is_read_is_there(site: ReviewSite) ->
     assert "made &lt;up&gt;" in browser.get(answer.headers["location"]).text
     assert browser.get("/").text.count(">1</dd>") == 2  # one is in review, one unsure: at once
     site.server.queue.verify()
+
+
+def test_what_is_only_looked_at_writes_nothing(site: ReviewSite) -> None:
+    """So that it waits for nobody who writes. Uncovering a picture is recorded, and is a write."""
+    browser = site.browser("ana")
+    page = browser.take()
+    fields = answer_fields(page)
+    with closing(sqlite3.connect(site.server.queue.where)) as watching:
+
+        def version() -> int:
+            ((number,),) = watching.execute("PRAGMA data_version").fetchall()
+            return int(number)
+
+        before = version()
+        for path in (*GETS, "/login", "/static/page.js", "/nowhere"):
+            browser.get(path.format(case_of(page)))
+            assert version() == before, path
+        assert browser.picture(page, 0).status == 200
+        assert version() == before
+        browser.post(f"/case/{case_of(page)}/decide", fields)
+        assert version() != before
+        before = version()
+        assert browser.get(f"/case/{case_of(page)}").status == 200  # what was decided
+        assert version() == before
 
 
 def test_who_logs_out_meanwhile_gives_the_case_back_later(

@@ -405,6 +405,22 @@ def test_a_list_does_not_lead_out_by_a_link(
                 pictures.jpeg(item, BlurStep.STRONG)
 
 
+def test_a_folder_of_tables_does_not_lead_out_by_a_link(
+    tmp_path: Path, decoders: hm.DecodePool
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for path, name in ((photos / "a.parquet", KEY), (tmp_path / "b.parquet", KEY)):
+        row = {"key": [path.name], "image": [(IMAGES / "plain" / name).read_bytes()]}
+        write_table(pyarrow.table(row), path)
+    os.symlink(tmp_path / "b.parquet", photos / "b.parquet")
+    pictures, where = Pictures([str(photos)], decoders), f"parquet://{photos}"
+    items = {item.record.item.key: item for item in items_of(where)}
+    assert pictures.jpeg(items["a.parquet"], BlurStep.STRONG)
+    with pytest.raises(NoPicture, match="outside of its source"):
+        pictures.jpeg(items["b.parquet"], BlurStep.STRONG)
+
+
 def test_a_source_with_a_nul_is_one_line(decoders: hm.DecodePool, tmp_path: Path) -> None:
     zipped(tmp_path / "photos.zip", [KEY])
     item = items_of(f"zip://{tmp_path}/photos.zip")[0]

@@ -59,6 +59,8 @@ def test_plain_http_with_others_is_said_where_it_is_allowed(queue: str, token: s
     with serving(queue, *options, "--allow-http") as program:
         browser = Browser(program)
         assert browser.get("/login", Host="review.example.org").status == 200
+        assert browser.log_in("ana", token).status == 303
+        assert "without TLS: the page is plain http" in browser.get("/").text
     (line,) = program.said_first.splitlines()
     assert line.startswith("hashmatch: without TLS: the page is plain http")
     assert "--allow-http" in line
@@ -145,8 +147,8 @@ def test_a_usual_port_says_nothing(tls: bool, host: str, origin: str) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"names": ("review.example.org",)}, "be called review.example.org: the page is plain"),
-        ({"names": ("http://10.0.0.9",)}, "be called http://10.0.0.9: the page is plain"),
+        ({"names": ("review.example.org",)}, "serve as review.example.org: the page is plain"),
+        ({"names": ("http://10.0.0.9",)}, "serve as http://10.0.0.9: the page is plain"),
         ({"host": "10.0.0.1"}, "serve on 10.0.0.1: the page is plain"),
         ({"host": "0.0.0.0", "names": ("localhost",)}, "serve on 0.0.0.0: the page is plain"),
     ],

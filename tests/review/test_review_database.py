@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -322,6 +323,21 @@ def test_something_else_in_the_place_of_the_file_is_one_line(
         os.rename(away, path)
         take_and_decide(queue, "unsure")
         queue.verify()
+
+
+def test_a_copy_that_others_can_change_is_not_used(tmp_path: Path) -> None:
+    path, copy = tmp_path / "queue.db", tmp_path / "copy.db"
+    with ReviewQueue.open(str(path), create=True) as queue:
+        queue.add(many(1))
+    shutil.copy(path, copy)
+    copy.chmod(0o666)
+    with ReviewQueue.open(str(path)) as queue:
+        os.rename(copy, path)
+        for use in (queue.counts, lambda: queue.take("ana")):
+            with pytest.raises(QueueUnavailable, match="can be changed by others"):
+                use()
+        path.chmod(0o600)
+        take_and_decide(queue, "unsure")
 
 
 def test_a_relative_path_is_that_of_where_it_was_opened(

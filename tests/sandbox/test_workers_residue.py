@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import platform
+import random
 import signal
+from collections import deque
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,11 +20,15 @@ from conftest import IMAGES
 from hashmatch.errors import WorkersError
 from hashmatch.sandbox.protocol import PART_BYTES
 from processes import PATIENCE
-from worker_hooks import HookedPool
+from worker_hooks import SHIFT, HookedPool
 from worker_pictures import pictures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.filterwarnings("ignore:decode workers")
 GOOD = (IMAGES / "plain" / "tiles.png").read_bytes()
+HAS_GLIBC = platform.libc_ver()[0] == "glibc"
 PATIENT = hm.WorkerLimits(wall_seconds=2 * PATIENCE)
 
 
@@ -64,6 +73,47 @@ def test_a_probe_finds_nothing_of_a_picture_that_was_left_half_way() -> None:
         assert next(pictures).pixels.any()
         pictures.close()
         assert left_by(pool) == "0 bytes"
+
+
+def telling(text: bytes) -> Iterator[bytes]:
+    """Yield parts of `text` that are nowhere else by chance."""
+    source = random.Random(7)
+    while True:
+        at = source.randrange(len(text) - 16)
+        if len(set(text[at : at + 16])) > 8:
+            yield text[at : at + 16]
+
+
+def remembered_by(pool: hm.DecodePool, *texts: bytes) -> str:
+    """Return how many parts of `texts` are anywhere in the memory of the worker."""
+    parts = [part for text in texts for part in islice(telling(text), 4)]
+    shifted = [bytes((byte + SHIFT) % 256 for byte in part).hex() for part in parts]
+    with pytest.raises(hm.ImageError) as caught:
+        pool.decode_image(f"!remember {' '.join(shifted)}".encode())
+    return caught.value.reason.partition(",")[0]
+
+
+@pytest.mark.skipif(not HAS_GLIBC, reason="it is glibc that overwrites")
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF"])
+def test_nothing_of_the_item_before_is_anywhere_in_the_memory_of_a_worker(format: str) -> None:
+    file = io.BytesIO()
+    with Image.open(io.BytesIO(pictures(1)[0])) as picture:
+        picture.save(file, format)
+    item = file.getvalue()
+    with HookedPool(1, PATIENT) as pool:
+        pool.decode_image(item)
+        deque(pool.pictures(item, frames=True), 0)
+        worker = pool.pids[1:]
+        assert remembered_by(pool, item, hm.decode_image(item).pixels.tobytes()) == "0 of 8"
+        assert pool.pids[1:] == worker
+
+
+def test_what_a_worker_keeps_is_found() -> None:
+    kept = random.Random(8).randbytes(5000)
+    with HookedPool(1, PATIENT) as pool:
+        with pytest.raises(hm.ImageError, match="kept"):
+            pool.decode_image(b"!keep " + kept.hex().encode())
+        assert remembered_by(pool, kept) == "4 of 4"
 
 
 def test_an_item_of_many_parts_is_what_it_is() -> None:

@@ -84,9 +84,9 @@ def test_only_what_was_added_is_matched_and_as_a_scan_would(tmp_path: Path, list
     assert without_time(found.lines) == without_time(
         one for one in expected if one["item"]["key"] in new
     )
-    again = run("rescan", tmp_path / "kept", "--list", lists, "--since", "2")
+    again = run("rescan", tmp_path / "kept", "--list", lists, "--since-version", "2")
     assert (again.code, again.lines) == (0, [])
-    whole = run("rescan", tmp_path / "kept", "--list", lists, "--since", "1")
+    whole = run("rescan", tmp_path / "kept", "--list", lists, "--since-version", "1")
     assert without_time(whole.lines) == without_time(found.lines)
 
 
@@ -134,8 +134,8 @@ def test_since_says_from_when(tmp_path: Path, lists: Path) -> None:
         return {match["entry"] for line in found.lines for match in line["matches"]}
 
     assert entries() == {"known", "later"}
-    assert entries("--since", "1") == {"later"}
-    assert entries("--since", "2") == set()
+    assert entries("--since-version", "1") == {"later"}
+    assert entries("--since-version", "2") == set()
 
 
 def test_a_kind_that_a_version_had_not_is_all_new(tmp_path: Path, lists: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_kind_that_a_version_had_not_is_all_new(tmp_path: Path, lists: Path) -
     matcher = hm.Matcher(*store.open("pdq"), benign=hash_list(random_hashes(MD5, 1, seed=1)))
     archived(tmp_path / "kept", matcher, "tiles.png")
     both = "--list", lists, "--list", f"md5={lists}"
-    ran = run("rescan", tmp_path / "kept", *both, "--since", "1")
+    ran = run("rescan", tmp_path / "kept", *both, "--since-version", "1")
     (line,) = ran.lines
     assert {match["entry"] for match in line["matches"]} == {"known", "file"}
 
@@ -202,8 +202,8 @@ def test_what_is_written_reads_back(tmp_path: Path, lists: Path) -> None:
     [
         (["nothing", "--list", "lists"], "no folder of kept hashes"),
         (["kept", "--list", "nothing"], "nothing"),
-        (["kept", "--list", "lists", "--since", "9"], "version 9 of lists: it has 1"),
-        (["kept", "--list", "first.txt", "--since", "1"], "no list store"),
+        (["kept", "--list", "lists", "--since-version", "9"], "version 9 of lists: it has 1"),
+        (["kept", "--list", "first.txt", "--since-version", "1"], "not a list store"),
         (["kept", "--list", "lists", "-a", "md5"], "no md5 hashes"),
         (["kept", "--list", "lists", "-o", "kept/x.jsonl"], "inside of"),
     ],

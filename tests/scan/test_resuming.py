@@ -174,9 +174,9 @@ def test_a_breaker_goes_on_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "word"),
     [
-        (["scan", "status", "nowhere"], "no scan keeps its state there"),
+        (["scan", "status", "nowhere"], "it has no state of a scan"),
         ([*SCAN, "--state", "photos/x"], "inside"),
-        ([*SCAN, "--state", "text"], "no state"),
+        ([*SCAN, "--state", "text"], "cannot keep the state of a scan in text"),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_line(tmp_path: Path, args: list[str], word: str) -> None:

@@ -268,6 +268,6 @@ def test_a_secret_that_is_missing_is_no_list(tmp_path: Path, load: Callable[[str
     path = str(tmp_path / "secret")
     said = f"cannot read {path}: No such file or directory. Give another path."
     if load == Secrets.load:
-        said += f" Or run hashmatch review secret {path}."
+        said += f" Or run hashmatch review webhook secret {path}."
     with pytest.raises(StoreError, match=f"^{re.escape(said)}$"):
         load(path)

@@ -215,7 +215,10 @@ class OutputFile:
             self.write("\n")
 
     def write(self, text: str) -> None:
-        """Write `text` and hand it to the system: a record survives the end of the process."""
+        """Write `text` and hand it to the system: a record survives the end of the process.
+
+        The command line hands over what goes to a pipe within about a second.
+        """
         # Standard output is looked up each time: a progress bar may stand in for it by now.
         file = sys.stdout if self._file is None else self._file
         try:

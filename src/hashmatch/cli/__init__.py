@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from hashmatch.cli.console import Exit, printable
+from hashmatch.cli.command import Group
+from hashmatch.cli.completion import completion
+from hashmatch.cli.console import Exit, PipedOutput, flush_output, printable
 from hashmatch.cli.demo import demo
 from hashmatch.cli.hash import hash_, match
 from hashmatch.cli.list import list_
@@ -52,7 +54,7 @@ def no_core_dumps() -> None:
             ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-class _Commands(click.Group):
+class _Commands(Group):
     """Turns every way a command can end into its exit code and at most a line of text."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -60,15 +62,24 @@ class _Commands(click.Group):
         # do, keeps his process as it is.
         if not os.environ.get(DEBUG):
             no_core_dumps()
+        if sys.stdout is sys.__stdout__ and sys.stdout is not None and not sys.stdout.isatty():
+            sys.stdout = PipedOutput(sys.stdout.fileno())
         return super().__call__(*args, **kwargs)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run; what is said of an error may meet a reader that is gone, too."""
         try:
-            return super().main(*args, **kwargs)
+            try:
+                return super().main(*args, **kwargs)
+            finally:
+                flush_output()  # help and the version are printed before a command runs
         except BrokenPipeError:
             _close_outputs()
             sys.exit(Exit.PIPE_CLOSED)
+        except OSError as error:
+            _close(sys.stdout)
+            _say(_cannot_write(error))
+            sys.exit(Exit.USAGE)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         """Return the context; help and the version are printed while it is made."""
@@ -88,40 +99,41 @@ class _Commands(click.Group):
 
     def _invoke(self, ctx: click.Context) -> Any:
         if sys.stdout is None:
-            _say("standard output is closed")
+            _say("cannot write: standard output is closed. Send it to a file, or to /dev/null.")
             ctx.exit(Exit.USAGE)
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8")  # JSON is, whatever the locale
         try:
             with _warnings_said(), _kernels_reported(), collecting():
                 result = super().invoke(ctx)
-            sys.stdout.flush()
+            flush_output()
             return result
         except BadRows as error:
             _say(*error.lines)
-            click.echo("Repair the list, or leave these rows out: --skip-bad-rows", err=True)
+            click.echo("Correct the list, or leave these rows out with --skip-bad-rows.", err=True)
             if len(error.rejected) > error.NAMED:
-                click.echo("hashmatch list inspect FILE -v names them all.", err=True)
+                click.echo("hashmatch list inspect FILE -v lists all of them.", err=True)
             ctx.exit(Exit.USAGE)
         except HashmatchError as error:
             _say(str(error))
-            try:
-                sys.stdout.flush()
-            except OSError:  # the error was about just that
-                _close(sys.stdout)
+            _flush_or_close()  # the error may be about just that
             ctx.exit(Exit.USAGE)
         except KeyboardInterrupt:
+            _flush_or_close()  # whoever reads it was probably interrupted as well
             ctx.exit(Exit.INTERRUPTED)
         except (BrokenPipeError, click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except OSError as error:  # files have errors of their own; this is the output
             _close(sys.stdout)
-            _say(f"the output cannot be written: {error.strerror or error}")
+            _say(_cannot_write(error))
             ctx.exit(Exit.USAGE)
         except Exception as error:
             if os.environ.get(DEBUG):
                 raise
-            _say(f"internal error, please report it: {type(error).__name__}; {DEBUG}=1 shows where")
+            _say(
+                f"cannot finish: internal error {type(error).__name__}. Please report it; "
+                f"{DEBUG}=1 shows where it is."
+            )
             ctx.exit(Exit.BUG)
 
 
@@ -191,6 +203,19 @@ def _kernels_reported() -> Iterator[None]:
         log.setLevel(logging.NOTSET)
 
 
+def _cannot_write(error: OSError) -> str:
+    why = error.strerror or str(error)
+    return f"cannot write the output: {why}. Free space, or send it elsewhere."
+
+
+def _flush_or_close() -> None:
+    """Write what was printed; if that cannot be, nothing more will be written either."""
+    try:
+        flush_output()
+    except OSError:
+        _close(sys.stdout)
+
+
 def _close_outputs() -> None:
     """Send all that is still to be written nowhere."""
     for output in (sys.stdout, sys.stderr):
@@ -222,5 +247,5 @@ def main() -> None:
     """
 
 
-for command in (scan, rescan, hash_, match, list_, review, demo, warm):
+for command in (scan, rescan, hash_, match, list_, review, demo, warm, completion):
     main.add_command(command)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import sys
+import time
+from contextlib import contextmanager
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Self
 
     from rich.console import Console
     from rich.table import Table
 
     from hashmatch.records.images import HashedImage, ItemOutcome
+
+
+T = TypeVar("T")
 
 
 class Exit(IntEnum):
@@ -35,6 +41,47 @@ WIDE = 100
 """Columns of a terminal that has room for a bar."""
 NAMED_PROBLEMS = 20
 """Items that could not be searched and are named on standard error without ``-v``."""
+
+
+class PipedOutput(io.TextIOWrapper):
+    """Standard output that is not a terminal: what is printed within a second is written at once.
+
+    Reading the first line of a short output and leaving, as ``head`` does, is then no error: all of
+    it was written before. A reader of a long output waits for a line no longer than about a second.
+    """
+
+    HELD = 1.0
+    """Seconds that a line is held back for others, if somebody asks for it to be written."""
+    SIZE = 65536
+    """Bytes that a pipe takes on Linux before anybody reads; more is written when it comes."""
+
+    def __init__(self, descriptor: int) -> None:
+        raw = io.FileIO(descriptor, "w", closefd=False)
+        super().__init__(io.BufferedWriter(raw, self.SIZE), encoding="utf-8", write_through=True)
+        self._since: float | None = None
+
+    def write(self, text: str) -> int:
+        """Print text."""
+        self._since = time.monotonic() if self._since is None else self._since
+        return super().write(text)
+
+    def flush(self) -> None:
+        """Write what was printed, unless all of that is newer than a second."""
+        if self._since is not None and time.monotonic() - self._since >= self.HELD:
+            self.flush_now()
+
+    def flush_now(self) -> None:
+        """Write what was printed."""
+        self._since = None
+        super().flush()
+
+
+def flush_output() -> None:
+    """Write all that was printed to standard output, before a pause or the end."""
+    if isinstance(sys.stdout, PipedOutput):
+        sys.stdout.flush_now()
+    elif sys.stdout is not None:
+        sys.stdout.flush()
 
 
 def console(*, stderr: bool = True) -> Console:
@@ -63,7 +110,7 @@ class Progress:
     """One line on a terminal that says how far a command has come; elsewhere there is none.
 
     Use it in a ``with`` statement. Of `total`, if that is known, `done` was done before; the `unit`
-    is images or bytes.
+    is what is counted, or bytes.
     """
 
     def __init__(
@@ -87,7 +134,7 @@ class Progress:
             else progress.TextColumn(f"{{task.completed:,}}{of_all} {self._unit}"),
             *([progress.BarColumn(bar_width=10)] if is_wide else []),
             progress.TaskProgressColumn(),
-            progress.TimeRemainingColumn(),
+            progress.TimeRemainingColumn() if self._total else progress.TimeElapsedColumn(),
             *([] if self._unit == "bytes" else [progress.TextColumn("{task.fields[rate]}/s")]),
             progress.TextColumn("{task.fields[said]}", markup=False),
         ]
@@ -114,6 +161,12 @@ class Progress:
         if self.shown:
             self.update(int(self._bar.tasks[0].completed) + count)
 
+    def count(self, each: Iterable[T]) -> Iterator[T]:
+        """Yield what is worked on, and show that it is done."""
+        for one in each:
+            yield one
+            self.advance()
+
     def say(self, text: str) -> None:
         """Show what is done now."""
         self.update(None, text)
@@ -130,8 +183,29 @@ class Progress:
         self._bar.update(task.id, rate=f"{speed:,.0f}")
 
 
+@contextmanager
+def working(text: str, quiet: bool) -> Iterator[None]:
+    """Say on a terminal what is done, and for how long by now, where nothing can be counted."""
+    screen = console()
+    if quiet or not screen.is_terminal:
+        yield
+        return
+    from rich import progress
+
+    columns = progress.TextColumn("{task.description}"), progress.TimeElapsedColumn()
+    with progress.Progress(
+        *columns,
+        console=screen,
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),
+        redirect_stderr=False,
+    ) as bar:
+        bar.add_task(text, total=None)
+        yield
+
+
 def print_line(text: str) -> None:
-    """Print a line of data, through the progress bar if that stands in for standard output."""
+    """Print a line, through the progress bar if that stands in for standard output."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 

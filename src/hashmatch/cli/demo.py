@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hashmatch.cli.command import command
+
 if TYPE_CHECKING:
     from hashmatch.records.hashes import HashBatch
 
@@ -15,10 +17,14 @@ DISTANCES = {"landscape-1.jpg": 0, "landscape-3.png": 12}
 """Pictures that the demo's list knows, and by how many bits its entries differ."""
 
 
-@click.command(short_help="Try it all on pictures drawn for it.")
+@command(short_help="Try it all on pictures drawn for it.")
 @click.pass_context
 def demo(ctx: click.Context) -> None:
-    """Draw a few pictures and a made-up hash list, scan them, and show the review records."""
+    """Draw a few pictures and a made-up hash list, scan them, and show the review records.
+
+    \b
+    hashmatch demo
+    """  # noqa: D301  (the backspace tells click to keep the lines)
     folder = Path(tempfile.mkdtemp(prefix="hashmatch-demo-"))
     pictures, known = folder / "photos", folder / "known.csv"
     click.echo(f"Drawing seven pictures and a list of made-up hashes in {folder}", err=True)

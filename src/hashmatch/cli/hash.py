@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashmatch.cli.command import command
 from hashmatch.cli.console import Exit, Progress, print_hashed, print_json
 from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
@@ -20,6 +21,7 @@ from hashmatch.cli.options import (
     shape_options,
     strict_option,
 )
+from hashmatch.cli.units import FOLDER
 
 if TYPE_CHECKING:
     from hashmatch.matching.matcher import Matcher
@@ -27,12 +29,12 @@ if TYPE_CHECKING:
     from hashmatch.records.review import SuppressedBy
 
 
-@click.command(
+@command(
     "hash",
     short_help="Print the hashes of your own pictures.",
     epilog="Python: hashmatch.hash_image(image, algorithm=...)",
 )
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, type=FOLDER, metavar="PATH...")
 @algorithm_option
 @sandbox_option
 @strict_option
@@ -41,10 +43,10 @@ if TYPE_CHECKING:
 def hash_(
     ctx: click.Context, *, paths: tuple[str, ...], algorithm: str, strict: bool, quiet: bool
 ) -> None:
-    """Print the hash of each picture, one line of JSON each; a folder means all below it.
+    """Print the hash of each picture as a line of JSON. A folder means all pictures in it.
 
-    Pictures are decoded in a process that is closed in. One that cannot be hashed has its outcome
-    and reason instead.
+    Pictures are decoded in a sandbox. For a picture that cannot be hashed, the line has the outcome
+    and the reason instead.
 
     \b
     hashmatch hash photo.jpg
@@ -74,7 +76,7 @@ def hash_(
         ctx.exit(Exit.SOME_UNHASHED)
 
 
-@click.command(
+@command(
     short_help="Look up hashes that were computed elsewhere.",
     epilog="Python: hashmatch.Matcher(known).look_up(batch)",
 )
@@ -83,14 +85,14 @@ def hash_(
 @evidence_options
 @shape_options
 def match(*, hashes: tuple[str, ...], **options: Any) -> None:
-    """Look up hashes that were computed elsewhere, one line of JSON for each.
+    """Look up hashes that were computed elsewhere, and print a line of JSON for each.
 
-    HEX may be - to read one hash a line from standard input. The answers count the hashes by
-    "query", from 1, blank lines aside; no hash is repeated in them.
+    HEX is a hash, or - to read one a line from standard input. "query" in the answer is the number
+    of the hash, from 1 and without blank lines; the hash itself is not printed.
 
-    Each is taken for the hash of a whole picture, good enough to be searched. --benign and
-    --min-sources say of a match that it is suppressed, and by what; benign lists of other
-    algorithms have nothing to say of it. Nothing is queued, so there is no --breaker.
+    Hashes are taken as of whole pictures, of sufficient quality. A match that --benign or
+    --min-sources suppress says so; benign lists of other algorithms do not count. Nothing is
+    queued, so there is no --breaker.
 
     \b
     hashmatch match - --list known.csv < hashes.txt

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashmatch.cli.command import command, group
 from hashmatch.cli.console import NAMED_PROBLEMS, Exit, console, print_json, print_table, printable
 from hashmatch.cli.list_probe import probe
 from hashmatch.cli.list_store import (
@@ -28,6 +29,7 @@ from hashmatch.cli.lists_and_matcher import is_store, open_store, warn
 from hashmatch.cli.options import (
     ListShape,
     algorithm_option,
+    json_option,
     shape_options,
     trust_options,
     verbose_option,
@@ -40,12 +42,12 @@ if TYPE_CHECKING:
     from hashmatch.lists.read import ListFile
 
 
-@click.command(
-    short_help="Say what a list file, or a list store, holds.",
+@command(
+    short_help="Show what a list file, or a list store, holds.",
     epilog="Python: hashmatch.read_list_file(path), hashmatch.ListStore(path).open()",
 )
 @click.argument("path", type=INPUT, metavar="FILE")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 @algorithm_option
 @shape_options
 @click.option("--strict", is_flag=True, help="Exit with 1 if some row cannot be used.")
@@ -63,15 +65,14 @@ def inspect(
     verbose: bool,
     **options: Any,
 ) -> None:
-    """Say what FILE holds: its format, how many hashes of each kind, and rows that cannot be used.
+    """Show what FILE holds: its format, how many hashes of each kind, and rows that cannot be used.
 
-    FILE may be the folder of a list store: then of its latest version, what the files that it was
-    made from did to the one before, and who has signed it. --algorithm says what rows hold that do
-    not say it themselves.
+    FILE may be the folder of a list store: its latest version is shown then, with what changed in
+    it and who signed it. --algorithm is that of rows that do not name one.
 
     \b
     hashmatch list inspect known.csv
-    hashmatch list inspect export.csv --column pdq=Fingerprint --column id=Reference
+    hashmatch list inspect export.csv --column pdq=Print --column id=Reference
     hashmatch list inspect lists/hotline --json
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.lists.read import read_list_file
@@ -230,10 +231,14 @@ def _show(facts: dict[str, Any], verbose: bool) -> None:
         click.echo(f"and {more:,} more; -v names them all")
 
 
-@click.group("list")
+@group("list", short_help="Look into lists of known hashes, and keep them in stores.")
 def list_() -> None:
-    """Look into known-hash lists, and keep them in stores; their hashes are never shown."""
+    """Look into lists of known hashes, and keep them in stores. Their hashes are never shown.
+
+    A list is read from files of any format. A store is a folder with its versions: import makes it,
+    update adds what has changed, and sign, verify, diff and rollback look after it.
+    """
 
 
-for command in (inspect, probe, import_, update, verify, diff, sign, log, rollback, export, keygen):
-    list_.add_command(command)
+for each in (inspect, probe, import_, update, verify, diff, sign, log, rollback, export, keygen):
+    list_.add_command(each)

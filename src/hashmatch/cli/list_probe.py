@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hashmatch.cli.command import command
 from hashmatch.cli.console import Exit, print_json
+from hashmatch.cli.options import json_option, sandbox_option
 from hashmatch.cli.units import INPUT
 from hashmatch.errors import UsageError
 
@@ -18,40 +20,50 @@ if TYPE_CHECKING:
     from hashmatch.lists.probe import Found, Probe
 
 
-@click.command(
-    short_help="Say which hash of a known picture another tool has made.",
+@command(
+    short_help="Find which algorithm another tool made a hash with.",
     epilog="Python: hashmatch.lists.probe.probe([(picture, hash)])",
     context_settings={"ignore_unknown_options": True},  # a signed number begins with -
 )
-@click.argument("pairs", nargs=-1, metavar="[PICTURE HASH]...", type=click.UNPROCESSED)
+@click.argument(
+    "pairs",
+    nargs=-1,
+    metavar="[PICTURE HASH]...",
+    type=click.UNPROCESSED,
+    shell_complete=INPUT.shell_complete,
+)
 @click.option(
     "--pairs",
     "file",
     type=INPUT,
     metavar="FILE.csv",
-    help="Take pictures and their hashes from the columns picture and hash of a CSV file; paths "
-    "count from its folder.",
+    help="Read pairs from a CSV file with the columns picture and hash; paths are relative to its "
+    "folder.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@sandbox_option
+@json_option
 @click.pass_context
 def probe(ctx: click.Context, *, pairs: tuple[str, ...], file: str | None, as_json: bool) -> None:
-    """Say which hash of a PICTURE another tool's HASH is, and how to import that tool's lists.
+    """Find which algorithm and encoding made the HASH of a PICTURE, and how to import such lists.
 
     PICTURE is one of your own, such as those of fixtures/images, and HASH what the sender of a list
-    makes of it: never take an entry of the list itself. HASH may be - to read it from standard
-    input. Every algorithm is tried, in every orientation, frame and reading of the picture, by
-    every way to write a hash and with its bits in other orders. Several pairs say more than one:
-    five or more also show how far hashes of the same picture lie apart.
+    makes of it: never use an entry of the list itself. - reads the hash from standard input. Every
+    algorithm is tried, in every orientation and frame of the picture, in every encoding and bit
+    order. Several pairs are surer than one; five or more also show how far the hashes of one
+    picture are apart.
 
-    Exits with 1 if the hashes are unrelated to everything that is known here.
+    The exit code is 1 if the hashes match nothing that hashmatch can compute.
 
     \b
-    hashmatch list probe fixtures/images/plain/tiles.png 5d8a0ffca3b1c0e2
+    hashmatch list probe fixtures/images/plain/tiles.png d0496e043497fbe5
     hashmatch list probe --pairs from-the-sender.csv --json
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.lists import probe as logic
+    from hashmatch.sandbox.pool import DecodePool
 
-    found = logic.probe([*_given(pairs), *(_listed(file) if file else ())])
+    known = [*_given(pairs), *(_listed(file) if file else ())]
+    with DecodePool(1) as pool:
+        found = logic.probe(known, decode=pool)
     if as_json:
         print_json(_as_json(found))
     else:

@@ -6,30 +6,44 @@ import os
 import shlex
 import sys
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashmatch.cli.choices import Choice
+from hashmatch.cli.command import command, option, section
 from hashmatch.cli.console import (
     NAMED_PROBLEMS,
     Exit,
     Progress,
     console,
     print_json,
+    print_line,
     print_table,
     printable,
+    working,
 )
 from hashmatch.cli.lists_and_matcher import is_store, list_files, one_list, open_store, warn
 from hashmatch.cli.options import (
     ListShape,
     algorithm_option,
-    group,
+    json_option,
     quiet_option,
+    sandbox_option,
     shape_options,
     trust_options,
+    verbose_option,
 )
-from hashmatch.cli.units import INPUT, LISTED, OUTPUT
+from hashmatch.cli.units import (
+    DURATION,
+    INPUT,
+    LISTED,
+    NAME_BITS,
+    STORE,
+    TIME_OR_NEVER,
+    WRITTEN_STORE,
+    complete_version,
+)
 from hashmatch.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -43,128 +57,120 @@ if TYPE_CHECKING:
 ACCEPTABLE = "bad-rows", "size-change", "damage", "spreadsheet", "kind", "unknown-status"
 
 
-def _expires_in(
-    ctx: click.Context, parameter: click.Parameter, given: str | None
-) -> timedelta | Literal["never"] | None:
-    """Return how long a version lasts: some days, or for ever."""
-    if given is None:
-        return None
-    if given.lower() in {"never", "none"}:
-        return "never"
-    return timedelta(days=click.FloatRange(0, 36500)(given, parameter, ctx))
-
-
-sign_option = click.option(
-    "--sign", "signer", type=INPUT, metavar="FILE.key", help="Sign the version."
+sign_option = option(
+    "--sign", "signer", type=INPUT, metavar="FILE.key", help="Sign the version with this key."
 )
 #: How long a version lasts, and the others; and how it is told of.
-lasting_options = group(
-    click.option(
+lasting_options = section(
+    "Versions",
+    option(
         "--expires",
-        metavar="DAYS",
-        callback=_expires_in,
-        help="Refuse the version when it is so old and was not updated; never takes that away. "
+        type=TIME_OR_NEVER,
+        metavar="TIME",
+        help="How long the version is used without an update, such as 90d, or never: for ever. "
         "[default: as the version before, or never]",
     ),
-    click.option(
+    option(
         "--keep",
-        metavar="DAYS",
-        type=click.FloatRange(0, 36500),
-        default=30,
+        type=DURATION,
+        default="30d",
         show_default=True,
-        help="How long versions are kept that no longer serve.",
+        help="How long replaced versions are kept.",
     ),
-    click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
 )
 #: What says how a version is made of files.
-change_options = group(
-    click.option(
+change_options = section(
+    "Versions",
+    option(
         "--name",
         metavar="NAME",
-        help="What matches call the list. [default: the folder's name]",
+        help="The name of the list in matches. [default: the folder's name]",
     ),
     sign_option,
-    click.option(
+    option(
         "--accept",
         multiple=True,
-        type=click.Choice(ACCEPTABLE),
-        help="Import although more than five rows and 0.1 % of all are bad, the list changes by "
-        "more than 20 %, the last version is damaged, a spreadsheet has destroyed hashes, hashes "
-        "are probably of another kind than they are taken for, or a status is not known. "
-        "Repeatable.",
+        type=Choice(ACCEPTABLE),
+        help="Accept a problem: bad-rows (over five and 0.1 % of all), size-change (over 20 %), "
+        "damage (of the last version), spreadsheet (hashes that one destroyed), kind (hashes that "
+        "look like another algorithm's), unknown-status. Repeatable.",
     ),
-    click.option(
+    option(
         "--keep-disputed",
         is_flag=True,
-        help="List entries that more members are against than for.",
+        help="Match entries that more members dispute than support.",
     ),
-    click.option(
+    option(
         "--limit",
         "limits",
         multiple=True,
-        metavar="NAME=N",
-        help="The list's own limit in bits for an algorithm; it outranks --max-distance.",
+        type=NAME_BITS,
+        help="The list's own limit for an algorithm; it outranks --max-distance. Repeatable.",
     ),
-    click.option(
+    option(
         "--default-pictures",
         "pictures",
         multiple=True,
         type=INPUT,
-        metavar="FOLDER",
-        help="Pictures that many users have, as default avatars: entries near them match too "
-        "much, and are put into quarantine. Repeatable.",
+        metavar="DIR",
+        help="Pictures that many users have, such as default avatars: entries near them are put "
+        "into quarantine. Repeatable.",
     ),
+    sandbox_option,
     lasting_options,
 )
 
 
-@click.command(
+@command(
     "import",
-    short_help="Make a list store, or its next version, of all that files say.",
+    short_help="Import files as the next version of a list.",
     epilog="Python: hashmatch.ListStore(path).import_files(paths)",
 )
 @click.argument("files", nargs=-1, required=True, type=INPUT)
 @click.option(
-    "--store", required=True, type=OUTPUT, metavar="FOLDER", help="Where the list is kept."
+    "--store", required=True, type=WRITTEN_STORE, metavar="DIR", help="The folder of the store."
 )
 @change_options
 @algorithm_option
 @shape_options
 @trust_options
+@json_option
 @quiet_option
 def import_(files: tuple[str, ...], store: str, **options: Any) -> None:
-    """Make a version of the list that is kept in --store of all that FILES say.
+    """Import FILES, a whole list, as the next version in --store.
 
-    FILES are pages of one list, or folders of them, in any order. What they say of an entry last
-    counts; an id stands for one hash only where ids are unique. The version takes the place of the
-    one before, which is kept for a while. A list that changes too much, or has too many bad rows,
-    is refused until somebody has looked at it.
+    FILES are pages of one list, or folders of them, in any order. If several rows are about one
+    entry, the latest counts; an id has one hash only where ids are unique. The version replaces the
+    one before, which is kept for --keep. A list that changes too much, or has too many bad rows, is
+    refused unless you --accept that.
 
     \b
     hashmatch list import hotline/ --store lists/hotline --sign lists-2026.key
-    hashmatch list import dhashes.csv --store lists/p -a dhash --encoding base64 --bits inverted
+    hashmatch list import dhashes.csv --store lists/p -a dhash \\
+        --encoding base64 --bits inverted
     hashmatch scan photos --list lists/hotline --surface profile_photo
     """  # noqa: D301  (the backspace tells click to keep the lines)
     _make(store, files, "import_files", options)
 
 
-@click.command(
-    short_help="Make the next version of a list store, of what has changed.",
+@command(
+    short_help="Import changes as the next version of a list.",
     epilog="Python: hashmatch.ListStore(path).update_files(paths)",
 )
-@click.argument("store", type=OUTPUT)
+@click.argument("store", type=WRITTEN_STORE)
 @click.argument("files", nargs=-1, required=True, type=INPUT)
 @change_options
 @algorithm_option
 @shape_options
 @trust_options
+@json_option
 @quiet_option
 def update(store: str, files: tuple[str, ...], **options: Any) -> None:
-    """Make a version of the list in STORE with what FILES say has changed since.
+    """Import FILES, the changes of a list, as the next version in STORE.
 
-    An entry that comes again takes the place of what was said of it before, unless it was said
-    earlier; withdrawn entries are taken out. An id replaces the hash it had before only where ids
-    are unique, --unique-ids. Rows that have no time of their own are said now.
+    An entry that comes again replaces its earlier state, unless its time is older; withdrawn
+    entries are removed. An id replaces the hash that it had only where ids are unique, see
+    --unique-ids. Rows without a time are taken as of now.
 
     \b
     hashmatch list update lists/hotline changes/ --sign lists-2026.key
@@ -206,7 +212,6 @@ def _change(options: dict[str, Any]) -> Change:
     from hashmatch.store.importer import Change
     from hashmatch.store.signing import given_passphrase, load_private
 
-    limits = _limits(options["limits"])
     pictures = _pictures(options["pictures"]) if options["pictures"] else None
     shape, signer = ListShape.taken(options), options["signer"]
     return Change(
@@ -215,9 +220,9 @@ def _change(options: dict[str, Any]) -> Change:
         signer=load_private(signer, given_passphrase()) if signer else None,
         accept=options["accept"],
         expires_in=options["expires"],
-        keep=timedelta(days=options["keep"]),
+        keep=options["keep"],
         pictures=pictures,
-        limits=limits,
+        limits=dict(options["limits"]) or None,
     )
 
 
@@ -226,24 +231,16 @@ def _pictures(folders: tuple[str, ...]) -> dict[str, HashBatch]:
     from hashmatch import registry
     from hashmatch.lists.degenerate import degenerate_pictures
     from hashmatch.records.hashes import HashBatch
+    from hashmatch.sandbox.pool import DecodePool
 
-    return {
-        algorithm: HashBatch.concatenate(
-            [degenerate_pictures(folder, algorithm) for folder in folders]
-        )
-        for algorithm in registry.names(registry.HASHERS)
-        if registry.hasher(algorithm).reads == "pixels"
-    }
-
-
-def _limits(given: tuple[str, ...]) -> dict[str, int] | None:
-    limits = {}
-    for text in given:
-        name, _, number = text.partition("=")
-        if not number.isascii() or not number.isdigit():
-            raise UsageError(f"cannot use --limit {text}: it is no NAME=N. Give for example pdq=20")
-        limits[name] = int(number)
-    return limits or None
+    with DecodePool(1) as pool:
+        return {
+            algorithm: HashBatch.concatenate(
+                [degenerate_pictures(folder, algorithm, decode=pool) for folder in folders]
+            )
+            for algorithm in registry.names(registry.HASHERS)
+            if registry.hasher(algorithm).reads == "pixels"
+        }
 
 
 def _print_json(made: Changed) -> None:
@@ -350,83 +347,101 @@ def _show(manifest: Manifest) -> None:
         screen.print(f"rolled back to version {manifest.rolled_back_to}")
 
 
-@click.command(
-    short_help="Look at every byte of every version of a store.",
+@command(
+    short_help="Check every version of a store for damage.",
     epilog="Python: hashmatch.ListStore(path).verify()",
 )
-@click.argument("store", type=INPUT)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a version.")
+@click.argument("store", type=STORE)
+@json_option
 @trust_options
+@quiet_option
 @click.pass_context
-def verify(ctx: click.Context, /, store: str, as_json: bool, **options: Any) -> None:
-    """Look at every byte of every version in STORE; exit with 1 if something is wrong.
+def verify(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Check every byte of every version in STORE, and the signatures.
+
+    The exit code is 1 if something is damaged or missing.
 
     \b
     hashmatch list verify lists/hotline --trust lists-2026.pub
     """  # noqa: D301  (the backspace tells click to keep the lines)
     opened = open_store(store, options)
+    opened.folder.check()
     count, bad = 0, 0
-    for version, problems in opened.verify():
-        count += 1
-        bad += bool(problems)
-        if as_json:
-            print_json({"version": version, "problems": problems})
-            continue
-        click.echo(f"version {version}: {'sound' if not problems else 'NOT SOUND'}")
-        for problem in problems:
-            click.echo(f"  {printable(problem)}")
+    with Progress(len(opened.folder.versions()), quiet, unit="versions") as bar:
+        for version, problems in opened.verify():
+            count += 1
+            bad += bool(problems)
+            if as_json:
+                print_json({"version": version, "problems": problems})
+            else:
+                print_line(f"version {version}: {'sound' if not problems else 'NOT SOUND'}")
+                for problem in problems:
+                    print_line(f"  {printable(problem)}")
+            bar.advance()
     if not count:
-        raise StoreError(f"cannot open {store}: it has no version of a list. Import one")
-    if not opened.trust.keys and not as_json:
+        raise StoreError(
+            f"cannot verify {store}: it has no version of a list. Run hashmatch list import."
+        )
+    if not opened.trust.keys and not as_json and not quiet:
         click.echo("signatures were not looked at: no key is trusted (--trust FILE.pub)", err=True)
     if bad:
         ctx.exit(Exit.SOME_UNHASHED)
 
 
-@click.command(
+@command(
     short_help="Add a signature to the latest version of a store.",
     epilog="Python: hashmatch.ListStore(path).sign(key)",
 )
-@click.argument("store", type=INPUT)
+@click.argument("store", type=STORE)
 @click.option(
-    "--key",
+    "--sign",
     "signer",
     required=True,
     type=INPUT,
     metavar="FILE.key",
-    help="Whose signature.",
+    help="Sign the version with this key.",
 )
+@json_option
+@quiet_option
 @trust_options
-def sign(store: str, signer: str, **options: Any) -> None:
-    """Sign the latest version in STORE, besides whoever has signed it already.
+def sign(store: str, signer: str, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Add a signature to the latest version in STORE. Those that it has are kept.
 
-    Make keys with hashmatch list keygen; a passphrase is taken from HASHMATCH_KEY_PASSPHRASE.
+    hashmatch list keygen makes keys. HASHMATCH_KEY_PASSPHRASE has the passphrase of an encrypted
+    one.
 
     \b
-    hashmatch list sign lists/hotline --key lists-2026.key
+    hashmatch list sign lists/hotline --sign lists-2026.key
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.store.signing import given_passphrase, load_private
 
     key = load_private(signer, given_passphrase())
-    manifest = open_store(store, options).sign(key)
-    click.echo(f"version {manifest.version} is signed by {key.public.key_id}")
+    with working("reading the latest version", quiet):
+        manifest = open_store(store, options).sign(key)
+    if as_json:
+        print_json(
+            {"name": manifest.name, "version": manifest.version, "key_id": key.public.key_id}
+        )
+    elif not quiet:
+        print_line(f"version {manifest.version} is signed by {key.public.key_id}")
 
 
-@click.command(
-    short_help="Make an earlier version of a store serve again.",
+@command(
+    short_help="Go back to an earlier version of a list.",
     epilog="Python: hashmatch.ListStore(path).roll_back(version)",
 )
-@click.argument("store", type=OUTPUT)
-@click.argument("version", type=click.IntRange(1))
+@click.argument("store", type=WRITTEN_STORE)
+@click.argument("version", type=click.IntRange(1), shell_complete=complete_version)
 @sign_option
 @click.option(
     "--accept",
     multiple=True,
-    type=click.Choice(["size-change"]),
-    help="Roll back although the list changes by more than 20 %.",
+    type=Choice(["size-change"]),
+    help="Accept a problem: size-change (over 20 %).",
 )
 @lasting_options
 @trust_options
+@json_option
 @quiet_option
 def rollback(
     store: str,
@@ -437,15 +452,15 @@ def rollback(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Make a new version of the list in STORE that holds what VERSION does.
+    """Make a new version in STORE with the content of the earlier VERSION.
 
-    It has a new number, as versions never go back; the next update builds on it. It expires as
-    VERSION did, counted from now. hashmatch list log shows the versions that there are, and
-    hashmatch list diff STORE says what would change.
+    The new version has the next number, and the next update builds on it. It expires as VERSION
+    did, counted from now. hashmatch list log shows the versions, and hashmatch list diff what
+    would change.
 
     \b
-    hashmatch list diff lists/hotline 16 17
-    hashmatch list rollback lists/hotline 16 --sign lists-2026.key
+    hashmatch list diff lists/hotline 1 2
+    hashmatch list rollback lists/hotline 1 --sign lists-2026.key
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.store.importer import Change
     from hashmatch.store.signing import given_passphrase, load_private
@@ -454,7 +469,7 @@ def rollback(
         signer=load_private(signer, given_passphrase()) if signer else None,
         accept=accept,
         expires_in=options.pop("expires"),
-        keep=timedelta(days=options.pop("keep")),
+        keep=options.pop("keep"),
     )
     made = open_store(store, options).roll_back(version, change)
     warn(made.problems)
@@ -464,12 +479,12 @@ def rollback(
         _show(made.manifest)
 
 
-@click.command(
+@command(
     short_help="Show the versions of a store, and how each was made.",
     epilog="Python: hashmatch.ListStore(path).versions()",
 )
-@click.argument("store", type=INPUT)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a version.")
+@click.argument("store", type=STORE)
+@json_option
 @trust_options
 def log(store: str, as_json: bool, **options: Any) -> None:
     """Show the versions of the list in STORE, the latest first.
@@ -482,7 +497,9 @@ def log(store: str, as_json: bool, **options: Any) -> None:
     """  # noqa: D301  (the backspace tells click to keep the lines)
     found = open_store(store, options).versions()
     if not found:
-        raise StoreError(f"cannot open {store}: it has no version of a list. Import one")
+        raise StoreError(
+            f"cannot show versions of {store}: it has none. Run hashmatch list import."
+        )
     for manifest in found:
         if as_json:
             print_json(_logged(manifest))
@@ -540,27 +557,27 @@ def _log_lines(manifest: Manifest) -> list[str]:
     return lines
 
 
-@click.command(
-    short_help="Say what became of a list between two versions.",
+@command(
+    short_help="Show what changed between two versions.",
     epilog="Python: hashmatch.store.diff.difference(before, after)",
 )
-@click.argument("store", type=INPUT)
-@click.argument("before", type=int, required=False)
-@click.argument("after", type=int, required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("-v", "--verbose", is_flag=True, help="Name every entry, not only the first 20.")
+@click.argument("store", type=STORE)
+@click.argument("before", type=int, required=False, shell_complete=complete_version)
+@click.argument("after", type=int, required=False, shell_complete=complete_version)
+@json_option
+@verbose_option
 @trust_options
 def diff(
     store: str, before: int | None, after: int | None, as_json: bool, verbose: bool, **options: Any
 ) -> None:
-    """Say what version AFTER of the list in STORE has that BEFORE has not, and the other way round.
+    """Show what was added, changed and removed in STORE between versions BEFORE and AFTER.
 
-    By default of the last two versions. Entries are named by their external ids; those without one
+    Without versions, the last two are compared. Entries are named by their ids; those without one
     are counted.
 
     \b
     hashmatch list diff lists/hotline
-    hashmatch list diff lists/hotline 16 18
+    hashmatch list diff lists/hotline 1 2
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.store.diff import EFFECTS, difference
     from hashmatch.store.importer import EFFECTS as MADE
@@ -570,7 +587,10 @@ def diff(
     versions = opened.folder.versions()
     if before is None:
         if len(versions) < 2:
-            raise StoreError(f"cannot compare versions of {store}: it has only one")
+            raise StoreError(
+                f"cannot compare versions of {store}: it has only one version. "
+                "Update the list first."
+            )
         before, after = versions[1], versions[0]
     elif after is None:
         after = versions[0] if versions else before
@@ -607,12 +627,12 @@ def diff(
         click.echo("rows: " + ", ".join(f"{count:,} {name}" for name, count in idle.items()))
 
 
-@click.command(epilog="Python: hashmatch.write_list(known, path, reveal_hashes=True)")
-@click.argument("store", type=INPUT)
+@command(epilog="Python: hashmatch.write_list(known, path, reveal_hashes=True)")
+@click.argument("store", type=STORE)
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["jsonl", "pdq-text"]),
+    type=Choice(["jsonl", "pdq-text"]),
     default="jsonl",
     show_default=True,
     help="JSON lines keep all that is known of an entry.",
@@ -637,7 +657,10 @@ def export(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Write the list in STORE, or in a list file, as text. Only with --reveal-hashes.
+    """Write the hashes and entries of STORE, or of a list file, as text.
+
+    It needs --reveal-hashes: whoever has the hashes can look for the pictures, and hashes tell
+    something of what they show.
 
     \b
     hashmatch list export lists/hotline --reveal-hashes --out hotline.jsonl
@@ -647,28 +670,30 @@ def export(
 
     if not reveal_hashes:
         raise UsageError(
-            "cannot export the list: that writes its hashes, which tell something of what "
-            "they show. Give --reveal-hashes if that is meant"
+            "cannot export the list: this writes its hashes, which tell something of the pictures. "
+            "Give --reveal-hashes if that is what you want."
         )
     known = one_list(store, algorithm, options) if is_store(store) else read_list(store, algorithm)
     if out in {None, "-"}:
         reveal(known, sys.stdout.buffer, form)
         return
-    count = write_list(known, out or "", form, reveal_hashes=True)
+    with working("writing entries", quiet):
+        count = write_list(known, out or "", form, reveal_hashes=True)
     if not quiet:
         click.echo(f"{count:,} entries in {printable(out or '')}", err=True)
 
 
-@click.command(
-    short_help="Make a pair of keys, to sign lists with and to trust them by.",
+@command(
+    short_help="Make a pair of keys to sign and trust lists.",
     epilog="Python: hashmatch.store.signing.PrivateKey.generate().save(path)",
 )
 @click.argument("name")
-def keygen(name: str) -> None:
-    """Make a pair of keys: NAME.key to sign lists with, NAME.pub to trust them by.
+@json_option
+def keygen(name: str, as_json: bool) -> None:
+    """Make a pair of keys: NAME.key signs lists, NAME.pub is what --trust takes.
 
-    NAME.key is readable by its owner only, and encrypted if HASHMATCH_KEY_PASSPHRASE is set.
-    Nothing is written over.
+    NAME.key is readable by you only, and encrypted if HASHMATCH_KEY_PASSPHRASE is set. Files that
+    exist are never overwritten.
 
     \b
     hashmatch list keygen lists-2026
@@ -686,6 +711,16 @@ def keygen(name: str) -> None:
     save_pair(name, key, passphrase)
     # Read back, so that nobody signs for months with what can never be opened again.
     load_private(f"{name}.key", passphrase)
+    if as_json:
+        print_json(
+            {
+                "key_id": key.public.key_id,
+                "private": f"{name}.key",
+                "public": f"{name}.pub",
+                "encrypted": bool(passphrase),
+            }
+        )
+        return
     shown = printable(name)
     click.echo(f"key id {key.public.key_id}")
     secrecy = "encrypted" if passphrase else f"not encrypted; {PASSPHRASE} would have it encrypted"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, fields
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashmatch.cli.command import did_you_mean
 from hashmatch.cli.console import printable
 from hashmatch.cli.options import ListShape
 from hashmatch.cli.units import TRUSTED
@@ -36,7 +36,7 @@ def open_store(path: str, options: dict[str, Any]) -> ListStore:
         name for name in os.environ.get(TRUSTED, "").split(os.pathsep) if name
     )
     keys = [load_public(name) for name in files]
-    trust = Trust(keys, options.pop("needed"), timedelta(days=options.pop("grace")))
+    trust = Trust(keys, options.pop("needed"), options.pop("grace"))
     key = list_key(options.pop("list_key"))
     return ListStore(path, trust=trust, key=key)
 
@@ -56,14 +56,13 @@ def list_files(paths: Sequence[str]) -> list[str]:
         try:
             names = sorted(os.listdir(path))
         except OSError as error:
-            raise ListError(f"{path}: cannot be read: {error.strerror}") from None
+            raise ListError(
+                f"cannot read {path}: {error.strerror}. Give a folder that you may read."
+            ) from None
         pages = [os.path.join(path, name) for name in names if not name.startswith(".")]
         pages = [page for page in pages if os.path.isfile(page)]
         if not pages:
-            raise ListError(
-                f"cannot read {path}: there is no file in this folder. Give a list file, or a "
-                "folder of them"
-            )
+            raise ListError(f"cannot read {path}: there is no file in it. Check the folder.")
         found += pages
     return found
 
@@ -154,7 +153,8 @@ class MatcherOptions:
                     other.name, other.version, other.spec,
                 ):  # fmt: skip
                     raise UsageError(
-                        f"cannot use {path}: its {kind} hashes are given twice. Leave one out"
+                        f"cannot match {path}: its {kind} hashes are given twice. "
+                        "Leave out one --list."
                     )
             lists.append(leave_out(found, out, key))
         return lists
@@ -168,8 +168,8 @@ class MatcherOptions:
             return name, rest
         if separator and os.sep not in name and not os.path.exists(given):
             raise UsageError(
-                f"cannot read {given}: there is no such file, and no algorithm is called "
-                f"{name!r}. Give a file, or one of {', '.join(known)}"
+                f"cannot read {given}: there is no such file, and no algorithm is called {name!r}."
+                f"{did_you_mean(name, known)} Give NAME=PATH with one of {', '.join(known)}."
             )
         return self.algorithm, given
 
@@ -193,8 +193,8 @@ class MatcherOptions:
 
         if not is_store(path):
             raise UsageError(
-                f"cannot open version {version} of {path}: it is no list store. Give the folder of "
-                "a store"
+                f"cannot use version {version} of {path}: it is not a list store. "
+                "Import it with hashmatch list import."
             )
         store = open_store(path, dict(self.trust))
         content = store.version(version)
@@ -212,7 +212,7 @@ def reference_key() -> bytes | None:
     key = os.environb.get(REFERENCE_KEY.encode(), b"")
     if key and not SHORTEST_KEY <= len(key) <= LONGEST_KEY:
         raise UsageError(
-            f"cannot use the key in {REFERENCE_KEY}: it has {len(key)} bytes. Give one of "
-            f"{SHORTEST_KEY} to {LONGEST_KEY} bytes"
+            f"cannot use {REFERENCE_KEY}: it has {len(key)} bytes. "
+            f"Give {SHORTEST_KEY} to {LONGEST_KEY}."
         )
     return key or None

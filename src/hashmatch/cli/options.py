@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashmatch.cli.choices import ALGORITHM, LIST_FORMAT, SURFACE, Choice
+from hashmatch.cli.command import SAFEGUARDS, option, options, section
 from hashmatch.cli.units import (
+    DURATION,
     INPUT,
     LIST,
     LOG,
@@ -24,9 +27,10 @@ from hashmatch.cli.units import (
     SOME_TIME,
     STATE,
     TRUSTED,
+    WORD_MEANING,
 )
 from hashmatch.errors import UsageError
-from hashmatch.records.enums import LEVELS
+from hashmatch.records.enums import LEVELS, Surface
 from hashmatch.records.safeguards import Safeguard, allowing
 
 if TYPE_CHECKING:
@@ -49,29 +53,31 @@ def _quiet(ctx: click.Context, _: click.Parameter, quiet: bool) -> bool:
     return quiet
 
 
-quiet_option = click.option(
+quiet_option = option(
     "-q",
     "--quiet",
     is_flag=True,
     callback=_quiet,
     help="No progress, summary or names of problems; errors only.",
 )
-verbose_option = click.option(
-    "-v", "--verbose", is_flag=True, help="Name every problem, not only the first 20."
+verbose_option = option(
+    "-v", "--verbose", is_flag=True, help="Name every problem, not just the first 20."
 )
-strict_option = click.option(
+strict_option = option(
     "--strict", is_flag=True, help="Exit with 1 if some image could not be hashed."
 )
 
 
-def allowance(option: str, safeguard: Safeguard, help: str) -> Callable[[Command], Command]:
+def allowance(name: str, safeguard: Safeguard, help: str) -> Callable[[Command], Command]:
     """Return the option that lets a command go on without a safeguard."""
 
     def allow(ctx: click.Context, _: click.Parameter, given: bool) -> None:
         if given:
             ctx.with_resource(allowing(safeguard))
 
-    return click.option(option, is_flag=True, expose_value=False, callback=allow, help=help)
+    return option(
+        name, is_flag=True, expose_value=False, callback=allow, section=SAFEGUARDS, help=help
+    )
 
 
 def _sandbox(ctx: click.Context, _: click.Parameter, given: str) -> None:
@@ -79,60 +85,43 @@ def _sandbox(ctx: click.Context, _: click.Parameter, given: str) -> None:
         ctx.with_resource(allowing(Safeguard.SANDBOX))
 
 
-sandbox_option = click.option(
+sandbox_option = option(
     "--sandbox",
-    type=click.Choice(["required", "best"]),
+    type=Choice(["required", "best"]),
     default="required",
     show_default=True,
     expose_value=False,
     callback=_sandbox,
-    help="What to do where the kernel does not offer Landlock and seccomp, which confine what "
-    "decodes pictures: decode nothing, or do with what there is.",
+    section=SAFEGUARDS,
+    help="Where the kernel lacks Landlock or seccomp, which confine the processes that decode "
+    "pictures: required decodes nothing, best uses what there is.",
 )
 allow_readable_option = allowance(
     "--allow-readable",
     Safeguard.PRIVATE_FILES,
-    "Use stores, queues, states, logs and kept hashes that others can read, though who can read "
-    "a store can look its hashes up.",
+    "Use stores, queues, states, logs and kept hashes that other users of this machine can read. "
+    "Who can read a store can look up its hashes.",
 )
 allow_http_option = allowance(
     "--allow-http",
     Safeguard.TLS,
-    "Speak plain http with other machines, which others can read and change on the way.",
+    "Use plain http to other machines. Others can read and change it on the way.",
 )
 
-ALGORITHMS = (
-    "pdq, pdq-nearest512, pdq-thumb512, phash, dhash, ahash, whash, md5, sha1, sha256 or a plug-in"
-)
-FORMATS = (
-    "csv, jsonl, ncmec-xml, pdq-text, stopncii-json, tat-json, threatexchange-json, "
-    "threatexchange-te, vics-json, vpdq or a plug-in"
-)
 ROLES = (
     "algorithm, hash, id, label, labels, max_distance, quality, sources, status, updated or the "
     "name of an algorithm"
 )
-"""What help names without loading it; what comes with hashmatch, and a test holds it against."""
+"""What help names without loading it; a test holds it against what the readers know."""
 
-algorithm_option = click.option(
+algorithm_option = option(
     "-a",
     "--algorithm",
+    type=ALGORITHM,
     default="pdq",
     show_default=True,
-    metavar="NAME",
-    help=f"What to hash with: {ALGORITHMS}.",
+    help="The hash algorithm: {algorithms}.",
 )
-
-
-def group(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """Return what adds all of some options, in their order in the help."""
-
-    def add(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +137,7 @@ class ListShape:
     dates: str | None
     charset: str | None
     keep_ids: tuple[str, ...]
-    statuses: tuple[str, ...]
+    statuses: tuple[tuple[str, str], ...]
 
     @classmethod
     def taken(cls, options: dict[str, Any]) -> ListShape:
@@ -163,20 +152,9 @@ class ListShape:
         return ListFormat(
             algorithm, self.list_format, columns, delimiter, self.encoding, keep_disputed,
             self.dates, self.charset, unique_ids=self.unique_ids,
-            bits=self.bits or None, keep_ids=self.keep_ids or None, statuses=self._statuses(),
+            bits=self.bits or None, keep_ids=self.keep_ids or None,
+            statuses=dict(self.statuses) or None,
         )  # fmt: skip
-
-    def _statuses(self) -> dict[str, str] | None:
-        """Return what each word for a status was told to mean."""
-        pairs = [pair.rpartition("=") for pair in self.statuses]
-        for word, separator, meaning in pairs:
-            if not (word and separator and meaning):
-                raise click.BadParameter(
-                    "cannot tell the word from its meaning. Give WORD=MEANING, for example "
-                    "supprimé=withdrawn",
-                    param_hint="--status",
-                )
-        return {word: meaning for word, _, meaning in pairs} or None
 
     def _columns(self) -> dict[str, str] | None:
         """Return the column of each role that was told."""
@@ -197,38 +175,38 @@ class ListShape:
 
 
 #: What makes a `ListShape`.
-shape_options = group(
-    click.option(
+shape_options = section(
+    "Reading list files",
+    option(
         "--list-format",
-        metavar="NAME",
-        help=f"How lists are written, if it is not detected: {FORMATS}.",
+        type=LIST_FORMAT,
+        help="The format of list files: {list formats}. [default: detected]",
     ),
-    click.option(
+    option(
         "--column",
         "columns",
         multiple=True,
         metavar="ROLE=NAME",
-        help="Which column of a CSV list, by name or number, or key of JSON lines is what, as in "
-        "pdq=Fingerprint or hash=3. Roles: "
-        f"{ROLES}. Repeatable.",
+        help="The column of a CSV list, by name or number, or the key of JSON lines, that has this "
+        f"role, such as pdq=Fingerprint or hash=3. Roles: {ROLES}. Repeatable.",
     ),
-    click.option(
+    option(
         "--status",
         "statuses",
         multiple=True,
-        metavar="WORD=MEANING",
-        help="What a word that the list has for the status of an entry means: listed, withdrawn, "
-        "benign or disputed, as in rayé=withdrawn. Repeatable. [default: the usual words, and "
-        "those that a store was imported with]",
+        type=WORD_MEANING,
+        help="What a word of the list for the status of an entry means: listed, withdrawn, benign "
+        "or disputed, such as rayé=withdrawn. Repeatable. [default: the usual words, and those "
+        "that the store was imported with]",
     ),
-    click.option(
+    option(
         "--delimiter",
         metavar="CHAR",
-        help="What separates the columns of a CSV list, if it is not detected.",
+        help="The column separator of a CSV list. [default: detected]",
     ),
-    click.option(
+    option(
         "--encoding",
-        type=click.Choice(
+        type=Choice(
             [
                 "hex",
                 "hex-unpadded",
@@ -240,86 +218,84 @@ shape_options = group(
                 "binary",
             ]
         ),
-        help="How lists write hashes, where their format does not say it: hex-unpadded lacks zeros "
-        "in front, signed is a number of two's complement. [default: hex, or as a store was "
-        "imported]",
+        help="How lists write hashes, where the format does not say: hex-unpadded lacks leading "
+        "zeros, signed is a two's complement number. [default: hex, or as the store was imported]",
     ),
-    click.option(
+    option(
         "--bits",
         multiple=True,
         metavar="[NAME=]ORDER",
-        help="In which order the lists have the bits of hashes of pictures: reversed, "
-        "bytes-reversed, inverted, transposed or unchanged; with NAME= of that algorithm. "
-        "Repeatable: one after the other. [default: unchanged, or as a store was imported]",
+        help="The bit order of perceptual hashes in lists: reversed, bytes-reversed, inverted, "
+        "transposed or unchanged; NAME= for one algorithm. Repeatable: one after the other. "
+        "[default: unchanged, or as the store was imported]",
     ),
-    click.option(
+    option(
         "--unique-ids",
         is_flag=True,
-        help="An id of CSV, JSON lines or PDQ text is of one entry, and no name of a file: its "
-        "later hash takes the place of the earlier.",
+        help="Ids of CSV, JSON lines and PDQ text are unique: a later hash of an id replaces the "
+        "earlier one.",
     ),
-    click.option(
+    option(
         "--keep-ids",
         multiple=True,
-        type=click.Choice(["uuid", "numbers", "all"]),
-        help="Show ids, labels and sources as they are that by their shape may be hashes: UUIDs, "
-        "numbers of 19 digits and more, or all. Repeatable. [default: references instead of them, "
-        "or as a store was imported]",
+        type=Choice(["uuid", "numbers", "all"]),
+        help="Show ids, labels and sources that look like hashes: UUIDs, numbers of 19 or more "
+        "digits, or all. Repeatable. [default: show references instead, or as the store was "
+        "imported]",
     ),
-    click.option(
+    option(
         "--dates",
-        type=click.Choice(["dmy", "mdy"]),
-        help="The order of dates in CSV lists and JSON lines, such as 01/02/2024, if none of them "
-        "tells.",
+        type=Choice(["dmy", "mdy"]),
+        help="The order of day and month in dates such as 01/02/2024 in CSV lists and JSON lines. "
+        "[default: detected]",
     ),
-    click.option(
+    option(
         "--charset",
         metavar="NAME",
-        help="What the text of lists is in, such as cp1251. [default: UTF-8, or what its mark "
-        "says, or Windows-1252]",
+        help="The text encoding of lists, such as cp1251. [default: UTF-8, or by its byte order "
+        "mark, or Windows-1252]",
     ),
 )
 
 #: What says whom to trust, and how a store is opened.
-trust_options = group(
-    click.option(
+trust_options = section(
+    "Trusting list stores",
+    option(
         "--trust",
         "trusted",
         multiple=True,
         type=INPUT,
         metavar="FILE.pub",
-        help="Use only stores that this key has signed; repeatable. "
+        help="Use only stores that this key has signed. Repeatable. "
         f"[default: the files in {TRUSTED}]",
     ),
-    click.option(
+    option(
         "--signatures",
         "needed",
         metavar="N",
         type=click.IntRange(1),
         default=1,
         show_default=True,
-        help="How many trusted keys have to have signed.",
+        help="How many trusted keys must have signed.",
     ),
-    click.option(
+    option(
         "--grace",
-        metavar="DAYS",
-        type=click.FloatRange(0, 36500),
-        default=7,
+        type=DURATION,
+        default="7d",
         show_default=True,
-        help="How long a list is used after it has expired.",
+        help="How long a list is still used after it has expired.",
     ),
-    click.option(
+    option(
         "--list-key",
         type=INPUT,
         metavar="FILE",
-        help="The key of encrypted stores, if HASHMATCH_LIST_KEY does not hold it.",
+        help="The key of encrypted stores. [default: HASHMATCH_LIST_KEY]",
     ),
     allow_readable_option,
     allowance(
         "--unsigned",
         Safeguard.SIGNATURES,
-        "Use a store that somebody has signed without a key to trust: any change of it goes "
-        "unnoticed.",
+        "Use a signed store without --trust: nobody would notice a change of it.",
     ),
 )
 
@@ -350,8 +326,9 @@ def _limits(
 
 
 #: What is matched, and how near; with all that lists need to be read.
-list_options = group(
-    click.option(
+list_options = section(
+    "Lists",
+    option(
         "-l",
         "--list",
         "list_paths",
@@ -359,125 +336,129 @@ list_options = group(
         required=True,
         type=LIST,
         metavar="[NAME=]PATH",
-        help="A known-hash list: the folder of a list store, or a file of any format. With NAME= "
-        "its hashes of that algorithm instead. Repeatable: all lists are matched at once.",
+        help="A known-hash list: the folder of a list store, or a list file. NAME= takes its "
+        "hashes of another algorithm than --algorithm. Repeatable: all lists are matched at once.",
     ),
     algorithm_option,
-    click.option(
+    option(
         "-d",
         "--max-distance",
         multiple=True,
         callback=_limits,
         metavar="[NAME=]N",
-        help="Most differing bits of a match, inclusive; with NAME= of that algorithm, repeatable. "
+        help="Most bits that may differ in a match; NAME= for one algorithm. Repeatable. "
         "An entry's own limit outranks it. [default: the algorithm's, 31 for pdq]",
     ),
-    click.option("--skip-bad-rows", is_flag=True, help="Leave out list rows that cannot be used."),
-    click.option(
+    option("--skip-bad-rows", is_flag=True, help="Leave out list rows that cannot be used."),
+    option(
         "--disabled",
         type=INPUT,
         metavar="FILE",
-        help="Leave out the entries of lists that this file names, which hashmatch review disabled "
-        "writes.",
+        help="Leave out the entries of lists that this file names: hashmatch review entry list "
+        "--out writes it.",
     ),
     trust_options,
 )
 
 #: What keeps matches of a hash out of the queue, whatever else was matched before.
-evidence_options = group(
-    click.option(
+evidence_options = section(
+    "Suppressing matches",
+    option(
         "--benign",
         "benign_paths",
         multiple=True,
         type=LIST,
         metavar="[NAME=]FILE",
-        help="A list of pictures that are known to be harmless, in any format of a list: "
-        "matches of them are suppressed. Repeatable.",
+        help="A list of pictures that are known to be harmless, in any list format: matches of "
+        "them are suppressed. Repeatable.",
     ),
-    click.option(
+    option(
         "--min-sources",
         type=click.IntRange(1),
         default=1,
         show_default=True,
         metavar="N",
-        help="Suppress matches whose entries are backed by less than N different sources.",
+        help="Suppress matches whose entries have fewer than N different sources.",
     ),
 )
-breaker_option = click.option(
+breaker_option = option(
     "--breaker",
     "breaker_limit",
+    section="Suppressing matches",
     type=click.IntRange(0),
     default=100,
     show_default=True,
     metavar="N",
-    help="Records that one entry may have in the queue; further ones are suppressed, with "
-    "one alarm. 0 lets all through.",
+    help="Most records for one entry. Further ones are suppressed, and an alarm names the "
+    "entry. 0: no limit.",
 )
 
 #: What pictures are hashed as, and which of them are searched.
-hashing_options = group(
-    click.option(
+hashing_options = section(
+    "Hashing",
+    option(
         "--variants",
-        type=click.Choice(LEVELS),
+        type=Choice(LEVELS),
         default="none",
         show_default=True,
-        help="What else to ask about each picture: its eight orientations; then also what is "
-        "inside of its borders, and the frames of animations; then also what it was cropped or "
-        "turned from.",
+        help="Also look up variants of each picture: orientations (turned and mirrored); standard: "
+        "also without borders, and each frame of an animation; thorough: also crops and small "
+        "rotations.",
     ),
-    click.option(
+    option(
         "--min-quality",
         type=click.IntRange(0, 100),
         metavar="N",
-        help="Least quality that is searched, of PDQ and of hashes of 64 bits. [default: 50]",
+        help="Least quality, 0 to 100, of a hash that is looked up. [default: 50]",
     ),
 )
 
 #: What is scanned, besides the source itself.
-source_options = group(
-    click.option(
+source_options = section(
+    "Source",
+    option(
         "-s",
         "--surface",
         required=True,
+        type=SURFACE,
         metavar="SURFACE",
-        help="Where the images were published: profile_photo, group_photo, user_report or "
-        "public_post.",
+        help=f"Where the images were published: {', '.join(Surface)}.",
     ),
     allow_http_option,
 )
 
 #: Where records, reports and hashes of a scan go.
-output_options = group(
-    click.option(
+output_options = section(
+    "Output",
+    option(
         "-o",
         "--out",
         type=RECORDS,
         metavar="FILE",
-        help="Where records go: .jsonl or .csv. [default: -, unless there is --review]",
+        help="Where records go, a file that ends in {endings}. [default: -, unless there is "
+        "--review]",
     ),
-    click.option(
+    option(
         "--review",
         type=QUEUE,
         metavar="QUEUE",
-        help="Put records into this queue of hashmatch review, each once however often it is "
-        "found. It keeps each picture's own hash, as --state does then, so that a picture that "
-        "was found a hundred times is looked at once.",
+        help="Add records to this review queue. The queue, and --state then, keep each picture's "
+        "own hash, so that people look at a picture once even if it is found a hundred times.",
     ),
-    click.option(
-        "--report", type=REPORT, metavar="FILE", help="Write counts and problems as JSON."
-    ),
-    click.option("--include-hash", is_flag=True, help="Put each image's own hash into its record."),
-    click.option(
+    option("--report", type=REPORT, metavar="FILE", help="Write counts and problems as JSON."),
+    option("--include-hash", is_flag=True, help="Put each picture's own hash into its record."),
+    option(
         "--keep-hashes",
         "kept_in",
         type=OUTPUT,
         metavar="DIR",
-        help="Keep the hashes of all images there, to match them with later lists.",
+        help="Keep the hashes of all pictures in this folder, for hashmatch rescan. "
+        "Needs --keep-for.",
     ),
-    click.option(
+    option(
         "--keep-for",
         type=SOME_TIME,
-        help="How long, for example 30d, 36h or 10m. They are not read after it.",
+        help="How long --keep-hashes keeps them, such as 30d, 36h or 10m.",
     ),
 )
 
@@ -505,83 +486,87 @@ def _shard(
 
 
 #: What makes a scan a job: its state, its share, what it is done with, and what is told of it.
-job_options = group(
-    click.option(
+job_options = section(
+    "Running",
+    option(
         "--state",
         type=STATE,
         metavar="DIR",
-        help="Keep the progress of the scan there: after any interruption the same command resumes "
-        "where it stopped, and scans what is new or has changed since. hashmatch scan status DIR "
-        "shows the progress.",
+        help="Keep progress in this folder: the same command resumes an interrupted scan, or scans "
+        "what is new or changed since. See hashmatch scan status --help.",
     ),
-    click.option(
+    option(
         "--shard",
         callback=_shard,
         metavar="I/N",
-        help="Scan one of N parts of SOURCE, from 0/N on: for N jobs that know nothing of each "
-        "other. Parts have no image in common, and all of them together are SOURCE.",
+        help="Scan part I of N of SOURCE, counted from 0, to share a scan among N jobs. Each "
+        "picture is in exactly one part.",
     ),
-    click.option(
+    option(
         "--dry-run",
         is_flag=True,
-        help="Only list SOURCE and say what is in it, and what a scan would take, going by a "
-        "few images that are read and hashed. Nothing is written.",
+        help="List SOURCE, read and hash a few pictures, and estimate how long a scan takes. "
+        "Nothing is written.",
     ),
-    click.option(
+    option(
         "--workers",
         type=click.IntRange(1, 256),
         default=workers,
         metavar="N",
-        help="Images that are decoded and hashed at once. [default: one more than there are "
-        "processors]",
+        help="Processes that decode pictures. [default: one more than there are processors]",
     ),
-    click.option(
+    option(
         "--readers",
         type=click.IntRange(1, 1024),
         default=READERS,
         show_default=True,
         metavar="N",
-        help="Images that are read at once: how many requests a server has to bear.",
+        help="Pictures that are read at once, each with a request of its own.",
     ),
-    click.option(
+    option(
         "--limit-rate",
         type=RATE,
-        help="Most bytes a second that are read: 500k, 10M, 1.5G, in thousands.",
+        help="Read at most so many bytes a second: 500k, 10M or 1.5G, in powers of 1000.",
     ),
-    click.option(
+    option(
         "--in-process",
         is_flag=True,
-        help="Decode images in this process, not in ones that are closed in: for trusted "
-        "images only.",
+        section=SAFEGUARDS,
+        help="Decode pictures in this process, without the sandbox: for trusted pictures only.",
     ),
     sandbox_option,
-    click.option(
+    option(
         "--log-json",
         type=LOG,
         metavar="FILE",
-        help="Append there what happens, a JSON object a line: problems, retries, alarms, and "
-        "how it goes. - is standard output.",
+        help="Append events to this file as JSON lines: problems, retries, alarms, progress. "
+        "- is standard output.",
     ),
-    click.option(
+    option(
         "--metrics",
         type=METRICS,
         metavar="FILE",
-        help="Keep counters there in the text format of Prometheus, for node_exporter's "
-        "textfile collector: FILE.prom in its folder.",
+        help="Write counters in Prometheus text format to this file, whose name ends in .prom, "
+        "for the textfile collector of node_exporter.",
     ),
 )
 
 
-allow_private_option = click.option(
+allow_private_option = option(
     "--allow-private",
+    section=SAFEGUARDS,
     multiple=True,
     metavar="HOST|NETWORK",
-    help="Dial this host, or addresses of this network, though they are not public: "
-    "photos.internal, 10.0.0.0/8. A location written as an address, or localhost, has named its "
-    "own. A proxy of the environment is used only if its host is named. Repeatable.",
+    help="Connect to this host or network though it is not public, such as photos.internal or "
+    "10.0.0.0/8. Addresses and localhost in a location need no permission; a proxy of the "
+    "environment does. Repeatable.",
 )
-queue_argument = group(click.argument("queue", type=QUEUE, metavar="QUEUE"), allow_readable_option)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+queue_argument = options(
+    click.argument("queue", type=QUEUE, metavar="QUEUE"), allow_readable_option
+)
+json_option = option(
+    "--json", "as_json", is_flag=True, help="Print JSON, one object a line, instead of text."
+)
 
 
 def login() -> str:
@@ -592,16 +577,16 @@ def login() -> str:
         return "hashmatch"
 
 
-by_option = click.option(
+by_option = option(
     "--by",
     "who",
     default=login,
     metavar="NAME",
-    help="Name of who does it, for the history. [default: your login name]",
+    help="Who does it, for the history. [default: your login name]",
 )
-reason_option = click.option("--reason", default="", metavar="TEXT", help="Why, for the history.")
+reason_option = option("--reason", default="", metavar="TEXT", help="Why, for the history.")
 #: A case of a queue, and who does something about it.
-case_options = group(
+case_options = options(
     queue_argument, click.argument("case_id", metavar="CASE"), by_option, reason_option
 )
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.console import console
+from hashmatch.cli.command import command, option
+from hashmatch.cli.console import Progress, console, flush_output
 from hashmatch.cli.lists_and_matcher import MatcherOptions, warn
 from hashmatch.cli.options import (
     breaker_option,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from hashmatch.scan.hash_archive import ArchivedFile
 
 
-@click.command(
+@command(
     short_help="Match kept hashes with the lists of today.",
     epilog="Python: hashmatch.rescan_archive(folder, make_matcher)",
 )
@@ -33,31 +34,32 @@ if TYPE_CHECKING:
 @list_options
 @evidence_options
 @breaker_option
-@click.option(
-    "--since",
+@option(
+    "--since-version",
+    "since",
     type=click.IntRange(1),
     metavar="N",
-    help="Leave out what version N of the lists, which are stores then, makes. [default: what the "
-    "scans made]",
+    help="Leave out the records that version N of the lists makes, which must be stores. "
+    "[default: leave out the records of the scans]",
 )
-@click.option(
+@option(
     "-o",
     "--out",
     type=RECORDS,
     default="-",
     metavar="FILE",
-    help="Where records go: .jsonl or .csv. [default: -]",
+    help="Where records go, a file that ends in {endings}. [default: -]",
 )
 @quiet_option
 @shape_options
 def rescan(*, kept: str, since: int | None, out: str, quiet: bool, **options: Any) -> None:
-    """Match the hashes in KEPT with the lists of today, for records that their scans did not make.
+    """Match kept hashes with the lists of today, and write the records that are new.
 
-    KEPT is a folder that hashmatch scan --keep-hashes filled. No image is fetched again. Hashes
-    that may no longer be kept are removed first.
+    KEPT is the folder of scan --keep-hashes. No picture is fetched again. Hashes older than their
+    --keep-for are removed first.
 
-    Give it the lists, limits and rules that a scan would be given. --variants and --min-quality
-    are those of the scans.
+    Give the lists, limits and rules that a scan would get. --variants and --min-quality are those
+    of the scans.
 
     \b
     hashmatch scan photos --list lists/hotline --surface profile_photo \\
@@ -84,16 +86,19 @@ def rescan(*, kept: str, since: int | None, out: str, quiet: bool, **options: An
     def looked_up(file: ArchivedFile, reason: str) -> None:
         nonlocal pictures
         pictures += len(file)
+        bar.advance(len(file))
         if reason:
             passed_over[reason] = passed_over.get(reason, 0) + len(file)
 
     if not removed and next(archive.files(), None) is None:
         raise UsageError(f"cannot rescan {kept}: no kept hashes are in it. Check the folder.")
     sink = registry.open_sink(None if out == "-" else Path(out))
+    bar = Progress(None, quiet, unit="pictures")
     try:
-        for record in rescan_archive(archive, make, before=before, on_file=looked_up):
-            sink.write(record)
-            records += 1
+        with bar:
+            for record in rescan_archive(archive, make, before=before, on_file=looked_up):
+                sink.write(record)
+                records += 1
     except BaseException:
         sink.abandon()
         raise
@@ -101,6 +106,7 @@ def rescan(*, kept: str, since: int | None, out: str, quiet: bool, **options: An
         for matcher in matchers:
             raise_alarms(matcher)
     sink.close()
+    flush_output()  # or else the summary would be of records that cannot be written
     warn([f"{n:,} pictures were not looked up: {reason}" for reason, n in passed_over.items()])
     if not quiet:
         expired = f"; {removed:,} files were too old, and removed" if removed else ""

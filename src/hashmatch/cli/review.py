@@ -1,4 +1,4 @@
-"""``hashmatch review``: the group, and commands that fill, list, verify and serve a queue."""
+"""``hashmatch review``: makes, fills, serves, verifies and exports a queue of matches."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.console import print_json, print_line, printable
+from hashmatch.cli.choices import STATE, STATES
+from hashmatch.cli.command import command, group
+from hashmatch.cli.console import Progress, print_json, printable, working
 from hashmatch.cli.options import (
     allow_http_option,
     allow_private_option,
@@ -18,78 +20,94 @@ from hashmatch.cli.options import (
     quiet_option,
     sandbox_option,
 )
-from hashmatch.cli.review_admin import ADMIN
-from hashmatch.cli.review_export import EXPORT
-from hashmatch.cli.review_feedback import FEEDBACK
-from hashmatch.cli.review_history import event_fields, event_line, history
-from hashmatch.cli.units import INPUT, format_moment
+from hashmatch.cli.review_admin import purge, settings
+from hashmatch.cli.review_benign import benign
+from hashmatch.cli.review_case import case
+from hashmatch.cli.review_entry import entry
+from hashmatch.cli.review_history import history
+from hashmatch.cli.review_precision import precision
+from hashmatch.cli.review_reviewer import reviewer
+from hashmatch.cli.review_webhook import webhook
+from hashmatch.cli.units import HEADS, INPUT, MOMENT, TABLE, format_moment
 from hashmatch.errors import UsageError, install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from typing import BinaryIO
 
-    from hashmatch.records.cases import Case, Origin
+    from hashmatch.records.cases import Origin
     from hashmatch.records.review import ReviewRecord
     from hashmatch.review.history import Head
     from hashmatch.review.stats import Statistics
 
 
-@click.command(
-    short_help="Serve the page on which people look at matches.",
+@command(
+    short_help="Serve the page on which people review cases.",
     epilog="Python: hashmatch.review.web.server.serve(Serving(...), queue)",
 )
 @queue_argument
-@click.option("--host", default="127.0.0.1", show_default=True, help="An address of this machine.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8470, show_default=True, help="0: a free one."
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="The address of this machine to listen on.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8470,
+    show_default=True,
+    metavar="PORT",
+    help="The port to listen on; 0 takes a free one.",
 )
 @click.option(
     "--name",
     "names",
     multiple=True,
     metavar="[https://]HOST[:PORT]",
-    help="Host name of this server, where that is not its address; with https:// if a proxy before "
+    help="The host name of this server, if browsers use one; with https:// if a proxy in front of "
     "it speaks TLS. Repeatable.",
 )
 @click.option(
     "--token-file",
     type=INPUT,
     metavar="FILE",
-    help="File with a token that every request has to carry.",
+    help="A file with a token that every request must have.",
 )
+@click.option("--tls-cert", type=INPUT, metavar="FILE", help="The TLS certificate, in PEM.")
 @click.option(
-    "--tls-cert", type=INPUT, metavar="FILE", help="Certificate in PEM, to serve over TLS."
+    "--tls-key", type=INPUT, metavar="FILE", help="The key of the TLS certificate, in PEM."
 )
-@click.option("--tls-key", type=INPUT, metavar="FILE", help="Key of the certificate in PEM.")
 @click.option(
     "--client-ca",
     type=INPUT,
     metavar="FILE",
-    help="Authority in PEM whose certificates browsers have to show.",
+    help="The authority, in PEM, whose client certificates browsers must show.",
 )
 @click.option(
     "--pictures",
     multiple=True,
     metavar="SOURCE",
-    help="Fetch pictures from below this source, as it was given to hashmatch scan, and from "
-    "nowhere else, no matter what records say. Repeatable; the first is the source of records "
-    "that do not say theirs.",
+    help="Show pictures from this source, as it was given to hashmatch scan, and from no other. "
+    "Repeatable; the first is the source of records that do not name theirs.",
 )
 @allow_private_option
 @sandbox_option
 @allow_http_option
 def serve(queue: str, **options: Any) -> None:
-    """Serve the page of QUEUE to the people who look at matches, until it is interrupted.
+    """Serve the page on which people review the cases of QUEUE, until interrupted.
 
-    Only this machine can reach it, unless a token or certificates of browsers are asked for and TLS
-    is spoken, by this server or a proxy before it. People log in with their name and the token that
-    hashmatch review reviewers shows once. A picture is shown when somebody asks for it, from below
-    --pictures, covered, and is kept nowhere. Needs the extra review.
+    Other machines can reach it only with TLS, by this server or a proxy in front of it, and a token
+    or client certificates. People log in with their name and the token that hashmatch review
+    reviewer add shows once. Pictures come from --pictures, are shown covered, and are stored
+    nowhere. Needs the extra review.
 
     \b
     hashmatch review serve queue.db --pictures s3://profile-photos
-    hashmatch review serve queue.db --pictures photos/ --name https://review.example.org
+    hashmatch review serve queue.db --pictures photos \\
+        --name https://review.example.org
     """  # noqa: D301  (the backspace tells click to keep the lines)
     try:
         from hashmatch.review.web.server import Serving
@@ -105,7 +123,7 @@ def serve(queue: str, **options: Any) -> None:
         if not opened.reviewers.list():
             raise UsageError(
                 "cannot serve the page: there are no reviewers. "
-                f"Run hashmatch review reviewers {printable(queue)} --add NAME."
+                f"Run hashmatch review reviewer add {printable(queue)} NAME."
             )
         scheme = "https" if serving.speaks_tls else "http"
 
@@ -116,16 +134,16 @@ def serve(queue: str, **options: Any) -> None:
         serve_it(serving, opened, started)
 
 
-@click.command(
+@command(
     short_help="Make a review queue.",
     epilog="Python: hashmatch.review.queue.ReviewQueue.open(path, create=True)",
 )
 @queue_argument
 @quiet_option
 def init(queue: str, quiet: bool) -> None:
-    """Make a review queue, a file that only you can read, or tables of PostgreSQL.
+    """Make a review queue: a file that only you can read, or tables in PostgreSQL.
 
-    One that is there is left as it is.
+    A queue that exists is left as it is.
 
     \b
     hashmatch review init queue.db
@@ -139,7 +157,7 @@ def init(queue: str, quiet: bool) -> None:
             click.echo(f"review queue {printable(opened.where)} {what}", err=True)
 
 
-@click.command(
+@command(
     short_help="Add review records to a queue.",
     epilog="Python: ReviewQueue.add(records)",
 )
@@ -149,9 +167,9 @@ def init(queue: str, quiet: bool) -> None:
     "--source",
     default="",
     metavar="SOURCE",
-    help="Source of the pictures, as it was given to hashmatch scan.",
+    help="The source of the pictures, as it was given to hashmatch scan.",
 )
-@click.option("--again", is_flag=True, help="Add expired records again.")
+@click.option("--again", is_flag=True, help="Also add records that have expired.")
 @by_option
 @json_option
 @quiet_option
@@ -164,18 +182,18 @@ def add(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Add the records in files of JSON lines to QUEUE; - is standard input.
+    """Add the records in files of JSON lines to QUEUE. - reads standard input.
 
-    Records are known by their ids: those that are there already are skipped. Scan with
-    --include-hash, and records of one picture are one case.
+    Records that QUEUE has already are skipped, by their ids. If they were made with scan
+    --include-hash, all records of one picture become one case.
 
     \b
     hashmatch review add queue.db review.jsonl --source s3://profile-photos
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.records.cases import Origin
 
-    with open_queue(queue) as opened:
-        added = opened.add(_read(records, Origin(source)), again=again, who=who)
+    with open_queue(queue) as opened, Progress(None, quiet, unit="records") as bar:
+        added = opened.add(bar.count(_read(records, Origin(source))), again=again, who=who)
     if as_json:
         print_json(added._asdict())
     elif not quiet:
@@ -200,14 +218,14 @@ def _read(files: tuple[BinaryIO, ...], origin: Origin) -> Iterator[tuple[ReviewR
                 raise UsageError(f"{name}, line {number}: {error}") from None
 
 
-@click.command(
+@command(
     short_help="Count cases by state, and show statistics.",
     epilog="Python: ReviewQueue.counts(), ReviewQueue.statistics()",
 )
 @queue_argument
 @json_option
 def status(queue: str, as_json: bool) -> None:
-    """Show how many cases are in each state, how long they wait, and how often lists were right.
+    """Show how many cases are in each state, how long they wait, and the precision of each list.
 
     \b
     hashmatch review status queue.db
@@ -253,127 +271,36 @@ def _print_statistics(figures: Statistics) -> None:
             )
 
 
-@click.command(
-    "list",
-    short_help="List the cases of a queue.",
-    epilog="Python: ReviewQueue.cases(state)",
-)
-@queue_argument
-@click.option(
-    "--state",
-    type=click.Choice(
-        ["pending_review", "in_review", "confirmed", "not_a_match", "unsure", "escalated"]
-    ),
-    help="Only cases in this state.",
-)
-@click.option("--label", metavar="LABEL", help="Only cases with this label.")
-@click.option("--surface", metavar="SURFACE", help="Only cases with pictures from this surface.")
-@click.option(
-    "--inherited", is_flag=True, help="Only cases that records joined after the decision."
-)
-@json_option
-def list_(
-    queue: str,
-    state: str | None,
-    label: str | None,
-    surface: str | None,
-    inherited: bool,
-    as_json: bool,
-) -> None:
-    """Print a line for each case, in the order in which they came.
-
-    \b
-    hashmatch review list queue.db --state escalated
-    """  # noqa: D301  (the backspace tells click to keep the lines)
-    from hashmatch.records.enums import Surface
-
-    where = None if surface is None else Surface.parse(surface)
-    count = 0
-    with open_queue(queue) as opened:
-        for case in opened.cases(state, label=label, surface=where):
-            if inherited and not any(item.inherited for item in case.items):
-                continue
-            count += 1
-            if as_json:
-                from hashmatch.records.safeguards import waiver_fields
-                from hashmatch.review.results import case_fields
-
-                print_json(case_fields(case) | {"waivers": waiver_fields()})
-            else:
-                print_line(_line(case))
-    if not count and not as_json:
-        is_part = state or label or surface or inherited
-        click.echo("there is no such case" if is_part else "the queue is empty", err=True)
-
-
-def _line(case: Case) -> str:
-    distance, limit, algorithm, name = case.closest
-    items = f"{len(case.items):,} item{'s' * (len(case.items) != 1)}"
-    labels = ",".join(case.labels) or "-"
-    return printable(
-        f"{case.case_id}  {case.state}  {algorithm} {distance}/{limit}  {name}  {labels}  "
-        f"{','.join(case.surfaces)}  {items}  {format_moment(case.opened_at)}"
-    )
-
-
-@click.command(
-    short_help="Show a case: its records, decisions and history.",
-    epilog="Python: ReviewQueue.case(case_id), ReviewQueue.history(case_id)",
-)
-@queue_argument
-@click.argument("case_id", metavar="CASE")
-@json_option
-def show(queue: str, case_id: str, as_json: bool) -> None:
-    """Show all that is known of CASE, but no picture. Its number will do for its id.
-
-    \b
-    hashmatch review show queue.db 17
-    """  # noqa: D301  (the backspace tells click to keep the lines)
-    with open_queue(queue) as opened:
-        case = opened.case(case_id)
-        events = list(opened.history(case_id))
-    if as_json:
-        from hashmatch.records.safeguards import waiver_fields
-        from hashmatch.review.results import case_fields
-
-        fields = {"history": [event_fields(event) for event in events], "waivers": waiver_fields()}
-        print_json(case_fields(case) | fields)
-        return
-    click.echo(_line(case))
-    for item in case.items:
-        how = "inherited, not decided" if item.inherited else "asked about"
-        click.echo(printable(f"  {item.record.item.key} ({item.record.record_id}): {how}"))
-    for event in events:
-        click.echo(f"  {event_line(event)}")
-
-
-@click.command(
-    short_help="Find any edit of a queue.",
+@command(
+    short_help="Check that nobody has edited a queue.",
     epilog="Python: ReviewQueue.verify(head)",
 )
 @queue_argument
 @click.option(
     "--head",
     "heads",
+    type=HEADS,
     multiple=True,
     metavar="HEAD|FILE",
-    help="A head of the history that was seen before, or a file with some. Repeatable.",
+    help="An earlier head of the history, or a file with some. Repeatable.",
 )
 @json_option
-def verify(queue: str, heads: tuple[str, ...], as_json: bool) -> None:
-    """Go through all of the history and compare every row of QUEUE with it.
+@quiet_option
+def verify(queue: str, heads: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+    """Check the history of QUEUE, and every row against it.
 
     The head that it prints, NUMBER:DIGEST, is of all the history. It also stands in each message of
-    a webhook, in the lines of review push and at the foot of the page. Keep heads where whoever can
-    write to the queue cannot, and give them the next time: a history that was cut off or written
-    anew is refused then. A file may be any text with heads in it, as messages or a log.
+    a webhook, in the lines of review webhook push and at the foot of the page. Keep heads where
+    nobody who can write to the queue can change them, and give them the next time: a history that
+    was cut off or rewritten is refused then. A file may be any text with heads in it, as a log.
 
     \b
     hashmatch review verify queue.db
-    hashmatch review verify queue.db --head 17:5d0f... --head push.log
+    hashmatch review verify queue.db > heads.log
+    hashmatch review verify queue.db --head heads.log
     """  # noqa: D301  (the backspace tells click to keep the lines)
     seen = [head for given in heads for head in _heads(given)]
-    with open_queue(queue) as opened:
+    with open_queue(queue) as opened, working("checking the history", quiet):
         verified = opened.verify(*seen)
     if as_json:
         print_json(verified._asdict())
@@ -393,19 +320,116 @@ def _heads(given: str) -> list[Head]:
             for line in file:
                 found += Head.find_all(line)
     except OSError as error:
-        raise UsageError(f"cannot read {given}: {error.strerror}") from None
+        raise UsageError(
+            f"cannot read {given}: {error.strerror}. Give a file that you may read."
+        ) from None
     if not found:
-        raise UsageError(f"cannot use {given}: there is no head of a history, NUMBER:DIGEST, in it")
+        raise UsageError(
+            f"cannot use {given}: there is no head of a history, NUMBER:DIGEST, in it. "
+            "Give a file that has one."
+        )
     return found
 
 
-@click.group("review")
+@command(
+    short_help="Write a queue to a file: JSON lines, CSV or Parquet.",
+    epilog="Python: hashmatch.review.export.export_cases(queue, path)",
+)
+@queue_argument
+@click.option(
+    "-o",
+    "--out",
+    type=TABLE,
+    default="-",
+    metavar="FILE",
+    help="Where records go, a file that ends in .jsonl, .csv or .parquet, readable by you only. "
+    "[default: -]",
+)
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=STATE,
+    metavar="STATE",
+    help=f"Only cases in this state: {', '.join(STATES)}. Repeatable.",
+)
+@click.option(
+    "--since",
+    type=MOMENT,
+    help="Only what has changed since.",
+)
+@click.option(
+    "--confirmed",
+    is_flag=True,
+    help="Only records that people confirmed and can no longer undo: those to act on.",
+)
+@json_option
+@quiet_option
+def export(
+    queue: str,
+    out: str,
+    states: tuple[str, ...],
+    since: datetime | None,
+    confirmed: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Write every record in QUEUE with its state and decisions.
+
+    A record that joined its case after the decision is marked as inherited: nobody decided about
+    it. --confirmed leaves out such records, and decisions that can still be undone, and counts
+    those. No hash is in the file. With --json, the summary is JSON: on standard output, or on
+    standard error if records go to standard output.
+
+    \b
+    hashmatch review export queue.db --out queue.parquet
+    hashmatch review export queue.db --confirmed --out confirmed.jsonl
+    """  # noqa: D301  (the backspace tells click to keep the lines)
+    from hashmatch.review.export import export_cases, export_confirmed
+
+    if confirmed and states:
+        raise UsageError("cannot use --state with --confirmed. Leave one of them out.")
+    path = None if out == "-" else out
+    left_out = None
+    with open_queue(queue) as opened:
+        if confirmed:
+            cases = (
+                case
+                for case in opened.confirmed()
+                if since is None or case.decisions[-1].decided_at >= since
+            )
+            with Progress(None, quiet, unit="cases") as bar:
+                count = export_confirmed(bar.count(cases), path)
+            left_out = opened.not_yet_confirmed()
+        else:
+            with working("writing records", quiet):
+                count = export_cases(opened, path, states=states, since=since)
+    if as_json:
+        fields: dict[str, object] = {"records": count, "out": path}
+        if left_out is not None:
+            fields["not_final"] = left_out
+        print_json(fields, err=path is None)
+    elif not quiet:
+        if path is not None:
+            click.echo(f"{count:,} records in {printable(out)}", err=True)
+        if left_out is not None and left_out.until is not None:
+            click.echo(
+                f"{left_out.count:,} confirmed cases are left out: decisions can be undone until "
+                f"{format_moment(left_out.until)}",
+                err=True,
+            )
+
+
+@group("review", short_help="Let people decide about matches, with a history.")
 def review() -> None:
-    """Keep what matched until people have decided about it, and a history of who decided what.
+    """Let people decide about matches, and keep a history of who decided what.
 
     QUEUE is a file, or postgresql://USER@HOST/DATABASE.
     """
 
 
-for command in (init, add, status, list_, show, history, verify, serve, *ADMIN, *EXPORT, *FEEDBACK):
-    review.add_command(command)
+for each in (
+    *(init, add, serve, status, history, verify, export, purge, settings, precision),
+    *(case, entry, benign, reviewer, webhook),
+):
+    review.add_command(each)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashmatch.cli.command import command, did_you_mean
 from hashmatch.cli.console import print_json, print_line, printable
 from hashmatch.cli.options import json_option, open_queue, queue_argument
 from hashmatch.cli.units import MOMENT, format_moment
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from hashmatch.review.results import Event
 
 
-@click.command(
+@command(
     short_help="Show who did what: log-ins, views of pictures, decisions.",
     epilog="Python: ReviewQueue.history()",
 )
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
     "kinds",
     multiple=True,
     metavar="KIND",
-    help="Only events of this kind, as logged_in, login_failed, uncovered or decided. Repeatable.",
+    help="Only events of this kind, such as logged_in, uncovered or decided. Repeatable.",
 )
-@click.option("--who", metavar="NAME", help="Only what this person did.")
-@click.option("--since", type=MOMENT, metavar="TIME", help="Only events since then.")
+@click.option("--who", metavar="NAME", help="Only events of this person.")
+@click.option("--since", type=MOMENT, help="Only what has changed since.")
 @json_option
 def history(
     queue: str, kinds: tuple[str, ...], who: str | None, since: datetime | None, as_json: bool
@@ -46,7 +47,8 @@ def history(
     for kind in kinds:
         if kind not in KINDS:
             raise UsageError(
-                f"cannot show events of kind {kind!r}: it is none of {', '.join(KINDS)}"
+                f"cannot show events of kind {kind!r}: it is none of {', '.join(KINDS)}."
+                f"{did_you_mean(kind, KINDS)}"
             )
     with open_queue(queue) as opened:
         for event in opened.history():

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.console import Exit, console, name_problems, print_json, print_line, printable
+from hashmatch.cli.command import Command, command
+from hashmatch.cli.console import (
+    Exit,
+    console,
+    flush_output,
+    name_problems,
+    print_json,
+    print_line,
+    printable,
+)
 from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
     allow_private_option,
@@ -19,6 +28,7 @@ from hashmatch.cli.options import (
     evidence_options,
     hashing_options,
     job_options,
+    json_option,
     list_options,
     output_options,
     processors,
@@ -55,7 +65,7 @@ SHOWN = 8
 LOCAL = "tar://", "zip://"
 
 
-class ScanCommand(click.Command):
+class ScanCommand(Command):
     """``hashmatch scan SOURCE ...``, or ``hashmatch scan status DIR``; ./status is a folder."""
 
     def make_context(
@@ -71,15 +81,18 @@ class ScanCommand(click.Command):
         return super().make_context(info_name, args, parent=parent, **extra)
 
 
-@click.command(epilog="Python: hashmatch.Checkpoint(folder).scans()")
+@command(
+    short_help="Show how far scans have come.",
+    epilog="Python: hashmatch.Checkpoint(folder).scans()",
+)
 @click.argument("state", type=FOLDER)
 @allow_readable_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a scan.")
+@json_option
 def status(state: str, as_json: bool) -> None:
-    """Say how far the scans in STATE have come, a folder given as scan --state.
+    """Show how far the scans in STATE have come, the folder of scan --state.
 
     \b
-    hashmatch scan status state/
+    hashmatch scan status state
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.errors import CheckpointError
     from hashmatch.scan.checkpoint import FILE, Checkpoint
@@ -87,8 +100,7 @@ def status(state: str, as_json: bool) -> None:
 
     if not os.path.exists(os.path.join(state, FILE)):
         raise CheckpointError(
-            f"cannot read the state in {state}: no scan keeps its state there. Give the folder of "
-            "scan --state"
+            f"cannot read {state}: it has no state of a scan. Give the folder of scan --state."
         )
     with Checkpoint(state, reading=True) as checkpoint:
         scans = checkpoint.scans()
@@ -182,9 +194,9 @@ def told_if_stopped(
         raise
 
 
-@click.command(
+@command(
     cls=ScanCommand,
-    short_help="Check a folder or bucket of images against known-hash lists.",
+    short_help="Check a folder or bucket of pictures against lists.",
     epilog="Python: hashmatch.scan_source(source, matcher, surface=...)",
 )
 @click.argument("source", type=SOURCE)
@@ -224,18 +236,18 @@ def scan(
     verbose: bool,
     **options: Any,
 ) -> None:
-    """Check every image of SOURCE and write a review record for each match.
+    """Check every picture of SOURCE against lists and write a review record for each match.
 
-    SOURCE is a folder or file, or a URL: s3://, gs:// or az://BUCKET/FOLDER; manifest://, jsonl://
-    or parquet://FILE?base=PLACE; https:// or http://HOST/LIST; tar:// or zip://FILE.
+    SOURCE is a folder or file, or a URL that begins with {schemes}. Buckets are s3://BUCKET/FOLDER,
+    gs and az alike; lists of pictures are manifest://FILE?base=PLACE, jsonl and parquet alike, or
+    https://HOST/FILE; archives are tar://FILE and zip://FILE.
 
-    Records are JSON lines on standard output unless --out or --review says otherwise. Those that
-    are pending_review wait for a person; hashmatch takes no action of its own. --benign,
-    --min-sources and --breaker make some of them suppressed instead: they say why, and wait for
-    nobody.
+    Records are JSON lines on standard output unless --out or --review says otherwise. Each record
+    is for a person to review: hashmatch takes no action of its own. Records that --benign,
+    --min-sources or --breaker suppress are written too, with the reason, but not queued.
 
-    With --state, records are those of all that was ever done there: the file of --out is written
-    whole each time, and is the same whatever stopped the scan in between.
+    With --state, an interrupted scan resumes where it stopped. --out then has all records of all
+    runs, and is the same as if nothing had stopped the scan.
 
     \b
     hashmatch scan photos/ --list known.csv --surface profile_photo > review.jsonl
@@ -258,7 +270,7 @@ def scan(
     matcher = MatcherOptions.taken(options).open()(include_hash=include_hash or review is not None)
     if (kept_in is None) != (keep_for is None):
         raise UsageError(
-            "cannot keep hashes: --keep-hashes and --keep-for go together. Give where, and how long"
+            "cannot keep hashes: --keep-hashes and --keep-for go together. Give both, or neither."
         )
     with ExitStack() as stack:
         images = stack.enter_context(
@@ -271,7 +283,7 @@ def scan(
             return
         total = images.count()
         if total == 0:
-            raise SourceError(f"cannot scan {source}: there are no images in it")
+            raise SourceError(f"cannot scan {source}: there are no images in it. Check it.")
         # Before any file is opened: another scan that is under way keeps its own.
         checkpoint = None if state is None else stack.enter_context(Checkpoint(state))
         archive = None if kept_in is None else HashArchive(kept_in, keep_for)
@@ -298,8 +310,11 @@ def scan(
                         sinks.write(result)
             if not done.counters.listed and shard is None:
                 sinks.abandon()
-                raise SourceError(f"cannot scan {source}: there are no images in it")
+                raise SourceError(
+                    f"cannot scan {source}: there are no images in it. Check the path."
+                )
             sinks.close()
+            flush_output()  # or else the summary would be of records that cannot be written
             done.queued = sinks.queued
     if not quiet:
         name_problems(done.problems, verbose)
@@ -325,7 +340,7 @@ def show_estimate(
     with scan_options(workers, **options) as (how, _):
         found = estimate(source, matcher, replace(how, threads=min(workers, processors())))
     if not found.items and shard is None:
-        raise SourceError(f"cannot scan {name}: there are no images in it")
+        raise SourceError(f"cannot scan {name}: there are no images in it. Check it.")
     screen = console(stderr=False)
     unsized = f", and {found.unsized:,} of unknown size" if found.unsized else ""
     screen.print(f"{printable(name)}: {found.items:,} items, {decimal(found.bytes)}{unsized}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -112,7 +113,8 @@ def observers(
 
     if log == "-" and out == "-":
         raise UsageError(
-            "cannot write both records and events to standard output. Send one of them to a file"
+            "cannot write the log to standard output: records go there. Give a file to --log-json "
+            "or --out."
         )
     with ExitStack() as stack:
         found: list[Observe] = []
@@ -153,6 +155,7 @@ def on_screen(total: int | None, quiet: bool) -> Iterator[Observe]:
 
         def show(event: Event) -> None:
             nonlocal bar
+            sys.stdout.flush()  # of records that have waited for others long enough
             done = event.counters.done
             if event.kind == "begin":
                 if event.reason and not quiet:

@@ -6,22 +6,26 @@ import os
 import re
 import stat
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 import click
 
 from hashmatch.errors import UsageError
+from hashmatch.records.times import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+    from click.shell_completion import CompletionItem
+
 BYTES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 TRUSTED = "HASHMATCH_TRUSTED_KEYS"
 """The environment variable that names files of public keys, separated by colons."""
 LOCAL = frozenset({"manifest", "jsonl", "parquet", "tar", "zip"})
 """Schemes of sources that are named by a path."""
+VERSIONS, MANIFEST = "versions", re.compile(r"[0-9]{8}\.json")
+"""Where a list store has its versions: `hashmatch.store.layout`, which help does not load."""
 LONGEST = timedelta(days=100_000)
 """What is added to a date has to stay one."""
 
@@ -33,21 +37,14 @@ def parse_duration(text: str) -> timedelta:
 
     Examples
     --------
-    >>> parse_duration("36h"), format_duration(parse_duration("36h"))
-    (datetime.timedelta(days=1, seconds=43200), '36h')
+    >>> parse_duration("36h")
+    datetime.timedelta(days=1, seconds=43200)
     """
     found = re.fullmatch(r"(\d{1,10})([smhdw])", text, re.ASCII)
     seconds = int(found[1]) * SECONDS[found[2]] if found is not None else None
     if seconds is None or seconds >= LONGEST.total_seconds():
         raise ValueError(f"cannot use {text!r} as a duration. Give it as 90s, 10m, 36h, 30d or 2w")
     return timedelta(seconds=seconds)
-
-
-def format_duration(time: timedelta) -> str:
-    """Return a length of time as `parse_duration` takes it, in the largest unit but weeks."""
-    seconds = int(time.total_seconds())
-    unit = next((u for u in "dhm" if seconds and seconds % SECONDS[u] == 0), "s")
-    return f"{seconds // SECONDS[unit]}{unit}"
 
 
 def parse_rate(text: str) -> float:
@@ -79,7 +76,7 @@ def parse_moment(text: str) -> datetime:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(
-            f"cannot use {text!r} as a time. Give 2026-01-31, or with T12:00Z"
+            f"cannot use {text!r} as a date. Give 2026-01-31 or 2026-01-31T12:00Z"
         ) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
@@ -118,11 +115,54 @@ def _some_time(text: str) -> timedelta:
     return time
 
 
+def _time_or_never(text: str) -> timedelta | Literal["never"]:
+    return "never" if text == "never" else parse_duration(text)
+
+
 DURATION = Unit("time", parse_duration)
 SOME_TIME = Unit("time", _some_time)
 """A duration longer than nothing."""
+TIME_OR_NEVER = Unit("time", _time_or_never)
 RATE = Unit("rate", parse_rate)
-MOMENT = Unit("time", parse_moment)
+MOMENT = Unit("date", parse_moment)
+
+
+class Pair(click.ParamType):  # type: ignore[type-arg]
+    """NAME=VALUE: an option that says something of one thing, and can be given for several."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any], example: str) -> None:
+        self.name, self._parse, self._example = name, parse, example
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the name, and what the value means."""
+        name, _, text = value.rpartition("=")
+        try:
+            if not name:
+                raise ValueError
+            return name, self._parse(text)
+        except ValueError:
+            self.fail(
+                f"cannot use {value!r} as {self.name.upper()}. Give it as {self._example}",
+                param,
+                ctx,
+            )
+
+
+def _whole(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise ValueError
+    return int(text)
+
+
+def _text(text: str) -> str:
+    if not text:
+        raise ValueError
+    return text
+
+
+NAME_BITS = Pair("name=bits", _whole, "pdq=20")
+WORD_MEANING = Pair("word=meaning", _text, "rayé=withdrawn")
+LABEL_TIME = Pair("label=time", parse_duration, "A1=48h")
 
 
 class _Named(NamedTuple):
@@ -172,6 +212,14 @@ class Place(click.ParamType):  # type: ignore[type-arg]
     ) -> None:
         self.is_written, self.must_exist = written, must_exist
         self._paths, self._endings = paths or _path, endings
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Let the shell complete the name of a file or folder."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return `value`; UsageError, in one line, if it cannot be."""
@@ -286,12 +334,52 @@ class Queue(Place):
         return super().convert(value, param, ctx)
 
 
+class Store(Place):
+    """The folder of a list store."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the stores whose paths begin so; if there are none, folders."""
+        from click.shell_completion import CompletionItem
+
+        folder, name = os.path.split(incomplete)
+        try:
+            found = sorted(each.name for each in os.scandir(folder or os.curdir) if each.is_dir())
+        except OSError:
+            found = []
+        stores = [
+            os.path.join(folder, each)
+            for each in found
+            if each.startswith(name) and os.path.isdir(os.path.join(folder, each, VERSIONS))
+        ]
+        return [CompletionItem(each) for each in stores] or [CompletionItem(incomplete, type="dir")]
+
+
+def complete_version(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return the versions of the store that a command has been given, the latest first."""
+    from click.shell_completion import CompletionItem
+
+    try:
+        names = os.listdir(os.path.join(ctx.params["store"], VERSIONS))
+    except (OSError, TypeError, KeyError):
+        return []
+    versions = sorted((int(name[:8]) for name in names if MANIFEST.fullmatch(name)), reverse=True)
+    return [CompletionItem(each) for each in map(str, versions) if each.startswith(incomplete)]
+
+
 INPUT = Place(must_exist=True)
+STORE = Store(must_exist=True)
+WRITTEN_STORE = Store(written=True)
 LIST = Place(must_exist=True, paths=_path_of_list)
 SOURCE = Place(paths=_paths_of_source)
 """What a source is made of; the source says what is wrong with it."""
 FOLDER = Place()
 """A folder, or files, of which the command says itself that they are not there."""
+HEADS = Place()
+"""A file with heads of a history, or one of them itself."""
 OUTPUT = Place(written=True)
 QUEUE = Queue(written=True)
 RECORDS = Place(written=True, endings=_endings_of_records)

@@ -307,7 +307,9 @@ def undecodable(name: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = str(error).strip() or type(error).__name__
-        outcome = Outcome.UNSUPPORTED if UNREAD.search(reason) else Outcome.UNDECODABLE
+        # "'<' not supported between" numbers and lists, says Python of fields that are broken.
+        is_unread = UNREAD.search(reason) and not isinstance(error.__cause__ or error, TypeError)
+        outcome = Outcome.UNSUPPORTED if is_unread else Outcome.UNDECODABLE
         raise ImageError(outcome, f"{name}: {reason}") from None
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hashmatch.decode.inputs import ImageInput
+    from hashmatch.hashing.hash_image import Decode
+    from hashmatch.sandbox.pool import DecodePool
 
 REASONS = (
     "", "all zero", "all one", "low entropy", "a solid colour", "a default picture",
@@ -243,7 +245,10 @@ def solid_colours(algorithm: str) -> HashBatch:
 
 
 def degenerate_pictures(
-    pictures: str | os.PathLike[str] | Iterable[ImageInput], algorithm: str
+    pictures: str | os.PathLike[str] | Iterable[ImageInput],
+    algorithm: str,
+    *,
+    decode: DecodePool | Decode | None = None,
 ) -> HashBatch:
     """Return the hashes of a platform's default pictures, each in all eight orientations.
 
@@ -255,6 +260,8 @@ def degenerate_pictures(
         The folder that holds them, with its subfolders, or the pictures.
     algorithm : str
         A hasher's name.
+    decode : DecodePool or callable, optional
+        As for `hashmatch.hash_all`; by default they are decoded in this process.
 
     Raises
     ------
@@ -280,7 +287,7 @@ def degenerate_pictures(
         pictures = found
     batches = []
     for picture in pictures:
-        hashed = hash_image(picture, algorithm, orientations=True)
+        hashed = hash_image(picture, algorithm, orientations=True, decode=decode)
         if not len(hashed.hashes):
             name = describe(picture)
             raise UsageError(

@@ -65,7 +65,7 @@ def read_disabled(path: str | os.PathLike[str]) -> tuple[Disabled, ...]:
     Parameters
     ----------
     path : str or path
-        A file that `hashmatch review disabled` wrote, or one like it.
+        A file that `hashmatch review entry list` wrote, or one like it.
 
     Raises
     ------

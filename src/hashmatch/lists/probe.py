@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hashmatch import registry
-from hashmatch.decode.animation import decode_all
 from hashmatch.decode.inputs import ImageInput, load
 from hashmatch.decode.readings import AS_DISPLAYED, AS_EXIF, AS_THREATEXCHANGE
 from hashmatch.errors import UsageError
+from hashmatch.hashing.hash_image import decoder
 from hashmatch.hashing.variants import ORIENTED, oriented
 from hashmatch.lists.bit_order import reordered
 from hashmatch.lists.foreign_hashes import SIZES, digests, foreign_hashes
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
+
+    from hashmatch.hashing.hash_image import Decode
+    from hashmatch.sandbox.pool import DecodePool
 
 CHAINS = (
     (),
@@ -202,7 +205,11 @@ class Probe:
         return tuple(lines)
 
 
-def probe(pairs: Iterable[tuple[ImageInput | KnownPicture, str]]) -> Probe:
+def probe(
+    pairs: Iterable[tuple[ImageInput | KnownPicture, str]],
+    *,
+    decode: DecodePool | Decode | None = None,
+) -> Probe:
     """Say what the hashes of known pictures are, as another tool made them.
 
     Parameters
@@ -211,6 +218,8 @@ def probe(pairs: Iterable[tuple[ImageInput | KnownPicture, str]]) -> Probe:
         A picture of your own, as `hashmatch.hash_image` takes it or as a `KnownPicture`, and the
         other tool's hash of it. Several say more than one: what holds of one by chance does not
         of the next.
+    decode : DecodePool or callable, optional
+        As for `hashmatch.hash_all`; by default pictures are decoded in this process.
 
     Returns
     -------
@@ -238,7 +247,7 @@ def probe(pairs: Iterable[tuple[ImageInput | KnownPicture, str]]) -> Probe:
         texts.append(text.strip())
         if not texts[-1]:
             raise UsageError(f"cannot probe hash {len(texts)}: it is empty")
-        known = image if isinstance(image, KnownPicture) else KnownPicture(image)
+        known = image if isinstance(image, KnownPicture) else KnownPicture(image, decode)
         tables.append(dict(known.distances(texts[-1])))
     if not tables:
         raise UsageError("cannot probe: there is no picture with its hash")
@@ -362,6 +371,8 @@ class KnownPicture:
     ----------
     image : path, bytes, file object, PIL.Image.Image or ndarray of uint8
         See `hashmatch.hash_image`.
+    decode : DecodePool or callable, optional
+        As for `hashmatch.hash_all`.
 
     Raises
     ------
@@ -370,8 +381,9 @@ class KnownPicture:
         little in it.
     """
 
-    def __init__(self, image: ImageInput) -> None:
+    def __init__(self, image: ImageInput, decode: DecodePool | Decode | None = None) -> None:
         self.loaded = load(image)
+        self._decode = decoder(decode)
         self._foreign: dict[int, dict[Source, bytes | None]] = {}
         if self.loaded.error is not None:
             raise UsageError(f"cannot probe with {self.loaded.name}: {self.loaded.error.reason}")
@@ -380,7 +392,10 @@ class KnownPicture:
     def pictures(self) -> list[tuple[str, int, NDArray[np.uint8]]]:
         """The reading, the frame and the pixels of each picture in the file."""
         try:
-            return [(each.reading, each.frame, each.pixels) for each in decode_all(self.loaded)]
+            return [  # copies: a pool's pixels are there until the next picture is asked for
+                (each.reading, each.frame, each.pixels.copy())
+                for each in self._decode(self.loaded, True)
+            ]
         except ImageError as error:
             raise UsageError(f"cannot probe with {self.loaded.name}: {error.reason}") from None
 

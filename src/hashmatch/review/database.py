@@ -151,7 +151,7 @@ class Database(ABC):
         """Lend a connection in which a transaction has begun."""
         until = time.monotonic() + self.patience
         if pool.is_closed:
-            raise ReviewError(f"cannot use review queue {self.where}: it is closed")
+            raise self._unavailable("it is closed")
         if not pool.wait(self.patience):
             raise self._unavailable("it is busy")
         connection = kept = pool.take()

@@ -107,8 +107,10 @@ class SqliteDatabase(Database):
         connection.file, connection.failures = file, self._failures
         try:
             self._prepare(connection, read_only)
-        except BaseException:
+        except BaseException as error:
             connection.close()
+            if isinstance(error, ReviewError):
+                raise self._kind(str(error)) from None
             raise
         return connection
 
@@ -237,5 +239,9 @@ class SqliteDatabase(Database):
 
     def _refused(self, reason: str, advice: str = "") -> ReviewError:
         advice = advice and f". {advice.format(self.where)}."
-        kind = QueueUnavailable if self._is_opened else ReviewError
-        return kind(f"cannot open review queue {self.where}: {reason}{advice}")
+        return self._kind(f"cannot open review queue {self.where}: {reason}{advice}")
+
+    @property
+    def _kind(self) -> type[ReviewError]:
+        """What a file is refused with: once it was opened, it may be another for a while only."""
+        return QueueUnavailable if self._is_opened else ReviewError

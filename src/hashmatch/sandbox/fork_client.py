@@ -27,7 +27,14 @@ sys.path[:] = json.loads(sys.argv[1])
 from hashmatch.sandbox.fork_server import main
 main(int(sys.argv[2]), sys.argv[3], *map(float, sys.argv[4:]))
 """
-WORKER_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+WORKER_ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "1",
+    # glibc overwrites what is freed, all of it: nothing may wait, as it was, to be used again.
+    "GLIBC_TUNABLES": "glibc.malloc.perturb=85:glibc.malloc.tcache_count=0",
+    "PYTHONMALLOC": "malloc",
+}
 """All that workers know of the host's environment, and what finds its libraries."""
 INHERITED_VARIABLES = ("LD_LIBRARY_PATH", "LD_PRELOAD", "LANG", "LC_ALL")
 log = logging.getLogger("hashmatch.sandbox")
@@ -122,7 +129,7 @@ class ForkServer:
             arguments = [json.dumps(sys.path), str(theirs.fileno()), *self._arguments]
             try:
                 self._process = subprocess.Popen(  # noqa: S603  (this Python, our own words)
-                    [sys.executable, "-IBc", BOOTSTRAP, *arguments],
+                    [sys.executable, "-sPBc", BOOTSTRAP, *arguments],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,

@@ -5,6 +5,7 @@ It imports `hashmatch.decode` and nothing above: no numba, no list, no network.
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import signal
@@ -69,7 +70,9 @@ def serve(
     layers |= confine(limits.address_space, limits.memory)
     channel.send(Reply(ReplyKind.READY, frame=layers.value).packed())
     message = channel.recv(MAX_MESSAGE_BYTES)
+    gc.disable()
     while message:
+        gc.collect()  # what is in a circle would wait, and be read by the next item
         job = Job.unpacked(message)
         signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds)
         message = _answer(channel, item, pixels, job, decode)

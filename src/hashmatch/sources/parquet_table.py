@@ -192,17 +192,28 @@ class ParquetSource:
         content = held(item)
         if content is not None:
             return content
+        row = self._row(item)
+        if row is None:
+            raise ImageError(Outcome.FAILED, "its row is gone")
+        table, number, part = row
+        return table.picture(number, part)
+
+    def _row(self, item: ImageItem) -> tuple[_Table, int, int] | None:
+        """Return the table of an item, and its row and place there; None if it is gone."""
         number, part = _place(item.position)
         for table in self._tables:
             if number <= table.rows:
-                return table.picture(number, part)
+                return table, number, part
             number -= table.rows
-        raise ImageError(Outcome.FAILED, "its row is gone")
+        return None
 
     def leads_out(self, item: ImageItem) -> bool:
-        """Return whether the file of an item does not lie below the base."""
+        """Return whether the file of an item does not lie below the base, or its table below us."""
         kind, _, address = item.location.partition(" ")
-        return kind == "base" and self._base.leads_out(address)
+        if kind == "base":
+            return self._base.leads_out(address)
+        row, root = self._row(item), os.path.realpath(self._path)
+        return row is not None and os.path.commonpath([root, os.path.realpath(row[0].path)]) != root
 
     def count(self) -> int | None:
         """Return how many rows there are; None if an item may be several of them, or fewer."""

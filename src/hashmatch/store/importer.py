@@ -21,6 +21,7 @@ from hashmatch.lists.statuses import MEANINGS
 from hashmatch.records import VERSION
 from hashmatch.records.hash_shapes import hidden, masked
 from hashmatch.records.images import clean_name
+from hashmatch.records.times import format_duration
 from hashmatch.store import contents, reference_key, signing
 from hashmatch.store.compaction import VersionBuilder, appended, is_small, live, merged, rewritten
 from hashmatch.store.contents import IDS, INDEX, STATE
@@ -146,7 +147,7 @@ class Change:
             "dates": [asked.dates] if asked.dates is not None else [],
             "charset": [asked.charset] if asked.charset is not None else [],
             "accept": self.accept,
-            "expires": [_days(self.expires_in)] if self.expires_in is not None else [],
+            "expires": [_lasting(self.expires_in)] if self.expires_in is not None else [],
             "limit": [f"{algorithm}={limit}" for algorithm, limit in (self.limits or {}).items()],
             "default-pictures": sorted(self.pictures or {}),
         }
@@ -157,8 +158,8 @@ class Change:
         }
 
 
-def _days(lasts: timedelta | Literal["never"]) -> str:
-    return "never" if lasts == "never" else f"{lasts / timedelta(days=1):g}"
+def _lasting(time: timedelta | Literal["never"]) -> str:
+    return "never" if time == "never" else format_duration(time)
 
 
 class Effects(NamedTuple):

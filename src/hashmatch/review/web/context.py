@@ -203,7 +203,7 @@ class Context:
 
     def may_review(self, reviewer: str) -> bool:
         """Return whether somebody may still review: who was removed is logged out at once."""
-        return reviewer in self.queue.reviewers.list()
+        return self.queue.reviewers.has(reviewer)
 
     def case_of(self, reviewer: str, case_id: str | None = None) -> Case:
         """Return a case that a reviewer holds, without what others decided this time.

@@ -52,7 +52,7 @@ class Name(NamedTuple):
         match = NAME.match(text)
         if match is None or int(match["port"] or 0) > 65535:
             raise UsageError(
-                f"cannot be called {text!r}: it is no host name. Give --name review.example.org, "
+                f"cannot serve as {text!r}: it is no host name. Give --name review.example.org, "
                 "or --name https://review.example.org behind a proxy that speaks TLS."
             )
         port = int(match["port"]) if match["port"] else None
@@ -182,12 +182,12 @@ class Serving:
             for text, name in named:
                 if name.scheme not in schemes:
                     raise UsageError(
-                        f"cannot be called {text}: the page is served with TLS. "
+                        f"cannot serve as {text}: the page is served with TLS. "
                         f"Give --name https://{text.removeprefix('http://')}."
                     )
             return
         ways = [] if self.is_local else [f"serve on {self.host}"]
-        ways += [f"be called {text}" for text, name in named if not name.is_local]
+        ways += [f"serve as {text}" for text, name in named if not name.is_local]
         if ways:
             waive(
                 Safeguard.TLS,

@@ -109,11 +109,14 @@ class Secrets:
             data = private.read(name, LARGEST_FILE, follow=True)
             return cls.parse(data.decode("ascii", "replace"))
         except StoreError as error:
-            advice = "" if os.path.lexists(name) else f" Or run hashmatch review secret {name}."
+            advice = (
+                "" if os.path.lexists(name) else f" Or run hashmatch review webhook secret {name}."
+            )
             raise StoreError(f"{error}{advice}") from None
         except UsageError as error:
             raise UsageError(
-                f"cannot use the secrets in {name}: {error}. Run hashmatch review secret FILE."
+                f"cannot use the secrets in {name}: {error}. "
+                "Run hashmatch review webhook secret FILE."
             ) from None
 
     def __reduce__(self) -> NoReturn:
