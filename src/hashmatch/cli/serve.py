@@ -22,7 +22,7 @@ from hashmatch.cli.options import (
     shape_options,
     source_option,
 )
-from hashmatch.cli.units import FOLDER, INPUT, LINES, LOG, OUTPUT
+from hashmatch.cli.units import FOLDER, INPUT, LOG, OUTPUT
 from hashmatch.errors import UsageError, install
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ SCOPES = ("hash", "match", "curate", "admin")
     source_option,
     option(
         "--missed",
-        type=LINES,
+        type=OUTPUT,
         metavar="DB",
         help="Note the pictures that could not be checked, for hashmatch missed run.",
     ),

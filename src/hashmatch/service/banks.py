@@ -123,7 +123,7 @@ class Banks(Opaque):
                 check_private(part)
         with closing(self._connect(create=True)) as database:
             self._prepare(database)
-        self._reader = self._connect()
+        self._reader, self._follower = self._connect(), self._connect()
         self._counter = Counter(os.path.join(folder, "banks.changes"))
         self._lock = threading.RLock()
         self._seen_version = -1
@@ -137,6 +137,7 @@ class Banks(Opaque):
     def close(self) -> None:
         """Close the file."""
         self._reader.close()
+        self._follower.close()
         self._counter.close()
 
     # Reading
@@ -151,28 +152,33 @@ class Banks(Opaque):
     def refresh(self) -> None:
         """Bring what is in memory up to date."""
         with self._lock:
-            version = self._counter.value  # before anything is read: what comes later is seen later
-            rows = self._reader.execute("SELECT name, ratio, is_list FROM bank").fetchall()
-            self.ratios = {name: ratio for name, ratio, _ in rows}
-            self.local = frozenset(name for name, _, is_list in rows if not is_list)
-            now = int(time.time())
-            timed = self._reader.execute(
-                "SELECT id, disable_until FROM content WHERE disable_until > 1 AND deleted = 0"
-            ).fetchall()
-            due = [content for content, until in timed if until <= now]
-            waiting = [until for _, until in timed if until > now]
-            changed = [
-                content for (content,) in self._reader.execute(
-                    "SELECT id FROM content WHERE changed > ?", (self._seen_change,)
-                )
-            ]  # fmt: skip
-            if changed or due:
-                self._take({*changed, *due}, now)
-            (last,) = self._reader.execute(
-                "SELECT coalesce(max(changed), 0) FROM content"
-            ).fetchone()
-            self._seen_change, self._seen_version = last, version
-            self._next_enabled = min(waiting, default=0.0)
+            self._follower.execute("BEGIN")  # one moment: what is committed meanwhile comes next
+            try:
+                self._refresh()
+            finally:
+                self._follower.execute("ROLLBACK")
+
+    def _refresh(self) -> None:
+        version = self._counter.value  # before anything is read: what comes later is seen later
+        rows = self._follower.execute("SELECT name, ratio, is_list FROM bank").fetchall()
+        self.ratios = {name: ratio for name, ratio, _ in rows}
+        self.local = frozenset(name for name, _, is_list in rows if not is_list)
+        now = int(time.time())
+        timed = self._follower.execute(
+            "SELECT id, disable_until FROM content WHERE disable_until > 1 AND deleted = 0"
+        ).fetchall()
+        due = [content for content, until in timed if until <= now]
+        waiting = [until for _, until in timed if until > now]
+        changed = [
+            content for (content,) in self._follower.execute(
+                "SELECT id FROM content WHERE changed > ?", (self._seen_change,)
+            )
+        ]  # fmt: skip
+        if changed or due:
+            self._take({*changed, *due}, now)
+        (last,) = self._follower.execute("SELECT coalesce(max(changed), 0) FROM content").fetchone()
+        self._seen_change, self._seen_version = last, version
+        self._next_enabled = min(waiting, default=0.0)
 
     def _take(self, contents: set[int], now: int) -> None:
         """Read some contents again, and put them where they belong now."""
@@ -188,9 +194,9 @@ class Banks(Opaque):
         )
         if len(contents) > RECENT:
             query = query.replace("AND c.id = ?", "AND c.changed > ?")
-            found = self._reader.execute(query, (self._seen_change,)).fetchall()
+            found = self._follower.execute(query, (self._seen_change,)).fetchall()
         else:
-            found = [row for c in sorted(contents) for row in self._reader.execute(query, (c,))]
+            found = [row for c in sorted(contents) for row in self._follower.execute(query, (c,))]
         for content, bank, until, algorithm, value in found:
             is_on = until == 0 or 1 < until <= now
             changes[is_on, bank, algorithm][content] = value
