@@ -62,9 +62,10 @@ class _Commands(Group):
         # do, keeps his process as it is.
         if not os.environ.get(DEBUG):
             no_core_dumps()
-        if sys.stdout is None or sys.stdout is not sys.__stdout__ or sys.stdout.isatty():
+        before = sys.__stdout__
+        if before is None or sys.stdout is not before or before.isatty():
             return super().__call__(*args, **kwargs)
-        before, sys.stdout = sys.stdout, PipedOutput(sys.stdout.fileno())
+        sys.stdout = PipedOutput(before.fileno())
         try:
             return super().__call__(*args, **kwargs)
         finally:
