@@ -161,7 +161,7 @@ def _text(text: str) -> str:
 
 
 NAME_BITS = Pair("name=bits", _whole, "pdq=20")
-WORD_MEANING = Pair("word=meaning", _text, "supprimé=withdrawn")
+WORD_MEANING = Pair("word=meaning", _text, "rayé=withdrawn")
 LABEL_TIME = Pair("label=time", parse_duration, "A1=48h")
 
 
