@@ -177,7 +177,7 @@ def test_calls_that_are_wrong() -> None:
         hm.Matcher("known.csv")  # type: ignore[arg-type]
     with pytest.raises(hm.UnknownSurface):
         hm.Matcher(known).check(PICTURE, surface="message")
-    with pytest.raises(hm.UsageError, match="outside of 0 to 256"):
+    with pytest.raises(hm.UsageError, match="not within 0 to 256"):
         hm.Matcher(known_at(0, max_distance=300))
     for limit in (31.7, "31", float("nan")):
         with pytest.raises(hm.UsageError, match="no whole number of bits"):
