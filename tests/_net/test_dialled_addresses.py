@@ -9,11 +9,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
 import hashmatch as hm
+from conftest import ROOT
 from hashmatch import registry
 from hashmatch._net.addresses import Allowed, Origin
 from hashmatch._net.client import Client, Dialer, NoAnswer, Proxy
+from hashmatch.cli import main
 from hashmatch.records.cases import CaseItem
 from hashmatch.records.cases import Origin as PictureOrigin
 from hashmatch.records.safeguards import Safeguard, allowing
@@ -36,6 +39,7 @@ pytest.importorskip("botocore")
 NO_POOL: Any = object()
 """Nothing is decoded here."""
 SURFACE = hm.Surface.PUBLIC_POST
+LIST = str(ROOT / "fixtures/lists/demo-pdq.csv")
 TOKEN = "session-token-of-nobody"
 
 ADDRESSES = [
@@ -466,3 +470,20 @@ def test_what_a_proxy_is_told(names: dict[str, list[str]]) -> None:
     )
     assert all(b"Proxy-Authorization: Basic dXNlcjpwQHNz" in head for head in came)
     assert names["asked"] == []
+
+
+@pytest.mark.parametrize("allowed", ["photos.internal", "127.0.0.0/8"])
+def test_the_command_line_allows_a_host_or_a_network(
+    allowed: str, server: Redirecting, names: dict[str, list[str]]
+) -> None:
+    names["photos.internal"] = ["127.0.0.1"]
+    source = server.url.replace("127.0.0.1", "photos.internal") + "/list.txt"
+    scan = ["scan", source, "-s", "public_post", "--list", LIST, "--allow-http", "--in-process"]
+    for others in ([], ["--allow-private", "other.internal"], ["--allow-private", "10.0.0.0/8"]):
+        ran = CliRunner().invoke(main, [*scan, *others])
+        assert ran.exit_code == 2
+        assert "--allow-private photos.internal" in ran.stderr
+        assert "127.0.0.1" not in ran.stderr
+    assert server.requests == []
+    CliRunner().invoke(main, [*scan, "--allow-private", allowed])
+    assert len(server.requests) == 1

@@ -7,17 +7,26 @@ import hashlib
 import json
 import random
 import uuid
+from datetime import timedelta
+from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 import hashmatch as hm
-from cli_tools import run
+from cli_tools import IMAGES, run
 from hashmatch.errors import StoreError, UsageError
 from hashmatch.records.entries import Texts
 from hashmatch.records.hash_shapes import decoded, hidden, may_be_hash, may_be_hashes
+from hashmatch.review.queue import ReviewQueue
+from hashmatch.review.settings import Settings
+from hashmatch.review.webhook.client import Endpoint
+from hashmatch.review.webhook.sender import Webhook
+from hashmatch.review.webhook.signing import Secrets, new_secret
 from hashmatch.store.diff import difference
+from review_pages import ReviewSite, served
+from webhook_server import receiving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -289,3 +298,53 @@ def test_usual_ids_are_passed_over(form: str) -> None:
 def test_no_texts() -> None:
     assert not len(may_be_hashes(*columns([])))
     assert not len(may_be_hashes(*columns(["", "short"])))
+
+
+def test_no_way_out_shows_one(tmp_path: Path) -> None:
+    """A scan and all it writes, the queue, its exports, its page, and a message of a decision."""
+    texts = list(spellings((LONG * 3)[:32]).values()) + list(spellings(VALUE).values())
+    known = page(tmp_path / f"{VALUE.hex()}.jsonl", texts)
+    queue, outs = str(tmp_path / "queue.db"), [tmp_path / "out.jsonl", tmp_path / "out.csv"]
+    files = [tmp_path / name for name in ("report.json", "log.jsonl", "metrics.prom")]
+    said: list[bytes] = []
+
+    def ran(*words: object) -> None:
+        done = run(*map(str, words))
+        assert done.code == 0, done.err
+        said.extend([done.out, done.err])
+
+    settings = Settings(two_reviewers=False, pause=timedelta(0), undo=timedelta(0))
+    ReviewQueue.open(queue, settings=settings, create=True).close()
+    for out in outs:
+        ran(
+            "scan", IMAGES / "plain/tiles.png", "-s", "public_post", "--list", known,
+            "--max-distance", "256", "--out", out, "--report", files[0], "--log-json", files[1],
+            "--metrics", files[2], "-v",
+        )  # fmt: skip
+    ran("review", "add", queue, outs[0])
+    with served(queue) as server:
+        browser = ReviewSite(server).browser("ana")
+        shown = browser.take()
+        assert "ref:" in shown.text
+        said += [shown.text.encode(), browser.get("/").text.encode()]
+    with ReviewQueue.open(queue) as opened, receiving() as receiver:
+        (case,) = opened.cases()
+        opened.decide(case.case_id, "ana", "confirmed", "seen", case.reviewed_digest)
+        Webhook(opened, Endpoint(receiver.url), Secrets.parse(new_secret())).push()
+        said += [body for _, _, body in receiver.requests]
+        assert len(receiver.requests) == 1
+    for words in (
+        ["status"], ["case", "list"], ["case", "show", case.case_id], ["history"], ["precision"],
+        ["verify"],
+    ):  # fmt: skip
+        where = [words[0], *words[1:2], queue, *words[2:]]
+        ran("review", *where)
+        ran("review", *where, "--json")
+    for name in ("cases.jsonl", "cases.csv"):
+        ran("review", "export", queue, "--out", tmp_path / name)
+        files.append(tmp_path / name)
+    said += [file.read_bytes() for file in [*outs, *files]]
+    seen = b"\n".join(said).decode()
+    forms = {form for text in texts for form in (text, json.dumps(text)[1:-1], escape(text))}
+    assert seen.count("ref:") > 5 * len(texts)
+    assert not [form for form in forms if form in seen]

@@ -33,7 +33,7 @@ NAME, OTHER = "queue.internal", "elsewhere.internal"
 def certificate(
     name: str, issuer: tuple[Certificate, EllipticCurvePrivateKey] | None = None
 ) -> tuple[Certificate, EllipticCurvePrivateKey]:
-    """Return a certificate for a server called `name`, of its own or of an `issuer`, and its key."""
+    """Return a certificate of `name`, signed by itself or by an `issuer`, and its key."""
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.hashes import SHA256
 
