@@ -582,7 +582,7 @@ def test_dates_whose_order_is_not_clear_are_refused_by_name() -> None:
     assert reasons(f"pdq,updated\n{H[0]},31/12/2024\n", dates="mdy") == [
         (2, "updated is not a date in the order month, day, year")
     ]
-    with pytest.raises(hm.UsageError, match="dmy or mdy, not 'ymd'"):
+    with pytest.raises(hm.UsageError, match="cannot use 'ymd' as the order of dates"):
         hm.ListFormat(dates="ymd")
 
 
