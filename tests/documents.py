@@ -9,7 +9,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).parent.parent
 PAGES = [
     ROOT / "README.md",
-    *sorted(ROOT.glob("[!R]*.md")),
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 TEXTS = {str(path.relative_to(ROOT)): path.read_text() for path in PAGES}

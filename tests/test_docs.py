@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import tomllib
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
@@ -133,6 +134,14 @@ def test_the_record_is_one() -> None:
 def test_the_outcomes_are_the_same_everywhere() -> None:
     tables = [page.read_text().partition("| outcome | meaning |")[2] for page in PAGES]
     assert len({text.partition("\n\n")[0] for text in tables if text}) == 1
+
+
+def test_every_extra_is_documented() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    of_contributors = {"bench", "docs", "fuzz", "lint", "test"}
+    extras = set(project["optional-dependencies"]) - of_contributors
+    start = (ROOT / "docs" / "start.md").read_text()
+    assert extras == set(re.findall(r"`hashmatch\[(\w+)\]`", start))
 
 
 def test_every_variable_of_the_environment_is_documented() -> None:

@@ -176,7 +176,7 @@ def test_a_list_in_one_object_is_one_clear_line(tmp_path: Path, indent: int | No
 
 def test_columns_that_are_ignored_are_asked_for(tmp_path: Path) -> None:
     rows = [
-        f"{text},a{number},{'supprimé' if number % 5 else 'actif'}"
+        f"{text},a{number},{'rayé' if number % 5 else 'en vigueur'}"
         for number, text in enumerate(own("pdq"))
     ]
     (tmp_path / "1.csv").write_text("\n".join(["pdq,identifiant,valeur", *rows]))
@@ -184,13 +184,13 @@ def test_columns_that_are_ignored_are_asked_for(tmp_path: Path) -> None:
     assert f"{told} or --column status=NAME" in taken(tmp_path / "1.csv").said
     given = "--column", "pdq=pdq", "--column", "status=valeur"
     looked = run("list", "inspect", "1.csv", *given, cwd=tmp_path)
-    assert "unknown status 'supprimé': 48, listed all the same" in looked.said
+    assert "unknown status 'rayé': 48, listed all the same" in looked.said
 
 
 @pytest.mark.parametrize("name", ["status", "Statut", "État", "状态"])
 def test_a_status_in_another_language_is_no_live_entry(tmp_path: Path, name: str) -> None:
     rows = [
-        f"{text},a{number},{'supprimé' if number % 5 else 'Actif'}"
+        f"{text},a{number},{'rayé' if number % 5 else 'En vigueur'}"
         for number, text in enumerate(own("pdq"))
     ]
     (tmp_path / "1.csv").write_text("\n".join([f"pdq,id,{name}", *rows]))
@@ -198,20 +198,20 @@ def test_a_status_in_another_language_is_no_live_entry(tmp_path: Path, name: str
     assert refused.code != 0
     assert refused.said == (
         f"hashmatch: cannot import the list: it is not known which status of column 3 {name} means "
-        "that an entry is withdrawn: 'supprimé' (48 rows), 'Actif' (12 rows). Say what each means "
+        "that an entry is withdrawn: 'rayé' (48 rows), 'En vigueur' (12 rows). Say what each means "
         "(--status WORD=listed|withdrawn|benign|disputed), or list them all "
         "(--accept unknown-status)\n"
     )
-    given = "--status", "SUPPRIMÉ=withdrawn", "--status", "actif=listed"
+    given = "--status", "RAYÉ=withdrawn", "--status", "en-vigueur=listed"
     assert taken(tmp_path / "1.csv", *given).code == 0
-    (found,) = run("list", "inspect", "lists/s", "--json", cwd=tmp_path).lines
+    (found,) = run("list", "inspect", "s", "--json", cwd=tmp_path).lines
     assert found["types"] == {"pdq": 12}
-    assert found["statuses"] == {"SUPPRIMÉ": "withdrawn", "actif": "listed"}
-    lines = [f"pdq,id,{name}", rows[0].replace("Actif", "supprimé"), rows[5]]
+    assert found["statuses"] == {"RAYÉ": "withdrawn", "en-vigueur": "listed"}
+    lines = [f"pdq,id,{name}", rows[0].replace("En vigueur", "rayé"), rows[5]]
     (tmp_path / "2.csv").write_text("\n".join(lines))
-    ran = run("list", "update", "lists/s", "2.csv", cwd=tmp_path)
+    ran = run("list", "update", "s", "2.csv", cwd=tmp_path)
     assert ran.code == 0, ran.said
-    (found,) = run("list", "inspect", "lists/s", "--json", cwd=tmp_path).lines
+    (found,) = run("list", "inspect", "s", "--json", cwd=tmp_path).lines
     assert found["types"] == {"pdq": 11}
 
 
@@ -226,6 +226,20 @@ def test_bare_base64_without_padding_is_a_list(tmp_path: Path, algorithm: str) -
     words = ["description", "performance", "information", "Declaration"]
     (tmp_path / "2.txt").write_text("\n".join(words))
     assert "it is in none of the formats" in taken(tmp_path / "2.txt").said
+
+
+@pytest.mark.parametrize("word", ["gelöscht", "Supprimé", "已删除", "ELIMINADO"])
+def test_usual_words_of_other_languages_are_known(tmp_path: Path, word: str) -> None:
+    rows = [f"{text},a{n},{word if n % 5 else 'aktiv'}" for n, text in enumerate(own("pdq"))]
+    (tmp_path / "1.csv").write_text("\n".join(["pdq,id,Zustand", *rows]))
+    known = hm.read_list(tmp_path / "1.csv")
+    assert len(known) == 12
+    (tmp_path / "2.csv").write_text("\n".join(["pdq,id,Bemerkung", *rows]))
+    with pytest.raises(hm.ListError, match="says that an entry is withdrawn or benign"):
+        hm.read_list(tmp_path / "2.csv")
+    rows = [f"{text},a{n},{'ja' if n % 5 else 'Nein'}" for n, text in enumerate(own("pdq"))]
+    (tmp_path / "3.csv").write_text("\n".join(["pdq,id,deleted", *rows]))
+    assert len(hm.read_list(tmp_path / "3.csv")) == 12
 
 
 def test_unknown_statuses_may_be_taken_as_they_are(tmp_path: Path) -> None:

@@ -116,8 +116,8 @@ WORKING = {
     "review verify": "checking the history",
     "review purge": "looking for what has expired",
     "review export": "writing records",
-    "list import": "reading",
-    "list update": "reading",
+    "list import": "bytes|kB",
+    "list update": "bytes|kB",
 }
 
 

@@ -199,7 +199,7 @@ def test_slips_are_told(queue: Path, tmp_path: Path) -> None:
     )
     one_line(run("review", "settings", queue, "--same-picture", "pdq=99"), "0 to 31 bits")
     one_line(run("review", "reviewer", "add", queue, ""), "printable characters")
-    one_line(run("review", "verify", queue, "--head", "0"), "neither NUMBER:DIGEST")
+    one_line(run("review", "verify", queue, "--head", "0"), "cannot read 0 (--head)")
     one_line(run("review", "verify", queue, "--head", f"1:{'0' * 64}"), "event 1 is not the one")
     one_line(run("review", "verify", queue, "--head", f"999:{'0' * 64}"), "event 999 was seen")
     bad = tmp_path / "bad.jsonl"

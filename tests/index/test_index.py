@@ -103,7 +103,7 @@ def test_other_kinds_of_hash_are_refused() -> None:
 @pytest.mark.parametrize("limit", [-1, 65])
 def test_a_distance_out_of_range_is_refused(limit: int) -> None:
     index = hm.HashIndex.build(batch_of([1], 64))
-    with pytest.raises(hm.UsageError, match="it is 0 to 64"):
+    with pytest.raises(hm.UsageError, match="Give one from 0 to 64"):
         index.search(batch_of([1], 64), limit)
 
 

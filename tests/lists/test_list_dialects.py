@@ -143,7 +143,7 @@ def test_a_footer_is_held_against_the_rows() -> None:
 def test_columns_of_one_name_are_refused() -> None:
     text = f"id,ID,pdq\n1,2,{H[0]}\n"
     assert "2 are called id. Rename all but one" in refused(text)
-    with pytest.raises(hm.UsageError, match="2 columns are called 'x'"):
+    with pytest.raises(hm.UsageError, match="2 are called 'x'"):
         read(f"x,x\n{H[0]},1\n", columns={"pdq": "x"})
 
 

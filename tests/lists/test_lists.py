@@ -318,11 +318,13 @@ def test_no_message_shows_what_may_be_a_hash(tmp_path: Path) -> None:
 
 
 def test_options_that_do_not_fit(tmp_path: Path) -> None:
-    with pytest.raises(hm.UsageError, match="no column 'nope'; the columns are 1 pdq, 2 id"):
+    with pytest.raises(
+        hm.UsageError, match="cannot find column 'nope': the columns are 1 pdq, 2 id"
+    ):
         read(tmp_path, f"pdq,id\n{H[0]},1\n", columns={"pdq": "nope"})
-    with pytest.raises(hm.UsageError, match="no list format 'xml'"):
+    with pytest.raises(hm.UsageError, match="cannot find the list format 'xml'"):
         read(tmp_path, H[0], reader="xml")
-    with pytest.raises(hm.UsageError, match="no algorithm 'nope'"):
+    with pytest.raises(hm.UsageError, match="cannot find the algorithm 'nope'"):
         read(tmp_path, H[0], algorithm="nope")
     with pytest.raises(hm.UsageError, match="encoding 'rot13'"):
         read(tmp_path, H[0], encoding="rot13")

@@ -126,11 +126,13 @@ def test_a_table_without_a_header_is_read_by_numbers_only(name: str) -> None:
 
 def test_columns_may_be_told_by_number_beside_a_header() -> None:
     text = table("finger,finger,State", "{h},A1,{state}")
-    with pytest.raises(hm.UsageError, match=r"2 columns are called 'finger'.*--column hash=1"):
+    with pytest.raises(hm.UsageError, match=r"2 are called 'finger'.*--column hash=1"):
         read(text, columns={"hash": "finger"})
     file = read(text, columns={"hash": "1", "label": "2"})
     assert (file.types, file.rejected) == ({"pdq": 75}, ())
-    with pytest.raises(hm.UsageError, match=r"no column '4'; the columns are 1 finger, 2 finger"):
+    with pytest.raises(
+        hm.UsageError, match=r"cannot find column '4': the columns are 1 finger, 2 finger"
+    ):
         read(text, columns={"hash": "4"})
 
 

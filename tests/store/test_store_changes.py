@@ -135,9 +135,9 @@ def test_an_older_folder_put_back_is_noticed(
     assert store.open()[0].version == "2"
     shutil.rmtree(store.path)
     shutil.copytree(tmp_path / "old", store.path)
-    with pytest.raises(hm.UntrustedList, match="version 1 is older than version 2"):
+    with pytest.raises(hm.UntrustedList, match="version 1: it is older than version 2"):
         store.open()
-    with pytest.raises(hm.UntrustedList, match="version 1 is older than version 2"):
+    with pytest.raises(hm.UntrustedList, match="version 1: it is older than version 2"):
         update(store, tmp_path, 1, "c")
     # Manifests of made-up versions do not excuse one that is further back than they are many.
     Path(store.folder.inside("versions", "00000099.json")).write_bytes(b"{}")
@@ -150,7 +150,7 @@ def test_an_older_folder_put_back_is_noticed(
     assert store.open()[0].version == "102"
     shutil.rmtree(store.path)
     shutil.copytree(tmp_path / "old", store.path)
-    with pytest.raises(hm.UntrustedList, match="version 1 is older than version 102"):
+    with pytest.raises(hm.UntrustedList, match="version 1: it is older than version 102"):
         store.open()
 
 

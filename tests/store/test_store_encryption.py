@@ -251,7 +251,7 @@ def test_what_is_no_key(text: str, path: str, monkeypatch: pytest.MonkeyPatch) -
     os.chmod(path, 0o600)
     for asked, name in ((list_key, KEY), (partial(list_key, path), path)):
         with pytest.raises(
-            UsageError, match=f"^{name} it holds no key. A key is 32 bytes"
+            UsageError, match=f"^cannot use {name}: it holds no key. A key is 32 bytes"
         ) as raised:
             asked()
         assert text * 2 not in str(raised.value)

@@ -130,7 +130,7 @@ def test_every_bit_of_a_manifest_and_of_its_signatures() -> None:
         with pytest.raises(StoreError):
             verify(MANIFEST, decode("s", bytes(changed)), trusted, 2)
     for end in range(len(data)):
-        with pytest.raises(StoreError, match="s is damaged, or holds no signatures"):
+        with pytest.raises(StoreError, match="s: it is damaged, or holds no signatures"):
             decode("s", data[:end])
     assert verify(MANIFEST, decode("s", data), trusted, 2)
 
@@ -139,7 +139,7 @@ def test_every_bit_of_a_manifest_and_of_its_signatures() -> None:
     "data", [b"null", b"{}", b"[1]", b"[[]]", b"[ ]", b"[" * 90_000, b" " * 70_000, b"\xff"]
 )
 def test_files_that_are_no_signatures(data: bytes) -> None:
-    with pytest.raises(StoreError, match=r"s\.sig is damaged, or holds no signatures"):
+    with pytest.raises(StoreError, match=r"s\.sig: it is damaged, or holds no signatures"):
         decode("s.sig", data)
     assert decode("s.sig", encode([])) == ()
 

@@ -184,7 +184,7 @@ GOOD = encode(a_manifest())
 )
 def test_text_that_is_no_manifest(data: bytes) -> None:
     assert data != GOOD
-    with pytest.raises(StoreError, match=r"^m\.json is damaged, or no manifest; restore") as raised:
+    with pytest.raises(StoreError, match=r"^cannot use m\.json: it is damaged, or") as raised:
         decode("m.json", data)
     assert "\n" not in str(raised.value)
     assert CANARY not in str(raised.value)

@@ -115,7 +115,7 @@ def test_what_is_no_file(folder: Path) -> None:
         ("loop", "is a link"),
         ("nu\0ll", "null"),
         ("none/x", "No such file"),
-        ("x" * 300, "cannot be read"),
+        ("x" * 300, "cannot read"),
     ):
         with pytest.raises(StoreError, match=reason):
             private.read(str(folder / name), 10)
@@ -125,7 +125,7 @@ def test_what_is_no_file(folder: Path) -> None:
     for name in ("nu\0ll", "none/x", "x" * 300):
         with pytest.raises(StoreError, match="cannot make"):
             atomic.make_folder(str(folder / name))
-    with pytest.raises(StoreError, match="cannot be read: Too many levels"):
+    with pytest.raises(StoreError, match=r"cannot read .*: Too many levels"):
         private.read(str(folder / "loop"), 10, follow=True)
     atomic.write(str(folder / "file"), b"123")
     with pytest.raises(StoreError, match="cannot make a folder in the place of"):

@@ -196,8 +196,8 @@ shape_options = section(
         multiple=True,
         type=WORD_MEANING,
         help="What a word of the list for the status of an entry means: listed, withdrawn, benign "
-        "or disputed, such as supprimé=withdrawn. Repeatable. [default: the usual English words, "
-        "and those that the store was imported with]",
+        "or disputed, such as rayé=withdrawn. Repeatable. [default: the usual words, and those "
+        "that the store was imported with]",
     ),
     option(
         "--delimiter",

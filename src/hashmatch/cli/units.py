@@ -161,7 +161,7 @@ def _text(text: str) -> str:
 
 
 NAME_BITS = Pair("name=bits", _whole, "pdq=20")
-WORD_MEANING = Pair("word=meaning", _text, "supprimé=withdrawn")
+WORD_MEANING = Pair("word=meaning", _text, "rayé=withdrawn")
 LABEL_TIME = Pair("label=time", parse_duration, "A1=48h")
 
 
@@ -370,6 +370,15 @@ def complete_version(
     return [CompletionItem(each) for each in map(str, versions) if each.startswith(incomplete)]
 
 
+def _paths_of_heads(value: str) -> Iterator[str]:
+    from hashmatch.review.history import Head
+
+    try:
+        Head.parse(value)
+    except UsageError:
+        yield value
+
+
 INPUT = Place(must_exist=True)
 STORE = Store(must_exist=True)
 WRITTEN_STORE = Store(written=True)
@@ -378,7 +387,7 @@ SOURCE = Place(paths=_paths_of_source)
 """What a source is made of; the source says what is wrong with it."""
 FOLDER = Place()
 """A folder, or files, of which the command says itself that they are not there."""
-HEADS = Place()
+HEADS = Place(must_exist=True, paths=_paths_of_heads)
 """A file with heads of a history, or one of them itself."""
 OUTPUT = Place(written=True)
 QUEUE = Queue(written=True)

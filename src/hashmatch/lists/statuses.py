@@ -22,6 +22,10 @@ _STATUSES = {
             withdraw delete remove revoke expire retract disable withdrawal deletion removal
             tombstone tombstoned not_active not_listed no_longer_active no_longer_listed
             soft_deleted marked_for_deletion pending_deletion to_be_deleted should_delete
+            supprimé supprimée retiré retirée révoqué eliminado eliminada borrado borrada retirado
+            retirada revocado excluído removido revogado eliminato rimosso ritirato revocato
+            gelöscht entfernt widerrufen zurückgezogen verwijderd ingetrokken usunięty wycofany
+            удалено удален отозвано silindi 已删除 已移除 已撤销 已刪除 削除 削除済み 삭제됨
         """,
         BENIGN: """
             benign non_malicious not_malicious negative_class negative true_negative not_pertinent
@@ -38,6 +42,8 @@ _STATUSES = {
             known_bad harmful violating reviewed accepted added updated restored reinstated
             reactivated add update upsert insert inserted create created modify modified change
             changed keep kept block report review escalate
+            actif activo activa ativo attivo aktiv gültig actief aktywny активно aktif
+            有效 有効 활성
         """,
     }.items()
     for status in statuses.split()

@@ -77,7 +77,10 @@ def record_view(
             "SELECT 1 FROM item WHERE record_id = ? AND case_number = ? AND line IS NOT NULL",
             (record_id, row.number),
         ):
-            raise ReviewError(f"cannot show a record of {tx.case_id(row.number)}: it has none such")
+            case = tx.case_id(row.number)
+            raise ReviewError(
+                f"cannot show that record of {case}: it has none such. Take it again."
+            )
         history.append(tx, reviewer, "uncovered", row.number, record=record_id, extent=extent)
 
 

@@ -260,8 +260,30 @@ def texts(values: Iterable[str]) -> tuple[str, ...]:
 
 
 TRUTHS = {
-    **dict.fromkeys(("true", "t", "yes", "y", "1", "1.0"), True),
-    **dict.fromkeys(("", "false", "f", "no", "n", "0", "0.0"), False),
+    **dict.fromkeys(
+        (
+            "true",
+            "t",
+            "yes",
+            "y",
+            "1",
+            "1.0",
+            "oui",
+            "ja",
+            "sí",
+            "sì",
+            "si",
+            "sim",
+            "tak",
+            "да",
+            "是",
+        ),
+        True,
+    ),
+    **dict.fromkeys(
+        ("", "false", "f", "no", "n", "0", "0.0", "non", "nein", "nee", "não", "nie", "нет", "否"),
+        False,
+    ),
 }
 
 
