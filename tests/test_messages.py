@@ -35,8 +35,9 @@ REASONS = {
 BEGUN = {
     ("review/webhook/messages.py", "__post_init__"),
     ("store/importer.py", "roll_back"),
+    ("review/web/context.py", "not_held"),
 }
-"""Functions that have the *cannot X:* of several messages in a variable."""
+"""Functions that have the *cannot X:* of several messages in a variable, or talk to a reviewer."""
 BEGINS = re.compile(
     r"(\{\}(, line \{\})?: )?cannot |line \{\}: "
     r"|\{\}$|\{\}\{\}$|\{\}[.;] |\{\}(, line \{\})?: \{\}$|\{\}, \{\}\.$"
@@ -106,11 +107,12 @@ def messages() -> tuple[Message, ...]:
         file = str(path.relative_to(SRC))
         for function, call, is_raised in calls(ast.parse(path.read_text())):
             name = ast.unparse(call.func)
-            if not (is_raised or LOGGED.fullmatch(name) or name in SHOWN):
+            is_error = is_raised or name in STANDS_ALONE
+            if not (is_error or LOGGED.fullmatch(name) or name in SHOWN):
                 continue
             values = [*call.args, *(each.value for each in call.keywords)]
             texts = [text for value in values if (text := text_of(value))]
-            kept = texts[:1] if is_raised else texts
+            kept = texts[:1] if is_error else texts
             found += [Message(file, call.lineno, function, name, text) for text in kept]
     return tuple(found)
 

@@ -127,7 +127,7 @@ def test_a_source_that_is_none_of_a_kind_keeps_no_state(installed: Path) -> None
         "--surface", "public_post", "--state", "state",
     )  # fmt: skip
     assert (scan.returncode, scan.stdout, scan.stderr.count("\n")) == (2, "", 1)
-    assert "a Two cannot go on where it was stopped" in scan.stderr
+    assert "cannot resume a scan of a Two" in scan.stderr
 
 
 def test_its_names_are_listed_when_one_is_not_found(installed: Path) -> None:
@@ -294,4 +294,4 @@ def test_a_list_format_that_fails_is_named_and_the_others_are_asked(
         lambda group, name: "other 1.0" if name == "broken" else maker(group, name),
     )
     assert hm.read_list_file("fixtures/lists/demo-pdq.csv").format == "csv"
-    assert "the list format broken of other 1.0 failed: RuntimeError" in caplog.text
+    assert "the list format broken of other 1.0: it failed with RuntimeError" in caplog.text

@@ -186,7 +186,7 @@ def test_the_rules_are_asked_in_their_order() -> None:
 
 def test_what_is_out_of_range_is_refused() -> None:
     listed = near(0, "bad")
-    with pytest.raises(hm.UsageError, match="min_sources is a whole number from 1"):
+    with pytest.raises(hm.UsageError, match=r"for min_sources. Give a whole number from 1"):
         hm.Matcher(listed, min_sources=0)
     for wrong in ("good.csv", [ASKED], 3):
         with pytest.raises(hm.UsageError, match="Give hash lists"):

@@ -309,5 +309,5 @@ def test_a_scan_decodes_with_the_matchers_pool_or_its_own(
             tmp_path, matcher, surface="public_post", options=hm.ScanOptions(decode=decode)
         )
         assert (result.outcome, given) == (hm.Outcome.NO_MATCH, [DATA])
-    with pytest.raises(hm.UsageError, match="DecodePool, not int"):
+    with pytest.raises(hm.UsageError, match=r"cannot decode with int. Give a hashmatch.DecodePool"):
         hm.Matcher(known, decode=3)  # type: ignore[arg-type]

@@ -118,7 +118,7 @@ def test_a_batch_that_cannot_be_written_is_not_there_at_all(tmp_path: Path) -> N
         # A full disk, as SQLite meets it: no page more than there are.
         (pages,) = checkpoint._connection.execute("PRAGMA page_count").fetchone()
         checkpoint._connection.execute(f"PRAGMA max_page_count = {pages}")
-        with pytest.raises(hm.CheckpointError, match="is full; make room"):
+        with pytest.raises(hm.CheckpointError, match=r"is full. Free disk space"):
             commit(scan, batch(5, 5000))
         assert told(scan) == told(checkpoint.scan(ABOUT)) == before
         checkpoint._connection.execute("PRAGMA max_page_count = 1000000")

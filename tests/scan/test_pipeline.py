@@ -218,7 +218,7 @@ def test_a_scan_is_the_same_with_any_number_of_threads() -> None:
         ]
 
     assert scanned(1) == scanned(4)
-    with pytest.raises(hm.UsageError, match="threads is a whole number from 1"):
+    with pytest.raises(hm.UsageError, match=r"for threads. Give a whole number from 1"):
         scanned(0)
 
 

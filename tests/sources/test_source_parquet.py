@@ -451,7 +451,7 @@ def test_a_large_row_group_is_told(
     assert not caplog.records
     opened(tmp_path, columns, row_group_size=20, use_dictionary=False)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert "one row group has" in caplog.text
+    assert "in one row group" in caplog.text
 
 
 def test_a_bit_that_turned_is_damage_and_no_picture(tmp_path: Path) -> None:

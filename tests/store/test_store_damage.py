@@ -166,7 +166,7 @@ def test_what_is_damaged_in_every_version_is_refused(pristine: Pristine) -> None
     with pristine.copied() as store:
         for path in (store.folder.inside("secret.key"), store.folder.inside("copies/secret.key")):
             Path(path).write_bytes(b"x" * 48)
-        with pytest.raises(hm.StoreError, match=r"secret.key is damaged.*restore one"):
+        with pytest.raises(hm.StoreError, match=r"secret.key: it is damaged.*restore one"):
             store.open()
         assert "damaged" in str(next(store.verify()))
     with pristine.copied() as store:

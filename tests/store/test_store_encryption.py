@@ -133,7 +133,7 @@ def refused(path: str, data: bytes, plain: bytes) -> None:
                 handed += chunk
     finally:
         os.close(descriptor)
-    assert str(raised.value).startswith(path)
+    assert str(raised.value).startswith(f"cannot read {path}: ")
     assert "\n" not in str(raised.value)
     assert plain.startswith(handed)
     assert raised.value.__suppress_context__ or raised.value.__context__ is None

@@ -197,13 +197,14 @@ def end_of(description: Description, start: int) -> int:
 def truncated(path: str, expected: str, size: int) -> IndexFileError:
     """Return the error for a file that ends too early."""
     return IndexFileError(
-        f"{path} is truncated: it has {size} bytes of {expected}; build it again, or copy it again"
+        f"cannot open {path}: it is truncated: it has {size} bytes of {expected}. Build it "
+        "again, or copy it again"
     )
 
 
 def damaged(path: str, what: str) -> IndexFileError:
     """Return the error for a file that is not as it was written."""
     return IndexFileError(
-        f"{path} is damaged in {what}: a bit changed on the disk, or it was written over; build it "
-        "again, or copy it again"
+        f"cannot open {path}: it is damaged in {what}: a bit changed on the disk, or it was "
+        "written over. Build it again, or copy it again"
     )

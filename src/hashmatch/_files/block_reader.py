@@ -185,5 +185,6 @@ def _settled(path: str, file: int) -> os.stat_result:
 
 def _being_written(path: str) -> IndexFileError:
     return IndexFileError(
-        f"{path} is being written at this moment; replace index files by renaming, as save does"
+        f"cannot open {path}: it is being written at this moment. Replace index files by "
+        "renaming, as save does"
     )

@@ -167,12 +167,14 @@ def chunks(path: str, file: int, most: int | None = None) -> Iterator[bytes]:
 
 
 def _is_link(path: str) -> StoreError:
-    return StoreError(f"{path} is a link, and a store has none; put the file itself there")
+    return StoreError(
+        f"cannot use {path}: it is a link, and a store has none. Put the file itself there"
+    )
 
 
 def _unreadable(path: str, error: OSError | ValueError, *, of_store: bool = True) -> StoreError:
     reason = error.strerror if isinstance(error, OSError) else error
     if not isinstance(error, FileNotFoundError):
-        return StoreError(f"{path} cannot be read: {reason}")
+        return StoreError(f"cannot read {path}: {reason}")
     remedy = "Restore it, or import the list again" if of_store else "Give another path"
     return StoreError(f"cannot read {path}: {reason}. {remedy}.")

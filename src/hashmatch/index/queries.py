@@ -45,7 +45,7 @@ def words_of(state: Snapshot, batch: HashBatch) -> NDArray[np.uint64]:
 
 def mismatch(state: Snapshot, spec: HashSpec) -> SpecMismatch:
     """Return the error about queries of another kind."""
-    return SpecMismatch(f"this index holds {state.spec}, it cannot be asked for {spec}")
+    return SpecMismatch(f"cannot ask this index for {spec}: it holds {state.spec}")
 
 
 def as_matches(state: Snapshot, pairs: Pairs, limit: int) -> Matches:

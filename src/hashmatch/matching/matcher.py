@@ -252,7 +252,9 @@ class Matcher(Opaque):
     def _mismatch(self, item: ImageItem, given: Sequence[HashSpec]) -> SpecMismatch:
         both = dict.fromkeys(given), self._lookup.specs
         kinds, needed = (", ".join(map(str, specs)) for specs in both)
-        return SpecMismatch(f"{item.key} is hashed as {kinds or 'nothing'}, the lists {needed}")
+        return SpecMismatch(
+            f"cannot match {item.key}: it is hashed as {kinds or 'nothing'}, the lists {needed}"
+        )
 
     def _unmatched(self, item: ImageItem, hashed: Sequence[HashedImage]) -> ItemOutcome:
         """Return that nothing matches, or what could not be searched at all: no frame of it."""

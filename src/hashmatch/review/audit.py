@@ -66,7 +66,7 @@ def verify(database: Database, heads: Sequence[history.Head]) -> Verified:
 
 
 def _edited(database: Database, what: str) -> ReviewError:
-    return ReviewError(f"{database.where} was edited: {what}")
+    return ReviewError(f"cannot trust {database.where}: it was edited: {what}")
 
 
 class _Replay:

@@ -121,15 +121,15 @@ class ManifestSource:
         for field, name in self._said.items():
             if field not in self._found:
                 LOG.warning(
-                    "cannot find a field of %s: no line has %r, which is to be the %s",
+                    "%s: no line has the field %r, which is to be the %s",
                     place,
                     name,
                     field,
                 )
         if nameless:
             LOG.warning(
-                "cannot name some pictures of %s: %s have no name and are called row-N, N the "
-                    "number of the line. Say which field names them, as ?key=FIELD",
+                "%s: pictures without a name: %s, called row-N, N the number of the line. Say "
+                    "which field names them, as ?key=FIELD",
                 place, f"{nameless:,}",
             )  # fmt: skip
 

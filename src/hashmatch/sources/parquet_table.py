@@ -108,24 +108,22 @@ class ParquetSource:
         largest = max(self._tables, key=lambda table: table.largest)
         if largest.largest > limits.MAX_BYTES:
             LOG.warning(
-                "cannot read %s in little memory: one row group has %s bytes of pictures, and "
-                    "takes about three times as much if they are one page. Write it with fewer "
-                    "rows in a group",
+                "%s: %s bytes of pictures in one row group, about three times as much memory "
+                    "if they are one page. Write it with fewer rows in a group.",
                 largest.path, f"{largest.largest:,}",
             )  # fmt: skip
         for table in self._tables:
             if table.unused:
                 LOG.warning(
-                    "cannot tell which column of %s holds pictures: they are read from "
-                        "addresses; if they are in the column %s, say so, as ?image=%s; if not, "
-                        "as ?image=",
+                    "%s: its pictures are read from addresses; if they are in the column %s, "
+                        "say so, as ?image=%s; if not, as ?image=",
                     table.path, " or ".join(table.unused), table.unused[0],
                 )  # fmt: skip
                 return
             if not table.is_named:
                 LOG.warning(
-                    "cannot name the pictures of %s: no column does, they are called row-1, "
-                        "row-2 and so on. Say which does, as ?key=COLUMN; there are %s",
+                    "%s: no column names the pictures, they are called row-1, row-2 and so "
+                        "on. Say which does, as ?key=COLUMN; there are %s",
                     table.path, ", ".join(table.names) or "no others",
                 )  # fmt: skip
                 return
@@ -154,8 +152,8 @@ class ParquetSource:
             raise SourceError(f"cannot scan {self._path}: the table has no rows")
         if nameless:
             LOG.warning(
-                "cannot name some pictures of %s: %s have no name and are called row-N, N the "
-                    "number of the row. Say which column names them, as ?key=COLUMN",
+                "%s: pictures without a name: %s, called row-N, N the number of the row. Say "
+                    "which column names them, as ?key=COLUMN",
                 self._path, f"{nameless:,}",
             )  # fmt: skip
 

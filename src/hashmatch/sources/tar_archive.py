@@ -113,7 +113,7 @@ class TarSource:
                 if not number and (advice := self._other_kind()):
                     raise SourceError(f"cannot read {self._path}: {advice}") from None
                 raise SourceError(
-                    f"cannot read {self._path} after {number:,} members: {said}"
+                    f"cannot read {self._path}: {said}, after {number:,} members"
                 ) from None
         if not number:
             raise SourceError(f"cannot scan {self._path}: there is nothing in it")
