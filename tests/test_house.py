@@ -235,6 +235,8 @@ WITH_TIMEOUT = WAITS | {"run", "Popen", "check_output", "get", "create_connectio
 WITH_TIMEOUT |= {"HTTPConnection", "HTTPSConnection"}
 MAY: dict[tuple[str, str], str] = {
     ("processes.py", "wait_for"): "gives up after PATIENCE",
+    ("test_cli_completion.py", "seen"): "gives up after PATIENCE",
+    ("test_page_connections.py", "quickest"): "asks up to twenty times, and one has to be quick",
     ("worker_hooks.py", "nap"): "is there to do hardly anything, again and again",
     ("test_house.py", "test_such_assertions_are_found"): "shows what must not be",
 }
