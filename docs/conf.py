@@ -1,9 +1,8 @@
 """How Sphinx builds the site from these pages: `sphinx-build -W -n docs build/docs`."""
 
-import importlib
-import inspect
+import ast
 from pathlib import Path
-from pkgutil import resolve_name, walk_packages
+from pkgutil import resolve_name
 from typing import Any
 
 import hashmatch
@@ -55,20 +54,15 @@ def internal_name(app: Any, env: Any, node: Any, shown: Any) -> Any:
 
 def list_modules(app: Any, config: Any) -> None:
     """Write modules.md: every module with the first sentence of its docstring, by package."""
+    root = Path(hashmatch.__path__[0])
     lines = ["# Modules", "", "Every module, with the first line of its docstring."]
-    package = ""
-    for module in sorted(walk_packages(hashmatch.__path__, "hashmatch."), key=lambda m: m.name):
-        parent, _, name = module.name.rpartition(".")
-        if name == "__main__":
-            continue
-        if module.ispkg:
-            parent, name = module.name, "__init__"
-        if parent != package:
-            package = parent
-            lines += ["", f"## {package}", "", "| module | |", "|---|---|"]
-        text = inspect.getdoc(importlib.import_module(module.name)) or ""
-        first = text.partition("\n\n")[0].replace("\n", " ").replace("|", "\\|")
-        lines.append(f"| `{name}` | {first} |")
+    for folder in sorted({path.parent for path in root.rglob("*.py")}):
+        package = ".".join(folder.relative_to(root.parent).parts)
+        lines += ["", f"## {package}", "", "| module | |", "|---|---|"]
+        for path in sorted(folder.glob("*.py")):
+            text = ast.get_docstring(ast.parse(path.read_text())) or ""
+            first = text.partition("\n\n")[0].replace("\n", " ").replace("|", "\\|")
+            lines.append(f"| `{path.stem}` | {first} |")
     Path(app.srcdir, "modules.md").write_text("\n".join(lines) + "\n")
 
 

@@ -139,7 +139,8 @@ def test_csv_cells_cannot_do_harm(tmp_path: Path) -> None:
         for cell in row:
             assert not cell.startswith(DANGEROUS), cell
     found = {row[header.index("key")].removeprefix("'") for row in rows}
-    assert found == set(names)
+    escaped = str.maketrans({"\t": r"\t", "\r": r"\r", "\n": r"\n"})
+    assert found == {name.translate(escaped) for name in names}
 
 
 def is_held(path: Path) -> bool:
@@ -176,7 +177,11 @@ def test_a_second_scan_to_the_same_place_is_refused(tmp_path: Path, option: str,
         second: list[Argument] = [] if option == "--out" else ["--out", tmp_path / "second.jsonl"]
         for again in (place, tmp_path / "link" / name):
             ran = scan(PLAIN, option, again, *second)
-            one_line(ran, name, "in use" if option == "--state" else "written by another process")
+            one_line(
+                ran,
+                name,
+                "another scan uses it" if option == "--state" else "written by another process",
+            )
             assert ran.out == b""
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=PATIENCE)

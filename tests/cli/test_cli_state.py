@@ -167,7 +167,10 @@ def test_a_source_that_does_not_say_which_it_is_keeps_no_state(tmp_path: Path, s
     matcher, nameless = hm.Matcher(hm.read_list(DEMO)), Nameless()
     with (
         hm.Checkpoint(tmp_path) as checkpoint,
-        pytest.raises(hm.UsageError, match="Nameless cannot go on where it was stopped"),
+        pytest.raises(
+            hm.UsageError,
+            match="cannot resume a scan of a Nameless: it does not say which source it is",
+        ),
     ):
         hm.scan_source(source(nameless), matcher, checkpoint=checkpoint)
 

@@ -162,7 +162,7 @@ def test_what_is_said_to_be_an_id() -> None:
     assert hidden(hidden(VALUE.hex(), b"k"), b"k") == hidden(VALUE.hex(), b"k")
     assert hidden(VALUE.hex(), b"k") != hidden(VALUE.hex(), b"l")
     assert not may_be_hash("a1" * 9)
-    with pytest.raises(UsageError, match="kept as uuid, numbers, all"):
+    with pytest.raises(UsageError, match="Give one of uuid, numbers, all"):
         hm.ListFormat(keep_ids=["hex"])
 
 

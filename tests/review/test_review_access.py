@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from contextlib import closing
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ from hashmatch.review.access import (
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.results import Pause
 from hashmatch.review.settings import Settings
-from processes import PATIENCE
+from processes import PATIENCE, wait_for
 from review_pages import ReviewSite, filled, served
 from review_queues import Clock, take_and_decide, take_case
 from review_records import many
@@ -178,9 +177,7 @@ def test_the_page_records_failures(site: ReviewSite) -> None:
     before = len(access(queue))
     assert site.browser().log_in(name, "wrong").status == 403
     assert site.browser().log_in("mallory", site.tokens["ana"]).status == 403
-    until = time.monotonic() + PATIENCE
-    while len(access(queue)) < before + 2 and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_for(lambda: len(access(queue)) == before + 2)
     found = {event.body["name"]: event for event in access(queue)[before:]}
     assert found.keys() == {"ana", None}
     assert {event.who for event in found.values()} == {"hashmatch"}

@@ -62,9 +62,14 @@ class _Commands(Group):
         # do, keeps his process as it is.
         if not os.environ.get(DEBUG):
             no_core_dumps()
-        if sys.stdout is sys.__stdout__ and sys.stdout is not None and not sys.stdout.isatty():
-            sys.stdout = PipedOutput(sys.stdout.fileno())
-        return super().__call__(*args, **kwargs)
+        before = sys.__stdout__
+        if before is None or sys.stdout is not before or before.isatty():
+            return super().__call__(*args, **kwargs)
+        sys.stdout = PipedOutput(before.fileno())
+        try:
+            return super().__call__(*args, **kwargs)
+        finally:
+            sys.stdout = before  # what is printed after this is held back by nobody
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run; what is said of an error may meet a reader that is gone, too."""

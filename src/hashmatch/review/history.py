@@ -95,7 +95,7 @@ class Head(NamedTuple):
         if found is None:
             raise UsageError(
                 f"cannot use {text[:100]!r} as a head of the history: it is neither NUMBER:DIGEST "
-                "nor a digest of 64 hexadecimal digits. Give one that review verify printed."
+                "nor a digest of 64 hexadecimal digits. Give what review verify printed."
             )
         return cls(int(found[1] or 0), found[2])
 
