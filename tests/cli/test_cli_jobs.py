@@ -211,8 +211,8 @@ def test_a_dry_run_of_a_bucket_counts_requests(port: int) -> None:
     ("args", "words"),
     [
         (["--shard", "7/7"], ["as a shard. Give i/n"]),
-        (["--limit-rate", "fast"], ["no rate"]),
-        (["--limit-rate", "0"], ["no rate"]),
+        (["--limit-rate", "fast"], ["as a rate"]),
+        (["--limit-rate", "0"], ["as a rate"]),
         (["--readers", "0"], ["readers"]),
         (["--log-json", "-"], ["Send one of them to a file"]),
         (["--log-json", "a", "--metrics", "a"], ["a place of its own"]),

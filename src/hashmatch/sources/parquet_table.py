@@ -468,8 +468,8 @@ class _Columns:
             is_struct = hasattr(_storage(kind), "get_field_index")
             inside = f", a field of it, as ?{role}={names[0]}.FIELD" if is_struct else ""
             raise UsageError(
-                f"cannot use column {'.'.join(names)!r} of {self.path}, of type {kind}, as the "
-                f"{role}. Say another, as ?{role}=COLUMN{inside}, or none, as ?{role}="
+                f"cannot scan {self.path}: column {'.'.join(names)!r} of type {kind} cannot be "
+                f"the {role}. Say another, as ?{role}=COLUMN{inside}, or none, as ?{role}="
             )
         return _Column(names, found)
 
@@ -480,8 +480,8 @@ class _Columns:
             others = [other for other in there if other.casefold() == name.casefold()]
             if len(others) > 1:
                 raise UsageError(
-                    f"cannot choose a column of {self.path}: {', '.join(others)} differ by "
-                    f"case only. Say which it is, as ?{name.lower()}={others[0]}"
+                    f"cannot scan {self.path}: columns {', '.join(others)} differ by case "
+                    f"only. Say which it is, as ?{name.lower()}={others[0]}"
                 )
             if not others:
                 outer, *inner = name.split(".")
