@@ -214,7 +214,7 @@ def test_a_dry_run_of_a_bucket_counts_requests(port: int) -> None:
         (["--limit-rate", "fast"], ["as a rate"]),
         (["--limit-rate", "0"], ["as a rate"]),
         (["--readers", "0"], ["readers"]),
-        (["--log-json", "-"], ["Send one of them to a file"]),
+        (["--log-json", "-"], ["cannot write the log to standard output"]),
         (["--log-json", "a", "--metrics", "a"], ["a place of its own"]),
         (["--log-json", "no/log"], ["No such file"]),
         (["--metrics", "no/a.prom"], ["No such file"]),
