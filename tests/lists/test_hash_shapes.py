@@ -288,7 +288,14 @@ def test_many_texts_are_looked_at_as_one_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "form", ["name-{}", "IMG_20240111_{:06d}.jpg", "report {}", "NCMEC-{:09d}"]
+    "form",
+    [
+        "name-{}",
+        "IMG_20240111_{:06d}.jpg",
+        "report {}",
+        "NCMEC-{:09d}",
+        "reports/2024/0012/entry-{:08d}-of-the-list",
+    ],
 )
 def test_usual_ids_are_passed_over(form: str) -> None:
     texts = [form.format(row) for row in range(0, 10**6, 101)]

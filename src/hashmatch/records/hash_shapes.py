@@ -167,7 +167,9 @@ def may_be_hashes(data: NDArray[np.uint8], ends: NDArray[np.int64]) -> NDArray[n
         block = rows[begin : begin + AT_ONCE]
         first, last = ends[block[0]], ends[block[-1] + 1]
         places = np.stack([ends[block], ends[block + 1]], 1).ravel() - first
-        found.append(block[_look(data[first:last], places)])
+        likely = np.flatnonzero(_look(data[first:last], places))
+        texts = [data[ends[row] : ends[row + 1]].tobytes() for row in block[likely].tolist()]
+        found.append(block[likely[_look_closer(texts)]])
     return np.concatenate(found)
 
 
@@ -195,6 +197,58 @@ def _look(data: NDArray[np.uint8], places: NDArray[np.int64]) -> NDArray[np.bool
     if is_odd.any():
         found |= _sums(is_odd, places) > 0
     return found
+
+
+def _look_closer(texts: list[bytes]) -> NDArray[np.bool_]:
+    """Return which of some texts have words that a hash takes: of its length, or of its digits.
+
+    Text of which digits may be written otherwise, or words put together, is one of them unseen.
+    """
+    if not texts:
+        return np.zeros(0, np.bool_)
+    seen = np.array([_IN_DISGUISE.search(text) is not None for text in texts], np.bool_)
+    data = np.frombuffer(b"".join(text + b"\0" for text in texts), np.uint8)
+    row = np.zeros(len(data), np.int64)
+    row[1:] = np.cumsum(data[:-1] == 0)
+    sorts, is_hex = SORTS[data], IS_HEX[data]
+    is_word = IS_WORD[sorts]
+
+    starts, ends = _runs(is_hex)
+    seen[row[starts[ends - starts >= FEWEST_DIGITS]]] = True
+    starts, ends = _runs(is_word)
+    lengths = ends - starts
+    seen[row[starts[np.isin(lengths, [SHORTEST, *BASE32_SIZES])]]] = True
+
+    # Words of hexadecimal digits alone that follow each other in a text
+    hex_before = np.concatenate([[0], np.cumsum(is_hex)])
+    is_hex_word = hex_before[ends] - hex_before[starts] == lengths
+    of = row[starts]
+    follows = np.zeros(len(starts), np.bool_)
+    follows[1:] = is_hex_word[1:] & is_hex_word[:-1] & (of[1:] == of[:-1])
+    firsts = np.flatnonzero(~follows)
+    if len(firsts):  # there is a word
+        digits = np.add.reduceat(np.where(is_hex_word, lengths, 0), firsts)
+        groups = np.add.reduceat(is_hex_word.astype(np.int64), firsts)
+        many = (digits >= FEWEST_GROUPED) & (groups >= FEWEST_GROUPS)
+        seen[of[firsts[(digits >= FEWEST_DIGITS) | many]]] = True
+
+    # Base64: of 8 bytes in one word of its length, else with capitals and small letters
+    starts, ends = _runs(is_word | np.isin(data, list(b"+/_-")))
+    seen[row[starts[ends - starts == SHORTEST]]] = True
+    places = np.flatnonzero(data == 0)
+    bounds = np.stack([np.concatenate([[0], places[:-1] + 1]), places], 1).ravel()
+    seen |= (_sums(sorts == UPPER, bounds) > 1) & (_sums(sorts == LOWER, bounds) > 1)
+    return seen
+
+
+_IN_DISGUISE = re.compile(rb"[^\x21-\x24\x26-\x7e]|[xX\\]")
+"""Blanks, escapes, and whatever is no printable ASCII."""
+
+
+def _runs(counted: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where runs of what is true begin, and where they have ended."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], counted, [False]]).astype(np.int8)))
+    return edges[::2], edges[1::2]
 
 
 def _sums(counted: NDArray[np.bool_], places: NDArray[np.int64]) -> NDArray[np.int32]:
