@@ -66,6 +66,7 @@ from hashmatch.records.hashes import (
     DECIMALS,
     ENCODINGS,
     INVISIBLE,
+    NUMBER,
     HashBatch,
     Opaque,
     is_scientific,
@@ -385,6 +386,7 @@ class Rows(Opaque):
         self.remarks: list[str] = []
         self.missing: RejectedRow | None = None
         self.is_ansi = False
+        self._is_signed = False
 
     def take(
         self, rows: Iterable[ListRow | PlainRows | RejectedRow], *, unique_ids: bool = False
@@ -397,6 +399,13 @@ class Rows(Opaque):
             elif not self._add_plain(row):
                 for each in row.rows():
                     self._take(each)
+        if self._is_signed:  # numbers that are not negative are in the same encoding
+            self.rejected = [
+                row._replace(
+                    reason=row.reason.replace(NUMBER.format("decimal"), NUMBER.format("signed"))
+                )
+                for row in self.rejected
+            ]
 
     def _take(self, row: ListRow | RejectedRow) -> None:
         if isinstance(row, RejectedRow):
@@ -408,6 +417,7 @@ class Rows(Opaque):
             reason = str(error)
             if row.encoding:  # the format says it, whatever is told
                 reason = reason.partition("; say so (--encoding")[0]
+            self._is_signed |= reason.endswith(NUMBER.format("signed"))
             self._reject(RejectedRow(row.line, reason))
             self._note_length(row)
             if self._scientific is None and is_scientific(row.hash):

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 LOOKS_RIGHT = re.compile(
     r"""(hash=)?(\\x|0x|[xb]?'(\\x)?|=?"|\{)?[0-9a-f]{16,}['"}]?([,;\t]| [ *]|$)"""
     r"|[a-z][\w-]* +[0-9a-f]{16,}$"
+    r"|-\d{10,19}([,;\t]|$)"  # a negative number, as SQL keeps 64 bits
     r"|([\w+/-]{43}=|[\w+/-]{27}=|[\w+/-]{22}==|[\w+/-]{11}=)([,;\t]|$)",  # base64
     re.IGNORECASE | re.ASCII,
 )
