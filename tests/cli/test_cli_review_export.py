@@ -198,6 +198,17 @@ def test_harmless_pictures_come_to_a_benign_list(tmp_path: Path) -> None:
     assert [line["suppressed_by"]["entry"].partition("/")[0] for line in suppressed] == [case_id]
 
 
+def test_an_export_of_nothing_is_a_benign_list(tmp_path: Path) -> None:
+    path, out = tmp_path / "queue.db", tmp_path / "benign.jsonl"
+    assert run("review", "init", path).code == 0
+    assert run("review", "benign", "export", path, "--out", out).code == 0
+    assert out.read_bytes() == b""
+    ran = scan(PLAIN, "--benign", out)
+    assert {line["status"] for line in ran.lines} == {"pending_review"}
+    assert f"the benign list {out} is empty: it suppresses nothing" in ran.said
+    one_line(run("scan", PLAIN, "--list", out, "--surface", "profile_photo"), "the list is empty")
+
+
 def test_entries_are_reported_disabled_and_left_out(queue: Path, tmp_path: Path) -> None:
     out = tmp_path / "report.jsonl"
     ran = run("review", "entry", "report", queue, "demo-pdq", "--out", out, "--least", "1")
