@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 OPTIONS = "Options"
 """The section of options that belong to no other."""
 SAFEGUARDS = "Safeguards"
-"""The section of options that let a command go on with less protection; it is the last."""
+"""The section of options that let a command run with less protection; it is the last."""
 EXAMPLES = "\n\n\b\n"
 """What a command's examples begin with in its docstring: click keeps the lines of such a block."""
 RENAMED = {
@@ -136,7 +136,7 @@ class Command(click.Command):
 
     @property
     def examples(self) -> list[str]:
-        """The lines of the examples; one that ends in a backslash goes on in the next."""
+        """The lines of the examples; one that ends in a backslash continues in the next."""
         return _parts(self.help)[1].splitlines()
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -179,7 +179,7 @@ def reporting(path: str | None, done: ScanReport, matcher: Matcher) -> Iterator[
 def told_if_stopped(
     sinks: Sinks, done: ScanReport, total: int | None, out: str | None, quiet: bool
 ) -> Iterator[None]:
-    """Tell of whatever stops a scan early how far it came and where its records are."""
+    """Add to the error that stops a scan how far it came and where its records are."""
     try:
         yield
     except BaseException as error:

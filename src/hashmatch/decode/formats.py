@@ -67,8 +67,8 @@ BMP_HEADERS = {struct.pack("<I", size) for size in (12, *bmp.OS2_SIZES, 40, 52, 
 def identify(data: bytes) -> str:
     """Return Pillow's name of the format that `data` begins as.
 
-    Raises ImageError, ``unsupported`` for anything but the formats above, ``undecodable`` for
-    nothing at all.
+    Raises ImageError, ``unsupported`` for anything but the formats above, ``undecodable`` if
+    there are no bytes.
     """
     if not data:
         raise ImageError(Outcome.UNDECODABLE, "the file is empty")

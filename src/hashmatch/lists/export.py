@@ -41,8 +41,8 @@ def write_list(
     format : {"jsonl", "pdq-text"}
         JSON lines keep all that is known of an entry; PDQ text (``hash,quality,id``) only that.
     reveal_hashes : bool
-        Has to be True: whoever has the hashes of a list can look for its pictures, and hashes tell
-        something of what they show.
+        Has to be True: anyone who has the hashes of a list can look for its pictures, and hashes
+        tell something of what they show.
 
     Returns
     -------

@@ -121,7 +121,7 @@ class ListFormat:
         What the file is in, such as ``cp1251`` or ``shift_jis``; detected unless given: UTF-8, what
         its mark says, or Windows-1252.
     accept_spreadsheet : bool
-        Whether to go on though a spreadsheet has destroyed some of the hashes.
+        Whether to continue though a spreadsheet has destroyed some of the hashes.
     unique_ids : bool
         Whether each id is of one entry only, so that a later row of it supersedes an earlier that
         has another hash of the same kind. By default as the format says: in CSV, JSON lines and PDQ
@@ -137,8 +137,8 @@ class ListFormat:
     Examples
     --------
     >>> import hashmatch as hm
-    >>> told = hm.ListFormat(columns={"pdq": "pdq", "id": "id"})
-    >>> hm.read_list("fixtures/lists/demo-pdq.csv", format=told).entries[0].labels
+    >>> shape = hm.ListFormat(columns={"pdq": "pdq", "id": "id"})
+    >>> hm.read_list("fixtures/lists/demo-pdq.csv", format=shape).entries[0].labels
     ()
     """
 
@@ -196,7 +196,7 @@ class ListFormat:
 
     @property
     def orders(self) -> tuple[str, ...]:
-        """What is told of the order of bits."""
+        """The orders of bits that were given."""
         return (self.bits,) if isinstance(self.bits, str) else tuple(self.bits or ())
 
 
@@ -322,7 +322,7 @@ NOT_MATCHED = {
     "url_md5", "pdq_ocr", "text_tlsh", "tlsh", "simple_signal_type",
 }  # fmt: skip
 """Kinds of hash in the lists of hotlines that cannot be compared here, or are not of pictures;
-so are those that begin with ``video_``. Whoever installs a hasher of one can match it."""
+so are those that begin with ``video_``. With a hasher of one installed it can be matched."""
 DESTROYED = (
     "A spreadsheet has taken hashes for numbers and rounded them, some to other valid hashes: "
     "export the list again, with the column as text (--accept spreadsheet imports what is left)"
@@ -337,7 +337,7 @@ UNMATCHABLE, UNKNOWN_STATUS = "unmatchable: ", "unknown status: "
 """In counts of rows, before each kind and each status."""
 LONGEST_STATUS = 100
 MOMENT = 2**-14
-"""Seconds between times that are told apart after now, in which their owner dates them later."""
+"""Seconds between times that are kept apart after now, in which their owner dates them later."""
 MOST_NAMED = 100_000
 """Rows that cannot be used and are named: of a file of nothing but such rows, some MB of memory."""
 
@@ -621,7 +621,7 @@ class Rows(Opaque):
         self.ahead += said is not None and said.begin > self.now
 
     def _effect(self, status: str) -> str | None:
-        """Return what a status does to an entry, as is told or as is known."""
+        """Return what a status does to an entry, as given or as known."""
         told = self._effects.get(plain(status)) if self._effects else None
         return told or effect_of(status)
 

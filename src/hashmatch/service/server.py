@@ -34,7 +34,7 @@ BACKLOG = 2048
 RESTART_SECONDS = 1.0
 """A process that ends is started again, but no more often than this."""
 STOP_SECONDS = 30
-"""Requests that are answered already when it is told to stop have so long."""
+"""Seconds that requests which are being answered have when it is stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ class Serving:
 
 
 def serve(serving: Serving, started: Callable[[int], None] = lambda port: None) -> None:
-    """Serve until the process is told to stop; requests that have begun are answered first.
+    """Serve until the process is stopped; requests that have begun are answered first.
 
     Parameters
     ----------

@@ -140,7 +140,7 @@ class Snapshots:
         return tuple(self._problems.values())
 
     def start(self) -> None:
-        """Open what there is, and go on looking for changes in threads of their own."""
+        """Open what there is, and keep looking for changes in threads of their own."""
         if self._disabled is not None:
             self._left_out = read_disabled(self._disabled)
         if not self._stores:

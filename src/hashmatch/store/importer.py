@@ -89,7 +89,7 @@ class Change:
     limits : mapping of str to int, optional
         By algorithm, the list's own limits in bits; by default those it had before.
     on_read, on_step : callable, optional
-        Told how many more bytes were read, and what is done next.
+        Called with how many more bytes were read, and with what is done next.
 
     Raises
     ------
@@ -234,7 +234,7 @@ class _Read(NamedTuple):
 
 
 class _Made(NamedTuple):
-    """The files of a version, and what rows were for nothing: counts, and ids as in `Effects`."""
+    """The files of a version, and which rows had no effect: counts, and ids as in `Effects`."""
 
     built: Built
     counts: dict[str, int]
@@ -545,7 +545,7 @@ class Importer:
 
 
 def _as_before(format: ListFormat, before: Content | None, accept_spreadsheet: bool) -> ListFormat:
-    """Return how files are read: hashes as in the version before, unless it is told how."""
+    """Return how files are read: hashes as in the version before, unless options say how."""
     format = replace(format, accept_spreadsheet=accept_spreadsheet)
     if before is None:
         return format
@@ -592,7 +592,7 @@ def _vanished(before: Sequence[ImportedFile], now: Sequence[ImportedFile]) -> li
 
 
 def _expires(created: datetime, change: Change, before: Manifest | None) -> datetime | None:
-    """Return when a version expires: as is told, or after as long as the one before."""
+    """Return when a version expires: as given, or after as long as the one before."""
     lasts = change.expires_in
     if lasts is None and before is not None and before.expires is not None:
         lasts = before.expires - before.created

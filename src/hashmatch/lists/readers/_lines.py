@@ -316,7 +316,7 @@ class PlainText(io.RawIOBase):
         self._returns: bool | None = None
         self._kept = self._held = b""
         self.is_ansi = False
-        """Whether it was read as Windows-1252, without being told."""
+        """Whether it was read as Windows-1252 without an option for it."""
 
     def readable(self) -> bool:
         """Return True: a `io.BufferedReader` asks."""

@@ -104,7 +104,7 @@ class Sessions:
             return session
 
     def end(self, secret: str) -> None:
-        """End a session: whoever has its cookie has nothing."""
+        """End a session: its cookie is worthless from then on."""
         with self._lock:
             self._sessions.pop(_key(secret), None)
 

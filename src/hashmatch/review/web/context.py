@@ -46,7 +46,7 @@ STATISTICS_MAX_AGE = 20.0
 MAX_STALE = 60.0
 """Seconds for which both are shown while newer ones are being counted."""
 PATIENCE = 0.7
-"""Seconds that a page waits for whoever else writes to the queue."""
+"""Seconds that a page waits for other writers of the queue."""
 ANSWER_TIMEOUT = 20.0
 """Seconds until the connection to a server that says nothing is given up, and made anew."""
 OUTAGE_INTERVAL = 10.0

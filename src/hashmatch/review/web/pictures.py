@@ -42,7 +42,7 @@ BLURRED_SIDES = (16, 60)
 beyond them, whatever a browser does with it."""
 JPEG_QUALITY = 85
 DEADLINE = 8.0
-"""Seconds until whoever waits for a picture gets an error instead, whatever it is that takes long:
+"""Seconds until a request for a picture gets an error instead, whatever it is that takes long:
 others' pictures, a listing, the source or the decoder."""
 LATE = "This picture takes too long: its source is slow, or others ask for much. Ask again."
 MAX_OF_A_SOURCE = 8
@@ -84,7 +84,7 @@ class PictureThreads:
     async def run(self, reviewer: str, source: str, call: Callable[[Tries], bytes]) -> bytes:
         """Return what a call returns; NoPicture if it is late, or the reviewer asks for another.
 
-        The call is told by its `Tries` when nobody waits for it any more.
+        The call's `Tries` are stopped when nobody waits for it any more.
         """
         task = asyncio.current_task()
         before = self._latest.get(reviewer)
@@ -121,8 +121,8 @@ class PictureThreads:
 class PictureResponse(Response):
     """The picture of a record, or a line that says why there is none.
 
-    Nothing is fetched any more when whoever asked for it has gone. `uncover` is called before it is
-    sent, and it is not sent if that fails.
+    Nothing is fetched any more when the client that asked for it has gone. `uncover` is called
+    before it is sent, and it is not sent if that fails.
     """
 
     def __init__(
