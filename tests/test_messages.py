@@ -35,6 +35,7 @@ REASONS = {
 BEGUN = {
     ("review/webhook/messages.py", "__post_init__"),
     ("store/importer.py", "roll_back"),
+    ("store/importer.py", "_check_size"),
     ("review/web/context.py", "not_held"),
 }
 """Functions that have the *cannot X:* of several messages in a variable, or talk to a reviewer."""

@@ -184,6 +184,21 @@ class NoSuchCommand(click.UsageError):
 class Group(click.Group):
     """A group of commands that says which command a misspelt or former name may mean."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the group's own options; one of its commands stands after the command's name."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = error.option_name
+            below = (option for _, each in walk(self) for option in each.params)
+            if not any(name in option.opts for option in below):
+                raise
+            raise click.UsageError(
+                f"cannot use {name} here: it is an option of commands. Give it after the command's "
+                "name.",
+                ctx,
+            ) from None
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

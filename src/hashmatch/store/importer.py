@@ -325,7 +325,7 @@ class Importer:
                     "list again"
                 )
             if SIZE_CHANGE not in change.accept:
-                _check_size(serves, old.counts)
+                _check_size(serves, old.counts, refusal, "diff")
             created, signer = self.now.replace(microsecond=0), change.signer
             manifest = structs.replace(
                 old,
@@ -479,7 +479,7 @@ class Importer:
                     f"cannot take the list: {found}. To take it as it is, give --accept {KIND}"
                 )
         if before is not None and SIZE_CHANGE not in change.accept:
-            _check_size(before.manifest, counts)
+            _check_size(before.manifest, counts, "cannot import the list:", "inspect")
         signer, created = change.signer, self.now.replace(microsecond=0)
         manifest = Manifest(
             name=builder.name,
@@ -610,14 +610,19 @@ def _is_made_alike(builder: VersionBuilder, before: Content) -> bool:
     )
 
 
-def _check_size(before: Manifest, counts: Mapping[str, Mapping[str, int]]) -> None:
+def _check_size(
+    before: Manifest, counts: Mapping[str, Mapping[str, int]], refusal: str, shows: str
+) -> None:
+    """Raise StoreError, which begins with `refusal`, if a list changes too much.
+
+    `shows` is the command of ``hashmatch list`` that shows how.
+    """
     for algorithm in sorted({*before.counts, *counts} - {ROWS, EFFECTS}):
         was = before.counts.get(algorithm, {}).get("entries", 0)
         now = counts.get(algorithm, {}).get("entries", 0)
         if was and abs(now - was) > MOST_CHANGE * was:
             raise StoreError(
-                f"cannot import the list: it would go from {was:,} to {now:,} {algorithm} "
-                f"entries, by more than {MOST_CHANGE:.0%}. Look at what changed (hashmatch "
-                f"list inspect), then accept {SIZE_CHANGE}; version {before.version} stays in "
-                "use"
+                f"{refusal} it would go from {was:,} to {now:,} {algorithm} entries, by more "
+                f"than {MOST_CHANGE:.0%}. Look at what changed (hashmatch list {shows}), then "
+                f"accept {SIZE_CHANGE}; version {before.version} stays in use"
             )
