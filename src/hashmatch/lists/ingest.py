@@ -317,9 +317,9 @@ OF_NOTHING = "of nothing"
 MOST_STATUSES = 100
 """Statuses that are not known and are counted by name; of more, no column of statuses is read."""
 NOT_MATCHED = {
-    "photodna", "pdna", "tmk", "tmk_pdqf", "netclean", "videntifier", "ssvh", "ssvh_pdna",
-    "ssvh_safer_hash", "vpdq", "text", "raw_text", "url", "uri", "trend_query", "other", "unknown",
-    "url_md5", "pdq_ocr", "text_tlsh", "tlsh", "simple_signal_type",
+    "photodna", "pdna", "blockhash", "tmk", "tmk_pdqf", "netclean", "videntifier", "ssvh",
+    "ssvh_pdna", "ssvh_safer_hash", "vpdq", "text", "raw_text", "url", "uri", "trend_query",
+    "other", "unknown", "url_md5", "pdq_ocr", "text_tlsh", "tlsh", "simple_signal_type",
 }  # fmt: skip
 """Kinds of hash in the lists of hotlines that cannot be compared here, or are not of pictures;
 so are those that begin with ``video_``. With a hasher of one installed it can be matched."""

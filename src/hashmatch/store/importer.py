@@ -472,7 +472,11 @@ class Importer:
         """Write the manifest of a version whose files are there, unless it changes too much."""
         files, counts = made.built
         if before is None and not any(each["entries"] for each in counts.values()):
-            raise StoreError("cannot import the list: there is no usable hash in what was given")
+            kinds = ", ".join(f"{n:,} {kind}" for kind, n in sorted(read.rows.unmatchable.items()))
+            why = f" ({kinds}, not matched here)" if kinds else ""
+            raise StoreError(
+                f"cannot import the list: there is no usable hash in what was given{why}"
+            )
         for found in read.rows.suspicions:
             if found.is_sure and KIND not in change.accept:
                 raise StoreError(

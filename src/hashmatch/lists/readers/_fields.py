@@ -94,6 +94,8 @@ def _exact(time: str | None, fraction: str | None) -> bool:
 SYNONYMS = {
     "pdna": "photodna",
     "photodnav1": "photodna",
+    "blockhash8": "blockhash",
+    "blockhash16": "blockhash",
     "tmkpdqf": "tmk",
     "videotmk": "tmk",
     "pdqvideo": "vpdq",
@@ -562,6 +564,7 @@ KNOWN = {
         "updated": "updated updatedat updatedon lastupdated dateupdated lastmodified modifiedat "
         "modifiedon datemodified",
         "photodna": "photodna",
+        "blockhash": "blockhash blockhash8 blockhash16",
     }.items()
     for name in names.split()
 }
