@@ -280,7 +280,7 @@ class Importer:
             if before.manifest.version != self.folder.versions()[0] and DAMAGE not in change.accept:
                 raise StoreError(
                     f"cannot update the list: {problems[0]}; it would be made from version "
-                    f"{before.manifest.version}. Import the list again, or accept {DAMAGE}"
+                    f"{before.manifest.version}. Import the list again, or give --accept {DAMAGE}"
                 )
             told, kept = change.format.keep_ids, before.manifest.keep_ids
             if told is not None and set(told) != set(kept):
@@ -367,7 +367,7 @@ class Importer:
             if rows.missing is not None and BAD_ROWS not in change.accept:
                 raise StoreError(
                     f"cannot import {path}: rows are missing: line {rows.missing.line}: "
-                    f"{rows.missing.reason}. Get the file again, or accept {BAD_ROWS}"
+                    f"{rows.missing.reason}. Get the file again, or give --accept {BAD_ROWS}"
                 )
             if 0 < rows.total - total == rows.refused - bad:
                 why = "".join(f" (line {row.line}: {row.reason})" for _, row in own[:1])
@@ -392,7 +392,7 @@ class Importer:
             some = "; ".join(f"{path}, line {row.line}: {row.reason}" for path, row in rejected[:3])
             raise StoreError(
                 f"cannot import the list: {rows.refused:,} of {rows.total:,} rows cannot be "
-                f"used, more than {MOST_BAD:.1%} ({some}). Repair them, or accept {BAD_ROWS}"
+                f"used, more than {MOST_BAD:.1%} ({some}). Repair them, or give --accept {BAD_ROWS}"
             )
         if STATUS not in change.accept:
             _check_statuses(rows, sources)
@@ -422,7 +422,7 @@ class Importer:
                 return None, [str(error)]
             raise type(error)(
                 f"{error}. To make a new list without that version, with no name, limits, "
-                f"expiry or size to go by, accept {DAMAGE}"
+                f"expiry or size to go by, give --accept {DAMAGE}"
             ) from None
 
     def _check_encryption(self) -> None:
@@ -618,6 +618,6 @@ def _check_size(before: Manifest, counts: Mapping[str, Mapping[str, int]]) -> No
             raise StoreError(
                 f"cannot import the list: it would go from {was:,} to {now:,} {algorithm} "
                 f"entries, by more than {MOST_CHANGE:.0%}. Look at what changed (hashmatch "
-                f"list inspect), then accept {SIZE_CHANGE}; version {before.version} stays in "
-                "use"
+                f"list inspect), then give --accept {SIZE_CHANGE}; version {before.version} "
+                "stays in use"
             )
