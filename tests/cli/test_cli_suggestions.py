@@ -53,7 +53,6 @@ def test_what_is_suggested_exists(name: str) -> None:
         ("import", "list import"),
         ("inspct", "list inspect"),
         ("keygen", "list keygen"),
-        ("serve", "review serve"),
         ("review case shw", "review case show"),
         ("review entry disabel", "review entry disable"),
         ("review benign propose", "review benign list"),

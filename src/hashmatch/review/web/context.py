@@ -201,9 +201,12 @@ class Context:
         """
         return "__Host-hashmatch" if self.tls else "hashmatch"
 
-    def may_review(self, reviewer: str) -> bool:
-        """Return whether somebody may still review: who was removed is logged out at once."""
-        return self.queue.reviewers.has(reviewer)
+    def may_review(self, session: Session) -> bool:
+        """Return whether who is logged in may still review.
+
+        Who was removed, or was given another token, is logged out at once.
+        """
+        return self.queue.reviewers.check_digest(session.reviewer, session.token_digest)
 
     def case_of(self, reviewer: str, case_id: str | None = None) -> Case:
         """Return a case that a reviewer holds, without what others decided this time.

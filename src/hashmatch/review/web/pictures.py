@@ -18,7 +18,7 @@ from hashmatch.errors import HashmatchError, QueueUnavailable, ReviewError
 from hashmatch.interfaces import BasedSource
 from hashmatch.records.images import ImageError, ImageItem, unescape_name
 from hashmatch.retry import Limits, Tries, read_item
-from hashmatch.review.web.places import BUCKETS, below, is_below, is_key_below
+from hashmatch.review.web.places import BUCKETS, below, is_below, is_key_below, server_of
 from hashmatch.review.web.threads import RETRY_AFTER, start
 from hashmatch.sandbox.confinement import WorkerLimits
 from hashmatch.sandbox.pool import DecodePool
@@ -71,7 +71,8 @@ class NoPicture(HashmatchError):
 class PictureThreads:
     """Threads for pictures, apart from those of pages: whatever a source does, pages have theirs.
 
-    A reviewer has one picture of a source at a time, and what they ask for last is what they get.
+    What hangs as one is one source here: a bucket, a server, a folder that the operator named. A
+    reviewer has one picture of each at a time, and what they ask for last is what they get.
     A thread keeps its place until it ends, whether somebody still waits for it or not, so that a
     source that hangs has so many and never more.
     """
@@ -200,9 +201,8 @@ class Pictures:
 
     async def show(self, reviewer: str, item: CaseItem, step: BlurStep) -> bytes:
         """Return what `jpeg` does, made in a thread; NoPicture if that takes too long."""
-        return await self._threads.run(
-            reviewer, self._named(item), lambda tries: self.jpeg(item, step, tries)
-        )
+        server = server_of(self._named(item), self._places)
+        return await self._threads.run(reviewer, server, lambda tries: self.jpeg(item, step, tries))
 
     def jpeg(self, item: CaseItem, step: BlurStep, tries: Tries | None = None) -> bytes:
         """Return the picture of a record as JPEG, blurred as `step` says.

@@ -103,7 +103,7 @@ def route(
 def _handle(context: Context, handler: Handler, request: PageRequest, script: bool) -> Response:
     """Answer in a thread; an error of the queue becomes a page."""
     try:
-        if request.reviewer and not context.may_review(request.reviewer):
+        if request.reviewer and not context.may_review(request.session):
             context.sessions.end(request.secret)
             return _not_logged_in(context, "GET", script=script)
         return handler(context, request)
