@@ -127,6 +127,21 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(path), target
 
 
+def test_files_that_pages_name_are_there() -> None:
+    """In full, or from `src/hashmatch/` or a package of it on."""
+    missing = []
+    for page in PAGES:
+        for name in re.findall(r"`([\w./-]+/[\w-]+\.py|[\w-]+/)`", page.read_text()):
+            if page.parent.name == "docs" and not name.endswith(".py"):
+                continue  # folders of users, and of archives
+            source = ROOT / "src" / "hashmatch"
+            if "NAME" not in name and not (
+                (ROOT / name).exists() or (source / name).exists() or [*source.rglob(name)]
+            ):
+                missing.append(f"{page.name}: {name}")
+    assert missing == []
+
+
 def test_the_record_is_one() -> None:
     (record,) = blocks("json")
     assert hm.ReviewRecord.from_json(record.code).matches[0].distance == 4

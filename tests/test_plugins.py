@@ -295,3 +295,13 @@ def test_a_list_format_that_fails_is_named_and_the_others_are_asked(
     )
     assert hm.read_list_file("fixtures/lists/demo-pdq.csv").format == "csv"
     assert "the list format broken of other 1.0: it failed with RuntimeError" in caplog.text
+
+
+def test_a_source_tree_that_is_not_installed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "entry_points", lambda group: [])
+    registry._points.cache_clear()
+    try:
+        with pytest.raises(hm.UnknownPlugin, match=r"hashmatch is not installed.* Run pip install"):
+            registry.names(registry.HASHERS)
+    finally:
+        registry._points.cache_clear()

@@ -36,6 +36,11 @@ def _points(group: str) -> dict[str, EntryPoint]:
                 f"cannot choose the {_KIND[group]} {point.name!r}: two packages offer it, "
                 f"{other.value} and {point.value}. Uninstall one"
             )
+    if not found:
+        raise UnknownPlugin(
+            f"cannot find any {_KIND[group]}: hashmatch is not installed, its source alone "
+            "is on the path. Run pip install -e . in the checkout"
+        )
     return found
 
 

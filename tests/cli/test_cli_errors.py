@@ -155,3 +155,8 @@ def test_a_reference_key_of_the_wrong_length_is_named() -> None:
 def test_a_reference_key_may_be_any_bytes() -> None:
     ran = scan(PLAIN, "-q", HASHMATCH_REFERENCE_KEY="sixteen or more \udcff")
     assert (ran.code, ran.err) == (0, b"")
+
+
+def test_what_is_missing_is_named_with_what_to_give() -> None:
+    one_line(run("scan", IMAGES, "-s", "public_post"), "'--list'. Give a list file, or the folder")
+    one_line(run("scan"), "'SOURCE'. Give a folder or file, or a location such as s3://")

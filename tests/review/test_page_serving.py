@@ -193,7 +193,12 @@ def test_what_cannot_be_served_is_one_line(queue: str, token: str, tmp_path: Pat
     one_line(run("review", "serve", empty), "there are no reviewers")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        one_line(run("review", "serve", queue, "--port", port), "cannot serve on", "in use")
+        one_line(
+            run("review", "serve", queue, "--port", port),
+            "cannot serve on",
+            "in use",
+            "Give another --port",
+        )
     wrong = tmp_path / "wrong.pem"
     wrong.write_text("x")
     one_line(run("review", "serve", queue, "--tls-cert", wrong, "--tls-key", wrong), "TLS")

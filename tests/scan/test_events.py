@@ -159,7 +159,7 @@ def test_a_scan_that_goes_on_counts_on(tmp_path: Path) -> None:
     assert last.alarms == len(breaker.trips) > 0
     assert len([event for event in events if event.kind == "alarm"]) == last.alarms
     begun = [event for event in events if event.kind == "begin"]
-    assert [event.reason for event in begun] == [""] + ["goes on"] * (len(runs) - 1)
+    assert [event.reason for event in begun] == [""] + ["resumes"] * (len(runs) - 1)
     assert [event.counters.done for event in begun] == [0, 16, 24, 32, 40]
     # What was there before comes again, so that nobody who died with it lost anything.
     assert [len(run) for run in runs] == [9, 18, 27, 36, 40]

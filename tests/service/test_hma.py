@@ -343,3 +343,12 @@ def test_banks_outlive_the_service(tmp_path: Path) -> None:
         found = second.get("/m/lookup", signal=FAR, signal_type="pdq").json
         assert found == {"KEPT": [{"bank_content_id": number, "distance": "0"}]}
     assert (tmp_path / "data").stat().st_mode & 0o077 == 0
+
+
+def test_without_a_folder_for_banks_hashes_are_still_looked_up() -> None:
+    with service() as program:
+        for path in ("/c/banks", "/c/bank/DEMO_PDQ"):
+            answer = program.ask("GET", path)
+            assert (answer.status, "Give --data" in answer.json["message"]) == (403, True)
+        query = {"signal": FAR, "signal_type": "pdq"}
+        assert program.ask("GET", "/m/lookup", query).status == 200

@@ -79,6 +79,8 @@ def test_each_path_needs_its_scope(guarded: Program, tokens: Path) -> None:
         answer = ask("hm_" + "x" * 43)
         assert answer.status == 401
         assert answer.headers["www-authenticate"] == "Bearer"
+        assert "this token is not known" in answer.json["message"]
+        assert "without a token" in ask("").json["message"]
     assert guarded.ask("GET", "/metrics", token=made["curate"]).status == 403
     assert guarded.ask("POST", "/v1/explain", given=HASH_QUERY, token=made["match"]).status == 403
     for path in ("/healthz", "/readyz", "/status", "/openapi.json"):
@@ -189,6 +191,11 @@ def test_too_many_pictures_are_refused_at_once(tmp_path: Path) -> None:
     said = run("missed", "list", database, "--json")
     assert len(said.lines) == len(refused)
     assert {line["surface"] for line in said.lines} == {"profile_photo"}
+    queue = tmp_path / "queue.db"
+    run("review", "init", queue)
+    again = run("missed", "run", database, queue, "--list", DEMO)
+    assert again.code == 1
+    assert f"of {len(refused)} the bytes were not kept. Give --source" in again.said
 
 
 def test_what_was_at_work_when_the_service_was_killed_is_checked_later(tmp_path: Path) -> None:

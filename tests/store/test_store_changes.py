@@ -332,6 +332,9 @@ def test_what_was_ever_signed_is_not_used_unsigned_unless_that_is_allowed(tmp_pa
                 act()
 
     is_refused()
+    with pytest.raises(hm.UntrustedList, match=r"^versions 2, 1 are not used: ") as both:
+        store.open()
+    assert str(both.value).count("somebody has signed") == 1  # one reason is given once
     folder = tmp_path / "store" / "versions"
     (folder / "00000002.sig").unlink()  # what is left of it is enough to tell
     is_refused()

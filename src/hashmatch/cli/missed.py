@@ -105,11 +105,16 @@ def run(
             )
     finally:
         review.close()
-        left = items.count()
+        left, without = items.count(), 0 if source else items.without_bytes()
         items.close()
     if not quiet:
         told = ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items()))
         click.echo(f"{sum(counts.values())} checked: {told or 'none'}; {left} left", err=True)
+        if without:
+            click.echo(
+                f"of {without} the bytes were not kept. Give --source to read them.",
+                err=True,
+            )
     if left:
         ctx.exit(Exit.SOME_UNHASHED)
 

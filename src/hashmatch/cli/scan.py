@@ -192,7 +192,8 @@ def told_if_stopped(
         sinks.abandon()
         part = Path(f"{out}.part")
         rest = f"; records so far are in {part}" if out != "-" and part.exists() else ""
-        stopped = f"stopped after {done.counters.done:,} of {total or '?'} images{rest}"
+        of = f" of {total:,}" if total else ""
+        stopped = f"stopped after {done.counters.done:,}{of} images{rest}"
         if isinstance(error, HashmatchError):
             raise type(error)(f"{str(error).rstrip('.')}; {stopped}") from None
         if isinstance(error, KeyboardInterrupt) and not quiet:

@@ -196,7 +196,8 @@ class Place(click.ParamType):  # type: ignore[type-arg]
     What is read has to be there, unless the command says that better itself (`must_exist`), and
     nothing is written over it, or into a folder that is read; each thing that is written has a
     place of its own. `paths` gives the paths on this machine of what is not just one; `endings`
-    are those that what is written may have, one without any aside.
+    are those that what is written may have, one without any aside. `missing` says what to give
+    where it is not given.
     """
 
     name = "file"
@@ -208,9 +209,14 @@ class Place(click.ParamType):  # type: ignore[type-arg]
         must_exist: bool = False,
         paths: Callable[[str], Iterator[str]] | None = None,
         endings: Callable[[], list[str]] | None = None,
+        missing: str | None = None,
     ) -> None:
         self.is_written, self.must_exist = written, must_exist
-        self._paths, self._endings = paths or _path, endings
+        self._paths, self._endings, self._missing = paths or _path, endings, missing
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str | None:
+        """Return what to give."""
+        return self._missing
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -381,8 +387,15 @@ def _paths_of_heads(value: str) -> Iterator[str]:
 INPUT = Place(must_exist=True)
 STORE = Store(must_exist=True)
 WRITTEN_STORE = Store(written=True)
-LIST = Place(must_exist=True, paths=_path_of_list)
-SOURCE = Place(paths=_paths_of_source)
+LIST = Place(
+    must_exist=True,
+    paths=_path_of_list,
+    missing="Give a list file, or the folder of a list store.",
+)
+SOURCE = Place(
+    paths=_paths_of_source,
+    missing="Give a folder or file, or a location such as s3://bucket/folder.",
+)
 """What a source is made of; the source says what is wrong with it."""
 FOLDER = Place()
 """A folder, or files, of which the command says itself that they are not there."""

@@ -250,7 +250,7 @@ class _Scan:
             self.breaker.restore(state.breaker)
         if state.ended:
             return "was finished before"
-        return "goes on" if state.number else ""
+        return "resumes" if state.number else ""
 
     def _results(
         self, state: ScanState | None, writer: ArchiveWriter | None, on_listed: OnListed | None

@@ -434,7 +434,7 @@ def _sizes(service: Service, request: Request) -> dict[str, tuple[int, int]]:
 def _store(service: Service) -> Banks:
     banks = service.snapshots.banks
     if banks is None:
-        raise HttpError(403, "cannot change banks: the service has no place for them. Give --data.")
+        raise HttpError(403, "cannot use banks: the service has no folder for them. Give --data.")
     return banks
 
 

@@ -219,6 +219,12 @@ class MissedItems:
         (count,) = self._database.execute(query, (AT_WORK,)).fetchone()
         return int(count)
 
+    def without_bytes(self) -> int:
+        """Return how many pictures were missed whose bytes were not kept."""
+        query = "SELECT count(*) FROM item WHERE reason <> ? AND data IS NULL"
+        (count,) = self._database.execute(query, (AT_WORK,)).fetchone()
+        return int(count)
+
     def items(self) -> Iterator[Missed]:
         """Yield what was missed, oldest first."""
         last = 0

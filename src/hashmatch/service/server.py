@@ -143,7 +143,9 @@ class Serving:
         except OSError as error:
             bound.close()
             address = f"{self.host}:{self.port}"
-            raise UsageError(f"cannot serve on {address}: {error.strerror}") from None
+            raise UsageError(
+                f"cannot serve on {address}: {error.strerror}. Give another --port or --host."
+            ) from None
         return bound
 
     def hosts(self, port: int) -> frozenset[str] | None:

@@ -168,7 +168,13 @@ class Service:
         if kind.lower() == b"bearer":
             token = self._tokens.get(digest(secret.strip()))
         if token is None:
-            raise HttpError(401, "cannot answer without a token. Send Authorization: Bearer TOKEN.")
+            raise HttpError(
+                401,
+                "cannot answer: this token is not known; it may have been revoked. Make one with "
+                "hashmatch token add."
+                if secret.strip()
+                else "cannot answer without a token. Send Authorization: Bearer TOKEN.",
+            )
         if not token.allows(scope):
             raise HttpError(403, f"cannot answer: the token has no scope {scope}.")
         rate = self._rates.get(token.name)

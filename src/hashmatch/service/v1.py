@@ -96,7 +96,7 @@ class Looked(msgspec.Struct, frozen=True):
     snapshot : str
         The lists that it was looked up in.
     outcome : {"match", "no_match", "suppressed", "refused"}
-        What it comes to; ``refused`` is a line of many that is no question.
+        What it comes to; ``refused`` is a line of many that cannot be read.
     matches : tuple of RecordMatch
         Closest first.
     match_count : int
@@ -411,7 +411,10 @@ def _match_lines(snapshot: Snapshot, lines: Sequence[bytes]) -> bytes:
             asked = decode(line)
             _batch(snapshot, asked.algorithm, [asked])
         except (msgspec.MsgspecError, RecursionError):
-            text = f"cannot read line {number + 1}: it is no question."
+            text = (
+                f"cannot read line {number + 1}: it is not a JSON object with a hash. Send "
+                '{"hash": "...", "algorithm": "pdq"}.'
+            )
             answers[number] = Looked(snapshot.name, "refused", message=text)
         except HttpError as error:
             answers[number] = Looked(snapshot.name, "refused", id=asked.id, message=error.message)

@@ -84,7 +84,10 @@ def walk(
     place = os.fsencode(root)
     if not os.path.isdir(place):
         if not os.path.lexists(place):
-            raise SourceError(f"cannot scan {root}: there is no such folder or file")
+            raise SourceError(
+                f"cannot scan {root}: there is no such folder or file. Give one "
+                "that is there, or a location such as s3://bucket/folder."
+            )
         if after is None:
             yield os.path.basename(place), root
         return

@@ -628,5 +628,5 @@ def _check_size(
             raise StoreError(
                 f"{refusal} it would go from {was:,} to {now:,} {algorithm} entries, by more "
                 f"than {MOST_CHANGE:.0%}. Look at what changed (hashmatch list {shows}), then "
-                f"accept {SIZE_CHANGE}; version {before.version} stays in use"
+                f"give --accept {SIZE_CHANGE}; version {before.version} stays in use"
             )

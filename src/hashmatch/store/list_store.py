@@ -243,18 +243,18 @@ class ListStore(Opaque):
         known = self.folder.marks()
         versions = self.folder.versions()
         problems = [known.damage] if known.damage else []
-        refused: list[StoreError] = []
+        refused: list[tuple[int, StoreError]] = []
         for version in versions:
             try:
                 found = self._usable(version, known, len(refused), problems)
                 break
             except StoreError as error:
-                refused.append(type(error)(f"version {version} is not used: {error}"))
+                refused.append((version, error))
         if refused and self.folder.versions()[:1] != versions[:1]:
             return self.latest(fresh=fresh)  # it was replaced, and perhaps removed, meanwhile
-        problems = [*map(str, refused), *problems]
+        problems = [*_not_used(refused), *problems]
         if len(refused) == len(versions):
-            raise type(refused[0])("; ".join(problems))
+            raise type(refused[0][1])("; ".join(problems))
         if fresh:  # an older version would be no better
             warning = signing.check_fresh(
                 known, found.manifest.expires, now=self.now, grace=self.trust.grace
@@ -479,3 +479,16 @@ class ListStore(Opaque):
             ]
             self.folder.sign(version, [*others, signing.sign(data, key)])
             return manifest
+
+
+def _not_used(refused: Sequence[tuple[int, StoreError]]) -> list[str]:
+    """Say which versions are not used and why: once, where several have one reason."""
+    by_reason: dict[str, list[int]] = {}
+    for version, error in refused:
+        by_reason.setdefault(str(error).rstrip("."), []).append(version)
+    return [
+        f"version {versions[0]} is not used: {reason}"
+        if len(versions) == 1
+        else f"versions {', '.join(map(str, versions))} are not used: {reason}"
+        for reason, versions in by_reason.items()
+    ]

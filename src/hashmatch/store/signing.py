@@ -287,7 +287,8 @@ def verify(
         asked = "its signature by a trusted key is" if needed == 1 else f"{needed} signatures are"
         raise UntrustedList(
             f"cannot trust the list: {asked} needed, and {len(signed) or 'none'} of "
-            f"{len(keys)} trusted keys signed it. Sign it, or trust the key that did"
+            f"{len(keys)} trusted keys signed it. Sign it (hashmatch list sign), or "
+            "trust the key that did (--trust)"
         )
     return tuple(sorted(key.key_id for key in signed))
 

@@ -223,7 +223,9 @@ class Serving:
         except OSError as error:
             bound.close()
             address = f"{self.host}:{self.port}"
-            raise UsageError(f"cannot serve on {address}: {error.strerror}") from None
+            raise UsageError(
+                f"cannot serve on {address}: {error.strerror}. Give another --port or --host."
+            ) from None
         return bound
 
     def server(self, queue: ReviewQueue, pictures: Pictures, listener: Listener) -> uvicorn.Server:
