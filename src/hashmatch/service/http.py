@@ -217,16 +217,23 @@ def parse_form(content_type: bytes, body: bytes) -> Form:
     if not boundary:
         raise HttpError(400, "cannot read the form: it names no boundary.")
     form = Form({}, [])
+    parts = 0
+
+    def count() -> None:
+        nonlocal parts
+        parts += 1  # those of one name are many, too
+        if parts > MAX_FORM_FIELDS:
+            raise HttpError(413, "Content too large")
 
     def on_field(given: Any) -> None:
+        count()
         name, value = given.field_name or b"", given.value or b""
-        if len(form.fields) >= MAX_FORM_FIELDS or len(value) > MAX_FIELD:
+        if len(value) > MAX_FIELD:
             raise HttpError(413, "Content too large")
         form.fields[name.decode(errors="replace")] = value.decode(errors="replace")
 
     def on_file(given: Any) -> None:
-        if len(form.files) >= MAX_FORM_FIELDS:
-            raise HttpError(413, "Content too large")
+        count()
         given.file_object.seek(0)
         data = given.file_object.read()
         kind = getattr(given, "content_type", None) or b""

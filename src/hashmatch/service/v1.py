@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from hashmatch.errors import HashmatchError, UsageError
-from hashmatch.records.enums import Outcome, Surface
+from hashmatch.records.enums import MAY_PASS, Outcome, Surface
 from hashmatch.records.hashes import HashBatch
 from hashmatch.records.images import HashedImage, ImageItem, ItemOutcome
 from hashmatch.records.review import RecordMatch, ReviewRecord, SuppressedBy
@@ -32,8 +32,6 @@ MAX_HASHES = 10_000
 """Hashes of one request."""
 NDJSON = b"application/x-ndjson"
 MAX_NEAREST = 100
-MAY_PASS = frozenset({Outcome.FAILED})
-"""Outcomes of pictures that may come out otherwise another time."""
 
 
 class Checked(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -362,8 +360,9 @@ class _Note:
 def _surface(given: str | None) -> Surface:
     try:
         return Surface.parse(given or "")
-    except UsageError as error:
-        raise HttpError(422, f"cannot check the picture: {error}") from None
+    except UsageError:
+        names = ", ".join(Surface)
+        raise HttpError(422, f"cannot check the picture: its surface is one of {names}.") from None
 
 
 def _item(given: str | None) -> str:
