@@ -9,9 +9,10 @@ import shutil
 import signal
 import socket
 import sys
+import threading
 import time
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -161,6 +162,7 @@ class Serving:
 
         from hashmatch.sandbox.pool import DecodePool
         from hashmatch.service.app import application
+        from hashmatch.service.connections import Protocol
         from hashmatch.service.fetch import Fetcher
         from hashmatch.service.missed import Journal
         from hashmatch.service.review import Review
@@ -187,7 +189,7 @@ class Serving:
         )
         config = uvicorn.Config(
             application(service),
-            http="httptools",
+            http=Protocol,
             ws="none",
             loop="uvloop",
             lifespan="on",
@@ -253,19 +255,20 @@ def _supervise(serving: Serving, listening: socket.socket, started: Callable[[],
 
     folder = share_between_processes()
     children: dict[int, tuple[str, float]] = {}
-    stopping = False
+    stop = threading.Event()
+    alive = os.pipe()  # it ends when this process does, however that comes
 
-    def stop(number: int, frame: object) -> None:
-        nonlocal stopping
-        stopping = True
-        for pid in children:
-            os.kill(pid, signal.SIGTERM)
+    def on_signal(number: int, frame: object) -> None:
+        stop.set()
+        for pid in tuple(children):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
 
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
     try:
         for _ in range(serving.workers):
-            _start(serving, listening, children)
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
+            _start(serving, listening, children, alive, stop)
         started()
         while children:
             pid, _ = os.wait()
@@ -273,16 +276,37 @@ def _supervise(serving: Serving, listening: socket.socket, started: Callable[[],
             _forget(folder, pid)
             if serving.missed is not None:
                 _abandon(serving.missed, name)
-            if not stopping:
+            if not stop.is_set():
                 LOG.warning("a process of the service ended, and is replaced")
-                time.sleep(max(0.0, RESTART_SECONDS - (time.monotonic() - since)))
-                _start(serving, listening, children)
+                stop.wait(max(0.0, RESTART_SECONDS - (time.monotonic() - since)))
+                _start(serving, listening, children, alive, stop)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _start(
-    serving: Serving, listening: socket.socket, children: dict[int, tuple[str, float]]
+    serving: Serving,
+    listening: socket.socket,
+    children: dict[int, tuple[str, float]],
+    alive: tuple[int, int],
+    stop: threading.Event,
+) -> None:
+    """Start a process that answers, unless the service is told to stop."""
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # none comes between fork and its note
+    try:
+        if not stop.is_set():
+            _fork(serving, listening, children, alive, signals)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+
+
+def _fork(
+    serving: Serving,
+    listening: socket.socket,
+    children: dict[int, tuple[str, float]],
+    alive: tuple[int, int],
+    signals: set[signal.Signals],
 ) -> None:
     name = uuid.uuid4().hex
     pid = os.fork()
@@ -291,6 +315,10 @@ def _start(
         try:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+            reading, writing = alive
+            os.close(writing)
+            threading.Thread(target=_end_with_parent, args=(reading,), daemon=True).start()
             with serving._stack:
                 serving.server(name, listening.getsockname()[1]).run([listening])
             code = 0
@@ -298,6 +326,12 @@ def _start(
             sys.stderr.flush()
             os._exit(code)
     children[pid] = name, time.monotonic()
+
+
+def _end_with_parent(alive: int) -> None:
+    """Stop when the process that started this one is gone: nobody would stop it later."""
+    os.read(alive, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _forget(folder: str, pid: int) -> None:
