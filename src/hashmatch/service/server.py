@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import uuid
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from hashmatch.records.safeguards import Safeguard, waive, waivers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     import uvicorn
 
@@ -152,7 +153,10 @@ class Serving:
         if self.tokens or self.client_ca:
             return None
         given = {name.removeprefix("https://").lower() for name in self.names}
-        return frozenset({f"{name}:{port}" for name in LOCAL_NAMES} | given)
+        own = f"[{self.host}]" if ":" in self.host else self.host
+        names = {*LOCAL_NAMES, own}
+        default = names if port == (443 if self.tls_cert else 80) else set()
+        return frozenset({f"{name}:{port}" for name in names} | default | given)
 
     def server(self, process: str, port: int) -> uvicorn.Server:
         """Return what answers in one process, to be run with ``run([socket])``."""
@@ -227,13 +231,12 @@ def serve(serving: Serving, started: Callable[[int], None] = lambda port: None) 
     """
     with serving.bound() as listening:
         port = listening.getsockname()[1]
-        if serving.missed is not None:
-            _abandon(serving.missed)
-        if serving.workers == 1:
-            started(port)
-            _answer(serving, listening)
-        else:
-            _supervise(serving, listening, lambda: started(port))
+        with _noting(serving.missed):
+            if serving.workers == 1:
+                started(port)
+                _answer(serving, listening)
+            else:
+                _supervise(serving, listening, lambda: started(port))
 
 
 def _answer(serving: Serving, listening: socket.socket) -> None:
@@ -241,7 +244,14 @@ def _answer(serving: Serving, listening: socket.socket) -> None:
         serving.server(uuid.uuid4().hex, listening.getsockname()[1]).run([listening])
 
 
-def _abandon(path: str, process: str | None = None) -> None:
+def _noting(path: str | None) -> AbstractContextManager[object]:
+    """Say for its time that a service notes what it works on in a database."""
+    from hashmatch.service.missed import in_use
+
+    return nullcontext() if path is None else in_use(path)
+
+
+def _abandon(path: str, process: str) -> None:
     from hashmatch.service.missed import MissedItems
 
     missed = MissedItems(path)

@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
 TOKEN_INTERVAL = 1.0
 """Seconds between two looks at the token file."""
+FETCHES = 16
+"""Pictures that are fetched at a time."""
+OTHERS = 4
+"""Threads for what is neither a look-up nor about a picture's pixels."""
 ANYBODY = Token("anybody", "", (Scope.ADMIN,), "")
 """Who asks a service that asks for no token."""
 
@@ -110,11 +114,16 @@ class Service:
     _log: int | None = None
     _admission: Admission = field(init=False)
     _threads: ThreadPoolExecutor = field(init=False)
+    _fetching: ThreadPoolExecutor = field(init=False)
+    _others: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
         running = self.pool.workers + 1  # one is hashed while another is decoded
         self._admission = Admission(running, self.limits.max_waiting, self.limits.patience)
         self._threads = ThreadPoolExecutor(running, "hashmatch-check")
+        # Slow pictures and slow servers hold up neither metrics nor banks nor the queue.
+        self._fetching = ThreadPoolExecutor(max(FETCHES, running), "hashmatch-fetch")
+        self._others = ThreadPoolExecutor(OTHERS, "hashmatch-other")
         self.snapshots.changed = self.metrics.snapshot
 
     @asynccontextmanager
@@ -139,7 +148,11 @@ class Service:
                 looking.cancel()
                 with suppress(asyncio.CancelledError):
                     await looking
-                self._threads.shutdown(wait=True, cancel_futures=True)
+                for threads in (self._fetching, self._threads, self._others):
+                    threads.shutdown(wait=True, cancel_futures=True)
+                for used in (self.fetcher, self.review, self.journal):
+                    if used is not None:
+                        used.close()  # the journal writes what became of the last pictures
                 if self._log is not None:
                     os.close(self._log)
 
@@ -210,7 +223,7 @@ class Service:
         if self.fetcher is None:
             raise HttpError(403, "cannot fetch the picture: addresses are not fetched here.")
         fetcher = self.fetcher
-        return await self.in_thread(lambda: fetcher.read(url))
+        return await asyncio.get_running_loop().run_in_executor(self._fetching, fetcher.read, url)
 
     async def keep(self, record: ReviewRecord) -> ReviewRecord:
         """Put a record into the review queue, if there is one, before the answer is sent.
@@ -225,7 +238,7 @@ class Service:
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Do what takes longer than a look-up in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return await asyncio.get_running_loop().run_in_executor(self._others, work)
 
     def note(self, request: Request, route: str, status: int, seconds: float) -> None:
         """Count an answered request, and log it: no hash, key or address of a picture."""
