@@ -20,7 +20,7 @@ from hashmatch.records.review import RecordMatch, ReviewRecord, SuppressedBy
 from hashmatch.service.http import HttpError, Response, as_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from hashmatch.matching.matcher import Matcher
     from hashmatch.service.http import Request
@@ -84,6 +84,14 @@ class HashQuery(msgspec.Struct, frozen=True):
     hash: Annotated[str, Meta(max_length=4096)]
     algorithm: Annotated[str, Meta(max_length=64)] = "pdq"
     id: Annotated[str, Meta(max_length=1024)] | UnsetType = UNSET
+
+    def __repr__(self) -> str:
+        """Without the hash, for logs and tracebacks."""
+        return f"<HashQuery {self.algorithm}>"
+
+    def __rich_repr__(self) -> Iterator[tuple[str, str]]:
+        """Without the hash, as rich shows it."""
+        yield "algorithm", self.algorithm
 
 
 class Looked(msgspec.Struct, frozen=True):
