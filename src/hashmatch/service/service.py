@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import UNSET
+from msgspec.json import encode as encode_json
 
 from hashmatch.errors import StoreError
 from hashmatch.service.admission import Admission, Busy, Rate
@@ -245,7 +245,7 @@ class Service:
         self.metrics.request(route, status, seconds)
         if self._log is not None:
             line = {
-                "at": datetime.now().astimezone().isoformat(timespec="milliseconds"),
+                "at": datetime.now(UTC),
                 "route": route,
                 "method": request.scope["method"],
                 "status": status,
@@ -254,7 +254,7 @@ class Service:
                 "token": request.token.name if request.token else None,
             }
             with suppress(OSError):  # a full disk is no reason not to answer; it shows in metrics
-                os.write(self._log, json.dumps(line).encode() + b"\n")
+                os.write(self._log, encode_json(line) + b"\n")
 
     def _read_tokens(self) -> None:
         if self.tokens is None:

@@ -7,7 +7,7 @@ the OpenAPI description is made.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -20,7 +20,7 @@ from hashmatch.records.review import RecordMatch, ReviewRecord, SuppressedBy
 from hashmatch.service.http import HttpError, Response, as_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from hashmatch.matching.matcher import Matcher
     from hashmatch.service.http import Request
@@ -89,9 +89,9 @@ class HashQuery(msgspec.Struct, frozen=True):
         """Without the hash, for logs and tracebacks."""
         return f"<HashQuery {self.algorithm}>"
 
-    def __rich_repr__(self) -> Iterator[tuple[str, str]]:
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
         """Without the hash, as rich shows it."""
-        yield "algorithm", self.algorithm
+        return [("algorithm", self.algorithm)]
 
 
 class Looked(msgspec.Struct, frozen=True):
