@@ -126,9 +126,8 @@ class Service:
         self._others = ThreadPoolExecutor(OTHERS, "hashmatch-other")
         self.snapshots.changed = self.metrics.snapshot
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Run what it needs besides requests: threads, and a look at the tokens now and then."""
+    def prepare(self) -> None:
+        """Open the log and read the tokens; StoreError if that fails."""
         if self.access_log is not None:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
             try:
@@ -139,6 +138,10 @@ class Service:
                     "another file."
                 ) from None
         self._read_tokens()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run what it needs besides requests: threads, and a look at the tokens now and then."""
         with self.snapshots:
             looking = asyncio.create_task(self._look())
             try:
