@@ -110,11 +110,14 @@ def form(files: Mapping[str, bytes], fields: Mapping[str, str]) -> bytes:
 
 @contextmanager
 def service(
-    *options: str | Path, lists: tuple[str | Path, ...] = (DEMO,), token: str = ""
+    *options: str | Path,
+    lists: tuple[str | Path, ...] = (DEMO,),
+    token: str = "",
+    ready: bool = True,
 ) -> Iterator[Program]:
-    """Run the service on a free port."""
+    """Run the service on a free port; `ready` waits until it can answer."""
     named = [part for path in lists for part in ("--list", os.fspath(path))]
-    who = () if "--tokens" in options else ("--no-auth",)
+    who = () if {"--tokens", "--client-ca"} & {*options} else ("--no-auth",)
     command = [
         *PROGRAM,
         "serve",
@@ -137,7 +140,8 @@ def service(
                 before += line
             assert found, before
             program = Program(process, int(found[1]), before, token)
-            _ready(program)
+            if ready:
+                _ready(program)
             yield program
         finally:
             if process.poll() is None:

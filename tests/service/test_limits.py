@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,9 @@ from cli_tools import DEMO, one_line, run
 from conftest import IMAGES
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.service.admission import Rate
-from processes import wait_for
+from hashmatch.service.missed import Journal, MissedItems, in_use
+from hashmatch.service.server import Serving
+from processes import PATIENCE, wait_for
 from service_program import Answer, Program, service
 
 if TYPE_CHECKING:
@@ -226,8 +229,6 @@ def test_what_was_at_work_when_the_service_was_killed_is_checked_later(tmp_path:
                 os.killpg(api.process.pid, signal.SIGKILL)
                 for each in asked:
                     each.result()
-    with service(*options):
-        pass  # what was left is missed now
     run_again = run("missed", "run", database, queue, "--list", DEMO)
     assert run_again.code == 0, run_again.said
     with ReviewQueue.open(str(queue)) as opened:
@@ -253,3 +254,77 @@ def test_nothing_of_a_hash_is_logged(tmp_path: Path) -> None:
     assert {line["route"] for line in lines} >= {"GET /m/lookup", "POST /v1/check"}
     assert all(line.keys() >= {"at", "status", "ms", "token"} for line in lines)
     assert log.stat().st_mode & 0o077 == 0
+
+
+def test_nothing_is_left_of_a_service_that_was_stopped(tmp_path: Path) -> None:
+    database = tmp_path / "missed.db"
+    with service("--missed", database) as api:
+        for number in range(5):
+            query = {"surface": "profile_photo", "item_id": str(number)}
+            assert api.ask("POST", "/v1/check", query, body=PICTURE).status == 200
+    with sqlite3.connect(database) as left:
+        assert left.execute("SELECT count(*) FROM item").fetchone() == (0,)
+
+
+def test_what_a_service_works_on_is_not_missed_while_it_runs(tmp_path: Path) -> None:
+    database = str(tmp_path / "missed.db")
+
+    def missed() -> int:
+        items = MissedItems(database)
+        try:
+            return items.count()
+        finally:
+            items.close()
+
+    with in_use(database):
+        journal = Journal(database, "one")
+        journal.begin("a", "", "profile_photo", None).result(PATIENCE)
+        assert missed() == 0
+        with in_use(database):  # a second service, which has nothing to do with that
+            assert missed() == 0
+        journal.close()
+    assert missed() == 1
+
+
+def test_a_note_is_written_though_nobody_waits_for_it(tmp_path: Path) -> None:
+    """A request that ends early takes its future along, and not the thread that writes."""
+    journal = Journal(str(tmp_path / "missed.db"), "one")
+    for _ in range(20):
+        journal.begin("a", "", "profile_photo", None).cancel()
+    number = journal.begin("b", "", "profile_photo", None).result(PATIENCE)
+    assert number == 21
+    journal.close()
+
+
+def test_slow_servers_hold_up_nothing_else(tmp_path: Path) -> None:
+    """Pictures are fetched, and take as long as they may: counts and banks are answered."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+        prefix = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        options = ("--fetch-from", prefix, "--decoders", "1", "--data", tmp_path / "data")
+        with service(*options) as api, ThreadPoolExecutor(12) as threads:
+            asked = [
+                threads.submit(api.get, "/h/hash", url=f"{prefix}{number}") for number in range(12)
+            ]
+            time.sleep(0.5)
+            assert api.get("/metrics").status == 200
+            assert api.post("/c/banks", {"name": "A"}).status == 201
+            assert api.ask("POST", "/v1/check", SURFACE, body=PICTURE).status == 200
+            assert not any(each.done() for each in asked)
+            silent.close()
+            assert {each.result().status for each in asked} == {502}
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "name"),
+    [
+        ("127.0.0.2", 8480, "127.0.0.2:8480"),
+        ("127.0.0.1", 80, "localhost"),
+        ("::1", 80, "[::1]"),
+        ("127.0.0.1", 80, "127.0.0.1:80"),
+    ],
+)
+def test_its_own_address_is_a_name_of_it(host: str, port: int, name: str) -> None:
+    hosts = Serving(lambda pool: pytest.fail("it is not started"), host=host).hosts(port)
+    assert hosts is not None
+    assert name in hosts
+    assert "evil.example" not in hosts

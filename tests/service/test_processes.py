@@ -93,6 +93,34 @@ def test_it_stops_with_all_of_its_processes(tmp_path: Path) -> None:
             os.kill(pid, 0)
 
 
+def is_running(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
+
+
+def test_no_process_outlives_the_one_that_started_it(tmp_path: Path) -> None:
+    with service("--workers", "2", "--data", tmp_path / "data") as api:
+        pids = children(api.process.pid)
+        api.process.kill()
+        api.process.wait(PATIENCE)
+        wait_for(lambda: not any(map(is_running, pids)))
+
+
+def test_it_stops_while_a_process_is_replaced(tmp_path: Path) -> None:
+    """Told so between the end of one and the start of the next, it starts none."""
+    with service("--workers", "2", "--data", tmp_path / "data") as api:
+        first = set(children(api.process.pid))
+        os.kill(min(first), signal.SIGKILL)
+        wait_for(lambda: bool(set(children(api.process.pid)) - first))
+        (second,) = set(children(api.process.pid)) - first
+        os.kill(second, signal.SIGKILL)  # within a second of its start: the next waits
+        api.process.send_signal(signal.SIGTERM)
+        assert api.process.wait(PATIENCE) == 0
+
+
 class Pictures(BaseHTTPRequestHandler):
     """Has one picture, an error, and a way elsewhere."""
 

@@ -116,3 +116,6 @@ SEARCHED = frozenset({Outcome.MATCH, Outcome.NO_MATCH, Outcome.SUPPRESSED})
 
 #: Outcomes with a hash behind them. The others are what ``--strict`` turns into exit code 1.
 HAVE_HASH = SEARCHED | {Outcome.HASHED, Outcome.LOW_QUALITY}
+
+MAY_PASS = frozenset({Outcome.FAILED})
+"""Outcomes that may be another when the same picture is tried again."""

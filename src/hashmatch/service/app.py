@@ -158,6 +158,7 @@ def application(service: Service) -> Any:
 
     handlers: dict[Any, Any] = {404: problem, 405: problem, Exception: problem}
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+    app.router.redirect_slashes = False
     plain = {
         (method, path): endpoint
         for path, of_path in endpoints.items()

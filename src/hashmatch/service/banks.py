@@ -16,7 +16,7 @@ import threading
 import time
 from collections import defaultdict
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashmatch import registry
@@ -89,14 +89,18 @@ class BankError(Exception):
     """A bank or content that is not there, or is there already."""
 
 
-@dataclass(slots=True)
 class _Held(Opaque):
-    """Contents of one bank and algorithm in memory: those with an index, and recent ones."""
+    """Contents of one bank and algorithm in memory: those with an index, and recent ones.
 
-    base: HashList
-    recent: HashList
-    base_ids: tuple[int, ...]
-    rows: dict[int, bytes] = field(repr=False)
+    No dataclass: its fields hold hashes, and ``dataclasses.asdict`` would show them.
+    """
+
+    __slots__ = ("base", "base_ids", "recent", "rows")
+
+    def __init__(
+        self, base: HashList, recent: HashList, base_ids: tuple[int, ...], rows: dict[int, bytes]
+    ) -> None:
+        self.base, self.recent, self.base_ids, self.rows = base, recent, base_ids, rows
 
 
 class Banks(Opaque):

@@ -8,7 +8,6 @@ keep, or one that was made here, over HTTP.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import time
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from hashmatch import registry
 from hashmatch.decode import load
 from hashmatch.errors import StoreError, UsageError
 from hashmatch.hashing.hash_image import HashPlan, hash_loaded
-from hashmatch.records.enums import HAVE_HASH
+from hashmatch.records.enums import HAVE_HASH, MAY_PASS
 from hashmatch.records.hashes import HashBatch
 from hashmatch.service.banks import NAME, BankError
 from hashmatch.service.http import HttpError, Response, as_json, flag
@@ -139,9 +138,13 @@ def _shown(hashed: Mapping[str, HashBatch]) -> dict[str, str]:
     return {signal_type_of(name): batch.to_hex()[0] for name, batch in hashed.items()}
 
 
-def _types(service: Service, request: Request) -> list[str]:
-    """Return the algorithms that are asked for, by default all that the lists hold."""
+def _types(service: Service, request: Request, only: str | None = None) -> list[str]:
+    """Return the algorithms that are asked for, by default `only`, or all that the lists hold."""
     known = signal_types(service.snapshot())
+    if only is not None:
+        if only not in known:
+            raise HttpError(400, f"No such SignalType '{_text(only)}'")
+        return [algorithm_of(only)]
     given = request.query.get("types")
     if given is None:
         return [algorithm_of(name) for name in known]
@@ -170,11 +173,13 @@ async def _hash_upload(service: Service, request: Request) -> dict[str, HashBatc
     return await service.with_picture(read, lambda data: _hashes(service, data, types))
 
 
-async def _hash_url(service: Service, request: Request, url: str) -> dict[str, HashBatch]:
+async def _hash_url(
+    service: Service, request: Request, url: str, only: str | None = None
+) -> dict[str, HashBatch]:
     given = request.query.get("content_type")
     if given is not None:
         _content_type(given)
-    types = _types(service, request)
+    types = _types(service, request, only)
 
     async def read() -> bytes:
         return await service.fetch(url)
@@ -188,9 +193,12 @@ def _content_type(name: str) -> None:
 
 
 def _hashes(service: Service, data: bytes, algorithms: Sequence[str]) -> dict[str, HashBatch]:
-    """Return a picture's hashes; HttpError 422 if it has none, which trying again does not change.
+    """Return a picture's hashes; what the matcher asks besides about each is not part of it.
 
-    What the matcher asks besides about each picture is not part of it.
+    Raises
+    ------
+    HttpError
+        422 if it has none, which trying again does not change; 503 if one could not be made now.
     """
     hashed = hash_loaded(
         load(data, "upload"), HashPlan(tuple(algorithms), "none"), service.pool.pictures
@@ -200,6 +208,10 @@ def _hashes(service: Service, data: bytes, algorithms: Sequence[str]) -> dict[st
         service.metrics.item(one.outcome)
         if one.outcome in HAVE_HASH:
             found.setdefault(one.spec.algorithm, one.hashes[:1])
+    failed = next((one for one in hashed if one.outcome in MAY_PASS), None)
+    if failed is not None:
+        text = f"cannot hash the picture: {failed.outcome}, {failed.reason}"
+        raise HttpError(503, text, retry=True, retry_after=1)
     if not found:
         first = hashed[0]
         raise HttpError(422, f"cannot hash the picture: {first.outcome}, {first.reason}")
@@ -220,23 +232,22 @@ async def lookup(service: Service, request: Request) -> Response:
         return _answer(_by_bank(snapshot, request, batch, found, name), snapshot)
     if url is None:
         raise HttpError(400, "Either url or both signal and signal_type are required")
-    hashed = await _hash_url(service, request, url)
-    found_all = _look_up_all(service, request, hashed)
-    if name is not None:
-        return _answer(found_all.get(name, {}), service.snapshot())
-    return _answer(found_all, service.snapshot())
+    hashed = await _hash_url(service, request, url, name)
+    snapshot = service.snapshot()
+    found_all = _look_up_all(snapshot, request, hashed)
+    return _answer(found_all if name is None else found_all[name], snapshot)
 
 
 async def lookup_file(service: Service, request: Request) -> Response:
     """``POST /m/lookup``: by a file."""
     hashed = await _hash_upload(service, request)
-    return _answer(_look_up_all(service, request, hashed), service.snapshot())
+    snapshot = service.snapshot()
+    return _answer(_look_up_all(snapshot, request, hashed), snapshot)
 
 
 def _look_up_all(
-    service: Service, request: Request, hashed: Mapping[str, HashBatch]
+    snapshot: Snapshot, request: Request, hashed: Mapping[str, HashBatch]
 ) -> dict[str, dict[str, list[dict[str, object]]]]:
-    snapshot = service.snapshot()
     answer = {}
     for algorithm, batch in hashed.items():
         name = signal_type_of(algorithm)
@@ -360,7 +371,10 @@ def _hash(name: str, value: object) -> HashBatch:
 
 async def compare(service: Service, request: Request) -> Response:
     """``POST /m/compare``: whether two signals of a type are near each other."""
-    given = await _object(request)
+    try:
+        given = await _object(request)
+    except ValidationError:
+        raise HttpError(400, "cannot compare: the body is no object of signal types.") from None
     known = signal_types(service.snapshot())
     answer: dict[str, object] = {}
     for name, pair in given.items():
@@ -454,18 +468,26 @@ def _bank_json(bank: Bank) -> dict[str, object]:
 
 
 def _ratio(given: Mapping[str, Any]) -> float | None:
-    """Return the ratio that a body asks for; a number, or text that is one."""
-    value = given.get("enabled_ratio")
+    """Return the ratio that a body asks for, a number or text that is one; 0 if it is not enabled.
+
+    ``enabled: false`` outranks a ratio: whoever says it believes that the bank is off.
+    """
+    enabled, value = given.get("enabled"), given.get("enabled_ratio")
+    try:
+        is_on = flag(str(enabled), default=True) if enabled is not None else None
+    except ValueError:
+        raise ValidationError(
+            "bool_parsing", "Input should be a valid boolean, unable to interpret input", "enabled"
+        ) from None
     if value is None:
-        enabled = given.get("enabled")
-        return None if enabled is None else float(bool(enabled))
+        return None if is_on is None else float(is_on)
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         try:
             ratio = float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             ratio = -1.0
         if 0 <= ratio <= 1:
-            return ratio
+            return 0.0 if is_on is False else ratio
     raise HttpError(400, "cannot set enabled_ratio: it is a number from 0 to 1.")
 
 
@@ -527,7 +549,7 @@ async def content(service: Service, request: Request) -> Response:
     """``GET /c/bank/N/content/ID``: one content, with its signals only if they are asked for."""
     with_signals = _flag(request, "include_signals")
     with_metadata = _flag(request, "include_metadata", default=True)
-    store, number = _store(service), int(request.path["content"])
+    store, number = _store(service), _number(request)
     with _bank_errors():
         store.bank(request.path["bank"])
         found = store.content(number)
@@ -573,8 +595,8 @@ async def add_content(service: Service, request: Request) -> Response:
             _content_type(form.files[0].field)
             text = form.fields.get("metadata")
             try:
-                given = None if text is None else json.loads(text)
-            except ValueError:
+                given = None if text is None else msgspec.json.decode(text)
+            except (msgspec.DecodeError, RecursionError):
                 raise HttpError(400, "cannot read metadata: it is no JSON.") from None
             kept.append((_note(form.fields.get("note")), _metadata(given)))
             types.extend(_types(service, request))
@@ -587,6 +609,16 @@ async def add_content(service: Service, request: Request) -> Response:
             lambda: store.add(name, hashed, who, note=note, uri=url, metadata=metadata)
         )
     return as_json({"id": number, "signals": _shown(hashed)}, ordered=True)
+
+
+def _number(request: Request) -> int:
+    """Return the number of a content; HttpError 404 if none can have it."""
+    digits: str = request.path["content"]
+    if not (digits.isascii() and digits.isdigit()):
+        raise HttpError(404, "There is nothing at this path.")
+    if len(digits) > 18:  # more than a database has numbers for
+        raise HttpError(404, f"content '{digits[:18]}...' not found")
+    return int(digits)
 
 
 def _note(given: object) -> str | None:
@@ -617,7 +649,7 @@ async def change_content(service: Service, request: Request) -> Response:
             raise HttpError(
                 400, "cannot set disable_until_ts: it is 0, 1, or a time at most 5 years ahead."
             )
-    store, who, number = _store(service), _who(request), int(request.path["content"])
+    store, who, number = _store(service), _who(request), _number(request)
     with _bank_errors():
         store.bank(request.path["bank"])
         found = await service.in_thread(
@@ -638,11 +670,10 @@ async def change_content(service: Service, request: Request) -> Response:
 async def delete_content(service: Service, request: Request) -> Response:
     """``DELETE /c/bank/N/content/ID``: it is matched no more."""
     store, who, name = _store(service), _who(request), request.path["bank"]
+    number = _number(request)
     with _bank_errors():
         store.bank(name)
-        deleted = await service.in_thread(
-            lambda: store.delete(name, int(request.path["content"]), who)
-        )
+        deleted = await service.in_thread(lambda: store.delete(name, number, who))
     return as_json({"deleted": int(deleted)})
 
 
@@ -678,6 +709,17 @@ async def content_types(service: Service, request: Request) -> Response:
 # Liveness
 
 
+async def root(service: Service, request: Request) -> Response:
+    """``GET /``: to ``/status``, as where there is no page for people."""
+    return Response(b"", 302, b"text/html; charset=utf-8", [(b"location", b"/status")])
+
+
+async def site_map(service: Service, request: Request) -> Response:
+    """``GET /site-map``: every path."""
+    paths = msgspec.json.decode(service.description)["paths"]
+    return as_json(sorted(paths))
+
+
 async def status(service: Service, request: Request) -> Response:
     """``GET /status``: whether it can answer."""
     if service.snapshots.current is None:
@@ -696,4 +738,4 @@ def _who(request: Request) -> str:
 
 def _text(given: str) -> str:
     """Return a name of the caller's as it is shown in a message: what may be a hash is not."""
-    return given if len(given) <= 16 and given.isprintable() else given[:4] + "..."
+    return given if len(given) < 16 and given.isprintable() else "..."

@@ -6,6 +6,7 @@ when there is an answer. What is left when a process dies was missed.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import queue
 import sqlite3
@@ -13,7 +14,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import Future
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashmatch import registry
@@ -171,6 +172,9 @@ class Journal:
 
     def _commit(self, batch: list[tuple[Callable[[], object], Future[object]]]) -> None:
         results: list[object] = []
+        for _, future in batch:
+            # Whoever waited may be gone: the note is written all the same.
+            future.set_running_or_notify_cancel()
         try:
             self._database.execute("BEGIN IMMEDIATE")
             try:
@@ -181,14 +185,45 @@ class Journal:
             self._database.execute("COMMIT")
         except sqlite3.Error as error:
             for _, future in batch:
-                future.set_exception(_cannot(self.path, error))
+                if not future.cancelled():
+                    future.set_exception(_cannot(self.path, error))
             return
         for (_, future), result in zip(batch, results, strict=True):
-            future.set_result(result)
+            if not future.cancelled():
+                future.set_result(result)
+
+
+@contextmanager
+def in_use(path: str) -> Iterator[None]:
+    """Say for as long as this, and processes that are started meanwhile, run: a service uses it.
+
+    What services noted that run no more was missed.
+    """
+    MissedItems(path).close()
+    with _lock(path) as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+
+
+@contextmanager
+def _lock(path: str) -> Iterator[int]:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        lock = os.open(f"{path}.lock", flags, 0o600)
+    except OSError as error:
+        raise StoreError(
+            f"cannot use {path}.lock: {error.strerror}. Remove it, or give another database."
+        ) from None
+    try:
+        yield lock
+    finally:
+        os.close(lock)
 
 
 class MissedItems:
     """What was missed; of no process of the service that runs.
+
+    If no service uses the database, what one worked on was missed when that ended.
 
     Parameters
     ----------
@@ -199,6 +234,9 @@ class MissedItems:
     def __init__(self, path: str) -> None:
         self.path = path
         self._database = _connect(path)
+        with _lock(path) as lock, suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.abandon()
 
     def close(self) -> None:
         """Close it."""

@@ -87,7 +87,7 @@ def describe(operations: Iterable[Operation]) -> bytes:
     _, schemas = msgspec.json.schema_components(STRUCTURES, ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
     for each in operations:
-        path = re.sub(r":\w+}", "}", each.path)
+        path = each.path
         lines = cleandoc(each.handler.__doc__ or "").partition("\n")
         found: dict[str, Any] = {
             "summary": lines[0].removesuffix("."),

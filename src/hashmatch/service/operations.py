@@ -44,7 +44,7 @@ class Operation:
 
 
 BANK = "/c/bank/{bank}"
-CONTENT = "/c/bank/{bank}/content/{content:int}"
+CONTENT = "/c/bank/{bank}/content/{content}"
 
 OPERATIONS = (
     Operation("GET", "/healthz", health.healthz, None),
@@ -55,6 +55,9 @@ OPERATIONS = (
     Operation("POST", "/v1/match", v1.match, Scope.MATCH),
     Operation("POST", "/v1/explain", v1.explain, Scope.CURATE),
     Operation("GET", "/v1/lists", v1.lists, Scope.MATCH),
+    Operation("GET", "/", hma.root, None),
+    Operation("GET", "/site-map", hma.site_map, None),
+    Operation("GET", "/openapi/openapi.json", health.openapi, None),
     Operation("GET", "/status", hma.status, None),
     Operation("GET", "/status/live", hma.live, None),
     Operation("GET", "/h/hash", hma.hash_url, Scope.HASH),

@@ -9,17 +9,19 @@ import shutil
 import signal
 import socket
 import sys
+import threading
 import time
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hashmatch.errors import UsageError
+from hashmatch.errors import HashmatchError, UsageError
 from hashmatch.records.safeguards import Safeguard, waive, waivers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     import uvicorn
 
@@ -33,6 +35,8 @@ LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 BACKLOG = 2048
 RESTART_SECONDS = 1.0
 """A process that ends is started again, but no more often than this."""
+REASON = "reason"
+"""A file beside the metrics: why a process could not begin."""
 STOP_SECONDS = 30
 """Seconds that requests which are being answered have when it is stopped."""
 
@@ -105,6 +109,7 @@ class Serving:
             raise UsageError("cannot speak TLS: give both --tls-cert and --tls-key")
         if self.client_ca and not self.tls_cert:
             raise UsageError("cannot check certificates without TLS. Give --tls-cert, --tls-key.")
+        self._check_certificates()
         if self.is_local:
             return
         if not self.tokens and not self.client_ca:
@@ -119,6 +124,24 @@ class Serving:
                 error=UsageError,
                 advice="Give --tls-cert and --tls-key, or --name https://HOST if a proxy has TLS",
             )
+
+    def _check_certificates(self) -> None:
+        """Read the files of TLS, which each process does again; UsageError if that fails."""
+        import ssl
+
+        if self.tls_cert is None:
+            return
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            context.load_cert_chain(self.tls_cert, self.tls_key)
+            if self.client_ca is not None:
+                context.load_verify_locations(self.client_ca)
+        except OSError as error:  # those of ssl are such
+            reason = error.strerror or "they are no PEM files"
+            raise UsageError(
+                f"cannot speak TLS with certificate {self.tls_cert} and key {self.tls_key}: "
+                f"{reason}. Give a certificate and its key."
+            ) from None
 
     @property
     def is_local(self) -> bool:
@@ -153,7 +176,10 @@ class Serving:
         if self.tokens or self.client_ca:
             return None
         given = {name.removeprefix("https://").lower() for name in self.names}
-        return frozenset({f"{name}:{port}" for name in LOCAL_NAMES} | given)
+        own = f"[{self.host}]" if ":" in self.host else self.host
+        names = {*LOCAL_NAMES, own}
+        default = names if port == (443 if self.tls_cert else 80) else set()
+        return frozenset({f"{name}:{port}" for name in names} | default | given)
 
     def server(self, process: str, port: int) -> uvicorn.Server:
         """Return what answers in one process, to be run with ``run([socket])``."""
@@ -163,6 +189,7 @@ class Serving:
 
         from hashmatch.sandbox.pool import DecodePool
         from hashmatch.service.app import application
+        from hashmatch.service.connections import Protocol
         from hashmatch.service.fetch import Fetcher
         from hashmatch.service.missed import Journal
         from hashmatch.service.review import Review
@@ -187,9 +214,10 @@ class Serving:
             self.hosts(port),
             waivers(),
         )
+        service.prepare()
         config = uvicorn.Config(
             application(service),
-            http="httptools",
+            http=Protocol,
             ws="none",
             loop="uvloop",
             lifespan="on",
@@ -227,21 +255,32 @@ def serve(serving: Serving, started: Callable[[int], None] = lambda port: None) 
     """
     with serving.bound() as listening:
         port = listening.getsockname()[1]
-        if serving.missed is not None:
-            _abandon(serving.missed)
-        if serving.workers == 1:
-            started(port)
-            _answer(serving, listening)
-        else:
-            _supervise(serving, listening, lambda: started(port))
+        with _noting(serving.missed):
+            if serving.workers == 1:
+                started(port)
+                _answer(serving, listening, uuid.uuid4().hex)
+            else:
+                _supervise(serving, listening, lambda: started(port))
 
 
-def _answer(serving: Serving, listening: socket.socket) -> None:
+def _answer(serving: Serving, listening: socket.socket, name: str) -> None:
+    """Answer in this process until it is told to stop; UsageError if it cannot begin."""
     with serving._stack:
-        serving.server(uuid.uuid4().hex, listening.getsockname()[1]).run([listening])
+        server = serving.server(name, listening.getsockname()[1])
+        with suppress(SystemExit):  # of uvicorn, which has logged why it could not start
+            server.run([listening])
+        if not server.started:
+            raise UsageError("cannot serve: a part of it could not be started. See its log.")
 
 
-def _abandon(path: str, process: str | None = None) -> None:
+def _noting(path: str | None) -> AbstractContextManager[object]:
+    """Say for its time that a service notes what it works on in a database."""
+    from hashmatch.service.missed import in_use
+
+    return nullcontext() if path is None else in_use(path)
+
+
+def _abandon(path: str, process: str) -> None:
     from hashmatch.service.missed import MissedItems
 
     missed = MissedItems(path)
@@ -255,19 +294,21 @@ def _supervise(serving: Serving, listening: socket.socket, started: Callable[[],
 
     folder = share_between_processes()
     children: dict[int, tuple[str, float]] = {}
-    stopping = False
+    stop = threading.Event()
+    is_first, failed = True, ""  # what keeps the first process from beginning is there to stay
+    alive = os.pipe()  # it ends when this process does, however that comes
 
-    def stop(number: int, frame: object) -> None:
-        nonlocal stopping
-        stopping = True
-        for pid in children:
-            os.kill(pid, signal.SIGTERM)
+    def on_signal(number: int, frame: object) -> None:
+        stop.set()
+        for pid in tuple(children):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
 
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
     try:
         for _ in range(serving.workers):
-            _start(serving, listening, children)
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
+            _start(serving, listening, children, alive, stop, folder)
         started()
         while children:
             pid, _ = os.wait()
@@ -275,16 +316,59 @@ def _supervise(serving: Serving, listening: socket.socket, started: Callable[[],
             _forget(folder, pid)
             if serving.missed is not None:
                 _abandon(serving.missed, name)
-            if not stopping:
-                LOG.warning("a process of the service ended, and is replaced")
-                time.sleep(max(0.0, RESTART_SECONDS - (time.monotonic() - since)))
-                _start(serving, listening, children)
+            if not stop.is_set():
+                reason = _reason(folder)
+                LOG.warning("a process of the service ended, and is replaced. %s", reason)
+                if reason and is_first:
+                    on_signal(signal.SIGTERM, None)
+                    failed = reason
+                is_first = False
+                stop.wait(max(0.0, RESTART_SECONDS - (time.monotonic() - since)))
+                _start(serving, listening, children, alive, stop, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    if failed:
+        raise UsageError(failed)
+
+
+def _reason(folder: str) -> str:
+    """Return why a process could not begin, and forget it; empty if it ended otherwise."""
+    path = os.path.join(folder, REASON)
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return ""
+    finally:
+        with suppress(OSError):
+            os.unlink(path)
 
 
 def _start(
-    serving: Serving, listening: socket.socket, children: dict[int, tuple[str, float]]
+    serving: Serving,
+    listening: socket.socket,
+    children: dict[int, tuple[str, float]],
+    alive: tuple[int, int],
+    stop: threading.Event,
+    folder: str,
+) -> None:
+    """Start a process that answers, unless the service is told to stop."""
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # none comes between fork and its note
+    try:
+        if not stop.is_set():
+            _fork(serving, listening, children, alive, signals, folder)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+
+
+def _fork(
+    serving: Serving,
+    listening: socket.socket,
+    children: dict[int, tuple[str, float]],
+    alive: tuple[int, int],
+    signals: set[signal.Signals],
+    folder: str,
 ) -> None:
     name = uuid.uuid4().hex
     pid = os.fork()
@@ -293,13 +377,25 @@ def _start(
         try:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-            with serving._stack:
-                serving.server(name, listening.getsockname()[1]).run([listening])
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+            reading, writing = alive
+            os.close(writing)
+            threading.Thread(target=_end_with_parent, args=(reading,), daemon=True).start()
+            _answer(serving, listening, name)
             code = 0
+        except HashmatchError as error:
+            with open(os.path.join(folder, REASON), "w") as file:
+                file.write(str(error))
         finally:
             sys.stderr.flush()
             os._exit(code)
     children[pid] = name, time.monotonic()
+
+
+def _end_with_parent(alive: int) -> None:
+    """Stop when the process that started this one is gone: nobody would stop it later."""
+    os.read(alive, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _forget(folder: str, pid: int) -> None:

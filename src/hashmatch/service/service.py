@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import UNSET
+from msgspec.json import encode as encode_json
 
 from hashmatch.errors import StoreError
 from hashmatch.service.admission import Admission, Busy, Rate
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
 TOKEN_INTERVAL = 1.0
 """Seconds between two looks at the token file."""
+FETCHES = 16
+"""Pictures that are fetched at a time."""
+OTHERS = 4
+"""Threads for what is neither a look-up nor about a picture's pixels."""
 ANYBODY = Token("anybody", "", (Scope.ADMIN,), "")
 """Who asks a service that asks for no token."""
 
@@ -110,16 +114,20 @@ class Service:
     _log: int | None = None
     _admission: Admission = field(init=False)
     _threads: ThreadPoolExecutor = field(init=False)
+    _fetching: ThreadPoolExecutor = field(init=False)
+    _others: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
         running = self.pool.workers + 1  # one is hashed while another is decoded
         self._admission = Admission(running, self.limits.max_waiting, self.limits.patience)
         self._threads = ThreadPoolExecutor(running, "hashmatch-check")
+        # Slow pictures and slow servers hold up neither metrics nor banks nor the queue.
+        self._fetching = ThreadPoolExecutor(max(FETCHES, running), "hashmatch-fetch")
+        self._others = ThreadPoolExecutor(OTHERS, "hashmatch-other")
         self.snapshots.changed = self.metrics.snapshot
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Run what it needs besides requests: threads, and a look at the tokens now and then."""
+    def prepare(self) -> None:
+        """Open the log and read the tokens; StoreError if that fails."""
         if self.access_log is not None:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
             try:
@@ -130,6 +138,10 @@ class Service:
                     "another file."
                 ) from None
         self._read_tokens()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run what it needs besides requests: threads, and a look at the tokens now and then."""
         with self.snapshots:
             looking = asyncio.create_task(self._look())
             try:
@@ -139,7 +151,11 @@ class Service:
                 looking.cancel()
                 with suppress(asyncio.CancelledError):
                     await looking
-                self._threads.shutdown(wait=True, cancel_futures=True)
+                for threads in (self._fetching, self._threads, self._others):
+                    threads.shutdown(wait=True, cancel_futures=True)
+                for used in (self.fetcher, self.review, self.journal):
+                    if used is not None:
+                        used.close()  # the journal writes what became of the last pictures
                 if self._log is not None:
                     os.close(self._log)
 
@@ -216,7 +232,7 @@ class Service:
         if self.fetcher is None:
             raise HttpError(403, "cannot fetch the picture: addresses are not fetched here.")
         fetcher = self.fetcher
-        return await self.in_thread(lambda: fetcher.read(url))
+        return await asyncio.get_running_loop().run_in_executor(self._fetching, fetcher.read, url)
 
     async def keep(self, record: ReviewRecord) -> ReviewRecord:
         """Put a record into the review queue, if there is one, before the answer is sent.
@@ -231,14 +247,14 @@ class Service:
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Do what takes longer than a look-up in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return await asyncio.get_running_loop().run_in_executor(self._others, work)
 
     def note(self, request: Request, route: str, status: int, seconds: float) -> None:
         """Count an answered request, and log it: no hash, key or address of a picture."""
         self.metrics.request(route, status, seconds)
         if self._log is not None:
             line = {
-                "at": datetime.now().astimezone().isoformat(timespec="milliseconds"),
+                "at": datetime.now(UTC),
                 "route": route,
                 "method": request.scope["method"],
                 "status": status,
@@ -247,7 +263,7 @@ class Service:
                 "token": request.token.name if request.token else None,
             }
             with suppress(OSError):  # a full disk is no reason not to answer; it shows in metrics
-                os.write(self._log, json.dumps(line).encode() + b"\n")
+                os.write(self._log, encode_json(line) + b"\n")
 
     def _read_tokens(self) -> None:
         if self.tokens is None:

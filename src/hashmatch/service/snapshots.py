@@ -251,6 +251,7 @@ class Snapshots:
             name or "no list", matcher, timestamp(datetime.now(UTC)),
             self._make(off) if off else None, bank_of, ratios,
         )  # fmt: skip
+        _warm(snapshot)
         self.current = snapshot  # one assignment: a request has either the one or the other
         self.swaps += 1
         LOG.info("lists in use: %s", name)
@@ -264,6 +265,12 @@ def snapshot_name(lists: Iterable[HashList], used: Iterable[HashList]) -> str:
         name = f"{known.name}@{known.version}"
         names[name] = names.get(name, 0) + len(known) - len(kept)
     return ",".join(f"{name}-{out}" if out else name for name, out in names.items())
+
+
+def _warm(snapshot: Snapshot) -> None:
+    """Look up a hash of each kind, so that no request waits for what the first one has to load."""
+    for spec in snapshot.specs.values():
+        snapshot.matcher.look_up(HashBatch.from_bytes(spec, bytes(spec.bits // 8)))
 
 
 def _nothing() -> HashList:

@@ -7,13 +7,13 @@ the OpenAPI description is made.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from hashmatch.errors import HashmatchError, UsageError
-from hashmatch.records.enums import Outcome, Surface
+from hashmatch.records.enums import MAY_PASS, Outcome, Surface
 from hashmatch.records.hashes import HashBatch
 from hashmatch.records.images import HashedImage, ImageItem, ItemOutcome
 from hashmatch.records.review import RecordMatch, ReviewRecord, SuppressedBy
@@ -32,8 +32,6 @@ MAX_HASHES = 10_000
 """Hashes of one request."""
 NDJSON = b"application/x-ndjson"
 MAX_NEAREST = 100
-MAY_PASS = frozenset({Outcome.FAILED})
-"""Outcomes of pictures that may come out otherwise another time."""
 
 
 class Checked(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -86,6 +84,14 @@ class HashQuery(msgspec.Struct, frozen=True):
     hash: Annotated[str, Meta(max_length=4096)]
     algorithm: Annotated[str, Meta(max_length=64)] = "pdq"
     id: Annotated[str, Meta(max_length=1024)] | UnsetType = UNSET
+
+    def __repr__(self) -> str:
+        """Without the hash, for logs and tracebacks."""
+        return f"<HashQuery {self.algorithm}>"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Without the hash, as rich shows it."""
+        return [("algorithm", self.algorithm)]
 
 
 class Looked(msgspec.Struct, frozen=True):
@@ -362,8 +368,9 @@ class _Note:
 def _surface(given: str | None) -> Surface:
     try:
         return Surface.parse(given or "")
-    except UsageError as error:
-        raise HttpError(422, f"cannot check the picture: {error}") from None
+    except UsageError:
+        names = ", ".join(Surface)
+        raise HttpError(422, f"cannot check the picture: its surface is one of {names}.") from None
 
 
 def _item(given: str | None) -> str:

@@ -745,6 +745,11 @@ def _long_body(size: int | None, parts: Iterator[Any]) -> bytes:
         if not asked and (size is not None or whole.tell() > _AT_ONCE):
             body_follows(size, whole.getvalue()[:HEAD])
             asked = True
+            if size is not None:  # all of it at once: memory that grows is left in pieces
+                position = whole.seek(0, io.SEEK_END)
+                whole.seek(max(position, size - 1))
+                whole.write(b"\0" if size > position else b"")
+                whole.seek(position)
         limits.check_bytes(whole.tell())
     return whole.getvalue()
 
