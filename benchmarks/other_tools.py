@@ -221,6 +221,7 @@ const {pathToFileURL, fileURLToPath} = require("url");
 const document = {createElement: () => Object.assign(createCanvas(1, 1), {setAttribute() {}})};
 globalThis.document = document;
 globalThis.HTMLImageElement = Loaded;
+globalThis.CanvasRenderingContext2D = createCanvas(1, 1).getContext("2d").constructor;
 globalThis.window = {document};
 globalThis.Image = class extends Loaded {
   set src(url) { super.src = fs.readFileSync(fileURLToPath(url)); }

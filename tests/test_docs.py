@@ -23,6 +23,7 @@ from cli_tools import on_terminal, screen_lines
 from conftest import FIXTURES, IMAGES, ROOT
 from documents import BLOCKS, EVERYTHING, PAGES, Block, anchors, blocks, table
 from hashmatch.cli import main
+from hashmatch.cli.scan import status as scan_status
 from processes import PATIENCE, wait_for, warm_program
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def command_tree(command: click.Command, path: str) -> Iterator[tuple[str, click
             yield from command_tree(part, f"{path} {name}")
 
 
-COMMAND_TREE = dict(command_tree(main, "hashmatch"))
+COMMAND_TREE = dict(command_tree(main, "hashmatch")) | {"hashmatch scan status": scan_status}
 
 
 def options(path: str) -> set[str]:
@@ -184,6 +185,17 @@ def test_commands_and_options_in_the_text_exist() -> None:
                 assert path in COMMAND_TREE, line
         given = {word.partition("=")[0] for word in words if word.startswith("--")}
         assert given <= options(path), line
+
+
+def test_every_command_is_in_the_command_reference() -> None:
+    """Those below a group are in it by themselves."""
+    page = (ROOT / "docs" / "commands.md").read_text()
+    tops = set(re.findall(r":prog: (.+)\n(?:   :nested: (\w+))?", page))
+    named = {name for name, _ in tops}
+    for name, nested in tops:
+        if nested == "full":
+            named |= {path for path, _ in command_tree(COMMAND_TREE[name], name)}
+    assert set(COMMAND_TREE) <= named
 
 
 @pytest.mark.parametrize(("path", "command"), list(COMMAND_TREE.items()))

@@ -35,21 +35,23 @@ REASONS = {
 BEGUN = {
     ("review/webhook/messages.py", "__post_init__"),
     ("store/importer.py", "roll_back"),
+    ("store/importer.py", "_check_size"),
     ("review/web/context.py", "not_held"),
 }
 """Functions that have the *cannot X:* of several messages in a variable, or talk to a reviewer."""
 BEGINS = re.compile(
     r"(\{\}(, line \{\})?: )?cannot |line \{\}: "
-    r"|\{\}$|\{\}\{\}$|\{\}[.;] |\{\}(, line \{\})?: \{\}$|\{\}, \{\}\.$"
+    r"|\{\}$|\{\} \(\{\}\)$|\{\}\{\}$|\{\}[.;] |\{\}(, line \{\})?: \{\}$|\{\}, \{\}\.$"
 )
 """A message that begins with what another function has said is checked there; *line N:* follows the
 *cannot read FILE:* of who opened it."""
-PRIVATE = re.compile(
-    r"\b(told|whoever|whatever|of whom|goes on|go on|going on|gives? up|what waits|waits for what"
-    r"|in hand|are none|mend|mended|tells? of|for nothing)\b",
-    re.IGNORECASE,
+DIALECT = (
+    r"told|whoever|of whom|goes on|go on|going on|gives? up|what waits|waits for what"
+    r"|in hand|mend|mended|tells? of|for nothing"
 )
 """Words of a dialect that nobody would search for."""
+PRIVATE = re.compile(rf"\b({DIALECT}|whatever|are none)\b", re.IGNORECASE)
+"""Those, and words that are too vague for a message."""
 
 
 class Message(NamedTuple):
@@ -157,6 +159,28 @@ def test_no_module_opens_with_private_words() -> None:
         first = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
         if PRIVATE.search(first):
             private.append(f"{path.relative_to(SRC)}: {first}")
+    assert private == []
+
+
+def docstrings(tree: ast.AST) -> Iterator[ast.Constant]:
+    """Yield the docstrings of a module, and of its classes, functions and names."""
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        for each in body if isinstance(body, list) else []:
+            if isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant):
+                yield each.value
+
+
+def test_no_docstring_has_private_words() -> None:
+    private, count = [], 0
+    for path in sorted(SRC.rglob("*.py")):
+        for each in docstrings(ast.parse(path.read_text())):
+            count += 1
+            text = re.sub(r"`[^`]*`", "", str(each.value))  # names are no words
+            found = re.search(rf"\b({DIALECT})\b", re.sub(r"\s+", " ", text), re.IGNORECASE)
+            if found:
+                private.append(f"{path.relative_to(SRC)}:{each.lineno}: {found[0]}")
+    assert count > 3_000
     assert private == []
 
 

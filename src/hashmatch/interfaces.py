@@ -157,7 +157,7 @@ class ListRow(NamedTuple):
     hash : str
         Text in ``encoding``; empty in a row that only withdraws what has its ``external_id``.
     algorithm : str, optional
-        None means whatever the caller expects, ``pdq`` unless told otherwise.
+        None means whatever the caller expects, by default ``pdq``.
     external_id : str, optional
         What the list's owner calls it. Where the reader's ids are unique, a later row of the same
         id takes the place of an earlier.
@@ -229,7 +229,7 @@ ROLES = frozenset({
 
 
 class ListOptions(NamedTuple):
-    """How to read a list file whose shape has to be told.
+    """How to read a list file whose shape cannot be detected.
 
     ``columns`` maps a role, one of `ROLES` or an algorithm, to a column name; ``delimiter``, one
     character, is detected if it is None; ``dates`` is the order of dates, ``dmy`` or ``mdy``;
@@ -289,7 +289,7 @@ class PlainListReader(ListReader, Protocol):
 
 @runtime_checkable
 class ColumnListReader(ListReader, Protocol):
-    """A list reader whose format has columns, or fields, that are recognised or told."""
+    """A list reader whose format has columns, or fields, that are recognised or given."""
 
     def columns(self, head: bytes, options: ListOptions) -> list[ColumnUse]:
         """Return what becomes of each column of a file that begins with `head`, whole lines."""
@@ -311,7 +311,7 @@ class Source(Protocol):
     """Lists images and reads them. Entry point group ``hashmatch.sources``; built from a URL.
 
     The entry point's name is the URL's scheme; ``directory`` is what has none. A scan that was
-    stopped goes on from the position of the last item it was done with, and then lists from the
+    stopped resumes from the position of the last item it was done with, and then lists from the
     beginning what comes before that.
 
     Every picture that a source names is an item, and has a key of its own, in one way for all:
@@ -330,7 +330,7 @@ class Source(Protocol):
         """Yield every item once, in an order that stays the same while nothing changes.
 
         Raises SourceError if there is nothing to list; SourceUnavailable where it cannot be listed
-        for now, so that another try may go on from the last item. `hashmatch.retry` acts on it.
+        for now, so that another try may continue from the last item. `hashmatch.retry` acts on it.
 
         Parameters
         ----------
@@ -346,7 +346,7 @@ class Source(Protocol):
         Sources of one identity list the same items, in whatever folder, process or environment they
         were made: paths are absolute, options of its own and the surface are in it, and a digest of
         what is in a list or an archive, which may change in its place. No secrets. Raises
-        SourceError, or SourceUnavailable, if that cannot be told.
+        SourceError, or SourceUnavailable, if that cannot be determined.
         """
         ...
 
@@ -376,7 +376,7 @@ class CountingSource(Source, Protocol):
     def passed_over(self) -> Mapping[str, int]:
         """How many of what the last listing has passed over so far, say ``folders``.
 
-        A listing that goes on after some item may count what is behind that only.
+        A listing that resumes after some item may count what is behind that only.
         """
         ...
 

@@ -64,7 +64,7 @@ class Limits:
         How many tries there may be besides the first ones, whatever succeeds.
     retry_ratio : float
         How many more there may be for each success. A server that fails more than that is not
-        helped by more requests: the scan stops, and goes on when it is started again.
+        helped by more requests: the scan stops, and resumes when it is started again.
     rate : float, optional
         Most bytes a second; None for no limit.
 
@@ -293,7 +293,7 @@ def list_items(
     tries : Tries, optional
         Keeps the limits of the scan, and counts; by default this listing's own.
     on_retry : callable, optional
-        Told "" and why the listing goes on with another try.
+        Called with "" and why the listing continues with another try.
 
     Raises
     ------
@@ -445,7 +445,7 @@ def read_item(source: Source, item: ImageItem, tries: Tries | None = None) -> Fe
     Raises
     ------
     SourceError
-        If the scan should stop rather than go on without this item: until the deadline passed
+        If the scan should stop rather than continue without this item: until the deadline passed
         nothing could be read from the source, not even what had been read before; or the budget of
         retries is spent.
 

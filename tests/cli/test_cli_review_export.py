@@ -127,6 +127,27 @@ def test_what_was_given_up_is_shown_and_sent_again(queue: Path, tmp_path: Path) 
     assert run("review", "verify", queue).code == 0
 
 
+def test_it_goes_on_when_the_queue_is_back(queue: Path, tmp_path: Path) -> None:
+    secret, away = tmp_path / "hook.secret", tmp_path / "away.db"
+    run("review", "webhook", "secret", secret)
+    with receiving() as receiver, ExitStack() as stack:
+        told = "--url", receiver.url, "--secret-file", secret, "--every", "1s"
+        process = stack.enter_context(running("review", "webhook", "push", queue, *told))
+        assert process.stderr is not None
+        assert without_head(process.stderr.readline().decode()) == "4 sent\n"
+        queue.rename(away)
+        said = process.stderr.readline().decode()
+        assert said.startswith("hashmatch: cannot ")
+        assert said.endswith(" Trying again.\n")
+        away.rename(queue)
+        with ReviewQueue.open(str(queue), now=lambda: LONG_AGO + timedelta(hours=1)) as opened:
+            take_and_decide(opened, "unsure", "ben")
+        assert without_head(process.stderr.readline().decode()) == "1 sent\n"
+        queue.rename(away)
+        one_line(push(queue, receiver.url, secret, "--once"), "cannot open review queue")
+        assert process.poll() is None
+
+
 def test_it_goes_on_until_it_is_stopped(queue: Path, tmp_path: Path) -> None:
     secret = tmp_path / "hook.secret"
     run("review", "webhook", "secret", secret)
@@ -196,6 +217,17 @@ def test_harmless_pictures_come_to_a_benign_list(tmp_path: Path) -> None:
     after = scan(PLAIN, "--benign", out).lines
     suppressed = [line for line in after if line["status"] == "suppressed"]
     assert [line["suppressed_by"]["entry"].partition("/")[0] for line in suppressed] == [case_id]
+
+
+def test_an_export_of_nothing_is_a_benign_list(tmp_path: Path) -> None:
+    path, out = tmp_path / "queue.db", tmp_path / "benign.jsonl"
+    assert run("review", "init", path).code == 0
+    assert run("review", "benign", "export", path, "--out", out).code == 0
+    assert out.read_bytes() == b""
+    ran = scan(PLAIN, "--benign", out)
+    assert {line["status"] for line in ran.lines} == {"pending_review"}
+    assert f"the benign list {out} is empty: it suppresses nothing" in ran.said
+    one_line(run("scan", PLAIN, "--list", out, "--surface", "profile_photo"), "the list is empty")
 
 
 def test_entries_are_reported_disabled_and_left_out(queue: Path, tmp_path: Path) -> None:

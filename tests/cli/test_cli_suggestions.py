@@ -39,6 +39,23 @@ def test_a_former_name_is_answered_with_the_present_one(former: str) -> None:
     assert said == f"Error: No such command '{former}'. Did you mean '{FORMER[former]}'?"
 
 
+@pytest.mark.parametrize("group", [[], ["list"], ["review", "case"]])
+def test_an_option_before_its_command_is_said_to_be_in_the_wrong_place(group: list[str]) -> None:
+    said = answer(*group, "--json", "list", "x")
+    assert said == (
+        "Error: cannot use --json here: it is an option of commands. Give it after the "
+        "command's name."
+    )
+    assert "of commands" not in answer(*group, "--jsom")
+
+
+def test_a_misspelt_scan_status_is_no_source() -> None:
+    assert answer("scan", "staus", "state") == (
+        "Error: cannot scan staus: there is no such source. Did you mean 'scan status'?"
+    )
+    assert "--surface" in answer("scan", "staus")
+
+
 @pytest.mark.parametrize("name", sorted({*FORMER.values(), *RENAMED.values()}))
 def test_what_is_suggested_exists(name: str) -> None:
     assert tuple(name.split()) in COMMANDS
@@ -53,7 +70,7 @@ def test_what_is_suggested_exists(name: str) -> None:
         ("import", "list import"),
         ("inspct", "list inspect"),
         ("keygen", "list keygen"),
-        ("serve", "review serve"),
+        ("review srve", "review serve"),
         ("review case shw", "review case show"),
         ("review entry disabel", "review entry disable"),
         ("review benign propose", "review benign list"),

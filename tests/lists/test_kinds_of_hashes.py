@@ -240,3 +240,22 @@ def test_a_file_named_after_its_hash_in_any_form_does_not_show_it() -> None:
         text in (entry.external_id or "")
         for text, entry in zip(numbers, read.lists[0].entries, strict=True)
     )
+
+
+@pytest.mark.parametrize("name", ["blockhash", "BlockHash_16", "block-hash-8"])
+def test_a_column_of_blockhash_is_no_column_of_pdq(name: str) -> None:
+    """However few its hashes are."""
+    spec = hm.HashSpec("pdq", 256)
+    value, pdq = (random_hashes(spec, 1, seed=seed).to_hex()[0] for seed in (1, 2))
+    for text in (f"id,{name}\n1,{value}\n", json.dumps({"id": "1", name: value}) + "\n"):
+        file = hm.read_list_file(io.BytesIO(text.encode()), name="l")
+        assert (file.lists, file.unmatchable) == ((), {"blockhash": 1})
+    file = hm.read_list_file(io.BytesIO(f"id,{name},pdq\n1,{value},{pdq}\n".encode()), name="l")
+    assert file.lists[0].hashes.to_hex() == [pdq]
+
+
+def test_a_list_of_nothing_but_blockhash_is_refused_by_that_name(tmp_path: Path) -> None:
+    (value,) = random_hashes(hm.HashSpec("pdq", 256), 1, seed=1).to_hex()
+    (tmp_path / "list.csv").write_text(f"id,blockhash\n1,{value}\n")
+    with pytest.raises(StoreError, match=r"no usable hash .*\(1 blockhash, not matched here\)"):
+        hm.ListStore(tmp_path / "store").import_files([tmp_path / "list.csv"])

@@ -66,6 +66,15 @@ def test_records_are_not_lines() -> None:
     assert found(text)[H[0]].labels == ("a", "b")
 
 
+def test_the_end_of_a_cell_of_two_lines_is_no_row_of_its_own() -> None:
+    rows = "".join(f'{n},"a\nb ""c"", d",{hash}\n' for n, hash in enumerate(H))
+    file = read(f"id,label,pdq\n{rows}")
+    assert file.rejected == ()
+    entries = file.lists[0].entries
+    assert [entry.external_id for entry in entries] == [str(n) for n in range(len(H))]
+    assert {entry.labels for entry in entries} == {('a\nb "c", d',)}
+
+
 @pytest.mark.parametrize("closed", ["", '"', ' d"'])
 def test_a_quote_that_is_left_open_swallows_nothing(closed: str) -> None:
     text = (
@@ -287,11 +296,10 @@ def test_rows_in_another_encoding_name_it(encoding: str) -> None:
 
 
 def test_numbers_in_place_of_a_hash_say_what_they_are() -> None:
-    text = f"phash\n{P[0]}\n{'01' * 32}\n18446744073709551615\n-1234567890123456\n"
+    text = f"phash\n{P[0]}\n{'01' * 32}\n18446744073709551615\n"
     assert [reason for _, reason in reasons(text)] == [
         "64 binary digits; say so (--encoding binary)",
         "a decimal number; say so (--encoding decimal)",
-        "a decimal number; say so (--encoding signed)",
     ]
     assert reasons(json.dumps({"hash": 1234567890123456, "algorithm": "phash"})) == [
         (
@@ -300,6 +308,15 @@ def test_numbers_in_place_of_a_hash_say_what_they_are() -> None:
             "(--encoding decimal or signed)",
         )
     ]
+
+
+@pytest.mark.parametrize("header", ["phash\n", ""])
+def test_one_negative_number_makes_all_of_them_signed(header: str) -> None:
+    numbers = [str(int(text, 16) % 2**62 + 2**62) for text in P[:5]] + ["-1234567890123456789"]
+    for text in ("\n".join(numbers), "\n".join(reversed(numbers))):
+        said = {reason for _, reason in reasons(f"{header}{text}\n", algorithm="phash")}
+        assert said == {"a decimal number; say so (--encoding signed)"}
+        assert len(found(f"{header}{text}\n", algorithm="phash", encoding="signed")) == 6
 
 
 # --- what spreadsheets destroy -------------------------------------------------------------------

@@ -84,5 +84,5 @@ def test_utf16_reads_as_utf8_does(name: str, tmp_path: Any) -> None:
 def test_readers_without_columns_say_so(name: str) -> None:
     if name == "csv":
         return
-    with pytest.raises(hm.UsageError, match="columns"):
+    with pytest.raises(hm.UsageError, match="--column"):
         list(registry.list_reader(name).rows(io.BytesIO(b""), ListOptions({"pdq": "a"})))

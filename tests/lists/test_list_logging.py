@@ -55,7 +55,7 @@ def test_no_hash_of_it_though_it_is_called_after_one(
     store = hm.ListStore(tmp_path / "store")
 
     def change() -> Changed:
-        accept = ("bad-rows", "size-change")
+        accept = ("bad-rows", "size-change", "unknown-status")
         return store.import_files([str(known)], hm.Change(name=name, accept=accept))
 
     if not file.lists:

@@ -87,7 +87,7 @@ def test_it_has_to_be_meant(tmp_path: Path) -> None:
     for meant in (False, None, 1, "yes"):
         with pytest.raises(hm.UsageError, match="only if that is asked for"):
             hm.write_list(known, tmp_path / "a", reveal_hashes=meant)  # type: ignore[arg-type]
-    with pytest.raises(hm.UsageError, match="as jsonl or pdq-text, not as 'xml'"):
+    with pytest.raises(hm.UsageError, match=r"as 'xml'\. Give one of jsonl"):
         hm.write_list(known, tmp_path / "a", "xml", reveal_hashes=True)
     with pytest.raises(hm.ListError, match=r"cannot write .*: No such file"):
         hm.write_list(known, tmp_path / "none" / "a", reveal_hashes=True)

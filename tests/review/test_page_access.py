@@ -246,6 +246,22 @@ def test_an_unknown_name_is_compared_with_as_much(
     assert [(len(kept), len(given)) for kept, given in compared] == [(64, 64)] * 2
 
 
+def test_a_new_token_ends_the_sessions_of_the_old(site: ReviewSite) -> None:
+    """Whoever has somebody's token or cookie is out when that person is given another token."""
+    reviewers = site.server.queue.reviewers
+    stolen, replaced, other = site.browser("ana"), site.browser("ana"), site.browser("bo")
+    token = reviewers.add("ana")
+    assert stolen.get("/").status == 303
+    reviewers.remove("ana")
+    site.tokens["ana"] = newest = reviewers.add("ana")
+    assert replaced.post("/take").status == 303  # to the form to log in
+    assert [case.lease for case in site.server.queue.cases() if case.lease] == []
+    assert site.browser().log_in("ana", token).status == 403
+    again = site.browser()
+    assert again.log_in("ana", newest).status == 303
+    assert again.get("/").status == other.get("/").status == 200
+
+
 def test_nothing_is_kept_of_who_is_not_logged_in(site: ReviewSite) -> None:
     context = site.server.context
     before = len(context.sessions)
@@ -284,7 +300,7 @@ def test_a_form_to_log_in_is_good_in_every_tab(site: ReviewSite) -> None:
 def test_sessions_end_by_themselves() -> None:
     clock = Clock()
     sessions = Sessions(clock)
-    secret = sessions.begin("ana")
+    secret = sessions.begin("ana", "")
     clock.now += MAX_IDLE
     assert sessions.find(secret, touch=False)
     assert sessions.find(secret)
@@ -292,7 +308,7 @@ def test_sessions_end_by_themselves() -> None:
     assert sessions.find(secret, touch=False)
     clock.now += 1
     assert sessions.find(secret) is None
-    secret = sessions.begin("ana")
+    secret = sessions.begin("ana", "")
     for _ in range(MAX_AGE // MAX_IDLE):
         clock.now += MAX_IDLE
         assert sessions.find(secret)
@@ -303,10 +319,10 @@ def test_sessions_end_by_themselves() -> None:
 def test_many_log_ins_end_ones_own_sessions_only() -> None:
     clock = Clock()
     sessions = Sessions(clock)
-    secret, first = sessions.begin("ana"), sessions.begin("bo")
+    secret, first = sessions.begin("ana", ""), sessions.begin("bo", "")
     for _ in range(MAX_SESSIONS * 3):
         clock.now += 0.001
-        latest = sessions.begin("bo")
+        latest = sessions.begin("bo", "")
     assert sessions.find(secret)
     assert sessions.find(latest)
     assert sessions.find(first) is None

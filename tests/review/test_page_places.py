@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hashmatch.review.web.places import below, is_key_below
+from hashmatch.review.web.places import below, is_key_below, server_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -148,3 +148,22 @@ def test_keys_of_records_lie_in_the_folder_of_their_bucket(
     key: str, folder: str, inside: bool
 ) -> None:
     assert is_key_below(key, folder) is inside
+
+
+@pytest.mark.parametrize(
+    ("sources", "server"),
+    [
+        (("s3://photos", "s3://photos/2026/", "jsonl:///a?base=s3://photos/x"), "s3://photos"),
+        (
+            ("https://cdn.example:8443/a/b?c=d", "https://cdn.example:8443"),
+            "https://cdn.example:8443",
+        ),
+        (("/mnt/in", "/mnt/in/", "/mnt/in/../in/a", "zip:///mnt/in/a.zip?x=y"), "/mnt/in"),
+        (("/mnt/in/deep/er", "tar:///mnt/in/deep/a.tar"), "/mnt/in/deep"),
+        (("/mnt/inner",), "/mnt/inner"),
+        (("",), "."),
+    ],
+)
+def test_what_hangs_as_one_is_one(sources: tuple[str, ...], server: str) -> None:
+    places = ["/mnt/in", "/mnt/in/deep/", "s3://photos/2026"]
+    assert {server_of(source, places).rstrip("/") for source in sources} == {server}

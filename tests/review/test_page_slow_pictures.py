@@ -85,17 +85,23 @@ def late(answer: Answer) -> bool:
     return True
 
 
+@pytest.mark.parametrize("folders", [1, 4])
 def test_a_source_that_hangs_costs_its_own_pictures_alone(
-    tmp_path: Path, silent: Silent, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, silent: Silent, monkeypatch: pytest.MonkeyPatch, folders: int
 ) -> None:
-    """More people wait for it than there are places, and the others have theirs meanwhile."""
+    """More people wait for it than there are places, and the others have theirs meanwhile.
+
+    However many folders of it were scanned, each as a source.
+    """
+    monkeypatch.setattr(pictures, "MAX_RUNNING", MAX_OF_A_SOURCE + 1)
     monkeypatch.setattr(pictures, "DEADLINE", 1.5)
     place = f"http://127.0.0.1:{silent.port}"
     (tmp_path / "list.txt").write_text(KEY)
-    hanging = Origin(f"manifest://{tmp_path}/list.txt?base={place}", f"base {KEY}")
+    scanned = [f"manifest://{tmp_path}/list.txt?base={place}/{n}" for n in range(folders)]
     good = Origin(str(tmp_path / "photos"), "")
     count = MAX_OF_A_SOURCE + 3
-    path = with_cases(tmp_path, *[hanging] * count, good)
+    hanging = [Origin(scanned[number % folders], f"base {KEY}") for number in range(count)]
+    path = with_cases(tmp_path, *hanging, good)
     with site_of(tmp_path, path, place) as site, ThreadPoolExecutor(count) as pool:
         *waiting, (browser, page) = people(site, count + 1)
         asked = [pool.submit(one.picture, shown, 0) for one, shown in waiting]
@@ -261,5 +267,4 @@ def test_a_decoder_that_hangs_costs_no_page(
         assert late(browser.picture(page, 0))
         assert browser.get("/").status == 200
         may_end.set()
-        monkeypatch.setattr(pictures, "DEADLINE", PATIENCE)
         assert browser.picture(page, 0).status == 200

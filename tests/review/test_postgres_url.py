@@ -34,10 +34,41 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "postgresql://localhost/x?service=moderation",
         "postgresql://127.0.0.1.example/x",
         "postgresql:///x?%68ost=db.internal",
+        "postgresql://localhost#@db.internal/x",
+        "postgresql://u:p#w@db.internal/x",
+        "postgresql://localhost,db.internal/x?hostaddr=127.0.0.1,",
+        "postgresql://db.internal/x?sslmode=",
+        "postgresql:///x?host=localhost&host=db.internal",
     ],
 )
 def test_a_server_elsewhere_is_verified(url: str) -> None:
     assert verified(url) == f"{url}{'&' if '?' in url else '?'}{ASKED}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://localhost?a@db.internal/x",
+        "postgresql://localhost#@db.internal/x",
+        "postgresql://u:p?w@db.internal/x",
+        "postgresql://u:p#w@db.internal/x?connect_timeout=3",
+        "postgresql://u:a?b@localhost@db.internal/x",
+        "postgresql:///x?host=local%68ost,db.internal",
+        "postgresql:///x?host=a+b",
+        "postgresql://localhost,db.internal/x?hostaddr=127.0.0.1,",
+    ],
+)
+def test_a_url_is_read_as_libpq_reads_it(url: str) -> None:
+    conninfo = pytest.importorskip("psycopg.conninfo")
+    before, after = conninfo.conninfo_to_dict(url), conninfo.conninfo_to_dict(verified(url))
+    assert after == {**before, "sslmode": "verify-full"}
+
+
+def test_what_libpq_takes_for_less_is_less() -> None:
+    url = "postgresql://db.internal/x?sslmode=verify-full&ssl=true"
+    with collecting() as waivers:
+        assert verified(url) == url
+    assert [waiver.allowed_by for waiver in waivers] == ["sslmode=require"]
 
 
 @pytest.mark.parametrize(
@@ -124,6 +155,8 @@ def test_reasons_have_no_address(said: str, reason: str) -> None:
     [
         "postgresql://u:secret@db.internal/x",
         "postgres://u:@db.internal/x",
+        "postgresql://u:secret?a@db.internal/x",
+        "postgresql://u#:secret@db.internal/x",
         "postgresql://u@db.internal/x?password=secret",
         "postgresql://u@db.internal/x?%70assword=secret",
         "postgresql://u@db.internal/x?sslpassword=secret",

@@ -180,10 +180,10 @@ def test_nothing_is_confirmed_that_nobody_confirmed(make_queue: MakeQueue, clock
     queue.add(many(6))
     now = clock()
     for verdict in ("not_a_match", "unsure", "escalated"):
-        with pytest.raises(UsageError, match="no person has confirmed it"):
+        with pytest.raises(UsageError, match="nobody confirmed it"):
             ConfirmedCase(take_and_decide(queue, verdict), 1, now, now)
     pending = next(queue.cases(CaseState.PENDING_REVIEW))
-    with pytest.raises(UsageError, match="no person has confirmed it"):
+    with pytest.raises(UsageError, match="nobody confirmed it"):
         ConfirmedCase(pending, 1, now, now)
     with pytest.raises(UsageError, match="no item that enough people"):
         ConfirmedCase(replace(pending, state=CaseState.CONFIRMED), 1, now, now)

@@ -116,7 +116,11 @@ def test_versions_of_other_processes_are_handed_over_as_soon_as_they_can_be_trus
         assert version(heard) == "2"
 
         in_another_process(place, "update_files", "", third)
-        error(heard, "version 3 is not used: its signature by a trusted key is needed")
+        error(
+            heard,
+            "version 3 is not used: cannot trust the list: its signature by a trusted key "
+            "is needed",
+        )
         in_another_process(place, "sign", key)
         assert version(heard) == "3"
     assert store.latest_version() == 3

@@ -1,7 +1,7 @@
 """The one write-then-rename: a file appears whole and on the disk, or what was there stays.
 
 It is written as ``.NAME.<16 hexadecimal digits>.part`` in the same folder, and locked while its
-writer lives. Whoever finds such a part of the same name is refused if it is locked; otherwise its
+writer lives. Another writer that finds such a part is refused if it is locked; otherwise its
 writer is dead, and it is removed. A file that is added to, or written anew for as long as a command
 runs, is locked itself. On file systems without locks the last of two writers wins.
 """

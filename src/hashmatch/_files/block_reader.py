@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TICK = 20_000_000
 """Nanoseconds; file times are as coarse as the kernel's clock, which ticks 100 times a second at
-the slowest. A file changed twice within a tick is told from one changed once by waiting it out."""
+the slowest. Waiting out a tick shows whether a file changed twice within it."""
 
 
 class MappedFile(Opaque):

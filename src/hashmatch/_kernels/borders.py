@@ -51,7 +51,7 @@ def bar(
 
     It begins with a plain line, ends with one, and all between have its colour in a part `least`
     of their pixels: a border if that is `plain`, a caption if it is less. Where it ends is not
-    clear to a line once JPEG has smeared it: of the next lines in which it may yet go on, it
+    clear to a line once JPEG has smeared it: of the next lines to which it may extend, it
     ends at the greatest step.
 
     Parameters

@@ -49,7 +49,7 @@ def above_median(coefficients: NDArray[np.float32], out: NDArray[np.uint64]) -> 
 
     Any threshold between the two middle values gives the bits that their median gives, so it is
     found by halving: forty counts of 256 values cost less than sorting them. Equal middle values
-    are never told apart; then fewer than half of the bits are set, as in PDQ.
+    are never separated; then fewer than half of the bits are set, as in PDQ.
     """
     low, high = coefficients[0], coefficients[0]
     for k in range(256):

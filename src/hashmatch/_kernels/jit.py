@@ -9,9 +9,9 @@ numba and of the sources has files of its own. They are written and read with pa
 are not public: if one of them is missing or fails, numba's own cache takes over, and the logger
 ``hashmatch.kernels`` warns once. It also says at INFO what is being compiled, and for how long.
 
-What is kept is code that will be run, so whoever can write to such a folder can have us run what he
-likes. Of the folders that are not trusted as the package itself is, only one that nobody else can
-write to is read from at all.
+What is kept is code that will be run, so anyone who can write to such a folder can make us run what
+they likes. Of the folders that are not trusted as the package itself is, only one that nobody else
+can write to is read from at all.
 """
 
 from __future__ import annotations

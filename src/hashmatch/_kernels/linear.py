@@ -96,7 +96,7 @@ def within(
 ) -> int:
     """Write every pair within `limit` bits, in no order; return how many there are.
 
-    The number goes on past the end of the outputs, which then hold some of the pairs: the caller
+    Counting continues past the end of the outputs, which then hold some of the pairs: the caller
     comes back with larger ones.
 
     Parameters

@@ -211,7 +211,7 @@ def one_by_one(
 ) -> int:
     """Write every pair within `limit` bits, in no order; return how many rows there are.
 
-    The number goes on past the end of the rows, which then hold some of the pairs: the caller comes
+    Counting continues past the end of the rows, which then hold some of the pairs: the caller comes
     back with more.
 
     Parameters

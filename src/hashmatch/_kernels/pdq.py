@@ -47,7 +47,7 @@ def gradient_quality(samples: NDArray[np.float32]) -> int:
     """Return the reference's quality, 0 to 100: the sum of noticeable steps, scaled.
 
     A step is a difference of neighbours in hundredths of the full range, cut to an integer so
-    that noise counts for nothing. 90 is the reference's scale, chosen by its authors by eye.
+    that noise does not count. 90 is the reference's scale, chosen by its authors by eye.
     """
     total = 0
     for i in range(SAMPLES):

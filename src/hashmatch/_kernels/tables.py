@@ -29,7 +29,7 @@ lines, uint16
     the other half of their signatures: a single load shows whether any of `FULL` is near. The first
     element says how many follow, `COUNT_TAG` + 0 to `FULL`. In the last line of an address that has
     yet more entries it is `CONTINUED`. Then `SHORT` follow, and the number, in two elements, of the
-    line of the same band where they go on, again `FULL` to a line.
+    line of the same band where they continue, again `FULL` to a line.
 """
 
 from __future__ import annotations
@@ -113,14 +113,14 @@ def count_band(
 
 @kernel
 def line_beyond(lines: NDArray[np.uint16], line: int) -> int:
-    """Return where the signatures go on that do not fit into an address' own lines."""
+    """Return where the signatures that do not fit into an address' own lines continue."""
     low, high = load(lines, line + LINE - 2), load(lines, line + LINE - 1)
     return LINE * (signed(low) | (signed(high) << 16))
 
 
 @kernel
 def clear_lines(starts: NDArray[np.uint32], each: int, lines: NDArray[np.uint16]) -> None:
-    """Write how many signatures are to be in each line, and where they go on; see `fill_band`."""
+    """Write how many signatures each line is to have, and where they continue; see `fill_band`."""
     beyond = (starts.shape[0] - 1) * each
     lines[:] = 0
     for a in range(starts.shape[0] - 1):

@@ -101,7 +101,7 @@ class Forwarder:
         return link
 
     def knows(self, head: bytes) -> bool:
-        """Return whether a request is of who was told the URL."""
+        """Return whether a request has the credentials of the proxy's URL."""
         given = _field(head, b"proxy-authorization").rpartition(b" ")[2]
         return secrets.compare_digest(given, self._authorization)
 

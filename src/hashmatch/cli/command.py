@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 OPTIONS = "Options"
 """The section of options that belong to no other."""
 SAFEGUARDS = "Safeguards"
-"""The section of options that let a command go on with less protection; it is the last."""
+"""The section of options that let a command run with less protection; it is the last."""
 EXAMPLES = "\n\n\b\n"
 """What a command's examples begin with in its docstring: click keeps the lines of such a block."""
 RENAMED = {
@@ -136,7 +136,7 @@ class Command(click.Command):
 
     @property
     def examples(self) -> list[str]:
-        """The lines of the examples; one that ends in a backslash goes on in the next."""
+        """The lines of the examples; one that ends in a backslash continues in the next."""
         return _parts(self.help)[1].splitlines()
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -183,6 +183,21 @@ class NoSuchCommand(click.UsageError):
 
 class Group(click.Group):
     """A group of commands that says which command a misspelt or former name may mean."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the group's own options; one of its commands stands after the command's name."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = error.option_name
+            below = (option for _, each in walk(self) for option in each.params)
+            if not any(name in option.opts for option in below):
+                raise
+            raise click.UsageError(
+                f"cannot use {name} here: it is an option of commands. Give it after the command's "
+                "name.",
+                ctx,
+            ) from None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -271,7 +271,7 @@ IN_WORDS = {
 
 
 def in_words(name: str) -> str:
-    """Return what people are told of a count."""
+    """Return what a count is called in output for people."""
     return IN_WORDS.get(name, name)
 
 
@@ -659,7 +659,7 @@ def export(
 ) -> None:
     """Write the hashes and entries of STORE, or of a list file, as text.
 
-    It needs --reveal-hashes: whoever has the hashes can look for the pictures, and hashes tell
+    It needs --reveal-hashes: anyone who has the hashes can look for the pictures, and hashes tell
     something of what they show.
 
     \b

@@ -120,7 +120,7 @@ class MatcherOptions:
         With a `version`, that one of each list, which are in stores then.
         """
         lists = self._lists(self.list_paths, version)
-        benign = self._lists(self.benign_paths)
+        benign = self._benign()
 
         def make(**how: Any) -> Matcher:
             from hashmatch.matching.breaker import Breaker
@@ -147,7 +147,7 @@ class MatcherOptions:
         from hashmatch.matching.matcher import Matcher
         from hashmatch.service.snapshots import Snapshots
 
-        benign, key = self._lists(self.benign_paths), reference_key()
+        benign, key = self._benign(), reference_key()
         stores, fixed = [], []
         for given in self.list_paths:
             kind, path = self._kind_and_path(given)
@@ -172,6 +172,17 @@ class MatcherOptions:
         return Snapshots(
             make, fixed=fixed, stores=stores, disabled=self.disabled, reference_key=key, **how
         )
+
+    def _benign(self) -> list[HashList]:
+        """Return the benign lists; a file that is empty is one that nothing was added to yet."""
+        full: list[str] = []
+        empty: list[str] = []
+        for given in self.benign_paths:
+            path = self._kind_and_path(given)[1]
+            is_empty = os.path.isfile(path) and os.path.getsize(path) == 0
+            (empty if is_empty else full).append(given)
+        warn([f"the benign list {path} is empty: it suppresses nothing" for path in empty])
+        return self._lists(full)
 
     def _lists(self, paths: Sequence[str], version: int | None = None) -> list[HashList]:
         """Return the list of `algorithm`, or of the one named before the path, at each path."""

@@ -69,7 +69,7 @@ strict_option = option(
 
 
 def allowance(name: str, safeguard: Safeguard, help: str) -> Callable[[Command], Command]:
-    """Return the option that lets a command go on without a safeguard."""
+    """Return the option that lets a command run without a safeguard."""
 
     def allow(ctx: click.Context, _: click.Parameter, given: bool) -> None:
         if given:
@@ -157,7 +157,7 @@ class ListShape:
         )  # fmt: skip
 
     def _columns(self) -> dict[str, str] | None:
-        """Return the column of each role that was told."""
+        """Return the column of each role that --column names."""
         pairs = [pair.partition("=") for pair in self.columns]
         for role, separator, name in pairs:
             if not (role and separator and name):

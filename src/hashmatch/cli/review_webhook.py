@@ -17,7 +17,7 @@ from hashmatch.cli.options import (
     quiet_option,
 )
 from hashmatch.cli.units import INPUT, OUTPUT, SOME_TIME, format_moment
-from hashmatch.errors import ReviewError, UsageError
+from hashmatch.errors import QueueUnavailable, ReviewError, UsageError
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -142,14 +142,24 @@ def push(
             count = hook.outbox.resend_dead()
             if not quiet:
                 click.echo(f"{count:,} messages are sent again", err=True)
-        before = None
+        before, outage = None, ""
         while True:
-            pushed, later = hook.push(), hook.outbox.not_final()
+            try:
+                pushed, later, head = hook.push(), hook.outbox.not_final(), opened.head()
+            except QueueUnavailable as error:  # its server may be restarted, or others write
+                if once:
+                    raise
+                said, outage = outage, printable(str(error)).removesuffix(".")
+                if outage != said:
+                    click.echo(f"hashmatch: {outage}. Trying again.", err=True)
+                time.sleep(every.total_seconds())
+                continue
+            outage = ""
             if as_json:
-                fields = {"not_final": later, "history_head": str(opened.head())}
+                fields = {"not_final": later, "history_head": str(head)}
                 print_json(pushed._asdict() | fields)
             elif not quiet and (pushed.sent or pushed.failed or later != before):
-                _print_pushed(pushed, later, opened.head())
+                _print_pushed(pushed, later, head)
             before = later
             if once:
                 break

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.command import Command, command
+from hashmatch.cli.command import Command, command, did_you_mean
 from hashmatch.cli.console import (
     Exit,
     console,
@@ -78,6 +78,12 @@ class ScanCommand(Command):
         """Return the context of whichever is meant."""
         if args[:1] == ["status"]:
             return status.make_context("scan status", args[1:], parent=parent, **extra)
+        is_misspelt = len(args) == 2 and bool(did_you_mean(args[0], ["status"]))
+        if is_misspelt and not args[1].startswith("-") and not os.path.exists(args[0]):
+            raise click.UsageError(
+                f"cannot scan {args[0]}: there is no such source. Did you mean 'scan status'?",
+                parent,
+            )
         return super().make_context(info_name, args, parent=parent, **extra)
 
 
@@ -179,7 +185,7 @@ def reporting(path: str | None, done: ScanReport, matcher: Matcher) -> Iterator[
 def told_if_stopped(
     sinks: Sinks, done: ScanReport, total: int | None, out: str | None, quiet: bool
 ) -> Iterator[None]:
-    """Tell of whatever stops a scan early how far it came and where its records are."""
+    """Add to the error that stops a scan how far it came and where its records are."""
     try:
         yield
     except BaseException as error:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Sinks:
     """Hands each record to each of some sinks, in their order.
 
-    With ``--state``, a scan that goes on hands over all records again, from the first: a sink that
+    With ``--state``, a scan that resumes hands over all records again, from the first: a sink that
     keeps what it was given before knows them by their ``record_id``. With each sink comes whether
     it gets records with the hashes of their images.
     """
@@ -107,7 +107,7 @@ def anywhere(source: str) -> str:
 def observers(
     log: str | None, metrics: str | None, out: str | None, about: dict[str, Any]
 ) -> Iterator[list[Observe]]:
-    """Give who is told besides the screen; their files are opened before the first image."""
+    """Yield the observers besides the screen; their files are opened before the first image."""
     from hashmatch.scan.json_log import JsonLog
     from hashmatch.scan.prometheus import MetricsFile
 

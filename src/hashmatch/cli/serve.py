@@ -143,7 +143,7 @@ SCOPES = ("hash", "match", "curate", "admin")
 @sandbox_option
 @allow_http_option
 def serve(**options: Any) -> None:
-    """Serve checks of pictures and of hashes over HTTP, until it is told to stop.
+    """Serve checks of pictures and of hashes over HTTP, until it is stopped.
 
     Lists in stores are watched, and newer versions put in use without a pause. The interface of its
     own is below /v1, described at /openapi.json; that of Hasher-Matcher-Actioner 1.1.7 below /h, /m

@@ -7,7 +7,6 @@ import re
 import stat
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-from urllib.parse import parse_qsl, urlsplit
 
 import click
 
@@ -323,9 +322,9 @@ class Queue(Place):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return `value`; UsageError, in one line, if it cannot be."""
         if isinstance(value, str) and value.startswith(("postgresql://", "postgres://")):
-            parts = urlsplit(value)
-            names = {name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
-            if parts.password is not None or names & {"password", "sslpassword"}:
+            from hashmatch.review.postgres_url import PostgresUrl
+
+            if PostgresUrl.parse(value).has_password:
                 raise UsageError(
                     "cannot use the review queue: its URL has a password, and everybody on this "
                     "machine can read the arguments of a command. Put it into ~/.pgpass, into "

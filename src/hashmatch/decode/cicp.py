@@ -132,7 +132,7 @@ def _dimming(most: NDArray[np.float32], peak: float) -> NDArray[np.float32]:
     """Return what light is multiplied by where its brightest primary is `most`, 1 being white.
 
     Up to white by the knee, which is the lower the brighter the `peak`; from there a quadratic
-    Bezier curve, which goes on in the same direction at first and ends with the peak at white.
+    Bezier curve, which keeps the same direction at first and ends with the peak at white.
     """
     if peak <= 1:
         return np.ones_like(most)  # it fits the display, and is cut off there

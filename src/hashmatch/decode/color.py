@@ -45,7 +45,7 @@ def rgb(
     to_gray, code_points = _to_gray(image), cicp.of_image(image) if image.info else None
     hdr = code_points if code_points and code_points.hdr else None
     if not to_gray and not hdr and not image.has_transparency_data and width * height <= LARGE:
-        pixels = np.asarray(_opaque(image), np.uint8)
+        pixels = np.asarray(image if image.mode == "RGB" else _opaque(image), np.uint8)
         if out is None:
             return pixels
         out[:] = pixels

@@ -24,7 +24,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from hashmatch.decode import bmp, cicp, gif, jxl, limits, tiff_samples, tiles, webp
 from hashmatch.decode.jpeg import coefficient_bytes
-from hashmatch.decode.metadata import without_repeats
+from hashmatch.decode.metadata import PNG_ONCE, without_repeats
 from hashmatch.errors import install
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
@@ -67,8 +67,8 @@ BMP_HEADERS = {struct.pack("<I", size) for size in (12, *bmp.OS2_SIZES, 40, 52, 
 def identify(data: bytes) -> str:
     """Return Pillow's name of the format that `data` begins as.
 
-    Raises ImageError, ``unsupported`` for anything but the formats above, ``undecodable`` for
-    nothing at all.
+    Raises ImageError, ``unsupported`` for anything but the formats above, ``undecodable`` if
+    there are no bytes.
     """
     if not data:
         raise ImageError(Outcome.UNDECODABLE, "the file is empty")
@@ -105,7 +105,9 @@ def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
             right, bottom = rect.left + rect.width, rect.top + rect.height
             _check_pixels(name, right, bottom, limits.PIXELS[name])
     elif name == "PNG":
-        data = without_repeats(data)
+        head = data[: data.find(b"IDAT")]  # most files have each name once
+        if max(map(head.count, PNG_ONCE)) > 1 or data.count(b"eXIf") > 1:
+            data = without_repeats(data)
     elif name == "BMP":
         profile = bmp.profile(data)
         data = bmp.usual(data, limits.UNUSUAL_BMP_PIXELS, limits.RUN_LENGTH_BMP_PIXELS)

@@ -41,8 +41,8 @@ def coefficient_bytes(image: Any) -> int:
 def scattered_profile(image: Any) -> bytes | None:
     """Return the ICC profile of an open JPEG whose parts Pillow does not put together.
 
-    It gives none if there are more parts than are told, as where all are there twice; the first of
-    each number count then, as in browsers (ICC.1:2022, annex B.4).
+    It gives none if there are more parts than are declared, as where all are there twice; the first
+    of each number count then, as in browsers (ICC.1:2022, annex B.4).
     """
     parts: dict[int, bytes] = {}
     total = 0

@@ -82,7 +82,7 @@ GIF_BLOCKS = 65_536
 """Blocks of a GIF before its first picture."""
 
 FRAMES = 8
-"""Frames given of one file, unless told otherwise: eight hashes cost what the eight orientations of
+"""Frames given of one file by default: eight hashes cost what the eight orientations of
 one picture do, and whatever fills a seventh of an animation is among them."""
 FRAME_REACH_PIXELS = 128 * MEGAPIXEL
 """Pixels decoded to reach a frame that builds on those before it. A megapixel was measured to take

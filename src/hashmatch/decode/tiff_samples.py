@@ -42,7 +42,7 @@ COMPRESSIONS = {
     1: "none", 5: "LZW", JPEG: "JPEG", 8: "deflate", 32946: "deflate", 32773: "PackBits",
     34925: "LZMA", 50000: "zstd", WEBP: "WebP",
 }  # fmt: skip
-"""Those that are told how much to decode, or say it before they do."""
+"""Those that are given how much to decode, or report it before they do."""
 WHITE_IS_ZERO, BLACK_IS_ZERO, COLOUR, INKS, YCBCR, CIELAB = 0, 1, 2, 5, 6, 8
 CHANNELS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, COLOUR: 3, INKS: 4, YCBCR: 3, CIELAB: 3}
 """Samples of a pixel without transparency, by PhotometricInterpretation."""

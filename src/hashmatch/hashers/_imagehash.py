@@ -65,8 +65,8 @@ def above_median(
     below half their distance moves a value to its other side. If they are not, the last bits of
     imagehash's own floats decide, and nothing but its own steps, `itself`, has those.
 
-    The errors of `values` never add up to `doubt`: values no further apart than this are not told
-    apart.
+    The errors of `values` never add up to `doubt`: values no further apart than this are not
+    distinguished.
     """
     lower, upper = np.sort(values, axis=None)[31:33]
     return values > lower if upper - lower > doubt else itself()

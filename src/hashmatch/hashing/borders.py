@@ -44,9 +44,9 @@ ALIKE = 0.005
 def borders(pixels: NDArray[np.uint8]) -> dict[str, Cut]:
     """Return what to take off (h, w, 3) `pixels` that seem to have a border, by name.
 
-    A picture may go on in its border's colour, so that several cuts are tried: what ends sharply;
-    all that looks like border; as much on opposite sides; as much on all; and rows alone, or
-    columns, if the others are not as wide on both sides, as borders mostly are.
+    A picture may continue in its border's colour, so that several cuts are tried: what ends
+    sharply; all that looks like border; as much on opposite sides; as much on all; and rows alone,
+    or columns, if the others are not as wide on both sides, as borders mostly are.
     """
     bars = _bars(pixels, PLAIN, PLAIN)
     if max(bar.sharpness for bar in bars) < SHARP:

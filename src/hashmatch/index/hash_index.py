@@ -95,10 +95,11 @@ class HashIndex(Opaque):
     def open(cls, path: str | PathLike[str], check: bool = True) -> HashIndex:
         """Return the index in a file that `save` made, without reading it in.
 
-        Its pages are mapped, and shared by all processes that open it. Whoever has it open goes on
-        with what it was when it is replaced by `save` or deleted. One that is written over in place
-        instead is found out: searches then raise IndexFileError, and open it again. One that is cut
-        off in place while it is searched ends the process (SIGBUS), as every mapped file does.
+        Its pages are mapped, and shared by all processes that open it. A process that has it open
+        continues with what it was when it is replaced by `save` or deleted. One that is written
+        over in place instead is found out: searches then raise IndexFileError, and open it again.
+        One that is cut off in place while it is searched ends the process (SIGBUS), as every mapped
+        file does.
 
         Parameters
         ----------
@@ -197,7 +198,7 @@ class HashIndex(Opaque):
     ) -> HashIndex:
         """Return the next state of this index, in time like that of the change; this one stays.
 
-        Whoever is searching this index goes on doing so undisturbed, and its answers name its
+        Searches of this index that are running are not disturbed, and their answers name its
         snapshot.
 
         Parameters
@@ -446,7 +447,7 @@ class HashIndex(Opaque):
 
     @property
     def nbytes(self) -> int:
-        """Bytes that it takes; of an opened file, in pages shared with whoever else opened it."""
+        """Bytes that it takes; of an opened file, in pages that all its processes share."""
         return self._state.nbytes
 
     @property

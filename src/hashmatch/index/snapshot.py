@@ -362,7 +362,7 @@ class Snapshot(Opaque):
 def name_of(hashes: HashList | HashBatch, name: str | None) -> str:
     """Return `name`; without one, what a list calls itself, or something random.
 
-    Not a digest of the hashes: whoever reads that could test what a short list holds.
+    Not a digest of the hashes: anyone who reads that could test what a short list holds.
     """
     if name is not None:
         return text_of(name)

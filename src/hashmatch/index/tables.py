@@ -30,7 +30,7 @@ COST_LINE_NS_PER_DOUBLING = 1.2
 COST_BAND_NS = 12.0
 """Starting with a band: reading its layout, computing the address of the query."""
 COST_OVERFLOW_NS = 30.0
-"""Following an address whose entries do not all fit in its own lines to where they go on."""
+"""Following an address whose entries do not all fit in its own lines to the next lines."""
 COST_NEXT_LINE_NS = 4.5
 """Each further line of an address: it lies beside the first."""
 COST_CANDIDATE_NS = 15.0

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("hashmatch.lists")
 HEAD = 64 * 1024
-"""Bytes of a file that formats are told apart by, as far as they are whole lines."""
+"""Bytes of a file that its format is detected by, as far as they are whole lines."""
 NAMELESS = "the file object"
 """What a file object is called that does not say its name."""
 
@@ -103,7 +103,7 @@ def read_rows(
 ) -> FileRead:
     """Read every row of a file into `rows`; a file object is read from where it is to its end.
 
-    It stays open. `on_read` is told how many more bytes were read, for progress. ListError if the
+    It stays open. `on_read` is given how many more bytes were read, for progress. ListError if the
     file cannot be read, is empty or is in no known format.
     """
     place = place_of(source)
@@ -159,7 +159,7 @@ def _read(
 
 
 def _format(place: str, head: bytes, format: ListFormat) -> str:
-    """Return the format that was told, or that the beginning of the file shows."""
+    """Return the format that was given, or that the beginning of the file shows."""
     told, empty, unknown = format.reader, not head, None
     if told is None and format.columns:  # of formats with any, JSON lines are surely told from CSV
         told = "jsonl" if registry.list_reader("jsonl").detects(head) else "csv"

@@ -41,8 +41,8 @@ def write_list(
     format : {"jsonl", "pdq-text"}
         JSON lines keep all that is known of an entry; PDQ text (``hash,quality,id``) only that.
     reveal_hashes : bool
-        Has to be True: whoever has the hashes of a list can look for its pictures, and hashes tell
-        something of what they show.
+        Has to be True: anyone who has the hashes of a list can look for its pictures, and hashes
+        tell something of what they show.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def write_list(
     >>> known = hm.read_list("fixtures/lists/demo-pdq.csv")
     >>> write_list(known, "known.jsonl", reveal_hashes=False)
     Traceback (most recent call last):
-    hashmatch.errors.UsageError: a list's hashes are shown only if that is asked for: reveal_hashes
+    hashmatch.errors.UsageError: cannot write the list: its hashes are shown only if ...
     """
     if reveal_hashes is not True:
         raise UsageError(

@@ -2,7 +2,7 @@
 
 Each is a function of RGB pixels and of how many bits there are on a side of the hash, and returns
 ``side * side`` bits, the most significant first. None of them is an algorithm to make a list with:
-what comes close to one of these is told by its name, and that no conversion makes it match.
+a hash close to one of these is reported by name, and that no conversion makes it match.
 """
 
 from __future__ import annotations

@@ -66,6 +66,7 @@ from hashmatch.records.hashes import (
     DECIMALS,
     ENCODINGS,
     INVISIBLE,
+    NUMBER,
     HashBatch,
     Opaque,
     is_scientific,
@@ -120,7 +121,7 @@ class ListFormat:
         What the file is in, such as ``cp1251`` or ``shift_jis``; detected unless given: UTF-8, what
         its mark says, or Windows-1252.
     accept_spreadsheet : bool
-        Whether to go on though a spreadsheet has destroyed some of the hashes.
+        Whether to continue though a spreadsheet has destroyed some of the hashes.
     unique_ids : bool
         Whether each id is of one entry only, so that a later row of it supersedes an earlier that
         has another hash of the same kind. By default as the format says: in CSV, JSON lines and PDQ
@@ -136,8 +137,8 @@ class ListFormat:
     Examples
     --------
     >>> import hashmatch as hm
-    >>> told = hm.ListFormat(columns={"pdq": "pdq", "id": "id"})
-    >>> hm.read_list("fixtures/lists/demo-pdq.csv", format=told).entries[0].labels
+    >>> shape = hm.ListFormat(columns={"pdq": "pdq", "id": "id"})
+    >>> hm.read_list("fixtures/lists/demo-pdq.csv", format=shape).entries[0].labels
     ()
     """
 
@@ -195,7 +196,7 @@ class ListFormat:
 
     @property
     def orders(self) -> tuple[str, ...]:
-        """What is told of the order of bits."""
+        """The orders of bits that were given."""
         return (self.bits,) if isinstance(self.bits, str) else tuple(self.bits or ())
 
 
@@ -316,12 +317,12 @@ OF_NOTHING = "of nothing"
 MOST_STATUSES = 100
 """Statuses that are not known and are counted by name; of more, no column of statuses is read."""
 NOT_MATCHED = {
-    "photodna", "pdna", "tmk", "tmk_pdqf", "netclean", "videntifier", "ssvh", "ssvh_pdna",
-    "ssvh_safer_hash", "vpdq", "text", "raw_text", "url", "uri", "trend_query", "other", "unknown",
-    "url_md5", "pdq_ocr", "text_tlsh", "tlsh", "simple_signal_type",
+    "photodna", "pdna", "blockhash", "tmk", "tmk_pdqf", "netclean", "videntifier", "ssvh",
+    "ssvh_pdna", "ssvh_safer_hash", "vpdq", "text", "raw_text", "url", "uri", "trend_query",
+    "other", "unknown", "url_md5", "pdq_ocr", "text_tlsh", "tlsh", "simple_signal_type",
 }  # fmt: skip
 """Kinds of hash in the lists of hotlines that cannot be compared here, or are not of pictures;
-so are those that begin with ``video_``. Whoever installs a hasher of one can match it."""
+so are those that begin with ``video_``. With a hasher of one installed it can be matched."""
 DESTROYED = (
     "A spreadsheet has taken hashes for numbers and rounded them, some to other valid hashes: "
     "export the list again, with the column as text (--accept spreadsheet imports what is left)"
@@ -336,7 +337,7 @@ UNMATCHABLE, UNKNOWN_STATUS = "unmatchable: ", "unknown status: "
 """In counts of rows, before each kind and each status."""
 LONGEST_STATUS = 100
 MOMENT = 2**-14
-"""Seconds between times that are told apart after now, in which their owner dates them later."""
+"""Seconds between times that are kept apart after now, in which their owner dates them later."""
 MOST_NAMED = 100_000
 """Rows that cannot be used and are named: of a file of nothing but such rows, some MB of memory."""
 
@@ -385,6 +386,7 @@ class Rows(Opaque):
         self.remarks: list[str] = []
         self.missing: RejectedRow | None = None
         self.is_ansi = False
+        self._is_signed = False
 
     def take(
         self, rows: Iterable[ListRow | PlainRows | RejectedRow], *, unique_ids: bool = False
@@ -397,6 +399,13 @@ class Rows(Opaque):
             elif not self._add_plain(row):
                 for each in row.rows():
                     self._take(each)
+        if self._is_signed:  # numbers that are not negative are in the same encoding
+            self.rejected = [
+                row._replace(
+                    reason=row.reason.replace(NUMBER.format("decimal"), NUMBER.format("signed"))
+                )
+                for row in self.rejected
+            ]
 
     def _take(self, row: ListRow | RejectedRow) -> None:
         if isinstance(row, RejectedRow):
@@ -408,6 +417,7 @@ class Rows(Opaque):
             reason = str(error)
             if row.encoding:  # the format says it, whatever is told
                 reason = reason.partition("; say so (--encoding")[0]
+            self._is_signed |= reason.endswith(NUMBER.format("signed"))
             self._reject(RejectedRow(row.line, reason))
             self._note_length(row)
             if self._scientific is None and is_scientific(row.hash):
@@ -611,7 +621,7 @@ class Rows(Opaque):
         self.ahead += said is not None and said.begin > self.now
 
     def _effect(self, status: str) -> str | None:
-        """Return what a status does to an entry, as is told or as is known."""
+        """Return what a status does to an entry, as given or as known."""
         told = self._effects.get(plain(status)) if self._effects else None
         return told or effect_of(status)
 

@@ -83,8 +83,8 @@ class Suspicion(NamedTuple):
 def suspicion(sample: Sample) -> Suspicion | None:
     """Return what hashes of a list probably are, if not what they are taken for.
 
-    Hashes of plug-ins are told by their digits only. Entries near to each other, as of copies of
-    one picture, count once.
+    Hashes of plug-ins are recognised by their digits only. Entries near to each other, as of copies
+    of one picture, count once.
 
     Examples
     --------
@@ -237,7 +237,7 @@ class Sample(Opaque):
     def _of_another_kind(
         self, odd: Flags, usual: float, least: float, reason: str
     ) -> Iterator[Suspicion]:
-        """Yield which kind of 64 bits they are, if it can be told."""
+        """Yield which kind of 64 bits they are, if it can be determined."""
         named = self._kind()
         if named is not None and named[0] != self.algorithm:
             yield from self._found(named[0], odd, usual, least, reason, named[1], share=1.0)

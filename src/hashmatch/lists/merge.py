@@ -213,7 +213,8 @@ class Withdrawals(Opaque):
     def withdraw(self, subjects: Sequence[Subject], end: float, *, asked: bool = True) -> None:
         """Take in a withdrawal, of at least one subject, that was made at `end` at the latest.
 
-        Whether it has an effect is told of what is `asked`: of other kinds of hash most has none.
+        Whether it has an effect is reported for what is `asked`: of other kinds of hash most has
+        none.
         """
         if asked:
             self.asked.setdefault(subjects[0], set()).update(subjects)

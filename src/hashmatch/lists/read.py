@@ -39,7 +39,7 @@ class ListFile:
     Parameters
     ----------
     name, version : str
-        The file's stem unless told, and the beginning of the SHA-256 of its content unless told.
+        By default the file's stem, and the beginning of the SHA-256 of its content.
     format : str
         The reader's name.
     lists : tuple of HashList
@@ -102,7 +102,7 @@ class ListFile:
         algorithm : str, optional
             Which; by default the only one that there is.
         skip_bad_rows : bool
-            Go on without rows that could not be used.
+            Leave out rows that could not be used.
         max_distance : int, optional
             The list's own inclusive limit in bits.
 
@@ -245,7 +245,7 @@ def read_list(
     format : ListFormat, optional
         How it is to be read.
     skip_bad_rows : bool
-        Go on without rows that cannot be used; they are in the result's ``rejected``.
+        Leave out rows that cannot be used; they are in the result's ``rejected``.
     max_distance : int, optional
         The list's own inclusive limit in bits, instead of the algorithm's recommendation.
     name, version : str, optional

@@ -87,9 +87,9 @@ class Breaker:
     either wrong or an event, and both want a person. Were it to start over each day, a wrong one
     would bring a hundred pictures a day for ever.
 
-    Entries are told apart by the name of their list, whatever its version, the algorithm, and their
-    external id or reference. References of a list without a key change with it, see
-    `HashList.own_key`: counts go on over its versions if the matcher has a ``reference_key``.
+    Entries are distinguished by the name of their list, whatever its version, the algorithm, and
+    their external id or reference. References of a list without a key change with it, see
+    `HashList.own_key`: counts continue across its versions if the matcher has a ``reference_key``.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class Breaker:
         How long records are counted together, from the first on; by default a day, so that an entry
         which is right once a day never trips. None counts all of them, as of one scan.
     on_trip : callable, optional
-        Told of each `Trip`, once, in the thread that matched; it must not raise.
+        Called with each `Trip`, once, in the thread that matched; it must not raise.
     now : callable, optional
         Tells the time; for tests.
 
@@ -232,7 +232,7 @@ class Breaker:
         return {"schema": SCHEMA, "entries": entries}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `to_json` gave, instead of the counts so far. It raises no alarm again.
+        """Continue from what `to_json` gave, instead of the counts so far, without new alarms.
 
         Parameters
         ----------

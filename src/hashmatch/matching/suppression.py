@@ -129,7 +129,7 @@ class Benign(Opaque):
     itself after having been saved again (`re_encoded`; an entry's or list's own limit may only be
     lower), and nearer than to any listed entry, by the share of differing bits: a tie is for
     people. A picture that is *equal* to a listed entry is never one of them, whatever a benign list
-    holds: the entry itself has to be put right by whoever keeps that list. Of an animation, that
+    holds: the entry itself has to be corrected by the owner of that list. Of an animation, that
     goes for each frame that matches.
     """
 

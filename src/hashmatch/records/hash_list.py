@@ -355,8 +355,8 @@ class HashList(Opaque):
 
         Of the hashes, and of the id, limit, labels and sources of each, in their order; of the
         list's own limit; and, if some entry has no id, of `own_key`. Lists of one digest answer
-        alike. It tells whether a list is still the same, as where a scan goes on; publish it
-        nowhere: whoever guesses all of a short list can test that with it.
+        alike. It tells whether a list is still the same, as where a scan resumes; do not
+        publish it: anyone who guesses all of a short list can test that with it.
         """
         if self._digest is None:
             object.__setattr__(self, "_digest", self._content().hexdigest())

@@ -54,7 +54,7 @@ date and clock, and ids that begin with a time, as networks give them."""
 SLACK = 12
 """Bits that a longer number may have fewer than its hash."""
 CHANGE = re.compile("[a-z][_/+-]*[A-Z0-9]|[A-Z][_/+-]*[a-z0-9]|[0-9][_/+-]*[A-Za-z]")
-"""Where capitals, small letters and digits go on with another sort; of three in a row, one."""
+"""Where capitals, small letters and digits are followed by another sort; of three in a row, one."""
 BASE32_SIZES = {-(-8 * size // 5) for size in SIZES}
 WINDOW = 20
 """Digits of base64 of which so many are looked at."""
@@ -391,7 +391,7 @@ def _is_mixed(digits: str) -> bool:
 
 
 def _changes(text: str) -> int:
-    """Return how often text goes on with another of capitals, small letters, digits and signs."""
+    """Return how often text changes between capitals, small letters, digits and signs."""
     sorts = [(each.isupper(), each.islower(), each.isdigit()) for each in text]
     return sum(one != other for one, other in pairwise(sorts))
 

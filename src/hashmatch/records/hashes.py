@@ -27,6 +27,8 @@ ENCODINGS = (
 unsigned one that the bits are, or that of two's complement."""
 BASES = "base64", "base64url", "base32"
 DECIMALS = "decimal", "signed"
+NUMBER = "a decimal number; say so (--encoding {})"
+"""Why a number is no hash, with the encoding of `DECIMALS` that it may be in."""
 """Those that JSON may write without quotes."""
 EVEN = b"\0\xff"
 """Bytes in front of a number that is short, or negative."""
@@ -164,11 +166,14 @@ class HashSpec:
             return f"a number, as spreadsheets make of digits, is no {self.algorithm} hash"
         other = self._fitting(text, encoding)
         if other is not None:
-            what = {
-                "binary": f"{len(text)} binary digits",
-                "decimal": "a decimal number",
-                "signed": "a decimal number",
-            }.get(other, f"the hash is not {encoding} but {other}")
+            if other in DECIMALS:
+                return NUMBER.format(other)
+            is_binary = other == "binary"
+            what = (
+                f"{len(text)} binary digits"
+                if is_binary
+                else f"the hash is not {encoding} but {other}"
+            )
             return f"{what}; say so (--encoding {other})"
         if (DECIMAL if encoding in DECIMALS else HEXADECIMAL).fullmatch(text) and (
             encoding in NUMBERS

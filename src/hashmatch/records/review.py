@@ -122,7 +122,7 @@ class ReviewRecord:
     hash : RecordHash
         How it was hashed.
     matches : tuple of RecordMatch
-        At most as many as the matcher was told to name.
+        At most as many as the matcher's limit of named matches.
     match_count : int
         All entries that matched, named or not.
     status : {"pending_review", "suppressed"}

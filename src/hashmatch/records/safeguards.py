@@ -22,7 +22,7 @@ LOG = logging.getLogger("hashmatch.safeguards")
 
 
 class Safeguard(Enum):
-    """What protects, what to do where it is missing, and how to go on without it."""
+    """What protects, what to do where it is missing, and how to continue without it."""
 
     SANDBOX = (
         "sandbox",
@@ -80,7 +80,7 @@ def waive(
     advice: str = "",
     allowed_by: str = "",
 ) -> None:
-    """Go on without a safeguard if that is allowed by name; everything weaker passes here.
+    """Continue without a safeguard if that is allowed by name; everything weaker passes here.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def waive(
     error : type of HashmatchError
         What a refusal is.
     allowed : bool
-        Whether the caller was told to; `allowing` tells it for all.
+        Whether the caller allows it; `allowing` does for all calls.
     advice, allowed_by : str
         Instead of the safeguard's own: what to do, and what allows it.
 
@@ -129,7 +129,7 @@ def waive(
 
 @contextmanager
 def allowing(*safeguards: Safeguard) -> Iterator[None]:
-    """Let this process, all of its threads, go on without some safeguards within the block."""
+    """Let this process, all of its threads, continue without some safeguards within the block."""
     _allowed.update(safeguards)
     try:
         yield

@@ -1,7 +1,7 @@
 """Compares the tables of a queue with its history, and so finds any edit of either.
 
 The history is gone through from its beginning and every row of every table is compared with what
-follows from it. Whoever can write to the database and works out all digests anew can still forge a
+follows from it. Anyone who can write to the database and recompute all digests can still forge a
 whole history; the digest of the last event, kept where they cannot write, shows that too.
 """
 

@@ -255,8 +255,8 @@ class StandingDecision(NamedTuple):
 def state_of(standing: Sequence[StandingDecision]) -> tuple[CaseState, str]:
     """Return the state of a case, and who may not decide about it next (empty: all may).
 
-    Whoever confirmed it is not the second to confirm it. If a second does not confirm what the
-    first did, neither is taken for the truth: somebody else has to look.
+    The reviewer who confirmed it cannot be the second to confirm it. If a second does not confirm
+    what the first did, neither is taken for the truth: somebody else has to look.
     """
     if not standing:
         return CaseState.PENDING_REVIEW, ""

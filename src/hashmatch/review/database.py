@@ -31,7 +31,7 @@ PATIENCE = 60.0
 """Seconds that a call waits for others' transactions; the longest are of `add`, far below one."""
 TURN_PATIENCE = 3
 """How many times as long a thread waits for its turn among those of its own process, while these
-go on: each has the lock for milliseconds."""
+continue: each has the lock for milliseconds."""
 SOON = 0.1
 """Seconds in which another transaction begins, if none but those of this process have the lock."""
 MAX_READERS = 8
@@ -50,8 +50,8 @@ class Pool:
     def wait(self, patience: float) -> bool:
         """Wait for one to be free, and return whether one is.
 
-        Whoever has one may be waiting for another process itself: for longer than `patience`, there
-        is use in waiting only while transactions begin.
+        A thread that has one may be waiting for another process itself: for longer than `patience`,
+        there is use in waiting only while transactions begin.
         """
         begun = self._begun
         if self._free.acquire(timeout=patience):
@@ -102,7 +102,7 @@ class _Here(threading.local):
 class Database(ABC):
     """Connections to one database: one that writes, and some that read and never wait for it.
 
-    Each transaction has a connection of its own, which its thread goes on to use within it.
+    Each transaction has a connection of its own, which its thread uses within it.
     Placeholders are ``?``. Every failure is a QueueUnavailable of one line that names `where`, the
     queue's file or URL as it may be shown. A call waits for others for `patience` seconds, and for
     the answer of a server for `answer_timeout`, or for ever.
@@ -363,7 +363,7 @@ class Transaction:
     def begin(
         cls, database: Database, clock: Callable[[], datetime], *, read_only: bool = False
     ) -> Iterator[Transaction]:
-        """Begin a transaction, or go on with the one that this thread is in."""
+        """Begin a transaction, or continue the one that this thread is in."""
         with database.reading() if read_only else database.writing():
             name, settings = database.queue_row()
             yield cls(database, name, Settings.from_json(settings), micros(clock()))

@@ -190,7 +190,7 @@ def _time(at: int) -> str:
 
 
 def hand_over(tx: Transaction, cases: Sequence[int]) -> None:
-    """Note that the decisions of some cases are told to others as final: nobody can undo them."""
+    """Note that decisions of some cases are handed over as final: nobody can undo them."""
     condition, value = tx.database.among(cases)
     tx.database.run(
         "INSERT INTO handed_over SELECT number, ? FROM decision "

@@ -1,10 +1,10 @@
 """The history of a review queue: a hash-chained log of events that are only ever appended.
 
 The digest of an event is the SHA-256 of the digest before it and of what it says, so that no event
-can be changed, left out or put in without changing every later digest. Whoever keeps the last one
-elsewhere, as a `Head`, also notices that the end was cut off, or that all of it was written anew. A
-head tells nothing: nobody can try guesses against it without the random name of the queue, the
-random tokens of its reviewers and every time to the microsecond.
+can be changed, left out or put in without changing every later digest. Anyone who keeps the last
+one elsewhere, as a `Head`, also notices that the end was cut off, or that all of it was written
+anew. A head tells nothing: nobody can try guesses against it without the random name of the queue,
+the random tokens of its reviewers and every time to the microsecond.
 
 ===============  =================================================================================
 kind             what happened
@@ -32,7 +32,7 @@ logged_in        a reviewer logged in to the page
 login_failed     somebody could not: how often since the last such event, and with which name, if it
                  is a reviewer's; by ``hashmatch``, since a name that was tried proves nothing
 uncovered        a reviewer uncovered the picture of a record, and how far
-message_queued   a decision was put into the outbox of an endpoint, to be told if it still stands
+message_queued   a decision was put into the outbox of an endpoint, to be sent if it still stands
 ===============  =================================================================================
 """
 
@@ -149,7 +149,7 @@ def load_event(tx: Transaction, number: int) -> Event:
 def events(database: Database, name: str, case: int | None = None) -> Iterator[Event]:
     """Yield the history of the queue `name`, or what of it is about one case and its records.
 
-    The database is asked for some at a time, so that nobody waits for whoever reads.
+    The database is asked for some at a time, so that no writer waits for a reader.
     """
     batches = ""
     if case is not None:

@@ -75,7 +75,7 @@ class ReviewQueue:
     many threads one `ReviewQueue`. Writers take turns, in both databases, so that the history is
     one line. Made by `ReviewQueue.open`.
 
-    Nobody who only reads waits for whoever writes.
+    Readers do not wait for writers.
 
     Every method raises QueueUnavailable if the database fails, and ReviewError if there is no case
     of a given id.
@@ -177,7 +177,7 @@ class ReviewQueue:
 
     @property
     def patience(self) -> float:
-        """Seconds that a call waits for whoever else writes, before it is a QueueUnavailable."""
+        """Seconds that a call waits for other writers, before it is a QueueUnavailable."""
         return self._database.patience
 
     @patience.setter
@@ -546,9 +546,9 @@ class ReviewQueue:
     def confirmed(self, since_event: int = 0) -> Iterator[ConfirmedCase]:
         """Yield the cases that people confirmed finally, in the order of their last decision.
 
-        Nothing is yielded while it may still be undone, nor what comes after it: whoever goes on
-        from the `ConfirmedCase.event` of the last one misses none. What is yielded cannot be undone
-        any more, whatever the clock says later.
+        Nothing is yielded while it may still be undone, nor what comes after it: a reader that
+        resumes from the `ConfirmedCase.event` of the last one misses none. What is yielded cannot
+        be undone any more, whatever the clock says later.
 
         Parameters
         ----------

@@ -58,7 +58,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class NotFinal:
-    """What waits until it can no longer be undone: how much, and when all of it is final (UTC)."""
+    """Decisions that can still be undone: how many, and when all of it is final (UTC)."""
 
     count: int = 0
     until: datetime | None = None

@@ -53,7 +53,7 @@ class Reviewers:
         check_person(name)
         check_person(who)
         token = secrets.token_urlsafe(32)
-        digest = hashlib.sha256(token.encode()).hexdigest()
+        digest = digest_of(token)
         with Transaction.begin(self._database, self._clock) as tx:
             tx.database.run("DELETE FROM reviewer WHERE name = ?", (name,))
             tx.database.run("INSERT INTO reviewer VALUES (?, ?, ?)", (name, digest, tx.now))
@@ -95,7 +95,15 @@ class Reviewers:
 
     def check(self, name: str, token: str) -> bool:
         """Return whether a token is the one of a reviewer; False if there is none such."""
+        return self.check_digest(name, digest_of(token))
+
+    def check_digest(self, name: str, digest: str) -> bool:
+        """Return whether a digest, as `digest_of` makes it, is of the token of a reviewer."""
         rows = self._database.rows("SELECT token FROM reviewer WHERE name = ?", (name,))
-        given = hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
         kept = rows[0][0] if rows else NOBODY
-        return hmac.compare_digest(kept, given)
+        return hmac.compare_digest(kept, digest)
+
+
+def digest_of(token: str) -> str:
+    """Return the SHA-256 of a token, in hexadecimal: all that is kept of it."""
+    return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()

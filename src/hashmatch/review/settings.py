@@ -25,7 +25,7 @@ class Settings:
         Bits by which hashes of one picture may differ, by algorithm; 0 for what is not named. PDQ's
         authors saw copies of a picture within 10 bits and others beyond 30.
     two_reviewers : bool
-        Whether a confirmation needs two people, neither of whom is shown what the other decided.
+        Whether a confirmation needs two people; neither is shown what the other decided.
     lease : timedelta
         Time after which a case that nobody renewed goes back, at least a second.
     undo : timedelta

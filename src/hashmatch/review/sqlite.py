@@ -117,7 +117,7 @@ class SqliteDatabase(Database):
     def _file(self) -> tuple[int, int]:
         """Return which file lies at the path, as a number of its own.
 
-        It is looked at and never opened: closing a descriptor gives up the locks that all
+        It is looked at and never opened: closing a descriptor releases the locks that all
         connections of this process have on the file (fcntl(2)), and other processes then delete the
         log in use. Source: https://www.sqlite.org/howtocorrupt.html, 2.2.
         """

@@ -1,6 +1,6 @@
 """Statistics of a review queue: waiting times, decisions, agreement, and how often lists are right.
 
-Nothing changes by them. `thresholds` is for whoever chooses ``--max-distance``.
+Nothing changes by them. `thresholds` helps to choose ``--max-distance``.
 """
 
 from __future__ import annotations

@@ -48,8 +48,8 @@ thousand times as long as hashing takes."""
 class WorkerSlots:
     """Slots of which `count` (at least 1) work at once, and others instead of slow ones.
 
-    A slot whose picture is with whoever iterates is held. When there is no other, one that is held
-    for `HELD_SECONDS` is taken back: another comes in its place, with memory of its own.
+    A slot whose picture the caller of the iterator has is held. When there is no other, one that is
+    held for `HELD_SECONDS` is taken back: another comes in its place, with memory of its own.
     """
 
     def __init__(self, server: ForkServer, limits: WorkerLimits, count: int) -> None:
@@ -88,7 +88,7 @@ class WorkerSlots:
         raise WorkersError(POOL_CLOSED)
 
     def hold(self, slot: WorkerSlot) -> None:
-        """Note that what a slot has decoded is with whoever asked for it."""
+        """Note that the caller has what a slot has decoded."""
         with self._changed:
             self._held[slot] = time.monotonic()
 
@@ -335,7 +335,7 @@ class DecodePool:
         return map(_copied, self._decode(image, most))
 
     def close(self) -> None:
-        """End every process of the pool; whoever waits for one is told. Once is enough."""
+        """End every process of the pool; calls that wait for one get an error. Once is enough."""
         self._end()
 
     def __enter__(self) -> DecodePool:

@@ -4,7 +4,7 @@ A worker reads its item, maps memory, answers on its one socket and ends. It ope
 starts and signals nothing, so none of the calls for that are on the list; nor are those that make
 memory that can be executed. What is not on the list fails with EPERM, which Python reports and a
 decoder survives. Threads may be made, in the one way that the C library makes them: the decoder
-of HEIF has one even if it is told to have none.
+of HEIF has one even if it is set to have none.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ WATCHDOG_SECONDS = 0.1
 """Between two looks at a worker that does not answer: one that is asleep at both, and did nothing
 between them, is lost, which takes so much less than its time on the wall."""
 HARMLESS = {Outcome.UNSUPPORTED, Outcome.TOO_SMALL}
-"""Outcomes after which a worker goes on: no decoder has stumbled. After others, and after a picture
+"""Outcomes after which a worker is kept: no decoder has stumbled. After others, and after a picture
 that is damaged, the next item has a new one."""
 WATCHDOG_TIMEOUT = struct.pack("@ll", 0, int(WATCHDOG_SECONDS * 1e6))
 """The same, as struct timeval."""
@@ -218,7 +218,7 @@ class WorkerSlot:
             worker.channel.close()
 
     def abort(self) -> None:
-        """End the worker for good, from whatever thread: who waits for it is told."""
+        """End the worker for good, from any thread: a call that waits for it gets an error."""
         self._closed = True
         worker = self._worker
         if worker is not None:

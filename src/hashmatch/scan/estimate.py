@@ -32,7 +32,7 @@ class Estimate:
     `unsized`. `suffixes` are how many keys end in what, the most frequent first; empty is none, or
     an odd one. So many were `sampled`, of which some `failed`; what one took by itself, on average,
     are `read_seconds` and `hash_seconds`. A scan would take `seconds`: the longest of listing,
-    reading, at its rate, and hashing, which go on at the same time. `requests` are to a bucket: one
+    reading, at its rate, and hashing, which run at the same time. `requests` are to a bucket: one
     for each item and each 1,000 that are listed.
     """
 

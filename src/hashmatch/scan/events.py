@@ -126,7 +126,7 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that a scan tells whoever observes it. It holds no hash, no key, no list entry.
+    """Something that a scan reports to its observers. It holds no hash, no key, no list entry.
 
     Parameters
     ----------
@@ -158,8 +158,8 @@ class Event:
 class Monitor:
     """Tells what one scan does, always in the thread that iterates it.
 
-    Each observer is told of every `Event`; what one raises ends the scan. `tries` counts what is
-    read, `counters` everything else.
+    Each observer is called with every `Event`; what one raises ends the scan. `tries` counts what
+    is read, `counters` everything else.
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class Monitor:
 
     @contextmanager
     def running(self, before: str = "") -> Iterator[None]:
-        """Tell of the beginning and of the end; `before` is what it says if it is no new scan."""
+        """Report the beginning and the end; `before` is what it says if it is no new scan."""
         self._alarms = self._trips()
         self._tell("begin", reason=before)
         try:
@@ -198,7 +198,7 @@ class Monitor:
             self._retries.append((_shown(item), reason))
 
     def ended(self, result: Result) -> None:
-        """Tell of an item that was not searched."""
+        """Report an item that was not searched."""
         if isinstance(result, ItemOutcome) and result.reason:
             self._tell(
                 "problem",
@@ -213,7 +213,7 @@ class Monitor:
         self._tell("batch")
 
     def progress(self) -> None:
-        """Tell how it goes, if that was not told just now."""
+        """Report progress, if that was not done just now."""
         if self._observers and time.monotonic() - self._progress_at >= OFTEN:
             self._tell_pending()
             self._tell("progress")
@@ -256,7 +256,7 @@ class Monitor:
         return () if self._breaker is None else self._breaker.trips
 
     def _tell_pending(self) -> None:
-        """Tell of what was taken down in other threads, and of new alarms."""
+        """Report what was noted in other threads, and new alarms."""
         while self._retries:
             item, reason = self._retries.popleft()
             self._tell("retry", item=item, reason=reason)
@@ -281,7 +281,7 @@ class Monitor:
 
 
 def tap(items: Iterable[Item], *observers: Callable[[Item], object] | None) -> Iterator[Item]:
-    """Yield `items`, and tell of each as it comes."""
+    """Yield each of `items` after passing it to every observer."""
     for item in items:
         for observe in observers:
             if observe is not None:

@@ -267,7 +267,7 @@ class HashArchive(Opaque):
         variants, min_quality : str, int or None
             What they are hashed with, see `Matcher`.
         scan : str, optional
-            A name that only this scan has, if it may be stopped and go on; see
+            A name that only this scan has, if it may be stopped and resumed; see
             `ArchiveWriter.flush`.
         """
         if self.keep_for is None:

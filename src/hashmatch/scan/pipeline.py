@@ -98,12 +98,12 @@ class Pipeline(Generic[R]):
 
     The source is not closed, and `listed` is iterated in a thread of its own. Without `work`,
     answers are items with their content. `tries` is stopped if the iteration ends before its time.
-    `wanted` is told how the body of an answer begins, where a source asks, and raises ImageError if
-    the rest is not to be read.
+    `wanted` is given how the body of an answer begins, where a source asks, and raises ImageError
+    if the rest is not to be read.
     In `counters` are the items that are being read, that wait for another try, and that wait for
     their work, and how long listing (``list``) and all reads together (``read``) took. `on_retry`
-    is told the key of an item that is tried again, and why; from any thread. `on_idle` is called by
-    whoever iterates, while there is no answer.
+    is given the key of an item that is tried again, and why; from any thread. `on_idle` is called
+    in the thread that iterates, while there is no answer.
     """
 
     def __init__(
@@ -354,7 +354,7 @@ class Pipeline(Generic[R]):
             self._freed.notify_all()
 
     def _admit(self, task: _Task, size: int | None, head: bytes) -> None:
-        """Count a body whose size no listing told, if there is room for it; see `body_follows`."""
+        """Count a body whose size no listing gave, if there is room for it; see `body_follows`."""
         if self._wanted_head is not None:
             self._wanted_head(head)
         size = MAX_BYTES if size is None else size

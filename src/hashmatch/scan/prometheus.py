@@ -29,7 +29,7 @@ class MetricsFile:
     Nobody reads half of it, and everybody may read it, since the collector is another user; it
     names no item, list or source. From when it is made until the scan has ended or stopped, nobody
     else writes it. Each sample has the label ``scan``, the file's name without its
-    suffix: several in one folder are told apart.
+    suffix: several in one folder are distinguished.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ def rescan_archive(
         Makes another: what that makes is left out, instead of what the kept scans made; say, one
         with an earlier version of the list.
     on_file : callable, optional
-        Told of each file that was looked up; and of each that was not, with the reason: its
+        Called with each file that was looked up; and with each that was not, and why: its
         pictures have no hashes of a kind that the lists need.
 
     Raises

@@ -1,6 +1,6 @@
 """A scan: every item that a source lists ends in exactly one result.
 
-With a checkpoint it goes on where it stopped: each batch is on the disk before anybody hears of it.
+With a checkpoint it resumes where it stopped: each batch is on the disk before anybody hears of it.
 However often it was stopped, or finished, each run looks at the whole listing: from where the last
 one stopped to the end, then at what is before that. What is accounted for is not read again.
 """
@@ -108,7 +108,7 @@ def scan_source(
 ) -> Results:
     """Check every image of a source, in its order, one result for each.
 
-    Listing, reading, decoding with hashing, and looking up go on at the same time. Items are read
+    Listing, reading, decoding with hashing, and looking up run at the same time. Items are read
     ahead, `hashmatch.scan.pipeline` says how far. At the end, whatever it is, the source is closed.
 
     Parameters
@@ -122,19 +122,19 @@ def scan_source(
     options : ScanOptions
         With how many threads, and so on.
     checkpoint : Checkpoint, optional
-        Keeps what was done, so that the same scan goes on where it was stopped: the same source,
-        rules and archive. A breaker goes on from what it knew then. A result is given once it is on
-        the disk; what earlier runs recorded or could not search comes again first, since whoever
-        was given it may have died with them. What is new in the source or has another version since
+        Keeps what was done, so that the same scan resumes where it was stopped: the same source,
+        rules and archive. A breaker continues from what it knew then. A result is given once it is
+        on the disk; what earlier runs recorded or could not search comes again first, since the
+        receiver may have died with them. What is new in the source or has another version since
         is scanned, wherever in the listing it is, and so is what could not be read; an item whose
         version the listing does not tell is read to see. One that has changed counts once more.
     archive : HashArchive, optional
         Keeps the hashes of what is scanned.
     observe : callable or sequence of callable
-        Told of each `hashmatch.scan.events.Event`, in the thread that iterates; what it raises ends
-        the scan.
+        Called with each `hashmatch.scan.events.Event`, in the thread that iterates; what it raises
+        ends the scan.
     on_listed : callable, optional
-        Told of each item as it is listed, before it is read; from the thread that lists.
+        Called with each item as it is listed, before it is read; from the thread that lists.
 
     Returns
     -------
@@ -195,7 +195,7 @@ class _Scan:
         self.monitor = Monitor(observers, self.tries, self.breaker, self.counters)
         self._counting = threading.Lock()
         self._under_way: dict[str, bool] = {}
-        """With a state: keys of what is listed and not accounted for, and whether the listing told
+        """With a state: keys of what is listed and not accounted for, and whether the listing gave
         the version."""
 
     def run(
@@ -242,7 +242,7 @@ class _Scan:
         }
 
     def _taken_up(self, state: ScanState) -> str:
-        """Go on from what was counted before, and return what there is to say of it."""
+        """Continue from what was counted before, and return what there is to say of it."""
         before = state.counters()
         self.counters.outcomes, self.counters.suppressed_by = before.outcomes, before.suppressed_by
         self.counters.listed = self.counters.before = state.listed

@@ -79,7 +79,7 @@ class _Requests:
 def _refused(response: httpx.Response) -> ServiceError:
     try:
         problem = msgspec.json.decode(response.content, type=Problem)
-        return ServiceError(f"{problem.message} ({response.status_code})")
+        return ServiceError(f"cannot use the answer {response.status_code}: {problem.message}")
     except msgspec.MsgspecError:
         return ServiceError(
             f"cannot use the answer: status {response.status_code}, no answer of hashmatch. "

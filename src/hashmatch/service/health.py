@@ -20,7 +20,7 @@ async def healthz(service: Service, request: Request) -> Response:
 async def readyz(service: Service, request: Request) -> Response:
     """Say whether it can answer: 503 until there are lists, and while it stops.
 
-    Lists that could not be brought up to date go on serving, and are named.
+    Lists that could not be brought up to date keep serving, and are named.
     """
     snapshot = service.snapshots.current
     is_ready = snapshot is not None and not service.stopping

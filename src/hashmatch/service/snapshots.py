@@ -140,7 +140,7 @@ class Snapshots:
         return tuple(self._problems.values())
 
     def start(self) -> None:
-        """Open what there is, and go on looking for changes in threads of their own."""
+        """Open what there is, and keep looking for changes in threads of their own."""
         if self._disabled is not None:
             self._left_out = read_disabled(self._disabled)
         if not self._stores:
@@ -268,7 +268,7 @@ def snapshot_name(lists: Iterable[HashList], used: Iterable[HashList]) -> str:
 
 
 def _warm(snapshot: Snapshot) -> None:
-    """Look up a hash of each kind, so that no request waits for what the first one has to load."""
+    """Look up a hash of each kind, so that no request waits for the loading of indexes and kernels."""
     for spec in snapshot.specs.values():
         snapshot.matcher.look_up(HashBatch.from_bytes(spec, bytes(spec.bits // 8)))
 

@@ -2,7 +2,7 @@
 
 What S3 is asked is signed by `botocore`, which gives keys as they are. The other clouds have
 `obstore`: it changes keys, or refuses them: ``/a.png`` is ``a.png`` to it, and ``a//b`` ends a
-listing. Whoever it is that asks, `hashmatch._net` dials: no redirect is followed to another server.
+listing. All requests go through `hashmatch._net`: no redirect is followed to another server.
 
 Errors are classified, in words that hold no credentials: the client's own text is never passed on,
 since it has addresses in it, whose queries may be signatures.
@@ -240,7 +240,7 @@ def _seconds(options: dict[str, Any], name: str) -> float:
 
 
 METADATA = {"gs": "metadata.google.internal", "az": "169.254.169.254"}
-"""Where a cloud's own machines are told who they are."""
+"""Where a cloud's own machines get their credentials."""
 _LONGEST_ERROR = 2**16
 _IN_PATHS = "/!$&'()*+,;=:@~"
 
@@ -530,7 +530,7 @@ def _unlisted(folder: str) -> ObjectMeta:
 
 
 def _origins(scheme: str, options: Mapping[str, Any]) -> list[Origin]:
-    """Return where a cloud is that no endpoint was told for."""
+    """Return the address of a cloud for which no endpoint was given."""
     if scheme == "gs":
         return [Origin("https", "storage.googleapis.com", 443)]
     known = {name.lower().removeprefix("azure_storage_"): v for name, v in options.items()}
@@ -802,7 +802,7 @@ def versions(meta: ObjectMeta) -> tuple[str, ...]:
     """Return what stands for the version of an object, the best first.
 
     Its etag without the quotes, which some servers leave out of their listings; else modification
-    time in seconds, all that a read is told of it, and size.
+    time in seconds, all that a read knows of it, and size.
     """
     tag = (meta["e_tag"] or "").removeprefix("W/").strip('"')
     weak = "W/" if (meta["e_tag"] or "").startswith("W/") else ""

@@ -72,10 +72,10 @@ class ManifestSource:
 
     A list of a web server has at most 256 MiB. ``base`` is the folder in which the list lies,
     unless it is given; `options` are for one that is a bucket or web server, see
-    `hashmatch.sources.bucket.BucketSource`. ``?url=photo_url`` and its like tell another name of a
-    field, ``?key=meta.id`` one inside of another; upper and lower case are told apart only if there
-    are both. The logger ``hashmatch.sources`` has a warning if no line has a field that was told,
-    and if there are pictures that none names.
+    `hashmatch.sources.bucket.BucketSource`. ``?url=photo_url`` and its like name another
+    field, ``?key=meta.id`` one inside of another; upper and lower case are distinguished only if
+    there are both. The logger ``hashmatch.sources`` has a warning if no line has a field that was
+    named, and if there are pictures that none names.
     """
 
     def __init__(

@@ -42,7 +42,7 @@ ROWS, PICTURES, PICTURE_BYTES = 1000, 16, 4 * 2**20
 READ_BYTES = 2**20
 SUFFIXES = (".parquet", ".parq", ".pq")
 EXACT_FLOAT = {16: 2**11, 32: 2**24, 64: 2**53}
-"""Whole numbers up to here are told apart by a float of so many bits (IEEE 754)."""
+"""Whole numbers up to here are exact in a float of so many bits (IEEE 754)."""
 _COLUMNS = ("key", "url", "image", "version", "size")
 _OTHER_FILES = (
     (b"ARROW1", "an Arrow (Feather) file"), (b"\xff\xff\xff\xff", "an Arrow stream"),
@@ -69,8 +69,8 @@ class ParquetSource:
     ======= =======================================================================
 
     ``?image=photo`` and its like tell another name of a column, ``meta.id`` is the field of a
-    struct, and names are told apart by their case only if there are both. Without ``image``, it is
-    the column of pictures that Hugging Face's metadata name. A folder is all the tables in it
+    struct, and names are distinguished by their case only if there are both. Without ``image``, it
+    is the column of pictures that Hugging Face's metadata name. A folder is all the tables in it
     whose names end in ``.parquet``, one after the other in the order of their paths.
 
     Pictures in the table come with their items, and are let go of with them: take them as they

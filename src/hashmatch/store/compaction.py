@@ -78,7 +78,7 @@ class VersionBuilder:
 
     They are encrypted with `key`, if there is one. Entries near the hashes of default `pictures`,
     by algorithm, are put into quarantine; `limits` are the list's own, by algorithm, in bits.
-    `on_step` is told what is done next, for people.
+    `on_step` is given what is done next, for people.
     """
 
     def __init__(

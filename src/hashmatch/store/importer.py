@@ -89,7 +89,7 @@ class Change:
     limits : mapping of str to int, optional
         By algorithm, the list's own limits in bits; by default those it had before.
     on_read, on_step : callable, optional
-        Told how many more bytes were read, and what is done next.
+        Called with how many more bytes were read, and with what is done next.
 
     Raises
     ------
@@ -234,7 +234,7 @@ class _Read(NamedTuple):
 
 
 class _Made(NamedTuple):
-    """The files of a version, and what rows were for nothing: counts, and ids as in `Effects`."""
+    """The files of a version, and which rows had no effect: counts, and ids as in `Effects`."""
 
     built: Built
     counts: dict[str, int]
@@ -325,7 +325,7 @@ class Importer:
                     "list again"
                 )
             if SIZE_CHANGE not in change.accept:
-                _check_size(serves, old.counts)
+                _check_size(serves, old.counts, refusal, "diff")
             created, signer = self.now.replace(microsecond=0), change.signer
             manifest = structs.replace(
                 old,
@@ -472,14 +472,18 @@ class Importer:
         """Write the manifest of a version whose files are there, unless it changes too much."""
         files, counts = made.built
         if before is None and not any(each["entries"] for each in counts.values()):
-            raise StoreError("cannot import the list: there is no usable hash in what was given")
+            kinds = ", ".join(f"{n:,} {kind}" for kind, n in sorted(read.rows.unmatchable.items()))
+            why = f" ({kinds}, not matched here)" if kinds else ""
+            raise StoreError(
+                f"cannot import the list: there is no usable hash in what was given{why}"
+            )
         for found in read.rows.suspicions:
             if found.is_sure and KIND not in change.accept:
                 raise StoreError(
                     f"cannot take the list: {found}. To take it as it is, give --accept {KIND}"
                 )
         if before is not None and SIZE_CHANGE not in change.accept:
-            _check_size(before.manifest, counts)
+            _check_size(before.manifest, counts, "cannot import the list:", "inspect")
         signer, created = change.signer, self.now.replace(microsecond=0)
         manifest = Manifest(
             name=builder.name,
@@ -545,7 +549,7 @@ class Importer:
 
 
 def _as_before(format: ListFormat, before: Content | None, accept_spreadsheet: bool) -> ListFormat:
-    """Return how files are read: hashes as in the version before, unless it is told how."""
+    """Return how files are read: hashes as in the version before, unless options say how."""
     format = replace(format, accept_spreadsheet=accept_spreadsheet)
     if before is None:
         return format
@@ -592,7 +596,7 @@ def _vanished(before: Sequence[ImportedFile], now: Sequence[ImportedFile]) -> li
 
 
 def _expires(created: datetime, change: Change, before: Manifest | None) -> datetime | None:
-    """Return when a version expires: as is told, or after as long as the one before."""
+    """Return when a version expires: as given, or after as long as the one before."""
     lasts = change.expires_in
     if lasts is None and before is not None and before.expires is not None:
         lasts = before.expires - before.created
@@ -610,14 +614,19 @@ def _is_made_alike(builder: VersionBuilder, before: Content) -> bool:
     )
 
 
-def _check_size(before: Manifest, counts: Mapping[str, Mapping[str, int]]) -> None:
+def _check_size(
+    before: Manifest, counts: Mapping[str, Mapping[str, int]], refusal: str, shows: str
+) -> None:
+    """Raise StoreError, which begins with `refusal`, if a list changes too much.
+
+    `shows` is the command of ``hashmatch list`` that shows how.
+    """
     for algorithm in sorted({*before.counts, *counts} - {ROWS, EFFECTS}):
         was = before.counts.get(algorithm, {}).get("entries", 0)
         now = counts.get(algorithm, {}).get("entries", 0)
         if was and abs(now - was) > MOST_CHANGE * was:
             raise StoreError(
-                f"cannot import the list: it would go from {was:,} to {now:,} {algorithm} "
-                f"entries, by more than {MOST_CHANGE:.0%}. Look at what changed (hashmatch "
-                f"list inspect), then accept {SIZE_CHANGE}; version {before.version} stays in "
-                "use"
+                f"{refusal} it would go from {was:,} to {now:,} {algorithm} entries, by more "
+                f"than {MOST_CHANGE:.0%}. Look at what changed (hashmatch list {shows}), then "
+                f"accept {SIZE_CHANGE}; version {before.version} stays in use"
             )

@@ -111,7 +111,7 @@ class ListStore(Opaque):
     key : ListKey, optional
         What its files are encrypted with; see `hashmatch.store.encryption`.
     allow_readable : bool
-        Whether others may read it: whoever can read a list can look its hashes up.
+        Whether others may read it: anyone who can read a list can look its hashes up.
     unsigned : bool
         Whether it is used with no key in `trust` though somebody has signed it, at any time: who
         can write to the folder can take signatures away.
@@ -327,7 +327,7 @@ class ListStore(Opaque):
         ------
         ListError
             If a file cannot be read, or the list would change so much that somebody has to accept
-            it by name. The version before goes on serving.
+            it by name. The version before keeps serving.
         """
         change = change or Change()
         return self._made(self._importer(change).import_files(paths, change))
@@ -457,7 +457,7 @@ class ListStore(Opaque):
 
     @unseen
     def sign(self, key: PrivateKey) -> Manifest:
-        """Add a signature to the latest version, of whom else may sign it; return its manifest.
+        """Add another signer's signature to the latest version; return its manifest.
 
         Parameters
         ----------

@@ -25,7 +25,7 @@ LARGEST = 1 << 10
 
 
 def keep(folder: Folder, key: ListKey | None) -> None:
-    """Make the secret if there is none, encrypted if there is a key; mend it if one is damaged.
+    """Make the secret if there is none, encrypted if there is a key; repair it if one is damaged.
 
     StoreError if both are damaged: a new one would give every entry without an id another name.
     """

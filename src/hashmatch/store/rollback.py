@@ -2,11 +2,11 @@
 
 An old version is signed as well as the latest. So the highest version that was ever used is kept,
 for each key, as The Update Framework has it (theupdateframework.github.io/specification, 5.3 and
-5.4). For each key, because whoever steals one may sign a version of a very high number; a new key,
-trusted in the place of the stolen one, has no mark yet and goes on from where the list was.
+5.4). For each key, because a thief of one may sign a version of a very high number; a new key,
+trusted in the place of the stolen one, has no mark yet and continues from where the list was.
 
-Whoever can put back the whole folder of a list can put back marks inside of it. They are safe from
-that where he cannot write: the folder that HASHMATCH_MARKS names.
+Anyone who can put back the whole folder of a list can put back marks inside of it. They are safe
+from that where he cannot write: the folder that HASHMATCH_MARKS names.
 """
 
 from __future__ import annotations

@@ -293,7 +293,7 @@ def verify(
 
 
 GRACE = timedelta(days=7)
-"""How long a list is used after it has expired, unless told otherwise."""
+"""How long a list is used after it has expired, by default."""
 
 
 def check_fresh(

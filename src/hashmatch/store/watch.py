@@ -36,7 +36,7 @@ def watch(
     """Hand over the lists of a store now, and again whenever a newer version can be used.
 
     It returns when it is stopped; run it in a thread. A version that is damaged, not signed as it
-    should be, or expired too long ago is not handed over: the last one goes on serving. That, and
+    should be, or expired too long ago is not handed over: the last one keeps serving. That, and
     whatever `on_change` raises, is logged (``hashmatch.store``) and given to `on_error`, and tried
     again when the store changes, or after 20 intervals.
 

@@ -94,6 +94,8 @@ def _exact(time: str | None, fraction: str | None) -> bool:
 SYNONYMS = {
     "pdna": "photodna",
     "photodnav1": "photodna",
+    "blockhash8": "blockhash",
+    "blockhash16": "blockhash",
     "tmkpdqf": "tmk",
     "videotmk": "tmk",
     "pdqvideo": "vpdq",
@@ -140,7 +142,7 @@ MOST_EXACT = 1 << 53
 
 
 def cell(value: str) -> str:
-    """Return text of a field without what stands for nothing, or only beside the text."""
+    """Return text of a field without signs of an empty value or around the text."""
     plain = value.strip() if value.isascii() else value.strip(INVISIBLE)
     if plain[:1] == "=" and (quoted := EXCEL.fullmatch(plain)):
         plain = quoted[1].strip(INVISIBLE)
@@ -376,11 +378,11 @@ COMPACT = re.compile(
 
 
 class Ambiguous(Unusable):
-    """A date could be of two orders, and no other date has told which."""
+    """A date could be of two orders, and no other date shows which."""
 
 
 class Dates:
-    """Dates of one list as ISO 8601: their order is told, or the first that is clear tells it.
+    """Dates of one list as ISO 8601: their order is given, or the first unambiguous one shows it.
 
     Examples
     --------
@@ -401,7 +403,7 @@ class Dates:
         Ambiguous
             If its order is not known yet.
         Unusable
-            If it is in another order than the one that was told.
+            If it is in another order than the one that was given.
         ListError
             If it is in another than a date before it.
         """
@@ -470,7 +472,7 @@ def _plain(name: str) -> str:
 
 @lru_cache(maxsize=1024)  # a list has few names, a million times
 def installed(name: str) -> str | None:
-    """Return the installed algorithm that is meant by `name`, whoever writes it how, or None."""
+    """Return the installed algorithm that is meant by `name`, in any spelling, or None."""
     names = registry.names(registry.HASHERS)
     if name in names:
         return name
@@ -562,6 +564,7 @@ KNOWN = {
         "updated": "updated updatedat updatedon lastupdated dateupdated lastmodified modifiedat "
         "modifiedon datemodified",
         "photodna": "photodna",
+        "blockhash": "blockhash blockhash8 blockhash16",
     }.items()
     for name in names.split()
 }
@@ -572,15 +575,15 @@ FLAGS = {"deleted": (True, "withdrawn"), "active": (False, "withdrawn"), "benign
 """Roles of a yes or no, and which of them comes to which status."""
 TIMES = "updated", "deleted_at", "expires"
 STANDING = {"status", "state", "deleted_at", "expires", *FLAGS}
-"""Roles that say whether an entry is still one, which are recognised whatever is told."""
+"""Roles that say whether an entry is still one, which are recognised whatever columns are named."""
 UNTOLD = {"source", "tags", "filename", "state", "deleted_at", "expires", *FLAGS}
-"""Roles of columns that cannot be told, as they are recognised by their name."""
+"""Roles of columns that cannot be given, as they are recognised by their name."""
 FACTS = {*ROLES, *UNTOLD} - {"hash", "label", "labels", "source", "sources", "tags"}
 
 
 @lru_cache(maxsize=1024)
 def role(name: str) -> str | None:
-    """Return what a column or key is that nothing was told of."""
+    """Return the role of a column or key that no option names."""
     return KNOWN.get(letters(name)) or installed(name)
 
 
@@ -590,11 +593,11 @@ def is_of_hashes(role: str | None) -> bool:
 
 
 TOLD_AS = {"source": "sources", "tags": "labels", "filename": "id"}
-"""Roles that are recognised, and what is told in their place."""
+"""Roles that are recognised, and the option to give in their place."""
 
 
 def options(role: str, name: str, known: Iterable[tuple[str | None, str]]) -> str:
-    """Return the options that tell what has a role, and all else that has one which may be told."""
+    """Return the options that name a role's column, and all others that may be given."""
     told = {role: name}
     for other, its_name in known:
         if other is not None and other not in STANDING:
@@ -605,7 +608,7 @@ def options(role: str, name: str, known: Iterable[tuple[str | None, str]]) -> st
 class Fields(NamedTuple):
     """What a record says: its line, and the role and value of each field.
 
-    Text that is ``exact``, as of JSON, which has types, stands for nothing else. Of hashes that are
+    Text that is ``exact``, as of JSON, which has types, has no other meaning. Of hashes that are
     ``numbers`` no digit is lost.
     """
 

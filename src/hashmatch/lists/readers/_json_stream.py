@@ -3,8 +3,8 @@
 A page is an object with an array of records among its other keys; a file may hold several pages,
 one after the other. Parsers of whole documents hold all of it, and streaming ones end at the first
 error. Here a regular expression finds where each record ends, at some nanoseconds a byte, and
-Python's JSON parser reads it. A bad record costs itself alone: the search goes on at the next place
-where a record may begin. The naive way is::
+Python's JSON parser reads it. A bad record costs itself alone: the search continues at the next
+place where a record may begin. The naive way is::
 
     for page in pages:
         yield from json.loads(page)["data"]
@@ -74,7 +74,7 @@ class Window:
         """Return what `pattern` matches `after` bytes from the place; None if nothing.
 
         The place stays, and at most `limit` bytes from it are looked at. A match that reaches the
-        end of what is held might go on: it is tried again with more.
+        end of what is held might continue: it is tried again with more.
         """
         while True:
             found = pattern.match(self.buffer, self.place + after, self.place + limit)
@@ -206,7 +206,7 @@ class JsonPage(NamedTuple):
     """The end of a page: its line, the plain values beside the records, and how many those were.
 
     ``records`` is None where bad ones made that uncertain; ``is_page`` says whether there is a
-    place for them, and nothing that tells of an error in their stead.
+    place for them, and no error message in their stead.
     """
 
     line: int

@@ -14,7 +14,7 @@ from hashmatch.errors import RejectedRow, UsageError
 from hashmatch.records.images import clean_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from typing_extensions import Buffer
 
@@ -201,13 +201,22 @@ class CsvRecords:
             self._from(first, taken)
         )
         lines = [line for line in taken if not isinstance(line, RejectedRow)]
-        if cells is not None and not any(
-            self._rows(self._cells([line[1]]) or []) for line in lines
-        ):
+        if cells is not None and not self._has_rows(first, lines):
             return first[0], cells
         self._in_vain += sum(len(line[1]) for line in taken)
         self._held.extendleft(reversed(taken))
         return RejectedRow(first[0], QUOTES)
+
+    def _has_rows(self, first: Line, lines: Sequence[Line]) -> bool:
+        """Return whether the rest of a record has rows of its own, so that its quote is an error.
+
+        The last line closes the quote: what it has behind that is a row only to who does not know
+        where the cell began, unless the first line is a row without it.
+        """
+        if lines and lines[-1][1].count('"') % 2:
+            is_whole = self._rows(first[1].split(self._delimiter))
+            lines = lines if is_whole else lines[:-1]
+        return any(self._rows(self._cells([line[1]]) or []) for line in lines)
 
     def _from(self, first: Line, taken: list[Line | RejectedRow]) -> Iterator[str]:
         """Yield the text of lines that may be one record; those after the first are `taken`."""
@@ -307,7 +316,7 @@ class PlainText(io.RawIOBase):
         self._returns: bool | None = None
         self._kept = self._held = b""
         self.is_ansi = False
-        """Whether it was read as Windows-1252, without being told."""
+        """Whether it was read as Windows-1252 without an option for it."""
 
     def readable(self) -> bool:
         """Return True: a `io.BufferedReader` asks."""

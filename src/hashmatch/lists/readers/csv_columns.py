@@ -6,10 +6,10 @@ commas, semicolons or bars, or an array), ``sources``, ``status``, ``quality``, 
 ``updated`` (a date and time, or seconds since 1970). Columns that
 say by yes or no, or by a time, that an entry is withdrawn or benign (``deleted``, ``is_active``,
 ``revoked_at``, ...) need no telling; ``state`` or ``action`` is the status where there is no other.
-Columns without a role are passed over; where columns are told, all others but these and ``status``.
-`hashmatch.lists.readers._fields.KNOWN` has the names that need no telling, among them those of the
-threatexchange dataset (``signal_type,signal_str,collab,category,tags``, whose tags are divided by
-blanks) and of Interpol's ICSE export.
+Columns without a role are passed over; where columns are named, all others but these and
+``status``. `hashmatch.lists.readers._fields.KNOWN` has the names that need no telling, among them
+those of the threatexchange dataset (``signal_type,signal_str,collab,category,tags``, whose tags are
+divided by blanks) and of Interpol's ICSE export.
 
 Above the header may be ``sep=;``, a title and comments, among the rows blank ones, headers that
 come again, and what databases print below: ``(100 rows)``, which is held against how many there
@@ -176,7 +176,7 @@ def _lines_of(head: Sequence[Line | RejectedRow]) -> list[Line]:
 
 
 def _delimiters(lines: Sequence[Line], options: ListOptions) -> str:
-    """Return the signs that may divide cells: one that is told, or any."""
+    """Return the signs that may divide cells: one that is given, or any."""
     if options.delimiter is not None:
         return options.delimiter
     told = SEPARATOR.fullmatch(lines[0][1].strip(' "\r'))
@@ -186,7 +186,7 @@ def _delimiters(lines: Sequence[Line], options: ListOptions) -> str:
 def _header(lines: Sequence[Line], options: ListOptions) -> Header | None:
     """Return the header among the first lines; None if there are none.
 
-    ListError if no column holds hashes, UsageError if there is no column that was told.
+    ListError if no column holds hashes, UsageError if a column that was named is missing.
     """
     found = _found(lines, options)
     if found is None and lines:
@@ -197,7 +197,7 @@ def _header(lines: Sequence[Line], options: ListOptions) -> Header | None:
 
 
 def _found(lines: Sequence[Line], options: ListOptions) -> Header | None:
-    """Return the header among the first lines, if its columns are recognised, or as told."""
+    """Return the header among the first lines, if its columns are recognised or were named."""
     if not lines:
         return None
     delimiters, columns = _delimiters(lines, options), options.columns or {}
@@ -240,7 +240,7 @@ def _divided(lines: Sequence[Line], delimiter: str) -> Table:
 
 
 def _by_number(table: Table, columns: Mapping[str, str]) -> Header | None:
-    """Return the header of a table whose columns are told by their numbers; it may have none."""
+    """Return the header of a table whose columns are named by their numbers; it may have none."""
     if not columns or not all(name.isdecimal() for name in columns.values()):
         return None
     names = table.cells if table.line else list(map(str, range(1, table.width + 1)))
@@ -251,7 +251,7 @@ def _by_number(table: Table, columns: Mapping[str, str]) -> Header | None:
 
 
 def _check_told(table: Table, columns: Mapping[str, str]) -> None:
-    """Raise UsageError if there is no column that was told."""
+    """Raise UsageError if a column that was named is missing."""
     for role, name in columns.items():
         if _column(table.cells or [""] * table.width, name) is None:
             names = ", ".join(_numbered(table.cells)) if table.cells else f"1 to {table.width}"
@@ -298,7 +298,7 @@ def _advice(table: Table) -> str:
 
 
 def _options(cells: Sequence[str], roles: Sequence[str | None], role: str, place: int) -> str:
-    """Return the options that tell of a column, and of all that are recognised and may be told."""
+    """Return the options for a column, and for all that are recognised and may be named."""
     known = [(each, _word(cells, number)) for number, each in enumerate(roles)]
     return _fields.options(role, _word(cells, place), known)
 
@@ -337,7 +337,7 @@ def _headers(lines: Sequence[Line], delimiter: str, columns: Mapping[str, str]) 
 
 
 def _told(cells: list[str], columns: Mapping[str, str]) -> list[str | None]:
-    """Return the role of each column as told; of none if some are not there.
+    """Return the role of each column as named; of none if some are not there.
 
     Of the others only those count that say whether an entry is still one.
     """

@@ -5,10 +5,11 @@
     {"hash": "f8f8...f8", "algorithm": "pdq", "id": "42", "labels": ["A1"], "sources": ["demo"],
      "status": "active", "quality": 100, "max_distance": 31, "updated": "2026-01-01T00:00:00Z"}
 
-Keys are recognised, or told, as the columns of CSV are, `hashmatch.lists.readers._fields.KNOWN`;
-others are passed over, unless they hold what would be lost. Only a hash is needed: in ``hash``, or
-in the key of an algorithm. Numbers may be text, and texts numbers. Lines with an ``outcome`` other
-than ``hashed`` are taken as removed. PhotoDNA is counted; its values are not kept.
+Keys are recognised, or named by options, as the columns of CSV are,
+`hashmatch.lists.readers._fields.KNOWN`; others are passed over, unless they hold what would be
+lost. Only a hash is needed: in ``hash``, or in the key of an algorithm. Numbers may be text, and
+texts numbers. Lines with an ``outcome`` other than ``hashed`` are taken as removed. PhotoDNA is
+counted; its values are not kept.
 """
 
 from __future__ import annotations
@@ -50,9 +51,9 @@ class Jsonl:
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
         """Yield every row.
 
-        UsageError if no key that `options` tell of is there.
+        UsageError if none of the keys that `options` name is there.
         ListError if what holds hashes, or says that entries are withdrawn, is in a key that is not
-        known, unless `options` tell of keys: then all others are passed over, as columns are.
+        known, unless `options` name keys: then all others are passed over, as columns are.
         """
         numbers = options.encoding in DECIMALS
         records = _records(stream, options.columns or {}, numbers)
@@ -70,7 +71,7 @@ class Jsonl:
 
 
 class _Roles(dict[str, "str | None"]):
-    """The role of each key, as is told or as its name says."""
+    """The role of each key, as options or its name say."""
 
     def __init__(self, columns: Mapping[str, str]) -> None:
         self._told = {_fields.letters(name): role for role, name in columns.items()}

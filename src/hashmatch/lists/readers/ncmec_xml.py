@@ -59,7 +59,7 @@ class NcmecXml:
         return 95 if begins and mine else 0
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
-        """Yield every row. Raises UsageError if `options` tell of columns: there are none.
+        """Yield every row. Raises UsageError if `options` name columns: there are none.
 
         ListError if the file has a document type, or is of another namespace.
         """
@@ -86,11 +86,11 @@ class NcmecXml:
 
 
 class _Stopped(Exception):
-    """Reading cannot go on; the message says why."""
+    """Reading cannot continue; the message says why."""
 
 
 class _Page:
-    """What the parser has told of a page so far."""
+    """What the parser has reported of a page so far."""
 
     def __init__(self) -> None:
         self.rows: deque[ListRow | RejectedRow] = deque()

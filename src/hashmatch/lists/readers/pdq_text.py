@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 LOOKS_RIGHT = re.compile(
     r"""(hash=)?(\\x|0x|[xb]?'(\\x)?|=?"|\{)?[0-9a-f]{16,}['"}]?([,;\t]| [ *]|$)"""
     r"|[a-z][\w-]* +[0-9a-f]{16,}$"
+    r"|-\d{10,19}([,;\t]|$)"  # a negative number, as SQL keeps 64 bits
     r"|([\w+/-]{43}=|[\w+/-]{27}=|[\w+/-]{22}==|[\w+/-]{11}=)([,;\t]|$)",  # base64
     re.IGNORECASE | re.ASCII,
 )
@@ -81,7 +82,7 @@ class PdqText:
         return 10 if _are_cells(lines) else 80  # rather CSV; if it is none, `_check` says why
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
-        """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
+        """Yield every row. Raises UsageError if `options` name columns: there are none."""
         if options.columns:
             raise UsageError(
                 "cannot use columns: PDQ text has none. Leave out --column, or say that it is "
@@ -98,7 +99,7 @@ class PdqText:
     ) -> Iterator[PlainRows | ListRow | RejectedRow]:
         """Yield every row, some hundreds together where they are plain.
 
-        ListError if rows are of CSV, unless the format was told.
+        ListError if rows are of CSV, unless the format was given.
         """
         yield from self.rows(io.BytesIO(), options)
         for first, block in blocks_of_lines(stream):

@@ -39,7 +39,7 @@ class StopNciiJson:
         return 95 if begins and re.search(rb'(?i)"(hashRecords|nextSetTimestamp)"\s*:', head) else 0
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
-        """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
+        """Yield every row. Raises UsageError if `options` name columns: there are none."""
         if options.columns:
             raise UsageError("cannot use columns: StopNCII JSON has none. Leave out --column")
         yield from page_rows(stream, _rows, array_at("hashRecords"), "hashValue", counted=True)

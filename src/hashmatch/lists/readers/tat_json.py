@@ -43,7 +43,7 @@ class TatJson:
         return 95 if page and mine else 0
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
-        """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
+        """Yield every row. Raises UsageError if `options` name columns: there are none."""
         if options.columns:
             raise UsageError(
                 "cannot use columns: Tech Against Terrorism JSON has none. Leave out --column"

@@ -52,7 +52,7 @@ class ThreatExchangeJson:
         return 92 if re.search(rb'(?i)"data"\s*:\s*\[\s*\]', head) else 0  # the last page is empty
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
-        """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
+        """Yield every row. Raises UsageError if `options` name columns: there are none."""
         if options.columns:
             raise UsageError("cannot use columns: ThreatExchange JSON has none. Leave out --column")
         yield from page_rows(stream, _rows, array_at("data"), "indicator")

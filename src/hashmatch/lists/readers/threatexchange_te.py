@@ -45,7 +45,7 @@ class ThreatExchangeTe:
         return 95 if lines and LOOKS_RIGHT.match(lines[0]) else 0
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
-        """Yield every row. Raises UsageError if `options` tell of columns: these are fixed."""
+        """Yield every row. Raises UsageError if `options` name columns: these are fixed."""
         if options.columns:
             raise UsageError("cannot use columns: those of .te files are fixed. Leave out --column")
         lines = numbered_lines(stream, returns=True)

@@ -52,7 +52,7 @@ class VicsJson:
         return 95 if begins and (named or media) else 0
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
-        """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
+        """Yield every row. Raises UsageError if `options` name columns: there are none."""
         if options.columns:
             raise UsageError("cannot use columns: VICS JSON has none. Leave out --column")
         yield from page_rows(stream, _rows, _holds, "MediaID", _is_case)

@@ -48,7 +48,7 @@ class Vpdq:
         return 0
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
-        """Yield every row. Raises UsageError if `options` tell of columns: there are none."""
+        """Yield every row. Raises UsageError if `options` name columns: there are none."""
         if options.columns:
             raise UsageError("cannot use columns: vPDQ has none. Leave out --column")
         head = stream.peek(512)[:512] if hasattr(stream, "peek") else b""

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from hashmatch.errors import HashmatchError, QueueUnavailable
 from hashmatch.review.access import record_login
+from hashmatch.review.reviewers import digest_of
 from hashmatch.review.web import cases, charts
 from hashmatch.review.web.connections import network_of
 from hashmatch.review.web.context import STATIC, redirect
@@ -63,7 +64,7 @@ def login(context: Context, request: PageRequest) -> Response:
     record_login(context.queue, name)
     context.sessions.end(request.secret)
     welcome = redirect("/")
-    context.set_cookie(welcome, context.sessions.begin(name))
+    context.set_cookie(welcome, context.sessions.begin(name, digest_of(token)))
     return welcome
 
 

@@ -37,11 +37,13 @@ class Session:
     """The session of one browser.
 
     Nobody is logged in if `reviewer` is empty: then it lasts for one request and is kept nowhere.
+    `token_digest` is of the token that they logged in with: with another, the session is over.
     Times are seconds on the monotonic clock. Every form of the session carries `csrf`, which no
     other site knows; `flash` is a message for the top of the next page.
     """
 
     reviewer: str
+    token_digest: str = field(default="", repr=False)
     began: float = 0.0
     last_used: float = 0.0
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(32))
@@ -63,7 +65,7 @@ class Sessions:
     Examples
     --------
     >>> sessions = Sessions()
-    >>> secret = sessions.begin("ana")
+    >>> secret = sessions.begin("ana", "digest of ana's token")
     >>> sessions.find(secret).reviewer
     'ana'
     >>> sessions.end(secret)
@@ -76,7 +78,7 @@ class Sessions:
         self._sessions: dict[bytes, Session] = {}
         self._lock = threading.Lock()
 
-    def begin(self, reviewer: str) -> str:
+    def begin(self, reviewer: str, token_digest: str) -> str:
         """Begin a session and return its secret, which is nowhere but in the cookie."""
         secret, now = new_secret(), self._clock()
         with self._lock:
@@ -85,7 +87,7 @@ class Sessions:
             own = [key for key, one in self._sessions.items() if one.reviewer == reviewer]
             if len(own) >= MAX_SESSIONS:
                 del self._sessions[min(own, key=lambda key: self._sessions[key].last_used)]
-            self._sessions[_key(secret)] = Session(reviewer, now, now)
+            self._sessions[_key(secret)] = Session(reviewer, token_digest, now, now)
         return secret
 
     def __len__(self) -> int:
@@ -104,7 +106,7 @@ class Sessions:
             return session
 
     def end(self, secret: str) -> None:
-        """End a session: whoever has its cookie has nothing."""
+        """End a session: its cookie is worthless from then on."""
         with self._lock:
             self._sessions.pop(_key(secret), None)
 

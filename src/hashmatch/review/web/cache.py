@@ -18,7 +18,7 @@ MAX_WAIT = 0.5
 class Cached(Generic[T]):
     """A value that is good for `max_age` seconds, or until it is `outdated`.
 
-    Whoever asks waits for a new one for `MAX_WAIT` at most, and then gets the one before, unless it
+    A caller waits for a new one for `MAX_WAIT` at most, and then gets the one before, unless it
     is older than `max_stale` seconds.
 
     Examples

@@ -44,7 +44,7 @@ class HistoryLine(NamedTuple):
 
 
 def show(context: Context, request: PageRequest) -> Response:
-    """Show a case to whoever holds it, or their own decision to who decided it."""
+    """Show a case to the reviewer who holds it, or their own decision to who decided it."""
     try:
         case = context.case_of(request.reviewer, request.case_id)
     except QueueUnavailable:
@@ -116,7 +116,7 @@ def _history(context: Context, case: Case) -> list[HistoryLine]:
 
 
 def picture(context: Context, request: PageRequest) -> Response:
-    """Send the picture of a record, blurred as far as was asked, to whoever holds the case now."""
+    """Send the picture of a record, blurred as asked, to the reviewer who holds the case now."""
     case = context.case_of(request.reviewer, request.case_id)
     try:
         step = BlurStep(int(request.http.query_params.get("step", "0")))
@@ -199,7 +199,7 @@ def leave(context: Context, request: PageRequest) -> Response:
 
 
 def home(context: Context, request: PageRequest) -> Response:
-    """Show what waits."""
+    """Show the start page: how many cases wait, and the one that the reviewer holds."""
     held = None
     if request.reviewer in context.held:
         try:

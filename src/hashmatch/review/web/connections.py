@@ -2,8 +2,8 @@
 
 uvicorn has a limit to idle time only, which any byte resets, and one to connections, beyond which
 everybody gets a 503. Here every connection has a deadline by which its next request is complete,
-from the moment it is accepted, TLS included; and where there are too many, whoever spoke the
-longest ago makes room, so that silent connections never keep out those that speak.
+from the moment it is accepted, TLS included; and where there are too many, the one idle
+longest is closed, so that silent connections never keep out those that speak.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ STATISTICS_MAX_AGE = 20.0
 MAX_STALE = 60.0
 """Seconds for which both are shown while newer ones are being counted."""
 PATIENCE = 0.7
-"""Seconds that a page waits for whoever else writes to the queue."""
+"""Seconds that a page waits for other writers of the queue."""
 ANSWER_TIMEOUT = 20.0
 """Seconds until the connection to a server that says nothing is given up, and made anew."""
 OUTAGE_INTERVAL = 10.0
@@ -201,9 +201,12 @@ class Context:
         """
         return "__Host-hashmatch" if self.tls else "hashmatch"
 
-    def may_review(self, reviewer: str) -> bool:
-        """Return whether somebody may still review: who was removed is logged out at once."""
-        return self.queue.reviewers.has(reviewer)
+    def may_review(self, session: Session) -> bool:
+        """Return whether who is logged in may still review.
+
+        Who was removed, or was given another token, is logged out at once.
+        """
+        return self.queue.reviewers.check_digest(session.reviewer, session.token_digest)
 
     def case_of(self, reviewer: str, case_id: str | None = None) -> Case:
         """Return a case that a reviewer holds, without what others decided this time.

@@ -18,7 +18,7 @@ from hashmatch.errors import HashmatchError, QueueUnavailable, ReviewError
 from hashmatch.interfaces import BasedSource
 from hashmatch.records.images import ImageError, ImageItem, unescape_name
 from hashmatch.retry import Limits, Tries, read_item
-from hashmatch.review.web.places import BUCKETS, below, is_below, is_key_below
+from hashmatch.review.web.places import BUCKETS, below, is_below, is_key_below, server_of
 from hashmatch.review.web.threads import RETRY_AFTER, start
 from hashmatch.sandbox.confinement import WorkerLimits
 from hashmatch.sandbox.pool import DecodePool
@@ -42,7 +42,7 @@ BLURRED_SIDES = (16, 60)
 beyond them, whatever a browser does with it."""
 JPEG_QUALITY = 85
 DEADLINE = 8.0
-"""Seconds until whoever waits for a picture gets an error instead, whatever it is that takes long:
+"""Seconds until a request for a picture gets an error instead, whatever it is that takes long:
 others' pictures, a listing, the source or the decoder."""
 LATE = "This picture takes too long: its source is slow, or others ask for much. Ask again."
 MAX_OF_A_SOURCE = 8
@@ -71,7 +71,8 @@ class NoPicture(HashmatchError):
 class PictureThreads:
     """Threads for pictures, apart from those of pages: whatever a source does, pages have theirs.
 
-    A reviewer has one picture of a source at a time, and what they ask for last is what they get.
+    What hangs as one is one source here: a bucket, a server, a folder that the operator named. A
+    reviewer has one picture of each at a time, and what they ask for last is what they get.
     A thread keeps its place until it ends, whether somebody still waits for it or not, so that a
     source that hangs has so many and never more.
     """
@@ -84,7 +85,7 @@ class PictureThreads:
     async def run(self, reviewer: str, source: str, call: Callable[[Tries], bytes]) -> bytes:
         """Return what a call returns; NoPicture if it is late, or the reviewer asks for another.
 
-        The call is told by its `Tries` when nobody waits for it any more.
+        The call's `Tries` are stopped when nobody waits for it any more.
         """
         task = asyncio.current_task()
         before = self._latest.get(reviewer)
@@ -121,8 +122,8 @@ class PictureThreads:
 class PictureResponse(Response):
     """The picture of a record, or a line that says why there is none.
 
-    Nothing is fetched any more when whoever asked for it has gone. `uncover` is called before it is
-    sent, and it is not sent if that fails.
+    Nothing is fetched any more when the client that asked for it has gone. `uncover` is called
+    before it is sent, and it is not sent if that fails.
     """
 
     def __init__(
@@ -200,9 +201,8 @@ class Pictures:
 
     async def show(self, reviewer: str, item: CaseItem, step: BlurStep) -> bytes:
         """Return what `jpeg` does, made in a thread; NoPicture if that takes too long."""
-        return await self._threads.run(
-            reviewer, self._named(item), lambda tries: self.jpeg(item, step, tries)
-        )
+        server = server_of(self._named(item), self._places)
+        return await self._threads.run(reviewer, server, lambda tries: self.jpeg(item, step, tries))
 
     def jpeg(self, item: CaseItem, step: BlurStep, tries: Tries | None = None) -> bytes:
         """Return the picture of a record as JPEG, blurred as `step` says.

@@ -70,6 +70,32 @@ def _below(source: str, places: list[str]) -> str:
     return f"{scheme}://{real}{query}" if scheme else real
 
 
+def server_of(source: str, places: Iterable[str]) -> str:
+    """Return what hangs as one with a source: its bucket, its server, or its folder's place.
+
+    Nothing is looked up for it, since that may hang too.
+
+    Examples
+    --------
+    >>> server_of("s3://photos/2026/may", []), server_of("manifest:///a.txt?base=s3://photos", [])
+    ('s3://photos', 's3://photos')
+    >>> server_of("tar:///mnt/photos/may.tar", ["/mnt/photos", "/home/ana"])
+    '/mnt/photos'
+    """
+    scheme, rest = _split(source)
+    if scheme in BUCKETS:
+        return f"{scheme}://{rest.partition('/')[0]}"
+    path, options = _options(rest) if scheme else (rest, {})
+    if "base" in options:
+        return server_of(options["base"], places)
+    if scheme in PORTS:
+        return f"{scheme}://{path.partition('/')[0]}"
+    path = os.path.normpath(path)
+    folders = [place for place in places if "://" not in place]
+    around = [folder for folder in folders if is_key_below(path, os.path.normpath(folder))]
+    return max(around, key=len, default=path)
+
+
 def is_below(real: str, folder: str) -> bool:
     """Return whether a path without symbolic links is `folder`, or lies below it."""
     root = os.path.realpath(folder)

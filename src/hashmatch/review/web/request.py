@@ -69,7 +69,7 @@ def route(
     A post is handled only if it carries the session's CSRF token. With `anonymous`, people who are
     not logged in are answered too; their token is signed for their cookie. With `script`, the
     page's script asks: it carries the token whatever the method, and gets errors as plain text.
-    With `touch`, a request shows that somebody is there, so that the session goes on.
+    With `touch`, a request shows that somebody is there, so that the session stays open.
     """
 
     async def answer(http: Request) -> Response:
@@ -103,7 +103,7 @@ def route(
 def _handle(context: Context, handler: Handler, request: PageRequest, script: bool) -> Response:
     """Answer in a thread; an error of the queue becomes a page."""
     try:
-        if request.reviewer and not context.may_review(request.reviewer):
+        if request.reviewer and not context.may_review(request.session):
             context.sessions.end(request.secret)
             return _not_logged_in(context, "GET", script=script)
         return handler(context, request)

@@ -303,7 +303,7 @@ def _is_loopback(host: str) -> bool:
 def serve(
     serving: Serving, queue: ReviewQueue, started: Callable[[int], None] = lambda port: None
 ) -> None:
-    """Serve a queue until the process is told to stop.
+    """Serve a queue until the process is stopped.
 
     Parameters
     ----------

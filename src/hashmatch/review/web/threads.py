@@ -16,7 +16,7 @@ T = TypeVar("T")
 MAX_PAGES = 100
 """Pages that are made at a time; most threads only wait, for the database or to write to it."""
 PAGE_DEADLINE = 5.0
-"""Seconds until whoever waits for a page is told to come back. Calls of a database that is locked
+"""Seconds until a request for a page is answered with an error. Calls of a database that is locked
 or gone end far sooner by themselves; this is for one that has stopped answering."""
 RETRY_AFTER = 2
 """Seconds after which a browser may ask again for what was late."""
@@ -25,7 +25,7 @@ RETRY_AFTER = 2
 def start(call: Callable[[], T]) -> asyncio.Future[T]:
     """Call something in a thread of its own, and return what is done with the call.
 
-    A thread that hangs does not keep the process from its end. Cancelling waits for nothing.
+    A thread that hangs does not keep the process from its end. Cancelling does not wait.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()

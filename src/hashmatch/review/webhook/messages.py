@@ -130,7 +130,7 @@ def message_of(queue: ReviewQueue, number: int) -> Message | NotYet | None:
 
     Of a decision it is the state that the case has by it. A first of two confirmations gives it
     none; and one that was asked about again since, not only what joined it, has lost it. What is
-    told cannot be undone any more.
+    sent cannot be undone any more.
     """
     with queue.transaction() as tx:
         event = load_event(tx, number)

@@ -1,9 +1,9 @@
 """Sends messages to an endpoint, at least once each, signed.
 
-Nothing is told before it is final: what may still be undone waits, and what was undone is never
-told. Each message is tried until the endpoint answers 2xx, with pauses chosen at random below a
+Nothing is sent before it is final: what may still be undone waits, and what was undone is never
+sent. Each message is tried until the endpoint answers 2xx, with pauses chosen at random below a
 bound that doubles; what it refuses for too often or too long is kept as a dead letter. All tries of
-a message bear the same ``Idempotency-Key``, by which a receiver knows what it was told already.
+a message bear the same ``Idempotency-Key``, by which a receiver knows what it has received already.
 Neither messages nor answers are logged.
 """
 
@@ -50,13 +50,13 @@ class Webhook:
     Parameters
     ----------
     queue : ReviewQueue
-        With the history that is told, and the outbox.
+        With the history that is sent, and the outbox.
     endpoint : Endpoint
         Where messages are posted to.
     keys : Secrets
         Secrets to sign messages with.
     name : str, optional
-        Name of the endpoint in the queue, by default its host: a new URL of the same name goes on
+        Name of the endpoint in the queue, by default its host: a new URL of the same name continues
         where the old one was.
     tries : int
         How often a message is tried.
@@ -64,7 +64,7 @@ class Webhook:
         How long the pauses are, and how long after its first try a message is given up, whatever
         the number of tries.
     from_now : bool
-        An endpoint that is not known yet is not told what happened before.
+        An endpoint that is not known yet does not receive what happened before.
     seed : int, optional
         Of the random pauses, for tests.
     """
