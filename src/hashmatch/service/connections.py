@@ -49,7 +49,7 @@ class Protocol(HttpToolsProtocol):
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
-        """Take in what came; the clock runs from the first byte of a request to its last."""
+        """Parse the bytes received; the clock runs from the first byte of a request to its last."""
         super().data_received(data)
         if self._is_partial and self._cut_at is None:
             self._wait(REQUEST_SECONDS)
@@ -60,7 +60,7 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_message_complete(self) -> None:
-        """Note that it is there."""
+        """Note that a request is complete."""
         self._is_partial = False
         self._since = time.monotonic()
         self._wait(None)
@@ -72,7 +72,7 @@ class Protocol(HttpToolsProtocol):
         self._wait(ANSWER_SECONDS)
 
     def resume_writing(self) -> None:
-        """Go on: the client has read."""
+        """Stop waiting: the client has read."""
         super().resume_writing()
         self._wait(None)
 

@@ -470,7 +470,7 @@ def _bank_json(bank: Bank) -> dict[str, object]:
 def _ratio(given: Mapping[str, Any]) -> float | None:
     """Return the ratio that a body asks for, a number or text that is one; 0 if it is not enabled.
 
-    ``enabled: false`` outranks a ratio: whoever says it believes that the bank is off.
+    ``enabled: false`` outranks a ratio: a client that sends it believes that the bank is off.
     """
     enabled, value = given.get("enabled"), given.get("enabled_ratio")
     try:

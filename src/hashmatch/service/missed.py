@@ -195,7 +195,7 @@ class Journal:
 
 @contextmanager
 def in_use(path: str) -> Iterator[None]:
-    """Say for as long as this, and processes that are started meanwhile, run: a service uses it.
+    """Hold the lock that says that a service uses a database, in this process and its children.
 
     What services noted that run no more was missed.
     """

@@ -264,7 +264,7 @@ def serve(serving: Serving, started: Callable[[int], None] = lambda port: None) 
 
 
 def _answer(serving: Serving, listening: socket.socket, name: str) -> None:
-    """Answer in this process until it is told to stop; UsageError if it cannot begin."""
+    """Answer in this process until it is stopped; UsageError if it cannot start."""
     with serving._stack:
         server = serving.server(name, listening.getsockname()[1])
         with suppress(SystemExit):  # of uvicorn, which has logged why it could not start
@@ -274,7 +274,7 @@ def _answer(serving: Serving, listening: socket.socket, name: str) -> None:
 
 
 def _noting(path: str | None) -> AbstractContextManager[object]:
-    """Say for its time that a service notes what it works on in a database."""
+    """Hold the lock that says that a service uses a database of missed pictures."""
     from hashmatch.service.missed import in_use
 
     return nullcontext() if path is None else in_use(path)
@@ -352,7 +352,7 @@ def _start(
     stop: threading.Event,
     folder: str,
 ) -> None:
-    """Start a process that answers, unless the service is told to stop."""
+    """Start a process that answers, unless the service is stopping."""
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # none comes between fork and its note
     try:

@@ -268,7 +268,7 @@ def snapshot_name(lists: Iterable[HashList], used: Iterable[HashList]) -> str:
 
 
 def _warm(snapshot: Snapshot) -> None:
-    """Look up a hash of each kind, so that no request waits for what the first one has to load."""
+    """Look up a hash of each kind, so that no request waits for kernels to load."""
     for spec in snapshot.specs.values():
         snapshot.matcher.look_up(HashBatch.from_bytes(spec, bytes(spec.bits // 8)))
 
