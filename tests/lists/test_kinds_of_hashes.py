@@ -258,4 +258,4 @@ def test_a_list_of_nothing_but_blockhash_is_refused_by_that_name(tmp_path: Path)
     (value,) = random_hashes(hm.HashSpec("pdq", 256), 1, seed=1).to_hex()
     (tmp_path / "list.csv").write_text(f"id,blockhash\n1,{value}\n")
     with pytest.raises(StoreError, match=r"no usable hash .*\(1 blockhash, not matched here\)"):
-        hm.ListStore(tmp_path / "store").import_files([tmp_path / "list.csv"])
+        hm.ListStore(tmp_path / "store").import_files([str(tmp_path / "list.csv")])
