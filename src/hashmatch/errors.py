@@ -39,15 +39,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def install(extra: str) -> str:
-    """Return what to do where an optional part of hashmatch is not installed.
+def install(extra: str = "") -> str:
+    """Return what to do where hashmatch, or an optional part of it, is not installed.
 
     Examples
     --------
     >>> install("heif")
     "Run pip install '.[heif]' in the checkout of hashmatch."
     """
-    return f"Run pip install '.[{extra}]' in the checkout of hashmatch."
+    what = f"'.[{extra}]'" if extra else "."
+    return f"Run pip install {what} in the checkout of hashmatch."
 
 
 class HashmatchError(Exception):

@@ -7,7 +7,7 @@ from importlib.metadata import Distribution, EntryPoint, entry_points
 from inspect import signature
 from typing import TYPE_CHECKING, Any, cast
 
-from hashmatch.errors import UnknownPlugin
+from hashmatch.errors import UnknownPlugin, install
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -39,7 +39,7 @@ def _points(group: str) -> dict[str, EntryPoint]:
     if not found:
         raise UnknownPlugin(
             f"cannot find any {_KIND[group]}: hashmatch is not installed, its source alone "
-            "is on the path. Run pip install -e . in the checkout"
+            f"is on the path. {install()}"
         )
     return found
 

@@ -89,6 +89,7 @@ ALLOWED = {
     "_files/atomic.py": "it is the one that does",
     "service/banks.py": "the file of a database, and numbers in shared memory",
     "service/missed.py": "the file of a database",
+    "service/server.py": "why a process ended, for the one that started it",
     "service/service.py": "a log, which lines are added to",
     "cli/command.py": "no file: the text of help",
     "cli/demo.py": "toy pictures, in a folder that was just made for them",

@@ -129,7 +129,7 @@ def test_a_server_that_stays_down_stops_the_scan(port: int) -> None:
             taken += [data for _, data in reading]
         # What comes out before is whole: the scan goes on from there, and no item is given up.
         assert all(isinstance(data, bytes) for data in taken)
-        assert "try again later" in str(caught.value)
+        assert "Try again later" in str(caught.value)
     proxy.close()
 
 
