@@ -74,6 +74,13 @@ def mapped_at_first() -> list[tuple[int, int]]:
     return [(int(first, 16), int(last, 16)) for first, last in spans]
 
 
+def heap_end() -> int:
+    """Return where the heap ends now."""
+    sbrk = ctypes.CDLL(None).sbrk
+    sbrk.restype = ctypes.c_void_p
+    return int(sbrk(0))
+
+
 def remembered(rest: str, pixels: NDArray[np.uint8]) -> Iterable[Picture]:
     """Say how many of some bytes, each in hexadecimal and shifted, are in this worker's memory."""
     shared = pixels.ctypes.data, pixels.ctypes.data + pixels.size
@@ -91,10 +98,9 @@ def remembered(rest: str, pixels: NDArray[np.uint8]) -> Iterable[Picture]:
 
 def writable(shared: tuple[int, int]) -> Iterator[tuple[int, int]]:
     """Yield all that this process can read of its stack, its heap and what is mapped."""
-    heap_end = ctypes.CDLL(None).sbrk
-    heap_end.restype = ctypes.c_void_p
-    lowest = min(first for first, _ in MAPPED if first > 2**46)
-    for first, last in [*MAPPED, (MAPPED_HEAP, heap_end(0)), (lowest - BELOW, lowest)]:
+    # The heap grows upwards; what is mapped grows downwards, above it, wherever a program lies.
+    lowest = min(first for first, _ in MAPPED if first >= HEAP_END)
+    for first, last in [*MAPPED, (HEAP_END, heap_end()), (lowest - BELOW, lowest)]:
         start = None
         for page in range(first, last, PAGE):
             is_there = not shared[0] <= page < shared[1] and is_readable(page)
@@ -245,7 +251,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 SIGNAL_MASK = {"x86_64": 14, "aarch64": 135}[os.uname().machine]
 """The number of rt_sigprocmask, which looks at what it is given before what for."""
 MAPPED = mapped_at_first()
-MAPPED_HEAP = next(last for first, last in MAPPED if first < 2**46)
+HEAP_END = heap_end()
 SMALL = b"BM" + bytes.fromhex(
     "3a00000000000000360000002800000001000000010000000100180000000000"
     "04000000000000000000000000000000000000000000ff00"
