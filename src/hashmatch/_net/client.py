@@ -282,6 +282,28 @@ class Client:
         """
         ends = time.monotonic() + self._timeouts.total
         link = self._link(ends)
+        try:
+            return self._ask(link, ends, method, target, headers, body)
+        except ConnectionError as error:
+            if not link.idle_since:
+                raise NoAnswer(_reason(error), "answer") from None
+        # One that was kept may be closed just then, as RFC 9112 says: a new one is asked instead.
+        self.close()
+        try:
+            return self._ask(self._link(ends), ends, method, target, headers, body)
+        except ConnectionError as error:
+            raise NoAnswer(_reason(error), "answer") from None
+
+    def _ask(
+        self,
+        link: _Link,
+        ends: float,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> Answer:
+        """Send a request over a connection; ConnectionError if that ends before the answer does."""
         proxy = None if link.is_direct else self._dialer.proxy(self.origin)
         connection = HTTPConnection(self.origin.host)
         connection.auto_open = 0  # never by its own ways
@@ -300,6 +322,9 @@ class Client:
                 connection.putheader(name, value)
             connection.endheaders(body or None)
             return Answer(connection.getresponse(), link, self)
+        except ConnectionError:
+            link.socket.close()
+            raise
         except (OSError, HTTPException) as error:
             link.socket.close()
             raise NoAnswer(_reason(error), "answer") from None
