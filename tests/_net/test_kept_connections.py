@@ -1,93 +1,67 @@
-"""A connection that was kept, and that the server closed meanwhile, costs no request."""
+"""Which connections are kept for another request."""
 
 from __future__ import annotations
 
-import socket
 import threading
-from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hashmatch._net.addresses import Allowed, Origin
-from hashmatch._net.client import Client, Dialer, NoAnswer
+from hashmatch._net.client import Client, Dialer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers, keeps the connection open whatever it was told, and notes which one it was."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        assert isinstance(self.server, Server)
+        self.server.connections.append(self.client_address[1])
+        self.send_response(307)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        self.close_connection = False
+
+    def log_message(self, *args: object) -> None:
+        pass
 
 
-class Server:
-    """Answers some requests on each connection, and cuts off the next as soon as it has come."""
-
-    def __init__(self, answered: list[int]) -> None:
-        self.answered = answered
-        self.requests: list[bytes] = []
-        self.listening = socket.create_server(("127.0.0.1", 0))
-
-    def run(self) -> None:
-        for count in self.answered:
-            try:
-                link, _ = self.listening.accept()
-            except OSError:
-                return
-            with link:
-                for _ in range(count):
-                    if not self._request(link):
-                        break
-                    link.sendall(ANSWER)
-                else:
-                    self._request(link)  # it has come, and is not answered
-
-    def _request(self, link: socket.socket) -> bool:
-        head = b""
-        while b"\r\n\r\n" not in head:
-            part = link.recv(1)
-            if not part:
-                return False
-            head += part
-        _, _, length = head.lower().partition(b"content-length: ")
-        body = link.recv(int(length.split()[0]), socket.MSG_WAITALL) if length else b""
-        self.requests.append(head.split()[1] + body)
-        return True
+class Server(ThreadingHTTPServer):
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.connections: list[int] = []
 
 
-@contextmanager
-def serving(*answered: int) -> Iterator[tuple[Server, Client]]:
-    server = Server(list(answered))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    port = server.listening.getsockname()[1]
-    client = Client(Origin.parse(f"http://127.0.0.1:{port}"), Dialer(Allowed.parse(())))
-    try:
-        yield server, client
-    finally:
-        client.close()
-        server.listening.close()
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
 
 
-def ask(client: Client, target: str, body: bytes = b"") -> bytes | None:
-    with client.send("POST" if body else "GET", target, {}, body) as answer:
-        return answer.body(100)
+def used(server: Server, headers: dict[str, str]) -> int:
+    """Return over how many connections three requests come."""
+    client = Client(
+        Origin.parse(f"http://127.0.0.1:{server.server_port}"), Dialer(Allowed.parse(()))
+    )
+    for _ in range(3):
+        with client.send("GET", "/", headers) as answer:
+            assert answer.body(100) == b""
+    client.close()
+    return len(set(server.connections))
 
 
-def test_what_a_kept_connection_lost_is_asked_over_a_new_one() -> None:
-    with serving(1, 1) as (server, client):
-        assert ask(client, "/1") == b"ok"
-        assert ask(client, "/2", b"body") == b"ok"
-    assert server.requests == [b"/1", b"/2body", b"/2body"]
+def test_a_connection_is_kept(server: Server) -> None:
+    assert used(server, {}) == 1
 
 
-def test_a_new_connection_that_is_cut_off_is_no_answer() -> None:
-    with serving(0, 1) as (server, client), pytest.raises(NoAnswer):
-        ask(client, "/1")
-    assert server.requests == [b"/1"]
-
-
-def test_it_is_asked_once_more_and_not_again() -> None:
-    with serving(1, 0, 1) as (server, client):
-        assert ask(client, "/1") == b"ok"
-        with pytest.raises(NoAnswer):
-            ask(client, "/2")
-    assert server.requests == [b"/1", b"/2", b"/2"]
+def test_one_that_the_server_was_told_to_close_is_not_used_again(server: Server) -> None:
+    """The server may close it just when the next request is sent, which would then be lost."""
+    assert used(server, {"Connection": "close"}) == 3

@@ -181,6 +181,8 @@ class _Link:
         self.socket = link
         self.is_direct = is_direct
         self.idle_since = 0.0
+        self.is_last = False
+        """Whether the server was told that nothing more comes: it may close it at any time."""
         self._ends, self._read = 0.0, 0.0
 
     def limit(self, ends: float, read: float) -> None:
@@ -282,28 +284,6 @@ class Client:
         """
         ends = time.monotonic() + self._timeouts.total
         link = self._link(ends)
-        try:
-            return self._ask(link, ends, method, target, headers, body)
-        except ConnectionError as error:
-            if not link.idle_since:
-                raise NoAnswer(_reason(error), "answer") from None
-        # One that was kept may be closed just then, as RFC 9112 says: a new one is asked instead.
-        self.close()
-        try:
-            return self._ask(self._link(ends), ends, method, target, headers, body)
-        except ConnectionError as error:
-            raise NoAnswer(_reason(error), "answer") from None
-
-    def _ask(
-        self,
-        link: _Link,
-        ends: float,
-        method: str,
-        target: str,
-        headers: Mapping[str, str],
-        body: bytes,
-    ) -> Answer:
-        """Send a request over a connection; ConnectionError if that ends before the answer does."""
         proxy = None if link.is_direct else self._dialer.proxy(self.origin)
         connection = HTTPConnection(self.origin.host)
         connection.auto_open = 0  # never by its own ways
@@ -313,6 +293,7 @@ class Client:
         named = {name.lower() for name in headers}
         sent = {name: value for name, value in usual.items() if name.lower() not in named}
         sent |= dict(headers) | (proxy.headers if proxy else {})
+        link.is_last = sent.get("Connection", "").lower() == "close"
         if body and "content-length" not in named:
             sent["Content-Length"] = str(len(body))
         try:
@@ -322,9 +303,6 @@ class Client:
                 connection.putheader(name, value)
             connection.endheaders(body or None)
             return Answer(connection.getresponse(), link, self)
-        except ConnectionError:
-            link.socket.close()
-            raise
         except (OSError, HTTPException) as error:
             link.socket.close()
             raise NoAnswer(_reason(error), "answer") from None
@@ -387,7 +365,7 @@ class Client:
         """Keep a connection open for another request."""
         link.idle_since = time.monotonic()
         with self._lock:
-            if len(self._idle) < MAX_IDLE:
+            if len(self._idle) < MAX_IDLE and not link.is_last:
                 self._idle.append(link)
                 return
         link.socket.close()
