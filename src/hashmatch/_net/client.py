@@ -182,7 +182,7 @@ class _Link:
         self.is_direct = is_direct
         self.idle_since = 0.0
         self.is_last = False
-        """Whether the server was told that nothing more comes: it may close it at any time."""
+        """Whether its last request said so: the server may close it at any time."""
         self._ends, self._read = 0.0, 0.0
 
     def limit(self, ends: float, read: float) -> None:
