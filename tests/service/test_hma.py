@@ -10,6 +10,7 @@ import pytest
 
 from cli_tools import DEMO
 from conftest import IMAGES
+from processes import wait_for
 from service_program import Answer, Program, service
 
 if TYPE_CHECKING:
@@ -321,6 +322,25 @@ def test_a_share_of_hashes_is_always_the_same_share(hma: Program) -> None:
     assert all(found(bypass_coinflip="true"))
     assert found(seed="a") != once
     hma.put("/c/bank/DEMO_PDQ", {"enabled_ratio": 1})
+
+
+def test_a_snapshot_has_another_name_after_each_change_of_a_bank(hma: Program) -> None:
+    query = {"signal": FAR, "signal_type": "pdq"}
+    names = [hma.get("/m/lookup", **query).headers["x-snapshot"]]
+    hma.post("/c/banks", {"name": "NAMED"})
+    number = hma.post("/c/bank/NAMED/signal", {"pdq": FAR}).json["id"]
+    for ratio in (0, 1):
+        names.append(hma.get("/m/lookup", **query).headers["x-snapshot"])
+        hma.put("/c/bank/NAMED", {"enabled_ratio": ratio})
+    names.append(hma.get("/m/lookup", **query).headers["x-snapshot"])
+    hma.put(f"/c/bank/NAMED/content/{number}", {"disable_until_ts": int(time.time()) + 1})
+    names.append(hma.get("/m/lookup", **query).headers["x-snapshot"])
+    wait_for(lambda: "NAMED" in hma.get("/m/lookup", **query).json)
+    names.append(hma.get("/m/lookup", **query).headers["x-snapshot"])
+    hma.delete("/c/bank/NAMED")
+    assert len(set(names)) == len(names) == 6
+    assert all(name.startswith("demo-pdq@") and ",banks@" in name for name in names)
+    assert hma.get("/m/lookup", **query).headers["x-snapshot"] not in names
 
 
 def test_kinds(hma: Program) -> None:

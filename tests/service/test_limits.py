@@ -101,6 +101,23 @@ def test_a_revoked_token_is_refused_within_seconds(guarded: Program, tokens: Pat
     wait_for(lambda: ask() == 401)
 
 
+def test_a_token_file_that_cannot_be_read_is_a_problem_that_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "tokens.json"
+    secret = token(file, "uploads", "match")
+    with service("--tokens", file, token=secret) as api:
+        assert api.get("/readyz").json["problems"] == []
+        file.chmod(0o644)
+        file.write_bytes(file.read_bytes())  # so that it is read again
+        wait_for(lambda: bool(api.get("/readyz").json["problems"]))
+        (problem,) = api.get("/readyz").json["problems"]
+        assert problem.startswith("tokens are as before: ")
+        assert "chmod" in problem
+        assert api.post("/v1/match", HASH_QUERY).status == 200
+        file.chmod(0o600)
+        file.write_bytes(file.read_bytes())
+        wait_for(lambda: api.get("/readyz").json["problems"] == [])
+
+
 def test_a_token_has_a_limit_of_requests(guarded: Program, tokens: Path) -> None:
     secret = token(tokens, "slow", "match", rate="5")
 

@@ -65,8 +65,8 @@ def test_only_who_shows_a_certificate_is_answered(tmp_path: Path) -> None:
     [
         (("--tls-cert", "server.pem"), "--tls-key"),
         (("--client-ca", "ca.pem"), "--tls-cert"),
-        (("--tls-cert", "ca.pem", "--tls-key", "server.key"), "certificate"),
-        (("--tls-cert", "server.pem", "--tls-key", "bad.key"), "certificate"),
+        (("--tls-cert", "ca.pem", "--tls-key", "server.key"), "ca.pem"),
+        (("--tls-cert", "server.pem", "--tls-key", "bad.key"), "bad.key"),
         (("--tls-cert", "none.pem", "--tls-key", "server.key"), "none.pem"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -229,4 +230,9 @@ def test_what_is_disabled_is_not_matched_at_once(tmp_path: Path) -> None:
         disabled.write_text(json.dumps(line))
         wait_for(lambda: outcome(api, value) == "no_match")
         answer = api.post("/v1/match", {"hash": value}).json
-        assert answer["snapshot"].endswith("-1")
+        assert re.fullmatch(r"demo-pdq@\w+-1\.[0-9a-f]{8}", answer["snapshot"])
+        other = {**line, "entry": "demo-0008"}
+        disabled.write_text(json.dumps(other))
+        wait_for(lambda: outcome(api, value) == "match")
+        again = api.post("/v1/match", {"hash": value}).json
+        assert again["snapshot"] != answer["snapshot"]  # as many entries, and not the same

@@ -142,6 +142,15 @@ def read(
     return data
 
 
+def stamp(path: str, *, follow: bool = True) -> tuple[int, ...]:
+    """Return what changes when the file at a path does, or another takes its place; () for none."""
+    try:
+        found = os.stat(path, follow_symlinks=follow)
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
 def digest(path: str, file: int) -> Digest:
     """Return the digest of an open file, from its beginning; `path` is for messages."""
     total, length = hashlib.sha256(), 0

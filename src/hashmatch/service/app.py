@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import asynccontextmanager
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -15,7 +16,6 @@ from hashmatch.service import hma, v1
 from hashmatch.service.http import Disconnected, HttpError, Request, Response
 from hashmatch.service.openapi import describe
 from hashmatch.service.operations import OPERATIONS, Operation
-from hashmatch.service.service import now
 from hashmatch.service.snapshots import LOG
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Endpoint:
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        began = now()
+        began = perf_counter()
         service = self._service
         request = Request(scope, receive, self._max_body)
         try:
@@ -54,7 +54,7 @@ class Endpoint:
         except HttpError as error:
             response = self._error(error)
         except Disconnected:
-            service.note(request, self._name, CLOSED, now() - began)
+            service.note(request, self._name, CLOSED, perf_counter() - began)
             return
         except UsageError as error:
             forget(error)
@@ -77,7 +77,7 @@ class Endpoint:
             if not await request.discard(limit):
                 response.headers = [*response.headers, (b"connection", b"close")]
         await response.send(send)
-        service.note(request, self._name, response.status, now() - began)
+        service.note(request, self._name, response.status, perf_counter() - began)
 
     def _error(self, error: HttpError) -> Response:
         response = self._shown(error)

@@ -28,12 +28,12 @@ from hashmatch.index.hash_index import HashIndex
 from hashmatch.records.entries import Entry
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.hashes import HashBatch, Opaque
+from hashmatch.service.database import cannot, connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 NAME = re.compile(r"[A-Z0-9_]+")
-FORMAT = 1
 PATIENCE = 5.0
 """Seconds that a writer waits for another."""
 RECENT = 500
@@ -63,6 +63,7 @@ CREATE TABLE history (
     number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, who TEXT NOT NULL,
     action TEXT NOT NULL, bank TEXT NOT NULL, content INTEGER, detail TEXT NOT NULL
 ) STRICT;
+INSERT INTO meta VALUES ('change', 0);
 """
 
 
@@ -122,17 +123,14 @@ class Banks(Opaque):
         if not os.path.isdir(folder):
             make_folder(folder)
         self.path = os.path.join(folder, "banks.db")
-        for part in (folder, self.path):
-            if os.path.lexists(part):
-                check_private(part)
-        with closing(self._connect(create=True)) as database:
-            self._prepare(database)
+        check_private(folder)
         self._reader, self._follower = self._connect(), self._connect()
         self._counter = Counter(os.path.join(folder, "banks.changes"))
         self._lock = threading.RLock()
         self._seen_version = -1
         self._seen_change = -1
         self._next_enabled = 0.0
+        self._on_again = 0
         self._on: dict[tuple[str, str], _Held] = {}
         self._off: dict[tuple[str, str], _Held] = {}
         self.ratios: dict[str, float] = {}
@@ -145,6 +143,11 @@ class Banks(Opaque):
         self._counter.close()
 
     # Reading
+
+    @property
+    def version(self) -> str:
+        """A number that rises with each change, and how many contents are on again by the clock."""
+        return f"{self._seen_version}" + (f"+{self._on_again}" if self._on_again else "")
 
     def has_changed(self) -> bool:
         """Return whether anybody has committed a change since `refresh`; takes no time."""
@@ -172,6 +175,7 @@ class Banks(Opaque):
             "SELECT id, disable_until FROM content WHERE disable_until > 1 AND deleted = 0"
         ).fetchall()
         due = [content for content, until in timed if until <= now]
+        self._on_again = len(due)
         waiting = [until for _, until in timed if until > now]
         changed = [
             content for (content,) in self._follower.execute(
@@ -412,38 +416,8 @@ class Banks(Opaque):
         if row[0]:
             raise BankError(f"bank '{name}' is a list; it is changed where it is kept")
 
-    def _connect(self, *, create: bool = False) -> sqlite3.Connection:
-        if create and not os.path.lexists(self.path):
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        try:
-            database = sqlite3.connect(
-                self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
-            )
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = FULL")
-        except sqlite3.Error as error:
-            raise StoreError(
-                f"cannot open {self.path}: {error}. Repair it, or give another folder."
-            ) from None
-        return database
-
-    def _prepare(self, database: sqlite3.Connection) -> None:
-        try:
-            database.execute("BEGIN IMMEDIATE")
-            (version,) = database.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                for statement in SCHEMA.split(";"):
-                    if statement.strip():
-                        database.execute(statement)
-                database.execute("INSERT INTO meta VALUES ('change', 0)")
-                database.execute(f"PRAGMA user_version = {FORMAT}")
-            database.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise StoreError(
-                f"cannot open {self.path}: {error}. Repair it, or give another folder."
-            ) from None
-        if version > FORMAT:
-            raise StoreError(f"cannot open {self.path}: a later version made it. Update hashmatch.")
+    def _connect(self) -> sqlite3.Connection:
+        return connect(self.path, SCHEMA, PATIENCE)
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -458,7 +432,7 @@ class Banks(Opaque):
                 database.execute("COMMIT")
                 self._counter.value = _last(database)
         except sqlite3.Error as error:
-            raise StoreError(f"cannot write {self.path}: {error}. Try again.") from None
+            raise cannot(self.path, error) from None
 
 
 def _next(database: sqlite3.Connection) -> int:

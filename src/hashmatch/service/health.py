@@ -20,14 +20,14 @@ async def healthz(service: Service, request: Request) -> Response:
 async def readyz(service: Service, request: Request) -> Response:
     """Say whether it can answer: 503 until there are lists, and while it stops.
 
-    Lists that could not be brought up to date keep serving, and are named.
+    Lists and tokens that could not be brought up to date stay in use, and are named.
     """
     snapshot = service.snapshots.current
     is_ready = snapshot is not None and not service.stopping
     answer = {
         "ready": is_ready,
         "snapshot": snapshot.name if snapshot else None,
-        "problems": service.snapshots.problems,
+        "problems": service.problems,
         "waivers": [str(waiver) for waiver in service.waivers],
     }
     return as_json(answer, 200 if is_ready else 503)

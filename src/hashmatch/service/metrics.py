@@ -72,12 +72,16 @@ class Metrics:
             registry=registry, multiprocess_mode="min",
         )  # fmt: skip
         self._problems = Gauge(
-            "hashmatch_list_problems", "Lists whose latest version cannot be used.",
+            "hashmatch_list_problems", "Lists and token files whose latest version cannot be used.",
             registry=registry, multiprocess_mode="max",
         )  # fmt: skip
         self._inside = Gauge(
             "hashmatch_pictures_in_flight", "Pictures at work or waiting.",
             registry=registry, multiprocess_mode="livesum",
+        )  # fmt: skip
+        self._lost = Counter(
+            "hashmatch_access_log_lost", "Lines of the access log that could not be written.",
+            registry=registry,
         )  # fmt: skip
         self._bound: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
@@ -93,6 +97,10 @@ class Metrics:
     def item(self, outcome: str) -> None:
         """Count a picture, or a hash that was looked up."""
         self._items.labels(outcome).inc()
+
+    def lost_line(self) -> None:
+        """Count a line of the access log that could not be written."""
+        self._lost.inc()
 
     def in_flight(self, number: int) -> None:
         """Note how many pictures are at work or wait."""

@@ -18,12 +18,12 @@ from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashmatch import registry
-from hashmatch._files.private import check_private
 from hashmatch.errors import StoreError
 from hashmatch.records.enums import Outcome, Surface
 from hashmatch.records.images import ImageError, ImageItem
 from hashmatch.records.review import ReviewRecord
 from hashmatch.retry import Limits, Tries, read_item
+from hashmatch.service.database import cannot, connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from hashmatch.interfaces import Source
     from hashmatch.matching.matcher import Matcher
 
-FORMAT = 1
 PATIENCE = 10.0
 SCHEMA = """
 CREATE TABLE item (
@@ -59,37 +58,6 @@ class Missed(NamedTuple):
     data: bytes | None
 
 
-def _connect(path: str) -> sqlite3.Connection:
-    is_new = not os.path.lexists(path)
-    if is_new:
-        with suppress(FileExistsError):
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
-    check_private(path)
-    try:
-        database = sqlite3.connect(
-            path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
-        )
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
-        database.execute("BEGIN IMMEDIATE")
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            for statement in SCHEMA.split(";"):
-                if statement.strip():
-                    database.execute(statement)
-            database.execute(f"PRAGMA user_version = {FORMAT}")
-        database.execute("COMMIT")
-    except sqlite3.Error as error:
-        raise _cannot(path, error) from None
-    if version > FORMAT:
-        raise StoreError(f"cannot open {path}: a later version made it. Update hashmatch.")
-    return database
-
-
-def _cannot(path: str, error: sqlite3.Error) -> StoreError:
-    return StoreError(f"cannot use {path}: {error}. Free disk space, or repair it.")
-
-
 class Journal:
     """Notes what one process works on; many notes are written at once.
 
@@ -105,7 +73,7 @@ class Journal:
 
     def __init__(self, path: str, process: str, *, keep_bytes: bool = False) -> None:
         self.path, self.process, self.keep_bytes = path, process, keep_bytes
-        self._database = _connect(path)
+        self._database = connect(path, SCHEMA, PATIENCE)
         self._todo: queue.SimpleQueue[tuple[Callable[[], object], Future[object]] | None]
         self._todo = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="hashmatch-missed", daemon=True)
@@ -186,7 +154,7 @@ class Journal:
         except sqlite3.Error as error:
             for _, future in batch:
                 if not future.cancelled():
-                    future.set_exception(_cannot(self.path, error))
+                    future.set_exception(cannot(self.path, error))
             return
         for (_, future), result in zip(batch, results, strict=True):
             if not future.cancelled():
@@ -233,7 +201,7 @@ class MissedItems:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._database = _connect(path)
+        self._database = connect(path, SCHEMA, PATIENCE)
         with _lock(path) as lock, suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.abandon()

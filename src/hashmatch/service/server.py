@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import os
 import shutil
@@ -16,6 +15,15 @@ from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from hashmatch._net.listening import (
+    LOCAL_NAMES,
+    check_files,
+    check_options,
+    family,
+    in_url,
+    is_loopback,
+    listening,
+)
 from hashmatch.errors import HashmatchError, UsageError
 from hashmatch.records.safeguards import Safeguard, waive, waivers
 
@@ -31,7 +39,6 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("hashmatch.service.server")
 """Without a handler of the host, its warnings go to standard error."""
-LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 BACKLOG = 2048
 RESTART_SECONDS = 1.0
 """A process that ends is started again, but no more often than this."""
@@ -105,11 +112,8 @@ class Serving:
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
-        if bool(self.tls_cert) != bool(self.tls_key):
-            raise UsageError("cannot speak TLS: give both --tls-cert and --tls-key")
-        if self.client_ca and not self.tls_cert:
-            raise UsageError("cannot check certificates without TLS. Give --tls-cert, --tls-key.")
-        self._check_certificates()
+        check_options(self.tls_cert, self.tls_key, self.client_ca)
+        check_files(self.tls_cert, self.tls_key, self.client_ca)  # each process reads them again
         if self.is_local:
             return
         if not self.tokens and not self.client_ca:
@@ -125,31 +129,11 @@ class Serving:
                 advice="Give --tls-cert and --tls-key, or --name https://HOST if a proxy has TLS",
             )
 
-    def _check_certificates(self) -> None:
-        """Read the files of TLS, which each process does again; UsageError if that fails."""
-        import ssl
-
-        if self.tls_cert is None:
-            return
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        try:
-            context.load_cert_chain(self.tls_cert, self.tls_key)
-            if self.client_ca is not None:
-                context.load_verify_locations(self.client_ca)
-        except OSError as error:  # those of ssl are such
-            reason = error.strerror or "they are no PEM files"
-            raise UsageError(
-                f"cannot speak TLS with certificate {self.tls_cert} and key {self.tls_key}: "
-                f"{reason}. Give a certificate and its key."
-            ) from None
-
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach it."""
-        if self.host == "localhost":
-            return True
         try:
-            return ipaddress.ip_address(self.host).is_loopback
+            return is_loopback(self.host)
         except ValueError:
             raise UsageError(
                 f"cannot serve on {self.host!r}: it is no address. Give one of this machine."
@@ -157,27 +141,15 @@ class Serving:
 
     def bound(self) -> socket.socket:
         """Return a socket that listens at the address; UsageError if it cannot."""
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        bound = socket.socket(family, socket.SOCK_STREAM)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind((self.host, self.port))
-            bound.listen(BACKLOG)
-        except OSError as error:
-            bound.close()
-            address = f"{self.host}:{self.port}"
-            raise UsageError(
-                f"cannot serve on {address}: {error.strerror}. Give another --port or --host."
-            ) from None
-        return bound
+        unbound = socket.socket(family(self.host), socket.SOCK_STREAM)
+        return listening(unbound, self.host, self.port, BACKLOG)
 
     def hosts(self, port: int) -> frozenset[str] | None:
         """Return the names that requests may be for; None for any."""
         if self.tokens or self.client_ca:
             return None
         given = {name.removeprefix("https://").lower() for name in self.names}
-        own = f"[{self.host}]" if ":" in self.host else self.host
-        names = {*LOCAL_NAMES, own}
+        names = {*LOCAL_NAMES, in_url(self.host)}
         default = names if port == (443 if self.tls_cert else 80) else set()
         return frozenset({f"{name}:{port}" for name in names} | default | given)
 
@@ -253,22 +225,22 @@ def serve(serving: Serving, started: Callable[[int], None] = lambda port: None) 
     UsageError
         If the address is taken.
     """
-    with serving.bound() as listening:
-        port = listening.getsockname()[1]
+    with serving.bound() as bound:
+        port = bound.getsockname()[1]
         with _noting(serving.missed):
             if serving.workers == 1:
                 started(port)
-                _answer(serving, listening, uuid.uuid4().hex)
+                _answer(serving, bound, uuid.uuid4().hex)
             else:
-                _supervise(serving, listening, lambda: started(port))
+                _supervise(serving, bound, lambda: started(port))
 
 
-def _answer(serving: Serving, listening: socket.socket, name: str) -> None:
+def _answer(serving: Serving, bound: socket.socket, name: str) -> None:
     """Answer in this process until it is stopped; UsageError if it cannot start."""
     with serving._stack:
-        server = serving.server(name, listening.getsockname()[1])
+        server = serving.server(name, bound.getsockname()[1])
         with suppress(SystemExit):  # of uvicorn, which has logged why it could not start
-            server.run([listening])
+            server.run([bound])
         if not server.started:
             raise UsageError("cannot serve: a part of it could not be started. See its log.")
 
@@ -288,7 +260,7 @@ def _abandon(path: str, process: str) -> None:
     missed.close()
 
 
-def _supervise(serving: Serving, listening: socket.socket, started: Callable[[], None]) -> None:
+def _supervise(serving: Serving, bound: socket.socket, started: Callable[[], None]) -> None:
     """Keep `workers` processes answering at one socket; a dead one is replaced."""
     from hashmatch.service.metrics import share_between_processes
 
@@ -308,7 +280,7 @@ def _supervise(serving: Serving, listening: socket.socket, started: Callable[[],
     signal.signal(signal.SIGINT, on_signal)
     try:
         for _ in range(serving.workers):
-            _start(serving, listening, children, alive, stop, folder)
+            _start(serving, bound, children, alive, stop, folder)
         started()
         while children:
             pid, _ = os.wait()
@@ -324,7 +296,7 @@ def _supervise(serving: Serving, listening: socket.socket, started: Callable[[],
                     failed = reason
                 is_first = False
                 stop.wait(max(0.0, RESTART_SECONDS - (time.monotonic() - since)))
-                _start(serving, listening, children, alive, stop, folder)
+                _start(serving, bound, children, alive, stop, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if failed:
@@ -346,7 +318,7 @@ def _reason(folder: str) -> str:
 
 def _start(
     serving: Serving,
-    listening: socket.socket,
+    bound: socket.socket,
     children: dict[int, tuple[str, float]],
     alive: tuple[int, int],
     stop: threading.Event,
@@ -357,14 +329,14 @@ def _start(
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # none comes between fork and its note
     try:
         if not stop.is_set():
-            _fork(serving, listening, children, alive, signals, folder)
+            _fork(serving, bound, children, alive, signals, folder)
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
 
 
 def _fork(
     serving: Serving,
-    listening: socket.socket,
+    bound: socket.socket,
     children: dict[int, tuple[str, float]],
     alive: tuple[int, int],
     signals: set[signal.Signals],
@@ -381,7 +353,7 @@ def _fork(
             reading, writing = alive
             os.close(writing)
             threading.Thread(target=_end_with_parent, args=(reading,), daemon=True).start()
-            _answer(serving, listening, name)
+            _answer(serving, bound, name)
             code = 0
         except HashmatchError as error:
             with open(os.path.join(folder, REASON), "w") as file:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec import UNSET
 from msgspec.json import encode as encode_json
 
+from hashmatch._files.private import stamp
 from hashmatch.errors import StoreError
 from hashmatch.service.admission import Admission, Busy, Rate
 from hashmatch.service.http import HttpError
@@ -111,6 +111,7 @@ class Service:
     stopping: bool = False
     _tokens: dict[str, Token] = field(default_factory=dict)
     _rates: dict[str, Rate] = field(default_factory=dict)
+    _token_problem: str = ""
     _log: int | None = None
     _admission: Admission = field(init=False)
     _threads: ThreadPoolExecutor = field(init=False)
@@ -158,6 +159,11 @@ class Service:
                         used.close()  # the journal writes what became of the last pictures
                 if self._log is not None:
                     os.close(self._log)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What keeps newer lists and tokens from being used; empty if all is well."""
+        return (*self.snapshots.problems, *filter(None, [self._token_problem]))
 
     def snapshot(self) -> Snapshot:
         """Return the lists in use; HttpError 503 while there are none."""
@@ -262,8 +268,10 @@ class Service:
                 "received": request.received,
                 "token": request.token.name if request.token else None,
             }
-            with suppress(OSError):  # a full disk is no reason not to answer; it shows in metrics
+            try:
                 os.write(self._log, encode_json(line) + b"\n")
+            except OSError:  # a full disk is no reason not to answer
+                self.metrics.lost_line()
 
     def _read_tokens(self) -> None:
         if self.tokens is None:
@@ -281,29 +289,18 @@ class Service:
 
     async def _look(self) -> None:
         """Read the token file when it has changed; note what is wrong with lists."""
-        seen = self._stamp()
+        path = None if self.tokens is None else self.tokens.path
+        seen = stamp(path) if path else ()
         while True:
             await asyncio.sleep(TOKEN_INTERVAL)
-            self.metrics.problems(len(self.snapshots.problems))
-            stamp = self._stamp()
-            if stamp == seen:
+            self.metrics.problems(len(self.problems))
+            found = stamp(path) if path else ()
+            if found == seen:
                 continue
             try:
                 self._read_tokens()
-                seen = stamp
+                seen, self._token_problem = found, ""
             except StoreError as error:
-                LOG.error("tokens are as before: %s", error)
-
-    def _stamp(self) -> tuple[int, ...]:
-        if self.tokens is None:
-            return ()
-        try:
-            found = os.stat(self.tokens.path)
-        except OSError:
-            return ()
-        return found.st_mtime_ns, found.st_size, found.st_ino
-
-
-def now() -> float:
-    """Return a time to measure with."""
-    return time.perf_counter()
+                if not self._token_problem:
+                    LOG.error("tokens are as before: %s", error)
+                self._token_problem = f"tokens are as before: {error}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import threading
@@ -11,6 +12,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from hashmatch import registry
+from hashmatch._files.private import stamp
 from hashmatch._redact import unseen
 from hashmatch.errors import HashmatchError, ListError, UsageError
 from hashmatch.lists.exclusions import leave_out, read_disabled
@@ -40,8 +42,9 @@ class Snapshot(Opaque):
     Parameters
     ----------
     name : str
-        Of its lists, each with its version: ``demo@17``. Of lists that some entries were left out
-        of, it says how many.
+        Of its lists, each with its version, ``demo@17``, and of the banks, ``banks@42``. Of lists
+        that entries were left out of, it says how many and, by a digest, which. Equal names, equal
+        answers.
     matcher : Matcher
         Of those lists.
     since : str
@@ -204,10 +207,10 @@ class Snapshots:
         watch(store, use, on_error=refused, interval=self._interval, stop=self._stop)
 
     def _watch_disabled(self, path: str) -> None:
-        seen = _stamp(path)
+        seen = stamp(path)
         while not self._stop.wait(min(self._interval, 1.0)):
-            stamp = _stamp(path)
-            if stamp == seen:
+            now = stamp(path)
+            if now == seen:
                 continue
             try:
                 left_out = read_disabled(path)
@@ -218,7 +221,7 @@ class Snapshots:
                     except BaseException:
                         self._left_out = before
                         raise
-                seen = stamp
+                seen = now
                 self._problems.pop(path, None)
             except Exception as error:
                 self._problems[path] = _said(error)
@@ -231,7 +234,7 @@ class Snapshots:
             return
         lists = [known for number in sorted(self._lists) for known in self._lists[number]]
         used = [leave_out(known, self._left_out, self._key) for known in lists]
-        name = snapshot_name(lists, used)
+        name = snapshot_name(lists, used, self._left_out)
         bank_of = names_of(lists)
         off: list[HashList] = []
         ratios: Mapping[str, float] = {}
@@ -239,6 +242,7 @@ class Snapshots:
             for bank in set(bank_of.values()) - self.banks.ratios.keys():
                 self.banks.add_list(bank)
             self.banks.refresh()
+            name = ",".join(filter(None, [name, f"banks@{self.banks.version}"]))
             ratios = self.banks.ratios
             live = self.banks.lists()
             bank_of |= {known.name: known.name for known in live}
@@ -258,13 +262,22 @@ class Snapshots:
         self.changed(snapshot)
 
 
-def snapshot_name(lists: Iterable[HashList], used: Iterable[HashList]) -> str:
-    """Return the name of a snapshot: its lists, their versions, how many entries are left out."""
+def snapshot_name(
+    lists: Iterable[HashList], used: Iterable[HashList], disabled: Iterable[Disabled]
+) -> str:
+    """Return the name of a snapshot: its lists, their versions, and what is left out of each.
+
+    What is left out is named by how many entries that is, and a digest of which.
+    """
+    named = sorted({(each.list, each.entry) for each in disabled})
     names: dict[str, int] = {}
+    ends: dict[str, str] = {}
     for known, kept in zip(lists, used, strict=True):
         name = f"{known.name}@{known.version}"
         names[name] = names.get(name, 0) + len(known) - len(kept)
-    return ",".join(f"{name}-{out}" if out else name for name, out in names.items())
+        of_list = repr([entry for list_name, entry in named if list_name == known.name])
+        ends[name] = hashlib.blake2b(of_list.encode(), digest_size=4).hexdigest()
+    return ",".join(f"{name}-{out}.{ends[name]}" if out else name for name, out in names.items())
 
 
 def _warm(snapshot: Snapshot) -> None:
@@ -281,11 +294,3 @@ def _nothing() -> HashList:
 
 def _said(error: Exception) -> str:
     return str(error) if isinstance(error, HashmatchError) else type(error).__name__
-
-
-def _stamp(path: str) -> tuple[int, ...]:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return ()
-    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import TYPE_CHECKING
 
+from hashmatch._files.private import stamp
 from hashmatch.errors import HashmatchError, StoreError
 from hashmatch.store.list_store import LOG
 
@@ -108,12 +108,6 @@ def _files(folder: Folder) -> object:
     except StoreError as error:
         return str(error)
     names = [("versions", f"{number:08}.{end}") for number in newest for end in ("json", "sig")]
-    return newest, [_stamp(folder.inside(*name)) for name in [*names, ("files",), ("copies",)]]
-
-
-def _stamp(path: str) -> tuple[int, ...]:
-    try:
-        found = os.stat(path, follow_symlinks=False)
-    except OSError:
-        return ()
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return newest, [
+        stamp(folder.inside(*name), follow=False) for name in [*names, ("files",), ("copies",)]
+    ]

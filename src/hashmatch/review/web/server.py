@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-import socket
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +12,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hashmatch import registry
 from hashmatch._files.private import read
+from hashmatch._net.listening import (
+    LOCAL_NAMES,
+    check_files,
+    check_options,
+    family,
+    in_url,
+    is_loopback,
+    listening,
+)
 from hashmatch.errors import HashmatchError, StoreError, UsageError
 from hashmatch.records.enums import Surface
 from hashmatch.records.safeguards import Safeguard, waive
@@ -31,7 +39,6 @@ if TYPE_CHECKING:
 
 MIN_TOKEN = 32
 """Characters of a token; 32 hexadecimal ones are 128 bits."""
-LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 NAME = re.compile(
     r"(?:(?P<scheme>https?)://)?(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?/?\Z",
@@ -62,7 +69,7 @@ class Name(NamedTuple):
     def is_local(self) -> bool:
         """Whether it is one by which a machine calls itself."""
         with suppress(ValueError):
-            return _is_loopback(self.host.strip("[]"))
+            return is_loopback(self.host.strip("[]"))
         return False
 
 
@@ -116,10 +123,7 @@ class Serving:
     allow_private: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if bool(self.tls_cert) != bool(self.tls_key):
-            raise UsageError("cannot speak TLS: give both --tls-cert and --tls-key")
-        if self.client_ca and not self.tls_cert:
-            raise UsageError("cannot check certificates without TLS. Give --tls-cert, --tls-key.")
+        check_options(self.tls_cert, self.tls_key, self.client_ca)
         if not self.is_local and not (self.token_file or self.client_ca):
             raise UsageError(
                 f"cannot serve on {self.host}: others can reach it. Give --token-file or "
@@ -133,7 +137,7 @@ class Serving:
     def is_local(self) -> bool:
         """Whether only this machine can reach it."""
         try:
-            return _is_loopback(self.host)
+            return is_loopback(self.host)
         except ValueError:
             raise UsageError(
                 f"cannot serve on {self.host!r}: it is no address. Give host names as --name HOST."
@@ -160,8 +164,8 @@ class Serving:
         places = {(name.host, name.port or usual) for name in self._names}
         if self.speaks_tls or not self.tls:
             places |= {(name.host, port) for name in self._names if name.port is None}
-            shown = f"[{self.host}]" if ":" in self.host else self.host
-            places |= {(host, port) for host in (shown, *(LOCAL_NAMES if self.is_local else ()))}
+            own = in_url(self.host)
+            places |= {(host, port) for host in (own, *(LOCAL_NAMES if self.is_local else ()))}
         return frozenset(
             f"{scheme}://{host}" + ("" if at == usual else f":{at}") for host, at in places
         )
@@ -215,18 +219,7 @@ class Serving:
 
     def bound(self) -> Listener:
         """Return a socket that listens at the address; UsageError if it cannot."""
-        bound = Listener(socket.AF_INET6 if ":" in self.host else socket.AF_INET)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind((self.host, self.port))
-            bound.listen()  # so that whoever is told the address can connect at once
-        except OSError as error:
-            bound.close()
-            address = f"{self.host}:{self.port}"
-            raise UsageError(
-                f"cannot serve on {address}: {error.strerror}. Give another --port or --host."
-            ) from None
-        return bound
+        return listening(Listener(family(self.host)), self.host, self.port)
 
     def server(self, queue: ReviewQueue, pictures: Pictures, listener: Listener) -> uvicorn.Server:
         """Return a server of a queue, to be run with ``run([listener])``.
@@ -257,7 +250,7 @@ class Serving:
             ssl_ca_certs=self.client_ca,
             ssl_cert_reqs=ssl.CERT_REQUIRED if self.client_ca else ssl.CERT_NONE,
         )
-        self._check_tls()
+        check_files(self.tls_cert, self.tls_key, self.client_ca)
         config.load()
         return uvicorn.Server(config)
 
@@ -272,34 +265,6 @@ class Serving:
                 ).close()
         except HashmatchError as error:
             raise UsageError(f"cannot use --pictures: {error}") from None
-
-    def _check_tls(self) -> None:
-        """Raise UsageError, which names the option, if a file for TLS cannot be used."""
-        if self.tls_cert is None or self.tls_key is None:
-            return
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        files = {"--tls-cert": self.tls_cert, "--tls-key": self.tls_key}
-        if self.client_ca is not None:
-            files["--client-ca"] = self.client_ca
-        what = ""
-        try:
-            for option, path in files.items():
-                what = f"{option} {path}"
-                with open(path, "rb"):
-                    pass
-            what = f"--tls-cert {self.tls_cert}, --tls-key {self.tls_key}"
-            context.load_cert_chain(self.tls_cert, self.tls_key)
-            if self.client_ca is not None:
-                what = f"--client-ca {self.client_ca}"
-                context.load_verify_locations(self.client_ca)
-        except OSError as error:  # of ssl too
-            reason = getattr(error, "reason", None) or error.strerror or error
-            raise UsageError(f"cannot speak TLS with {what}: {reason}") from None
-
-
-def _is_loopback(host: str) -> bool:
-    """Return whether an address is of this machine alone; ValueError if it is none."""
-    return host == "localhost" or ipaddress.ip_address(host).is_loopback
 
 
 def serve(
@@ -324,11 +289,11 @@ def serve(
         If others can read the file with the token.
     """
     serving.check_pictures()
-    with serving.bound() as listening:
+    with serving.bound() as bound:
         pictures = Pictures(serving.pictures, allow_private=serving.allow_private)
         try:
-            server = serving.server(queue, pictures, listening)
-            started(listening.getsockname()[1])
-            server.run([listening])
+            server = serving.server(queue, pictures, bound)
+            started(bound.getsockname()[1])
+            server.run([bound])
         finally:
             pictures.close()
