@@ -605,3 +605,36 @@ def open_queue(where: str) -> ReviewQueue:
     from hashmatch.review.queue import ReviewQueue
 
     return ReviewQueue.open(where)
+
+
+host_option = option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="The address of this machine to listen on.",
+)
+
+
+def port_option(default: int) -> Callable[[Command], Command]:
+    """Return the option for the port of a server."""
+    return option(
+        "--port",
+        type=click.IntRange(0, 65535),
+        default=default,
+        show_default=True,
+        metavar="PORT",
+        help="The port to listen on; 0 takes a free one.",
+    )
+
+
+tls_options = options(
+    option("--tls-cert", type=INPUT, metavar="FILE", help="The TLS certificate, in PEM."),
+    option("--tls-key", type=INPUT, metavar="FILE", help="The key of the TLS certificate, in PEM."),
+    option(
+        "--client-ca",
+        type=INPUT,
+        metavar="FILE",
+        help="The authority, in PEM, whose client certificates browsers must show.",
+    ),
+)

@@ -14,12 +14,15 @@ from hashmatch.cli.options import (
     allow_http_option,
     allow_private_option,
     by_option,
+    host_option,
     json_option,
     open_queue,
+    port_option,
     queue_argument,
     quiet_option,
     sandbox_option,
     source_option,
+    tls_options,
 )
 from hashmatch.cli.review_admin import purge, settings
 from hashmatch.cli.review_benign import benign
@@ -48,21 +51,8 @@ if TYPE_CHECKING:
     epilog="Python: hashmatch.review.web.server.serve(Serving(...), queue)",
 )
 @queue_argument
-@click.option(
-    "--host",
-    default="127.0.0.1",
-    show_default=True,
-    metavar="ADDRESS",
-    help="The address of this machine to listen on.",
-)
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=8470,
-    show_default=True,
-    metavar="PORT",
-    help="The port to listen on; 0 takes a free one.",
-)
+@host_option
+@port_option(8470)
 @click.option(
     "--name",
     "names",
@@ -77,16 +67,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="A file with a token that every request must have.",
 )
-@click.option("--tls-cert", type=INPUT, metavar="FILE", help="The TLS certificate, in PEM.")
-@click.option(
-    "--tls-key", type=INPUT, metavar="FILE", help="The key of the TLS certificate, in PEM."
-)
-@click.option(
-    "--client-ca",
-    type=INPUT,
-    metavar="FILE",
-    help="The authority, in PEM, whose client certificates browsers must show.",
-)
+@tls_options
 @click.option(
     "--pictures",
     multiple=True,

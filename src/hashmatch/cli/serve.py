@@ -15,12 +15,15 @@ from hashmatch.cli.options import (
     allow_private_option,
     evidence_options,
     hashing_options,
+    host_option,
     json_option,
     list_options,
+    port_option,
     review_option,
     sandbox_option,
     shape_options,
     source_option,
+    tls_options,
 )
 from hashmatch.cli.units import FOLDER, INPUT, LOG, OUTPUT
 from hashmatch.errors import UsageError, install
@@ -42,21 +45,8 @@ SCOPES = ("hash", "match", "curate", "admin")
 @hashing_options
 @section(
     "Who can ask",
-    option(
-        "--host",
-        default="127.0.0.1",
-        show_default=True,
-        metavar="ADDRESS",
-        help="The address of this machine to listen on.",
-    ),
-    option(
-        "--port",
-        type=click.IntRange(0, 65535),
-        default=8480,
-        show_default=True,
-        metavar="PORT",
-        help="The port to listen on; 0 takes a free one.",
-    ),
+    host_option,
+    port_option(8480),
     option(
         "--name",
         "names",
@@ -72,14 +62,7 @@ SCOPES = ("hash", "match", "curate", "admin")
         help="Answer only requests with a token of this file, which hashmatch token makes.",
     ),
     option("--no-auth", is_flag=True, help="Answer every program of this machine, without tokens."),
-    option("--tls-cert", type=INPUT, metavar="FILE", help="The TLS certificate, in PEM."),
-    option("--tls-key", type=INPUT, metavar="FILE", help="The key of the TLS certificate, in PEM."),
-    option(
-        "--client-ca",
-        type=INPUT,
-        metavar="FILE",
-        help="The authority, in PEM, whose client certificates browsers must show.",
-    ),
+    tls_options,
 )
 @section(
     "Work",

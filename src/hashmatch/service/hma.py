@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from hashmatch.matching.matcher import Matcher
     from hashmatch.records.review import RecordMatch
     from hashmatch.service.banks import Bank, Banks, Content
-    from hashmatch.service.http import Request
+    from hashmatch.service.http import Form, Request
     from hashmatch.service.service import Service
     from hashmatch.service.snapshots import Snapshot
 
@@ -157,16 +157,22 @@ def _types(service: Service, request: Request, only: str | None = None) -> list[
     return [algorithm_of(name) for name in names]
 
 
+async def _upload(request: Request) -> Form:
+    """Return a form with one file, of a type that can be hashed; HttpError 400 otherwise."""
+    form = await request.form()
+    if not form.files:
+        raise HttpError(400, "Missing multipart/form-data file upload")
+    if len(form.files) > 1:
+        raise HttpError(400, "Only one file allowed per request")
+    _content_type(form.files[0].field)
+    return form
+
+
 async def _hash_upload(service: Service, request: Request) -> dict[str, HashBatch]:
     types: list[str] = []
 
     async def read() -> bytes:
-        form = await request.form()
-        if not form.files:
-            raise HttpError(400, "Missing multipart/form-data file upload")
-        if len(form.files) > 1:
-            raise HttpError(400, "Only one file allowed per request")
-        _content_type(form.files[0].field)
+        form = await _upload(request)
         types.extend(_types(service, request))
         return form.files[0].data
 
@@ -587,12 +593,7 @@ async def add_content(service: Service, request: Request) -> Response:
         types: list[str] = []
 
         async def read() -> bytes:
-            form = await request.form()
-            if not form.files:
-                raise HttpError(400, "Missing multipart/form-data file upload")
-            if len(form.files) > 1:
-                raise HttpError(400, "Only one file allowed per request")
-            _content_type(form.files[0].field)
+            form = await _upload(request)
             text = form.fields.get("metadata")
             try:
                 given = None if text is None else msgspec.json.decode(text)
