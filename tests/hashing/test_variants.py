@@ -71,7 +71,8 @@ def test_levels_contain_each_other_and_begin_with_the_known_hashes(key: str) -> 
 
 
 def test_an_unknown_level_is_refused() -> None:
-    with pytest.raises(UsageError, match="cannot use 'all' as variants"):
+    named = r"cannot use 'all' as variants\. Give one of none, orientations, standard, thorough"
+    with pytest.raises(UsageError, match=named):
         ask(PDQ, picture(1), "all")  # type: ignore[arg-type]
 
 
