@@ -1,4 +1,4 @@
-"""``hashmatch serve`` and ``token``: the HTTP service, and who may ask it."""
+"""``hashmatch serve`` and ``token``: the HTTP service, who may ask it, and going back a version."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.command import command, group, option, section
+from hashmatch.cli.command import Command, command, group, option, section
 from hashmatch.cli.console import print_json, printable
+from hashmatch.cli.list_store import rollback
 from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
     allow_http_option,
@@ -35,7 +36,24 @@ if TYPE_CHECKING:
 SCOPES = ("hash", "match", "curate", "admin")
 
 
+class ServeCommand(Command):
+    """``hashmatch serve ...``, or ``hashmatch serve rollback``, which is that of ``list``."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Return the context of whichever is meant."""
+        if args[:1] == ["rollback"]:
+            return rollback.make_context("serve rollback", args[1:], parent=parent, **extra)
+        return super().make_context(info_name, args, parent=parent, **extra)
+
+
 @command(
+    cls=ServeCommand,
     short_help="Serve checks of pictures and hashes over HTTP.",
     epilog="Python: hashmatch.service.server.serve(Serving(...))",
 )
@@ -130,11 +148,13 @@ def serve(**options: Any) -> None:
 
     Lists in stores are watched, and newer versions put in use without a pause. The interface of its
     own is below /v1, described at /openapi.json; that of Hasher-Matcher-Actioner 1.1.7 below /h, /m
-    and /c. Other machines need a token, or a certificate. Needs the extra service.
+    and /c. Other machines need a token, or a certificate. Needs the extra service. To make an
+    earlier version of a list serve again, see hashmatch serve rollback --help.
 
     \b
     hashmatch token add tokens.json uploads --scope match
     hashmatch serve -l lists/hotline --tokens tokens.json --review queue.db
+    hashmatch serve rollback lists/hotline 17
     """  # noqa: D301  (the backspace tells click to keep the lines)
     try:
         from hashmatch.service.server import Serving
