@@ -26,7 +26,7 @@ from hashmatch.cli.options import (
     source_option,
     tls_options,
 )
-from hashmatch.cli.units import FOLDER, INPUT, LOG, OUTPUT
+from hashmatch.cli.units import FOLDER, INPUT, LOG, OUTPUT, SOME_TIME
 from hashmatch.errors import UsageError, install
 
 if TYPE_CHECKING:
@@ -133,6 +133,35 @@ class ServeCommand(Command):
         help="Note the pictures that could not be checked, for hashmatch missed run.",
     ),
     option("--keep-missed-bytes", is_flag=True, help="Keep those pictures until they are checked."),
+    option(
+        "--recent",
+        type=OUTPUT,
+        metavar="DB",
+        help="Keep hashes of the last pictures here, encrypted, and add a picture to --review if "
+        "a list gets an entry later that it matches.",
+    ),
+    option(
+        "--recent-for",
+        type=SOME_TIME,
+        default="1h",
+        show_default=True,
+        help="How long --recent keeps them, such as 30d, 36h or 10m.",
+    ),
+    option(
+        "--recent-items",
+        type=click.IntRange(1, 10_000_000),
+        default=100_000,
+        show_default=True,
+        metavar="N",
+        help="The pictures whose hashes --recent keeps at most; the oldest give way.",
+    ),
+    option(
+        "--recent-key",
+        type=INPUT,
+        metavar="FILE",
+        help="The key of --recent: 32 bytes, or them in hexadecimal or base64. [default: what "
+        "HASHMATCH_RECENT_KEY holds]",
+    ),
     option(
         "--access-log",
         type=LOG,
