@@ -428,6 +428,14 @@ source_option = option(
     help="The source of the pictures, as it was given to hashmatch scan.",
 )
 
+pictures_option = option(
+    "--pictures",
+    multiple=True,
+    metavar="SOURCE",
+    help="Show pictures from this source, as it was given to hashmatch scan, and from no other. "
+    "Repeatable; the first is the source of records that do not name theirs.",
+)
+
 #: What is scanned, besides the source itself.
 source_options = section(
     "Source",

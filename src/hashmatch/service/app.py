@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from hashmatch.service.http import Receive, Send
+    from hashmatch.service.page import Page
     from hashmatch.service.service import Service
 
 
@@ -104,12 +105,22 @@ class _Front:
     ``//c/banks`` is taken for ``/c/banks``: a client whose address ends in a slash asks so.
     """
 
-    def __init__(self, app: Starlette, endpoints: Mapping[tuple[str, str], Endpoint]) -> None:
+    def __init__(
+        self,
+        app: Starlette,
+        endpoints: Mapping[tuple[str, str], Endpoint],
+        service: Service,
+        page: Page | None,
+    ) -> None:
         self._app, self._endpoints = app, endpoints
+        self._service, self._page = service, page
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             path = scope["path"]
+            if self._page is not None and self._page.has(path):
+                await self._page.answer(scope, receive, send, self._service.metrics)
+                return
             if "//" in path:
                 path = re.sub("/{2,}", "/", path)
                 scope = {**scope, "path": path}
@@ -120,13 +131,15 @@ class _Front:
         await self._app(scope, receive, send)
 
 
-def application(service: Service) -> Any:
+def application(service: Service, page: Page | None = None) -> Any:
     """Return the application of one process.
 
     Parameters
     ----------
     service : Service
         What answers come from; it is running as long as the application is.
+    page : Page, optional
+        The review page, if it is a part of it.
     """
     service.description = describe(OPERATIONS)
     by_path: dict[str, list[Operation]] = {}
@@ -153,7 +166,7 @@ def application(service: Service) -> Any:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with service.running():
+        async with service.running(), page.running() if page is not None else nullcontext():
             yield
 
     handlers: dict[Any, Any] = {404: problem, 405: problem, Exception: problem}
@@ -165,7 +178,7 @@ def application(service: Service) -> Any:
         if "{" not in path
         for method, endpoint in of_path.items()
     }
-    return _Front(app, plain)
+    return _Front(app, plain, service, page)
 
 
 class _Methods:
