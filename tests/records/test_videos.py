@@ -14,7 +14,6 @@ from hashmatch.records.enums import Outcome
 from hashmatch.records.hashes import HashBatch, HashSpec
 from hashmatch.records.videos import FRAME_SPEC, HashedVideo, VideoFrames
 
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
