@@ -2,7 +2,7 @@
 
 Pages are kept until the last is there, and then make one version: what is missing from half of a
 list is not withdrawn. The checkpoint is part of the version, so that it is never ahead of what the
-store has, and goes back with a rollback. A fetch that was interrupted continues after its last page.
+store has, and goes back with a rollback. An interrupted fetch continues after its last page.
 """
 
 from __future__ import annotations
@@ -274,6 +274,12 @@ class _Fetch:
             raise ExchangeError(
                 f"{what} lacks rows: line {rows.missing.line}: {rows.missing.reason}. Fetch again "
                 "later"
+            )
+        if 0 < rows.total == rows.refused:
+            first = rows.rejected[0]
+            raise ExchangeError(
+                f"{what} has no row that can be used: line {first.line}: {first.reason}. Check the "
+                "options of the exchange"
             )
         return rows.total
 

@@ -28,7 +28,6 @@ from hashmatch.exchanges.api import (
     unlike,
 )
 from hashmatch.interfaces import ExchangeField, ListPage
-from hashmatch.lists.readers.ncmec_xml import NAMESPACE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -161,18 +160,19 @@ def _remaining(following: str) -> int:
 
 
 def _following(body: bytes) -> str:
-    """Return the address of the page after this one; empty of the last. Unreadable if it is none."""
+    """Return the address of the page after this one; empty of the last. Raises Unreadable."""
     path: list[str] = []
     text: list[str] = []
     parser = expat.ParserCreate("UTF-8", " ")
+    what = unlike(body, "a page of NCMEC's hash sharing")
 
     def refuse(*_: object) -> None:
-        raise Unreadable("a page has a document type declaration, which may hide entities")
+        raise Unreadable(what)  # it may hide entities
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        if not path and name != f"{NAMESPACE} queryResult":
-            raise Unreadable(unlike(body, "a page of NCMEC's hash sharing"))
         path.append(name.rpartition(" ")[2])
+        if path[0] != "queryResult":
+            raise Unreadable(what)
 
     def take(data: str) -> None:
         if path == ["queryResult", "paging", "next"]:
@@ -185,7 +185,7 @@ def _following(body: bytes) -> str:
     try:
         parser.Parse(body, True)
     except expat.ExpatError:
-        raise Unreadable(unlike(body, "a page of NCMEC's hash sharing")) from None
+        raise Unreadable(what) from None
     found = unescape("".join(text).strip())
     if not re.fullmatch(r"[!-~]*", found):
         raise Unreadable("the address of the next page has characters that none has")

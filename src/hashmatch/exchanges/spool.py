@@ -15,6 +15,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotation
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,7 +27,6 @@ from hashmatch.store.encryption import decrypt, encrypt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from datetime import datetime
 
     from hashmatch.store.encryption import ListKey
 

@@ -1,8 +1,9 @@
-"""StopNCII: its ``FetchHashes``, page by page. The last page says from when to ask the next time."""
+"""StopNCII: its ``FetchHashes``, page by page; the last says from when to ask the next time."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -72,7 +73,7 @@ class StopNcii:
         while True:
             asked = {**query, "nextPageToken": token} if token else query
             target = f"{self._api.path}/FetchHashes?{urlencode(asked)}"
-            page, body = self._api.get(target, self._headers, lambda data: _read(data, token))
+            page, body = self._api.get(target, self._headers, partial(_read, token))
             if not page.hasMoreRecords:
                 yield ListPage([body], "", str(page.nextSetTimestamp))
                 return
@@ -84,7 +85,7 @@ class StopNcii:
         self._api.close()
 
 
-def _read(body: bytes, token: str) -> _Page:
+def _read(token: str, body: bytes) -> _Page:
     page = decode(body, _Page, "StopNCII")
     if page.hasMoreRecords and page.nextPageToken in {None, "", token}:
         raise Unreadable("a page says that more follow, and not which")

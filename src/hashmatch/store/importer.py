@@ -276,11 +276,7 @@ class Importer:
             before, problems = self._before(change)
             reference_key.keep(self.folder, self.key)
             read = self._read(files, change, before)
-            if (
-                before is not None
-                and change.skip_unchanged
-                and _is_same(before.manifest, read, change)
-            ):
+            if before is not None and _is_same(before.manifest, read, change):
                 return _unchanged(before, read, problems)
             builder, rows = self._builder(change, before), read.rows
             said = joined(rows.statements())
@@ -314,7 +310,8 @@ class Importer:
             withdrawals = before.withdrawals.followed_by(rows.withdrawals)
             if (
                 change.skip_unchanged
-                and not any(map(len, (*found.new, *found.gone.values())))
+                and not any(map(len, found.new))
+                and not any(map(len, found.gone.values()))
                 and withdrawals.says_same(before.withdrawals)
                 and _is_made_alike(builder, before)
             ):
@@ -589,13 +586,14 @@ def _as_before(format: ListFormat, before: Content | None, accept_spreadsheet: b
 
 
 def _is_same(before: Manifest, read: _Read, change: Change) -> bool:
-    """Return whether the version before was imported from the very same files, in the same way."""
+    """Return whether no version is due: the one before is of the very same files, read alike."""
 
     def digests(files: Sequence[ImportedFile]) -> list[str]:
         return [file.sha256 for file in files]
 
     is_import = before.made_by == "import" and before.options == change.options()
-    return is_import and digests(before.sources) == digests(read.sources)
+    is_same = is_import and digests(before.sources) == digests(read.sources)
+    return is_same and change.skip_unchanged
 
 
 def _unchanged(before: Content, read: _Read, problems: list[str]) -> Changed:
