@@ -450,8 +450,8 @@ def test_exif_is_shown_on_request_only_and_then_recorded(site: ReviewSite) -> No
         ("exif_viewed", "ana", {"record": record}),
         ("uncovered", "ana", {"record": record, "extent": "colour", "whole": True}),
     ]
-    other = site.browser("bo")
-    assert other.get(asked, x_hashmatch=other.csrf).status == 409
+    stranger = site.browser("bo")
+    assert stranger.get(asked, x_hashmatch=stranger.csrf).status == 409
 
 
 @pytest.mark.parametrize(

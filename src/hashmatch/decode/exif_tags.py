@@ -74,4 +74,4 @@ def _text(value: object) -> str:
         text = ", ".join(str(one) for one in value[:MAX_CHARACTERS])
     else:
         text = str(value)
-    return escape_controls(text.strip("\0 ")[:MAX_CHARACTERS])
+    return " ".join(text.strip("\0").split())[:MAX_CHARACTERS]
