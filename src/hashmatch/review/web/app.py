@@ -112,6 +112,7 @@ def pages(context: Context) -> Starlette:
         route(context, "/take", cases.take, "POST"),
         route(context, "/case/{case_id}", cases.show),
         route(context, "/case/{case_id}/picture", cases.picture, script=True),
+        route(context, "/case/{case_id}/exif", cases.exif, script=True),
         route(context, "/case/{case_id}/decide", cases.decide, "POST"),
         route(context, "/case/{case_id}/give-back", cases.give_back, "POST"),
         route(context, "/case/{case_id}/renew", cases.renew, "POST", script=True, touch=False),
