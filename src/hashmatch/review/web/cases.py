@@ -63,7 +63,7 @@ def _case_page(
         status,
         page=context.open_pages.open(case.case_id, request.reviewer),
         case=case,
-        shown=f"/case/{case.case_id}",
+        shown=f"{context.root}/case/{case.case_id}",
         items=case.asked[:MAX_ITEMS],
         more=max(0, len(case.asked) - MAX_ITEMS),
         inherited=sum(item.inherited for item in case.items),
