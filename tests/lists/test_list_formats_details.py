@@ -291,7 +291,7 @@ def test_bad_vpdq_frames(line: str, reason: str) -> None:
     frame = {"quality": 9, "hash": H[1], "timestamp": 1230.0}
     assert rows("vpdq", text) == [
         hm.RejectedRow(1, reason),
-        ListRow(2, json.dumps({"1": frame}), "vpdq"),
+        ListRow(2, json.dumps({"1": frame}), "vpdq", encoding="hex"),
     ]
     assert rows("vpdq-frames", text) == [
         hm.RejectedRow(1, reason),

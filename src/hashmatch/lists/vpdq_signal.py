@@ -192,7 +192,7 @@ def write_signal(video: VideoFrames, form: Form = "list") -> str:
     Examples
     --------
     >>> frames = parse_signal('["' + "0f" * 32 + ',100,1.5"]')
-    >>> write_signal(frames, "text")[:6], write_signal(frames)[-9:]
+    >>> write_signal(frames, "text")[:6], write_signal(frames)[-10:]
     ('0,100,', ',100,1.5"]')
     """
     rows = zip(

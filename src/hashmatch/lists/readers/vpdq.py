@@ -95,7 +95,8 @@ class Vpdq(_Frames):
         except UsageError as error:
             yield RejectedRow(video.lines[0], str(error))
         else:
-            yield ListRow(video.lines[0], signal, "vpdq", external_id=video.external_id)
+            line, name = video.lines[0], video.external_id
+            yield ListRow(line, signal, "vpdq", external_id=name, encoding="hex")
 
 
 class VpdqFrames(_Frames):
