@@ -21,8 +21,12 @@ HASHERS = "hashmatch.hashers"
 LISTS = "hashmatch.lists"
 SOURCES = "hashmatch.sources"
 SINKS = "hashmatch.sinks"
+EXCHANGES = "hashmatch.exchanges"
 
-_KIND = {HASHERS: "algorithm", LISTS: "list format", SOURCES: "source", SINKS: "output format"}
+_KIND = {
+    HASHERS: "algorithm", LISTS: "list format", SOURCES: "source", SINKS: "output format",
+    EXCHANGES: "kind of exchange",
+}  # fmt: skip
 
 
 @cache

@@ -268,6 +268,10 @@ class Withdrawals(Opaque):
             both.clear(subject, span)
         return both
 
+    def says_same(self, other: Withdrawals) -> bool:
+        """Return whether both take out the same, whatever is still to be listed."""
+        return (self.withdrawn, self.cleared) == (other.withdrawn, other.cleared)
+
     @property
     def subjects(self) -> list[Subject]:
         """All that something is said of."""

@@ -31,6 +31,7 @@ from hashmatch.store.signing import Trust
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from hashmatch.lists.detect import Source
     from hashmatch.records.entries import Column
     from hashmatch.records.hashes import HashSpec
     from hashmatch.store.contents import AlgorithmContent, Content
@@ -314,14 +315,15 @@ class ListStore(Opaque):
         return self.trust.check(data, self.folder.signatures(manifest.version))
 
     @unseen
-    def import_files(self, paths: Sequence[str], change: Change | None = None) -> Changed:
+    def import_files(self, paths: Sequence[Source], change: Change | None = None) -> Changed:
         """Make a new version of all that some files say; the store is made if it is not there.
 
         They are pages of one list: in any order, and some of them twice.
 
         Parameters
         ----------
-        paths : sequence of str
+        paths : sequence of paths or binary file objects
+            The files; an object with a ``name`` is called so in messages and in the manifest.
         change : Change, optional
             How.
 
@@ -335,12 +337,12 @@ class ListStore(Opaque):
         return self._made(self._importer(change).import_files(paths, change))
 
     @unseen
-    def update_files(self, paths: Sequence[str], change: Change | None = None) -> Changed:
+    def update_files(self, paths: Sequence[Source], change: Change | None = None) -> Changed:
         """Make a new version of the last one and of what some files say has changed since.
 
         Parameters
         ----------
-        paths : sequence of str
+        paths : sequence of paths or binary file objects
             Pages, in any order; what they say of an entry stands if it is later than what was said
             before, and what has no time of its own is said now.
         change : Change, optional
@@ -377,13 +379,24 @@ class ListStore(Opaque):
         change = change or Change()
         return self._made(self._importer(change).roll_back(version, change))
 
+    def trusting(self, signer: PrivateKey | None) -> ListStore:
+        """Return the store as whoever signs its next version opens it.
+
+        They trust themselves, if nobody else, with the last one.
+
+        Parameters
+        ----------
+        signer : PrivateKey, optional
+            Whose key it is; None where it is not signed.
+        """
+        if self.trust.keys or signer is None or not self.folder.has_signatures():
+            return self
+        trust = replace(self.trust, keys=(signer.public,))
+        readable = self.folder.allow_readable
+        return ListStore(self.path, trust=trust, key=self.key, allow_readable=readable)
+
     def _importer(self, change: Change) -> Importer:
-        base = self
-        if not self.trust.keys and change.signer is not None and self.folder.has_signatures():
-            # Whoever signs the next version trusts himself, if nobody else, with the last one.
-            trust = replace(self.trust, keys=(change.signer.public,))
-            readable = self.folder.allow_readable
-            base = ListStore(self.path, trust=trust, key=self.key, allow_readable=readable)
+        base = self.trusting(change.signer)
         latest, now = partial(base.latest, fresh=False), self._now or datetime.now(UTC)
         return Importer(self.folder, self.key, self.trust, now, latest, self.version)
 
