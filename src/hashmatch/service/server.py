@@ -89,6 +89,8 @@ class Serving:
         Whether that has the pictures too.
     access_log : str, optional
         A file for a line of JSON for each request.
+    exchanges : str, optional
+        The folder of exchanges whose lists are served too, see `hashmatch.exchanges.config`.
     """
 
     snapshots: Callable[[DecodePool], Snapshots]
@@ -109,6 +111,7 @@ class Serving:
     missed: str | None = None
     keep_missed_bytes: bool = False
     access_log: str | None = None
+    exchanges: str | None = None
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
@@ -159,6 +162,7 @@ class Serving:
 
         import uvicorn
 
+        from hashmatch.exchanges.config import Exchanges
         from hashmatch.sandbox.pool import DecodePool
         from hashmatch.service.app import application
         from hashmatch.service.connections import Protocol
@@ -185,6 +189,7 @@ class Serving:
             else None,
             self.hosts(port),
             waivers(),
+            Exchanges(self.exchanges) if self.exchanges else None,
         )
         service.prepare()
         config = uvicorn.Config(

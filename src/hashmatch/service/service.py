@@ -24,6 +24,7 @@ from hashmatch.service.tokens import Scope, Token, digest
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+    from hashmatch.exchanges.config import Exchanges
     from hashmatch.records.review import ReviewRecord
     from hashmatch.records.safeguards import Waiver
     from hashmatch.sandbox.pool import DecodePool
@@ -92,6 +93,8 @@ class Service:
         site whose name is made to lead here could ask otherwise.
     waivers : sequence of Waiver
         What protects less than it could.
+    exchanges : Exchanges, optional
+        Exchanges whose lists are served too.
     description : bytes
         OpenAPI.
     """
@@ -106,6 +109,7 @@ class Service:
     journal: Journal | None = None
     hosts: frozenset[str] | None = None
     waivers: Sequence[Waiver] = ()
+    exchanges: Exchanges | None = None
     description: bytes = b"{}"
     metrics: Metrics = field(default_factory=Metrics)
     stopping: bool = False
