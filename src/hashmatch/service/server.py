@@ -107,6 +107,8 @@ class Serving:
         A file with the key that they are encrypted with; by default HASHMATCH_RECENT_KEY has it.
     access_log : str, optional
         A file for a line of JSON for each request.
+    exchanges : str, optional
+        The folder of exchanges whose lists are served too, see `hashmatch.exchanges.config`.
     """
 
     snapshots: Callable[[DecodePool], Snapshots]
@@ -134,6 +136,7 @@ class Serving:
     recent_items: int = 100_000
     recent_key: str | None = None
     access_log: str | None = None
+    exchanges: str | None = None
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
@@ -259,6 +262,7 @@ class Serving:
 
         import uvicorn
 
+        from hashmatch.exchanges.config import Exchanges
         from hashmatch.sandbox.pool import DecodePool
         from hashmatch.service.app import application
         from hashmatch.service.connections import Protocol
@@ -289,6 +293,7 @@ class Serving:
             else None,
             self.hosts(port),
             waivers(),
+            Exchanges(self.exchanges) if self.exchanges else None,
         )
         service.prepare()
         config = uvicorn.Config(
