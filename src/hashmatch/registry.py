@@ -21,8 +21,15 @@ HASHERS = "hashmatch.hashers"
 LISTS = "hashmatch.lists"
 SOURCES = "hashmatch.sources"
 SINKS = "hashmatch.sinks"
+DRAFTS = "hashmatch.drafts"
 
-_KIND = {HASHERS: "algorithm", LISTS: "list format", SOURCES: "source", SINKS: "output format"}
+_KIND = {
+    HASHERS: "algorithm",
+    LISTS: "list format",
+    SOURCES: "source",
+    SINKS: "output format",
+    DRAFTS: "destination of drafts",
+}
 
 
 @cache
