@@ -26,7 +26,7 @@ from hashmatch.service.banks import NAME, BankError
 from hashmatch.service.http import HttpError, Response, as_json, flag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Iterator, Mapping, Sequence
 
     from hashmatch.matching.lookup import Found
     from hashmatch.matching.matcher import Matcher
@@ -227,21 +227,25 @@ def _hashes(service: Service, data: bytes, algorithms: Sequence[str]) -> dict[st
 # Matching
 
 
-async def lookup(service: Service, request: Request) -> Response:
+def lookup(service: Service, request: Request) -> Response | Awaitable[Response]:
     """``GET /m/lookup``: by a signal, or by what an address leads to."""
     query = request.query
     signal, name, url = query.get("signal"), query.get("signal_type"), query.get("url")
-    if url is None and signal is not None and name is not None:
-        snapshot = service.snapshot()
-        batch = _signal(snapshot, name, signal)
-        found = _find(snapshot, batch)
-        return _answer(_by_bank(snapshot, request, batch, found, name), snapshot)
-    if url is None:
+    if url is not None:
+        return _lookup_url(service, request, url, name)
+    if signal is None or name is None:
         raise HttpError(400, "Either url or both signal and signal_type are required")
+    snapshot = service.snapshot()
+    batch = _signal(snapshot, name, signal)
+    found = _find(snapshot, batch)
+    return _answer(_by_bank(snapshot, request, batch, found, name), snapshot)
+
+
+async def _lookup_url(service: Service, request: Request, url: str, name: str | None) -> Response:
     hashed = await _hash_url(service, request, url, name)
     snapshot = service.snapshot()
-    found_all = _look_up_all(snapshot, request, hashed)
-    return _answer(found_all if name is None else found_all[name], snapshot)
+    found = _look_up_all(snapshot, request, hashed)
+    return _answer(found if name is None else found[name], snapshot)
 
 
 async def lookup_file(service: Service, request: Request) -> Response:
@@ -328,7 +332,7 @@ def _banks(given: str | None) -> frozenset[str] | None:
     return frozenset(name.strip() for name in given.split(",") if name.strip())
 
 
-async def raw_lookup(service: Service, request: Request) -> Response:
+def raw_lookup(service: Service, request: Request) -> Response:
     """``GET /m/raw_lookup``: the entries that are near, whatever bank they are in."""
     signal, name = _required(request, "signal"), _required(request, "signal_type")
     with_distance = _flag(request, "include_distance")

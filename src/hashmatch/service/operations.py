@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from hashmatch.service.http import Request, Response
     from hashmatch.service.service import Service
 
-Handler: TypeAlias = "Callable[[Service, Request], Awaitable[Response]]"
+Handler: TypeAlias = "Callable[[Service, Request], Response | Awaitable[Response]]"
+"""One that is no coroutine function waits for nothing, unless the query has a ``url``."""
 Method: TypeAlias = Literal["GET", "POST", "PUT", "DELETE"]
 
 

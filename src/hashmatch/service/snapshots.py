@@ -72,7 +72,7 @@ class Snapshot(Opaque):
     @cached_property
     def header(self) -> bytes:
         """Its name, as a header has it."""
-        return self.name.encode("ascii", "backslashreplace")
+        return self.name.encode("unicode_escape")
 
 
 class _Followed(NamedTuple):
