@@ -256,6 +256,39 @@ class ListsInUse(msgspec.Struct, frozen=True):
     problems: tuple[str, ...]
 
 
+class SnapshotUse(msgspec.Struct, frozen=True):
+    """A snapshot, and when it was in use.
+
+    Parameters
+    ----------
+    snapshot : str
+        Its name.
+    since : str
+        When it came into use, UTC.
+    until : str, optional
+        When another took its place.
+    """
+
+    snapshot: str
+    since: str
+    until: str | None
+
+
+class SnapshotsInUse(msgspec.Struct, frozen=True):
+    """The snapshots of the process that answers.
+
+    Parameters
+    ----------
+    snapshot : str
+        The one in use.
+    snapshots : tuple of SnapshotUse
+        Up to 1,000, the latest first.
+    """
+
+    snapshot: str
+    snapshots: tuple[SnapshotUse, ...]
+
+
 class Problem(msgspec.Struct, frozen=True):
     """Why a request was not answered.
 
@@ -488,6 +521,16 @@ async def lists(service: Service, request: Request) -> Response:
             service.snapshots.problems,
         )
     )
+
+
+async def snapshots(service: Service, request: Request) -> Response:
+    """Return which snapshots were in use when; those that answers named."""
+    used, until = [], None
+    current = service.snapshot()
+    for name, since in reversed([*service.snapshots.names]):
+        used.append(SnapshotUse(name, since, until))
+        until = since
+    return as_json(SnapshotsInUse(current.name, tuple(used)))
 
 
 async def explain(service: Service, request: Request) -> Response:
