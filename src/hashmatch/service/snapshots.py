@@ -16,7 +16,7 @@ from hashmatch import registry
 from hashmatch._files.private import stamp
 from hashmatch._redact import unseen
 from hashmatch.errors import HashmatchError, ListError, UsageError
-from hashmatch.lists.exclusions import leave_out, read_disabled
+from hashmatch.lists.exclusions import numbers_disabled, read_disabled
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.times import timestamp
@@ -54,7 +54,8 @@ class Snapshot(Opaque):
     since : str
         When it was put in use, UTC.
     off : Matcher, optional
-        Of what is switched off: banks of ratio 0, and disabled contents of banks.
+        Of what is switched off: disabled entries of lists, banks of ratio 0, and disabled contents
+        of banks.
     bank_of : mapping of str to str
         The bank's name of each list.
     ratios, type_ratios : mapping of str to float
@@ -307,10 +308,11 @@ class Snapshots:
         if not self._lists.keys() >= set(range(len(self._stores))):
             return
         lists = [known for number in sorted(self._lists) for known in self._lists[number]]
-        used = [leave_out(known, self._left_out, self._key) for known in lists]
+        out = [numbers_disabled(known, self._left_out, self._key) for known in lists]
+        used = [known.without(numbers) for known, numbers in zip(lists, out, strict=True)]
         name = snapshot_name(lists, used, self._left_out)
         bank_of = names_of(lists)
-        off: list[HashList] = []
+        off = [known.take(numbers) for known, numbers in zip(lists, out, strict=True) if numbers]
         ratios: Mapping[str, float] = {}
         types: Mapping[str, float] = {}
         if self.banks is not None:
@@ -326,7 +328,7 @@ class Snapshots:
 
             live = self.banks.lists()
             bank_of |= {known.name: known.name for known in live}
-            off = [known for known in (*used, *live) if not is_on(known)]
+            off += [known for known in (*used, *live) if not is_on(known)]
             off += self.banks.lists(on=False)
             bank_of |= {known.name: known.name for known in off if known.name not in bank_of}
             used = [known for known in (*used, *live) if is_on(known)]
