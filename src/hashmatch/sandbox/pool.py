@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch.decode import limits as decode_limits
+from hashmatch.decode.exif_tags import unpacked
 from hashmatch.decode.inputs import ImageInput, load
 from hashmatch.decode.policy import decode_image
 from hashmatch.decode.video_inputs import OpenVideo, VideoInput, open_video
@@ -344,6 +345,27 @@ class DecodePool:
             raise UsageError(f"cannot give {most} frames. Ask for 1 at least (most)")
         return map(_copied, self._decode(image, most))
 
+    def exif_tags(self, image: ImageInput) -> str:
+        """Return the EXIF tags of a file, read in a worker.
+
+        Parameters
+        ----------
+        image : path, bytes or file object
+            The file.
+
+        Returns
+        -------
+        str
+            A line for each tag, ``Model: a camera``; empty if there are none.
+
+        Raises
+        ------
+        ImageError, UsageError, WorkersError
+            As `pictures` does.
+        """
+        (text,) = [unpacked(picture) for picture in self._decode(image, 0, exif=True)]
+        return text
+
     def decode_video(
         self, video: VideoInput, every: float | None = 1.0
     ) -> Generator[VideoStream | VideoFrame | VideoEnd]:
@@ -393,8 +415,12 @@ class DecodePool:
     ) -> None:
         self.close()
 
-    def _decode(self, image: ImageInput, most: int, readings: bool = False) -> Iterator[Picture]:
+    def _decode(
+        self, image: ImageInput, most: int, readings: bool = False, exif: bool = False
+    ) -> Iterator[Picture]:
         loaded = load(image)
+        if exif and loaded.pixels is not None:
+            raise UsageError("cannot read EXIF tags of pixels. Pass the file or its bytes.")
         if loaded.error is not None or isinstance(loaded.pixels, np.ndarray):
             yield decode_image(loaded)
             return
@@ -404,7 +430,7 @@ class DecodePool:
             raise WorkersError("cannot use a decode pool in a fork of its process. Make another.")
         slot = self._slots.acquire()
         try:
-            with closing(slot.decode(loaded.data, most, readings)) as pictures:
+            with closing(slot.decode(loaded.data, most, readings, exif)) as pictures:
                 for picture in pictures:
                     self._slots.hold(slot)
                     yield picture
