@@ -10,6 +10,7 @@ import argparse
 import json
 import subprocess
 import time
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,7 @@ def main() -> None:
     )
 
     def vpdq(path: str, every: float) -> float:
+        assert peer and peer.stdin and peer.stdout
         print(json.dumps([path, every]), file=peer.stdin, flush=True)
         return float(peer.stdout.readline())
 
@@ -72,15 +74,15 @@ def main() -> None:
         hashed(pool, asked.clips[0], 0.0)  # compiles, and starts the fork server
         for path in asked.clips:
             ways: dict[str, Callable[[], float]] = {
-                "decode": lambda path=path: decode_only(path),
-                "every frame": lambda path=path: hashed(pool, path, 0.0),
-                "every second": lambda path=path: hashed(pool, path, 1.0),
-                "key frames": lambda path=path: hashed(pool, path, None),
+                "decode": partial(decode_only, path),
+                "every frame": partial(hashed, pool, path, 0.0),
+                "every second": partial(hashed, pool, path, 1.0),
+                "key frames": partial(hashed, pool, path, None),
             }
             if peer:
                 ways |= {
-                    "vpdq every frame": lambda path=path: vpdq(path, 0.0),
-                    "vpdq every second": lambda path=path: vpdq(path, 1.0),
+                    "vpdq every frame": partial(vpdq, path, 0.0),
+                    "vpdq every second": partial(vpdq, path, 1.0),
                 }
             taken: dict[str, list[float]] = {name: [] for name in ways}
             for _ in range(asked.rounds):
