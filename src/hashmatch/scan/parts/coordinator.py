@@ -222,7 +222,7 @@ class PartedScan:
         merged = 0
         while listing.parts is None or merged < listing.parts:
             todo += [number for number in listing.taken() if number not in self._ahead]
-            while todo and not failures.is_hopeless and engine.room():
+            while todo and not failures.is_hopeless and engine.room() > 0:
                 number = todo.popleft()
                 engine.submit(number)
                 running.add(number)

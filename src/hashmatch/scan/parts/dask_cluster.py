@@ -186,15 +186,17 @@ class DaskEngine:
                 LOG.warning("worker %s is not used: %s", address, self._unfit[address])
         if self._fit:
             self._fit_at = now
-        elif self._unfit and len(self._unfit) == len(threads):
-            raise EngineError(
-                f"cannot use any of the {len(threads)} workers of dask://{self._scheduler}: "
-                f"{min(self._unfit.values())}"
-            )
-        elif now - self._fit_at > WITHOUT_WORKERS and not self._asked:
+        if now - self._fit_at < WITHOUT_WORKERS:
+            return
+        if not threads:
             raise EngineError(
                 f"cannot scan on dask://{self._scheduler}: it has no workers. Start some, and run "
                 "the same command again"
+            )
+        if len(self._unfit) == len(threads):
+            raise EngineError(
+                f"cannot use any of the {len(threads)} workers of dask://{self._scheduler}: "
+                f"{min(self._unfit.values())}"
             )
 
     def _threads(self) -> dict[str, int]:
