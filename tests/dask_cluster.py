@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
-START = (
-    "import sys; sys.argv[0] = 'dask'; from distributed.cli.{0} import main; sys.exit(main())"
-)
+START = "import sys; sys.argv[0] = 'dask'; from distributed.cli.{0} import main; sys.exit(main())"
 
 
 class Cluster:

@@ -51,9 +51,7 @@ def plain(
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """What one uninterrupted scan gives, and its report."""
     return scanned(
-        lambda matcher, report: hm.scan_source(
-            source, matcher, surface=SURFACE, observe=report
-        ),
+        lambda matcher, report: hm.scan_source(source, matcher, surface=SURFACE, observe=report),
         arguments,
     )
 

@@ -82,9 +82,7 @@ def test_a_scan_in_parts_is_as_one_scan(
     assert report["outcomes"]["suppressed"] == (10 - limit if limit else 0)
 
 
-def test_a_breaker_counts_entries_that_a_record_does_not_name(
-    tmp_path: Path, engines: Any
-) -> None:
+def test_a_breaker_counts_entries_that_a_record_does_not_name(tmp_path: Path, engines: Any) -> None:
     """Of two entries that three pictures match, a record names one; the other has tripped, too."""
     (tmp_path / "photos").mkdir()
     picture = Image.open(IMAGES / "plain" / "tiles.png").convert("RGB")
@@ -220,7 +218,10 @@ def test_another_list_is_another_scan_and_no_part_of_this_one(
     other = {**json.loads(json.dumps(_job(job))), "arguments": {"limit": 7}}
     said = worker.do_part(other, 5)
     assert said.is_unfit
-    assert "cannot take part: the scan differs here in entries, limits or rules" in said.error
+    assert (
+        "cannot take part: cannot match: the scan differs here in entries, limits or rules"
+        in said.error
+    )
 
 
 def _job(job: Job) -> dict[str, Any]:
