@@ -13,6 +13,7 @@ from PIL import Image
 from cli_tools import DEMO, IMAGES, PROGRAM, environment, run
 from hashmatch.cli import main
 from hashmatch.cli.command import walk
+from hashmatch.cli.list_store import rollback
 from hashmatch.cli.scan import status
 from hashmatch.service.missed import MissedItems
 from processes import PATIENCE, Process
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-COMMANDS = dict(walk(main)) | {("scan", "status"): status}
+COMMANDS = dict(walk(main)) | {
+    ("scan", "status"): status,
+    ("serve", "rollback"): rollback,
+}
 LEAVES = {path for path, command in COMMANDS.items() if not isinstance(command, click.Group)}
 
 RULES = "--list known.csv"
@@ -40,6 +44,7 @@ CALLS = {
     "list log": "store",
     "list sign": "store --sign a.key",
     "list rollback": "store 1 --accept size-change",
+    "serve rollback": "store 1 --accept size-change",
     "list export": "store --reveal-hashes",
     "list keygen": "b",
     "review init": "new.db",

@@ -19,6 +19,7 @@ The whole tree::
     │   └── SourceUnavailable          it cannot for now; another try may succeed
     ├── SinkError                      review records cannot be written
     ├── CheckpointError                what a scan has done cannot be written down, or read
+    ├── EngineError                    workers cannot share a scan, or a part of it fails each time
     ├── ReviewError                    a review queue cannot be used, or refuses what was asked
     │   └── QueueUnavailable           its database is busy, or does not answer, or failed
     ├── ServiceError                   the HTTP service refused a request, or did not answer
@@ -160,6 +161,10 @@ class SinkError(HashmatchError):
 
 class CheckpointError(HashmatchError):
     """What a scan has done cannot be written to its checkpoint, or read from it."""
+
+
+class EngineError(HashmatchError):
+    """Workers that share a scan cannot be used, or a part of it fails each time."""
 
 
 class ReviewError(HashmatchError):

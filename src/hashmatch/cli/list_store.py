@@ -457,11 +457,13 @@ def rollback(
 
     The new version has the next number, and the next update builds on it. It expires as VERSION
     did, counted from now. hashmatch list log shows the versions, and hashmatch list diff what
-    would change.
+    would change. A running hashmatch serve follows without a pause; hashmatch serve rollback is
+    the same command.
 
     \b
     hashmatch list diff lists/hotline 1 2
     hashmatch list rollback lists/hotline 1 --sign lists-2026.key
+    hashmatch serve rollback lists/hotline 1
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.store.importer import Change
     from hashmatch.store.signing import given_passphrase, load_private

@@ -495,6 +495,18 @@ def _shard(
         raise click.BadParameter(str(error)) from None
 
 
+def _engine(ctx: click.Context, parameter: click.Parameter, given: str | None) -> str | None:
+    """Return the name of an engine that there is."""
+    from hashmatch.scan.parts.engine import EngineName
+
+    try:
+        if given is not None:
+            EngineName.parse(given)
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from None
+    return given
+
+
 #: What makes a scan a job: its state, its share, what it is done with, and what is told of it.
 job_options = section(
     "Running",
@@ -511,6 +523,20 @@ job_options = section(
         metavar="I/N",
         help="Scan part I of N of SOURCE, counted from 0, to share a scan among N jobs. Each "
         "picture is in exactly one part.",
+    ),
+    option(
+        "--engine",
+        callback=_engine,
+        metavar="NAME",
+        help="Scan parts of SOURCE at the same time: local:N in N processes of this machine, or "
+        "dask://HOST:PORT on the workers of a Dask scheduler. Results are those of one scan. "
+        "--state is then a folder that all share, or s3://BUCKET/FOLDER.",
+    ),
+    option(
+        "--part-size",
+        type=click.IntRange(1, 1_000_000),
+        metavar="N",
+        help="Pictures in a part of --engine. [default: 5000, or less of a small folder]",
     ),
     option(
         "--dry-run",

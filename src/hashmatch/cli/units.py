@@ -319,6 +319,8 @@ def _paths_of_source(given: str) -> Iterator[str]:
 
 
 def _paths_of_state(given: str) -> Iterator[str]:
+    if "://" in given:
+        return
     yield given
     yield os.path.join(given, "checkpoint.db")
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch.decode import limits as decode_limits
+from hashmatch.decode.exif_tags import unpacked
 from hashmatch.decode.inputs import ImageInput, load
 from hashmatch.decode.policy import decode_image
 from hashmatch.errors import UsageError, WorkersError
@@ -334,6 +335,27 @@ class DecodePool:
             raise UsageError(f"cannot give {most} frames. Ask for 1 at least (most)")
         return map(_copied, self._decode(image, most))
 
+    def exif_tags(self, image: ImageInput) -> str:
+        """Return the EXIF tags of a file, read in a worker.
+
+        Parameters
+        ----------
+        image : path, bytes or file object
+            The file.
+
+        Returns
+        -------
+        str
+            A line for each tag, ``Model: a camera``; empty if there are none.
+
+        Raises
+        ------
+        ImageError, UsageError, WorkersError
+            As `pictures` does.
+        """
+        (text,) = [unpacked(picture) for picture in self._decode(image, 0, exif=True)]
+        return text
+
     def close(self) -> None:
         """End every process of the pool; calls that wait for one get an error. Once is enough."""
         self._end()
@@ -349,8 +371,12 @@ class DecodePool:
     ) -> None:
         self.close()
 
-    def _decode(self, image: ImageInput, most: int, readings: bool = False) -> Iterator[Picture]:
+    def _decode(
+        self, image: ImageInput, most: int, readings: bool = False, exif: bool = False
+    ) -> Iterator[Picture]:
         loaded = load(image)
+        if exif and loaded.pixels is not None:
+            raise UsageError("cannot read EXIF tags of pixels. Pass the file or its bytes.")
         if loaded.error is not None or isinstance(loaded.pixels, np.ndarray):
             yield decode_image(loaded)
             return
@@ -360,7 +386,7 @@ class DecodePool:
             raise WorkersError("cannot use a decode pool in a fork of its process. Make another.")
         slot = self._slots.acquire()
         try:
-            with closing(slot.decode(loaded.data, most, readings)) as pictures:
+            with closing(slot.decode(loaded.data, most, readings, exif)) as pictures:
                 for picture in pictures:
                     self._slots.hold(slot)
                     yield picture

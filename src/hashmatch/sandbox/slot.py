@@ -144,10 +144,12 @@ class WorkerSlot:
         """The number of the worker's process; None if there is none at the moment."""
         return self._worker.pid if self._worker is not None else None
 
-    def decode(self, data: bytes, most: int, readings: bool) -> Generator[Picture]:
+    def decode(
+        self, data: bytes, most: int, readings: bool, exif: bool = False
+    ) -> Generator[Picture]:
         """Yield what a worker makes of `data`, trying again if it is lost.
 
-        `most` and `readings` are as in `Job`.
+        `most`, `readings` and `exif` are as in `Job`.
 
         Raises ImageError as in-process decoding does, and ``failed`` once all tries have lost a
         worker, or one to the time or memory that the item takes.
@@ -159,7 +161,7 @@ class WorkerSlot:
         try:
             for attempt in range(1, tries + 1):
                 try:
-                    job = Job(len(data), min(most, MAX_FRAMES), given.pictures, readings)
+                    job = Job(len(data), min(most, MAX_FRAMES), given.pictures, readings, exif)
                     yield from self._attempt(data, job, given)
                     begun = False
                     return

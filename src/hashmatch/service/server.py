@@ -13,6 +13,7 @@ import time
 import uuid
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from hashmatch._net.listening import (
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from hashmatch.sandbox.pool import DecodePool
     from hashmatch.service.service import Limits
     from hashmatch.service.snapshots import Snapshots
+    from hashmatch.store.encryption import ListKey
 
 LOG = logging.getLogger("hashmatch.service.server")
 """Without a handler of the host, its warnings go to standard error."""
@@ -87,6 +89,14 @@ class Serving:
         A database of what could not be checked, see `hashmatch.service.missed`.
     keep_missed_bytes : bool
         Whether that has the pictures too.
+    recent : str, optional
+        A database of hashes of the last pictures, see `hashmatch.service.recent`; needs a `review`.
+    recent_for : timedelta
+        How long they are kept.
+    recent_items : int
+        How many pictures' are kept.
+    recent_key : str, optional
+        A file with the key that they are encrypted with; by default HASHMATCH_RECENT_KEY has it.
     access_log : str, optional
         A file for a line of JSON for each request.
     exchanges : str, optional
@@ -110,6 +120,10 @@ class Serving:
     source: str = ""
     missed: str | None = None
     keep_missed_bytes: bool = False
+    recent: str | None = None
+    recent_for: timedelta = timedelta(hours=1)
+    recent_items: int = 100_000
+    recent_key: str | None = None
     access_log: str | None = None
     exchanges: str | None = None
     _stack: ExitStack = field(default_factory=ExitStack)
@@ -117,6 +131,12 @@ class Serving:
     def __post_init__(self) -> None:
         check_options(self.tls_cert, self.tls_key, self.client_ca)
         check_files(self.tls_cert, self.tls_key, self.client_ca)  # each process reads them again
+        if self.recent is not None:
+            if self.review is None:
+                raise UsageError(
+                    "cannot keep recent hashes: what is found later has no place. Give --review."
+                )
+            self._recent_key()
         if self.is_local:
             return
         if not self.tokens and not self.client_ca:
@@ -156,6 +176,17 @@ class Serving:
         default = names if port == (443 if self.tls_cert else 80) else set()
         return frozenset({f"{name}:{port}" for name in names} | default | given)
 
+    def _recent_key(self) -> ListKey:
+        from hashmatch.service.recent import KEY
+        from hashmatch.store.encryption import list_key
+
+        key = list_key(self.recent_key, KEY)
+        if key is None:
+            raise UsageError(
+                f"cannot keep recent hashes: there is no key for them. Give --recent-key, or {KEY}."
+            )
+        return key
+
     def server(self, process: str, port: int) -> uvicorn.Server:
         """Return what answers in one process, to be run with ``run([socket])``."""
         import ssl
@@ -168,6 +199,7 @@ class Serving:
         from hashmatch.service.connections import Protocol
         from hashmatch.service.fetch import Fetcher
         from hashmatch.service.missed import Journal
+        from hashmatch.service.recent import Recent
         from hashmatch.service.review import Review
         from hashmatch.service.service import Limits, Service
         from hashmatch.service.tokens import TokenFile
@@ -186,6 +218,9 @@ class Serving:
             Review(self.review, self.source) if self.review else None,
             Journal(self.missed, process, keep_bytes=self.keep_missed_bytes)
             if self.missed
+            else None,
+            Recent(self.recent, self._recent_key(), self.recent_for, self.recent_items)
+            if self.recent
             else None,
             self.hosts(port),
             waivers(),

@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from hashmatch.exchanges.config import Exchanges
+    from hashmatch.records.images import HashedImage, ImageItem, ItemOutcome
     from hashmatch.records.review import ReviewRecord
     from hashmatch.records.safeguards import Waiver
     from hashmatch.sandbox.pool import DecodePool
     from hashmatch.service.fetch import Fetcher
     from hashmatch.service.http import Request
     from hashmatch.service.missed import Journal
+    from hashmatch.service.recent import Recent
     from hashmatch.service.review import Review
     from hashmatch.service.snapshots import Snapshot, Snapshots
     from hashmatch.service.tokens import TokenFile
@@ -88,6 +90,8 @@ class Service:
         Where records are put.
     journal : Journal, optional
         Where pictures are noted that could not be checked.
+    recent : Recent, optional
+        Where hashes are kept for what lists get later; together with a `review`.
     hosts : frozenset of str, optional
         Names, with port, that requests may be for; None for any. Without tokens, a page of another
         site whose name is made to lead here could ask otherwise.
@@ -107,6 +111,7 @@ class Service:
     fetcher: Fetcher | None = None
     review: Review | None = None
     journal: Journal | None = None
+    recent: Recent | None = None
     hosts: frozenset[str] | None = None
     waivers: Sequence[Waiver] = ()
     exchanges: Exchanges | None = None
@@ -149,6 +154,8 @@ class Service:
         """Run what it needs besides requests: threads, and a look at the tokens now and then."""
         with self.snapshots:
             looking = asyncio.create_task(self._look())
+            if self.recent is not None and self.review is not None:
+                self.recent.start(self.snapshots, self.review.add, self.metrics)
             try:
                 yield
             finally:
@@ -158,7 +165,7 @@ class Service:
                     await looking
                 for threads in (self._fetching, self._threads, self._others):
                     threads.shutdown(wait=True, cancel_futures=True)
-                for used in (self.fetcher, self.review, self.journal):
+                for used in (self.fetcher, self.recent, self.review, self.journal):
                     if used is not None:
                         used.close()  # the journal writes what became of the last pictures
                 if self._log is not None:
@@ -167,7 +174,8 @@ class Service:
     @property
     def problems(self) -> tuple[str, ...]:
         """What keeps newer lists and tokens from being used; empty if all is well."""
-        return (*self.snapshots.problems, *filter(None, [self._token_problem]))
+        recent = self.recent.problem if self.recent is not None else ""
+        return (*self.snapshots.problems, *filter(None, [self._token_problem, recent]))
 
     def snapshot(self) -> Snapshot:
         """Return the lists in use; HttpError 503 while there are none."""
@@ -254,6 +262,19 @@ class Service:
         review = self.review
         await self.in_thread(lambda: review.add(record))
         return replace(record, hash=replace(record.hash, value=UNSET))
+
+    async def remember(
+        self,
+        snapshot: Snapshot,
+        item: ImageItem,
+        hashed: Sequence[HashedImage],
+        result: ReviewRecord | ItemOutcome,
+    ) -> None:
+        """Keep a picture's hashes for what lists get later, if that was asked for."""
+        if self.recent is not None:
+            kept = self.recent.remember(snapshot, item, hashed, result)
+            if kept is not None:
+                await asyncio.wrap_future(kept)
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Do what takes longer than a look-up in a thread."""

@@ -108,6 +108,8 @@ class Snapshots:
 
     Attributes
     ----------
+    make : callable
+        As it was given.
     changed : callable
         Called with each snapshot that comes into use; does nothing at first.
 
@@ -135,7 +137,7 @@ class Snapshots:
         if not fixed and not stores and banks is None:
             raise UsageError("cannot serve without a list. Give --list or --data.")
         self.banks = banks
-        self._make, self._key = make, reference_key
+        self.make, self._key = make, reference_key
         self.changed: Callable[[Snapshot], object] = lambda snapshot: None
         self._lists: dict[int, Sequence[HashList]] = {-1: fixed} if fixed else {}
         self._stores = list(stores)
@@ -308,10 +310,10 @@ class Snapshots:
             off += self.banks.lists(on=False)
             bank_of |= {known.name: known.name for known in off if known.name not in bank_of}
             used = [k for k in (*used, *live) if ratios.get(bank_of[k.name], 1.0)]
-        matcher = self._make(used or [_nothing()])
+        matcher = self.make(used or [_nothing()])
         snapshot = Snapshot(
             name or "no list", matcher, timestamp(datetime.now(UTC)),
-            self._make(off) if off else None, bank_of, ratios,
+            self.make(off) if off else None, bank_of, ratios,
         )  # fmt: skip
         _warm(snapshot)
         self.current = snapshot  # one assignment: a request has either the one or the other

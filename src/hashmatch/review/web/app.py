@@ -107,6 +107,7 @@ def application(context: Context, policy: AccessPolicy) -> SecurityMiddleware:
         route(context, "/take", cases.take, "POST"),
         route(context, "/case/{case_id}", cases.show),
         route(context, "/case/{case_id}/picture", cases.picture, script=True),
+        route(context, "/case/{case_id}/exif", cases.exif, script=True),
         route(context, "/case/{case_id}/decide", cases.decide, "POST"),
         route(context, "/case/{case_id}/give-back", cases.give_back, "POST"),
         route(context, "/case/{case_id}/renew", cases.renew, "POST", script=True, touch=False),

@@ -1,0 +1,277 @@
+"""The engine ``dask://HOST:PORT``: the workers of a Dask scheduler (extra ``dask``).
+
+A worker is asked first whether it can do parts: whether it has this version of hashmatch, the lists
+in their versions, the source and the state. Only those are given any. What Dask does when a worker
+dies, to run its tasks elsewhere and to give up one whose workers die, three by default, is left to
+it; what it gives up is tried again here, as are tasks that are lost with a scheduler.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from hashmatch._net.addresses import Origin
+from hashmatch.errors import EngineError, UsageError, install
+from hashmatch.records.safeguards import Safeguard, waive
+from hashmatch.scan.parts import worker
+from hashmatch.scan.parts.worker import Answer, Job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LOG = logging.getLogger("hashmatch.scan")
+AHEAD = 2
+"""Parts given to the scheduler for each thread of its workers: the next one is there at once."""
+LOOK_EVERY = 2.0
+"""Seconds between two looks at which workers there are."""
+POLL = 0.05
+RECONNECT = 60.0
+"""Seconds for which a scheduler that is lost is looked for, as long as a new one takes to start."""
+WITHOUT_WORKERS = 60.0
+"""Seconds for which parts wait for a worker that can do them."""
+LOST = "its worker, or the scheduler, was lost"
+
+
+class DaskEngine:
+    """Gives parts to the workers of a scheduler; see `Engine`.
+
+    Parameters
+    ----------
+    scheduler : str
+        Its HOST:PORT.
+    job : Job
+        What the parts are of.
+
+    Raises
+    ------
+    UsageError
+        If Dask is not installed, or it would be spoken to without TLS and that is not allowed.
+    EngineError
+        If the scheduler does not answer.
+    """
+
+    def __init__(self, scheduler: str, job: Job) -> None:
+        try:
+            import distributed
+        except ImportError:
+            raise UsageError(f"cannot use Dask: it is not installed. {install('dask')}") from None
+        self._dask: Any = distributed
+        self._scheduler = scheduler
+        self._address = f"{self._scheme(scheduler)}://{scheduler}"
+        self._job: dict[str, Any] = msgspec.to_builtins(job)
+        self._name = job.scan
+        self._number = 0
+        self._parts: dict[int, tuple[Any, frozenset[str]]] = {}
+        self._asked: dict[str, Any] = {}
+        self._fit: dict[str, int] = {}
+        self._unfit: dict[str, str] = {}
+        self._looked_at, self._fit_at = 0.0, time.monotonic()
+        self._lost: list[Answer] = []
+        self._quiet = _Quiet()
+        self._client = self._connect(10.0)
+
+    @staticmethod
+    def _scheme(scheduler: str) -> str:
+        """Return how the scheduler is spoken to: with TLS if Dask is configured for it."""
+        import dask
+
+        if dask.config.get("distributed.comm.tls.ca-file", None):
+            return "tls"
+        try:
+            origin = Origin.parse(f"http://{scheduler}")
+        except ValueError as error:
+            raise UsageError(f"cannot use dask://{scheduler}: {error}") from None
+        if not origin.is_loopback:
+            waive(
+                Safeguard.TLS,
+                f"use dask://{scheduler}",
+                f"{scheduler} is spoken to without TLS, and whoever reaches it can run programs on "
+                "its workers",
+                error=UsageError,
+                advice="Configure distributed.comm.tls of Dask",
+            )
+        return "tcp"
+
+    def _connect(self, seconds: float) -> Any:
+        try:
+            client = self._dask.Client(
+                self._address, timeout=seconds, set_as_default=False, name="hashmatch"
+            )
+        except Exception as error:  # its own types, and those of the network
+            raise self._gone(error) from None
+        self._asked, self._fit, self._looked_at = {}, {}, 0.0
+        self._fit_at = time.monotonic()
+        return client
+
+    def _gone(self, error: Exception | None = None) -> EngineError:
+        why = f" ({type(error).__name__})" if error is not None else ""
+        return EngineError(
+            f"cannot reach the scheduler at dask://{self._scheduler}{why}. Start it, or check its "
+            "address, and run the same command again"
+        )
+
+    def room(self) -> int:
+        """Return how many more parts the workers can have."""
+        self._look()
+        return AHEAD * sum(self._fit.values()) - len(self._parts)
+
+    def submit(self, part: int) -> None:
+        """Give a part to any of the workers that can do it."""
+        self._number += 1
+        allowed = frozenset(self._fit)
+        key = f"hashmatch-{self._name}-{part}-{self._number}"
+        try:
+            future = self._client.submit(
+                worker.do_part, self._job, part, key=key, pure=False, workers=sorted(allowed)
+            )
+        except Exception:  # the scheduler is lost, which `wait` finds
+            self._lost.append(Answer(part, LOST))
+            return
+        self._parts[part] = future, allowed
+
+    def wait(self, seconds: float) -> list[Answer]:
+        """Return the parts that are done, failed, or lost."""
+        ends = time.monotonic() + seconds
+        while True:
+            answers, self._lost = self._lost, []
+            self._look()
+            for part, (future, allowed) in list(self._parts.items()):
+                answer = self._answer(part, future, allowed)
+                if answer is not None:
+                    del self._parts[part]
+                    answers.append(answer)
+            if answers or time.monotonic() >= ends:
+                return answers
+            time.sleep(POLL)
+
+    def _answer(self, part: int, future: Any, allowed: frozenset[str]) -> Answer | None:
+        status = future.status
+        if status == "finished":
+            try:
+                answer = msgspec.convert(future.result(timeout=10.0), Answer)
+            except Exception:  # whoever had it is gone
+                return Answer(part, LOST)
+            if not answer.is_unfit:
+                return answer
+            return Answer(part, answer.error)
+        if status == "error":
+            error = future.exception(timeout=10.0)
+            return Answer(part, f"Dask gave it up: {type(error).__name__}")
+        if status in {"cancelled", "lost"}:
+            return Answer(part, LOST)
+        if self._fit and not allowed & self._fit.keys():  # all that might do it are gone
+            with suppress(Exception):
+                future.cancel(force=True)
+            return Answer(part, LOST)
+        return None
+
+    def _look(self) -> None:
+        """Find out which workers there are, and which of them can do parts."""
+        now = time.monotonic()
+        if now - self._looked_at < (LOOK_EVERY if self._fit else POLL):
+            return
+        self._looked_at = now
+        threads = self._threads()
+        for address in threads.keys() - self._asked.keys():
+            self._asked[address] = self._client.submit(
+                worker.prepare, self._job, key=f"hashmatch-{self._name}-prepare-{address}-{now}",
+                pure=False, workers=[address], allow_other_workers=False,
+            )  # fmt: skip
+        for address in self._asked.keys() - threads.keys():
+            del self._asked[address]
+            self._unfit.pop(address, None)
+        self._fit = {}
+        for address, future in self._asked.items():
+            reason = self._unfit.get(address)
+            if reason is None and future.status == "finished":
+                reason = _result(partial(future.result, timeout=10.0))
+            elif reason is None and future.status == "error":
+                error = _result(partial(future.exception, timeout=10.0))
+                reason = (
+                    f"it cannot load this version of hashmatch ({type(error).__name__}). "
+                    "Install the same version on all machines"
+                )
+            if reason == "":
+                self._fit[address] = threads[address]
+            elif reason is not None and address not in self._unfit:
+                self._unfit[address] = reason
+                LOG.warning("worker %s is not used: %s", address, reason)
+        if self._fit:
+            self._fit_at = now
+        elif self._unfit and len(self._unfit) == len(threads):
+            raise EngineError(
+                f"cannot use any of the {len(threads)} workers of dask://{self._scheduler}: "
+                f"{min(self._unfit.values())}"
+            )
+        elif now - self._fit_at > WITHOUT_WORKERS and not self._asked:
+            raise EngineError(
+                f"cannot scan on dask://{self._scheduler}: it has no workers. Start some, and run "
+                "the same command again"
+            )
+
+    def _threads(self) -> dict[str, int]:
+        """Return the workers there are, and how many threads each has."""
+        if self._client.status == "running":
+            with suppress(Exception):  # its own types, and those of the network
+                return dict(self._client.nthreads())
+        self._reconnect()
+        with suppress(Exception):
+            return dict(self._client.nthreads())
+        return {}
+
+    def _reconnect(self) -> None:
+        """Look for the scheduler; what was given to the one that is lost is lost."""
+        LOG.warning("the scheduler at %s is lost: looking for it", self._scheduler)
+        self._lost += [Answer(part, LOST) for part in self._parts]
+        self._parts = {}
+        self._close_client()
+        ends = time.monotonic() + RECONNECT
+        while True:
+            try:
+                self._client = self._connect(5.0)
+            except EngineError:
+                if time.monotonic() >= ends:
+                    raise
+                time.sleep(1.0)
+            else:
+                return
+
+    def _close_client(self) -> None:
+        with suppress(Exception):
+            self._client.close(timeout=2.0)
+
+    def close(self) -> None:
+        """Cancel what has not begun; what is under way is done, and kept."""
+        with suppress(Exception):
+            self._client.cancel([future for future, _ in self._parts.values()])
+        self._close_client()
+        self._quiet.close()
+
+
+def _result(ask: Callable[[], Any]) -> Any:
+    """Return what a future is asked for; None if it is lost on the way."""
+    try:
+        return ask()
+    except Exception:  # as of a worker that has just died
+        return None
+
+
+class _Quiet:
+    """Keeps what Dask logs of lost connections, with tracebacks, from standard error."""
+
+    NAMES = "distributed", "tornado", "asyncio"
+
+    def __init__(self) -> None:
+        self._before = {name: logging.getLogger(name).level for name in self.NAMES}
+        for name in self.NAMES:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+
+    def close(self) -> None:
+        for name, level in self._before.items():
+            logging.getLogger(name).setLevel(level)
