@@ -39,6 +39,14 @@ CALLS = {
     "list probe": "photos/tiles.png d0496e043497fbe5",
     "list import": "known.csv --store new",
     "list update": "store more.csv",
+    "list fetch": "hotline",
+    "list exchange add": "other url --option url=https://hotline.example/list.csv",
+    "list exchange list": "",
+    "list exchange kinds": "",
+    "list exchange credentials": "hotline --remove",
+    "list exchange enable": "hotline",
+    "list exchange disable": "hotline",
+    "list exchange remove": "hotline",
     "list verify": "store",
     "list diff": "store",
     "list log": "store",
@@ -108,6 +116,7 @@ def make_folder(folder: Path) -> Path:
     call("list import known.csv --store store")
     call("list update store more.csv --accept size-change")
     call("list keygen a")
+    call("list exchange add hotline url --option url=http://localhost:1/list.csv")
     call("review init queue.db")
     call("token add tokens.json uploads --scope match")
     MissedItems(str(folder / "missed.db")).close()
