@@ -83,7 +83,7 @@ PRESERVATION = frozenset(
 )  # fmt: skip
 """Kinds that `hashmatch.review.preservation` reads."""
 REQUESTS = frozenset({"request_added", "request_answered"})
-"""Kinds that `hashmatch.review.requests` reads."""
+"""Kinds that `hashmatch.review.lawful_requests` reads."""
 WITHOUT_TABLE = FEEDBACK | ACCESS | DRAFTS | PRESERVATION | REQUESTS | {"message_queued"}
 """Kinds that no table depends on."""
 KINDS = (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hashmatch.errors import ReviewError
 from hashmatch.records.cases import CaseState
 from hashmatch.records.review import ReviewRecord
-from hashmatch.review import history, preservation
+from hashmatch.review import history, lawful_requests, preservation
 from hashmatch.review.case_rows import (
     COLUMNS,
     WAITING,
@@ -75,6 +75,7 @@ def purge_some(
     ):
         items.setdefault(case, []).append(tuple(rest))
     preserved = preservation.preserved(tx, [row[0] for row in cases])
+    preserved |= lawful_requests.requested(tx)
     gone: list[int] = []
     changes: list[tuple[CaseRow, CaseRow]] = []
     counts = {"pending": 0, "rejected": 0, "confirmed": 0, "cases": 0}

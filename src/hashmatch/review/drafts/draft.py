@@ -240,6 +240,33 @@ def make_draft(
     return Draft(destination, facts, made.render(facts))
 
 
+def files_and_choices(
+    queue: ReviewQueue, case_id: str, destination: str
+) -> tuple[tuple[ReportedFile, ...], tuple[Choice, ...]]:
+    """Return the files of a confirmed case, with what was seen of each, and what was chosen.
+
+    Parameters
+    ----------
+    queue : ReviewQueue
+        With the case.
+    case_id : str
+        Id of the case, or its number.
+    destination : str
+        Name of the destination that it was chosen for.
+
+    Returns
+    -------
+    files, choices : tuple of ReportedFile, tuple of Choice
+        As a draft has them.
+
+    Raises
+    ------
+    ReviewError
+        As of `confirmed_case`.
+    """
+    return _of_queue(queue, confirmed_case(queue, case_id), destination)
+
+
 def confirmed_case(queue: ReviewQueue, case_id: str) -> ConfirmedCase:
     """Return a case that people confirmed finally, by its id.
 
