@@ -81,7 +81,7 @@ def choose(
 
     \b
     hashmatch review draft choose queue.db 17 --for ncmec
-    hashmatch review draft choose queue.db 17 classification A1 --for ncmec --file 1
+    hashmatch review draft choose queue.db 17 relevance Reported --for ncmec
     hashmatch review draft choose queue.db 17 annotations --none --for ncmec
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.review.drafts.destinations import load_destination
@@ -188,7 +188,8 @@ def write(
     is missing is listed, and the exit code is 1. Pictures are named, and not copied.
 
     \b
-    hashmatch review draft write queue.db 17 --for ncmec --account account.json --out draft
+    hashmatch review draft write queue.db 17 --for ncmec --account account.json \\
+        --out draft
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.review.drafts.account import read_account
     from hashmatch.review.drafts.draft import confirmed_case, make_draft, write_draft
@@ -279,8 +280,8 @@ def feedback(
     sends it.
 
     \b
-    hashmatch review draft feedback queue.db stopncii stopncii.json --reveal-hashes \\
-        --out feedback.json
+    hashmatch review draft feedback queue.db stopncii stopncii.json \\
+        --reveal-hashes --out feedback.json
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.lists.read import read_list
     from hashmatch.review.drafts.stopncii import write_feedback

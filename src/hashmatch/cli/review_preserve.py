@@ -21,7 +21,7 @@ from hashmatch.cli.units import MOMENT, format_moment
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from hashmatch.review.preservation import Preservation
+    from hashmatch.review.holds import Preservation
 
 
 @group(short_help="Keep cases that were reported for a year.")
@@ -116,7 +116,8 @@ def extend(queue: str, case_id: str, who: str, reason: str, until: datetime, qui
     Until then it is kept.
 
     \b
-    hashmatch review preserve extend queue.db 17 --until 2027-06-30 --reason "letter of 3 May"
+    hashmatch review preserve extend queue.db 17 --until 2049-06-30 \\
+        --reason "letter of 3 May"
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.review.preservation import ask
 
@@ -153,7 +154,7 @@ def approve(queue: str, case_id: str, who: str, reason: str, quiet: bool) -> Non
     """Approve what somebody else asked for CASE: to preserve it for longer, or no longer.
 
     \b
-    hashmatch review preserve approve queue.db 17
+    hashmatch review preserve approve queue.db 16
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.review.preservation import answer
 
@@ -172,7 +173,7 @@ def refuse(queue: str, case_id: str, who: str, reason: str, quiet: bool) -> None
     """Refuse what somebody else asked for CASE: to preserve it for longer, or no longer.
 
     \b
-    hashmatch review preserve refuse queue.db 17 --reason "the letter says otherwise"
+    hashmatch review preserve refuse queue.db 16 --reason "no letter says so"
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.review.preservation import answer
 

@@ -125,8 +125,8 @@ def answer(
     that were kept elsewhere. To whom it is given is recorded.
 
     \b
-    hashmatch review request answer queue.db 2026-114 --out answer --sign safety.key \\
-        --to "Officer Example"
+    hashmatch review request answer queue.db 2026-113 --out given \\
+        --sign lists-2026.key --to "Officer Example"
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.review.lawful_requests import answer_request
     from hashmatch.store.signing import given_passphrase, load_private
@@ -155,7 +155,7 @@ def check(folder: str, key: str, as_json: bool) -> None:
     """Check the signature of the answer in DIR, its files, and the digest of each event in it.
 
     \b
-    hashmatch review request check answer safety.pub
+    hashmatch review request check answer lists-2026.pub
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.review.lawful_requests import check_answer
     from hashmatch.store.signing import load_public

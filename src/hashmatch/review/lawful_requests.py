@@ -3,7 +3,7 @@
 A request names its cases. While it is not answered, nothing of them is purged. An answer is a
 folder: ``cases.jsonl`` has the cases of the request and no other, as they are, ``events.jsonl`` all
 events about them, ``chain.jsonl`` the digest of every event of the history, and ``manifest.json``
-the SHA-256 of these, which ``manifest.json.sig`` signs. Whoever gets it recomputes the digest of
+the SHA-256 of these, which ``manifest.json.sig`` signs. Who gets it recomputes the digest of
 each event from what it says and from the digest before it, finds it in the chain, and compares the
 chain with heads that were kept elsewhere; of other cases it says nothing.
 """
@@ -289,7 +289,7 @@ def check_answer(folder: str | os.PathLike[str], key: PublicKey) -> AnswerManife
     folder : path
         Of the answer.
     key : PublicKey
-        Of whom it has to be.
+        The one that has to have signed it.
 
     Returns
     -------
@@ -331,17 +331,6 @@ def check_answer(folder: str | os.PathLike[str], key: PublicKey) -> AnswerManife
     if manifest.head != f"{last}:{chain.get(last, history.FIRST)}":
         raise ReviewError(f"cannot trust {path}: the chain does not end at its head.")
     return manifest
-
-
-def requested(tx: Transaction) -> set[int]:
-    """Return the cases of which a request waits for its answer."""
-    open_scopes: dict[str, set[int]] = {}
-    for event in history.indexed(tx, history.REQUESTS):
-        if event.kind == "request_added":
-            open_scopes[event.body["reference"]] = set(event.body["cases"])
-        else:
-            open_scopes.pop(event.body["reference"], None)
-    return set().union(*open_scopes.values())
 
 
 def _about(queue: ReviewQueue, scope: Sequence[int]) -> Iterator[dict[str, Any]]:

@@ -28,8 +28,7 @@ from hashmatch.review.drafts import summary
 from hashmatch.review.drafts.destinations import DraftFacts, load_destination
 from hashmatch.review.drafts.questions import choices
 from hashmatch.review.drafts.seen import reported_files
-from hashmatch.review.preservation import is_same_person
-from hashmatch.review.text import check_person, moment
+from hashmatch.review.text import check_person, is_same_person, moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
