@@ -11,6 +11,8 @@ import subprocess
 import sys
 import typing
 from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -223,8 +225,8 @@ ORDER = {
     "reporter": "reportingPerson contactPerson companyTemplate termsOfService legalURL",
     "personOrUserReported": "personOrUserReportedPerson vehicleDescription espIdentifier "
     "espService compromisedAccount screenName displayName profileUrl profileBio "
-    "ipCaptureEvent deviceId thirdPartyUserReported priorCTReports groupIdentifier estimatedLocation allEmailsReported "
-    "associatedAccount additionalInfo",
+    "ipCaptureEvent deviceId thirdPartyUserReported priorCTReports groupIdentifier "
+    "estimatedLocation allEmailsReported associatedAccount additionalInfo",
     "ipCaptureEvent": "ipAddress eventName dateTime possibleProxy port",
     "deviceId": "idType idValue eventName dateTime",
     "estimatedLocation": "city region countryCode",
