@@ -24,10 +24,10 @@ DEMO = str(Path(__file__).parent.parent / "fixtures" / "lists" / "demo-pdq.csv")
 SURFACE = "profile_photo"
 
 
-def open_demo(limit: int = 0, max_matches: int = 100) -> Matcher:
-    """Open the demo list, as workers do."""
+def open_demo(limit: int = 0, max_matches: int = 100, path: str = DEMO) -> Matcher:
+    """Open the demo list, or another, as workers do."""
     breaker = hm.Breaker(limit, window=None) if limit else None
-    return hm.Matcher(hm.read_list(DEMO), breaker=breaker, max_matches=max_matches)
+    return hm.Matcher(hm.read_list(path), breaker=breaker, max_matches=max_matches)
 
 
 def open_missing() -> Matcher:

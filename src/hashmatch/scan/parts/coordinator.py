@@ -2,7 +2,7 @@
 
 The source is listed once, into parts of so many items, while the first of them are scanned. Results
 are given in the order of the listing, as soon as the parts before are done; a breaker counts them
-then, in that order. Whatever dies, the same scan goes on with the parts that are not done.
+then, in that order. Whatever dies, the same scan resumes with the parts that are not done.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ TRIES = 5
 MOST_GIVEN_UP = 3
 """Parts given up after which no other is begun: it is not they that are to blame."""
 TICK = 0.25
-"""Seconds after which whoever waits is told how far it has come."""
+"""Seconds between two looks at what is done, while nothing is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +222,7 @@ class PartedScan:
         merged = 0
         while listing.parts is None or merged < listing.parts:
             todo += [number for number in listing.taken() if number not in self._ahead]
-            while todo and not failures.is_hopeless and engine.room():
+            while todo and not failures.is_hopeless and engine.room() > 0:
                 number = todo.popleft()
                 engine.submit(number)
                 running.add(number)
@@ -323,7 +323,7 @@ class _Failures:
         of = "" if parts is None else f" of {parts}"
         return EngineError(
             f"cannot finish the scan: part {number}{of} failed {TRIES} times, at last because "
-            f"{reason.rstrip('.')}. What is done is kept: mend that, and run the same scan again"
+            f"{reason.rstrip('.')}. What is done is kept: repair that, and run the same scan again"
         )
 
 
