@@ -11,6 +11,7 @@ The whole tree::
     ├── TooManyMatches                 an answer that would not fit in memory
     ├── ListError                      a hash list cannot be used
     │   ├── BadRows                    it has rows that cannot be used, each named with its reason
+    │   ├── ExchangeError              an exchange cannot be fetched, or is not known
     │   └── StoreError                 a list store, or a key, is damaged, open to others or in use
     │       └── UntrustedList          a version that is unsigned, older than before, or expired
     ├── IndexFileError                 an index file cannot be written, or cannot be searched
@@ -82,6 +83,10 @@ class TooManyMatches(HashmatchError):
 
 class ListError(HashmatchError):
     """A hash list is missing, unreadable, empty or in no known format."""
+
+
+class ExchangeError(ListError):
+    """An exchange of hashes cannot be fetched, or there is none of that name."""
 
 
 class RejectedRow(NamedTuple):

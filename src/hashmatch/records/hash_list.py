@@ -13,6 +13,7 @@ from hashmatch.errors import SpecMismatch, UsageError
 from hashmatch.records.entries import Entries, Entry, Limit, Texts
 from hashmatch.records.hash_shapes import REFERENCE, check_kept, hidden
 from hashmatch.records.hashes import HashBatch, HashSpec, Opaque
+from hashmatch.records.video_columns import VIDEO_SPEC, Videos
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -82,6 +83,9 @@ class HashList(Opaque):
         An index over these very entries and limits, if there is one already.
     problems : tuple of str
         What was found wrong while it was opened, and did not keep it from serving: tell somebody.
+    videos : Videos, optional
+        Of a list of videos, their frames; its hashes are then their keys, and each entry is one
+        video.
 
     Raises
     ------
@@ -107,6 +111,7 @@ class HashList(Opaque):
     max_distance: int | None = None
     index: Index | None = None
     problems: tuple[str, ...] = ()
+    videos: Videos | None = None
     _digest: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -126,6 +131,13 @@ class HashList(Opaque):
             raise SpecMismatch(
                 f"cannot use hashes of {held} for list {self.name}: it is of {self.spec}"
             )
+        if self.videos is None and self.spec == VIDEO_SPEC:
+            object.__setattr__(self, "videos", Videos.of([]))
+            if rows:
+                raise UsageError(
+                    f"cannot make list {self.name}: its videos have no frames. Give videos=..., or "
+                    "read it with read_list"
+                )
         if rows != len(entries.kind):
             raise UsageError(
                 f"cannot make list {self.name}: it has {rows} hashes and {len(entries)} entries. "

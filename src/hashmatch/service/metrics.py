@@ -83,6 +83,14 @@ class Metrics:
             "hashmatch_access_log_lost", "Lines of the access log that could not be written.",
             registry=registry,
         )  # fmt: skip
+        self._recent = Gauge(
+            "hashmatch_recent_items", "Pictures whose hashes are kept for lists to come.",
+            registry=registry, multiprocess_mode="mostrecent",
+        )  # fmt: skip
+        self._found = Counter(
+            "hashmatch_recent_found",
+            "Records of pictures that were found after they had been checked.", registry=registry,
+        )  # fmt: skip
         self._bound: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     def request(self, route: str, status: int, seconds: float) -> None:
@@ -112,6 +120,11 @@ class Metrics:
         self._since.set_to_current_time()
         for known in snapshot.matcher.lists:
             self._entries.labels(known.name, known.spec.algorithm).set(len(known))
+
+    def recent(self, found: int, kept: int) -> None:
+        """Count records of pictures checked before, and note how many pictures are kept."""
+        self._found.inc(found)
+        self._recent.set(kept)
 
     def problems(self, number: int) -> None:
         """Note how many lists cannot be brought up to date."""

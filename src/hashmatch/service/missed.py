@@ -7,26 +7,22 @@ when there is an answer. What is left when a process dies was missed.
 from __future__ import annotations
 
 import fcntl
-import os
-import queue
-import sqlite3
-import threading
 import time
 from collections import Counter
-from concurrent.futures import Future
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashmatch import registry
-from hashmatch.errors import StoreError
 from hashmatch.records.enums import Outcome, Surface
 from hashmatch.records.images import ImageError, ImageItem
 from hashmatch.records.review import ReviewRecord
 from hashmatch.retry import Limits, Tries, read_item
-from hashmatch.service.database import cannot, connect
+from hashmatch.service.database import Writer, connect, lock_file
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Collection, Iterator
+    from concurrent.futures import Future
 
     from hashmatch.interfaces import Source
     from hashmatch.matching.matcher import Matcher
@@ -73,92 +69,44 @@ class Journal:
 
     def __init__(self, path: str, process: str, *, keep_bytes: bool = False) -> None:
         self.path, self.process, self.keep_bytes = path, process, keep_bytes
-        self._database = connect(path, SCHEMA, PATIENCE)
-        self._todo: queue.SimpleQueue[tuple[Callable[[], object], Future[object]] | None]
-        self._todo = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._write, name="hashmatch-missed", daemon=True)
-        self._thread.start()
+        self._writer = Writer(path, SCHEMA, PATIENCE)
 
-    def begin(self, key: str, version: str, surface: str, data: bytes | None) -> Future[object]:
+    def begin(self, key: str, version: str, surface: str, data: bytes | None) -> Future[int]:
         """Note a picture that is accepted; the number of the note, once it is on the disk."""
         row = (time.time(), self.process, key, version, surface, AT_WORK, self._kept(data))
-        return self._submit(lambda: self._insert(row))
+        return self._writer.submit(lambda database: _insert(database, row))
 
-    def miss(self, key: str, version: str, surface: str, reason: str) -> Future[object]:
+    def miss(self, key: str, version: str, surface: str, reason: str) -> Future[int]:
         """Note a picture that was not accepted."""
         row = (time.time(), self.process, key, version, surface, reason, None)
-        return self._submit(lambda: self._insert(row))
+        return self._writer.submit(lambda database: _insert(database, row))
 
-    def failed(self, number: int, reason: str) -> Future[object]:
+    def failed(self, number: int, reason: str) -> Future[int]:
         """Note why a picture that was accepted was not checked."""
         update = "UPDATE item SET reason = ? WHERE id = ?"
-        return self._submit(lambda: self._database.execute(update, (reason, number)).rowcount)
+        return self._writer.submit(
+            lambda database: database.execute(update, (reason, number)).rowcount
+        )
 
-    def done(self, number: int) -> Future[object]:
+    def done(self, number: int) -> Future[int]:
         """Remove the note of a picture that was checked."""
         delete = "DELETE FROM item WHERE id = ?"
-        return self._submit(lambda: self._database.execute(delete, (number,)).rowcount)
+        return self._writer.submit(lambda database: database.execute(delete, (number,)).rowcount)
 
     def close(self) -> None:
         """Write all notes, and end."""
-        self._todo.put(None)
-        self._thread.join()
-        self._database.close()
+        self._writer.close()
 
     def _kept(self, data: bytes | None) -> bytes | None:
         return data if self.keep_bytes else None
 
-    def _insert(self, row: tuple[object, ...]) -> int:
-        cursor = self._database.execute(
-            "INSERT INTO item (at, process, key, version, surface, reason, data) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)", row
-        )  # fmt: skip
-        return cursor.lastrowid or 0
 
-    def _submit(self, work: Callable[[], object]) -> Future[object]:
-        future: Future[object] = Future()
-        self._todo.put((work, future))
-        return future
-
-    def _write(self) -> None:
-        """Commit what has gathered while the last commit was written."""
-        while True:
-            first = self._todo.get()
-            if first is None:
-                return
-            batch, is_last = [first], False
-            with suppress(queue.Empty):
-                while len(batch) < 1000:
-                    more = self._todo.get_nowait()
-                    if more is None:
-                        is_last = True
-                        break
-                    batch.append(more)
-            self._commit(batch)
-            if is_last:
-                return
-
-    def _commit(self, batch: list[tuple[Callable[[], object], Future[object]]]) -> None:
-        results: list[object] = []
-        for _, future in batch:
-            # Whoever waited may be gone: the note is written all the same.
-            future.set_running_or_notify_cancel()
-        try:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                results = [work() for work, _ in batch]
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
-        except sqlite3.Error as error:
-            for _, future in batch:
-                if not future.cancelled():
-                    future.set_exception(cannot(self.path, error))
-            return
-        for (_, future), result in zip(batch, results, strict=True):
-            if not future.cancelled():
-                future.set_result(result)
+def _insert(database: sqlite3.Connection, row: tuple[object, ...]) -> int:
+    cursor = database.execute(
+        "INSERT INTO item (at, process, key, version, surface, reason, data) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)", row
+    )  # fmt: skip
+    return cursor.lastrowid or 0
 
 
 @contextmanager
@@ -168,24 +116,9 @@ def in_use(path: str) -> Iterator[None]:
     What services noted that run no more was missed.
     """
     MissedItems(path).close()
-    with _lock(path) as lock:
+    with lock_file(path) as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         yield
-
-
-@contextmanager
-def _lock(path: str) -> Iterator[int]:
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    try:
-        lock = os.open(f"{path}.lock", flags, 0o600)
-    except OSError as error:
-        raise StoreError(
-            f"cannot use {path}.lock: {error.strerror}. Remove it, or give another database."
-        ) from None
-    try:
-        yield lock
-    finally:
-        os.close(lock)
 
 
 class MissedItems:
@@ -202,7 +135,7 @@ class MissedItems:
     def __init__(self, path: str) -> None:
         self.path = path
         self._database = connect(path, SCHEMA, PATIENCE)
-        with _lock(path) as lock, suppress(BlockingIOError):
+        with lock_file(path) as lock, suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.abandon()
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from hashmatch.decode import load
 from hashmatch.errors import HashmatchError, UsageError
+from hashmatch.hashing.hash_image import hash_loaded
 from hashmatch.records.enums import MAY_PASS, Outcome, Surface
 from hashmatch.records.hashes import HashBatch
 from hashmatch.records.images import HashedImage, ImageItem, ItemOutcome
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from hashmatch.service.missed import Journal
     from hashmatch.service.service import Service
     from hashmatch.service.snapshots import Snapshot
+
+    _Answer = tuple[Snapshot, ImageItem, list[HashedImage], ReviewRecord | ItemOutcome]
 
 MAX_HASHES = 10_000
 """Hashes of one request."""
@@ -252,6 +256,39 @@ class ListsInUse(msgspec.Struct, frozen=True):
     problems: tuple[str, ...]
 
 
+class SnapshotUse(msgspec.Struct, frozen=True):
+    """A snapshot, and when it was in use.
+
+    Parameters
+    ----------
+    snapshot : str
+        Its name.
+    since : str
+        When it came into use, UTC.
+    until : str, optional
+        When another took its place.
+    """
+
+    snapshot: str
+    since: str
+    until: str | None
+
+
+class SnapshotsInUse(msgspec.Struct, frozen=True):
+    """The snapshots of the process that answers.
+
+    Parameters
+    ----------
+    snapshot : str
+        The one in use.
+    snapshots : tuple of SnapshotUse
+        Up to 1,000, the latest first.
+    """
+
+    snapshot: str
+    snapshots: tuple[SnapshotUse, ...]
+
+
 class Problem(msgspec.Struct, frozen=True):
     """Why a request was not answered.
 
@@ -299,22 +336,23 @@ async def check(service: Service, request: Request) -> Response:
         await note.begin(data)
         return data
 
-    def work(data: bytes) -> Checked:
+    def work(data: bytes) -> _Answer:
         snapshot = service.snapshot()
-        result = snapshot.matcher.check(
-            data,
-            surface=_surface(given["surface"]),
-            item_id=_item(given["item_id"]),
-            version=version,
-        )
-        return _checked(snapshot, result)
+        matcher = snapshot.matcher
+        loaded = load(data, _item(given["item_id"]))
+        hashed = hash_loaded(loaded, matcher.plan, matcher.decode)
+        named = loaded.version if version is None else version
+        item = ImageItem(loaded.name, named, _surface(given["surface"]))
+        return snapshot, item, hashed, matcher.decide(item, hashed)
 
     note = _Note(service.journal, given, version)
     try:
-        checked = await service.with_picture(read, work)
+        answer = await service.with_picture(read, work)
+        checked = _checked(answer[0], answer[-1])
         if isinstance(checked.record, ReviewRecord):
             kept = await service.keep(checked.record)
             checked = msgspec.structs.replace(checked, record=kept)
+        await service.remember(*answer)
     except HttpError as error:
         if error.retry and await note.missed(error.message):
             error.noted = True
@@ -337,7 +375,7 @@ class _Note:
         self, journal: Journal | None, given: dict[str, str | None], version: str | None
     ) -> None:
         self._journal, self._given, self._version = journal, given, version or ""
-        self._number: object = None
+        self._number: int | None = None
 
     async def begin(self, data: bytes) -> None:
         """Note it, before anything is done with it."""
@@ -350,7 +388,7 @@ class _Note:
         """Note that it was not checked, and why; return whether it is noted."""
         if self._journal is None:
             return False
-        if isinstance(self._number, int):
+        if self._number is not None:
             await asyncio.wrap_future(self._journal.failed(self._number, reason))
             return True
         key, surface = self._given["item_id"], self._given["surface"]
@@ -361,7 +399,7 @@ class _Note:
 
     def done(self) -> None:
         """Remove the note; if it stays, the picture is checked twice, and has the same record."""
-        if self._journal is not None and isinstance(self._number, int):
+        if self._journal is not None and self._number is not None:
             self._journal.done(self._number)
 
 
@@ -483,6 +521,16 @@ async def lists(service: Service, request: Request) -> Response:
             service.snapshots.problems,
         )
     )
+
+
+async def snapshots(service: Service, request: Request) -> Response:
+    """Return which snapshots were in use when; those that answers named."""
+    used, until = [], None
+    current = service.snapshot()
+    for name, since in reversed([*service.snapshots.names]):
+        used.append(SnapshotUse(name, since, until))
+        until = since
+    return as_json(SnapshotsInUse(current.name, tuple(used)))
 
 
 async def explain(service: Service, request: Request) -> Response:
