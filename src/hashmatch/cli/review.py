@@ -78,6 +78,13 @@ if TYPE_CHECKING:
     help="Show pictures from this source, as it was given to hashmatch scan, and from no other. "
     "Repeatable; the first is the source of records that do not name theirs.",
 )
+@click.option(
+    "--drafts",
+    type=INPUT,
+    metavar="DIR",
+    help="A folder with folders that hashmatch review draft write made, private to you: reviewers "
+    "read them, with the data of the account, and sign them off.",
+)
 @allow_private_option
 @sandbox_option
 @allow_http_option

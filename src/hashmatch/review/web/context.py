@@ -166,11 +166,15 @@ def load_static() -> dict[str, bytes]:
 
 @dataclass(slots=True)
 class Context:
-    """The state of one server; with `tls`, cookies travel over TLS only."""
+    """The state of one server; with `tls`, cookies travel over TLS only.
+
+    `drafts` is the folder in which folders of drafts are, to be read and signed off.
+    """
 
     queue: ReviewQueue
     pictures: Pictures
     tls: bool = False
+    drafts: str | None = None
     sessions: Sessions = field(default_factory=Sessions)
     forms: LoginForms = field(default_factory=LoginForms)
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
