@@ -274,9 +274,7 @@ class _Generator:
         self._answered(connection)
 
     def _answered(self, connection: _Connection) -> None:
-        self._taken.setdefault(connection.status, []).append(
-            time.perf_counter() - connection.began
-        )
+        self._taken.setdefault(connection.status, []).append(time.perf_counter() - connection.began)
         received = connection.received
         if connection.status == 200:
             expected = connection.expected

@@ -129,8 +129,8 @@ def run_lookups(options: argparse.Namespace, folder: Path) -> None:
                 cpu[name].append(spent)
                 if name == "hashmatch":
                     tails.append(answers.milliseconds(99) / answers.milliseconds(50))
-    for name in rates:
-        print(f"{name:10} look-ups a second {median(rates[name])}, us of CPU {median(cpu[name])}")
+    for name, found in rates.items():
+        print(f"{name:10} look-ups a second {median(found)}, us of CPU {median(cpu[name])}")
     for what, found in (
         ("by the clock", [a / b for a, b in zip(rates["hashmatch"], rates["bare"], strict=True)]),
         ("by CPU time", [b / a for a, b in zip(cpu["hashmatch"], cpu["bare"], strict=True)]),

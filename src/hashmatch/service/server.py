@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shutil
@@ -207,6 +208,8 @@ class Serving:
             ssl_cert_reqs=ssl.CERT_REQUIRED if self.client_ca else ssl.CERT_NONE,
         )
         config.load()
+        gc.collect()
+        gc.freeze()  # what is loaded stays: to look through it takes as long as many requests
         return uvicorn.Server(config)
 
 

@@ -17,6 +17,7 @@ from hashmatch._files.private import stamp
 from hashmatch.errors import StoreError
 from hashmatch.service.admission import Admission, Busy, Rate
 from hashmatch.service.http import HttpError
+from hashmatch.service.lookups import Lookups
 from hashmatch.service.metrics import Metrics
 from hashmatch.service.snapshots import LOG
 from hashmatch.service.tokens import Scope, Token, digest
@@ -108,6 +109,7 @@ class Service:
     waivers: Sequence[Waiver] = ()
     description: bytes = b"{}"
     metrics: Metrics = field(default_factory=Metrics)
+    lookups: Lookups = field(default_factory=Lookups)
     stopping: bool = False
     _tokens: dict[str, Token] = field(default_factory=dict)
     _rates: dict[str, Rate] = field(default_factory=dict)
