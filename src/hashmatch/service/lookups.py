@@ -84,12 +84,15 @@ class Lookups:
 def _look_up(alike: list[tuple[HashLookup, Callable[[Response | Exception], None]]]) -> None:
     """Look up hashes of one kind in one snapshot."""
     snapshot, spec, _, _ = alike[0][0]
-    answers: list[Response | Exception]
+    found: list[Found | Exception]
     try:
         hashes = HashBatch.from_bytes(spec, b"".join([asked.data for asked, _ in alike]))
-        found = snapshot.matcher.look_up(hashes)
-        answers = [asked.respond(each) for (asked, _), each in zip(alike, found, strict=True)]
+        found = [*snapshot.matcher.look_up(hashes)]
     except Exception as error:
-        answers = [error] * len(alike)
-    for (_, done), answer in zip(alike, answers, strict=True):
+        found = [error] * len(alike)
+    for (asked, done), each in zip(alike, found, strict=True):
+        try:
+            answer = each if isinstance(each, Exception) else asked.respond(each)
+        except Exception as error:
+            answer = error
         done(answer)
