@@ -118,7 +118,8 @@ def test_what_its_objects_say(known: Path, tmp_path: Path) -> None:
     banks.update(numbers[0], "", disable_until=1, note=None)
     fixed = [hm.read_list(known)]
     snapshots = Snapshots(lambda lists: hm.Matcher(*lists), fixed=fixed, banks=banks)
-    with snapshots, hm.DecodePool(1) as pool:
+    snapshots.open()
+    with hm.DecodePool(1) as pool:
         things: list[Any] = [snapshots, snapshots.current, banks, banks.history()]
         silent(f"{Service(snapshots, pool)!r} {HashQuery(KNOWN)!r}")
         things += [*banks._on.values(), *banks._off.values()]

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from hashmatch.service.http import Request, Response
+    from hashmatch.service.lookups import HashLookup
     from hashmatch.service.service import Service
 
-Handler: TypeAlias = "Callable[[Service, Request], Response | Awaitable[Response]]"
+Handler: TypeAlias = "Callable[[Service, Request], Response | HashLookup | Awaitable[Response]]"
 """One that is no coroutine function waits for nothing, unless the query has a ``url``."""
 Method: TypeAlias = Literal["GET", "POST", "PUT", "DELETE"]
 
