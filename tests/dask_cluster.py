@@ -21,7 +21,7 @@ START = "import sys; sys.argv[0] = 'dask'; from distributed.cli.{0} import main;
 
 
 class Cluster:
-    """A scheduler at a port that stays the same, and workers of one thread each, without nannies."""
+    """A scheduler at a port that stays the same, and workers of one thread, without nannies."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self.port = folder, free_port()

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hashmatch as hm
-from hashmatch.records.images import ItemOutcome
 from hashmatch.records.review import ReviewRecord
 from hashmatch.scan.parts import worker
 from hashmatch.scan.parts.coordinator import PartedScan, PartOptions
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hashmatch.matching.matcher import Matcher
+    from hashmatch.records.images import ItemOutcome
 
 DEMO = str(Path(__file__).parent.parent / "fixtures" / "lists" / "demo-pdq.csv")
 SURFACE = "profile_photo"

@@ -62,7 +62,7 @@ def test_allowances_and_collections_nest() -> None:
 CALLERS = [
     "_files/private.py",  # what others can read
     "_net/client.py",  # plain http
-    "cli/scan.py",  # --in-process
+    "cli/options.py",  # --in-process
     "review/postgres_url.py",  # a server that does not prove who it is
     "review/web/server.py",  # the page in plain http with others
     "sandbox/pool.py",  # Landlock and seccomp

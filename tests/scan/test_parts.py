@@ -333,7 +333,7 @@ def test_results_that_are_damaged_are_said(folder: Path, tmp_path: Path, engines
     in_parts(folder, tmp_path, "local:1")
     manifest = manifest_of(tmp_path)
     (tmp_path / manifest.name / "results" / f"{4:08}").write_bytes(b"\x1f\x8bdamaged")
-    with pytest.raises(CheckpointError, match="part 4 .* are damaged. Remove them"):
+    with pytest.raises(CheckpointError, match=r"part 4 .* are damaged. Remove them"):
         in_parts(folder, tmp_path, "local:1")
 
 
@@ -418,5 +418,5 @@ def test_an_empty_source_ends_and_is_listed_again(tmp_path: Path, engines: Any) 
 
 def test_engines_by_name() -> None:
     for wrong in ("local", "local:0", "local:999", "dask://", "dask://u:p@h:1", "ray://a:1", "x"):
-        with pytest.raises(hm.UsageError, match="as an engine. Give local:N"):
+        with pytest.raises(hm.UsageError, match=r"as an engine\. Give local:N"):
             EngineName.parse(wrong)

@@ -61,7 +61,7 @@ def test_a_worker_that_is_killed_and_one_that_is_not_like_the_client(tmp_path: P
 
 def test_a_scheduler_that_is_not_there(tmp_path: Path) -> None:
     folder = photos(tmp_path / "photos", 3)
-    given = ["--state", tmp_path / "state", "--engine"]
+    given = ["--state", str(tmp_path / "state"), "--engine"]
     one_line(scan(folder, *given, "dask://127.0.0.1:1"), "cannot reach the scheduler at dask://")
     said = "is spoken to without TLS, and whoever reaches it can run programs on its workers"
     one_line(scan(folder, *given, "dask://192.0.2.1:8786"), said, "Configure distributed.comm.tls")

@@ -73,6 +73,13 @@ if TYPE_CHECKING:
 )
 @tls_options
 @pictures_option
+@click.option(
+    "--drafts",
+    type=INPUT,
+    metavar="DIR",
+    help="A folder with folders that hashmatch review draft write made, private to you: reviewers "
+    "read them, with the data of the account, and sign them off.",
+)
 @allow_private_option
 @sandbox_option
 @allow_http_option

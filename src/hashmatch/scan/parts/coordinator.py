@@ -21,7 +21,7 @@ from hashmatch.interfaces import passed_over
 from hashmatch.matching.lookup import in_range
 from hashmatch.matching.suppression import tripped
 from hashmatch.records.enums import Outcome, Surface
-from hashmatch.records.safeguards import allowed, note
+from hashmatch.records.safeguards import allowed, note, waivers
 from hashmatch.retry import Tries, list_items
 from hashmatch.scan.events import Counters, Monitor
 from hashmatch.scan.parts.engine import EngineName
@@ -196,7 +196,8 @@ class PartedScan:
                 engine = stack.enter_context(closing(_Engine(self._engine, self._job(manifest))))
                 yield from self._run(manifest, listing, engine)
                 if listing.parts:
-                    manifest.end(self.counters, self._waivers)
+                    own = [waiver for waiver in waivers() if waiver not in self._waivers]
+                    manifest.end(self.counters, [*self._waivers, *own])
 
     def _part_items(self, source: Source) -> int:
         count = None if self._options.part_items else source.count()
