@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from cli_tools import DEMO, IMAGES, PROGRAM, environment, run
+from conftest import FIXTURES
 from hashmatch.cli import main
 from hashmatch.cli.command import walk
 from hashmatch.cli.list_store import rollback
@@ -80,6 +81,21 @@ CALLS = {
     "review reviewer list": "queue.db",
     "review reviewer add": "queue.db ana",
     "review reviewer remove": "queue.db ana",
+    "review draft choose": "queue.db 1 --for ncmec",
+    "review draft write": "queue.db 1 --for ncmec --account account.json --out draft",
+    "review draft check": "queue.db photos",
+    "review draft sign": "queue.db photos",
+    "review draft feedback": "queue.db known known.csv --out feedback.json",
+    "review preserve add": "queue.db 1 --report 9900001 --filed 2026-01-31",
+    "review preserve list": "queue.db",
+    "review preserve extend": "queue.db 1 --until 2050-01-31 --reason why",
+    "review preserve release": "queue.db 1 --reason why",
+    "review preserve approve": "queue.db 1",
+    "review preserve refuse": "queue.db 1",
+    "review request add": "queue.db 2026-1 1 --authority court --received 2026-01-31",
+    "review request list": "queue.db",
+    "review request answer": "queue.db 2026-1 --out answer --sign a.key --to court",
+    "review request check": "photos a.pub",
     "review webhook push": "queue.db --url https://moderation.example/hook --dead",
     "review webhook secret": "new.secret",
     "token add": "new.json uploads --scope match",
@@ -120,6 +136,8 @@ def make_folder(folder: Path) -> Path:
     call("list exchange disable hotline")
     call("review init queue.db")
     call("token add tokens.json uploads --scope match")
+    (folder / "account.json").write_bytes((FIXTURES / "account.json").read_bytes())
+    (folder / "account.json").chmod(0o600)
     MissedItems(str(folder / "missed.db")).close()
     call(
         f"scan photos {RULES} --surface public_post --out records.jsonl --review queue.db "

@@ -42,8 +42,8 @@ class Hasher(Protocol):
         ...
 
     @property
-    def reads(self) -> Literal["pixels", "bytes"]:
-        """What `hash` is given."""
+    def reads(self) -> Literal["pixels", "bytes", "video"]:
+        """What `hash` is given; one of videos names its kind of hash, and makes none here."""
         ...
 
     @property
@@ -156,7 +156,8 @@ class ListRow(NamedTuple):
     line : int
         Where it is in its file, from 1.
     hash : str
-        Text in ``encoding``; empty in a row that only withdraws what has its ``external_id``.
+        Text in ``encoding``; empty in a row that only withdraws what has its ``external_id``. Of
+        a video, all of its frames: see `hashmatch.lists.vpdq_signal`.
     algorithm : str, optional
         None means whatever the caller expects, by default ``pdq``.
     external_id : str, optional

@@ -117,7 +117,7 @@ def _of_file(content: ListFile) -> dict[str, Any]:
 
 def _of_store(path: str, trust: dict[str, Any]) -> dict[str, Any]:
     from hashmatch.lists.ingest import UNKNOWN_STATUS, UNMATCHABLE
-    from hashmatch.store.compaction import QUARANTINED
+    from hashmatch.store.compaction import QUARANTINED, SET_ASIDE
     from hashmatch.store.importer import EFFECTS, ROWS
 
     store = open_store(path, trust)
@@ -132,7 +132,7 @@ def _of_store(path: str, trust: dict[str, Any]) -> dict[str, Any]:
         algorithm: {
             name.removeprefix(QUARANTINED): count
             for name, count in counts.items()
-            if name.startswith(QUARANTINED) and count
+            if name.startswith((QUARANTINED, SET_ASIDE)) and count
         }
         for algorithm, counts in manifest.counts.items()
     }

@@ -635,10 +635,10 @@ def diff(
 @click.option(
     "--format",
     "form",
-    type=Choice(["jsonl", "pdq-text"]),
+    type=Choice(["jsonl", "pdq-text", "vpdq-text", "vpdq-json", "vpdq-by-frame"]),
     default="jsonl",
     show_default=True,
-    help="JSON lines keep all that is known of an entry.",
+    help="JSON lines keep all that is known of an entry; vpdq-* are of videos.",
 )
 @click.option("--reveal-hashes", is_flag=True, help="Needed: this writes the hashes of the list.")
 @click.option(

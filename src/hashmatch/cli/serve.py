@@ -20,6 +20,7 @@ from hashmatch.cli.options import (
     host_option,
     json_option,
     list_options,
+    pictures_option,
     port_option,
     review_option,
     sandbox_option,
@@ -128,6 +129,18 @@ class ServeCommand(Command):
     exchanges_option,
     review_option,
     source_option,
+    option(
+        "--review-page",
+        is_flag=True,
+        help="Serve the page on which people review that queue, below /review. Needs --workers 1.",
+    ),
+    pictures_option,
+    option(
+        "--page-token",
+        type=INPUT,
+        metavar="FILE",
+        help="A file with a token that every request for the page must have.",
+    ),
     option(
         "--missed",
         type=OUTPUT,

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -19,7 +18,14 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from hashmatch.decode import limits
-from hashmatch.decode.video_formats import HEAD, Container, identify_video, is_cut_off
+from hashmatch.decode.video_formats import (
+    HEAD,
+    Container,
+    Layout,
+    identify_video,
+    is_cut_off,
+    plane_shapes,
+)
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
 
@@ -27,9 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
-
-POLICY = "video/1"
-"""Changes whenever the same file would give other frames or pixels."""
 
 DECODERS = (
     "h264", "hevc", "libdav1d", "av1", "vp8", "vp9", "vp6", "vp6f", "vp6a", "mpeg4", "mpeg1video",
@@ -45,17 +48,6 @@ COMPARED_ROWS = 4
 """Rows of a frame by which nearly every one is told from that before it."""
 
 
-class Layout(IntEnum):
-    """How the pixels of a frame lie in memory."""
-
-    RGB = 0
-    """Three bytes a pixel, (height, width, 3)."""
-    HALVED = 1
-    """Planes Y, U and V; U and V half as wide and as high (4:2:0)."""
-    NARROWED = 2
-    """Planes Y, U and V; U and V half as wide (4:2:2)."""
-
-
 LAYOUTS = {
     "yuv420p": (Layout.HALVED, False),
     "yuvj420p": (Layout.HALVED, True),
@@ -64,14 +56,6 @@ LAYOUTS = {
 }
 """FFmpeg's names of layouts that are hashed from their planes, and whether they are of full range.
 All others are converted to RGB, as libswscale does for vPDQ."""
-
-
-def plane_shapes(layout: Layout, height: int, width: int) -> list[tuple[int, ...]]:
-    """Return the shape of each array of bytes that a frame is."""
-    if layout is Layout.RGB:
-        return [(height, width, 3)]
-    rows = height // 2 if layout is Layout.HALVED else height
-    return [(height, width), (rows, (width + 1) // 2), (rows, (width + 1) // 2)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,8 +213,7 @@ class VideoDecoder:
         last = -1
         for frame in self._decoded(keys_only=every is None):
             if every is None:
-                at = 0.0 if frame.time is None else frame.time - (self._start or 0.0)
-                number = max(last + 1, round(at * rate))
+                number = max(last + 1, self._number_at(frame.pts))
             else:
                 number = self.frame_count
                 self.frame_count += 1
@@ -240,10 +223,13 @@ class VideoDecoder:
                 last = number
                 yield self._laid_out(frame, number)
 
-    @property
-    def _start(self) -> float | None:
+    def _number_at(self, pts: int | None) -> int:
+        """Return the number of a frame by the time at which it is shown; 0 if that is not known."""
         stream = self._stream
-        return None if stream.start_time is None else float(stream.start_time * stream.time_base)
+        if pts is None or not stream.time_base:
+            return 0
+        at = float((pts - (stream.start_time or 0)) * stream.time_base)
+        return int(min(max(at, 0.0), limits.VIDEO_SECONDS) * self.info.rate + 0.5)
 
     def _decoded(self, keys_only: bool) -> Iterator[Any]:
         """Yield every frame that the decoder gives, in the order in which they are shown."""

@@ -1,4 +1,4 @@
-"""The containers of video that are read, told by their first bytes, and whether one was cut off.
+"""What videos are, for whoever decodes none: containers by their first bytes, and frames in memory.
 
 Of FFmpeg's more than three hundred demuxers only these ever see a byte, each only files that begin
 as its own do. Playlists and whatever else names other files (HLS, DASH, concat) are not among them.
@@ -6,8 +6,10 @@ as its own do. Playlists and whatever else names other files (HLS, DASH, concat)
 
 from __future__ import annotations
 
+import math
 import re
 import struct
+from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashmatch.decode.formats import AVIF_BRANDS, HEIF_BRANDS, brands
@@ -15,7 +17,13 @@ from hashmatch.decode.formats import AVIF_BRANDS, HEIF_BRANDS, brands
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     Read = Callable[[int, int], bytes]
+
+POLICY = "video/1"
+"""Changes whenever the same file would give other frames or pixels."""
 
 HEAD = 1024
 """Bytes that a container is told by."""
@@ -54,6 +62,42 @@ SYNC, PACKETS = 0x47, ((188, 0), (192, 4))
 """The first byte of a packet of a transport stream, how far they are apart, and what is before the
 first, as in files of cameras."""
 NAMED_SOUND = {b"M4A ", b"M4B ", b"M4P "}
+
+
+class Layout(IntEnum):
+    """How the pixels of a frame lie in memory."""
+
+    RGB = 0
+    """Three bytes a pixel, (height, width, 3)."""
+    HALVED = 1
+    """Planes Y, U and V; U and V half as wide and as high (4:2:0)."""
+    NARROWED = 2
+    """Planes Y, U and V; U and V half as wide (4:2:2)."""
+
+
+def plane_shapes(layout: Layout, height: int, width: int) -> list[tuple[int, ...]]:
+    """Return the shape of each array of bytes that a frame is."""
+    if layout is Layout.RGB:
+        return [(height, width, 3)]
+    rows = height // 2 if layout is Layout.HALVED else height
+    return [(height, width), (rows, (width + 1) // 2), (rows, (width + 1) // 2)]
+
+
+def planes_in(
+    memory: NDArray[np.uint8], layout: Layout, height: int, width: int
+) -> list[NDArray[np.uint8]]:
+    """Return a frame's arrays, one behind the other in `memory`.
+
+    Raises ValueError if they do not fit, or there are none.
+    """
+    planes, at = [], 0
+    for shape in plane_shapes(layout, height, width):
+        size = math.prod(shape)
+        if not 0 < size <= len(memory) - at:
+            raise ValueError
+        planes.append(memory[at : at + size].reshape(shape))
+        at += size
+    return planes
 
 
 def identify_video(head: bytes) -> Container | None:

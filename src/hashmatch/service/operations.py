@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from hashmatch.service.http import Request, Response
     from hashmatch.service.service import Service
 
-Handler: TypeAlias = "Callable[[Service, Request], Awaitable[Response]]"
+Handler: TypeAlias = "Callable[[Service, Request], Response | Awaitable[Response]]"
+"""One that is no coroutine function waits for nothing, unless the query has a ``url``."""
 Method: TypeAlias = Literal["GET", "POST", "PUT", "DELETE"]
 
 
@@ -57,9 +58,11 @@ OPERATIONS = (
     Operation("POST", "/v1/match", v1.match, Scope.MATCH),
     Operation("POST", "/v1/explain", v1.explain, Scope.CURATE),
     Operation("GET", "/v1/lists", v1.lists, Scope.MATCH),
+    Operation("GET", "/v1/snapshots", v1.snapshots, Scope.MATCH),
     Operation("GET", "/", hma.root, None),
     Operation("GET", "/site-map", hma.site_map, None),
     Operation("GET", "/openapi/openapi.json", health.openapi, None),
+    Operation("GET", "/openapi/", hma.openapi_page, None),
     Operation("GET", "/status", hma.status, None),
     Operation("GET", "/status/live", hma.live, None),
     Operation("GET", "/h/hash", hma.hash_url, Scope.HASH),
@@ -80,6 +83,7 @@ OPERATIONS = (
     Operation("PUT", CONTENT, hma.change_content, Scope.CURATE),
     Operation("DELETE", CONTENT, hma.delete_content, Scope.CURATE),
     Operation("GET", "/c/signal_type", hma.types, Scope.CURATE),
+    Operation("PUT", "/c/signal_type/{signal_type}", hma.change_type, Scope.CURATE),
     Operation("GET", "/c/signal_type/index", hma.signal_type_index, Scope.CURATE),
     Operation("GET", "/c/content_type", hma.content_types, Scope.CURATE),
     Operation("GET", "/c/exchanges/apis", hma_exchanges.apis, Scope.CURATE),

@@ -61,7 +61,7 @@ class StoredHashes(Opaque):
 def stored_list(
     folder: Folder, content: Content, algorithm: str, secret: bytes, problems: list[str]
 ) -> HashList:
-    """Return one kind of hash of an open version as a list, with an index.
+    """Return one kind of hash of an open version as a list, with an index; of videos without one.
 
     `secret` is the key of references, see `hashmatch.store.reference_key`; what is wrong with the
     index is added to `problems`.
@@ -71,7 +71,9 @@ def stored_list(
     digest = hashlib.blake2b(manifests.encode(manifest), key=secret).digest()
     hashes = StoredHashes(kind.spec, kind.words, secret, digest)
     name, version, limit = manifest.name, str(manifest.version), content.limits.get(algorithm)
-    known = HashList(name, version, kind.spec, hashes, entries, (), limit)
+    known = HashList(name, version, kind.spec, hashes, entries, (), limit, videos=kind.videos)
+    if known.videos is not None:
+        return known  # frames are indexed with those of other lists
     index = _stored_index(folder, kind, problems)
     if index is None:
         return replace(known, index=HashIndex.build(known, registry.hasher(algorithm).max_distance))

@@ -2,7 +2,7 @@
 
 The source is listed once, into parts of so many items, while the first of them are scanned. Results
 are given in the order of the listing, as soon as the parts before are done; a breaker counts them
-then, in that order. Whatever dies, the same scan goes on with the parts that are not done.
+then, in that order. Whatever dies, the same scan resumes with the parts that are not done.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from hashmatch import registry
 from hashmatch._files.atomic import locked
 from hashmatch.errors import CheckpointError, EngineError, StoreError
@@ -23,7 +21,7 @@ from hashmatch.interfaces import passed_over
 from hashmatch.matching.lookup import in_range
 from hashmatch.matching.suppression import tripped
 from hashmatch.records.enums import Outcome, Surface
-from hashmatch.records.safeguards import allowed, note
+from hashmatch.records.safeguards import allowed, note, waivers
 from hashmatch.retry import Tries, list_items
 from hashmatch.scan.events import Counters, Monitor
 from hashmatch.scan.parts.engine import EngineName
@@ -58,7 +56,7 @@ TRIES = 5
 MOST_GIVEN_UP = 3
 """Parts given up after which no other is begun: it is not they that are to blame."""
 TICK = 0.25
-"""Seconds after which whoever waits is told how far it has come."""
+"""Seconds between two looks at what is done, while nothing is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +67,10 @@ class PartOptions:
     ----------
     part_items : int, optional
         Items of a part; by default 5,000, or less of a source that knows how few it has.
-    decoders : int
-        Processes of each worker that decode pictures; 0 decodes them in the worker itself, for
-        input that is trusted.
+    decoders : int, optional
+        Processes of each worker that decode pictures; by default its share of the processors, or
+        as many as a worker of Dask has threads. 0 decodes them in the worker itself, for input that
+        is trusted.
     readers : int
         Pictures that each worker reads at once.
     rate : float, optional
@@ -84,7 +83,7 @@ class PartOptions:
     """
 
     part_items: int | None = None
-    decoders: int = 1
+    decoders: int | None = None
     readers: int = 16
     rate: float | None = None
 
@@ -197,7 +196,8 @@ class PartedScan:
                 engine = stack.enter_context(closing(_Engine(self._engine, self._job(manifest))))
                 yield from self._run(manifest, listing, engine)
                 if listing.parts:
-                    manifest.end(self.counters, self._waivers)
+                    own = [waiver for waiver in waivers() if waiver not in self._waivers]
+                    manifest.end(self.counters, [*self._waivers, *own])
 
     def _part_items(self, source: Source) -> int:
         count = None if self._options.part_items else source.count()
@@ -223,7 +223,7 @@ class PartedScan:
         merged = 0
         while listing.parts is None or merged < listing.parts:
             todo += [number for number in listing.taken() if number not in self._ahead]
-            while todo and not failures.is_hopeless and engine.room():
+            while todo and not failures.is_hopeless and engine.room() > 0:
                 number = todo.popleft()
                 engine.submit(number)
                 running.add(number)
@@ -234,8 +234,8 @@ class PartedScan:
                 for answer in engine.wait(TICK):
                     running.discard(answer.part)
                     if not answer.error:
-                        self._count(manifest, answer)
-                    elif failures.add(answer):
+                        self._count(manifest, answer.part)
+                    if answer.part not in self._ahead and failures.add(answer):
                         todo.append(answer.part)
             elif listing.is_over and (not todo or failures.is_hopeless):
                 listing.check()
@@ -244,17 +244,15 @@ class PartedScan:
                 listing.wait(TICK)
             self.monitor.progress()
 
-    def _count(self, manifest: Manifest, answer: Answer) -> None:
+    def _count(self, manifest: Manifest, number: int) -> None:
         """Count a part that is done, and what that took."""
-        found = msgspec.convert(answer.counters or {}, Counters)
-        self.tries.add(found.fetched, found.bytes, found.retries)
-        self.counters.decoded += found.decoded
-        for stage, took in found.seconds.items():
-            self.counters.seconds[stage] += took
-        if not answer.counters:  # somebody else has done it
-            _, done = next(manifest.totals([answer.part]))
-            found = done.counters
-        self._done(answer.part, found)
+        for _, found in manifest.totals([number]):
+            took = found.counters
+            self.tries.add(took.fetched, took.bytes, took.retries)
+            self.counters.decoded += took.decoded
+            for stage, seconds in took.seconds.items():
+                self.counters.seconds[stage] += seconds
+            self._done(number, took)
 
     def _done(self, number: int, found: Counters) -> None:
         """Count what a part has come to, before it is its turn."""
@@ -326,7 +324,7 @@ class _Failures:
         of = "" if parts is None else f" of {parts}"
         return EngineError(
             f"cannot finish the scan: part {number}{of} failed {TRIES} times, at last because "
-            f"{reason.rstrip('.')}. What is done is kept: mend that, and run the same scan again"
+            f"{reason.rstrip('.')}. What is done is kept: repair that, and run the same scan again"
         )
 
 
