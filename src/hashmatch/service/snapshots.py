@@ -281,8 +281,7 @@ class Snapshots:
             self._problems.pop(store.path, None)
 
         def refused(error: Exception) -> None:
-            if number <= len(self._stores) or os.path.isdir(store.folder.inside("versions")):
-                self._problems[store.path] = _said(error)  # an exchange may have no list as yet
+            self._problems[store.path] = _said(error)
 
         watch(store, use, on_error=refused, interval=self._interval, stop=stop)
 
