@@ -83,7 +83,13 @@ def parted(
 ) -> PartedScan:
     rest.setdefault("options", PartOptions(size, decoders=0))
     return PartedScan(
-        str(source), open_demo, arguments, surface=SURFACE, engine=engine, state=str(state), **rest
+        str(source),
+        arguments or {},
+        surface=SURFACE,
+        engine=engine,
+        state=str(state),
+        opener=open_demo,
+        **rest,
     )
 
 

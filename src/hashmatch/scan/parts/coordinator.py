@@ -27,7 +27,7 @@ from hashmatch.scan.events import Counters, Monitor
 from hashmatch.scan.parts.engine import EngineName
 from hashmatch.scan.parts.manifest import Manifest, Part, Row, as_bytes, as_text
 from hashmatch.scan.parts.place import open_place
-from hashmatch.scan.parts.worker import Job
+from hashmatch.scan.parts.worker import Job, open_lists
 from hashmatch.scan.scan import about
 from hashmatch.scan.shard import Shard
 from hashmatch.sources._streams import HeldItem
@@ -103,16 +103,17 @@ class PartedScan:
     ----------
     source : str
         The location of a source, which all workers can reach.
-    opener : callable
-        Opens the lists and returns a `Matcher`: a function that workers can import.
-    arguments : mapping of str to JSON-able, optional
-        What it is called with; no secrets.
+    arguments : mapping of str to JSON-able
+        What `opener` is called with, by name; no secrets.
     surface : Surface or str
         Where the images were published.
     engine : str
         ``local:N``, for N processes of this machine, or ``dask://HOST:PORT``.
     state : str
         A folder that all workers share, or ``s3://BUCKET/FOLDER``, gs and az alike.
+    opener : callable
+        Opens the lists and returns a `Matcher`: a function that workers can import; by default
+        `hashmatch.scan.parts.worker.open_lists`.
     matcher : Matcher, optional
         What `opener` returns, where it was called already.
     options : PartOptions
@@ -128,17 +129,31 @@ class PartedScan:
     ----------
     sandbox : str
         What closed in the processes that decoded the images, as the parts say.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     scan = PartedScan(
+    ...         "fixtures/images/flat",
+    ...         {"paths": ["fixtures/lists/demo-pdq.csv"]},
+    ...         surface="public_post",
+    ...         engine="local:1",
+    ...         state=folder,
+    ...     )
+    ...     [result.outcome.value for result in scan.results()]
+    ['low_quality', 'low_quality']
     """
 
     def __init__(
         self,
         source: str,
-        opener: Callable[..., Matcher],
-        arguments: Mapping[str, Any] | None = None,
+        arguments: Mapping[str, Any],
         *,
         surface: Surface | str,
         engine: str,
         state: str,
+        opener: Callable[..., Matcher] = open_lists,
         matcher: Matcher | None = None,
         options: PartOptions = _DEFAULTS,
         shard: tuple[int, int] | None = None,
@@ -148,7 +163,7 @@ class PartedScan:
         self._engine = EngineName.parse(engine)
         self._surface = Surface.parse(surface)
         self._location, self._shard, self._allow_private = source, shard, tuple(allow_private)
-        self._opener, self._arguments = opener, dict(arguments or {})
+        self._opener, self._arguments = opener, dict(arguments)
         self._options = options
         self._matcher = matcher or opener(**self._arguments)
         self._place = open_place(state)

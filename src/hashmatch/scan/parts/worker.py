@@ -33,10 +33,11 @@ from hashmatch.scan.scan import BATCH, SECONDS, ScanOptions, about, scan_source
 from hashmatch.scan.shard import Shard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from hashmatch.interfaces import Source
     from hashmatch.matching.matcher import Matcher
+    from hashmatch.records.hash_list import HashList
     from hashmatch.records.images import ImageItem
     from hashmatch.records.review import RecordMatch
     from hashmatch.records.safeguards import Waiver
@@ -133,6 +134,26 @@ class _Opened:
 
 _lock = threading.Lock()
 _opened: dict[str, _Opened] = {}
+
+
+def open_lists(paths: Sequence[str], **rules: Any) -> Matcher:
+    """Return a matcher of list files and list stores.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        Files are lists in a format that is detected; folders are list stores.
+    **rules
+        As of `hashmatch.Matcher`.
+    """
+    from hashmatch.lists.read import read_list
+    from hashmatch.matching.matcher import Matcher
+    from hashmatch.store.list_store import ListStore
+
+    lists: list[HashList] = []
+    for path in paths:
+        lists += ListStore(path).open() if os.path.isdir(path) else [read_list(path)]
+    return Matcher(*lists, **rules)
 
 
 def prepare(job: Mapping[str, Any]) -> str:
