@@ -125,11 +125,6 @@ class PartedScan:
     observe : callable or sequence of callable
         As of `hashmatch.scan_source`.
 
-    Attributes
-    ----------
-    sandbox : str
-        What closed in the processes that decoded the images, as the parts say.
-
     Examples
     --------
     >>> import tempfile
