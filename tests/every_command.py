@@ -14,6 +14,7 @@ from cli_tools import DEMO, IMAGES, PROGRAM, environment, run
 from conftest import FIXTURES
 from hashmatch.cli import main
 from hashmatch.cli.command import walk
+from hashmatch.cli.list_store import rollback
 from hashmatch.cli.scan import status
 from hashmatch.service.missed import MissedItems
 from processes import PATIENCE, Process
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-COMMANDS = dict(walk(main)) | {("scan", "status"): status}
+COMMANDS = dict(walk(main)) | {
+    ("scan", "status"): status,
+    ("serve", "rollback"): rollback,
+}
 LEAVES = {path for path, command in COMMANDS.items() if not isinstance(command, click.Group)}
 
 RULES = "--list known.csv"
@@ -36,11 +40,20 @@ CALLS = {
     "list probe": "photos/tiles.png d0496e043497fbe5",
     "list import": "known.csv --store new",
     "list update": "store more.csv",
+    "list fetch": "hotline",
+    "list exchange add": "other url --option url=https://hotline.example/list.csv",
+    "list exchange list": "",
+    "list exchange kinds": "",
+    "list exchange credentials": "hotline --remove",
+    "list exchange enable": "hotline",
+    "list exchange disable": "hotline",
+    "list exchange remove": "hotline",
     "list verify": "store",
     "list diff": "store",
     "list log": "store",
     "list sign": "store --sign a.key",
     "list rollback": "store 1 --accept size-change",
+    "serve rollback": "store 1 --accept size-change",
     "list export": "store --reveal-hashes",
     "list keygen": "b",
     "review init": "new.db",
@@ -119,6 +132,7 @@ def make_folder(folder: Path) -> Path:
     call("list import known.csv --store store")
     call("list update store more.csv --accept size-change")
     call("list keygen a")
+    call("list exchange add hotline url --option url=http://localhost:1/list.csv")
     call("review init queue.db")
     call("token add tokens.json uploads --scope match")
     (folder / "account.json").write_bytes((FIXTURES / "account.json").read_bytes())

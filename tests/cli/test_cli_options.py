@@ -44,6 +44,8 @@ def uses() -> dict[str, list[Use]]:
 USES = uses()
 TWO_MEANINGS = {
     "--all": "what is left out otherwise, of whatever a command is about",
+    "--every": "how often to fetch lists; how often to look for new decisions",
+    "--store": "needed by an import; an exchange has a store in its own folder",
     "--name": "what a list is called in matches; the names of a server",
     "--state": "the folder of a scan's progress; the state of a case",
     "--accept": "what to accept: a rollback can only change the size",

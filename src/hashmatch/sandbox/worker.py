@@ -59,8 +59,9 @@ def serve(
     item: int,
     shared: mmap,
     limits: WorkerLimits,
-    decode: Decode,
     layers: Layers,
+    *,
+    decode: Decode,
 ) -> None:
     """Confine this process, and answer jobs until the other end closes.
 

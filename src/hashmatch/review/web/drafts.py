@@ -27,7 +27,6 @@ from hashmatch.review.drafts.questions import of_file
 from hashmatch.review.lawful_requests import add_request, lawful_requests
 from hashmatch.review.preservation import preservation, preservations, preserve
 from hashmatch.review.web.cases import exif_of, view_of
-from hashmatch.review.web.context import redirect
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -94,7 +93,7 @@ def _page(context: Context, request: PageRequest, wrong: str = "", status: int =
         case=case.case,
         confirmed=case,
         items=case.items,
-        shown=f"/draft/{case.case_id}/{name}",
+        shown=f"{context.root}/draft/{case.case_id}/{name}",
         name=name,
         destination=destination,
         files=files,
@@ -136,7 +135,7 @@ def answer(context: Context, request: PageRequest) -> Response:
     except UsageError as error:
         return _page(context, request, str(error), 400)
     request.session.flash = "Your choice is recorded."
-    return redirect(f"/draft/{request.case_id}/{name}")
+    return context.redirect(f"/draft/{request.case_id}/{name}")
 
 
 def sign(context: Context, request: PageRequest) -> Response:
@@ -152,7 +151,7 @@ def sign(context: Context, request: PageRequest) -> Response:
     except ReviewError as error:
         return _page(context, request, str(error), 409)
     request.session.flash = "You have signed the draft off."
-    return redirect(f"/draft/{request.case_id}/{name}")
+    return context.redirect(f"/draft/{request.case_id}/{name}")
 
 
 def report(context: Context, request: PageRequest) -> Response:
@@ -165,7 +164,7 @@ def report(context: Context, request: PageRequest) -> Response:
     except UsageError as error:
         return _page(context, request, str(error), 400)
     request.session.flash = "The number is entered, and the case is preserved."
-    return redirect(f"/draft/{request.case_id}/{name}")
+    return context.redirect(f"/draft/{request.case_id}/{name}")
 
 
 def requests_page(
@@ -202,7 +201,7 @@ def add(context: Context, request: PageRequest) -> Response:
     except (UsageError, ReviewError) as error:
         return requests_page(context, request, str(error), 400)
     request.session.flash = "The request is entered. Its cases are kept until it is answered."
-    return redirect("/requests")
+    return context.redirect("/requests")
 
 
 def _destination(request: PageRequest) -> str:
