@@ -26,10 +26,10 @@ from hashmatch.cli.units import (
     REPORT,
     SOME_TIME,
     STATE,
-    TRUSTED,
     WORD_MEANING,
 )
 from hashmatch.errors import UsageError
+from hashmatch.matching.list_paths import TRUSTED
 from hashmatch.records.enums import LEVELS, Surface
 from hashmatch.records.safeguards import Safeguard, allowing
 
