@@ -14,6 +14,8 @@ from hashmatch.errors import UsageError, install
 if find_spec("pyarrow") is None:
     raise UsageError(f"cannot use hashmatch.arrow: pyarrow is not installed. {install('arrow')}")
 
+from hashmatch.arrow.hash_table import HashTable as HashTable
+from hashmatch.arrow.hash_table import hash_source as hash_source
 from hashmatch.arrow.join import PAIRS as PAIRS
 from hashmatch.arrow.join import range_join as range_join
 from hashmatch.arrow.operators import Hash as Hash
@@ -22,4 +24,7 @@ from hashmatch.arrow.schemas import MATCHES as MATCHES
 from hashmatch.arrow.schemas import VERSION as VERSION
 from hashmatch.arrow.schemas import hash_schema as hash_schema
 
-__all__ = ["MATCHES", "PAIRS", "VERSION", "Hash", "Match", "hash_schema", "range_join"]
+__all__ = [
+    "MATCHES", "PAIRS", "VERSION", "Hash", "HashTable", "Match", "hash_schema", "hash_source",
+    "range_join",
+]  # fmt: skip

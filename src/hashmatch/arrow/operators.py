@@ -381,13 +381,10 @@ def _as_tuples(operator: object, *names: str) -> None:
 
 def _unhashed(row: Row, hashed: Hashed | None) -> dict[str, Any]:
     """Return what a row says of which nothing was hashed: it names no item, or has no picture."""
-    version, outcome, reason = None, Outcome.FAILED, row.problem
-    if hashed is not None and isinstance(hashed[1], ImageError):
-        version, outcome, reason = hashed[0].version, hashed[1].outcome, hashed[1].reason
-    return {
-        "key": row.key, "version": version, "surface": row.surface, "outcome": str(outcome),
-        "reason": reason, "damaged": False,
-    }  # fmt: skip
+    if hashed is None or not isinstance(hashed[1], ImageError):
+        problem = ImageError(Outcome.FAILED, row.problem)
+        return schemas.unhashed_row(row.key, None, row.surface, problem)
+    return schemas.unhashed_row(row.key, hashed[0].version, row.surface, hashed[1])
 
 
 def _given(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hashmatch.hashing.hash_image import HashPlan
-    from hashmatch.records.images import ImageItem, ItemOutcome
+    from hashmatch.records.images import ImageError, ImageItem, ItemOutcome
     from hashmatch.records.review import RecordMatch
 
 VERSION = "hashmatch.arrow/1"
@@ -193,6 +193,16 @@ def hash_row(
     if len(first.hashes):
         row["hash"] = _bytes(first.hashes[:1])
     return row
+
+
+def unhashed_row(
+    key: str | None, version: str | None, surface: str | None, why: ImageError
+) -> dict[str, Any]:
+    """Return the row of a picture that could not be read, or a row that names none."""
+    return {
+        "key": key, "version": version, "surface": surface, "outcome": str(why.outcome),
+        "reason": why.reason, "damaged": False,
+    }  # fmt: skip
 
 
 def _image(one: HashedImage) -> dict[str, Any]:
