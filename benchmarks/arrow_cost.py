@@ -1,8 +1,7 @@
 """What `hashmatch.arrow` costs: CPU beside a scan of the same pictures, and memory of processes.
 
-``python benchmarks/arrow_cost.py cpu`` scans a table of pictures with `scan_source`, and gives its
-batches to `Match`, in turns, with the same decode workers. Each is a process of its own, whose CPU
-is that of all it started; the results are compared first, and what starting costs is subtracted.
+``python benchmarks/arrow_cost.py cpu`` scans pictures with `scan_source`, and gives batches of them
+to `Match`, in turns, with the same decode workers, whose CPU counts; the results are compared.
 
 ``python benchmarks/arrow_cost.py memory`` opens a store of many entries in several processes at
 once, matches a batch in each, and tells the memory of each: its own (USS), its share (PSS) and all
@@ -12,8 +11,6 @@ that it maps (RSS). ``update`` matches a table of hashes in full and with ``sinc
 from __future__ import annotations
 
 import argparse
-import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -24,71 +21,67 @@ from typing import Any
 
 if __package__ in {None, ""}:  # run as a file, not with -m: the folder above is not on the path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
+    sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 
 import pyarrow as pa
-from pyarrow import parquet
 
 import hashmatch as hm
 from benchmarks.report import cpu_name
 from benchmarks.scan_throughput import DEMO, SURFACE, fill
-from hashmatch.arrow import Match, hash_schema
+from hashmatch.arrow import Match, hash_schema, process
 from hashmatch.testing import MemorySource, random_hashes
 
 BATCH = 100
 
 
-def work(way: str, path: str, count: int) -> None:
-    """Match the first pictures of a table in one way; print how many match."""
-    table = parquet.read_table(path).slice(0, count)
-    if way == "scan":
-        images = dict(zip(table["key"].to_pylist(), table["image"].to_pylist(), strict=True))
-        with hm.DecodePool(2) as pool:
-            options = hm.ScanOptions(threads=2, decode=pool.pictures)
-            source = MemorySource(images, hm.Surface(SURFACE))
-            matcher = hm.Matcher(hm.read_list(DEMO))
-            found = [one.outcome for one in hm.scan_source(source, matcher, options=options)]
-    else:
-        match = Match([str(DEMO)], surface=SURFACE, workers=2)
-        answers = list(match.map_iterator(table.to_batches(max_chunksize=BATCH)))
-        found = pa.Table.from_batches(answers)["outcome"].to_pylist()
-    print(sum(one == "match" for one in found), len(found))
-
-
-def measured(way: str, path: str, count: int) -> tuple[float, str]:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    ran = subprocess.run(
-        [sys.executable, __file__, "work", way, path, str(count)],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return used, ran.stdout
+def used(pool: hm.DecodePool) -> float:
+    """CPU seconds that this process and the workers of a pool have used."""
+    total = time.process_time_ns()
+    for pid in pool.pids:
+        total += int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+    return total / 1e9
 
 
 def compare_cpu(count: int, rounds: int) -> None:
+    """Both ways in turns, in one process, with the same decode workers."""
     with tempfile.TemporaryDirectory() as folder:
-        photos = Path(folder, "photos")
-        photos.mkdir()
-        fill(photos, count)
-        names = sorted(photos.iterdir())
-        path = f"{folder}/photos.parquet"
-        columns = {"key": [one.name for one in names], "image": [one.read_bytes() for one in names]}
-        parquet.write_table(pa.table({**columns, "version": ["1"] * count}), path)
-        seconds: dict[str, list[float]] = {"scan": [], "arrow": []}
-        for _ in range(rounds):
-            said = {}
-            for way, taken in seconds.items():
-                start, _ = measured(way, path, 10)
-                used, said[way] = measured(way, path, count)
-                taken.append((used - start) / (count - 10) * 1000)
-            assert said["scan"] == said["arrow"], said
-    scan, arrow = (statistics.median(taken) for taken in seconds.values())
-    shares = [b / a for a, b in zip(seconds["scan"], seconds["arrow"], strict=True)]
-    print(f"{count} pictures of 640 x 640, {rounds} rounds, {cpu_name()}")
-    print(f"scan_source {scan:.2f} ms of CPU a picture, Match {arrow:.2f}")
-    print(
-        f"Match / scan_source: {statistics.median(shares):.3f} ({min(shares):.3f} to {max(shares):.3f})"
+        fill(Path(folder), count)
+        images = {one.name: one.read_bytes() for one in sorted(Path(folder).iterdir())}
+    table = pa.table(
+        {"key": list(images), "image": list(images.values()), "version": ["1"] * count}
     )
+    threads = process.threads(2)
+    matcher = hm.Matcher(hm.read_list(DEMO))
+    match = Match([str(DEMO)], surface=SURFACE, workers=2)
+
+    def scan() -> list[str]:
+        options = hm.ScanOptions(threads=2, decode=threads.decode)
+        source = MemorySource(images, hm.Surface(SURFACE))
+        return [one.outcome for one in hm.scan_source(source, matcher, options=options)]
+
+    def arrow() -> list[str]:
+        answers = match.map_iterator(table.to_batches(max_chunksize=BATCH))
+        return list(pa.Table.from_batches(answers)["outcome"].to_pylist())
+
+    ways = {"scan_source": scan, "Match": arrow}
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds + 1):
+        found, pids, spent = {}, threads.pool.pids, []
+        for name, way in ways.items():
+            before = used(threads.pool)
+            found[name] = way()
+            spent.append((used(threads.pool) - before) / count * 1000)
+        assert found["scan_source"] == found["Match"]
+        # The first round loads kernels; and what a worker used goes with it when it is replaced.
+        if number and threads.pool.pids == pids:
+            for each, milliseconds in zip(taken.values(), spent, strict=True):
+                each.append(milliseconds)
+    shares = [b / a for a, b in zip(*taken.values(), strict=True)]
+    print(f"{count} pictures of 640 x 640, {len(shares)} rounds, {cpu_name()}")
+    for name, each in taken.items():
+        print(f"{name}: {statistics.median(each):.3f} ms of CPU a picture")
+    low, high = min(shares), max(shares)
+    print(f"Match / scan_source: {statistics.median(shares):.3f} ({low:.3f} to {high:.3f})")
 
 
 def store_of(folder: str, entries: int) -> str:
@@ -125,7 +118,7 @@ def hold(store: str) -> None:
 
 def measure_memory(entries: int, processes: int, kept: str | None) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        store = kept if kept and os.path.exists(kept) else store_of(folder, entries)
+        store = kept or store_of(folder, entries)
         command = [sys.executable, __file__, "hold", store]
         began = time.monotonic()
         running = [
@@ -187,7 +180,7 @@ def compare_update(entries: int, pictures: int, rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["cpu", "memory", "update", "work", "hold"])
+    parser.add_argument("what", choices=["cpu", "memory", "update", "hold"])
     parser.add_argument("rest", nargs="*")
     parser.add_argument("--count", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=5)
@@ -200,8 +193,6 @@ def main() -> None:
         measure_memory(given.entries, given.processes, given.rest[0] if given.rest else None)
     elif given.what == "update":
         compare_update(given.entries, 100_000, given.rounds)
-    elif given.what == "work":
-        work(given.rest[0], given.rest[1], int(given.rest[2]))
     else:
         hold(given.rest[0])
 

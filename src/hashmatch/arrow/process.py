@@ -71,13 +71,13 @@ class Threads:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._pool = DecodePool(count)
+        self.pool = DecodePool(count)
         self._executor = ThreadPoolExecutor(count, "hashmatch-arrow")
 
     @property
     def decode(self) -> Decode:
         """What decodes, see `DecodePool.pictures`."""
-        return self._pool.pictures
+        return self.pool.pictures
 
     def map(self, work: Callable[..., R], given: Iterable[tuple[Any, ...]]) -> Iterator[R]:
         """Yield ``work(*each)`` of each that is given, in order, some of them at a time.
