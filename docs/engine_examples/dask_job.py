@@ -23,7 +23,7 @@ def match_file(path: str) -> str:
 if __name__ == "__main__":
     # On a cluster: Client("scheduler:8786").
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         Client(cluster) as client,
     ):
         files = sorted(str(path) for path in Path("photos").glob("*.parquet"))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 from distributed import Client, LocalCluster
+from pyarrow import parquet
 
 from hashmatch.arrow import PAIRS, range_join
 
@@ -17,9 +18,9 @@ def pairs_of(left: str, right: str) -> pa.Table:
 
 if __name__ == "__main__":
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         Client(cluster) as client,
     ):
         files = sorted(str(path) for path in Path("hashes").glob("*.parquet"))
         tasks = [client.submit(pairs_of, *two) for two in combinations_with_replacement(files, 2)]
-        pa.parquet.write_table(pa.concat_tables(client.gather(tasks)), "pairs.parquet")
+        parquet.write_table(pa.concat_tables(client.gather(tasks)), "pairs.parquet")
