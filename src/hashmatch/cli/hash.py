@@ -5,13 +5,20 @@ from __future__ import annotations
 import os
 import sys
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from click.core import ParameterSource
 
-from hashmatch.cli.command import command
-from hashmatch.cli.console import Exit, Progress, console, print_hashed, print_json
+from hashmatch.cli.command import command, option
+from hashmatch.cli.console import (
+    Exit,
+    Progress,
+    console,
+    print_hashed,
+    print_json,
+    video_fields,
+)
 from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
     algorithm_option,
@@ -26,8 +33,12 @@ from hashmatch.cli.options import (
     strict_option,
     table_options,
 )
-from hashmatch.cli.units import SOURCE
+from hashmatch.cli.units import EVERY, SOURCE
 from hashmatch.errors import UsageError
+
+if TYPE_CHECKING:
+    from hashmatch.records.videos import HashedVideo
+    from hashmatch.sandbox.pool import DecodePool
 
 
 @command(
@@ -41,6 +52,15 @@ from hashmatch.errors import UsageError
 @hashing_options
 @allow_private_option
 @allow_http_option
+@option(
+    "--every",
+    type=EVERY,
+    default="1",
+    show_default=True,
+    metavar="SECONDS",
+    help="Of videos: seconds between two hashed frames, by vPDQ's rule; 0 for every frame; "
+    "keyframes for key frames alone, which is quick and not vPDQ.",
+)
 @sandbox_option
 @strict_option
 @quiet_option
@@ -51,6 +71,7 @@ def hash_(
     *,
     paths: tuple[str, ...],
     algorithm: str,
+    every: float | Literal["keyframes"],
     out: str | None,
     strict: bool,
     quiet: bool,
@@ -58,8 +79,10 @@ def hash_(
 ) -> None:
     """Print the hash of each picture as a line of JSON. A folder means all pictures in it.
 
-    Pictures are decoded in a sandbox. For a picture that cannot be hashed, the line has the outcome
-    and the reason instead.
+    With --algorithm vpdq, print the hashes of the frames of each video instead.
+
+    Pictures and videos are decoded in a sandbox. For one that cannot be hashed, the line has the
+    outcome and the reason instead.
 
     With --out, write a table of the hashes of one source instead, a folder or anything else that
     hashmatch scan takes: made once, hashmatch rescan matches it many times. Keep it as private as
@@ -69,6 +92,7 @@ def hash_(
     hashmatch hash photo.jpg
     hashmatch hash photos/ --algorithm phash > hashes.jsonl
     hashmatch hash s3://photos/2026 --surface profile_photo --out hashes.parquet
+    hashmatch hash clip.mp4 --algorithm vpdq --every 0
     """  # noqa: D301  (the backspace tells click to keep the lines)
     if out is not None:
         unhashed = _write_table(paths, algorithm, out, quiet, **options)
@@ -80,7 +104,7 @@ def hash_(
         ]
         if given:
             raise UsageError(f"cannot use {given[0]} without a table. Give --out FILE.parquet")
-        unhashed = _print_hashes(paths, algorithm, quiet)
+        unhashed = _print_hashes(paths, algorithm, every, quiet)
     if strict and unhashed:
         ctx.exit(Exit.SOME_UNHASHED)
 
@@ -128,7 +152,9 @@ def _write_table(
     return sum(n for name, n in made.outcomes.items() if name not in HAVE_HASH)
 
 
-def _print_hashes(paths: tuple[str, ...], algorithm: str, quiet: bool) -> int:
+def _print_hashes(
+    paths: tuple[str, ...], algorithm: str, every: float | Literal["keyframes"], quiet: bool
+) -> int:
     """Print the hash of each picture, and return how many have none."""
     from hashmatch import registry
     from hashmatch.hashing.hash_image import hash_image
@@ -137,7 +163,7 @@ def _print_hashes(paths: tuple[str, ...], algorithm: str, quiet: bool) -> int:
     from hashmatch.sandbox.pool import DecodePool
     from hashmatch.sources.directory import walk
 
-    registry.hasher(algorithm)
+    of_videos = registry.hasher(algorithm).reads == "video"
     for path in paths:  # before the first hash, so that a slip of the pen costs nothing
         next(walk(path), None)
     files = [path for path in paths if not os.path.isdir(path)]
@@ -146,11 +172,26 @@ def _print_hashes(paths: tuple[str, ...], algorithm: str, quiet: bool) -> int:
     with DecodePool(1) as pool, Progress(total, quiet) as bar:
         for _, path in chain.from_iterable(walk(path) for path in paths):
             name = escape_name(os.fsencode(path))
-            hashed = hash_image(path, algorithm, item=name, decode=pool)
-            unhashed += hashed.outcome not in HAVE_HASH
-            print_hashed(hashed)
+            if of_videos:
+                video = _hash_video(path, every, name, pool)
+                unhashed += video.outcome not in HAVE_HASH
+                print_json(video_fields(video))
+            else:
+                hashed = hash_image(path, algorithm, item=name, decode=pool)
+                unhashed += hashed.outcome not in HAVE_HASH
+                print_hashed(hashed)
             bar.advance()
     return unhashed
+
+
+def _hash_video(
+    path: str, every: float | Literal["keyframes"], name: str, pool: DecodePool
+) -> HashedVideo:
+    from hashmatch.video.hash_video import hash_video
+
+    if every == "keyframes":
+        return hash_video(path, "vpdq-keyframes", item=name, decode=pool)
+    return hash_video(path, every=every, item=name, decode=pool)
 
 
 @command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -59,7 +60,7 @@ class ListPaths:
 
     def open(
         self,
-        version: int | None = None,
+        version: int | Sequence[int | None] | None = None,
         *,
         format: Callable[[str], ListFormat] | None = None,
         on_problems: Callable[[tuple[str, ...]], object] | None = None,
@@ -68,8 +69,9 @@ class ListPaths:
 
         Parameters
         ----------
-        version : int, optional
-            That version of each, which are in stores then.
+        version : int or sequence, optional
+            That version of each, which are in stores then; or of several, that of each, the latest
+            where it is None.
         format : callable, optional
             Given an algorithm, returns how list files are to be read; detected by default.
         on_problems : callable, optional
@@ -86,9 +88,10 @@ class ListPaths:
 
         key, out = reference_key(), self.left_out()
         lists: list[HashList] = []
-        for given in self.paths:
+        versions = version if isinstance(version, Sequence) else [version] * len(self.paths)
+        for given, wanted in zip(self.paths, versions, strict=True):
             kind, path = self.kind_and_path(given)
-            found = self._open(kind, path, version, format)
+            found = self._open(kind, path, wanted, format)
             if on_problems is not None:
                 on_problems(found.problems)
             for other in lists:  # every match would be counted twice
