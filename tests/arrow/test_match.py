@@ -155,6 +155,8 @@ def test_what_cannot_be_asked() -> None:
         Hash([])
     with pytest.raises(hm.UsageError, match="Give a column image or url"):
         Hash()(pa.record_batch({"key": ["a"], "hash": pa.array([bytes(32)], pa.binary(32))}))
+    with pytest.raises(hm.UsageError, match="vpdq: it hashes videos"):
+        Hash(["pdq", "vpdq"])
     twice = pa.RecordBatch.from_arrays([pa.array(["a"])] * 2, ["key", "key"])
     with pytest.raises(hm.UsageError, match="the column key twice"):
         Match([DEMO], surface=SURFACE)(twice)

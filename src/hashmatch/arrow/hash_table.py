@@ -129,6 +129,7 @@ class _Writer:
     def __init__(self, path: str, plan: HashPlan) -> None:
         if not path.endswith(SUFFIX):
             raise UsageError(f"cannot write {path}: it is no table of hashes. End it in {SUFFIX}")
+        schemas.check_plan(plan)
         self._path, self._parts, self._plan = path, f"{path}.parts", plan
         self._plan_name = schemas.plan_name(plan)
         self._schema = schemas.hash_schema(plan.hashers[0].spec.algorithm)

@@ -180,7 +180,7 @@ class Hash(_Operator):
         _as_tuples(self, "algorithms", "url_prefixes", "allow_private")
         if not self.algorithms:
             raise UsageError("cannot hash by no algorithm. Give one at least")
-        _ = self._plan
+        schemas.check_plan(self._plan)
         if self.surface is not None:
             object.__setattr__(self, "surface", str(Surface.parse(self.surface)))
 

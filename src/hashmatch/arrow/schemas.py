@@ -133,6 +133,16 @@ def hash_schema(algorithm: str = "pdq") -> pa.Schema:
     )
 
 
+def check_plan(plan: HashPlan) -> None:
+    """Raise UsageError if a plan is not of pictures."""
+    for hasher in plan.hashers:
+        if hasher.reads == "video":
+            raise UsageError(
+                f"cannot hash pictures by {hasher.spec.algorithm}: it hashes videos. Give another "
+                "algorithm"
+            )
+
+
 def plan_name(plan: HashPlan) -> str:
     """Return how pictures are hashed, apart from the algorithms: equal names, equal hashes."""
     quality = "default" if plan.min_quality is None else plan.min_quality
