@@ -41,7 +41,7 @@ class HostileFile(NamedTuple):
 
 def of(format: str) -> str:
     """Return the kind of hash that files of a format hold here."""
-    return "md5" if format == "vics-json" else "pdq"
+    return {"vics-json": "md5", "vpdq": "vpdq"}.get(format, "pdq")
 
 
 def record(format: str, hash: str, number: int) -> str:

@@ -111,7 +111,8 @@ class Server:
         """Make a database and return its URL."""
         self._count += 1
         name = f"queue_{os.getpid()}_{self._count}"
-        self.execute(f"CREATE DATABASE {name} {options}")
+        # Copied as files: with fsync off that is a fifth of the work of writing it to the log.
+        self.execute(f"CREATE DATABASE {name} STRATEGY file_copy {options}")
         return self.url(name)
 
     def execute(self, sql: str, database: str = "postgres") -> None:
@@ -167,7 +168,8 @@ class Bouncer:
 @contextmanager
 def serving() -> Iterator[Server]:
     """Give a server that runs."""
-    folder = Path(tempfile.mkdtemp(prefix="hashmatch-pg-", dir="/tmp"))  # a socket's path is short
+    place = os.environ.get("PYTEST_DEBUG_TEMPROOT", "/tmp")  # in memory, see conftest
+    folder = Path(tempfile.mkdtemp(prefix="hashmatch-pg-", dir=place))  # a socket's path is short
     server = Server(folder)
     try:
         server.make()

@@ -23,6 +23,7 @@ from cli_tools import on_terminal, screen_lines
 from conftest import FIXTURES, IMAGES, ROOT
 from documents import BLOCKS, EVERYTHING, PAGES, Block, anchors, blocks, table
 from hashmatch.cli import main
+from hashmatch.cli.list_store import rollback
 from hashmatch.cli.scan import status as scan_status
 from processes import PATIENCE, wait_for, warm_program
 
@@ -175,7 +176,10 @@ def command_tree(command: click.Command, path: str) -> Iterator[tuple[str, click
             yield from command_tree(part, f"{path} {name}")
 
 
-COMMAND_TREE = dict(command_tree(main, "hashmatch")) | {"hashmatch scan status": scan_status}
+COMMAND_TREE = dict(command_tree(main, "hashmatch")) | {
+    "hashmatch scan status": scan_status,
+    "hashmatch serve rollback": rollback,
+}
 
 
 def options(path: str) -> set[str]:

@@ -30,6 +30,18 @@ REASONS = {
     ("lists/ingest.py", "_value"),
     ("lists/readers/ncmec_xml.py", "_refuse_doctype"),
     ("lists/readers/ncmec_xml.py", "_start"),
+    *(
+        ("lists/vpdq_signal.py", name)
+        for name in (
+            "frame_of",
+            "frames_of",
+            "parse_signal",
+            "video_of",
+            "_number",
+            "_quality",
+            "_seconds",
+        )
+    ),
 }
 """Functions that raise `UsageError` for one row of many, of which the caller says the line."""
 BEGUN = {

@@ -11,6 +11,7 @@ The whole tree::
     ├── TooManyMatches                 an answer that would not fit in memory
     ├── ListError                      a hash list cannot be used
     │   ├── BadRows                    it has rows that cannot be used, each named with its reason
+    │   ├── ExchangeError              an exchange cannot be fetched, or is not known
     │   └── StoreError                 a list store, or a key, is damaged, open to others or in use
     │       └── UntrustedList          a version that is unsigned, older than before, or expired
     ├── IndexFileError                 an index file cannot be written, or cannot be searched
@@ -18,6 +19,7 @@ The whole tree::
     │   └── SourceUnavailable          it cannot for now; another try may succeed
     ├── SinkError                      review records cannot be written
     ├── CheckpointError                what a scan has done cannot be written down, or read
+    ├── EngineError                    workers cannot share a scan, or a part of it fails each time
     ├── ReviewError                    a review queue cannot be used, or refuses what was asked
     │   └── QueueUnavailable           its database is busy, or does not answer, or failed
     ├── ServiceError                   the HTTP service refused a request, or did not answer
@@ -81,6 +83,10 @@ class TooManyMatches(HashmatchError):
 
 class ListError(HashmatchError):
     """A hash list is missing, unreadable, empty or in no known format."""
+
+
+class ExchangeError(ListError):
+    """An exchange of hashes cannot be fetched, or there is none of that name."""
 
 
 class RejectedRow(NamedTuple):
@@ -155,6 +161,10 @@ class SinkError(HashmatchError):
 
 class CheckpointError(HashmatchError):
     """What a scan has done cannot be written to its checkpoint, or read from it."""
+
+
+class EngineError(HashmatchError):
+    """Workers that share a scan cannot be used, or a part of it fails each time."""
 
 
 class ReviewError(HashmatchError):

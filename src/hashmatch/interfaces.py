@@ -18,7 +18,8 @@ from typing import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from datetime import timedelta
     from pathlib import Path
 
     import numpy as np
@@ -41,8 +42,8 @@ class Hasher(Protocol):
         ...
 
     @property
-    def reads(self) -> Literal["pixels", "bytes"]:
-        """What `hash` is given."""
+    def reads(self) -> Literal["pixels", "bytes", "video"]:
+        """What `hash` is given; one of videos names its kind of hash, and makes none here."""
         ...
 
     @property
@@ -155,7 +156,8 @@ class ListRow(NamedTuple):
     line : int
         Where it is in its file, from 1.
     hash : str
-        Text in ``encoding``; empty in a row that only withdraws what has its ``external_id``.
+        Text in ``encoding``; empty in a row that only withdraws what has its ``external_id``. Of
+        a video, all of its frames: see `hashmatch.lists.vpdq_signal`.
     algorithm : str, optional
         None means whatever the caller expects, by default ``pdq``.
     external_id : str, optional
@@ -422,4 +424,110 @@ class Sink(Protocol):
 
     def abandon(self) -> None:
         """Stop early: what was written stays, marked as unfinished."""
+        ...
+
+
+class ExchangeField(NamedTuple):
+    """An option or a credential of an exchange.
+
+    Parameters
+    ----------
+    name : str
+        What it is called, in letters, digits and underscores.
+    help : str
+        What it is, in a sentence.
+    type : {"string", "number", "enum"}
+        What it is given as; of an ``enum`` one of the choices.
+    required : bool
+        Whether it has to be given.
+    default : str or int, optional
+        What it is otherwise.
+    choices : tuple of str
+        Of an ``enum``.
+    over_http : bool
+        Whether those who may only ask the service can set it. Not what says which server is
+        asked: the credentials are sent there.
+    """
+
+    name: str
+    help: str
+    type: Literal["string", "number", "enum"] = "string"
+    required: bool = True
+    default: str | int | None = None
+    choices: tuple[str, ...] = ()
+    over_http: bool = True
+
+
+class ListPage(NamedTuple):
+    """A page of a list as its exchange served it, and where a fetch continues after it.
+
+    Parameters
+    ----------
+    data : iterable of bytes
+        The page, unchanged, in pieces that are read once.
+    position : str
+        What `Exchange.pages` takes to continue after this page; it has no credential and no hash
+        in it.
+    checkpoint : str, optional
+        Of the last page: from where the next fetch continues, up to 1,000 characters without a
+        credential or a hash. If they begin with a number, it is seconds since 1970 UTC.
+    """
+
+    data: Iterable[bytes]
+    position: str
+    checkpoint: str | None = None
+
+    def __repr__(self) -> str:  # tracebacks may show it
+        return "<ListPage>"
+
+
+@runtime_checkable
+class Exchange(Protocol):
+    """Serves a list in pages. Entry point group ``hashmatch.exchanges``; a class.
+
+    It has two more attributes, ``options`` and ``credentials``: tuples of `ExchangeField`.
+    """
+
+    def __init__(
+        self,
+        options: Mapping[str, str | int],
+        credentials: Mapping[str, str],
+        allow_private: Collection[str] = (),
+    ) -> None: ...
+
+    @property
+    def list_format(self) -> str | None:
+        """The list reader's name of its pages; None if it is detected."""
+        ...
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every fetch has all of the list, rather than what has changed."""
+        ...
+
+    @property
+    def remembers(self) -> timedelta | None:
+        """How long the server says what was deleted; None for ever.
+
+        After a longer time without a fetch all of the list is fetched again.
+        """
+        ...
+
+    def pages(self, checkpoint: str | None, position: str | None) -> Iterator[ListPage]:
+        """Yield the pages of what has changed, each tried for long enough.
+
+        No page, or a last one with a checkpoint. Raises ExchangeError.
+
+        Parameters
+        ----------
+        checkpoint : str, optional
+            Of the last page of the fetch before; without it all of the list is asked for.
+        position : str, optional
+            Of a page of a fetch with this checkpoint that was interrupted: what comes after it is
+            yielded. Pages that were yielded before may come again.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
         ...

@@ -21,8 +21,13 @@ HASHERS = "hashmatch.hashers"
 LISTS = "hashmatch.lists"
 SOURCES = "hashmatch.sources"
 SINKS = "hashmatch.sinks"
+DRAFTS = "hashmatch.drafts"
+EXCHANGES = "hashmatch.exchanges"
 
-_KIND = {HASHERS: "algorithm", LISTS: "list format", SOURCES: "source", SINKS: "output format"}
+_KIND = {
+    HASHERS: "algorithm", LISTS: "list format", SOURCES: "source", SINKS: "output format",
+    DRAFTS: "destination of drafts", EXCHANGES: "kind of exchange",
+}  # fmt: skip
 
 
 @cache
@@ -45,7 +50,13 @@ def _points(group: str) -> dict[str, EntryPoint]:
 
 
 def names(group: str) -> list[str]:
-    """Return the names of all plug-ins of `group`, sorted; none is imported."""
+    """Return the names of all plug-ins of a group, sorted; none is imported.
+
+    Parameters
+    ----------
+    group : str
+        The group of entry points, such as `EXCHANGES`.
+    """
     return sorted(_points(group))
 
 

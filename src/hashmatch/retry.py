@@ -160,6 +160,19 @@ class Tries:
             self.received += size
             self.last_success = time.monotonic()
 
+    def add(self, successes: int, received: int, retries: int) -> None:
+        """Count what others have read for the same scan.
+
+        Parameters
+        ----------
+        successes, received, retries : int
+            As of the attributes.
+        """
+        with self._lock:
+            self.successes += successes
+            self.received += received
+            self.retries += retries
+
     def delay(self, attempt: int, deadline: float) -> float | None:
         """Count another try, and return how many seconds there are to wait before it.
 

@@ -81,7 +81,9 @@ def warm() -> Warmed:
         names = registry.names(registry.HASHERS)
         _hash([name for name in names if registry.hasher(name).reads == "pixels"])
         # One search for all hashers whose hashes and limits are alike: their kernels are the same.
-        alike = {(one.spec.bits, one.max_distance): one for one in map(registry.hasher, names)}
+        # Videos are searched by the PDQ of their frames.
+        hashers = [one for one in map(registry.hasher, names) if one.reads != "video"]
+        alike = {(one.spec.bits, one.max_distance): one for one in hashers}
         for (_, limit), one in sorted(alike.items()):
             _search(one.spec, limit)
     kept = {kernel.stats.cache_path for kernel in kernels if kernel.signatures}

@@ -50,7 +50,11 @@ def check(file: HostileFile, path: Path) -> None:
     if found is None:
         assert file.refused or not (file.kept or file.bad or file.maybe), (file.name, said)
     else:
-        kept = {hash for known in found.lists for hash in known.hashes.to_hex()}
+        kept = {
+            hash
+            for known in found.lists
+            for hash in (known.hashes if known.videos is None else known.videos.hashes).to_hex()
+        }
         assert kept == file.kept, file.name
         lines = {row.line for row in found.rejected}
         if not file.refused:

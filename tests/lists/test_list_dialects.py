@@ -453,8 +453,9 @@ def test_the_id_is_what_is_called_so_wherever_it_stands(name: str) -> None:
 def test_lists_of_tools_with_numbers_of_floating_point() -> None:
     (entry,) = found(f'{H[0]},7.0,2024-01-01T00:00:00+0000,"demo A1"\n').values()
     assert (entry.external_id, entry.labels) == ("7", ("demo", "A1"))
-    (entry,) = found(json.dumps([f"{H[0]},100.0,0.0"])).values()
-    assert entry.quality == 100
+    (known,) = read(json.dumps([f"{H[0]},100.0,0.0"])).lists
+    assert known.videos is not None
+    assert known.videos.quality.tolist() == [100]
 
 
 def test_times_of_dot_net() -> None:
@@ -512,13 +513,13 @@ DATASET = (
 
 def test_the_dataset_of_python_threatexchange() -> None:
     file = read(DATASET)
-    assert (file.format, file.types, file.rejected) == ("csv", {"pdq": 1}, ())
+    assert (file.format, file.types, file.rejected) == ("csv", {"pdq": 1, "vpdq": 1}, ())
     assert file.lists[0].entries[0] == hm.Entry(
         None, ("POSITIVE_CLASS", "one", "two"), ("Sample Data Sharing",), "POSITIVE_CLASS"
     )
     assert dict(file.unmatchable) == dict.fromkeys(
         ("pdq_ocr", "raw_text", "text_tlsh", "trend_query", "url", "url_md5", "video_md5",
-         "video_sha256", "vpdq"), 1,
+         "video_sha256"), 1,
     )  # fmt: skip
 
 

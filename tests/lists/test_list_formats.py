@@ -11,6 +11,7 @@ import hashmatch as hm
 from conftest import LISTS, golden
 from hashmatch import registry
 from hashmatch.interfaces import ListOptions, ListRow, Span
+from hashmatch.lists.vpdq_signal import write_signal
 from hashmatch.testing import check_list_reader
 
 EXCHANGES: dict[str, Any] = golden("lists")["exchanges"]
@@ -60,12 +61,17 @@ def test_files_read_to_lists_of_what_can_be_matched(name: str) -> None:
     file = hm.read_list_file(LISTS / name)
     assert file.format == EXCHANGES[name]["format"]
     found = {known.spec.algorithm: set(known.hashes.to_hex()) for known in file.lists}
+    if "vpdq" in found:  # each row has all frames of a video
+        videos = file.lists[0].videos
+        assert videos is not None
+        found["vpdq"] = {write_signal(video, "by-frame") for video in map(videos.__getitem__, [0])}
     gone = {"deleted", "withdrawn", "non_malicious", "not_pertinent"}
     kept: dict[str, set[str]] = {}
     for row in EXCHANGES[name]["rows"]:
         disputed = row.get("downvotes", 0) > row.get("upvotes", 0) + 1
         if row["hash"] and not disputed and row.get("status", "active").lower() not in gone:
-            kept.setdefault(row["algorithm"] or "pdq", set()).add(row["hash"].lower())
+            kind, text = row["algorithm"] or "pdq", row["hash"]
+            kept.setdefault(kind, set()).add(text if kind == "vpdq" else text.lower())
     for algorithm, hashes in kept.items():
         assert hashes <= found[algorithm]
 

@@ -287,7 +287,13 @@ def test_photodna_is_counted_and_not_kept() -> None:
     ],
 )
 def test_bad_vpdq_frames(line: str, reason: str) -> None:
-    assert rows("vpdq", f"{line}\n1,9,{H[1]},1.23e+03\n") == [
+    text = f"{line}\n1,9,{H[1]},1.23e+03\n"
+    frame = {"quality": 9, "hash": H[1], "timestamp": 1230.0}
+    assert rows("vpdq", text) == [
+        hm.RejectedRow(1, reason),
+        ListRow(2, json.dumps({"1": frame}), "vpdq", encoding="hex"),
+    ]
+    assert rows("vpdq-frames", text) == [
         hm.RejectedRow(1, reason),
         ListRow(2, H[1], "pdq", quality=9, encoding="hex"),
     ]

@@ -36,7 +36,14 @@ def flipped(text: str, bits: int) -> str:
     return f"{int(text, 16) ^ sum(1 << place for place in places):0{len(text)}x}"
 
 
-@pytest.mark.parametrize("algorithm", registry.names(registry.HASHERS))
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        name
+        for name in registry.names(registry.HASHERS)
+        if registry.hasher(name).reads != "video"  # which have no hash as a whole
+    ],
+)
 def test_our_own_hashes_are_equal(algorithm: str) -> None:
     found = probe([(DUSK, hm.hash_image(DUSK, algorithm).hex)])
     assert (found.verdict, found.best and found.best.distances) == ("equal", (0,))

@@ -35,6 +35,7 @@ from hashmatch.review.web.pictures import (
 from hashmatch.review.web.server import Serving
 from hostile_pictures import bombs, cuts, repeated_scans
 from review_pages import Answer, ReviewSite, filled, served
+from review_records import make_record
 from seen_pictures import detail, opened, saturation
 
 if TYPE_CHECKING:
@@ -429,3 +430,53 @@ def test_a_source_with_a_nul_is_one_line(decoders: hm.DecodePool, tmp_path: Path
             Pictures([str(tmp_path)], decoders).jpeg(
                 replace(item, origin=Origin(source, "")), BlurStep.STRONG
             )
+
+
+def test_exif_is_shown_on_request_only_and_then_recorded(site: ReviewSite) -> None:
+    browser, server = site.browser("ana"), site.server
+    page = browser.take()
+    case = server.queue.case(server.context.held["ana"])
+    asked = f"/case/{case.case_id}/exif?item=0"
+    answer = browser.get(asked, x_hashmatch=browser.csrf)
+    assert (answer.status, answer.text) == (200, "There is no EXIF data in this file.")
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert browser.get(asked).status == 403  # no other site can ask
+    for other in (f"/case/{case.case_id}/exif?item=7", "/case/none-1/exif"):
+        assert browser.get(other, x_hashmatch=browser.csrf).status == 409
+    browser.picture(page, 3)
+    said = [(e.kind, e.who, dict(e.body)) for e in server.queue.history(case.case_id)][2:]
+    record = case.items[0].record.record_id
+    assert said == [
+        ("exif_viewed", "ana", {"record": record}),
+        ("uncovered", "ana", {"record": record, "extent": "colour", "whole": True}),
+    ]
+    stranger = site.browser("bo")
+    assert stranger.get(asked, x_hashmatch=stranger.csrf).status == 409
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "whole"),
+    [("a.gif", 1, True), ("a.gif", 3, False), ("a.png", 1, True), ("a.jpg", 1, True)],
+)
+def test_a_frame_is_not_the_whole_of_its_file(
+    decoders: hm.DecodePool, tmp_path: Path, name: str, frames: int, whole: bool
+) -> None:
+    colours = ["red", "green", "blue"][:frames]
+    first, *more = [Image.new("RGB", (64, 64), colour) for colour in colours]
+    if more:
+        first.save(tmp_path / name, save_all=True, append_images=more)
+    else:
+        first.save(tmp_path / name)
+    source = registry.open_source(str(tmp_path), Surface.PROFILE_PHOTO)
+    (item,) = source.items()
+    media = {"gif": "image/gif", "png": "image/png", "jpg": "image/jpeg"}[name[-3:]]
+    record = make_record(1)
+    of_it = replace(record.item, key=item.key, version=item.version or "", media_type=media)
+    shown = CaseItem(
+        replace(record, item=of_it),
+        Origin(str(tmp_path)),
+        datetime(2026, 1, 1, tzinfo=UTC),
+        False,
+        1,
+    )
+    assert Pictures([str(tmp_path)], decoders).jpeg(shown, BlurStep.COLOUR).whole is whole

@@ -15,7 +15,7 @@ import pytest
 from hashmatch.records.cases import CaseState, Origin
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.web import pictures
-from hashmatch.review.web.pictures import MAX_OF_A_SOURCE
+from hashmatch.review.web.pictures import MAX_OF_A_SOURCE, View
 from hashmatch.review.web.server import Serving
 from processes import PATIENCE, wait_for
 from review_pages import Answer, Browser, ReviewSite, Server, filled, served
@@ -196,7 +196,7 @@ def test_who_goes_away_has_nothing_decoded(
     decoded: list[object] = []
     decode = site.server.pictures._decode
 
-    def noted(*given: Any) -> bytes:
+    def noted(*given: Any) -> View:
         decoded.append(given)
         return decode(*given)
 

@@ -55,7 +55,7 @@ def test_a_view_says_who_and_which_record(make_queue: MakeQueue, clock: Clock) -
     record_view(queue, case.case_id, "ana", record, "colour")
     (event,) = access(queue)
     assert (event.who, event.kind, event.case_id) == ("ana", "uncovered", case.case_id)
-    assert event.body == {"record": record, "extent": "colour"}
+    assert event.body == {"record": record, "extent": "colour", "whole": False}
     assert event in list(queue.history(case.case_id))
     for case_id, who, which in (
         (case.case_id, "bo", record),

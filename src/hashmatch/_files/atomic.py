@@ -136,6 +136,36 @@ def write(
         put(file, data)
 
 
+def write_new(path: str, data: bytes, *, error: type[HashmatchError] = StoreError) -> bool:
+    """Write a small file whole, unless there is one; return whether it is ours.
+
+    Of several writers at once, whichever machine they are on, the first to finish wins, and none
+    waits for another: one that hangs holds up nobody. Raises an `error` if it cannot be written.
+    """
+    folder, name = os.path.split(path)
+    part = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.part")
+    try:
+        file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
+            with suppress(OSError):  # no locks on this file system
+                fcntl.flock(file, fcntl.LOCK_EX)
+            put(file, data)
+            os.fsync(file)
+            _name_new(part, path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(part)
+            raise
+        finally:
+            os.close(file)
+        sync(folder or os.curdir)
+    except FileExistsError:
+        return False
+    except OSError as reason:
+        raise _cannot_write(path, reason, error) from None
+    return True
+
+
 def put(file: int, data: bytes | bytearray | memoryview) -> None:
     """Write all of some bytes at the end of an open file."""
     view = memoryview(data)

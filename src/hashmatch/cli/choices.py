@@ -69,5 +69,6 @@ class PluginName(click.ParamType):  # type: ignore[type-arg]
 
 ALGORITHM = PluginName("hashmatch.hashers", "algorithm")
 LIST_FORMAT = PluginName("hashmatch.lists", "list format")
+EXCHANGE_KIND = PluginName("hashmatch.exchanges", "kind of exchange")
 SURFACE = Choice(list(map(str, Surface)))
 STATE = Choice(STATES)

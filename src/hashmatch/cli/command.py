@@ -112,6 +112,7 @@ def with_plugins(text: str) -> str:
         ("{algorithms}", named(registry.HASHERS)),
         ("{list formats}", named(registry.LISTS)),
         ("{schemes}", schemes),
+        ("{exchange kinds}", named(registry.EXCHANGES)),
         ("{endings}", [f".{name}" for name in named(registry.SINKS)]),
     ):
         text = text.replace(word, _or(names))

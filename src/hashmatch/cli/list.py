@@ -9,6 +9,7 @@ import click
 
 from hashmatch.cli.command import command, group
 from hashmatch.cli.console import NAMED_PROBLEMS, Exit, console, print_json, print_table, printable
+from hashmatch.cli.list_exchange import exchange, fetch
 from hashmatch.cli.list_probe import probe
 from hashmatch.cli.list_store import (
     columns_as_json,
@@ -116,7 +117,7 @@ def _of_file(content: ListFile) -> dict[str, Any]:
 
 def _of_store(path: str, trust: dict[str, Any]) -> dict[str, Any]:
     from hashmatch.lists.ingest import UNKNOWN_STATUS, UNMATCHABLE
-    from hashmatch.store.compaction import QUARANTINED
+    from hashmatch.store.compaction import QUARANTINED, SET_ASIDE
     from hashmatch.store.importer import EFFECTS, ROWS
 
     store = open_store(path, trust)
@@ -131,7 +132,7 @@ def _of_store(path: str, trust: dict[str, Any]) -> dict[str, Any]:
         algorithm: {
             name.removeprefix(QUARANTINED): count
             for name, count in counts.items()
-            if name.startswith(QUARANTINED) and count
+            if name.startswith((QUARANTINED, SET_ASIDE)) and count
         }
         for algorithm, counts in manifest.counts.items()
     }
@@ -236,9 +237,13 @@ def list_() -> None:
     """Look into lists of known hashes, and keep them in stores. Their hashes are never shown.
 
     A list is read from files of any format. A store is a folder with its versions: import makes it,
-    update adds what has changed, and sign, verify, diff and rollback look after it.
+    update adds what has changed, fetch does both from an exchange, and sign, verify, diff and
+    rollback look after it.
     """
 
 
-for each in (inspect, probe, import_, update, verify, diff, sign, log, rollback, export, keygen):
+for each in (
+    *(inspect, probe, import_, update, fetch, exchange, verify, diff, sign, log, rollback, export),
+    keygen,
+):
     list_.add_command(each)

@@ -182,7 +182,7 @@ def _make(store: str, files: tuple[str, ...], how: str, options: dict[str, Any])
     as_json, quiet = options.pop("as_json"), options.pop("quiet")
     opened = open_store(store, options)
     paths = list_files(files)
-    change = _change(options)
+    change = given_change(options)
     size = sum(os.path.getsize(path) for path in paths if os.path.isfile(path))
     with Progress(size, quiet, unit="bytes") as bar:
         bar.say("reading")
@@ -191,7 +191,7 @@ def _make(store: str, files: tuple[str, ...], how: str, options: dict[str, Any])
         )
     warn(made.problems)
     if as_json:
-        _print_json(made)
+        print_json(changed_as_json(made))
     elif not quiet:
         _show(made.manifest)
         if made.manifest.base is None:
@@ -208,7 +208,8 @@ def _make(store: str, files: tuple[str, ...], how: str, options: dict[str, Any])
         click.echo(f"and {more:,} more rows that cannot be used", err=True)
 
 
-def _change(options: dict[str, Any]) -> Change:
+def given_change(options: dict[str, Any]) -> Change:
+    """Return what `change_options` and those of lists gave."""
     from hashmatch.store.importer import Change
     from hashmatch.store.signing import given_passphrase, load_private
 
@@ -243,9 +244,10 @@ def _pictures(folders: tuple[str, ...]) -> dict[str, HashBatch]:
         }
 
 
-def _print_json(made: Changed) -> None:
+def changed_as_json(made: Changed) -> dict[str, Any]:
+    """Return what a change has made, for JSON."""
     manifest = made.manifest
-    summary = {
+    return {
         "name": manifest.name,
         "version": manifest.version,
         "created": manifest.created,
@@ -260,7 +262,6 @@ def _print_json(made: Changed) -> None:
         "columns": columns_as_json(manifest.columns),
         "problems": made.problems,
     }
-    print_json(summary)
 
 
 IN_WORDS = {
@@ -456,11 +457,13 @@ def rollback(
 
     The new version has the next number, and the next update builds on it. It expires as VERSION
     did, counted from now. hashmatch list log shows the versions, and hashmatch list diff what
-    would change.
+    would change. A running hashmatch serve follows without a pause; hashmatch serve rollback is
+    the same command.
 
     \b
     hashmatch list diff lists/hotline 1 2
     hashmatch list rollback lists/hotline 1 --sign lists-2026.key
+    hashmatch serve rollback lists/hotline 1
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.store.importer import Change
     from hashmatch.store.signing import given_passphrase, load_private
@@ -474,7 +477,7 @@ def rollback(
     made = open_store(store, options).roll_back(version, change)
     warn(made.problems)
     if as_json:
-        _print_json(made)
+        print_json(changed_as_json(made))
     elif not quiet:
         _show(made.manifest)
 
@@ -632,10 +635,10 @@ def diff(
 @click.option(
     "--format",
     "form",
-    type=Choice(["jsonl", "pdq-text"]),
+    type=Choice(["jsonl", "pdq-text", "vpdq-text", "vpdq-json", "vpdq-by-frame"]),
     default="jsonl",
     show_default=True,
-    help="JSON lines keep all that is known of an entry.",
+    help="JSON lines keep all that is known of an entry; vpdq-* are of videos.",
 )
 @click.option("--reveal-hashes", is_flag=True, help="Needed: this writes the hashes of the list.")
 @click.option(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
+from contextlib import redirect_stderr
+from dataclasses import asdict, dataclass, field, fields
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +19,7 @@ from hashmatch.cli.units import TRUSTED
 from hashmatch.errors import ListError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from hashmatch.matching.matcher import Matcher
     from hashmatch.records.hash_list import HashList
@@ -114,10 +118,34 @@ class MatcherOptions:
             **take(*(each.name for each in fields(cls))),
         )
 
-    def open(self, version: int | None = None) -> Callable[..., Matcher]:
+    def plain(self) -> dict[str, Any]:
+        """Return them as plain values, for `open_matcher` in another process, in any folder."""
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
+        for name in ("list_paths", "benign_paths"):
+            pairs = [self._kind_and_path(given) for given in found[name]]
+            found[name] = [f"{kind}={os.path.abspath(path)}" for kind, path in pairs]
+        if self.disabled is not None:
+            found["disabled"] = os.path.abspath(self.disabled)
+        trust = dict(self.trust)
+        trust["trusted"] = [os.path.abspath(path) for path in trust.get("trusted", ())]
+        if trust.get("list_key"):
+            trust["list_key"] = os.path.abspath(trust["list_key"])
+        if trust.get("grace") is not None:
+            trust["grace"] = trust["grace"].total_seconds()
+        return found | {"shape": asdict(self.shape), "trust": trust}
+
+    def versions(self, lists: Sequence[HashList]) -> list[int | None]:
+        """Return the version of each list that is in a store, as it was opened."""
+        return [
+            int(known.version) if is_store(self._kind_and_path(given)[1]) else None
+            for given, known in zip(self.list_paths, lists, strict=True)
+        ]
+
+    def open(self, version: int | Sequence[int | None] | None = None) -> Callable[..., Matcher]:
         """Open the lists, and return what makes the matcher; more of its options may be given.
 
-        With a `version`, that one of each list, which are in stores then.
+        With a `version`, that one of each list, which are in stores then; or of several, that of
+        each list, the latest where it is None.
         """
         lists = self._lists(self.list_paths, version)
         benign = self._benign()
@@ -139,10 +167,11 @@ class MatcherOptions:
 
         return make
 
-    def snapshots(self, **how: Any) -> Snapshots:
+    def snapshots(self, exchanges: str | None = None, **how: Any) -> Snapshots:
         """Return the lists for a service: those in stores are watched, others are read once.
 
-        What a command has no option for is as `Snapshots` has it.
+        Lists of the folder of `exchanges` are served as long as these are there. What a command has
+        no option for is as `Snapshots` has it.
         """
         from hashmatch.matching.matcher import Matcher
         from hashmatch.service.snapshots import Snapshots
@@ -169,9 +198,27 @@ class MatcherOptions:
                 **self.hashing,
             )
 
+        others = {os.path.realpath(store.path) for store, _ in stores}
+        followed = None if exchanges is None else self._stores_of(exchanges, others)
         return Snapshots(
-            make, fixed=fixed, stores=stores, disabled=self.disabled, reference_key=key, **how
-        )
+            make, fixed=fixed, stores=stores, disabled=self.disabled, reference_key=key,
+            exchanges=followed, **how,
+        )  # fmt: skip
+
+    def _stores_of(self, folder: str, others: set[str]) -> Callable[[], dict[str, ListStore]]:
+        """Return what returns the stores of the exchanges of a folder, but for `others`."""
+        from hashmatch.exchanges.config import Exchanges
+
+        exchanges = Exchanges(folder)
+        opened: dict[str, ListStore] = {}
+
+        def stores() -> dict[str, ListStore]:
+            there = {os.path.realpath(each.store) for each in exchanges.all()} - others
+            for path in there - opened.keys():
+                opened[path] = open_store(path, dict(self.trust))
+            return {path: opened[path] for path in there}
+
+        return stores
 
     def _benign(self) -> list[HashList]:
         """Return the benign lists; a file that is empty is one that nothing was added to yet."""
@@ -184,16 +231,19 @@ class MatcherOptions:
         warn([f"the benign list {path} is empty: it suppresses nothing" for path in empty])
         return self._lists(full)
 
-    def _lists(self, paths: Sequence[str], version: int | None = None) -> list[HashList]:
+    def _lists(
+        self, paths: Sequence[str], version: int | Sequence[int | None] | None = None
+    ) -> list[HashList]:
         """Return the list of `algorithm`, or of the one named before the path, at each path."""
         from hashmatch.lists.exclusions import leave_out, read_disabled
 
         key = reference_key()
         out = () if self.disabled is None else read_disabled(self.disabled)
         lists: list[HashList] = []
-        for given in paths:
+        versions = version if isinstance(version, Sequence) else [version] * len(paths)
+        for given, wanted in zip(paths, versions, strict=True):
             kind, path = self._kind_and_path(given)
-            found = self._list(kind, path, version)
+            found = self._list(kind, path, wanted)
             for other in lists:  # every match would be counted twice
                 if (found.name, found.version, found.spec) == (
                     other.name, other.version, other.spec,
@@ -249,6 +299,19 @@ class MatcherOptions:
         spec = registry.spec(kind)
         name = content.manifest.name
         return HashList(name, str(version), spec, HashBatch.from_hex(spec, []), ())
+
+
+def open_matcher(rules: dict[str, Any], versions: list[int | None], include_hash: bool) -> Matcher:
+    """Return the matcher that `MatcherOptions.plain` describes, of those versions of its lists."""
+    shape, trust = dict(rules["shape"]), dict(rules["trust"])
+    for name, value in shape.items():  # what was plain lists on the way
+        if isinstance(value, list):
+            shape[name] = tuple(tuple(one) if isinstance(one, list) else one for one in value)
+    if trust.get("grace") is not None:
+        trust["grace"] = timedelta(seconds=trust["grace"])
+    known = rules | {"shape": ListShape(**shape), "trust": trust}
+    with redirect_stderr(io.StringIO()):  # whoever describes it has said what is wrong
+        return MatcherOptions(**known).open(versions)(include_hash=include_hash)
 
 
 def reference_key() -> bytes | None:

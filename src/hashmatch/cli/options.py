@@ -15,6 +15,7 @@ from hashmatch.cli.choices import ALGORITHM, LIST_FORMAT, SURFACE, Choice
 from hashmatch.cli.command import SAFEGUARDS, option, options, section
 from hashmatch.cli.units import (
     DURATION,
+    FOLDER,
     INPUT,
     LIST,
     LOG,
@@ -31,7 +32,7 @@ from hashmatch.cli.units import (
 )
 from hashmatch.errors import UsageError
 from hashmatch.records.enums import LEVELS, Surface
-from hashmatch.records.safeguards import Safeguard, allowing
+from hashmatch.records.safeguards import Safeguard, allowing, waive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -428,6 +429,14 @@ source_option = option(
     help="The source of the pictures, as it was given to hashmatch scan.",
 )
 
+pictures_option = option(
+    "--pictures",
+    multiple=True,
+    metavar="SOURCE",
+    help="Show pictures from this source, as it was given to hashmatch scan, and from no other. "
+    "Repeatable; the first is the source of records that do not name theirs.",
+)
+
 #: What is scanned, besides the source itself.
 source_options = section(
     "Source",
@@ -482,6 +491,18 @@ def workers() -> int:
     return processors() + 1
 
 
+def waive_sandbox() -> None:
+    """Say that images are decoded in the process that scans them: --in-process."""
+    waive(
+        Safeguard.SANDBOX,
+        "decode images",
+        "images are decoded in this process",
+        error=UsageError,
+        allowed=True,
+        allowed_by="--in-process",
+    )
+
+
 def _shard(
     ctx: click.Context, parameter: click.Parameter, given: str | None
 ) -> tuple[int, int] | None:
@@ -492,6 +513,18 @@ def _shard(
         return None if given is None else parse_shard(given)
     except UsageError as error:
         raise click.BadParameter(str(error)) from None
+
+
+def _engine(ctx: click.Context, parameter: click.Parameter, given: str | None) -> str | None:
+    """Return the name of an engine that there is."""
+    from hashmatch.scan.parts.engine import EngineName
+
+    try:
+        if given is not None:
+            EngineName.parse(given)
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from None
+    return given
 
 
 #: What makes a scan a job: its state, its share, what it is done with, and what is told of it.
@@ -510,6 +543,20 @@ job_options = section(
         metavar="I/N",
         help="Scan part I of N of SOURCE, counted from 0, to share a scan among N jobs. Each "
         "picture is in exactly one part.",
+    ),
+    option(
+        "--engine",
+        callback=_engine,
+        metavar="NAME",
+        help="Scan parts of SOURCE at the same time: local:N in N processes of this machine, or "
+        "dask://HOST:PORT on the workers of a Dask scheduler. Results are those of one scan. "
+        "--state is then a folder that all share, or s3://BUCKET/FOLDER.",
+    ),
+    option(
+        "--part-size",
+        type=click.IntRange(1, 1_000_000),
+        metavar="N",
+        help="Pictures in a part of --engine. [default: 5000, or less of a small folder]",
     ),
     option(
         "--dry-run",
@@ -572,6 +619,13 @@ allow_private_option = option(
 )
 queue_argument = options(
     click.argument("queue", type=QUEUE, metavar="QUEUE"), allow_readable_option
+)
+exchanges_option = option(
+    "--exchanges",
+    type=FOLDER,
+    metavar="DIR",
+    help="The folder in which exchanges of hash lists are kept. [default: HASHMATCH_EXCHANGES, or "
+    "exchanges; of a service, in the folder of --data]",
 )
 json_option = option(
     "--json", "as_json", is_flag=True, help="Print JSON, one object a line, instead of text."

@@ -33,7 +33,8 @@ def purge(queue: str, yes: bool, who: str, as_json: bool, quiet: bool) -> None:
     """Remove records that have expired: not decided in time, or found not to be a match.
 
     Their ids stay, so that the next scan does not add them again. Cases that are confirmed or
-    escalated are kept until they are released. See --keep-pending and --keep-rejected of hashmatch
+    escalated are kept until they are released, and cases that were reported until their time is
+    over. See --keep-pending and --keep-rejected of hashmatch
     review settings.
 
     \b
@@ -78,6 +79,11 @@ def purge(queue: str, yes: bool, who: str, as_json: bool, quiet: bool) -> None:
 @click.option("--keep-pending", type=DURATION, help="How long records without a decision are kept.")
 @click.option(
     "--keep-rejected", type=DURATION, help="How long records that are not a match are kept."
+)
+@click.option(
+    "--keep-reported",
+    type=DURATION,
+    help="How long cases that were reported are preserved: 368d, which is a year, or longer.",
 )
 @click.option(
     "--hold-confirmed/--no-hold-confirmed",

@@ -37,7 +37,9 @@ from hashmatch.cli.options import (
     source_options,
     strict_option,
     verbose_option,
+    waive_sandbox,
 )
+from hashmatch.cli.scan_engine import check_engine, parted_scan
 from hashmatch.cli.scan_output import (
     about_job,
     observers,
@@ -48,15 +50,18 @@ from hashmatch.cli.scan_output import (
 )
 from hashmatch.cli.units import FOLDER, SOURCE
 from hashmatch.errors import HashmatchError, SourceError, UsageError
-from hashmatch.records.safeguards import Safeguard, Waiver, waive
+from hashmatch.records.safeguards import Waiver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import timedelta
 
     from hashmatch.cli.scan_output import Sinks
     from hashmatch.interfaces import Source
     from hashmatch.matching.matcher import Matcher
+    from hashmatch.scan.checkpoint import Checkpoint
+    from hashmatch.scan.events import Observe, Result
+    from hashmatch.scan.hash_archive import HashArchive
     from hashmatch.scan.report import ScanReport
     from hashmatch.scan.scan import ScanOptions
 
@@ -103,13 +108,21 @@ def status(state: str, as_json: bool) -> None:
     from hashmatch.errors import CheckpointError
     from hashmatch.scan.checkpoint import FILE, Checkpoint
     from hashmatch.scan.events import Counters
+    from hashmatch.scan.parts.manifest import SCANS, Manifest
+    from hashmatch.scan.parts.place import open_place
 
-    if not os.path.exists(os.path.join(state, FILE)):
+    is_one = os.path.exists(os.path.join(state, FILE))
+    is_parted = "://" in state or os.path.isdir(os.path.join(state, SCANS))
+    if not is_one and not is_parted:
         raise CheckpointError(
             f"cannot read {state}: it has no state of a scan. Give the folder of scan --state."
         )
-    with Checkpoint(state, reading=True) as checkpoint:
-        scans = checkpoint.scans()
+    scans = []
+    if is_one:
+        with Checkpoint(state, reading=True) as checkpoint:
+            scans = checkpoint.scans()
+    if is_parted:
+        scans += [one.status() for one in Manifest.all(open_place(state, new=False))]
     if as_json:
         for scan in scans:
             print_json(scan)
@@ -120,6 +133,11 @@ def status(state: str, as_json: bool) -> None:
         lists = ", ".join(f"{name} {version}" for name, version, _ in scan["about"]["lists"])
         counts = [f"{scan['listed']:,} accounted for", f"{counters.records:,} for review"]
         counts += [f"{n:,} {name}" for name, n in counters.outcomes.items() if n]
+        parts = []
+        if "parts" in scan:
+            known = scan["parts"]
+            so_far = "" if known["listing_ended"] else " that are listed so far"
+            parts = [f"  parts:  {known['done']:,} of {known['listed']:,} done{so_far}"]
         for line in (
             f"scan {scan['name']}",
             f"  source: {source}{f' ({shard})' if shard else ''}",
@@ -127,6 +145,7 @@ def status(state: str, as_json: bool) -> None:
             f"  begun:  {scan['begun']}",
             f"  ended:  {scan['ended'] or 'not yet'}",
             f"  images: {', '.join(counts)}",
+            *parts,
             *(f"  {Waiver(**waiver)}" for waiver in scan["waivers"]),
         ):
             print_line(printable(line))
@@ -143,14 +162,7 @@ def scan_options(
 
     tries = Tries(Limits(rate=limit_rate))
     if in_process:
-        waive(
-            Safeguard.SANDBOX,
-            "decode images",
-            "images are decoded in this process",
-            error=UsageError,
-            allowed=True,
-            allowed_by="--in-process",
-        )
+        waive_sandbox()
         yield ScanOptions(workers, None, tries, readers), ScanReport.sandbox
         return
     from hashmatch.sandbox.pool import DecodePool
@@ -158,6 +170,31 @@ def scan_options(
     with DecodePool(workers) as pool:
         # A file that holds its worker up may have a thread to itself.
         yield ScanOptions(2 * workers, pool.pictures, tries, readers), pool.report
+
+
+@contextmanager
+def one_scan(
+    images: Source,
+    matcher: Matcher,
+    done: ScanReport,
+    observe: Sequence[Observe],
+    checkpoint: Checkpoint | None,
+    archive: HashArchive | None,
+    **options: Any,
+) -> Iterator[Iterator[Result]]:
+    """Give the results of a scan by this process."""
+    from hashmatch.scan.scan import scan_source
+
+    with (
+        scan_options(**options) as (how, done.sandbox),
+        closing(
+            scan_source(
+                images, matcher, options=how, checkpoint=checkpoint, archive=archive,
+                observe=[done, *observe],
+            )
+        ) as results,
+    ):  # fmt: skip
+        yield results
 
 
 @contextmanager
@@ -235,6 +272,8 @@ def scan(
     keep_for: timedelta | None,
     state: str | None,
     shard: tuple[int, int] | None,
+    engine: str | None,
+    part_size: int | None,
     dry_run: bool,
     log_json: str | None,
     metrics: str | None,
@@ -261,6 +300,7 @@ def scan(
     hashmatch scan photos/ --list pdq.csv --list md5=md5.txt --surface public_post
     hashmatch scan s3://photos/2026 --list known.csv --surface profile_photo \\
         --review queue.db --state state --shard 0/8 --limit-rate 50M
+    hashmatch scan photos/ --list known.csv --surface profile_photo --engine local:4 --state state
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch import registry
     from hashmatch.records.enums import Surface
@@ -268,13 +308,14 @@ def scan(
     from hashmatch.scan.checkpoint import Checkpoint
     from hashmatch.scan.hash_archive import HashArchive
     from hashmatch.scan.report import ScanReport
-    from hashmatch.scan.scan import scan_source
     from hashmatch.scan.shard import Shard
 
     if out is None and review is None:
         out = "-"
     where = Surface.parse(surface)
-    matcher = MatcherOptions.taken(options).open()(include_hash=include_hash or review is not None)
+    check_engine(engine, state, part_size, kept_in, options["limit_rate"])
+    rules = MatcherOptions.taken(options)
+    matcher = rules.open()(include_hash=include_hash or review is not None)
     if (kept_in is None) != (keep_for is None):
         raise UsageError(
             "cannot keep hashes: --keep-hashes and --keep-for go together. Give both, or neither."
@@ -292,7 +333,9 @@ def scan(
         if total == 0:
             raise SourceError(f"cannot scan {source}: there are no images in it. Check it.")
         # Before any file is opened: another scan that is under way keeps its own.
-        checkpoint = None if state is None else stack.enter_context(Checkpoint(state))
+        checkpoint = None
+        if engine is None and state is not None:
+            checkpoint = stack.enter_context(Checkpoint(state))
         archive = None if kept_in is None else HashArchive(kept_in, keep_for)
         about = about_job(source, surface, shard, matcher)
         told = stack.enter_context(observers(log_json, metrics, out, about))
@@ -302,13 +345,13 @@ def scan(
             sinks = open_sinks(out, review, source, include_hash)
             with (
                 told_if_stopped(sinks, done, total, out, quiet),
-                scan_options(**options) as (how, done.sandbox),
                 on_screen(total, quiet) as screen,
-                closing(
-                    scan_source(
-                        images, matcher, options=how, checkpoint=checkpoint, archive=archive,
-                        observe=[done, *told, screen],
-                    )
+                one_scan(images, matcher, done, [*told, screen], checkpoint, archive, **options)
+                if engine is None
+                else parted_scan(
+                    ctx, rules, matcher, done, [*told, screen],
+                    source=source, surface=where, shard=shard, allow_private=allow_private,
+                    engine=engine, part_size=part_size, state=state, **options,
                 ) as results,
             ):  # fmt: skip
                 for result in results:

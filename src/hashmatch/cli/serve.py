@@ -1,4 +1,4 @@
-"""``hashmatch serve`` and ``token``: the HTTP service, and who may ask it."""
+"""``hashmatch serve`` and ``token``: the HTTP service, who may ask it, and going back a version."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.command import command, group, option, section
+from hashmatch.cli.command import Command, command, group, option, section
 from hashmatch.cli.console import print_json, printable
+from hashmatch.cli.list_store import rollback
 from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
     allow_http_option,
     allow_private_option,
     evidence_options,
+    exchanges_option,
     hashing_options,
     host_option,
     json_option,
     list_options,
+    pictures_option,
     port_option,
     review_option,
     sandbox_option,
@@ -25,7 +28,7 @@ from hashmatch.cli.options import (
     source_option,
     tls_options,
 )
-from hashmatch.cli.units import FOLDER, INPUT, LOG, OUTPUT
+from hashmatch.cli.units import FOLDER, INPUT, LOG, OUTPUT, SOME_TIME
 from hashmatch.errors import UsageError, install
 
 if TYPE_CHECKING:
@@ -35,7 +38,24 @@ if TYPE_CHECKING:
 SCOPES = ("hash", "match", "curate", "admin")
 
 
+class ServeCommand(Command):
+    """``hashmatch serve ...``, or ``hashmatch serve rollback``, which is that of ``list``."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Return the context of whichever is meant."""
+        if args[:1] == ["rollback"]:
+            return rollback.make_context("serve rollback", args[1:], parent=parent, **extra)
+        return super().make_context(info_name, args, parent=parent, **extra)
+
+
 @command(
+    cls=ServeCommand,
     short_help="Serve checks of pictures and hashes over HTTP.",
     epilog="Python: hashmatch.service.server.serve(Serving(...))",
 )
@@ -106,8 +126,21 @@ SCOPES = ("hash", "match", "curate", "admin")
         metavar="DIR",
         help="The folder of the banks that are made and filled over HTTP.",
     ),
+    exchanges_option,
     review_option,
     source_option,
+    option(
+        "--review-page",
+        is_flag=True,
+        help="Serve the page on which people review that queue, below /review. Needs --workers 1.",
+    ),
+    pictures_option,
+    option(
+        "--page-token",
+        type=INPUT,
+        metavar="FILE",
+        help="A file with a token that every request for the page must have.",
+    ),
     option(
         "--missed",
         type=OUTPUT,
@@ -115,6 +148,35 @@ SCOPES = ("hash", "match", "curate", "admin")
         help="Note the pictures that could not be checked, for hashmatch missed run.",
     ),
     option("--keep-missed-bytes", is_flag=True, help="Keep those pictures until they are checked."),
+    option(
+        "--recent",
+        type=OUTPUT,
+        metavar="DB",
+        help="Keep hashes of the last pictures here, encrypted, and add a picture to --review if "
+        "a list gets an entry later that it matches.",
+    ),
+    option(
+        "--recent-for",
+        type=SOME_TIME,
+        default="1h",
+        show_default=True,
+        help="How long --recent keeps them, such as 30d, 36h or 10m.",
+    ),
+    option(
+        "--recent-items",
+        type=click.IntRange(1, 10_000_000),
+        default=100_000,
+        show_default=True,
+        metavar="N",
+        help="The pictures whose hashes --recent keeps at most; the oldest give way.",
+    ),
+    option(
+        "--recent-key",
+        type=INPUT,
+        metavar="FILE",
+        help="The key of --recent: 32 bytes, or them in hexadecimal or base64. [default: what "
+        "HASHMATCH_RECENT_KEY holds]",
+    ),
     option(
         "--access-log",
         type=LOG,
@@ -130,11 +192,13 @@ def serve(**options: Any) -> None:
 
     Lists in stores are watched, and newer versions put in use without a pause. The interface of its
     own is below /v1, described at /openapi.json; that of Hasher-Matcher-Actioner 1.1.7 below /h, /m
-    and /c. Other machines need a token, or a certificate. Needs the extra service.
+    and /c. Other machines need a token, or a certificate. Needs the extra service. To make an
+    earlier version of a list serve again, see hashmatch serve rollback --help.
 
     \b
     hashmatch token add tokens.json uploads --scope match
     hashmatch serve -l lists/hotline --tokens tokens.json --review queue.db
+    hashmatch serve rollback lists/hotline 17
     """  # noqa: D301  (the backspace tells click to keep the lines)
     try:
         from hashmatch.service.server import Serving
@@ -152,13 +216,17 @@ def serve(**options: Any) -> None:
     cores = len(os.sched_getaffinity(0))
     options["decoders"] = options["decoders"] or max(1, cores // options["workers"])
 
+    exchanges = exchanges_folder(options.pop("exchanges"), data)
+
     def snapshots(pool: DecodePool) -> Snapshots:
         from hashmatch.service.banks import Banks
 
         banks = Banks(data) if data is not None else None
-        return rules.snapshots(banks=banks, decode=pool, include_hash=options["review"] is not None)
+        return rules.snapshots(
+            exchanges, banks=banks, decode=pool, include_hash=options["review"] is not None
+        )
 
-    serving = Serving(snapshots, limits=limits, **options)
+    serving = Serving(snapshots, limits=limits, exchanges=exchanges, **options)
     scheme = "https" if serving.tls_cert else "http"
 
     def started(port: int) -> None:
@@ -166,6 +234,16 @@ def serve(**options: Any) -> None:
         click.echo(f"{scheme}://{name}:{port}/", err=True)
 
     serve_it(serving, started)
+
+
+def exchanges_folder(given: str | None, data: str | None) -> str | None:
+    """Return the folder of the exchanges that a service serves; None if it serves none."""
+    from hashmatch.exchanges.config import FOLDER as USUAL
+    from hashmatch.exchanges.config import VARIABLE
+
+    if given is not None and data is None:
+        raise UsageError("cannot serve exchanges: each is a bank. Give --data DIR for these.")
+    return None if data is None else given or os.environ.get(VARIABLE) or os.path.join(data, USUAL)
 
 
 @group(short_help="Make, list and revoke the tokens of the HTTP service.")

@@ -118,7 +118,21 @@ def _time_or_never(text: str) -> timedelta | Literal["never"]:
     return "never" if text == "never" else parse_duration(text)
 
 
+def _frame_distance(text: str) -> float | Literal["keyframes"]:
+    if text == "keyframes":
+        return "keyframes"
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise ValueError(f"cannot use {text!r} as seconds. Give 0, 0.5, 1 ... or keyframes")
+    return seconds
+
+
 DURATION = Unit("time", parse_duration)
+EVERY = Unit("seconds", _frame_distance)
+"""How far hashed frames of a video are apart."""
 SOME_TIME = Unit("time", _some_time)
 """A duration longer than nothing."""
 TIME_OR_NEVER = Unit("time", _time_or_never)
@@ -127,14 +141,20 @@ MOMENT = Unit("date", parse_moment)
 
 
 class Pair(click.ParamType):  # type: ignore[type-arg]
-    """NAME=VALUE: an option that says something of one thing, and can be given for several."""
+    """NAME=VALUE: an option that says something of one thing, and can be given for several.
 
-    def __init__(self, name: str, parse: Callable[[str], Any], example: str) -> None:
+    With a `plain_name` the value, and not the name, may have an equals sign in it.
+    """
+
+    def __init__(
+        self, name: str, parse: Callable[[str], Any], example: str, *, plain_name: bool = False
+    ) -> None:
         self.name, self._parse, self._example = name, parse, example
+        self._partition = str.partition if plain_name else str.rpartition
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the name, and what the value means."""
-        name, _, text = value.rpartition("=")
+        name, _, text = self._partition(value, "=")
         try:
             if not name:
                 raise ValueError
@@ -161,6 +181,7 @@ def _text(text: str) -> str:
 
 NAME_BITS = Pair("name=bits", _whole, "pdq=20")
 WORD_MEANING = Pair("word=meaning", _text, "rayé=withdrawn")
+KEY_VALUE = Pair("name=value", _text, "privacy_group=1234567890", plain_name=True)
 LABEL_TIME = Pair("label=time", parse_duration, "A1=48h")
 
 
@@ -312,6 +333,8 @@ def _paths_of_source(given: str) -> Iterator[str]:
 
 
 def _paths_of_state(given: str) -> Iterator[str]:
+    if "://" in given:
+        return
     yield given
     yield os.path.join(given, "checkpoint.db")
 

@@ -97,6 +97,7 @@ class HashPlan:
 
 
 UPRIGHT = (str(Orientation.UPRIGHT),)
+NO_VIDEO = ImageError(Outcome.UNSUPPORTED, "no video, and only videos have such a hash")
 
 
 def hash_image(
@@ -262,7 +263,12 @@ def hash_loaded(
     if loaded.error is not None:
         return [_unhashed(loaded.name, hasher, loaded.error) for hasher in plan.hashers]
     hashed = [
-        [_hash_bytes(loaded, hasher)] if hasher.reads == "bytes" else [] for hasher in plan.hashers
+        [_hash_bytes(loaded, hasher)]
+        if hasher.reads == "bytes"
+        else [_unhashed(loaded.name, hasher, NO_VIDEO)]
+        if hasher.reads == "video"
+        else []
+        for hasher in plan.hashers
     ]
     if not all(hashed):
         for picture in _pictures(loaded, plan.frames, decode or decode_here):

@@ -71,21 +71,21 @@ def check_orders(told: Sequence[str]) -> None:
             raise UsageError(
                 f"cannot read bits in the order {order!r}. Give {', '.join(ORDERS)} or {UNCHANGED}"
             )
-        if separator and registry.hasher(algorithm).reads == "bytes":
+        if separator and (reads := registry.hasher(algorithm).reads) != "pixels":
+            what = "digests of files" if reads == "bytes" else "frames of videos"
             raise UsageError(
-                f"cannot use {each}: digests of files have their bits in one order only. Leave it "
-                "out"
+                f"cannot use {each}: {what} have their bits in one order only. Leave it out"
             )
         if separator and order == "transposed":
             _check_square(algorithm)
 
 
 def orders_for(algorithm: str, told: Sequence[str]) -> tuple[str, ...]:
-    """Return the orders of `told` that are those of an algorithm; none of a digest of files.
+    """Return the orders of `told` that are those of an algorithm; none but of pictures' hashes.
 
     UsageError if its bits are no square that could be transposed.
     """
-    if not told or registry.hasher(algorithm).reads == "bytes":
+    if not told or registry.hasher(algorithm).reads != "pixels":
         return ()
     names = {"", algorithm, algorithm.partition("-")[0]}  # pdq is any profile of it
     parts = [each.rpartition("=") for each in told]

@@ -18,6 +18,7 @@ from hashmatch.decode.inputs import describe
 from hashmatch.errors import SpecMismatch, UsageError
 from hashmatch.hashing.hash_image import hash_image
 from hashmatch.records.hashes import HashBatch, HashSpec
+from hashmatch.records.video_columns import VIDEO_SPEC
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,14 +27,15 @@ if TYPE_CHECKING:
 
     from hashmatch.decode.inputs import ImageInput
     from hashmatch.hashing.hash_image import Decode
+    from hashmatch.records.video_columns import Videos
     from hashmatch.sandbox.pool import DecodePool
 
 REASONS = (
     "", "all zero", "all one", "low entropy", "a solid colour", "a default picture",
-    "detail along one direction",
+    "detail along one direction", "no frame to go by",
 )  # fmt: skip
-"""What the codes of `degenerate` mean; 0 is an ordinary hash."""
-_ZERO, _ONE, _LOW, _SOLID, _DEFAULT, _ONE_WAY = range(1, len(REASONS))
+"""What the codes of `degenerate` mean; 0 is an ordinary hash. The last is of videos alone."""
+_ZERO, _ONE, _LOW, _SOLID, _DEFAULT, _ONE_WAY, _NO_FRAME = range(1, len(REASONS))
 
 SEPARATING = frozenset({"pdq", "pdq-nearest512", "pdq-thumb512", "phash"})
 """Algorithms that never had two different photographs within their distance.
@@ -143,6 +145,39 @@ def degenerate(hashes: HashBatch, pictures: HashBatch | None = None) -> NDArray[
     codes = _reasons(hashes, known)
     codes[one_way(hashes) & (codes == 0)] = _ONE_WAY
     return codes
+
+
+def set_aside(videos: Videos, pictures: HashBatch | None = None) -> Videos:
+    """Return videos with their degenerate frames set aside: black or white ones, title cards.
+
+    Those are not matched, and the others of a video are. `pictures`, PDQ hashes, are frames that a
+    platform wants set aside too: those of credits, or of a logo that many of its videos show.
+    """
+    return videos.setting_aside(degenerate(videos.hashes, pictures))
+
+
+def degenerate_videos(keys: HashBatch, videos: Videos) -> NDArray[np.uint8]:
+    """Return which videos have no frame to go by, and why, as `degenerate` does.
+
+    No frame of them is good enough for its hash to mean anything and not `set_aside`.
+
+    Parameters
+    ----------
+    keys : HashBatch
+        Of a list, n of them; see `hashmatch.records.video_columns.video_key`.
+    videos : Videos
+        These and perhaps others.
+
+    Returns
+    -------
+    ndarray of uint8, shape (n,)
+        Indices into `REASONS`.
+    """
+    usable = videos.usable(registry.hasher(VIDEO_SPEC.algorithm).min_quality)
+    counts = np.diff(np.concatenate([[0], np.cumsum(usable)])[videos.ends])
+    codes = np.where(counts > 0, 0, _NO_FRAME).astype(np.uint8)
+    found: NDArray[np.uint8] = codes[videos.rows(keys.words)]
+    return found
 
 
 def one_way(hashes: HashBatch) -> NDArray[np.bool_]:

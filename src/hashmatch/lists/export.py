@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import msgspec
 
 from hashmatch._files.atomic import writing
 from hashmatch._redact import unseen
 from hashmatch.errors import ListError, UsageError
+from hashmatch.lists.vpdq_signal import write_signal
 from hashmatch.records.entries import Entries, Entry
 from hashmatch.records.images import clean_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hashmatch.lists.vpdq_signal import Form
     from hashmatch.records.hash_list import HashList
 
-FORMATS = "jsonl", "pdq-text"
+OF_VIDEOS = {"vpdq-text": "text", "vpdq-json": "list", "vpdq-by-frame": "by-frame"}
+FORMATS = "jsonl", "pdq-text", *OF_VIDEOS
 QUALITY_AND_MORE = re.compile(r"\d{1,3}\s*,")
 
 
@@ -38,8 +42,11 @@ def write_list(
         The list.
     path : path
         A new file: nothing is written over.
-    format : {"jsonl", "pdq-text"}
-        JSON lines keep all that is known of an entry; PDQ text (``hash,quality,id``) only that.
+    format : {"jsonl", "pdq-text", "vpdq-text", "vpdq-json", "vpdq-by-frame"}
+        JSON lines keep all that is known of an entry; PDQ text (``hash,quality,id``) only that. The
+        others are of videos: lines of ``frame,quality,hash,timestamp``, a JSON array as
+        python-threatexchange reads it, or JSON by frame, as older tools did. Of several videos each
+        is written as `hashmatch.lists.readers.vpdq` has it, with its id.
     reveal_hashes : bool
         Has to be True: anyone who has the hashes of a list can look for its pictures, and hashes
         tell something of what they show.
@@ -71,6 +78,11 @@ def write_list(
         )
     if format not in FORMATS:
         raise UsageError(f"cannot write a list as {format!r}. Give one of {' or '.join(FORMATS)}")
+    if format != "jsonl" and (format in OF_VIDEOS) != (known.videos is not None):
+        raise UsageError(
+            f"cannot write {known.spec.algorithm} entries as {format}: it is of "
+            f"{'videos' if format in OF_VIDEOS else 'pictures'}. Give jsonl, which is of both"
+        )
     with (
         writing(os.fspath(path), replace=False, error=ListError) as descriptor,
         os.fdopen(descriptor, "wb", closefd=False) as file,
@@ -81,18 +93,41 @@ def write_list(
 @unseen
 def reveal(known: HashList, file: BinaryIO, format: str) -> int:
     """Write a list's hashes and entries; see `write_list`."""
-    count = 0
-    for line in (_json_lines if format == "jsonl" else _pdq_text)(known):
+    if format in OF_VIDEOS:
+        lines = _vpdq(known, cast("Form", OF_VIDEOS[format]))
+    else:
+        lines = _json_lines(known) if format == "jsonl" else _pdq_text(known)
+    for line in lines:
         file.write(line + b"\n")
-        count += 1
-    return count
+    return len(known)
 
 
-def _rows(known: HashList) -> Iterator[tuple[str, Entry]]:
-    """Yield the hexadecimal text of each entry, and the entry."""
-    hashes = known.hashes
+def _rows(known: HashList, form: Form = "by-frame") -> Iterator[tuple[str, Entry]]:
+    """Yield the hexadecimal text of each entry, of a video its signal, and the entry."""
+    hashes, videos = known.hashes, known.videos
+    places = None if videos is None else videos.rows(hashes.words)
     for number, entry in enumerate(Entries.of(known.entries).loaded()):
-        yield hashes[number : number + 1].to_hex()[0], entry
+        if videos is not None and places is not None:
+            yield write_signal(videos[int(places[number])], form), entry
+        else:
+            yield hashes[number : number + 1].to_hex()[0], entry
+
+
+def _vpdq(known: HashList, form: Form) -> Iterator[bytes]:
+    rows = list(_rows(known, form))
+    named = [" ".join((entry.external_id or "").split()) for _, entry in rows]
+    if form == "text":
+        for (text, _), name in zip(rows, named, strict=True):
+            if len(rows) > 1:
+                yield f"# id: {name}".encode() if name else b"#"
+            yield text.encode()
+    elif len(rows) == 1:
+        yield rows[0][0].encode()
+    elif all(named) and len(set(named)) == len(named):
+        told = [f"{json.dumps(n)}: {text}" for (text, _), n in zip(rows, named, strict=True)]
+        yield ("{" + ",\n".join(told) + "}").encode()
+    else:  # a document each: ids that are missing or twice are no keys
+        yield from (text.encode() for text, _ in rows)
 
 
 def _json_lines(known: HashList) -> Iterator[bytes]:

@@ -60,6 +60,7 @@ from hashmatch.lists.statuses import (
     effect_of,
     plain,
 )
+from hashmatch.lists.vpdq_signal import parse_signal
 from hashmatch.records.entries import Entries, Entry, Texts
 from hashmatch.records.hash_shapes import REFERENCE, check_kept, may_be_hash
 from hashmatch.records.hashes import (
@@ -72,6 +73,7 @@ from hashmatch.records.hashes import (
     is_scientific,
 )
 from hashmatch.records.images import clean_name
+from hashmatch.records.video_columns import VIDEO_SPEC, Videos, video_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -79,6 +81,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hashmatch.records.hashes import HashSpec
+    from hashmatch.records.videos import VideoFrames
 
 T = TypeVar("T", bound=np.generic)
 
@@ -287,8 +290,11 @@ class ColumnBuilder(Opaque):
             del hashes, byte
         return len(rows), zeros
 
-    def finish(self) -> Statements:
-        """Return what was taken. Nothing more is taken then: the columns are not copied."""
+    def finish(self, videos: Videos | None = None) -> Statements:
+        """Return what was taken. Nothing more is taken then: the columns are not copied.
+
+        Of `videos`, those that statements are about are theirs.
+        """
         hashes = HashBatch.from_bytes(self.spec, self._values, owned=True)
         self._values = bytearray()
         ends = np.frombuffer(self._ends, np.int64)
@@ -310,6 +316,7 @@ class ColumnBuilder(Opaque):
             _constant(begin, len(self)),
             _constant(end, len(self)),
             _constant(scope, len(self)),
+            videos=videos,
         )
 
 
@@ -318,7 +325,7 @@ MOST_STATUSES = 100
 """Statuses that are not known and are counted by name; of more, no column of statuses is read."""
 NOT_MATCHED = {
     "photodna", "pdna", "blockhash", "tmk", "tmk_pdqf", "netclean", "videntifier", "ssvh",
-    "ssvh_pdna", "ssvh_safer_hash", "vpdq", "text", "raw_text", "url", "uri", "trend_query",
+    "ssvh_pdna", "ssvh_safer_hash", "text", "raw_text", "url", "uri", "trend_query",
     "other", "unknown", "url_md5", "pdq_ocr", "text_tlsh", "tlsh", "simple_signal_type",
 }  # fmt: skip
 """Kinds of hash in the lists of hotlines that cannot be compared here, or are not of pictures;
@@ -375,6 +382,8 @@ class Rows(Opaque):
         self.withdrawals = Withdrawals()
         self._unique = self._unique_ids = format.unique_ids
         self._builders: dict[str, ColumnBuilder] = {}
+        self._videos: dict[bytes, VideoFrames] = {}
+        self._last_video: tuple[str, VideoFrames] | None = None
         self.accept_spreadsheet = format.accept_spreadsheet
         self._scientific: int | None = None
         self._checked: Counter[str] = Counter()
@@ -479,7 +488,12 @@ class Rows(Opaque):
     def statements(self) -> list[Statements]:
         """Return what was said of hashes of each kind, by its name. Nothing is taken after this."""
         builders, self._builders = self._builders, {}
-        said = [builders[algorithm].finish() for algorithm in sorted(builders)]
+        videos = Videos.of(self._videos.values())
+        self._videos = {}
+        said = [
+            builders[name].finish(videos if name == VIDEO_SPEC.algorithm else None)
+            for name in sorted(builders)
+        ]
         self._examine([each.hashes for each in said])
         said = self._none_ahead(said)
         written = [self._as_written(each) for each in said]
@@ -644,6 +658,8 @@ class Rows(Opaque):
         of_kind = self._of(algorithm)
         named = next(iter(_safe((row.external_id,), forms)), None)
         scope = scope_of(row.space, self._unique)
+        if algorithm == VIDEO_SPEC.algorithm:
+            self._videos[value] = self._video_of(row.hash)
         of_kind.add(value, of_kind.kind_of(kind), named, scope, said)
 
     def _forms(self, row: ListRow, algorithm: str, value: bytes) -> tuple[str, ...]:
@@ -665,7 +681,7 @@ class Rows(Opaque):
 
     def _add_plain(self, rows: PlainRows) -> bool:
         """Take rows that say nothing but a hash, quality and id; or none of them, if any is odd."""
-        if not registry.hashes(self.algorithm):
+        if not registry.hashes(self.algorithm) or self.algorithm == VIDEO_SPEC.algorithm:
             return False
         spec = registry.spec(self.algorithm)
         digits = spec.bits // 4
@@ -718,6 +734,8 @@ class Rows(Opaque):
 
     def _parsed(self, row: ListRow, algorithm: str) -> bytes:
         spec = registry.spec(algorithm)
+        if spec == VIDEO_SPEC:
+            return video_key(self._video_of(row.hash))
         encoding = row.encoding or self.encoding
         value = spec.parse(row.hash, encoding)
         if encoding in DECIMALS and len(text := row.hash.strip(INVISIBLE)) >= LONG_NUMBER:
@@ -725,6 +743,12 @@ class Rows(Opaque):
             self._round_numbers += text.endswith("00")
         orders = self._orders_of(algorithm)
         return reordered(value, spec.bits, orders) if orders else value
+
+    def _video_of(self, signal: str) -> VideoFrames:
+        """Return the frames of a signal; those of the last one are kept."""
+        if self._last_video is None or self._last_video[0] != signal:
+            self._last_video = signal, parse_signal(signal)
+        return self._last_video[1]
 
     def _orders_of(self, algorithm: str) -> tuple[str, ...]:
         if algorithm not in self._orders:

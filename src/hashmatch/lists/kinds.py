@@ -16,6 +16,7 @@ import numpy as np
 
 from hashmatch import registry
 from hashmatch.records.hashes import Opaque
+from hashmatch.records.video_columns import VIDEO_SPEC
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -83,8 +84,8 @@ class Suspicion(NamedTuple):
 def suspicion(sample: Sample) -> Suspicion | None:
     """Return what hashes of a list probably are, if not what they are taken for.
 
-    Hashes of plug-ins are recognised by their digits only. Entries near to each other, as of copies
-    of one picture, count once.
+    Hashes of plug-ins are recognised by their digits only, and videos say what they are. Entries
+    near to each other, as of copies of one picture, count once.
 
     Examples
     --------
@@ -93,7 +94,7 @@ def suspicion(sample: Sample) -> Suspicion | None:
     >>> suspicion(Sample(known)).kind
     'binary digits'
     """
-    if sample.count < FEW:
+    if sample.count < FEW or sample.algorithm == VIDEO_SPEC.algorithm:
         return None
     found = next(sample.of_digits(), None)
     if found is None and sample.count >= LEAST and sample.is_ours:

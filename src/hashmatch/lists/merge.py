@@ -27,6 +27,7 @@ import xxhash
 
 from hashmatch.errors import HashesAreOpaque
 from hashmatch.interfaces import SPACES, Span
+from hashmatch.records import video_columns
 from hashmatch.records.entries import Entries, concatenated
 from hashmatch.records.hashes import HashBatch, Opaque
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hashmatch.records.entries import Entry
+    from hashmatch.records.video_columns import Videos
 
 MIX = tuple(np.uint64(odd) for odd in (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F))
 """Odd numbers (two primes of xxHash) that words are multiplied with to tell hashes apart."""
@@ -86,7 +88,8 @@ class Statements(Opaque):
     `key`, shape (n,), is a digest of the id and its name space, or else of the hash: entries of
     different keys are different ones. `begin` and `end`, shape (n,), are when it was said at the
     earliest and at the latest, in seconds since 1970 UTC; `scope`, shape (n,), is `scope_of` the
-    id, and `UNDATED` where the owner gave no time.
+    id, and `UNDATED` where the owner gave no time. Of videos, the hashes are keys of `videos`,
+    which may have others too.
     """
 
     hashes: HashBatch
@@ -95,6 +98,7 @@ class Statements(Opaque):
     begin: NDArray[np.float64]
     end: NDArray[np.float64]
     scope: NDArray[np.uint8]
+    videos: Videos | None = field(default=None, kw_only=True)
 
     @property
     def algorithm(self) -> str:
@@ -128,7 +132,7 @@ class Statements(Opaque):
         """Return some of the statements."""
         hashes = HashBatch(self.hashes.spec, self.hashes.words[rows], owned=True)
         columns = (self.key[rows], self.begin[rows], self.end[rows], self.scope[rows])
-        return Statements(hashes, self.entries.take(rows), *columns)
+        return Statements(hashes, self.entries.take(rows), *columns, videos=self.videos)
 
     def anonymous(self) -> Statements:
         """Return the same without ids, for what needs none: they take more room than the rest."""
@@ -263,6 +267,10 @@ class Withdrawals(Opaque):
         for subject, span in later.cleared.items():
             both.clear(subject, span)
         return both
+
+    def says_same(self, other: Withdrawals) -> bool:
+        """Return whether both take out the same, whatever is still to be listed."""
+        return (self.withdrawn, self.cleared) == (other.withdrawn, other.cleared)
 
     @property
     def subjects(self) -> list[Subject]:
@@ -443,6 +451,11 @@ def joined(said: Iterable[Statements]) -> list[Statements]:
     return [_concatenated(by_algorithm[algorithm]) for algorithm in sorted(by_algorithm)]
 
 
+def joined_videos(parts: Sequence[Videos]) -> Videos | None:
+    """Return the videos of all parts; None if there are no parts, as of pictures."""
+    return video_columns.joined(parts) if parts else None
+
+
 def _concatenated(parts: Sequence[Statements]) -> Statements:
     if len(parts) == 1:
         return parts[0]
@@ -453,4 +466,5 @@ def _concatenated(parts: Sequence[Statements]) -> Statements:
         np.concatenate([part.begin for part in parts]),
         np.concatenate([part.end for part in parts]),
         np.concatenate([part.scope for part in parts]),
+        videos=joined_videos([part.videos for part in parts if part.videos is not None]),
     )

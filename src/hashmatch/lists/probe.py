@@ -405,6 +405,8 @@ class KnownPicture:
         found: dict[Source, bytes | None] = {}
         for name in registry.names(registry.HASHERS):
             hasher = registry.hasher(name)
+            if hasher.reads == "video":
+                continue
             bits, limit = hasher.spec.bits, hasher.max_distance
             if hasher.reads == "bytes":
                 if self.loaded.data is not None:

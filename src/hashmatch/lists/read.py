@@ -13,7 +13,7 @@ import numpy as np
 from hashmatch import registry
 from hashmatch._redact import unseen
 from hashmatch.errors import BadRows, ListError, RejectedRow, UsageError
-from hashmatch.lists.degenerate import by_reason, degenerate
+from hashmatch.lists.degenerate import by_reason, degenerate, degenerate_videos, set_aside
 from hashmatch.lists.detect import NAMELESS, lost_columns, place_of, read_rows
 from hashmatch.lists.ingest import ListFormat, Rows, shown_id
 from hashmatch.lists.merge import counted, settle, standing
@@ -182,12 +182,20 @@ def read_list_file(
     for number, each in enumerate(counting):
         if registry.maker(registry.HASHERS, each.algorithm):
             continue  # somebody else's hashes, which may well be of colours
-        codes = degenerate(each.hashes)
+        if each.videos is None:
+            codes = degenerate(each.hashes)
+        else:
+            videos = set_aside(each.videos.of_keys(each.hashes.words))
+            counting[number] = replace(each, videos=videos)
+            codes = degenerate_videos(each.hashes, videos)
+            if frames := by_reason(videos.set_aside):
+                reasons = ", ".join(f"{reason}: {n:,}" for reason, n in frames.items())
+                warnings += (f"frames that match too much are set aside, {reasons}",)
         if codes.any():
             found = quarantined[each.algorithm] = by_reason(codes)
             reasons = ", ".join(f"{reason}: {n:,}" for reason, n in found.items())
             warnings += (f"{each.algorithm} hashes that match too much are left out, {reasons}",)
-            counting[number] = each.take(np.flatnonzero(codes == 0))
+            counting[number] = counting[number].take(np.flatnonzero(codes == 0))
     lists = [
         HashList(
             name,
@@ -196,6 +204,7 @@ def read_list_file(
             each.hashes,
             each.entries,
             rejected,
+            videos=each.videos,
             problems=tuple(f"{place}: {told}" for told in warnings),
         )
         for each in counting

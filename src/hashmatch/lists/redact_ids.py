@@ -44,7 +44,8 @@ def without_hashes(
     `written` are the hashes with their bits in other orders, `key` is that of references, and
     `kept` the shapes of ids that are no hashes, unless they are of the list itself.
     """
-    batches = {id(batch): batch for batch in (*(each.hashes for each in said), *written)}
+    frames = [each.videos.hashes for each in said if each.videos is not None]
+    batches = {id(batch): batch for batch in (*(each.hashes for each in said), *written, *frames)}
     least = min((batch.spec.bits // 8 for batch in batches.values()), default=0)
     maybe = {text for each in said for text in _suspects(each.entries, least)}
     hashes = _hashes_among(maybe, batches.values()) if maybe else set()

@@ -269,6 +269,35 @@ class Breaker:
         return self.window is not None and now - count.since >= self.window.total_seconds()
 
 
+class DeferredBreaker(Breaker):
+    """Lets everything through, and keeps what it was asked about, for another breaker to count.
+
+    A breaker counts in the order of a scan. Where parts of one are scanned at the same time, one
+    like this stands in for it in each, and `hashmatch.matching.suppression.tripped` is asked about
+    the records when they are in order.
+    """
+
+    def __init__(self, limit: int, window: timedelta | None) -> None:
+        super().__init__(limit, window=window)
+        self._asked = threading.local()
+
+    def lets_through(self, matches: Iterable[RecordMatch]) -> bool:
+        """Keep the matches, as those of this thread; True.
+
+        Parameters
+        ----------
+        matches : iterable of RecordMatch
+            All that the record matches.
+        """
+        self._asked.matches = tuple(matches)
+        return True
+
+    @property
+    def asked(self) -> tuple[RecordMatch, ...]:
+        """What it was last asked about by this thread."""
+        return getattr(self._asked, "matches", ())
+
+
 def _trip(match: RecordMatch, records: int, now: datetime) -> Trip:
     at = timestamp(now)
     return Trip(match.list, match.list_version, match.algorithm, match.entry, records, at)

@@ -87,12 +87,7 @@ class Protection(Opaque):
         matches = found.matches
         if len(matches) < found.match_count:
             matches = every(EVIDENCE).matches
-        if self.breaker.lets_through(matches):
-            return None
-        near = matches[0]
-        return SuppressedBy(
-            "breaker", near.list, near.list_version, near.entry, near.algorithm, near.distance
-        )
+        return tripped(self.breaker, matches)
 
     def evidence(
         self, hashed: Sequence[HashedImage], found: Found, every: Callable[[int], Found]
@@ -120,6 +115,19 @@ class Protection(Opaque):
             return None
         named = tuple(sorted(sources.values()))
         return SuppressedBy("too_few_sources", sources=named, min_sources=self.min_sources)
+
+
+def tripped(breaker: Breaker, matches: Sequence[RecordMatch]) -> SuppressedBy | None:
+    """Return what suppresses a record that matches nothing but tripped entries; else count it.
+
+    `matches` are all of the record, closest first.
+    """
+    if breaker.lets_through(matches):
+        return None
+    near = matches[0]
+    return SuppressedBy(
+        "breaker", near.list, near.list_version, near.entry, near.algorithm, near.distance
+    )
 
 
 class Benign(Opaque):

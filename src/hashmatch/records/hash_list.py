@@ -13,6 +13,7 @@ from hashmatch.errors import SpecMismatch, UsageError
 from hashmatch.records.entries import Entries, Entry, Limit, Texts
 from hashmatch.records.hash_shapes import REFERENCE, check_kept, hidden
 from hashmatch.records.hashes import HashBatch, HashSpec, Opaque
+from hashmatch.records.video_columns import VIDEO_SPEC, Videos
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -82,6 +83,9 @@ class HashList(Opaque):
         An index over these very entries and limits, if there is one already.
     problems : tuple of str
         What was found wrong while it was opened, and did not keep it from serving: tell somebody.
+    videos : Videos, optional
+        Of a list of videos, their frames; its hashes are then their keys, and each entry is one
+        video.
 
     Raises
     ------
@@ -107,6 +111,7 @@ class HashList(Opaque):
     max_distance: int | None = None
     index: Index | None = None
     problems: tuple[str, ...] = ()
+    videos: Videos | None = None
     _digest: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -126,6 +131,13 @@ class HashList(Opaque):
             raise SpecMismatch(
                 f"cannot use hashes of {held} for list {self.name}: it is of {self.spec}"
             )
+        if self.videos is None and self.spec == VIDEO_SPEC:
+            object.__setattr__(self, "videos", Videos.of([]))
+            if rows:
+                raise UsageError(
+                    f"cannot make list {self.name}: its videos have no frames. Give videos=..., or "
+                    "read it with read_list"
+                )
         if rows != len(entries.kind):
             raise UsageError(
                 f"cannot make list {self.name}: it has {rows} hashes and {len(entries)} entries. "
@@ -253,6 +265,31 @@ class HashList(Opaque):
         out = np.unique(np.array(given, np.int64))
         index = None if self.index is None else self.index.without(out)
         return replace(self, entries=Entries.of(self.entries).without(out), index=index)
+
+    @unseen
+    def take(self, numbers: Iterable[int]) -> HashList:
+        """Return the list of some entries alone, in memory; its name and version stay.
+
+        Parameters
+        ----------
+        numbers : iterable of int
+            Of the entries that are taken.
+
+        Examples
+        --------
+        >>> HashList.from_hex("phash", ["0f" * 8, "f0" * 8], ids=["7", "8"]).take([1]).entries[0]
+        Entry(external_id='8', labels=(), sources=(), status='active', quality=None, \
+max_distance=None)
+        """
+        entries = Entries.of(self.entries)
+        taken = np.unique(np.fromiter(numbers, np.int64))
+        rows, parts = entries.rows(taken), [self.storage[:0].words]
+        for block in np.unique(rows // BLOCK).tolist():  # they may lie on the disk
+            begin = block * BLOCK
+            within = rows[rows // BLOCK == block] - begin
+            parts.append(self.storage[begin : begin + BLOCK].words[within])
+        batch = HashBatch(self.spec, np.concatenate(parts), owned=True)
+        return replace(self, storage=batch, entries=entries.take(taken), index=None)
 
     def limit_of(self, entry: Entry, default: Limit) -> Limit:
         """Return the limit that counts for an entry, and who set it. The one place that says so.

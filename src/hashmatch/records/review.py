@@ -130,6 +130,9 @@ class ReviewRecord:
         is born decided.
     suppressed_by : SuppressedBy, optional
         Which rule suppressed it; there if and only if its status is ``suppressed``.
+    seen_at : str, optional
+        Of an image that matched nothing when it was checked, and was found later, when a list got
+        an entry that it matches: when it was checked, UTC. See `hashmatch.service.recent`.
     schema : str
         Always ``hashmatch.review/1``.
     """
@@ -142,6 +145,7 @@ class ReviewRecord:
     match_count: int
     status: Literal["pending_review", "suppressed"] = "pending_review"
     suppressed_by: SuppressedBy | UnsetType = UNSET
+    seen_at: str | UnsetType = UNSET
     schema: Literal["hashmatch.review/1"] = SCHEMA
 
     def __post_init__(self) -> None:

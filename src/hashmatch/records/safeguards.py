@@ -118,7 +118,17 @@ def waive(
         raise error(
             f"cannot {action}: {reason}. {advice or safeguard.advice}, or allow it with {how}."
         )
-    waiver = Waiver(safeguard.label, reason, allowed_by or safeguard.allowed_by)
+    note(Waiver(safeguard.label, reason, allowed_by or safeguard.allowed_by))
+
+
+def note(waiver: Waiver) -> None:
+    """Log a waiver, of this process or of another that works for it, and add it to what collects.
+
+    Parameters
+    ----------
+    waiver : Waiver
+        Said once within a block of `collecting`.
+    """
     if _collected and all(waiver in waivers for waivers in _collected):
         return  # said already
     for waivers in _collected:
@@ -135,6 +145,11 @@ def allowing(*safeguards: Safeguard) -> Iterator[None]:
         yield
     finally:
         _allowed.subtract(safeguards)
+
+
+def allowed() -> tuple[str, ...]:
+    """Return the names of the safeguards that this process may do without."""
+    return tuple(safeguard.name for safeguard in Safeguard if _allowed[safeguard])
 
 
 @contextmanager

@@ -14,12 +14,13 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from hashmatch.errors import HashmatchError, ReviewError
+from hashmatch.records.cases import CaseState
 from hashmatch.review import history
 from hashmatch.review.cases import find_row
 from hashmatch.review.leases import check_held
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from hashmatch.review.queue import ReviewQueue
 
@@ -48,7 +49,14 @@ def record_login(queue: ReviewQueue, name: str) -> None:
 
 
 def record_view(
-    queue: ReviewQueue, case_id: str, reviewer: str, record_id: str, extent: str
+    queue: ReviewQueue,
+    case_id: str,
+    reviewer: str,
+    record_id: str,
+    extent: str,
+    *,
+    whole: bool = False,
+    held: bool = True,
 ) -> None:
     """Record that a reviewer uncovers the picture of a record.
 
@@ -57,22 +65,73 @@ def record_view(
     queue : ReviewQueue
         With the history.
     case_id, reviewer : str
-        Id of the case, and name of who holds it and looks.
+        Id of the case, and name of who looks.
     record_id : str
         Record whose picture it is.
     extent : str
         How far it is uncovered, as ``colour``.
+    whole : bool
+        Whether that is all there is to be seen in the file: it has no other frame or page.
+    held : bool
+        Whether only who holds the case may look; otherwise it has to be a confirmed one, of which
+        a draft is signed off.
 
     Raises
     ------
     ReviewError
-        If the reviewer does not hold the case any more, or it has no such record.
+        If the reviewer may not look, or the case has no such record.
     QueueUnavailable
         If it cannot be written within `ReviewQueue.patience`; nothing is to be shown then.
     """
+    said = {"extent": extent, "whole": whole}
+    _record(queue, "uncovered", case_id, reviewer, record_id, said, held=held)
+
+
+def record_exif(
+    queue: ReviewQueue, case_id: str, reviewer: str, record_id: str, *, held: bool = True
+) -> None:
+    """Record that a reviewer is shown the EXIF data of the file of a record.
+
+    Parameters
+    ----------
+    queue : ReviewQueue
+        With the history.
+    case_id, reviewer : str
+        Id of the case, and name of who looks.
+    record_id : str
+        Record whose file it is.
+    held : bool
+        As for `record_view`.
+
+    Raises
+    ------
+    ReviewError
+        If the reviewer may not look, or the case has no such record.
+    QueueUnavailable
+        If it cannot be written within `ReviewQueue.patience`; nothing is to be shown then.
+    """
+    _record(queue, "exif_viewed", case_id, reviewer, record_id, {}, held=held)
+
+
+def _record(
+    queue: ReviewQueue,
+    kind: str,
+    case_id: str,
+    reviewer: str,
+    record_id: str,
+    said: Mapping[str, object],
+    *,
+    held: bool,
+) -> None:
     with queue.transaction() as tx:
         row = find_row(tx, case_id)
-        check_held(tx, row, reviewer)
+        if held:
+            check_held(tx, row, reviewer)
+        elif row.state != CaseState.CONFIRMED:
+            raise ReviewError(
+                f"cannot show a record of {tx.case_id(row.number)}: it is {row.state}, and only "
+                "who holds it may look. Take it first."
+            )
         if not tx.database.rows(
             "SELECT 1 FROM item WHERE record_id = ? AND case_number = ? AND line IS NOT NULL",
             (record_id, row.number),
@@ -81,7 +140,7 @@ def record_view(
             raise ReviewError(
                 f"cannot show that record of {case}: it has none such. Take it again."
             )
-        history.append(tx, reviewer, "uncovered", row.number, record=record_id, extent=extent)
+        history.append(tx, reviewer, kind, row.number, record=record_id, **said)
 
 
 class FailedLogins:

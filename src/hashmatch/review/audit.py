@@ -123,6 +123,8 @@ class _Replay:
             self._added(number, at, body)
         elif kind == "made":
             self.queue = (body["name"], body["format"], at, body["settings"])
+        elif kind == "upgraded":
+            self.queue = (self.queue[0], body["format"], *self.queue[2:])
         elif kind == "settings":
             self.queue = (*self.queue[:3], body["settings"])
         elif kind == "reviewer_added":

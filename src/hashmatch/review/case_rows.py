@@ -287,6 +287,12 @@ def priority(found: Summary, opened_at: int, settings: Settings) -> int:
     return round(lead) - opened_at // SECOND
 
 
+def is_held(row: CaseRow, settings: Settings) -> bool:
+    """Return whether a case is kept whatever its age."""
+    by_rule = row.state in HELD and settings.hold_confirmed
+    return row.hold in {"held", BY_DECISION} or (by_rule and row.hold != "released")
+
+
 def waiting_rows(row: CaseRow) -> Iterator[tuple[str, str, str, int, int]]:
     """Yield where a case waits: for each of its labels and any, each of its surfaces and any."""
     if row.state != CaseState.PENDING_REVIEW or not row.items:

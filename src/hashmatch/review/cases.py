@@ -20,8 +20,7 @@ from hashmatch.records.cases import (
 )
 from hashmatch.records.enums import Surface
 from hashmatch.records.review import ReviewRecord
-from hashmatch.review.case_rows import WAITING, load
-from hashmatch.review.retention import is_held
+from hashmatch.review.case_rows import WAITING, is_held, load
 from hashmatch.review.text import moment
 
 if TYPE_CHECKING:

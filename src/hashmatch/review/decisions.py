@@ -16,12 +16,13 @@ from hashmatch.review.case_rows import (
     CaseRow,
     StandingDecision,
     covered_by,
+    is_held,
     news,
     save,
 )
 from hashmatch.review.cases import DECISION, count_reviewed
 from hashmatch.review.leases import check_held, lease
-from hashmatch.review.retention import hold, is_held
+from hashmatch.review.retention import hold
 from hashmatch.review.text import micros, moment
 
 if TYPE_CHECKING:

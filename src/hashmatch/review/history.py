@@ -6,34 +6,49 @@ one elsewhere, as a `Head`, also notices that the end was cut off, or that all o
 anew. A head tells nothing: nobody can try guesses against it without the random name of the queue,
 the random tokens of its reviewers and every time to the microsecond.
 
-===============  =================================================================================
-kind             what happened
-===============  =================================================================================
-made             the queue was; its name and settings
-added            records came; how many, and the digest of all that is kept of them
-taken            a case was handed to a reviewer, until a time
-renewed          and is held for longer
-given_back       its reviewer gave it back
-lapsed           its reviewer did not come back in time
-decided          a reviewer decided about some records
-undone           and took that back
-asked_again      a case that was decided waits for a person again; by ``hashmatch`` if a record
-                 joined it that says what nobody has decided
-held, released   a case is kept whatever its age, or no longer
-purged           records that had expired were removed
-settings         the queue works in another way now
-reviewer_added   somebody may review, with a token of which this keeps a digest
-reviewer_removed and may no longer
-benign_accepted  a second person agreed that a picture is harmless
-benign_refused   or did not
-disabled         an entry of a list is not to be matched any more
-enabled          or is to be again
-logged_in        a reviewer logged in to the page
-login_failed     somebody could not: how often since the last such event, and with which name, if it
-                 is a reviewer's; by ``hashmatch``, since a name that was tried proves nothing
-uncovered        a reviewer uncovered the picture of a record, and how far
-message_queued   a decision was put into the outbox of an endpoint, to be sent if it still stands
-===============  =================================================================================
+=====================  ===========================================================================
+kind                   what happened
+=====================  ===========================================================================
+made                   the queue was; its name and settings
+upgraded               its tables became those of a newer version of hashmatch
+added                  records came; how many, and the digest of all that is kept of them
+taken                  a case was handed to a reviewer, until a time
+renewed                and is held for longer
+given_back             its reviewer gave it back
+lapsed                 its reviewer did not come back in time
+decided                a reviewer decided about some records
+undone                 and took that back
+asked_again            a case that was decided waits for a person again; by ``hashmatch`` if a
+                       record joined it that says what nobody has decided
+held, released         a case is kept whatever its age, or no longer
+purged                 records that had expired were removed
+settings               the queue works in another way now
+reviewer_added         somebody may review, with a token of which this keeps a digest
+reviewer_removed       and may no longer
+benign_accepted        a second person agreed that a picture is harmless
+benign_refused         or did not
+disabled               an entry of a list is not to be matched any more
+enabled                or is to be again
+logged_in              a reviewer logged in to the page
+login_failed           somebody could not: how often since the last such event, and with which name,
+                       if it is a reviewer's; by ``hashmatch``, since a name that was tried proves
+                       nothing
+uncovered              a reviewer uncovered the picture of a record, and how far
+exif_viewed            a reviewer was shown the EXIF data of the file of a record
+message_queued         a decision was put into the outbox of an endpoint, to be sent if it still
+                       stands
+draft_chosen           somebody chose what a draft of a report says of a case or a record, as its
+                       classification
+draft_written          a draft was written to a folder, with the digest of its manifest
+draft_signed           somebody signed off that draft
+preserved              a case was reported, with the number of the report; it is kept until a time
+preservation_asked     somebody asked that it is kept for longer, or no longer
+preservation_extended  a second person agreed that it is kept for longer
+preservation_released  or no longer
+preservation_refused   or did not agree
+request_added          a lawful request came: who asks, and for which cases
+request_answered       it was answered; with the digest of what was given, and to whom
+=====================  ===========================================================================
 """
 
 from __future__ import annotations
@@ -45,6 +60,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from hashmatch.errors import UsageError
+from hashmatch.review.database import INDEXED_KINDS
 from hashmatch.review.results import Event
 from hashmatch.review.text import moment
 
@@ -55,15 +71,28 @@ if TYPE_CHECKING:
 
 FEEDBACK = frozenset({"benign_accepted", "benign_refused", "disabled", "enabled"})
 """Kinds that `hashmatch.review.feedback` reads."""
-ACCESS = frozenset({"logged_in", "login_failed", "uncovered"})
+ACCESS = frozenset({"logged_in", "login_failed", "uncovered", "exif_viewed"})
 """Kinds that `hashmatch.review.access` writes."""
-WITHOUT_TABLE = FEEDBACK | ACCESS | {"message_queued"}
+DRAFTS = frozenset({"draft_chosen", "draft_written", "draft_signed"})
+"""Kinds that `hashmatch.review.drafts` reads."""
+PRESERVATION = frozenset(
+    {
+        "preserved", "preservation_asked", "preservation_extended", "preservation_released",
+        "preservation_refused",
+    }
+)  # fmt: skip
+"""Kinds that `hashmatch.review.holds` reads."""
+REQUESTS = frozenset({"request_added", "request_answered"})
+"""Kinds that `hashmatch.review.lawful_requests` reads."""
+WITHOUT_TABLE = FEEDBACK | ACCESS | DRAFTS | PRESERVATION | REQUESTS | {"message_queued"}
 """Kinds that no table depends on."""
 KINDS = (
-    "made", "added", "taken", "renewed", "given_back", "lapsed", "decided", "undone", "asked_again",
-    "held", "released", "purged", "settings", "reviewer_added", "reviewer_removed",
+    "made", "upgraded", "added", "taken", "renewed", "given_back", "lapsed", "decided", "undone",
+    "asked_again", "held", "released", "purged", "settings", "reviewer_added", "reviewer_removed",
     "benign_accepted", "benign_refused", "disabled", "enabled", "logged_in", "login_failed",
-    "uncovered", "message_queued",
+    "uncovered", "exif_viewed", "message_queued", "draft_chosen", "draft_written", "draft_signed",
+    "preserved", "preservation_asked", "preservation_extended", "preservation_released",
+    "preservation_refused", "request_added", "request_answered",
 )  # fmt: skip
 FIRST = "0" * 64
 """The digest before the first event."""
@@ -144,6 +173,20 @@ def load_event(tx: Transaction, number: int) -> Event:
         (number - 1, number),
     )
     return _event(tx.queue_name, rows[-1], rows[0][-1] if len(rows) > 1 else FIRST)
+
+
+def indexed(tx: Transaction, kinds: frozenset[str], case: int | None = None) -> Iterator[Event]:
+    """Yield the events of some kinds, or those of them about one case, oldest first.
+
+    The kinds are of those that the index ``event_kind`` is made for, so that what is asked for is
+    found among millions of others.
+    """
+    about, values = ("", ()) if case is None else (" AND case_number = ?", (case,))
+    for row in tx.database.rows(
+        f"SELECT {COLUMNS} FROM event WHERE {INDEXED_KINDS}{about} ORDER BY number", values
+    ):
+        if row[3] in kinds:
+            yield _event(tx.queue_name, row, "")
 
 
 def events(database: Database, name: str, case: int | None = None) -> Iterator[Event]:

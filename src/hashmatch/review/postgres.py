@@ -117,6 +117,9 @@ class PostgresDatabase(Database):
             self.run(statement)
         return True
 
+    def set_format(self) -> None:
+        """Leave it to the row of the queue, which says its format."""
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Make one transaction of what is done in it, when it is this writer's turn."""

@@ -12,7 +12,7 @@ from hashmatch.records.enums import Surface
 from hashmatch.records.review import ReviewRecord
 from hashmatch.review import cases, decisions, history, leases, retention
 from hashmatch.review.case_rows import WAITING, CaseRow, pages, priority, save
-from hashmatch.review.database import FORMAT, Transaction, is_url
+from hashmatch.review.database import FORMAT, UPGRADES, Transaction, is_url
 from hashmatch.review.grouping import keys_of_case
 from hashmatch.review.history import Head
 from hashmatch.review.intake import RECORDS_PER_TRANSACTION, add_batch
@@ -128,6 +128,8 @@ class ReviewQueue:
     ) -> ReviewQueue:
         """Open the queue in a file or on a server, or make it.
 
+        Tables of an older version are brought up to date; older versions do not open them then.
+
         Parameters
         ----------
         where : str
@@ -153,6 +155,8 @@ class ReviewQueue:
         try:
             if is_new:
                 is_new = _make(database, settings or Settings(), micros(now()))
+            else:
+                _upgrade(database, now)
             queue = cls(database, database.queue_row()[0], now)
             queue.is_new = is_new
             return queue
@@ -781,3 +785,24 @@ def _make(database: Database, settings: Settings, now: int) -> bool:
         made = Transaction(database, name, settings, now)
         history.append(made, "hashmatch", "made", name=name, format=FORMAT, settings=text)
     return True
+
+
+def _upgrade(database: Database, now: Callable[[], datetime]) -> None:
+    """Bring the tables of an older version of hashmatch up to date."""
+    if _format(database) not in UPGRADES:
+        return
+    with Transaction.begin(database, now) as tx:
+        version = _format(database)
+        if version not in UPGRADES:
+            return  # another process was sooner
+        while version < FORMAT:
+            for statement in UPGRADES[version]:
+                database.run(statement)
+            version += 1
+        database.run("UPDATE queue SET format = ?", (FORMAT,))
+        database.set_format()
+        history.append(tx, "hashmatch", "upgraded", format=FORMAT)
+
+
+def _format(database: Database) -> int:
+    return max((version for (version,) in database.rows("SELECT format FROM queue")), default=0)

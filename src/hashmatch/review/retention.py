@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 from hashmatch.errors import ReviewError
 from hashmatch.records.cases import CaseState
 from hashmatch.records.review import ReviewRecord
-from hashmatch.review import history
+from hashmatch.review import history, holds
 from hashmatch.review.case_rows import (
-    BY_DECISION,
     COLUMNS,
-    HELD,
     WAITING,
     CaseRow,
     covered_by,
+    is_held,
     priority,
     save,
     summary,
@@ -36,12 +35,6 @@ if TYPE_CHECKING:
 CASES_PER_TRANSACTION = 200
 
 
-def is_held(row: CaseRow, settings: Settings) -> bool:
-    """Return whether a case is kept whatever its age."""
-    by_rule = row.state in HELD and settings.hold_confirmed
-    return row.hold in {"held", BY_DECISION} or (by_rule and row.hold != "released")
-
-
 def hold(tx: Transaction, row: CaseRow, who: str, kind: str, reason: str) -> CaseRow:
     """Keep a case whatever its age, or no longer; `kind` is ``held`` or ``released``."""
     if not row.items:
@@ -50,6 +43,8 @@ def hold(tx: Transaction, row: CaseRow, who: str, kind: str, reason: str) -> Cas
     if kind == "released" and not is_held(row, tx.settings):
         # It would be released ahead of time: whatever is decided about it later.
         raise ReviewError(f"cannot release {tx.case_id(row.number)}: it is not held")
+    if kind == "released":
+        holds.check_over(tx, row.number)
     after = row._replace(hold=kind, hold_at=tx.now)
     save(tx.database, [(row, after)])
     history.append(tx, who, kind, row.number, reason=reason)
@@ -79,6 +74,8 @@ def purge_some(
         (value,),
     ):
         items.setdefault(case, []).append(tuple(rest))
+    preserved = holds.preserved(tx, [row[0] for row in cases])
+    preserved |= holds.requested(tx)
     gone: list[int] = []
     changes: list[tuple[CaseRow, CaseRow]] = []
     counts = {"pending": 0, "rejected": 0, "confirmed": 0, "cases": 0}
@@ -86,6 +83,8 @@ def purge_some(
         row = CaseRow(*case)
         if row.lease_until is not None and row.lease_until > tx.now:
             continue  # somebody is looking at it
+        if row.number in preserved:
+            continue
         expired = [
             number
             for number, added_at, asked in items.get(row.number, ())

@@ -11,6 +11,9 @@ import msgspec
 from hashmatch.errors import UsageError
 
 MAX_DAYS = 36500
+YEAR = timedelta(days=368)
+"""The least that a reported case is kept: a year of up to 366 days, and two more, since a day that
+is given without a time begins and ends elsewhere up to 26 hours later than in UTC."""
 MAX_BITS = 31
 """Beyond which pictures are not the same by any algorithm here."""
 
@@ -38,6 +41,9 @@ class Settings:
         Time after which a purge removes what nobody decided.
     keep_rejected : timedelta
         Time after which a purge removes what is not a match.
+    keep_reported : timedelta
+        How long a case is preserved from the day on which it was reported: 368 days, which is a
+        year wherever that day was, or longer.
     hold_confirmed : bool
         Whether what was confirmed or escalated is kept until somebody releases it; else it goes
         like the rest. What this held when it was decided stays held.
@@ -63,6 +69,7 @@ class Settings:
     pause: timedelta = timedelta(minutes=5)
     keep_pending: timedelta = timedelta(days=180)
     keep_rejected: timedelta = timedelta(days=30)
+    keep_reported: timedelta = YEAR
     hold_confirmed: bool = True
     label_weights: Mapping[str, float] = field(default_factory=dict)
 
@@ -77,10 +84,14 @@ class Settings:
                 raise UsageError(f"cannot set the weight of label {label!r} to {hours} hours")
         if not self.in_a_row >= 1:
             raise UsageError(f"cannot set in_a_row to {self.in_a_row}: it is at least 1")
-        for name in ("lease", "undo", "pause", "keep_pending", "keep_rejected"):
+        for name in ("lease", "undo", "pause", "keep_pending", "keep_rejected", "keep_reported"):
             value: timedelta = getattr(self, name)
             if not timedelta(0) <= value <= timedelta(days=MAX_DAYS):
                 raise UsageError(f"cannot set {name} to {value}: it is up to {MAX_DAYS} days")
+        if self.keep_reported < YEAR:
+            raise UsageError(
+                f"cannot set keep_reported to {self.keep_reported}: it is at least {YEAR.days} days"
+            )
         if self.lease < timedelta(seconds=1):
             raise UsageError(f"cannot set lease to {self.lease}: it is at least a second")
 

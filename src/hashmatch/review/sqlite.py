@@ -161,8 +161,12 @@ class SqliteDatabase(Database):
         for statement in self._statements():
             self.run(statement)
         self.run(f"PRAGMA application_id = {APPLICATION_ID}")
-        self.run(f"PRAGMA user_version = {FORMAT}")
+        self.set_format()
         return True
+
+    def set_format(self) -> None:
+        """Note that the tables are those of `FORMAT`, within a transaction."""
+        self.run(f"PRAGMA user_version = {FORMAT}")
 
     @staticmethod
     def _statements() -> list[str]:

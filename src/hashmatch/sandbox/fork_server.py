@@ -17,6 +17,7 @@ import signal
 import socket
 import warnings
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from mmap import mmap
 from typing import TYPE_CHECKING
@@ -26,12 +27,15 @@ from PIL import AvifImagePlugin, Image
 
 from hashmatch.decode import formats, tiff_samples
 from hashmatch.decode.policy import decode_image
-from hashmatch.sandbox import privileges, protocol
+from hashmatch.sandbox import privileges, protocol, worker
 from hashmatch.sandbox.confinement import WorkerLimits
-from hashmatch.sandbox.worker import serve
 
 if TYPE_CHECKING:
-    from hashmatch.sandbox.worker import Decode
+    from collections.abc import Callable
+
+    from hashmatch.sandbox.layers import Layers
+
+    Run = Callable[[socket.socket, int, mmap, WorkerLimits, Layers], None]
 
 PR_SET_PDEATHSIG = 1
 
@@ -40,7 +44,8 @@ def main(descriptor: int, decoder: str, *numbers: float) -> None:
     """Serve one pool until it closes or its process ends.
 
     `descriptor` is that of the socket to the pool, `decoder` the function to decode with, as
-    ``module:name``, `numbers` the fields of `WorkerLimits`.
+    ``module:name``, `numbers` the fields of `WorkerLimits`. Its module may have a ``warm_up`` and a
+    ``serve`` of its own, instead of those for pictures.
     """
     channel = socket.socket(fileno=descriptor)
     cpu, wall, *counts = numbers
@@ -50,15 +55,16 @@ def main(descriptor: int, decoder: str, *numbers: float) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the pool closes its workers itself
         warnings.simplefilter("ignore")
         module, _, name = decoder.partition(":")
-        decode: Decode = getattr(import_module(module), name)
-        _warm_up()
+        made = import_module(module)
+        run = partial(getattr(made, "serve", worker.serve), decode=getattr(made, name))
+        getattr(made, "warm_up", _warm_up)()
         gc.freeze()  # a collection in a worker would copy every page of what it inherited
     except Exception as error:
         channel.send(f"{type(error).__name__}: {error}".encode()[:2000])
         return
     channel.send(protocol.SERVER_READY)
     with suppress(ConnectionError):
-        _serve(channel, limits, decode)
+        _serve(channel, limits, run)
 
 
 def _warm_up() -> None:
@@ -89,7 +95,7 @@ def _warm_up() -> None:
             decode_image(file.getvalue())
 
 
-def _serve(channel: socket.socket, limits: WorkerLimits, decode: Decode) -> None:
+def _serve(channel: socket.socket, limits: WorkerLimits, run: Run) -> None:
     workers: set[int] = set()
     waiting = select.poll()
     waiting.register(channel, select.POLLIN)
@@ -101,7 +107,7 @@ def _serve(channel: socket.socket, limits: WorkerLimits, decode: Decode) -> None
             return
         request, number, pid = protocol.REQUEST.unpack(message)
         if request == protocol.FORK_REQUEST:
-            pid = _fork(channel, descriptors, limits, decode)
+            pid = _fork(channel, descriptors, limits, run)
             workers |= {pid} - {0}
             channel.send(protocol.FORK_REPLY.pack(number, pid))
         else:
@@ -110,9 +116,7 @@ def _serve(channel: socket.socket, limits: WorkerLimits, decode: Decode) -> None
             workers.discard(pid)  # the number may be another process's from now on
 
 
-def _fork(
-    channel: socket.socket, descriptors: list[int], limits: WorkerLimits, decode: Decode
-) -> int:
+def _fork(channel: socket.socket, descriptors: list[int], limits: WorkerLimits, run: Run) -> int:
     """Return the number of a new worker; 0 if the system has none."""
     parent = os.getpid()
     try:
@@ -123,7 +127,7 @@ def _fork(
         code = 1
         try:
             channel.close()
-            _run_worker(parent, descriptors, limits, decode)
+            _run_worker(parent, descriptors, limits, run)
             code = 0
         finally:
             os._exit(code)  # whatever happened: nothing of the server's is to run here
@@ -132,7 +136,7 @@ def _fork(
     return max(pid, 0)
 
 
-def _run_worker(parent: int, descriptors: list[int], limits: WorkerLimits, decode: Decode) -> None:
+def _run_worker(parent: int, descriptors: list[int], limits: WorkerLimits, run: Run) -> None:
     channel, item, pixels = descriptors
     shared = mmap(pixels, 0)
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -149,7 +153,7 @@ def _run_worker(parent: int, descriptors: list[int], limits: WorkerLimits, decod
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it ended before that was heard
         return
-    serve(socket.socket(fileno=channel), item, shared, limits, decode, layers)
+    run(socket.socket(fileno=channel), item, shared, limits, layers)
 
 
 def _end(pid: int) -> tuple[int, int, float]:

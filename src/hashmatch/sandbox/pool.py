@@ -7,22 +7,27 @@ import os
 import threading
 import time
 import weakref
-from contextlib import closing
+from collections import deque
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hashmatch.decode import limits as decode_limits
+from hashmatch.decode.exif_tags import unpacked
 from hashmatch.decode.inputs import ImageInput, load
 from hashmatch.decode.policy import decode_image
-from hashmatch.errors import UsageError, WorkersError
+from hashmatch.decode.video_inputs import OpenVideo, VideoInput, open_video
+from hashmatch.errors import UsageError, WorkersError, install
 from hashmatch.records.safeguards import Safeguard, waive
 from hashmatch.sandbox import privileges
 from hashmatch.sandbox.confinement import WorkerLimits
 from hashmatch.sandbox.fork_client import POOL_CLOSED, ForkServer
 from hashmatch.sandbox.layers import REQUIRED, Layers, describe
-from hashmatch.sandbox.slot import WorkerSlot
+from hashmatch.sandbox.slot import EXITS_KEPT, WorkerSlot
+from hashmatch.sandbox.video_slot import VideoEnd, VideoFrame, VideoSlot, VideoStream
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -40,6 +45,8 @@ count as one that works: a hostile file may hold a slot for the time of all its 
 others would wait for it."""
 SPARE_SLOTS = 4
 """Slots there are besides, at least, for those that are slow; none has a worker until then."""
+VIDEO_LIBRARIES = 256 * 2**20
+"""Bytes of address space that FFmpeg's libraries take."""
 HELD_SECONDS = 60.0
 """Time for which an iterator may hold a slot without asking for more while others wait for one: a
 thousand times as long as hashing takes."""
@@ -186,6 +193,7 @@ class DecodePool:
 
     _decoder = "hashmatch.sandbox.worker:decode_job"
     """What workers decode with; tests have others."""
+    _video_decoder = "hashmatch.sandbox.video_worker:decode_video"
 
     def __init__(
         self,
@@ -201,7 +209,10 @@ class DecodePool:
         self._owner_pid = os.getpid()
         self._server = ForkServer(self.limits, self._decoder)
         self._slots = WorkerSlots(self._server, self.limits, count)
-        self._end = weakref.finalize(self, _close, self._owner_pid, self._slots, self._server)
+        self._videos = VideoSlots(self._video_decoder, self.limits, count)
+        self._end = weakref.finalize(
+            self, _close, self._owner_pid, self._slots, self._server, self._videos
+        )
         try:
             self._slots.start()
             self._check(require)
@@ -246,7 +257,7 @@ class DecodePool:
     @property
     def exits(self) -> list[WorkerExit]:
         """How the latest workers ended, for tests and measurements."""
-        return [ended for slot in self._slots.all for ended in slot.exits]
+        return [ended for slot in self._slots.all for ended in slot.exits] + [*self._videos.exits]
 
     @property
     def pids(self) -> list[int]:
@@ -334,6 +345,61 @@ class DecodePool:
             raise UsageError(f"cannot give {most} frames. Ask for 1 at least (most)")
         return map(_copied, self._decode(image, most))
 
+    def exif_tags(self, image: ImageInput) -> str:
+        """Return the EXIF tags of a file, read in a worker.
+
+        Parameters
+        ----------
+        image : path, bytes or file object
+            The file.
+
+        Returns
+        -------
+        str
+            A line for each tag, ``Model: a camera``; empty if there are none.
+
+        Raises
+        ------
+        ImageError, UsageError, WorkersError
+            As `pictures` does.
+        """
+        (text,) = [unpacked(picture) for picture in self._decode(image, 0, exif=True)]
+        return text
+
+    def decode_video(
+        self, video: VideoInput, every: float | None = 1.0
+    ) -> Generator[VideoStream | VideoFrame | VideoEnd]:
+        """Decode a video in a worker of its own, which ends with it.
+
+        At most `workers` videos are decoded at once, beside pictures; others wait. What a video may
+        cost is in `hashmatch.decode.limits`, and its memory and its time on the clock, for each
+        frame, in `limits`.
+
+        Parameters
+        ----------
+        video : path, bytes, file object or OpenVideo
+            As for `hashmatch.hash_video`.
+        every : float, optional
+            Seconds between two frames by vPDQ's rule, 0 for every frame; None for key frames.
+
+        Yields
+        ------
+        VideoStream, then VideoFrame, then VideoEnd
+            One of the first and the last kind, and as many frames as there are. A frame's planes
+            are there until the next is asked for.
+
+        Raises
+        ------
+        ImageError
+            With the outcome of a video of which no frame was decoded.
+        WorkersError
+            If the pool is closed, or workers cannot be started, as without the extra ``video``.
+        """
+        if os.getpid() != self._owner_pid:
+            raise WorkersError("cannot use a decode pool in a fork of its process. Make another.")
+        with open_video(video) as opened, self._videos.slot(opened) as slot:
+            yield from slot.decode_video(every)
+
     def close(self) -> None:
         """End every process of the pool; calls that wait for one get an error. Once is enough."""
         self._end()
@@ -349,8 +415,12 @@ class DecodePool:
     ) -> None:
         self.close()
 
-    def _decode(self, image: ImageInput, most: int, readings: bool = False) -> Iterator[Picture]:
+    def _decode(
+        self, image: ImageInput, most: int, readings: bool = False, exif: bool = False
+    ) -> Iterator[Picture]:
         loaded = load(image)
+        if exif and loaded.pixels is not None:
+            raise UsageError("cannot read EXIF tags of pixels. Pass the file or its bytes.")
         if loaded.error is not None or isinstance(loaded.pixels, np.ndarray):
             yield decode_image(loaded)
             return
@@ -360,7 +430,7 @@ class DecodePool:
             raise WorkersError("cannot use a decode pool in a fork of its process. Make another.")
         slot = self._slots.acquire()
         try:
-            with closing(slot.decode(loaded.data, most, readings)) as pictures:
+            with closing(slot.decode(loaded.data, most, readings, exif)) as pictures:
                 for picture in pictures:
                     self._slots.hold(slot)
                     yield picture
@@ -374,9 +444,59 @@ def _copied(picture: Picture) -> Picture:
     return replace(picture, pixels=picture.pixels.copy())
 
 
-def _close(owner_pid: int, slots: WorkerSlots, server: ForkServer) -> None:
+class VideoSlots:
+    """Slots for videos, of which `count` work at once; their fork server starts with the first."""
+
+    def __init__(self, decoder: str, limits: WorkerLimits, count: int) -> None:
+        # FFmpeg's libraries are mapped besides what decodes pictures.
+        self._limits = replace(limits, address_space=limits.address_space + VIDEO_LIBRARIES)
+        self._decoder = decoder
+        self._free = threading.BoundedSemaphore(count)
+        self._lock = threading.Lock()
+        self._server: ForkServer | None = None
+        self._busy: set[VideoSlot] = set()
+        self._closed = False
+        self.exits: deque[WorkerExit] = deque(maxlen=EXITS_KEPT)
+
+    @contextmanager
+    def slot(self, video: OpenVideo) -> Iterator[VideoSlot]:
+        """Give a slot for one video, waiting for its turn; WorkersError if they are closed."""
+        with self._free:
+            with self._lock:
+                if self._closed:
+                    raise WorkersError(POOL_CLOSED)
+                if self._server is None:
+                    self._server = self._started()
+                slot = VideoSlot(self._server, self._limits, video)
+                self._busy.add(slot)
+            try:
+                yield slot
+            finally:
+                with self._lock:
+                    self._busy.discard(slot)
+                slot.end_worker()
+                self.exits += slot.exits
+                slot.close()
+
+    def close(self) -> None:
+        """End all workers for good; what is asked of a slot then is an error."""
+        with self._lock:
+            self._closed = True
+            for slot in self._busy:
+                slot.abort()
+            if self._server is not None:
+                self._server.close()
+
+    def _started(self) -> ForkServer:
+        if find_spec("av") is None:
+            raise WorkersError(f"cannot decode videos: PyAV is not installed. {install('video')}")
+        return ForkServer(self._limits, self._decoder)
+
+
+def _close(owner_pid: int, slots: WorkerSlots, server: ForkServer, videos: VideoSlots) -> None:
     """Close a pool; apart from it, so that it can be done when nobody has it any more."""
     if os.getpid() != owner_pid:
         return  # a fork of the process that the pool is of
+    videos.close()
     slots.close()
     server.close()

@@ -32,7 +32,7 @@ NEXT_FRAME, NEXT_PART = b"M", b"P"
 """To a worker: the next frame, or the next part of the item. Anything else is the next job."""
 PART_BYTES = 8 * 2**20
 """An item is handed over in parts, so that shared memory holds so much of it at most."""
-_JOB = struct.Struct("<cQII?")
+_JOB = struct.Struct("<cQII??")
 _REPLY = struct.Struct("<BBBBBIII")
 
 OUTCOMES = (
@@ -73,17 +73,19 @@ class Job:
 
     `most` is how many frames to give; 0 for the picture itself, as `decode_image` gives it. With
     `readings`, behind the first of them comes what others read in it. `skip` is how many of the
-    first pictures an earlier try has given.
+    first pictures an earlier try has given. With `exif`, the tags of the file are asked for
+    instead, whose text comes in the place of pixels.
     """
 
     size: int
     most: int = 0
     skip: int = 0
     readings: bool = False
+    exif: bool = False
 
     def packed(self) -> bytes:
         """Return the message."""
-        return _JOB.pack(b"J", self.size, self.most, self.skip, self.readings)
+        return _JOB.pack(b"J", self.size, self.most, self.skip, self.readings, self.exif)
 
     @classmethod
     def unpacked(cls, message: bytes) -> Job:

@@ -114,6 +114,9 @@ class _Worker:
 class WorkerSlot:
     """Decodes one item at a time, in the worker that it has at the moment."""
 
+    _most_pixels = staticmethod(decode_limits.most_decoded_pixels)
+    """Pixels for which there has to be room, of three bytes each."""
+
     def __init__(self, server: ForkServer, limits: WorkerLimits) -> None:
         self.layers = Layers(0)
         self.exits: deque[WorkerExit] = deque(maxlen=EXITS_KEPT)
@@ -125,11 +128,11 @@ class WorkerSlot:
         self._closed = False
         self._input_fd = self._pixels_fd = -1
         try:
-            self._input_fd = os.memfd_create("hashmatch-item")
+            self._input_fd = self._open_input()
             self._pixels_fd = os.memfd_create(
                 "hashmatch-pixels", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
             )
-            size = 3 * decode_limits.most_decoded_pixels()
+            size = 3 * self._most_pixels()
             os.ftruncate(self._pixels_fd, size)
             # A worker that cut it short would end this process by its next look at it.
             fcntl.fcntl(self._pixels_fd, fcntl.F_ADD_SEALS, SEALS)
@@ -139,15 +142,21 @@ class WorkerSlot:
             raise WorkersError(f"cannot start decode workers: {error.strerror}") from None
         self._pixels = np.frombuffer(self._mapping, np.uint8)
 
+    def _open_input(self) -> int:
+        """Return the descriptor of the file that workers read from."""
+        return os.memfd_create("hashmatch-item")
+
     @property
     def pid(self) -> int | None:
         """The number of the worker's process; None if there is none at the moment."""
         return self._worker.pid if self._worker is not None else None
 
-    def decode(self, data: bytes, most: int, readings: bool) -> Generator[Picture]:
+    def decode(
+        self, data: bytes, most: int, readings: bool, exif: bool = False
+    ) -> Generator[Picture]:
         """Yield what a worker makes of `data`, trying again if it is lost.
 
-        `most` and `readings` are as in `Job`.
+        `most`, `readings` and `exif` are as in `Job`.
 
         Raises ImageError as in-process decoding does, and ``failed`` once all tries have lost a
         worker, or one to the time or memory that the item takes.
@@ -159,7 +168,7 @@ class WorkerSlot:
         try:
             for attempt in range(1, tries + 1):
                 try:
-                    job = Job(len(data), min(most, MAX_FRAMES), given.pictures, readings)
+                    job = Job(len(data), min(most, MAX_FRAMES), given.pictures, readings, exif)
                     yield from self._attempt(data, job, given)
                     begun = False
                     return
@@ -203,7 +212,7 @@ class WorkerSlot:
             self._worker = worker
             self._items_served = 0
             with suppress(WorkerLost):
-                ready = self._receive(worker, time.monotonic() + self._limits.wall_seconds)
+                ready = self._reply(worker, time.monotonic() + self._limits.wall_seconds)
                 if ready.kind is not ReplyKind.READY:
                     raise self._lose(UNEXPECTED)
                 self.layers = Layers(ready.frame & sum(layer.value for layer in Layers))
@@ -257,7 +266,7 @@ class WorkerSlot:
             while True:
                 asked = time.monotonic()
                 self._send(worker, message)
-                reply = self._receive(worker, asked + given.seconds)
+                reply = self._reply(worker, asked + given.seconds)
                 given.seconds -= time.monotonic() - asked
                 if reply.kind is ReplyKind.NEXT_PART and (part := part + PART_BYTES) < len(data):
                     self._write_input(memoryview(data)[part : part + PART_BYTES])
@@ -304,8 +313,15 @@ class WorkerSlot:
         except OSError:
             raise self._lose() from None
 
-    def _receive(self, worker: _Worker, deadline: float) -> Reply:
+    def _reply(self, worker: _Worker, deadline: float) -> Reply:
         """Return what the worker says next. Raises WorkerLost if that is nothing or nonsense."""
+        try:
+            return Reply.unpacked(self._receive(worker, deadline))
+        except MalformedReply:
+            raise self._lose(MALFORMED) from None
+
+    def _receive(self, worker: _Worker, deadline: float) -> bytes:
+        """Return the worker's next message. Raises WorkerLost if it does not come."""
         before: float | None = None
         while True:
             if time.monotonic() >= deadline:
@@ -323,10 +339,7 @@ class WorkerSlot:
                 raise self._lose() from None
         if not message:
             raise self._lose()
-        try:
-            return Reply.unpacked(message)
-        except MalformedReply:
-            raise self._lose(MALFORMED) from None
+        return message
 
     def _lose(self, reason: str = "") -> WorkerLost:
         """End the worker, and return why it is lost: `reason`, or how it ended by itself."""
@@ -337,11 +350,14 @@ class WorkerSlot:
         if reason:
             return WorkerLost(reason)
         if code == -signal.SIGPROF:
-            seconds = self._limits.cpu_seconds
-            return CostTooMuch(f"decoding took more than {seconds:g} s of processor time")
+            return CostTooMuch(f"decoding took more than {self._processor_time()}")
         if code < 0:
             return WorkerLost(f"the decoder ended by {signal.Signals(-code).name}")
         return WorkerLost("the decoder ended")
+
+    def _processor_time(self) -> str:
+        """Return what an item may take at most, for a reason."""
+        return f"{self._limits.cpu_seconds:g} s of processor time"
 
     def _picture(self, reply: Reply) -> Picture:
         size = reply.height * reply.width * 3

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch.decode.animation import decode_all
+from hashmatch.decode.exif_tags import exif_tags, packed
 from hashmatch.decode.policy import decode_file
 from hashmatch.records.images import ImageError
 from hashmatch.sandbox.confinement import confine
@@ -46,6 +47,8 @@ def decode_job(data: bytes, job: Job, pixels: NDArray[np.uint8]) -> Iterable[Pic
 
     A picture alone is made in the memory of `pixels` if it fits there and needs no turning.
     """
+    if job.exif:
+        return [packed(exif_tags(data))]
     if job.most:
         return decode_all(data, job.most, readings=job.readings)
     return [decode_file(data, pixels)]
@@ -56,8 +59,9 @@ def serve(
     item: int,
     shared: mmap,
     limits: WorkerLimits,
-    decode: Decode,
     layers: Layers,
+    *,
+    decode: Decode,
 ) -> None:
     """Confine this process, and answer jobs until the other end closes.
 

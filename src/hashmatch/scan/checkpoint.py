@@ -376,7 +376,7 @@ class Checkpoint:
             All that its answers depend on, and what it keeps; no secrets.
         """
         text = msgspec.json.encode(about, order="deterministic").decode()
-        name = hashlib.blake2b(text.encode(), digest_size=8, person=b"hashmatch-scan").hexdigest()
+        name = scan_name(about)
         with _explained(self.path):
             self._connection.execute(
                 "INSERT INTO scan (name, about, token, begun) VALUES (?, ?, ?, ?) "
@@ -416,6 +416,12 @@ class Checkpoint:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def scan_name(about: Mapping[str, object]) -> str:
+    """Return the name of the scan that is all this about: a digest of it, in hexadecimal."""
+    text = msgspec.json.encode(about, order="deterministic")
+    return hashlib.blake2b(text, digest_size=8, person=b"hashmatch-scan").hexdigest()
 
 
 @contextmanager

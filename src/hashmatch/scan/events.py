@@ -103,6 +103,21 @@ class Counters:
         if isinstance(result, ReviewRecord) and isinstance(result.suppressed_by, SuppressedBy):
             self.suppressed_by[result.suppressed_by.reason] += 1
 
+    def merge(self, other: Counters, sign: int = 1) -> None:
+        """Count what another has counted of outcomes, in some other part of the items.
+
+        Parameters
+        ----------
+        other : Counters
+            Its outcomes, and what was suppressed, are added.
+        sign : int
+            -1 takes them away.
+        """
+        for name, count in other.outcomes.items():
+            self.outcomes[name] += sign * count
+        for name, count in other.suppressed_by.items():
+            self.suppressed_by[name] += sign * count
+
     @property
     def records(self) -> int:
         """Records that wait for a person."""

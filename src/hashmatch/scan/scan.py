@@ -182,6 +182,29 @@ def scan_source(
     return scan.run(checkpoint, archive, on_listed)
 
 
+def about(
+    source: Source, matcher: Matcher, tries: Tries, archive: HashArchive | None = None
+) -> dict[str, Any]:
+    """Return all that the results of a scan depend on, and what is kept of them; no secrets.
+
+    SourceError if the source cannot say which it is.
+    """
+    kept = None
+    if archive is not None and archive.keep_for is not None:
+        folder = os.fsencode(os.path.realpath(archive.folder)).decode(errors="backslashreplace")
+        kept = [folder, archive.keep_for.total_seconds()]
+    return {
+        "source": until_available(source.identity, tries),
+        "rules": matcher.identity,
+        "lists": list(map(_named, matcher.lists)),
+        "benign": list(map(_named, matcher.protection.lists)),
+        "formats": sorted(FORMATS),  # an extra that is installed since reads more
+        "include_hash": matcher.include_hash,
+        "kept": kept,
+        "hashmatch": VERSION,
+    }
+
+
 class _Scan:
     """One run of a scan."""
 
@@ -205,7 +228,9 @@ class _Scan:
             stack.enter_context(closing(self.source))
             state, before = None, ""
             if checkpoint is not None:
-                state = stack.enter_context(closing(checkpoint.scan(self._about(archive))))
+                state = stack.enter_context(
+                    closing(checkpoint.scan(about(self.source, self.matcher, self.tries, archive)))
+                )
                 before = self._taken_up(state)
             writer = None
             if archive is not None:
@@ -223,23 +248,6 @@ class _Scan:
                 finally:
                     if state is None and writer is not None:  # what was scanned was scanned
                         writer.flush(self.counters.done)
-
-    def _about(self, archive: HashArchive | None) -> dict[str, Any]:
-        """Return all that the results depend on, and what is kept of them."""
-        kept = None
-        if archive is not None and archive.keep_for is not None:
-            folder = os.fsencode(os.path.realpath(archive.folder)).decode(errors="backslashreplace")
-            kept = [folder, archive.keep_for.total_seconds()]
-        return {
-            "source": until_available(self.source.identity, self.tries),
-            "rules": self.matcher.identity,
-            "lists": list(map(_named, self.matcher.lists)),
-            "benign": list(map(_named, self.matcher.protection.lists)),
-            "formats": sorted(FORMATS),  # an extra that is installed since reads more
-            "include_hash": self.matcher.include_hash,
-            "kept": kept,
-            "hashmatch": VERSION,
-        }
 
     def _taken_up(self, state: ScanState) -> str:
         """Continue from what was counted before, and return what there is to say of it."""

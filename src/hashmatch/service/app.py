@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from inspect import iscoroutinefunction
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -24,13 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from hashmatch.service.http import Receive, Send
-    from hashmatch.service.lookups import Lookups
+    from hashmatch.service.page import Page
     from hashmatch.service.service import Service
 
     Reply = Callable[[Response], None]
 
 BODY = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 """Headers of requests with a body."""
+ERRORS = {404: "There is nothing at this path.", 405: "This path has other methods."}
+OWN = ("/v1", "/healthz", "/readyz", "/metrics", "/openapi.json")
+"""What paths begin with that are not of the other interface, whose unknown paths have a page."""
 CLOSED = 499
 """Counted where the caller went away; it is no status that is sent."""
 
@@ -146,9 +149,14 @@ class Application:
     """
 
     def __init__(
-        self, app: Starlette, endpoints: Mapping[tuple[str, str], Endpoint], lookups: Lookups
+        self,
+        app: Starlette,
+        endpoints: Mapping[tuple[str, str], Endpoint],
+        service: Service,
+        page: Page | None,
     ) -> None:
         self._app, self._endpoints = app, endpoints
+        self._service, self._page = service, page
         self._soon = {
             path.encode(): endpoint
             for (method, path), endpoint in endpoints.items()
@@ -159,7 +167,7 @@ class Application:
             for (method, path), endpoint in endpoints.items()
             if method == "POST" and endpoint.is_of_picture
         }
-        self.flush = lookups.flush
+        self.flush = service.lookups.flush
         """Answers what waits for others."""
 
     def answer_soon(self, path: bytes, scope: Any, reply: Reply) -> bool:
@@ -186,6 +194,9 @@ class Application:
         """Answer a request."""
         if scope["type"] == "http":
             path = scope["path"]
+            if self._page is not None and self._page.has(path):
+                await self._page.answer(scope, receive, send, self._service.metrics)
+                return
             if "//" in path:
                 path = re.sub("/{2,}", "/", path)
                 scope = {**scope, "path": path}
@@ -196,13 +207,15 @@ class Application:
         await self._app(scope, receive, send)
 
 
-def application(service: Service) -> Application:
+def application(service: Service, page: Page | None = None) -> Application:
     """Return the application of one process.
 
     Parameters
     ----------
     service : Service
         What answers come from; it is running as long as the application is.
+    page : Page, optional
+        The review page, if it is a part of it.
     """
     service.description = describe(OPERATIONS)
     by_path: dict[str, list[Operation]] = {}
@@ -220,16 +233,20 @@ def application(service: Service) -> Application:
     ]
 
     async def problem(request: Any, error: Any) -> Any:
-        from starlette.responses import JSONResponse
+        from starlette import responses
 
-        text = {404: "There is nothing at this path.", 405: "This path has other methods."}
         status = getattr(error, "status_code", 500)
-        body = {"message": text.get(status, "cannot answer: internal error. See the log.")}
-        return JSONResponse(body, status, headers=getattr(error, "headers", None))
+        text = ERRORS.get(status, "cannot answer: internal error. See the log.")
+        if request.url.path.startswith(OWN):
+            shown = v1.error_response(HttpError(status, text))
+        else:
+            shown = hma.error_page(status, text)
+        kind, headers = shown.media_type.decode(), getattr(error, "headers", None)
+        return responses.Response(shown.body, status, headers, kind)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with service.running():
+        async with service.running(), page.running() if page is not None else nullcontext():
             yield
 
     handlers: dict[Any, Any] = {404: problem, 405: problem, Exception: problem}
@@ -241,7 +258,7 @@ def application(service: Service) -> Application:
         if "{" not in path
         for method, endpoint in of_path.items()
     }
-    return Application(app, plain, service.lookups)
+    return Application(app, plain, service, page)
 
 
 class _Methods:

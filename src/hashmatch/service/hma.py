@@ -11,6 +11,8 @@ import hashlib
 import re
 import time
 from contextlib import contextmanager
+from html import escape
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -46,6 +48,7 @@ MAX_DISABLED_YEARS = 5
 OTHERS = 1 << 52
 """Ids of entries of lists begin here, so that no id of a content here is one of them; JavaScript
 knows whole numbers below 2**53."""
+HTML = b"text/html; charset=utf-8"
 PDQ_HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -59,11 +62,14 @@ def signal_type_of(algorithm: str) -> str:
     return next((theirs for theirs, ours in SIGNAL_TYPES.items() if ours == algorithm), algorithm)
 
 
-def signal_types(snapshot: Snapshot) -> list[str]:
-    """Return the signal types that the lists in use hold, and ``pdq``."""
+def signal_types(snapshot: Snapshot, *, switched_off: bool = False) -> list[str]:
+    """Return the signal types that the lists hold, and ``pdq``; without those of ratio 0."""
     off = snapshot.off.lists if snapshot.off else ()
     names = {"pdq", *snapshot.specs, *(known.spec.algorithm for known in off)}
-    return sorted(map(signal_type_of, names))
+    ratios = snapshot.type_ratios
+    return sorted(
+        signal_type_of(name) for name in names if switched_off or ratios.get(name, 1.0) > 0
+    )
 
 
 class ValidationError(HttpError):
@@ -84,8 +90,27 @@ class ValidationError(HttpError):
         self.errors = [{"type": kind, "loc": [name], "msg": message, "input": given, "url": ""}]
 
 
+class NoPath(HttpError):
+    """A path that is none of ours: what is in it cannot be a number."""
+
+    def __init__(self) -> None:
+        super().__init__(404, "There is nothing at this path.")
+
+
+def error_page(status: int, text: str) -> Response:
+    """Return the page that an error is answered with which is of no path of ours."""
+    title = HTTPStatus(status).phrase
+    page = (
+        f"<!doctype html>\n<html lang=en>\n<title>{status} {title}</title>\n<h1>{title}</h1>\n"
+        f"<p>{escape(text)}</p>\n"
+    )
+    return Response(page.encode(), status, HTML)
+
+
 def error_response(error: HttpError) -> Response:
     """Return how an error is answered here."""
+    if isinstance(error, NoPath):
+        return error_page(error.status, error.message)
     body: object = {"message": error.message}
     if isinstance(error, ValidationError):
         body = error.errors
@@ -144,7 +169,7 @@ def _types(service: Service, request: Request, only: str | None = None) -> list[
     known = signal_types(service.snapshot())
     if only is not None:
         if only not in known:
-            raise HttpError(400, f"No such SignalType '{_text(only)}'")
+            raise HttpError(400, f"No such SignalType '{shown_text(only)}'")
         return [algorithm_of(only)]
     given = request.query.get("types")
     if given is None:
@@ -152,7 +177,7 @@ def _types(service: Service, request: Request, only: str | None = None) -> list[
     names = [name.strip() for name in given.split(",") if name.strip()]
     for name in names:
         if name not in known:
-            raise HttpError(400, f"signal type '{_text(name)}' doesn't exist or is disabled")
+            raise HttpError(400, f"signal type '{shown_text(name)}' doesn't exist or is disabled")
     if not names:
         raise HttpError(400, "empty signal type selection")
     return [algorithm_of(name) for name in names]
@@ -196,7 +221,7 @@ async def _hash_url(
 
 def _content_type(name: str) -> None:
     if name not in CONTENT_TYPES:
-        raise HttpError(400, f"no such content_type: '{_text(name)}'")
+        raise HttpError(400, f"no such content_type: '{shown_text(name)}'")
 
 
 def _hashes(service: Service, data: bytes, algorithms: Sequence[str]) -> dict[str, HashBatch]:
@@ -291,7 +316,7 @@ def _by_bank(
     query = request.query
     wanted = _banks(query.get("banks"))
     share = 0.0
-    if any(ratio < 1 for ratio in snapshot.ratios.values()):
+    if any(ratio < 1 for of in (snapshot.ratios, snapshot.type_ratios) for ratio in of.values()):
         bypass = query.get("bypass_coinflip") in {"true", "True", "1"}
         share = 0.0 if bypass else _share(data, query.get("seed"))
     answer: dict[str, list[dict[str, object]]] = {}
@@ -299,7 +324,7 @@ def _by_bank(
         bank = snapshot.bank_of[match.list]
         if wanted is not None and bank not in wanted:
             continue
-        if snapshot.ratios.get(bank, 1.0) < share:
+        if snapshot.ratio(match.list, algorithm_of(name)) < share:
             continue
         answer.setdefault(bank, []).append(
             {"bank_content_id": content_id(match), "distance": _distance(name, match)}
@@ -372,7 +397,7 @@ def _algorithm(snapshot: Snapshot, name: str) -> str:
     """Return the algorithm of a signal type that there is; HttpError 400 otherwise."""
     algorithm = algorithm_of(name)
     if algorithm not in snapshot.specs and name not in signal_types(snapshot):
-        raise HttpError(400, f"No such SignalType '{_text(name)}'")
+        raise HttpError(400, f"No such SignalType '{shown_text(name)}'")
     return algorithm
 
 
@@ -396,18 +421,20 @@ def _hash(name: str, value: object) -> HashBatch:
 async def compare(service: Service, request: Request) -> Response:
     """``POST /m/compare``: whether two signals of a type are near each other."""
     try:
-        given = await _object(request)
+        given = await object_body(request)
     except ValidationError:
         raise HttpError(400, "cannot compare: the body is no object of signal types.") from None
     known = signal_types(service.snapshot())
     answer: dict[str, object] = {}
     for name, pair in given.items():
         if name not in known:
-            raise HttpError(400, f"No such SignalType '{_text(name)}'")
+            raise HttpError(400, f"No such SignalType '{shown_text(name)}'")
         if not isinstance(pair, list):
-            raise HttpError(400, f"cannot compare: {_text(name)} is no list of two signals.")
+            raise HttpError(400, f"cannot compare: {shown_text(name)} is no list of two signals.")
         if len(pair) != 2:
-            raise HttpError(400, f"cannot compare: {_text(name)} has {len(pair)} signals, not two.")
+            raise HttpError(
+                400, f"cannot compare: {shown_text(name)} has {len(pair)} signals, not two."
+            )
         one, other = (_hash(name, each) for each in pair)
         distance = int(np.bitwise_count(one.words[0] ^ other.words[0]).sum())
         limit = registry.hasher(algorithm_of(name)).max_distance
@@ -419,8 +446,8 @@ async def index_status(service: Service, request: Request) -> Response:
     """``GET /m/index/status``: what is ready to be matched with."""
     return as_json(
         {
-            name: {"built_to": built, "present": True, "size": size}
-            for name, (size, built) in _sizes(service, request).items()
+            name: {"built_to": built if is_held else -1, "present": is_held, "size": size}
+            for name, (size, built, is_held) in _sizes(service, request).items()
         },
         ordered=True,
     )
@@ -437,18 +464,19 @@ async def signal_type_index(service: Service, request: Request) -> Response:
                 "index_size": size,
                 "newest_db_item": built,
             }
-            for name, (size, built) in _sizes(service, request).items()
+            for name, (size, built, _) in _sizes(service, request).items()
         },
         ordered=True,
     )
 
 
-def _sizes(service: Service, request: Request) -> dict[str, tuple[int, int]]:
+def _sizes(service: Service, request: Request) -> dict[str, tuple[int, int, bool]]:
+    """Return how many hashes of each type are matched, since when, and whether a list has it."""
     snapshot = service.snapshot()
     known = signal_types(snapshot)
     wanted = request.query.get("signal_type")
     if wanted is not None and wanted not in known:
-        raise HttpError(400, f"No such signal type '{_text(wanted)}'")
+        raise HttpError(400, f"No such signal type '{shown_text(wanted)}'")
     from datetime import datetime
 
     built = int(datetime.fromisoformat(snapshot.since).timestamp())
@@ -460,6 +488,7 @@ def _sizes(service: Service, request: Request) -> dict[str, tuple[int, int]]:
                 if each.spec.algorithm == algorithm_of(name)
             ),
             built,
+            algorithm_of(name) in snapshot.specs,
         )
         for name in known
         if wanted is None or name == wanted
@@ -469,14 +498,16 @@ def _sizes(service: Service, request: Request) -> dict[str, tuple[int, int]]:
 # Curation
 
 
-def _store(service: Service) -> Banks:
+def kept_banks(service: Service) -> Banks:
+    """Return the banks that are kept; HttpError 403 if there is no place for any."""
     banks = service.snapshots.banks
     if banks is None:
         raise HttpError(403, "cannot use banks: the service has no folder for them. Give --data.")
     return banks
 
 
-async def _object(request: Request) -> dict[str, Any]:
+async def object_body(request: Request) -> dict[str, Any]:
+    """Return a body that is an object of JSON; HttpError if it is something else."""
     data = await request.body(min(2**20, request.max_body))
     try:
         given = msgspec.json.decode(data) if data else {}
@@ -519,20 +550,20 @@ async def banks(service: Service, request: Request) -> Response:
     """``GET /c/banks``: every bank."""
     service.snapshot()  # while lists are loaded, there is no saying which banks there are
     with _bank_errors():
-        return as_json([_bank_json(bank) for bank in _store(service).banks()], ordered=True)
+        return as_json([_bank_json(bank) for bank in kept_banks(service).banks()], ordered=True)
 
 
 async def create_bank(service: Service, request: Request) -> Response:
     """``POST /c/banks``: a new bank."""
-    given = await _object(request)
+    given = await object_body(request)
     name = given.get("name")
     if name is None:
         raise ValidationError("missing", "Field required", "name")
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise HttpError(400, "Bank names must be UPPER_WITH_UNDERSCORE")
     ratio = _ratio(given)
-    store = _store(service)
-    who = _who(request)
+    store = kept_banks(service)
+    who = caller(request)
     with _bank_errors():
         made = await service.in_thread(
             lambda: store.create(name, 1.0 if ratio is None else ratio, who)
@@ -544,16 +575,16 @@ async def bank(service: Service, request: Request) -> Response:
     """``GET /c/bank/N``: one bank; while lists are loaded none is unknown."""
     service.snapshot()
     with _bank_errors():
-        return as_json(_bank_json(_store(service).bank(request.path["bank"])), ordered=True)
+        return as_json(_bank_json(kept_banks(service).bank(request.path["bank"])), ordered=True)
 
 
 async def change_bank(service: Service, request: Request) -> Response:
     """``PUT /c/bank/N``: its name, or what share of hashes it answers."""
-    given = await _object(request)
+    given = await object_body(request)
     new = given.get("name")
     if new is not None and (not isinstance(new, str) or not NAME.fullmatch(new)):
         raise HttpError(400, "Bank names must be UPPER_WITH_UNDERSCORE")
-    ratio, store, who = _ratio(given), _store(service), _who(request)
+    ratio, store, who = _ratio(given), kept_banks(service), caller(request)
     with _bank_errors():
         changed = await service.in_thread(
             lambda: store.change(request.path["bank"], who, new=new, ratio=ratio)
@@ -563,7 +594,7 @@ async def change_bank(service: Service, request: Request) -> Response:
 
 async def delete_bank(service: Service, request: Request) -> Response:
     """``DELETE /c/bank/N``: the bank and what is in it."""
-    store, who = _store(service), _who(request)
+    store, who = kept_banks(service), caller(request)
     with _bank_errors():
         await service.in_thread(lambda: store.remove(request.path["bank"], who))
     return as_json({"message": "Done"})
@@ -573,7 +604,7 @@ async def content(service: Service, request: Request) -> Response:
     """``GET /c/bank/N/content/ID``: one content, with its signals only if they are asked for."""
     with_signals = _flag(request, "include_signals")
     with_metadata = _flag(request, "include_metadata", default=True)
-    store, number = _store(service), _number(request)
+    store, number = kept_banks(service), _number(request)
     with _bank_errors():
         store.bank(request.path["bank"])
         found = store.content(number)
@@ -597,13 +628,13 @@ def _metadata_json(found: Content) -> dict[str, object]:
 
 async def add_content(service: Service, request: Request) -> Response:
     """``POST /c/bank/N/content``: hash a picture, and keep its hashes in the bank."""
-    store, name, who = _store(service), request.path["bank"], _who(request)
+    store, name, who = kept_banks(service), request.path["bank"], caller(request)
     with _bank_errors():
         store.bank(name)
     url = request.query.get("url")
     note, metadata = None, {}
     if url is not None:
-        body = await _object(request)
+        body = await object_body(request)
         note, metadata = _note(body.get("note")), _metadata(body.get("metadata"))
         hashed = await _hash_url(service, request, url)
     else:
@@ -634,7 +665,7 @@ def _number(request: Request) -> int:
     """Return the number of a content; HttpError 404 if none can have it."""
     digits: str = request.path["content"]
     if not (digits.isascii() and digits.isdigit()):
-        raise HttpError(404, "There is nothing at this path.")
+        raise NoPath
     if len(digits) > 18:  # more than a database has numbers for
         raise HttpError(404, f"content '{digits[:18]}...' not found")
     return int(digits)
@@ -660,7 +691,7 @@ def _metadata(given: object) -> dict[str, Any]:
 
 async def change_content(service: Service, request: Request) -> Response:
     """``PUT /c/bank/N/content/ID``: switch it off or on, or change its note."""
-    given = await _object(request)
+    given = await object_body(request)
     until, note = given.get("disable_until_ts"), _note(given.get("note"))
     if until is not None:
         latest = int(time.time()) + MAX_DISABLED_YEARS * 366 * 86400
@@ -668,7 +699,7 @@ async def change_content(service: Service, request: Request) -> Response:
             raise HttpError(
                 400, "cannot set disable_until_ts: it is 0, 1, or a time at most 5 years ahead."
             )
-    store, who, number = _store(service), _who(request), _number(request)
+    store, who, number = kept_banks(service), caller(request), _number(request)
     with _bank_errors():
         store.bank(request.path["bank"])
         found = await service.in_thread(
@@ -688,7 +719,7 @@ async def change_content(service: Service, request: Request) -> Response:
 
 async def delete_content(service: Service, request: Request) -> Response:
     """``DELETE /c/bank/N/content/ID``: it is matched no more."""
-    store, who, name = _store(service), _who(request), request.path["bank"]
+    store, who, name = kept_banks(service), caller(request), request.path["bank"]
     number = _number(request)
     with _bank_errors():
         store.bank(name)
@@ -698,26 +729,45 @@ async def delete_content(service: Service, request: Request) -> Response:
 
 async def add_signal(service: Service, request: Request) -> Response:
     """``POST /c/bank/N/signal``: hashes that were made elsewhere."""
-    given = await _object(request)
+    given = await object_body(request)
     note = _note(given.pop("note", None))
     known = signal_types(service.snapshot())
     signals: dict[str, HashBatch] = {}
     for name, value in given.items():
         if name not in known:
-            raise HttpError(400, f"No such SignalType '{_text(name)}'")
+            raise HttpError(400, f"No such SignalType '{shown_text(name)}'")
         signals[algorithm_of(name)] = _hash(name, value)
     if not signals:
         raise HttpError(400, "cannot add a content without signals.")
-    store, who, bank = _store(service), _who(request), request.path["bank"]
+    store, who, bank = kept_banks(service), caller(request), request.path["bank"]
     with _bank_errors():
         number = await service.in_thread(lambda: store.add(bank, signals, who, note=note))
     return as_json({"id": number, "signals": _shown(signals)}, ordered=True)
 
 
 async def types(service: Service, request: Request) -> Response:
-    """``GET /c/signal_type``: what hashes are of."""
-    names = signal_types(service.snapshot())
-    return as_json([{"enabled_ratio": 1.0, "name": name} for name in names], ordered=True)
+    """``GET /c/signal_type``: what hashes are of, and what share of each is answered."""
+    snapshot = service.snapshot()
+    names = signal_types(snapshot, switched_off=True)
+    return as_json([_type_json(name, snapshot.type_ratios) for name in names], ordered=True)
+
+
+def _type_json(name: str, ratios: Mapping[str, float]) -> dict[str, object]:
+    return {"enabled_ratio": ratios.get(algorithm_of(name), 1.0), "name": name}
+
+
+async def change_type(service: Service, request: Request) -> Response:
+    """``PUT /c/signal_type/X``: what share of its hashes is answered; 0 switches it off."""
+    name: str = request.path["signal_type"]
+    ratio = _ratio(await object_body(request))
+    if ratio is None:
+        raise ValidationError("missing", "Field required", "enabled_ratio")
+    if name not in signal_types(service.snapshot(), switched_off=True):
+        raise HttpError(400, f"No such signal type '{shown_text(name)}'")
+    store, who = kept_banks(service), caller(request)
+    with _bank_errors():
+        await service.in_thread(lambda: store.change_type(algorithm_of(name), ratio, who))
+    return as_json(_type_json(name, {algorithm_of(name): ratio}), ordered=True)
 
 
 async def content_types(service: Service, request: Request) -> Response:
@@ -730,7 +780,23 @@ async def content_types(service: Service, request: Request) -> Response:
 
 async def root(service: Service, request: Request) -> Response:
     """``GET /``: to ``/status``, as where there is no page for people."""
-    return Response(b"", 302, b"text/html; charset=utf-8", [(b"location", b"/status")])
+    return Response(b"", 302, HTML, [(b"location", b"/status")])
+
+
+async def openapi_page(service: Service, request: Request) -> Response:
+    """``GET /openapi/``: all that can be asked, for people."""
+    described = msgspec.json.decode(service.description)
+    rows = "".join(
+        f"<tr><td>{method.upper()}<td><code>{escape(path)}</code><td>{escape(found['summary'])}\n"
+        for path, methods in sorted(described["paths"].items())
+        for method, found in methods.items()
+    )
+    page = (
+        "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n<title>hashmatch</title>\n"
+        "<h1>What can be asked</h1>\n<p><a href=openapi.json>The same for programs</a>, with "
+        f"parameters and answers.</p>\n<table>\n{rows}</table>\n"
+    )
+    return Response(page.encode(), 200, HTML)
 
 
 async def site_map(service: Service, request: Request) -> Response:
@@ -742,19 +808,20 @@ async def site_map(service: Service, request: Request) -> Response:
 async def status(service: Service, request: Request) -> Response:
     """``GET /status``: whether it can answer."""
     if service.snapshots.current is None:
-        return Response(b"INDEX-NOT-LOADED", 503, b"text/html; charset=utf-8")
-    return Response(b"I-AM-ALIVE", media_type=b"text/html; charset=utf-8")
+        return Response(b"INDEX-NOT-LOADED", 503, HTML)
+    return Response(b"I-AM-ALIVE", media_type=HTML)
 
 
 async def live(service: Service, request: Request) -> Response:
     """``GET /status/live``: whether it runs."""
-    return Response(b"I-AM-ALIVE", media_type=b"text/html; charset=utf-8")
+    return Response(b"I-AM-ALIVE", media_type=HTML)
 
 
-def _who(request: Request) -> str:
+def caller(request: Request) -> str:
+    """Return who asks, for the history."""
     return request.token.name if request.token else ""
 
 
-def _text(given: str) -> str:
+def shown_text(given: str) -> str:
     """Return a name of the caller's as it is shown in a message: what may be a hash is not."""
     return given if len(given) < 16 and given.isprintable() else "..."

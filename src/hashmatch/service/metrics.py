@@ -60,6 +60,10 @@ class Metrics:
             "hashmatch_items", "Pictures that were checked, by what became of them.", ["outcome"],
             registry=registry,
         )  # fmt: skip
+        self._unchecked = Counter(
+            "hashmatch_unchecked", "Pictures that were not checked, by whether it may pass.",
+            ["retry"], registry=registry,
+        )  # fmt: skip
         self._swaps = Counter(
             "hashmatch_snapshots", "Times that lists were replaced.", registry=registry
         )
@@ -83,6 +87,14 @@ class Metrics:
             "hashmatch_access_log_lost", "Lines of the access log that could not be written.",
             registry=registry,
         )  # fmt: skip
+        self._recent = Gauge(
+            "hashmatch_recent_items", "Pictures whose hashes are kept for lists to come.",
+            registry=registry, multiprocess_mode="mostrecent",
+        )  # fmt: skip
+        self._found = Counter(
+            "hashmatch_recent_found",
+            "Records of pictures that were found after they had been checked.", registry=registry,
+        )  # fmt: skip
         self._bound: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     def request(self, route: str, status: int, seconds: float) -> None:
@@ -98,6 +110,10 @@ class Metrics:
         """Count a picture, or a hash that was looked up."""
         self._items.labels(outcome).inc()
 
+    def unchecked(self, *, retry: bool) -> None:
+        """Count a picture that was not checked; `retry`, if it may be when it is sent again."""
+        self._unchecked.labels("true" if retry else "false").inc()
+
     def lost_line(self) -> None:
         """Count a line of the access log that could not be written."""
         self._lost.inc()
@@ -112,6 +128,11 @@ class Metrics:
         self._since.set_to_current_time()
         for known in snapshot.matcher.lists:
             self._entries.labels(known.name, known.spec.algorithm).set(len(known))
+
+    def recent(self, found: int, kept: int) -> None:
+        """Count records of pictures checked before, and note how many pictures are kept."""
+        self._found.inc(found)
+        self._recent.set(kept)
 
     def problems(self, number: int) -> None:
         """Note how many lists cannot be brought up to date."""

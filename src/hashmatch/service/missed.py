@@ -7,13 +7,8 @@ when there is an answer. What is left when a process dies was missed.
 from __future__ import annotations
 
 import fcntl
-import os
-import queue
-import sqlite3
-import threading
 import time
 from collections import Counter
-from concurrent.futures import Future
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,10 +18,12 @@ from hashmatch.records.enums import Outcome, Surface
 from hashmatch.records.images import ImageError, ImageItem
 from hashmatch.records.review import ReviewRecord
 from hashmatch.retry import Limits, Tries, read_item
-from hashmatch.service.database import cannot, connect
+from hashmatch.service.database import Writer, connect, lock_file
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Collection, Iterator
+    from concurrent.futures import Future
 
     from hashmatch.interfaces import Source
     from hashmatch.matching.matcher import Matcher
@@ -36,9 +33,10 @@ SCHEMA = """
 CREATE TABLE item (
     id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, process TEXT NOT NULL,
     key TEXT NOT NULL, version TEXT NOT NULL, surface TEXT NOT NULL, reason TEXT NOT NULL,
-    data BLOB
+    data BLOB, record BLOB
 ) STRICT;
 CREATE INDEX item_process ON item (process);
+CREATE INDEX item_key ON item (key);
 """
 AT_WORK = ""
 """The reason of what a process is working on; if the process is gone, it was missed."""
@@ -47,7 +45,10 @@ ENDED = "the service ended before there was an answer"
 
 
 class Missed(NamedTuple):
-    """A picture that was not checked; `data` if its bytes were kept."""
+    """A picture that was not checked; `data` if its bytes were kept.
+
+    `record` is what it came to when it was checked again, until that is known to be in the queue.
+    """
 
     id: int
     at: float
@@ -56,6 +57,7 @@ class Missed(NamedTuple):
     surface: str
     reason: str
     data: bytes | None
+    record: bytes | None = None
 
 
 class Journal:
@@ -73,92 +75,60 @@ class Journal:
 
     def __init__(self, path: str, process: str, *, keep_bytes: bool = False) -> None:
         self.path, self.process, self.keep_bytes = path, process, keep_bytes
-        self._database = connect(path, SCHEMA, PATIENCE)
-        self._todo: queue.SimpleQueue[tuple[Callable[[], object], Future[object]] | None]
-        self._todo = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._write, name="hashmatch-missed", daemon=True)
-        self._thread.start()
+        self._writer = Writer(path, SCHEMA, PATIENCE)
 
-    def begin(self, key: str, version: str, surface: str, data: bytes | None) -> Future[object]:
+    def begin(self, key: str, version: str, surface: str, data: bytes | None) -> Future[int]:
         """Note a picture that is accepted; the number of the note, once it is on the disk."""
         row = (time.time(), self.process, key, version, surface, AT_WORK, self._kept(data))
-        return self._submit(lambda: self._insert(row))
+        return self._writer.submit(lambda database: _insert(database, row))
 
-    def miss(self, key: str, version: str, surface: str, reason: str) -> Future[object]:
+    def keep(self, number: int, data: bytes) -> Future[int]:
+        """Keep the bytes of a picture that is noted."""
+        update = "UPDATE item SET data = ? WHERE id = ?"
+        return self._writer.submit(
+            lambda database: database.execute(update, (data, number)).rowcount
+        )
+
+    def miss(self, key: str, version: str, surface: str, reason: str) -> Future[int]:
         """Note a picture that was not accepted."""
         row = (time.time(), self.process, key, version, surface, reason, None)
-        return self._submit(lambda: self._insert(row))
+        return self._writer.submit(lambda database: _insert(database, row))
 
-    def failed(self, number: int, reason: str) -> Future[object]:
+    def failed(self, number: int, reason: str) -> Future[int]:
         """Note why a picture that was accepted was not checked."""
         update = "UPDATE item SET reason = ? WHERE id = ?"
-        return self._submit(lambda: self._database.execute(update, (reason, number)).rowcount)
+        return self._writer.submit(
+            lambda database: database.execute(update, (reason, number)).rowcount
+        )
 
-    def done(self, number: int) -> Future[object]:
+    def done(self, number: int) -> Future[int]:
         """Remove the note of a picture that was checked."""
         delete = "DELETE FROM item WHERE id = ?"
-        return self._submit(lambda: self._database.execute(delete, (number,)).rowcount)
+        return self._writer.submit(lambda database: database.execute(delete, (number,)).rowcount)
+
+    def checked(self, key: str, version: str, surface: str, data: bytes) -> Future[int]:
+        """Remove what was noted of a picture that was checked after all, when it was sent again."""
+        delete = (
+            "DELETE FROM item WHERE key = ? AND version = ? AND surface = ? AND reason <> ? "
+            "AND (data IS NULL OR data = ?)"
+        )
+        row = key, version, surface, AT_WORK, data
+        return self._writer.submit(lambda database: database.execute(delete, row).rowcount)
 
     def close(self) -> None:
         """Write all notes, and end."""
-        self._todo.put(None)
-        self._thread.join()
-        self._database.close()
+        self._writer.close()
 
     def _kept(self, data: bytes | None) -> bytes | None:
         return data if self.keep_bytes else None
 
-    def _insert(self, row: tuple[object, ...]) -> int:
-        cursor = self._database.execute(
-            "INSERT INTO item (at, process, key, version, surface, reason, data) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)", row
-        )  # fmt: skip
-        return cursor.lastrowid or 0
 
-    def _submit(self, work: Callable[[], object]) -> Future[object]:
-        future: Future[object] = Future()
-        self._todo.put((work, future))
-        return future
-
-    def _write(self) -> None:
-        """Commit what has gathered while the last commit was written."""
-        while True:
-            first = self._todo.get()
-            if first is None:
-                return
-            batch, is_last = [first], False
-            with suppress(queue.Empty):
-                while len(batch) < 1000:
-                    more = self._todo.get_nowait()
-                    if more is None:
-                        is_last = True
-                        break
-                    batch.append(more)
-            self._commit(batch)
-            if is_last:
-                return
-
-    def _commit(self, batch: list[tuple[Callable[[], object], Future[object]]]) -> None:
-        results: list[object] = []
-        for _, future in batch:
-            # Whoever waited may be gone: the note is written all the same.
-            future.set_running_or_notify_cancel()
-        try:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                results = [work() for work, _ in batch]
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
-        except sqlite3.Error as error:
-            for _, future in batch:
-                if not future.cancelled():
-                    future.set_exception(cannot(self.path, error))
-            return
-        for (_, future), result in zip(batch, results, strict=True):
-            if not future.cancelled():
-                future.set_result(result)
+def _insert(database: sqlite3.Connection, row: tuple[object, ...]) -> int:
+    cursor = database.execute(
+        "INSERT INTO item (at, process, key, version, surface, reason, data) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)", row
+    )  # fmt: skip
+    return cursor.lastrowid or 0
 
 
 @contextmanager
@@ -168,24 +138,9 @@ def in_use(path: str) -> Iterator[None]:
     What services noted that run no more was missed.
     """
     MissedItems(path).close()
-    with _lock(path) as lock:
+    with lock_file(path) as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         yield
-
-
-@contextmanager
-def _lock(path: str) -> Iterator[int]:
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    try:
-        lock = os.open(f"{path}.lock", flags, 0o600)
-    except OSError as error:
-        raise StoreError(
-            f"cannot use {path}.lock: {error.strerror}. Remove it, or give another database."
-        ) from None
-    try:
-        yield lock
-    finally:
-        os.close(lock)
 
 
 class MissedItems:
@@ -202,7 +157,7 @@ class MissedItems:
     def __init__(self, path: str) -> None:
         self.path = path
         self._database = connect(path, SCHEMA, PATIENCE)
-        with _lock(path) as lock, suppress(BlockingIOError):
+        with lock_file(path) as lock, suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.abandon()
 
@@ -236,13 +191,17 @@ class MissedItems:
         last = 0
         while True:
             row = self._database.execute(
-                "SELECT id, at, key, version, surface, reason, data FROM item "
+                "SELECT id, at, key, version, surface, reason, data, record FROM item "
                 "WHERE reason <> ? AND id > ? ORDER BY id LIMIT 1", (AT_WORK, last)
             ).fetchone()  # fmt: skip
             if row is None:
                 return
             last = row[0]
             yield Missed(*row)
+
+    def hold(self, number: int, record: bytes) -> None:
+        """Keep the record that one came to, until it is in the queue for certain."""
+        self._database.execute("UPDATE item SET record = ? WHERE id = ?", (record, number))
 
     def remove(self, number: int) -> None:
         """Remove one that is checked."""
@@ -261,9 +220,11 @@ def check_missed(
     source: str = "",
     allow_private: Collection[str] = (),
 ) -> Counter[str]:
-    """Check what was missed, and remove it once its record is added: each is added at least once.
+    """Check what was missed, and remove it once its record is added.
 
-    A queue has each record once, by its id.
+    A record is kept beside its picture before it is added, and added again after a run that was
+    killed, though lists may be others by then: a queue, which has each record once by its id, has
+    each picture once.
 
     Parameters
     ----------
@@ -282,11 +243,39 @@ def check_missed(
     -------
     Counter
         How many were checked, by outcome.
+
+    Raises
+    ------
+    StoreError
+        If another run does the same.
     """
+    with lock_file(f"{items.path}.run") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(
+                f"cannot check what {items.path} has: another run does that. Wait for its end."
+            ) from None
+        return _check_missed(items, matcher, add, source, allow_private)
+
+
+def _check_missed(
+    items: MissedItems,
+    matcher: Matcher,
+    add: Callable[[ReviewRecord], object],
+    source: str,
+    allow_private: Collection[str],
+) -> Counter[str]:
     counts: Counter[str] = Counter()
     opened: dict[Surface, Source] = {}
     try:
         for each in items.items():
+            if each.record is not None:  # a run before this one ended before it was added
+                record = ReviewRecord.from_json(each.record)
+                add(record)
+                items.remove(each.id)
+                counts[record.outcome] += 1
+                continue
             surface = Surface.parse(each.surface)
             data = each.data
             if data is None:
@@ -305,6 +294,7 @@ def check_missed(
             version = each.version or None
             found = matcher.check(data, surface=surface, item_id=each.key, version=version)
             if isinstance(found, ReviewRecord):
+                items.hold(each.id, found.to_json())
                 add(found)
             elif found.outcome is Outcome.FAILED:
                 items.note(each.id, found.reason)

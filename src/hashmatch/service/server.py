@@ -14,6 +14,7 @@ import time
 import uuid
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from hashmatch._net.listening import (
@@ -25,7 +26,7 @@ from hashmatch._net.listening import (
     is_loopback,
     listening,
 )
-from hashmatch.errors import HashmatchError, UsageError
+from hashmatch.errors import HashmatchError, UsageError, install
 from hashmatch.records.safeguards import Safeguard, waive, waivers
 from hashmatch.service.admission import Rates
 
@@ -35,9 +36,12 @@ if TYPE_CHECKING:
 
     import uvicorn
 
+    from hashmatch.review.web.server import Serving as PageServing
     from hashmatch.sandbox.pool import DecodePool
+    from hashmatch.service.page import Page
     from hashmatch.service.service import Limits
     from hashmatch.service.snapshots import Snapshots
+    from hashmatch.store.encryption import ListKey
 
 LOG = logging.getLogger("hashmatch.service.server")
 """Without a handler of the host, its warnings go to standard error."""
@@ -85,12 +89,28 @@ class Serving:
         A review queue.
     source : str
         The source of the pictures, for the queue.
+    review_page : bool
+        Whether people review that queue below ``/review``, on a page with its own log-in.
+    pictures : sequence of str
+        Sources that the page shows pictures from, and no others; by default `source`.
+    page_token : str, optional
+        A file with a token that every request of the page has to carry besides a log-in.
     missed : str, optional
         A database of what could not be checked, see `hashmatch.service.missed`.
     keep_missed_bytes : bool
         Whether that has the pictures too.
+    recent : str, optional
+        A database of hashes of the last pictures, see `hashmatch.service.recent`; needs a `review`.
+    recent_for : timedelta
+        How long they are kept.
+    recent_items : int
+        How many pictures' are kept.
+    recent_key : str, optional
+        A file with the key that they are encrypted with; by default HASHMATCH_RECENT_KEY has it.
     access_log : str, optional
         A file for a line of JSON for each request.
+    exchanges : str, optional
+        The folder of exchanges whose lists are served too, see `hashmatch.exchanges.config`.
     """
 
     snapshots: Callable[[DecodePool], Snapshots]
@@ -108,9 +128,17 @@ class Serving:
     allow_private: Sequence[str] = ()
     review: str | None = None
     source: str = ""
+    review_page: bool = False
+    pictures: Sequence[str] = ()
+    page_token: str | None = None
     missed: str | None = None
     keep_missed_bytes: bool = False
+    recent: str | None = None
+    recent_for: timedelta = timedelta(hours=1)
+    recent_items: int = 100_000
+    recent_key: str | None = None
     access_log: str | None = None
+    exchanges: str | None = None
     _stack: ExitStack = field(default_factory=ExitStack)
     _rates: Rates = field(init=False)
 
@@ -118,6 +146,13 @@ class Serving:
         object.__setattr__(self, "_rates", Rates(is_shared=self.workers > 1))
         check_options(self.tls_cert, self.tls_key, self.client_ca)
         check_files(self.tls_cert, self.tls_key, self.client_ca)  # each process reads them again
+        self._check_page()
+        if self.recent is not None:
+            if self.review is None:
+                raise UsageError(
+                    "cannot keep recent hashes: what is found later has no place. Give --review."
+                )
+            self._recent_key()
         if self.is_local:
             return
         if not self.tokens and not self.client_ca:
@@ -157,17 +192,87 @@ class Serving:
         default = names if port == (443 if self.tls_cert else 80) else set()
         return frozenset({f"{name}:{port}" for name in names} | default | given)
 
+    def _check_page(self) -> None:
+        if not self.review_page:
+            if self.pictures or self.page_token:
+                raise UsageError(
+                    "cannot use --pictures and --page-token: there is no page. Give --review-page."
+                )
+            return
+        if self.review is None:
+            raise UsageError("cannot serve the page: there is no queue. Give --review.")
+        if self.workers > 1:
+            raise UsageError(
+                "cannot serve the page with several workers: who is logged in is known to one. "
+                "Give --workers 1, or run hashmatch review serve beside it."
+            )
+        if not self.is_local and not (self.page_token or self.client_ca):
+            raise UsageError(
+                f"cannot serve the page on {self.host}: others can reach it. Give --page-token or "
+                "--client-ca."
+            )
+        try:
+            self._page_serving()
+        except ImportError:
+            raise UsageError(
+                f"cannot serve the page: a part of it is not installed. {install('review')}"
+            ) from None
+        from hashmatch.review.queue import ReviewQueue
+
+        with ReviewQueue.open(self.review) as queue:
+            if not queue.reviewers.list():
+                raise UsageError(
+                    "cannot serve the page: there are no reviewers. Run hashmatch review reviewer "
+                    "add."
+                )
+
+    def _page_serving(self) -> PageServing:
+        from hashmatch.review.web.server import Serving as PageServing
+
+        return PageServing(
+            self.host,
+            self.port,
+            tuple(self.names),
+            self.page_token,
+            self.tls_cert,
+            self.tls_key,
+            self.client_ca,
+            tuple(self.pictures) or ((self.source,) if self.source else ()),
+            tuple(self.allow_private),
+        )
+
+    def page(self, port: int) -> Page | None:
+        """Return the review page, if it is a part of the service."""
+        if not self.review_page or self.review is None:
+            return None
+        from hashmatch.service.page import Page
+
+        return Page(self.review, self._page_serving(), port)
+
+    def _recent_key(self) -> ListKey:
+        from hashmatch.service.recent import KEY
+        from hashmatch.store.encryption import list_key
+
+        key = list_key(self.recent_key, KEY)
+        if key is None:
+            raise UsageError(
+                f"cannot keep recent hashes: there is no key for them. Give --recent-key, or {KEY}."
+            )
+        return key
+
     def server(self, process: str, port: int) -> uvicorn.Server:
         """Return what answers in one process, to be run with ``run([socket])``."""
         import ssl
 
         import uvicorn
 
+        from hashmatch.exchanges.config import Exchanges
         from hashmatch.sandbox.pool import DecodePool
         from hashmatch.service.app import application
         from hashmatch.service.connections import Protocol
         from hashmatch.service.fetch import Fetcher
         from hashmatch.service.missed import Journal
+        from hashmatch.service.recent import Recent
         from hashmatch.service.review import Review
         from hashmatch.service.service import Limits, Service
         from hashmatch.service.tokens import TokenFile
@@ -187,13 +292,17 @@ class Serving:
             Journal(self.missed, process, keep_bytes=self.keep_missed_bytes)
             if self.missed
             else None,
+            Recent(self.recent, self._recent_key(), self.recent_for, self.recent_items)
+            if self.recent
+            else None,
             self.hosts(port),
             waivers(),
             self._rates,
+            Exchanges(self.exchanges) if self.exchanges else None,
         )
         service.prepare()
         config = uvicorn.Config(
-            application(service),
+            application(service, self.page(port)),
             http=Protocol,
             ws="none",
             loop="uvloop",

@@ -16,6 +16,7 @@ from msgspec.json import encode as encode_json
 from hashmatch._files.private import stamp
 from hashmatch.errors import StoreError
 from hashmatch.service.admission import Admission, Busy, Rates
+from hashmatch.service.fetch import check_url
 from hashmatch.service.http import HttpError
 from hashmatch.service.lookups import Lookups
 from hashmatch.service.metrics import Metrics
@@ -25,12 +26,15 @@ from hashmatch.service.tokens import Scope, Token, digest
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+    from hashmatch.exchanges.config import Exchanges
+    from hashmatch.records.images import HashedImage, ImageItem, ItemOutcome
     from hashmatch.records.review import ReviewRecord
     from hashmatch.records.safeguards import Waiver
     from hashmatch.sandbox.pool import DecodePool
     from hashmatch.service.fetch import Fetcher
     from hashmatch.service.http import Request
     from hashmatch.service.missed import Journal
+    from hashmatch.service.recent import Recent
     from hashmatch.service.review import Review
     from hashmatch.service.snapshots import Snapshot, Snapshots
     from hashmatch.service.tokens import TokenFile
@@ -43,6 +47,8 @@ FETCHES = 16
 """Pictures that are fetched at a time."""
 OTHERS = 4
 """Threads for what is neither a look-up nor about a picture's pixels."""
+NO_HASHING = "Hashing is disabled, missing role"
+"""What clients of Hasher-Matcher-Actioner look for in a 403."""
 ANYBODY = Token("anybody", "", (Scope.ADMIN,), "")
 """Who asks a service that asks for no token."""
 
@@ -88,6 +94,8 @@ class Service:
         Where records are put.
     journal : Journal, optional
         Where pictures are noted that could not be checked.
+    recent : Recent, optional
+        Where hashes are kept for what lists get later; together with a `review`.
     hosts : frozenset of str, optional
         Names, with port, that requests may be for; None for any. Without tokens, a page of another
         site whose name is made to lead here could ask otherwise.
@@ -95,6 +103,8 @@ class Service:
         What protects less than it could.
     rates : Rates
         How many requests each token has left, for all processes of the service.
+    exchanges : Exchanges, optional
+        Exchanges whose lists are served too.
     description : bytes
         OpenAPI.
     """
@@ -107,9 +117,11 @@ class Service:
     fetcher: Fetcher | None = None
     review: Review | None = None
     journal: Journal | None = None
+    recent: Recent | None = None
     hosts: frozenset[str] | None = None
     waivers: Sequence[Waiver] = ()
     rates: Rates = field(default_factory=Rates)
+    exchanges: Exchanges | None = None
     description: bytes = b"{}"
     metrics: Metrics = field(default_factory=Metrics)
     lookups: Lookups = field(default_factory=Lookups)
@@ -150,6 +162,8 @@ class Service:
         """Run what it needs besides requests: threads, and a look at the tokens now and then."""
         with self.snapshots.watched():
             looking = asyncio.create_task(self._look())
+            if self.recent is not None and self.review is not None:
+                self.recent.start(self.snapshots, self.review.add, self.metrics)
             try:
                 yield
             finally:
@@ -159,7 +173,7 @@ class Service:
                     await looking
                 for threads in (self._fetching, self._threads, self._others):
                     threads.shutdown(wait=True, cancel_futures=True)
-                for used in (self.fetcher, self.review, self.journal):
+                for used in (self.fetcher, self.recent, self.review, self.journal):
                     if used is not None:
                         used.close()  # the journal writes what became of the last pictures
                 if self._log is not None:
@@ -168,7 +182,8 @@ class Service:
     @property
     def problems(self) -> tuple[str, ...]:
         """What keeps newer lists and tokens from being used; empty if all is well."""
-        return (*self.snapshots.problems, *filter(None, [self._token_problem]))
+        recent = self.recent.problem if self.recent is not None else ""
+        return (*self.snapshots.problems, *filter(None, [self._token_problem, recent]))
 
     def snapshot(self) -> Snapshot:
         """Return the lists in use; HttpError 503 while there are none."""
@@ -203,7 +218,9 @@ class Service:
                 else "cannot answer without a token. Send Authorization: Bearer TOKEN.",
             )
         if not token.allows(scope):
-            raise HttpError(403, f"cannot answer: the token has no scope {scope}.")
+            lacks = f"the token has no scope {scope}."
+            text = f"{NO_HASHING}: {lacks}" if scope is Scope.HASH else f"cannot answer: {lacks}"
+            raise HttpError(403, text)
         if token.rate is not None and (wait := self.rates.take(token.number, token.rate)):
             raise HttpError(
                 429, "cannot answer: the token's limit of requests a second is reached.",
@@ -243,7 +260,8 @@ class Service:
     async def fetch(self, url: str) -> bytes:
         """Return the picture at an address; HttpError if it may not be, or cannot be, fetched."""
         if self.fetcher is None:
-            raise HttpError(403, "cannot fetch the picture: addresses are not fetched here.")
+            check_url(url)
+            raise HttpError(403, f"{NO_HASHING}: addresses are fetched only below --fetch-from.")
         fetcher = self.fetcher
         return await asyncio.get_running_loop().run_in_executor(self._fetching, fetcher.read, url)
 
@@ -257,6 +275,19 @@ class Service:
         review = self.review
         await self.in_thread(lambda: review.add(record))
         return replace(record, hash=replace(record.hash, value=UNSET))
+
+    async def remember(
+        self,
+        snapshot: Snapshot,
+        item: ImageItem,
+        hashed: Sequence[HashedImage],
+        result: ReviewRecord | ItemOutcome,
+    ) -> None:
+        """Keep a picture's hashes for what lists get later, if that was asked for."""
+        if self.recent is not None:
+            kept = self.recent.remember(snapshot, item, hashed, result)
+            if kept is not None:
+                await asyncio.wrap_future(kept)
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Do what takes longer than a look-up in a thread."""

@@ -6,17 +6,18 @@ import hashlib
 import logging
 import os
 import threading
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hashmatch import registry
 from hashmatch._files.private import stamp
 from hashmatch._redact import unseen
 from hashmatch.errors import HashmatchError, ListError, UsageError
-from hashmatch.lists.exclusions import leave_out, read_disabled
+from hashmatch.lists.exclusions import numbers_disabled, read_disabled
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.times import timestamp
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("hashmatch.service")
 LOG.addHandler(logging.NullHandler())
 
+REMEMBERED = 1000
+"""Snapshots whose names are known after they were replaced."""
+
 
 @dataclass(frozen=True, eq=False)
 class Snapshot(Opaque):
@@ -51,11 +55,13 @@ class Snapshot(Opaque):
     since : str
         When it was put in use, UTC.
     off : Matcher, optional
-        Of what is switched off: banks of ratio 0, and disabled contents of banks.
+        Of what is switched off: disabled entries of lists, banks of ratio 0, and disabled contents
+        of banks.
     bank_of : mapping of str to str
         The bank's name of each list.
-    ratios : mapping of str to float
-        The share of hashes that each bank answers.
+    ratios, type_ratios : mapping of str to float
+        The share of hashes that is answered of each bank, and of each algorithm; where it is not
+        named, all are.
     """
 
     name: str
@@ -64,6 +70,7 @@ class Snapshot(Opaque):
     off: Matcher | None = None
     bank_of: Mapping[str, str] = field(default_factory=dict)
     ratios: Mapping[str, float] = field(default_factory=dict)
+    type_ratios: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def specs(self) -> dict[str, HashSpec]:
@@ -74,6 +81,19 @@ class Snapshot(Opaque):
     def header(self) -> bytes:
         """Its name, as a header has it."""
         return self.name.encode("unicode_escape")
+
+    def ratio(self, list_name: str, algorithm: str) -> float:
+        """Return the share of hashes of an algorithm that a list answers."""
+        of_bank = self.ratios.get(self.bank_of[list_name], 1.0)
+        return min(of_bank, self.type_ratios.get(algorithm, 1.0))
+
+
+class _Followed(NamedTuple):
+    """A store that is served as long as its exchange is there."""
+
+    path: str
+    number: int
+    stop: threading.Event
 
 
 class Snapshots:
@@ -93,11 +113,18 @@ class Snapshots:
         Banks that are filled over HTTP, and which lists are switched off.
     reference_key : bytes, optional
         The deployment's key of references.
+    exchanges : callable, optional
+        Returns the stores that are served besides, by their path, as they come and go; asked
+        about every second.
     interval : float
         Seconds between two looks at stores and files.
 
     Attributes
     ----------
+    make : callable
+        As it was given.
+    names : deque of (str, str)
+        The last snapshots, each with when it came into use, the latest last.
     changed : callable
         Called with each snapshot that comes into use; does nothing at first.
 
@@ -120,23 +147,29 @@ class Snapshots:
         disabled: str | os.PathLike[str] | None = None,
         banks: Banks | None = None,
         reference_key: bytes | None = None,
+        exchanges: Callable[[], Mapping[str, ListStore]] | None = None,
         interval: float = 5.0,
     ) -> None:
         if not fixed and not stores and banks is None:
             raise UsageError("cannot serve without a list. Give --list or --data.")
         self.banks = banks
-        self._make, self._key = make, reference_key
+        self.make, self._key = make, reference_key
         self.changed: Callable[[Snapshot], object] = lambda snapshot: None
         self._lists: dict[int, Sequence[HashList]] = {-1: fixed} if fixed else {}
         self._stores = list(stores)
         self._disabled = None if disabled is None else os.fspath(disabled)
         self._left_out: tuple[Disabled, ...] = ()
         self._interval = interval
+        self._exchanges = exchanges
+        self._followed: dict[str, _Followed] = {}
+        self._following = threading.Lock()
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._count = 0
         self._problems: dict[str, str] = {}
         self._threads: list[threading.Thread] = []
         self.swaps = 0
+        self.names: deque[tuple[str, str]] = deque(maxlen=REMEMBERED)
         self.current: Snapshot | None = None
 
     @property
@@ -162,13 +195,18 @@ class Snapshots:
     def watched(self) -> Iterator[None]:
         """Open stores, and look for changes of them and of the file, in threads of their own."""
         for number, (store, algorithm) in enumerate(self._stores):
-            self._begin(partial(self._watch, number, store, algorithm))
+            self._begin(partial(self._watch, number, store, algorithm, self._stop))
+        if self._exchanges is not None:
+            self._begin(self._keep_following)
         if self._disabled is not None:
             self._begin(partial(self._watch_disabled, self._disabled))
         try:
             yield
         finally:
             self._stop.set()
+            with self._following:
+                for each in self._followed.values():
+                    each.stop.set()
             for thread in self._threads:
                 thread.join()
 
@@ -178,6 +216,7 @@ class Snapshots:
         It takes microseconds unless a bank has changed.
         """
         if self.banks is not None and self.banks.has_changed():
+            self.follow()  # a bank may be gone because its exchange is
             with self._lock:
                 if self.banks.has_changed():
                     self._swap()
@@ -188,12 +227,47 @@ class Snapshots:
         self._threads.append(thread)
         thread.start()
 
-    def _watch(self, number: int, store: ListStore, algorithm: str | None) -> None:
+    def follow(self) -> None:
+        """Watch stores that have come, and let go of those that are gone."""
+        if self._exchanges is None or self._stop.is_set():
+            return
+        with self._following:
+            try:
+                there = self._exchanges()
+            except HashmatchError as error:
+                self._problems["exchanges"] = _said(error)
+                return
+            self._problems.pop("exchanges", None)
+            gone = [self._followed.pop(path) for path in self._followed.keys() - there.keys()]
+            for each in gone:
+                each.stop.set()
+                self._problems.pop(each.path, None)
+            for path in there.keys() - self._followed.keys():
+                self._count += 1
+                number = len(self._stores) + self._count
+                new = self._followed[path] = _Followed(path, number, threading.Event())
+                self._begin(partial(self._watch, number, there[path], None, new.stop))
+        with self._lock:
+            left = [self._lists.pop(each.number, None) for each in gone]
+            if any(left):
+                self._swap()
+
+    def _keep_following(self) -> None:
+        while True:
+            self.follow()
+            if self._stop.wait(min(self._interval, 1.0)):
+                return
+
+    def _watch(
+        self, number: int, store: ListStore, algorithm: str | None, stop: threading.Event
+    ) -> None:
         def use(lists: tuple[HashList, ...]) -> None:
             chosen = tuple(k for k in lists if algorithm in {None, k.spec.algorithm})
             if not chosen:
                 raise ListError(f"cannot use {store.path}: it holds no {algorithm} hashes.")
             with self._lock:
+                if stop.is_set():
+                    return
                 before = self._lists.get(number)
                 self._lists[number] = chosen
                 try:
@@ -207,9 +281,10 @@ class Snapshots:
             self._problems.pop(store.path, None)
 
         def refused(error: Exception) -> None:
-            self._problems[store.path] = _said(error)
+            if number <= len(self._stores) or os.path.isdir(store.folder.inside("versions")):
+                self._problems[store.path] = _said(error)  # an exchange may have no list as yet
 
-        watch(store, use, on_error=refused, interval=self._interval, stop=self._stop)
+        watch(store, use, on_error=refused, interval=self._interval, stop=stop)
 
     def _watch_disabled(self, path: str) -> None:
         seen = stamp(path)
@@ -235,32 +310,40 @@ class Snapshots:
     @unseen
     def _swap(self) -> None:
         """Put the lists that there are in use, once there is a version of each."""
-        if len(self._lists) < len(self._stores) + (-1 in self._lists):
+        if not self._lists.keys() >= set(range(len(self._stores))):
             return
         lists = [known for number in sorted(self._lists) for known in self._lists[number]]
-        used = [leave_out(known, self._left_out, self._key) for known in lists]
+        out = [numbers_disabled(known, self._left_out, self._key) for known in lists]
+        used = [known.without(numbers) for known, numbers in zip(lists, out, strict=True)]
         name = snapshot_name(lists, used, self._left_out)
         bank_of = names_of(lists)
-        off: list[HashList] = []
+        off = [known.take(numbers) for known, numbers in zip(lists, out, strict=True) if numbers]
         ratios: Mapping[str, float] = {}
+        types: Mapping[str, float] = {}
         if self.banks is not None:
             for bank in set(bank_of.values()) - self.banks.ratios.keys():
                 self.banks.add_list(bank)
             self.banks.refresh()
             name = ",".join(filter(None, [name, f"banks@{self.banks.version}"]))
-            ratios = self.banks.ratios
+            ratios, types = self.banks.ratios, self.banks.type_ratios
+
+            def is_on(known: HashList) -> bool:
+                of_type = types.get(known.spec.algorithm, 1.0)
+                return min(ratios.get(bank_of[known.name], 1.0), of_type) > 0
+
             live = self.banks.lists()
             bank_of |= {known.name: known.name for known in live}
-            off = [k for k in (*used, *live) if not ratios.get(bank_of[k.name], 1.0)]
+            off += [known for known in (*used, *live) if not is_on(known)]
             off += self.banks.lists(on=False)
             bank_of |= {known.name: known.name for known in off if known.name not in bank_of}
-            used = [k for k in (*used, *live) if ratios.get(bank_of[k.name], 1.0)]
-        matcher = self._make(used or [_nothing()])
+            used = [known for known in (*used, *live) if is_on(known)]
+        matcher = self.make(used or [_nothing()])
         snapshot = Snapshot(
             name or "no list", matcher, timestamp(datetime.now(UTC)),
-            self._make(off) if off else None, bank_of, ratios,
+            self.make(off) if off else None, bank_of, ratios, types,
         )  # fmt: skip
         _warm(snapshot)
+        self.names.append((snapshot.name, snapshot.since))
         self.current = snapshot  # one assignment: a request has either the one or the other
         self.swaps += 1
         LOG.info("lists in use: %s", name)

@@ -405,6 +405,64 @@ class Objects:
 
         return obstore.head(self._store, key)
 
+    def get(self, key: str) -> bytes | None:
+        """Return what is in an object; None if there is none of that key.
+
+        SourceError, or SourceUnavailable if another try may succeed; so do the next three.
+        """
+        try:
+            return self._get(key, "")[1]
+        except Exception as error:  # its own types, OSError and ValueError
+            if self._trouble(error).kind is Kind.MISSING:
+                return None
+            raise self._cannot("read", error) from None
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        """Write an object unless there is one of that key; return whether there was none."""
+        try:
+            if isinstance(self._exact, _RawKeys):
+                return self._exact.put_new(key, data)
+            import obstore
+            from obstore.exceptions import AlreadyExistsError
+
+            try:
+                obstore.put(self._store, key, data, mode="create", use_multipart=False)
+            except AlreadyExistsError:
+                return False
+        except Exception as error:  # its own types, OSError and ValueError
+            raise self._cannot("write to", error) from None
+        return True
+
+    def names(self, folder: str) -> Iterator[str]:
+        """Yield the keys that begin with `folder`, which ends in a stroke."""
+        try:
+            for page in self.pages(folder, None):
+                yield from (meta["path"] for meta in page)
+        except Exception as error:  # its own types, OSError and ValueError
+            raise self._cannot("list", error) from None
+
+    def remove(self, key: str) -> None:
+        """Remove an object, if it is there."""
+        try:
+            if isinstance(self._exact, _RawKeys):
+                self._exact.remove(key)
+                return
+            import obstore
+
+            obstore.delete(self._store, key)
+        except Exception as error:  # its own types, OSError and ValueError
+            if self._trouble(error).kind is not Kind.MISSING:
+                raise self._cannot("write to", error) from None
+
+    def _cannot(self, action: str, error: Exception) -> SourceError:
+        kind, words = self._trouble(error)
+        may_pass = kind in {Kind.PASSING, Kind.UNREACHABLE}
+        to_do = "Try again later" if may_pass else "Check the bucket, and what you may do in it"
+        said = f": {words}" if words else ""
+        return (SourceUnavailable if may_pass else SourceError)(
+            f"cannot {action} {self.name}{said}. {to_do}"
+        )
+
     def read(self, item: ImageItem, key: str) -> bytes:
         """Return the content of the object `key`, which is `item`; see `Source.read`.
 
@@ -623,7 +681,8 @@ class _RawKeys:
         )
         client.meta.events.register("before-call.s3", _stay)
         client.meta.events.register("before-send.s3.HeadObject", self._look)
-        client.meta.events.register("before-send.s3.ListObjectsV2", self._send)
+        for operation in ("ListObjectsV2", "PutObject", "DeleteObject"):
+            client.meta.events.register(f"before-send.s3.{operation}", self._send)
         return client
 
     def _asked(self, url: str) -> Client:
@@ -645,6 +704,7 @@ class _RawKeys:
         headers = {
             name: value.decode("latin-1") if isinstance(value, bytes) else str(value)
             for name, value in request.headers.items()
+            if name != "Expect"  # the body follows at once
         }
         http = self._asked(request.url)
         answer = http.send(request.method, target, headers, request.body or b"")
@@ -678,6 +738,25 @@ class _RawKeys:
             if found is not None:
                 return found
         raise OSError("status code: 412")
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        """Write an object unless there is one of that key; return whether there was none."""
+        from botocore.exceptions import ClientError
+
+        try:
+            self._client().put_object(Bucket=self._bucket, Key=key, Body=data, IfNoneMatch="*")
+        except ClientError as error:
+            status = error.response["ResponseMetadata"].get("HTTPStatusCode")
+            if status == 409:  # somebody else is writing it
+                raise OSError("status code: 503 <Code>ConditionalRequestConflict</Code>") from None
+            if status == 412:
+                return False
+            raise
+        return True
+
+    def remove(self, key: str) -> None:
+        """Remove an object, if it is there."""
+        self._client().delete_object(Bucket=self._bucket, Key=key)
 
     def _signed(self, url: str) -> Mapping[str, str]:
         """Return headers that sign a GET: a fourth of the time that all of `botocore` takes."""

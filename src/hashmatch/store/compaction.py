@@ -6,6 +6,7 @@ Hashes are checked for degenerate ones, and indexed, as the files are made.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
@@ -16,7 +17,7 @@ from hashmatch._files import atomic
 from hashmatch._files.block_writer import in_pieces, write
 from hashmatch.index.hash_index import HashIndex
 from hashmatch.interfaces import Span
-from hashmatch.lists.degenerate import by_reason, degenerate
+from hashmatch.lists.degenerate import by_reason, degenerate, degenerate_videos, set_aside
 from hashmatch.lists.merge import (
     OLDER,
     REPEATED,
@@ -35,6 +36,7 @@ from hashmatch.lists.merge import (
 from hashmatch.records.entries import Entries
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.hashes import HashBatch
+from hashmatch.records.videos import FRAME_SPEC
 from hashmatch.store import encryption
 from hashmatch.store.contents import (
     IDS,
@@ -58,6 +60,8 @@ if TYPE_CHECKING:
     from hashmatch.lists.ingest import Rows
     from hashmatch.lists.merge import Rank, Statement
     from hashmatch.records.entries import Entry
+    from hashmatch.records.hashes import HashSpec
+    from hashmatch.records.video_columns import Videos
     from hashmatch.store.contents import AlgorithmContent, Content
     from hashmatch.store.encryption import ListKey
     from hashmatch.store.layout import Folder
@@ -67,7 +71,7 @@ if TYPE_CHECKING:
 
 SHARED_FROM = 1 << 16
 """Statements; shorter lists are written anew with each version, so that no two share a file."""
-QUARANTINED = "quarantined: "
+QUARANTINED, SET_ASIDE = "quarantined: ", "frames set aside: "
 """In the counts of a manifest, before each reason."""
 MOST_IDS = 10_000
 """Of each sort that a version keeps of what it made nothing of; its manifest has their number."""
@@ -94,13 +98,23 @@ class VersionBuilder:
         self.pictures, self.limits = pictures, limits
         self._on_step = on_step or (lambda step: None)
 
-    def quarantine(self, said: Statements) -> NDArray[np.uint8]:
-        """Return which statements are about hashes that match what they should not, and why."""
-        data, spec = self.pictures.get(said.algorithm), said.hashes.spec
+    def quarantine(self, said: Statements) -> tuple[Statements, NDArray[np.uint8]]:
+        """Return which statements are about hashes that match what they should not, and why.
+
+        Frames of videos that do are set aside in the statements that are returned.
+        """
+        if said.videos is None:
+            return said, degenerate(said.hashes, self._pictures(said.hashes.spec))
+        videos = said.videos.of_keys(said.hashes.words)
+        videos = set_aside(videos, self._pictures(FRAME_SPEC))
+        return replace(said, videos=videos), degenerate_videos(said.hashes, videos)
+
+    def _pictures(self, spec: HashSpec) -> HashBatch | None:
+        """Return the hashes of default pictures of one kind, if there are any."""
+        data = self.pictures.get(spec.algorithm)
         if data is None:
-            return degenerate(said.hashes)
-        words = np.frombuffer(data, np.uint64).reshape(-1, spec.words)
-        return degenerate(said.hashes, HashBatch(spec, words, owned=True))
+            return None
+        return HashBatch(spec, np.frombuffer(data, np.uint64).reshape(-1, spec.words), owned=True)
 
     def statements(self, said: Statements, codes: NDArray[np.uint8], *, shared: bool) -> StoredFile:
         """Write some statements."""
@@ -115,8 +129,11 @@ class VersionBuilder:
         )
 
     def index(self, said: Statements, version: int) -> StoredFile | None:
-        """Write an index over the hashes of some statements; none if files are encrypted."""
-        if self.key is not None:
+        """Write an index over the hashes of some statements; none if files are encrypted.
+
+        Keys of videos need none, and their frames are indexed together when they are matched.
+        """
+        if self.key is not None or said.videos is not None:
             return None  # it would hold the hashes in the clear; it is made when it is opened
         algorithm = said.algorithm
         self._on_step(f"indexing {len(said):,} {algorithm} entries")
@@ -193,10 +210,18 @@ def _in_order(said: Mapping[Subject, T]) -> list[tuple[Subject, T]]:
     return sorted(said.items(), key=lambda item: (item[0].external_id or "", *item[0][1:]))
 
 
-def by_quarantine(codes: NDArray[np.uint8]) -> dict[str, int]:
-    """Return how many statements are matched, and how many are in quarantine for which reason."""
-    reasons = {f"{QUARANTINED}{reason}": count for reason, count in by_reason(codes).items()}
-    return {"entries": int(np.count_nonzero(codes == 0)), **reasons}
+def by_quarantine(codes: NDArray[np.uint8], videos: Videos | None) -> dict[str, int]:
+    """Return how many statements are matched, and how many are in quarantine for which reason.
+
+    Of videos, also how many frames they have, and how many of those are set aside.
+    """
+    counts = {"entries": int(np.count_nonzero(codes == 0))}
+    counts |= {f"{QUARANTINED}{reason}": count for reason, count in by_reason(codes).items()}
+    if videos is not None:
+        aside = videos.set_aside
+        counts["frames"] = len(aside)
+        counts |= {f"{SET_ASIDE}{reason}": count for reason, count in by_reason(aside).items()}
+    return counts
 
 
 MOST_SEGMENTS = 64
@@ -407,9 +432,9 @@ def rewritten(
         said[number] = None  # type: ignore[call-overload]  # of ten million there is no room for two
         if not len(each):
             continue
-        codes = builder.quarantine(each)
+        each, codes = builder.quarantine(each)
         files.append(builder.statements(each, codes, shared=len(each) >= SHARED_FROM))
-        counts[each.algorithm] = by_quarantine(codes)
+        counts[each.algorithm] = by_quarantine(codes, each.videos)
         each = each.anonymous()
         index = builder.index(each, version)
         if index is not None:
@@ -429,17 +454,20 @@ def appended(
     """Write a version that has the files of the one before, and a segment of what was added."""
     files = [file for file in before.manifest.files if file.algorithm is not None]
     counts = {name: dict(before.manifest.counts[name]) for name in before.kinds}
-    for each in new:
-        codes = builder.quarantine(each)
+    for each, codes in map(builder.quarantine, new):
         files.append(builder.statements(each, codes, shared=True))
-        for name, count in by_quarantine(codes).items():
+        for name, count in by_quarantine(codes, each.videos).items():
             of_kind = counts[each.algorithm]
             of_kind[name] = of_kind.get(name, 0) + count
     all_gone = {}
     for algorithm, kind in before.kinds.items():
         rows = gone.get(algorithm, NONE)
         all_gone[algorithm] = np.union1d(kind.gone, rows)
-        for name, count in by_quarantine(kind.quarantine[rows]).items():
+        videos = None
+        if kind.videos is not None:
+            words = np.concatenate([segment.words[:] for segment in kind.segments])
+            videos = kind.videos.of_keys(words[rows])
+        for name, count in by_quarantine(kind.quarantine[rows], videos).items():
             counts[algorithm][name] -= count
     files.append(builder.state(all_gone, withdrawals, until))
     return files, counts

@@ -17,24 +17,39 @@ scope      uint8, (n,)        `Statements.scope`; left out if all are alike
 ids        uint8, (length,)   the external ids, one after the other; left out if there are none
 ends       int64, (n + 1,)    where each id begins
 =========  =================  =============================================================
+
+Of videos, whose hashes are keys, there is also what `hashmatch.records.video_columns.Videos` has,
+m videos of f frames:
+
+===============  ==============  ==========================================================
+video_keys       uint64, (m, 4)  the keys, ascending
+video_ends       int64, (m + 1,) where the frames of each begin
+frame_numbers    int64, (f,)     their numbers
+frame_times      int64, (f,)     bits of float64, in seconds
+frame_quality    uint8, (f,)     PDQ's quality
+frame_words      uint64, (f, 4)  PDQ hashes
+frame_set_aside  uint8, (f,)     0, or why a frame is not matched
+===============  ==============  ==========================================================
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import numpy as np
 
 from hashmatch._files.block_format import Description, decode
-from hashmatch.errors import IndexFileError, StoreError
+from hashmatch.errors import IndexFileError, StoreError, UsageError
 from hashmatch.interfaces import Span
-from hashmatch.lists.merge import Statements, Subject, Withdrawals
+from hashmatch.lists.merge import Statements, Subject, Withdrawals, joined_videos
 from hashmatch.records import VERSION
 from hashmatch.records.entries import Chain, Entries, Entry, Texts, concatenated
 from hashmatch.records.hashes import HashBatch, Opaque
+from hashmatch.records.video_columns import VIDEO_SPEC, Videos
 from hashmatch.store import encryption
 from hashmatch.store.encryption import KEY
 
@@ -56,6 +71,12 @@ FEW = 100
 """One in so many rows is fewer reads of the file than all of it."""
 
 
+OF_VIDEOS = {
+    "video_keys": "uint64", "video_ends": "int64", "frame_numbers": "int64",
+    "frame_times": "int64", "frame_quality": "uint8", "frame_words": "uint64",
+    "frame_set_aside": "uint8",
+}  # fmt: skip
+"""Columns of `Videos` in their order, as they are stored."""
 COLUMNS = {"begin": "int64", "end": "int64", "scope": "uint8"}
 """Of statements, as they are stored; where all are alike, as a fact."""
 
@@ -82,6 +103,10 @@ def to_blocks(
     if entries.ids is not None:
         blocks.append(("ids", np.ascontiguousarray(entries.ids.data[:])))
         blocks.append(("ends", np.ascontiguousarray(entries.ids.ends[:])))
+    if said.videos is not None:
+        videos = said.videos.of_keys(said.hashes.words)
+        for (each, stored), column in zip(OF_VIDEOS.items(), videos.columns(), strict=True):
+            blocks.append((each, np.ascontiguousarray(column).view(stored)))
     spec = said.hashes.spec
     return Description(spec, name, None, VERSION, (), facts), blocks
 
@@ -118,6 +143,11 @@ class StoredStatements(Opaque):
         if "ids" in shapes:
             expected["ids"] = "uint8", shapes["ids"]
             expected["ends"] = "int64", (rows + 1,)
+        if self.spec == VIDEO_SPEC:
+            videos, frames = shapes["video_keys"][0], shapes["frame_numbers"][0]
+            of_videos = ((videos, 4), (videos + 1,), *[(frames,)] * 3, (frames, 4), (frames,))
+            for (name, stored), shape in zip(OF_VIDEOS.items(), of_videos, strict=True):
+                expected[name] = stored, shape
         if facts.get("what") != WHAT or expected != {
             name: (types[name], shapes[name]) for name in shapes
         }:
@@ -135,6 +165,20 @@ class StoredStatements(Opaque):
         """Why each hash is not matched, or 0."""
         return self._file.load("quarantine")
 
+    @cached_property
+    def videos(self) -> Videos | None:
+        """The frames of the videos; None of pictures."""
+        if self.spec != VIDEO_SPEC:
+            return None
+        columns = [self._file.load(name) for name in OF_VIDEOS]
+        columns[3] = columns[3].view(np.float64)
+        try:
+            return Videos(*columns)
+        except UsageError:
+            raise StoreError(
+                f"cannot read {self._file.path}: it holds no frames of videos. Restore it"
+            ) from None
+
     @property
     def key(self) -> NDArray[np.uint64]:
         """`Statements.key` of each."""
@@ -144,7 +188,7 @@ class StoredStatements(Opaque):
         """Return all statements."""
         hashes = HashBatch(self.spec, self.words[:], owned=True)
         columns = (self._column(name, slice(None)) for name in COLUMNS)
-        return Statements(hashes, self.entries.loaded(), self.key, *columns)
+        return Statements(hashes, self.entries.loaded(), self.key, *columns, videos=self.videos)
 
     def take(self, rows: NDArray[np.int64]) -> Statements:
         """Return some statements; if they are few, of the file only what they take is read."""
@@ -168,7 +212,7 @@ class StoredStatements(Opaque):
             for name in COLUMNS
         )
         hashes = HashBatch(self.spec, words, owned=True)
-        return Statements(hashes, entries, self.key[rows], *columns)
+        return Statements(hashes, entries, self.key[rows], *columns, videos=self.videos)
 
     def _column(self, name: str, rows: slice) -> NDArray[Any]:
         dtype = np.dtype(np.uint8 if name == "scope" else np.float64)
@@ -325,6 +369,11 @@ class AlgorithmContent(Opaque):
         for segment in self.segments:
             words.add(segment.words)
         return words
+
+    @property
+    def videos(self) -> Videos | None:
+        """The frames of all videos; None of pictures."""
+        return joined_videos([each.videos for each in self.segments if each.videos is not None])
 
     @property
     def quarantine(self) -> NDArray[np.uint8]:

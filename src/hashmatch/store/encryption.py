@@ -17,7 +17,8 @@ bytes      what is there
 A chunk is encrypted with AES-256-GCM (NIST SP 800-38D). Its nonce is its number, 12 bytes; its
 associated data are the header, its number and whether it is the last. Numbers are big-endian.
 
-The list's key comes from the environment or from a file.
+The list's key comes from the environment or from a file. `RowCipher` encrypts rows of a database,
+one by one, in the same way.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import itertools
 import os
 import re
 import secrets
@@ -198,6 +200,8 @@ LENGTH = 32
 """Bytes of a key."""
 INFO = b"hashmatch sealed file 1"
 """What keys derived from it are for (RFC 5869, 3.2)."""
+ROWS = b"hashmatch sealed rows 1"
+"""The same, of keys for rows of a database."""
 
 
 class ListKey:
@@ -229,9 +233,9 @@ class ListKey:
         """Return a new key, from the system's randomness."""
         return cls(secrets.token_bytes(LENGTH))
 
-    def derive(self, salt: bytes) -> bytes:
-        """Return the key of 32 bytes of the one file that has this salt."""
-        return HKDF(SHA256(), LENGTH, salt, INFO).derive(self._raw)
+    def derive(self, salt: bytes, info: bytes = INFO) -> bytes:
+        """Return the key of 32 bytes of the one file, or whatever `info` says, with this salt."""
+        return HKDF(SHA256(), LENGTH, salt, info).derive(self._raw)
 
     def save(self, path: str) -> None:
         """Write it to a new file, in hexadecimal; StoreError if something is there."""
@@ -244,18 +248,53 @@ class ListKey:
         raise UsageError("cannot pickle a key for lists. Send the path of its file instead")
 
 
-def list_key(path: str | None = None) -> ListKey | None:
+class RowCipher:
+    """Encrypts rows of a database, each by itself; used by many threads.
+
+    Each object has a key of its own, derived with a random salt, and counts its nonces: no pair of
+    them is used twice, however many processes write. A row is the salt, the nonce, and the text as
+    AES-256-GCM encrypts it.
+
+    Parameters
+    ----------
+    key : ListKey
+        What its key is derived from.
+    """
+
+    def __init__(self, key: ListKey) -> None:
+        self._key, self._salt = key, secrets.token_bytes(SALT)
+        self._ciphers = {self._salt: AESGCM(key.derive(self._salt, ROWS))}
+        self._numbers = itertools.count()
+
+    def encrypt(self, text: bytes, place: bytes) -> bytes:
+        """Return a row; only for the same place, a table, is it decrypted again."""
+        nonce = _nonce(next(self._numbers))
+        return self._salt + nonce + self._ciphers[self._salt].encrypt(nonce, text, place)
+
+    def decrypt(self, row: bytes, place: bytes) -> bytes:
+        """Return what was encrypted; StoreError if it is damaged, or of another key or place."""
+        salt, nonce, text = row[:SALT], row[SALT : SALT + 12], row[SALT + 12 :]
+        try:
+            cipher = self._ciphers.get(salt)
+            if cipher is None:
+                cipher = self._ciphers[salt] = AESGCM(self._key.derive(salt, ROWS))
+            return cipher.decrypt(nonce, text, place)
+        except (InvalidTag, ValueError):
+            raise StoreError("cannot read an encrypted row: it is damaged. Restore it") from None
+
+
+def list_key(path: str | None = None, variable: str = KEY) -> ListKey | None:
     """Return the key in a file or, without one, that of the environment, if it has one.
 
     The file holds the 32 bytes, or them in hexadecimal or base64. Only its owner may be able to
-    read it, else StoreError; it may be a link. UsageError if what it or HASHMATCH_LIST_KEY holds is
-    no key; nothing of it is shown.
+    read it, else StoreError; it may be a link. UsageError if what it or the variable of the
+    environment holds is no key; nothing of it is shown.
     """
     if path is not None:
         data = private.read(path, 1000, follow=True)
         return ListKey(data if len(data) == LENGTH else _parsed(data, path))
-    text = os.environb.get(KEY.encode())
-    return ListKey(_parsed(text, KEY)) if text else None
+    text = os.environb.get(variable.encode())
+    return ListKey(_parsed(text, variable)) if text else None
 
 
 def _parsed(text: bytes, place: str) -> bytes:

@@ -9,12 +9,12 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from hashmatch import registry
 from hashmatch.errors import StoreError, UntrustedList, UsageError
 from hashmatch.lists.bit_order import UNCHANGED
-from hashmatch.lists.detect import lost_columns, read_rows
+from hashmatch.lists.detect import lost_columns, place_of, read_rows
 from hashmatch.lists.ingest import MOMENT, ListFormat, Rows, shown_id
 from hashmatch.lists.merge import Withdrawals, counted, joined, settle
 from hashmatch.lists.statuses import MEANINGS
@@ -33,12 +33,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from msgspec import UnsetType
+
     from hashmatch.errors import RejectedRow
+    from hashmatch.lists.detect import Source
     from hashmatch.records.hashes import HashBatch
     from hashmatch.store.compaction import Built
     from hashmatch.store.contents import Content
     from hashmatch.store.encryption import ListKey
     from hashmatch.store.layout import Folder
+    from hashmatch.store.manifest import FetchedFrom
     from hashmatch.store.signing import PrivateKey, Trust
 
 BAD_ROWS, SIZE_CHANGE, DAMAGE = "bad-rows", "size-change", "damage"
@@ -90,6 +94,12 @@ class Change:
         By algorithm, the list's own limits in bits; by default those it had before.
     on_read, on_step : callable, optional
         Called with how many more bytes were read, and with what is done next.
+    fetched : FetchedFrom, optional
+        Which exchange the files come from, and up to where; by default an update leaves that as
+        it is, and an import says nothing of it.
+    skip_unchanged : bool
+        Make no version where the files say nothing new: an update that has no effect, or an import
+        of the very files that the version before was imported from.
 
     Raises
     ------
@@ -112,6 +122,8 @@ class Change:
     limits: Mapping[str, int] | None = None
     on_read: Callable[[int], object] | None = None
     on_step: Callable[[str], object] | None = None
+    fetched: FetchedFrom | None = None
+    skip_unchanged: bool = False
 
     def __post_init__(self) -> None:
         for name in self.accept:
@@ -257,13 +269,15 @@ class Importer:
     latest: Callable[[], tuple[Content, list[str]]]
     version: Callable[[int], Content]
 
-    def import_files(self, paths: Sequence[str], change: Change) -> Changed:
+    def import_files(self, files: Sequence[Source], change: Change) -> Changed:
         """Make a version of all that some files say; see `ListStore.import_files`."""
         self.folder.make()
         with self._alone():
             before, problems = self._before(change)
             reference_key.keep(self.folder, self.key)
-            read = self._read(paths, change, before)
+            read = self._read(files, change, before)
+            if before is not None and _is_same(before.manifest, read, change):
+                return _unchanged(before, read, problems)
             builder, rows = self._builder(change, before), read.rows
             said = joined(rows.statements())
             fates = settle(said, rows.withdrawals)
@@ -271,7 +285,7 @@ class Importer:
             made = _Made(built, counted(fates), [], [])
             return self._publish("import", change, before, read, builder, made, problems)
 
-    def update_files(self, paths: Sequence[str], change: Change) -> Changed:
+    def update_files(self, files: Sequence[Source], change: Change) -> Changed:
         """Make a version of the last one and what some files say; see `ListStore.update_files`."""
         self.folder.check()
         with self._alone():
@@ -290,10 +304,18 @@ class Importer:
                     "it again"
                 )
             reference_key.keep(self.folder, self.key)
-            read = self._read(paths, change, before)
+            read = self._read(files, change, before)
             builder, rows = self._builder(change, before), read.rows
             found = merged(before, rows)
             withdrawals = before.withdrawals.followed_by(rows.withdrawals)
+            if (
+                change.skip_unchanged
+                and not any(map(len, found.new))
+                and not any(map(len, found.gone.values()))
+                and withdrawals.says_same(before.withdrawals)
+                and _is_made_alike(builder, before)
+            ):
+                return _unchanged(before, read, problems)
             if is_small(before, found.new, found.gone) and _is_made_alike(builder, before):
                 for named in before.manifest.files if problems else ():
                     self.folder.mend(named)
@@ -350,7 +372,7 @@ class Importer:
         more = {ROLLED_BACK_TO: version} if file.role == STATE else {}
         return self.folder.share(structs.replace(file, facts={**file.facts, **more}))
 
-    def _read(self, paths: Sequence[str], change: Change, before: Content | None) -> _Read:
+    def _read(self, files: Sequence[Source], change: Change, before: Content | None) -> _Read:
         """Return what some files say; StoreError if too much of it cannot be used.
 
         It is said after all that the version before has, whatever became of the clock since.
@@ -360,9 +382,10 @@ class Importer:
         secret = reference_key.read(self.folder, self.key, [])
         rows = Rows(format, now if before is None else max(now, before.until + MOMENT), secret)
         sources, rejected, warnings = [], [], []
-        for path in paths:
+        for file in files:
+            path = place_of(file)
             total, bad, named = rows.total, rows.refused, len(rows.rejected)
-            read = read_rows(path, format, rows, change.on_read)
+            read = read_rows(file, format, rows, change.on_read)
             own = [(path, row) for row in rows.rejected_since(named, bad)]
             if rows.missing is not None and BAD_ROWS not in change.accept:
                 raise StoreError(
@@ -503,6 +526,7 @@ class Importer:
             counts={**counts, ROWS: {**read.rows.summary(), **made.counts}},
             files=tuple(files),
             sources=read.sources,
+            fetched=_fetched(made_by, change, before),
         )
         done = self._effects(before, manifest, read.rows.withdrawals, made)
         if done.older or done.without_effect:
@@ -559,6 +583,30 @@ def _as_before(format: ListFormat, before: Content | None, accept_spreadsheet: b
     encoding = format.encoding or written.encoding
     statuses = {**written.statuses, **(format.statuses or {})}
     return replace(format, encoding=encoding, bits=bits, keep_ids=kept, statuses=statuses)
+
+
+def _is_same(before: Manifest, read: _Read, change: Change) -> bool:
+    """Return whether no version is due: the one before is of the very same files, read alike."""
+
+    def digests(files: Sequence[ImportedFile]) -> list[str]:
+        return [file.sha256 for file in files]
+
+    is_import = before.made_by == "import" and before.options == change.options()
+    is_same = is_import and digests(before.sources) == digests(read.sources)
+    return is_same and change.skip_unchanged
+
+
+def _unchanged(before: Content, read: _Read, problems: list[str]) -> Changed:
+    """Return what a change comes to that makes no version."""
+    warnings = [*problems, *read.warnings, *read.rows.warnings()]
+    return Changed(before.manifest, Effects(0), read.rejected, warnings)
+
+
+def _fetched(made_by: str, change: Change, before: Content | None) -> FetchedFrom | UnsetType:
+    """Return up to where the exchange of a list was fetched, as its next version has it."""
+    if change.fetched is not None:
+        return change.fetched
+    return before.manifest.fetched if before is not None and made_by == "update" else UNSET
 
 
 def _check_statuses(rows: Rows, sources: Sequence[ImportedFile]) -> None:

@@ -31,6 +31,7 @@ from hashmatch.store.signing import Trust
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from hashmatch.lists.detect import Source
     from hashmatch.records.entries import Column
     from hashmatch.records.hashes import HashSpec
     from hashmatch.store.contents import AlgorithmContent, Content
@@ -60,7 +61,7 @@ class StoredHashes(Opaque):
 def stored_list(
     folder: Folder, content: Content, algorithm: str, secret: bytes, problems: list[str]
 ) -> HashList:
-    """Return one kind of hash of an open version as a list, with an index.
+    """Return one kind of hash of an open version as a list, with an index; of videos without one.
 
     `secret` is the key of references, see `hashmatch.store.reference_key`; what is wrong with the
     index is added to `problems`.
@@ -70,7 +71,9 @@ def stored_list(
     digest = hashlib.blake2b(manifests.encode(manifest), key=secret).digest()
     hashes = StoredHashes(kind.spec, kind.words, secret, digest)
     name, version, limit = manifest.name, str(manifest.version), content.limits.get(algorithm)
-    known = HashList(name, version, kind.spec, hashes, entries, (), limit)
+    known = HashList(name, version, kind.spec, hashes, entries, (), limit, videos=kind.videos)
+    if known.videos is not None:
+        return known  # frames are indexed with those of other lists
     index = _stored_index(folder, kind, problems)
     if index is None:
         return replace(known, index=HashIndex.build(known, registry.hasher(algorithm).max_distance))
@@ -312,14 +315,15 @@ class ListStore(Opaque):
         return self.trust.check(data, self.folder.signatures(manifest.version))
 
     @unseen
-    def import_files(self, paths: Sequence[str], change: Change | None = None) -> Changed:
+    def import_files(self, paths: Sequence[Source], change: Change | None = None) -> Changed:
         """Make a new version of all that some files say; the store is made if it is not there.
 
         They are pages of one list: in any order, and some of them twice.
 
         Parameters
         ----------
-        paths : sequence of str
+        paths : sequence of paths or binary file objects
+            The files; an object with a ``name`` is called so in messages and in the manifest.
         change : Change, optional
             How.
 
@@ -333,12 +337,12 @@ class ListStore(Opaque):
         return self._made(self._importer(change).import_files(paths, change))
 
     @unseen
-    def update_files(self, paths: Sequence[str], change: Change | None = None) -> Changed:
+    def update_files(self, paths: Sequence[Source], change: Change | None = None) -> Changed:
         """Make a new version of the last one and of what some files say has changed since.
 
         Parameters
         ----------
-        paths : sequence of str
+        paths : sequence of paths or binary file objects
             Pages, in any order; what they say of an entry stands if it is later than what was said
             before, and what has no time of its own is said now.
         change : Change, optional
@@ -375,13 +379,24 @@ class ListStore(Opaque):
         change = change or Change()
         return self._made(self._importer(change).roll_back(version, change))
 
+    def trusting(self, signer: PrivateKey | None) -> ListStore:
+        """Return the store as whoever signs its next version opens it.
+
+        They trust themselves, if nobody else, with the last one.
+
+        Parameters
+        ----------
+        signer : PrivateKey, optional
+            Whose key it is; None where it is not signed.
+        """
+        if self.trust.keys or signer is None or not self.folder.has_signatures():
+            return self
+        trust = replace(self.trust, keys=(signer.public,))
+        readable = self.folder.allow_readable
+        return ListStore(self.path, trust=trust, key=self.key, allow_readable=readable)
+
     def _importer(self, change: Change) -> Importer:
-        base = self
-        if not self.trust.keys and change.signer is not None and self.folder.has_signatures():
-            # Whoever signs the next version trusts himself, if nobody else, with the last one.
-            trust = replace(self.trust, keys=(change.signer.public,))
-            readable = self.folder.allow_readable
-            base = ListStore(self.path, trust=trust, key=self.key, allow_readable=readable)
+        base = self.trusting(change.signer)
         latest, now = partial(base.latest, fresh=False), self._now or datetime.now(UTC)
         return Importer(self.folder, self.key, self.trust, now, latest, self.version)
 

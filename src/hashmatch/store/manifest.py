@@ -58,6 +58,18 @@ class ImportedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     columns: tuple[ColumnUse, ...] = ()
 
 
+class FetchedFrom(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the entries of a version come from: an exchange, and how far its list was fetched.
+
+    ``exchange`` tells exchanges and their options apart, ``checkpoint`` is where the next fetch
+    continues, and ``at`` when the fetch began.
+    """
+
+    exchange: Name
+    checkpoint: Annotated[str, msgspec.Meta(max_length=1000)]
+    at: datetime
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A version of a list: `base` is the one that it was made from, `hashmatch` what made it.
 
@@ -67,7 +79,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     shown that may be hashes, and `statuses` what its own words for a status mean, as `ListFormat`
     has it; `made_by` says how it was made, and `options` what was asked for then, by the name of
     the option on the command line, never a hash; `counts`, by algorithm, how many entries, how many
-    removed, quarantined for which reason and so on.
+    removed, quarantined for which reason and so on. `fetched` says up to where an exchange was
+    fetched: a checkpoint that is part of the version can neither be ahead of it nor behind.
 
     Examples
     --------
@@ -95,6 +108,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     counts: dict[str, dict[str, Size]] = {}
     files: tuple[StoredFile, ...] = ()
     sources: tuple[ImportedFile, ...] = ()
+    fetched: FetchedFrom | msgspec.UnsetType = msgspec.UNSET
     schema: Literal["hashmatch.list/1"] = SCHEMA
 
     def __post_init__(self) -> None:

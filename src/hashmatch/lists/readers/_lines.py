@@ -102,21 +102,23 @@ def blocks_of_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
         number += block.count(b"\n")
 
 
-def numbered_lines(stream: BinaryIO, *, returns: bool = False) -> Iterator[Line | RejectedRow]:
+def numbered_lines(
+    stream: BinaryIO, *, returns: bool = False, longest: int = MAX_LINE
+) -> Iterator[Line | RejectedRow]:
     """Yield each line's number (from 1) and text without its end, or why it cannot be read.
 
-    A byte-order mark and blank lines are passed over; at most `MAX_LINE` bytes are held. With
+    A byte-order mark and blank lines are passed over; at most `longest` bytes are held. With
     `returns` a line may have carriage returns, as in quoted cells.
     """
     number = 0
-    while line := stream.readline(MAX_LINE + 1):
+    while line := stream.readline(longest + 1):
         number += 1
-        if len(line) > MAX_LINE:
+        if len(line) > longest:
             while not line.endswith(b"\n"):
-                line = stream.readline(MAX_LINE + 1)
+                line = stream.readline(longest + 1)
                 if not line:
                     break
-            yield RejectedRow(number, f"the line is longer than {MAX_LINE:,} bytes")
+            yield RejectedRow(number, f"the line is longer than {longest:,} bytes")
             continue
         if number == 1:
             line = line.removeprefix(BOM)

@@ -8,20 +8,22 @@
 Keys are recognised, or named by options, as the columns of CSV are,
 `hashmatch.lists.readers._fields.KNOWN`; others are passed over, unless they hold what would be
 lost. Only a hash is needed: in ``hash``, or in the key of an algorithm. Numbers may be text, and
-texts numbers. Lines with an ``outcome`` other than ``hashed`` are taken as removed. PhotoDNA is
-counted; its values are not kept.
+texts numbers. Lines with an ``outcome`` other than ``hashed`` are taken as removed. A video has
+``frames`` in the place of a hash, or all of them as one text, see `hashmatch.lists.vpdq_signal`.
+PhotoDNA is counted; its values are not kept.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import re
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hashmatch.errors import ListError, RejectedRow, UsageError
 from hashmatch.interfaces import ColumnUse
 from hashmatch.lists.readers import _fields
-from hashmatch.lists.readers._json_stream import parsed
+from hashmatch.lists.readers._json_stream import MAX_RECORD, parsed
 from hashmatch.lists.readers._lines import first_lines, numbered_lines, shown
 from hashmatch.lists.statuses import KEEP_OUT
 from hashmatch.records.hashes import DECIMALS
@@ -91,7 +93,7 @@ def _records(
     stream: BinaryIO, told: Mapping[str, str], numbers: bool
 ) -> Iterator[_fields.Fields | RejectedRow]:
     roles, is_sure, is_told = _Roles(told), False, not told
-    for line in numbered_lines(stream):
+    for line in numbered_lines(stream, longest=MAX_RECORD):
         if isinstance(line, RejectedRow):
             yield line
             continue
@@ -102,6 +104,9 @@ def _records(
         if reason is not None:
             yield RejectedRow(number, reason)
             continue
+        if isinstance(record.get("frames"), list):  # of `hashmatch hash`, about a video
+            record = {"algorithm": "vpdq", **record, "hash": json.dumps(record["frames"])}
+            del record["frames"]
         fields = [
             (role, value)
             for key, value in record.items()

@@ -1,4 +1,4 @@
-"""vPDQ: the PDQ hashes of a video's frames, in the three ways its tools write them.
+"""vPDQ: the PDQ hashes of a video's frames, in the ways its tools write them.
 
 ::
 
@@ -6,46 +6,55 @@
     ["f8f8...f8,100,0.000", "f8f8...f8,98,1.23e+03"]                 hash,quality,timestamp
     {"0": {"quality": 100, "hash": "f8f8...f8", "timestamp": 0.0}}   by frame
 
-Each frame is an entry of its own, with the quality of its hash, and matches pictures as any PDQ
-hash does; to match videos takes more. Frames have no id. Timestamps, seconds in the video, may be
-in scientific notation, as python-threatexchange prints those from 1000 on.
+One entry is one video. A file may hold several: of lines, the next begins where numbers of frames
+start over, or after a header; a line ``# id: NAME`` before it names it. In JSON they are several
+arrays, one a line or in an array, ``[[...], [...]]``, or in an object by their ids,
+``{"clip-1": [...], "clip-2": [...]}``. A frame that cannot be used costs itself alone.
+
+`VpdqFrames` reads the same files as lists of pictures: each frame is then an entry of its own, with
+the quality of its hash, and matches pictures as any PDQ hash does. It is used when it is asked for
+by name.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from hashmatch.errors import RejectedRow, UsageError
 from hashmatch.interfaces import ListOptions, ListRow
-from hashmatch.lists.readers import _fields
-from hashmatch.lists.readers._json_stream import Bracket, page_rows
+from hashmatch.lists.readers._json_stream import Bracket, JsonRecords, Record, parsed
 from hashmatch.lists.readers._lines import first_lines, numbered_lines
+from hashmatch.lists.vpdq_signal import Frame, frame_of, frames_of, video_of, write_signal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HEADER = re.compile(r"frame\s*,\s*quality\s*,\s*hash\s*,\s*timestamp", re.IGNORECASE)
+NAME = re.compile(r"#\s*id\s*:\s*(.*\S)\s*", re.IGNORECASE)
 FRAME = re.compile(
     r"\s*\d+\s*,\s*\d{1,3}(?:\.0+)?\s*,\s*[0-9a-f]{16,}\s*,\s*\d{1,7}(\.\d*)?(e[+-]?\d+)?\s*", re.I
 )
-QUOTED = re.compile(rb'\[\s*"[0-9a-f]{16,}\s*,\s*\d{1,3}(?:\.0+)?\s*,\s*[\d.]', re.IGNORECASE)
-BY_FRAME = re.compile(rb'\{\s*"\d+"\s*:\s*\{\s*"(quality|hash|timestamp|frame)"\s*:')
+OUTER = rb'(?:\[\s*"?|\{\s*"[^"\\]{1,1000}"\s*:\s*)?'
+"""What several videos stand in, as JSON or, in an array, as text in it."""
+QUOTED = re.compile(
+    OUTER + rb'\[\s*\\?"[0-9a-f]{16,}\s*,\s*\d{1,3}(?:\.0+)?\s*,\s*[\d.]', re.IGNORECASE
+)
+BY_FRAME = re.compile(
+    OUTER + rb'\{\s*\\?"\d+\\?"\s*:\s*\{\s*\\?"(quality|hash|timestamp|frame)\\?"\s*:'
+)
 
 
-class Vpdq:
-    """Reads vPDQ frames."""
+class _Video(NamedTuple):
+    """The frames of one video, the line that each is on, and its id."""
 
-    def detects(self, head: bytes) -> int:
-        """Return how sure it is, 0 to 100."""
-        text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-        if QUOTED.match(text) or BY_FRAME.match(text):
-            return 95
-        lines = first_lines(head)
-        if lines and (HEADER.fullmatch(lines[0].strip()) or FRAME.fullmatch(lines[0])):
-            return 95
-        return 0
+    frames: list[Frame]
+    lines: list[int]
+    external_id: str | None = None
+
+
+class _Frames:
+    """What both readers have in common: they find videos, and make rows of each."""
 
     def rows(self, stream: BinaryIO, options: ListOptions) -> Iterator[ListRow | RejectedRow]:
         """Yield every row. Raises UsageError if `options` name columns: there are none."""
@@ -55,59 +64,119 @@ class Vpdq:
         if not head and stream.seekable():
             head = stream.read(512)
             stream.seek(0)
-        if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in {b"[", b"{"}:
-            yield from page_rows(stream, _frame, _holds, "hash")
+        is_json = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in {b"[", b"{"}
+        for video in _of_json(stream) if is_json else _of_lines(stream):
+            if isinstance(video, RejectedRow):
+                yield video
+            elif video.frames:
+                yield from self._made(video)
+
+    def _made(self, video: _Video) -> Iterator[ListRow | RejectedRow]:
+        """Yield the rows that a video of at least one frame is."""
+        raise NotImplementedError
+
+
+class Vpdq(_Frames):
+    """Reads vPDQ: one entry is one video."""
+
+    def detects(self, head: bytes) -> int:
+        """Return how sure it is, 0 to 100."""
+        text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+        if QUOTED.match(text) or BY_FRAME.match(text):
+            return 95
+        lines = [line for line in first_lines(head) if not NAME.fullmatch(line.strip())]
+        if lines and (HEADER.fullmatch(lines[0].strip()) or FRAME.fullmatch(lines[0])):
+            return 95
+        return 0
+
+    def _made(self, video: _Video) -> Iterator[ListRow | RejectedRow]:
+        try:
+            signal = write_signal(video_of(video.frames), "by-frame")
+        except UsageError as error:
+            yield RejectedRow(video.lines[0], str(error))
         else:
-            yield from _lines(stream)
+            line, name = video.lines[0], video.external_id
+            yield ListRow(line, signal, "vpdq", external_id=name, encoding="hex")
 
 
-def _lines(stream: BinaryIO) -> Iterator[ListRow | RejectedRow]:
+class VpdqFrames(_Frames):
+    """Reads vPDQ as pictures: each frame is an entry of PDQ."""
+
+    def detects(self, head: bytes) -> int:
+        """Return 0: what it reads is of videos, unless somebody says otherwise."""
+        return 0
+
+    def _made(self, video: _Video) -> Iterator[ListRow | RejectedRow]:
+        for line, frame in zip(video.lines, video.frames, strict=True):
+            yield ListRow(line, frame.value.hex(), "pdq", quality=frame.quality, encoding="hex")
+
+
+def _of_lines(stream: BinaryIO) -> Iterator[_Video | RejectedRow]:
+    video, last = _Video([], []), -1
     for line in numbered_lines(stream):
         if isinstance(line, RejectedRow):
             yield line
             continue
         number, text = line
         if text.lstrip().startswith("#") or HEADER.fullmatch(text.strip()):
+            named = NAME.fullmatch(text.strip())
+            if named or video.frames:
+                yield video
+                video, last = _Video([], [], named[1] if named else None), -1
             continue
         cells = [cell.strip() for cell in text.split(",")]
         if len(cells) != 4:
             yield RejectedRow(number, f"{len(cells)} fields, a frame has 4")
-        elif not re.fullmatch(r"\d{1,12}", cells[0], re.ASCII):
-            yield RejectedRow(number, "frame is not a number")
+            continue
+        try:
+            frame = frame_of(",".join((cells[2], cells[1], cells[3])), cells[0])
+        except UsageError as error:
+            yield RejectedRow(number, str(error))
+            continue
+        if frame.number is not None and frame.number <= last:
+            yield video
+            video = _Video([], [])
+        last = -1 if frame.number is None else frame.number
+        video.frames.append(frame)
+        video.lines.append(number)
+    yield video
+
+
+def _of_json(stream: BinaryIO) -> Iterator[_Video | RejectedRow]:
+    """Yield the videos of a stream of JSON: frames at the top of one document are one video."""
+    video = _Video([], [])
+    for record in JsonRecords(stream, _holds, "hash"):
+        if isinstance(record, RejectedRow):
+            yield record
+        elif not isinstance(record, Record):  # the end of a document
+            yield video
+            video = _Video([], [])
         else:
-            frame = {"hash": cells[2], "quality": cells[1], "timestamp": cells[3]}
-            yield from _fields.usable(number, _frame, frame)
+            try:
+                if _is_video(record.value):
+                    frames = frames_of(_without_quotes(record.value))
+                    yield _Video(frames, [record.line] * len(frames), record.key or None)
+                else:
+                    video.frames.append(frame_of(record.value, record.key))
+                    video.lines.append(record.line)
+            except UsageError as error:
+                yield RejectedRow(record.line, str(error))
+    yield video
+
+
+def _is_video(value: Any) -> bool:
+    """Return whether an element of a document is all of a video, and no frame."""
+    if isinstance(value, str):
+        return value.lstrip()[:1] in {"[", "{"}
+    if isinstance(value, dict):
+        return "frames" in value or all(isinstance(each, dict) for each in value.values())
+    return isinstance(value, list)
+
+
+def _without_quotes(value: Any) -> Any:
+    """Return JSON that is a text within JSON as what it says, if it says anything."""
+    return parsed(value)[0] if isinstance(value, str) else value
 
 
 def _holds(place: Bracket) -> bool:
     return place.depth == 0
-
-
-def _frame(line: int, frame: Any) -> Iterator[ListRow]:
-    if isinstance(frame, str):
-        cells = [cell.strip() for cell in frame.split(",")]
-        if len(cells) != 3:
-            raise _fields.Unusable(f"{len(cells)} fields, a frame has 3")
-        frame = dict(zip(("hash", "quality", "timestamp"), cells, strict=True))
-    _fields.check(frame)
-    quality = _fields.number(frame, "quality")
-    if not _is_seconds(_fields.field(frame, "timestamp")):
-        raise _fields.Unusable("timestamp is not a number of seconds")
-    yield ListRow(
-        line,
-        _fields.digits(frame, "hash"),
-        "pdq",
-        quality=quality,
-        encoding="hex",
-    )
-
-
-def _is_seconds(value: Any) -> bool:
-    if isinstance(value, str) and len(value) <= 40 and value.isascii():
-        try:
-            value = float(value)
-        except ValueError:
-            return False
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return value is None
-    return math.isfinite(value) and value >= 0

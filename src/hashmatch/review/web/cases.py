@@ -11,14 +11,14 @@ from starlette.responses import JSONResponse, Response
 from hashmatch.errors import QueueUnavailable, ReviewError
 from hashmatch.records.cases import Verdict
 from hashmatch.records.enums import Surface
-from hashmatch.review.access import record_view
+from hashmatch.review.access import record_exif, record_view
 from hashmatch.review.results import Pause
-from hashmatch.review.web.context import not_held, redirect
-from hashmatch.review.web.pictures import BlurStep, NoPicture, PictureResponse
+from hashmatch.review.web.context import not_held
+from hashmatch.review.web.pictures import BlurStep, NoPicture, View, ViewResponse
 from hashmatch.review.web.wording import MEANINGS, counted
 
 if TYPE_CHECKING:
-    from hashmatch.records.cases import Case
+    from hashmatch.records.cases import Case, CaseItem
     from hashmatch.review.web.context import Context
     from hashmatch.review.web.request import PageRequest
 
@@ -63,6 +63,7 @@ def _case_page(
         status,
         page=context.open_pages.open(case.case_id, request.reviewer),
         case=case,
+        shown=f"{context.root}/case/{case.case_id}",
         items=case.asked[:MAX_ITEMS],
         more=max(0, len(case.asked) - MAX_ITEMS),
         inherited=sum(item.inherited for item in case.items),
@@ -118,24 +119,65 @@ def _history(context: Context, case: Case) -> list[HistoryLine]:
 def picture(context: Context, request: PageRequest) -> Response:
     """Send the picture of a record, blurred as asked, to the reviewer who holds the case now."""
     case = context.case_of(request.reviewer, request.case_id)
+    return view_of(context, request, case.case_id, case.asked)
+
+
+def exif(context: Context, request: PageRequest) -> Response:
+    """Send the EXIF tags of a record's file to the reviewer who holds the case now."""
+    case = context.case_of(request.reviewer, request.case_id)
+    return exif_of(context, request, case.case_id, case.asked)
+
+
+def view_of(
+    context: Context,
+    request: PageRequest,
+    case_id: str,
+    items: tuple[CaseItem, ...],
+    *,
+    held: bool = True,
+) -> Response:
+    """Send the picture of one of some items, and record who looks, if it is uncovered."""
+    item = _item(request, items)
     try:
         step = BlurStep(int(request.http.query_params.get("step", "0")))
+    except ValueError:
+        raise NoPicture("There is no such picture.") from None
+
+    async def record(view: View) -> None:
+        given = (case_id, request.reviewer, item.record.record_id, step.name.lower())
+        call = partial(record_view, context.queue, *given, whole=view.whole, held=held)
+        await context.threads.run(call)
+
+    show = partial(context.pictures.show, request.reviewer, item, step)
+    # Whoever looks is recorded, or does not get to see it.
+    return ViewResponse(show, None if step is BlurStep.STRONG else record)
+
+
+def exif_of(
+    context: Context,
+    request: PageRequest,
+    case_id: str,
+    items: tuple[CaseItem, ...],
+    *,
+    held: bool = True,
+) -> Response:
+    """Send the EXIF tags of one of some items, and record who looks."""
+    item = _item(request, items)
+
+    async def record(view: View) -> None:
+        given = (case_id, request.reviewer, item.record.record_id)
+        await context.threads.run(partial(record_exif, context.queue, *given, held=held))
+
+    return ViewResponse(partial(context.pictures.show_exif, request.reviewer, item), record)
+
+
+def _item(request: PageRequest, items: tuple[CaseItem, ...]) -> CaseItem:
+    """Return the item that a request asks for."""
+    try:
         number = int(request.http.query_params.get("item", "0"))
-        item = case.asked[number] if number >= 0 else case.asked[len(case.asked)]
+        return items[number] if number >= 0 else items[len(items)]
     except (ValueError, IndexError):
         raise NoPicture("There is no such picture.") from None
-    uncover = None
-    if step is not BlurStep.STRONG:  # whoever looks is recorded, or does not get to see it
-        record = partial(
-            record_view,
-            context.queue,
-            case.case_id,
-            request.reviewer,
-            item.record.record_id,
-            step.name.lower(),
-        )
-        uncover = partial(context.threads.run, record)
-    return PictureResponse(context.pictures, request.reviewer, item, step, uncover)
 
 
 def decide(context: Context, request: PageRequest) -> Response:
@@ -159,7 +201,7 @@ def decide(context: Context, request: PageRequest) -> Response:
     context.held.pop(request.reviewer, None)
     context.recent.add(decision)
     context.counts.outdated()
-    return redirect(f"/case/{case.case_id}")
+    return context.redirect(f"/case/{case.case_id}")
 
 
 def undo(context: Context, request: PageRequest) -> Response:
@@ -171,9 +213,9 @@ def undo(context: Context, request: PageRequest) -> Response:
     if case.lease is not None and case.lease.reviewer == request.reviewer:
         context.held[request.reviewer] = case.case_id
         request.session.flash = "Your decision is undone. You hold the case again."
-        return redirect(f"/case/{case.case_id}")
+        return context.redirect(f"/case/{case.case_id}")
     request.session.flash = "Your decision is undone."
-    return redirect("/")
+    return context.redirect("/")
 
 
 def give_back(context: Context, request: PageRequest) -> Response:
@@ -181,7 +223,7 @@ def give_back(context: Context, request: PageRequest) -> Response:
     context.case_of(request.reviewer, request.case_id)
     context.give_back(request.case_id, request.reviewer)
     request.session.flash = "The case waits again. Somebody else can take it."
-    return redirect("/")
+    return context.redirect("/")
 
 
 def renew(context: Context, request: PageRequest) -> Response:
@@ -228,7 +270,7 @@ def take(context: Context, request: PageRequest) -> Response:
     if found is None:
         chosen = " of this kind" if label or surface else ""
         request.session.flash = f"No case{chosen} waits."
-        return redirect("/")
+        return context.redirect("/")
     context.held[request.reviewer] = found.case_id
     context.counts.outdated()
-    return redirect(f"/case/{found.case_id}")
+    return context.redirect(f"/case/{found.case_id}")

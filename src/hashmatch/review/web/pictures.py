@@ -8,7 +8,7 @@ import os
 import threading
 from enum import IntEnum
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image
 from starlette.responses import PlainTextResponse, Response
@@ -53,6 +53,8 @@ WORKER_LIMITS = WorkerLimits(cpu_seconds=DEADLINE, wall_seconds=2 * DEADLINE, tr
 """No decoder works for longer than somebody waits for it."""
 BY_LISTING = frozenset({"tar", "parquet"})
 """Sources whose items are read by more than their key and location: size, or number of the row."""
+ONE_PICTURE = frozenset({"image/jpeg", "image/bmp"})
+"""Media types of files that have no other frame or page. Of others a second one is looked for."""
 MAX_OPEN = 16
 """Sources that are open at a time."""
 
@@ -82,7 +84,7 @@ class PictureThreads:
         self._latest: dict[str, asyncio.Task[Any] | None] = {}
         self._ended = asyncio.Event()
 
-    async def run(self, reviewer: str, source: str, call: Callable[[Tries], bytes]) -> bytes:
+    async def run(self, reviewer: str, source: str, call: Callable[[Tries], View]) -> View:
         """Return what a call returns; NoPicture if it is late, or the reviewer asks for another.
 
         The call's `Tries` are stopped when nobody waits for it any more.
@@ -119,23 +121,30 @@ class PictureThreads:
         self._ended = asyncio.Event()
 
 
-class PictureResponse(Response):
-    """The picture of a record, or a line that says why there is none.
+class View(NamedTuple):
+    """What is shown of a file: a JPEG, or the text of its EXIF tags.
 
-    Nothing is fetched any more when the client that asked for it has gone. `uncover` is called
+    `whole` says that there is no more to be seen in the file: no other frame or page.
+    """
+
+    data: bytes
+    media_type: str = "image/jpeg"
+    whole: bool = True
+
+
+class ViewResponse(Response):
+    """A picture or the EXIF tags of a record's file, or a line that says why there is none.
+
+    Nothing is fetched any more when the client that asked for it has gone. `record` is called
     before it is sent, and it is not sent if that fails.
     """
 
     def __init__(
         self,
-        pictures: Pictures,
-        reviewer: str,
-        item: CaseItem,
-        step: BlurStep,
-        uncover: Callable[[], Awaitable[object]] | None = None,
+        view: Callable[[], Awaitable[View]],
+        record: Callable[[View], Awaitable[object]] | None = None,
     ) -> None:
-        self._pictures, self._reviewer, self._item, self._step = pictures, reviewer, item, step
-        self._uncover = uncover
+        self._view, self._record = view, record
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer when the picture is there."""
@@ -152,9 +161,9 @@ class PictureResponse(Response):
 
     async def _answer(self) -> Response:
         try:
-            data = await self._pictures.show(self._reviewer, self._item, self._step)
-            if self._uncover is not None:
-                await self._uncover()
+            view = await self._view()
+            if self._record is not None:
+                await self._record(view)
         except (QueueUnavailable, TimeoutError):
             text = "That you look cannot be recorded now, and so it is not shown. Try again.\n"
             return PlainTextResponse(text, 503, headers={"retry-after": str(RETRY_AFTER)})
@@ -167,7 +176,7 @@ class PictureResponse(Response):
             return answer
         except asyncio.CancelledError:
             return PlainTextResponse("Another picture was asked for.\n", 409)
-        return Response(data, media_type="image/jpeg")
+        return Response(view.data, media_type=view.media_type)
 
 
 async def _disconnected(receive: Receive) -> None:
@@ -199,24 +208,36 @@ class Pictures:
         self._lock = threading.Lock()
         self._threads = PictureThreads()
 
-    async def show(self, reviewer: str, item: CaseItem, step: BlurStep) -> bytes:
+    async def show(self, reviewer: str, item: CaseItem, step: BlurStep) -> View:
         """Return what `jpeg` does, made in a thread; NoPicture if that takes too long."""
         server = server_of(self._named(item), self._places)
         return await self._threads.run(reviewer, server, lambda tries: self.jpeg(item, step, tries))
 
-    def jpeg(self, item: CaseItem, step: BlurStep, tries: Tries | None = None) -> bytes:
+    async def show_exif(self, reviewer: str, item: CaseItem) -> View:
+        """Return what `exif` does, made in a thread; NoPicture if that takes too long."""
+        server = server_of(self._named(item), self._places)
+        return await self._threads.run(reviewer, server, lambda tries: self.exif(item, tries))
+
+    def jpeg(self, item: CaseItem, step: BlurStep, tries: Tries | None = None) -> View:
         """Return the picture of a record as JPEG, blurred as `step` says.
 
         NoPicture says why it cannot be fetched or decoded, or that it is no longer the picture that
         was matched, or that `tries` were stopped.
         """
+        return self._seen(item, tries, lambda data: self._decode(data, item.record.item, step))
+
+    def exif(self, item: CaseItem, tries: Tries | None = None) -> View:
+        """Return the EXIF tags of a record's file as text; NoPicture as of `jpeg`."""
+        return self._seen(item, tries, self._exif)
+
+    def _seen(self, item: CaseItem, tries: Tries | None, look: Callable[[bytes], View]) -> View:
         tries = tries or Tries(Limits(deadline=DEADLINE))
         where: str | None = None
         try:
             where = self._where(item)
             content = self._content(item, where, tries)
             _check_wanted(tries)
-            return self._decode(content, item.record.item.frame, step)
+            return look(content)
         except NoPicture:
             raise
         except ImageError as error:
@@ -287,14 +308,32 @@ class Pictures:
                 self._sources[where, surface] = source
         return source
 
-    def _decode(self, content: bytes, frame: int, step: BlurStep) -> bytes:
-        pictures = self._pool.pictures(content, frames=frame > 0)
+    def _exif(self, content: bytes) -> View:
+        text = self._pool.exif_tags(content) or "There is no EXIF data in this file."
+        return View(text.encode(), "text/plain")
+
+    def _decode(self, content: bytes, item: RecordItem, step: BlurStep) -> View:
+        frame = item.frame
+        shown: bytes | None = None
+        pictures = self._pool.pictures(content, frames=item.media_type not in ONE_PICTURE)
         try:
             for picture in pictures:
+                if picture.reading:
+                    continue
+                if shown is not None:
+                    return View(shown, whole=False)
                 if picture.frame == frame or not frame:
-                    return blurred(picture.pixels, step)
+                    shown = blurred(picture.pixels, step)
+                    if frame:
+                        return View(shown, whole=False)
+        except ImageError:  # in what comes behind the picture that is to be shown
+            if shown is None:
+                raise
+            return View(shown, whole=False)
         finally:
             pictures.close()
+        if shown is not None:
+            return View(shown)
         raise NoPicture(f"The picture has no frame {frame}, which is the one that was matched.")
 
 

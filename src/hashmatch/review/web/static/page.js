@@ -72,8 +72,29 @@
     cover?.close();
     cover = null;
     wipe();
+    get("exif").textContent = "";
+    get("exif").hidden = true;
     show(false);
     say("");
+  };
+
+  const askExif = async () => {
+    const exif = get("exif");
+    exif.hidden = true;
+    say("Reading it from its source.");
+    try {
+      const answer = await fetch(`${viewer.dataset.exif}?item=${item()}`, {
+        headers: { "x-hashmatch": csrf }, cache: "no-store",
+      });
+      const text = answer.headers.get("content-type")?.startsWith("text/plain")
+        ? (await answer.text()).trim() : "The EXIF data cannot be shown.";
+      if (!answer.ok) return say(text);
+      exif.textContent = text; // as text, whatever it says
+      exif.hidden = false;
+      say("EXIF data is shown. That is recorded.");
+    } catch {
+      say("The server does not answer.");
+    }
   };
 
   const ask = async () => {
@@ -126,6 +147,7 @@
 
   get("asking").hidden = false;
   get("ask").addEventListener("click", ask);
+  get("ask-exif").addEventListener("click", askExif);
   get("cover").addEventListener("click", () => { putAway(); get("ask").focus(); });
   which?.addEventListener("change", putAway);
   for (const place of [canvas, hold]) {
@@ -148,11 +170,13 @@
   // --- Keys. Single ones can be switched off, and never work where text is written.
 
   const letters = get("letters");
-  get("keys").hidden = false;
-  letters.checked = localStorage.getItem("letters") !== "off";
-  letters.addEventListener("change", () => {
-    localStorage.setItem("letters", letters.checked ? "on" : "off");
-  });
+  if (letters) { // the page of a draft has none
+    get("keys").hidden = false;
+    letters.checked = localStorage.getItem("letters") !== "off";
+    letters.addEventListener("change", () => {
+      localStorage.setItem("letters", letters.checked ? "on" : "off");
+    });
+  }
   const ANSWERS = { c: "confirmed", n: "not_a_match", u: "unsure", e: "escalated" };
   const takesText = (at) => at.matches("input:not([type=radio], [type=checkbox]), textarea, select");
   const takesSpace = (at) => at !== hold && (takesText(at) || at.matches("input, button, a, summary"));
@@ -166,7 +190,7 @@
       if (!event.repeat) press();
       return;
     }
-    if (!letters.checked || takesText(at)) return;
+    if (!letters?.checked || takesText(at)) return;
     const key = event.key.toLowerCase();
     if (key === "p") {
       if (cover) putAway(); else ask();
@@ -187,6 +211,10 @@
   // --- The case: held while this page is open, given back when it is closed.
 
   const lease = get("lease");
+  if (!lease) { // nobody holds the case of a draft
+    addEventListener("pagehide", putAway);
+    return;
+  }
   let posting = false;
   const post = (url) => fetch(url, { method: "POST", body: new URLSearchParams({ csrf }) });
 

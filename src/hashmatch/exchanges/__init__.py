@@ -1,0 +1,1 @@
+"""Exchanges of hashes, fetched into list stores."""

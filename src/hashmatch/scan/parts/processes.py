@@ -1,0 +1,158 @@
+"""The engine ``local:N``: processes of this machine, each doing a part at a time.
+
+They are started anew, not forked: this process may have threads. Each ends with it, whatever ends
+it: a process that finds the other end of its pipe closed has nobody to work for.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from multiprocessing.connection import Connection, Pipe, wait
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from hashmatch.errors import EngineError
+from hashmatch.scan.parts import worker
+from hashmatch.scan.parts.worker import Answer, Job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BOOTSTRAP = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from hashmatch.scan.parts.processes import serve
+serve(int(sys.argv[2]))
+"""
+
+
+class _Worker:
+    """A process, the end of its pipe, and the part that it does."""
+
+    def __init__(self, job: Job) -> None:
+        self.pipe, other = Pipe()
+        with other:
+            number = other.fileno()
+            # What a terminal's Ctrl-C is for is this process: it ends them.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                self.process = subprocess.Popen(  # noqa: S603 - this Python, our own words
+                    [sys.executable, "-sPc", BOOTSTRAP, json.dumps(sys.path), str(number)],
+                    pass_fds=(number,), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                )  # fmt: skip
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self.pipe.send_bytes(msgspec.json.encode(job))
+        self.part: int | None = None
+
+    def give(self, part: int) -> None:
+        self.pipe.send_bytes(msgspec.json.encode(part))
+        self.part = part
+
+    def end(self) -> int:
+        """End it, and return what it ended with."""
+        self.pipe.close()
+        self.process.kill()
+        return self.process.wait()
+
+
+class ProcessEngine:
+    """So many processes of this machine, started as they are needed; see `Engine`."""
+
+    def __init__(self, count: int, job: Job) -> None:
+        decoders = max(1, _cores() // count) if job.decoders is None else job.decoders
+        self._count, self._job = count, msgspec.structs.replace(job, decoders=decoders)
+        self._workers: list[_Worker] = []
+
+    def room(self) -> int:
+        """Return how many processes have nothing to do."""
+        return self._count - sum(one.part is not None for one in self._workers)
+
+    def submit(self, part: int) -> None:
+        """Give a part to a process."""
+        idle = next((one for one in self._workers if one.part is None), None)
+        if idle is None:
+            try:
+                idle = _Worker(self._job)
+            except OSError as error:
+                raise EngineError(
+                    f"cannot start a process of the engine: {error.strerror}. Free memory, or give "
+                    "it less with --engine local:N"
+                ) from None
+            self._workers.append(idle)
+        try:
+            idle.give(part)
+        except OSError:  # it is dead, which `wait` finds
+            idle.part = part
+
+    def wait(self, seconds: float) -> list[Answer]:
+        """Return the parts that are done, and those whose process is lost."""
+        by_pipe: dict[Any, _Worker] = {one.pipe: one for one in self._workers}
+        answers = []
+        for pipe in wait(list(by_pipe), seconds):
+            one = by_pipe[pipe]
+            answer: Answer | None
+            try:
+                answer = msgspec.json.decode(one.pipe.recv_bytes(), type=Answer)
+            except (OSError, EOFError):
+                answer = self._lost(one)
+            if answer is not None:
+                answers.append(answer)
+                one.part = None
+        return answers
+
+    def _lost(self, one: _Worker) -> Answer | None:
+        self._workers.remove(one)
+        # It has closed its pipe, and may not have ended: of the two, the signal says more.
+        with suppress(subprocess.TimeoutExpired):
+            one.process.wait(1.0)
+        code = one.end()
+        if one.part is None:
+            return None
+        how = f"signal {-code}" if code < 0 else f"status {code}"
+        return Answer(one.part, f"the process that did it ended with {how}")
+
+    def close(self) -> None:
+        """End all processes."""
+        while self._workers:
+            self._workers.pop().end()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def serve(descriptor: int) -> None:
+    """Do parts as they come, in a process of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    logging.lastResort = None  # what has to be said is in the results
+    pipe = Connection(descriptor)
+    job = msgspec.json.decode(pipe.recv_bytes())
+    for part in _parts(pipe):
+        pipe.send_bytes(msgspec.json.encode(worker.do_part(job, part)))
+
+
+def _parts(pipe: Connection) -> Iterator[int]:
+    """Yield the parts that are asked for; when nobody asks any more, the process ends at once."""
+    asked: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def receive() -> None:
+        try:
+            while True:
+                asked.put(msgspec.json.decode(pipe.recv_bytes()))
+        except (OSError, EOFError):
+            os._exit(0)
+
+    threading.Thread(target=receive, daemon=True).start()
+    while True:
+        yield asked.get()

@@ -1,0 +1,1 @@
+"""Videos: their frames hashed as vPDQ does, and digests of their files."""
