@@ -430,6 +430,13 @@ source_option = option(
     help="The source of the pictures, as it was given to hashmatch scan.",
 )
 
+drafts_option = option(
+    "--drafts",
+    type=INPUT,
+    metavar="DIR",
+    help="A folder with folders that hashmatch review draft write made, private to you: reviewers "
+    "read them, with the data of the account, and sign them off.",
+)
 pictures_option = option(
     "--pictures",
     multiple=True,
