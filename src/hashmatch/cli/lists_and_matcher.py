@@ -15,7 +15,7 @@ import click
 from hashmatch.cli.command import did_you_mean
 from hashmatch.cli.console import printable
 from hashmatch.cli.options import ListShape
-from hashmatch.cli.units import TRUSTED
+from hashmatch.cli.units import TRUSTED, VERSIONS
 from hashmatch.errors import ListError, UsageError
 
 if TYPE_CHECKING:
@@ -214,6 +214,7 @@ class MatcherOptions:
 
         def stores() -> dict[str, ListStore]:
             there = {os.path.realpath(each.store) for each in exchanges.all()} - others
+            there = {path for path in there if os.path.isdir(os.path.join(path, VERSIONS))}
             for path in there - opened.keys():
                 opened[path] = open_store(path, dict(self.trust))
             return {path: opened[path] for path in there}

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from hashmatch.service.app import Application
+
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
 
     from hashmatch.service.http import Response
 
@@ -52,8 +53,8 @@ class Protocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._at_once: Callable[[bytes, Any], Response | None] | None
-        self._at_once = getattr(self.app, "at_once", None)  # of an `Application`
+        self._application = self.app if isinstance(self.app, Application) else None
+        self._awaits_reply = False
 
     def connection_made(self, transport: Any) -> None:
         """Wait for the first request; if it is one connection too many, end another."""
@@ -76,8 +77,9 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Answer a request, at once or in a task."""
-        if not self._answer_at_once():
+        """Answer a request, at once or in a task; requests of one connection in their order."""
+        self._flush()
+        if not self._answer_soon():
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -107,6 +109,11 @@ class Protocol(HttpToolsProtocol):
         super().resume_writing()
         self._wait(None)
 
+    def shutdown(self) -> None:
+        """Close the connection once its requests are answered: the service stops."""
+        self._flush()
+        super().shutdown()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._wait(None)
@@ -114,14 +121,19 @@ class Protocol(HttpToolsProtocol):
 
     @property
     def _is_idle(self) -> bool:
-        """Whether no answer is to be sent."""
+        """Whether no answer is to be sent by a task."""
         return self.cycle is None or self.cycle.response_complete
 
-    def _answer_at_once(self) -> bool:
+    def _flush(self) -> None:
+        """Have the answer sent that waits for those to other connections."""
+        if self._awaits_reply and self._application is not None:
+            self._application.flush()
+
+    def _answer_soon(self) -> bool:
         """Answer a request that the application needs no time for; return whether it was one."""
         parser, url = self.parser, self.url
         if (
-            self._at_once is None
+            self._application is None
             or parser.get_method() != b"GET"
             or not self._is_idle
             or not parser.should_keep_alive()
@@ -134,12 +146,17 @@ class Protocol(HttpToolsProtocol):
         path, _, query = url.partition(b"?")
         scope: Any = self.scope
         scope["method"], scope["query_string"] = "GET", query
-        response = self._at_once(path, scope)
-        if response is None:
-            return False
-        self.transport.write(response.encoded())
+        self._awaits_reply = True
+        is_taken = self._application.answer_soon(path, scope, self._reply)
+        if not is_taken:
+            self._awaits_reply = False
+        return is_taken
+
+    def _reply(self, response: Response) -> None:
+        self._awaits_reply = False
+        if not self.transport.is_closing():
+            self.transport.write(response.encoded())
         self.on_response_complete()
-        return True
 
     def _wait(self, seconds: float | None) -> None:
         if self._cut_at is not None:

@@ -232,7 +232,7 @@ class Serving:
         """
         import uvicorn
 
-        context = Context(queue, pictures, self.tls, self.drafts)
+        context = Context(queue, pictures, self.tls, drafts=self.drafts)
         policy = self.access_policy(listener.getsockname()[1])
         config = uvicorn.Config(
             ConnectionMiddleware(application(context, policy), listener),
