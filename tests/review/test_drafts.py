@@ -96,7 +96,7 @@ def many_files(queue: ReviewQueue, clock: Clock) -> ConfirmedCase:
 
 
 def a_clip(queue: ReviewQueue, clock: Clock) -> ConfirmedCase:
-    queue.add([record(1, "image/gif")])
+    queue.add([record(1, "video/mp4", frame=120)])
     look(queue, whole=False)
     return confirm(queue, clock)
 
