@@ -102,7 +102,7 @@ def test_what_the_service_says(known: Path, tmp_path: Path) -> None:
     ListKey.generate().save(str(key))
     disabled.write_text("")
     recent = ("--recent", tmp_path / "recent.db", "--recent-key", key, "--review", queue)
-    options: tuple[object, ...] = (
+    options: tuple[str | Path, ...] = (
         "--access-log",
         log,
         "--data",
