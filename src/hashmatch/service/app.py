@@ -17,7 +17,7 @@ from hashmatch.service import hma, v1
 from hashmatch.service.http import Disconnected, HttpError, Request, Response
 from hashmatch.service.lookups import HashLookup
 from hashmatch.service.openapi import describe
-from hashmatch.service.operations import OPERATIONS, Operation
+from hashmatch.service.operations import OPERATIONS, OWN, Operation
 from hashmatch.service.snapshots import LOG
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 BODY = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 """Headers of requests with a body."""
 ERRORS = {404: "There is nothing at this path.", 405: "This path has other methods."}
-OWN = ("/v1", "/healthz", "/readyz", "/metrics", "/openapi.json")
-"""What paths begin with that are not of the other interface, whose unknown paths have a page."""
 CLOSED = 499
 """Counted where the caller went away; it is no status that is sent."""
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Handler: TypeAlias = "Callable[[Service, Request], Response | HashLookup | Awaitable[Response]]"
 """One that is no coroutine function waits for nothing, unless the query has a ``url``."""
+OWN = ("/v1", "/healthz", "/readyz", "/metrics", "/openapi.json")
+"""What paths begin with that are not of Hasher-Matcher-Actioner's interface."""
 Method: TypeAlias = Literal["GET", "POST", "PUT", "DELETE"]
 
 
@@ -45,7 +47,7 @@ class Operation:
     @property
     def is_hma(self) -> bool:
         """Whether it is of the other interface, and speaks of errors as that does."""
-        return self.handler.__module__ in {hma.__name__, hma_exchanges.__name__}
+        return not self.path.startswith(OWN)
 
 
 BANK = "/c/bank/{bank}"

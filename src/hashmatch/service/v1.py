@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from hashmatch import registry
 from hashmatch.decode import load
 from hashmatch.errors import HashmatchError, UsageError
 from hashmatch.hashing.hash_image import hash_loaded
@@ -651,7 +652,10 @@ def _nearest(
 
 
 def _asked(one: HashedImage, matcher: Matcher) -> Asked:
+    least = matcher.plan.min_quality
+    if least is None:
+        least = registry.hasher(one.spec.algorithm).min_quality
     return Asked(
-        one.spec.algorithm, one.outcome, one.reason, one.quality,
-        matcher.plan.min_quality, tuple(map(str, one.variants)), one.frame,
+        one.spec.algorithm, one.outcome, one.reason, one.quality, least,
+        tuple(map(str, one.variants)), one.frame,
     )  # fmt: skip
