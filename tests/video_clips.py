@@ -1,4 +1,4 @@
-"""Drawn clips, made with PyAV from a seed: codecs, containers, rates, layouts and what else varies."""
+"""Drawn clips, made with PyAV from a seed: of several codecs, containers, rates and layouts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def drawing(clip: Clip, number: int) -> NDArray[np.uint8]:
         level = np.full_like(x, rng.uniform(60, 160))
         for _ in range(5):
             across, down = rng.uniform(-9, 9, 2)
-            level += rng.uniform(8, 30) * np.sin(
+            level += rng.uniform(25, 60) * np.sin(
                 across * x + down * y + rng.uniform(0, 6) + time * rng.uniform(-2, 2)
             )
         planes.append(level)
@@ -105,7 +105,9 @@ CLIPS = [
     Clip("h264-film.mkv", rate=Fraction(24000, 1001), width=640, height=272, options=QUICK, seed=5),
     Clip("h264-rotated.mp4", options=QUICK, rotation=90, seed=6),
     Clip("h264-variable.mp4", options=QUICK, pauses=(5, 17), seed=7),
-    Clip("h264-b-frames.mp4", options=QUICK | {"bf": "8", "x264-params": "b-pyramid=normal"}, seed=8),
+    Clip(
+        "h264-b-frames.mp4", options=QUICK | {"bf": "8", "x264-params": "b-pyramid=normal"}, seed=8
+    ),
     Clip("h264-odd-444.mp4", layout="yuv444p", width=321, height=181, options=QUICK, seed=9),
     Clip("h264-422.mp4", layout="yuv422p", options=QUICK, seed=10),
     Clip("h264-full.mp4", layout="yuvj420p", is_full=True, options=QUICK, seed=11),

@@ -14,6 +14,7 @@ from hashmatch.cli.options import (
     allow_http_option,
     allow_private_option,
     by_option,
+    drafts_option,
     host_option,
     json_option,
     open_queue,
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
 )
 @tls_options
 @pictures_option
+@drafts_option
 @allow_private_option
 @sandbox_option
 @allow_http_option

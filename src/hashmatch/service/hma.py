@@ -26,6 +26,7 @@ from hashmatch.records.enums import HAVE_HASH, MAY_PASS
 from hashmatch.records.hashes import HashBatch
 from hashmatch.service.banks import NAME, BankError
 from hashmatch.service.http import HttpError, Response, as_json, flag
+from hashmatch.service.lookups import HashLookup
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator, Mapping, Sequence
@@ -252,7 +253,7 @@ def _hashes(service: Service, data: bytes, algorithms: Sequence[str]) -> dict[st
 # Matching
 
 
-def lookup(service: Service, request: Request) -> Response | Awaitable[Response]:
+def lookup(service: Service, request: Request) -> Response | HashLookup | Awaitable[Response]:
     """``GET /m/lookup``: by a signal, or by what an address leads to."""
     query = request.query
     signal, name, url = query.get("signal"), query.get("signal_type"), query.get("url")
@@ -261,9 +262,16 @@ def lookup(service: Service, request: Request) -> Response | Awaitable[Response]
     if signal is None or name is None:
         raise HttpError(400, "Either url or both signal and signal_type are required")
     snapshot = service.snapshot()
-    batch = _signal(snapshot, name, signal)
-    found = _find(snapshot, batch)
-    return _answer(_by_bank(snapshot, request, batch, found, name), snapshot)
+    algorithm = _algorithm(snapshot, name)
+    data = _data(algorithm, name, signal)
+    spec = snapshot.specs.get(algorithm)
+    if spec is None:  # no list is of its kind
+        return _answer({}, snapshot)
+
+    def respond(found: Found) -> Response:
+        return _answer(_by_bank(snapshot, request, data, found, name), snapshot)
+
+    return HashLookup(snapshot, spec, data, respond)
 
 
 async def _lookup_url(service: Service, request: Request, url: str, name: str | None) -> Response:
@@ -283,11 +291,15 @@ async def lookup_file(service: Service, request: Request) -> Response:
 def _look_up_all(
     snapshot: Snapshot, request: Request, hashed: Mapping[str, HashBatch]
 ) -> dict[str, dict[str, list[dict[str, object]]]]:
-    answer = {}
+    answer: dict[str, dict[str, list[dict[str, object]]]] = {}
     for algorithm, batch in hashed.items():
         name = signal_type_of(algorithm)
-        found = _find(snapshot, batch)
-        answer[name] = _by_bank(snapshot, request, batch, found, name)
+        if batch.spec.algorithm in snapshot.specs:
+            found = snapshot.matcher.look_up(batch)[0]
+            data = bytes.fromhex(batch.to_hex()[0])
+            answer[name] = _by_bank(snapshot, request, data, found, name)
+        else:
+            answer[name] = {}
     return answer
 
 
@@ -295,31 +307,24 @@ def _holds(matcher: Matcher, batch: HashBatch) -> bool:
     return any(known.spec == batch.spec for known in matcher.lists)
 
 
-def _find(snapshot: Snapshot, batch: HashBatch) -> Found | None:
-    """Return what a hash is near; None if no list is of its kind."""
-    if batch.spec.algorithm not in snapshot.specs:
-        return None
-    return snapshot.matcher.look_up(batch)[0]
-
-
 def _by_bank(
-    snapshot: Snapshot, request: Request, batch: HashBatch, found: Found | None, name: str
+    snapshot: Snapshot, request: Request, data: bytes, found: Found, name: str
 ) -> dict[str, list[dict[str, object]]]:
     """Return what was found by bank; of banks that answer a share, whether this hash is in it."""
-    if found is None or not found.matches:
+    if not found.matches:
         return {}
     query = request.query
     wanted = _banks(query.get("banks"))
     share = 0.0
     if any(ratio < 1 for of in (snapshot.ratios, snapshot.type_ratios) for ratio in of.values()):
         bypass = query.get("bypass_coinflip") in {"true", "True", "1"}
-        share = 0.0 if bypass else _share(batch, query.get("seed"))
+        share = 0.0 if bypass else _share(data, query.get("seed"))
     answer: dict[str, list[dict[str, object]]] = {}
     for match in found.matches:
         bank = snapshot.bank_of[match.list]
         if wanted is not None and bank not in wanted:
             continue
-        if snapshot.ratio(match.list, batch.spec.algorithm) < share:
+        if snapshot.ratio(match.list, algorithm_of(name)) < share:
             continue
         answer.setdefault(bank, []).append(
             {"bank_content_id": content_id(match), "distance": _distance(name, match)}
@@ -327,10 +332,10 @@ def _by_bank(
     return answer
 
 
-def _share(batch: HashBatch, seed: str | None) -> float:
+def _share(data: bytes, seed: str | None) -> float:
     """Return where a hash lies between 0 and 1: the same place always, for the same answer."""
     key = b"" if seed is None else seed.encode()[:64]
-    value = hashlib.blake2b(bytes.fromhex(batch.to_hex()[0]), digest_size=8, key=key).digest()
+    value = hashlib.blake2b(data, digest_size=8, key=key).digest()
     return (int.from_bytes(value) + 1) / 2**64
 
 
@@ -364,7 +369,9 @@ def raw_lookup(service: Service, request: Request) -> Response:
     with_disabled = _flag(request, "include_disabled")
     wanted = _banks(request.query.get("banks"))
     snapshot = service.snapshot()
-    batch = _signal(snapshot, name, signal)
+    batch = HashBatch.from_bytes(
+        registry.spec(algorithm := _algorithm(snapshot, name)), _data(algorithm, name, signal)
+    )
     matchers = [snapshot.matcher, snapshot.off if with_disabled else None]
     matches = [
         match
@@ -386,22 +393,29 @@ def _answer(value: object, snapshot: Snapshot) -> Response:
     return as_json(value, ordered=True, headers=[(b"x-snapshot", snapshot.header)])
 
 
-def _signal(snapshot: Snapshot, name: str, value: str) -> HashBatch:
-    """Return a signal as a hash; HttpError 400, which does not show it, if it is none."""
-    if algorithm_of(name) not in snapshot.specs and name not in signal_types(snapshot):
+def _algorithm(snapshot: Snapshot, name: str) -> str:
+    """Return the algorithm of a signal type that there is; HttpError 400 otherwise."""
+    algorithm = algorithm_of(name)
+    if algorithm not in snapshot.specs and name not in signal_types(snapshot):
         raise HttpError(400, f"No such SignalType '{shown_text(name)}'")
-    return _hash(name, value)
+    return algorithm
+
+
+def _data(algorithm: str, name: str, value: object) -> bytes:
+    """Return a signal as bytes; HttpError 400, which does not show it, if it is none."""
+    if algorithm == "pdq":
+        if isinstance(value, str) and PDQ_HEX.fullmatch(value):
+            return bytes.fromhex(value)
+        raise HttpError(400, "invalid signal: invalid PDQ hash")
+    try:
+        return registry.spec(algorithm).parse(value)  # type: ignore[arg-type]  # it says so
+    except UsageError:
+        raise HttpError(400, f"invalid signal: invalid {name} hash") from None
 
 
 def _hash(name: str, value: object) -> HashBatch:
     algorithm = algorithm_of(name)
-    shown = "PDQ" if algorithm == "pdq" else name
-    if not isinstance(value, str) or (algorithm == "pdq" and not PDQ_HEX.fullmatch(value)):
-        raise HttpError(400, f"invalid signal: invalid {shown} hash")
-    try:
-        return HashBatch.from_hex(registry.spec(algorithm), [value])
-    except UsageError:
-        raise HttpError(400, f"invalid signal: invalid {shown} hash") from None
+    return HashBatch.from_bytes(registry.spec(algorithm), _data(algorithm, name, value))
 
 
 async def compare(service: Service, request: Request) -> Response:
