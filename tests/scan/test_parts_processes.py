@@ -142,7 +142,7 @@ def test_a_worker_that_is_killed_before_it_has_read_a_word(
                 self.kill()
                 self.wait()
 
-    monkeypatch.setattr(processes.subprocess, "Popen", KilledAtOnce)
+    monkeypatch.setattr(subprocess, "Popen", KilledAtOnce)
     assert in_parts(folder, tmp_path, "local:1", size=COUNT) == plain(folder)
     assert len(starts) == 3
 
