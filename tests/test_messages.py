@@ -33,7 +33,13 @@ REASONS = {
     *(
         ("lists/vpdq_signal.py", name)
         for name in (
-            "frame_of", "frames_of", "parse_signal", "video_of", "_number", "_quality", "_seconds",
+            "frame_of",
+            "frames_of",
+            "parse_signal",
+            "video_of",
+            "_number",
+            "_quality",
+            "_seconds",
         )
     ),
 }
