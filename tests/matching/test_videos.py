@@ -88,7 +88,7 @@ def test_segments_are_those_of_the_naive_loop(
 
 CENTRES = random_hashes(FRAME_SPEC, 5, seed=3).words
 FRAMES = st.lists(
-    st.tuples(st.integers(0, 4), st.sampled_from([0, 1, 15, 16, 31, 32]), st.sampled_from([49, 50])),
+    st.tuples(st.integers(0, 4), st.sampled_from([0, 15, 16, 31, 32]), st.sampled_from([49, 50])),
     min_size=1,
     max_size=6,
 )  # fmt: skip
@@ -134,7 +134,7 @@ def test_matches_are_those_of_comparing_every_frame_with_every_other(
             [second for second, (_, quality) in enumerate(numbers(each)) if quality >= 50]
             for each in (query, entry)
         ]
-        runs = naive.video_segments([pair[:2] for pair in pairs], *times, GAP, REACH)
+        runs = naive.video_segments([(q, e) for q, e, _ in pairs], times[0], times[1], GAP, REACH)
         ends = sorted(
             ((times[0][run[0][0]], times[0][run[-1][0]]), len(run),
              (times[1][run[0][1]], times[1][run[-1][1]]))

@@ -2,12 +2,12 @@
 
 A frame of the clip and one of an entry *match* if both are of quality 50 and more, that of the
 entry is not set aside as degenerate, and their PDQ hashes differ by 31 bits at most, inclusive, or
-by the limit of the entry, its list or the caller. That is vPDQ's rule. Two numbers are made of it, as vPDQ has
-them: the share of the *query's* different hashes that match the entry, and the share of the
-*entry's* that match the query. A clip that is part of a known film has a high share of the query,
-a film that holds a known clip a high share of the entry. Frames of one hash count once, and what is
-too plain to count is left out before that: done the other way round, as the README of vPDQ has it,
-a hash is lost if the first of its frames is too plain.
+by the limit of the entry, its list or the caller. That is vPDQ's rule. Two numbers are made of it,
+as vPDQ has them: the share of the *query's* different hashes that match the entry, and the share of
+the *entry's* that match the query. A clip that is part of a known film has a high share of the
+query, a film that holds a known clip a high share of the entry. Frames of one hash count once, and
+what is too plain to count is left out before that: done the other way round, as the README of vPDQ
+has it, a hash is lost if the first of its frames is too plain.
 
 Openings, logos and credits are in many videos. So a matching frame of an entry counts as
 ``min(1, q / n)`` of one: ``n`` entries of the list have such a frame, and ``q`` is what the quarter

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hashmatch.records.review import ReviewRecord
+from hashmatch.records.video_columns import VIDEO_SPEC
+from hashmatch.records.videos import HashedVideo
 from hashmatch.scan.hash_archive import HashArchive, record_digest
 
 if TYPE_CHECKING:
@@ -126,17 +128,22 @@ class _Rules:
         """Return the numbers, in order, of the pictures of which some hash is near any entry."""
         found: set[int] = set()
         for matcher in self._all:
-            for spec in {known.spec for known in matcher.lists}:
+            specs = {known.spec for known in matcher.lists}
+            if VIDEO_SPEC in specs:  # of their frames, many together make a match
+                found.update(file.videos.tolist())
+            for spec in specs - {VIDEO_SPEC}:
                 hashes, pictures = file.hashes(spec)
                 found.update(pictures[matcher.rows_that_match(hashes)].tolist())
         return sorted(found)
 
 
 def _decide(
-    matcher: Matcher, item: ImageItem, hashed: Sequence[HashedImage]
+    matcher: Matcher, item: ImageItem, hashed: Sequence[HashedImage | HashedVideo]
 ) -> ReviewRecord | None:
     """Return the record of a picture; of its hashes, the matcher may need only some."""
     algorithms = matcher.algorithms
-    used = [one for one in hashed if one.spec.algorithm in algorithms]
+    used = [
+        one for one in hashed if isinstance(one, HashedVideo) or one.spec.algorithm in algorithms
+    ]
     result = matcher.decide(item, used)
     return result if isinstance(result, ReviewRecord) else None
