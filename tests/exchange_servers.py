@@ -364,6 +364,7 @@ SERVERS: tuple[type[Server], ...] = (
 def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = 1 << 16  # head and body are sent together
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)

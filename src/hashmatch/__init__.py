@@ -80,6 +80,8 @@ if TYPE_CHECKING:
     from hashmatch.records.matches import Matches as Matches
     from hashmatch.records.review import ReviewRecord as ReviewRecord
     from hashmatch.records.review import SuppressedBy as SuppressedBy
+    from hashmatch.records.videos import HashedVideo as HashedVideo
+    from hashmatch.records.videos import VideoFrames as VideoFrames
     from hashmatch.review.adapters import to_coop as to_coop
     from hashmatch.review.adapters import to_hma as to_hma
     from hashmatch.review.adapters import to_pytx as to_pytx
@@ -101,6 +103,7 @@ if TYPE_CHECKING:
     from hashmatch.store.list_store import ListStore as ListStore
     from hashmatch.store.signing import Trust as Trust
     from hashmatch.store.watch import watch as watch
+    from hashmatch.video.hash_video import hash_video as hash_video
     from hashmatch.warmup import Warmed as Warmed
     from hashmatch.warmup import warm as warm
 
@@ -134,6 +137,7 @@ _HOMES = {
     ),
     "hashmatch.records.matches": "Matches",
     "hashmatch.records.review": "ReviewRecord SuppressedBy",
+    "hashmatch.records.videos": "HashedVideo VideoFrames",
     "hashmatch.review.adapters": "to_coop to_hma to_pytx",
     "hashmatch.review.queue": "ReviewQueue",
     "hashmatch.sandbox.confinement": "WorkerLimits",
@@ -150,6 +154,7 @@ _HOMES = {
     "hashmatch.store.list_store": "ListStore",
     "hashmatch.store.signing": "Trust",
     "hashmatch.store.watch": "watch",
+    "hashmatch.video.hash_video": "hash_video",
     "hashmatch.warmup": "Warmed warm",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}

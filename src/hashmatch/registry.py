@@ -21,11 +21,12 @@ HASHERS = "hashmatch.hashers"
 LISTS = "hashmatch.lists"
 SOURCES = "hashmatch.sources"
 SINKS = "hashmatch.sinks"
+DRAFTS = "hashmatch.drafts"
 EXCHANGES = "hashmatch.exchanges"
 
 _KIND = {
     HASHERS: "algorithm", LISTS: "list format", SOURCES: "source", SINKS: "output format",
-    EXCHANGES: "kind of exchange",
+    DRAFTS: "destination of drafts", EXCHANGES: "kind of exchange",
 }  # fmt: skip
 
 

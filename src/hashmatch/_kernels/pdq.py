@@ -22,6 +22,8 @@ from hashmatch._kernels.pdq_reduce import SAMPLES, luma, reduce
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hashmatch._kernels.pdq_reduce import Pixels
+
 COEFFICIENTS = 16
 """Side of the block of DCT coefficients; 16 x 16 bits are the hash."""
 SMALLEST = 5
@@ -138,13 +140,13 @@ def hash_samples(
 
 
 @kernel
-def pdq(pixels: NDArray[np.uint8], dct: NDArray[np.float32], out: NDArray[np.uint64]) -> int:
+def pdq(pixels: Pixels, dct: NDArray[np.float32], out: NDArray[np.uint64]) -> int:
     """Hash `pixels` into the rows of `out`, one for each orientation; return the quality.
 
     Parameters
     ----------
-    pixels : ndarray of uint8, shape (height, width, 3)
-        Contiguous.
+    pixels : ndarray of uint8, shape (height, width, 3), or of float32, shape (height, width)
+        Contiguous; RGB, or its luma.
     dct : ndarray of float32, shape (16, 64)
         `DCT`. An argument, since a compiled kernel would freeze a global.
     out : ndarray of uint64, shape (1, 4) or (8, 4)

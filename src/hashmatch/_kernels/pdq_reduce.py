@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats: TypeAlias = NDArray[np.float32]
+    Pixels: TypeAlias = NDArray[np.uint8] | Floats
 
 ROWS = 16
 """Rows of a strip: the floats in the widest vector there is, and in a cache line."""
@@ -185,14 +186,19 @@ SAMPLES = 64
 
 
 @kernel
-def luma(pixels: NDArray[np.uint8], first: int, count: int, out: Floats) -> None:
+def luma(pixels: Pixels, first: int, count: int, out: Floats) -> None:
     """Write the luma of `count` rows of (h, w, 3) `pixels` from row `first` on (ITU-R BT.601).
+
+    Where they are float32 of shape (h, w), they are that luma already.
 
     The reference sums 0.299 R + 0.587 G + 0.114 B in float64 and rounds to float32. Summing
     thousandths, which are whole numbers below 2^24 and so exact in float32, and dividing once
     gives the same float32 for all 2^24 colours. `out` may be wider than the picture.
     """
     for k in range(count):
+        if pixels.ndim == 2:  # known when it is compiled
+            out[k, : pixels.shape[1]] = pixels[first + k]
+            continue
         # Flat and unsigned, so that the compiler sees neither strides nor negative indices.
         row = pixels[first + k].reshape(-1)
         line = out[k]
@@ -289,8 +295,8 @@ def centres(length: int) -> NDArray[np.int64]:
 
 
 @kernel
-def reduce(pixels: NDArray[np.uint8], samples: Floats) -> None:
-    """Write the 64 x 64 `samples` of (h, w, 3) `pixels`; h and w are at least 1."""
+def reduce(pixels: Pixels, samples: Floats) -> None:
+    """Write the 64 x 64 `samples` of `pixels`, as of `luma`; h and w are at least 1."""
     height, width = pixels.shape[0], pixels.shape[1]
     # Two windows of 1/128 of a side add up to one cell of 1/64.
     across, down = (width + 127) // 128, (height + 127) // 128

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
     Floats = NDArray[np.float32]
 
-NEAR = np.float32(0.15)
+NEAR = np.float32(0.02)
 """Distance from the median at which the reference's rounding may put a coefficient on the other
 side of it: what it was seen to be off by at most, see `hashmatch._kernels.pdq_reduce`."""
 TOLD_APART = 2.0**-16
@@ -195,22 +195,22 @@ def hash_quickly(
 
 
 @kernel
-def to_rgb(y: Bytes, u: Bytes, v: Bytes, steps: Floats, pixels: Bytes) -> None:
-    """Write the RGB `pixels`, (h, w, 3), of planes of luma and chroma."""
+def luma_of_yuv(y: Bytes, u: Bytes, v: Bytes, steps: Floats, plane: Floats) -> None:
+    """Write the luma `plane`, (h, w), that the reference makes of the picture in RGB."""
     halved = y.shape[0] != u.shape[0]
+    room = 2 * u.shape[1]
+    red, green, blue = (
+        np.empty(room, np.float32), np.empty(room, np.float32), np.empty(room, np.float32),
+    )  # fmt: skip
+    plane[:] = np.float32(0.0)
     for row in range(y.shape[0]):
-        chroma = row // 2 if halved else row
-        for x in range(y.shape[1]):
-            level = np.floor(np.float32(y[row, x]) * steps[0, 0] + steps[0, 1])
-            by_u, by_v = np.float32(u[chroma, x // 2]), np.float32(v[chroma, x // 2])
-            red = np.floor(by_v * steps[1, 0] + steps[1, 1])
-            blue = np.floor(by_u * steps[2, 0] + steps[2, 1])
-            green = np.floor(by_u * steps[3, 0] + steps[3, 1]) + np.floor(
-                by_v * steps[4, 0] + steps[4, 1]
-            )
-            pixels[row, x, 0] = np.uint8(clipped(level + red))
-            pixels[row, x, 1] = np.uint8(clipped(level + green))
-            pixels[row, x, 2] = np.uint8(clipped(level + blue))
+        if not (halved and row % 2):
+            chroma = row // 2 if halved else row
+            spread(u[chroma], v[chroma], steps, red, green, blue)
+        line = plane[row]
+        add_row(y[row], steps, red, green, blue, np.float32(1.0), line)
+        for x in range(line.shape[0]):
+            line[x] /= np.float32(1000.0)
 
 
 def hash_yuv(y: Bytes, u: Bytes, v: Bytes, is_full: bool, out: NDArray[np.uint64]) -> int:
@@ -230,7 +230,6 @@ def hash_yuv(y: Bytes, u: Bytes, v: Bytes, is_full: bool, out: NDArray[np.uint64
         quality = hash_quickly(y, u, v, steps, *tents(height), *tents(width), DCT, NEAR, out[0])
         if quality >= 0:
             return quality
-    pixels = np.empty((height, width, 3), np.uint8)
-    to_rgb(y, u, v, steps, pixels)
-    pixels.flags.writeable = False  # compiled once for all callers
-    return pdq(pixels, DCT, out)
+    plane = np.empty((height, width), np.float32)
+    luma_of_yuv(y, u, v, steps, plane)
+    return pdq(plane, DCT, out)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from hashmatch.records.images import HashedImage, ItemOutcome
+    from hashmatch.records.videos import HashedVideo
 
 
 T = TypeVar("T")
@@ -253,3 +254,30 @@ def print_hashed(hashed: HashedImage) -> None:
     if hashed.reason:
         fields["reason"] = hashed.reason
     print_json(fields)
+
+
+def video_fields(video: HashedVideo) -> dict[str, object]:
+    """Return a hashed video as JSON has it, with the hashes: it is the caller's own video."""
+    fields: dict[str, object] = {"item": video.item, "outcome": video.outcome}
+    if video.reason:
+        fields["reason"] = video.reason
+    fields |= {"algorithm": video.algorithm, "every": video.every}
+    if video.frames is None:
+        return fields
+    columns = (
+        video.frames.frames.tolist(),
+        video.frames.times.tolist(),
+        video.frames.quality.tolist(),
+        video.frames.hashes.to_hex(),
+    )
+    return fields | {
+        "width": video.width,
+        "height": video.height,
+        "rate": video.rate,
+        "duration": video.duration,
+        "damaged": video.damaged,
+        "frames": [
+            {"frame": frame, "time": round(time, 3), "quality": quality, "hash": text}
+            for frame, time, quality, text in zip(*columns, strict=True)
+        ],
+    }

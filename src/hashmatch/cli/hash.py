@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from hashmatch.cli.command import command
-from hashmatch.cli.console import Exit, Progress, print_hashed, print_json
+from hashmatch.cli.command import command, option
+from hashmatch.cli.console import Exit, Progress, print_hashed, print_json, video_fields
 from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
     algorithm_option,
@@ -21,7 +21,11 @@ from hashmatch.cli.options import (
     shape_options,
     strict_option,
 )
-from hashmatch.cli.units import FOLDER
+from hashmatch.cli.units import EVERY, FOLDER
+
+if TYPE_CHECKING:
+    from hashmatch.records.videos import HashedVideo
+    from hashmatch.sandbox.pool import DecodePool
 
 
 @command(
@@ -31,21 +35,39 @@ from hashmatch.cli.units import FOLDER
 )
 @click.argument("paths", nargs=-1, required=True, type=FOLDER, metavar="PATH...")
 @algorithm_option
+@option(
+    "--every",
+    type=EVERY,
+    default="1",
+    show_default=True,
+    metavar="SECONDS",
+    help="Of videos: seconds between two hashed frames, by vPDQ's rule; 0 for every frame; "
+    "keyframes for key frames alone, which is quick and not vPDQ.",
+)
 @sandbox_option
 @strict_option
 @quiet_option
 @click.pass_context
 def hash_(
-    ctx: click.Context, *, paths: tuple[str, ...], algorithm: str, strict: bool, quiet: bool
+    ctx: click.Context,
+    *,
+    paths: tuple[str, ...],
+    algorithm: str,
+    every: float | Literal["keyframes"],
+    strict: bool,
+    quiet: bool,
 ) -> None:
     """Print the hash of each picture as a line of JSON. A folder means all pictures in it.
 
-    Pictures are decoded in a sandbox. For a picture that cannot be hashed, the line has the outcome
-    and the reason instead.
+    With --algorithm vpdq, print the hashes of the frames of each video instead.
+
+    Pictures and videos are decoded in a sandbox. For one that cannot be hashed, the line has the
+    outcome and the reason instead.
 
     \b
     hashmatch hash photo.jpg
     hashmatch hash photos/ --algorithm phash > hashes.jsonl
+    hashmatch hash clip.mp4 --algorithm vpdq --every 0
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch import registry
     from hashmatch.hashing.hash_image import hash_image
@@ -54,7 +76,7 @@ def hash_(
     from hashmatch.sandbox.pool import DecodePool
     from hashmatch.sources.directory import walk
 
-    registry.hasher(algorithm)
+    of_videos = registry.hasher(algorithm).reads == "video"
     for path in paths:  # before the first hash, so that a slip of the pen costs nothing
         next(walk(path), None)
     files = [path for path in paths if not os.path.isdir(path)]
@@ -63,12 +85,27 @@ def hash_(
     with DecodePool(1) as pool, Progress(total, quiet) as bar:
         for _, path in chain.from_iterable(walk(path) for path in paths):
             name = escape_name(os.fsencode(path))
-            hashed = hash_image(path, algorithm, item=name, decode=pool)
-            unhashed += hashed.outcome not in HAVE_HASH
-            print_hashed(hashed)
+            if of_videos:
+                video = _hash_video(path, every, name, pool)
+                unhashed += video.outcome not in HAVE_HASH
+                print_json(video_fields(video))
+            else:
+                hashed = hash_image(path, algorithm, item=name, decode=pool)
+                unhashed += hashed.outcome not in HAVE_HASH
+                print_hashed(hashed)
             bar.advance()
     if strict and unhashed:
         ctx.exit(Exit.SOME_UNHASHED)
+
+
+def _hash_video(
+    path: str, every: float | Literal["keyframes"], name: str, pool: DecodePool
+) -> HashedVideo:
+    from hashmatch.video.hash_video import hash_video
+
+    if every == "keyframes":
+        return hash_video(path, "vpdq-keyframes", item=name, decode=pool)
+    return hash_video(path, every=every, item=name, decode=pool)
 
 
 @command(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,12 +26,13 @@ from hashmatch.cli.options import (
     algorithm_option,
     allow_http_option,
     allow_private_option,
+    exchanges_option,
     json_option,
     quiet_option,
     shape_options,
     trust_options,
 )
-from hashmatch.cli.units import FOLDER, INPUT, KEY_VALUE, SOME_TIME, WRITTEN_STORE
+from hashmatch.cli.units import INPUT, KEY_VALUE, SOME_TIME, WRITTEN_STORE
 from hashmatch.errors import HashmatchError, UsageError
 
 if TYPE_CHECKING:
@@ -45,13 +45,6 @@ if TYPE_CHECKING:
 
 LONGEST_CREDENTIALS = 1 << 20
 
-exchanges_option = option(
-    "--exchanges",
-    "folder",
-    type=FOLDER,
-    metavar="DIR",
-    help="The folder in which exchanges are kept. [default: HASHMATCH_EXCHANGES, or exchanges]",
-)
 name_argument = click.argument("name", metavar="NAME")
 
 
@@ -89,7 +82,7 @@ def fetch(
     ctx: click.Context,
     /,
     names: tuple[str, ...],
-    folder: str | None,
+    exchanges: str | None,
     every: Any,
     full: bool,
     allow_private: tuple[str, ...],
@@ -108,19 +101,19 @@ def fetch(
     hashmatch list fetch hotline --sign lists-2026.key
     hashmatch list fetch --every 10m --sign lists-2026.key
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    exchanges = open_exchanges(folder)
+    opened = open_exchanges(exchanges)
     if options["name"] is not None and len(names) != 1:
         raise UsageError("cannot call several lists alike. Give --name with one NAME.")
     trust = {name: options.pop(name) for name in ("trusted", "needed", "grace", "list_key")}
     change = given_change(options)
     for name in names:
-        exchanges.get(name)
+        opened.get(name)
     while True:
         began = time.monotonic()
         failed = 0
-        for name in names or _enabled(exchanges):
+        for name in names or _enabled(opened):
             try:
-                found = _fetch(exchanges, name, change, trust, allow_private, full, quiet)
+                found = _fetch(opened, name, change, trust, allow_private, full, quiet)
             except HashmatchError as error:
                 if len(names) == 1 and every is None:
                     raise
@@ -133,13 +126,12 @@ def fetch(
         if every is None:
             ctx.exit(Exit.USAGE if failed else Exit.DONE)
         full = False
-        change = replace(change, accept=())  # what was looked at once
         flush_output()
         time.sleep(max(1.0, began + every.total_seconds() - time.monotonic()))
 
 
 def _enabled(exchanges: Exchanges) -> list[str]:
-    found = [each.name for each in map(exchanges.get, exchanges.names()) if each.enabled]
+    found = [each.name for each in exchanges.all() if each.enabled]
     if not found:
         warn([f"there is no exchange in {exchanges.folder} that is enabled"])
     return found
@@ -221,7 +213,7 @@ def exchange() -> None:
     help="Read the credentials from this variable of the environment.",
 )
 def add(
-    name: str, kind: str, folder: str | None, given: tuple[tuple[str, str], ...], **how: Any
+    name: str, kind: str, exchanges: str | None, given: tuple[tuple[str, str], ...], **how: Any
 ) -> None:
     """Add an exchange of the KIND {exchange kinds}, to be called NAME.
 
@@ -233,7 +225,7 @@ def add(
         --store lists/te --credentials-variable TE_TOKEN
     hashmatch list exchange add demo url --option url=https://hotline.example/list.csv
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    made = open_exchanges(folder).add(name, kind, dict(given), **how)
+    made = open_exchanges(exchanges).add(name, kind, dict(given), **how)
     click.echo(f"{printable(made.name)} is fetched into {printable(made.store)}", err=True)
 
 
@@ -244,22 +236,21 @@ def add(
 )
 @exchanges_option
 @json_option
-def list_(folder: str | None, as_json: bool) -> None:
+def list_(exchanges: str | None, as_json: bool) -> None:
     """List the exchanges: kind, store, options, and how the last fetch went.
 
     \b
     hashmatch list exchange list
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    exchanges = open_exchanges(folder)
-    for name in exchanges.names():
-        config = exchanges.get(name)
-        facts = _facts(exchanges, config)
+    opened = open_exchanges(exchanges)
+    for config in opened.all():
+        facts = _facts(opened, config)
         if as_json:
             print_json(facts)
             continue
         shown = ", ".join(f"{key}={value}" for key, value in facts["options"].items())
         state = "" if config.enabled else ", disabled"
-        print_line(printable(f"{name}: {config.kind}{state}, into {config.store}"))
+        print_line(printable(f"{config.name}: {config.kind}{state}, into {config.store}"))
         print_line(printable(f"  options: {shown or 'none'}"))
         print_line(f"  credentials: {'set' if facts['has_credentials'] else 'none'}")
         print_line(printable(f"  last fetch: {_last(facts)}"))
@@ -336,7 +327,7 @@ def _described(field: ExchangeField) -> str:
 @name_argument
 @exchanges_option
 @option("--remove", "is_removed", is_flag=True, help="Remove them instead.")
-def credentials(name: str, folder: str | None, is_removed: bool) -> None:
+def credentials(name: str, exchanges: str | None, is_removed: bool) -> None:
     """Keep the credentials of the exchange NAME, which are read from standard input.
 
     They are a JSON object; on a terminal they are asked for one by one, and not shown.
@@ -346,10 +337,10 @@ def credentials(name: str, folder: str | None, is_removed: bool) -> None:
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch.exchanges.config import credential_fields, parse_credentials
 
-    exchanges = open_exchanges(folder)
-    fields = credential_fields(exchanges.get(name).kind)
+    opened = open_exchanges(exchanges)
+    fields = credential_fields(opened.get(name).kind)
     if is_removed:
-        exchanges.set_credentials(None, name=name)
+        opened.set_credentials(None, name=name)
         return
     if sys.stdin.isatty():
         given: dict[str, object] = {
@@ -360,7 +351,7 @@ def credentials(name: str, folder: str | None, is_removed: bool) -> None:
     else:
         data = sys.stdin.buffer.read(LONGEST_CREDENTIALS)
         given = parse_credentials(data, fields, "standard input")
-    exchanges.set_credentials(given, name=name)
+    opened.set_credentials(given, name=name)
     click.echo(f"the credentials of {printable(name)} are kept", err=True)
 
 
@@ -370,13 +361,13 @@ def credentials(name: str, folder: str | None, is_removed: bool) -> None:
 )
 @name_argument
 @exchanges_option
-def enable(name: str, folder: str | None) -> None:
+def enable(name: str, exchanges: str | None) -> None:
     """Have the exchange NAME fetched by hashmatch list fetch without a name.
 
     \b
     hashmatch list exchange enable hotline
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    open_exchanges(folder).change(name, enabled=True)
+    open_exchanges(exchanges).change(name, enabled=True)
 
 
 @command(
@@ -385,27 +376,27 @@ def enable(name: str, folder: str | None) -> None:
 )
 @name_argument
 @exchanges_option
-def disable(name: str, folder: str | None) -> None:
+def disable(name: str, exchanges: str | None) -> None:
     """Have the exchange NAME fetched only where it is named. Its list stays in use.
 
     \b
     hashmatch list exchange disable hotline
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    open_exchanges(folder).change(name, enabled=False)
+    open_exchanges(exchanges).change(name, enabled=False)
 
 
 @command(short_help="Remove an exchange.", epilog="Python: Exchanges(folder).remove(name)")
 @name_argument
 @exchanges_option
-def remove(name: str, folder: str | None) -> None:
+def remove(name: str, exchanges: str | None) -> None:
     """Remove the exchange NAME with its credentials; a store that has a folder of its own stays.
 
     \b
     hashmatch list exchange remove hotline
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    exchanges = open_exchanges(folder)
-    exchanges.get(name)
-    exchanges.remove(name)
+    opened = open_exchanges(exchanges)
+    opened.get(name)
+    opened.remove(name)
     click.echo(f"removed {printable(name)}", err=True)
 
 

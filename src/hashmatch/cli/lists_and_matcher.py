@@ -167,10 +167,11 @@ class MatcherOptions:
 
         return make
 
-    def snapshots(self, **how: Any) -> Snapshots:
+    def snapshots(self, exchanges: str | None = None, **how: Any) -> Snapshots:
         """Return the lists for a service: those in stores are watched, others are read once.
 
-        What a command has no option for is as `Snapshots` has it.
+        Lists of the folder of `exchanges` are served as long as these are there. What a command has
+        no option for is as `Snapshots` has it.
         """
         from hashmatch.matching.matcher import Matcher
         from hashmatch.service.snapshots import Snapshots
@@ -197,9 +198,27 @@ class MatcherOptions:
                 **self.hashing,
             )
 
+        others = {os.path.realpath(store.path) for store, _ in stores}
+        followed = None if exchanges is None else self._stores_of(exchanges, others)
         return Snapshots(
-            make, fixed=fixed, stores=stores, disabled=self.disabled, reference_key=key, **how
-        )
+            make, fixed=fixed, stores=stores, disabled=self.disabled, reference_key=key,
+            exchanges=followed, **how,
+        )  # fmt: skip
+
+    def _stores_of(self, folder: str, others: set[str]) -> Callable[[], dict[str, ListStore]]:
+        """Return what returns the stores of the exchanges of a folder, but for `others`."""
+        from hashmatch.exchanges.config import Exchanges
+
+        exchanges = Exchanges(folder)
+        opened: dict[str, ListStore] = {}
+
+        def stores() -> dict[str, ListStore]:
+            there = {os.path.realpath(each.store) for each in exchanges.all()} - others
+            for path in there - opened.keys():
+                opened[path] = open_store(path, dict(self.trust))
+            return {path: opened[path] for path in there}
+
+        return stores
 
     def _benign(self) -> list[HashList]:
         """Return the benign lists; a file that is empty is one that nothing was added to yet."""

@@ -15,6 +15,7 @@ from hashmatch.cli.choices import ALGORITHM, LIST_FORMAT, SURFACE, Choice
 from hashmatch.cli.command import SAFEGUARDS, option, options, section
 from hashmatch.cli.units import (
     DURATION,
+    FOLDER,
     INPUT,
     LIST,
     LOG,
@@ -428,6 +429,14 @@ source_option = option(
     help="The source of the pictures, as it was given to hashmatch scan.",
 )
 
+pictures_option = option(
+    "--pictures",
+    multiple=True,
+    metavar="SOURCE",
+    help="Show pictures from this source, as it was given to hashmatch scan, and from no other. "
+    "Repeatable; the first is the source of records that do not name theirs.",
+)
+
 #: What is scanned, besides the source itself.
 source_options = section(
     "Source",
@@ -598,6 +607,13 @@ allow_private_option = option(
 )
 queue_argument = options(
     click.argument("queue", type=QUEUE, metavar="QUEUE"), allow_readable_option
+)
+exchanges_option = option(
+    "--exchanges",
+    type=FOLDER,
+    metavar="DIR",
+    help="The folder in which exchanges of hash lists are kept. [default: HASHMATCH_EXCHANGES, or "
+    "exchanges; of a service, in the folder of --data]",
 )
 json_option = option(
     "--json", "as_json", is_flag=True, help="Print JSON, one object a line, instead of text."

@@ -17,6 +17,7 @@ from hashmatch.cli.options import (
     host_option,
     json_option,
     open_queue,
+    pictures_option,
     port_option,
     queue_argument,
     quiet_option,
@@ -68,13 +69,7 @@ if TYPE_CHECKING:
     help="A file with a token that every request must have.",
 )
 @tls_options
-@click.option(
-    "--pictures",
-    multiple=True,
-    metavar="SOURCE",
-    help="Show pictures from this source, as it was given to hashmatch scan, and from no other. "
-    "Repeatable; the first is the source of records that do not name theirs.",
-)
+@pictures_option
 @allow_private_option
 @sandbox_option
 @allow_http_option

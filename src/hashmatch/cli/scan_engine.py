@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from click.core import ParameterSource
 
 from hashmatch.cli.lists_and_matcher import open_matcher
-from hashmatch.cli.options import processors
 from hashmatch.cli.scan_output import anywhere
 from hashmatch.errors import UsageError
 
@@ -116,12 +115,12 @@ def _part_options(
     limit_rate: float | None,
     in_process: bool,
 ) -> PartOptions:
-    """Return how a scan is shared: processes of this machine share what there is of it."""
+    """Return how a scan is shared; a rate among all processes of this machine."""
     from hashmatch.scan.parts.coordinator import PartOptions
     from hashmatch.scan.parts.engine import EngineName
 
     processes = EngineName.parse(engine).processes or 1
-    if ctx.get_parameter_source("workers") is ParameterSource.DEFAULT:
-        workers = max(1, processors() // processes)
+    is_given = ctx.get_parameter_source("workers") is not ParameterSource.DEFAULT
+    decoders = 0 if in_process else workers if is_given else None
     rate = limit_rate / processes if limit_rate else None
-    return PartOptions(part_size, 0 if in_process else workers, readers, rate)
+    return PartOptions(part_size, decoders, readers, rate)

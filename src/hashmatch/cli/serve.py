@@ -15,10 +15,12 @@ from hashmatch.cli.options import (
     allow_http_option,
     allow_private_option,
     evidence_options,
+    exchanges_option,
     hashing_options,
     host_option,
     json_option,
     list_options,
+    pictures_option,
     port_option,
     review_option,
     sandbox_option,
@@ -124,8 +126,21 @@ class ServeCommand(Command):
         metavar="DIR",
         help="The folder of the banks that are made and filled over HTTP.",
     ),
+    exchanges_option,
     review_option,
     source_option,
+    option(
+        "--review-page",
+        is_flag=True,
+        help="Serve the page on which people review that queue, below /review. Needs --workers 1.",
+    ),
+    pictures_option,
+    option(
+        "--page-token",
+        type=INPUT,
+        metavar="FILE",
+        help="A file with a token that every request for the page must have.",
+    ),
     option(
         "--missed",
         type=OUTPUT,
@@ -201,13 +216,17 @@ def serve(**options: Any) -> None:
     cores = len(os.sched_getaffinity(0))
     options["decoders"] = options["decoders"] or max(1, cores // options["workers"])
 
+    exchanges = exchanges_folder(options.pop("exchanges"), data)
+
     def snapshots(pool: DecodePool) -> Snapshots:
         from hashmatch.service.banks import Banks
 
         banks = Banks(data) if data is not None else None
-        return rules.snapshots(banks=banks, decode=pool, include_hash=options["review"] is not None)
+        return rules.snapshots(
+            exchanges, banks=banks, decode=pool, include_hash=options["review"] is not None
+        )
 
-    serving = Serving(snapshots, limits=limits, **options)
+    serving = Serving(snapshots, limits=limits, exchanges=exchanges, **options)
     scheme = "https" if serving.tls_cert else "http"
 
     def started(port: int) -> None:
@@ -215,6 +234,16 @@ def serve(**options: Any) -> None:
         click.echo(f"{scheme}://{name}:{port}/", err=True)
 
     serve_it(serving, started)
+
+
+def exchanges_folder(given: str | None, data: str | None) -> str | None:
+    """Return the folder of the exchanges that a service serves; None if it serves none."""
+    from hashmatch.exchanges.config import FOLDER as USUAL
+    from hashmatch.exchanges.config import VARIABLE
+
+    if given is not None and data is None:
+        raise UsageError("cannot serve exchanges: each is a bank. Give --data DIR for these.")
+    return None if data is None else given or os.environ.get(VARIABLE) or os.path.join(data, USUAL)
 
 
 @group(short_help="Make, list and revoke the tokens of the HTTP service.")

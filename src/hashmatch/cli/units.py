@@ -118,7 +118,21 @@ def _time_or_never(text: str) -> timedelta | Literal["never"]:
     return "never" if text == "never" else parse_duration(text)
 
 
+def _frame_distance(text: str) -> float | Literal["keyframes"]:
+    if text == "keyframes":
+        return "keyframes"
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise ValueError(f"cannot use {text!r} as seconds. Give 0, 0.5, 1 ... or keyframes")
+    return seconds
+
+
 DURATION = Unit("time", parse_duration)
+EVERY = Unit("seconds", _frame_distance)
+"""How far hashed frames of a video are apart."""
 SOME_TIME = Unit("time", _some_time)
 """A duration longer than nothing."""
 TIME_OR_NEVER = Unit("time", _time_or_never)

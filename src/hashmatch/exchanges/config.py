@@ -149,6 +149,14 @@ class Exchanges:
             ) from None
         return tuple(sorted(n for n in found if os.path.isfile(self._inside(n, "exchange.json"))))
 
+    def all(self) -> list[ExchangeConfig]:
+        """Return all exchanges, by name; one that is removed meanwhile is none of them."""
+        found = []
+        for name in self.names():
+            with suppress(ExchangeError):
+                found.append(self.get(name))
+        return found
+
     def get(self, name: str) -> ExchangeConfig:
         """Return an exchange.
 
@@ -233,7 +241,7 @@ class Exchanges:
         )
         atomic.make_folder(self.folder)
         with atomic.locked(self._inside("lock")):
-            for other in map(self.get, self.names()):
+            for other in self.all():
                 if other.name == name:
                     raise UsageError(
                         f"cannot add exchange {name}: it already exists. Remove it, or use another "

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 import weakref
+from collections import deque
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
@@ -25,7 +26,7 @@ from hashmatch.sandbox import privileges
 from hashmatch.sandbox.confinement import WorkerLimits
 from hashmatch.sandbox.fork_client import POOL_CLOSED, ForkServer
 from hashmatch.sandbox.layers import REQUIRED, Layers, describe
-from hashmatch.sandbox.slot import WorkerSlot
+from hashmatch.sandbox.slot import EXITS_KEPT, WorkerSlot
 from hashmatch.sandbox.video_slot import VideoEnd, VideoFrame, VideoSlot, VideoStream
 
 if TYPE_CHECKING:
@@ -256,7 +257,7 @@ class DecodePool:
     @property
     def exits(self) -> list[WorkerExit]:
         """How the latest workers ended, for tests and measurements."""
-        return [ended for slot in self._slots.all for ended in slot.exits]
+        return [ended for slot in self._slots.all for ended in slot.exits] + [*self._videos.exits]
 
     @property
     def pids(self) -> list[int]:
@@ -455,6 +456,7 @@ class VideoSlots:
         self._server: ForkServer | None = None
         self._busy: set[VideoSlot] = set()
         self._closed = False
+        self.exits: deque[WorkerExit] = deque(maxlen=EXITS_KEPT)
 
     @contextmanager
     def slot(self, video: OpenVideo) -> Iterator[VideoSlot]:
@@ -472,6 +474,8 @@ class VideoSlots:
             finally:
                 with self._lock:
                     self._busy.discard(slot)
+                slot.end_worker()
+                self.exits += slot.exits
                 slot.close()
 
     def close(self) -> None:

@@ -58,8 +58,8 @@ def warm_up() -> None:
     decoder = VideoDecoder(lambda at, count: data[at : at + count], len(data), lambda _: None)
     for frame in decoder.frames(0.0):
         is_same(frame, frame.planes)
-    frame = av.VideoFrame(64, 64, "yuv444p")
-    VideoReformatter().reformat(frame, format="rgb24", threads=1)
+    other = av.VideoFrame(64, 64, "yuv444p")
+    VideoReformatter().reformat(other, format="rgb24", threads=1)
     with suppress(ImageError):
         VideoDecoder(lambda at, count: HEAD_ALONE[at : at + count], len(HEAD_ALONE), lambda _: None)
 

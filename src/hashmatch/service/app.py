@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from inspect import iscoroutinefunction
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +20,15 @@ from hashmatch.service.operations import OPERATIONS, Operation
 from hashmatch.service.snapshots import LOG
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Mapping
 
     from hashmatch.service.http import Receive, Send
+    from hashmatch.service.page import Page
     from hashmatch.service.service import Service
 
 
-MAX_UNASKED = 2**16
-"""Bytes that are read of the body of somebody who shows no token, so that they see the answer."""
+BODY = frozenset({b"content-length", b"transfer-encoding", b"expect"})
+"""Headers of requests with a body."""
 CLOSED = 499
 """Counted where the caller went away; it is no status that is sent."""
 
@@ -41,45 +43,50 @@ class Endpoint:
         self._name = f"{operation.method} {operation.path}"
         self._max_body = service.limits.max_body
         self._shown = hma.error_response if operation.is_hma else v1.error_response
+        self.can_be_at_once = not iscoroutinefunction(operation.handler)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer a request."""
         began = perf_counter()
-        service = self._service
         request = Request(scope, receive, self._max_body)
         try:
-            if self._scope is not None:
-                request.token = service.authorize(request, self._scope)
-            response = await self._handler(service, request)
-        except HttpError as error:
-            response = self._error(error)
+            answer = self._begin(request)
+            response = answer if isinstance(answer, Response) else await answer
         except Disconnected:
-            service.note(request, self._name, CLOSED, perf_counter() - began)
+            self._service.note(request, self._name, CLOSED, perf_counter() - began)
             return
-        except UsageError as error:
-            forget(error)
-            response = self._error(HttpError(422, str(error)))
-        except StoreError as error:
-            forget(error)
-            response = self._error(HttpError(503, str(error), retry=True, retry_after=1))
-        except HashmatchError as error:
-            forget(error)
-            LOG.error("%s: %s", self._name, error)
-            text = "cannot answer: something the service needs is not there. See its log."
-            response = self._error(HttpError(503, text, retry=True, retry_after=1))
         except Exception as error:
-            forget(error)
-            LOG.error("%s: internal error, please report it: %s", self._name, type(error).__name__)
-            response = self._error(HttpError(500, "cannot answer: internal error. See the log."))
-        if not request.is_read and _has_body(scope):
-            # Whoever may ask is heard out; others have a few bytes.
-            limit = 2 * self._max_body if request.token else MAX_UNASKED
-            if not await request.discard(limit):
+            response = self._failed(error)
+        if request.is_unread:  # the answer comes first: what is refused is refused at once
+            if request.header(b"expect"):  # what was announced may never come
                 response.headers = [*response.headers, (b"connection", b"close")]
+            elif request.is_last:
+                await request.discard()
         await response.send(send)
-        service.note(request, self._name, response.status, perf_counter() - began)
+        self._service.note(request, self._name, response.status, perf_counter() - began)
 
-    def _error(self, error: HttpError) -> Response:
+    def at_once(self, scope: Any) -> Response:
+        """Answer a request without a body, if the handler waits for nothing."""
+        began = perf_counter()
+        request = Request(scope, None, 0)
+        try:
+            response = self._begin(request)
+            assert isinstance(response, Response)
+        except Exception as error:
+            response = self._failed(error)
+        self._service.note(request, self._name, response.status, perf_counter() - began)
+        return response
+
+    def _begin(self, request: Request) -> Response | Awaitable[Response]:
+        if self._scope is not None:
+            request.token = self._service.authorize(request, self._scope)
+        return self._handler(self._service, request)
+
+    def _failed(self, error: Exception) -> Response:
+        """Return how an error is answered, which is logged if it is ours."""
+        if not isinstance(error, HttpError):
+            forget(error)
+            error = self._described(error)
         response = self._shown(error)
         headers = [*response.headers]
         if error.retry_after is not None:
@@ -89,27 +96,60 @@ class Endpoint:
         response.headers = headers
         return response
 
+    def _described(self, error: Exception) -> HttpError:
+        if isinstance(error, UsageError):
+            return HttpError(422, str(error))
+        if isinstance(error, StoreError):
+            return HttpError(503, str(error), retry=True, retry_after=1)
+        if isinstance(error, HashmatchError):
+            LOG.error("%s: %s", self._name, error)
+            text = "cannot answer: something the service needs is not there. See its log."
+            return HttpError(503, text, retry=True, retry_after=1)
+        LOG.error("%s: internal error, please report it: %s", self._name, type(error).__name__)
+        return HttpError(500, "cannot answer: internal error. See the log.")
 
-def _has_body(scope: Any) -> bool:
-    """Return whether a request has a body, as its head says."""
-    return any(
-        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0"))
-        for name, value in scope["headers"]
-    )
 
-
-class _Front:
+class Application:
     """Answers what has no parameter in its path by itself; the rest is Starlette's.
 
     ``//c/banks`` is taken for ``/c/banks``: a client whose address ends in a slash asks so.
     """
 
-    def __init__(self, app: Starlette, endpoints: Mapping[tuple[str, str], Endpoint]) -> None:
+    def __init__(
+        self,
+        app: Starlette,
+        endpoints: Mapping[tuple[str, str], Endpoint],
+        service: Service,
+        page: Page | None,
+    ) -> None:
         self._app, self._endpoints = app, endpoints
+        self._service, self._page = service, page
+        self._at_once = {
+            path.encode(): endpoint
+            for (method, path), endpoint in endpoints.items()
+            if method == "GET" and endpoint.can_be_at_once
+        }
+
+    def at_once(self, path: bytes, scope: Any) -> Response | None:
+        """Answer a GET without waiting; None if it may have to wait for something.
+
+        It waits for a body, and for a picture that has to be fetched.
+        """
+        endpoint = self._at_once.get(path)
+        query = scope["query_string"]
+        if endpoint is None or b"url" in query or b"%" in query:
+            return None
+        if any(name in BODY for name, _ in scope["headers"]):
+            return None
+        return endpoint.at_once(scope)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Answer a request."""
         if scope["type"] == "http":
             path = scope["path"]
+            if self._page is not None and self._page.has(path):
+                await self._page.answer(scope, receive, send, self._service.metrics)
+                return
             if "//" in path:
                 path = re.sub("/{2,}", "/", path)
                 scope = {**scope, "path": path}
@@ -120,13 +160,15 @@ class _Front:
         await self._app(scope, receive, send)
 
 
-def application(service: Service) -> Any:
+def application(service: Service, page: Page | None = None) -> Application:
     """Return the application of one process.
 
     Parameters
     ----------
     service : Service
         What answers come from; it is running as long as the application is.
+    page : Page, optional
+        The review page, if it is a part of it.
     """
     service.description = describe(OPERATIONS)
     by_path: dict[str, list[Operation]] = {}
@@ -153,7 +195,7 @@ def application(service: Service) -> Any:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with service.running():
+        async with service.running(), page.running() if page is not None else nullcontext():
             yield
 
     handlers: dict[Any, Any] = {404: problem, 405: problem, Exception: problem}
@@ -165,7 +207,7 @@ def application(service: Service) -> Any:
         if "{" not in path
         for method, endpoint in of_path.items()
     }
-    return _Front(app, plain)
+    return Application(app, plain, service, page)
 
 
 class _Methods:

@@ -287,6 +287,26 @@ class Banks(Opaque):
                 "(SELECT 1 FROM bank WHERE name = ?)", (name, name)
             )  # fmt: skip
 
+    def check_free(self, name: str, served: Iterable[str] = ()) -> None:
+        """Raise BankError if a list cannot be served under that name: there is such a bank.
+
+        A list's bank that is left over, of a list that is not `served`, is taken again.
+        """
+        row = self._reader.execute("SELECT is_list FROM bank WHERE name = ?", (name,)).fetchone()
+        if row is not None and (not row[0] or name in served):
+            raise BankError("Bank already exists")
+
+    def remove_list(self, name: str) -> None:
+        """Forget the bank of a list that is not served any more."""
+        with self._writing() as database:
+            database.execute("DELETE FROM bank WHERE name = ? AND is_list = 1", (name,))
+            _next(database)
+
+    def note(self, who: str, action: str, name: str) -> None:
+        """Note in the history who has done what to something that is kept elsewhere."""
+        with self._writing() as database:
+            _note(database, who, action, name, None, "")
+
     def create(self, name: str, ratio: float, who: str) -> Bank:
         """Make a bank; BankError if there is one of that name."""
         with self._writing() as database:

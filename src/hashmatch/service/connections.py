@@ -3,6 +3,9 @@
 uvicorn has no limit to how slowly a request comes, and one to connections beyond which everybody
 gets a 503. Here a request has a deadline by which all of it is there, and where there are too many
 connections, those that have been silent for longest make room.
+
+A request that is whole, and needs nothing to wait for, is answered where it is parsed: a task and
+the messages of ASGI take longer than to look up a hash.
 """
 
 from __future__ import annotations
@@ -15,6 +18,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
+
+    from hashmatch.service.http import Response
 
 MAX_CONNECTIONS = 10_000
 """At a time and process; fewer where it may have few files open."""
@@ -22,6 +28,9 @@ REQUEST_SECONDS = 15.0
 """From the first byte of a request, or from the connection, until all of the request is there."""
 ANSWER_SECONDS = 30.0
 """Until a client has read so much of an answer that the next part can be written."""
+MAX_UNREAD = 64 * 2**20
+"""Bytes of a request that are read, and dropped, after its answer: a client that still sends them
+would see a reset connection otherwise."""
 
 
 def most_connections() -> int:
@@ -39,6 +48,12 @@ class Protocol(HttpToolsProtocol):
     _cut_at: asyncio.TimerHandle | None = None
     _is_partial = True
     _since = 0.0
+    _unread = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._at_once: Callable[[bytes, Any], Response | None] | None
+        self._at_once = getattr(self.app, "at_once", None)  # of an `Application`
 
     def connection_made(self, transport: Any) -> None:
         """Wait for the first request; if it is one connection too many, end another."""
@@ -57,14 +72,30 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Note that a request begins."""
         self._is_partial = True
+        self._unread = 0
         super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Answer a request, at once or in a task."""
+        if not self._answer_at_once():
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body; what follows an answer is dropped, as long as it is not much."""
+        if self._is_idle:
+            self._unread += len(body)
+            if self._unread > MAX_UNREAD:
+                self._cut()
+        else:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Note that a request is complete."""
         self._is_partial = False
         self._since = time.monotonic()
         self._wait(None)
-        super().on_message_complete()
+        if not self._is_idle:
+            super().on_message_complete()
 
     def pause_writing(self) -> None:
         """Wait for a client who does not read the answer."""
@@ -81,6 +112,35 @@ class Protocol(HttpToolsProtocol):
         self._wait(None)
         super().connection_lost(exc)
 
+    @property
+    def _is_idle(self) -> bool:
+        """Whether no answer is to be sent."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _answer_at_once(self) -> bool:
+        """Answer a request that the application needs no time for; return whether it was one."""
+        parser, url = self.parser, self.url
+        if (
+            self._at_once is None
+            or parser.get_method() != b"GET"
+            or not self._is_idle
+            or not parser.should_keep_alive()
+            or parser.get_http_version() != "1.1"
+            or parser.should_upgrade()
+            or self.flow.write_paused
+            or b"#" in url
+        ):
+            return False
+        path, _, query = url.partition(b"?")
+        scope: Any = self.scope
+        scope["method"], scope["query_string"] = "GET", query
+        response = self._at_once(path, scope)
+        if response is None:
+            return False
+        self.transport.write(response.encoded())
+        self.on_response_complete()
+        return True
+
     def _wait(self, seconds: float | None) -> None:
         if self._cut_at is not None:
             self._cut_at.cancel()
@@ -96,9 +156,5 @@ class Protocol(HttpToolsProtocol):
         A request that is there is answered: it is never one that is cut.
         """
         others: set[Any] = self.connections
-        idle = [
-            each
-            for each in others
-            if each is not self and (each.cycle is None or each.cycle.response_complete)
-        ]
+        idle = [each for each in others if each is not self and each._is_idle]
         min(idle, key=lambda each: each._since, default=self)._cut()

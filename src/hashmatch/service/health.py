@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from hashmatch.service.service import Service
 
 
-async def healthz(service: Service, request: Request) -> Response:
+def healthz(service: Service, request: Request) -> Response:
     """Say that it runs; restart it if it does not answer."""
     return as_json({"status": "ok"})
 
 
-async def readyz(service: Service, request: Request) -> Response:
+def readyz(service: Service, request: Request) -> Response:
     """Say whether it can answer: 503 until there are lists, and while it stops.
 
     Lists and tokens that could not be brought up to date stay in use, and are named.

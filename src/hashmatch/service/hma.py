@@ -26,7 +26,7 @@ from hashmatch.service.banks import NAME, BankError
 from hashmatch.service.http import HttpError, Response, as_json, flag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Iterator, Mapping, Sequence
 
     from hashmatch.matching.lookup import Found
     from hashmatch.matching.matcher import Matcher
@@ -143,7 +143,7 @@ def _types(service: Service, request: Request, only: str | None = None) -> list[
     known = signal_types(service.snapshot())
     if only is not None:
         if only not in known:
-            raise HttpError(400, f"No such SignalType '{_text(only)}'")
+            raise HttpError(400, f"No such SignalType '{shown_text(only)}'")
         return [algorithm_of(only)]
     given = request.query.get("types")
     if given is None:
@@ -151,7 +151,7 @@ def _types(service: Service, request: Request, only: str | None = None) -> list[
     names = [name.strip() for name in given.split(",") if name.strip()]
     for name in names:
         if name not in known:
-            raise HttpError(400, f"signal type '{_text(name)}' doesn't exist or is disabled")
+            raise HttpError(400, f"signal type '{shown_text(name)}' doesn't exist or is disabled")
     if not names:
         raise HttpError(400, "empty signal type selection")
     return [algorithm_of(name) for name in names]
@@ -195,7 +195,7 @@ async def _hash_url(
 
 def _content_type(name: str) -> None:
     if name not in CONTENT_TYPES:
-        raise HttpError(400, f"no such content_type: '{_text(name)}'")
+        raise HttpError(400, f"no such content_type: '{shown_text(name)}'")
 
 
 def _hashes(service: Service, data: bytes, algorithms: Sequence[str]) -> dict[str, HashBatch]:
@@ -227,21 +227,25 @@ def _hashes(service: Service, data: bytes, algorithms: Sequence[str]) -> dict[st
 # Matching
 
 
-async def lookup(service: Service, request: Request) -> Response:
+def lookup(service: Service, request: Request) -> Response | Awaitable[Response]:
     """``GET /m/lookup``: by a signal, or by what an address leads to."""
     query = request.query
     signal, name, url = query.get("signal"), query.get("signal_type"), query.get("url")
-    if url is None and signal is not None and name is not None:
-        snapshot = service.snapshot()
-        batch = _signal(snapshot, name, signal)
-        found = _find(snapshot, batch)
-        return _answer(_by_bank(snapshot, request, batch, found, name), snapshot)
-    if url is None:
+    if url is not None:
+        return _lookup_url(service, request, url, name)
+    if signal is None or name is None:
         raise HttpError(400, "Either url or both signal and signal_type are required")
+    snapshot = service.snapshot()
+    batch = _signal(snapshot, name, signal)
+    found = _find(snapshot, batch)
+    return _answer(_by_bank(snapshot, request, batch, found, name), snapshot)
+
+
+async def _lookup_url(service: Service, request: Request, url: str, name: str | None) -> Response:
     hashed = await _hash_url(service, request, url, name)
     snapshot = service.snapshot()
-    found_all = _look_up_all(snapshot, request, hashed)
-    return _answer(found_all if name is None else found_all[name], snapshot)
+    found = _look_up_all(snapshot, request, hashed)
+    return _answer(found if name is None else found[name], snapshot)
 
 
 async def lookup_file(service: Service, request: Request) -> Response:
@@ -328,7 +332,7 @@ def _banks(given: str | None) -> frozenset[str] | None:
     return frozenset(name.strip() for name in given.split(",") if name.strip())
 
 
-async def raw_lookup(service: Service, request: Request) -> Response:
+def raw_lookup(service: Service, request: Request) -> Response:
     """``GET /m/raw_lookup``: the entries that are near, whatever bank they are in."""
     signal, name = _required(request, "signal"), _required(request, "signal_type")
     with_distance = _flag(request, "include_distance")
@@ -360,7 +364,7 @@ def _answer(value: object, snapshot: Snapshot) -> Response:
 def _signal(snapshot: Snapshot, name: str, value: str) -> HashBatch:
     """Return a signal as a hash; HttpError 400, which does not show it, if it is none."""
     if algorithm_of(name) not in snapshot.specs and name not in signal_types(snapshot):
-        raise HttpError(400, f"No such SignalType '{_text(name)}'")
+        raise HttpError(400, f"No such SignalType '{shown_text(name)}'")
     return _hash(name, value)
 
 
@@ -378,18 +382,20 @@ def _hash(name: str, value: object) -> HashBatch:
 async def compare(service: Service, request: Request) -> Response:
     """``POST /m/compare``: whether two signals of a type are near each other."""
     try:
-        given = await _object(request)
+        given = await object_body(request)
     except ValidationError:
         raise HttpError(400, "cannot compare: the body is no object of signal types.") from None
     known = signal_types(service.snapshot())
     answer: dict[str, object] = {}
     for name, pair in given.items():
         if name not in known:
-            raise HttpError(400, f"No such SignalType '{_text(name)}'")
+            raise HttpError(400, f"No such SignalType '{shown_text(name)}'")
         if not isinstance(pair, list):
-            raise HttpError(400, f"cannot compare: {_text(name)} is no list of two signals.")
+            raise HttpError(400, f"cannot compare: {shown_text(name)} is no list of two signals.")
         if len(pair) != 2:
-            raise HttpError(400, f"cannot compare: {_text(name)} has {len(pair)} signals, not two.")
+            raise HttpError(
+                400, f"cannot compare: {shown_text(name)} has {len(pair)} signals, not two."
+            )
         one, other = (_hash(name, each) for each in pair)
         distance = int(np.bitwise_count(one.words[0] ^ other.words[0]).sum())
         limit = registry.hasher(algorithm_of(name)).max_distance
@@ -430,7 +436,7 @@ def _sizes(service: Service, request: Request) -> dict[str, tuple[int, int]]:
     known = signal_types(snapshot)
     wanted = request.query.get("signal_type")
     if wanted is not None and wanted not in known:
-        raise HttpError(400, f"No such signal type '{_text(wanted)}'")
+        raise HttpError(400, f"No such signal type '{shown_text(wanted)}'")
     from datetime import datetime
 
     built = int(datetime.fromisoformat(snapshot.since).timestamp())
@@ -451,14 +457,16 @@ def _sizes(service: Service, request: Request) -> dict[str, tuple[int, int]]:
 # Curation
 
 
-def _store(service: Service) -> Banks:
+def kept_banks(service: Service) -> Banks:
+    """Return the banks that are kept; HttpError 403 if there is no place for any."""
     banks = service.snapshots.banks
     if banks is None:
         raise HttpError(403, "cannot use banks: the service has no folder for them. Give --data.")
     return banks
 
 
-async def _object(request: Request) -> dict[str, Any]:
+async def object_body(request: Request) -> dict[str, Any]:
+    """Return a body that is an object of JSON; HttpError if it is something else."""
     data = await request.body(min(2**20, request.max_body))
     try:
         given = msgspec.json.decode(data) if data else {}
@@ -501,20 +509,20 @@ async def banks(service: Service, request: Request) -> Response:
     """``GET /c/banks``: every bank."""
     service.snapshot()  # while lists are loaded, there is no saying which banks there are
     with _bank_errors():
-        return as_json([_bank_json(bank) for bank in _store(service).banks()], ordered=True)
+        return as_json([_bank_json(bank) for bank in kept_banks(service).banks()], ordered=True)
 
 
 async def create_bank(service: Service, request: Request) -> Response:
     """``POST /c/banks``: a new bank."""
-    given = await _object(request)
+    given = await object_body(request)
     name = given.get("name")
     if name is None:
         raise ValidationError("missing", "Field required", "name")
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise HttpError(400, "Bank names must be UPPER_WITH_UNDERSCORE")
     ratio = _ratio(given)
-    store = _store(service)
-    who = _who(request)
+    store = kept_banks(service)
+    who = caller(request)
     with _bank_errors():
         made = await service.in_thread(
             lambda: store.create(name, 1.0 if ratio is None else ratio, who)
@@ -526,16 +534,16 @@ async def bank(service: Service, request: Request) -> Response:
     """``GET /c/bank/N``: one bank; while lists are loaded none is unknown."""
     service.snapshot()
     with _bank_errors():
-        return as_json(_bank_json(_store(service).bank(request.path["bank"])), ordered=True)
+        return as_json(_bank_json(kept_banks(service).bank(request.path["bank"])), ordered=True)
 
 
 async def change_bank(service: Service, request: Request) -> Response:
     """``PUT /c/bank/N``: its name, or what share of hashes it answers."""
-    given = await _object(request)
+    given = await object_body(request)
     new = given.get("name")
     if new is not None and (not isinstance(new, str) or not NAME.fullmatch(new)):
         raise HttpError(400, "Bank names must be UPPER_WITH_UNDERSCORE")
-    ratio, store, who = _ratio(given), _store(service), _who(request)
+    ratio, store, who = _ratio(given), kept_banks(service), caller(request)
     with _bank_errors():
         changed = await service.in_thread(
             lambda: store.change(request.path["bank"], who, new=new, ratio=ratio)
@@ -545,7 +553,7 @@ async def change_bank(service: Service, request: Request) -> Response:
 
 async def delete_bank(service: Service, request: Request) -> Response:
     """``DELETE /c/bank/N``: the bank and what is in it."""
-    store, who = _store(service), _who(request)
+    store, who = kept_banks(service), caller(request)
     with _bank_errors():
         await service.in_thread(lambda: store.remove(request.path["bank"], who))
     return as_json({"message": "Done"})
@@ -555,7 +563,7 @@ async def content(service: Service, request: Request) -> Response:
     """``GET /c/bank/N/content/ID``: one content, with its signals only if they are asked for."""
     with_signals = _flag(request, "include_signals")
     with_metadata = _flag(request, "include_metadata", default=True)
-    store, number = _store(service), _number(request)
+    store, number = kept_banks(service), _number(request)
     with _bank_errors():
         store.bank(request.path["bank"])
         found = store.content(number)
@@ -579,13 +587,13 @@ def _metadata_json(found: Content) -> dict[str, object]:
 
 async def add_content(service: Service, request: Request) -> Response:
     """``POST /c/bank/N/content``: hash a picture, and keep its hashes in the bank."""
-    store, name, who = _store(service), request.path["bank"], _who(request)
+    store, name, who = kept_banks(service), request.path["bank"], caller(request)
     with _bank_errors():
         store.bank(name)
     url = request.query.get("url")
     note, metadata = None, {}
     if url is not None:
-        body = await _object(request)
+        body = await object_body(request)
         note, metadata = _note(body.get("note")), _metadata(body.get("metadata"))
         hashed = await _hash_url(service, request, url)
     else:
@@ -642,7 +650,7 @@ def _metadata(given: object) -> dict[str, Any]:
 
 async def change_content(service: Service, request: Request) -> Response:
     """``PUT /c/bank/N/content/ID``: switch it off or on, or change its note."""
-    given = await _object(request)
+    given = await object_body(request)
     until, note = given.get("disable_until_ts"), _note(given.get("note"))
     if until is not None:
         latest = int(time.time()) + MAX_DISABLED_YEARS * 366 * 86400
@@ -650,7 +658,7 @@ async def change_content(service: Service, request: Request) -> Response:
             raise HttpError(
                 400, "cannot set disable_until_ts: it is 0, 1, or a time at most 5 years ahead."
             )
-    store, who, number = _store(service), _who(request), _number(request)
+    store, who, number = kept_banks(service), caller(request), _number(request)
     with _bank_errors():
         store.bank(request.path["bank"])
         found = await service.in_thread(
@@ -670,7 +678,7 @@ async def change_content(service: Service, request: Request) -> Response:
 
 async def delete_content(service: Service, request: Request) -> Response:
     """``DELETE /c/bank/N/content/ID``: it is matched no more."""
-    store, who, name = _store(service), _who(request), request.path["bank"]
+    store, who, name = kept_banks(service), caller(request), request.path["bank"]
     number = _number(request)
     with _bank_errors():
         store.bank(name)
@@ -680,17 +688,17 @@ async def delete_content(service: Service, request: Request) -> Response:
 
 async def add_signal(service: Service, request: Request) -> Response:
     """``POST /c/bank/N/signal``: hashes that were made elsewhere."""
-    given = await _object(request)
+    given = await object_body(request)
     note = _note(given.pop("note", None))
     known = signal_types(service.snapshot())
     signals: dict[str, HashBatch] = {}
     for name, value in given.items():
         if name not in known:
-            raise HttpError(400, f"No such SignalType '{_text(name)}'")
+            raise HttpError(400, f"No such SignalType '{shown_text(name)}'")
         signals[algorithm_of(name)] = _hash(name, value)
     if not signals:
         raise HttpError(400, "cannot add a content without signals.")
-    store, who, bank = _store(service), _who(request), request.path["bank"]
+    store, who, bank = kept_banks(service), caller(request), request.path["bank"]
     with _bank_errors():
         number = await service.in_thread(lambda: store.add(bank, signals, who, note=note))
     return as_json({"id": number, "signals": _shown(signals)}, ordered=True)
@@ -733,10 +741,11 @@ async def live(service: Service, request: Request) -> Response:
     return Response(b"I-AM-ALIVE", media_type=b"text/html; charset=utf-8")
 
 
-def _who(request: Request) -> str:
+def caller(request: Request) -> str:
+    """Return who asks, for the history."""
     return request.token.name if request.token else ""
 
 
-def _text(given: str) -> str:
+def shown_text(given: str) -> str:
     """Return a name of the caller's as it is shown in a message: what may be a hash is not."""
     return given if len(given) < 16 and given.isprintable() else "..."

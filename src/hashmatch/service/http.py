@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     Send = Any
 
 JSON = b"application/json"
+PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
 MAX_QUERY_FIELDS = 64
 MAX_FORM_FIELDS = 16
 DISCARD_SECONDS = 3.0
+"""For which the body of a request is awaited whose connection ends with the answer."""
 MAX_FIELD = 2**16
 """Bytes of a form's field that is no file."""
 
@@ -167,20 +170,30 @@ class Request:
                 return b"".join((*parts, part)) if parts else part
             parts.append(part)
 
-    async def discard(self, limit: int) -> bool:
-        """Read what is left of the body, and forget it; return whether that is all of it.
+    @property
+    def is_unread(self) -> bool:
+        """Whether some of its body, if it has one by its head, was not read."""
+        return not self.is_read and any(
+            name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0"))
+            for name, value in self.scope["headers"]
+        )
 
-        A caller that is still sending would see a reset connection, and not the answer.
-        """
+    @property
+    def is_last(self) -> bool:
+        """Whether its connection ends with the answer."""
+        return self.scope["http_version"] == "1.0" or (
+            b"close" in self.header(b"connection").lower()
+        )
+
+    async def discard(self) -> None:
+        """Read what is left of the body, and forget it, for as long as that may take."""
+        limit = 2 * self.max_body
         with suppress(TimeoutError):
             async with asyncio.timeout(DISCARD_SECONDS):
                 while not self.is_read and limit > 0:
                     message = await self.receive()
-                    if message["type"] == "http.disconnect":
-                        return True
                     limit -= len(message.get("body", b""))
                     self.is_read = not message.get("more_body", False)
-        return self.is_read
 
     async def json(self, what: Any, limit: int = 2**20) -> Any:
         """Return the body, decoded as a type.
@@ -288,7 +301,7 @@ class Response:
     outcome: str = ""
 
     async def send(self, send: Send) -> None:
-        """Send it."""
+        """Send it through ASGI."""
         headers = [
             (b"content-type", self.media_type),
             (b"content-length", b"%d" % len(self.body)),
@@ -296,6 +309,13 @@ class Response:
         ]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
+
+    def encoded(self) -> bytes:
+        """Return it as HTTP/1.1 has it, for a connection that stays open."""
+        others = b"".join([b"%b: %b\r\n" % header for header in self.headers])
+        return b"HTTP/1.1 %d %b\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b\r\n%b" % (
+            self.status, PHRASES[self.status], self.media_type, len(self.body), others, self.body,
+        )  # fmt: skip
 
 
 _encode = msgspec.json.Encoder().encode

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from hashmatch.service import health, hma, v1
+from hashmatch.service import health, hma, hma_exchanges, v1
 from hashmatch.service.tokens import Scope
 
 if TYPE_CHECKING:
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from hashmatch.service.http import Request, Response
     from hashmatch.service.service import Service
 
-Handler: TypeAlias = "Callable[[Service, Request], Awaitable[Response]]"
+Handler: TypeAlias = "Callable[[Service, Request], Response | Awaitable[Response]]"
+"""One that is no coroutine function waits for nothing, unless the query has a ``url``."""
 Method: TypeAlias = Literal["GET", "POST", "PUT", "DELETE"]
 
 
@@ -40,11 +41,13 @@ class Operation:
     @property
     def is_hma(self) -> bool:
         """Whether it is of the other interface, and speaks of errors as that does."""
-        return self.handler.__module__ == hma.__name__
+        return self.handler.__module__ in {hma.__name__, hma_exchanges.__name__}
 
 
 BANK = "/c/bank/{bank}"
 CONTENT = "/c/bank/{bank}/content/{content}"
+API = "/c/exchanges/api/{api}"
+EXCHANGE = "/c/exchange/{exchange}"
 
 OPERATIONS = (
     Operation("GET", "/healthz", health.healthz, None),
@@ -80,4 +83,14 @@ OPERATIONS = (
     Operation("GET", "/c/signal_type", hma.types, Scope.CURATE),
     Operation("GET", "/c/signal_type/index", hma.signal_type_index, Scope.CURATE),
     Operation("GET", "/c/content_type", hma.content_types, Scope.CURATE),
+    Operation("GET", "/c/exchanges/apis", hma_exchanges.apis, Scope.CURATE),
+    Operation("GET", API, hma_exchanges.api, Scope.CURATE),
+    Operation("POST", API, hma_exchanges.set_credentials, Scope.ADMIN),
+    Operation("GET", f"{API}/schema", hma_exchanges.schema, Scope.CURATE),
+    Operation("GET", "/c/exchanges", hma_exchanges.exchanges, Scope.CURATE),
+    Operation("POST", "/c/exchanges", hma_exchanges.create_exchange, Scope.CURATE),
+    Operation("GET", EXCHANGE, hma_exchanges.exchange, Scope.CURATE),
+    Operation("PUT", EXCHANGE, hma_exchanges.change_exchange, Scope.CURATE),
+    Operation("DELETE", EXCHANGE, hma_exchanges.delete_exchange, Scope.CURATE),
+    Operation("GET", f"{EXCHANGE}/status", hma_exchanges.exchange_status, Scope.CURATE),
 )

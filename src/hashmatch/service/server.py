@@ -25,7 +25,7 @@ from hashmatch._net.listening import (
     is_loopback,
     listening,
 )
-from hashmatch.errors import HashmatchError, UsageError
+from hashmatch.errors import HashmatchError, UsageError, install
 from hashmatch.records.safeguards import Safeguard, waive, waivers
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
     import uvicorn
 
+    from hashmatch.review.web.server import Serving as PageServing
     from hashmatch.sandbox.pool import DecodePool
+    from hashmatch.service.page import Page
     from hashmatch.service.service import Limits
     from hashmatch.service.snapshots import Snapshots
     from hashmatch.store.encryption import ListKey
@@ -85,6 +87,12 @@ class Serving:
         A review queue.
     source : str
         The source of the pictures, for the queue.
+    review_page : bool
+        Whether people review that queue below ``/review``, on a page with its own log-in.
+    pictures : sequence of str
+        Sources that the page shows pictures from, and no others; by default `source`.
+    page_token : str, optional
+        A file with a token that every request of the page has to carry besides a log-in.
     missed : str, optional
         A database of what could not be checked, see `hashmatch.service.missed`.
     keep_missed_bytes : bool
@@ -99,6 +107,8 @@ class Serving:
         A file with the key that they are encrypted with; by default HASHMATCH_RECENT_KEY has it.
     access_log : str, optional
         A file for a line of JSON for each request.
+    exchanges : str, optional
+        The folder of exchanges whose lists are served too, see `hashmatch.exchanges.config`.
     """
 
     snapshots: Callable[[DecodePool], Snapshots]
@@ -116,6 +126,9 @@ class Serving:
     allow_private: Sequence[str] = ()
     review: str | None = None
     source: str = ""
+    review_page: bool = False
+    pictures: Sequence[str] = ()
+    page_token: str | None = None
     missed: str | None = None
     keep_missed_bytes: bool = False
     recent: str | None = None
@@ -123,11 +136,13 @@ class Serving:
     recent_items: int = 100_000
     recent_key: str | None = None
     access_log: str | None = None
+    exchanges: str | None = None
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
         check_options(self.tls_cert, self.tls_key, self.client_ca)
         check_files(self.tls_cert, self.tls_key, self.client_ca)  # each process reads them again
+        self._check_page()
         if self.recent is not None:
             if self.review is None:
                 raise UsageError(
@@ -173,6 +188,63 @@ class Serving:
         default = names if port == (443 if self.tls_cert else 80) else set()
         return frozenset({f"{name}:{port}" for name in names} | default | given)
 
+    def _check_page(self) -> None:
+        if not self.review_page:
+            if self.pictures or self.page_token:
+                raise UsageError(
+                    "cannot use --pictures and --page-token: there is no page. Give --review-page."
+                )
+            return
+        if self.review is None:
+            raise UsageError("cannot serve the page: there is no queue. Give --review.")
+        if self.workers > 1:
+            raise UsageError(
+                "cannot serve the page with several workers: who is logged in is known to one. "
+                "Give --workers 1, or run hashmatch review serve beside it."
+            )
+        if not self.is_local and not (self.page_token or self.client_ca):
+            raise UsageError(
+                f"cannot serve the page on {self.host}: others can reach it. Give --page-token or "
+                "--client-ca."
+            )
+        try:
+            self._page_serving()
+        except ImportError:
+            raise UsageError(
+                f"cannot serve the page: a part of it is not installed. {install('review')}"
+            ) from None
+        from hashmatch.review.queue import ReviewQueue
+
+        with ReviewQueue.open(self.review) as queue:
+            if not queue.reviewers.list():
+                raise UsageError(
+                    "cannot serve the page: there are no reviewers. Run hashmatch review reviewer "
+                    "add."
+                )
+
+    def _page_serving(self) -> PageServing:
+        from hashmatch.review.web.server import Serving as PageServing
+
+        return PageServing(
+            self.host,
+            self.port,
+            tuple(self.names),
+            self.page_token,
+            self.tls_cert,
+            self.tls_key,
+            self.client_ca,
+            tuple(self.pictures) or ((self.source,) if self.source else ()),
+            tuple(self.allow_private),
+        )
+
+    def page(self, port: int) -> Page | None:
+        """Return the review page, if it is a part of the service."""
+        if not self.review_page or self.review is None:
+            return None
+        from hashmatch.service.page import Page
+
+        return Page(self.review, self._page_serving(), port)
+
     def _recent_key(self) -> ListKey:
         from hashmatch.service.recent import KEY
         from hashmatch.store.encryption import list_key
@@ -190,6 +262,7 @@ class Serving:
 
         import uvicorn
 
+        from hashmatch.exchanges.config import Exchanges
         from hashmatch.sandbox.pool import DecodePool
         from hashmatch.service.app import application
         from hashmatch.service.connections import Protocol
@@ -220,10 +293,11 @@ class Serving:
             else None,
             self.hosts(port),
             waivers(),
+            Exchanges(self.exchanges) if self.exchanges else None,
         )
         service.prepare()
         config = uvicorn.Config(
-            application(service),
+            application(service, self.page(port)),
             http=Protocol,
             ws="none",
             loop="uvloop",

@@ -24,6 +24,7 @@ from hashmatch.service.tokens import Scope, Token, digest
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+    from hashmatch.exchanges.config import Exchanges
     from hashmatch.records.images import HashedImage, ImageItem, ItemOutcome
     from hashmatch.records.review import ReviewRecord
     from hashmatch.records.safeguards import Waiver
@@ -96,6 +97,8 @@ class Service:
         site whose name is made to lead here could ask otherwise.
     waivers : sequence of Waiver
         What protects less than it could.
+    exchanges : Exchanges, optional
+        Exchanges whose lists are served too.
     description : bytes
         OpenAPI.
     """
@@ -111,6 +114,7 @@ class Service:
     recent: Recent | None = None
     hosts: frozenset[str] | None = None
     waivers: Sequence[Waiver] = ()
+    exchanges: Exchanges | None = None
     description: bytes = b"{}"
     metrics: Metrics = field(default_factory=Metrics)
     stopping: bool = False

@@ -9,7 +9,7 @@ import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hashmatch import registry
 from hashmatch._files.private import stamp
@@ -72,7 +72,15 @@ class Snapshot(Opaque):
     @cached_property
     def header(self) -> bytes:
         """Its name, as a header has it."""
-        return self.name.encode("ascii", "backslashreplace")
+        return self.name.encode("unicode_escape")
+
+
+class _Followed(NamedTuple):
+    """A store that is served as long as its exchange is there."""
+
+    path: str
+    number: int
+    stop: threading.Event
 
 
 class Snapshots:
@@ -92,6 +100,9 @@ class Snapshots:
         Banks that are filled over HTTP, and which lists are switched off.
     reference_key : bytes, optional
         The deployment's key of references.
+    exchanges : callable, optional
+        Returns the stores that are served besides, by their path, as they come and go; asked
+        about every second.
     interval : float
         Seconds between two looks at stores and files.
 
@@ -120,6 +131,7 @@ class Snapshots:
         disabled: str | os.PathLike[str] | None = None,
         banks: Banks | None = None,
         reference_key: bytes | None = None,
+        exchanges: Callable[[], Mapping[str, ListStore]] | None = None,
         interval: float = 5.0,
     ) -> None:
         if not fixed and not stores and banks is None:
@@ -132,8 +144,12 @@ class Snapshots:
         self._disabled = None if disabled is None else os.fspath(disabled)
         self._left_out: tuple[Disabled, ...] = ()
         self._interval = interval
+        self._exchanges = exchanges
+        self._followed: dict[str, _Followed] = {}
+        self._following = threading.Lock()
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._count = 0
         self._problems: dict[str, str] = {}
         self._threads: list[threading.Thread] = []
         self.swaps = 0
@@ -152,7 +168,9 @@ class Snapshots:
             with self._lock:
                 self._swap()
         for number, (store, algorithm) in enumerate(self._stores):
-            self._begin(partial(self._watch, number, store, algorithm))
+            self._begin(partial(self._watch, number, store, algorithm, self._stop))
+        if self._exchanges is not None:
+            self._begin(self._keep_following)
         if self._disabled is not None:
             self._begin(partial(self._watch_disabled, self._disabled))
 
@@ -162,6 +180,7 @@ class Snapshots:
         It takes microseconds unless a bank has changed.
         """
         if self.banks is not None and self.banks.has_changed():
+            self.follow()  # a bank may be gone because its exchange is
             with self._lock:
                 if self.banks.has_changed():
                     self._swap()
@@ -170,6 +189,9 @@ class Snapshots:
     def close(self) -> None:
         """End the threads."""
         self._stop.set()
+        with self._following:
+            for each in self._followed.values():
+                each.stop.set()
         for thread in self._threads:
             thread.join()
 
@@ -185,12 +207,47 @@ class Snapshots:
         self._threads.append(thread)
         thread.start()
 
-    def _watch(self, number: int, store: ListStore, algorithm: str | None) -> None:
+    def follow(self) -> None:
+        """Watch stores that have come, and let go of those that are gone."""
+        if self._exchanges is None or self._stop.is_set():
+            return
+        with self._following:
+            try:
+                there = self._exchanges()
+            except HashmatchError as error:
+                self._problems["exchanges"] = _said(error)
+                return
+            self._problems.pop("exchanges", None)
+            gone = [self._followed.pop(path) for path in self._followed.keys() - there.keys()]
+            for each in gone:
+                each.stop.set()
+                self._problems.pop(each.path, None)
+            for path in there.keys() - self._followed.keys():
+                self._count += 1
+                number = len(self._stores) + self._count
+                new = self._followed[path] = _Followed(path, number, threading.Event())
+                self._begin(partial(self._watch, number, there[path], None, new.stop))
+        with self._lock:
+            left = [self._lists.pop(each.number, None) for each in gone]
+            if any(left):
+                self._swap()
+
+    def _keep_following(self) -> None:
+        while True:
+            self.follow()
+            if self._stop.wait(min(self._interval, 1.0)):
+                return
+
+    def _watch(
+        self, number: int, store: ListStore, algorithm: str | None, stop: threading.Event
+    ) -> None:
         def use(lists: tuple[HashList, ...]) -> None:
             chosen = tuple(k for k in lists if algorithm in {None, k.spec.algorithm})
             if not chosen:
                 raise ListError(f"cannot use {store.path}: it holds no {algorithm} hashes.")
             with self._lock:
+                if stop.is_set():
+                    return
                 before = self._lists.get(number)
                 self._lists[number] = chosen
                 try:
@@ -204,9 +261,10 @@ class Snapshots:
             self._problems.pop(store.path, None)
 
         def refused(error: Exception) -> None:
-            self._problems[store.path] = _said(error)
+            if number <= len(self._stores) or os.path.isdir(store.folder.inside("versions")):
+                self._problems[store.path] = _said(error)  # an exchange may have no list as yet
 
-        watch(store, use, on_error=refused, interval=self._interval, stop=self._stop)
+        watch(store, use, on_error=refused, interval=self._interval, stop=stop)
 
     def _watch_disabled(self, path: str) -> None:
         seen = stamp(path)
@@ -232,7 +290,7 @@ class Snapshots:
     @unseen
     def _swap(self) -> None:
         """Put the lists that there are in use, once there is a version of each."""
-        if len(self._lists) < len(self._stores) + (-1 in self._lists):
+        if not self._lists.keys() >= set(range(len(self._stores))):
             return
         lists = [known for number in sorted(self._lists) for known in self._lists[number]]
         used = [leave_out(known, self._left_out, self._key) for known in lists]

@@ -17,7 +17,7 @@ from hashmatch.review.access import record_login
 from hashmatch.review.reviewers import digest_of
 from hashmatch.review.web import cases, charts
 from hashmatch.review.web.connections import network_of
-from hashmatch.review.web.context import STATIC, redirect
+from hashmatch.review.web.context import STATIC
 from hashmatch.review.web.middleware import SecurityMiddleware
 from hashmatch.review.web.request import route
 
@@ -37,7 +37,7 @@ SWEEP_INTERVAL = 1.0
 def login_page(context: Context, request: PageRequest) -> Response:
     """Show the form to log in."""
     if request.reviewer:
-        return redirect("/")
+        return context.redirect("/")
     answer = context.page("login.html", request.session, wrong="", name="")
     context.set_cookie(answer, request.secret)
     return answer
@@ -63,7 +63,7 @@ def login(context: Context, request: PageRequest) -> Response:
         return answer
     record_login(context.queue, name)
     context.sessions.end(request.secret)
-    welcome = redirect("/")
+    welcome = context.redirect("/")
     context.set_cookie(welcome, context.sessions.begin(name, digest_of(token)))
     return welcome
 
@@ -76,14 +76,19 @@ def logout(context: Context, request: PageRequest) -> Response:
             context.give_back(context.held[request.reviewer], request.reviewer)
         except QueueUnavailable:
             context.open_pages.leave(context.held[request.reviewer], request.reviewer)
-    answer = redirect("/login")
-    answer.delete_cookie(context.cookie, secure=context.tls, httponly=True, samesite="strict")
+    answer = context.redirect("/login")
+    context.delete_cookie(answer)
     answer.headers["clear-site-data"] = '"cache"'
     return answer
 
 
 def application(context: Context, policy: AccessPolicy) -> SecurityMiddleware:
     """Return the page, behind the middleware that lets only some requests through."""
+    return SecurityMiddleware(pages(context), policy)
+
+
+def pages(context: Context) -> Starlette:
+    """Return the page by itself: it is safe behind a `SecurityMiddleware` only."""
 
     async def file(request: Request) -> Response:
         name = request.path_params["name"]
@@ -131,7 +136,7 @@ def application(context: Context, policy: AccessPolicy) -> SecurityMiddleware:
     handlers = {404: not_found, 405: not_found, Exception: failed}
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
     app.state.context = context
-    return SecurityMiddleware(app, policy)
+    return app
 
 
 async def _sweep(context: Context) -> None:

@@ -13,7 +13,7 @@ from hashmatch.records.cases import Verdict
 from hashmatch.records.enums import Surface
 from hashmatch.review.access import record_exif, record_view
 from hashmatch.review.results import Pause
-from hashmatch.review.web.context import not_held, redirect
+from hashmatch.review.web.context import not_held
 from hashmatch.review.web.pictures import BlurStep, NoPicture, View, ViewResponse
 from hashmatch.review.web.wording import MEANINGS, counted
 
@@ -63,7 +63,7 @@ def _case_page(
         status,
         page=context.open_pages.open(case.case_id, request.reviewer),
         case=case,
-        shown=f"/case/{case.case_id}",
+        shown=f"{context.root}/case/{case.case_id}",
         items=case.asked[:MAX_ITEMS],
         more=max(0, len(case.asked) - MAX_ITEMS),
         inherited=sum(item.inherited for item in case.items),
@@ -201,7 +201,7 @@ def decide(context: Context, request: PageRequest) -> Response:
     context.held.pop(request.reviewer, None)
     context.recent.add(decision)
     context.counts.outdated()
-    return redirect(f"/case/{case.case_id}")
+    return context.redirect(f"/case/{case.case_id}")
 
 
 def undo(context: Context, request: PageRequest) -> Response:
@@ -213,9 +213,9 @@ def undo(context: Context, request: PageRequest) -> Response:
     if case.lease is not None and case.lease.reviewer == request.reviewer:
         context.held[request.reviewer] = case.case_id
         request.session.flash = "Your decision is undone. You hold the case again."
-        return redirect(f"/case/{case.case_id}")
+        return context.redirect(f"/case/{case.case_id}")
     request.session.flash = "Your decision is undone."
-    return redirect("/")
+    return context.redirect("/")
 
 
 def give_back(context: Context, request: PageRequest) -> Response:
@@ -223,7 +223,7 @@ def give_back(context: Context, request: PageRequest) -> Response:
     context.case_of(request.reviewer, request.case_id)
     context.give_back(request.case_id, request.reviewer)
     request.session.flash = "The case waits again. Somebody else can take it."
-    return redirect("/")
+    return context.redirect("/")
 
 
 def renew(context: Context, request: PageRequest) -> Response:
@@ -270,7 +270,7 @@ def take(context: Context, request: PageRequest) -> Response:
     if found is None:
         chosen = " of this kind" if label or surface else ""
         request.session.flash = f"No case{chosen} waits."
-        return redirect("/")
+        return context.redirect("/")
     context.held[request.reviewer] = found.case_id
     context.counts.outdated()
-    return redirect(f"/case/{found.case_id}")
+    return context.redirect(f"/case/{found.case_id}")

@@ -166,11 +166,15 @@ def load_static() -> dict[str, bytes]:
 
 @dataclass(slots=True)
 class Context:
-    """The state of one server; with `tls`, cookies travel over TLS only."""
+    """The state of one server; with `tls`, cookies travel over TLS only.
+
+    `root` is the path that the page is below, ``/review``, if it is not all of the server.
+    """
 
     queue: ReviewQueue
     pictures: Pictures
     tls: bool = False
+    root: str = ""
     sessions: Sessions = field(default_factory=Sessions)
     forms: LoginForms = field(default_factory=LoginForms)
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
@@ -238,9 +242,27 @@ class Context:
             del self.held[reviewer]
         self.counts.outdated()
 
+    @property
+    def cookie_path(self) -> str:
+        """The path below which browsers send the cookie; its prefix ``__Host-`` asks for ``/``."""
+        return "/" if self.tls else f"{self.root}/"
+
     def set_cookie(self, response: Response, secret: str) -> None:
         """Give a browser the secret of its session; it ends with the browser."""
-        response.set_cookie(self.cookie, secret, secure=self.tls, httponly=True, samesite="strict")
+        response.set_cookie(
+            self.cookie, secret, path=self.cookie_path, secure=self.tls, httponly=True,
+            samesite="strict",
+        )  # fmt: skip
+
+    def delete_cookie(self, response: Response) -> None:
+        """Have a browser forget the secret of its session."""
+        response.delete_cookie(
+            self.cookie, path=self.cookie_path, secure=self.tls, httponly=True, samesite="strict"
+        )
+
+    def redirect(self, path: str) -> RedirectResponse:
+        """Send a browser on after a form, to a path of the page."""
+        return RedirectResponse(self.root + path, 303)
 
     def page(
         self, template: str, session: Session | None, status: int = 200, **values: Any
@@ -251,6 +273,7 @@ class Context:
             "csrf": session.csrf if session else "",
             "flash": session.pop_flash() if session else "",
             "head": self.queue.head,
+            "root": self.root,
             "waivers": waivers(),
         }
         text = self.templates.get_template(template).render(**common, **values)
@@ -283,8 +306,3 @@ class Context:
 def not_held() -> ReviewError:
     """Return the error about a case that somebody does not hold."""
     return ReviewError("You do not hold this case, or not any more. Take the next one.")
-
-
-def redirect(path: str) -> RedirectResponse:
-    """Send a browser on after a form."""
-    return RedirectResponse(path, 303)

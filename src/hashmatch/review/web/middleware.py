@@ -113,7 +113,8 @@ class SecurityMiddleware:
             answer = _plain("This server asks for its token.", 401)
             answer.headers["www-authenticate"] = 'Basic realm="hashmatch", charset="UTF-8"'
             return answer
-        if not PATH.match(scope["raw_path"]):
+        below = scope["raw_path"].removeprefix(scope.get("root_path", "").encode())
+        if not PATH.match(below):
             return _plain("There is no such page.", 404)
         if len(headers.getlist("cookie")) > 1:
             return _plain("There is more than one cookie header.", 400)

@@ -13,7 +13,6 @@ from starlette.routing import Route
 
 from hashmatch.errors import HashmatchError, QueueUnavailable
 from hashmatch.review.web.auth import Session, new_secret
-from hashmatch.review.web.context import redirect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -119,7 +118,7 @@ def _not_logged_in(context: Context, method: str, *, script: bool) -> Response:
     if script:
         return PlainTextResponse("You are no longer logged in.\n", 403)
     if method == "GET":
-        return redirect("/login")
+        return context.redirect("/login")
     return context.error_page("You are no longer logged in. Nothing was done.", None, 403)
 
 

@@ -14,8 +14,6 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from hashmatch import registry
 from hashmatch._files.atomic import locked
 from hashmatch.errors import CheckpointError, EngineError, StoreError
@@ -69,9 +67,10 @@ class PartOptions:
     ----------
     part_items : int, optional
         Items of a part; by default 5,000, or less of a source that knows how few it has.
-    decoders : int
-        Processes of each worker that decode pictures; 0 decodes them in the worker itself, for
-        input that is trusted.
+    decoders : int, optional
+        Processes of each worker that decode pictures; by default its share of the processors, or
+        as many as a worker of Dask has threads. 0 decodes them in the worker itself, for input that
+        is trusted.
     readers : int
         Pictures that each worker reads at once.
     rate : float, optional
@@ -84,7 +83,7 @@ class PartOptions:
     """
 
     part_items: int | None = None
-    decoders: int = 1
+    decoders: int | None = None
     readers: int = 16
     rate: float | None = None
 
@@ -234,8 +233,8 @@ class PartedScan:
                 for answer in engine.wait(TICK):
                     running.discard(answer.part)
                     if not answer.error:
-                        self._count(manifest, answer)
-                    elif failures.add(answer):
+                        self._count(manifest, answer.part)
+                    if answer.part not in self._ahead and failures.add(answer):
                         todo.append(answer.part)
             elif listing.is_over and (not todo or failures.is_hopeless):
                 listing.check()
@@ -244,17 +243,15 @@ class PartedScan:
                 listing.wait(TICK)
             self.monitor.progress()
 
-    def _count(self, manifest: Manifest, answer: Answer) -> None:
+    def _count(self, manifest: Manifest, number: int) -> None:
         """Count a part that is done, and what that took."""
-        found = msgspec.convert(answer.counters or {}, Counters)
-        self.tries.add(found.fetched, found.bytes, found.retries)
-        self.counters.decoded += found.decoded
-        for stage, took in found.seconds.items():
-            self.counters.seconds[stage] += took
-        if not answer.counters:  # somebody else has done it
-            _, done = next(manifest.totals([answer.part]))
-            found = done.counters
-        self._done(answer.part, found)
+        for _, found in manifest.totals([number]):
+            took = found.counters
+            self.tries.add(took.fetched, took.bytes, took.retries)
+            self.counters.decoded += took.decoded
+            for stage, seconds in took.seconds.items():
+                self.counters.seconds[stage] += seconds
+            self._done(number, took)
 
     def _done(self, number: int, found: Counters) -> None:
         """Count what a part has come to, before it is its turn."""

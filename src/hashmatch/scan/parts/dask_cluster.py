@@ -8,11 +8,11 @@ it; what it gives up is tried again here, as are tasks that are lost with a sche
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -22,14 +22,13 @@ from hashmatch.records.safeguards import Safeguard, waive
 from hashmatch.scan.parts import worker
 from hashmatch.scan.parts.worker import Answer, Job
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 LOG = logging.getLogger("hashmatch.scan")
 AHEAD = 2
 """Parts given to the scheduler for each thread of its workers: the next one is there at once."""
 LOOK_EVERY = 2.0
 """Seconds between two looks at which workers there are."""
+ANSWER_SECONDS = 15.0
+"""Seconds for a scheduler to answer, or it is lost."""
 POLL = 0.05
 RECONNECT = 60.0
 """Seconds for which a scheduler that is lost is looked for, as long as a new one takes to start."""
@@ -128,7 +127,7 @@ class DaskEngine:
         key = f"hashmatch-{self._name}-{part}-{self._number}"
         try:
             future = self._client.submit(
-                worker.do_part, self._job, part, key=key, pure=False, workers=sorted(allowed)
+                do_part, self._job, part, key=key, pure=False, workers=sorted(allowed)
             )
         except Exception:  # the scheduler is lost, which `wait` finds
             self._lost.append(Answer(part, LOST))
@@ -151,25 +150,17 @@ class DaskEngine:
             time.sleep(POLL)
 
     def _answer(self, part: int, future: Any, allowed: frozenset[str]) -> Answer | None:
-        status = future.status
-        if status == "finished":
-            try:
-                answer = msgspec.convert(future.result(timeout=10.0), Answer)
-            except Exception:  # whoever had it is gone
-                return Answer(part, LOST)
-            if not answer.is_unfit:
-                return answer
-            return Answer(part, answer.error)
-        if status == "error":
-            error = future.exception(timeout=10.0)
-            return Answer(part, f"Dask gave it up: {type(error).__name__}")
-        if status in {"cancelled", "lost"}:
-            return Answer(part, LOST)
+        """Return what became of a part. Nothing is asked of its worker, which may be stopped."""
+        if future.status == "finished":
+            return Answer(part)
+        if future.status == "error":
+            return Answer(part, _reason(future))
+        is_lost = future.status in {"cancelled", "lost"}
         if self._fit and not allowed & self._fit.keys():  # all that might do it are gone
+            is_lost = True
             with suppress(Exception):
                 future.cancel(force=True)
-            return Answer(part, LOST)
-        return None
+        return Answer(part, LOST) if is_lost else None
 
     def _look(self) -> None:
         """Find out which workers there are, and which of them can do parts."""
@@ -180,7 +171,7 @@ class DaskEngine:
         threads = self._threads()
         for address in threads.keys() - self._asked.keys():
             self._asked[address] = self._client.submit(
-                worker.prepare, self._job, key=f"hashmatch-{self._name}-prepare-{address}-{now}",
+                prepare, self._job, key=f"hashmatch-{self._name}-prepare-{address}-{now}",
                 pure=False, workers=[address], allow_other_workers=False,
             )  # fmt: skip
         for address in self._asked.keys() - threads.keys():
@@ -188,20 +179,11 @@ class DaskEngine:
             self._unfit.pop(address, None)
         self._fit = {}
         for address, future in self._asked.items():
-            reason = self._unfit.get(address)
-            if reason is None and future.status == "finished":
-                reason = _result(partial(future.result, timeout=10.0))
-            elif reason is None and future.status == "error":
-                error = _result(partial(future.exception, timeout=10.0))
-                reason = (
-                    f"it cannot load this version of hashmatch ({type(error).__name__}). "
-                    "Install the same version on all machines"
-                )
-            if reason == "":
+            if future.status == "finished":
                 self._fit[address] = threads[address]
-            elif reason is not None and address not in self._unfit:
-                self._unfit[address] = reason
-                LOG.warning("worker %s is not used: %s", address, reason)
+            elif future.status == "error" and address not in self._unfit:
+                self._unfit[address] = _reason(future)
+                LOG.warning("worker %s is not used: %s", address, self._unfit[address])
         if self._fit:
             self._fit_at = now
         elif self._unfit and len(self._unfit) == len(threads):
@@ -219,11 +201,15 @@ class DaskEngine:
         """Return the workers there are, and how many threads each has."""
         if self._client.status == "running":
             with suppress(Exception):  # its own types, and those of the network
-                return dict(self._client.nthreads())
+                return self._ask_threads()
         self._reconnect()
         with suppress(Exception):
-            return dict(self._client.nthreads())
+            return self._ask_threads()
         return {}
+
+    def _ask_threads(self) -> dict[str, int]:
+        ask = self._client.scheduler.ncores
+        return dict(self._client.sync(ask, callback_timeout=ANSWER_SECONDS))
 
     def _reconnect(self) -> None:
         """Look for the scheduler; what was given to the one that is lost is lost."""
@@ -254,12 +240,56 @@ class DaskEngine:
         self._quiet.close()
 
 
-def _result(ask: Callable[[], Any]) -> Any:
-    """Return what a future is asked for; None if it is lost on the way."""
-    try:
-        return ask()
-    except Exception:  # as of a worker that has just died
-        return None
+def do_part(job: dict[str, Any], number: int) -> None:
+    """Do a part in a worker of Dask; see `hashmatch.scan.parts.worker.do_part`.
+
+    Errors are raised: to Dask they are news that come by themselves, and results have to be asked
+    for.
+
+    Parameters
+    ----------
+    job : dict
+        A `Job`, as plain values.
+    number : int
+        Of the part.
+    """
+    answer = worker.do_part(_sized(job), number)
+    if answer.error:
+        raise EngineError(answer.error)
+
+
+def prepare(job: dict[str, Any]) -> None:
+    """Open what parts need in a worker of Dask; see `hashmatch.scan.parts.worker.prepare`.
+
+    Parameters
+    ----------
+    job : dict
+        A `Job`, as plain values.
+    """
+    if reason := worker.prepare(_sized(job)):
+        raise EngineError(reason)
+
+
+def _sized(job: dict[str, Any]) -> dict[str, Any]:
+    """Return `job` with a process that decodes for each thread of this worker, if none are said."""
+    if job["decoders"] is not None:
+        return job
+    from distributed import get_worker
+
+    return job | {"decoders": get_worker().state.nthreads}
+
+
+def _reason(future: Any) -> str:
+    """Return why a task failed: what we say ourselves, and of other errors only what they are."""
+    error = future.exception()
+    if isinstance(error, EngineError):
+        return str(error)
+    if isinstance(error, ImportError | AttributeError):
+        return (
+            f"its worker cannot load this version of hashmatch ({type(error).__name__}). Install "
+            "the same version on all machines"
+        )
+    return f"Dask gave it up ({type(error).__name__})"
 
 
 class _Quiet:
@@ -268,10 +298,16 @@ class _Quiet:
     NAMES = "distributed", "tornado", "asyncio"
 
     def __init__(self) -> None:
-        self._before = {name: logging.getLogger(name).level for name in self.NAMES}
-        for name in self.NAMES:
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        known = [*logging.root.manager.loggerDict, *self.NAMES]
+        self._before = {
+            name: logging.getLogger(name).level
+            for name in known
+            if name.partition(".")[0] in self.NAMES
+        }
+        for name in self._before:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
     def close(self) -> None:
+        gc.collect()  # tasks that nobody waits for any more complain when they go
         for name, level in self._before.items():
             logging.getLogger(name).setLevel(level)

@@ -99,8 +99,7 @@ class _Header(msgspec.Struct, frozen=True):
     part: int
     items: int
     attempts: int
-    outcomes: dict[str, int]
-    suppressed_by: dict[str, int]
+    counters: Counters
     sandbox: str
     waivers: list[Waiver] = []
 
@@ -148,7 +147,7 @@ class PartResults:
     attempts : int
         How often it was begun by those whose work is in it.
     counters : Counters
-        Their outcomes; no breaker has suppressed anything yet.
+        Their outcomes, before any breaker, and what the last of them has read and decoded.
     lines : list of Line
         In the order of the listing.
     sandbox : str
@@ -255,10 +254,9 @@ class Manifest:
 
     def commit(self, number: int, results: PartResults) -> bool:
         """Write what a part has come to; return whether nobody else has."""
-        counters = results.counters
         header = _Header(
-            self.name, number, results.items, results.attempts, counters.outcomes,
-            counters.suppressed_by, results.sandbox, results.waivers,
+            self.name, number, results.items, results.attempts, results.counters, results.sandbox,
+            results.waivers,
         )  # fmt: skip
         lines = b"".join(msgspec.json.encode(line) + b"\n" for line in (header, *results.lines))
         return self.place.create(
@@ -283,11 +281,8 @@ class Manifest:
                 f"cannot read the results of part {number} of the scan {self.name}: they are "
                 "damaged. Remove them, and run the same scan again"
             ) from None
-        counters = Counters()
-        counters.outcomes |= header.outcomes
-        counters.suppressed_by |= header.suppressed_by
         return PartResults(
-            header.items, header.attempts, counters, lines, header.sandbox, header.waivers
+            header.items, header.attempts, header.counters, lines, header.sandbox, header.waivers
         )
 
     def done(self) -> list[int]:

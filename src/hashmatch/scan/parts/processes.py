@@ -69,7 +69,8 @@ class ProcessEngine:
     """So many processes of this machine, started as they are needed; see `Engine`."""
 
     def __init__(self, count: int, job: Job) -> None:
-        self._count, self._job = count, job
+        decoders = max(1, _cores() // count) if job.decoders is None else job.decoders
+        self._count, self._job = count, msgspec.structs.replace(job, decoders=decoders)
         self._workers: list[_Worker] = []
 
     def room(self) -> int:
@@ -124,6 +125,10 @@ class ProcessEngine:
         """End all processes."""
         while self._workers:
             self._workers.pop().end()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def serve(descriptor: int) -> None:

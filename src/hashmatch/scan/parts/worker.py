@@ -63,8 +63,9 @@ class Job(msgspec.Struct, frozen=True):
         Hosts and networks that the source may dial.
     shard : tuple of int, optional
         Which part of the source is scanned, and of how many.
-    decoders : int
-        Processes that decode pictures; 0 decodes them in the worker itself.
+    decoders : int, optional
+        Processes that decode pictures; 0 decodes them in the worker itself, and None leaves it to
+        the engine.
     readers : int
         Pictures that are read at once.
     rate : float, optional
@@ -81,7 +82,7 @@ class Job(msgspec.Struct, frozen=True):
     arguments: dict[str, Any]
     allow_private: list[str] = []
     shard: tuple[int, int] | None = None
-    decoders: int = 1
+    decoders: int | None = None
     readers: int = 16
     rate: float | None = None
     allowed: list[str] = []
@@ -98,14 +99,11 @@ class Answer(msgspec.Struct, frozen=True):
         Why it is not done, in one line; empty if it is.
     is_unfit : bool
         Whether it is the worker that cannot do any: without a list, say.
-    counters : dict
-        What was read and decoded for it, and what it came to, as of `Counters`.
     """
 
     part: int
     error: str = ""
     is_unfit: bool = False
-    counters: dict[str, Any] = {}
 
 
 class _Unfit(HashmatchError):
@@ -148,7 +146,7 @@ def prepare(job: Mapping[str, Any]) -> str:
         return str(error)
 
 
-def do_part(job: Mapping[str, Any], number: int) -> dict[str, Any]:
+def do_part(job: Mapping[str, Any], number: int) -> Answer:
     """Do a part of a scan, unless it is done, and write what it has come to.
 
     Parameters
@@ -160,19 +158,17 @@ def do_part(job: Mapping[str, Any], number: int) -> dict[str, Any]:
 
     Returns
     -------
-    dict
-        An `Answer`, as plain values. Errors are answers, without what was on the way to them.
+    Answer
+        Errors are answers, without what was on the way to them.
     """
     try:
         with _using(msgspec.convert(job, Job)) as opened:
-            answer = Answer(number, counters=_do(opened, number))
+            _do(opened, number)
     except HashmatchError as error:
-        answer = Answer(number, str(error), isinstance(error, _Unfit))
+        return Answer(number, str(error), isinstance(error, _Unfit))
     except Exception as error:  # its text may be anything
-        where = _where(error)
-        answer = Answer(number, f"it raised {type(error).__name__} in {where}. Report this")
-    built: dict[str, Any] = msgspec.to_builtins(answer)
-    return built
+        return Answer(number, f"it raised {type(error).__name__} in {_where(error)}. Report this")
+    return Answer(number)
 
 
 def _where(error: Exception) -> str:
@@ -222,14 +218,15 @@ def _open_all(job: Job, stack: ExitStack) -> _Opened:
     if (counted := matcher.protection.breaker) is not None:
         breaker = DeferredBreaker(counted.limit, counted.window)
         matcher.protection.breaker = breaker
-    if job.decoders == 0:
+    decoders = 1 if job.decoders is None else job.decoders
+    if decoders == 0:
         options, sandbox = ScanOptions(2, None, None, job.readers), ScanReport.sandbox
     else:
         from hashmatch.sandbox.pool import DecodePool
 
-        pool = stack.enter_context(DecodePool(job.decoders))
+        pool = stack.enter_context(DecodePool(decoders))
         options, sandbox = (
-            ScanOptions(2 * job.decoders, pool.pictures, None, job.readers),
+            ScanOptions(2 * decoders, pool.pictures, None, job.readers),
             (pool.report),
         )
     return _Opened(
@@ -318,12 +315,12 @@ class _PartSource:
         """Do nothing: the next part needs the whole."""
 
 
-def _do(opened: _Opened, number: int) -> dict[str, Any]:
+def _do(opened: _Opened, number: int) -> None:
     manifest = opened.manifest
     part = None if manifest.is_done(number) else manifest.part(number)
     if part is None:
         if manifest.is_done(number):  # by another, a moment ago
-            return {}
+            return
         raise CheckpointError(
             f"cannot find part {number} of the scan {manifest.name}: its items are not there. "
             "Start a new scan, with another --state"
@@ -332,22 +329,20 @@ def _do(opened: _Opened, number: int) -> dict[str, Any]:
     path = None if folder is None else os.path.join(folder, manifest.name, "journals", str(number))
     journal = Journal(path, manifest.token)
     try:
-        last = _scan(opened, part, journal)
-        results = PartResults(part.count, journal.attempts, sandbox=opened.sandbox)
+        counters = _scan(opened, part, journal)
+        counters.outcomes, counters.suppressed_by = Counters().outcomes, Counters().suppressed_by
+        results = PartResults(part.count, journal.attempts, counters, sandbox=opened.sandbox)
         results.waivers = list(opened.waivers)
         for outcome, suppressed_by, line in journal.entries:
-            results.counters.outcomes[outcome] += 1
+            counters.outcomes[outcome] += 1
             if suppressed_by:
-                results.counters.suppressed_by[suppressed_by] += 1
+                counters.suppressed_by[suppressed_by] += 1
             if line is not None:
                 results.lines.append(line)
         manifest.commit(number, results)
         journal.close(remove=True)
     finally:
         journal.close()
-    last.outcomes, last.suppressed_by = results.counters.outcomes, results.counters.suppressed_by
-    built: dict[str, Any] = msgspec.to_builtins(last)
-    return built
 
 
 def _scan(opened: _Opened, part: Part, journal: Journal) -> Counters:

