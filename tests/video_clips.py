@@ -44,7 +44,9 @@ def panned(
         yield picture[top : top + height, left : left + width]
 
 
-def shots(seed: int, seconds: int, each: float = 3.0, rate: float = RATE) -> list[NDArray[np.uint8]]:
+def shots(
+    seed: int, seconds: int, each: float = 3.0, rate: float = RATE
+) -> list[NDArray[np.uint8]]:
     """The frames of a clip of several shots, each a pan over a picture of its own."""
     frames: list[NDArray[np.uint8]] = []
     number = 0

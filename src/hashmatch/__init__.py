@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from hashmatch.matching.breaker import Trip as Trip
     from hashmatch.matching.lookup import Found as Found
     from hashmatch.matching.matcher import Matcher as Matcher
+    from hashmatch.matching.videos import VideoThresholds as VideoThresholds
     from hashmatch.records.cases import Case as Case
     from hashmatch.records.cases import CaseState as CaseState
     from hashmatch.records.cases import ConfirmedCase as ConfirmedCase
@@ -127,6 +128,7 @@ _HOMES = {
     "hashmatch.matching.breaker": "Breaker Trip",
     "hashmatch.matching.lookup": "Found",
     "hashmatch.matching.matcher": "Matcher",
+    "hashmatch.matching.videos": "VideoThresholds",
     "hashmatch.records.cases": "Case CaseState ConfirmedCase Decision Origin Verdict",
     "hashmatch.records.entries": "Entry",
     "hashmatch.records.enums": "Orientation Outcome Surface",

@@ -72,7 +72,7 @@ TIMES = st.lists(st.sampled_from([0.0, 0.5, 1.0, 4.0, 6.0]), min_size=8, max_siz
     TIMES,
     TIMES,
 )
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_segments_are_those_of_the_naive_loop(
     pairs: set[tuple[int, int]], query_steps: list[float], entry_steps: list[float]
 ) -> None:
@@ -111,7 +111,7 @@ def numbers(video: VideoFrames) -> list[tuple[int, int]]:
 
 
 @given(FRAMES, st.lists(FRAMES, min_size=1, max_size=4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_matches_are_those_of_comparing_every_frame_with_every_other(
     asked: list[tuple[int, int, int]], listed: list[list[tuple[int, int, int]]]
 ) -> None:

@@ -18,8 +18,8 @@ from hashmatch.hashing.hash_image import hash_loaded
 from hashmatch.records.enums import MAY_PASS, Outcome, Surface
 from hashmatch.records.hashes import HashBatch
 from hashmatch.records.images import HashedImage, ImageItem, ItemOutcome
-from hashmatch.records.videos import HashedVideo
 from hashmatch.records.review import RecordMatch, ReviewRecord, SuppressedBy
+from hashmatch.records.videos import HashedVideo
 from hashmatch.service.http import HttpError, Response, as_json
 
 if TYPE_CHECKING:
