@@ -81,6 +81,8 @@ if TYPE_CHECKING:
     from hashmatch.records.matches import Matches as Matches
     from hashmatch.records.review import ReviewRecord as ReviewRecord
     from hashmatch.records.review import SuppressedBy as SuppressedBy
+    from hashmatch.records.review import VideoMatch as VideoMatch
+    from hashmatch.records.review import VideoSegment as VideoSegment
     from hashmatch.records.videos import HashedVideo as HashedVideo
     from hashmatch.records.videos import VideoFrames as VideoFrames
     from hashmatch.review.adapters import to_coop as to_coop
@@ -138,7 +140,7 @@ _HOMES = {
         "HashedImage ImageChanged ImageError ImageItem ImageUnavailable ItemOutcome"
     ),
     "hashmatch.records.matches": "Matches",
-    "hashmatch.records.review": "ReviewRecord SuppressedBy",
+    "hashmatch.records.review": "ReviewRecord SuppressedBy VideoMatch VideoSegment",
     "hashmatch.records.videos": "HashedVideo VideoFrames",
     "hashmatch.review.adapters": "to_coop to_hma to_pytx",
     "hashmatch.review.queue": "ReviewQueue",

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from hashmatch.records.hash_list import HashList
     from hashmatch.records.hashes import HashSpec
     from hashmatch.records.review import RecordMatch, SuppressedBy
+    from hashmatch.records.videos import VideoFrames
     from hashmatch.sandbox.pool import DecodePool
 
 LONGEST = 3600
@@ -387,6 +388,17 @@ class Matcher(Opaque):
             Of a kind that the lists hold.
         """
         return self._lookup.find_each(hashes)
+
+    @unseen
+    def look_up_video(self, frames: VideoFrames) -> Found:
+        """Return what a video is near whose frames were hashed elsewhere; see `look_up`.
+
+        Parameters
+        ----------
+        frames : VideoFrames
+            Looked up in lists of videos and of PDQ.
+        """
+        return self._lookup.find_any([HashedVideo("", HASHED, frames=frames)])
 
     @unseen
     def suppresses(self, hashes: HashBatch) -> SuppressedBy | None:

@@ -82,6 +82,7 @@ def _digest(digits: int) -> str | None:
     """Return the kind of a video's digest of so many digits, if there is one."""
     for name in registry.names(registry.HASHERS):
         with suppress(UnknownPlugin):  # of another kind, perhaps
-            if _fields.digests_files(name) and registry.spec(name).bits == 4 * digits:
+            is_plain = _fields.digests_files(name) and not name.startswith("video_")
+            if is_plain and registry.spec(name).bits == 4 * digits:
                 return f"video_{name}"
     return None
