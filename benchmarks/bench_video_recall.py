@@ -100,7 +100,7 @@ def resized(frames: Frames) -> Frames:
 
 def excerpt(frames: Frames) -> Frames:
     """A tenth, from between two seconds on."""
-    first = int(len(frames) * 0.43) + RATE // 3
+    first = int(len(frames) * 0.43) // RATE * RATE + RATE // 2
     return frames[first : first + len(frames) // 10]
 
 

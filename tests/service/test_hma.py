@@ -345,7 +345,9 @@ def test_a_snapshot_has_another_name_after_each_change_of_a_bank(hma: Program) -
 
 def test_kinds(hma: Program) -> None:
     assert hma.get("/c/signal_type").json == [{"enabled_ratio": 1.0, "name": "pdq"}]
-    assert hma.get("/c/content_type").json == [{"enabled": True, "name": "photo"}]
+    assert hma.get("/c/content_type").json == [
+        {"enabled": True, "name": "photo"}, {"enabled": True, "name": "video"},
+    ]  # fmt: skip
 
 
 def test_what_a_client_asks_whose_address_ends_in_a_slash(hma: Program) -> None:

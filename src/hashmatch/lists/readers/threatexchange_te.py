@@ -68,7 +68,7 @@ def _row(number: int, cells: list[str]) -> ListRow | RejectedRow:
     kind = _digest(len(value)) if OF_VIDEO in labels else None
     return ListRow(
         number,
-        "" if kind else value,
+        value if kind is None else _fields.value_of(kind, value),
         kind,
         next(filter(None, ids), None),
         labels,
