@@ -39,7 +39,7 @@ SIZE, RATE = (320, 240), 10
 SHOT = 3.0
 """Seconds of a shot. Drawn ones move by all of their width in it, those of photographs by 15 %."""
 SLOW = 1.15
-SAMPLINGS = ((1.0, 1.0), (0.2, 1.0), (1.0, 0.2), (0.2, 0.2))
+SAMPLINGS = ((1.0, 1.0), (0.25, 1.0), (1.0, 0.0), (0.25, 0.0))
 """Seconds between hashed frames: of the query, of the entry."""
 ANY = VideoThresholds(1e-9, 1e-9, 1e-9)
 SHARES = (0.2, 0.5, 0.8)
@@ -155,6 +155,7 @@ def seen(index: IndexedVideos, video: VideoFrames) -> dict[str, Seen]:
         seconds = max(part.query[1] - part.query[0] for part in match.segments)
         counted = float(match.query_counted or 0), float(match.entry_counted or 0)
         is_found = counted[0] >= DEFAULT.query_share or counted[1] >= DEFAULT.entry_share
+        is_found = is_found or float(match.query_covered or 0) >= DEFAULT.query_share
         is_found = is_found or seconds >= DEFAULT.segment_seconds
         found[hit.match.entry] = Seen(*counted, seconds, is_found)
     return found

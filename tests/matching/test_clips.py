@@ -60,7 +60,7 @@ def test_a_clip_is_checked_from_a_path_bytes_and_a_file(
     film: bytes, known: hm.HashList, pool: hm.DecodePool, tmp_path: Path
 ) -> None:
     (tmp_path / "a.mp4").write_bytes(film)
-    matcher = hm.Matcher(known, decode=pool)
+    matcher = hm.Matcher(known, decode=pool, every=1)
     ids = set()
     for given in (film, tmp_path / "a.mp4", io.BytesIO(film)):
         record = matcher.check(given, surface="public_post", item_id="a.mp4")
@@ -79,12 +79,13 @@ def test_a_clip_is_checked_from_a_path_bytes_and_a_file(
 def test_a_part_of_it_is_found_and_another_clip_is_not(
     other: bytes, known: hm.HashList, pool: hm.DecodePool
 ) -> None:
-    matcher = hm.Matcher(known, decode=pool)
+    matcher = hm.Matcher(known, decode=pool, every=1)
     record = matcher.check(encoded(shots(1, 24)[60:130]), surface="public_post", item_id="part")
     assert isinstance(record, hm.ReviewRecord)
     assert record.matches[0].video is not UNSET
-    assert record.matches[0].video.query_share >= 0.8
+    assert record.matches[0].video.found_by
     unmatched = matcher.check(other, surface="public_post", item_id="other")
+    assert isinstance(unmatched, hm.ItemOutcome)
     assert (unmatched.outcome, unmatched.quality) == (hm.Outcome.NO_MATCH, 100)
 
 
@@ -97,7 +98,7 @@ def test_a_known_photograph_that_a_clip_shows_is_found(pool: hm.DecodePool) -> N
     assert isinstance(record, hm.ReviewRecord)
     (match,) = record.matches
     assert match.video is not UNSET
-    assert [segment.query for segment in match.video.segments] == [(4.0, 6.0)]
+    assert [segment.query for segment in match.video.segments] == [(4.0, 6.8)]
     assert match.algorithm == "pdq"
 
 
@@ -186,7 +187,7 @@ def lists(known: hm.HashList) -> list[hm.HashList]:
 def scanned(
     folder: Path, lists: list[hm.HashList], pool: hm.DecodePool, **options: object
 ) -> dict[str, str]:
-    matcher = hm.Matcher(*lists)
+    matcher = hm.Matcher(*lists, every=1)
     results = hm.scan_source(
         str(folder), matcher, surface="public_post",
         options=hm.ScanOptions(decode=pool.pictures, threads=2), **options,  # type: ignore[arg-type]
@@ -216,7 +217,9 @@ def test_kept_hashes_of_clips_are_those_that_were_made_and_are_rescanned(
 ) -> None:
     archive = hm.HashArchive(tmp_path / "kept", timedelta(days=1))
     scanned(folder, lists, pool, archive=archive)
-    made = hm.Matcher(*lists, decode=pool).hash((folder / "other.mp4").read_bytes(), "other.mp4")
+    made = hm.Matcher(*lists, decode=pool, every=1).hash(
+        (folder / "other.mp4").read_bytes(), "other.mp4"
+    )
     (file,) = archive.files()
     kept = {item.key: hashed for item, hashed in (file[n] for n in range(len(file)))}
     (before,), (after,) = (

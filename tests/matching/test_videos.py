@@ -200,6 +200,20 @@ def test_an_excerpt_of_a_known_film_within_another_is_found_from_ten_seconds_on(
             assert [s.query for s in evidence(match).segments] == [(50, 60)]
 
 
+def test_a_part_is_found_though_its_frames_lie_closer_together_than_those_of_the_list() -> None:
+    between = [drawn_video(50 + n, 1).hashes for n in range(60)]
+    dense = [
+        FILM.hashes[40 + n // 4 : 41 + n // 4] if n % 4 == 0 else between[n] for n in range(24)
+    ]
+    clip = video_frames(HashBatch.concatenate(dense), every=0.25, rate=40)
+    (match,) = found(clip, video_list([FILM]))
+    video = evidence(match)
+    assert (video.query_share, video.found_by) == (0.25, ("query_share",))
+    assert video.query_covered == 1.0
+    half = video_frames(HashBatch.concatenate([*dense[:10], *between[10:24]]), every=0.25, rate=40)
+    assert not found(half, video_list([FILM]))
+
+
 def test_parts_in_another_order_are_segments_of_their_own() -> None:
     clip = joined(part(FILM, 60, 90), part(FILM, 0, 30))
     (match,) = found(clip, video_list([FILM]))

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from hashmatch.decode.inputs import ImageInput
     from hashmatch.hashing.hash_image import Decode, HashPlan
 
-EVERY = 1.0
-"""Seconds between two frames of a clip that are looked up, by default, as python-threatexchange has
-it."""
+EVERY = 0.25
+"""Seconds between two frames of a clip that are looked up, by default. What is cut out of a video
+is hashed at other moments than the original: `docs/video.md` has what is found at which distance.
+Decoding costs the most, and has to be done for any."""
 
 
 def takes_videos(plan: HashPlan) -> bool:

@@ -16,6 +16,10 @@ entries share counts next to nothing, and a list that holds ten copies of one vi
 there ``q`` is ten as well. ``query_counted`` and ``entry_counted`` are the shares so weighed;
 unmatched frames of the query count whole.
 
+Where frames of the query lie closer together than those of a list, most have no counterpart though
+all of it is in the entry. So the share of the query's *seconds* that are in segments counts, too,
+each segment longer by the distance of the entry's frames, by a second at most: ``query_covered``.
+
 Matching frames in order are a *segment*: `hashmatch._kernels.chains` says when one may follow the
 other. Each matching frame of the query is in one segment of an entry, so that a loop, or a slower
 or faster copy, is found with its seconds.
@@ -58,6 +62,9 @@ GAP, REACH = 5.0, 3
 """Seconds, or frames if those are more: how far a frame of a segment may be from the one before."""
 MOST_SEGMENTS = 20
 """Of one entry, that a record names; those with the most frames."""
+REACHES = 1.0
+"""Seconds that a segment is taken to be longer than its frames say, at most: vPDQ's own distance of
+frames."""
 MOST_PAIRS = 4_000_000
 """Pairs of frames of a clip that are held; of more, only the closest of each frame and entry."""
 AT_ONCE = 4096
@@ -71,8 +78,9 @@ class VideoThresholds:
     Parameters
     ----------
     query_share : float
-        Of the query's frames that match, 0 to 1: it is a part of the entry. python-threatexchange
-        asks for 0.8 of the query and nothing of the entry.
+        Of the query's frames that match, or of its seconds that are in segments, 0 to 1: it is a
+        part of the entry. python-threatexchange asks for 0.8 of the query's frames and nothing of
+        the entry.
     entry_share : float
         Of the entry's frames that match: it holds the entry. The example in vPDQ's README asks for
         0.8 of the entry and nothing of the query.
@@ -307,7 +315,7 @@ class IndexedVideos(Opaque):
         found_by = tuple(
             name
             for name, value, least in (
-                ("query_share", query_counted, limits.query_share),
+                ("query_share", max(query_counted, runs.covered), limits.query_share),
                 ("entry_share", entry_counted, limits.entry_share),
                 ("segment_seconds", runs.longest, limits.segment_seconds),
             )
@@ -347,6 +355,7 @@ class IndexedVideos(Opaque):
                 min_segment_seconds=limits.segment_seconds,
                 thresholds_from="caller" if self._are_set else "algorithm",
                 found_by=found_by,
+                query_covered=round(runs.covered, 4),
             ),
         )
         share = int(distance[closest]) / FRAME_SPEC.bits
@@ -375,12 +384,15 @@ class IndexedVideos(Opaque):
             ends[2 * place + 1] = -np.inf
             np.maximum.at(ends[2 * place + 1], found.run, values)
         seconds = (ends[1] - ends[0]) * counted
+        reach = min(REACHES, _step(times))
+        lasts = float(clip.times[-1] - clip.times[0]) + _step(clip.times)
+        covered = float(((ends[1] - ends[0] + reach) * counted).sum()) / lasts
         chosen = np.lexsort((ends[0], -number))[:MOST_SEGMENTS]
         named = []
         for run in chosen[np.argsort(ends[0][chosen], kind="stable")].tolist():
             begin, end, own_begin, own_end = ends[:, run].round(3).tolist()
             named.append(VideoSegment((begin, end), int(number[run]), (own_begin, own_end)))
-        return _Runs(tuple(named), found.runs, float(seconds.max()))
+        return _Runs(tuple(named), found.runs, float(seconds.max()), min(1.0, covered))
 
 
 class _Clip(NamedTuple):
@@ -399,6 +411,13 @@ class _Runs(NamedTuple):
     named: tuple[VideoSegment, ...]
     runs: int
     longest: float
+    covered: float
+
+
+def _step(times: Floats) -> float:
+    """Return how many seconds lie between frames of a video, in the median; of one, a second."""
+    steps = np.diff(times)
+    return float(np.median(steps)) if len(steps) and np.median(steps) > 0 else REACHES
 
 
 def pictures_shown(

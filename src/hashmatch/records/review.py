@@ -103,6 +103,9 @@ class VideoMatch:
         Who set these.
     found_by : tuple of str, optional
         Which were reached: ``query_share``, ``entry_share``, ``segment_seconds``.
+    query_covered : float, optional
+        What part of the query's seconds is in segments, 0 to 1; frames that many entries share
+        count less.
     """
 
     segments: tuple[VideoSegment, ...]
@@ -120,6 +123,7 @@ class VideoMatch:
     min_segment_seconds: float | UnsetType = UNSET
     thresholds_from: LimitSetter | UnsetType = UNSET
     found_by: tuple[str, ...] | UnsetType = UNSET
+    query_covered: float | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)

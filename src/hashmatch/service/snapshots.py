@@ -19,6 +19,7 @@ from hashmatch.lists.exclusions import leave_out, read_disabled
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.times import timestamp
+from hashmatch.records.video_columns import VIDEO_SPEC
 from hashmatch.service.banks import names_of
 from hashmatch.store.watch import watch
 
@@ -343,7 +344,8 @@ def snapshot_name(
 def _warm(snapshot: Snapshot) -> None:
     """Look up a hash of each kind, so that no request waits for kernels to load."""
     for spec in snapshot.specs.values():
-        snapshot.matcher.look_up(HashBatch.from_bytes(spec, bytes(spec.bits // 8)))
+        if spec != VIDEO_SPEC:  # whose frames are looked up as PDQ
+            snapshot.matcher.look_up(HashBatch.from_bytes(spec, bytes(spec.bits // 8)))
 
 
 def _nothing() -> HashList:
