@@ -21,9 +21,9 @@ from PIL import Image
 
 import hashmatch as hm
 from benchmarks.photographs import shipped
+from drawn_shots import encoded, panned, scene
 from hashmatch.matching.videos import IndexedVideos, VideoThresholds
 from hashmatch.records.entries import Limit
-from video_clips import encoded, panned, scene
 from video_lists import video_list
 
 if TYPE_CHECKING:

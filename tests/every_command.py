@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from cli_tools import DEMO, IMAGES, PROGRAM, environment, run
+from conftest import FIXTURES
 from hashmatch.cli import main
 from hashmatch.cli.command import walk
 from hashmatch.cli.list_store import rollback
@@ -39,6 +40,14 @@ CALLS = {
     "list probe": "photos/tiles.png d0496e043497fbe5",
     "list import": "known.csv --store new",
     "list update": "store more.csv",
+    "list fetch": "hotline",
+    "list exchange add": "other url --option url=https://hotline.example/list.csv",
+    "list exchange list": "",
+    "list exchange kinds": "",
+    "list exchange credentials": "hotline --remove",
+    "list exchange enable": "hotline",
+    "list exchange disable": "hotline",
+    "list exchange remove": "hotline",
     "list verify": "store",
     "list diff": "store",
     "list log": "store",
@@ -72,6 +81,21 @@ CALLS = {
     "review reviewer list": "queue.db",
     "review reviewer add": "queue.db ana",
     "review reviewer remove": "queue.db ana",
+    "review draft choose": "queue.db 1 --for ncmec",
+    "review draft write": "queue.db 1 --for ncmec --account account.json --out draft",
+    "review draft check": "queue.db photos",
+    "review draft sign": "queue.db photos",
+    "review draft feedback": "queue.db known known.csv --out feedback.json",
+    "review preserve add": "queue.db 1 --report 9900001 --filed 2026-01-31",
+    "review preserve list": "queue.db",
+    "review preserve extend": "queue.db 1 --until 2050-01-31 --reason why",
+    "review preserve release": "queue.db 1 --reason why",
+    "review preserve approve": "queue.db 1",
+    "review preserve refuse": "queue.db 1",
+    "review request add": "queue.db 2026-1 1 --authority court --received 2026-01-31",
+    "review request list": "queue.db",
+    "review request answer": "queue.db 2026-1 --out answer --sign a.key --to court",
+    "review request check": "photos a.pub",
     "review webhook push": "queue.db --url https://moderation.example/hook --dead",
     "review webhook secret": "new.secret",
     "token add": "new.json uploads --scope match",
@@ -108,8 +132,11 @@ def make_folder(folder: Path) -> Path:
     call("list import known.csv --store store")
     call("list update store more.csv --accept size-change")
     call("list keygen a")
+    call("list exchange add hotline url --option url=http://localhost:1/list.csv")
     call("review init queue.db")
     call("token add tokens.json uploads --scope match")
+    (folder / "account.json").write_bytes((FIXTURES / "account.json").read_bytes())
+    (folder / "account.json").chmod(0o600)
     MissedItems(str(folder / "missed.db")).close()
     call(
         f"scan photos {RULES} --surface public_post --out records.jsonl --review queue.db "

@@ -45,13 +45,12 @@ class Entry:
 
 @dataclass
 class Reply:
-    """What is sent back; `cut` bytes of the body are held back at its end."""
+    """What is sent back."""
 
     status: int = 200
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     media_type: str = "application/json"
-    headers: dict[str, str] = field(default_factory=dict)
-    cut: int = 0
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 Fault = Reply | str

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hashmatch as hm
-from hashmatch.records.images import ItemOutcome
 from hashmatch.records.review import ReviewRecord
 from hashmatch.scan.parts import worker
 from hashmatch.scan.parts.coordinator import PartedScan, PartOptions
@@ -19,15 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hashmatch.matching.matcher import Matcher
+    from hashmatch.records.images import ItemOutcome
 
 DEMO = str(Path(__file__).parent.parent / "fixtures" / "lists" / "demo-pdq.csv")
 SURFACE = "profile_photo"
 
 
-def open_demo(limit: int = 0, max_matches: int = 100) -> Matcher:
-    """Open the demo list, as workers do."""
+def open_demo(limit: int = 0, max_matches: int = 100, path: str = DEMO) -> Matcher:
+    """Open the demo list, or another, as workers do."""
     breaker = hm.Breaker(limit, window=None) if limit else None
-    return hm.Matcher(hm.read_list(DEMO), breaker=breaker, max_matches=max_matches)
+    return hm.Matcher(hm.read_list(path), breaker=breaker, max_matches=max_matches)
 
 
 def open_missing() -> Matcher:
@@ -51,9 +51,7 @@ def plain(
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """What one uninterrupted scan gives, and its report."""
     return scanned(
-        lambda matcher, report: hm.scan_source(
-            source, matcher, surface=SURFACE, observe=report
-        ),
+        lambda matcher, report: hm.scan_source(source, matcher, surface=SURFACE, observe=report),
         arguments,
     )
 

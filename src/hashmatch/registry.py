@@ -50,7 +50,13 @@ def _points(group: str) -> dict[str, EntryPoint]:
 
 
 def names(group: str) -> list[str]:
-    """Return the names of all plug-ins of `group`, sorted; none is imported."""
+    """Return the names of all plug-ins of a group, sorted; none is imported.
+
+    Parameters
+    ----------
+    group : str
+        The group of entry points, such as `EXCHANGES`.
+    """
     return sorted(_points(group))
 
 

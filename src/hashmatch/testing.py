@@ -22,6 +22,8 @@ from hashmatch._drawing import random_hashes as random_hashes
 from hashmatch.errors import RejectedRow
 from hashmatch.interfaces import (
     EnlargingHasher,
+    Exchange,
+    ExchangeField,
     FramedHasher,
     Framing,
     Hasher,
@@ -253,6 +255,43 @@ def check_list_reader(
         found = reader.plain_rows(io.BytesIO(sample), options)
         each = (part.rows() if isinstance(part, PlainRows) else [part] for part in found)
         assert [row for some in each for row in some] == rows, "its plain rows are others"
+
+
+def check_exchange(make: Callable[[], Exchange]) -> None:
+    """Check an exchange that has two pages or more: it continues where it was interrupted.
+
+    Parameters
+    ----------
+    make : callable
+        Returns the exchange, anew each time.
+    """
+    exchange = make()
+    assert isinstance(exchange, Exchange), "it lacks part of the Exchange protocol"
+    for fields in (getattr(exchange, "options", None), getattr(exchange, "credentials", None)):
+        assert isinstance(fields, tuple), "its options or credentials are no tuple"
+        assert all(isinstance(each, ExchangeField) for each in fields), "one is no ExchangeField"
+
+    def pages(checkpoint: str | None, position: str | None) -> list[tuple[bytes, str, str | None]]:
+        made = make()
+        try:
+            return [
+                (b"".join(page.data), page.position, page.checkpoint)
+                for page in made.pages(checkpoint, position)
+            ]
+        finally:
+            made.close()
+
+    found = pages(None, None)
+    assert len(found) > 1, "it has fewer than two pages to be checked by"
+    *before, (_, _, checkpoint) = found
+    assert checkpoint is not None, "its last page has no checkpoint"
+    assert len(checkpoint) <= 1000, "its checkpoint is longer than 1,000 characters"
+    assert all(each is None for _, _, each in before), "a page before the last has a checkpoint"
+    for number, (_, position, _) in enumerate(before, 1):
+        rest = [data for data, _, _ in found[number:]]
+        assert [data for data, _, _ in pages(None, position)] == rest, "it does not continue"
+    later = pages(checkpoint, None)
+    assert not later or later[-1][2] is not None, "a later fetch ends without a checkpoint"
 
 
 def check_sink(make: Callable[[Path | None], Sink], path: Path) -> None:

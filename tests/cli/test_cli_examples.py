@@ -17,14 +17,21 @@ import click
 import pytest
 
 from cli_tools import DEMO, IMAGES, environment, run
+from conftest import FIXTURES
 from every_command import COMMANDS
 from hashmatch.cli import main
 from hashmatch.cli.command import Command
+from hashmatch.review.drafts.account import read_account
+from hashmatch.review.drafts.draft import confirmed_case, make_draft, sign_draft, write_draft
 from hashmatch.review.feedback import answer_proposal, disable
+from hashmatch.review.lawful_requests import add_request, answer_request
+from hashmatch.review.preservation import ask, preserve
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
 from hashmatch.service.missed import MissedItems
+from hashmatch.store.signing import load_private
 from processes import PATIENCE, warm_program
+from review_drafts import choose_all
 from review_queues import take_case
 from review_records import make_record, random_hash
 
@@ -95,6 +102,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ran = run(*words.split(), cwd=folder)
         assert ran.code == 0, ran.said
     make_queue(folder / "queue.db")
+    make_drafts(folder)
     MissedItems(str(folder / "missed.db")).close()
     return folder
 
@@ -117,6 +125,27 @@ def make_queue(path: Path) -> None:
     with ReviewQueue.open(str(path)) as queue:
         answer_proposal(queue, "20", "ben", accept=True)
         disable(queue, "hotline", "img-78", "ana", "a stock photo")
+
+
+def make_drafts(folder: Path) -> None:
+    """Draft a report of case 17, sign it, preserve two cases, and answer one of two requests."""
+    shutil.copy(FIXTURES / "account.json", folder)
+    (folder / "account.json").chmod(0o600)
+    shutil.copy(FIXTURES / "lists" / "stopncii-page-1.json", folder / "stopncii.json")
+    ago = datetime.now(UTC) - timedelta(days=1)
+    with ReviewQueue.open(str(folder / "queue.db")) as queue:
+        case = confirmed_case(queue, "17")
+        choose_all(queue, case)
+        account = read_account(folder / "account.json")
+        write_draft(queue, make_draft(queue, case, "ncmec", account), folder / "draft", "ana")
+        for name in ("ana", "ben"):
+            sign_draft(queue, folder / "draft", name)
+        for number in ("16", "17"):
+            preserve(queue, number, "9900000", ago, "ana")
+        ask(queue, "16", "release", "zoe", "why")
+        add_request(queue, "2026-113", "a court", ago, ["17"], "ana")
+        key = load_private(str(folder / "lists-2026.key"))
+        answer_request(queue, "2026-113", folder / "answer", key, "Officer Example", "ana")
 
 
 @pytest.fixture

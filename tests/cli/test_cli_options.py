@@ -44,14 +44,17 @@ def uses() -> dict[str, list[Use]]:
 USES = uses()
 TWO_MEANINGS = {
     "--all": "what is left out otherwise, of whatever a command is about",
+    "--every": "how often to fetch lists; how often to look for new decisions",
+    "--store": "needed by an import; an exchange has a store in its own folder",
     "--name": "what a list is called in matches; the names of a server",
     "--state": "the folder of a scan's progress; the state of a case",
     "--accept": "what to accept: a rollback can only change the size",
-    "--reason": "needed where an entry is disabled or enabled",
+    "--reason": "needed where an entry is disabled or enabled, or a preservation is to change",
+    "--report": "the file of a scan's report; the number of one that a person filed",
     "--out": "what is written differs, and so do the endings",
     "--strict": "what makes the exit code 1: an image, or a row of a list",
     "--surface": "needed by a scan, and a filter of cases",
-    "--sign": "needed by list sign",
+    "--sign": "needed by list sign; an answer to a request is signed with it too",
     "--workers": "processes that decode; processes of the service that answer",
 }
 """What the same spelling may differ in, by command; all others are the same in all respects."""
@@ -97,10 +100,11 @@ def options() -> Iterator[tuple[str, click.Option]]:
 
 TIMES = {
     "--every", "--expires", "--grace", "--keep", "--keep-for", "--keep-pending",
-    "--keep-rejected", "--label-weight", "--lease", "--pause", "--timeout", "--undo",
+    "--keep-rejected", "--keep-reported", "--label-weight", "--lease", "--pause",
+    "--timeout", "--undo",
 }  # fmt: skip
 SIZES = {"--limit-rate"}
-DATES = {"--since"}
+DATES = {"--due", "--filed", "--received", "--since", "--until"}
 
 
 def test_times_and_sizes_are_given_in_one_way() -> None:

@@ -14,10 +14,10 @@ from PIL import Image
 
 import hashmatch as hm
 from conftest import IMAGES
+from drawn_shots import encoded, panned, scene, shots
 from hashmatch.matching import clips
 from hashmatch.testing import hash_list
 from hashmatch.video.hash_video import hash_video
-from video_clips import encoded, panned, scene, shots
 from video_lists import video_list
 
 if TYPE_CHECKING:

@@ -62,10 +62,11 @@ def test_allowances_and_collections_nest() -> None:
 CALLERS = [
     "_files/private.py",  # what others can read
     "_net/client.py",  # plain http
-    "cli/scan.py",  # --in-process
+    "cli/options.py",  # --in-process
     "review/postgres_url.py",  # a server that does not prove who it is
     "review/web/server.py",  # the page in plain http with others
     "sandbox/pool.py",  # Landlock and seccomp
+    "scan/parts/dask_cluster.py",  # a scheduler that is spoken to without TLS
     "service/server.py",  # the HTTP service in plain http with others
     "sources/_object_store.py",  # certificates that are not checked
     "store/list_store.py",  # a store that was ever signed

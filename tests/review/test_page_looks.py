@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,13 @@ from chromium_pages import (
     take,
     take_colourful,
 )
+from hashmatch.review.drafts.draft import confirmed_case, make_draft, write_draft
+from hashmatch.review.queue import ReviewQueue
+from hashmatch.review.settings import Settings
+from hashmatch.review.web.server import Serving
+from review_drafts import choose_all, example_account
 from review_pages import ReviewSite, filled, lively, served
+from review_queues import take_and_decide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,6 +116,69 @@ def test_every_page_fits_and_is_named(
         check_page(page, size)
         loaded = page.evaluate("[...document.images].every(one => one.naturalWidth > 0)")
         assert loaded
+
+
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [
+        pytest.param(PHONE, "dark", id="phone-dark"),
+        # What is checked goes by the width alone; these are for people to look at.
+        pytest.param(PHONE, "light", id="phone-light", marks=pytest.mark.slow),
+        pytest.param(DESKTOP, "light", id="desktop-light", marks=pytest.mark.slow),
+        pytest.param(DESKTOP, "dark", id="desktop-dark", marks=pytest.mark.slow),
+    ],
+)
+def test_drafts_and_requests_fit_and_are_named(
+    playwright: Playwright, tmp_path: Path, size: tuple[int, int], scheme: str
+) -> None:
+    kept = Path(os.environ.get("HASHMATCH_SCREENSHOTS", tmp_path / "shots"))
+    kept.mkdir(parents=True, exist_ok=True)
+    path, folder = filled(tmp_path, Settings(undo=timedelta(0))), tmp_path / "drafts"
+    folder.mkdir(mode=0o700)
+    with ReviewQueue.open(path) as queue:
+        case_id = take_and_decide(queue, "confirmed", "ana").case_id
+    serving = Serving(port=0, pictures=(str(tmp_path),), drafts=str(folder))
+    with (
+        served(path, serving) as server,
+        browsing(playwright, tmp_path / "profile", size, scheme) as context,
+    ):
+        page = context.new_page()
+
+        def look(what: str) -> None:
+            name = f"{what}-{'phone' if size == PHONE else 'desktop'}-{scheme}.png"
+            page.screenshot(path=str(kept / name), full_page=True)
+            check_page(page, size)
+
+        log_in(page, ReviewSite(server))
+        page.get_by_role("link", name="Drafts").click()
+        look("drafts")
+        page.get_by_role("link", name="NCMEC").first.click()
+        look("draft-begun")
+        page.get_by_label("Child Sex Tourism").check()
+        page.get_by_role("button", name="Choose", exact=True).first.click()
+        page.get_by_text("Your choice is recorded.").wait_for()
+        case = confirmed_case(server.queue, case_id)
+        choose_all(server.queue, case)
+        made = make_draft(server.queue, case, "ncmec", example_account())
+        write_draft(server.queue, made, folder / "one", "ana")
+        page.reload()
+        page.get_by_role("button", name="Show its EXIF data").click()
+        page.get_by_text("There is no EXIF data in this file.").wait_for()
+        page.get_by_text("report.xml").click()
+        look("draft")
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Show it, covered").click()
+        at_step(page, 0)
+        look("draft-covered")
+        page.get_by_role("link", name="Requests").click()
+        page.get_by_label("Reference").fill("2026-114")
+        page.get_by_label("Authority").fill("A court")
+        page.get_by_label("Cases").fill(case_id)
+        page.get_by_label("Received").fill("2026-01-31")
+        page.get_by_label("Due").fill("2026-02-28")
+        page.get_by_role("button", name="Enter it").click()
+        page.get_by_text("The request is entered").wait_for()
+        look("requests")
 
 
 UNNAMED = """() => [...document.querySelectorAll(

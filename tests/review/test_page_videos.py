@@ -10,13 +10,13 @@ import pytest
 
 import hashmatch as hm
 from chromium_pages import at_step, browsing, chromium, log_in, needs_chromium, take
+from drawn_shots import encoded, shots
 from hashmatch.records.cases import Origin
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.web.film_strip import MOST, moments
 from hashmatch.review.web.pictures import STRIP_SIDE
 from review_pages import Answer, ReviewSite, served
 from seen_pictures import opened, saturation
-from video_clips import encoded, shots
 from video_lists import video_list
 
 if TYPE_CHECKING:

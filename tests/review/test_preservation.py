@@ -13,6 +13,7 @@ from hashmatch.errors import HashmatchError, ReviewError, UsageError
 from hashmatch.review import database, preservation
 from hashmatch.review import queue as queues
 from hashmatch.review import sqlite as sqlite_module
+from hashmatch.review.holds import FiledReport
 from hashmatch.review.preservation import answer, ask, preservations, preserve, unreported
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.results import Purged
@@ -43,7 +44,7 @@ def test_a_reported_case_is_kept_for_a_year(make_queue: MakeQueue, clock: Clock)
     case = reported(queue, clock)
     (found,) = preservations(queue)
     assert found.case_id == case
-    assert found.reports == (preservation.FiledReport("9900001", clock.time),)
+    assert found.reports == (FiledReport("9900001", clock.time),)
     assert found.until == clock.time + YEAR
     clock.time += YEAR - timedelta(microseconds=1)
     assert queue.purge(dry_run=True) == queue.purge() == Purged()

@@ -15,10 +15,10 @@ import pytest
 
 import hashmatch as hm
 from cli_tools import DEMO, IMAGES, PROGRAM, environment
+from drawn_shots import encoded, shots
 from hashmatch.lists.vpdq_signal import write_signal
 from processes import Process
 from scan_folders import lines, listed
-from video_clips import encoded, shots
 
 if TYPE_CHECKING:
     from pathlib import Path

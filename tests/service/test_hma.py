@@ -12,11 +12,11 @@ import pytest
 
 from cli_tools import DEMO
 from conftest import IMAGES
+from drawn_shots import encoded, shots
 from hashmatch.lists.vpdq_signal import write_signal
 from hashmatch.video.hash_video import hash_video
 from processes import wait_for
 from service_program import Answer, Program, service
-from video_clips import encoded, shots
 from video_lists import drawn_video
 
 if TYPE_CHECKING:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LINK = re.compile(r'(?:href|src|srcset|action|data-picture|data-exif|data-renew|data-leave)="([^"]*)"')
+LINK = re.compile(
+    r'(?:href|src|srcset|action|data-picture|data-exif|data-renew|data-leave)="([^"]*)"'
+)
 
 
 class Site(NamedTuple):

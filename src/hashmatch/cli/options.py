@@ -32,7 +32,7 @@ from hashmatch.cli.units import (
 )
 from hashmatch.errors import UsageError
 from hashmatch.records.enums import LEVELS, Surface
-from hashmatch.records.safeguards import Safeguard, allowing
+from hashmatch.records.safeguards import Safeguard, allowing, waive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -489,6 +489,18 @@ def processors() -> int:
 def workers() -> int:
     """Return one more: while a picture is hashed here, its worker has nothing to do."""
     return processors() + 1
+
+
+def waive_sandbox() -> None:
+    """Say that images are decoded in the process that scans them: --in-process."""
+    waive(
+        Safeguard.SANDBOX,
+        "decode images",
+        "images are decoded in this process",
+        error=UsageError,
+        allowed=True,
+        allowed_by="--in-process",
+    )
 
 
 def _shard(

@@ -28,9 +28,12 @@ from hashmatch.cli.options import (
 from hashmatch.cli.review_admin import purge, settings
 from hashmatch.cli.review_benign import benign
 from hashmatch.cli.review_case import case
+from hashmatch.cli.review_draft import draft
 from hashmatch.cli.review_entry import entry
 from hashmatch.cli.review_history import history
 from hashmatch.cli.review_precision import precision
+from hashmatch.cli.review_preserve import preserve
+from hashmatch.cli.review_request import request
 from hashmatch.cli.review_reviewer import reviewer
 from hashmatch.cli.review_webhook import webhook
 from hashmatch.cli.units import HEADS, INPUT, MOMENT, TABLE, format_moment
@@ -70,6 +73,13 @@ if TYPE_CHECKING:
 )
 @tls_options
 @pictures_option
+@click.option(
+    "--drafts",
+    type=INPUT,
+    metavar="DIR",
+    help="A folder with folders that hashmatch review draft write made, private to you: reviewers "
+    "read them, with the data of the account, and sign them off.",
+)
 @allow_private_option
 @sandbox_option
 @allow_http_option
@@ -402,6 +412,6 @@ def review() -> None:
 
 for each in (
     *(init, add, serve, status, history, verify, export, purge, settings, precision),
-    *(case, entry, benign, reviewer, webhook),
+    *(case, entry, benign, draft, preserve, request, reviewer, webhook),
 ):
     review.add_command(each)

@@ -37,6 +37,7 @@ from hashmatch.cli.options import (
     source_options,
     strict_option,
     verbose_option,
+    waive_sandbox,
 )
 from hashmatch.cli.scan_engine import check_engine, parted_scan
 from hashmatch.cli.scan_output import (
@@ -49,7 +50,7 @@ from hashmatch.cli.scan_output import (
 )
 from hashmatch.cli.units import FOLDER, SOURCE
 from hashmatch.errors import HashmatchError, SourceError, UsageError
-from hashmatch.records.safeguards import Safeguard, Waiver, waive
+from hashmatch.records.safeguards import Waiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -161,14 +162,7 @@ def scan_options(
 
     tries = Tries(Limits(rate=limit_rate))
     if in_process:
-        waive(
-            Safeguard.SANDBOX,
-            "decode images",
-            "images are decoded in this process",
-            error=UsageError,
-            allowed=True,
-            allowed_by="--in-process",
-        )
+        waive_sandbox()
         yield ScanOptions(workers, None, tries, readers), ScanReport.sandbox
         return
     from hashmatch.sandbox.pool import DecodePool

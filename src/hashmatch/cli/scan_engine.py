@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from click.core import ParameterSource
 
 from hashmatch.cli.lists_and_matcher import open_matcher
+from hashmatch.cli.options import waive_sandbox
 from hashmatch.cli.scan_output import anywhere
 from hashmatch.errors import UsageError
 
@@ -81,6 +82,8 @@ def parted_scan(
     """Give the results of a scan by an engine; without a state, it is kept until the scan ends."""
     from hashmatch.scan.parts.coordinator import PartedScan
 
+    if options["in_process"]:
+        waive_sandbox()
     with ExitStack() as stack:
         if state is None:
             state = stack.enter_context(TemporaryDirectory(prefix="hashmatch-"))

@@ -6,11 +6,11 @@ import os
 import stat
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, TypeAlias, Union, cast
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, Union, cast
 
 from hashmatch.decode import limits
 from hashmatch.decode.inputs import STEP, describe
-from hashmatch.errors import UsageError
+from hashmatch.errors import HashmatchError, UsageError
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
 
@@ -104,7 +104,9 @@ def _opened(video: VideoInput) -> int:
         if isinstance(video, bytes | bytearray | memoryview):
             return _in_memory(iter([memoryview(video).cast("B")]))
         if hasattr(video, "read"):
-            return _in_memory(_read(cast("IO[bytes]", video)))
+            return _in_memory(_read(video))
+    except HashmatchError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
         reason = getattr(error, "strerror", None) or str(error)
         raise ImageError(Outcome.FAILED, f"cannot be read: {reason}") from None
@@ -129,7 +131,7 @@ def _in_memory(chunks: Iterator[bytes | memoryview]) -> int:
     return descriptor
 
 
-def _read(file: IO[bytes]) -> Iterator[bytes]:
+def _read(file: Any) -> Iterator[bytes]:
     try:
         seekable = getattr(file, "seekable", None)
         if seekable is not None and seekable():

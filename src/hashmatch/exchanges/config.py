@@ -299,7 +299,13 @@ class Exchanges:
 
     @contextmanager
     def working(self, name: str) -> Iterator[None]:
-        """Keep others from fetching or removing an exchange; StoreError if somebody is at it."""
+        """Keep others from fetching or removing an exchange; StoreError if somebody is at it.
+
+        Parameters
+        ----------
+        name : str
+            What it is called.
+        """
         busy = f"cannot use exchange {name}: it is being fetched. Try again when that is done."
         with ExitStack() as stack:
             for tries_left in reversed(range(PROBES)):  # somebody may only ask whether it is
@@ -316,6 +322,11 @@ class Exchanges:
 
     def credentials(self, config: ExchangeConfig) -> dict[str, str]:
         """Return the credentials of an exchange: its own, else those of its kind.
+
+        Parameters
+        ----------
+        config : ExchangeConfig
+            Which exchange.
 
         Raises
         ------
@@ -421,20 +432,46 @@ class Exchanges:
         return cast("Exchange", made(options, self.credentials(config), allow_private))
 
     def spool(self, name: str) -> str:
-        """Return the folder of the pages of an exchange that are not in its store yet."""
+        """Return the folder of the pages of an exchange that are not in its store yet.
+
+        Parameters
+        ----------
+        name : str
+            What it is called.
+        """
         return self._inside(name, "fetch")
 
     def status(self, name: str) -> ExchangeStatus:
-        """Return how the fetches of an exchange went."""
+        """Return how the fetches of an exchange went.
+
+        Parameters
+        ----------
+        name : str
+            What it is called.
+        """
         found = self._read(self._inside(name, "status.json"), ExchangeStatus)
         return ExchangeStatus() if found is None else found
 
     def note(self, name: str, status: ExchangeStatus) -> None:
-        """Keep how a fetch of an exchange went."""
+        """Keep how a fetch of an exchange went.
+
+        Parameters
+        ----------
+        name : str
+            What it is called.
+        status : ExchangeStatus
+            How it went.
+        """
         self._write(self._inside(name, "status.json"), status)
 
     def is_fetched_now(self, name: str) -> bool:
-        """Return whether somebody fetches an exchange right now."""
+        """Return whether somebody fetches an exchange right now.
+
+        Parameters
+        ----------
+        name : str
+            What it is called.
+        """
         status = self.status(name)
         if not status.is_running:
             return False
@@ -486,7 +523,7 @@ def check_options(
 ) -> dict[str, str | int]:
     """Return the options of an exchange, with defaults; UsageError if they cannot be used."""
     fields = [f for f in option_fields(kind) if f.over_http or not over_http]
-    _check_names(given, fields, f"use the options of an exchange of kind {kind}")
+    _check_names(given, fields, "options")
     found: dict[str, str | int] = {}
     for field in fields:
         value = given.get(field.name, field.default)
@@ -497,20 +534,21 @@ def check_options(
 
 
 def _option(field: ExchangeField, value: object) -> str | int:
-    cannot = f"cannot use the option {field.name} of an exchange"
+    name = field.name
     if value is None or value == "":
-        raise UsageError(f"{cannot}: it is missing. Give {field.name}=VALUE. {field.help}")
+        raise UsageError(
+            f"cannot use the option {name}: it is missing. Give {name}=VALUE: {field.help}"
+        )
     if field.type == "number":
         text = str(value)
         if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,18}", text, re.ASCII):
-            raise UsageError(f"{cannot}: it is no whole number. Give one such as 1234567890")
+            raise UsageError(f"cannot use the option {name}: it is no whole number. Give one")
         return int(text)
     if not isinstance(value, str) or len(value) > LONGEST or not value.isprintable():
-        raise UsageError(f"{cannot}: it is no line of text. Give one")
+        raise UsageError(f"cannot use the option {name}: it is no line of text. Give one")
     if field.choices and value not in field.choices:
-        raise UsageError(
-            f"{cannot}: there is no such choice. Give one of {', '.join(field.choices)}"
-        )
+        known = ", ".join(field.choices)
+        raise UsageError(f"cannot use the option {name}: it is no choice. Give one of {known}")
     return value
 
 
@@ -518,7 +556,7 @@ def _check_names(given: Mapping[str, object], fields: Sequence[ExchangeField], w
     names = [field.name for field in fields]
     if not given.keys() <= set(names):  # whose others may hold anything
         known = ", ".join(names) or "none"
-        raise UsageError(f"cannot {what}: one of them is not known. Give some of {known}")
+        raise UsageError(f"cannot use the {what}: one of them is not known. Give some of {known}")
 
 
 @unseen
@@ -526,7 +564,7 @@ def check_credentials(
     given: Mapping[str, object], fields: Sequence[ExchangeField]
 ) -> dict[str, str]:
     """Return credentials; UsageError, which shows none of them, if they cannot be used."""
-    _check_names(given, fields, "use the credentials")
+    _check_names(given, fields, "credentials")
     found = {}
     for field in fields:
         value = given.get(field.name)

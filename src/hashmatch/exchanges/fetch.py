@@ -260,26 +260,26 @@ class _Fetch:
         # Detected, so that what has another shape is said to have it.
         format = replace(wanted, reader=None) if wanted.reader else wanted
         rows = Rows(format, now().timestamp())
-        what = f"cannot fetch {self._config.name}: page {page.name}"
+        name = self._config.name
         try:
             read = read_rows(page, format, rows)
         except ListError as error:
-            raise ExchangeError(f"cannot fetch {self._config.name}: {error}") from None
+            raise ExchangeError(f"cannot fetch {name}: {error}") from None
         if wanted.reader is not None and read.reader != wanted.reader:
             raise ExchangeError(
-                f"{what} is of the format {read.reader}, not {wanted.reader}. Check the options of "
-                "the exchange"
+                f"cannot fetch {name}: {page.name} is of the format {read.reader}, not "
+                f"{wanted.reader}. Check the options of the exchange"
             )
         if rows.missing is not None:
             raise ExchangeError(
-                f"{what} lacks rows: line {rows.missing.line}: {rows.missing.reason}. Fetch again "
-                "later"
+                f"cannot fetch {name}: {page.name} lacks rows: line {rows.missing.line}: "
+                f"{rows.missing.reason}. Fetch again later"
             )
         if 0 < rows.total == rows.refused:
             first = rows.rejected[0]
             raise ExchangeError(
-                f"{what} has no row that can be used: line {first.line}: {first.reason}. Check the "
-                "options of the exchange"
+                f"cannot fetch {name}: {page.name} has no row that can be used: line {first.line}: "
+                f"{first.reason}. Check the options of the exchange"
             )
         return rows.total
 

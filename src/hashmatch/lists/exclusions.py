@@ -120,5 +120,13 @@ def leave_out(
     >>> len(known), len(out), "demo-0007" in {entry.external_id for entry in out.entries}
     (207, 206, False)
     """
+    return known.without(numbers_disabled(known, disabled, reference_key))
+
+
+@unseen
+def numbers_disabled(
+    known: HashList, disabled: Iterable[Disabled], reference_key: bytes | None = None
+) -> set[int]:
+    """Return the numbers of a list's entries that are disabled; parameters as of `leave_out`."""
     names = {each.entry for each in disabled if each.list == known.name}
-    return known.without(known.named(names, reference_key)) if names else known
+    return known.named(names, reference_key) if names else set()

@@ -266,6 +266,31 @@ class HashList(Opaque):
         index = None if self.index is None else self.index.without(out)
         return replace(self, entries=Entries.of(self.entries).without(out), index=index)
 
+    @unseen
+    def take(self, numbers: Iterable[int]) -> HashList:
+        """Return the list of some entries alone, in memory; its name and version stay.
+
+        Parameters
+        ----------
+        numbers : iterable of int
+            Of the entries that are taken.
+
+        Examples
+        --------
+        >>> HashList.from_hex("phash", ["0f" * 8, "f0" * 8], ids=["7", "8"]).take([1]).entries[0]
+        Entry(external_id='8', labels=(), sources=(), status='active', quality=None, \
+max_distance=None)
+        """
+        entries = Entries.of(self.entries)
+        taken = np.unique(np.fromiter(numbers, np.int64))
+        rows, parts = entries.rows(taken), [self.storage[:0].words]
+        for block in np.unique(rows // BLOCK).tolist():  # they may lie on the disk
+            begin = block * BLOCK
+            within = rows[rows // BLOCK == block] - begin
+            parts.append(self.storage[begin : begin + BLOCK].words[within])
+        batch = HashBatch(self.spec, np.concatenate(parts), owned=True)
+        return replace(self, storage=batch, entries=entries.take(taken), index=None)
+
     def limit_of(self, entry: Entry, default: Limit) -> Limit:
         """Return the limit that counts for an entry, and who set it. The one place that says so.
 

@@ -148,7 +148,7 @@ def allowing(*safeguards: Safeguard) -> Iterator[None]:
 
 
 def allowed() -> tuple[str, ...]:
-    """Return the names of the safeguards that this process may go on without."""
+    """Return the names of the safeguards that this process may do without."""
     return tuple(safeguard.name for safeguard in Safeguard if _allowed[safeguard])
 
 

@@ -46,7 +46,7 @@ preservation_asked     somebody asked that it is kept for longer, or no longer
 preservation_extended  a second person agreed that it is kept for longer
 preservation_released  or no longer
 preservation_refused   or did not agree
-request_added          a lawful request came: of whom, and about which cases
+request_added          a lawful request came: who asks, and for which cases
 request_answered       it was answered; with the digest of what was given, and to whom
 =====================  ===========================================================================
 """
@@ -81,9 +81,9 @@ PRESERVATION = frozenset(
         "preservation_refused",
     }
 )  # fmt: skip
-"""Kinds that `hashmatch.review.preservation` reads."""
+"""Kinds that `hashmatch.review.holds` reads."""
 REQUESTS = frozenset({"request_added", "request_answered"})
-"""Kinds that `hashmatch.review.requests` reads."""
+"""Kinds that `hashmatch.review.lawful_requests` reads."""
 WITHOUT_TABLE = FEEDBACK | ACCESS | DRAFTS | PRESERVATION | REQUESTS | {"message_queued"}
 """Kinds that no table depends on."""
 KINDS = (

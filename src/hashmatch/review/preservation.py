@@ -9,78 +9,23 @@ of the history.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from hashmatch.errors import ReviewError, UsageError
 from hashmatch.review import history
 from hashmatch.review.cases import find_row
-from hashmatch.review.text import check_person, check_text, micros, moment
+from hashmatch.review.holds import folded, load_preservation, load_preserved
+from hashmatch.review.text import check_person, check_text, is_same_person, micros, moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator
     from datetime import datetime
 
-    from hashmatch.review.database import Transaction
+    from hashmatch.review.holds import Action, Preservation
     from hashmatch.review.queue import ReviewQueue
-    from hashmatch.review.results import Event
-
-    Action = Literal["extend", "release"]
 
 LONGEST_NUMBER = 100
 """Characters of the number of a report."""
-
-
-@dataclass(frozen=True, slots=True)
-class FiledReport:
-    """A report that a person filed: its number, and when that was, UTC."""
-
-    number: str
-    filed_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What one person asked for, and a second one has not answered yet."""
-
-    event: int
-    action: Action
-    who: str
-    reason: str
-    until: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Preservation:
-    """How long a case is preserved, and why.
-
-    Parameters
-    ----------
-    case_id : str
-        Of the case.
-    reports : tuple of FiledReport
-        That were filed about it, in the order in which their numbers were entered.
-    until : datetime, optional
-        When it ends, UTC; None if two people have ended it.
-    asked : Asked, optional
-        What waits for the answer of a second person.
-    """
-
-    case_id: str
-    reports: tuple[FiledReport, ...]
-    until: datetime | None
-    asked: Asked | None = None
-
-    def is_running(self, now: datetime) -> bool:
-        """Return whether the case has to be kept at a time: so it is while an extension is asked.
-
-        Parameters
-        ----------
-        now : datetime
-            The time.
-        """
-        extends = self.asked is not None and self.asked.action == "extend"
-        return extends or (self.until is not None and self.until > now)
 
 
 def preserve(
@@ -131,14 +76,14 @@ def preserve(
             )
         if not row.items:
             raise ReviewError(f"cannot preserve {case}: all its records have expired")
-        before = _load(tx, row.number)
+        before = load_preservation(tx, row.number)
         if before is not None and number in {report.number for report in before.reports}:
             raise ReviewError(f"cannot preserve {case}: report {number} is entered already")
         until = filed_at + micros(tx.settings.keep_reported)
         history.append(
             tx, who, "preserved", row.number, report=number, filed_at=filed_at, until=until
         )
-        return _loaded(tx, row.number)
+        return load_preserved(tx, row.number)
 
 
 def ask(
@@ -187,7 +132,7 @@ def ask(
         )
     with queue.transaction() as tx:
         row = find_row(tx, case_id)
-        case, found = tx.case_id(row.number), _loaded(tx, row.number)
+        case, found = tx.case_id(row.number), load_preserved(tx, row.number)
         if not row.items:
             raise ReviewError(f"cannot {action} {case}: all its records have expired")
         if found.asked is not None:
@@ -205,7 +150,7 @@ def ask(
         history.append(
             tx, who, "preservation_asked", row.number, action=action, until=end, reason=reason
         )
-        return _loaded(tx, row.number)
+        return load_preserved(tx, row.number)
 
 
 def answer(
@@ -241,7 +186,7 @@ def answer(
     verb = "approve" if approve else "refuse"
     with queue.transaction() as tx:
         row = find_row(tx, case_id)
-        case, found = tx.case_id(row.number), _loaded(tx, row.number)
+        case, found = tx.case_id(row.number), load_preserved(tx, row.number)
         asked = found.asked
         if asked is None:
             raise ReviewError(f"cannot {verb} this for {case}: nothing is asked for")
@@ -254,7 +199,7 @@ def answer(
         history.append(
             tx, who, f"preservation_{done}", row.number, asked=asked.event, until=end, reason=reason
         )
-        return _loaded(tx, row.number)
+        return load_preserved(tx, row.number)
 
 
 def preservations(queue: ReviewQueue) -> list[Preservation]:
@@ -266,7 +211,7 @@ def preservations(queue: ReviewQueue) -> list[Preservation]:
         With the cases.
     """
     with queue.transaction(read_only=True) as tx:
-        found = _folded(tx, history.indexed(tx, history.PRESERVATION))
+        found = folded(tx, history.indexed(tx, history.PRESERVATION))
         now = moment(tx.now)
     running = [one for one in found.values() if one.is_running(now)]
     return sorted(running, key=lambda one: (one.until or now, one.case_id))
@@ -300,85 +245,4 @@ def preservation(queue: ReviewQueue, case_id: str) -> Preservation | None:
         Id of the case, or its number.
     """
     with queue.transaction(read_only=True) as tx:
-        return _load(tx, find_row(tx, case_id).number)
-
-
-def preserved(tx: Transaction, cases: Sequence[int]) -> set[int]:
-    """Return which of some cases have to be kept now."""
-    condition, value = tx.database.among(cases)
-    kinds, kind_values = tx.database.among(sorted(history.PRESERVATION))
-    rows = tx.database.rows(
-        f"SELECT DISTINCT case_number FROM event WHERE case_number {condition} AND kind {kinds}",
-        (value, kind_values),
-    )
-    now = moment(tx.now)
-    return {number for (number,) in rows if _loaded(tx, number).is_running(now)}
-
-
-def check_over(tx: Transaction, case: int) -> None:
-    """Raise ReviewError if a case has to be kept now."""
-    found = _load(tx, case)
-    if found is not None and found.is_running(moment(tx.now)):
-        until = "" if found.until is None else f" until {found.until:%Y-%m-%d}"
-        numbers = ", ".join(report.number for report in found.reports)
-        raise ReviewError(
-            f"cannot release {found.case_id}: it is preserved{until} for report {numbers}. End "
-            "that first with hashmatch review preserve release."
-        )
-
-
-def is_same_person(one: str, other: str) -> bool:
-    """Return whether two names are of one person, as far as names tell."""
-    return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()
-
-
-def _load(tx: Transaction, case: int) -> Preservation | None:
-    return _folded(tx, history.indexed(tx, history.PRESERVATION, case)).get(tx.case_id(case))
-
-
-def _loaded(tx: Transaction, case: int) -> Preservation:
-    found = _load(tx, case)
-    if found is None:
-        raise ReviewError(
-            f"cannot find a preservation of {tx.case_id(case)}: no report was entered. Run "
-            "hashmatch review preserve add first."
-        )
-    return found
-
-
-@dataclass(slots=True)
-class _Fold:
-    reports: list[FiledReport] = field(default_factory=list)
-    until: int | None = None
-    asked: Asked | None = None
-
-    def apply(self, event: Event) -> None:
-        body = event.body
-        until: int | None = body.get("until")
-        if event.kind == "preserved":
-            self.reports.append(FiledReport(body["report"], moment(body["filed_at"])))
-            self.until = max(until or 0, self.until or 0)
-            if self.asked is not None and self.asked.action == "release":
-                self.asked = None  # who asked did not know of this report
-        elif event.kind == "preservation_asked":
-            end = None if until is None else moment(until)
-            self.asked = Asked(event.number, body["action"], event.who, body["reason"], end)
-        else:
-            self.asked = None
-            if event.kind == "preservation_extended":
-                self.until = max(until or 0, self.until or 0)
-            elif event.kind == "preservation_released":
-                self.until = None
-
-
-def _folded(tx: Transaction, events: Iterable[Event]) -> dict[str, Preservation]:
-    found: dict[str, _Fold] = {}
-    for event in events:
-        if event.case_id is not None:
-            found.setdefault(event.case_id, _Fold()).apply(event)
-    return {
-        case: Preservation(
-            case, tuple(one.reports), None if one.until is None else moment(one.until), one.asked
-        )
-        for case, one in found.items()
-    }
+        return load_preservation(tx, find_row(tx, case_id).number)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hashmatch.errors import ReviewError
 from hashmatch.records.cases import CaseState
 from hashmatch.records.review import ReviewRecord
-from hashmatch.review import history, preservation
+from hashmatch.review import history, holds
 from hashmatch.review.case_rows import (
     COLUMNS,
     WAITING,
@@ -44,7 +44,7 @@ def hold(tx: Transaction, row: CaseRow, who: str, kind: str, reason: str) -> Cas
         # It would be released ahead of time: whatever is decided about it later.
         raise ReviewError(f"cannot release {tx.case_id(row.number)}: it is not held")
     if kind == "released":
-        preservation.check_over(tx, row.number)
+        holds.check_over(tx, row.number)
     after = row._replace(hold=kind, hold_at=tx.now)
     save(tx.database, [(row, after)])
     history.append(tx, who, kind, row.number, reason=reason)
@@ -74,7 +74,8 @@ def purge_some(
         (value,),
     ):
         items.setdefault(case, []).append(tuple(rest))
-    preserved = preservation.preserved(tx, [row[0] for row in cases])
+    preserved = holds.preserved(tx, [row[0] for row in cases])
+    preserved |= holds.requested(tx)
     gone: list[int] = []
     changes: list[tuple[CaseRow, CaseRow]] = []
     counts = {"pending": 0, "rejected": 0, "confirmed": 0, "cases": 0}

@@ -31,6 +31,11 @@ def check_person(name: str) -> None:
         )
 
 
+def is_same_person(one: str, other: str) -> bool:
+    """Return whether two names are of one person, as far as names tell."""
+    return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()
+
+
 def check_text(what: str, text: str) -> None:
     """Raise ReviewError unless a text can be kept."""
     if len(text) > LONGEST_TEXT:

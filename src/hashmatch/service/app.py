@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 BODY = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 """Headers of requests with a body."""
+ERRORS = {404: "There is nothing at this path.", 405: "This path has other methods."}
+OWN = ("/v1", "/healthz", "/readyz", "/metrics", "/openapi.json")
+"""What paths begin with that are not of the other interface, whose unknown paths have a page."""
 CLOSED = 499
 """Counted where the caller went away; it is no status that is sent."""
 
@@ -186,12 +189,16 @@ def application(service: Service, page: Page | None = None) -> Application:
     ]
 
     async def problem(request: Any, error: Any) -> Any:
-        from starlette.responses import JSONResponse
+        from starlette import responses
 
-        text = {404: "There is nothing at this path.", 405: "This path has other methods."}
         status = getattr(error, "status_code", 500)
-        body = {"message": text.get(status, "cannot answer: internal error. See the log.")}
-        return JSONResponse(body, status, headers=getattr(error, "headers", None))
+        text = ERRORS.get(status, "cannot answer: internal error. See the log.")
+        if request.url.path.startswith(OWN):
+            shown = v1.error_response(HttpError(status, text))
+        else:
+            shown = hma.error_page(status, text)
+        kind, headers = shown.media_type.decode(), getattr(error, "headers", None)
+        return responses.Response(shown.body, status, headers, kind)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

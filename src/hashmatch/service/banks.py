@@ -40,6 +40,8 @@ RECENT = 500
 """Contents of a bank that are searched beside its index, before that is built anew; of a large
 bank, a tenth of it."""
 COUNTER = struct.Struct("=q")
+TYPE = "type "
+"""What keys of ``meta`` begin with that have the ratio of an algorithm's hashes."""
 LIVE = "live"
 """The version of a bank, which changes with every request."""
 
@@ -134,6 +136,7 @@ class Banks(Opaque):
         self._on: dict[tuple[str, str], _Held] = {}
         self._off: dict[tuple[str, str], _Held] = {}
         self.ratios: dict[str, float] = {}
+        self.type_ratios: dict[str, float] = {}
         self.local: frozenset[str] = frozenset()
 
     def close(self) -> None:
@@ -169,6 +172,10 @@ class Banks(Opaque):
         version = self._counter.value  # before anything is read: what comes later is seen later
         rows = self._follower.execute("SELECT name, ratio, is_list FROM bank").fetchall()
         self.ratios = {name: ratio for name, ratio, _ in rows}
+        types = self._follower.execute(
+            "SELECT substr(key, ?), value FROM meta WHERE key LIKE ?", (len(TYPE) + 1, f"{TYPE}%")
+        )
+        self.type_ratios = dict(types.fetchall())
         self.local = frozenset(name for name, _, is_list in rows if not is_list)
         now = int(time.time())
         timed = self._follower.execute(
@@ -342,6 +349,13 @@ class Banks(Opaque):
             )
             _note(database, who, "change_bank", new, None, f"was {name}, ratio {ratio:g}")
         return Bank(new, ratio, bool(is_list))
+
+    def change_type(self, algorithm: str, ratio: float, who: str) -> None:
+        """Change what share of hashes of an algorithm is answered, whatever bank they are in."""
+        with self._writing() as database:
+            database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (TYPE + algorithm, ratio))
+            _next(database)
+            _note(database, who, "change_type", algorithm, None, f"ratio {ratio:g}")
 
     def remove(self, name: str, who: str) -> bool:
         """Remove a local bank with its contents; return whether it was there."""

@@ -57,11 +57,10 @@ class Fetcher:
         Raises
         ------
         HttpError
-            403 if it lies below none of the prefixes, or may not be asked; 400 if it is refused;
-            502 if there is no answer, 413 if it is too long.
+            403 if it lies below none of the prefixes, or may not be asked; 400 if it is no
+            address, or refused; 502 if there is no answer, 413 if it is too long.
         """
-        if not self.prefixes:
-            raise HttpError(403, "cannot fetch the picture: addresses are not fetched here.")
+        check_url(url)
         if not below(url, self.prefixes):
             raise HttpError(403, "cannot fetch the picture: its address is below no --fetch-from.")
         origin = Origin.parse(url)
@@ -88,3 +87,13 @@ class Fetcher:
         """Close the connections."""
         for client in self._clients.values():
             client.close()
+
+
+def check_url(url: str) -> None:
+    """Raise HttpError 400 if it is no address of http or https."""
+    try:
+        Origin.parse(url)
+    except ValueError:
+        raise HttpError(
+            400, "cannot fetch the picture: its address is invalid, or not of http or https."
+        ) from None

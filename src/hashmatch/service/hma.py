@@ -11,6 +11,8 @@ import hashlib
 import re
 import time
 from contextlib import contextmanager
+from html import escape
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -55,14 +57,16 @@ MAX_DISABLED_YEARS = 5
 OTHERS = 1 << 52
 """Ids of entries of lists begin here, so that no id of a content here is one of them; JavaScript
 knows whole numbers below 2**53."""
+HTML = b"text/html; charset=utf-8"
 PDQ_HEX = re.compile(r"[0-9a-f]{64}")
 
 
-def signal_types(snapshot: Snapshot) -> list[str]:
-    """Return the signal types that the lists in use hold, and ``pdq``."""
+def signal_types(snapshot: Snapshot, *, switched_off: bool = False) -> list[str]:
+    """Return the signal types that the lists hold, and ``pdq``; without those of ratio 0."""
     off = snapshot.off.lists if snapshot.off else ()
     names = {"pdq", *snapshot.specs, *(known.spec.algorithm for known in off)}
-    return sorted(names)
+    ratios = snapshot.type_ratios
+    return sorted(name for name in names if switched_off or ratios.get(name, 1.0) > 0)
 
 
 class ValidationError(HttpError):
@@ -83,8 +87,27 @@ class ValidationError(HttpError):
         self.errors = [{"type": kind, "loc": [name], "msg": message, "input": given, "url": ""}]
 
 
+class NoPath(HttpError):
+    """A path that is none of ours: what is in it cannot be a number."""
+
+    def __init__(self) -> None:
+        super().__init__(404, "There is nothing at this path.")
+
+
+def error_page(status: int, text: str) -> Response:
+    """Return the page that an error is answered with which is of no path of ours."""
+    title = HTTPStatus(status).phrase
+    page = (
+        f"<!doctype html>\n<html lang=en>\n<title>{status} {title}</title>\n<h1>{title}</h1>\n"
+        f"<p>{escape(text)}</p>\n"
+    )
+    return Response(page.encode(), status, HTML)
+
+
 def error_response(error: HttpError) -> Response:
     """Return how an error is answered here."""
+    if isinstance(error, NoPath):
+        return error_page(error.status, error.message)
     body: object = {"message": error.message}
     if isinstance(error, ValidationError):
         body = error.errors
@@ -328,7 +351,7 @@ def _by_bank(
     query = request.query
     wanted = _banks(query.get("banks"))
     share = 0.0
-    if any(ratio < 1 for ratio in snapshot.ratios.values()):
+    if any(ratio < 1 for of in (snapshot.ratios, snapshot.type_ratios) for ratio in of.values()):
         bypass = query.get("bypass_coinflip") in {"true", "True", "1"}
         share = 0.0 if bypass else _share(batch, query.get("seed"))
     answer: dict[str, list[dict[str, object]]] = {}
@@ -336,7 +359,7 @@ def _by_bank(
         bank = snapshot.bank_of[match.list]
         if wanted is not None and bank not in wanted:
             continue
-        if snapshot.ratios.get(bank, 1.0) < share:
+        if snapshot.ratio(match.list, _spec(batch).algorithm) < share:
             continue
         answer.setdefault(bank, []).append(
             {"bank_content_id": content_id(match), "distance": _distance(name, match)}
@@ -475,8 +498,8 @@ async def index_status(service: Service, request: Request) -> Response:
     """``GET /m/index/status``: what is ready to be matched with."""
     return as_json(
         {
-            name: {"built_to": built, "present": True, "size": size}
-            for name, (size, built) in _sizes(service, request).items()
+            name: {"built_to": built if is_held else -1, "present": is_held, "size": size}
+            for name, (size, built, is_held) in _sizes(service, request).items()
         },
         ordered=True,
     )
@@ -493,13 +516,14 @@ async def signal_type_index(service: Service, request: Request) -> Response:
                 "index_size": size,
                 "newest_db_item": built,
             }
-            for name, (size, built) in _sizes(service, request).items()
+            for name, (size, built, _) in _sizes(service, request).items()
         },
         ordered=True,
     )
 
 
-def _sizes(service: Service, request: Request) -> dict[str, tuple[int, int]]:
+def _sizes(service: Service, request: Request) -> dict[str, tuple[int, int, bool]]:
+    """Return how many hashes of each type are matched, since when, and whether a list has it."""
     snapshot = service.snapshot()
     known = signal_types(snapshot)
     wanted = request.query.get("signal_type")
@@ -512,6 +536,7 @@ def _sizes(service: Service, request: Request) -> dict[str, tuple[int, int]]:
         name: (
             sum(len(each) for each in snapshot.matcher.lists if each.spec.algorithm == name),
             built,
+            name in snapshot.specs,
         )
         for name in known
         if wanted is None or name == wanted
@@ -693,7 +718,7 @@ def _number(request: Request) -> int:
     """Return the number of a content; HttpError 404 if none can have it."""
     digits: str = request.path["content"]
     if not (digits.isascii() and digits.isdigit()):
-        raise HttpError(404, "There is nothing at this path.")
+        raise NoPath
     if len(digits) > 18:  # more than a database has numbers for
         raise HttpError(404, f"content '{digits[:18]}...' not found")
     return int(digits)
@@ -786,9 +811,28 @@ async def add_signal(service: Service, request: Request) -> Response:
 
 
 async def types(service: Service, request: Request) -> Response:
-    """``GET /c/signal_type``: what hashes are of."""
-    names = signal_types(service.snapshot())
-    return as_json([{"enabled_ratio": 1.0, "name": name} for name in names], ordered=True)
+    """``GET /c/signal_type``: what hashes are of, and what share of each is answered."""
+    snapshot = service.snapshot()
+    names = signal_types(snapshot, switched_off=True)
+    return as_json([_type_json(name, snapshot.type_ratios) for name in names], ordered=True)
+
+
+def _type_json(name: str, ratios: Mapping[str, float]) -> dict[str, object]:
+    return {"enabled_ratio": ratios.get(name, 1.0), "name": name}
+
+
+async def change_type(service: Service, request: Request) -> Response:
+    """``PUT /c/signal_type/X``: what share of its hashes is answered; 0 switches it off."""
+    name: str = request.path["signal_type"]
+    ratio = _ratio(await object_body(request))
+    if ratio is None:
+        raise ValidationError("missing", "Field required", "enabled_ratio")
+    if name not in signal_types(service.snapshot(), switched_off=True):
+        raise HttpError(400, f"No such signal type '{shown_text(name)}'")
+    store, who = kept_banks(service), caller(request)
+    with _bank_errors():
+        await service.in_thread(lambda: store.change_type(name, ratio, who))
+    return as_json(_type_json(name, {name: ratio}), ordered=True)
 
 
 async def content_types(service: Service, request: Request) -> Response:
@@ -801,7 +845,23 @@ async def content_types(service: Service, request: Request) -> Response:
 
 async def root(service: Service, request: Request) -> Response:
     """``GET /``: to ``/status``, as where there is no page for people."""
-    return Response(b"", 302, b"text/html; charset=utf-8", [(b"location", b"/status")])
+    return Response(b"", 302, HTML, [(b"location", b"/status")])
+
+
+async def openapi_page(service: Service, request: Request) -> Response:
+    """``GET /openapi/``: all that can be asked, for people."""
+    described = msgspec.json.decode(service.description)
+    rows = "".join(
+        f"<tr><td>{method.upper()}<td><code>{escape(path)}</code><td>{escape(found['summary'])}\n"
+        for path, methods in sorted(described["paths"].items())
+        for method, found in methods.items()
+    )
+    page = (
+        "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n<title>hashmatch</title>\n"
+        "<h1>What can be asked</h1>\n<p><a href=openapi.json>The same for programs</a>, with "
+        f"parameters and answers.</p>\n<table>\n{rows}</table>\n"
+    )
+    return Response(page.encode(), 200, HTML)
 
 
 async def site_map(service: Service, request: Request) -> Response:
@@ -813,13 +873,13 @@ async def site_map(service: Service, request: Request) -> Response:
 async def status(service: Service, request: Request) -> Response:
     """``GET /status``: whether it can answer."""
     if service.snapshots.current is None:
-        return Response(b"INDEX-NOT-LOADED", 503, b"text/html; charset=utf-8")
-    return Response(b"I-AM-ALIVE", media_type=b"text/html; charset=utf-8")
+        return Response(b"INDEX-NOT-LOADED", 503, HTML)
+    return Response(b"I-AM-ALIVE", media_type=HTML)
 
 
 async def live(service: Service, request: Request) -> Response:
     """``GET /status/live``: whether it runs."""
-    return Response(b"I-AM-ALIVE", media_type=b"text/html; charset=utf-8")
+    return Response(b"I-AM-ALIVE", media_type=HTML)
 
 
 def caller(request: Request) -> str:

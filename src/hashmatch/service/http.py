@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from hashmatch.service.tokens import Token
 
@@ -316,6 +316,32 @@ class Response:
         return b"HTTP/1.1 %d %b\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b\r\n%b" % (
             self.status, PHRASES[self.status], self.media_type, len(self.body), others, self.body,
         )  # fmt: skip
+
+
+class Streamed(Response):
+    """An answer whose body is sent as it is made; what goes wrong meanwhile cuts it.
+
+    Parameters
+    ----------
+    parts : async iterator of bytes
+        The body.
+    media_type : bytes
+        Of it.
+    """
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, parts: AsyncIterator[bytes], media_type: bytes) -> None:
+        super().__init__(b"", media_type=media_type)
+        self._parts = parts
+
+    async def send(self, send: Send) -> None:
+        """Send it through ASGI."""
+        headers = [(b"content-type", self.media_type), *self.headers]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        async for part in self._parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
 _encode = msgspec.json.Encoder().encode

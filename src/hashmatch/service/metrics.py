@@ -60,6 +60,10 @@ class Metrics:
             "hashmatch_items", "Pictures that were checked, by what became of them.", ["outcome"],
             registry=registry,
         )  # fmt: skip
+        self._unchecked = Counter(
+            "hashmatch_unchecked", "Pictures that were not checked, by whether it may pass.",
+            ["retry"], registry=registry,
+        )  # fmt: skip
         self._swaps = Counter(
             "hashmatch_snapshots", "Times that lists were replaced.", registry=registry
         )
@@ -105,6 +109,10 @@ class Metrics:
     def item(self, outcome: str) -> None:
         """Count a picture, or a hash that was looked up."""
         self._items.labels(outcome).inc()
+
+    def unchecked(self, *, retry: bool) -> None:
+        """Count a picture that was not checked; `retry`, if it may be when it is sent again."""
+        self._unchecked.labels("true" if retry else "false").inc()
 
     def lost_line(self) -> None:
         """Count a line of the access log that could not be written."""

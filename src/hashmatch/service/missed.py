@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashmatch import registry
+from hashmatch.errors import StoreError
 from hashmatch.records.enums import Outcome, Surface
 from hashmatch.records.images import ImageError, ImageItem
 from hashmatch.records.review import ReviewRecord
@@ -32,9 +33,10 @@ SCHEMA = """
 CREATE TABLE item (
     id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, process TEXT NOT NULL,
     key TEXT NOT NULL, version TEXT NOT NULL, surface TEXT NOT NULL, reason TEXT NOT NULL,
-    data BLOB
+    data BLOB, record BLOB
 ) STRICT;
 CREATE INDEX item_process ON item (process);
+CREATE INDEX item_key ON item (key);
 """
 AT_WORK = ""
 """The reason of what a process is working on; if the process is gone, it was missed."""
@@ -43,7 +45,10 @@ ENDED = "the service ended before there was an answer"
 
 
 class Missed(NamedTuple):
-    """A picture that was not checked; `data` if its bytes were kept."""
+    """A picture that was not checked; `data` if its bytes were kept.
+
+    `record` is what it came to when it was checked again, until that is known to be in the queue.
+    """
 
     id: int
     at: float
@@ -52,6 +57,7 @@ class Missed(NamedTuple):
     surface: str
     reason: str
     data: bytes | None
+    record: bytes | None = None
 
 
 class Journal:
@@ -76,6 +82,13 @@ class Journal:
         row = (time.time(), self.process, key, version, surface, AT_WORK, self._kept(data))
         return self._writer.submit(lambda database: _insert(database, row))
 
+    def keep(self, number: int, data: bytes) -> Future[int]:
+        """Keep the bytes of a picture that is noted."""
+        update = "UPDATE item SET data = ? WHERE id = ?"
+        return self._writer.submit(
+            lambda database: database.execute(update, (data, number)).rowcount
+        )
+
     def miss(self, key: str, version: str, surface: str, reason: str) -> Future[int]:
         """Note a picture that was not accepted."""
         row = (time.time(), self.process, key, version, surface, reason, None)
@@ -92,6 +105,15 @@ class Journal:
         """Remove the note of a picture that was checked."""
         delete = "DELETE FROM item WHERE id = ?"
         return self._writer.submit(lambda database: database.execute(delete, (number,)).rowcount)
+
+    def checked(self, key: str, version: str, surface: str, data: bytes) -> Future[int]:
+        """Remove what was noted of a picture that was checked after all, when it was sent again."""
+        delete = (
+            "DELETE FROM item WHERE key = ? AND version = ? AND surface = ? AND reason <> ? "
+            "AND (data IS NULL OR data = ?)"
+        )
+        row = key, version, surface, AT_WORK, data
+        return self._writer.submit(lambda database: database.execute(delete, row).rowcount)
 
     def close(self) -> None:
         """Write all notes, and end."""
@@ -169,13 +191,17 @@ class MissedItems:
         last = 0
         while True:
             row = self._database.execute(
-                "SELECT id, at, key, version, surface, reason, data FROM item "
+                "SELECT id, at, key, version, surface, reason, data, record FROM item "
                 "WHERE reason <> ? AND id > ? ORDER BY id LIMIT 1", (AT_WORK, last)
             ).fetchone()  # fmt: skip
             if row is None:
                 return
             last = row[0]
             yield Missed(*row)
+
+    def hold(self, number: int, record: bytes) -> None:
+        """Keep the record that one came to, until it is in the queue for certain."""
+        self._database.execute("UPDATE item SET record = ? WHERE id = ?", (record, number))
 
     def remove(self, number: int) -> None:
         """Remove one that is checked."""
@@ -194,9 +220,11 @@ def check_missed(
     source: str = "",
     allow_private: Collection[str] = (),
 ) -> Counter[str]:
-    """Check what was missed, and remove it once its record is added: each is added at least once.
+    """Check what was missed, and remove it once its record is added.
 
-    A queue has each record once, by its id.
+    A record is kept beside its picture before it is added, and added again after a run that was
+    killed, though lists may be others by then: a queue, which has each record once by its id, has
+    each picture once.
 
     Parameters
     ----------
@@ -215,11 +243,39 @@ def check_missed(
     -------
     Counter
         How many were checked, by outcome.
+
+    Raises
+    ------
+    StoreError
+        If another run does the same.
     """
+    with lock_file(f"{items.path}.run") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(
+                f"cannot check what {items.path} has: another run does that. Wait for its end."
+            ) from None
+        return _check_missed(items, matcher, add, source, allow_private)
+
+
+def _check_missed(
+    items: MissedItems,
+    matcher: Matcher,
+    add: Callable[[ReviewRecord], object],
+    source: str,
+    allow_private: Collection[str],
+) -> Counter[str]:
     counts: Counter[str] = Counter()
     opened: dict[Surface, Source] = {}
     try:
         for each in items.items():
+            if each.record is not None:  # a run before this one ended before it was added
+                record = ReviewRecord.from_json(each.record)
+                add(record)
+                items.remove(each.id)
+                counts[record.outcome] += 1
+                continue
             surface = Surface.parse(each.surface)
             data = each.data
             if data is None:
@@ -238,6 +294,7 @@ def check_missed(
             version = each.version or None
             found = matcher.check(data, surface=surface, item_id=each.key, version=version)
             if isinstance(found, ReviewRecord):
+                items.hold(each.id, found.to_json())
                 add(found)
             elif found.outcome is Outcome.FAILED:
                 items.note(each.id, found.reason)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hashmatch.service.operations import Operation
 
 STRUCTURES = (
-    v1.Checked, v1.HashQuery, v1.Looked, v1.Explained, v1.ListsInUse, v1.Problem,
+    v1.Checked, v1.HashQuery, v1.Looked, v1.Explained, v1.ListsInUse, v1.SnapshotsInUse, v1.Problem,
 )  # fmt: skip
 _REF = "#/components/schemas/{name}"
 PICTURE = {"image/*": {"schema": {"type": "string", "format": "binary"}}}
@@ -72,6 +72,7 @@ _ANSWERS: dict[str, dict[str, Any]] = {
     },
     "/v1/explain": _json(v1.Explained),
     "/v1/lists": _json(v1.ListsInUse),
+    "/v1/snapshots": _json(v1.SnapshotsInUse),
 }
 _QUERIES: dict[str, list[dict[str, Any]]] = {
     "/v1/check": _PICTURE_QUERY,

@@ -35,7 +35,6 @@ from hashmatch.errors import HashmatchError, StoreError
 from hashmatch.lists.merge import hash_keys
 from hashmatch.records.entries import Entries
 from hashmatch.records.enums import Outcome, Surface
-from hashmatch.records.hash_list import HashList
 from hashmatch.records.hashes import HashBatch, HashSpec, Opaque
 from hashmatch.records.images import HashedImage, ImageItem, ItemOutcome
 from hashmatch.records.review import ReviewRecord
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hashmatch.matching.matcher import Matcher
+    from hashmatch.records.hash_list import HashList
     from hashmatch.service.metrics import Metrics
     from hashmatch.service.snapshots import Snapshot, Snapshots
     from hashmatch.store.encryption import ListKey
@@ -522,25 +522,8 @@ def added_entries(before: Sequence[HashList], after: Sequence[HashList]) -> list
             continue
         numbers = _not_in(_digests(known), [_digests(each) for each in same])
         if len(numbers):
-            entries = Entries.of(known.entries)
-            batch = _taken(known, entries.rows(numbers))
-            found.append(
-                HashList(
-                    known.name, known.version, known.spec, batch, entries.take(numbers), (),
-                    known.max_distance,
-                )
-            )  # fmt: skip
+            found.append(known.take(numbers.tolist()))
     return found
-
-
-def _taken(known: HashList, rows: NDArray[np.int64]) -> HashBatch:
-    """Return the hashes of some rows of the storage, ascending, a block at a time."""
-    parts = []
-    for block in np.unique(rows // BLOCK).tolist():
-        begin = block * BLOCK
-        within = rows[(rows >= begin) & (rows < begin + BLOCK)] - begin
-        parts.append(known.storage[begin : begin + BLOCK].words[within])
-    return HashBatch(known.spec, np.concatenate(parts), owned=True)
 
 
 def _digests(known: HashList) -> NDArray[np.uint64]:

@@ -16,6 +16,7 @@ from msgspec.json import encode as encode_json
 from hashmatch._files.private import stamp
 from hashmatch.errors import StoreError
 from hashmatch.service.admission import Admission, Busy, Rate
+from hashmatch.service.fetch import check_url
 from hashmatch.service.http import HttpError
 from hashmatch.service.metrics import Metrics
 from hashmatch.service.snapshots import LOG
@@ -45,6 +46,8 @@ FETCHES = 16
 """Pictures that are fetched at a time."""
 OTHERS = 4
 """Threads for what is neither a look-up nor about a picture's pixels."""
+NO_HASHING = "Hashing is disabled, missing role"
+"""What clients of Hasher-Matcher-Actioner look for in a 403."""
 ANYBODY = Token("anybody", "", (Scope.ADMIN,), "")
 """Who asks a service that asks for no token."""
 
@@ -210,7 +213,9 @@ class Service:
                 else "cannot answer without a token. Send Authorization: Bearer TOKEN.",
             )
         if not token.allows(scope):
-            raise HttpError(403, f"cannot answer: the token has no scope {scope}.")
+            lacks = f"the token has no scope {scope}."
+            text = f"{NO_HASHING}: {lacks}" if scope is Scope.HASH else f"cannot answer: {lacks}"
+            raise HttpError(403, text)
         rate = self._rates.get(token.name)
         if rate is not None and (wait := rate.take()):
             raise HttpError(
@@ -248,7 +253,8 @@ class Service:
     async def fetch(self, url: str) -> bytes:
         """Return the picture at an address; HttpError if it may not be, or cannot be, fetched."""
         if self.fetcher is None:
-            raise HttpError(403, "cannot fetch the picture: addresses are not fetched here.")
+            check_url(url)
+            raise HttpError(403, f"{NO_HASHING}: addresses are fetched only below --fetch-from.")
         fetcher = self.fetcher
         return await asyncio.get_running_loop().run_in_executor(self._fetching, fetcher.read, url)
 

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import threading
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -15,7 +16,7 @@ from hashmatch import registry
 from hashmatch._files.private import stamp
 from hashmatch._redact import unseen
 from hashmatch.errors import HashmatchError, ListError, UsageError
-from hashmatch.lists.exclusions import leave_out, read_disabled
+from hashmatch.lists.exclusions import numbers_disabled, read_disabled
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.times import timestamp
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("hashmatch.service")
 LOG.addHandler(logging.NullHandler())
 
+REMEMBERED = 1000
+"""Snapshots whose names are known after they were replaced."""
+
 
 @dataclass(frozen=True, eq=False)
 class Snapshot(Opaque):
@@ -51,11 +55,13 @@ class Snapshot(Opaque):
     since : str
         When it was put in use, UTC.
     off : Matcher, optional
-        Of what is switched off: banks of ratio 0, and disabled contents of banks.
+        Of what is switched off: disabled entries of lists, banks of ratio 0, and disabled contents
+        of banks.
     bank_of : mapping of str to str
         The bank's name of each list.
-    ratios : mapping of str to float
-        The share of hashes that each bank answers.
+    ratios, type_ratios : mapping of str to float
+        The share of hashes that is answered of each bank, and of each algorithm; where it is not
+        named, all are.
     """
 
     name: str
@@ -64,6 +70,7 @@ class Snapshot(Opaque):
     off: Matcher | None = None
     bank_of: Mapping[str, str] = field(default_factory=dict)
     ratios: Mapping[str, float] = field(default_factory=dict)
+    type_ratios: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def specs(self) -> dict[str, HashSpec]:
@@ -74,6 +81,11 @@ class Snapshot(Opaque):
     def header(self) -> bytes:
         """Its name, as a header has it."""
         return self.name.encode("unicode_escape")
+
+    def ratio(self, list_name: str, algorithm: str) -> float:
+        """Return the share of hashes of an algorithm that a list answers."""
+        of_bank = self.ratios.get(self.bank_of[list_name], 1.0)
+        return min(of_bank, self.type_ratios.get(algorithm, 1.0))
 
 
 class _Followed(NamedTuple):
@@ -111,6 +123,8 @@ class Snapshots:
     ----------
     make : callable
         As it was given.
+    names : deque of (str, str)
+        The last snapshots, each with when it came into use, the latest last.
     changed : callable
         Called with each snapshot that comes into use; does nothing at first.
 
@@ -154,6 +168,7 @@ class Snapshots:
         self._problems: dict[str, str] = {}
         self._threads: list[threading.Thread] = []
         self.swaps = 0
+        self.names: deque[tuple[str, str]] = deque(maxlen=REMEMBERED)
         self.current: Snapshot | None = None
 
     @property
@@ -294,29 +309,37 @@ class Snapshots:
         if not self._lists.keys() >= set(range(len(self._stores))):
             return
         lists = [known for number in sorted(self._lists) for known in self._lists[number]]
-        used = [leave_out(known, self._left_out, self._key) for known in lists]
+        out = [numbers_disabled(known, self._left_out, self._key) for known in lists]
+        used = [known.without(numbers) for known, numbers in zip(lists, out, strict=True)]
         name = snapshot_name(lists, used, self._left_out)
         bank_of = names_of(lists)
-        off: list[HashList] = []
+        off = [known.take(numbers) for known, numbers in zip(lists, out, strict=True) if numbers]
         ratios: Mapping[str, float] = {}
+        types: Mapping[str, float] = {}
         if self.banks is not None:
             for bank in set(bank_of.values()) - self.banks.ratios.keys():
                 self.banks.add_list(bank)
             self.banks.refresh()
             name = ",".join(filter(None, [name, f"banks@{self.banks.version}"]))
-            ratios = self.banks.ratios
+            ratios, types = self.banks.ratios, self.banks.type_ratios
+
+            def is_on(known: HashList) -> bool:
+                of_type = types.get(known.spec.algorithm, 1.0)
+                return min(ratios.get(bank_of[known.name], 1.0), of_type) > 0
+
             live = self.banks.lists()
             bank_of |= {known.name: known.name for known in live}
-            off = [k for k in (*used, *live) if not ratios.get(bank_of[k.name], 1.0)]
+            off += [known for known in (*used, *live) if not is_on(known)]
             off += self.banks.lists(on=False)
             bank_of |= {known.name: known.name for known in off if known.name not in bank_of}
-            used = [k for k in (*used, *live) if ratios.get(bank_of[k.name], 1.0)]
+            used = [known for known in (*used, *live) if is_on(known)]
         matcher = self.make(used or [_nothing()])
         snapshot = Snapshot(
             name or "no list", matcher, timestamp(datetime.now(UTC)),
-            self.make(off) if off else None, bank_of, ratios,
+            self.make(off) if off else None, bank_of, ratios, types,
         )  # fmt: skip
         _warm(snapshot)
+        self.names.append((snapshot.name, snapshot.since))
         self.current = snapshot  # one assignment: a request has either the one or the other
         self.swaps += 1
         LOG.info("lists in use: %s", name)

@@ -7,6 +7,9 @@ the OpenAPI description is made.
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
+from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -20,14 +23,13 @@ from hashmatch.records.hashes import HashBatch
 from hashmatch.records.images import HashedImage, ImageItem, ItemOutcome
 from hashmatch.records.review import RecordMatch, ReviewRecord, SuppressedBy
 from hashmatch.records.videos import HashedVideo
-from hashmatch.service.http import HttpError, Response, as_json
+from hashmatch.service.http import Disconnected, HttpError, Response, Streamed, as_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from hashmatch.matching.matcher import Matcher
     from hashmatch.service.http import Request
-    from hashmatch.service.missed import Journal
     from hashmatch.service.service import Service
     from hashmatch.service.snapshots import Snapshot
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 MAX_HASHES = 10_000
 """Hashes of one request."""
 NDJSON = b"application/x-ndjson"
+AT_ONCE = 1000
+"""Hashes of one request that are looked up, and answered, together."""
 MAX_NEAREST = 100
 
 
@@ -143,11 +147,13 @@ class Near(msgspec.Struct, frozen=True):
     max_distance_from : str
         Who set the limit.
     matches : bool
-        Whether it is within it.
+        Whether it is within it, and counts.
     variant : str
         Of which question about the picture it is the nearest.
     frame : int
         Of which frame.
+    switched_off : bool
+        Whether the entry, or the bank that it is in, is switched off, so that it is not matched.
     """
 
     list: str
@@ -160,6 +166,7 @@ class Near(msgspec.Struct, frozen=True):
     matches: bool
     variant: str = "upright"
     frame: int = 0
+    switched_off: bool = False
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -257,6 +264,39 @@ class ListsInUse(msgspec.Struct, frozen=True):
     problems: tuple[str, ...]
 
 
+class SnapshotUse(msgspec.Struct, frozen=True):
+    """A snapshot, and when it was in use.
+
+    Parameters
+    ----------
+    snapshot : str
+        Its name.
+    since : str
+        When it came into use, UTC.
+    until : str, optional
+        When another took its place.
+    """
+
+    snapshot: str
+    since: str
+    until: str | None
+
+
+class SnapshotsInUse(msgspec.Struct, frozen=True):
+    """The snapshots of the process that answers.
+
+    Parameters
+    ----------
+    snapshot : str
+        The one in use.
+    snapshots : tuple of SnapshotUse
+        Up to 1,000, the latest first.
+    """
+
+    snapshot: str
+    snapshots: tuple[SnapshotUse, ...]
+
+
 class Problem(msgspec.Struct, frozen=True):
     """Why a request was not answered.
 
@@ -281,24 +321,15 @@ def error_response(error: HttpError) -> Response:
 
 
 async def check(service: Service, request: Request) -> Response:
-    """Check a picture: its bytes as the body, or a form with ``image``."""
-    query = request.query
-    given = {"surface": query.get("surface"), "item_id": query.get("item_id")}
-    version = query.get("version")
+    """Check a picture: its bytes as the body, or a form with ``image``, or an address of it."""
+    given: dict[str, str | None] = {"surface": None, "item_id": None}
+    version = request.query.get("version")
+    note = _Note(service, given, version)
 
     async def read() -> bytes:
-        if (url := query.get("url")) is not None:
-            given["item_id"] = given["item_id"] or url
-            data = await service.fetch(url)
-        elif request.header(b"content-type").lower().startswith(b"multipart/form-data"):
-            form = await request.form()
-            files = [file for file in form.files if file.field == "image"]
-            if len(files) != 1 or len(form.files) != 1:
-                raise HttpError(422, "cannot check the picture: a form has one file, image.")
-            given.update((name, form.fields[name]) for name in given if name in form.fields)
-            data = files[0].data
-        else:
-            data = await request.body()
+        if "url" in request.query:
+            await note.begin()  # it is accepted: who sends a body sees whether it is
+        data = await _picture(service, request, given)
         _surface(given["surface"])
         _item(given["item_id"])
         await note.begin(data)
@@ -313,21 +344,16 @@ async def check(service: Service, request: Request) -> Response:
         item = ImageItem(loaded.name, named, _surface(given["surface"]))
         return snapshot, item, hashed, matcher.decide(item, hashed)
 
-    note = _Note(service.journal, given, version)
-    try:
+    given |= {name: request.query.get(name) for name in given}
+    if "url" in request.query:
+        given["item_id"] = given["item_id"] or request.query["url"]
+    async with note.unless_checked():
         answer = await service.with_picture(read, work)
         checked = _checked(answer[0], answer[-1])
         if isinstance(checked.record, ReviewRecord):
             kept = await service.keep(checked.record)
             checked = msgspec.structs.replace(checked, record=kept)
         await service.remember(*answer)
-    except HttpError as error:
-        if error.retry and await note.missed(error.message):
-            error.noted = True
-        raise
-    except HashmatchError as error:
-        await note.missed(str(error))
-        raise
     if checked.retry:
         await note.missed(checked.reason)
     else:
@@ -336,21 +362,65 @@ async def check(service: Service, request: Request) -> Response:
     return as_json(checked)
 
 
+async def _picture(
+    service: Service, request: Request, given: dict[str, str | None] | None = None
+) -> bytes:
+    """Return the picture that a request is about; `given` gets what a form says."""
+    given = {} if given is None else given
+    if (url := request.query.get("url")) is not None:
+        return await service.fetch(url)
+    if not request.header(b"content-type").lower().startswith(b"multipart/form-data"):
+        return await request.body()
+    form = await request.form()
+    files = [file for file in form.files if file.field == "image"]
+    if len(files) != 1 or len(form.files) != 1:
+        raise HttpError(422, "cannot check the picture: a form has one file, image.")
+    given.update((name, form.fields[name]) for name in given if name in form.fields)
+    return files[0].data
+
+
 class _Note:
     """The note that a picture is being checked, in the journal of a service that has one."""
 
-    def __init__(
-        self, journal: Journal | None, given: dict[str, str | None], version: str | None
-    ) -> None:
-        self._journal, self._given, self._version = journal, given, version or ""
+    def __init__(self, service: Service, given: dict[str, str | None], version: str | None) -> None:
+        self._journal, self._metrics = service.journal, service.metrics
+        self._given, self._version = given, version or ""
         self._number: int | None = None
+        self._data = b""
 
-    async def begin(self, data: bytes) -> None:
-        """Note it, before anything is done with it."""
-        if self._journal is not None:
-            key, surface = str(self._given["item_id"]), str(self._given["surface"])
+    @asynccontextmanager
+    async def unless_checked(self) -> AsyncIterator[None]:
+        """Count a picture that is not checked, whatever comes between; note it if that may pass."""
+        try:
+            yield
+        except HttpError as error:
+            self._metrics.unchecked(retry=error.retry)
+            if error.retry:
+                error.noted = await self.missed(error.message)
+            else:
+                self.done()
+            raise
+        except Disconnected:
+            self._metrics.unchecked(retry=True)
+            await self.missed("the caller went away before all of the picture was there")
+            raise
+        except Exception as error:
+            self._metrics.unchecked(retry=True)
+            is_ours = isinstance(error, HashmatchError)
+            await self.missed(str(error) if is_ours else f"internal error: {type(error).__name__}")
+            raise
+
+    async def begin(self, data: bytes | None = None) -> None:
+        """Note it, before anything is done with it; again, once its bytes are there."""
+        self._data = data or b""
+        key, surface = self._given["item_id"], self._given["surface"]
+        if self._journal is None or not key or surface is None or surface not in [*Surface]:
+            return
+        if self._number is None:
             begun = self._journal.begin(key, self._version, surface, data)
             self._number = await asyncio.wrap_future(begun)
+        elif data is not None and self._journal.keep_bytes:
+            await asyncio.wrap_future(self._journal.keep(self._number, data))
 
     async def missed(self, reason: str) -> bool:
         """Note that it was not checked, and why; return whether it is noted."""
@@ -366,9 +436,14 @@ class _Note:
         return True
 
     def done(self) -> None:
-        """Remove the note; if it stays, the picture is checked twice, and has the same record."""
+        """Remove the note, and those of the times that the same picture was refused before.
+
+        If one stays, the picture is checked twice, and has the same record.
+        """
         if self._journal is not None and self._number is not None:
             self._journal.done(self._number)
+            key, surface = str(self._given["item_id"]), str(self._given["surface"])
+            self._journal.checked(key, self._version, surface, self._data)
 
 
 def _surface(given: str | None) -> Surface:
@@ -406,15 +481,22 @@ async def match(service: Service, request: Request) -> Response:
             lines.pop()
         if len(lines) > MAX_HASHES:
             raise HttpError(413, f"cannot look up more than {MAX_HASHES:,} hashes at once.")
-        snapshot = service.snapshot()
-        body = await service.in_thread(lambda: _match_lines(snapshot, lines))
-        return Response(body, media_type=NDJSON)
+        return Streamed(_match_lines(service, service.snapshot(), lines), NDJSON)
     question = await request.json(HashQuery)
     snapshot = service.snapshot()
     return as_json(_look_up(snapshot, question.algorithm, [question])[0])
 
 
-def _match_lines(snapshot: Snapshot, lines: Sequence[bytes]) -> bytes:
+async def _match_lines(
+    service: Service, snapshot: Snapshot, lines: Sequence[bytes]
+) -> AsyncIterator[bytes]:
+    """Yield the answers to some lines, in order, as they are made; all of one snapshot."""
+    for begin in range(0, len(lines), AT_ONCE):
+        some = lines[begin : begin + AT_ONCE]
+        yield await service.in_thread(partial(_match_some, snapshot, some, begin))
+
+
+def _match_some(snapshot: Snapshot, lines: Sequence[bytes], before: int) -> bytes:
     """Return an answer for each line, in order; those of one algorithm are looked up together."""
     answers: list[object] = [None] * len(lines)
     questions: dict[str, list[tuple[int, HashQuery]]] = {}
@@ -425,8 +507,8 @@ def _match_lines(snapshot: Snapshot, lines: Sequence[bytes]) -> bytes:
             _batch(snapshot, asked.algorithm, [asked])
         except (msgspec.MsgspecError, RecursionError):
             text = (
-                f"cannot read line {number + 1}: it is not a JSON object with a hash. Send "
-                '{"hash": "...", "algorithm": "pdq"}.'
+                f"cannot read line {before + number + 1}: it is not a JSON object with a hash. "
+                'Send {"hash": "...", "algorithm": "pdq"}.'
             )
             answers[number] = Looked(snapshot.name, "refused", message=text)
         except HttpError as error:
@@ -491,6 +573,16 @@ async def lists(service: Service, request: Request) -> Response:
     )
 
 
+async def snapshots(service: Service, request: Request) -> Response:
+    """Return which snapshots were in use when; those that answers named."""
+    used, until = [], None
+    current = service.snapshot()
+    for name, since in reversed([*service.snapshots.names]):
+        used.append(SnapshotUse(name, since, until))
+        until = since
+    return as_json(SnapshotsInUse(current.name, tuple(used)))
+
+
 async def explain(service: Service, request: Request) -> Response:
     """Say why a picture, or a hash, matches or does not: the nearest entries, and whose limits.
 
@@ -527,7 +619,7 @@ async def explain(service: Service, request: Request) -> Response:
             tuple(_asked(one, matcher) for one in hashed), by,
         )  # fmt: skip
 
-    return as_json(await service.with_picture(request.body, work))
+    return as_json(await service.with_picture(lambda: _picture(service, request), work))
 
 
 def _number(request: Request, name: str, default: int, most: int) -> int:
@@ -544,14 +636,20 @@ def _nearest(
 ) -> tuple[Near, ...]:
     if most == 0:
         return ()
-    return tuple(
-        Near(
-            each.list, each.list_version, each.entry, each.algorithm, each.distance,
-            each.max_distance, each.max_distance_from, each.distance <= each.max_distance,
-            each.variant or "upright", each.frame or 0,
-        )
-        for each in snapshot.matcher.nearest(hashed, most, within)
-    )  # fmt: skip
+    found = []
+    for matcher in filter(None, [snapshot.matcher, snapshot.off]):
+        is_off = matcher is snapshot.off
+        kinds = {known.spec for known in matcher.lists}
+        found += [
+            Near(
+                each.list, each.list_version, each.entry, each.algorithm, each.distance,
+                each.max_distance, each.max_distance_from,
+                each.distance <= each.max_distance and not is_off,
+                each.variant or "upright", each.frame or 0, is_off,
+            )
+            for each in matcher.nearest([one for one in hashed if one.spec in kinds], most, within)
+        ]  # fmt: skip
+    return tuple(sorted(found, key=attrgetter("distance")) if snapshot.off else found)
 
 
 def _asked(one: HashedImage | HashedVideo, matcher: Matcher) -> Asked:

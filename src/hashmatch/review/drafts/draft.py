@@ -28,8 +28,7 @@ from hashmatch.review.drafts import summary
 from hashmatch.review.drafts.destinations import DraftFacts, load_destination
 from hashmatch.review.drafts.questions import choices
 from hashmatch.review.drafts.seen import reported_files
-from hashmatch.review.preservation import is_same_person
-from hashmatch.review.text import check_person, moment
+from hashmatch.review.text import check_person, is_same_person, moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -238,6 +237,33 @@ def make_draft(
     made = load_destination(destination)
     facts = _facts(queue, case, destination, account, list_entries=list_entries)
     return Draft(destination, facts, made.render(facts))
+
+
+def files_and_choices(
+    queue: ReviewQueue, case_id: str, destination: str
+) -> tuple[tuple[ReportedFile, ...], tuple[Choice, ...]]:
+    """Return the files of a confirmed case, with what was seen of each, and what was chosen.
+
+    Parameters
+    ----------
+    queue : ReviewQueue
+        With the case.
+    case_id : str
+        Id of the case, or its number.
+    destination : str
+        Name of the destination that it was chosen for.
+
+    Returns
+    -------
+    files, choices : tuple of ReportedFile, tuple of Choice
+        As a draft has them.
+
+    Raises
+    ------
+    ReviewError
+        As of `confirmed_case`.
+    """
+    return _of_queue(queue, confirmed_case(queue, case_id), destination)
 
 
 def confirmed_case(queue: ReviewQueue, case_id: str) -> ConfirmedCase:

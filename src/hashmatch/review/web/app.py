@@ -15,7 +15,7 @@ from starlette.routing import Route
 from hashmatch.errors import HashmatchError, QueueUnavailable
 from hashmatch.review.access import record_login
 from hashmatch.review.reviewers import digest_of
-from hashmatch.review.web import cases, charts
+from hashmatch.review.web import cases, charts, drafts
 from hashmatch.review.web.connections import network_of
 from hashmatch.review.web.context import STATIC
 from hashmatch.review.web.middleware import SecurityMiddleware
@@ -118,6 +118,15 @@ def pages(context: Context) -> Starlette:
         route(context, "/case/{case_id}/renew", cases.renew, "POST", script=True, touch=False),
         route(context, "/case/{case_id}/leave", cases.leave, "POST", script=True, touch=False),
         route(context, "/undo", cases.undo, "POST"),
+        route(context, "/drafts", drafts.overview),
+        route(context, "/draft/{case_id}/{destination}", drafts.show),
+        route(context, "/draft/{case_id}/{destination}/picture", drafts.picture, script=True),
+        route(context, "/draft/{case_id}/{destination}/exif", drafts.exif, script=True),
+        route(context, "/draft/{case_id}/{destination}/choose", drafts.answer, "POST"),
+        route(context, "/draft/{case_id}/{destination}/sign", drafts.sign, "POST"),
+        route(context, "/draft/{case_id}/{destination}/report", drafts.report, "POST"),
+        route(context, "/requests", drafts.requests_page),
+        route(context, "/requests/add", drafts.add, "POST"),
         route(context, "/statistics", charts.statistics),
         route(context, "/plot/{name}.svg", charts.plot),
     ]

@@ -169,12 +169,14 @@ class Context:
     """The state of one server; with `tls`, cookies travel over TLS only.
 
     `root` is the path that the page is below, ``/review``, if it is not all of the server.
+    `drafts` is the folder in which folders of drafts are, to be read and signed off.
     """
 
     queue: ReviewQueue
     pictures: Pictures
     tls: bool = False
     root: str = ""
+    drafts: str | None = None
     sessions: Sessions = field(default_factory=Sessions)
     forms: LoginForms = field(default_factory=LoginForms)
     throttle: LoginThrottle = field(default_factory=LoginThrottle)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashmatch import registry
-from hashmatch._files.private import read
+from hashmatch._files.private import check_private, read
 from hashmatch._net.listening import (
     LOCAL_NAMES,
     check_files,
@@ -98,6 +98,8 @@ class Serving:
         of records that do not say theirs.
     allow_private : tuple of str
         Hosts and networks that may be asked for pictures though they are not public.
+    drafts : str, optional
+        A folder with folders of drafts, private to its owner: reviewers read and sign them.
 
     Raises
     ------
@@ -121,6 +123,7 @@ class Serving:
     client_ca: str | None = None
     pictures: tuple[str, ...] = ()
     allow_private: tuple[str, ...] = ()
+    drafts: str | None = None
 
     def __post_init__(self) -> None:
         check_options(self.tls_cert, self.tls_key, self.client_ca)
@@ -229,7 +232,7 @@ class Serving:
         """
         import uvicorn
 
-        context = Context(queue, pictures, self.tls)
+        context = Context(queue, pictures, self.tls, drafts=self.drafts)
         policy = self.access_policy(listener.getsockname()[1])
         config = uvicorn.Config(
             ConnectionMiddleware(application(context, policy), listener),
@@ -253,6 +256,11 @@ class Serving:
         check_files(self.tls_cert, self.tls_key, self.client_ca)
         config.load()
         return uvicorn.Server(config)
+
+    def check_drafts(self) -> None:
+        """Raise StoreError if the folder of drafts is not there, or others may enter it."""
+        if self.drafts is not None:
+            check_private(self.drafts)
 
     def check_pictures(self) -> None:
         """Raise UsageError if there is no such source as one of `pictures` names."""
@@ -289,6 +297,7 @@ def serve(
         If others can read the file with the token.
     """
     serving.check_pictures()
+    serving.check_drafts()
     with serving.bound() as bound:
         pictures = Pictures(serving.pictures, allow_private=serving.allow_private)
         try:

@@ -2,7 +2,7 @@
 
 The source is listed once, into parts of so many items, while the first of them are scanned. Results
 are given in the order of the listing, as soon as the parts before are done; a breaker counts them
-then, in that order. Whatever dies, the same scan goes on with the parts that are not done.
+then, in that order. Whatever dies, the same scan resumes with the parts that are not done.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hashmatch.interfaces import passed_over
 from hashmatch.matching.lookup import in_range
 from hashmatch.matching.suppression import tripped
 from hashmatch.records.enums import Outcome, Surface
-from hashmatch.records.safeguards import allowed, note
+from hashmatch.records.safeguards import allowed, note, waivers
 from hashmatch.retry import Tries, list_items
 from hashmatch.scan.events import Counters, Monitor
 from hashmatch.scan.parts.engine import EngineName
@@ -56,7 +56,7 @@ TRIES = 5
 MOST_GIVEN_UP = 3
 """Parts given up after which no other is begun: it is not they that are to blame."""
 TICK = 0.25
-"""Seconds after which whoever waits is told how far it has come."""
+"""Seconds between two looks at what is done, while nothing is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +196,8 @@ class PartedScan:
                 engine = stack.enter_context(closing(_Engine(self._engine, self._job(manifest))))
                 yield from self._run(manifest, listing, engine)
                 if listing.parts:
-                    manifest.end(self.counters, self._waivers)
+                    own = [waiver for waiver in waivers() if waiver not in self._waivers]
+                    manifest.end(self.counters, [*self._waivers, *own])
 
     def _part_items(self, source: Source) -> int:
         count = None if self._options.part_items else source.count()
@@ -222,7 +223,7 @@ class PartedScan:
         merged = 0
         while listing.parts is None or merged < listing.parts:
             todo += [number for number in listing.taken() if number not in self._ahead]
-            while todo and not failures.is_hopeless and engine.room():
+            while todo and not failures.is_hopeless and engine.room() > 0:
                 number = todo.popleft()
                 engine.submit(number)
                 running.add(number)
@@ -323,7 +324,7 @@ class _Failures:
         of = "" if parts is None else f" of {parts}"
         return EngineError(
             f"cannot finish the scan: part {number}{of} failed {TRIES} times, at last because "
-            f"{reason.rstrip('.')}. What is done is kept: mend that, and run the same scan again"
+            f"{reason.rstrip('.')}. What is done is kept: repair that, and run the same scan again"
         )
 
 

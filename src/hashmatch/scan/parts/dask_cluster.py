@@ -1,9 +1,9 @@
 """The engine ``dask://HOST:PORT``: the workers of a Dask scheduler (extra ``dask``).
 
 A worker is asked first whether it can do parts: whether it has this version of hashmatch, the lists
-in their versions, the source and the state. Only those are given any. What Dask does when a worker
-dies, to run its tasks elsewhere and to give up one whose workers die, three by default, is left to
-it; what it gives up is tried again here, as are tasks that are lost with a scheduler.
+in their versions, the source and the state. Only those are given any. Dask runs the tasks of a
+worker that dies elsewhere, and ends one whose workers died three times with KilledWorker; that is
+tried again here, and so are tasks that are lost with a scheduler.
 """
 
 from __future__ import annotations
@@ -186,15 +186,17 @@ class DaskEngine:
                 LOG.warning("worker %s is not used: %s", address, self._unfit[address])
         if self._fit:
             self._fit_at = now
-        elif self._unfit and len(self._unfit) == len(threads):
-            raise EngineError(
-                f"cannot use any of the {len(threads)} workers of dask://{self._scheduler}: "
-                f"{min(self._unfit.values())}"
-            )
-        elif now - self._fit_at > WITHOUT_WORKERS and not self._asked:
+        if now - self._fit_at < WITHOUT_WORKERS:
+            return
+        if not threads:
             raise EngineError(
                 f"cannot scan on dask://{self._scheduler}: it has no workers. Start some, and run "
                 "the same command again"
+            )
+        if len(self._unfit) == len(threads):
+            raise EngineError(
+                f"cannot use any of the {len(threads)} workers of dask://{self._scheduler}: "
+                f"{min(self._unfit.values())}"
             )
 
     def _threads(self) -> dict[str, int]:
@@ -289,7 +291,7 @@ def _reason(future: Any) -> str:
             f"its worker cannot load this version of hashmatch ({type(error).__name__}). Install "
             "the same version on all machines"
         )
-    return f"Dask gave it up ({type(error).__name__})"
+    return f"Dask ended it with {type(error).__name__}"
 
 
 class _Quiet:

@@ -17,7 +17,7 @@ class Engine(Protocol):
     """Gives parts to workers, and tells what became of them. Used by one thread."""
 
     def room(self) -> int:
-        """Return how many parts may be given to it now."""
+        """Return how many parts may be given to it now; less than one for none."""
         ...
 
     def submit(self, part: int) -> None:

@@ -1,7 +1,7 @@
 """The checkpoint of a part that is under way: its results so far, a line each, in their order.
 
 Who takes a part up copies what is whole of the journal there is into one of their own, which takes
-its place: whoever wrote the other one, dead or not, harms nothing. A journal is lost with the
+its place: the writer of the other one, dead or not, harms nothing. A journal is lost with the
 folder that it is in, and the part is then begun again; what has been lost of its end is done again.
 """
 

@@ -1,7 +1,7 @@
 """Where a scan in parts is kept: a folder, of this machine or shared, or a folder of a bucket.
 
-What is written is written once: of several who write the same name, one is first, and the others
-are told so. A name is there whole or not at all, whoever dies.
+What is written is written once: of several who write the same name, the first wins, and the others
+learn that they were not. A name is there whole or not at all, at any moment.
 """
 
 from __future__ import annotations

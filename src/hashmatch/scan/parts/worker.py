@@ -1,4 +1,4 @@
-"""Does one part of a scan, in whatever process: what an engine gives its workers to do."""
+"""Does one part of a scan in a worker process of an engine."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Job(msgspec.Struct, frozen=True):
     rate : float, optional
         Most bytes a second that a worker reads.
     allowed : list of str
-        Safeguards that it may go on without.
+        Safeguards that it may do without.
     """
 
     scan: str
@@ -249,8 +249,8 @@ def _check_same(scan: Mapping[str, Any], here: Mapping[str, Any]) -> None:
         for (name, version, _), (_, found, _) in zip(scan[what], here[what], strict=False):
             if version != found:
                 raise EngineError(
-                    f"the scan is of version {version} of the {label} {name}, and here is version "
-                    f"{found}. Bring all machines to one version"
+                    f"cannot match the {label} {name}: the scan is of version {version}, and here "
+                    f"is version {found}. Bring all machines to one version"
                 )
     different = sorted(name for name in scan if scan[name] != here.get(name))
     words = {
@@ -260,7 +260,7 @@ def _check_same(scan: Mapping[str, Any], here: Mapping[str, Any]) -> None:
         "hashmatch": f"the version of hashmatch ({here['hashmatch']}, not {scan['hashmatch']})",
     }
     what = " and ".join(words.get(name, name) for name in different)
-    raise EngineError(f"the scan differs here in {what}. Make all machines alike")
+    raise EngineError(f"cannot match: the scan differs here in {what}. Make all machines alike")
 
 
 class _PartSource:

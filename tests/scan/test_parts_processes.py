@@ -1,0 +1,175 @@
+"""The engine local:N: processes that are killed, and clients; a dozen here, a hundred by name."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import s3_server
+from cli_tools import DEMO, PROGRAM, environment
+from hashmatch.errors import EngineError
+from hashmatch.scan.parts import processes
+from hashmatch.scan.parts.manifest import Manifest
+from hashmatch.scan.parts.place import open_place
+from part_scans import in_parts, parted, plain
+from processes import Process, wait_for
+from scan_folders import lines, photos
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hashmatch.scan.parts.processes import ProcessEngine
+
+COUNT = 240
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return photos(tmp_path_factory.mktemp("parts") / "photos", COUNT)
+
+
+def attempts(state: Path) -> list[int]:
+    """How often each part of the only scan was begun."""
+    (manifest,) = Manifest.all(open_place(str(state)))
+    found = [manifest.results(number) for number in manifest.done()]
+    return [one.attempts for one in found if one is not None]
+
+
+def test_workers_that_are_killed_and_a_client_that_ends(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nine workers, at random moments of their work, and three clients."""
+    expected = plain(folder, {"limit": 4})
+    chance, kills = random.Random(20), 0
+    made: list[subprocess.Popen[bytes]] = []
+    wait = processes.ProcessEngine.wait
+
+    def killing(self: ProcessEngine, seconds: float) -> Any:
+        nonlocal kills
+        busy = [one.process for one in self._workers if one.part is not None]
+        made[:] = [one.process for one in self._workers]
+        if busy and kills < 9 and chance.random() < 0.4:
+            chance.choice(busy).send_signal(chance.choice([signal.SIGKILL, signal.SIGTERM]))
+            kills += 1
+        return wait(self, min(seconds, chance.uniform(0.0, 0.05)))
+
+    monkeypatch.setattr(processes.ProcessEngine, "wait", killing)
+    for stop in (2, 8, 12):
+        results = parted(folder, tmp_path, "local:2", arguments={"limit": 4}).results()
+        with suppress(EngineError):  # a part was killed five times
+            for _ in range(stop):
+                next(results)
+        results.close()
+        assert all(one.poll() is not None for one in made), "a client that ends leaves nobody"
+    monkeypatch.setattr(processes.ProcessEngine, "wait", wait)
+    assert in_parts(folder, tmp_path, "local:2", arguments={"limit": 4}) == expected
+    assert kills == 9
+    # Each end of a client ends two parts at most; all other parts were begun once.
+    assert sum(attempts(tmp_path)) - COUNT // 10 <= kills + 3 * 2
+
+
+def command(source: str | Path, state: str | Path, out: Path, *more: str) -> list[str]:
+    given = ["scan", source, "--list", DEMO, "--surface", "profile_photo", "--breaker", "7"]
+    given += ["--engine", "local:2", "--part-size", "40", "--state", state, "--out", out]
+    return [*PROGRAM, *map(str, given), "--report", f"{out}.json", "--quiet", *more]
+
+
+def test_a_client_that_is_killed_leaves_nobody(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    with Process(command(folder, tmp_path / "state", out), env=environment()) as client:
+        wait_for(lambda: len(children(client.pid)) == 2)
+        workers = children(client.pid)
+        wait_for(lambda: any((tmp_path / "state").glob("*/results/0*")))
+        client.kill()
+    wait_for(lambda: not any(map(lives, workers)))
+    assert not out.exists()
+
+
+def children(pid: int) -> list[int]:
+    """The processes of the engine, which are their parent's children by another program."""
+    found = []
+    with suppress(OSError):
+        for number in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            with suppress(OSError):
+                if b"scan.parts" in Path(f"/proc/{number}/cmdline").read_bytes():
+                    found.append(int(number))
+    return found
+
+
+def lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def test_a_worker_that_cannot_start_is_said(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "BOOTSTRAP", "import sys; sys.exit(3)")
+    with pytest.raises(EngineError, match="the process that did it ended with status 3"):
+        in_parts(folder, tmp_path, "local:1")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["folder", "bucket"])
+def test_a_hundred_kills(tmp_path: Path, kind: str) -> None:
+    """Of workers and clients, one in three a client; the output is that of an undisturbed scan."""
+    source: str | Path = photos(tmp_path / "photos", 2_000)
+    ran = subprocess.run(
+        [*PROGRAM, *map(str, ["scan", source, "--list", DEMO, "--surface", "profile_photo",
+         "--breaker", "7", "--out", tmp_path / "whole.jsonl", "--quiet"])],
+        env=environment(), check=True, capture_output=True,
+    )  # fmt: skip
+    assert b"alarm" in ran.stderr
+    expected = lines(tmp_path / "whole.jsonl")
+    chance, kills, rounds = random.Random(7), 0, 0
+    with server(tmp_path, kind) as env:
+        while kills < 100:
+            state = tmp_path / f"state-{rounds}" if kind == "folder" else f"s3://state/{rounds}"
+            out = tmp_path / f"{rounds}.jsonl"
+            rounds += 1
+            while True:
+                client = Process(
+                    command(source, state, out), env=env, start_new_session=True,
+                    stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                )  # fmt: skip
+                while client.poll() is None:
+                    time.sleep(chance.uniform(0.1, 1.5))
+                    workers = children(client.pid)
+                    if kills >= 100 or client.poll() is not None or not workers:
+                        continue
+                    kills += 1
+                    if chance.random() < 0.33:
+                        client.kill()
+                    else:
+                        with suppress(ProcessLookupError):
+                            os.kill(chance.choice(workers), signal.SIGKILL)
+                _, said = client.communicate()
+                if client.returncode == 0:
+                    break
+                assert client.returncode == -signal.SIGKILL or b"failed 5 times" in said, said
+            assert lines(out) == expected
+    print(f"{kills} kills of {rounds} scans")  # noqa: T201
+
+
+@contextmanager
+def server(tmp_path: Path, kind: str) -> Iterator[dict[str, str]]:
+    """The environment of a scan whose state is in a folder, or in a bucket."""
+    if kind == "folder":
+        yield environment()
+        return
+    (tmp_path / "buckets" / "state").mkdir(parents=True)
+    with s3_server.moto(tmp_path / "buckets") as port:
+        yield environment(
+            AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}", AWS_ACCESS_KEY_ID=s3_server.KEY,
+            AWS_SECRET_ACCESS_KEY=s3_server.SECRET, AWS_REGION="us-east-1",
+        )  # fmt: skip

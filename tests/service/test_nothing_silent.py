@@ -1,0 +1,282 @@
+"""However a picture ends, the caller is told whether to try again; it is counted, and kept."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import sqlite3
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import hashmatch as hm
+from cli_tools import DEMO, PROGRAM, environment, run
+from conftest import IMAGES
+from hashmatch.errors import StoreError
+from hashmatch.review.queue import ReviewQueue
+from hashmatch.service.database import lock_file
+from hashmatch.service.missed import Journal, MissedItems, check_missed
+from processes import PATIENCE, Process, wait_for
+from service_program import Answer, Program, service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hashmatch.records.review import ReviewRecord
+
+PICTURE = (IMAGES / "plain" / "tiles.png").read_bytes()
+
+
+def check(api: Program, name: str, body: bytes = PICTURE, **how: Any) -> Answer:
+    query = {"surface": "profile_photo", "item_id": name, **how.pop("query", {})}
+    return api.ask("POST", "/v1/check", query, body=body, **how)
+
+
+def missed(path: Path) -> dict[str, str]:
+    """Return what was missed, and why."""
+    items = MissedItems(str(path))
+    with closing(items):
+        return {item.key: item.reason for item in items.items()}
+
+
+def count(api: Program, name: str) -> float:
+    text = api.ask("GET", "/metrics").body.decode()
+    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+@pytest.fixture(scope="module")
+def silent() -> Iterator[socket.socket]:
+    """A server that says nothing."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("silent")
+
+
+@pytest.fixture(scope="module")
+def api(place: Path, silent: socket.socket) -> Iterator[Program]:
+    prefix = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+    tokens = place / "tokens.json"
+    token = run("token", "add", tokens, "a", "--scope", "admin").out.decode().strip()
+    options = ("--missed", place / "missed.db", "--fetch-from", prefix, "--tokens", tokens)
+    with service(*options, token=token) as program:
+        yield program
+
+
+def test_what_trying_again_does_not_change(api: Program, place: Path) -> None:
+    before = count(api, 'hashmatch_unchecked_total{retry="false"}')
+    big = b"\x89PNG" + bytes(33 * 2**20)
+    refused = {
+        "too large": (check(api, "too large", big), 413),
+        "no surface": (check(api, "no surface", query={"surface": "chat"}), 422),
+        "elsewhere": (check(api, "elsewhere", b"", query={"url": "http://a.example/"}), 403),
+        "no address": (check(api, "no address", b"", query={"url": "file:///etc/passwd"}), 400),
+    }
+    for name, (answer, status) in refused.items():
+        assert (answer.status, answer.json["retry"]) == (status, False), name
+        assert not answer.json["noted"]
+    assert count(api, 'hashmatch_unchecked_total{retry="false"}') == before + len(refused)
+    for token, status in (("wrong", 401), ("", 401)):
+        answer = check(api, "nobody", token=token)
+        assert (answer.status, answer.json["retry"]) == (status, False)
+    assert count(api, 'hashmatch_requests_total{route="POST /v1/check",status="401"}') == 2
+    broken = check(api, "broken", PICTURE[:60])
+    assert (broken.status, broken.json["outcome"], broken.json["retry"]) == (
+        200, "undecodable", False,
+    )  # fmt: skip
+    assert count(api, 'hashmatch_items_total{outcome="undecodable"}') == 1
+    assert missed(place / "missed.db") == {}
+
+
+def test_errors_have_one_shape(api: Program) -> None:
+    answers = [
+        api.ask("GET", "/v1/none"),
+        api.ask("GET", "/v1/check"),
+        api.ask("POST", "/v1/match", body=b"{"),
+        api.ask("POST", "/v1/match", body=b"{}", token="x"),
+        api.ask("POST", "/v1/explain", {"nearest": "x"}, body=b"{}"),
+        api.ask("POST", "/v1/check", {"surface": "x"}, body=b""),
+        api.ask("POST", "/v1/check", {"surface": "user_report", "url": "x"}, body=b""),
+    ]
+    assert [answer.status for answer in answers] == [404, 405, 422, 401, 422, 422, 400]
+    for answer in answers:
+        assert answer.json.keys() == {"message", "retry", "noted"}
+        assert answer.headers["content-type"] == "application/json"
+
+
+def test_a_picture_that_cannot_be_fetched_is_kept(
+    api: Program, place: Path, silent: socket.socket
+) -> None:
+    url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.png"
+    before = count(api, 'hashmatch_unchecked_total{retry="true"}')
+    answer = check(api, "fetched", b"", query={"url": url})
+    assert (answer.status, answer.json["retry"], answer.json["noted"]) == (502, True, True)
+    assert "cannot fetch" in missed(place / "missed.db")["fetched"]
+    assert count(api, 'hashmatch_unchecked_total{retry="true"}') == before + 1
+
+
+def test_a_caller_that_goes_away_leaves_its_picture_behind(api: Program, place: Path) -> None:
+    head = (
+        "POST /v1/check?surface=public_post&item_id=gone HTTP/1.1\r\nHost: x\r\n"
+        f"Authorization: Bearer {api.token}\r\nContent-Length: 1000\r\n\r\nhalf"
+    )
+    with socket.create_connection(("127.0.0.1", api.port)) as caller:
+        caller.sendall(head.encode())
+    wait_for(lambda: "went away" in missed(place / "missed.db").get("gone", ""))
+    route = 'hashmatch_requests_total{route="POST /v1/check",status="499"}'
+    wait_for(lambda: count(api, route) == 1)
+
+
+def test_while_there_are_no_lists_pictures_are_kept(tmp_path: Path) -> None:
+    store, database = tmp_path / "store", tmp_path / "missed.db"
+    store.mkdir(mode=0o700)
+    options = ("--missed", database, "--keep-missed-bytes")
+    with service(*options, lists=(store,), ready=False) as api:
+        answer = check(api, "early")
+        assert (answer.status, answer.json["retry"], answer.json["noted"]) == (503, True, True)
+        assert missed(database) == {"early": "index not yet ready"}
+        assert run("list", "import", DEMO, "--store", store).code == 0
+        wait_for(lambda: api.ask("GET", "/readyz").status == 200)
+        assert check(api, "early").json["outcome"] == "match"
+        wait_for(lambda: missed(database) == {})  # sent again, it was checked after all
+
+
+def test_a_process_that_dies_leaves_its_pictures_behind(tmp_path: Path) -> None:
+    """The service goes on with another; what the dead one worked on is missed at once."""
+    database = tmp_path / "missed.db"
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+        prefix = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        options = ("--missed", database, "--fetch-from", prefix, "--workers", "2")
+        with service(*options) as api, ThreadPoolExecutor(1) as threads:
+            asked = threads.submit(_ask_and_lose, api, f"{prefix}a.png")
+            wait_for(lambda: at_work(database) == ["lost"])
+            with open(f"/proc/{api.process.pid}/task/{api.process.pid}/children") as file:
+                workers = [int(each) for each in file.read().split()]
+            for worker in workers:
+                os.kill(worker, signal.SIGKILL)
+            asked.result(PATIENCE)
+            wait_for(lambda: "lost" in missed(database))
+            assert missed(database)["lost"] == "the service ended before there was an answer"
+            wait_for(lambda: _is_ready(api))
+            assert check(api, "next").json["outcome"] == "match"
+
+
+def at_work(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as database:
+        return [key for (key,) in database.execute("SELECT key FROM item WHERE reason = ''")]
+
+
+def _ask_and_lose(api: Program, url: str) -> None:
+    with pytest.raises((OSError, HTTPException)):
+        check(api, "lost", b"", query={"url": url})
+
+
+def _is_ready(api: Program) -> bool:
+    try:
+        return api.ask("GET", "/readyz").status == 200
+    except OSError:
+        return False
+
+
+# Checking again
+
+
+def filled(path: Path, names: list[str], data: bytes = PICTURE) -> None:
+    with closing(Journal(str(path), "one", keep_bytes=True)) as journal:
+        for name in names:
+            number = journal.begin(name, "", "profile_photo", data).result(PATIENCE)
+            journal.failed(number, "the service was full").result(PATIENCE)
+
+
+def matcher(version: str = "1") -> hm.Matcher:
+    known = hm.read_list(DEMO)
+    return hm.Matcher(replace(known, version=version), include_hash=True)
+
+
+def test_a_run_that_was_killed_is_gone_on_with_and_nothing_is_twice(tmp_path: Path) -> None:
+    """Though another version of the list is there by then, which gives records other ids."""
+    path = tmp_path / "missed.db"
+    filled(path, ["a", "b", "c"])
+    queue: dict[str, ReviewRecord] = {}
+
+    class Killed(BaseException):
+        pass
+
+    def added_and_killed(record: ReviewRecord) -> None:
+        queue[record.record_id] = record
+        if len(queue) == 2:
+            raise Killed
+
+    with closing(MissedItems(str(path))) as items, pytest.raises(Killed):
+        check_missed(items, matcher("1"), added_and_killed)
+    with closing(MissedItems(str(path))) as items:
+        counts = check_missed(items, matcher("2"), lambda r: queue.setdefault(r.record_id, r))
+    assert counts == {"match": 2}
+    assert sorted(record.item.key for record in queue.values()) == ["a", "b", "c"]
+    assert missed(path) == {}
+
+
+def test_two_runs_at_once_do_not_work_on_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "missed.db"
+    filled(path, ["a"])
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(record: ReviewRecord) -> None:
+        begun.set()
+        go_on.wait(PATIENCE)
+
+    def first() -> Any:
+        with closing(MissedItems(str(path))) as items:
+            return check_missed(items, matcher(), slow)
+
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(first)
+        begun.wait(PATIENCE)
+        with (
+            closing(MissedItems(str(path))) as items,
+            pytest.raises(StoreError, match="another run"),
+        ):
+            check_missed(items, matcher(), lambda record: pytest.fail("added"))
+        go_on.set()
+        assert running.result(PATIENCE) == {"match": 1}
+    with lock_file(f"{path}.run"):
+        assert missed(path) == {}
+
+
+def test_runs_that_are_killed_at_any_moment_lose_and_double_nothing(tmp_path: Path) -> None:
+    path, queue = tmp_path / "missed.db", tmp_path / "queue.db"
+    run("review", "init", queue)
+    names = [str(number) for number in range(30)]
+    filled(path, names)
+    command = [*PROGRAM, "missed", "run", str(path), str(queue), "--list", str(DEMO)]
+    for kill in range(3):
+        left = len(missed(path))
+
+        def has_begun(process: Process, left: int = left) -> bool:
+            return len(missed(path)) < left or process.poll() is not None
+
+        with Process(command, env=environment()) as process:
+            wait_for(partial(has_begun, process))
+            time.sleep(0.01 * kill)
+            process.kill()
+            process.wait(PATIENCE)
+    assert run("missed", "run", path, queue, "--list", DEMO).code == 0
+    with ReviewQueue.open(str(queue)) as opened:
+        keys = [item.record.item.key for case in opened.cases() for item in case.items]
+    assert sorted(keys) == sorted(names)
+    with sqlite3.connect(path) as left_over:
+        assert left_over.execute("SELECT count(*) FROM item").fetchone() == (0,)
