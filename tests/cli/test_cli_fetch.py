@@ -112,7 +112,8 @@ def test_without_credentials(tmp_path: Path, stopncii: Server) -> None:
 
 
 def test_all_that_are_enabled(tmp_path: Path, stopncii: Server) -> None:
-    assert b"no exchange" in fetch(tmp_path).err
+    assert b"no exchange is enabled" in fetch(tmp_path).err
+    assert fetch(tmp_path, "--quiet").err == b""
     add(tmp_path, stopncii, "a")
     with serving(TatServer()) as other:
         add(tmp_path, other, "b")

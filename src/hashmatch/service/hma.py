@@ -36,6 +36,7 @@ from hashmatch.records.videos import HashedVideo, VideoFrames
 from hashmatch.review.adapters import video_distance, video_percentages
 from hashmatch.service.banks import NAME, BankError
 from hashmatch.service.http import HttpError, Response, as_json, flag
+from hashmatch.service.lookups import HashLookup
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator, Mapping, Sequence
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 Signal: TypeAlias = HashBatch | VideoFrames
 """What is matched: a hash, or all frames of a video."""
 CONTENT_TYPES = ("photo", "video")
+CALLED = {"photo": "picture", "video": "video"}
 METADATA_KEYS = frozenset({"content_id", "content_uri", "json"})
 MAX_NOTE = 255
 MAX_DISABLED_YEARS = 5
@@ -173,7 +175,7 @@ def _types(service: Service, request: Request, only: str | None = None) -> list[
         return [only]
     given = request.query.get("types")
     if given is None:
-        return list(known)
+        return known
     names = [name.strip() for name in given.split(",") if name.strip()]
     for name in names:
         if name not in known:
@@ -237,19 +239,16 @@ def _hashes(
     HttpError
         422 if it has none, which trying again does not change; 503 if one could not be made now.
     """
-    is_video = content == "video"
-    kinds = [name for name in algorithms if _is_of(content, name)]
+    kinds = tuple(name for name in algorithms if _is_of(content, name))
     if not kinds:
         raise HttpError(422, f"cannot hash it: none of the signal types is of a {content}.")
     hashed: Sequence[HashedImage | HashedVideo]
-    if is_video:
-        digests = HashPlan((*kinds, VIDEO_SPEC.algorithm))
-        hashed = hash_clip(data, "upload", digests, EVERY, service.pool)
+    if content == "video":
+        hashed = hash_clip(data, "upload", HashPlan(kinds), EVERY, service.pool)
         if VIDEO_SPEC.algorithm not in kinds:
             hashed = [one for one in hashed if isinstance(one, HashedImage)]
     else:
-        plan = HashPlan(tuple(kinds), "none")
-        hashed = hash_loaded(load(data, "upload"), plan, service.pool.pictures)
+        hashed = hash_loaded(load(data, "upload"), HashPlan(kinds, "none"), service.pool.pictures)
     found: dict[str, Signal] = {}
     for one in hashed:
         service.metrics.item(one.outcome)
@@ -260,16 +259,12 @@ def _hashes(
             found.setdefault(one.spec.algorithm, one.hashes[:1])
     failed = next((one for one in hashed if one.outcome in MAY_PASS), None)
     if failed is not None:
-        text = f"cannot hash the {_CALLED[content]}: {failed.outcome}, {failed.reason}"
+        text = f"cannot hash the {CALLED[content]}: {failed.outcome}, {failed.reason}"
         raise HttpError(503, text, retry=True, retry_after=1)
     if not found:
         first = hashed[0]
-        text = f"cannot hash the {_CALLED[content]}: {first.outcome}, {first.reason}"
-        raise HttpError(422, text)
+        raise HttpError(422, f"cannot hash the {CALLED[content]}: {first.outcome}, {first.reason}")
     return found
-
-
-_CALLED = {"photo": "picture", "video": "video"}
 
 
 def _is_of(content: str, algorithm: str) -> bool:
@@ -282,7 +277,7 @@ def _is_of(content: str, algorithm: str) -> bool:
 # Matching
 
 
-def lookup(service: Service, request: Request) -> Response | Awaitable[Response]:
+def lookup(service: Service, request: Request) -> Response | HashLookup | Awaitable[Response]:
     """``GET /m/lookup``: by a signal, or by what an address leads to."""
     query = request.query
     signal, name, url = query.get("signal"), query.get("signal_type"), query.get("url")
@@ -291,9 +286,19 @@ def lookup(service: Service, request: Request) -> Response | Awaitable[Response]
     if signal is None or name is None:
         raise HttpError(400, "Either url or both signal and signal_type are required")
     snapshot = service.snapshot()
-    batch = _signal(snapshot, name, signal)
-    found = _find(snapshot, batch)
-    return _answer(_by_bank(snapshot, request, batch, found, name), snapshot)
+    algorithm = _algorithm(snapshot, name)
+    spec = snapshot.specs.get(algorithm)
+    if algorithm == VIDEO_SPEC.algorithm:
+        found = _look_up_all(snapshot, request, {name: _frames(signal)})
+        return _answer(found[name], snapshot)
+    data = _data(algorithm, name, signal)
+    if spec is None:  # no list is of its kind
+        return _answer({}, snapshot)
+
+    def respond(found: Found) -> Response:
+        return _answer(_by_bank(snapshot, request, data, found, name), snapshot)
+
+    return HashLookup(snapshot, spec, data, respond)
 
 
 async def _lookup_url(service: Service, request: Request, url: str, name: str | None) -> Response:
@@ -313,11 +318,13 @@ async def lookup_file(service: Service, request: Request) -> Response:
 def _look_up_all(
     snapshot: Snapshot, request: Request, hashed: Mapping[str, Signal]
 ) -> dict[str, dict[str, list[dict[str, object]]]]:
-    answer = {}
-    for algorithm, batch in hashed.items():
-        name = algorithm
-        found = _find(snapshot, batch)
-        answer[name] = _by_bank(snapshot, request, batch, found, name)
+    answer: dict[str, dict[str, list[dict[str, object]]]] = {}
+    for name, signal in hashed.items():
+        if _spec(signal).algorithm in snapshot.specs:
+            found = _near(snapshot.matcher, signal)
+            answer[name] = _by_bank(snapshot, request, _said(signal), found, name)
+        else:
+            answer[name] = {}
     return answer
 
 
@@ -325,8 +332,11 @@ def _spec(signal: Signal) -> HashSpec:
     return VIDEO_SPEC if isinstance(signal, VideoFrames) else signal.spec
 
 
-def _holds(matcher: Matcher, signal: Signal) -> bool:
-    return any(known.spec == _spec(signal) for known in matcher.lists)
+def _said(signal: Signal) -> bytes:
+    """Return the bytes that a signal is."""
+    if isinstance(signal, VideoFrames):
+        return video_key(signal)
+    return bytes.fromhex(signal.to_hex()[0])
 
 
 def _near(matcher: Matcher, signal: Signal) -> Found:
@@ -335,31 +345,28 @@ def _near(matcher: Matcher, signal: Signal) -> Found:
     return matcher.look_up(signal)[0]
 
 
-def _find(snapshot: Snapshot, signal: Signal) -> Found | None:
-    """Return what a signal is near; None if no list is of its kind."""
-    if _spec(signal).algorithm not in snapshot.specs:
-        return None
-    return _near(snapshot.matcher, signal)
+def _holds(matcher: Matcher, signal: Signal) -> bool:
+    return any(known.spec == _spec(signal) for known in matcher.lists)
 
 
 def _by_bank(
-    snapshot: Snapshot, request: Request, batch: Signal, found: Found | None, name: str
+    snapshot: Snapshot, request: Request, data: bytes, found: Found, name: str
 ) -> dict[str, list[dict[str, object]]]:
     """Return what was found by bank; of banks that answer a share, whether this hash is in it."""
-    if found is None or not found.matches:
+    if not found.matches:
         return {}
     query = request.query
     wanted = _banks(query.get("banks"))
     share = 0.0
     if any(ratio < 1 for of in (snapshot.ratios, snapshot.type_ratios) for ratio in of.values()):
         bypass = query.get("bypass_coinflip") in {"true", "True", "1"}
-        share = 0.0 if bypass else _share(batch, query.get("seed"))
+        share = 0.0 if bypass else _share(data, query.get("seed"))
     answer: dict[str, list[dict[str, object]]] = {}
     for match in found.matches:
         bank = snapshot.bank_of[match.list]
         if wanted is not None and bank not in wanted:
             continue
-        if snapshot.ratio(match.list, _spec(batch).algorithm) < share:
+        if snapshot.ratio(match.list, name) < share:
             continue
         answer.setdefault(bank, []).append(
             {"bank_content_id": content_id(match), "distance": _distance(name, match)}
@@ -367,14 +374,10 @@ def _by_bank(
     return answer
 
 
-def _share(signal: Signal, seed: str | None) -> float:
+def _share(data: bytes, seed: str | None) -> float:
     """Return where a hash lies between 0 and 1: the same place always, for the same answer."""
     key = b"" if seed is None else seed.encode()[:64]
-    if isinstance(signal, VideoFrames):
-        said = video_key(signal)
-    else:
-        said = bytes.fromhex(signal.to_hex()[0])
-    value = hashlib.blake2b(said, digest_size=8, key=key).digest()
+    value = hashlib.blake2b(data, digest_size=8, key=key).digest()
     return (int.from_bytes(value) + 1) / 2**64
 
 
@@ -410,13 +413,14 @@ def raw_lookup(service: Service, request: Request) -> Response:
     with_disabled = _flag(request, "include_disabled")
     wanted = _banks(request.query.get("banks"))
     snapshot = service.snapshot()
-    batch = _signal(snapshot, name, signal)
+    _algorithm(snapshot, name)
+    asked = _hash(name, signal)
     matchers = [snapshot.matcher, snapshot.off if with_disabled else None]
     matches = [
         match
         for matcher in matchers
-        if matcher is not None and _holds(matcher, batch)
-        for match in _near(matcher, batch).matches
+        if matcher is not None and _holds(matcher, asked)
+        for match in _near(matcher, asked).matches
         if wanted is None or snapshot.bank_of[match.list] in wanted
     ]
     found: list[object] = [
@@ -432,27 +436,38 @@ def _answer(value: object, snapshot: Snapshot) -> Response:
     return as_json(value, ordered=True, headers=[(b"x-snapshot", snapshot.header)])
 
 
-def _signal(snapshot: Snapshot, name: str, value: str) -> Signal:
-    """Return a signal as a hash; HttpError 400, which does not show it, if it is none."""
-    if name not in snapshot.specs and name not in signal_types(snapshot):
+def _algorithm(snapshot: Snapshot, name: str) -> str:
+    """Return the algorithm of a signal type that there is; HttpError 400 otherwise."""
+    algorithm = name
+    if algorithm not in snapshot.specs and name not in signal_types(snapshot):
         raise HttpError(400, f"No such SignalType '{shown_text(name)}'")
-    return _hash(name, value)
+    return algorithm
+
+
+def _data(algorithm: str, name: str, value: object) -> bytes:
+    """Return a signal as bytes; HttpError 400, which does not show it, if it is none."""
+    if algorithm == "pdq":
+        if isinstance(value, str) and PDQ_HEX.fullmatch(value):
+            return bytes.fromhex(value)
+        raise HttpError(400, "invalid signal: invalid PDQ hash")
+    try:
+        return registry.spec(algorithm).parse(value)  # type: ignore[arg-type]  # it says so
+    except UsageError:
+        raise HttpError(400, f"invalid signal: invalid {name} hash") from None
+
+
+def _frames(value: object) -> VideoFrames:
+    """Return a signal of a video; HttpError 400, which does not show it, if it is none."""
+    try:
+        return parse_signal(value if isinstance(value, str) else "")
+    except UsageError as error:
+        raise HttpError(400, f"invalid signal: invalid vpdq hash: {error}") from None
 
 
 def _hash(name: str, value: object) -> Signal:
-    algorithm = name
-    if algorithm == VIDEO_SPEC.algorithm and isinstance(value, str):
-        try:
-            return parse_signal(value)
-        except UsageError as error:
-            raise HttpError(400, f"invalid signal: invalid vpdq hash: {error}") from None
-    shown = "PDQ" if algorithm == "pdq" else name
-    if not isinstance(value, str) or (algorithm == "pdq" and not PDQ_HEX.fullmatch(value)):
-        raise HttpError(400, f"invalid signal: invalid {shown} hash")
-    try:
-        return HashBatch.from_hex(registry.spec(algorithm), [value])
-    except UsageError:
-        raise HttpError(400, f"invalid signal: invalid {shown} hash") from None
+    if name == VIDEO_SPEC.algorithm:
+        return _frames(value)
+    return HashBatch.from_bytes(registry.spec(name), _data(name, name, value))
 
 
 async def compare(service: Service, request: Request) -> Response:
@@ -472,20 +487,20 @@ async def compare(service: Service, request: Request) -> Response:
             raise HttpError(
                 400, f"cannot compare: {shown_text(name)} has {len(pair)} signals, not two."
             )
-        one, other = (_hash(name, each) for each in pair)
-        if isinstance(one, VideoFrames) or isinstance(other, VideoFrames):
-            answer[name] = _compared(one, other)
+        if name == VIDEO_SPEC.algorithm:
+            answer[name] = _compared(*map(_frames, pair))
             continue
+        one, other = (
+            HashBatch.from_bytes(registry.spec(name), _data(name, name, each)) for each in pair
+        )
         distance = int(np.bitwise_count(one.words[0] ^ other.words[0]).sum())
         limit = registry.hasher(name).max_distance
         answer[name] = [distance <= limit, {"distance": distance}]
     return as_json(answer, ordered=True)
 
 
-def _compared(one: Signal, other: Signal) -> list[object]:
+def _compared(query: VideoFrames, entry: VideoFrames) -> list[object]:
     """Return whether two videos match, the first as the query, and vPDQ's two percentages."""
-    videos = [each for each in (one, other) if isinstance(each, VideoFrames)]
-    query, entry = videos
     keys = HashBatch.from_bytes(VIDEO_SPEC, video_key(entry))
     known = HashList("other", "1", VIDEO_SPEC, keys, (Entry("other"),), videos=Videos.of([entry]))
     matches = Matcher(known).look_up_video(query).matches
@@ -706,12 +721,12 @@ async def add_content(service: Service, request: Request) -> Response:
             read, lambda data: _hashes(service, data, types, content[0])
         )
         note, metadata = kept[0]
-    signals = _without_frames(hashed)
+    kept_signals = _without_frames(hashed)
     with _bank_errors():
         number = await service.in_thread(
-            lambda: store.add(name, signals, who, note=note, uri=url, metadata=metadata)
+            lambda: store.add(name, kept_signals, who, note=note, uri=url, metadata=metadata)
         )
-    return as_json({"id": number, "signals": _shown(signals)}, ordered=True)
+    return as_json({"id": number, "signals": _shown(kept_signals)}, ordered=True)
 
 
 def _number(request: Request) -> int:
@@ -796,12 +811,12 @@ async def add_signal(service: Service, request: Request) -> Response:
     given = await object_body(request)
     note = _note(given.pop("note", None))
     known = signal_types(service.snapshot())
-    given_signals: dict[str, Signal] = {}
+    told: dict[str, Signal] = {}
     for name, value in given.items():
         if name not in known:
             raise HttpError(400, f"No such SignalType '{shown_text(name)}'")
-        given_signals[name] = _hash(name, value)
-    signals = _without_frames(given_signals)
+        told[name] = _hash(name, value)
+    signals = _without_frames(told)
     if not signals:
         raise HttpError(400, "cannot add a content without signals.")
     store, who, bank = kept_banks(service), caller(request), request.path["bank"]

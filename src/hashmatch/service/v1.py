@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from hashmatch import registry
 from hashmatch.decode import load
 from hashmatch.errors import HashmatchError, UsageError
 from hashmatch.hashing.hash_image import hash_loaded
@@ -657,7 +658,10 @@ def _asked(one: HashedImage | HashedVideo, matcher: Matcher) -> Asked:
         quality = None if one.frames is None else int(one.frames.quality.max(initial=0))
         least = matcher.plan.min_quality
         return Asked(one.algorithm, one.outcome, one.reason, quality, least, ("upright",), 0)
+    least = matcher.plan.min_quality
+    if least is None:
+        least = registry.hasher(one.spec.algorithm).min_quality
     return Asked(
-        one.spec.algorithm, one.outcome, one.reason, one.quality,
-        matcher.plan.min_quality, tuple(map(str, one.variants)), one.frame,
+        one.spec.algorithm, one.outcome, one.reason, one.quality, least,
+        tuple(map(str, one.variants)), one.frame,
     )  # fmt: skip
