@@ -102,7 +102,15 @@ def test_what_the_service_says(known: Path, tmp_path: Path) -> None:
     ListKey.generate().save(str(key))
     disabled.write_text("")
     recent = ("--recent", tmp_path / "recent.db", "--recent-key", key, "--review", queue)
-    options = ("--access-log", log, "--data", data, "--missed", tmp_path / "missed.db", *recent)
+    options: tuple[str | Path, ...] = (
+        "--access-log",
+        log,
+        "--data",
+        data,
+        "--missed",
+        tmp_path / "missed.db",
+        *recent,
+    )
     options += ("--disabled", disabled)
     with service(*options, lists=(known,)) as api:
         api.post("/c/banks", {"name": "BANK"})

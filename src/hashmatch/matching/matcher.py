@@ -249,6 +249,56 @@ class Matcher(Opaque):
         by = self.protection.rule(hashed, found, lambda most: self._lookup.find_any(hashed, most))
         return self._record(item, hashed, found, found.image, by)
 
+    @unseen
+    def decide_each(
+        self, pictures: Sequence[tuple[ImageItem, Sequence[HashedImage]]]
+    ) -> list[ReviewRecord | ItemOutcome]:
+        """Return what `decide` does for each of many pictures, in order, in less time.
+
+        All are looked up together, and one by one only those that are near an entry.
+
+        Parameters
+        ----------
+        pictures : sequence of (ImageItem, sequence of HashedImage)
+            As `decide` takes them.
+
+        Raises
+        ------
+        SpecMismatch
+            As `decide`.
+        """
+        near = set(self.pictures_that_match([hashed for _, hashed in pictures]))
+        checked: set[tuple[HashSpec, ...]] = set()  # kinds of hash that a picture had before
+        results = []
+        for number, (item, hashed) in enumerate(pictures):
+            kinds = tuple(one.spec for one in hashed)
+            is_unmatched = number not in near and kinds in checked
+            result = self._unmatched(item, hashed) if is_unmatched else self.decide(item, hashed)
+            checked.add(kinds)
+            results.append(result)
+        return results
+
+    @unseen
+    def pictures_that_match(self, hashed: Sequence[Sequence[HashedImage]]) -> list[int]:
+        """Return the numbers, in order, of those pictures of which any hash is near an entry.
+
+        Parameters
+        ----------
+        hashed : sequence of sequences of HashedImage
+            The hashes of each. Those of other kinds than the lists hold say nothing.
+        """
+        near: set[int] = set()
+        for spec in self._lookup.specs:
+            batches, numbers = [], []
+            for number, images in enumerate(hashed):
+                own = [one.hashes for one in images if one.spec == spec]
+                batches += own
+                numbers += [number] * sum(map(len, own))
+            if numbers:
+                found = self._lookup.rows_that_match(HashBatch.concatenate(batches))
+                near.update(numbers[row] for row in found.tolist())
+        return sorted(near)
+
     def _mismatch(self, item: ImageItem, given: Sequence[HashSpec]) -> SpecMismatch:
         both = dict.fromkeys(given), self._lookup.specs
         kinds, needed = (", ".join(map(str, specs)) for specs in both)

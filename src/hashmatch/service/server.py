@@ -93,6 +93,8 @@ class Serving:
         Whether people review that queue below ``/review``, on a page with its own log-in.
     pictures : sequence of str
         Sources that the page shows pictures from, and no others; by default `source`.
+    drafts : str, optional
+        A folder with folders of drafts, which reviewers read and sign on the page.
     page_token : str, optional
         A file with a token that every request of the page has to carry besides a log-in.
     missed : str, optional
@@ -130,6 +132,7 @@ class Serving:
     source: str = ""
     review_page: bool = False
     pictures: Sequence[str] = ()
+    drafts: str | None = None
     page_token: str | None = None
     missed: str | None = None
     keep_missed_bytes: bool = False
@@ -194,9 +197,10 @@ class Serving:
 
     def _check_page(self) -> None:
         if not self.review_page:
-            if self.pictures or self.page_token:
+            if self.pictures or self.page_token or self.drafts:
                 raise UsageError(
-                    "cannot use --pictures and --page-token: there is no page. Give --review-page."
+                    "cannot use --pictures, --drafts and --page-token: there is no page. Give "
+                    "--review-page."
                 )
             return
         if self.review is None:
@@ -230,15 +234,16 @@ class Serving:
         from hashmatch.review.web.server import Serving as PageServing
 
         return PageServing(
-            self.host,
-            self.port,
-            tuple(self.names),
-            self.page_token,
-            self.tls_cert,
-            self.tls_key,
-            self.client_ca,
-            tuple(self.pictures) or ((self.source,) if self.source else ()),
-            tuple(self.allow_private),
+            host=self.host,
+            port=self.port,
+            names=tuple(self.names),
+            token_file=self.page_token,
+            tls_cert=self.tls_cert,
+            tls_key=self.tls_key,
+            client_ca=self.client_ca,
+            pictures=tuple(self.pictures) or ((self.source,) if self.source else ()),
+            allow_private=tuple(self.allow_private),
+            drafts=self.drafts,
         )
 
     def page(self, port: int) -> Page | None:
@@ -297,8 +302,8 @@ class Serving:
             else None,
             self.hosts(port),
             waivers(),
-            Exchanges(self.exchanges) if self.exchanges else None,
             self._rates,
+            Exchanges(self.exchanges) if self.exchanges else None,
         )
         service.prepare()
         config = uvicorn.Config(

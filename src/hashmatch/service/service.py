@@ -101,10 +101,10 @@ class Service:
         site whose name is made to lead here could ask otherwise.
     waivers : sequence of Waiver
         What protects less than it could.
-    exchanges : Exchanges, optional
-        Exchanges whose lists are served too.
     rates : Rates
         How many requests each token has left, for all processes of the service.
+    exchanges : Exchanges, optional
+        Exchanges whose lists are served too.
     description : bytes
         OpenAPI.
     """
@@ -120,8 +120,8 @@ class Service:
     recent: Recent | None = None
     hosts: frozenset[str] | None = None
     waivers: Sequence[Waiver] = ()
-    exchanges: Exchanges | None = None
     rates: Rates = field(default_factory=Rates)
+    exchanges: Exchanges | None = None
     description: bytes = b"{}"
     metrics: Metrics = field(default_factory=Metrics)
     lookups: Lookups = field(default_factory=Lookups)
@@ -228,6 +228,12 @@ class Service:
             )  # fmt: skip
         return token
 
+    def refusal(self) -> HttpError | None:
+        """Return what another picture would be refused with, if nobody has to note that."""
+        if self.journal is None and self._admission.is_full:
+            return _too_many(self._admission.expected_wait)
+        return None
+
     async def with_picture(
         self, read: Callable[[], Awaitable[bytes]], work: Callable[[bytes], T]
     ) -> T:
@@ -247,10 +253,7 @@ class Service:
                 await turn()
                 return await asyncio.get_running_loop().run_in_executor(self._threads, work, data)
         except Busy as busy:
-            raise HttpError(
-                503, "cannot answer: too many pictures are waiting.",
-                retry=True, retry_after=busy.seconds,
-            ) from None  # fmt: skip
+            raise _too_many(busy.seconds) from None
         finally:
             self.metrics.in_flight(self._admission.inside)
 
@@ -330,3 +333,8 @@ class Service:
                 if not self._token_problem:
                     LOG.error("tokens are as before: %s", error)
                 self._token_problem = f"tokens are as before: {error}"
+
+
+def _too_many(seconds: float) -> HttpError:
+    text = "cannot answer: too many pictures are waiting."
+    return HttpError(503, text, retry=True, retry_after=seconds)
