@@ -66,7 +66,9 @@ def main() -> None:
     )
 
     def vpdq(path: str, every: float) -> float:
-        assert peer and peer.stdin and peer.stdout
+        assert peer
+        assert peer.stdin
+        assert peer.stdout
         print(json.dumps([path, every]), file=peer.stdin, flush=True)
         return float(peer.stdout.readline())
 

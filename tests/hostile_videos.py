@@ -1,4 +1,4 @@
-"""Broken and hostile videos from a seed: of our own clips, changed so that decoders raise errors."""
+"""Broken and hostile videos from a seed: our own clips, changed so that decoders raise errors."""
 
 from __future__ import annotations
 

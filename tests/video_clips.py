@@ -1,4 +1,4 @@
-"""Drawn clips, made with PyAV from a seed: codecs, containers, rates, layouts and what else varies."""
+"""Drawn clips, made with PyAV from a seed: of several codecs, containers, rates and layouts."""
 
 from __future__ import annotations
 

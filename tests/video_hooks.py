@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 import hashmatch as hm
 from hashmatch.decode import limits
 from hashmatch.sandbox.video_protocol import VideoReplyKind
-from hashmatch.sandbox.video_worker import decode_video
-from hashmatch.sandbox.video_worker import serve as serve
-from hashmatch.sandbox.video_worker import warm_up as warm_up
+from hashmatch.sandbox.video_worker import decode_video, serve, warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +20,8 @@ if TYPE_CHECKING:
     from hashmatch.sandbox.video_protocol import VideoJob, VideoReply
 
     Said = Iterator[tuple[VideoReply, DecodedFrame | None]]
+
+__all__ = ["serve", "warm_up"]
 
 BREAKS_AT = 5
 """The frame before which a worker does something else, unless its name says otherwise."""
@@ -74,8 +74,8 @@ def bloat(item: int, job: VideoJob) -> Said:
 
 def leave(item: int, job: VideoJob) -> Said:
     """End at once."""
+    yield from () if item else decode_video(item, job)
     os._exit(3)
-    yield from decode_video(item, job)
 
 
 def backwards(item: int, job: VideoJob) -> Said:

@@ -101,16 +101,17 @@ def test_what_the_service_says(known: Path, tmp_path: Path) -> None:
     run("review", "init", queue)
     ListKey.generate().save(str(key))
     disabled.write_text("")
-    recent: tuple[str | Path, ...] = (
-        "--recent",
-        tmp_path / "recent.db",
-        "--recent-key",
-        key,
-        "--review",
-        queue,
+    recent = ("--recent", tmp_path / "recent.db", "--recent-key", key, "--review", queue)
+    options: tuple[str | Path, ...] = (
+        "--access-log",
+        log,
+        "--data",
+        data,
+        "--missed",
+        tmp_path / "missed.db",
+        *recent,
     )
-    recent += ("--disabled", disabled)
-    options = ("--access-log", log, "--data", data, "--missed", tmp_path / "missed.db", *recent)
+    options += ("--disabled", disabled)
     with service(*options, lists=(known,)) as api:
         api.post("/c/banks", {"name": "BANK"})
         number = api.post("/c/bank/BANK/signal", {"pdq": OTHER}).json["id"]

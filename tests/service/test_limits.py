@@ -239,6 +239,42 @@ def test_what_is_refused_is_refused_before_its_body_is_there(guarded: Program) -
         assert b"connection: close" in said  # what was announced may never come
 
 
+def test_a_picture_is_refused_before_it_is_sent_where_there_is_no_room() -> None:
+    path = "/v1/check?surface=profile_photo&item_id=a"
+    with service("--decoders", "1", "--max-waiting", "0") as api:
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{api.port}\r\n".encode()
+        length = b"Content-Length: %d\r\n\r\n" % len(PICTURE)
+
+        def connect() -> socket.socket:
+            return socket.create_connection(("127.0.0.1", api.port), timeout=PATIENCE)
+
+        with connect() as other:
+            slow = [connect(), connect()]  # one is decoded while another is hashed
+            for each in slow:
+                each.sendall(head + length + PICTURE[:9])
+
+            def refused() -> bool:
+                with connect() as one:
+                    one.sendall(head + length + PICTURE[:9])
+                    one.settimeout(0.2)
+                    try:
+                        return one.recv(65536).startswith(b"HTTP/1.1 503 ")
+                    except TimeoutError:
+                        return False
+
+            wait_for(refused)
+            other.sendall(head + length + PICTURE[:9])
+            assert b"retry-after: 1\r\n" in other.recv(65536)
+            for each in slow:
+                each.sendall(PICTURE[9:])
+                assert each.recv(65536).startswith(b"HTTP/1.1 200 ")
+                each.close()
+            other.sendall(PICTURE[9:] + head + length + PICTURE)
+            assert other.recv(65536).startswith(b"HTTP/1.1 200 ")
+        counted = api.get("/metrics").body.decode()
+    assert 'requests_total{route="POST /v1/check",status="503"}' in counted
+
+
 def test_who_closes_the_connection_sees_the_answer(guarded: Program) -> None:
     with socket.create_connection(("127.0.0.1", guarded.port), timeout=PATIENCE) as connection:
         head = "POST /v1/check HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"

@@ -7,7 +7,6 @@ import hashlib
 import io
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -23,6 +22,7 @@ from video_clips import Clip, make
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 VIDEOS = FIXTURES / "videos"
 REFERENCE: dict[str, list[list[Any]]] = golden("videos")

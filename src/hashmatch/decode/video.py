@@ -3,8 +3,8 @@
 It runs in workers of the sandbox and nowhere else: FFmpeg (by PyAV, the extra ``video``) is a
 million lines of C that strangers' files are fed to. Of it only the demuxers of
 `hashmatch.decode.video_formats` and the decoders of `DECODERS` are let in, nothing opens a second
-file, and one thread decodes. `docs/video.md` says what is done with each property of a video, and
-why.
+file, and one thread decodes. `docs/video-hashing.md` says what is done with each property of a
+video, and why.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ READ_BYTES = 2**18
 PROBED_BYTES = 5_000_000
 """Bytes that are read to find out what is in a file: FFmpeg's own default."""
 COMPARED_ROWS = 4
-"""Rows of a frame by which nearly every one is told from that before it."""
+"""Rows of a frame by which nearly every one is distinguished from that before it."""
 
 
 LAYOUTS = {

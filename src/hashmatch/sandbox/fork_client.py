@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import astuple, dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from hashmatch.errors import WorkersError
@@ -17,7 +18,7 @@ from hashmatch.sandbox import protocol
 
 if TYPE_CHECKING:
     import struct
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from hashmatch.sandbox.confinement import WorkerLimits
 
@@ -27,15 +28,19 @@ sys.path[:] = json.loads(sys.argv[1])
 from hashmatch.sandbox.fork_server import main
 main(int(sys.argv[2]), sys.argv[3], *map(float, sys.argv[4:]))
 """
-WORKER_ENVIRONMENT = {
+ONE_ITEM_ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "1",
+}
+"""All that workers know of the host's environment which end with their item, besides what finds its
+libraries."""
+WORKER_ENVIRONMENT = ONE_ITEM_ENVIRONMENT | {
     # glibc overwrites what is freed, all of it: nothing may wait, as it was, to be used again.
     "GLIBC_TUNABLES": "glibc.malloc.perturb=85:glibc.malloc.tcache_count=0",
     "PYTHONMALLOC": "malloc",
 }
-"""All that workers know of the host's environment, and what finds its libraries."""
+"""The same of workers that decode the items of many people, one after the other."""
 INHERITED_VARIABLES = ("LD_LIBRARY_PATH", "LD_PRELOAD", "LANG", "LC_ALL")
 log = logging.getLogger("hashmatch.sandbox")
 
@@ -64,11 +69,17 @@ LOST = WorkerExit(-9, 0, 0.0)
 class ForkServer:
     """A process that workers are forked from, started again if it is lost.
 
-    Workers decode with the function `decoder`, as ``module:name``. Raises WorkersError if it cannot
-    be started.
+    Workers decode with the function `decoder`, as ``module:name``, in an `environment`. Raises
+    WorkersError if it cannot be started.
     """
 
-    def __init__(self, limits: WorkerLimits, decoder: str) -> None:
+    def __init__(
+        self,
+        limits: WorkerLimits,
+        decoder: str,
+        environment: Mapping[str, str] = MappingProxyType(WORKER_ENVIRONMENT),
+    ) -> None:
+        self._environment = environment
         self._arguments = [decoder, *map(repr, astuple(limits))]
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -134,7 +145,7 @@ class ForkServer:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     pass_fds=(theirs.fileno(),),
-                    env=kept | WORKER_ENVIRONMENT,
+                    env={**kept, **self._environment},
                 )
             except OSError as error:
                 self._channel.close()

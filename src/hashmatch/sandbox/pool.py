@@ -24,7 +24,7 @@ from hashmatch.errors import UsageError, WorkersError, install
 from hashmatch.records.safeguards import Safeguard, waive
 from hashmatch.sandbox import privileges
 from hashmatch.sandbox.confinement import WorkerLimits
-from hashmatch.sandbox.fork_client import POOL_CLOSED, ForkServer
+from hashmatch.sandbox.fork_client import ONE_ITEM_ENVIRONMENT, POOL_CLOSED, ForkServer
 from hashmatch.sandbox.layers import REQUIRED, Layers, describe
 from hashmatch.sandbox.slot import EXITS_KEPT, WorkerSlot
 from hashmatch.sandbox.video_slot import VideoEnd, VideoFrame, VideoSlot, VideoStream
@@ -490,7 +490,7 @@ class VideoSlots:
     def _started(self) -> ForkServer:
         if find_spec("av") is None:
             raise WorkersError(f"cannot decode videos: PyAV is not installed. {install('video')}")
-        return ForkServer(self._limits, self._decoder)
+        return ForkServer(self._limits, self._decoder, ONE_ITEM_ENVIRONMENT)
 
 
 def _close(owner_pid: int, slots: WorkerSlots, server: ForkServer, videos: VideoSlots) -> None:

@@ -63,6 +63,11 @@ class Admission:
         self._seconds = 0.1
 
     @property
+    def is_full(self) -> bool:
+        """Whether another request would be refused."""
+        return self.inside >= self.running + self.waiting
+
+    @property
     def expected_wait(self) -> float:
         """Seconds until there is room again, by how long requests took of late."""
         ahead = max(0, self.inside - self.running) + 1
@@ -75,7 +80,7 @@ class Admission:
         What it gives is awaited before the work begins, and raises Busy if its turn does not come
         in time: a body is read between the two, so that slow senders hold up nobody.
         """
-        if self.inside >= self.running + self.waiting:
+        if self.is_full:
             raise Busy(self.expected_wait)
         self.inside += 1
         began = 0.0

@@ -47,6 +47,7 @@ class Endpoint:
         self._max_body = service.limits.max_body
         self._shown = hma.error_response if operation.is_hma else v1.error_response
         self.waits_for_nothing = not iscoroutinefunction(operation.handler)
+        self.is_of_picture = operation.is_of_picture
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -89,6 +90,23 @@ class Endpoint:
                 self._service.lookups.add(answer, done)
             elif isinstance(answer, Response):
                 done(answer)
+
+    def refuse_soon(self, scope: Any, reply: Reply) -> bool:
+        """Refuse a picture before its body is there, if there is no room for it now."""
+        began = perf_counter()
+        refusal = self._service.refusal()
+        if refusal is None:
+            return False
+        request = Request(scope, None, 0)
+        try:
+            if self._scope is not None:
+                request.token = self._service.authorize(request, self._scope)
+        except HttpError as error:
+            refusal = error
+        response = self._failed(refusal)
+        reply(response)
+        self._service.note(request, self._name, response.status, perf_counter() - began)
+        return True
 
     def _begin(self, request: Request) -> Response | HashLookup | Awaitable[Response]:
         if self._scope is not None:
@@ -142,14 +160,25 @@ class Application:
             for (method, path), endpoint in endpoints.items()
             if method == "GET" and endpoint.waits_for_nothing
         }
+        self._of_pictures = {
+            path.encode(): endpoint
+            for (method, path), endpoint in endpoints.items()
+            if method == "POST" and endpoint.is_of_picture
+        }
         self.flush = service.lookups.flush
         """Answers what waits for others."""
 
     def answer_soon(self, path: bytes, scope: Any, reply: Reply) -> bool:
-        """Answer a GET without a task of its own; False if it may have to wait for something.
+        """Answer a request without a task of its own; False if it may have to wait for something.
 
-        It waits for a body, and for a picture that has to be fetched.
+        It waits for a body, unless that is a picture there is no room for, and for a picture that
+        has to be fetched.
         """
+        if scope["method"] == "POST":
+            endpoint = self._of_pictures.get(path)
+            if endpoint is None or any(name == b"expect" for name, _ in scope["headers"]):
+                return False
+            return endpoint.refuse_soon(scope, reply)
         endpoint = self._soon.get(path)
         query = scope["query_string"]
         if endpoint is None or b"url" in query or b"%" in query:

@@ -98,6 +98,11 @@ class Protocol(HttpToolsProtocol):
         self._wait(None)
         if not self._is_idle:
             super().on_message_complete()
+        elif not self._awaits_reply:  # it was answered before its end
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def pause_writing(self) -> None:
         """Wait for a client who does not read the answer."""
@@ -132,9 +137,10 @@ class Protocol(HttpToolsProtocol):
     def _answer_soon(self) -> bool:
         """Answer a request that the application needs no time for; return whether it was one."""
         parser, url = self.parser, self.url
+        method = parser.get_method()
         if (
             self._application is None
-            or parser.get_method() != b"GET"
+            or method not in {b"GET", b"POST"}
             or not self._is_idle
             or not parser.should_keep_alive()
             or parser.get_http_version() != "1.1"
@@ -145,7 +151,7 @@ class Protocol(HttpToolsProtocol):
             return False
         path, _, query = url.partition(b"?")
         scope: Any = self.scope
-        scope["method"], scope["query_string"] = "GET", query
+        scope["method"], scope["query_string"] = method.decode(), query
         self._awaits_reply = True
         is_taken = self._application.answer_soon(path, scope, self._reply)
         if not is_taken:
@@ -173,5 +179,7 @@ class Protocol(HttpToolsProtocol):
         A request that is there is answered: it is never one that is cut.
         """
         others: set[Any] = self.connections
-        idle = [each for each in others if each is not self and each._is_idle]
+        idle = [
+            each for each in others if each is not self and each._is_idle and not each._awaits_reply
+        ]
         min(idle, key=lambda each: each._since, default=self)._cut()

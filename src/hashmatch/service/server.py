@@ -302,8 +302,8 @@ class Serving:
             else None,
             self.hosts(port),
             waivers(),
-            Exchanges(self.exchanges) if self.exchanges else None,
             self._rates,
+            Exchanges(self.exchanges) if self.exchanges else None,
         )
         service.prepare()
         config = uvicorn.Config(

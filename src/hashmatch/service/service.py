@@ -15,6 +15,7 @@ from msgspec.json import encode as encode_json
 
 from hashmatch._files.private import stamp
 from hashmatch.errors import StoreError
+from hashmatch.records.images import HashedImage
 from hashmatch.service.admission import Admission, Busy, Rates
 from hashmatch.service.fetch import check_url
 from hashmatch.service.http import HttpError
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from hashmatch.exchanges.config import Exchanges
-    from hashmatch.records.images import HashedImage, ImageItem, ItemOutcome
+    from hashmatch.records.images import ImageItem, ItemOutcome
     from hashmatch.records.review import ReviewRecord
     from hashmatch.records.safeguards import Waiver
+    from hashmatch.records.videos import HashedVideo
     from hashmatch.sandbox.pool import DecodePool
     from hashmatch.service.fetch import Fetcher
     from hashmatch.service.http import Request
@@ -101,10 +103,10 @@ class Service:
         site whose name is made to lead here could ask otherwise.
     waivers : sequence of Waiver
         What protects less than it could.
-    exchanges : Exchanges, optional
-        Exchanges whose lists are served too.
     rates : Rates
         How many requests each token has left, for all processes of the service.
+    exchanges : Exchanges, optional
+        Exchanges whose lists are served too.
     description : bytes
         OpenAPI.
     """
@@ -120,8 +122,8 @@ class Service:
     recent: Recent | None = None
     hosts: frozenset[str] | None = None
     waivers: Sequence[Waiver] = ()
-    exchanges: Exchanges | None = None
     rates: Rates = field(default_factory=Rates)
+    exchanges: Exchanges | None = None
     description: bytes = b"{}"
     metrics: Metrics = field(default_factory=Metrics)
     lookups: Lookups = field(default_factory=Lookups)
@@ -228,6 +230,12 @@ class Service:
             )  # fmt: skip
         return token
 
+    def refusal(self) -> HttpError | None:
+        """Return what another picture would be refused with, if nobody has to note that."""
+        if self.journal is None and self._admission.is_full:
+            return _too_many(self._admission.expected_wait)
+        return None
+
     async def with_picture(
         self, read: Callable[[], Awaitable[bytes]], work: Callable[[bytes], T]
     ) -> T:
@@ -247,10 +255,7 @@ class Service:
                 await turn()
                 return await asyncio.get_running_loop().run_in_executor(self._threads, work, data)
         except Busy as busy:
-            raise HttpError(
-                503, "cannot answer: too many pictures are waiting.",
-                retry=True, retry_after=busy.seconds,
-            ) from None  # fmt: skip
+            raise _too_many(busy.seconds) from None
         finally:
             self.metrics.in_flight(self._admission.inside)
 
@@ -277,12 +282,13 @@ class Service:
         self,
         snapshot: Snapshot,
         item: ImageItem,
-        hashed: Sequence[HashedImage],
+        hashed: Sequence[HashedImage | HashedVideo],
         result: ReviewRecord | ItemOutcome,
     ) -> None:
-        """Keep a picture's hashes for what lists get later, if that was asked for."""
-        if self.recent is not None:
-            kept = self.recent.remember(snapshot, item, hashed, result)
+        """Keep a picture's hashes for what lists get later, if that was asked for; no video's."""
+        images = [one for one in hashed if isinstance(one, HashedImage)]
+        if self.recent is not None and len(images) == len(hashed):
+            kept = self.recent.remember(snapshot, item, images, result)
             if kept is not None:
                 await asyncio.wrap_future(kept)
 
@@ -330,3 +336,8 @@ class Service:
                 if not self._token_problem:
                     LOG.error("tokens are as before: %s", error)
                 self._token_problem = f"tokens are as before: {error}"
+
+
+def _too_many(seconds: float) -> HttpError:
+    text = "cannot answer: too many pictures are waiting."
+    return HttpError(503, text, retry=True, retry_after=seconds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import threading
@@ -18,14 +17,16 @@ from hashmatch._files.private import stamp
 from hashmatch._redact import unseen
 from hashmatch.errors import HashmatchError, ListError, UsageError
 from hashmatch.lists.exclusions import numbers_disabled, read_disabled
+from hashmatch.matching.identity import snapshot_name
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.times import timestamp
+from hashmatch.records.video_columns import VIDEO_SPEC
 from hashmatch.service.banks import names_of
 from hashmatch.store.watch import watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from hashmatch.lists.exclusions import Disabled
     from hashmatch.matching.matcher import Matcher
@@ -349,28 +350,11 @@ class Snapshots:
         self.changed(snapshot)
 
 
-def snapshot_name(
-    lists: Iterable[HashList], used: Iterable[HashList], disabled: Iterable[Disabled]
-) -> str:
-    """Return the name of a snapshot: its lists, their versions, and what is left out of each.
-
-    What is left out is named by how many entries that is, and a digest of which.
-    """
-    named = sorted({(each.list, each.entry) for each in disabled})
-    names: dict[str, int] = {}
-    ends: dict[str, str] = {}
-    for known, kept in zip(lists, used, strict=True):
-        name = f"{known.name}@{known.version}"
-        names[name] = names.get(name, 0) + len(known) - len(kept)
-        of_list = repr([entry for list_name, entry in named if list_name == known.name])
-        ends[name] = hashlib.blake2b(of_list.encode(), digest_size=4).hexdigest()
-    return ",".join(f"{name}-{out}.{ends[name]}" if out else name for name, out in names.items())
-
-
 def _warm(snapshot: Snapshot) -> None:
     """Look up a hash of each kind, so that no request waits for kernels to load."""
     for spec in snapshot.specs.values():
-        snapshot.matcher.look_up(HashBatch.from_bytes(spec, bytes(spec.bits // 8)))
+        if spec != VIDEO_SPEC:  # whose frames are looked up as PDQ
+            snapshot.matcher.look_up(HashBatch.from_bytes(spec, bytes(spec.bits // 8)))
 
 
 def _nothing() -> HashList:

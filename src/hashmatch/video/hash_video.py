@@ -53,8 +53,8 @@ def hash_video(
         The video's file. A path is read where it is, and never in memory as a whole.
     algorithm : {"vpdq", "vpdq-keyframes"}
         ``vpdq`` hashes frames at equal distances; ``vpdq-keyframes`` the key frames alone, wherever
-        an encoder has put them: many times as quick, and not vPDQ. `docs/video.md` has what it
-        finds.
+        an encoder has put them: many times as quick, and not vPDQ. `docs/video-hashing.md` says
+        what it finds.
     every : float
         Seconds between two hashed frames, 0 for every frame: those whose number is a multiple of
         ``int(every * rate)``, as vPDQ has it. Not for key frames.
