@@ -66,7 +66,7 @@ ROWS = [
     Row("PUT", "/m/compare", {}, {}, 405, "Method Not Allowed", HTML),
     get("/v1/nothing", 404, "nothing at this path"),
     Row("PUT", "/v1/match", {}, {}, 405, "other methods"),
-    get("//c/content_type", 200, [{"enabled": True, "name": "photo"}]),
+    get("//c/content_type", 200, [{"enabled": True, "name": "photo"}, {"enabled": True, "name": "video"}]),
     get("//m//raw_lookup", 200, {"matches"}, **SIGNAL),
     # 1.2 liveness and discovery
     get("/", 302, "", HTML),
@@ -78,9 +78,9 @@ ROWS = [
     get("/openapi/", 200, "/m/raw_lookup", HTML),
     get("/openapi", 404, "Not Found", HTML),
     # 1.3 hashing
-    posts("/h/hash", PHOTO, 200, {"pdq", "video_md5"}),
+    posts("/h/hash", PHOTO, 200, {"pdq", "md5"}),
     posts("/h/hash", PHOTO, 200, {"pdq"}, types="pdq"),
-    posts("/h/hash", PHOTO, 200, {"pdq", "video_md5"}, types="pdq,video_md5"),
+    posts("/h/hash", PHOTO, 200, {"pdq", "md5"}, types="pdq,md5"),
     posts("/h/hash", {}, 400, "Missing multipart/form-data file upload"),
     posts("/h/hash", {"photo": b"x", "video": b"y"}, 400, "Only one file allowed per request"),
     posts("/h/hash", {"image": PICTURE}, 400, "no such content_type: 'image'"),
@@ -90,7 +90,7 @@ ROWS = [
     get("/h/hash", 422, ("url", "missing")),
     get("/h/hash", 400, "invalid, or not of http", url="not a url"),
     get("/h/hash", 400, "invalid, or not of http", url="ftp://example.org/a.png"),
-    get("/h/hash", 200, {"pdq", "video_md5"}, url="{photos}/tiles.png"),
+    get("/h/hash", 200, {"pdq", "md5"}, url="{photos}/tiles.png"),
     get("/h/hash", 200, {"pdq"}, url="{photos}/tiles.png", types="pdq", content_type="photo"),
     get("/h/hash", 400, "the server answered 404", url="{photos}/none.png"),
     get("/h/hash", 400, "no such content_type: 'audio'", url="{photos}/a", content_type="audio"),
@@ -105,7 +105,7 @@ ROWS = [
     get("/m/raw_lookup", 200, {"matches": [1]}, **SIGNAL, banks="OTHER, FILLED"),
     get("/m/raw_lookup", 200, {"matches": []}, **SIGNAL, banks="OTHER"),
     get("/m/raw_lookup", 200, {"matches": [{"bank_content_id": 1, "distance": "-"}]}, signal=MD5,
-        signal_type="video_md5", include_distance="1"),
+        signal_type="md5", include_distance="1"),
     get("/m/raw_lookup", 422, ("signal", "missing"), signal_type="pdq"),
     get("/m/raw_lookup", 422, ("signal_type", "missing"), signal=PDQ),
     get("/m/raw_lookup", 422, ("include_distance", "bool_parsing"), **SIGNAL, include_distance="?"),
@@ -119,22 +119,22 @@ ROWS = [
     get("/m/lookup", 400, "Either url or both signal and signal_type are required", signal=PDQ),
     get("/m/lookup", 400, "No such SignalType 'x'", signal=PDQ, signal_type="x"),
     get("/m/lookup", 400, "invalid signal: invalid PDQ hash", signal="0", signal_type="pdq"),
-    get("/m/lookup", 200, {"pdq", "video_md5"}, url="{photos}/tiles.png"),
+    get("/m/lookup", 200, {"pdq", "md5"}, url="{photos}/tiles.png"),
     get("/m/lookup", 200, {"DEMO_PDQ"}, url="{photos}/tiles.png", signal_type="pdq"),
     get("/m/lookup", 400, "the server answered 404", url="{photos}/none.png"),
-    posts("/m/lookup", PHOTO, 200, {"pdq", "video_md5"}),
-    posts("/m/lookup", PHOTO, 200, {"pdq": {}, "video_md5": {}}, banks="NONE"),
+    posts("/m/lookup", PHOTO, 200, {"pdq", "md5"}),
+    posts("/m/lookup", PHOTO, 200, {"pdq": {}, "md5": {}}, banks="NONE"),
     posts("/m/lookup", {}, 400, "Missing multipart/form-data file upload"),
     sends("POST", "/m/compare", {"pdq": [PDQ, PDQ]}, 200, {"pdq": [True, {"distance": 0}]}),
-    sends("POST", "/m/compare", {"video_md5": [MD5, MD5]}, 200,
-          {"video_md5": [True, {"distance": 0}]}),  # ours: theirs is an internal error
+    sends("POST", "/m/compare", {"md5": [MD5, MD5]}, 200,
+          {"md5": [True, {"distance": 0}]}),  # ours: theirs is an internal error
     sends("POST", "/m/compare", {}, 200, {}),
     sends("POST", "/m/compare", [], 400, "cannot compare"),
     sends("POST", "/m/compare", {"pdq": PDQ}, 400, "no list of two"),
     sends("POST", "/m/compare", {"pdq": [PDQ]}, 400, "not two"),
     sends("POST", "/m/compare", {"x": [PDQ, PDQ]}, 400, "No such SignalType 'x'"),
     sends("POST", "/m/compare", {"pdq": ["x", PDQ]}, 400, "invalid signal: invalid PDQ hash"),
-    get("/m/index/status", 200, {"pdq", "video_md5"}),
+    get("/m/index/status", 200, {"pdq", "md5"}),
     get("/m/index/status", 200, {"pdq"}, signal_type="pdq"),
     get("/m/index/status", 400, "No such signal type 'x'", signal_type="x"),
     # 1.5 curation
@@ -191,16 +191,16 @@ ROWS = [
     sends("POST", "/c/bank/SCRATCH/signal", {"x": PDQ}, 400, "No such SignalType 'x'"),
     sends("POST", "/c/bank/SCRATCH/signal", {}, 400, "without signals"),
     sends("POST", "/c/bank/NONE/signal", {"pdq": PDQ}, 404, "bank 'NONE' not found"),
-    get("/c/signal_type", 200, [{"enabled_ratio": 1.0, "name": "pdq"},
-                                {"enabled_ratio": 1.0, "name": "video_md5"}]),
+    get("/c/signal_type", 200, [{"enabled_ratio": 1.0, "name": "md5"},
+                                {"enabled_ratio": 1.0, "name": "pdq"}]),
     sends("PUT", "/c/signal_type/pdq", {"enabled_ratio": "0"}, 200,
           {"enabled_ratio": 0.0, "name": "pdq"}),  # ours: theirs is an internal error
     get("/m/lookup", 400, "No such SignalType 'pdq'", **SIGNAL),
     posts("/h/hash", PHOTO, 400, "signal type 'pdq' doesn't exist or is disabled", types="pdq"),
-    posts("/h/hash", PHOTO, 200, {"video_md5"}),
-    get("/m/lookup", 200, {"FILLED"}, signal=MD5, signal_type="video_md5"),
-    get("/c/signal_type", 200, [{"enabled_ratio": 0.0, "name": "pdq"},
-                                {"enabled_ratio": 1.0, "name": "video_md5"}]),
+    posts("/h/hash", PHOTO, 200, {"md5"}),
+    get("/m/lookup", 200, {"FILLED"}, signal=MD5, signal_type="md5"),
+    get("/c/signal_type", 200, [{"enabled_ratio": 1.0, "name": "md5"},
+                                {"enabled_ratio": 0.0, "name": "pdq"}]),
     sends("PUT", "/c/signal_type/pdq", {"enabled_ratio": 0.000001}, 200, {"enabled_ratio", "name"}),
     get("/m/lookup", 200, {}, **SIGNAL),
     sends("PUT", "/c/signal_type/pdq", {"enabled_ratio": 1}, 200,
@@ -209,10 +209,10 @@ ROWS = [
     sends("PUT", "/c/signal_type/pdq", {}, 422, ("enabled_ratio", "missing")),
     sends("PUT", "/c/signal_type/pdq", {"enabled_ratio": 2}, 400, "from 0 to 1"),
     sends("PUT", "/c/signal_type/x", {"enabled_ratio": 1}, 400, "No such signal type 'x'"),
-    get("/c/signal_type/index", 200, {"pdq", "video_md5"}),
-    get("/c/signal_type/index", 200, {"video_md5"}, signal_type="video_md5"),
+    get("/c/signal_type/index", 200, {"pdq", "md5"}),
+    get("/c/signal_type/index", 200, {"md5"}, signal_type="md5"),
     get("/c/signal_type/index", 400, "No such signal type 'x'", signal_type="x"),
-    get("/c/content_type", 200, [{"enabled": True, "name": "photo"}]),
+    get("/c/content_type", 200, [{"enabled": True, "name": "photo"}, {"enabled": True, "name": "video"}]),
     Row("PUT", "/c/content_type", {}, {}, 405, "Method Not Allowed", HTML),
     # 1.6 their pages for people are not there; what they show are hashes
     get("/ui", 404, "Not Found", HTML),  # ours
@@ -250,7 +250,7 @@ def hma(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Program, str
         with service(*options, lists=lists) as program:
             for name in ("FILLED", "SCRATCH"):
                 assert program.post("/c/banks", {"name": name}).status == 201
-            added = program.post("/c/bank/FILLED/signal", {"pdq": PDQ, "video_md5": MD5})
+            added = program.post("/c/bank/FILLED/signal", {"pdq": PDQ, "md5": MD5})
             assert added.json["id"] == 1
             yield program, photos
     finally:
