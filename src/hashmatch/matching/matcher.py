@@ -407,9 +407,6 @@ class Matcher(Opaque):
     ) -> ItemOutcome:
         """Return that nothing matches, or what could not be searched at all: no frame of it."""
         outcome, reason, quality, damaged = NO_MATCH, "", None, False
-        images = [one for one in hashed if isinstance(one, HashedImage)]
-        # That a picture is no video says something only where there are lists of nothing else.
-        searched = [one.spec for one in images if one.spec != VIDEO_SPEC]
         for one in hashed:
             damaged |= one.damaged
             if isinstance(one, HashedVideo):
@@ -418,12 +415,19 @@ class Matcher(Opaque):
                 if one.outcome is not HASHED:
                     outcome, reason = one.outcome, one.reason
                 continue
-            if one.spec not in self._lookup.specs or (one.spec == VIDEO_SPEC and searched):
+            if one.spec not in self._lookup.specs:
+                continue
+            # That a picture is no video says something only where there are lists of nothing else.
+            if one.spec == VIDEO_SPEC and len(hashed) > 1:
                 continue
             if quality is None:
                 quality = one.quality
             if one.outcome is not HASHED and outcome is NO_MATCH:
-                same = [other for other in images if other.spec == one.spec]
+                same = [
+                    other
+                    for other in hashed
+                    if isinstance(other, HashedImage) and other.spec == one.spec
+                ]
                 if all(other.outcome is not HASHED for other in same):
                     outcome, reason = one.outcome, one.reason
         return ItemOutcome(item.key, item.version, item.surface, outcome, reason, quality, damaged)
