@@ -1,21 +1,33 @@
-"""What `hashmatch serve` carries: look-ups, checks, swaps under load, overload, kills.
+"""What `hashmatch serve` carries: look-ups, checks, swaps under load, overload.
 
 Servers run on loopback, and the load comes from a second process; every answer is compared with
-what it has to be. ``lookups`` takes turns with a bare endpoint of the same framework that returns a
-constant. CPU time a request is of the server's process alone, so that it means something on a
-machine that does other work besides; rates and waiting times do not.
+what it has to be. What is compared takes turns. CPU time a request is of the server's process
+alone, so that it means something on a machine that does other work besides; rates and waiting times
+do not.
 
-    python benchmarks/service_load.py store STORE                # ten million synthetic entries
-    python benchmarks/service_load.py lookups STORE
+    python benchmarks/service_load.py store STORE        # ten million synthetic entries
+    python benchmarks/service_load.py lookups STORE      # and a bare endpoint of the framework
+    python benchmarks/service_load.py hma STORE --peer-port N  # and Hasher-Matcher-Actioner there
+    python benchmarks/service_load.py checks STORE       # JPEGs, workers, memory
+    python benchmarks/service_load.py update STORE       # waiting times while STORE changes
+    python benchmarks/service_load.py swaps STORE        # a thousand of a list of its own
+    python benchmarks/service_load.py overload STORE     # ten times what can be done
+
+``update`` adds versions to the store. Kills are in ``service_kills.py``.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
+import threading
+import time
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +38,7 @@ if __package__ in {None, ""}:  # run as a file, not with -m: the folder above is
     os.environ["PYTHONPATH"] = os.pathsep.join([sys.path[0], os.environ.get("PYTHONPATH", "")])
 
 from benchmarks import servers
-from benchmarks.load_generator import Answers, Ask, Load, asked, generators, request
+from benchmarks.load_generator import Answers, Ask, Load, asked, begun, generators, request
 from hashmatch.service.tokens import TokenFile
 
 if TYPE_CHECKING:
@@ -129,14 +141,277 @@ def run_lookups(options: argparse.Namespace, folder: Path) -> None:
                 cpu[name].append(spent)
                 if name == "hashmatch":
                     tails.append(answers.milliseconds(99) / answers.milliseconds(50))
-    for name in rates:
-        print(f"{name:10} look-ups a second {median(rates[name])}, us of CPU {median(cpu[name])}")
+    for name, found in rates.items():
+        print(f"{name:10} look-ups a second {median(found)}, us of CPU {median(cpu[name])}")
     for what, found in (
         ("by the clock", [a / b for a, b in zip(rates["hashmatch"], rates["bare"], strict=True)]),
         ("by CPU time", [b / a for a, b in zip(cpu["hashmatch"], cpu["bare"], strict=True)]),
     ):
         print(f"of the bare endpoint's rate, {what}: {median(found)}; at least 0.75")
     print(f"p99 / p50: {median(tails)}; at most 4")
+
+
+def run_hma(options: argparse.Namespace, folder: Path) -> None:
+    """Print look-ups a second next to those of Hasher-Matcher-Actioner, which runs already."""
+    tokens, token = with_token(folder)
+    asks = lookups(options.store, 20_000, token)
+    theirs = [Ask(ask.data) for ask in asks if ask.expected == b"{}"]
+    rates: dict[str, list[float]] = {"hashmatch": [], "HMA": []}
+    with (
+        generators() as pool,
+        servers.hashmatch("--list", options.store, "--tokens", tokens) as ours,
+    ):
+        for _ in range(options.rounds):
+            answers, _ = measured(pool, ours, asks, options.seconds)
+            rates["hashmatch"].append(answers.rate)
+            # Its server ends each connection with the answer, and takes one at a time.
+            answers = asked(pool, Load(options.peer_port, theirs, 4, options.seconds))
+            assert answers.good == answers.asked, answers.taken
+            rates["HMA"].append(answers.rate)
+    for name, found in rates.items():
+        print(f"{name:10} look-ups a second {median(found)}")
+    ratios = [a / b for a, b in zip(rates["hashmatch"], rates["HMA"], strict=True)]
+    print(f"times HMA's: {median(ratios)}; at least 20")
+
+
+def jpegs(count: int) -> list[bytes]:
+    """Return JPEGs of drawn pictures, 640 pixels wide."""
+    from PIL import Image
+
+    from hashmatch.testing import picture
+
+    made = []
+    for number in range(count):
+        file = io.BytesIO()
+        Image.fromarray(picture(number, 640, 480)).save(file, "JPEG", quality=85)
+        made.append(file.getvalue())
+    return made
+
+
+def checks(token: str) -> list[Ask]:
+    """Return checks of pictures that are near nothing."""
+    return [
+        Ask(
+            request(
+                "POST", "/v1/check", {"surface": "public_post", "item_id": f"post/{number}"},
+                body=data, token=token,
+            )
+        )
+        for number, data in enumerate(jpegs(50))
+    ]  # fmt: skip
+
+
+def library_rate(store: Path, seconds: float) -> tuple[float, float]:
+    """Return checks a second of a matcher that decodes in this thread, and CPU us of one."""
+    import hashmatch as hm
+
+    matcher = hm.Matcher(*hm.ListStore(str(store)).open())
+    pictures = jpegs(50)
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    done = -50  # the first are for warming up
+    began = cpu = 0.0
+    while done <= 0 or time.perf_counter() - began < seconds:
+        if done == 0:
+            began, cpu = time.perf_counter(), time.process_time()
+        result = matcher.check(pictures[done % 50], surface="public_post", item_id="post/1")
+        assert result.outcome is hm.Outcome.NO_MATCH, result.outcome
+        done += 1
+    return done / (time.perf_counter() - began), (time.process_time() - cpu) / done * 1e6
+
+
+def run_checks(options: argparse.Namespace, folder: Path) -> None:
+    """Print checks a second next to the library's, of one worker and two, and the memory."""
+    tokens, token = with_token(folder)
+    asks, cores = checks(token), sorted(os.sched_getaffinity(0))
+    serve = ("--list", options.store, "--tokens", tokens)
+    by_clock, by_cpu = [], []
+    with servers.hashmatch(*serve) as server:
+        for _ in range(options.rounds):
+            with generators() as pool:
+                rate, cpu = pool.submit(library_rate, options.store, options.seconds).result()
+                asked(pool, Load(server.port, asks, 8, 1.0))
+                before = server.cpu_seconds(with_children=True)
+                answers = asked(pool, Load(server.port, asks, 8, options.seconds))
+                assert answers.bad == 0, answers.taken
+                spent = (server.cpu_seconds(with_children=True) - before) / answers.good * 1e6
+            by_clock.append(answers.rate / rate / len(cores))
+            by_cpu.append(cpu / spent)
+    print(f"checks a second, the last: library {rate:,.0f} on a core, service {answers.rate:,.0f}")
+    print(f"of the library's rate times {len(cores)} cores, by the clock: {median(by_clock)}")
+    print(f"of the library's rate, by CPU time: {median(by_cpu)}; at least 0.8")
+
+    ratios = []
+    of_one = (*serve, "--decoders", "1")
+    with (
+        generators() as pool,
+        servers.hashmatch(*of_one, cores=cores[:1]) as one,
+        servers.hashmatch(*of_one, "--workers", "2", cores=cores[:2]) as two,
+    ):
+        for _ in range(options.rounds):
+            rates = []
+            for server in (one, two):
+                asked(pool, Load(server.port, asks, 8, 1.0))
+                answers = asked(pool, Load(server.port, asks, 8, options.seconds))
+                assert answers.bad == 0, answers.taken
+                rates.append(answers.rate)
+            ratios.append(rates[1] / rates[0])
+        print(f"two workers on two cores, of one worker on one: {median(ratios)}; at least 1.8")
+
+    of_all = lookups(options.store, 20_000, token)
+    taken = {}
+    for workers in (1, 3):
+        with (
+            generators() as pool,
+            servers.hashmatch(*of_one, "--workers", str(workers)) as server,
+        ):
+            for load in (asks, of_all):
+                asked(pool, Load(server.port, load, 24, 5.0))
+            taken[workers] = sum(servers.memory(pid) for pid in server.processes)
+    further = (taken[3] - taken[1]) / 2 / 2**20
+    print(f"memory of a further worker with its decoder, PSS: {further:,.0f} MiB; at most 150")
+
+
+def run_update(options: argparse.Namespace, folder: Path) -> None:
+    """Print how long look-ups take while 10,000 entries are added, and all are swapped."""
+    import hashmatch as hm
+
+    tokens, token = with_token(folder)
+    asks = lookups(options.store, 20_000, token)
+    few = folder / "few.txt"
+    digits = np.random.default_rng(SEED + 3).bytes(32 * 10_000).hex()
+    few.write_text("".join(digits[at : at + 64] + "\n" for at in range(0, len(digits), 64)))
+    command = [sys.executable, "-m", "hashmatch", "list"]
+    begins = hm.ListStore(str(options.store)).latest_version()
+    changes = {
+        "an update of 10,000": [*command, "update", few, "--store", options.store],
+        "a swap of all": [*command, "rollback", options.store, str(begins)],
+    }
+    with (
+        generators() as pool,
+        servers.hashmatch("--list", options.store, "--tokens", tokens) as server,
+    ):
+        for name, change in changes.items():
+            tails = []
+            for changing in (False, True):
+                load = begun(pool, Load(server.port, asks, 64, 20.0, rate=options.rate))
+                if changing:
+                    time.sleep(2)
+                    subprocess.run(
+                        ["nice", "-n", "19", *change], check=True, stdout=subprocess.DEVNULL
+                    )
+                answers = load.result()
+                assert answers.bad == 0, answers.taken
+                assert len(answers.snapshots) == 1 + changing, answers.snapshots
+                tails.append(answers.milliseconds(99))
+            before, during = tails
+            print(
+                f"p99 before {name}: {before:.2f} ms, during: {during:.2f} ms, "
+                f"{during / before:.2f} times; at most 1.2"
+            )
+
+
+def run_swaps(options: argparse.Namespace, folder: Path) -> None:
+    """Swap a list a thousand times under load, and compare what the process holds."""
+    import hashmatch as hm
+    from hashmatch.testing import random_hashes
+
+    tokens, token = with_token(folder)
+    spec, path = hm.HashSpec("pdq", 256), folder / "swapped"
+    known = random_hashes(spec, 20_000, seed=SEED)
+    halves = known[:10_000].to_hex(), known[10_000:].to_hex()
+    store = hm.ListStore(str(path))
+    for number, half in enumerate(halves):
+        file = folder / f"{number}.txt"
+        file.write_text("".join(f"{text}\n" for text in half))
+        store.import_files([str(file)], hm.Change(accept=("size-change",)))
+    asks = _of_versions(halves, path, token)
+    with (
+        generators() as pool,
+        servers.hashmatch("--list", path, "--tokens", tokens, watches_often=True) as server,
+    ):
+        pid, held = server.process.pid, []
+        found: list[Answers] = []
+        for part in (100, options.swaps - 100):
+            stop = time.time()
+            load = begun(pool, Load(server.port, asks, 8, part * options.pause, rate=options.rate))
+            for _ in range(part):
+                version = store.latest_version()
+                store.roll_back(version - 1)
+                stop += options.pause
+                time.sleep(max(0.0, stop - time.time()))
+            found.append(load.result())
+            time.sleep(1)
+            held.append(
+                (servers.memory(pid, "Rss") / 2**20, servers.files(pid), servers.mappings(pid))
+            )
+    for answers in found:
+        assert answers.bad == 0, (answers.taken, answers.wrong)
+    names = {name: times for answers in found for name, times in answers.snapshots.items()}
+    seen = sorted(
+        (first, last, int(name.partition("@")[2])) for name, (first, last) in names.items()
+    )
+    for (_, last, version), (first, _, following) in pairwise(seen):
+        assert version < following
+        assert last <= first + 0.05, "two versions answer at the same time"
+    asked_in_all = sum(answers.asked for answers in found)
+    print(f"{asked_in_all:,} answers of {len(seen)} versions, each with its own entries, in order")
+    print("after 100 swaps: RSS {:.1f} MiB, {} files, {} mappings".format(*held[0]))
+    print(f"after {options.swaps}: " + "RSS {:.1f} MiB, {} files, {} mappings".format(*held[1]))
+
+
+def _of_versions(halves: tuple[list[str], list[str]], path: Path, token: str) -> list[Ask]:
+    """Return look-ups of entries that versions with odd numbers have, or even ones."""
+    import hashmatch as hm
+    from hashmatch.service.banks import names_of
+    from hashmatch.service.hma import content_id
+
+    store = hm.ListStore(str(path))
+    made = []
+    for version, half in enumerate(halves, 1):
+        lists = store.lists(store.version(version), [])
+        matcher, bank = hm.Matcher(*lists), names_of(lists)[lists[0].name]
+        for text in half[:500]:
+            (found,) = matcher.look_up(hm.HashBatch.from_hex(lists[0].spec, [text]))
+            (match,) = found.matches
+            there = f'{{"{bank}":[{{"bank_content_id":{content_id(match)},"distance":"0"}}]}}'
+            query = {"signal": text, "signal_type": "pdq"}
+            expected = (b"{}", there.encode()) if version == 1 else (there.encode(), b"{}")
+            made.append(Ask(request("GET", "/m/lookup", query, token=token), expected))
+    return made
+
+
+def run_overload(options: argparse.Namespace, folder: Path) -> None:
+    """Ask for ten times the checks that can be done."""
+    tokens, token = with_token(folder)
+    asks = checks(token)
+    serve = ("--list", options.store, "--tokens", tokens, "--missed", folder / "missed.db")
+    with generators() as pool, servers.hashmatch(*serve) as server:
+        asked(pool, Load(server.port, asks, 8, 2.0))
+        best = max(asked(pool, Load(server.port, asks, 8, 5.0)).rate for _ in range(3))
+        sizes: list[int] = []
+        stop = threading.Event()
+
+        def watch() -> None:
+            while not stop.wait(1.0):
+                sizes.append(sum(servers.memory(pid) for pid in server.processes))
+
+        watching = threading.Thread(target=watch)
+        watching.start()
+        load = Load(server.port, asks, 400, options.overload_seconds, rate=10 * best)
+        answers = asked(pool, load)
+        stop.set()
+        watching.join()
+    counts = {status: len(taken) for status, taken in sorted(answers.taken.items())}
+    half = len(sizes) // 2
+    print(f"best rate {best:,.0f} checks a second; asked for {10 * best:,.0f}, sent "
+          f"{answers.asked / answers.seconds:,.0f}, answers by status {counts}")  # fmt: skip
+    assert set(counts) <= {200, 503}, counts
+    assert sum(counts.values()) == answers.asked
+    print(f"good answers, of the best rate: {answers.rate / best:.2f}; at least 0.9")
+    print("refused within, ms: p50 {:.1f}, p99 {:.1f}, the longest {:.1f}; at most 50".format(
+        *(answers.milliseconds(part, 503) for part in (50, 99, 100))))  # fmt: skip
+    print(f"memory, PSS: {max(sizes[:half]) / 2**20:,.0f} MiB at most in the first half, "
+          f"{max(sizes[half:]) / 2**20:,.0f} in the second")  # fmt: skip
 
 
 def main() -> None:
@@ -147,12 +422,22 @@ def main() -> None:
     parts: dict[str, Callable[[argparse.Namespace, Path], None]] = {
         "store": lambda options, folder: make_store(options.store, options.entries),
         "lookups": run_lookups,
+        "hma": run_hma,
+        "checks": run_checks,
+        "update": run_update,
+        "swaps": run_swaps,
+        "overload": run_overload,
     }
     parser.add_argument("part", choices=parts)
     parser.add_argument("store", type=Path)
     parser.add_argument("--entries", type=int, default=ENTRIES)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--peer-port", type=int, default=5100)
+    parser.add_argument("--rate", type=float, default=500.0, help="look-ups a second")
+    parser.add_argument("--swaps", type=int, default=1000)
+    parser.add_argument("--pause", type=float, default=0.15, help="seconds between two swaps")
+    parser.add_argument("--overload-seconds", type=float, default=60.0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         parts[options.part](options, Path(folder))

@@ -40,8 +40,8 @@ CALLS = {
     "list probe": "photos/tiles.png d0496e043497fbe5",
     "list import": "known.csv --store new",
     "list update": "store more.csv",
-    "list fetch": "hotline",
-    "list exchange add": "other url --option url=https://hotline.example/list.csv",
+    "list fetch": "",
+    "list exchange add": "other url --option url=https://a.example/a.csv --credentials a.key",
     "list exchange list": "",
     "list exchange kinds": "",
     "list exchange credentials": "hotline --remove",
@@ -132,7 +132,8 @@ def make_folder(folder: Path) -> Path:
     call("list import known.csv --store store")
     call("list update store more.csv --accept size-change")
     call("list keygen a")
-    call("list exchange add hotline url --option url=http://localhost:1/list.csv")
+    call("list exchange add hotline tat")
+    call("list exchange disable hotline")
     call("review init queue.db")
     call("token add tokens.json uploads --scope match")
     (folder / "account.json").write_bytes((FIXTURES / "account.json").read_bytes())

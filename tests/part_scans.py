@@ -83,7 +83,13 @@ def parted(
 ) -> PartedScan:
     rest.setdefault("options", PartOptions(size, decoders=0))
     return PartedScan(
-        str(source), open_demo, arguments, surface=SURFACE, engine=engine, state=str(state), **rest
+        str(source),
+        arguments or {},
+        surface=SURFACE,
+        engine=engine,
+        state=str(state),
+        opener=open_demo,
+        **rest,
     )
 
 
@@ -113,26 +119,26 @@ class ToldEngine:
 
     def __init__(self, job: Job, lose: Callable[[int], str]) -> None:
         self._job, self._lose = json.loads(json.dumps(_plain(job))), lose
-        self._given: deque[int] = deque()
+        self._given: deque[tuple[int, bool]] = deque()
         self.begun: list[int] = []
 
     def room(self) -> int:
         return 3 - len(self._given)
 
-    def submit(self, part: int) -> None:
-        self._given.append(part)
+    def submit(self, part: int, again: bool, avoid: str) -> None:
+        self._given.append((part, again))
 
     def wait(self, seconds: float) -> list[Answer]:
-        part = self._given.pop() if len(self._given) > 1 else self._given.popleft()
+        part, again = self._given.pop() if len(self._given) > 1 else self._given.popleft()
         self.begun.append(part)
         fate = self._lose(part)
         if fate == "lost":
-            return [Answer(part, "lost")]
-        answer = worker.do_part(self._job, part)
+            return [Answer(part, "lost", again=again)]
+        answer = worker.do_part(self._job, part, again)
         if fate == "zombie":
-            return [Answer(part, "lost")]
+            return [Answer(part, "lost", again=again)]
         if fate == "twice":
-            answer = worker.do_part(self._job, part)
+            answer = worker.do_part(self._job, part, again)
         return [answer]
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import chain
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -37,6 +38,16 @@ from hashmatch.interfaces import (
     passed_over,
     reads_plain,
 )
+from hashmatch.records.cases import (
+    Case,
+    CaseItem,
+    CaseState,
+    Closest,
+    ConfirmedCase,
+    Decision,
+    Origin,
+    Verdict,
+)
 from hashmatch.records.enums import Outcome, Surface
 from hashmatch.records.hashes import HashBatch, HashSpec
 from hashmatch.records.images import ImageChanged, ImageError, ImageItem
@@ -48,6 +59,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from hashmatch.review.drafts.destinations import DraftDestination, DraftFacts
 
 
 class MemorySource:
@@ -311,6 +324,64 @@ def check_sink(make: Callable[[Path | None], Sink], path: Path) -> None:
     assert b"profiles/kept-out.jpg" in content, "a suppressed record is missing"
     assert b"suppressed" in content, "it does not say that a record is suppressed"
     assert b"profiles/2.jpg" in content, "the last record is missing"
+
+
+def check_draft_destination(make: Callable[[], DraftDestination]) -> None:
+    """Check a destination of drafts: its questions, and that it computes and guesses nothing.
+
+    Parameters
+    ----------
+    make : callable
+        Makes one; the class.
+    """
+    from hashmatch.review.drafts.destinations import DraftDestination, unanswered
+
+    made, facts = make(), example_facts()
+    assert isinstance(made, DraftDestination), "it is no DraftDestination"
+    assert made.title.strip(), "nothing says whom it is for"
+    names = [question.name for question in made.questions]
+    assert len(set(names)) == len(names), "two questions have one name"
+    for question in made.questions:
+        assert question.options, f"question {question.name} has no answers"
+        for option in question.options:
+            assert option.meaning.strip(), f"nothing says what {option.value} means"
+    first, second = made.render(facts), make().render(facts)
+    assert first == second, "the same facts give other documents"
+    missing = {gap.field for gap in first.gaps if not gap.note}
+    for gap in unanswered(made.questions, facts):
+        assert gap.field in missing, f"{gap.field} is missing, and that is no gap"
+    for name in first.documents:
+        assert name == name.rpartition("/")[2] != "", f"{name} is not the name of a file"
+
+
+def example_facts() -> DraftFacts:
+    """Return what a draft of a made-up confirmed case is made of; nobody has chosen anything."""
+    import msgspec
+
+    from hashmatch.review.drafts.account import AccountFile
+    from hashmatch.review.drafts.destinations import DraftFacts
+    from hashmatch.review.drafts.seen import reported_files
+    from hashmatch.review.history import FIRST, Head
+
+    record, at = example_record(), datetime(2026, 1, 1, tzinfo=UTC)
+    decision = Decision(
+        "q-1-4", "q-1", Verdict.CONFIRMED, "ana", at, at, "seen", (record.record_id,), FIRST
+    )
+    closest = Closest(4, 31, "pdq", "demo")
+    item = CaseItem(record, Origin(), at, False, 1)
+    case = Case(
+        "q-1", CaseState.CONFIRMED, at, closest, ("A1",), (record.item.surface,), (item,),
+        (decision,), None, 0,
+    )  # fmt: skip
+    said = {
+        "schema": "hashmatch.account/1",
+        "incident": {"at": "2026-01-01T00:00:00Z"},
+        "reporter": {"person": {"first_name": "Dana", "last_name": "Example"}},
+    }
+    confirmed = ConfirmedCase(case, 4, at, at)
+    account = msgspec.convert(said, AccountFile)
+    files = reported_files(confirmed, ())
+    return DraftFacts(confirmed, files, (), account, Head(4, FIRST), at)
 
 
 def example_record(key: str = "profiles/1.jpg", *, suppressed: bool = False) -> ReviewRecord:

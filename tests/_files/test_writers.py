@@ -88,8 +88,7 @@ def test_a_full_disk(
 ALLOWED = {
     "_files/atomic.py": "it is the one that does",
     "service/banks.py": "a number in shared memory",
-    "service/database.py": "the file of a database, made private before SQLite opens it",
-    "service/missed.py": "a lock, which holds nothing",
+    "service/database.py": "the file of a database, private before SQLite opens it, and its lock",
     "service/server.py": "why a process ended, for the one that started it",
     "service/service.py": "a log, which lines are added to",
     "cli/command.py": "no file: the text of help",

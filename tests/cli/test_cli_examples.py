@@ -38,7 +38,9 @@ from review_records import make_record, random_hash
 if TYPE_CHECKING:
     from pathlib import Path
 
-PARSED_ONLY = re.compile(r"s3://|postgresql://|https://|^hashmatch (review serve|serve|warm)")
+PARSED_ONLY = re.compile(
+    r"s3://|postgresql://|https://|^hashmatch (review serve|serve|warm|list fetch)"
+)
 """These would need a server, never end, or compile for minutes."""
 
 
@@ -91,10 +93,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "changes.jsonl").write_text(f'{{"pdq": "{hashes[1][::-1]}", "id": "other"}}\n')
     (folder / "token").write_text("t" * 40)
     (folder / "token").chmod(0o600)
+    (folder / "hotline-credentials.json").write_text('{"username": "a", "password": "b"}')
     for words in (
         "list keygen lists-2026",
         "list import hotline --store lists/hotline --sign lists-2026.key",
         "list update lists/hotline changes --sign lists-2026.key",
+        "list exchange add hotline tat",
         "review webhook secret hook.secret",
         "token add tokens.json clients --scope match",
         "scan photos -l lists/hotline -s profile_photo --keep-hashes kept --keep-for 30d --state "

@@ -101,7 +101,7 @@ def options() -> Iterator[tuple[str, click.Option]]:
 TIMES = {
     "--every", "--expires", "--grace", "--keep", "--keep-for", "--keep-pending",
     "--keep-rejected", "--keep-reported", "--label-weight", "--lease", "--pause",
-    "--timeout", "--undo",
+    "--recent-for", "--timeout", "--undo",
 }  # fmt: skip
 SIZES = {"--limit-rate"}
 DATES = {"--due", "--filed", "--received", "--since", "--until"}
@@ -146,8 +146,8 @@ def test_what_is_written_is_named_by_out_or_for_what_it_is() -> None:
         if isinstance(each.type, Place) and each.type.is_written
     }
     assert named == {
-        "--access-log", "--keep-hashes", "--log-json", "--metrics", "--missed", "--out", "--report",
-        "--review", "--state", "--store",
+        "--access-log", "--keep-hashes", "--log-json", "--metrics", "--missed", "--out", "--recent",
+        "--report", "--review", "--state", "--store",
     }  # fmt: skip
 
 

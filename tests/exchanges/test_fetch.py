@@ -181,9 +181,6 @@ def test_a_list_that_expires_is_renewed_though_nothing_is_new(
     place.fetch(replace(ALL, expires_in=timedelta(hours=10)))
     later = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=6)
     monkeypatch.setattr(fetch, "now", lambda: later)
-    if place.server.kind == "url":
-        assert place.fetch().changed is None  # the server says that it is what it was
-        return
     assert place.fetch().changed
     assert place.version == 2
     assert place.checkpoint.at == later
@@ -518,6 +515,22 @@ def test_a_token_that_expires_in_between(tmp_path: Path) -> None:
 
         place.fetch(on_page=expire)
         assert place.hashes == server.listed()
+
+
+def test_a_wrong_password(tmp_path: Path) -> None:
+    with serving(TatServer()) as server:
+        place = Place(tmp_path, server)
+        place.exchanges.set_credentials({"username": "a", "password": "b"}, name="hotline")
+        place.refused("it refuses the credentials (400)")
+        assert len(server.asked) == 1
+
+
+def test_a_next_page_of_too_many_characters(tmp_path: Path) -> None:
+    with serving(StopNciiServer()) as server:
+        place = Place(tmp_path, server)
+        page = {"hashRecords": [], "hasMoreRecords": True, "nextSetTimestamp": 1}
+        faulty(place, Reply(200, json.dumps({**page, "nextPageToken": "x" * 70_000}).encode()))
+        place.refused("names the next page with too many characters")
 
 
 def test_pages_that_never_end_are_noticed(tmp_path: Path) -> None:

@@ -24,7 +24,12 @@ from hashmatch.records.cases import CaseState, ConfirmedCase, Origin
 from hashmatch.review.access import record_exif, record_view
 from hashmatch.review.drafts import cybertip
 from hashmatch.review.drafts.account import AccountFile, Location, read_account
-from hashmatch.review.drafts.destinations import DraftDestination, load_destination
+from hashmatch.review.drafts.destinations import (
+    DraftDestination,
+    DraftFacts,
+    Rendered,
+    load_destination,
+)
 from hashmatch.review.drafts.draft import (
     choose,
     confirmed_case,
@@ -34,10 +39,12 @@ from hashmatch.review.drafts.draft import (
     sign_draft,
     write_draft,
 )
+from hashmatch.review.drafts.nca import NcaDraft
+from hashmatch.review.drafts.ncmec import NcmecDraft
 from hashmatch.review.drafts.seen import reported_files
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
-from hashmatch.testing import example_record
+from hashmatch.testing import check_draft_destination, example_record
 from review_drafts import choose_all, confirm, example_account
 from review_queues import Clock, take_and_decide, take_case
 from review_records import make_record, many
@@ -89,7 +96,7 @@ def many_files(queue: ReviewQueue, clock: Clock) -> ConfirmedCase:
 
 
 def a_clip(queue: ReviewQueue, clock: Clock) -> ConfirmedCase:
-    queue.add([record(1, "image/gif")])
+    queue.add([record(1, "video/mp4", frame=120)])
     look(queue, whole=False)
     return confirm(queue, clock)
 
@@ -529,6 +536,18 @@ def test_what_is_chosen_is_checked_and_the_latest_counts(queue: ReviewQueue, clo
     ]
 
 
+def test_the_contract_is_kept_and_a_destination_that_guesses_is_found() -> None:
+    for made in (NcmecDraft, NcaDraft):
+        check_draft_destination(made)
+
+    class Guesses(NcaDraft):
+        def render(self, facts: DraftFacts) -> Rendered:
+            return replace(super().render(facts), gaps=())
+
+    with pytest.raises(AssertionError, match="reported-abroad is missing, and that is no gap"):
+        check_draft_destination(Guesses)
+
+
 # The folder
 
 
@@ -825,8 +844,10 @@ def test_nothing_is_dialled(
 
 
 def test_nothing_submits() -> None:
-    """Neither the addresses of the web service nor its calls are anywhere in the package."""
-    for path in (ROOT / "src" / "hashmatch").rglob("*.py"):
-        text = path.read_text()
-        for word in ("exttest.cybertip", "ispws/submit", "ispws/finish", "ispws/upload"):
-            assert word not in text, path
+    """Of the web service of reports, nothing but its documentation is named in the package."""
+    named = {
+        found
+        for path in (ROOT / "src" / "hashmatch").rglob("*.py")
+        for found in re.findall(r"\S*ispws\S*", path.read_text())
+    }
+    assert named == {f'"{cybertip.DOCUMENTATION}"'}

@@ -17,12 +17,14 @@ import hashmatch as hm
 import s3_server
 from cli_tools import IMAGES
 from hashmatch.errors import CheckpointError, EngineError
+from hashmatch.records.images import ImageError
 from hashmatch.scan.parts import coordinator, worker
 from hashmatch.scan.parts.engine import EngineName
 from hashmatch.scan.parts.journal import Journal
 from hashmatch.scan.parts.manifest import Line, Manifest
 from hashmatch.scan.parts.place import open_place
 from hashmatch.scan.parts.worker import Answer
+from hashmatch.sources.directory import DirectorySource
 from hashmatch.testing import flipped
 from part_scans import ToldEngine, in_parts, parted, plain
 from scan_folders import photos
@@ -266,6 +268,34 @@ def test_kinds_of_sources(folder: Path, tmp_path: Path, engines: Any, kind: str)
         (tmp_path / "list").write_text("\n".join(lines))
         source = f"manifest://{tmp_path}/list?base={base}"
     assert in_parts(source, tmp_path / "state", "local:2") == plain(source)
+
+
+@pytest.mark.parametrize("is_for_good", [False, True])
+def test_what_cannot_be_read_is_tried_by_another_worker(
+    folder: Path, tmp_path: Path, engines: Any, monkeypatch: pytest.MonkeyPatch, is_for_good: bool
+) -> None:
+    """As where a folder is not mounted, or the decoder does not start; nothing else is read."""
+    read: Counter[str] = Counter()
+    real = DirectorySource.read
+    expected = plain(folder)
+
+    def flaky(self: DirectorySource, item: Any) -> bytes:
+        read[item.key] += 1
+        if item.key[:4] in {"0002", "0004", "0009"} and (is_for_good or read[item.key] == 1):
+            raise ImageError(hm.Outcome.FAILED, "it cannot be read: Input/output error")
+        return real(self, item)
+
+    monkeypatch.setattr(DirectorySource, "read", flaky)
+    found = in_parts(folder, tmp_path, "local:1")
+    if is_for_good:
+        read.clear()
+        assert found == plain(folder)
+        assert found[1]["outcomes"]["failed"] == 25
+    else:
+        assert found == expected
+    assert set(read.values()) == ({1} if is_for_good else {1, 2})
+    assert in_parts(folder, tmp_path, "local:1") == found
+    assert sum(read.values()) == COUNT + (0 if is_for_good else 25)
 
 
 def test_names_of_pictures_are_removed_with_the_end(

@@ -6,6 +6,7 @@ import json
 import signal
 import sqlite3
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
@@ -13,12 +14,14 @@ import hashmatch as hm
 from canaries import all_canaries, canaries, told
 from canary_lists import FILES, with_canaries
 from canary_objects import of_ours, shown
+from cli_tools import run
 from conftest import IMAGES
 from hashmatch.records.hashes import HashBatch
 from hashmatch.service.banks import BankError, Banks
 from hashmatch.service.service import Service
 from hashmatch.service.snapshots import Snapshots
 from hashmatch.service.v1 import HashQuery
+from hashmatch.store.encryption import ListKey
 from processes import PATIENCE
 from service_program import Program, service
 
@@ -75,13 +78,40 @@ def questions(api: Program) -> Iterator[tuple[str, Any]]:
         yield "unknown", api.post("/c/bank/NONE/signal", {"pdq": value})
         yield "note", api.post("/c/bank/BANK/signal", {"pdq": value + "x", "note": value})
         yield "fetch", api.get("/h/hash", url=f"https://example.org/{value}")
-    for path in ("/v1/lists", "/readyz", "/c/banks", "/c/signal_type/index", "/metrics"):
+        yield "fetch", api.ask("POST", "/v1/check", {**query, "url": value}, body=b"")
+        named = quote(value)
+        yield "type", api.put(f"/c/signal_type/{named}", {"enabled_ratio": value})
+        yield "type", api.put("/c/signal_type/pdq", {"enabled_ratio": value})
+        for path in (f"/{named}", f"/ui/{named}", f"/v1/{named}", f"/c/bank/A/content/{named}"):
+            yield path[:3], api.get(path)
+            yield path[:3], api.ask("PATCH", path)
+        yield "explain", api.ask("POST", "/v1/explain", files={value: PICTURE})
+        yield "host", api.ask("GET", "/v1/lists", headers={"host": f"{value}.example"})
+        yield "token", api.ask("GET", "/v1/lists", token=value)
+    for path in (
+        "/v1/lists", "/v1/snapshots", "/openapi/", "/openapi.json", "/readyz", "/c/banks",
+        "/c/signal_type/index", "/metrics",
+    ):  # fmt: skip
         yield path, api.get(path)
 
 
 def test_what_the_service_says(known: Path, tmp_path: Path) -> None:
-    log, data = tmp_path / "access.jsonl", tmp_path / "data"
-    options = ("--access-log", log, "--data", data, "--missed", tmp_path / "missed.db")
+    log, data, disabled = (tmp_path / name for name in ("access.jsonl", "data", "disabled.jsonl"))
+    queue, key = tmp_path / "queue.db", tmp_path / "recent.key"
+    run("review", "init", queue)
+    ListKey.generate().save(str(key))
+    disabled.write_text("")
+    recent = ("--recent", tmp_path / "recent.db", "--recent-key", key, "--review", queue)
+    options: tuple[str | Path, ...] = (
+        "--access-log",
+        log,
+        "--data",
+        data,
+        "--missed",
+        tmp_path / "missed.db",
+        *recent,
+    )
+    options += ("--disabled", disabled)
     with service(*options, lists=(known,)) as api:
         api.post("/c/banks", {"name": "BANK"})
         number = api.post("/c/bank/BANK/signal", {"pdq": OTHER}).json["id"]
@@ -90,6 +120,9 @@ def test_what_the_service_says(known: Path, tmp_path: Path) -> None:
         for about, answer in questions(api):
             silent(f"{answer.headers}".encode() + answer.body, f"{about} {answer.status}")
             assert answer.status != 500
+        for name in ("recent.db", "recent.db-wal", "missed.db", "missed.db-wal"):
+            if (tmp_path / name).exists():
+                silent((tmp_path / name).read_bytes(), name)
         shown_content = api.get(f"/c/bank/BANK/content/{number}")
         silent(shown_content.body)
         with sqlite3.connect(data / "banks.db") as broken:
@@ -118,7 +151,8 @@ def test_what_its_objects_say(known: Path, tmp_path: Path) -> None:
     banks.update(numbers[0], "", disable_until=1, note=None)
     fixed = [hm.read_list(known)]
     snapshots = Snapshots(lambda lists: hm.Matcher(*lists), fixed=fixed, banks=banks)
-    with snapshots, hm.DecodePool(1) as pool:
+    snapshots.open()
+    with hm.DecodePool(1) as pool:
         things: list[Any] = [snapshots, snapshots.current, banks, banks.history()]
         silent(f"{Service(snapshots, pool)!r} {HashQuery(KNOWN)!r}")
         things += [*banks._on.values(), *banks._off.values()]

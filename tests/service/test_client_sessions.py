@@ -14,7 +14,7 @@ import pytest
 
 from cli_tools import run
 from conftest import IMAGES
-from processes import wait_for
+from processes import PATIENCE, wait_for
 from service_program import BOUNDARY, Program, form, service
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class Refused(Exception):
 
 
 class FetLife:
-    """Speaks as FetLife's client does: gives up after 3 s, tries 408, 429 and 5xx again."""
+    """Speaks as FetLife's client does: tries 408, 429 and 5xx again. (It waits for 3 s.)"""
 
     AGAIN = frozenset({408, 429})
 
@@ -170,7 +170,9 @@ class FetLife:
 
         def is_answered() -> bool:
             self.sent += 1
-            connection = http.client.HTTPConnection("127.0.0.1", self.program.port, timeout=3)
+            connection = http.client.HTTPConnection(
+                "127.0.0.1", self.program.port, timeout=PATIENCE
+            )
             try:
                 target = path + (f"?{urlencode(query)}" if query else "")
                 connection.request(method, target, body, {"content-type": kind})

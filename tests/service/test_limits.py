@@ -16,7 +16,7 @@ import pytest
 from cli_tools import DEMO, one_line, run
 from conftest import IMAGES
 from hashmatch.review.queue import ReviewQueue
-from hashmatch.service.admission import Rate
+from hashmatch.service.admission import NEAR, ROWS, Rates
 from hashmatch.service.missed import Journal, MissedItems, in_use
 from hashmatch.service.server import Serving
 from processes import PATIENCE, wait_for
@@ -134,10 +134,40 @@ def test_a_token_has_a_limit_of_requests(guarded: Program, tokens: Path) -> None
 
 
 def test_a_rate_is_kept_on_average() -> None:
-    rate = Rate(10)
-    start = rate.at
-    taken = sum(not rate.take(start + n / 100) for n in range(1000))  # ten seconds
+    rates = Rates()
+    taken = sum(not rates.take(7, 10, 100 + n / 100) for n in range(1000))  # ten seconds
     assert 100 <= taken <= 111
+    assert rates.take(8, 0.5, 100) == 0
+    assert rates.take(8, 0.5, 101) == 1
+
+
+def test_processes_share_a_rate() -> None:
+    rates = Rates(is_shared=True)
+    reading, writing = os.pipe()
+    for _ in range(3):
+        if os.fork() == 0:
+            taken = sum(not rates.take(7, 100, 50) for _ in range(400))
+            os.write(writing, bytes([taken]))
+            os._exit(0)
+    counts = [os.read(reading, 1)[0] for _ in range(3)]
+    for _ in range(3):
+        assert os.wait()[1] == 0
+    assert sum(counts) == 100
+    assert rates.take(7, 100, 50) == 0.01
+    os.close(reading)
+    os.close(writing)
+
+
+def test_more_holders_than_there_is_room_for_beside_each_other() -> None:
+    """Who asked last so long ago that the bucket is full again makes room."""
+    rates = Rates()
+    step = ROWS // NEAR
+    alike = [1 + step * n for n in range(NEAR + 1)]
+    for at, key in enumerate(alike[:NEAR]):
+        assert rates.take(key, 1, 100 + at) == 0
+    assert rates.take(alike[-1], 1, 120) == 0
+    assert rates.take(alike[-1], 1, 120) == 1
+    assert rates.take(alike[NEAR - 1], 1, 115.5) == 0.5  # the others stay as they are
 
 
 @pytest.mark.parametrize(
@@ -185,6 +215,69 @@ def test_bodies_have_limits(guarded: Program) -> None:
     assert answer.status == 413
     many = guarded.ask("POST", "/v1/match", body=b'{"hash": "' + b"0" * 2**21 + b'"}')
     assert many.status == 413
+
+
+def test_what_is_refused_is_refused_before_its_body_is_there(guarded: Program) -> None:
+    """A slow sender is told at once, and the connection goes on once all of the body has come."""
+    head = "POST /v1/check HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n"
+    with socket.create_connection(("127.0.0.1", guarded.port), timeout=PATIENCE) as connection:
+        connection.sendall(f"{head}\r\nabc".encode())
+        said = connection.recv(65536)
+        assert said.startswith(b"HTTP/1.1 401 ")
+        assert b"connection: close" not in said
+        connection.sendall(bytes(99_997) + b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+    with socket.create_connection(("127.0.0.1", guarded.port), timeout=PATIENCE) as connection:
+        connection.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+        said = connection.recv(65536)
+        assert said.startswith(b"HTTP/1.1 401 ")
+        assert b"connection: close" in said  # what was announced may never come
+
+
+def test_a_picture_is_refused_before_it_is_sent_where_there_is_no_room() -> None:
+    path = "/v1/check?surface=profile_photo&item_id=a"
+    with service("--decoders", "1", "--max-waiting", "0") as api:
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{api.port}\r\n".encode()
+        length = b"Content-Length: %d\r\n\r\n" % len(PICTURE)
+
+        def connect() -> socket.socket:
+            return socket.create_connection(("127.0.0.1", api.port), timeout=PATIENCE)
+
+        with connect() as other:
+            slow = [connect(), connect()]  # one is decoded while another is hashed
+            for each in slow:
+                each.sendall(head + length + PICTURE[:9])
+
+            def refused() -> bool:
+                with connect() as one:
+                    one.sendall(head + length + PICTURE[:9])
+                    one.settimeout(0.2)
+                    try:
+                        return one.recv(65536).startswith(b"HTTP/1.1 503 ")
+                    except TimeoutError:
+                        return False
+
+            wait_for(refused)
+            other.sendall(head + length + PICTURE[:9])
+            assert b"retry-after: 1\r\n" in other.recv(65536)
+            for each in slow:
+                each.sendall(PICTURE[9:])
+                assert each.recv(65536).startswith(b"HTTP/1.1 200 ")
+                each.close()
+            other.sendall(PICTURE[9:] + head + length + PICTURE)
+            assert other.recv(65536).startswith(b"HTTP/1.1 200 ")
+        counted = api.get("/metrics").body.decode()
+    assert 'requests_total{route="POST /v1/check",status="503"}' in counted
+
+
+def test_who_closes_the_connection_sees_the_answer(guarded: Program) -> None:
+    with socket.create_connection(("127.0.0.1", guarded.port), timeout=PATIENCE) as connection:
+        head = "POST /v1/check HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+        connection.sendall(f"{head}Content-Length: 4000000\r\n\r\n".encode() + bytes(4_000_000))
+        said = b""
+        while part := connection.recv(65536):
+            said += part
+    assert said.startswith(b"HTTP/1.1 401 ")
 
 
 def test_too_many_pictures_are_refused_at_once(tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ import os
 import re
 import signal
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from cli_tools import run
+from cli_tools import DEMO, one_line, run
 from conftest import IMAGES
 from hashmatch.errors import ServiceError
 from hashmatch.service.client import AsyncClient, Client
@@ -91,6 +92,16 @@ def test_it_stops_with_all_of_its_processes(tmp_path: Path) -> None:
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_one_process_stops_in_good_order(tmp_path: Path) -> None:
+    with service("--data", tmp_path / "data") as api:
+        assert api.ask("POST", "/h/hash", files={"photo": PICTURE}).status == 200
+        decoding = children(api.process.pid)
+        assert decoding
+        api.process.send_signal(signal.SIGTERM)
+        assert api.process.wait(PATIENCE) == 0
+    assert not any(map(is_running, decoding))
 
 
 def is_running(pid: int) -> bool:
@@ -198,6 +209,8 @@ def test_the_client_of_asyncio(two: Program) -> None:
             assert {each.outcome for each in await asyncio.gather(*checks)} == {"match"}
             assert (await client.match(FAR)).outcome == "no_match"
             assert len(await client.match_many([HashQuery(FAR)] * 3)) == 3
+            assert (await client.explain(PICTURE, 1)).nearest[0].distance == 31
+            assert (await client.lists()).lists[0].entries == 207
 
     asyncio.run(ask())
 
@@ -208,7 +221,65 @@ def test_the_client_waits_for_a_service_that_is_not_there_yet(tmp_path: Path) ->
         client.match(FAR)
 
 
+class Busy(BaseHTTPRequestHandler):
+    """Is busy twice, asks for a pause, and answers then."""
+
+    asked: ClassVar[list[float]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(time.monotonic())
+        body = b'{"snapshot":"a@1","since":"","lists":[],"problems":[]}'
+        is_busy = len(self.asked) % 3
+        self.send_response(503 if is_busy else 200)
+        if len(self.asked) % 3 == 1:
+            self.send_header("retry-after", "1")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+def test_both_clients_try_again_and_wait_for_as_long_as_they_are_asked_to() -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Busy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    root = f"http://127.0.0.1:{server.server_port}"
+
+    async def ask() -> None:
+        async with AsyncClient(root) as client:
+            assert (await client.lists()).snapshot == "a@1"
+
+    try:
+        with Client(root) as client:
+            assert client.lists().snapshot == "a@1"
+        asyncio.run(ask())
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert len(Busy.asked) == 6
+    for first in (0, 3):
+        assert Busy.asked[first + 1] - Busy.asked[first] >= 1
+
+
 def test_a_list_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     missing = run("serve", "--no-auth", "--port", "0", "--list", tmp_path / "none.csv")
     assert missing.code == 2
     assert "none.csv" in missing.said
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_keeps_it_from_starting_is_one_line(tmp_path: Path, workers: int) -> None:
+    bad = tmp_path / "disabled.jsonl"
+    bad.write_text("{")
+    serve = ("serve", "--no-auth", "--port", "0", "--workers", str(workers), "--list", DEMO)
+    for options, word in (
+        (("--disabled", bad), "disabled.jsonl"), (("--max-distance", "sha1=3"), "sha1"),
+    ):  # fmt: skip
+        ran = run(*serve, *options)
+        if workers == 1:
+            one_line(ran, word)
+        assert ran.code == 2
+        assert "Traceback" not in ran.said
+        assert ran.said.splitlines()[-1].startswith("hashmatch: cannot ")
+        assert word in ran.said.splitlines()[-1]

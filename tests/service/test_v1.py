@@ -15,7 +15,7 @@ from cli_tools import DEMO, run
 from conftest import IMAGES
 from hashmatch.records.review import ReviewRecord
 from hashmatch.review.queue import ReviewQueue
-from hashmatch.service.v1 import Checked, Explained, ListsInUse, Looked
+from hashmatch.service.v1 import Checked, Explained, ListsInUse, Looked, SnapshotsInUse
 from processes import wait_for
 from service_program import Program, service
 
@@ -183,6 +183,55 @@ def test_lists_and_description(api: Program) -> None:
     assert "Checked" in described["components"]["schemas"]
 
 
+def test_the_description_is_whole(api: Program) -> None:
+    """What openapi-spec-validator looks for and a schema does not say: names that are unique."""
+    described = api.get("/openapi.json").json
+    operations = [each for path in described["paths"].values() for each in path.values()]
+    names = [each["operationId"] for each in operations]
+    assert len(set(names)) == len(names)
+    for path, methods in described["paths"].items():
+        for each in methods.values():
+            named = {p["name"] for p in each["parameters"] if p["in"] == "path"}
+            assert named == set(re.findall(r"{(\w+)}", path))
+            assert each["responses"]["default"]["content"]
+    for reference in re.findall(r'"\$ref":"#/components/schemas/(\w+)"', json.dumps(
+        described, separators=(",", ":")
+    )):  # fmt: skip
+        assert reference in described["components"]["schemas"]
+
+
+def test_lines_are_answered_as_they_are_looked_up(api: Program) -> None:
+    """A number of each line is right whichever part it is in; the body has no length."""
+    lines = [json.dumps({"hash": FAR, "id": str(number)}) for number in range(2500)]
+    lines[2100] = "no json"
+    headers = {"content-type": "application/x-ndjson"}
+    answer = api.ask("POST", "/v1/match", body="\n".join(lines).encode(), headers=headers)
+    assert "content-length" not in answer.headers
+    assert [each.get("id") for each in answer.lines if each["outcome"] == "no_match"] == [
+        str(number) for number in range(2500) if number != 2100
+    ]
+    assert "line 2101: " in answer.lines[2100]["message"]
+    assert len({each["snapshot"] for each in answer.lines}) == 1
+    assert api.ask("POST", "/v1/match", body=b"", headers=headers).body == b""
+
+
+def test_snapshots_say_when_each_was_in_use(api: Program) -> None:
+    found = msgspec.json.decode(api.get("/v1/snapshots").body, type=SnapshotsInUse)
+    assert found.snapshot == found.snapshots[0].snapshot
+    assert found.snapshots[0].until is None
+
+
+def test_a_picture_of_a_form_is_explained_as_its_bytes_are(api: Program) -> None:
+    one = api.ask("POST", "/v1/explain", files={"image": PICTURE}).json
+    assert one == api.ask("POST", "/v1/explain", body=PICTURE).json
+    assert one["snapshot"]
+    assert one["asked"][0]["variants"] == ["upright"]
+    assert one["asked"][0]["min_quality"] == 50
+    flat = api.ask("POST", "/v1/explain", body=b"x").json
+    assert (flat["outcome"], flat["nearest"]) == ("unsupported", [])
+    assert flat["asked"][0]["reason"]
+
+
 def test_health(api: Program) -> None:
     assert api.get("/healthz").json == {"status": "ok"}
     ready = api.get("/readyz").json
@@ -231,6 +280,15 @@ def test_what_is_disabled_is_not_matched_at_once(tmp_path: Path) -> None:
         wait_for(lambda: outcome(api, value) == "no_match")
         answer = api.post("/v1/match", {"hash": value}).json
         assert re.fullmatch(r"demo-pdq@\w+-1\.[0-9a-f]{8}", answer["snapshot"])
+        explained = api.post("/v1/explain", {"hash": value}, nearest=1).json
+        off, on = explained["nearest"]
+        assert (off["entry"], off["distance"], off["switched_off"]) == ("demo-0007", 0, True)
+        assert (off["matches"], on["matches"], on["switched_off"]) == (False, False, False)
+        assert explained["outcome"] == "no_match"
+        query = {"signal": value, "signal_type": "pdq"}
+        assert api.get("/m/raw_lookup", **query).json == {"matches": []}
+        with_disabled = api.get("/m/raw_lookup", **query, include_disabled="true").json
+        assert len(with_disabled["matches"]) == 1
         other = {**line, "entry": "demo-0008"}
         disabled.write_text(json.dumps(other))
         wait_for(lambda: outcome(api, value) == "match")

@@ -335,3 +335,37 @@ def test_a_version_keeps_the_ids_of_what_was_in_vain(tmp_path: Path, key: Any) -
     assert [problems for _, problems in store.verify()] == [[], []]
     store.update_files([str(tmp_path / "third")], change)
     assert store.latest()[0].ids.without_effect == ()
+
+
+def test_an_update_that_says_nothing_new_may_make_no_version(tmp_path: Path) -> None:
+    """Though what it withdraws is not there: that is kept, for what comes late."""
+    dated = [{**row, "updated": "2025-01-01T00:00:00Z"} for row in rows(5)]
+    store = make(tmp_path, dated)
+    skip = hm.Change(signer=KEY, skip_unchanged=True)
+    made = store.update_files([page(tmp_path, dated)], skip)
+    assert (made.manifest.version, store.latest_version()) == (1, 1)
+    assert made.effects.counts["added"] == 0
+    withdrawal = page(tmp_path, [{"id": "unheard", "status": "withdrawn", "updated": "2025-01-02"}])
+    assert store.update_files([withdrawal], skip).manifest.version == 2
+    assert store.update_files([withdrawal], skip).manifest.version == 2
+    assert store.update_files([withdrawal], hm.Change(signer=KEY)).manifest.version == 3
+    limited = hm.Change(signer=KEY, skip_unchanged=True, limits={"pdq": 7})
+    assert store.update_files([withdrawal], limited).manifest.version == 4
+
+
+def test_an_import_of_the_same_files_may_make_no_version(tmp_path: Path) -> None:
+    given = page(tmp_path, rows(5))
+    store = make(tmp_path, rows(5))
+    skip = hm.Change(signer=KEY, skip_unchanged=True)
+    assert store.import_files([given], skip).manifest.version == 1
+    assert store.import_files([given], hm.Change(signer=KEY)).manifest.version == 2
+    more = page(tmp_path, rows(6), "more.jsonl")
+    assert store.import_files([more], skip).manifest.version == 3
+
+
+def test_pages_may_be_file_objects(tmp_path: Path) -> None:
+    store = make(tmp_path, rows(5))
+    with open(page(tmp_path, rows(1, seed=3, name="more")), "rb") as file:
+        made = store.update_files([file], hm.Change(signer=KEY))
+    assert made.manifest.sources[0].name == "page.jsonl"
+    assert len(ids(store)) == 6

@@ -15,6 +15,7 @@ from hashmatch.errors import StoreError, UsageError
 from hashmatch.store.manifest import (
     HIGHEST,
     LARGEST,
+    FetchedFrom,
     ImportedFile,
     Manifest,
     StoredFile,
@@ -217,3 +218,12 @@ def test_every_bit_flipped_and_every_truncation() -> None:
             continue
         assert other != a_manifest()
         assert msgspec.json.encode(other, order="sorted") == data
+
+
+def test_a_manifest_says_of_an_exchange_only_if_there_is_one() -> None:
+    """So that those that were written before any was fetched stay what they are."""
+    manifest = Manifest(name="demo", version=1, created=MADE, hashmatch="0.1.0")
+    assert b"fetched" not in encode(manifest)
+    fetched = FetchedFrom(exchange="ncmec-0", checkpoint="1700000000", at=MADE)
+    later = Manifest(name="demo", version=1, created=MADE, hashmatch="0.1.0", fetched=fetched)
+    assert decode("1.json", encode(later), 1).fetched == fetched

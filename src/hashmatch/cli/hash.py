@@ -8,20 +8,33 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
+from click.core import ParameterSource
 
 from hashmatch.cli.command import command, option
-from hashmatch.cli.console import Exit, Progress, print_hashed, print_json, video_fields
+from hashmatch.cli.console import (
+    Exit,
+    Progress,
+    console,
+    print_hashed,
+    print_json,
+    video_fields,
+)
 from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
     algorithm_option,
+    allow_http_option,
+    allow_private_option,
     evidence_options,
+    hashing_options,
     list_options,
     quiet_option,
     sandbox_option,
     shape_options,
     strict_option,
+    table_options,
 )
-from hashmatch.cli.units import EVERY, FOLDER
+from hashmatch.cli.units import EVERY, SOURCE
+from hashmatch.errors import UsageError
 
 if TYPE_CHECKING:
     from hashmatch.records.videos import HashedVideo
@@ -30,11 +43,15 @@ if TYPE_CHECKING:
 
 @command(
     "hash",
-    short_help="Print the hashes of your own pictures.",
-    epilog="Python: hashmatch.hash_image(image, algorithm=...)",
+    short_help="Hash your own pictures: print hashes, or write a table of them.",
+    epilog="Python: hashmatch.hash_image(image, algorithm=...), hashmatch.arrow.hash_source(...)",
 )
-@click.argument("paths", nargs=-1, required=True, type=FOLDER, metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, type=SOURCE, metavar="PATH...")
 @algorithm_option
+@table_options
+@hashing_options
+@allow_private_option
+@allow_http_option
 @option(
     "--every",
     type=EVERY,
@@ -50,12 +67,15 @@ if TYPE_CHECKING:
 @click.pass_context
 def hash_(
     ctx: click.Context,
+    /,
     *,
     paths: tuple[str, ...],
     algorithm: str,
     every: float | Literal["keyframes"],
+    out: str | None,
     strict: bool,
     quiet: bool,
+    **options: Any,
 ) -> None:
     """Print the hash of each picture as a line of JSON. A folder means all pictures in it.
 
@@ -64,11 +84,78 @@ def hash_(
     Pictures and videos are decoded in a sandbox. For one that cannot be hashed, the line has the
     outcome and the reason instead.
 
+    With --out, write a table of the hashes of one source instead, a folder or anything else that
+    hashmatch scan takes: made once, hashmatch rescan matches it many times. Keep it as private as
+    the pictures.
+
     \b
     hashmatch hash photo.jpg
     hashmatch hash photos/ --algorithm phash > hashes.jsonl
+    hashmatch hash s3://photos/2026 --surface profile_photo --out hashes.parquet
     hashmatch hash clip.mp4 --algorithm vpdq --every 0
     """  # noqa: D301  (the backspace tells click to keep the lines)
+    if out is not None:
+        unhashed = _write_table(paths, algorithm, out, quiet, **options)
+    else:
+        given = [
+            f"--{name.replace('_', '-')}"
+            for name in options
+            if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        ]
+        if given:
+            raise UsageError(f"cannot use {given[0]} without a table. Give --out FILE.parquet")
+        unhashed = _print_hashes(paths, algorithm, every, quiet)
+    if strict and unhashed:
+        ctx.exit(Exit.SOME_UNHASHED)
+
+
+def _write_table(
+    paths: tuple[str, ...],
+    algorithm: str,
+    out: str,
+    quiet: bool,
+    *,
+    surface: str | None,
+    also: tuple[str, ...],
+    shard: tuple[int, int] | None,
+    allow_private: tuple[str, ...],
+    variants: Any,
+    min_quality: int | None,
+    **options: Any,
+) -> int:
+    """Write a table of the hashes of a source, and return how many pictures have none."""
+    if len(paths) > 1 or surface is None:
+        raise UsageError(
+            f"cannot write {out}: a table is of one source and surface. Give one PATH and --surface"
+        )
+    from hashmatch import registry
+    from hashmatch.arrow.hash_table import hash_source
+    from hashmatch.cli.scan import scan_options
+    from hashmatch.hashing.hash_image import HashPlan
+    from hashmatch.records.enums import HAVE_HASH, Surface
+    from hashmatch.scan.shard import Shard
+
+    plan = HashPlan((algorithm, *also), variants, min_quality)
+    where = Surface.parse(surface)
+    source = registry.open_source(paths[0], where, allow_private=allow_private)
+    total = None
+    if shard is not None:
+        source = Shard(source, *shard)
+    else:
+        total = source.count()
+    with scan_options(**options) as (how, _), Progress(total, quiet) as bar:
+        made = hash_source(source, out, plan, options=how, on_item=lambda _: bar.advance())
+    if not quiet:
+        counts = ", ".join(f"{n:,} {name}" for name, n in made.outcomes.items()) or "no pictures"
+        before = f" ({made.before:,} of them in earlier runs)" if made.before else ""
+        console().print(f"{out}: {counts}{before}", markup=False)
+    return sum(n for name, n in made.outcomes.items() if name not in HAVE_HASH)
+
+
+def _print_hashes(
+    paths: tuple[str, ...], algorithm: str, every: float | Literal["keyframes"], quiet: bool
+) -> int:
+    """Print the hash of each picture, and return how many have none."""
     from hashmatch import registry
     from hashmatch.hashing.hash_image import hash_image
     from hashmatch.records.enums import HAVE_HASH
@@ -94,8 +181,7 @@ def hash_(
                 unhashed += hashed.outcome not in HAVE_HASH
                 print_hashed(hashed)
             bar.advance()
-    if strict and unhashed:
-        ctx.exit(Exit.SOME_UNHASHED)
+    return unhashed
 
 
 def _hash_video(

@@ -26,7 +26,7 @@ from hashmatch.cli.list_store import (
     update,
     verify,
 )
-from hashmatch.cli.lists_and_matcher import is_store, open_store, warn
+from hashmatch.cli.lists_and_matcher import open_store, warn
 from hashmatch.cli.options import (
     ListShape,
     algorithm_option,
@@ -36,6 +36,7 @@ from hashmatch.cli.options import (
     verbose_option,
 )
 from hashmatch.cli.units import INPUT
+from hashmatch.matching.list_paths import is_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -111,7 +111,7 @@ def fetch(
     while True:
         began = time.monotonic()
         failed = 0
-        for name in names or _enabled(opened):
+        for name in names or _enabled(opened, quiet):
             try:
                 found = _fetch(opened, name, change, trust, allow_private, full, quiet)
             except HashmatchError as error:
@@ -130,10 +130,10 @@ def fetch(
         time.sleep(max(1.0, began + every.total_seconds() - time.monotonic()))
 
 
-def _enabled(exchanges: Exchanges) -> list[str]:
+def _enabled(exchanges: Exchanges, quiet: bool) -> list[str]:
     found = [each.name for each in exchanges.all() if each.enabled]
-    if not found:
-        warn([f"there is no exchange in {exchanges.folder} that is enabled"])
+    if not found and not quiet:
+        warn(["no exchange is enabled: nothing is fetched"])
     return found
 
 
@@ -221,9 +221,9 @@ def add(
     them, since others can see the arguments of a command.
 
     \b
-    hashmatch list exchange add te threatexchange --option privacy_group=1234567890 \\
+    hashmatch list exchange add te threatexchange --option privacy_group=123456 \\
         --store lists/te --credentials-variable TE_TOKEN
-    hashmatch list exchange add demo url --option url=https://hotline.example/list.csv
+    hashmatch list exchange add demo url --option url=https://lists.example/a.csv
     """  # noqa: D301  (the backspace tells click to keep the lines)
     made = open_exchanges(exchanges).add(name, kind, dict(given), **how)
     click.echo(f"{printable(made.name)} is fetched into {printable(made.store)}", err=True)

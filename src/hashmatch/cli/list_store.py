@@ -23,7 +23,7 @@ from hashmatch.cli.console import (
     printable,
     working,
 )
-from hashmatch.cli.lists_and_matcher import is_store, list_files, one_list, open_store, warn
+from hashmatch.cli.lists_and_matcher import list_files, one_list, open_store, warn
 from hashmatch.cli.options import (
     ListShape,
     algorithm_option,
@@ -45,6 +45,7 @@ from hashmatch.cli.units import (
     complete_version,
 )
 from hashmatch.errors import StoreError, UsageError
+from hashmatch.matching.list_paths import is_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
 from contextlib import redirect_stderr
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashmatch.cli.command import did_you_mean
 from hashmatch.cli.console import printable
 from hashmatch.cli.options import ListShape
-from hashmatch.cli.units import TRUSTED
-from hashmatch.errors import ListError, UsageError
+from hashmatch.cli.units import VERSIONS
+from hashmatch.errors import ListError
+from hashmatch.matching.list_paths import ListPaths, is_store, reference_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hashmatch.matching.matcher import Matcher
     from hashmatch.records.hash_list import HashList
@@ -28,27 +27,13 @@ if TYPE_CHECKING:
 
     Trust = dict[str, Any]
 
-REFERENCE_KEY = "HASHMATCH_REFERENCE_KEY"
+TRUST = ("trusted", "needed", "grace", "list_key")
+"""The options of `trust_options`."""
 
 
 def open_store(path: str, options: dict[str, Any]) -> ListStore:
     """Return the store at `path`, with what `trust_options` gave; takes them out of `options`."""
-    from hashmatch.store.encryption import list_key
-    from hashmatch.store.list_store import ListStore
-    from hashmatch.store.signing import Trust, load_public
-
-    files = options.pop("trusted") or tuple(
-        name for name in os.environ.get(TRUSTED, "").split(os.pathsep) if name
-    )
-    keys = [load_public(name) for name in files]
-    trust = Trust(keys, options.pop("needed"), options.pop("grace"))
-    key = list_key(options.pop("list_key"))
-    return ListStore(path, trust=trust, key=key)
-
-
-def is_store(path: str) -> bool:
-    """Return whether a path is a folder: a list file is none."""
-    return os.path.isdir(path)
+    return ListPaths((), **{name: options.pop(name) for name in TRUST}).store(path)
 
 
 def list_files(paths: Sequence[str]) -> list[str]:
@@ -113,7 +98,7 @@ class MatcherOptions:
 
         return cls(
             shape=ListShape.taken(options),
-            trust=take("trusted", "needed", "grace", "list_key"),
+            trust=take(*TRUST),
             hashing=take("variants", "min_quality"),
             **take(*(each.name for each in fields(cls))),
         )
@@ -122,7 +107,7 @@ class MatcherOptions:
         """Return them as plain values, for `open_matcher` in another process, in any folder."""
         found = {each.name: getattr(self, each.name) for each in fields(self)}
         for name in ("list_paths", "benign_paths"):
-            pairs = [self._kind_and_path(given) for given in found[name]]
+            pairs = [self._paths(()).kind_and_path(given) for given in found[name]]
             found[name] = [f"{kind}={os.path.abspath(path)}" for kind, path in pairs]
         if self.disabled is not None:
             found["disabled"] = os.path.abspath(self.disabled)
@@ -137,7 +122,7 @@ class MatcherOptions:
     def versions(self, lists: Sequence[HashList]) -> list[int | None]:
         """Return the version of each list that is in a store, as it was opened."""
         return [
-            int(known.version) if is_store(self._kind_and_path(given)[1]) else None
+            int(known.version) if is_store(self._paths(()).kind_and_path(given)[1]) else None
             for given, known in zip(self.list_paths, lists, strict=True)
         ]
 
@@ -177,13 +162,16 @@ class MatcherOptions:
         from hashmatch.service.snapshots import Snapshots
 
         benign, key = self._benign(), reference_key()
-        stores, fixed = [], []
+        paths = self._paths(self.list_paths)
+        stores, files = [], []
         for given in self.list_paths:
-            kind, path = self._kind_and_path(given)
+            kind, path = paths.kind_and_path(given)
             if is_store(path):
-                stores.append((open_store(path, dict(self.trust)), kind))
+                stores.append((paths.store(path), kind))
             else:
-                fixed.append(self._list(kind, path, None))
+                files.append(given)
+        every = replace(paths, paths=tuple(files), disabled=None)
+        fixed = every.open(format=self.shape.format, on_problems=warn)
         include_hash, decode = how.pop("include_hash", False), how.pop("decode")
 
         def make(lists: Sequence[HashList]) -> Matcher:
@@ -214,6 +202,7 @@ class MatcherOptions:
 
         def stores() -> dict[str, ListStore]:
             there = {os.path.realpath(each.store) for each in exchanges.all()} - others
+            there = {path for path in there if os.path.isdir(os.path.join(path, VERSIONS))}
             for path in there - opened.keys():
                 opened[path] = open_store(path, dict(self.trust))
             return {path: opened[path] for path in there}
@@ -225,7 +214,7 @@ class MatcherOptions:
         full: list[str] = []
         empty: list[str] = []
         for given in self.benign_paths:
-            path = self._kind_and_path(given)[1]
+            path = self._paths(()).kind_and_path(given)[1]
             is_empty = os.path.isfile(path) and os.path.getsize(path) == 0
             (empty if is_empty else full).append(given)
         warn([f"the benign list {path} is empty: it suppresses nothing" for path in empty])
@@ -235,70 +224,13 @@ class MatcherOptions:
         self, paths: Sequence[str], version: int | Sequence[int | None] | None = None
     ) -> list[HashList]:
         """Return the list of `algorithm`, or of the one named before the path, at each path."""
-        from hashmatch.lists.exclusions import leave_out, read_disabled
+        format = self.shape.format
+        return self._paths(paths).open(version, format=format, on_problems=warn)
 
-        key = reference_key()
-        out = () if self.disabled is None else read_disabled(self.disabled)
-        lists: list[HashList] = []
-        versions = version if isinstance(version, Sequence) else [version] * len(paths)
-        for given, wanted in zip(paths, versions, strict=True):
-            kind, path = self._kind_and_path(given)
-            found = self._list(kind, path, wanted)
-            for other in lists:  # every match would be counted twice
-                if (found.name, found.version, found.spec) == (
-                    other.name, other.version, other.spec,
-                ):  # fmt: skip
-                    raise UsageError(
-                        f"cannot match {path}: its {kind} hashes are given twice. "
-                        "Leave out one --list."
-                    )
-            lists.append(leave_out(found, out, key))
-        return lists
-
-    def _kind_and_path(self, given: str) -> tuple[str, str]:
-        from hashmatch import registry
-
-        name, separator, rest = given.partition("=")
-        known = registry.names(registry.HASHERS)
-        if separator and name in known:
-            return name, rest
-        if separator and os.sep not in name and not os.path.exists(given):
-            raise UsageError(
-                f"cannot read {given}: there is no such file, and no algorithm is called {name!r}."
-                f"{did_you_mean(name, known)} Give NAME=PATH with one of {', '.join(known)}."
-            )
-        return self.algorithm, given
-
-    def _list(self, kind: str, path: str, version: int | None) -> HashList:
-        from hashmatch.lists.read import read_list
-
-        if version is not None:
-            return self._earlier(kind, path, version)
-        if is_store(path):
-            return one_list(path, kind, dict(self.trust))
-        how = self.shape.format(kind)
-        found = read_list(path, kind, format=how, skip_bad_rows=self.skip_bad_rows)
-        warn(found.problems)
-        return found
-
-    def _earlier(self, kind: str, path: str, version: int) -> HashList:
-        """Return a version of a list; an empty one if it had no hashes of that kind then."""
-        from hashmatch import registry
-        from hashmatch.records.hash_list import HashList
-        from hashmatch.records.hashes import HashBatch
-
-        if not is_store(path):
-            raise UsageError(
-                f"cannot use version {version} of {path}: it is not a list store. "
-                "Import it with hashmatch list import."
-            )
-        store = open_store(path, dict(self.trust))
-        content = store.version(version)
-        if kind in content.kinds:
-            return store.open(kind, version)[0]
-        spec = registry.spec(kind)
-        name = content.manifest.name
-        return HashList(name, str(version), spec, HashBatch.from_hex(spec, []), ())
+    def _paths(self, paths: Sequence[str]) -> ListPaths:
+        return ListPaths(
+            tuple(paths), self.algorithm, self.disabled, self.skip_bad_rows, **self.trust
+        )
 
 
 def open_matcher(rules: dict[str, Any], versions: list[int | None], include_hash: bool) -> Matcher:
@@ -312,16 +244,3 @@ def open_matcher(rules: dict[str, Any], versions: list[int | None], include_hash
     known = rules | {"shape": ListShape(**shape), "trust": trust}
     with redirect_stderr(io.StringIO()):  # whoever describes it has said what is wrong
         return MatcherOptions(**known).open(versions)(include_hash=include_hash)
-
-
-def reference_key() -> bytes | None:
-    """Return the deployment's reference key, if the environment has one."""
-    from hashmatch.matching.lookup import LONGEST_KEY, SHORTEST_KEY
-
-    key = os.environb.get(REFERENCE_KEY.encode(), b"")
-    if key and not SHORTEST_KEY <= len(key) <= LONGEST_KEY:
-        raise UsageError(
-            f"cannot use {REFERENCE_KEY}: it has {len(key)} bytes. "
-            f"Give {SHORTEST_KEY} to {LONGEST_KEY}."
-        )
-    return key or None

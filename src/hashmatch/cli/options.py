@@ -16,6 +16,7 @@ from hashmatch.cli.command import SAFEGUARDS, option, options, section
 from hashmatch.cli.units import (
     DURATION,
     FOLDER,
+    HASHES,
     INPUT,
     LIST,
     LOG,
@@ -27,10 +28,10 @@ from hashmatch.cli.units import (
     REPORT,
     SOME_TIME,
     STATE,
-    TRUSTED,
     WORD_MEANING,
 )
 from hashmatch.errors import UsageError
+from hashmatch.matching.list_paths import TRUSTED
 from hashmatch.records.enums import LEVELS, Surface
 from hashmatch.records.safeguards import Safeguard, allowing, waive
 
@@ -429,6 +430,13 @@ source_option = option(
     help="The source of the pictures, as it was given to hashmatch scan.",
 )
 
+drafts_option = option(
+    "--drafts",
+    type=INPUT,
+    metavar="DIR",
+    help="A folder with folders that hashmatch review draft write made, private to you: reviewers "
+    "read them, with the data of the account, and sign them off.",
+)
 pictures_option = option(
     "--pictures",
     multiple=True,
@@ -515,6 +523,41 @@ def _shard(
         raise click.BadParameter(str(error)) from None
 
 
+shard_option = option(
+    "--shard",
+    callback=_shard,
+    metavar="I/N",
+    help="Take part I of N of SOURCE, counted from 0, to share it among N jobs. Each picture is "
+    "in exactly one part.",
+)
+workers_option = option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    default=workers,
+    metavar="N",
+    help="Processes that decode pictures. [default: one more than there are processors]",
+)
+readers_option = option(
+    "--readers",
+    type=click.IntRange(1, 1024),
+    default=READERS,
+    show_default=True,
+    metavar="N",
+    help="Pictures that are read at once, each with a request of its own.",
+)
+limit_rate_option = option(
+    "--limit-rate",
+    type=RATE,
+    help="Read at most so many bytes a second: 500k, 10M or 1.5G, in powers of 1000.",
+)
+in_process_option = option(
+    "--in-process",
+    is_flag=True,
+    section=SAFEGUARDS,
+    help="Decode pictures in this process, without the sandbox: for trusted pictures only.",
+)
+
+
 def _engine(ctx: click.Context, parameter: click.Parameter, given: str | None) -> str | None:
     """Return the name of an engine that there is."""
     from hashmatch.scan.parts.engine import EngineName
@@ -537,13 +580,7 @@ job_options = section(
         help="Keep progress in this folder: the same command resumes an interrupted scan, or scans "
         "what is new or changed since. See hashmatch scan status --help.",
     ),
-    option(
-        "--shard",
-        callback=_shard,
-        metavar="I/N",
-        help="Scan part I of N of SOURCE, counted from 0, to share a scan among N jobs. Each "
-        "picture is in exactly one part.",
-    ),
+    shard_option,
     option(
         "--engine",
         callback=_engine,
@@ -564,32 +601,10 @@ job_options = section(
         help="List SOURCE, read and hash a few pictures, and estimate how long a scan takes. "
         "Nothing is written.",
     ),
-    option(
-        "--workers",
-        type=click.IntRange(1, 256),
-        default=workers,
-        metavar="N",
-        help="Processes that decode pictures. [default: one more than there are processors]",
-    ),
-    option(
-        "--readers",
-        type=click.IntRange(1, 1024),
-        default=READERS,
-        show_default=True,
-        metavar="N",
-        help="Pictures that are read at once, each with a request of its own.",
-    ),
-    option(
-        "--limit-rate",
-        type=RATE,
-        help="Read at most so many bytes a second: 500k, 10M or 1.5G, in powers of 1000.",
-    ),
-    option(
-        "--in-process",
-        is_flag=True,
-        section=SAFEGUARDS,
-        help="Decode pictures in this process, without the sandbox: for trusted pictures only.",
-    ),
+    workers_option,
+    readers_option,
+    limit_rate_option,
+    in_process_option,
     sandbox_option,
     option(
         "--log-json",
@@ -605,6 +620,37 @@ job_options = section(
         help="Write counters in Prometheus text format to this file, whose name ends in .prom, "
         "for the textfile collector of node_exporter.",
     ),
+)
+
+#: What a table of hashes is made with.
+table_options = section(
+    "Table",
+    option(
+        "-o",
+        "--out",
+        type=HASHES,
+        metavar="FILE",
+        help="Write a table of hashes, a row for each picture, to this file, whose name ends in "
+        ".parquet. The same command resumes an interrupted one.",
+    ),
+    option(
+        "-s",
+        "--surface",
+        type=SURFACE,
+        metavar="SURFACE",
+        help=f"Where the images were published: {', '.join(Surface)}. Needed for a table.",
+    ),
+    option(
+        "--also",
+        type=ALGORITHM,
+        multiple=True,
+        help="Hash by this algorithm as well. Repeatable.",
+    ),
+    shard_option,
+    workers_option,
+    readers_option,
+    limit_rate_option,
+    in_process_option,
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from hashmatch.cli.command import command, option
 from hashmatch.cli.console import Progress, console, flush_output
 from hashmatch.cli.lists_and_matcher import MatcherOptions, warn
 from hashmatch.cli.options import (
+    allow_private_option,
     breaker_option,
     evidence_options,
     list_options,
@@ -23,7 +25,21 @@ from hashmatch.errors import UsageError
 
 if TYPE_CHECKING:
     from hashmatch.matching.matcher import Matcher
-    from hashmatch.scan.hash_archive import ArchivedFile
+    from hashmatch.scan.rescan import Archive, KeptHashes
+
+
+def _archive(kept: str, allow_private: tuple[str, ...]) -> Archive:
+    """Return the kept hashes of scans in a folder, or tables of hashes."""
+    from hashmatch.scan.hash_archive import HashArchive
+
+    tables = "://" in kept or kept.endswith(".parquet")
+    if not tables and os.path.isdir(kept):
+        tables = any(name.endswith(".parquet") for name in os.listdir(kept))
+    if not tables:
+        return HashArchive(kept)
+    from hashmatch.arrow.hash_table import HashTable
+
+    return HashTable(kept, allow_private=allow_private)
 
 
 @command(
@@ -50,13 +66,23 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Where records go, a file that ends in {endings}. [default: -]",
 )
+@allow_private_option
 @quiet_option
 @shape_options
-def rescan(*, kept: str, since: int | None, out: str, quiet: bool, **options: Any) -> None:
+def rescan(
+    *,
+    kept: str,
+    since: int | None,
+    out: str,
+    quiet: bool,
+    allow_private: tuple[str, ...],
+    **options: Any,
+) -> None:
     """Match kept hashes with the lists of today, and write the records that are new.
 
-    KEPT is the folder of scan --keep-hashes. No picture is fetched again. Hashes older than their
-    --keep-for are removed first.
+    KEPT is the folder of scan --keep-hashes, or a table of hash --out, a folder of tables or a
+    bucket's, s3://BUCKET/FOLDER. No picture is fetched again. Hashes older than their --keep-for
+    are removed first. Of a table, all records are written, unless there is --since-version.
 
     Give the lists, limits and rules that a scan would get. --variants and --min-quality are those
     of the scans.
@@ -66,16 +92,18 @@ def rescan(*, kept: str, since: int | None, out: str, quiet: bool, **options: An
         --keep-hashes kept --keep-for 30d --out review.jsonl
     hashmatch list update lists/hotline changes.jsonl
     hashmatch rescan kept --list lists/hotline --out more.jsonl
+    hashmatch hash photos --surface profile_photo --out hashes.parquet
+    hashmatch rescan hashes.parquet --list lists/hotline --out review.jsonl
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch import registry
     from hashmatch.scan.hash_archive import HashArchive
     from hashmatch.scan.rescan import rescan_archive
 
-    archive = HashArchive(kept)
+    archive = _archive(kept, allow_private)
     rules = MatcherOptions.taken(options)
     open_matcher, before = rules.open(), None if since is None else rules.open(since)
     matchers: list[Matcher] = []
-    removed = archive.purge()
+    removed = archive.purge() if isinstance(archive, HashArchive) else 0
     pictures = records = 0
     passed_over: dict[str, int] = {}
 
@@ -83,14 +111,14 @@ def rescan(*, kept: str, since: int | None, out: str, quiet: bool, **options: An
         matchers.append(open_matcher(**how))
         return matchers[-1]
 
-    def looked_up(file: ArchivedFile, reason: str) -> None:
+    def looked_up(file: KeptHashes, reason: str) -> None:
         nonlocal pictures
         pictures += len(file)
         bar.advance(len(file))
         if reason:
             passed_over[reason] = passed_over.get(reason, 0) + len(file)
 
-    if not removed and next(archive.files(), None) is None:
+    if isinstance(archive, HashArchive) and not removed and next(archive.files(), None) is None:
         raise UsageError(f"cannot rescan {kept}: no kept hashes are in it. Check the folder.")
     sink = registry.open_sink(None if out == "-" else Path(out))
     bar = Progress(None, quiet, unit="pictures")

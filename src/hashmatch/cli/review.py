@@ -14,6 +14,7 @@ from hashmatch.cli.options import (
     allow_http_option,
     allow_private_option,
     by_option,
+    drafts_option,
     host_option,
     json_option,
     open_queue,
@@ -73,13 +74,7 @@ if TYPE_CHECKING:
 )
 @tls_options
 @pictures_option
-@click.option(
-    "--drafts",
-    type=INPUT,
-    metavar="DIR",
-    help="A folder with folders that hashmatch review draft write made, private to you: reviewers "
-    "read them, with the data of the account, and sign them off.",
-)
+@drafts_option
 @allow_private_option
 @sandbox_option
 @allow_http_option

@@ -9,7 +9,6 @@ import click
 from hashmatch.cli.choices import PluginName
 from hashmatch.cli.command import command, group, option
 from hashmatch.cli.console import Exit, print_json, printable
-from hashmatch.cli.lists_and_matcher import reference_key
 from hashmatch.cli.options import (
     by_option,
     json_option,
@@ -19,6 +18,7 @@ from hashmatch.cli.options import (
 )
 from hashmatch.cli.units import INPUT, OUTPUT
 from hashmatch.errors import UsageError
+from hashmatch.matching.list_paths import reference_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -81,17 +81,30 @@ def event_line(event: Event) -> str:
 
 
 def _detail(event: Event) -> str:
+    from hashmatch.review.text import moment
+
     body = event.body
     if event.kind == "login_failed":
         name = "unknown names" if body["name"] is None else f"the name {body['name']}"
         return f"{body['count']:,} with {name}"
     if event.kind == "uncovered":
         return f"{body['record']}, {body['extent']}"
+    if event.kind == "exif_viewed":
+        return str(body["record"])
+    if event.kind == "draft_chosen":
+        values = "; ".join(body["values"]) or "none of them"
+        return f"{body['destination']}, {body['question']}: {values}"
+    if event.kind == "preserved":
+        return f"for report {body['report']}, until {format_moment(moment(body['until']))}"
+    if event.kind == "preservation_asked":
+        return f"to {body['action']}: {body['reason']}"
+    if event.kind == "request_answered":
+        return f"{body['reference']}, given to {body['to']}"
     if event.kind == "added":
         return f"{body['records']:,} records"
     if event.kind == "purged":
         return f"{len(body['items']):,} records"
     if event.kind in {"disabled", "enabled"}:
         return f"{body['entry']} of {body['list']}: {body['reason']}"
-    names = ("verdict", "reason", "name", "endpoint")
+    names = ("verdict", "reason", "name", "endpoint", "destination", "reference")
     return next((str(body[name]) for name in names if body.get(name)), "")

@@ -300,7 +300,8 @@ def scan(
     hashmatch scan photos/ --list pdq.csv --list md5=md5.txt --surface public_post
     hashmatch scan s3://photos/2026 --list known.csv --surface profile_photo \\
         --review queue.db --state state --shard 0/8 --limit-rate 50M
-    hashmatch scan photos/ --list known.csv --surface profile_photo --engine local:4 --state state
+    hashmatch scan photos/ --list known.csv --surface profile_photo \\
+        --out review.jsonl --engine local:4 --state state
     """  # noqa: D301  (the backspace tells click to keep the lines)
     from hashmatch import registry
     from hashmatch.records.enums import Surface

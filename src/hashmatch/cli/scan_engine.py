@@ -89,7 +89,6 @@ def parted_scan(
             state = stack.enter_context(TemporaryDirectory(prefix="hashmatch-"))
         scan = PartedScan(
             anywhere(source),
-            open_matcher,
             {
                 "rules": rules.plain(),
                 "versions": rules.versions(matcher.lists),
@@ -98,6 +97,7 @@ def parted_scan(
             surface=surface,
             engine=engine,
             state=anywhere(state),
+            opener=open_matcher,
             matcher=matcher,
             options=_part_options(ctx, engine, part_size, **options),
             shard=shard,

@@ -14,6 +14,7 @@ from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
     allow_http_option,
     allow_private_option,
+    drafts_option,
     evidence_options,
     exchanges_option,
     hashing_options,
@@ -135,6 +136,7 @@ class ServeCommand(Command):
         help="Serve the page on which people review that queue, below /review. Needs --workers 1.",
     ),
     pictures_option,
+    drafts_option,
     option(
         "--page-token",
         type=INPUT,

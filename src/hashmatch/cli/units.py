@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import click
 
 from hashmatch.errors import UsageError
+from hashmatch.matching.list_paths import TRUSTED
 from hashmatch.records.times import SECONDS
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 BYTES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
-TRUSTED = "HASHMATCH_TRUSTED_KEYS"
-"""The environment variable that names files of public keys, separated by colons."""
 LOCAL = frozenset({"manifest", "jsonl", "parquet", "tar", "zip"})
 """Schemes of sources that are named by a path."""
 VERSIONS, MANIFEST = "versions", re.compile(r"[0-9]{8}\.json")
@@ -430,6 +429,7 @@ RECORDS = Place(written=True, endings=_endings_of_records)
 LOG = Place(written=True, endings=lambda: [".log", ".jsonl", ".ndjson", ".json", ".txt"])
 REPORT = Place(written=True, endings=lambda: [".json"])
 METRICS = Place(written=True, endings=lambda: [".prom"])
+HASHES = Place(written=True, endings=lambda: [".parquet"])
 LINES = Place(written=True, endings=lambda: [".jsonl"])
 TABLE = Place(written=True, endings=lambda: [".jsonl", ".csv", ".parquet"])
 LISTED = Place(written=True, endings=lambda: [".jsonl", ".txt"])

@@ -39,7 +39,23 @@ CREDENTIALS, LATER = "credentials", "later"
 
 
 class Refused(ExchangeError):
-    """The server refuses what it is asked, credentials apart: a position may be too old for it."""
+    """The server refuses what it is asked, credentials apart: a position may be too old for it.
+
+    Parameters
+    ----------
+    message : str
+        What is said of it.
+    status : int
+        Of the answer.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class BadCredentials(ExchangeError):
+    """The server refuses the credentials."""
 
 
 class Interrupted(ExchangeError):
@@ -211,6 +227,14 @@ class Api:
         parts = urlsplit(url)
         return parts.path + (f"?{parts.query}" if parts.query else "")
 
+    def bad_credentials(self, status: int) -> ExchangeError:
+        """Return what is said of credentials that were answered with a status."""
+        return self._error(
+            BadCredentials,
+            f"it refuses the credentials ({status}): they are wrong, have expired, or are not "
+            "good for this. Set new ones (hashmatch list exchange credentials)",
+        )
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
@@ -253,19 +277,17 @@ class Api:
             what += ": there were too many requests" if why == LATER or status == 429 else ""
             raise _Later(what, _seconds(answer.headers.get("Retry-After")))
         if why == CREDENTIALS or status in {401, 403}:
-            raise self._error(
-                ExchangeError,
-                f"it refuses the credentials ({status}): they are wrong, have expired, or are not "
-                "good for this. Set new ones (hashmatch list exchange credentials)",
-            )
+            raise self.bad_credentials(status)
         if 300 <= status < 400:
             raise self._error(
                 ExchangeError,
                 f"it answers with a redirect ({status}), which is not followed. Give the address "
                 "that it leads to",
             )
-        raise self._error(
-            Refused, f"it refuses the request ({status}). Check the options of the exchange"
+        raise Refused(
+            f"cannot fetch from {self.origin.authority}: it refuses the request ({status}). Check "
+            "the options of the exchange",
+            status,
         )
 
     def _body(self, answer: Answer) -> bytes:

@@ -229,11 +229,18 @@ class Exchanges:
             raise UsageError(
                 "cannot take credentials from a file and from a variable. Give one of the two."
             )
-        inside = self._inside(name, STORE)
+        place = self._inside(name, STORE)
+        if store is not None:
+            place = os.path.abspath(os.fspath(store))
+            if not os.path.isdir(os.path.dirname(place)):
+                raise UsageError(
+                    f"cannot use the store {place}: there is no folder {os.path.dirname(place)}. "
+                    "Make it first"
+                )
         config = ExchangeConfig(
             name=name,
             kind=kind,
-            store=inside if store is None else os.path.abspath(os.fspath(store)),
+            store=place,
             options=checked,
             enabled=enabled,
             credentials_file=credentials_file and os.path.abspath(credentials_file),
@@ -266,6 +273,7 @@ class Exchanges:
         enabled : bool
             Whether it is.
         """
+        self.get(name)  # no lock is made where there is none
         with atomic.locked(self._inside("lock")):
             config = msgspec.structs.replace(self.get(name), enabled=enabled)
             self._write(self._inside(name, "exchange.json"), config)

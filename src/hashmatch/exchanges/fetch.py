@@ -30,6 +30,7 @@ from hashmatch.store.manifest import FetchedFrom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+    from datetime import datetime
 
     from hashmatch.exchanges.config import ExchangeConfig, Exchanges
     from hashmatch.exchanges.spool import Page
@@ -43,6 +44,8 @@ LOG.addHandler(logging.NullHandler())
 
 TRIES = 3
 """Of a page that breaks off while it is written."""
+MOST_POSITION, MOST_CHECKPOINT = 1 << 16, 1000
+"""Characters of what says how a fetch continues."""
 RENEWED = timedelta(days=1)
 """After which a fetch makes a version though nothing is new, so that its checkpoint moves; of a
 list that expires, after half of its time at the latest."""
@@ -204,7 +207,9 @@ class _Fetch:
         since, at = _checkpoint(last, self._identity), now()
         if last is not None and isinstance(last.fetched, FetchedFrom):
             is_old = exchange.remembers is not None and at - last.fetched.at > exchange.remembers
-            since = None if is_old or self._full else since
+            # A server that says that a file is what it was lets its list expire.
+            ends = exchange.is_whole and last.expires is not None and _is_due(last, at)
+            since = None if is_old or ends or self._full else since
         progress = Progress(exchange=self._identity, since=since, at=at)
         self._spool.begin(progress)
         return progress
@@ -241,6 +246,11 @@ class _Fetch:
 
     def _kept(self, page: ListPage, progress: Progress) -> Progress:
         """Keep a page that can be read, and how the fetch continues."""
+        if len(page.position) > MOST_POSITION or len(page.checkpoint or "") > MOST_CHECKPOINT:
+            raise ExchangeError(
+                f"cannot fetch {self._config.name}: it names the next page with too many "
+                "characters. Report it to the exchange"
+            )
         number = progress.pages + 1
         rows = self._check(self._spool.put(number, page.data))
         progress = structs.replace(
@@ -288,7 +298,9 @@ class _Fetch:
         change = replace(
             self._change,
             fetched=self._from(progress),
-            skip_unchanged=last is not None and not _is_due(last, progress),
+            skip_unchanged=last is not None
+            and _checkpoint(last, self._identity) is not None
+            and not _is_due(last, progress.at),
         )
         pages = [self._spool.page(number + 1) for number in range(progress.pages)]
         if last is None and not progress.rows:  # the list is empty as yet
@@ -328,11 +340,9 @@ def _checkpoint(last: Manifest | None, of: str) -> str | None:
     return last.fetched.checkpoint
 
 
-def _is_due(last: Manifest, progress: Progress) -> bool:
-    """Return whether a version is due though nothing may be new."""
-    if not isinstance(last.fetched, FetchedFrom) or last.fetched.exchange != progress.exchange:
-        return True
+def _is_due(last: Manifest, at: datetime) -> bool:
+    """Return whether a version is due at a time, though nothing may be new."""
     wait = RENEWED
     if last.expires is not None:
         wait = min(wait, (last.expires - last.created) / 2)
-    return progress.at - last.created >= wait
+    return at - last.created >= wait

@@ -65,8 +65,9 @@ class StopNcii:
 
     def pages(self, checkpoint: str | None, position: str | None) -> Iterator[ListPage]:
         """Yield the pages of what was changed since; see `hashmatch.interfaces.Exchange`."""
+        since = max(FIRST, int(checkpoint or 0))
         query: dict[str, str | int] = {
-            "startTimestamp": int(checkpoint or FIRST), "pageSize": PAGE_SIZE,
+            "startTimestamp": since, "pageSize": PAGE_SIZE,
         }  # fmt: skip
         saved = decode_position(position, _Position) if position else None
         token = saved.token if saved else ""
@@ -75,7 +76,7 @@ class StopNcii:
             target = f"{self._api.path}/FetchHashes?{urlencode(asked)}"
             page, body = self._api.get(target, self._headers, partial(_read, token))
             if not page.hasMoreRecords:
-                yield ListPage([body], "", str(page.nextSetTimestamp))
+                yield ListPage([body], "", str(max(since, page.nextSetTimestamp)))
                 return
             token = page.nextPageToken or ""
             yield ListPage([body], encode_position(_Position(token)))

@@ -12,8 +12,14 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from hashmatch.errors import ExchangeError
-from hashmatch.exchanges.api import Api, Unreadable, address_field, decode
+from hashmatch.exchanges.api import (
+    Api,
+    BadCredentials,
+    Refused,
+    Unreadable,
+    address_field,
+    decode,
+)
 from hashmatch.interfaces import ExchangeField, ListPage
 
 if TYPE_CHECKING:
@@ -72,15 +78,21 @@ class TechAgainstTerrorism:
                 self._headers = {"Authorization": f"Bearer {self._new_token()}"}
             try:
                 return self._api.get(target, self._headers, lambda data: _read(data, after))
-            except ExchangeError as error:
-                if is_new or "refuses the credentials" not in str(error):
+            except BadCredentials:
+                if is_new:
                     raise
         raise AssertionError
 
     def _new_token(self) -> str:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         data = urlencode(self._login).encode()
-        return self._api.post(f"{self._api.path}/token-auth/tcap/", headers, data, _read_token)
+        target = f"{self._api.path}/token-auth/tcap/"
+        try:
+            return self._api.post(target, headers, data, _read_token)
+        except Refused as error:
+            if error.status != 400:
+                raise
+            raise self._api.bad_credentials(400) from None
 
     def close(self) -> None:
         """Close the connections."""

@@ -341,7 +341,7 @@ def _hash_picture(
         except MemoryError:
             short = ImageError(Outcome.REFUSED, "not enough memory to hash it")
             return _unhashed(name, hasher, short)
-        outcome, reason = _judged(picture.pixels, quality, hasher, plan.min_quality)
+        outcome, reason = judged(picture.pixels, quality, hasher, plan.min_quality)
     return HashedImage(
         item=name,
         spec=hasher.spec,
@@ -359,10 +359,13 @@ def _hash_picture(
     )
 
 
-def _judged(
+def judged(
     pixels: NDArray[np.uint8], quality: int | None, hasher: Hasher, min_quality: int | None
 ) -> tuple[Outcome, str]:
-    """Return whether a hash of `quality` means anything, and else why not."""
+    """Return whether a hash of `quality` means anything, and else why not.
+
+    Pixels are looked at only where the quality was not measured.
+    """
     least = hasher.min_quality if min_quality is None else min_quality
     if quality is None:
         return (Outcome.LOW_QUALITY, "one solid colour") if _solid(pixels) else (Outcome.HASHED, "")

@@ -262,7 +262,6 @@ class HashIndex(Opaque):
         plain = state.plain
         if (  # what a service asks: looking closer at it would take as long as the answer
             plain is not None
-            and most is None
             and batch.__class__ is HashBatch
             and (batch.spec is state.spec or batch.spec == state.spec)
             and max_distance.__class__ is int
@@ -271,18 +270,20 @@ class HashIndex(Opaque):
             words, limit = batch.words, max_distance
         else:
             words, limit = queries.words_of(state, batch), queries.limit_of(state, max_distance)
-            if most is not None:
-                count = at_least_one("most", most)
-                found = queries.stream(state, words, limit)
-                return closest(found, len(words), count, state.nothing)
+        count = None if most is None else at_least_one("most", most)
         if plain is not None and len(words) <= AT_ONCE:
             pairs = plain.search(words, limit, MOST)
-            if pairs is NOTHING and state.file is None:
+            if pairs is NOTHING and state.file is None and count is None:
                 return state.nothing
             if pairs is not None and len(pairs.query) <= MOST:
-                return queries.as_matches(state, pairs, limit)
-        found = queries.stream(state, words, limit)
-        return collected(found, state.nothing, "Use stream, or most=...")
+                found = queries.as_matches(state, pairs, limit)
+                if count is None:
+                    return found
+                return closest([found], len(words), count, state.nothing)
+        parts = queries.stream(state, words, limit)
+        if count is not None:
+            return closest(parts, len(words), count, state.nothing)
+        return collected(parts, state.nothing, "Use stream, or most=...")
 
     def stream(self, batch: HashBatch, max_distance: int | None = None) -> Iterator[Matches]:
         """Yield what `search` returns in parts that fit in memory: of some queries, then of others.

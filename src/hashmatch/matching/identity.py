@@ -15,6 +15,7 @@ from hashmatch.decode.policy import POLICY
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from hashmatch.lists.exclusions import Disabled
     from hashmatch.matching.suppression import Protection
     from hashmatch.records.hash_list import HashList
     from hashmatch.records.hashes import HashSpec
@@ -53,6 +54,24 @@ def key_digest(key: bytes | None) -> str | None:
     if key is None:
         return None
     return hashlib.blake2b(key=key, digest_size=16, person=b"hashmatch-refkey").hexdigest()
+
+
+def snapshot_name(
+    lists: Iterable[HashList], used: Iterable[HashList], disabled: Iterable[Disabled]
+) -> str:
+    """Return the name of a snapshot: its lists, their versions, and what is left out of each.
+
+    What is left out is named by how many entries that is, and a digest of which.
+    """
+    named = sorted({(each.list, each.entry) for each in disabled})
+    names: dict[str, int] = {}
+    ends: dict[str, str] = {}
+    for known, kept in zip(lists, used, strict=True):
+        name = f"{known.name}@{known.version}"
+        names[name] = names.get(name, 0) + len(known) - len(kept)
+        of_list = repr([entry for list_name, entry in named if list_name == known.name])
+        ends[name] = hashlib.blake2b(of_list.encode(), digest_size=4).hexdigest()
+    return ",".join(f"{name}-{out}.{ends[name]}" if out else name for name, out in names.items())
 
 
 def _list(known: HashList) -> tuple[str, ...]:

@@ -2,27 +2,77 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Protocol
 
 from hashmatch.records.review import ReviewRecord
-from hashmatch.scan.hash_archive import HashArchive, record_digest
+from hashmatch.records.video_columns import VIDEO_SPEC
+from hashmatch.records.videos import HashedVideo
+from hashmatch.scan.hash_archive import ArchivedFile, HashArchive, record_digest
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from hashmatch.matching.matcher import Matcher
     from hashmatch.records.enums import Level
+    from hashmatch.records.hashes import HashBatch, HashSpec
     from hashmatch.records.images import HashedImage, ImageItem
-    from hashmatch.scan.hash_archive import ArchivedFile
+
+
+class KeptHashes(Protocol):
+    """Pictures and their hashes, numbered from 0: an `ArchivedFile`, or a part of a hash table."""
+
+    @property
+    def variants(self) -> Level:
+        """What was asked about each picture, see `Matcher`."""
+        ...
+
+    @property
+    def min_quality(self) -> int | None:
+        """The least quality that counted as a hash, see `Matcher`."""
+        ...
+
+    @property
+    def specs(self) -> tuple[HashSpec, ...]:
+        """The kinds of hash that there are of each."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int, /) -> tuple[ImageItem, Sequence[HashedImage | HashedVideo]]:
+        """Return a picture and all of its hashes."""
+        ...
+
+    def verify(self) -> None:
+        """Raise IndexFileError unless every byte is as it was written."""
+        ...
+
+    def given(self) -> set[bytes]:
+        """Return the `record_digest` of each record that was given of these pictures."""
+        ...
+
+    def hashes(self, spec: HashSpec, /) -> tuple[HashBatch, NDArray[np.int64]]:
+        """Return all hashes of one kind, and the number of the picture that each is of."""
+        ...
+
+
+class Archive(Protocol):
+    """Where kept hashes are: a `HashArchive`, or a `hashmatch.arrow.HashTable`."""
+
+    def files(self) -> Iterable[KeptHashes]:
+        """Yield them, some pictures at a time."""
+        ...
 
 
 def rescan_archive(
-    archive: HashArchive | str | os.PathLike[str],
+    archive: Archive | str | os.PathLike[str],
     make_matcher: Callable[..., Matcher],
     *,
     before: Callable[..., Matcher] | None = None,
-    on_file: Callable[[ArchivedFile, str], object] | None = None,
+    on_file: Callable[[KeptHashes, str], object] | None = None,
 ) -> Iterator[ReviewRecord]:
     """Yield the records that a scan would make now, without those that the kept scans made.
 
@@ -35,8 +85,9 @@ def rescan_archive(
 
     Parameters
     ----------
-    archive : HashArchive or path
-        Where the hashes of scans were kept. What may not be kept any longer is not read.
+    archive : HashArchive, HashTable or path
+        Where the hashes of scans were kept. What may not be kept any longer is not read. Of a
+        `hashmatch.arrow.HashTable` no record was made before.
     make_matcher : callable
         Makes a matcher for how pictures were hashed, ``variants`` and ``min_quality``; say
         ``functools.partial(hashmatch.Matcher, known)``.
@@ -72,7 +123,8 @@ def rescan_archive(
     >>> before, more
     (3, 2)
     """
-    archive = archive if isinstance(archive, HashArchive) else HashArchive(archive)
+    if isinstance(archive, str | os.PathLike):
+        archive = HashArchive(archive)
     given: set[bytes] = set()
     if before is None:
         for file in archive.files():
@@ -99,9 +151,9 @@ class _Rules:
 
     def records(
         self,
-        file: ArchivedFile,
+        file: KeptHashes,
         given: set[bytes],
-        on_file: Callable[[ArchivedFile, str], object] | None,
+        on_file: Callable[[KeptHashes, str], object] | None,
     ) -> Iterator[ReviewRecord]:
         """Yield the records of the pictures of one file that are not `given`, and add them."""
         lacking = [spec.algorithm for spec in self._specs if spec not in file.specs]
@@ -122,21 +174,27 @@ class _Rules:
         if on_file is not None:
             on_file(file, f"no {', '.join(lacking)} hashes were kept" if lacking else "")
 
-    def _near(self, file: ArchivedFile) -> list[int]:
+    def _near(self, file: KeptHashes) -> list[int]:
         """Return the numbers, in order, of the pictures of which some hash is near any entry."""
         found: set[int] = set()
         for matcher in self._all:
-            for spec in {known.spec for known in matcher.lists}:
+            specs = {known.spec for known in matcher.lists}
+            # Of frames of a video, many together make a match. Hash tables hold none.
+            if VIDEO_SPEC in specs and isinstance(file, ArchivedFile):
+                found.update(file.videos.tolist())
+            for spec in specs - {VIDEO_SPEC}:
                 hashes, pictures = file.hashes(spec)
                 found.update(pictures[matcher.rows_that_match(hashes)].tolist())
         return sorted(found)
 
 
 def _decide(
-    matcher: Matcher, item: ImageItem, hashed: Sequence[HashedImage]
+    matcher: Matcher, item: ImageItem, hashed: Sequence[HashedImage | HashedVideo]
 ) -> ReviewRecord | None:
     """Return the record of a picture; of its hashes, the matcher may need only some."""
     algorithms = matcher.algorithms
-    used = [one for one in hashed if one.spec.algorithm in algorithms]
+    used = [
+        one for one in hashed if isinstance(one, HashedVideo) or one.spec.algorithm in algorithms
+    ]
     result = matcher.decide(item, used)
     return result if isinstance(result, ReviewRecord) else None

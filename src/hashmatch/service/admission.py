@@ -6,6 +6,11 @@ What cannot be done soon is refused at once, so that callers can do something el
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import math
+import mmap
+import os
+import struct
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -15,6 +20,11 @@ if TYPE_CHECKING:
 
 BURST = 1.0
 """Seconds' worth of requests that a token may make at once."""
+ROWS, NEAR = 2**14, 16
+"""Buckets that there is room for, and those of them that one holder's may be; a token file holds
+some thousand tokens at most."""
+ROW = struct.Struct("=Qdd")
+"""A bucket: whose, how many requests it has left, and when that was."""
 
 
 class Busy(Exception):
@@ -53,6 +63,11 @@ class Admission:
         self._seconds = 0.1
 
     @property
+    def is_full(self) -> bool:
+        """Whether another request would be refused."""
+        return self.inside >= self.running + self.waiting
+
+    @property
     def expected_wait(self) -> float:
         """Seconds until there is room again, by how long requests took of late."""
         ahead = max(0, self.inside - self.running) + 1
@@ -65,7 +80,7 @@ class Admission:
         What it gives is awaited before the work begins, and raises Busy if its turn does not come
         in time: a body is read between the two, so that slow senders hold up nobody.
         """
-        if self.inside >= self.running + self.waiting:
+        if self.is_full:
             raise Busy(self.expected_wait)
         self.inside += 1
         began = 0.0
@@ -88,31 +103,56 @@ class Admission:
                 self._seconds += 0.1 * (time.monotonic() - began - self._seconds)
 
 
-class Rate:
-    """A token bucket: so many requests a second, with bursts of a second's worth.
+class Rates:
+    """Token buckets, one for each holder: so many requests a second, with bursts of a second's.
+
+    Processes that are forked from the one that makes it count together.
 
     Parameters
     ----------
-    rate : float
-        Requests a second.
-
-    Attributes
-    ----------
-    at : float
-        When it was asked last, monotonic seconds.
+    is_shared : bool
+        Whether several processes use it.
     """
 
-    def __init__(self, rate: float) -> None:
-        self.rate = rate
-        self._most = max(1.0, rate * BURST)
-        self._left, self.at = self._most, time.monotonic()
+    def __init__(self, *, is_shared: bool = False) -> None:
+        self._table = mmap.mmap(-1, ROWS * ROW.size)
+        # Locks of a file are given back by whoever dies.
+        self._lock = os.memfd_create("hashmatch-rates") if is_shared else None
 
-    def take(self, now: float | None = None) -> float:
-        """Take one; return 0, or after how many seconds there is one if there is none now."""
+    def take(self, key: int, rate: float, now: float | None = None) -> float:
+        """Take one request; return 0, or after how many seconds there is one if there is none now.
+
+        Parameters
+        ----------
+        key : int
+            Whose it is: 64 random bits, not 0.
+        rate : float
+            Requests a second.
+        now : float, optional
+            Monotonic seconds.
+        """
         now = time.monotonic() if now is None else now
-        self._left = min(self._most, self._left + (now - self.at) * self.rate)
-        self.at = now
-        if self._left < 1:
-            return (1 - self._left) / self.rate
-        self._left -= 1
-        return 0.0
+        first = key % (ROWS // NEAR) * NEAR
+        if self._lock is not None:
+            fcntl.lockf(self._lock, fcntl.LOCK_EX, NEAR, first)
+        try:
+            return self._take(first, key, rate, now)
+        finally:
+            if self._lock is not None:
+                fcntl.lockf(self._lock, fcntl.LOCK_UN, NEAR, first)
+
+    def _take(self, first: int, key: int, rate: float, now: float) -> float:
+        most = max(1.0, rate * BURST)
+        oldest, row = math.inf, first
+        for number in range(first, first + NEAR):
+            held, left, at = ROW.unpack_from(self._table, number * ROW.size)
+            if held == key:
+                row, left = number, min(most, left + (now - at) * rate)
+                break
+            if at < oldest:  # who asked last so long ago has a full bucket again
+                oldest, row = at, number
+        else:
+            left = most
+        wait = 0.0 if left >= 1 else (1 - left) / rate
+        ROW.pack_into(self._table, row * ROW.size, key, left if wait else left - 1, now)
+        return wait

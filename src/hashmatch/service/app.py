@@ -15,23 +15,23 @@ from hashmatch._redact import forget
 from hashmatch.errors import HashmatchError, StoreError, UsageError
 from hashmatch.service import hma, v1
 from hashmatch.service.http import Disconnected, HttpError, Request, Response
+from hashmatch.service.lookups import HashLookup
 from hashmatch.service.openapi import describe
-from hashmatch.service.operations import OPERATIONS, Operation
+from hashmatch.service.operations import OPERATIONS, OWN, Operation
 from hashmatch.service.snapshots import LOG
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from hashmatch.service.http import Receive, Send
     from hashmatch.service.page import Page
     from hashmatch.service.service import Service
 
+    Reply = Callable[[Response], None]
 
 BODY = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 """Headers of requests with a body."""
 ERRORS = {404: "There is nothing at this path.", 405: "This path has other methods."}
-OWN = ("/v1", "/healthz", "/readyz", "/metrics", "/openapi.json")
-"""What paths begin with that are not of the other interface, whose unknown paths have a page."""
 CLOSED = 499
 """Counted where the caller went away; it is no status that is sent."""
 
@@ -46,7 +46,8 @@ class Endpoint:
         self._name = f"{operation.method} {operation.path}"
         self._max_body = service.limits.max_body
         self._shown = hma.error_response if operation.is_hma else v1.error_response
-        self.can_be_at_once = not iscoroutinefunction(operation.handler)
+        self.waits_for_nothing = not iscoroutinefunction(operation.handler)
+        self.is_of_picture = operation.is_of_picture
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -54,6 +55,8 @@ class Endpoint:
         request = Request(scope, receive, self._max_body)
         try:
             answer = self._begin(request)
+            if isinstance(answer, HashLookup):
+                answer = answer.answer()
             response = answer if isinstance(answer, Response) else await answer
         except Disconnected:
             self._service.note(request, self._name, CLOSED, perf_counter() - began)
@@ -68,19 +71,44 @@ class Endpoint:
         await response.send(send)
         self._service.note(request, self._name, response.status, perf_counter() - began)
 
-    def at_once(self, scope: Any) -> Response:
-        """Answer a request without a body, if the handler waits for nothing."""
+    def answer_soon(self, scope: Any, reply: Reply) -> None:
+        """Answer a request without a body, whose handler waits for nothing, now or very soon."""
         began = perf_counter()
         request = Request(scope, None, 0)
-        try:
-            response = self._begin(request)
-            assert isinstance(response, Response)
-        except Exception as error:
-            response = self._failed(error)
-        self._service.note(request, self._name, response.status, perf_counter() - began)
-        return response
 
-    def _begin(self, request: Request) -> Response | Awaitable[Response]:
+        def done(answer: Response | Exception) -> None:
+            response = self._failed(answer) if isinstance(answer, Exception) else answer
+            reply(response)
+            self._service.note(request, self._name, response.status, perf_counter() - began)
+
+        try:
+            answer = self._begin(request)
+        except Exception as error:
+            done(error)
+        else:
+            if isinstance(answer, HashLookup):
+                self._service.lookups.add(answer, done)
+            elif isinstance(answer, Response):
+                done(answer)
+
+    def refuse_soon(self, scope: Any, reply: Reply) -> bool:
+        """Refuse a picture before its body is there, if there is no room for it now."""
+        began = perf_counter()
+        refusal = self._service.refusal()
+        if refusal is None:
+            return False
+        request = Request(scope, None, 0)
+        try:
+            if self._scope is not None:
+                request.token = self._service.authorize(request, self._scope)
+        except HttpError as error:
+            refusal = error
+        response = self._failed(refusal)
+        reply(response)
+        self._service.note(request, self._name, response.status, perf_counter() - began)
+        return True
+
+    def _begin(self, request: Request) -> Response | HashLookup | Awaitable[Response]:
         if self._scope is not None:
             request.token = self._service.authorize(request, self._scope)
         return self._handler(self._service, request)
@@ -127,24 +155,38 @@ class Application:
     ) -> None:
         self._app, self._endpoints = app, endpoints
         self._service, self._page = service, page
-        self._at_once = {
+        self._soon = {
             path.encode(): endpoint
             for (method, path), endpoint in endpoints.items()
-            if method == "GET" and endpoint.can_be_at_once
+            if method == "GET" and endpoint.waits_for_nothing
         }
+        self._of_pictures = {
+            path.encode(): endpoint
+            for (method, path), endpoint in endpoints.items()
+            if method == "POST" and endpoint.is_of_picture
+        }
+        self.flush = service.lookups.flush
+        """Answers what waits for others."""
 
-    def at_once(self, path: bytes, scope: Any) -> Response | None:
-        """Answer a GET without waiting; None if it may have to wait for something.
+    def answer_soon(self, path: bytes, scope: Any, reply: Reply) -> bool:
+        """Answer a request without a task of its own; False if it may have to wait for something.
 
-        It waits for a body, and for a picture that has to be fetched.
+        It waits for a body, unless that is a picture there is no room for, and for a picture that
+        has to be fetched.
         """
-        endpoint = self._at_once.get(path)
+        if scope["method"] == "POST":
+            endpoint = self._of_pictures.get(path)
+            if endpoint is None or any(name == b"expect" for name, _ in scope["headers"]):
+                return False
+            return endpoint.refuse_soon(scope, reply)
+        endpoint = self._soon.get(path)
         query = scope["query_string"]
         if endpoint is None or b"url" in query or b"%" in query:
-            return None
+            return False
         if any(name in BODY for name, _ in scope["headers"]):
-            return None
-        return endpoint.at_once(scope)
+            return False
+        endpoint.answer_soon(scope, reply)
+        return True
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer a request."""

@@ -10,24 +10,25 @@ import asyncio
 import random
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from itertools import count
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 import httpx
 import msgspec
 
 from hashmatch.errors import ServiceError
+from hashmatch.retry import Limits
 from hashmatch.service.v1 import Checked, Explained, HashQuery, ListsInUse, Looked, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable
 
     from hashmatch.records.enums import Surface
 
 MAY_PASS = frozenset({408, 425, 429, 502, 503, 504})
 NDJSON = {"content-type": "application/x-ndjson"}
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
-
-
+CHANCE = random.Random()  # noqa: S311  (nobody gains by guessing a pause)
+PAUSES = Limits(first_delay=0.1, longest_delay=5.0)
 T = TypeVar("T")
 
 
@@ -43,37 +44,36 @@ class _Call(Generic[T]):
     method: str = "POST"
 
     @property
-    def arguments(self) -> dict[str, Any]:
-        """Of one try."""
-        sent = {"params": self.params, "content": self.content, "headers": self.headers}
-        return {"method": self.method, "url": self.path, **sent}
+    def sent(self) -> dict[str, Any]:
+        """Arguments of httpx."""
+        content = {"params": self.params, "content": self.content, "headers": self.headers}
+        return {"method": self.method, "url": self.path, **content}
 
+    def tries(self, patience: float) -> Generator[float, httpx.Response | httpx.TransportError, T]:
+        """Yield the pause before each try, take what came of it, and return the answer.
 
-class _Requests:
-    """What both clients have in common: requests, answers, and pauses between tries."""
-
-    def __init__(self, url: str, token: str | None, timeout: float, patience: float) -> None:
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        self._options: dict[str, Any] = {"base_url": url, "headers": headers, "timeout": timeout}
-        self._patience = patience
-
-    def _pauses(self) -> Iterator[float]:
-        """Yield a pause before each further try, until patience is over: full jitter."""
-        ends, longest = time.monotonic() + self._patience, _FIRST_PAUSE
-        while (left := ends - time.monotonic()) > 0:
-            yield min(left, random.uniform(0, longest))  # noqa: S311 - no secret
-            longest = min(_LONGEST_PAUSE, 2 * longest)
-
-    @staticmethod
-    def _answer(call: _Call[T], response: httpx.Response) -> T | None:
-        """Return what was answered; None if it may be tried again."""
-        if response.status_code == httpx.codes.OK:
-            lines = b"[" + b",".join(response.content.splitlines()) + b"]"
-            whole = lines if call.headers == NDJSON else response.content
-            return msgspec.json.decode(whole, type=call.kind)
-        if response.status_code in MAY_PASS:
-            return None
-        raise _refused(response)
+        Pauses have full jitter, and are at least as long as the service asks for.
+        """
+        ends, pause = time.monotonic() + patience, 0.0
+        for attempt in count():
+            came = yield pause
+            asked_for = "0"
+            if not isinstance(came, httpx.Response):
+                last = type(came).__name__
+            elif came.status_code == httpx.codes.OK:
+                lines = b"[" + b",".join(came.content.splitlines()) + b"]"
+                whole = lines if self.headers == NDJSON else came.content
+                return msgspec.json.decode(whole, type=self.kind)
+            elif came.status_code not in MAY_PASS:
+                raise _refused(came)
+            else:
+                last, asked_for = str(_refused(came)), came.headers.get("retry-after", "0")
+            left = ends - time.monotonic()
+            if left <= 0:
+                break
+            pause = PAUSES.delay(attempt, CHANCE)
+            pause = min(left, pause + (int(asked_for) if asked_for.isdecimal() else 0))
+        raise ServiceError(f"cannot ask the service: {last}. Try again later.")
 
 
 def _refused(response: httpx.Response) -> ServiceError:
@@ -111,7 +111,21 @@ def _explain(image: bytes, nearest: int) -> _Call[Explained]:
 LISTS = _Call(ListsInUse, "/v1/lists", method="GET")
 
 
-class Client(_Requests):
+class _Client:
+    """What both clients are made with."""
+
+    _kind: ClassVar[type[httpx.Client] | type[httpx.AsyncClient]]
+    _http: Any
+
+    def __init__(
+        self, url: str, token: str | None = None, *, timeout: float = 30.0, patience: float = 60.0
+    ) -> None:
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        self._http = self._kind(base_url=url, headers=headers, timeout=timeout)
+        self._patience = patience
+
+
+class Client(_Client):
     """Asks a service, and waits for its answers; used by many threads.
 
     Parameters
@@ -131,11 +145,8 @@ class Client(_Requests):
     ...     client.check(data, surface="profile_photo", item_id="user/42").outcome
     """
 
-    def __init__(
-        self, url: str, token: str | None = None, *, timeout: float = 30.0, patience: float = 60.0
-    ) -> None:
-        super().__init__(url, token, timeout, patience)
-        self._http = httpx.Client(**self._options)
+    _kind = httpx.Client
+    _http: httpx.Client
 
     def check(
         self, image: bytes, *, surface: Surface | str, item_id: str, version: str | None = None
@@ -209,29 +220,26 @@ class Client(_Requests):
         self.close()
 
     def _send(self, call: _Call[T]) -> T:
-        last, pauses = "no answer", self._pauses()
+        tries = call.tries(self._patience)
+        pause = next(tries)
         while True:
-            try:
-                response = self._http.request(**call.arguments)
-                if (answer := self._answer(call, response)) is not None:
-                    return answer
-                last = str(_refused(response))
-            except httpx.TransportError as error:
-                last = type(error).__name__
-            pause = next(pauses, None)
-            if pause is None:
-                raise ServiceError(f"cannot ask the service: {last}. Try again later.")
             time.sleep(pause)
+            came: httpx.Response | httpx.TransportError
+            try:
+                came = self._http.request(**call.sent)
+            except httpx.TransportError as error:
+                came = error
+            try:
+                pause = tries.send(came)
+            except StopIteration as answered:
+                return cast("T", answered.value)
 
 
-class AsyncClient(_Requests):
+class AsyncClient(_Client):
     """As `Client`, for asyncio."""
 
-    def __init__(
-        self, url: str, token: str | None = None, *, timeout: float = 30.0, patience: float = 60.0
-    ) -> None:
-        super().__init__(url, token, timeout, patience)
-        self._http = httpx.AsyncClient(**self._options)
+    _kind = httpx.AsyncClient
+    _http: httpx.AsyncClient
 
     async def check(
         self, image: bytes, *, surface: Surface | str, item_id: str, version: str | None = None
@@ -247,6 +255,14 @@ class AsyncClient(_Requests):
         """As `Client.match_many`."""
         return await self._send(_many(questions))
 
+    async def explain(self, image: bytes, nearest: int = 5) -> Explained:
+        """As `Client.explain`."""
+        return await self._send(_explain(image, nearest))
+
+    async def lists(self) -> ListsInUse:
+        """As `Client.lists`."""
+        return await self._send(LISTS)
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
@@ -258,16 +274,16 @@ class AsyncClient(_Requests):
         await self.close()
 
     async def _send(self, call: _Call[T]) -> T:
-        last, pauses = "no answer", self._pauses()
+        tries = call.tries(self._patience)
+        pause = next(tries)
         while True:
-            try:
-                response = await self._http.request(**call.arguments)
-                if (answer := self._answer(call, response)) is not None:
-                    return answer
-                last = str(_refused(response))
-            except httpx.TransportError as error:
-                last = type(error).__name__
-            pause = next(pauses, None)
-            if pause is None:
-                raise ServiceError(f"cannot ask the service: {last}. Try again later.")
             await asyncio.sleep(pause)
+            came: httpx.Response | httpx.TransportError
+            try:
+                came = await self._http.request(**call.sent)
+            except httpx.TransportError as error:
+                came = error
+            try:
+                pause = tries.send(came)
+            except StopIteration as answered:
+                return cast("T", answered.value)

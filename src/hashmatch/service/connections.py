@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from hashmatch.service.app import Application
+
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
 
     from hashmatch.service.http import Response
 
@@ -52,8 +53,8 @@ class Protocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._at_once: Callable[[bytes, Any], Response | None] | None
-        self._at_once = getattr(self.app, "at_once", None)  # of an `Application`
+        self._application = self.app if isinstance(self.app, Application) else None
+        self._awaits_reply = False
 
     def connection_made(self, transport: Any) -> None:
         """Wait for the first request; if it is one connection too many, end another."""
@@ -76,8 +77,9 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Answer a request, at once or in a task."""
-        if not self._answer_at_once():
+        """Answer a request, at once or in a task; requests of one connection in their order."""
+        self._flush()
+        if not self._answer_soon():
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -96,6 +98,11 @@ class Protocol(HttpToolsProtocol):
         self._wait(None)
         if not self._is_idle:
             super().on_message_complete()
+        elif not self._awaits_reply:  # it was answered before its end
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def pause_writing(self) -> None:
         """Wait for a client who does not read the answer."""
@@ -107,6 +114,11 @@ class Protocol(HttpToolsProtocol):
         super().resume_writing()
         self._wait(None)
 
+    def shutdown(self) -> None:
+        """Close the connection once its requests are answered: the service stops."""
+        self._flush()
+        super().shutdown()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._wait(None)
@@ -114,15 +126,21 @@ class Protocol(HttpToolsProtocol):
 
     @property
     def _is_idle(self) -> bool:
-        """Whether no answer is to be sent."""
+        """Whether no answer is to be sent by a task."""
         return self.cycle is None or self.cycle.response_complete
 
-    def _answer_at_once(self) -> bool:
+    def _flush(self) -> None:
+        """Have the answer sent that waits for those to other connections."""
+        if self._awaits_reply and self._application is not None:
+            self._application.flush()
+
+    def _answer_soon(self) -> bool:
         """Answer a request that the application needs no time for; return whether it was one."""
         parser, url = self.parser, self.url
+        method = parser.get_method()
         if (
-            self._at_once is None
-            or parser.get_method() != b"GET"
+            self._application is None
+            or method not in {b"GET", b"POST"}
             or not self._is_idle
             or not parser.should_keep_alive()
             or parser.get_http_version() != "1.1"
@@ -133,13 +151,18 @@ class Protocol(HttpToolsProtocol):
             return False
         path, _, query = url.partition(b"?")
         scope: Any = self.scope
-        scope["method"], scope["query_string"] = "GET", query
-        response = self._at_once(path, scope)
-        if response is None:
-            return False
-        self.transport.write(response.encoded())
+        scope["method"], scope["query_string"] = method.decode(), query
+        self._awaits_reply = True
+        is_taken = self._application.answer_soon(path, scope, self._reply)
+        if not is_taken:
+            self._awaits_reply = False
+        return is_taken
+
+    def _reply(self, response: Response) -> None:
+        self._awaits_reply = False
+        if not self.transport.is_closing():
+            self.transport.write(response.encoded())
         self.on_response_complete()
-        return True
 
     def _wait(self, seconds: float | None) -> None:
         if self._cut_at is not None:
@@ -156,5 +179,7 @@ class Protocol(HttpToolsProtocol):
         A request that is there is answered: it is never one that is cut.
         """
         others: set[Any] = self.connections
-        idle = [each for each in others if each is not self and each._is_idle]
+        idle = [
+            each for each in others if each is not self and each._is_idle and not each._awaits_reply
+        ]
         min(idle, key=lambda each: each._since, default=self)._cut()

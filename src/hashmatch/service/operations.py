@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from hashmatch.service.http import Request, Response
+    from hashmatch.service.lookups import HashLookup
     from hashmatch.service.service import Service
 
-Handler: TypeAlias = "Callable[[Service, Request], Response | Awaitable[Response]]"
+Handler: TypeAlias = "Callable[[Service, Request], Response | HashLookup | Awaitable[Response]]"
 """One that is no coroutine function waits for nothing, unless the query has a ``url``."""
+OWN = ("/v1", "/healthz", "/readyz", "/metrics", "/openapi.json")
+"""What paths begin with that are not of Hasher-Matcher-Actioner's interface."""
 Method: TypeAlias = Literal["GET", "POST", "PUT", "DELETE"]
 
 
@@ -31,17 +34,20 @@ class Operation:
         What answers.
     scope : Scope, optional
         What a token has to be good for; None where anybody may ask.
+    is_of_picture : bool
+        Whether its body is a picture, always.
     """
 
     method: Method
     path: str
     handler: Handler
     scope: Scope | None
+    is_of_picture: bool = False
 
     @property
     def is_hma(self) -> bool:
         """Whether it is of the other interface, and speaks of errors as that does."""
-        return self.handler.__module__ in {hma.__name__, hma_exchanges.__name__}
+        return not self.path.startswith(OWN)
 
 
 BANK = "/c/bank/{bank}"
@@ -54,7 +60,7 @@ OPERATIONS = (
     Operation("GET", "/readyz", health.readyz, None),
     Operation("GET", "/metrics", health.metrics, Scope.ADMIN),
     Operation("GET", "/openapi.json", health.openapi, None),
-    Operation("POST", "/v1/check", v1.check, Scope.MATCH),
+    Operation("POST", "/v1/check", v1.check, Scope.MATCH, True),
     Operation("POST", "/v1/match", v1.match, Scope.MATCH),
     Operation("POST", "/v1/explain", v1.explain, Scope.CURATE),
     Operation("GET", "/v1/lists", v1.lists, Scope.MATCH),
@@ -66,10 +72,10 @@ OPERATIONS = (
     Operation("GET", "/status", hma.status, None),
     Operation("GET", "/status/live", hma.live, None),
     Operation("GET", "/h/hash", hma.hash_url, Scope.HASH),
-    Operation("POST", "/h/hash", hma.hash_file, Scope.HASH),
+    Operation("POST", "/h/hash", hma.hash_file, Scope.HASH, True),
     Operation("GET", "/m/raw_lookup", hma.raw_lookup, Scope.MATCH),
     Operation("GET", "/m/lookup", hma.lookup, Scope.MATCH),
-    Operation("POST", "/m/lookup", hma.lookup_file, Scope.MATCH),
+    Operation("POST", "/m/lookup", hma.lookup_file, Scope.MATCH, True),
     Operation("POST", "/m/compare", hma.compare, Scope.MATCH),
     Operation("GET", "/m/index/status", hma.index_status, Scope.MATCH),
     Operation("GET", "/c/banks", hma.banks, Scope.CURATE),

@@ -48,14 +48,18 @@ class Page:
     UsageError
         If there is no such source of pictures.
     StoreError
-        If others can read the file with its token.
+        If others can read the file with its token, or the folder of drafts.
     """
 
     def __init__(self, queue: str, serving: Serving, port: int) -> None:
         serving.check_pictures()
+        serving.check_drafts()
         self._queue = ReviewQueue.open(queue)
         self._pictures = Pictures(serving.pictures, allow_private=serving.allow_private)
-        self._pages = pages(Context(self._queue, self._pictures, serving.tls, ROOT))
+        context = Context(
+            self._queue, self._pictures, serving.tls, root=ROOT, drafts=serving.drafts
+        )
+        self._pages = pages(context)
         self._guarded = SecurityMiddleware(self._pages, serving.access_policy(port))
 
     @asynccontextmanager

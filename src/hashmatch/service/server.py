@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shutil
@@ -11,7 +12,7 @@ import sys
 import threading
 import time
 import uuid
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -27,9 +28,10 @@ from hashmatch._net.listening import (
 )
 from hashmatch.errors import HashmatchError, UsageError, install
 from hashmatch.records.safeguards import Safeguard, waive, waivers
+from hashmatch.service.admission import Rates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     import uvicorn
@@ -91,6 +93,8 @@ class Serving:
         Whether people review that queue below ``/review``, on a page with its own log-in.
     pictures : sequence of str
         Sources that the page shows pictures from, and no others; by default `source`.
+    drafts : str, optional
+        A folder with folders of drafts, which reviewers read and sign on the page.
     page_token : str, optional
         A file with a token that every request of the page has to carry besides a log-in.
     missed : str, optional
@@ -128,6 +132,7 @@ class Serving:
     source: str = ""
     review_page: bool = False
     pictures: Sequence[str] = ()
+    drafts: str | None = None
     page_token: str | None = None
     missed: str | None = None
     keep_missed_bytes: bool = False
@@ -138,8 +143,10 @@ class Serving:
     access_log: str | None = None
     exchanges: str | None = None
     _stack: ExitStack = field(default_factory=ExitStack)
+    _rates: Rates = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_rates", Rates(is_shared=self.workers > 1))
         check_options(self.tls_cert, self.tls_key, self.client_ca)
         check_files(self.tls_cert, self.tls_key, self.client_ca)  # each process reads them again
         self._check_page()
@@ -190,9 +197,10 @@ class Serving:
 
     def _check_page(self) -> None:
         if not self.review_page:
-            if self.pictures or self.page_token:
+            if self.pictures or self.page_token or self.drafts:
                 raise UsageError(
-                    "cannot use --pictures and --page-token: there is no page. Give --review-page."
+                    "cannot use --pictures, --drafts and --page-token: there is no page. Give "
+                    "--review-page."
                 )
             return
         if self.review is None:
@@ -226,15 +234,16 @@ class Serving:
         from hashmatch.review.web.server import Serving as PageServing
 
         return PageServing(
-            self.host,
-            self.port,
-            tuple(self.names),
-            self.page_token,
-            self.tls_cert,
-            self.tls_key,
-            self.client_ca,
-            tuple(self.pictures) or ((self.source,) if self.source else ()),
-            tuple(self.allow_private),
+            host=self.host,
+            port=self.port,
+            names=tuple(self.names),
+            token_file=self.page_token,
+            tls_cert=self.tls_cert,
+            tls_key=self.tls_key,
+            client_ca=self.client_ca,
+            pictures=tuple(self.pictures) or ((self.source,) if self.source else ()),
+            allow_private=tuple(self.allow_private),
+            drafts=self.drafts,
         )
 
     def page(self, port: int) -> Page | None:
@@ -293,6 +302,7 @@ class Serving:
             else None,
             self.hosts(port),
             waivers(),
+            self._rates,
             Exchanges(self.exchanges) if self.exchanges else None,
         )
         service.prepare()
@@ -316,6 +326,8 @@ class Serving:
             ssl_cert_reqs=ssl.CERT_REQUIRED if self.client_ca else ssl.CERT_NONE,
         )
         config.load()
+        gc.collect()
+        gc.freeze()  # what is loaded stays: to look through it takes as long as many requests
         return uvicorn.Server(config)
 
 
@@ -338,16 +350,39 @@ def serve(serving: Serving, started: Callable[[int], None] = lambda port: None) 
         port = bound.getsockname()[1]
         with _noting(serving.missed):
             if serving.workers == 1:
-                started(port)
-                _answer(serving, bound, uuid.uuid4().hex)
+                with _ended_by(signal.SIGTERM):
+                    _answer(serving, bound, uuid.uuid4().hex, lambda: started(port))
             else:
                 _supervise(serving, bound, lambda: started(port))
 
 
-def _answer(serving: Serving, bound: socket.socket, name: str) -> None:
+@contextmanager
+def _ended_by(*signals: signal.Signals) -> Iterator[None]:
+    """Have signals end what is done here as if it was done.
+
+    uvicorn, when it has stopped in good order, sends itself the one that told it to stop.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # to others no signal comes
+        return
+    before = {each: signal.signal(each, lambda number, frame: sys.exit(0)) for each in signals}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _answer(
+    serving: Serving,
+    bound: socket.socket,
+    name: str,
+    started: Callable[[], None] = lambda: None,
+) -> None:
     """Answer in this process until it is stopped; UsageError if it cannot start."""
     with serving._stack:
         server = serving.server(name, bound.getsockname()[1])
+        started()
         with suppress(SystemExit):  # of uvicorn, which has logged why it could not start
             server.run([bound])
         if not server.started:
@@ -456,13 +491,12 @@ def _fork(
     if pid == 0:
         code = 1
         try:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
-            reading, writing = alive
-            os.close(writing)
-            threading.Thread(target=_end_with_parent, args=(reading,), daemon=True).start()
-            _answer(serving, bound, name)
+            with _ended_by(*signals):
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+                reading, writing = alive
+                os.close(writing)
+                threading.Thread(target=_end_with_parent, args=(reading,), daemon=True).start()
+                _answer(serving, bound, name)
             code = 0
         except HashmatchError as error:
             with open(os.path.join(folder, REASON), "w") as file:

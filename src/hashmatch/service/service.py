@@ -15,9 +15,11 @@ from msgspec.json import encode as encode_json
 
 from hashmatch._files.private import stamp
 from hashmatch.errors import StoreError
-from hashmatch.service.admission import Admission, Busy, Rate
+from hashmatch.records.images import HashedImage
+from hashmatch.service.admission import Admission, Busy, Rates
 from hashmatch.service.fetch import check_url
 from hashmatch.service.http import HttpError
+from hashmatch.service.lookups import Lookups
 from hashmatch.service.metrics import Metrics
 from hashmatch.service.snapshots import LOG
 from hashmatch.service.tokens import Scope, Token, digest
@@ -26,9 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from hashmatch.exchanges.config import Exchanges
-    from hashmatch.records.images import HashedImage, ImageItem, ItemOutcome
+    from hashmatch.records.images import ImageItem, ItemOutcome
     from hashmatch.records.review import ReviewRecord
     from hashmatch.records.safeguards import Waiver
+    from hashmatch.records.videos import HashedVideo
     from hashmatch.sandbox.pool import DecodePool
     from hashmatch.service.fetch import Fetcher
     from hashmatch.service.http import Request
@@ -100,6 +103,8 @@ class Service:
         site whose name is made to lead here could ask otherwise.
     waivers : sequence of Waiver
         What protects less than it could.
+    rates : Rates
+        How many requests each token has left, for all processes of the service.
     exchanges : Exchanges, optional
         Exchanges whose lists are served too.
     description : bytes
@@ -117,12 +122,13 @@ class Service:
     recent: Recent | None = None
     hosts: frozenset[str] | None = None
     waivers: Sequence[Waiver] = ()
+    rates: Rates = field(default_factory=Rates)
     exchanges: Exchanges | None = None
     description: bytes = b"{}"
     metrics: Metrics = field(default_factory=Metrics)
+    lookups: Lookups = field(default_factory=Lookups)
     stopping: bool = False
     _tokens: dict[str, Token] = field(default_factory=dict)
-    _rates: dict[str, Rate] = field(default_factory=dict)
     _token_problem: str = ""
     _log: int | None = None
     _admission: Admission = field(init=False)
@@ -140,7 +146,7 @@ class Service:
         self.snapshots.changed = self.metrics.snapshot
 
     def prepare(self) -> None:
-        """Open the log and read the tokens; StoreError if that fails."""
+        """Open the log, the tokens and the lists; HashmatchError if that fails."""
         if self.access_log is not None:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
             try:
@@ -151,11 +157,12 @@ class Service:
                     "another file."
                 ) from None
         self._read_tokens()
+        self.snapshots.open()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run what it needs besides requests: threads, and a look at the tokens now and then."""
-        with self.snapshots:
+        with self.snapshots.watched():
             looking = asyncio.create_task(self._look())
             if self.recent is not None and self.review is not None:
                 self.recent.start(self.snapshots, self.review.add, self.metrics)
@@ -216,13 +223,18 @@ class Service:
             lacks = f"the token has no scope {scope}."
             text = f"{NO_HASHING}: {lacks}" if scope is Scope.HASH else f"cannot answer: {lacks}"
             raise HttpError(403, text)
-        rate = self._rates.get(token.name)
-        if rate is not None and (wait := rate.take()):
+        if token.rate is not None and (wait := self.rates.take(token.number, token.rate)):
             raise HttpError(
                 429, "cannot answer: the token's limit of requests a second is reached.",
                 retry=True, retry_after=wait,
             )  # fmt: skip
         return token
+
+    def refusal(self) -> HttpError | None:
+        """Return what another picture would be refused with, if nobody has to note that."""
+        if self.journal is None and self._admission.is_full:
+            return _too_many(self._admission.expected_wait)
+        return None
 
     async def with_picture(
         self, read: Callable[[], Awaitable[bytes]], work: Callable[[bytes], T]
@@ -243,10 +255,7 @@ class Service:
                 await turn()
                 return await asyncio.get_running_loop().run_in_executor(self._threads, work, data)
         except Busy as busy:
-            raise HttpError(
-                503, "cannot answer: too many pictures are waiting.",
-                retry=True, retry_after=busy.seconds,
-            ) from None  # fmt: skip
+            raise _too_many(busy.seconds) from None
         finally:
             self.metrics.in_flight(self._admission.inside)
 
@@ -273,12 +282,13 @@ class Service:
         self,
         snapshot: Snapshot,
         item: ImageItem,
-        hashed: Sequence[HashedImage],
+        hashed: Sequence[HashedImage | HashedVideo],
         result: ReviewRecord | ItemOutcome,
     ) -> None:
-        """Keep a picture's hashes for what lists get later, if that was asked for."""
-        if self.recent is not None:
-            kept = self.recent.remember(snapshot, item, hashed, result)
+        """Keep a picture's hashes for what lists get later, if that was asked for; no video's."""
+        images = [one for one in hashed if isinstance(one, HashedImage)]
+        if self.recent is not None and len(images) == len(hashed):
+            kept = self.recent.remember(snapshot, item, images, result)
             if kept is not None:
                 await asyncio.wrap_future(kept)
 
@@ -307,16 +317,7 @@ class Service:
     def _read_tokens(self) -> None:
         if self.tokens is None:
             return
-        found = self.tokens.read()
-        self._tokens = {token.digest: token for token in found}
-        rates = self._rates
-        self._rates = {
-            token.name: rates[token.name]
-            if token.name in rates and rates[token.name].rate == token.rate
-            else Rate(token.rate)
-            for token in found
-            if token.rate is not None
-        }
+        self._tokens = {token.digest: token for token in self.tokens.read()}
 
     async def _look(self) -> None:
         """Read the token file when it has changed; note what is wrong with lists."""
@@ -335,3 +336,8 @@ class Service:
                 if not self._token_problem:
                     LOG.error("tokens are as before: %s", error)
                 self._token_problem = f"tokens are as before: {error}"
+
+
+def _too_many(seconds: float) -> HttpError:
+    text = "cannot answer: too many pictures are waiting."
+    return HttpError(503, text, retry=True, retry_after=seconds)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import threading
 from collections import deque
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -17,14 +17,16 @@ from hashmatch._files.private import stamp
 from hashmatch._redact import unseen
 from hashmatch.errors import HashmatchError, ListError, UsageError
 from hashmatch.lists.exclusions import numbers_disabled, read_disabled
+from hashmatch.matching.identity import snapshot_name
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.times import timestamp
+from hashmatch.records.video_columns import VIDEO_SPEC
 from hashmatch.service.banks import names_of
 from hashmatch.store.watch import watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from hashmatch.lists.exclusions import Disabled
     from hashmatch.matching.matcher import Matcher
@@ -131,8 +133,9 @@ class Snapshots:
     --------
     >>> import hashmatch as hm
     >>> known = hm.read_list("fixtures/lists/demo-pdq.csv")
-    >>> with Snapshots(lambda lists: hm.Matcher(*lists), fixed=[known]) as snapshots:
-    ...     snapshots.current.name.partition("@")[0]
+    >>> snapshots = Snapshots(lambda lists: hm.Matcher(*lists), fixed=[known])
+    >>> snapshots.open()
+    >>> snapshots.current.name.partition("@")[0]
     'demo-pdq'
     """
 
@@ -175,19 +178,38 @@ class Snapshots:
         """What keeps newer versions from being used, a line for each list; empty if all is well."""
         return tuple(self._problems.values())
 
-    def start(self) -> None:
-        """Open what there is, and keep looking for changes in threads of their own."""
+    def open(self) -> None:
+        """Read the file of disabled entries, and put the lists in use that are in no store.
+
+        Raises
+        ------
+        HashmatchError
+            If the file cannot be read, or there is no matcher of the lists.
+        """
         if self._disabled is not None:
             self._left_out = read_disabled(self._disabled)
         if not self._stores:
             with self._lock:
                 self._swap()
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Open stores, and look for changes of them and of the file, in threads of their own."""
         for number, (store, algorithm) in enumerate(self._stores):
             self._begin(partial(self._watch, number, store, algorithm, self._stop))
         if self._exchanges is not None:
             self._begin(self._keep_following)
         if self._disabled is not None:
             self._begin(partial(self._watch_disabled, self._disabled))
+        try:
+            yield
+        finally:
+            self._stop.set()
+            with self._following:
+                for each in self._followed.values():
+                    each.stop.set()
+            for thread in self._threads:
+                thread.join()
 
     def fresh(self) -> Snapshot | None:
         """Return the snapshot in use, with all that was committed to banks; None if there is none.
@@ -200,22 +222,6 @@ class Snapshots:
                 if self.banks.has_changed():
                     self._swap()
         return self.current
-
-    def close(self) -> None:
-        """End the threads."""
-        self._stop.set()
-        with self._following:
-            for each in self._followed.values():
-                each.stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def __enter__(self) -> Snapshots:
-        self.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
     def _begin(self, work: Callable[[], None]) -> None:
         thread = threading.Thread(target=work, name="hashmatch-lists", daemon=True)
@@ -276,8 +282,7 @@ class Snapshots:
             self._problems.pop(store.path, None)
 
         def refused(error: Exception) -> None:
-            if number <= len(self._stores) or os.path.isdir(store.folder.inside("versions")):
-                self._problems[store.path] = _said(error)  # an exchange may have no list as yet
+            self._problems[store.path] = _said(error)
 
         watch(store, use, on_error=refused, interval=self._interval, stop=stop)
 
@@ -345,28 +350,11 @@ class Snapshots:
         self.changed(snapshot)
 
 
-def snapshot_name(
-    lists: Iterable[HashList], used: Iterable[HashList], disabled: Iterable[Disabled]
-) -> str:
-    """Return the name of a snapshot: its lists, their versions, and what is left out of each.
-
-    What is left out is named by how many entries that is, and a digest of which.
-    """
-    named = sorted({(each.list, each.entry) for each in disabled})
-    names: dict[str, int] = {}
-    ends: dict[str, str] = {}
-    for known, kept in zip(lists, used, strict=True):
-        name = f"{known.name}@{known.version}"
-        names[name] = names.get(name, 0) + len(known) - len(kept)
-        of_list = repr([entry for list_name, entry in named if list_name == known.name])
-        ends[name] = hashlib.blake2b(of_list.encode(), digest_size=4).hexdigest()
-    return ",".join(f"{name}-{out}.{ends[name]}" if out else name for name, out in names.items())
-
-
 def _warm(snapshot: Snapshot) -> None:
     """Look up a hash of each kind, so that no request waits for kernels to load."""
     for spec in snapshot.specs.values():
-        snapshot.matcher.look_up(HashBatch.from_bytes(spec, bytes(spec.bits // 8)))
+        if spec != VIDEO_SPEC:  # whose frames are looked up as PDQ
+            snapshot.matcher.look_up(HashBatch.from_bytes(spec, bytes(spec.bits // 8)))
 
 
 def _nothing() -> HashList:

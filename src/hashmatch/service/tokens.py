@@ -63,6 +63,11 @@ class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     created_at: str
     rate: float | None = None
 
+    @property
+    def number(self) -> int:
+        """What its requests are counted under; never 0."""
+        return int(self.digest[:16], 16) | 1
+
     def allows(self, scope: Scope) -> bool:
         """Whether it is good for what needs `scope`."""
         return scope in self.scopes or Scope.ADMIN in self.scopes

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from hashmatch import registry
 from hashmatch.decode import load
 from hashmatch.errors import HashmatchError, UsageError
 from hashmatch.hashing.hash_image import hash_loaded
@@ -22,6 +23,7 @@ from hashmatch.records.enums import MAY_PASS, Outcome, Surface
 from hashmatch.records.hashes import HashBatch
 from hashmatch.records.images import HashedImage, ImageItem, ItemOutcome
 from hashmatch.records.review import RecordMatch, ReviewRecord, SuppressedBy
+from hashmatch.records.videos import HashedVideo
 from hashmatch.service.http import Disconnected, HttpError, Response, Streamed, as_json
 
 if TYPE_CHECKING:
@@ -612,8 +614,9 @@ async def explain(service: Service, request: Request) -> Response:
         hashed = matcher.hash(data, "upload")
         result = matcher.decide(ImageItem("upload", "", Surface.USER_REPORT), hashed)
         by = result.suppressed_by if isinstance(result, ReviewRecord) else UNSET
+        images = [one for one in hashed if isinstance(one, HashedImage)]
         return Explained(
-            snapshot.name, result.outcome, _nearest(snapshot, hashed, most, within),
+            snapshot.name, result.outcome, _nearest(snapshot, images, most, within),
             tuple(_asked(one, matcher) for one in hashed), by,
         )  # fmt: skip
 
@@ -650,8 +653,15 @@ def _nearest(
     return tuple(sorted(found, key=attrgetter("distance")) if snapshot.off else found)
 
 
-def _asked(one: HashedImage, matcher: Matcher) -> Asked:
+def _asked(one: HashedImage | HashedVideo, matcher: Matcher) -> Asked:
+    if isinstance(one, HashedVideo):
+        quality = None if one.frames is None else int(one.frames.quality.max(initial=0))
+        least = matcher.plan.min_quality
+        return Asked(one.algorithm, one.outcome, one.reason, quality, least, ("upright",), 0)
+    least = matcher.plan.min_quality
+    if least is None:
+        least = registry.hasher(one.spec.algorithm).min_quality
     return Asked(
-        one.spec.algorithm, one.outcome, one.reason, one.quality,
-        matcher.plan.min_quality, tuple(map(str, one.variants)), one.frame,
+        one.spec.algorithm, one.outcome, one.reason, one.quality, least,
+        tuple(map(str, one.variants)), one.frame,
     )  # fmt: skip

@@ -634,6 +634,27 @@ def _text(kind: Any) -> _Reading[str | None] | None:
     return _Reading(value)
 
 
+def texts(column: Any) -> list[str | None] | None:
+    """Return the cells of an Arrow column as keys are read, None for null; None if it has no text.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> texts(pa.array([7, None])), texts(pa.array([[1]]))
+    (['7', None], None)
+    """
+    reading = _text(column.type)
+    if reading is None:
+        return None
+    if _is_text(column.type):
+        try:
+            said: list[str | None] = column.to_pylist()
+            return said
+        except UnicodeDecodeError:  # which Arrow does not look for when others make the column
+            pass
+    return [_field(cell, (), reading) for cell in column]
+
+
 def _nothing(_: object) -> None:
     return None
 

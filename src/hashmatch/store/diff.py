@@ -9,6 +9,8 @@ import xxhash
 
 from hashmatch._redact import unseen
 from hashmatch.lists.merge import MIX, hash_keys, joined, rows_about, rows_withdrawn
+from hashmatch.records.hash_list import HashList
+from hashmatch.records.hashes import HashBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,6 +83,33 @@ def effects(before: Content, after: Content, withdrawals: Withdrawals) -> dict[s
         for name, said in parts.items():
             counts[name] += len(said)
     return counts
+
+
+@unseen
+def new_or_changed(before: Content, after: Content, algorithm: str) -> HashList:
+    """Return the entries that a later version added or changed, as a list of that version.
+
+    All of its entries, if the list's own limit is another than it was.
+
+    Parameters
+    ----------
+    before, after : Content
+        As for `difference`.
+    algorithm : str
+        Of the hashes.
+    """
+    manifest, kind = after.manifest, after.kinds[algorithm]
+    limit = after.limits.get(algorithm)
+    parts = dict(_parts(before, after, after.withdrawals))[algorithm]
+    found = [parts[name] for name in ("added", "changed") if len(parts.get(name, ()))]
+    name, version = manifest.name, str(manifest.version)
+    if before.limits.get(algorithm) != limit:
+        hashes = HashBatch(kind.spec, kind.words[:], owned=True)
+        return HashList(name, version, kind.spec, hashes, kind.entries, (), limit)
+    if not found:
+        return HashList(name, version, kind.spec, HashBatch.from_bytes(kind.spec, b""), ())
+    said = joined(found)[0]
+    return HashList(name, version, kind.spec, said.hashes, said.entries, (), limit)
 
 
 def _ids(said: Statements | None) -> list[str | None]:

@@ -179,7 +179,13 @@ class AccountFile(_Struct, frozen=True):
     uploads: tuple[Upload, ...] = ()
 
     def upload(self, key: str) -> Upload | None:
-        """Return how the file with a key came, if that is said."""
+        """Return how a file came; None if nothing says so.
+
+        Parameters
+        ----------
+        key : str
+            Of the file, in the source that was scanned.
+        """
         return next((each for each in self.uploads if each.key == key), None)
 
 

@@ -377,6 +377,24 @@ def write_draft(
     return DraftStatus(manifest, digest, (), outdated=False)
 
 
+def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
+    """Return what the manifest of a draft says, unchecked; `draft_status` checks it.
+
+    Parameters
+    ----------
+    folder : path
+        Of the draft.
+
+    Raises
+    ------
+    StoreError
+        If it is not there, or others can read it.
+    ReviewError
+        If it is none.
+    """
+    return _read(os.fspath(folder))[0]
+
+
 @unseen
 def draft_status(queue: ReviewQueue, folder: str | os.PathLike[str]) -> DraftStatus:
     """Check the files of a draft, and return who signed it off.

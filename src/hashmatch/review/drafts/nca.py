@@ -42,7 +42,7 @@ class NcaDraft:
     """Makes ``fields.json``; see `DraftDestination`."""
 
     title = "National Crime Agency (United Kingdom)"
-    questions = (REPORTED_ABROAD,)
+    questions: tuple[Question, ...] = (REPORTED_ABROAD,)
 
     def render(self, facts: DraftFacts) -> Rendered:
         """Return the fields of a report, and what is missing.

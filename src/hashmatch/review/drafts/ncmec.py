@@ -111,7 +111,13 @@ class NcmecDraft:
     """Makes ``report.xml``, and ``file-1.xml`` and so on; see `DraftDestination`."""
 
     title = "NCMEC CyberTipline (United States)"
-    questions = INCIDENT_TYPE, REPORT_ANNOTATIONS, RELEVANCE, CLASSIFICATION, ANNOTATIONS
+    questions: tuple[Question, ...] = (
+        INCIDENT_TYPE,
+        REPORT_ANNOTATIONS,
+        RELEVANCE,
+        CLASSIFICATION,
+        ANNOTATIONS,
+    )
 
     def render(self, facts: DraftFacts) -> Rendered:
         """Return the documents of a case, and what is missing.

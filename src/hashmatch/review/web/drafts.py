@@ -21,6 +21,7 @@ from hashmatch.review.drafts.draft import (
     confirmed_case,
     draft_status,
     files_and_choices,
+    read_manifest,
     sign_draft,
 )
 from hashmatch.review.drafts.questions import of_file
@@ -224,9 +225,9 @@ def _written(context: Context, case_id: str, destination: str) -> Written | None
         if not os.path.exists(os.path.join(folder, MANIFEST)):
             continue
         with suppress(HashmatchError):  # of another queue, or changed: there is none to be signed
-            status = draft_status(context.queue, folder)
-            said = status.manifest
+            said = read_manifest(folder)
             if (said.case_id, said.destination) == (case_id, destination):
+                status = draft_status(context.queue, folder)
                 documents = {
                     name: private.read(os.path.join(folder, name), LARGEST).decode()
                     for name in sorted(said.files)

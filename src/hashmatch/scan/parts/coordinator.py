@@ -27,7 +27,7 @@ from hashmatch.scan.events import Counters, Monitor
 from hashmatch.scan.parts.engine import EngineName
 from hashmatch.scan.parts.manifest import Manifest, Part, Row, as_bytes, as_text
 from hashmatch.scan.parts.place import open_place
-from hashmatch.scan.parts.worker import Job
+from hashmatch.scan.parts.worker import Job, open_lists
 from hashmatch.scan.scan import about
 from hashmatch.scan.shard import Shard
 from hashmatch.sources._streams import HeldItem
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from hashmatch.records.safeguards import Waiver
     from hashmatch.scan.events import Observe, Result
     from hashmatch.scan.parts.engine import Engine
-    from hashmatch.scan.parts.manifest import Line
+    from hashmatch.scan.parts.manifest import Line, PartResults
     from hashmatch.scan.parts.worker import Answer
     from hashmatch.scan.scan import Results
 
@@ -103,16 +103,17 @@ class PartedScan:
     ----------
     source : str
         The location of a source, which all workers can reach.
-    opener : callable
-        Opens the lists and returns a `Matcher`: a function that workers can import.
-    arguments : mapping of str to JSON-able, optional
-        What it is called with; no secrets.
+    arguments : mapping of str to JSON-able
+        What `opener` is called with, by name; no secrets.
     surface : Surface or str
         Where the images were published.
     engine : str
         ``local:N``, for N processes of this machine, or ``dask://HOST:PORT``.
     state : str
         A folder that all workers share, or ``s3://BUCKET/FOLDER``, gs and az alike.
+    opener : callable
+        Opens the lists and returns a `Matcher`: a function that workers can import; by default
+        `hashmatch.scan.parts.worker.open_lists`.
     matcher : Matcher, optional
         What `opener` returns, where it was called already.
     options : PartOptions
@@ -124,21 +125,30 @@ class PartedScan:
     observe : callable or sequence of callable
         As of `hashmatch.scan_source`.
 
-    Attributes
-    ----------
-    sandbox : str
-        What closed in the processes that decoded the images, as the parts say.
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     scan = PartedScan(
+    ...         "fixtures/images/flat",
+    ...         {"paths": ["fixtures/lists/demo-pdq.csv"]},
+    ...         surface="public_post",
+    ...         engine="local:1",
+    ...         state=folder,
+    ...     )
+    ...     [result.outcome.value for result in scan.results()]
+    ['low_quality', 'low_quality']
     """
 
     def __init__(
         self,
         source: str,
-        opener: Callable[..., Matcher],
-        arguments: Mapping[str, Any] | None = None,
+        arguments: Mapping[str, Any],
         *,
         surface: Surface | str,
         engine: str,
         state: str,
+        opener: Callable[..., Matcher] = open_lists,
         matcher: Matcher | None = None,
         options: PartOptions = _DEFAULTS,
         shard: tuple[int, int] | None = None,
@@ -148,7 +158,7 @@ class PartedScan:
         self._engine = EngineName.parse(engine)
         self._surface = Surface.parse(surface)
         self._location, self._shard, self._allow_private = source, shard, tuple(allow_private)
-        self._opener, self._arguments = opener, dict(arguments or {})
+        self._opener, self._arguments = opener, dict(arguments)
         self._options = options
         self._matcher = matcher or opener(**self._arguments)
         self._place = open_place(state)
@@ -160,6 +170,10 @@ class PartedScan:
         self.monitor = Monitor(observers, self.tries, breaker, self.counters)
         self._ahead: dict[int, Counters] = {}
         """What parts have come to whose turn it is not yet."""
+        self._failed: dict[int, str] = {}
+        """Parts with items that could not be read, to be tried again, and who did them."""
+        self._again: set[int] = set()
+        """Those that were tried again."""
         self._sandboxes: list[str] = []
         self._waivers: list[Waiver] = []
 
@@ -186,12 +200,14 @@ class PartedScan:
             manifest = Manifest.begin(self._place, said, self._part_items(source))
             if self._place.folder is not None:
                 stack.enter_context(_alone(self._place.folder, manifest.name))
-            for number, found in manifest.totals(manifest.done()):
-                self._done(number, found.counters)
+            self._again = set(manifest.done(again=True))
+            for number, found in manifest.totals(manifest.done(), self._again):
+                self._take(number, found, number in self._again)
             self.counters.before = self.counters.done
             before = "was finished before" if manifest.ended() else "resumes"
             listing = _Listing(source, manifest, self)
-            with self.monitor.running(before if self._ahead else ""):
+            is_begun = self._ahead or self._failed
+            with self.monitor.running(before if is_begun else ""):
                 stack.enter_context(closing(listing))
                 engine = stack.enter_context(closing(_Engine(self._engine, self._job(manifest))))
                 yield from self._run(manifest, listing, engine)
@@ -217,26 +233,29 @@ class PartedScan:
 
     def _run(self, manifest: Manifest, listing: _Listing, engine: _Engine) -> Results:
         """Give parts to the engine, and yield what they have come to, until all are done."""
-        todo: deque[int] = deque()
-        running: set[int] = set()
+        todo = deque((number, True) for number in self._failed)
+        running: set[tuple[int, bool]] = set()
         failures = _Failures()
         merged = 0
         while listing.parts is None or merged < listing.parts:
-            todo += [number for number in listing.taken() if number not in self._ahead]
+            todo += [(number, False) for number in listing.taken() if not self._is_known(number)]
             while todo and not failures.is_hopeless and engine.room() > 0:
-                number = todo.popleft()
-                engine.submit(number)
-                running.add(number)
+                number, again = todo.popleft()
+                engine.submit(number, again, self._failed.get(number, ""))
+                running.add((number, again))
             if merged in self._ahead:
                 yield from self._merge(manifest, merged)
                 merged += 1
             elif running:
                 for answer in engine.wait(TICK):
-                    running.discard(answer.part)
+                    running.discard((answer.part, answer.again))
                     if not answer.error:
-                        self._count(manifest, answer.part)
-                    if answer.part not in self._ahead and failures.add(answer):
-                        todo.append(answer.part)
+                        self._count(manifest, answer.part, answer.again)
+                    if answer.part in self._failed and not answer.again:
+                        todo.append((answer.part, True))
+                    elif answer.part not in self._ahead and failures.add(answer):
+                        # At once: where all fail, few of them have to, until that is noticed.
+                        todo.appendleft((answer.part, answer.again))
             elif listing.is_over and (not todo or failures.is_hopeless):
                 listing.check()
                 raise failures.error(listing.parts)
@@ -244,15 +263,27 @@ class PartedScan:
                 listing.wait(TICK)
             self.monitor.progress()
 
-    def _count(self, manifest: Manifest, number: int) -> None:
+    def _is_known(self, number: int) -> bool:
+        return number in self._ahead or number in self._failed
+
+    def _count(self, manifest: Manifest, number: int, again: bool) -> None:
         """Count a part that is done, and what that took."""
-        for _, found in manifest.totals([number]):
+        for _, found in manifest.totals([number], {number} if again else ()):
             took = found.counters
             self.tries.add(took.fetched, took.bytes, took.retries)
             self.counters.decoded += took.decoded
             for stage, seconds in took.seconds.items():
                 self.counters.seconds[stage] += seconds
-            self._done(number, took)
+            self._take(number, found, again)
+
+    def _take(self, number: int, found: PartResults, again: bool) -> None:
+        """Take what a part has come to, unless some of its items are to be tried again."""
+        if again:
+            self._again.add(number)
+        elif found.failed:
+            self._failed[number] = found.worker
+            return
+        self._done(number, found.counters)
 
     def _done(self, number: int, found: Counters) -> None:
         """Count what a part has come to, before it is its turn."""
@@ -261,7 +292,7 @@ class PartedScan:
 
     def _merge(self, manifest: Manifest, number: int) -> Results:
         """Yield what a part has come to, after the breaker has counted it."""
-        found = manifest.results(number)
+        found = manifest.results(number, again=number in self._again)
         if found is None:
             raise CheckpointError(
                 f"cannot find the results of part {number} of the scan {manifest.name}: they were "
@@ -343,8 +374,8 @@ class _Engine:
     def room(self) -> int:
         return self._open().room()
 
-    def submit(self, part: int) -> None:
-        self._open().submit(part)
+    def submit(self, part: int, again: bool, avoid: str) -> None:
+        self._open().submit(part, again, avoid)
 
     def wait(self, seconds: float) -> list[Answer]:
         return self._open().wait(seconds)

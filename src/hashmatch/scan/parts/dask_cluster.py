@@ -66,7 +66,7 @@ class DaskEngine:
         self._job: dict[str, Any] = msgspec.to_builtins(job)
         self._name = job.scan
         self._number = 0
-        self._parts: dict[int, tuple[Any, frozenset[str]]] = {}
+        self._parts: dict[tuple[int, bool], tuple[Any, frozenset[str]]] = {}
         self._asked: dict[str, Any] = {}
         self._fit: dict[str, int] = {}
         self._unfit: dict[str, str] = {}
@@ -120,19 +120,19 @@ class DaskEngine:
         self._look()
         return AHEAD * sum(self._fit.values()) - len(self._parts)
 
-    def submit(self, part: int) -> None:
+    def submit(self, part: int, again: bool, avoid: str) -> None:
         """Give a part to any of the workers that can do it."""
         self._number += 1
-        allowed = frozenset(self._fit)
+        allowed = frozenset(self._fit.keys() - {avoid} or self._fit)
         key = f"hashmatch-{self._name}-{part}-{self._number}"
         try:
             future = self._client.submit(
-                do_part, self._job, part, key=key, pure=False, workers=sorted(allowed)
+                do_part, self._job, part, again, key=key, pure=False, workers=sorted(allowed)
             )
         except Exception:  # the scheduler is lost, which `wait` finds
-            self._lost.append(Answer(part, LOST))
+            self._lost.append(Answer(part, LOST, again=again))
             return
-        self._parts[part] = future, allowed
+        self._parts[part, again] = future, allowed
 
     def wait(self, seconds: float) -> list[Answer]:
         """Return the parts that are done, failed, or lost."""
@@ -140,27 +140,30 @@ class DaskEngine:
         while True:
             answers, self._lost = self._lost, []
             self._look()
-            for part, (future, allowed) in list(self._parts.items()):
-                answer = self._answer(part, future, allowed)
+            for task, (future, allowed) in list(self._parts.items()):
+                answer = self._answer(task, future, allowed)
                 if answer is not None:
-                    del self._parts[part]
+                    del self._parts[task]
                     answers.append(answer)
             if answers or time.monotonic() >= ends:
                 return answers
             time.sleep(POLL)
 
-    def _answer(self, part: int, future: Any, allowed: frozenset[str]) -> Answer | None:
+    def _answer(
+        self, task: tuple[int, bool], future: Any, allowed: frozenset[str]
+    ) -> Answer | None:
         """Return what became of a part. Nothing is asked of its worker, which may be stopped."""
+        part, again = task
         if future.status == "finished":
-            return Answer(part)
+            return Answer(part, again=again)
         if future.status == "error":
-            return Answer(part, _reason(future))
+            return Answer(part, _reason(future), again=again)
         is_lost = future.status in {"cancelled", "lost"}
         if self._fit and not allowed & self._fit.keys():  # all that might do it are gone
             is_lost = True
             with suppress(Exception):
                 future.cancel(force=True)
-        return Answer(part, LOST) if is_lost else None
+        return Answer(part, LOST, again=again) if is_lost else None
 
     def _look(self) -> None:
         """Find out which workers there are, and which of them can do parts."""
@@ -216,7 +219,7 @@ class DaskEngine:
     def _reconnect(self) -> None:
         """Look for the scheduler; what was given to the one that is lost is lost."""
         LOG.warning("the scheduler at %s is lost: looking for it", self._scheduler)
-        self._lost += [Answer(part, LOST) for part in self._parts]
+        self._lost += [Answer(part, LOST, again=again) for part, again in self._parts]
         self._parts = {}
         self._close_client()
         ends = time.monotonic() + RECONNECT
@@ -242,7 +245,7 @@ class DaskEngine:
         self._quiet.close()
 
 
-def do_part(job: dict[str, Any], number: int) -> None:
+def do_part(job: dict[str, Any], number: int, again: bool) -> None:
     """Do a part in a worker of Dask; see `hashmatch.scan.parts.worker.do_part`.
 
     Errors are raised: to Dask they are news that come by themselves, and results have to be asked
@@ -254,8 +257,12 @@ def do_part(job: dict[str, Any], number: int) -> None:
         A `Job`, as plain values.
     number : int
         Of the part.
+    again : bool
+        Only try again what could not be read.
     """
-    answer = worker.do_part(_sized(job), number)
+    from distributed import get_worker
+
+    answer = worker.do_part(_sized(job), number, again, get_worker().address)
     if answer.error:
         raise EngineError(answer.error)
 

@@ -20,8 +20,8 @@ class Engine(Protocol):
         """Return how many parts may be given to it now; less than one for none."""
         ...
 
-    def submit(self, part: int) -> None:
-        """Give it a part."""
+    def submit(self, part: int, again: bool, avoid: str) -> None:
+        """Give it a part, or what could not be read of one by the worker to `avoid`, if it can."""
         ...
 
     def wait(self, seconds: float) -> list[Answer]:

@@ -7,6 +7,7 @@
     NAME/listed.json            how many parts there are: the listing has come to its end
     NAME/results/00000000       what a part has come to: a line for it, and one for each record, and
                                 for each item that was not searched, in the order of the listing
+    NAME/again/00000000         the same, where items could not be read, after another worker tried
     NAME/ended.json             the totals: all parts are done, and their results were given
 
 Each is written once. Items and results are gzip; items are msgpack, results JSON lines.
@@ -34,7 +35,7 @@ from hashmatch.scan.events import Counters
 from hashmatch.scan.parts.place import BucketPlace, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from hashmatch.scan.events import Result
 
@@ -102,6 +103,7 @@ class _Header(msgspec.Struct, frozen=True):
     counters: Counters
     sandbox: str
     waivers: list[Waiver] = []
+    worker: str = ""
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -153,7 +155,9 @@ class PartResults:
     sandbox : str
         What closed in the processes that decoded the images.
     waivers : list of Waiver
-        Safeguards that it went on without.
+        Safeguards that it did without.
+    worker : str
+        The name of the last of them to its engine.
     """
 
     items: int
@@ -162,6 +166,12 @@ class PartResults:
     lines: list[Line] = field(default_factory=list)
     sandbox: str = ""
     waivers: list[Waiver] = field(default_factory=list)
+    worker: str = ""
+
+    @property
+    def failed(self) -> int:
+        """Items that could not be read, or decoded, for reasons that may be of the worker."""
+        return self.counters.outcomes[Outcome.FAILED]
 
 
 class Manifest:
@@ -239,11 +249,16 @@ class Manifest:
         """Return how many parts and items there are, once the listing has come to its end."""
         return self._json("listed")
 
-    def totals(self, numbers: Iterable[int]) -> Iterator[tuple[int, PartResults]]:
-        """Yield what each of some parts that are done has come to, in order, without its lines."""
+    def totals(
+        self, numbers: Iterable[int], again: Collection[int] = ()
+    ) -> Iterator[tuple[int, PartResults]]:
+        """Yield what each of some parts that are done has come to, in order, without its lines.
+
+        That of those in `again` is after another worker tried.
+        """
 
         def read(number: int) -> tuple[int, PartResults | None]:
-            found = self.results(number)
+            found = self.results(number, again=number in again)
             return number, None if found is None else replace(found, lines=[])
 
         numbers = list(numbers)
@@ -252,24 +267,25 @@ class Manifest:
                 if found is not None:
                     yield number, found
 
-    def commit(self, number: int, results: PartResults) -> bool:
+    def commit(self, number: int, results: PartResults, *, again: bool = False) -> bool:
         """Write what a part has come to; return whether nobody else has."""
         header = _Header(
             self.name, number, results.items, results.attempts, results.counters, results.sandbox,
-            results.waivers,
+            results.waivers, results.worker,
         )  # fmt: skip
         lines = b"".join(msgspec.json.encode(line) + b"\n" for line in (header, *results.lines))
-        return self.place.create(
-            f"{self.name}/results/{number:08}", gzip.compress(lines, 6, mtime=0)
-        )
+        return self.place.create(self._results(number, again), gzip.compress(lines, 6, mtime=0))
 
-    def is_done(self, number: int) -> bool:
+    def _results(self, number: int, again: bool) -> str:
+        return f"{self.name}/{'again' if again else 'results'}/{number:08}"
+
+    def is_done(self, number: int, *, again: bool = False) -> bool:
         """Return whether there is what a part has come to."""
-        return self.place.read(f"{self.name}/results/{number:08}") is not None
+        return self.place.read(self._results(number, again)) is not None
 
-    def results(self, number: int) -> PartResults | None:
+    def results(self, number: int, *, again: bool = False) -> PartResults | None:
         """Return what a part has come to; None if it is not done."""
-        data = self.place.read(f"{self.name}/results/{number:08}")
+        data = self.place.read(self._results(number, again))
         if data is None:
             return None
         try:
@@ -282,12 +298,13 @@ class Manifest:
                 "damaged. Remove them, and run the same scan again"
             ) from None
         return PartResults(
-            header.items, header.attempts, header.counters, lines, header.sandbox, header.waivers
-        )
+            header.items, header.attempts, header.counters, lines, header.sandbox, header.waivers,
+            header.worker,
+        )  # fmt: skip
 
-    def done(self) -> list[int]:
+    def done(self, *, again: bool = False) -> list[int]:
         """Return the numbers of the parts that are done."""
-        return list(map(int, self.place.names(f"{self.name}/results")))
+        return list(map(int, self.place.names(self._results(0, again).rpartition("/")[0])))
 
     def end(self, counters: Counters, waivers: Sequence[Waiver]) -> None:
         """Write that the scan has ended; the names of its items are removed."""
@@ -314,7 +331,7 @@ class Manifest:
         listed = self.listed()
         if ended is None:
             counters, waivers = Counters(), list[Waiver]()
-            for _, found in self.totals(done):
+            for _, found in self.totals(done, frozenset(self.done(again=True))):
                 counters.merge(found.counters)
                 waivers += [waiver for waiver in found.waivers if waiver not in waivers]
             said = [waiver._asdict() for waiver in waivers]

@@ -51,12 +51,15 @@ class _Worker:
                 )  # fmt: skip
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        self.pipe.send_bytes(msgspec.json.encode(job))
+        with suppress(OSError):  # killed already, which is found when an answer is waited for
+            self.pipe.send_bytes(msgspec.json.encode(job))
         self.part: int | None = None
+        self.again = False
 
-    def give(self, part: int) -> None:
-        self.pipe.send_bytes(msgspec.json.encode(part))
-        self.part = part
+    def give(self, part: int, again: bool) -> None:
+        self.part, self.again = part, again
+        with suppress(OSError):  # it is dead, which is found when an answer is waited for
+            self.pipe.send_bytes(msgspec.json.encode((part, again)))
 
     def end(self) -> int:
         """End it, and return what it ended with."""
@@ -77,8 +80,8 @@ class ProcessEngine:
         """Return how many processes have nothing to do."""
         return self._count - sum(one.part is not None for one in self._workers)
 
-    def submit(self, part: int) -> None:
-        """Give a part to a process."""
+    def submit(self, part: int, again: bool, avoid: str) -> None:
+        """Give a part to a process; they are all alike."""
         idle = next((one for one in self._workers if one.part is None), None)
         if idle is None:
             try:
@@ -89,10 +92,7 @@ class ProcessEngine:
                     "it less with --engine local:N"
                 ) from None
             self._workers.append(idle)
-        try:
-            idle.give(part)
-        except OSError:  # it is dead, which `wait` finds
-            idle.part = part
+        idle.give(part, again)
 
     def wait(self, seconds: float) -> list[Answer]:
         """Return the parts that are done, and those whose process is lost."""
@@ -119,7 +119,7 @@ class ProcessEngine:
         if one.part is None:
             return None
         how = f"signal {-code}" if code < 0 else f"status {code}"
-        return Answer(one.part, f"the process that did it ended with {how}")
+        return Answer(one.part, f"the process that did it ended with {how}", again=one.again)
 
     def close(self) -> None:
         """End all processes."""
@@ -138,13 +138,13 @@ def serve(descriptor: int) -> None:
     logging.lastResort = None  # what has to be said is in the results
     pipe = Connection(descriptor)
     job = msgspec.json.decode(pipe.recv_bytes())
-    for part in _parts(pipe):
-        pipe.send_bytes(msgspec.json.encode(worker.do_part(job, part)))
+    for part, again in _parts(pipe):
+        pipe.send_bytes(msgspec.json.encode(worker.do_part(job, part, again)))
 
 
-def _parts(pipe: Connection) -> Iterator[int]:
+def _parts(pipe: Connection) -> Iterator[tuple[int, bool]]:
     """Yield the parts that are asked for; when nobody asks any more, the process ends at once."""
-    asked: queue.SimpleQueue[int] = queue.SimpleQueue()
+    asked: queue.SimpleQueue[tuple[int, bool]] = queue.SimpleQueue()
 
     def receive() -> None:
         try:

@@ -15,13 +15,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hashmatch import registry
-from hashmatch.errors import CheckpointError, EngineError, HashmatchError, SourceError
+from hashmatch.errors import (
+    CheckpointError,
+    EngineError,
+    HashmatchError,
+    SourceError,
+    SourceUnavailable,
+)
 from hashmatch.interfaces import passed_over
 from hashmatch.matching.breaker import DeferredBreaker
-from hashmatch.records.enums import Surface
+from hashmatch.records.enums import Outcome, Surface
+from hashmatch.records.images import ItemOutcome
 from hashmatch.records.review import ReviewRecord, SuppressedBy
 from hashmatch.records.safeguards import Safeguard, allowing, collecting
-from hashmatch.retry import Limits, Tries
+from hashmatch.retry import Limits, Tries, list_items
 from hashmatch.scan.checkpoint import scan_name
 from hashmatch.scan.events import Counters
 from hashmatch.scan.parts.journal import Journal
@@ -32,10 +39,11 @@ from hashmatch.scan.scan import BATCH, SECONDS, ScanOptions, about, scan_source
 from hashmatch.scan.shard import Shard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from hashmatch.interfaces import Source
     from hashmatch.matching.matcher import Matcher
+    from hashmatch.records.hash_list import HashList
     from hashmatch.records.images import ImageItem
     from hashmatch.records.review import RecordMatch
     from hashmatch.records.safeguards import Waiver
@@ -99,11 +107,14 @@ class Answer(msgspec.Struct, frozen=True):
         Why it is not done, in one line; empty if it is.
     is_unfit : bool
         Whether it is the worker that cannot do any: without a list, say.
+    again : bool
+        Whether it was only to try again what could not be read.
     """
 
     part: int
     error: str = ""
     is_unfit: bool = False
+    again: bool = False
 
 
 class _Unfit(HashmatchError):
@@ -131,6 +142,26 @@ _lock = threading.Lock()
 _opened: dict[str, _Opened] = {}
 
 
+def open_lists(paths: Sequence[str], **rules: Any) -> Matcher:
+    """Return a matcher of list files and list stores.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        Files are lists in a format that is detected; folders are list stores.
+    **rules
+        As of `hashmatch.Matcher`.
+    """
+    from hashmatch.lists.read import read_list
+    from hashmatch.matching.matcher import Matcher
+    from hashmatch.store.list_store import ListStore
+
+    lists: list[HashList] = []
+    for path in paths:
+        lists += ListStore(path).open() if os.path.isdir(path) else [read_list(path)]
+    return Matcher(*lists, **rules)
+
+
 def prepare(job: Mapping[str, Any]) -> str:
     """Open what the parts of a scan need; return why that cannot be, or nothing.
 
@@ -142,11 +173,11 @@ def prepare(job: Mapping[str, Any]) -> str:
     try:
         with _using(msgspec.convert(job, Job)):
             return ""
-    except _Unfit as error:
+    except HashmatchError as error:
         return str(error)
 
 
-def do_part(job: Mapping[str, Any], number: int) -> Answer:
+def do_part(job: Mapping[str, Any], number: int, again: bool = False, worker: str = "") -> Answer:
     """Do a part of a scan, unless it is done, and write what it has come to.
 
     Parameters
@@ -155,6 +186,10 @@ def do_part(job: Mapping[str, Any], number: int) -> Answer:
         A `Job`, as plain values.
     number : int
         Of the part, from 0.
+    again : bool
+        Only try again what could not be read when the part was done.
+    worker : str
+        The name of this one to its engine.
 
     Returns
     -------
@@ -163,12 +198,13 @@ def do_part(job: Mapping[str, Any], number: int) -> Answer:
     """
     try:
         with _using(msgspec.convert(job, Job)) as opened:
-            _do(opened, number)
+            (_do_again if again else _do)(opened, number, worker)
     except HashmatchError as error:
-        return Answer(number, str(error), isinstance(error, _Unfit))
+        return Answer(number, str(error), isinstance(error, _Unfit), again)
     except Exception as error:  # its text may be anything
-        return Answer(number, f"it raised {type(error).__name__} in {_where(error)}. Report this")
-    return Answer(number)
+        said = f"it raised {type(error).__name__} in {_where(error)}. Report this"
+        return Answer(number, said, again=again)
+    return Answer(number, again=again)
 
 
 def _where(error: Exception) -> str:
@@ -190,6 +226,8 @@ def _using(job: Job) -> Iterator[_Opened]:
                 with ExitStack() as stack:
                     opened = _open_all(job, stack)
                     opened.stack = stack.pop_all()
+            except SourceUnavailable:  # for now
+                raise
             except HashmatchError as error:
                 # Lists are named by the paths that they were given by.
                 raise _Unfit(f"{socket.gethostname()} cannot take part: {error}") from None
@@ -211,6 +249,7 @@ def _open_all(job: Job, stack: ExitStack) -> _Opened:
     surface = Surface.parse(job.surface)
     source = registry.open_source(job.source, surface, allow_private=job.allow_private)
     stack.enter_context(closing(source))
+    next(list_items(source), None)  # raises where it is not there: a folder that is not mounted
     if job.shard is not None:
         source = Shard(source, *job.shard)
     _check_same(manifest.about, about(source, matcher, Tries()))
@@ -266,17 +305,25 @@ def _check_same(scan: Mapping[str, Any], here: Mapping[str, Any]) -> None:
 class _PartSource:
     """The items of one part that are not done yet, as a source; the whole is not closed."""
 
-    def __init__(self, whole: Source, part: Part, surface: Surface, done: int) -> None:
+    def __init__(
+        self,
+        whole: Source,
+        part: Part,
+        surface: Surface,
+        done: int,
+        only: frozenset[str] | None = None,
+    ) -> None:
         self._whole, self._part, self._surface = whole, part, surface
-        self._begun = done
+        self._begun, self._only = done, only
         self._numbers: dict[str, int] = {}
 
     def items(self, after: str | None = None) -> Iterator[ImageItem]:
         """Yield those behind a position, or all that are not done."""
         start = self._begun if after is None else self._numbers[after] + 1
         for number, item in enumerate(islice(self._all(), start, None), start):
-            self._numbers[item.position] = number
-            yield item
+            if self._only is None or item.key in self._only:
+                self._numbers[item.position] = number
+                yield item
 
     def _all(self) -> Iterator[ImageItem]:
         if self._part.rows is not None:
@@ -315,24 +362,20 @@ class _PartSource:
         """Do nothing: the next part needs the whole."""
 
 
-def _do(opened: _Opened, number: int) -> None:
+def _do(opened: _Opened, number: int, worker: str) -> None:
     manifest = opened.manifest
     part = None if manifest.is_done(number) else manifest.part(number)
     if part is None:
         if manifest.is_done(number):  # by another, a moment ago
             return
-        raise CheckpointError(
-            f"cannot find part {number} of the scan {manifest.name}: its items are not there. "
-            "Start a new scan, with another --state"
-        )
+        raise _no_items(manifest, number)
     folder = manifest.place.folder
     path = None if folder is None else os.path.join(folder, manifest.name, "journals", str(number))
     journal = Journal(path, manifest.token)
     try:
-        counters = _scan(opened, part, journal)
-        counters.outcomes, counters.suppressed_by = Counters().outcomes, Counters().suppressed_by
+        counters = _took(_scan(opened, part, journal))
         results = PartResults(part.count, journal.attempts, counters, sandbox=opened.sandbox)
-        results.waivers = list(opened.waivers)
+        results.waivers, results.worker = list(opened.waivers), worker
         for outcome, suppressed_by, line in journal.entries:
             counters.outcomes[outcome] += 1
             if suppressed_by:
@@ -345,16 +388,63 @@ def _do(opened: _Opened, number: int) -> None:
         journal.close()
 
 
-def _scan(opened: _Opened, part: Part, journal: Journal) -> Counters:
-    """Scan what is not done of a part, and return what that took."""
+def _no_items(manifest: Manifest, number: int) -> CheckpointError:
+    return CheckpointError(
+        f"cannot find part {number} of the scan {manifest.name}: its items are not there. "
+        "Start a new scan, with another --state"
+    )
+
+
+def _do_again(opened: _Opened, number: int, worker: str) -> None:
+    """Try again what could not be read of a part that is done."""
+    manifest = opened.manifest
+    before, part = manifest.results(number), manifest.part(number)
+    if manifest.is_done(number, again=True):
+        return
+    if before is None or part is None:
+        raise _no_items(manifest, number)
+    failed = {
+        line.result.key: place
+        for place, line in enumerate(before.lines)
+        if isinstance(line.result, ItemOutcome) and line.result.outcome is Outcome.FAILED
+    }
+    lines: list[Line | None] = list(before.lines)
+    journal = Journal(None, manifest.token)
+    counters = _took(_scan(opened, part, journal, only=frozenset(failed)))
+    counters.merge(before.counters)
+    # Items come in the order of the listing, as lines do.
+    for (outcome, suppressed_by, line), place in zip(
+        journal.entries, sorted(failed.values()), strict=True
+    ):
+        lines[place] = line
+        counters.outcomes[Outcome.FAILED] -= 1
+        counters.outcomes[outcome] += 1
+        if suppressed_by:
+            counters.suppressed_by[suppressed_by] += 1
+    kept = [line for line in lines if line is not None]
+    results = replace(before, counters=counters, lines=kept, worker=worker)
+    manifest.commit(number, results, again=True)
+
+
+def _took(seen: Counters) -> Counters:
+    """Return what was read and decoded, without outcomes, which are counted of all results."""
+    return replace(seen, outcomes=Counters().outcomes, suppressed_by=Counters().suppressed_by)
+
+
+def _scan(
+    opened: _Opened, part: Part, journal: Journal, only: frozenset[str] | None = None
+) -> Counters:
+    """Scan what is not done of a part, or `only` some of it, and return what that took."""
     seen = [Counters()]
 
     def observe(event: Event) -> None:
         seen[0] = event.counters
 
     breaker = opened.breaker
-    if len(journal.entries) < part.count:
-        source = _PartSource(opened.source, part, opened.surface, len(journal.entries))
+    count = part.count if only is None else len(only)
+    if len(journal.entries) < count:
+        done = len(journal.entries)
+        source = _PartSource(opened.source, part, opened.surface, done, only)
         options = replace(opened.options, tries=Tries(Limits(rate=opened.rate)))
         flushed = time.monotonic()
         for result in scan_source(source, opened.matcher, options=options, observe=observe):
@@ -369,6 +459,6 @@ def _scan(opened: _Opened, part: Part, journal: Journal) -> Counters:
             if len(journal.entries) % BATCH == 0 or time.monotonic() - flushed >= SECONDS:
                 journal.flush()
                 flushed = time.monotonic()
-    if len(journal.entries) != part.count:
+    if len(journal.entries) != count:
         raise SourceError("cannot scan the part: not every item of it has an outcome. Try again")
     return seen[0]
