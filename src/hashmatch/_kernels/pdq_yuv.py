@@ -51,6 +51,9 @@ if TYPE_CHECKING:
 NEAR = np.float32(0.02)
 """Distance from the median at which the reference's rounding may put a coefficient on the other
 side of it: what it was seen to be off by at most, see `hashmatch._kernels.pdq_reduce`."""
+COMPARED = 48
+"""Quality from which on a hash is computed again if it is in doubt: vPDQ compares from 50 on, and
+qualities differ by 1 at most. Dark frames have many coefficients near their median."""
 TOLD_APART = 2.0**-16
 """Added before rounding down, so that float32 never falls below the whole number that it means."""
 
@@ -188,10 +191,11 @@ def hash_quickly(
     reduce_yuv(y, u, v, steps, first_row, down, first_column, across, samples)
     coefficients = np.empty((COEFFICIENTS, COEFFICIENTS), np.float32)
     low_frequencies(samples, dct, coefficients)
-    if near_median(coefficients, near) > 1:
+    quality = gradient_quality(samples)
+    if quality >= COMPARED and near_median(coefficients, near) > 1:
         return -1
     bits_above_median(coefficients, out)
-    return gradient_quality(samples)
+    return quality
 
 
 @kernel
