@@ -1,8 +1,8 @@
 """Kills `hashmatch serve` under load at a hundred moments, and looks for what is missing or twice.
 
 Half of the kills are of one worker, while the other goes on; half are of all processes at once.
-With ``--missed``, ``--keep-missed-bytes`` and ``--review``, every picture that was answered, or
-noted as accepted, has to be in the review queue once `hashmatch missed run` is done, and none twice.
+With ``--missed``, ``--keep-missed-bytes`` and ``--review``, every picture that was answered or
+noted as accepted has to be in the review queue after `hashmatch missed run`, and none twice.
 
     python benchmarks/service_kills.py --kills 100
 """

@@ -438,3 +438,70 @@ def let_through(records: Sequence[set[str]], limit: int) -> tuple[list[bool], se
             had[entry] = had.get(entry, 0) + 1
         let.append(bool(open_ones))
     return let, {entry for entry, count in had.items() if count >= limit}
+
+
+def near_in_order(step: int, seconds: float, gap: float, reach: int) -> bool:
+    """Whether two frames of a video, so many frames and seconds apart, may follow each other."""
+    return step >= 0 and (seconds <= gap or step <= reach)
+
+
+def video_segments(
+    pairs: Sequence[tuple[int, int]],
+    query_times: Sequence[float],
+    entry_times: Sequence[float],
+    gap: float,
+    reach: int,
+) -> list[list[tuple[int, int]]]:
+    """The runs of pairs of matching frames (query, entry), the longest first.
+
+    A pair follows the longest run that it may; of each frame of the entry, the last time that it
+    was seen counts. A frame of the query that is in one run is in no other.
+    """
+    pairs = sorted(pairs)
+    length: dict[tuple[int, int], int] = {}
+    before: dict[tuple[int, int], tuple[int, int] | None] = {}
+    for i, j in pairs:
+        seen = {k: max((a for a, b in pairs if b == k and a < i), default=-1) for _, k in pairs}
+        may = [
+            (length[a, k], a, k)
+            for k, a in seen.items()
+            if a >= 0
+            and near_in_order(j - k, entry_times[j] - entry_times[k], gap, reach)
+            and near_in_order(i - a, query_times[i] - query_times[a], gap, reach)
+        ]
+        best = max(may, default=None)
+        length[i, j] = 1 if best is None else 1 + best[0]
+        before[i, j] = None if best is None else best[1:]
+    runs, taken = [], set()
+    for pair in sorted(pairs, key=lambda pair: (-length[pair], pair)):
+        run, at = [], pair
+        while at is not None and at[0] not in taken:
+            run.append(at)
+            taken.add(at[0])
+            at = before[at]  # type: ignore[assignment]
+        if run:
+            runs.append(run[::-1])
+    return runs
+
+
+def matching_frames(
+    query: Sequence[tuple[int, int]],
+    entry: Sequence[tuple[int, int]],
+    limit: int,
+    least: int,
+) -> list[tuple[int, int, int]]:
+    """Every (query frame, entry frame, distance) that match; frames are (hash, quality).
+
+    Frames below the least quality on either side are no frames at all: numbers count the others.
+    """
+    usable = [[value for value, quality in video if quality >= least] for video in (query, entry)]
+    return search(usable[0], usable[1], limit)
+
+
+def video_shares(query: Sequence[int], entry: Sequence[int], limit: int) -> tuple[float, float]:
+    """vPDQ's two numbers, of the different hashes of usable frames: of the query, of the entry."""
+    found = search(sorted(set(query)), sorted(set(entry)), limit)
+    return (
+        len({q for q, _, _ in found}) / len(set(query)),
+        len({e for _, e, _ in found}) / len(set(entry)),
+    )

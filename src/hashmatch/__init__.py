@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from hashmatch.matching.breaker import Trip as Trip
     from hashmatch.matching.lookup import Found as Found
     from hashmatch.matching.matcher import Matcher as Matcher
+    from hashmatch.matching.videos import VideoThresholds as VideoThresholds
     from hashmatch.records.cases import Case as Case
     from hashmatch.records.cases import CaseState as CaseState
     from hashmatch.records.cases import ConfirmedCase as ConfirmedCase
@@ -80,6 +81,8 @@ if TYPE_CHECKING:
     from hashmatch.records.matches import Matches as Matches
     from hashmatch.records.review import ReviewRecord as ReviewRecord
     from hashmatch.records.review import SuppressedBy as SuppressedBy
+    from hashmatch.records.review import VideoMatch as VideoMatch
+    from hashmatch.records.review import VideoSegment as VideoSegment
     from hashmatch.records.videos import HashedVideo as HashedVideo
     from hashmatch.records.videos import VideoFrames as VideoFrames
     from hashmatch.review.adapters import to_coop as to_coop
@@ -127,6 +130,7 @@ _HOMES = {
     "hashmatch.matching.breaker": "Breaker Trip",
     "hashmatch.matching.lookup": "Found",
     "hashmatch.matching.matcher": "Matcher",
+    "hashmatch.matching.videos": "VideoThresholds",
     "hashmatch.records.cases": "Case CaseState ConfirmedCase Decision Origin Verdict",
     "hashmatch.records.entries": "Entry",
     "hashmatch.records.enums": "Orientation Outcome Surface",
@@ -136,7 +140,7 @@ _HOMES = {
         "HashedImage ImageChanged ImageError ImageItem ImageUnavailable ItemOutcome"
     ),
     "hashmatch.records.matches": "Matches",
-    "hashmatch.records.review": "ReviewRecord SuppressedBy",
+    "hashmatch.records.review": "ReviewRecord SuppressedBy VideoMatch VideoSegment",
     "hashmatch.records.videos": "HashedVideo VideoFrames",
     "hashmatch.review.adapters": "to_coop to_hma to_pytx",
     "hashmatch.review.queue": "ReviewQueue",

@@ -58,23 +58,37 @@ def hashes(folder: Path, name: str = "hotline") -> set[str]:
 
 
 @pytest.mark.parametrize("kind", SERVERS, ids=lambda each: each.kind)
-def test_each_kind(tmp_path: Path, kind: type[Server]) -> None:
+def test_each_kind_and_no_credential_of_it_is_seen(tmp_path: Path, kind: type[Server]) -> None:
+    """Not in what commands say, nor in any file but that of credentials."""
     with serving(kind()) as server:
         add(tmp_path, server)
+        server.faults.extend([Reply(401, LOGIN_PAGE + SECRET.encode())] * 2)
+        refused = fetch(tmp_path, "hotline", HASHMATCH_DEBUG="1")
+        one_line(refused, "it refuses the credentials (401)")
+        server.faults.clear()
         ran = fetch(tmp_path, "hotline")
         assert ran.code == 0, ran.said
         assert ran.out.startswith(b"hotline: version 1, ")
         assert ran.out.endswith(b": 10 added\n")
         assert hashes(tmp_path) == server.listed()
-        ran = fetch(tmp_path, "hotline", "--json")
-        assert (ran.code, ran.lines[0]["version"]) == (0, None)
-        for command in ("list", "kinds"):
-            shown = run("list", "exchange", command, cwd=tmp_path)
-            as_json = run("list", "exchange", command, "--json", cwd=tmp_path)
-            assert (shown.code, as_json.code) == (0, 0)
-            assert SECRET not in (shown.out + as_json.out).decode()
-        log = run("list", "log", "lists/hotline", cwd=tmp_path)
-        assert "hotline-000001.page" in log.out.decode()
+        said = refused.out + refused.err + ran.out + ran.err
+        assert SECRET.encode() not in said
+        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        held_in = {path.name for path in files if SECRET.encode() in path.read_bytes()}
+        assert held_in == {"credentials.json"}
+
+
+def test_what_is_shown(tmp_path: Path, stopncii: Server) -> None:
+    add(tmp_path, stopncii)
+    assert fetch(tmp_path, "hotline", "--json").lines[0]["version"] == 1
+    assert fetch(tmp_path, "hotline", "--json").lines[0]["version"] is None
+    for command in ("list", "kinds"):
+        shown = run("list", "exchange", command, cwd=tmp_path)
+        as_json = run("list", "exchange", command, "--json", cwd=tmp_path)
+        assert (shown.code, as_json.code) == (0, 0)
+        assert SECRET not in (shown.out + as_json.out).decode()
+    log = run("list", "log", "lists/hotline", cwd=tmp_path)
+    assert "hotline-000001.page" in log.out.decode()
 
 
 def test_credentials_from_a_file_or_the_environment(tmp_path: Path) -> None:
@@ -193,22 +207,3 @@ def test_every_so_often(tmp_path: Path, stopncii: Server) -> None:
     assert b"hotline: version 1, " in out
     assert b"hashmatch: hotline: cannot fetch from 127.0.0.1" in err
     assert hashes(tmp_path) == stopncii.listed()
-
-
-def test_no_credential_is_seen_anywhere(tmp_path: Path) -> None:
-    """Not in what commands say, nor in any file but that of credentials."""
-    said = b""
-    for kind in SERVERS:
-        with serving(kind()) as server:
-            add(tmp_path, server, server.kind)
-            for fault in (Reply(401, LOGIN_PAGE), Reply(404), None):
-                server.faults.extend([fault] * 2 if fault else [])
-                ran = fetch(tmp_path, server.kind, "--json", HASHMATCH_DEBUG="1")
-                said += ran.out + ran.err
-                server.faults.clear()
-    said += run("list", "exchange", "list", "--json", cwd=tmp_path).out
-    assert b"refuses the credentials (401)" in said
-    assert SECRET.encode() not in said
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    held_in = {path.name for path in files if SECRET.encode() in path.read_bytes()}
-    assert held_in == {"credentials.json"}

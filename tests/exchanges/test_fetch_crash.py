@@ -61,7 +61,7 @@ def test_killed_at_random(
 ) -> None:
     monkeypatch.setattr(ncmec, "LAG", 0)
     with serving(kind()) as server:
-        assert killed(tmp_path, server, "8", first=False)[0] == 8
+        assert killed(tmp_path, server, "6", first=False)[0] == 6
 
 
 @pytest.mark.slow

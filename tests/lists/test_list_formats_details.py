@@ -302,6 +302,6 @@ def test_bad_vpdq_frames(line: str, reason: str) -> None:
 def test_te_files_say_which_digests_are_of_videos() -> None:
     text = f'{H[0][:32]},7,2024-01-01T00:00:00+0000,"media_type_video"\n{H[0]},8,soon,\n{H[0]},7\n'
     video, late, short = rows("threatexchange-te", text)
-    assert (video.algorithm, video.hash) == ("video_md5", "")
+    assert (video.algorithm, video.hash) == ("video_md5", H[0][:32])
     assert late == hm.RejectedRow(2, "added_on is not a time")
     assert short == hm.RejectedRow(3, "2 columns, there ought to be 4 or 5")

@@ -69,7 +69,7 @@ def settle(page: Page) -> None:
 
 def seen(page: Page) -> NDArray[np.uint8]:
     """Return what the screen shows of the picture."""
-    return opened(page.locator("canvas").screenshot())[8:-8, 8:-8]
+    return opened(page.locator("#canvas").screenshot())[8:-8, 8:-8]
 
 
 def is_covered(pixels: NDArray[np.uint8], sharp: float) -> bool:
@@ -86,7 +86,7 @@ def test_the_whole_way_by_keyboard_alone(
         page.keyboard.press("Enter")
         on_case(page)
         case = page.url
-        assert page.locator("canvas").is_hidden()
+        assert page.locator("#canvas").is_hidden()
         page.keyboard.press("p")
         at_step(page, 0)
         for step in (1, 2, 3):
@@ -96,7 +96,7 @@ def test_the_whole_way_by_keyboard_alone(
             page.keyboard.up("Space")
             at_step(page, 0)
         page.keyboard.press("Escape")
-        assert page.locator("canvas").is_hidden()
+        assert page.locator("#canvas").is_hidden()
         page.keyboard.press("n")
         page.keyboard.type("Something else")
         page.keyboard.press("Enter")
@@ -176,7 +176,7 @@ def test_whatever_takes_the_hand_away_covers_it(
         else:
             page.evaluate("window.dispatchEvent(new PageTransitionEvent('pagehide'))")
         if what in {"away", "pagehide"}:
-            page.locator("canvas").wait_for(state="hidden")
+            page.locator("#canvas").wait_for(state="hidden")
             assert page.evaluate("document.querySelector('canvas').width") == 1
         else:
             at_step(page, 0)
@@ -206,7 +206,7 @@ def test_a_late_answer_is_never_drawn(
             page.keyboard.up("Space")
         until(page, lambda: len(under_way) > 0 and not any(under_way.values()))
         settle(page)
-        assert page.locator("canvas").get_attribute("data-step") == "0"
+        assert page.locator("#canvas").get_attribute("data-step") == "0"
 
 
 def test_a_finger_uncovers_on_a_phone(
@@ -218,7 +218,7 @@ def test_a_finger_uncovers_on_a_phone(
         take(page)
         page.get_by_role("button", name="Show it, covered").tap()
         at_step(page, 0)
-        box = page.locator("canvas").bounding_box()
+        box = page.locator("#canvas").bounding_box()
         assert box
         assert box["width"] <= PHONE[0]
         page.mouse.move(box["x"] + 20, box["y"] + 20)
@@ -240,7 +240,7 @@ def test_single_keys_can_be_switched_off(
         for key in "pcnue":
             page.keyboard.press(key)
         settle(page)
-        assert page.locator("canvas").is_hidden()
+        assert page.locator("#canvas").is_hidden()
         assert page.locator("input[name=verdict]:checked").count() == 0
         page.reload()
         on_case(page)
@@ -284,7 +284,7 @@ def test_a_case_that_was_lost_is_covered_and_said(
         queue.give_back(page.url.rpartition("/")[2], "ana")
         page.clock.fast_forward(beat // timedelta(milliseconds=1))
         page.get_by_text("You do not hold this case").wait_for()
-        assert page.locator("canvas").is_hidden()
+        assert page.locator("#canvas").is_hidden()
 
 
 def test_while_the_queue_does_not_answer_nothing_is_lost(
@@ -342,7 +342,7 @@ def test_a_picture_that_is_late_can_be_asked_for_again(
         take(page)
         page.keyboard.press("p")
         page.get_by_text("takes too long").wait_for()
-        assert page.locator("canvas").is_hidden()
+        assert page.locator("#canvas").is_hidden()
         may_go_on.set()
         monkeypatch.setattr("hashmatch.review.web.pictures.DEADLINE", PATIENCE)
         page.keyboard.press("p")

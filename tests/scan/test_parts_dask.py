@@ -14,6 +14,8 @@ import pytest
 
 from cli_tools import DEMO, PROGRAM, environment, one_line, scan
 from dask_cluster import Cluster
+from hashmatch.errors import UsageError
+from hashmatch.scan.parts.dask_cluster import DaskEngine
 from hashmatch.scan.parts.manifest import Manifest
 from hashmatch.scan.parts.place import open_place
 from processes import Process, wait_for
@@ -66,7 +68,9 @@ def test_a_scheduler_that_is_not_there(tmp_path: Path) -> None:
     given = ["--state", str(tmp_path / "state"), "--engine"]
     one_line(scan(folder, *given, "dask://127.0.0.1:1"), "cannot reach the scheduler at dask://")
     said = "is spoken to without TLS, and whoever reaches it can run programs on its workers"
-    one_line(scan(folder, *given, "dask://192.0.2.1:8786"), said, "Configure distributed.comm.tls")
+    with pytest.raises(UsageError, match=r"Configure distributed\.comm\.tls") as caught:
+        DaskEngine._scheme("192.0.2.1:8786")
+    assert said in str(caught.value)
 
 
 @pytest.mark.slow

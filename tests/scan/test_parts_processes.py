@@ -129,6 +129,24 @@ def test_a_worker_that_cannot_start_is_said(
         in_parts(folder, tmp_path, "local:1")
 
 
+def test_a_worker_that_is_killed_before_it_has_read_a_word(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = []
+
+    class KilledAtOnce(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **how: Any) -> None:
+            super().__init__(*args, **how)
+            starts.append(self.pid)
+            if len(starts) < 3:
+                self.kill()
+                self.wait()
+
+    monkeypatch.setattr(subprocess, "Popen", KilledAtOnce)
+    assert in_parts(folder, tmp_path, "local:1", size=COUNT) == plain(folder)
+    assert len(starts) == 3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["folder", "bucket"])
 def test_a_hundred_kills(tmp_path: Path, kind: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +12,12 @@ import pytest
 
 from cli_tools import DEMO
 from conftest import IMAGES
+from drawn_shots import encoded, shots
+from hashmatch.lists.vpdq_signal import write_signal
+from hashmatch.video.hash_video import hash_video
 from processes import wait_for
 from service_program import Answer, Program, service
+from video_lists import drawn_video
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -345,7 +351,9 @@ def test_a_snapshot_has_another_name_after_each_change_of_a_bank(hma: Program) -
 
 def test_kinds(hma: Program) -> None:
     assert hma.get("/c/signal_type").json == [{"enabled_ratio": 1.0, "name": "pdq"}]
-    assert hma.get("/c/content_type").json == [{"enabled": True, "name": "photo"}]
+    assert hma.get("/c/content_type").json == [
+        {"enabled": True, "name": "photo"}, {"enabled": True, "name": "video"},
+    ]  # fmt: skip
 
 
 def test_what_a_client_asks_whose_address_ends_in_a_slash(hma: Program) -> None:
@@ -465,3 +473,49 @@ def test_a_hash_in_the_wrong_place_is_not_shown(hma: Program, value: str) -> Non
     ):
         assert 400 <= answer.status < 500
         assert value[:8] not in answer.body.decode()
+
+
+# Videos
+
+
+@pytest.fixture(scope="module")
+def film() -> bytes:
+    return encoded(shots(1, 8))
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory, film: bytes) -> Iterator[Program]:
+    frames = hash_video(film).frames
+    assert frames is not None
+    folder = tmp_path_factory.mktemp("videos")
+    (folder / "clips.json").write_text(json.dumps({"clip-7": json.loads(write_signal(frames))}))
+    (folder / "digests.csv").write_text(f"video_md5,id\n{hashlib.md5(film).hexdigest()},whole\n")
+    lists = (f"vpdq={folder / 'clips.json'}", f"video_md5={folder / 'digests.csv'}", DEMO)
+    with service("--data", folder / "data", lists=lists) as program:
+        yield program
+
+
+def test_a_video_is_hashed_and_looked_up(videos: Program, film: bytes) -> None:
+    answer = videos.ask("POST", "/h/hash", files={"video": film})
+    assert answer.json.keys() == {"vpdq", "video_md5"}
+    assert answer.json["video_md5"] == hashlib.md5(film).hexdigest()
+    frames = json.loads(answer.json["vpdq"])
+    assert all(len(frame.split(",")) == 3 for frame in frames)
+    assert videos.ask("POST", "/h/hash", files={"photo": PICTURE}).json.keys() == {"pdq"}
+    found = videos.ask("POST", "/m/lookup", files={"video": film}).json
+    (bank,) = found["vpdq"]
+    assert found["vpdq"][bank][0]["distance"].startswith("query_match_percent ")
+    assert next(iter(found["video_md5"].values()))[0]["distance"] == "-"
+    query = {"signal": answer.json["vpdq"], "signal_type": "vpdq"}
+    assert videos.get("/m/lookup", **query).json[bank] == found["vpdq"][bank]
+    refused(videos.get("/m/lookup", **{**query, "signal": "[]"}), 400,
+            "invalid signal: invalid vpdq hash: a video has no frame")  # fmt: skip
+
+
+def test_signals_of_videos_are_compared(videos: Program, film: bytes) -> None:
+    one = videos.ask("POST", "/h/hash", {"types": "vpdq"}, files={"video": film}).json["vpdq"]
+    other = write_signal(drawn_video(3, 8))
+    assert videos.post("/m/compare", {"vpdq": [one, one]}).json == {
+        "vpdq": [True, {"query_match_percent": 100.0, "compared_match_percent": 100.0}]
+    }
+    assert videos.post("/m/compare", {"vpdq": [one, other]}).json["vpdq"][0] is False

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import stat
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from cli_tools import run
 from exchange_servers import SECRET, StopNciiServer, serving
 from hashmatch.exchanges.config import Exchanges
+from hashmatch.service import hma_exchanges
+from hashmatch.service.http import HttpError
+from hashmatch.service.tokens import TokenFile
 from processes import wait_for
 from service_program import Answer, Program, service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from hashmatch.service.http import Request
+    from hashmatch.service.service import Service
 
 NCMEC = {"environment": "https://exttest.cybertip.org/hashsharing"}
 FIELD = {"name", "type", "required", "default", "help", "choices"}
@@ -223,17 +231,20 @@ def test_what_is_created_is_fetched_and_matched(hma: Program, data: Path) -> Non
         assert hma.get("/c/bank/LIVE").status == 404
 
 
-def test_without_a_folder_and_by_scope(tmp_path: Path) -> None:
-    tokens = tmp_path / "tokens.json"
-    made = run("token", "add", tokens, "coop", "--scope", "curate")
-    admin = run("token", "add", tokens, "admin", "--scope", "admin")
-    curate, master = made.out.decode().strip(), admin.out.decode().strip()
+def test_without_a_folder_there_are_none() -> None:
+    service = cast("Service", SimpleNamespace(exchanges=None))
+    for handler in (hma_exchanges.apis, hma_exchanges.exchanges):
+        with pytest.raises(HttpError, match="the service has no folder for them") as caught:
+            asyncio.run(handler(service, cast("Request", None)))
+        assert caught.value.status == 403
+
+
+def test_by_scope(tmp_path: Path) -> None:
+    tokens = TokenFile(tmp_path / "tokens.json")
+    curate = tokens.add("coop", ["curate"])
+    master = tokens.add("admin", ["admin"])
     log = tmp_path / "access.log"
-    with service("--tokens", tokens, "--access-log", log, token=curate) as program:
-        for path in ("/c/exchanges", "/c/exchanges/apis", "/c/exchange/A"):
-            answer = program.get(path)
-            assert (answer.status, "Give --data" in answer.json["message"]) == (403, True)
-    with service("--tokens", tokens, "--data", tmp_path / "d", "--access-log", log,
+    with service("--tokens", tokens.path, "--data", tmp_path / "d", "--access-log", log,
                  token=curate) as program:  # fmt: skip
         assert program.ask("GET", "/c/exchanges", token="none").status == 401
         given = {"credential_json": {"username": "a", "password": SECRET}}

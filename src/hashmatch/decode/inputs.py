@@ -70,7 +70,7 @@ class LoadedImage:
         hashing loads it, tolerantly if it has to, while loading it here would raise on a damaged
         one, or hide its damage from the hash.
         """
-        digest = hashlib.blake2b(digest_size=12, person=b"hashmatch-item")
+        digest = content_digest()
         data = self.data
         if isinstance(self.pixels, Image):
             data = unread_file(self.pixels)
@@ -133,6 +133,11 @@ def load(image: ImageInput, name: str | None = None) -> LoadedImage:
         return LoadedImage(name, _file_bytes(image))
     except ImageError as error:
         return LoadedImage(name, error=error.with_traceback(None))
+
+
+def content_digest() -> hashlib.blake2b:
+    """Return the hash that the version of an item without one is made with."""
+    return hashlib.blake2b(digest_size=12, person=b"hashmatch-item")
 
 
 def unread_file(image: Image) -> bytes | None:

@@ -45,7 +45,7 @@ READ_BYTES = 2**18
 PROBED_BYTES = 5_000_000
 """Bytes that are read to find out what is in a file: FFmpeg's own default."""
 COMPARED_ROWS = 4
-"""Rows of a frame by which nearly every one is told from that before it."""
+"""Rows of a frame by which nearly every one is distinguished from that before it."""
 
 
 LAYOUTS = {

@@ -1,4 +1,4 @@
-"""What videos are, for whoever decodes none: containers by their first bytes, and frames in memory.
+"""Containers of video by their first bytes, and how a frame lies in memory; decodes nothing.
 
 Of FFmpeg's more than three hundred demuxers only these ever see a byte, each only files that begin
 as its own do. Playlists and whatever else names other files (HLS, DASH, concat) are not among them.
@@ -26,7 +26,7 @@ POLICY = "video/1"
 """Changes whenever the same file would give other frames or pixels."""
 
 HEAD = 1024
-"""Bytes that a container is told by."""
+"""Bytes that a container is recognised by."""
 MOST_BOXES = 10_000
 
 

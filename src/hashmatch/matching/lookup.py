@@ -14,12 +14,16 @@ from msgspec import UNSET
 from hashmatch import registry
 from hashmatch.errors import SpecMismatch, TooManyMatches, UsageError
 from hashmatch.index.hash_index import HashIndex
+from hashmatch.matching.videos import IndexedVideos, pictures_shown
 from hashmatch.records.entries import Limit
 from hashmatch.records.enums import Outcome
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.hashes import HashBatch, Opaque
+from hashmatch.records.images import HashedImage
 from hashmatch.records.matches import Matches
 from hashmatch.records.review import RecordMatch
+from hashmatch.records.video_columns import VIDEO_SPEC
+from hashmatch.records.videos import FRAME_SPEC, HashedVideo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -27,8 +31,8 @@ if TYPE_CHECKING:
     from msgspec import UnsetType
     from numpy.typing import NDArray
 
+    from hashmatch.matching.videos import VideoThresholds
     from hashmatch.records.hashes import HashSpec
-    from hashmatch.records.images import HashedImage
 
 SHORTEST_KEY = 16
 """Bytes; a shorter key could be tried out."""
@@ -47,15 +51,15 @@ class Found:
         Closest first.
     match_count : int
         All of them, named or not.
-    image : HashedImage, optional
-        Whose hash came closest, if it is known which image it is of.
+    image : HashedImage or HashedVideo, optional
+        Whose hash came closest, if it is known which image or video it is of.
     row : int
-        Which of its hashes that is.
+        Which of its hashes that is; of a video, which of its frames.
     """
 
     matches: tuple[RecordMatch, ...]
     match_count: int
-    image: HashedImage | None = None
+    image: HashedImage | HashedVideo | None = None
     row: int = 0
 
 
@@ -122,14 +126,24 @@ class IndexedList(Opaque):
         self, hit: Hit, variant: str | UnsetType = UNSET, frame: int | UnsetType = UNSET
     ) -> RecordMatch:
         """Return what a record says of `hit`, by a hash of that variant and frame."""
-        known, entry = self.known, self.known.entries[hit.entry]
+        return self.match_of(hit.entry, hit.distance, variant, frame)
+
+    def match_of(
+        self,
+        number: int,
+        distance: int,
+        variant: str | UnsetType = UNSET,
+        frame: int | UnsetType = UNSET,
+    ) -> RecordMatch:
+        """Return what a record says of an entry, so many bits from a hash."""
+        known, entry = self.known, self.known.entries[number]
         limit = known.limit_of(entry, self.default)
         return RecordMatch(
             list=known.name,
             list_version=known.version,
-            entry=known.reference(hit.entry, self.key, entry),
+            entry=known.reference(number, self.key, entry),
             algorithm=known.spec.algorithm,
-            distance=hit.distance,
+            distance=distance,
             max_distance=limit.bits,
             max_distance_from=limit.set_by,
             labels=entry.labels,
@@ -149,8 +163,9 @@ def _each_entry_once(found: Matches) -> Matches:
 class Lookup(Opaque):
     """Lists ready to be searched together, of one kind of hash or of several; ``specs`` are these.
 
-    `max_distance` and `reference_key` are those of `Matcher`; at most `max_matches` entries are
-    named at once. Raises UsageError if there is no list, or a limit is out of its range.
+    `max_distance`, `reference_key`, `min_quality` and `thresholds` of videos are those of
+    `Matcher`; at most `max_matches` entries are named at once. Raises UsageError if there is no
+    list, or a limit is out of its range.
     """
 
     def __init__(
@@ -159,6 +174,8 @@ class Lookup(Opaque):
         max_distance: int | Mapping[str, int] | None,
         max_matches: int,
         reference_key: bytes | None,
+        min_quality: int | None = None,
+        thresholds: VideoThresholds | None = None,
     ) -> None:
         in_range("max_matches", max_matches, 1, 2**31)
         if reference_key is not None and not (
@@ -172,10 +189,23 @@ class Lookup(Opaque):
         number = count()
         self.specs = tuple(by_spec)
         self._max_matches = max_matches
+        of_videos = by_spec.pop(VIDEO_SPEC, [])
         self._lists = {
             spec: [_indexed(next(number), known, limits[spec], reference_key) for known in of_spec]
             for spec, of_spec in by_spec.items()
         }
+        self._videos = [
+            IndexedVideos(
+                next(number),
+                known,
+                limits[VIDEO_SPEC],
+                known.own_key() if reference_key is None else reference_key,
+                min_quality,
+                thresholds,
+            )
+            for known in of_videos
+        ]
+        self._min_quality = min_quality
 
     def rows_that_match(self, hashes: HashBatch) -> NDArray[np.int64]:
         """Return which of `hashes` are near any entry, in order; see `Matcher.rows_that_match`."""
@@ -203,13 +233,47 @@ class Lookup(Opaque):
             for hits, in_all in zip(of_each, counts.tolist(), strict=True)
         ]
 
-    def find_any(self, hashed: Sequence[HashedImage], most: int | None = None) -> Found:
+    def find_any(
+        self, hashed: Sequence[HashedImage | HashedVideo], most: int | None = None
+    ) -> Found:
         """Return what any hash of an image is near: each entry once, by the hash closest to it.
 
         Only hashes that are good enough to be searched are. At most `most` entries are named,
-        instead of the number that is always.
+        instead of the number that is always. The frames of a video are looked up in lists of videos
+        and of pictures.
         """
         most = self._max_matches if most is None else most
+        videos = [one for one in hashed if isinstance(one, HashedVideo)]
+        found = self._find_images([one for one in hashed if isinstance(one, HashedImage)], most)
+        return self._with_videos(found, videos, most) if videos else found
+
+    def _with_videos(self, found: Found, videos: Sequence[HashedVideo], most: int) -> Found:
+        """Return what was found, and what the frames of a video are near."""
+        hits: list[tuple[float, int, int, RecordMatch, HashedVideo | None, int]] = []
+        match_count = found.match_count
+        for video in videos:
+            if video.outcome is not HASHED or video.frames is None:
+                continue
+            for known in self._videos:
+                near = known.find(video.frames)
+                match_count += len(near)
+                hits += [(hit[0], hit[1], hit[2], hit.match, video, hit.row) for hit in near]
+            for held in self._lists.get(FRAME_SPEC, ()):
+                pictures = pictures_shown(held, video.frames, self._min_quality)
+                match_count += len(pictures)
+                hits += [(hit[0], hit[1], hit[2], hit.match, video, hit.row) for hit in pictures]
+        if not hits:
+            return found
+        for match in found.matches:  # digests of the file: equal, and so before all others
+            bits = registry.spec(match.algorithm).bits
+            hits.append((match.distance / bits, -1, len(hits), match, None, 0))
+        hits.sort(key=itemgetter(0, 1, 2))
+        named = hits[:most]
+        video, row = next((hit[4], hit[5]) for hit in hits if hit[4] is not None)
+        return Found(tuple(hit[3] for hit in named), match_count, video, row)
+
+    def _find_images(self, hashed: Sequence[HashedImage], most: int) -> Found:
+        """Return what the hashes of an image are near; see `find_any`."""
         named: list[tuple[Hit, HashedImage, int]] = []
         match_count = 0
         for spec, lists in self._lists.items():

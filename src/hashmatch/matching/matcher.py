@@ -1,4 +1,4 @@
-"""Matcher: one image against known-hash lists. What a moderation service imports."""
+"""Matcher: one image or video against known-hash lists. What a moderation service imports."""
 
 from __future__ import annotations
 
@@ -6,22 +6,39 @@ import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from os import PathLike
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import UNSET
 
+from hashmatch import registry
 from hashmatch._redact import unseen
 from hashmatch.decode import load
+from hashmatch.decode.inputs import describe
+from hashmatch.decode.video_formats import HEAD
+from hashmatch.decode.video_formats import POLICY as VIDEO_POLICY
 from hashmatch.errors import SpecMismatch, UsageError
 from hashmatch.hashing.hash_image import HashPlan, decoder, hash_loaded
+from hashmatch.matching.clips import (
+    EVERY,
+    digest_of,
+    hash_clip,
+    head_of,
+    is_video,
+    pool_of,
+    takes_videos,
+    wanted,
+)
 from hashmatch.matching.identity import key_digest, matcher_identity
 from hashmatch.matching.lookup import HASHED, Found, Lookup, in_range
 from hashmatch.matching.suppression import Protection
-from hashmatch.records.enums import Level, Outcome, Surface
+from hashmatch.records.enums import Level, Orientation, Outcome, Surface
 from hashmatch.records.hashes import HashBatch, Opaque
-from hashmatch.records.images import HashedImage, ImageItem, ItemOutcome
+from hashmatch.records.images import HashedImage, ImageError, ImageItem, ItemOutcome
 from hashmatch.records.review import RecordHash, RecordItem, ReviewRecord
 from hashmatch.records.times import timestamp
+from hashmatch.records.video_columns import VIDEO_SPEC
+from hashmatch.records.videos import HashedVideo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,20 +46,24 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hashmatch.decode.inputs import ImageInput
+    from hashmatch.decode.inputs import ImageInput, LoadedImage
     from hashmatch.hashing.hash_image import Decode
     from hashmatch.matching.breaker import Breaker
+    from hashmatch.matching.videos import VideoThresholds
     from hashmatch.records.hash_list import HashList
     from hashmatch.records.hashes import HashSpec
     from hashmatch.records.review import RecordMatch, SuppressedBy
+    from hashmatch.records.videos import VideoFrames
     from hashmatch.sandbox.pool import DecodePool
 
+LONGEST = 3600
+"""Seconds between two frames that are looked up."""
 NO_MATCH = Outcome.NO_MATCH
 """By a name of its own, as `HASHED`: to look up a member of an enum takes a tenth of a search."""
 
 
 class Matcher(Opaque):
-    """Checks images against one or more known-hash lists. Safe to use from several threads.
+    """Checks images and videos against known-hash lists. Safe to use from several threads.
 
     A match is a question to a person, never a verdict: `check` makes a record, and does nothing
     else.
@@ -77,6 +98,12 @@ class Matcher(Opaque):
     decode : DecodePool or callable, optional
         What images are decoded with: a `hashmatch.DecodePool`, or its `pictures`, for bytes that
         are not trusted; this process then parses none of them. By default they are decoded in it.
+        Videos always are in a pool, by default in one that is started for each.
+    every : float
+        Seconds between two frames of a video that are looked up, 0 for every frame. Only where
+        there is a list of ``vpdq`` or ``pdq``.
+    video_thresholds : VideoThresholds, optional
+        From when on a video of a list matches, see `hashmatch.matching.videos`.
     now : callable, optional
         Tells the time; for tests.
 
@@ -115,19 +142,28 @@ class Matcher(Opaque):
         min_sources: int = 1,
         breaker: Breaker | None = None,
         decode: DecodePool | Decode | None = None,
+        every: float = EVERY,
+        video_thresholds: VideoThresholds | None = None,
         now: Callable[[], datetime] | None = None,
     ) -> None:
         in_range("a least quality", min_quality, 0, 100)
-        self._lookup = Lookup(lists, max_distance, max_matches, reference_key)
+        if not isinstance(every, int | float) or not 0 <= every <= LONGEST:
+            raise UsageError(f"cannot look up a frame every {every!r} s. Give 0 to {LONGEST}")
+        self._lookup = Lookup(
+            lists, max_distance, max_matches, reference_key, min_quality, video_thresholds
+        )
         self.protection = Protection(benign, min_sources, breaker, reference_key)
         benign_specs = (known.spec for known in self.protection.lists)
         self._specs = tuple(dict.fromkeys((*self._lookup.specs, *benign_specs)))
+        self._reads = {spec: registry.hasher(spec.algorithm).reads for spec in self._specs}
         algorithms = tuple(spec.algorithm for spec in self._specs)
         self.plan = HashPlan(algorithms, variants, min_quality)
         self.decode = decoder(decode)
+        self.every = float(every)
+        self._takes_videos = takes_videos(self.plan)
         self.lists = lists
         self.include_hash = include_hash
-        self._rules = {
+        self._rules: dict[str, object] = {
             "max_distance": sorted(max_distance.items())
             if isinstance(max_distance, Mapping)
             else max_distance,
@@ -136,6 +172,8 @@ class Matcher(Opaque):
             "max_matches": max_matches,
             "reference_key": key_digest(reference_key),
         }
+        if self._takes_videos:
+            self._rules["videos"] = (VIDEO_POLICY, self.every, video_thresholds)
         self._now = now or (lambda: datetime.now(UTC))
 
     @cached_property
@@ -187,15 +225,54 @@ class Matcher(Opaque):
             If `image` is nothing that can be hashed.
         """
         surface = Surface.parse(surface)
+        if isinstance(image, str | PathLike) and self.is_video(head_of(image)):
+            name = describe(image) if item_id is None else item_id
+            made = hash_clip(image, name, self.plan, self.every, pool_of(self.decode))
+            return self.decide(ImageItem(name, version or _version(image), surface), made)
         loaded = load(image, item_id)
         if item_id is None and loaded.name.startswith("<"):
             raise UsageError("cannot name the image: bytes and pixels have no name. Give item_id")
-        hashed = hash_loaded(loaded, self.plan, self.decode)
+        hashed = self._hash(loaded, None)
         item = ImageItem(loaded.name, loaded.version if version is None else version, surface)
         return self.decide(item, hashed)
 
+    def is_video(self, head: bytes) -> bool:
+        """Return whether a file that begins with `head` is checked as a video.
+
+        Parameters
+        ----------
+        head : bytes
+            1,024 are enough.
+        """
+        return self._takes_videos and is_video(head)
+
+    def wanted(self, head: bytes) -> None:
+        """Raise ImageError if a file that begins with `head` has no hash that the lists need.
+
+        Parameters
+        ----------
+        head : bytes
+            1,024 are enough.
+        """
+        if not self.plan.reads_bytes:
+            wanted(self.plan, head)
+
+    def _hash(
+        self, loaded: LoadedImage, decode: Decode | None, pool: DecodePool | None = None
+    ) -> Sequence[HashedImage | HashedVideo]:
+        if loaded.data is not None and self.is_video(loaded.data[:HEAD]):
+            pool = pool or pool_of(decode or self.decode)
+            return hash_clip(loaded.data, loaded.name, self.plan, self.every, pool)
+        return hash_loaded(loaded, self.plan, decode or self.decode)
+
     @unseen
-    def hash(self, image: ImageInput, item: str, decode: Decode | None = None) -> list[HashedImage]:
+    def hash(
+        self,
+        image: ImageInput,
+        item: str,
+        decode: Decode | None = None,
+        pool: DecodePool | None = None,
+    ) -> list[HashedImage | HashedVideo]:
         """Hash `image` in every way that the lists need; see `hashmatch.hash_all`.
 
         Parameters
@@ -206,25 +283,30 @@ class Matcher(Opaque):
             Its name in messages.
         decode : callable, optional
             What decodes it, instead of the matcher's `decode`.
+        pool : DecodePool, optional
+            What decodes it if it is a video; by default the pool behind `decode`.
 
         Returns
         -------
-        list of HashedImage
+        list of HashedImage and HashedVideo
             What `decide` takes.
         """
-        return hash_loaded(load(image, item), self.plan, decode or self.decode)
+        return list(self._hash(load(image, item), decode, pool))
 
     @unseen
-    def decide(self, item: ImageItem, hashed: Sequence[HashedImage]) -> ReviewRecord | ItemOutcome:
+    def decide(
+        self, item: ImageItem, hashed: Sequence[HashedImage | HashedVideo]
+    ) -> ReviewRecord | ItemOutcome:
         """Look up an image that is hashed already, and say what becomes of it; see `check`.
 
         Parameters
         ----------
         item : ImageItem
             What the image is, and where it was published.
-        hashed : sequence of HashedImage
+        hashed : sequence of HashedImage and HashedVideo
             What `hash` made of it: its hashes of each kind in the lists. Those that only benign
-            lists hold may be missing; they then explain nothing.
+            lists hold may be missing; they then explain nothing. A video has no hashes of pictures
+            but those of its frames.
 
         Returns
         -------
@@ -236,9 +318,11 @@ class Matcher(Opaque):
         SpecMismatch
             If a hash is of another kind than the lists, or one of their kinds is missing.
         """
-        given = [one.spec for one in hashed]
+        images = [one for one in hashed if isinstance(one, HashedImage)]
+        given = [one.spec for one in images]
+        has_frames = len(images) < len(hashed)
         for spec in self._lookup.specs:
-            if spec not in given:
+            if spec not in given and not (has_frames and self._reads[spec] != "bytes"):
                 raise self._mismatch(item, given)
         for spec in given:
             if spec not in self._specs:
@@ -246,7 +330,7 @@ class Matcher(Opaque):
         found = self._lookup.find_any(hashed)
         if found.image is None:
             return self._unmatched(item, hashed)
-        by = self.protection.rule(hashed, found, lambda most: self._lookup.find_any(hashed, most))
+        by = self.protection.rule(images, found, lambda most: self._lookup.find_any(hashed, most))
         return self._record(item, hashed, found, found.image, by)
 
     @unseen
@@ -306,17 +390,28 @@ class Matcher(Opaque):
             f"cannot match {item.key}: it is hashed as {kinds or 'nothing'}, the lists {needed}"
         )
 
-    def _unmatched(self, item: ImageItem, hashed: Sequence[HashedImage]) -> ItemOutcome:
+    def _unmatched(
+        self, item: ImageItem, hashed: Sequence[HashedImage | HashedVideo]
+    ) -> ItemOutcome:
         """Return that nothing matches, or what could not be searched at all: no frame of it."""
         outcome, reason, quality, damaged = NO_MATCH, "", None, False
+        images = [one for one in hashed if isinstance(one, HashedImage)]
+        # That a picture is no video says something only where there are lists of nothing else.
+        searched = [one.spec for one in images if one.spec != VIDEO_SPEC]
         for one in hashed:
             damaged |= one.damaged
-            if one.spec not in self._lookup.specs:
+            if isinstance(one, HashedVideo):
+                if one.frames is not None:
+                    quality = int(one.frames.quality.max(initial=0))
+                if one.outcome is not HASHED:
+                    outcome, reason = one.outcome, one.reason
+                continue
+            if one.spec not in self._lookup.specs or (one.spec == VIDEO_SPEC and searched):
                 continue
             if quality is None:
                 quality = one.quality
             if one.outcome is not HASHED and outcome is NO_MATCH:
-                same = [other for other in hashed if other.spec == one.spec]
+                same = [other for other in images if other.spec == one.spec]
                 if all(other.outcome is not HASHED for other in same):
                     outcome, reason = one.outcome, one.reason
         return ItemOutcome(item.key, item.version, item.surface, outcome, reason, quality, damaged)
@@ -343,6 +438,17 @@ class Matcher(Opaque):
             Of a kind that the lists hold.
         """
         return self._lookup.find_each(hashes)
+
+    @unseen
+    def look_up_video(self, frames: VideoFrames) -> Found:
+        """Return what a video is near whose frames were hashed elsewhere; see `look_up`.
+
+        Parameters
+        ----------
+        frames : VideoFrames
+            Looked up in lists of videos and of PDQ.
+        """
+        return self._lookup.find_any([HashedVideo("", HASHED, frames=frames)])
 
     @unseen
     def suppresses(self, hashes: HashBatch) -> SuppressedBy | None:
@@ -390,13 +496,15 @@ class Matcher(Opaque):
     def _record(
         self,
         item: ImageItem,
-        hashed: Sequence[HashedImage],
+        hashed: Sequence[HashedImage | HashedVideo],
         found: Found,
-        image: HashedImage,
+        image: HashedImage | HashedVideo,
         by: SuppressedBy | None,
     ) -> ReviewRecord:
         # An exact match of a file knows nothing of its picture; another hash of it may.
         pictured = next((one for one in (image, *hashed) if one.width is not None), image)
+        video = pictured if isinstance(pictured, HashedVideo) else None
+        known = _hash_of(image, found.row)
         return ReviewRecord(
             record_id=self._record_id(item),
             created_at=timestamp(self._now()),
@@ -407,15 +515,17 @@ class Matcher(Opaque):
                 pictured.media_type,
                 pictured.width,
                 pictured.height,
-                image.frame,
+                known.frame,
                 any(one.damaged for one in hashed),
+                UNSET if video is None or video.duration is None else round(video.duration, 3),
+                UNSET if video is None or video.every is None else video.every,
             ),
             hash=RecordHash(
-                image.spec.algorithm,
-                image.quality,
+                known.algorithm,
+                known.quality,
                 image.decode_policy,
-                str(image.variants[found.row]),
-                image.hashes.to_hex()[found.row] if self.include_hash else UNSET,
+                known.variant,
+                known.hashes.to_hex()[0] if self.include_hash else UNSET,
             ),
             matches=found.matches,
             match_count=found.match_count,
@@ -431,3 +541,42 @@ class Matcher(Opaque):
             encoded = part.encode(errors="surrogatepass")
             digest.update(len(encoded).to_bytes(8) + encoded)  # lengths keep parts apart
         return digest.hexdigest()
+
+
+class _Hash(NamedTuple):
+    """The hash of an image, or of a frame of a video, as a record names it."""
+
+    algorithm: str
+    frame: int
+    quality: int | None
+    variant: str
+    hashes: HashBatch
+
+    def __repr__(self) -> str:  # tracebacks may show it
+        return "<hash>"
+
+
+def _hash_of(image: HashedImage | HashedVideo, row: int) -> _Hash:
+    """Return one of the hashes of an image or video."""
+    if isinstance(image, HashedImage):
+        return _Hash(
+            image.spec.algorithm,
+            image.frame,
+            image.quality,
+            str(image.variants[row]),
+            image.hashes[row : row + 1],
+        )
+    frames = image.frames
+    if frames is None:
+        raise UsageError(f"cannot give a hash of {image.item}: it has no frames. Check it again")
+    number, quality = int(frames.frames[row]), int(frames.quality[row])
+    hashes = frames.hashes[row : row + 1]
+    return _Hash(VIDEO_SPEC.algorithm, number, quality, str(Orientation.UPRIGHT), hashes)
+
+
+def _version(path: str | PathLike[str]) -> str:
+    """Return the version of a video's file; none of one that cannot be read, as of a picture."""
+    try:
+        return digest_of(path)
+    except ImageError:
+        return ""

@@ -144,6 +144,10 @@ class Benign(Opaque):
     def __init__(self, lists: Sequence[HashList], reference_key: bytes | None) -> None:
         self._of: dict[HashSpec, list[IndexedList]] = {}
         for number, known in enumerate(lists):
+            if known.videos is not None:
+                raise UsageError(
+                    f"cannot use list {known.name} as benign: it is of videos. Give one of pictures"
+                )
             most = re_encoded(known.spec.algorithm)
             known.limits(most)  # raises if one is no whole number
             # Of its hashes: limits of entries would outrank the one that is asked for.

@@ -23,7 +23,9 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 class RecordItem:
     """The image: where it is found again, and what it is. No bytes of it.
 
-    Of an animation or a document, `frame` is the one that is closest to an entry.
+    Of an animation, a document or a video, `frame` is the one that is closest to an entry. A video
+    has a `duration` in seconds, and `every`, how many of them lie between two frames that were
+    looked at, 0 for every frame.
     """
 
     key: str
@@ -34,6 +36,8 @@ class RecordItem:
     height: int | None
     frame: int
     damaged: bool
+    duration: float | UnsetType = UNSET
+    every: float | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +57,83 @@ class RecordHash:
 
 
 @dataclass(frozen=True, slots=True)
+class VideoSegment:
+    """Frames of a video that match an entry, one after the other.
+
+    Parameters
+    ----------
+    query : tuple of float
+        When the first and the last of them are shown, in seconds of the video that was checked.
+    frames : int
+        How many there are.
+    entry : tuple of float, optional
+        The same in seconds of the entry; a picture has none.
+    """
+
+    query: tuple[float, float]
+    frames: int
+    entry: tuple[float, float] | UnsetType = UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class VideoMatch:
+    """Which parts of a video match an entry; `hashmatch.matching.videos` has the rules.
+
+    The *query* is the video that was checked. Frames are counted by their different hashes; those
+    that were compared, and of these the ones that match. What is of an entry that is a picture is
+    left out.
+
+    Parameters
+    ----------
+    segments : tuple of VideoSegment
+        In their order in the query; those with the most frames, if there are many.
+    segment_count : int
+        All of them.
+    query_frames, query_matched : int
+        Of the query.
+    entry_frames, entry_matched : int, optional
+        Of the entry.
+    query_share, entry_share : float, optional
+        What part of them matches, 0 to 1, as vPDQ counts.
+    query_counted, entry_counted : float, optional
+        The same with frames that many entries share counted less.
+    min_query_share, min_entry_share, min_segment_seconds : float, optional
+        What had to be reached, by one of them.
+    thresholds_from : {"algorithm", "caller"}, optional
+        Who set these.
+    found_by : tuple of str, optional
+        Which were reached: ``query_share``, ``entry_share``, ``segment_seconds``.
+    query_covered : float, optional
+        What part of the query's seconds is in segments, 0 to 1; frames that many entries share
+        count less.
+    """
+
+    segments: tuple[VideoSegment, ...]
+    segment_count: int
+    query_frames: int
+    query_matched: int
+    query_share: float | UnsetType = UNSET
+    query_counted: float | UnsetType = UNSET
+    entry_frames: int | UnsetType = UNSET
+    entry_matched: int | UnsetType = UNSET
+    entry_share: float | UnsetType = UNSET
+    entry_counted: float | UnsetType = UNSET
+    min_query_share: float | UnsetType = UNSET
+    min_entry_share: float | UnsetType = UNSET
+    min_segment_seconds: float | UnsetType = UNSET
+    thresholds_from: LimitSetter | UnsetType = UNSET
+    found_by: tuple[str, ...] | UnsetType = UNSET
+    query_covered: float | UnsetType = UNSET
+
+
+@dataclass(frozen=True, slots=True)
 class RecordMatch:
     """One entry that is near enough, and whose limit said so.
 
     `distance` and `max_distance` are bits of `algorithm`, the limit inclusive; `max_distance_from`
     says who set it: the ``entry``, the ``list``, the ``caller`` or the ``algorithm``. `variant` and
     `frame` are of the hash that came closest to the entry; a lookup of hashes that were computed
-    elsewhere does not know them.
+    elsewhere does not know them. Of a video that was checked, `video` says which parts match.
     """
 
     list: str
@@ -73,6 +147,7 @@ class RecordMatch:
     sources: tuple[str, ...]
     variant: str | UnsetType = UNSET
     frame: int | UnsetType = UNSET
+    video: VideoMatch | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urlsplit
 
+from msgspec import UNSET
+
 from hashmatch.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from hashmatch.records.review import RecordMatch, ReviewRecord
+    from hashmatch.records.review import RecordMatch, ReviewRecord, VideoMatch
 
 FACTS = (
     "record_id", "created_at", "surface", "algorithm", "distance", "max_distance", "list", "entry",
@@ -115,7 +117,10 @@ def to_coop(
 
 
 class HmaMatch(TypedDict):
-    """One match, as HMA's ``MatchWithDistance`` (schemas/matching.py): the distance is text."""
+    """One match, as HMA's ``MatchWithDistance`` (schemas/matching.py): the distance is text.
+
+    Of a video it is both of vPDQ's percentages, see `video_percentages`.
+    """
 
     bank_content_id: int
     distance: str
@@ -161,10 +166,36 @@ def to_hma(
         answer.setdefault(match.algorithm, {}).setdefault(bank, []).append(
             {
                 "bank_content_id": hma_content_id(match.list, match.entry),
-                "distance": str(match.distance),
+                "distance": str(match.distance)
+                if match.video is UNSET
+                else video_distance(match.video),
             }
         )
     return answer
+
+
+def video_percentages(video: VideoMatch) -> dict[str, float]:
+    """Return vPDQ's two numbers as python-threatexchange names them, in percent.
+
+    Its *query* is the video that was checked, and what it *compared* it with is the entry. Of an
+    entry that is a picture there is only the first.
+    """
+    shares = {"query_match_percent": video.query_matched / max(1, video.query_frames)}
+    if video.entry_share is not UNSET:
+        shares["compared_match_percent"] = video.entry_share
+    return {name: round(100 * share, 2) for name, share in shares.items()}
+
+
+def video_distance(video: VideoMatch) -> str:
+    """Return what stands in the place of a distance, which a video has none of.
+
+    Examples
+    --------
+    >>> from hashmatch.records.review import VideoMatch
+    >>> video_distance(VideoMatch((), 0, 10, 8, 0.8, 0.8, 40, 8, 0.2, 0.2))
+    'query_match_percent 80, compared_match_percent 20'
+    """
+    return ", ".join(f"{name} {value:g}" for name, value in video_percentages(video).items())
 
 
 def hma_content_id(list: str, entry: str) -> int:

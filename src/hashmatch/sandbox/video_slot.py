@@ -119,7 +119,7 @@ class VideoSlot(WorkerSlot):
     def decode_video(self, every: float | None) -> Generator[VideoStream | VideoFrame | VideoEnd]:
         """Yield what the file says, then its frames, then how it ended.
 
-        `every` is as in `VideoJob`. Where a worker is lost, another goes on behind the last frame
+        `every` is as in `VideoJob`. Where a worker is lost, another continues behind the last frame
         that there was. If all tries have lost one, or one was lost to the time or memory that the
         video takes, it ends there, damaged.
 

@@ -28,6 +28,8 @@ from hashmatch.records.enums import Level, Outcome, Surface
 from hashmatch.records.hashes import HashBatch, HashSpec, Opaque
 from hashmatch.records.images import HashedImage, ImageItem
 from hashmatch.records.review import ReviewRecord
+from hashmatch.records.video_columns import VIDEO_SPEC
+from hashmatch.records.videos import FRAME_SPEC, HashedVideo, VideoAlgorithm, VideoFrames
 
 if TYPE_CHECKING:
     import os
@@ -85,6 +87,30 @@ class _Image(msgspec.Struct, array_like=True):
     variants: tuple[str, ...]
 
 
+class _Video(msgspec.Struct, array_like=True):
+    """A `HashedVideo` without frames and digests, which are images of their own.
+
+    Its frames are rows `begin` to ``begin + count`` of all frames of videos, their hashes rows
+    `first` to ``first + count`` of their kind; `count` is -1 if it has none.
+    """
+
+    first: int
+    begin: int
+    count: int
+    outcome: str
+    reason: str
+    algorithm: VideoAlgorithm
+    every: float | None
+    duration: float | None
+    frame_count: int | None
+    width: int | None
+    height: int | None
+    rate: float | None
+    damaged: bool
+    media_type: str | None
+    decode_policy: str
+
+
 class _Item(msgspec.Struct, array_like=True):
     """An `ImageItem` and what hashing made of it."""
 
@@ -92,6 +118,7 @@ class _Item(msgspec.Struct, array_like=True):
     version: str
     surface: str
     images: list[_Image]
+    video: _Video | None = None
 
 
 class _Facts(msgspec.Struct):
@@ -151,7 +178,19 @@ class ArchivedFile(Opaque):
         self._file.check_unchanged()
         return HashBatch(spec, words, owned=True), numbers
 
-    def __getitem__(self, number: int) -> tuple[ImageItem, list[HashedImage]]:
+    @property
+    def videos(self) -> NDArray[np.int64]:
+        """The numbers of those that are videos."""
+        if "videos" not in self._file.blocks:
+            return np.empty(0, np.int64)
+        return self._copied("videos")
+
+    def _copied(self, name: str, first: int = 0, last: int | None = None) -> NDArray[Any]:
+        found = self._file.blocks[name][first:last].copy()
+        self._file.check_unchanged()
+        return found
+
+    def __getitem__(self, number: int) -> tuple[ImageItem, list[HashedImage | HashedVideo]]:
         """Return a picture and all of its hashes, as `Matcher.hash` gave them."""
         ends = self._file.blocks["ends"]
         first = int(ends[number - 1]) if number else 0
@@ -159,7 +198,27 @@ class ArchivedFile(Opaque):
         self._file.check_unchanged()
         made = msgspec.msgpack.decode(data, type=_Item)
         item = ImageItem(made.key, made.version, Surface.parse(made.surface))
-        return item, [self._image(made.key, one) for one in made.images]
+        images: list[HashedImage | HashedVideo] = [
+            self._image(made.key, one) for one in made.images
+        ]
+        return item, images if made.video is None else [*images, self._video(made.key, made.video)]
+
+    def _video(self, key: str, one: _Video) -> HashedVideo:
+        frames = None
+        if one.count >= 0:
+            rows = one.begin, one.begin + one.count
+            words = f"words {self.specs.index(FRAME_SPEC)}"
+            frames = VideoFrames(
+                self._copied("video frames", *rows),
+                self._copied("video times", *rows).view(np.float64),
+                self._copied("video quality", *rows),
+                HashBatch(FRAME_SPEC, self._copied(words, one.first, one.first + one.count)),
+            )
+        return HashedVideo(
+            key, Outcome(one.outcome), one.reason, frames, one.algorithm, one.every, one.duration,
+            one.frame_count, one.width, one.height, one.rate, one.damaged, one.media_type,
+            one.decode_policy,
+        )  # fmt: skip
 
     def _image(self, key: str, one: _Image) -> HashedImage:
         words = self._file.blocks[f"words {one.kind}"][one.first : one.first + one.count].copy()
@@ -299,19 +358,18 @@ class ArchiveWriter(Opaque):
         """Return how many pictures wait for `flush`."""
         return len(self._items)
 
-    def add(self, item: ImageItem, hashed: Sequence[HashedImage], result: Result) -> None:
+    def add(
+        self, item: ImageItem, hashed: Sequence[HashedImage | HashedVideo], result: Result
+    ) -> None:
         """Keep the hashes of one picture, and `result`, if it has one that could be searched."""
         if not any(one.outcome is Outcome.HASHED for one in hashed):
             return
-        images = []
+        images, video = [], None
         for one in hashed:
-            kind = self._kinds.setdefault(one.spec, len(self._kinds))
-            if kind == len(self._words):
-                self._words.append([])
-                self._picture.append([])
-            first = len(self._picture[kind])
-            self._words[kind].append(one.hashes)
-            self._picture[kind] += [len(self._items)] * len(one.hashes)
+            if isinstance(one, HashedVideo):
+                video = self._video(one)
+                continue
+            kind, first = self._keep(one.hashes)
             images.append(
                 _Image(
                     kind, first, len(one.hashes), one.outcome, one.reason, one.quality, one.width,
@@ -320,10 +378,36 @@ class ArchiveWriter(Opaque):
                 )
             )  # fmt: skip
         self._items.append(
-            msgspec.msgpack.encode(_Item(item.key, item.version, item.surface, images))
+            msgspec.msgpack.encode(_Item(item.key, item.version, item.surface, images, video))
         )
         if isinstance(result, ReviewRecord):
             self._given.append(record_digest(result))
+
+    def _keep(self, hashes: HashBatch) -> tuple[int, int]:
+        """Keep hashes of the next item, and return of which kind they are, and the first row."""
+        kind = self._kinds.setdefault(hashes.spec, len(self._kinds))
+        if kind == len(self._words):
+            self._words.append([])
+            self._picture.append([])
+        first = len(self._picture[kind])
+        self._words[kind].append(hashes)
+        self._picture[kind] += [len(self._items)] * len(hashes)
+        return kind, first
+
+    def _video(self, one: HashedVideo) -> _Video:
+        """Keep the frames of the next item, and return the rest of what it is."""
+        self._videos.append(len(self._items))
+        self._keep(HashBatch.from_bytes(VIDEO_SPEC, b""))  # a list of videos can be asked
+        first, begin, count = 0, sum(map(len, self._frames)), -1
+        if one.frames is not None:
+            _, first = self._keep(one.frames.hashes)
+            self._frames.append(one.frames)
+            count = len(one.frames)
+        return _Video(
+            first, begin, count, one.outcome, one.reason, one.algorithm, one.every, one.duration,
+            one.frame_count, one.width, one.height, one.rate, one.damaged, one.media_type,
+            one.decode_policy,
+        )  # fmt: skip
 
     def flush(self, number: int) -> None:
         """Write what is not on the disk yet, as the file of that number.
@@ -340,6 +424,17 @@ class ArchiveWriter(Opaque):
             ("ends", np.cumsum([len(item) for item in self._items], dtype=np.int64)),
             ("given", np.frombuffer(b"".join(self._given), np.uint8)),
         ]
+        if self._videos:
+            frames = self._frames
+            blocks += [
+                ("videos", np.array(self._videos, np.int64)),
+                ("video frames", _columns(np.int64, [each.frames for each in frames])),
+                (
+                    "video times",
+                    _columns(np.float64, [each.times for each in frames]).view(np.int64),
+                ),
+                ("video quality", _columns(np.uint8, [each.quality for each in frames])),
+            ]
         segments = []
         for spec, kind in self._kinds.items():
             names = {"words": f"words {kind}", "picture": f"picture {kind}"}
@@ -365,3 +460,10 @@ class ArchiveWriter(Opaque):
         self._picture: list[list[int]] = []
         self._items: list[bytes] = []
         self._given: list[bytes] = []
+        self._videos: list[int] = []
+        self._frames: list[VideoFrames] = []
+
+
+def _columns(dtype: type[np.generic], parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Return arrays one after the other; there may be none."""
+    return np.concatenate([np.empty(0, dtype), *parts])

@@ -6,7 +6,9 @@ import os
 from typing import TYPE_CHECKING, Protocol
 
 from hashmatch.records.review import ReviewRecord
-from hashmatch.scan.hash_archive import HashArchive, record_digest
+from hashmatch.records.video_columns import VIDEO_SPEC
+from hashmatch.records.videos import HashedVideo
+from hashmatch.scan.hash_archive import ArchivedFile, HashArchive, record_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -40,7 +42,7 @@ class KeptHashes(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, number: int, /) -> tuple[ImageItem, list[HashedImage]]:
+    def __getitem__(self, number: int, /) -> tuple[ImageItem, Sequence[HashedImage | HashedVideo]]:
         """Return a picture and all of its hashes."""
         ...
 
@@ -176,17 +178,23 @@ class _Rules:
         """Return the numbers, in order, of the pictures of which some hash is near any entry."""
         found: set[int] = set()
         for matcher in self._all:
-            for spec in {known.spec for known in matcher.lists}:
+            specs = {known.spec for known in matcher.lists}
+            # Of frames of a video, many together make a match. Hash tables hold none.
+            if VIDEO_SPEC in specs and isinstance(file, ArchivedFile):
+                found.update(file.videos.tolist())
+            for spec in specs - {VIDEO_SPEC}:
                 hashes, pictures = file.hashes(spec)
                 found.update(pictures[matcher.rows_that_match(hashes)].tolist())
         return sorted(found)
 
 
 def _decide(
-    matcher: Matcher, item: ImageItem, hashed: Sequence[HashedImage]
+    matcher: Matcher, item: ImageItem, hashed: Sequence[HashedImage | HashedVideo]
 ) -> ReviewRecord | None:
     """Return the record of a picture; of its hashes, the matcher may need only some."""
     algorithms = matcher.algorithms
-    used = [one for one in hashed if one.spec.algorithm in algorithms]
+    used = [
+        one for one in hashed if isinstance(one, HashedVideo) or one.spec.algorithm in algorithms
+    ]
     result = matcher.decide(item, used)
     return result if isinstance(result, ReviewRecord) else None

@@ -16,9 +16,10 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hashmatch import registry
-from hashmatch.decode.formats import FORMATS, identify
+from hashmatch.decode.formats import FORMATS
 from hashmatch.errors import UsageError
 from hashmatch.interfaces import passed_over
+from hashmatch.matching.clips import pool_of
 from hashmatch.matching.lookup import in_range
 from hashmatch.records import VERSION
 from hashmatch.records.enums import Outcome, Surface
@@ -38,13 +39,15 @@ if TYPE_CHECKING:
     from hashmatch.records.hash_list import HashList
     from hashmatch.records.images import HashedImage, ImageItem
     from hashmatch.records.review import ReviewRecord
+    from hashmatch.records.videos import HashedVideo
     from hashmatch.retry import Fetched
+    from hashmatch.sandbox.pool import DecodePool
     from hashmatch.scan.checkpoint import Checkpoint, ScanState
     from hashmatch.scan.events import Observe, Result
     from hashmatch.scan.hash_archive import ArchiveWriter, HashArchive
 
     OnListed = Callable[[ImageItem], object]
-    Hashed = list[HashedImage] | ItemOutcome
+    Hashed = list[HashedImage | HashedVideo] | ItemOutcome
 
 MOST_THREADS = 1024
 BATCH = 256
@@ -365,6 +368,7 @@ class _Scan:
         """
         monitor, options = self.monitor, self.options
         decode = monitor.timed_decode(options.decode or self.matcher.decode)
+        pool = pool_of(options.decode or self.matcher.decode)
 
         def hash_item(fetched: Fetched) -> tuple[ImageItem, Hashed | None]:
             item, data = fetched
@@ -374,12 +378,12 @@ class _Scan:
             if state is not None and state.is_done(item):
                 return item, None
             with monitor.timed("hash"):
-                return self._hash(decode, item, data)
+                return self._hash(decode, pool, item, data)
 
         pipeline = Pipeline(
             self.source, tap(self._listed(state), lambda _: self._count(1), on_listed), hash_item,
             self.tries, Concurrency(options.readers, options.threads),
-            wanted=None if self.matcher.plan.reads_bytes else identify, counters=self.counters,
+            wanted=self.matcher.wanted, counters=self.counters,
             on_retry=monitor.retried, on_idle=monitor.progress,
         )  # fmt: skip
         # Looking up is quick, and a breaker counts: that is done here, in the order of the listing.
@@ -392,7 +396,7 @@ class _Scan:
             yield item, hashed, result
 
     def _hash(
-        self, decode: Decode, item: ImageItem, data: bytes | ImageError
+        self, decode: Decode, pool: DecodePool | None, item: ImageItem, data: bytes | ImageError
     ) -> tuple[ImageItem, Hashed]:
         """Hash one item that was read; or say what became of it if it could not be.
 
@@ -401,7 +405,7 @@ class _Scan:
         if isinstance(data, ImageError):
             outcome, reason = data.outcome, data.reason
             return item, ItemOutcome(item.key, item.version, item.surface, outcome, reason)
-        return item, self.matcher.hash(data, item.key, decode)
+        return item, self.matcher.hash(data, item.key, decode, pool)
 
 
 def _named(known: HashList) -> list[str]:

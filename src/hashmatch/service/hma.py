@@ -13,17 +13,27 @@ import time
 from contextlib import contextmanager
 from html import escape
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 
 from hashmatch import registry
 from hashmatch.decode import load
 from hashmatch.errors import StoreError, UsageError
 from hashmatch.hashing.hash_image import HashPlan, hash_loaded
+from hashmatch.lists.vpdq_signal import parse_signal, write_signal
+from hashmatch.matching.clips import EVERY, hash_clip
+from hashmatch.matching.matcher import Matcher
+from hashmatch.records.entries import Entry
 from hashmatch.records.enums import HAVE_HASH, MAY_PASS
+from hashmatch.records.hash_list import HashList
 from hashmatch.records.hashes import HashBatch
+from hashmatch.records.images import HashedImage
+from hashmatch.records.video_columns import VIDEO_SPEC, Videos, video_key
+from hashmatch.records.videos import HashedVideo, VideoFrames
+from hashmatch.review.adapters import video_distance, video_percentages
 from hashmatch.service.banks import NAME, BankError
 from hashmatch.service.http import HttpError, Response, as_json, flag
 from hashmatch.service.lookups import HashLookup
@@ -32,16 +42,17 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator, Mapping, Sequence
 
     from hashmatch.matching.lookup import Found
-    from hashmatch.matching.matcher import Matcher
+    from hashmatch.records.hashes import HashSpec
     from hashmatch.records.review import RecordMatch
     from hashmatch.service.banks import Bank, Banks, Content
     from hashmatch.service.http import Form, Request
     from hashmatch.service.service import Service
     from hashmatch.service.snapshots import Snapshot
 
-SIGNAL_TYPES = {"video_md5": "md5"}
-"""Names of theirs for algorithms of ours; others are called alike."""
-CONTENT_TYPES = ("photo",)
+Signal: TypeAlias = HashBatch | VideoFrames
+"""What is matched: a hash, or all frames of a video."""
+CONTENT_TYPES = ("photo", "video")
+CALLED = {"photo": "picture", "video": "video"}
 METADATA_KEYS = frozenset({"content_id", "content_uri", "json"})
 MAX_NOTE = 255
 MAX_DISABLED_YEARS = 5
@@ -52,24 +63,12 @@ HTML = b"text/html; charset=utf-8"
 PDQ_HEX = re.compile(r"[0-9a-f]{64}")
 
 
-def algorithm_of(signal_type: str) -> str:
-    """Return our name of a signal type."""
-    return SIGNAL_TYPES.get(signal_type, signal_type)
-
-
-def signal_type_of(algorithm: str) -> str:
-    """Return their name of an algorithm."""
-    return next((theirs for theirs, ours in SIGNAL_TYPES.items() if ours == algorithm), algorithm)
-
-
 def signal_types(snapshot: Snapshot, *, switched_off: bool = False) -> list[str]:
     """Return the signal types that the lists hold, and ``pdq``; without those of ratio 0."""
     off = snapshot.off.lists if snapshot.off else ()
     names = {"pdq", *snapshot.specs, *(known.spec.algorithm for known in off)}
     ratios = snapshot.type_ratios
-    return sorted(
-        signal_type_of(name) for name in names if switched_off or ratios.get(name, 1.0) > 0
-    )
+    return sorted(name for name in names if switched_off or ratios.get(name, 1.0) > 0)
 
 
 class ValidationError(HttpError):
@@ -160,8 +159,11 @@ async def hash_url(service: Service, request: Request) -> Response:
     return as_json(_shown(hashed), ordered=True)
 
 
-def _shown(hashed: Mapping[str, HashBatch]) -> dict[str, str]:
-    return {signal_type_of(name): batch.to_hex()[0] for name, batch in hashed.items()}
+def _shown(hashed: Mapping[str, Signal]) -> dict[str, str]:
+    return {
+        name: write_signal(signal) if isinstance(signal, VideoFrames) else signal.to_hex()[0]
+        for name, signal in hashed.items()
+    }
 
 
 def _types(service: Service, request: Request, only: str | None = None) -> list[str]:
@@ -170,17 +172,17 @@ def _types(service: Service, request: Request, only: str | None = None) -> list[
     if only is not None:
         if only not in known:
             raise HttpError(400, f"No such SignalType '{shown_text(only)}'")
-        return [algorithm_of(only)]
+        return [only]
     given = request.query.get("types")
     if given is None:
-        return [algorithm_of(name) for name in known]
+        return known
     names = [name.strip() for name in given.split(",") if name.strip()]
     for name in names:
         if name not in known:
             raise HttpError(400, f"signal type '{shown_text(name)}' doesn't exist or is disabled")
     if not names:
         raise HttpError(400, "empty signal type selection")
-    return [algorithm_of(name) for name in names]
+    return names
 
 
 async def _upload(request: Request) -> Form:
@@ -194,20 +196,22 @@ async def _upload(request: Request) -> Form:
     return form
 
 
-async def _hash_upload(service: Service, request: Request) -> dict[str, HashBatch]:
+async def _hash_upload(service: Service, request: Request) -> dict[str, Signal]:
     types: list[str] = []
+    content: list[str] = []
 
     async def read() -> bytes:
         form = await _upload(request)
         types.extend(_types(service, request))
+        content.append(form.files[0].field)
         return form.files[0].data
 
-    return await service.with_picture(read, lambda data: _hashes(service, data, types))
+    return await service.with_picture(read, lambda data: _hashes(service, data, types, content[0]))
 
 
 async def _hash_url(
     service: Service, request: Request, url: str, only: str | None = None
-) -> dict[str, HashBatch]:
+) -> dict[str, Signal]:
     given = request.query.get("content_type")
     if given is not None:
         _content_type(given)
@@ -216,7 +220,8 @@ async def _hash_url(
     async def read() -> bytes:
         return await service.fetch(url)
 
-    return await service.with_picture(read, lambda data: _hashes(service, data, types))
+    content = given or "photo"
+    return await service.with_picture(read, lambda data: _hashes(service, data, types, content))
 
 
 def _content_type(name: str) -> None:
@@ -224,30 +229,49 @@ def _content_type(name: str) -> None:
         raise HttpError(400, f"no such content_type: '{shown_text(name)}'")
 
 
-def _hashes(service: Service, data: bytes, algorithms: Sequence[str]) -> dict[str, HashBatch]:
-    """Return a picture's hashes; what the matcher asks besides about each is not part of it.
+def _hashes(
+    service: Service, data: bytes, algorithms: Sequence[str], content: str
+) -> dict[str, Signal]:
+    """Return a picture's or video's hashes; what the matcher asks besides is not part of it.
 
     Raises
     ------
     HttpError
         422 if it has none, which trying again does not change; 503 if one could not be made now.
     """
-    hashed = hash_loaded(
-        load(data, "upload"), HashPlan(tuple(algorithms), "none"), service.pool.pictures
-    )
-    found: dict[str, HashBatch] = {}
+    kinds = tuple(name for name in algorithms if _is_of(content, name))
+    if not kinds:
+        raise HttpError(422, f"cannot hash it: none of the signal types is of a {content}.")
+    hashed: Sequence[HashedImage | HashedVideo]
+    if content == "video":
+        hashed = hash_clip(data, "upload", HashPlan(kinds), EVERY, service.pool)
+        if VIDEO_SPEC.algorithm not in kinds:
+            hashed = [one for one in hashed if isinstance(one, HashedImage)]
+    else:
+        hashed = hash_loaded(load(data, "upload"), HashPlan(kinds, "none"), service.pool.pictures)
+    found: dict[str, Signal] = {}
     for one in hashed:
         service.metrics.item(one.outcome)
-        if one.outcome in HAVE_HASH:
+        if isinstance(one, HashedVideo):
+            if one.frames is not None:
+                found[VIDEO_SPEC.algorithm] = one.frames
+        elif one.outcome in HAVE_HASH:
             found.setdefault(one.spec.algorithm, one.hashes[:1])
     failed = next((one for one in hashed if one.outcome in MAY_PASS), None)
     if failed is not None:
-        text = f"cannot hash the picture: {failed.outcome}, {failed.reason}"
+        text = f"cannot hash the {CALLED[content]}: {failed.outcome}, {failed.reason}"
         raise HttpError(503, text, retry=True, retry_after=1)
     if not found:
         first = hashed[0]
-        raise HttpError(422, f"cannot hash the picture: {first.outcome}, {first.reason}")
+        raise HttpError(422, f"cannot hash the {CALLED[content]}: {first.outcome}, {first.reason}")
     return found
+
+
+def _is_of(content: str, algorithm: str) -> bool:
+    """Return whether a content of that type has such a hash; any has a digest of its file."""
+    if content == "video":
+        return registry.hasher(algorithm).reads != "pixels"
+    return algorithm != VIDEO_SPEC.algorithm and not algorithm.startswith("video_")
 
 
 # Matching
@@ -263,8 +287,11 @@ def lookup(service: Service, request: Request) -> Response | HashLookup | Awaita
         raise HttpError(400, "Either url or both signal and signal_type are required")
     snapshot = service.snapshot()
     algorithm = _algorithm(snapshot, name)
-    data = _data(algorithm, name, signal)
     spec = snapshot.specs.get(algorithm)
+    if algorithm == VIDEO_SPEC.algorithm:
+        found = _look_up_all(snapshot, request, {name: _frames(signal)})
+        return _answer(found[name], snapshot)
+    data = _data(algorithm, name, signal)
     if spec is None:  # no list is of its kind
         return _answer({}, snapshot)
 
@@ -289,22 +316,37 @@ async def lookup_file(service: Service, request: Request) -> Response:
 
 
 def _look_up_all(
-    snapshot: Snapshot, request: Request, hashed: Mapping[str, HashBatch]
+    snapshot: Snapshot, request: Request, hashed: Mapping[str, Signal]
 ) -> dict[str, dict[str, list[dict[str, object]]]]:
     answer: dict[str, dict[str, list[dict[str, object]]]] = {}
-    for algorithm, batch in hashed.items():
-        name = signal_type_of(algorithm)
-        if batch.spec.algorithm in snapshot.specs:
-            found = snapshot.matcher.look_up(batch)[0]
-            data = bytes.fromhex(batch.to_hex()[0])
-            answer[name] = _by_bank(snapshot, request, data, found, name)
+    for name, signal in hashed.items():
+        if _spec(signal).algorithm in snapshot.specs:
+            found = _near(snapshot.matcher, signal)
+            answer[name] = _by_bank(snapshot, request, _said(signal), found, name)
         else:
             answer[name] = {}
     return answer
 
 
-def _holds(matcher: Matcher, batch: HashBatch) -> bool:
-    return any(known.spec == batch.spec for known in matcher.lists)
+def _spec(signal: Signal) -> HashSpec:
+    return VIDEO_SPEC if isinstance(signal, VideoFrames) else signal.spec
+
+
+def _said(signal: Signal) -> bytes:
+    """Return the bytes that a signal is."""
+    if isinstance(signal, VideoFrames):
+        return video_key(signal)
+    return bytes.fromhex(signal.to_hex()[0])
+
+
+def _near(matcher: Matcher, signal: Signal) -> Found:
+    if isinstance(signal, VideoFrames):
+        return matcher.look_up_video(signal)
+    return matcher.look_up(signal)[0]
+
+
+def _holds(matcher: Matcher, signal: Signal) -> bool:
+    return any(known.spec == _spec(signal) for known in matcher.lists)
 
 
 def _by_bank(
@@ -324,7 +366,7 @@ def _by_bank(
         bank = snapshot.bank_of[match.list]
         if wanted is not None and bank not in wanted:
             continue
-        if snapshot.ratio(match.list, algorithm_of(name)) < share:
+        if snapshot.ratio(match.list, name) < share:
             continue
         answer.setdefault(bank, []).append(
             {"bank_content_id": content_id(match), "distance": _distance(name, match)}
@@ -340,7 +382,9 @@ def _share(data: bytes, seed: str | None) -> float:
 
 
 def _distance(name: str, match: RecordMatch) -> str:
-    return "-" if registry.hasher(algorithm_of(name)).max_distance == 0 else str(match.distance)
+    if match.video is not UNSET:
+        return video_distance(match.video)
+    return "-" if registry.hasher(name).max_distance == 0 else str(match.distance)
 
 
 def content_id(match: RecordMatch) -> int:
@@ -369,15 +413,14 @@ def raw_lookup(service: Service, request: Request) -> Response:
     with_disabled = _flag(request, "include_disabled")
     wanted = _banks(request.query.get("banks"))
     snapshot = service.snapshot()
-    batch = HashBatch.from_bytes(
-        registry.spec(algorithm := _algorithm(snapshot, name)), _data(algorithm, name, signal)
-    )
+    _algorithm(snapshot, name)
+    asked = _hash(name, signal)
     matchers = [snapshot.matcher, snapshot.off if with_disabled else None]
     matches = [
         match
         for matcher in matchers
-        if matcher is not None and _holds(matcher, batch)
-        for match in matcher.look_up(batch)[0].matches
+        if matcher is not None and _holds(matcher, asked)
+        for match in _near(matcher, asked).matches
         if wanted is None or snapshot.bank_of[match.list] in wanted
     ]
     found: list[object] = [
@@ -395,7 +438,7 @@ def _answer(value: object, snapshot: Snapshot) -> Response:
 
 def _algorithm(snapshot: Snapshot, name: str) -> str:
     """Return the algorithm of a signal type that there is; HttpError 400 otherwise."""
-    algorithm = algorithm_of(name)
+    algorithm = name
     if algorithm not in snapshot.specs and name not in signal_types(snapshot):
         raise HttpError(400, f"No such SignalType '{shown_text(name)}'")
     return algorithm
@@ -413,9 +456,18 @@ def _data(algorithm: str, name: str, value: object) -> bytes:
         raise HttpError(400, f"invalid signal: invalid {name} hash") from None
 
 
-def _hash(name: str, value: object) -> HashBatch:
-    algorithm = algorithm_of(name)
-    return HashBatch.from_bytes(registry.spec(algorithm), _data(algorithm, name, value))
+def _frames(value: object) -> VideoFrames:
+    """Return a signal of a video; HttpError 400, which does not show it, if it is none."""
+    try:
+        return parse_signal(value if isinstance(value, str) else "")
+    except UsageError as error:
+        raise HttpError(400, f"invalid signal: invalid vpdq hash: {error}") from None
+
+
+def _hash(name: str, value: object) -> Signal:
+    if name == VIDEO_SPEC.algorithm:
+        return _frames(value)
+    return HashBatch.from_bytes(registry.spec(name), _data(name, name, value))
 
 
 async def compare(service: Service, request: Request) -> Response:
@@ -435,11 +487,26 @@ async def compare(service: Service, request: Request) -> Response:
             raise HttpError(
                 400, f"cannot compare: {shown_text(name)} has {len(pair)} signals, not two."
             )
-        one, other = (_hash(name, each) for each in pair)
+        if name == VIDEO_SPEC.algorithm:
+            answer[name] = _compared(*map(_frames, pair))
+            continue
+        one, other = (
+            HashBatch.from_bytes(registry.spec(name), _data(name, name, each)) for each in pair
+        )
         distance = int(np.bitwise_count(one.words[0] ^ other.words[0]).sum())
-        limit = registry.hasher(algorithm_of(name)).max_distance
+        limit = registry.hasher(name).max_distance
         answer[name] = [distance <= limit, {"distance": distance}]
     return as_json(answer, ordered=True)
+
+
+def _compared(query: VideoFrames, entry: VideoFrames) -> list[object]:
+    """Return whether two videos match, the first as the query, and vPDQ's two percentages."""
+    keys = HashBatch.from_bytes(VIDEO_SPEC, video_key(entry))
+    known = HashList("other", "1", VIDEO_SPEC, keys, (Entry("other"),), videos=Videos.of([entry]))
+    matches = Matcher(known).look_up_video(query).matches
+    if not matches or matches[0].video is UNSET:
+        return [False, {"query_match_percent": 0.0, "compared_match_percent": 0.0}]
+    return [True, video_percentages(matches[0].video)]
 
 
 async def index_status(service: Service, request: Request) -> Response:
@@ -482,13 +549,9 @@ def _sizes(service: Service, request: Request) -> dict[str, tuple[int, int, bool
     built = int(datetime.fromisoformat(snapshot.since).timestamp())
     return {
         name: (
-            sum(
-                len(each)
-                for each in snapshot.matcher.lists
-                if each.spec.algorithm == algorithm_of(name)
-            ),
+            sum(len(each) for each in snapshot.matcher.lists if each.spec.algorithm == name),
             built,
-            algorithm_of(name) in snapshot.specs,
+            name in snapshot.specs,
         )
         for name in known
         if wanted is None or name == wanted
@@ -640,6 +703,7 @@ async def add_content(service: Service, request: Request) -> Response:
     else:
         kept: list[tuple[str | None, dict[str, Any]]] = []
         types: list[str] = []
+        content: list[str] = []
 
         async def read() -> bytes:
             form = await _upload(request)
@@ -650,15 +714,19 @@ async def add_content(service: Service, request: Request) -> Response:
                 raise HttpError(400, "cannot read metadata: it is no JSON.") from None
             kept.append((_note(form.fields.get("note")), _metadata(given)))
             types.extend(_types(service, request))
+            content.append(form.files[0].field)
             return form.files[0].data
 
-        hashed = await service.with_picture(read, lambda data: _hashes(service, data, types))
+        hashed = await service.with_picture(
+            read, lambda data: _hashes(service, data, types, content[0])
+        )
         note, metadata = kept[0]
+    kept_signals = _without_frames(hashed)
     with _bank_errors():
         number = await service.in_thread(
-            lambda: store.add(name, hashed, who, note=note, uri=url, metadata=metadata)
+            lambda: store.add(name, kept_signals, who, note=note, uri=url, metadata=metadata)
         )
-    return as_json({"id": number, "signals": _shown(hashed)}, ordered=True)
+    return as_json({"id": number, "signals": _shown(kept_signals)}, ordered=True)
 
 
 def _number(request: Request) -> int:
@@ -727,16 +795,28 @@ async def delete_content(service: Service, request: Request) -> Response:
     return as_json({"deleted": int(deleted)})
 
 
+def _without_frames(signals: Mapping[str, Signal]) -> dict[str, HashBatch]:
+    """Return the signals that a bank can keep; HttpError 400 if there is none.
+
+    Frames of videos are not kept in banks here: they come as lists.
+    """
+    kept = {name: one for name, one in signals.items() if isinstance(one, HashBatch)}
+    if signals and not kept:
+        raise HttpError(400, "cannot keep vpdq in a bank: import a list of the videos.")
+    return kept
+
+
 async def add_signal(service: Service, request: Request) -> Response:
     """``POST /c/bank/N/signal``: hashes that were made elsewhere."""
     given = await object_body(request)
     note = _note(given.pop("note", None))
     known = signal_types(service.snapshot())
-    signals: dict[str, HashBatch] = {}
+    told: dict[str, Signal] = {}
     for name, value in given.items():
         if name not in known:
             raise HttpError(400, f"No such SignalType '{shown_text(name)}'")
-        signals[algorithm_of(name)] = _hash(name, value)
+        told[name] = _hash(name, value)
+    signals = _without_frames(told)
     if not signals:
         raise HttpError(400, "cannot add a content without signals.")
     store, who, bank = kept_banks(service), caller(request), request.path["bank"]
@@ -753,7 +833,7 @@ async def types(service: Service, request: Request) -> Response:
 
 
 def _type_json(name: str, ratios: Mapping[str, float]) -> dict[str, object]:
-    return {"enabled_ratio": ratios.get(algorithm_of(name), 1.0), "name": name}
+    return {"enabled_ratio": ratios.get(name, 1.0), "name": name}
 
 
 async def change_type(service: Service, request: Request) -> Response:
@@ -766,8 +846,8 @@ async def change_type(service: Service, request: Request) -> Response:
         raise HttpError(400, f"No such signal type '{shown_text(name)}'")
     store, who = kept_banks(service), caller(request)
     with _bank_errors():
-        await service.in_thread(lambda: store.change_type(algorithm_of(name), ratio, who))
-    return as_json(_type_json(name, {algorithm_of(name): ratio}), ordered=True)
+        await service.in_thread(lambda: store.change_type(name, ratio, who))
+    return as_json(_type_json(name, {name: ratio}), ordered=True)
 
 
 async def content_types(service: Service, request: Request) -> Response:

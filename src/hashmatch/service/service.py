@@ -15,6 +15,7 @@ from msgspec.json import encode as encode_json
 
 from hashmatch._files.private import stamp
 from hashmatch.errors import StoreError
+from hashmatch.records.images import HashedImage
 from hashmatch.service.admission import Admission, Busy, Rates
 from hashmatch.service.fetch import check_url
 from hashmatch.service.http import HttpError
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from hashmatch.exchanges.config import Exchanges
-    from hashmatch.records.images import HashedImage, ImageItem, ItemOutcome
+    from hashmatch.records.images import ImageItem, ItemOutcome
     from hashmatch.records.review import ReviewRecord
     from hashmatch.records.safeguards import Waiver
+    from hashmatch.records.videos import HashedVideo
     from hashmatch.sandbox.pool import DecodePool
     from hashmatch.service.fetch import Fetcher
     from hashmatch.service.http import Request
@@ -280,12 +282,13 @@ class Service:
         self,
         snapshot: Snapshot,
         item: ImageItem,
-        hashed: Sequence[HashedImage],
+        hashed: Sequence[HashedImage | HashedVideo],
         result: ReviewRecord | ItemOutcome,
     ) -> None:
-        """Keep a picture's hashes for what lists get later, if that was asked for."""
-        if self.recent is not None:
-            kept = self.recent.remember(snapshot, item, hashed, result)
+        """Keep a picture's hashes for what lists get later, if that was asked for; no video's."""
+        images = [one for one in hashed if isinstance(one, HashedImage)]
+        if self.recent is not None and len(images) == len(hashed):
+            kept = self.recent.remember(snapshot, item, images, result)
             if kept is not None:
                 await asyncio.wrap_future(kept)
 

@@ -21,6 +21,7 @@ from hashmatch.matching.identity import snapshot_name
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.times import timestamp
+from hashmatch.records.video_columns import VIDEO_SPEC
 from hashmatch.service.banks import names_of
 from hashmatch.store.watch import watch
 
@@ -352,7 +353,8 @@ class Snapshots:
 def _warm(snapshot: Snapshot) -> None:
     """Look up a hash of each kind, so that no request waits for kernels to load."""
     for spec in snapshot.specs.values():
-        snapshot.matcher.look_up(HashBatch.from_bytes(spec, bytes(spec.bits // 8)))
+        if spec != VIDEO_SPEC:  # whose frames are looked up as PDQ
+            snapshot.matcher.look_up(HashBatch.from_bytes(spec, bytes(spec.bits // 8)))
 
 
 def _nothing() -> HashList:

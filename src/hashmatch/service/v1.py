@@ -23,6 +23,7 @@ from hashmatch.records.enums import MAY_PASS, Outcome, Surface
 from hashmatch.records.hashes import HashBatch
 from hashmatch.records.images import HashedImage, ImageItem, ItemOutcome
 from hashmatch.records.review import RecordMatch, ReviewRecord, SuppressedBy
+from hashmatch.records.videos import HashedVideo
 from hashmatch.service.http import Disconnected, HttpError, Response, Streamed, as_json
 
 if TYPE_CHECKING:
@@ -613,8 +614,9 @@ async def explain(service: Service, request: Request) -> Response:
         hashed = matcher.hash(data, "upload")
         result = matcher.decide(ImageItem("upload", "", Surface.USER_REPORT), hashed)
         by = result.suppressed_by if isinstance(result, ReviewRecord) else UNSET
+        images = [one for one in hashed if isinstance(one, HashedImage)]
         return Explained(
-            snapshot.name, result.outcome, _nearest(snapshot, hashed, most, within),
+            snapshot.name, result.outcome, _nearest(snapshot, images, most, within),
             tuple(_asked(one, matcher) for one in hashed), by,
         )  # fmt: skip
 
@@ -651,7 +653,11 @@ def _nearest(
     return tuple(sorted(found, key=attrgetter("distance")) if snapshot.off else found)
 
 
-def _asked(one: HashedImage, matcher: Matcher) -> Asked:
+def _asked(one: HashedImage | HashedVideo, matcher: Matcher) -> Asked:
+    if isinstance(one, HashedVideo):
+        quality = None if one.frames is None else int(one.frames.quality.max(initial=0))
+        least = matcher.plan.min_quality
+        return Asked(one.algorithm, one.outcome, one.reason, quality, least, ("upright",), 0)
     least = matcher.plan.min_quality
     if least is None:
         least = registry.hasher(one.spec.algorithm).min_quality

@@ -500,7 +500,8 @@ def algorithm(name: str, *, video: bool = False) -> str:
         known, video = installed(plain.removeprefix("video")), True
         known = known if known and digests_files(known) else None
     if known is not None:
-        return f"video_{known}" if video and digests_files(known) else known
+        is_kept_apart = video and digests_files(known) and not known.startswith("video_")
+        return f"video_{known}" if is_kept_apart else known
     is_name = plain in KINDS or 0 < len(plain) <= LONGEST_KIND
     return plain if is_name and plain.isascii() and shown(plain) == plain else "other"
 

@@ -68,7 +68,7 @@ def _row(number: int, cells: list[str]) -> ListRow | RejectedRow:
     kind = _digest(len(value)) if OF_VIDEO in labels else None
     return ListRow(
         number,
-        "" if kind else value,
+        value if kind is None else _fields.value_of(kind, value),
         kind,
         next(filter(None, ids), None),
         labels,
@@ -82,6 +82,7 @@ def _digest(digits: int) -> str | None:
     """Return the kind of a video's digest of so many digits, if there is one."""
     for name in registry.names(registry.HASHERS):
         with suppress(UnknownPlugin):  # of another kind, perhaps
-            if _fields.digests_files(name) and registry.spec(name).bits == 4 * digits:
+            is_plain = _fields.digests_files(name) and not name.startswith("video_")
+            if is_plain and registry.spec(name).bits == 4 * digits:
                 return f"video_{name}"
     return None

@@ -14,6 +14,7 @@ from hashmatch.records.enums import Surface
 from hashmatch.review.access import record_exif, record_view
 from hashmatch.review.results import Pause
 from hashmatch.review.web.context import not_held
+from hashmatch.review.web.film_strip import is_video
 from hashmatch.review.web.pictures import BlurStep, NoPicture, View, ViewResponse
 from hashmatch.review.web.wording import MEANINGS, counted
 
@@ -138,17 +139,21 @@ def view_of(
 ) -> Response:
     """Send the picture of one of some items, and record who looks, if it is uncovered."""
     item = _item(request, items)
+    given = request.http.query_params
     try:
-        step = BlurStep(int(request.http.query_params.get("step", "0")))
+        step = BlurStep(int(given.get("step", "0")))
+        at = int(given["at"]) if "at" in given else None
     except ValueError:
         raise NoPicture("There is no such picture.") from None
+    if at is None and is_video(item.record) and step is not BlurStep.STRONG:
+        raise NoPicture("Frames of a video are uncovered one at a time.")
 
     async def record(view: View) -> None:
-        given = (case_id, request.reviewer, item.record.record_id, step.name.lower())
-        call = partial(record_view, context.queue, *given, whole=view.whole, held=held)
+        who = (case_id, request.reviewer, item.record.record_id, step.name.lower())
+        call = partial(record_view, context.queue, *who, whole=view.whole, held=held)
         await context.threads.run(call)
 
-    show = partial(context.pictures.show, request.reviewer, item, step)
+    show = partial(context.pictures.show, request.reviewer, item, step, at)
     # Whoever looks is recorded, or does not get to see it.
     return ViewResponse(show, None if step is BlurStep.STRONG else record)
 

@@ -10,6 +10,8 @@ from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+from msgspec import UNSET
 from PIL import Image
 from starlette.responses import PlainTextResponse, Response
 
@@ -18,6 +20,7 @@ from hashmatch.errors import HashmatchError, QueueUnavailable, ReviewError
 from hashmatch.interfaces import BasedSource
 from hashmatch.records.images import ImageError, ImageItem, unescape_name
 from hashmatch.retry import Limits, Tries, read_item
+from hashmatch.review.web import film_strip
 from hashmatch.review.web.places import BUCKETS, below, is_below, is_key_below, server_of
 from hashmatch.review.web.threads import RETRY_AFTER, start
 from hashmatch.sandbox.confinement import WorkerLimits
@@ -26,20 +29,21 @@ from hashmatch.sandbox.pool import DecodePool
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
     from starlette.types import Receive, Scope, Send
 
     from hashmatch.interfaces import Source
     from hashmatch.records.cases import CaseItem
     from hashmatch.records.enums import Surface
-    from hashmatch.records.review import RecordItem
+    from hashmatch.records.review import RecordItem, ReviewRecord
 
 LONGEST_SIDE = 800
 """Pixels of what is sent."""
 BLURRED_SIDES = (16, 60)
 """Pixels of the longer side that the first two steps are made of: a blur cannot be sharpened again
 beyond them, whatever a browser does with it."""
+STRIP_SIDE = 96
+"""Pixels across of a frame in the strip of a video."""
 JPEG_QUALITY = 85
 DEADLINE = 8.0
 """Seconds until a request for a picture gets an error instead, whatever it is that takes long:
@@ -208,23 +212,47 @@ class Pictures:
         self._lock = threading.Lock()
         self._threads = PictureThreads()
 
-    async def show(self, reviewer: str, item: CaseItem, step: BlurStep) -> View:
+    async def show(
+        self, reviewer: str, item: CaseItem, step: BlurStep, at: int | None = None
+    ) -> View:
         """Return what `jpeg` does, made in a thread; NoPicture if that takes too long."""
         server = server_of(self._named(item), self._places)
-        return await self._threads.run(reviewer, server, lambda tries: self.jpeg(item, step, tries))
+        return await self._threads.run(
+            reviewer, server, lambda tries: self.jpeg(item, step, tries, at)
+        )
 
     async def show_exif(self, reviewer: str, item: CaseItem) -> View:
         """Return what `exif` does, made in a thread; NoPicture if that takes too long."""
         server = server_of(self._named(item), self._places)
         return await self._threads.run(reviewer, server, lambda tries: self.exif(item, tries))
 
-    def jpeg(self, item: CaseItem, step: BlurStep, tries: Tries | None = None) -> View:
+    def jpeg(
+        self, item: CaseItem, step: BlurStep, tries: Tries | None = None, at: int | None = None
+    ) -> View:
         """Return the picture of a record as JPEG, blurred as `step` says.
 
-        NoPicture says why it cannot be fetched or decoded, or that it is no longer the picture that
-        was matched, or that `tries` were stopped.
+        Of a video it is frame `at` of those that `film_strip.moments` names; None is a strip of all
+        of them, which is covered whatever `step` says. NoPicture says why it cannot be fetched or
+        decoded, or that it is no longer the picture that was matched, or that `tries` were stopped.
         """
+        if film_strip.is_video(item.record):
+            return self._seen(item, tries, lambda data: self._frame(data, item.record, step, at))
         return self._seen(item, tries, lambda data: self._decode(data, item.record.item, step))
+
+    def _frame(self, content: bytes, record: ReviewRecord, step: BlurStep, at: int | None) -> View:
+        """Return a frame of a video, or a strip of the matched ones."""
+        times = film_strip.moments(record)
+        if at is not None and not 0 <= at < len(times):
+            raise NoPicture("There is no such frame of this video.")
+        wanted = times if at is None else times[at : at + 1]
+        every = 0.0 if record.item.every is UNSET else record.item.every
+        found = list(film_strip.frames_at(self._pool, content, wanted, every))
+        if not found:
+            raise NoPicture("This video has no frame at that time, which is one that was matched.")
+        if at is not None:
+            return View(blurred(found[0], step), whole=False)
+        covered = [_covered(pixels) for pixels in found]
+        return View(_as_jpeg(Image.fromarray(film_strip.strip(covered))), whole=False)
 
     def exif(self, item: CaseItem, tries: Tries | None = None) -> View:
         """Return the EXIF tags of a record's file as text; NoPicture as of `jpeg`."""
@@ -374,6 +402,18 @@ def blurred(pixels: NDArray[np.uint8], step: BlurStep) -> bytes:
         image = image.resize(size, Image.Resampling.BICUBIC)
     elif image.size != size:
         image = image.resize(size, Image.Resampling.LANCZOS)
+    return _as_jpeg(image)
+
+
+def _covered(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a frame as it is in a strip: gray, `STRIP_SIDE` wide, and made of as few pixels."""
+    image = Image.fromarray(pixels).convert("L")
+    size = max(1, STRIP_SIDE), max(1, round(STRIP_SIDE * image.height / image.width))
+    image = image.resize(_fitted(image.size, BLURRED_SIDES[0]), Image.Resampling.BOX)
+    return np.asarray(image.resize(size, Image.Resampling.BICUBIC))
+
+
+def _as_jpeg(image: Image.Image) -> bytes:
     out = io.BytesIO()
     image.save(out, "JPEG", quality=JPEG_QUALITY)
     return out.getvalue()

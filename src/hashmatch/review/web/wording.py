@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from hashmatch.records.cases import Verdict
 from hashmatch.records.controls import escape_controls
+from hashmatch.review.web.film_strip import moments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -102,6 +103,19 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def clock(seconds: float) -> str:
+    """Return a time in a video.
+
+    Examples
+    --------
+    >>> clock(7.25), clock(3725)
+    ('0:07', '1:02:05')
+    """
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def _named(words: dict[Any, str]) -> Callable[[Any], str]:
     return lambda value: words.get(value, str(value).replace("_", " "))
 
@@ -135,5 +149,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "stamp": stamp,
     "counted": counted,
     "percent": percent,
+    "clock": clock,
+    "moments": moments,
     "bdi": isolated,
 }

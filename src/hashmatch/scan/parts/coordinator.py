@@ -254,7 +254,8 @@ class PartedScan:
                     if answer.part in self._failed and not answer.again:
                         todo.append((answer.part, True))
                     elif answer.part not in self._ahead and failures.add(answer):
-                        todo.append((answer.part, answer.again))
+                        # At once: where all fail, few of them have to, until that is noticed.
+                        todo.appendleft((answer.part, answer.again))
             elif listing.is_over and (not todo or failures.is_hopeless):
                 listing.check()
                 raise failures.error(listing.parts)

@@ -51,7 +51,8 @@ class _Worker:
                 )  # fmt: skip
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        self.pipe.send_bytes(msgspec.json.encode(job))
+        with suppress(OSError):  # killed already, which is found when an answer is waited for
+            self.pipe.send_bytes(msgspec.json.encode(job))
         self.part: int | None = None
         self.again = False
 

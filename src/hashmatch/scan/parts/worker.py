@@ -15,14 +15,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hashmatch import registry
-from hashmatch.errors import CheckpointError, EngineError, HashmatchError, SourceError
+from hashmatch.errors import (
+    CheckpointError,
+    EngineError,
+    HashmatchError,
+    SourceError,
+    SourceUnavailable,
+)
 from hashmatch.interfaces import passed_over
 from hashmatch.matching.breaker import DeferredBreaker
 from hashmatch.records.enums import Outcome, Surface
 from hashmatch.records.images import ItemOutcome
 from hashmatch.records.review import ReviewRecord, SuppressedBy
 from hashmatch.records.safeguards import Safeguard, allowing, collecting
-from hashmatch.retry import Limits, Tries
+from hashmatch.retry import Limits, Tries, list_items
 from hashmatch.scan.checkpoint import scan_name
 from hashmatch.scan.events import Counters
 from hashmatch.scan.parts.journal import Journal
@@ -167,7 +173,7 @@ def prepare(job: Mapping[str, Any]) -> str:
     try:
         with _using(msgspec.convert(job, Job)):
             return ""
-    except _Unfit as error:
+    except HashmatchError as error:
         return str(error)
 
 
@@ -220,6 +226,8 @@ def _using(job: Job) -> Iterator[_Opened]:
                 with ExitStack() as stack:
                     opened = _open_all(job, stack)
                     opened.stack = stack.pop_all()
+            except SourceUnavailable:  # for now
+                raise
             except HashmatchError as error:
                 # Lists are named by the paths that they were given by.
                 raise _Unfit(f"{socket.gethostname()} cannot take part: {error}") from None
@@ -241,7 +249,7 @@ def _open_all(job: Job, stack: ExitStack) -> _Opened:
     surface = Surface.parse(job.surface)
     source = registry.open_source(job.source, surface, allow_private=job.allow_private)
     stack.enter_context(closing(source))
-    next(iter(source.items()), None)  # raises where it is not there: a folder that is not mounted
+    next(list_items(source), None)  # raises where it is not there: a folder that is not mounted
     if job.shard is not None:
         source = Shard(source, *job.shard)
     _check_same(manifest.about, about(source, matcher, Tries()))

@@ -7,6 +7,7 @@
   const get = (id) => document.getElementById(id);
   const canvas = get("canvas"), status = get("status"), hold = get("hold"), which = get("which");
   const csrf = viewer.dataset.csrf;
+  const STRIP_SIDE = 96; // pixels across of a frame in a strip
   const NAMES = ["covered", "less blur", "sharp and gray", "in colour"];
 
   // --- The picture. `cover` is the covered one, and all that is kept while nothing is held.
@@ -18,13 +19,21 @@
 
   const chosen = () => Number(document.querySelector("input[name=step]:checked").value);
   const item = () => (which ? which.value : "0");
+
+  // --- A video has a strip of frames, covered; the one that is chosen is shown as a picture is.
+
+  const strip = () => viewer.querySelector(`.strip[data-item="${item()}"]`);
+  const frame = () => {
+    const radio = strip()?.querySelector("input:checked");
+    return radio ? `&at=${radio.value}` : "";
+  };
   const say = (text) => { if (status.textContent !== text) status.textContent = text; };
 
-  const fetched = async (step) => {
+  const fetched = async (step, at = frame()) => {
     request?.abort();
     request = new AbortController();
     const mine = ++turn;
-    const url = `${viewer.dataset.picture}?item=${item()}&step=${step}`;
+    const url = `${viewer.dataset.picture}?item=${item()}&step=${step}${at}`;
     try {
       const answer = await fetch(url, {
         headers: { "x-hashmatch": csrf }, cache: "no-store", signal: request.signal,
@@ -59,6 +68,24 @@
     delete canvas.dataset.step;
   };
 
+  const drawStrip = (bitmap) => {
+    const places = [...strip().querySelectorAll("canvas")];
+    const width = bitmap.width / Math.max(1, Math.round(bitmap.width / STRIP_SIDE));
+    places.forEach((place, number) => {
+      place.width = width;
+      place.height = bitmap.height;
+      place.getContext("2d").drawImage(
+        bitmap, number * width, 0, width, bitmap.height, 0, 0, width, bitmap.height,
+      );
+    });
+    strip().hidden = false;
+  };
+
+  const wipeStrips = () => {
+    for (const place of viewer.querySelectorAll(".strip canvas")) place.width = place.height = 1;
+    for (const each of viewer.querySelectorAll(".strip")) each.hidden = true;
+  };
+
   const show = (asked) => {
     get("unasked").hidden = asked;
     get("asking").hidden = asked;
@@ -72,6 +99,7 @@
     cover?.close();
     cover = null;
     wipe();
+    wipeStrips();
     get("exif").textContent = "";
     get("exif").hidden = true;
     show(false);
@@ -100,6 +128,12 @@
   const ask = async () => {
     if (cover) return;
     say("Fetching it from its source.");
+    if (strip()?.hidden) {
+      const frames = await fetched(0, "");
+      if (!frames) return;
+      drawStrip(frames);
+      frames.close();
+    }
     const bitmap = await fetched(0);
     if (!bitmap) return;
     cover = bitmap;
@@ -163,6 +197,15 @@
   }
   for (const radio of document.querySelectorAll("input[name=step]")) {
     radio.addEventListener("change", () => { if (held) uncover(); });
+  }
+  for (const radio of viewer.querySelectorAll(".strip input")) {
+    radio.addEventListener("change", () => {
+      release();
+      cover?.close();
+      cover = null;
+      wipe();
+      ask();
+    });
   }
   addEventListener("blur", release);
   document.addEventListener("visibilitychange", () => { if (document.hidden) release(); });
