@@ -1,8 +1,8 @@
 """Hash tables: the hashes of a source in Parquet, made once and matched many times.
 
 Rows are those of `Hash`. A table is made in parts of some thousand pictures, each on the disk
-before the next is begun, in the folder ``NAME.parts`` beside it. A run that was killed goes on
-behind the last part; when all are there, the table appears whole and the parts go.
+before the next is begun, in the folder ``NAME.parts`` beside it. A run that was killed resumes
+behind the last part; when all are there, the table appears whole and the parts are removed.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def hash_source(
     options: ScanOptions = _DEFAULTS,
     on_item: Callable[[str], object] | None = None,
 ) -> Made:
-    """Write the hashes of every picture of a source to a table, or go on where that was stopped.
+    """Write the hashes of every picture of a source to a table, or resume where that was stopped.
 
     What cannot be hashed is a row with its outcome and reason. A table that is finished already is
     left as it is. What is added to the source meanwhile is there if it is listed behind the place
@@ -109,6 +109,7 @@ def hash_source(
     --------
     >>> import tempfile
     >>> import hashmatch as hm
+    >>> from hashmatch.hashing.hash_image import HashPlan
     >>> from hashmatch.testing import MemorySource
     >>> source = MemorySource({"a.jpg": b"no picture"}, hm.Surface.PUBLIC_POST)
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -412,7 +413,7 @@ class TablePart(Opaque):
         _ = self._table
 
     def given(self) -> set[bytes]:
-        """Return no digest: whoever makes a table makes no record."""
+        """Return no digest: making a table makes no record."""
         return set()
 
     def __len__(self) -> int:
