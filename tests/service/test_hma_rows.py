@@ -24,6 +24,7 @@ PDQ = hashlib.sha256(b"pdq").hexdigest()
 OTHER = hashlib.sha256(b"other").hexdigest()
 MD5 = hashlib.sha256(b"md5").hexdigest()[:32]
 JSON, HTML = "application/json", "text/html"
+KINDS = [{"enabled": True, "name": name} for name in ("photo", "video")]
 SIGNAL = {"signal": PDQ, "signal_type": "pdq"}
 
 
@@ -66,7 +67,7 @@ ROWS = [
     Row("PUT", "/m/compare", {}, {}, 405, "Method Not Allowed", HTML),
     get("/v1/nothing", 404, "nothing at this path"),
     Row("PUT", "/v1/match", {}, {}, 405, "other methods"),
-    get("//c/content_type", 200, [{"enabled": True, "name": "photo"}, {"enabled": True, "name": "video"}]),
+    get("//c/content_type", 200, KINDS),
     get("//m//raw_lookup", 200, {"matches"}, **SIGNAL),
     # 1.2 liveness and discovery
     get("/", 302, "", HTML),
@@ -212,7 +213,7 @@ ROWS = [
     get("/c/signal_type/index", 200, {"pdq", "md5"}),
     get("/c/signal_type/index", 200, {"md5"}, signal_type="md5"),
     get("/c/signal_type/index", 400, "No such signal type 'x'", signal_type="x"),
-    get("/c/content_type", 200, [{"enabled": True, "name": "photo"}, {"enabled": True, "name": "video"}]),
+    get("/c/content_type", 200, KINDS),
     Row("PUT", "/c/content_type", {}, {}, 405, "Method Not Allowed", HTML),
     # 1.6 their pages for people are not there; what they show are hashes
     get("/ui", 404, "Not Found", HTML),  # ours
