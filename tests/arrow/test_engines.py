@@ -40,7 +40,7 @@ COUNT = int(os.environ.get("HASHMATCH_ENGINE_PICTURES", "20000"))
 PER_BATCH = 100
 WORKERS = 2
 KILL_EVERY = 4.0
-AT_WORK = 2.5
+AT_WORK = 2.0
 """CPU seconds of a process after which it has begun with pictures: imports take some."""
 
 

@@ -292,6 +292,13 @@ def test_only_what_a_list_update_adds(tmp_path: Path) -> None:
     by_key = {row["key"]: row for row in rows(after)}
     assert all(row == by_key[row["key"]] for row in rows(added))
     assert Match([store.path], surface=SURFACE, since=2)(hashed).num_rows == 0
+    plain = hashed.select(["key", "version", "hash", "quality"])
+    again = Match([store.path], surface=SURFACE, since=1)(plain)
+    assert again.column("key") == added.column("key")
+    straight = Match([store.path], surface=SURFACE, since=1)(table(images))
+    assert rows(straight) == rows(added)
+    with pytest.raises(hm.UsageError, match="variants=none"):
+        Match([store.path], surface=SURFACE, since=2, variants="standard")(hashed)
     with pytest.raises(hm.UsageError, match="not a list store"):
         Match([DEMO], surface=SURFACE, since=1)(hashed)
 

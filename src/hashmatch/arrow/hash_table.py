@@ -1,8 +1,8 @@
 """Hash tables: the hashes of a source in Parquet, made once and matched many times.
 
 Rows are those of `Hash`. A table is made in parts of some thousand pictures, each on the disk
-before the next is begun, in the folder ``NAME.parts`` beside it. A run that was killed goes on
-behind the last part; when all are there, the table appears whole and the parts go.
+before the next is begun, in the folder ``NAME.parts`` beside it. A run that was killed resumes
+behind the last part; when all are there, the table appears whole and the parts are removed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
@@ -40,6 +39,7 @@ from hashmatch.scan.scan import ScanOptions
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from hashmatch.hashing.hash_image import HashPlan
@@ -73,7 +73,7 @@ def hash_source(
     options: ScanOptions = _DEFAULTS,
     on_item: Callable[[str], object] | None = None,
 ) -> Made:
-    """Write the hashes of every picture of a source to a table, or go on where that was stopped.
+    """Write the hashes of every picture of a source to a table, or resume where that was stopped.
 
     What cannot be hashed is a row with its outcome and reason. A table that is finished already is
     left as it is. What is added to the source meanwhile is there if it is listed behind the place
@@ -109,6 +109,7 @@ def hash_source(
     --------
     >>> import tempfile
     >>> import hashmatch as hm
+    >>> from hashmatch.hashing.hash_image import HashPlan
     >>> from hashmatch.testing import MemorySource
     >>> source = MemorySource({"a.jpg": b"no picture"}, hm.Surface.PUBLIC_POST)
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -371,12 +372,6 @@ class TablePart(Opaque):
         )
 
     @cached_property
-    def _images(self) -> tuple[Any, NDArray[np.int64]]:
-        """All that was hashed, one after the other, and the row that each is of."""
-        column = self._table.column("images")
-        return pc.list_flatten(column), pc.list_parent_indices(column).to_numpy()
-
-    @cached_property
     def _plan(self) -> tuple[Level, int | None]:
         plans = self._table.column("plan").unique().to_pylist()
         found = _PLAN.fullmatch(plans[0] or "") if len(plans) == 1 else None
@@ -401,7 +396,7 @@ class TablePart(Opaque):
     @cached_property
     def specs(self) -> tuple[HashSpec, ...]:
         """The kinds of hash that there are of each picture."""
-        images, _ = self._images
+        images = pc.list_flatten(self._table.column("images"))
         kinds = {
             (each["algorithm"], each["bits"])
             for each in pa.table(
@@ -418,7 +413,7 @@ class TablePart(Opaque):
         _ = self._table
 
     def given(self) -> set[bytes]:
-        """Return no digest: whoever makes a table makes no record."""
+        """Return no digest: making a table makes no record."""
         return set()
 
     def __len__(self) -> int:
@@ -426,12 +421,7 @@ class TablePart(Opaque):
 
     def hashes(self, spec: HashSpec) -> tuple[HashBatch, NDArray[np.int64]]:
         """Return all hashes of one kind, and the number of the picture that each is of."""
-        images, parents = self._images
-        own = pc.equal(pc.struct_field(images, "algorithm"), spec.algorithm)
-        data = pc.struct_field(images, "hashes").filter(own)
-        counts = pc.binary_length(data).to_numpy() // (spec.bits // 8)
-        numbers = np.repeat(parents[own.to_numpy(zero_copy_only=False)], counts)
-        return HashBatch.from_bytes(spec, b"".join(data.to_pylist())), numbers.astype(np.int64)
+        return schemas.hashes_of(self._table.column("images"), spec)
 
     def __getitem__(self, number: int) -> tuple[ImageItem, list[HashedImage]]:
         """Return a picture and all of its hashes, as `Matcher.hash` gave them."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hashmatch import registry
 from hashmatch._files.atomic import locked, make_folder
@@ -31,10 +32,13 @@ from hashmatch.records.images import HashedImage, ImageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from hashmatch.arrow.rows import Row
     from hashmatch.hashing.hash_image import Decode
     from hashmatch.records.enums import Level
     from hashmatch.records.hash_list import HashList
+    from hashmatch.records.hashes import HashSpec
     from hashmatch.records.images import ImageItem
 
     Hashed = tuple[ImageItem, "list[HashedImage] | ImageError"]
@@ -121,7 +125,7 @@ class _Operator:
 def _hash(
     plan: HashPlan, decode: Decode, item: ImageItem, data: Any, row: Row | None = None
 ) -> Hashed:
-    """Hash one picture; `data` is its bytes, why there are none, or what gives them for `row`."""
+    """Hash one picture; `data` is its bytes, the reason why it has no bytes, or what gives them for `row`."""
     if row is not None:
         data = data(row)
     if isinstance(data, ImageError):
@@ -343,6 +347,11 @@ class Match(_Operator):
         rows = Rows(batch, self.surface)
         lists = self._lists()
         plan = lists.matcher.plan
+        if self.since is not None and rows.kind in {"images", "hash"}:
+            _reader(rows, batch, self, plan)  # says what cannot be used, whatever is near
+            # Most rows are near no change: they are left out before anything is made of them.
+            batch = batch.take(lists.rows_near_changes(batch, self.algorithm))
+            rows = Rows(batch, self.surface)
         if rows.kind in {"image", "url"}:
             pairs = list(self._paired(rows, plan))
         else:
@@ -391,9 +400,16 @@ def _given(
     rows: Rows, batch: pa.RecordBatch, match: Match, plan: HashPlan
 ) -> Iterator[tuple[Row, Hashed | None]]:
     """Yield every row with the hashes that it has, made before."""
-    read = (_ImagesColumn if rows.kind == "images" else _HashColumn)(rows, batch, match, plan)
+    read = _reader(rows, batch, match, plan)
     for row in rows:
         yield row, None if row.item is None else (row.item, read(row))
+
+
+def _reader(
+    rows: Rows, batch: pa.RecordBatch, match: Match, plan: HashPlan
+) -> _ImagesColumn | _HashColumn:
+    """Return what reads the hashes of a row."""
+    return (_ImagesColumn if rows.kind == "images" else _HashColumn)(rows, batch, match, plan)
 
 
 class _HashColumn:
@@ -425,6 +441,13 @@ class _HashColumn:
         spec = self._hasher.spec
         hashes = HashBatch.from_bytes(spec, data)
         return [HashedImage(str(row.key), spec, outcome, hashes, reason, quality)]
+
+
+def _whole_hashes(column: pa.Array, spec: HashSpec) -> tuple[HashBatch, NDArray[np.int64]]:
+    """Return the hashes of a column, and their rows; without those of another length, and null."""
+    sizes = pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(sizes == spec.bits // 8)
+    return HashBatch.from_bytes(spec, b"".join(column.take(rows).to_pylist())), rows
 
 
 class _ImagesColumn:
@@ -481,6 +504,22 @@ class _Lists:
         self._changed: Matcher | None = None
         if match.since is not None:
             self._changed = Matcher(*paths.changed(match.since), **rules)
+
+    def rows_near_changes(self, batch: pa.RecordBatch, algorithm: str) -> NDArray[np.int64]:
+        """Return the rows of a batch of hashes of which any is near an entry that has changed."""
+        changed = self._changed
+        if changed is None:
+            return np.arange(batch.num_rows)
+        found = [np.empty(0, np.int64)]
+        for spec in dict.fromkeys(known.spec for known in changed.lists):
+            if "images" in batch.schema.names:
+                hashes, rows = schemas.hashes_of(batch.column("images"), spec)
+            elif spec.algorithm == algorithm:
+                hashes, rows = _whole_hashes(batch.column("hash"), spec)
+            else:
+                continue
+            found.append(rows[changed.rows_that_match(hashes)])
+        return np.unique(np.concatenate(found))
 
     def wanted(self, pictures: Sequence[Picture]) -> set[int]:
         """Return the numbers of the pictures that are asked for: all, or those near a change."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import UNSET
 
 from hashmatch import registry
@@ -21,6 +23,8 @@ from hashmatch.records.review import ReviewRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from hashmatch.hashing.hash_image import HashPlan
     from hashmatch.records.images import ImageError, ImageItem, ItemOutcome
@@ -223,6 +227,16 @@ def _image(one: HashedImage) -> dict[str, Any]:
         "decode_policy": one.decode_policy, "variants": list(map(str, one.variants)),
         "hashes": _bytes(one.hashes),
     }  # fmt: skip
+
+
+def hashes_of(images: pa.Array, spec: HashSpec) -> tuple[HashBatch, NDArray[np.int64]]:
+    """Return all hashes of one kind in a column `images`, and the row that each is of."""
+    held, parents = pc.list_flatten(images), pc.list_parent_indices(images).to_numpy()
+    own = pc.equal(pc.struct_field(held, "algorithm"), spec.algorithm)
+    data = pc.struct_field(held, "hashes").filter(own)
+    counts = pc.binary_length(data).to_numpy() // (spec.bits // 8)
+    rows = np.repeat(parents[own.to_numpy(zero_copy_only=False)], counts).astype(np.int64)
+    return HashBatch.from_bytes(spec, b"".join(data.to_pylist())), rows
 
 
 def hashed_images(key: str, images: Sequence[Mapping[str, Any]]) -> list[HashedImage]:
