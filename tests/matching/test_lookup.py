@@ -129,7 +129,7 @@ def test_any_hash_names_each_entry_once(
     assert found.match_count == len(closest) >= 10
     got: list[Any] = [(m.list, m.entry, m.variant, m.frame, m.max_distance) for m in found.matches]
     assert got == ranked[:most]
-    assert found.image is not None
+    assert isinstance(found.image, hm.HashedImage)
     assert (found.image.variants[found.row], found.image.frame) == ranked[0][2:4]
 
 

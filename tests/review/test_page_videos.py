@@ -39,7 +39,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReviewSite]:
         frames = hm.hash_video(film, decode=pool).frames
         assert frames is not None
         known = video_list([frames], [hm.Entry("clip-7", ("A1",))])
-        matcher = hm.Matcher(known, decode=pool)
+        matcher = hm.Matcher(known, decode=pool, every=1)
         (record,) = hm.scan_source(str(clips), matcher, surface="public_post")
     assert isinstance(record, hm.ReviewRecord)
     path = str(folder / "queue.db")
@@ -93,7 +93,7 @@ def test_frames_are_uncovered_one_at_a_time_and_that_is_recorded(
     assert all(saturation(each) > 20 for each in colours)
     assert abs(colours[0].astype(int) - colours[1]).mean() > 10
     assert saturation(opened(shown(site, page, "step=0&at=5").body)) == 0
-    views = [event for event in site.server.queue.history() if event.kind == "viewed"]
+    views = [event for event in site.server.queue.history() if event.kind == "uncovered"]
     assert [event.body["extent"] for event in views].count("colour") == 2
     assert shown(site, page, "step=1&at=99").status == 409
     assert shown(site, page, "step=1&at=x").status == 409
