@@ -8,6 +8,9 @@ beat by more than the number of cores.
 this machine, and a loop that gets each object with boto3 and hashes it with threatexchange, as
 people write it. The server takes its share of the same cores.
 
+``python benchmarks/scan_throughput.py engine --images 20000`` times, in turns, the scan on one
+core, ``--engine local:1`` on one and ``--engine local:2`` on two, in parts of 5,000.
+
 Every scan is a process of its own, timed from the start of its workers to its last record, by its
 own report: the start takes most of a second. Rates are of the clock on the wall.
 """
@@ -45,13 +48,14 @@ def fill(folder: Path, count: int) -> None:
         turned.save(folder / f"{number:05}.jpg", quality=85 + number % 10)
 
 
-def scan(source: str, cores: set[int], count: int, env: dict[str, str]) -> float:
+def scan(source: str, cores: set[int], count: int, env: dict[str, str], *more: str) -> float:
     """Return the images a second of one scan on some cores."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         command = [
             sys.executable, "-m", "hashmatch", "scan", source, "--list", str(DEMO), "--surface",
             SURFACE, "--out", f"{folder}/out.jsonl", "--report", str(report), "--quiet",
+            *more,
         ]  # fmt: skip
         subprocess.run(
             command, check=True, env=os.environ | env,
@@ -116,7 +120,7 @@ def ratio(rates: dict[str, list[float]], a: str, b: str, of: float = 1.0) -> Non
 def main() -> None:
     """Print rates and ratios."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["folder", "bucket"])
+    parser.add_argument("what", choices=["folder", "bucket", "engine"])
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
@@ -140,6 +144,18 @@ def main() -> None:
             told(rates)
             ratio(rates, "scan, 2 cores", "scan, 1 core")
             ratio(rates, "scan, 2 cores", "1 thread", of=2)
+            return
+        if asked.what == "engine":
+            one, two = (["--engine", f"local:{n}", "--part-size", "5000"] for n in (1, 2))
+            rates = {"scan, 1 core": [], "local:1, 1 core": [], "local:2, 2 cores": []}
+            scan(str(folder), both, count, {})
+            for _ in range(asked.rounds):
+                rates["scan, 1 core"].append(scan(str(folder), {min(both)}, count, {}))
+                rates["local:1, 1 core"].append(scan(str(folder), {min(both)}, count, {}, *one))
+                rates["local:2, 2 cores"].append(scan(str(folder), both, count, {}, *two))
+            told(rates)
+            ratio(rates, "local:1, 1 core", "scan, 1 core")
+            ratio(rates, "local:2, 2 cores", "local:1, 1 core")
             return
         with s3_server.serving(Path(place)) as port:
             env = {

@@ -1,25 +1,29 @@
 """What key frames alone find: drawn clips listed by vPDQ, asked for after another encoding.
 
-``python benchmarks/video_keyframes.py``. A clip is found if one frame of quality 50 is within 31 bits
-of one of its list entry's; the distances of the list's frames and of key frames are those that
-encoders and vPDQ have by default.
+``python benchmarks/video_keyframes.py``. A clip is found if one frame of quality 50 is within 31
+bits of one of its list entry's.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import hashmatch as hm
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from video_clips import Clip, make  # noqa: E402
+from video_clips import Clip, make
 
 CLIPS, LIMIT, QUALITY = 10, 31, 50
 LISTED = Clip(
@@ -36,15 +40,15 @@ ASKED = {
 }
 
 
-def words(video: hm.HashedVideo) -> np.ndarray:
+def words(video: hm.HashedVideo) -> NDArray[np.uint64]:
     """Return the hashes of good frames."""
     assert video.frames is not None
     return video.frames.hashes.words[video.frames.quality >= QUALITY]
 
 
-def nearest(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+def nearest(some: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[Any]:
     """Return the distance of each of `some` to the nearest of `others`."""
-    return np.bitwise_count(some[:, None] ^ others[None]).sum(2).min(1)
+    return np.asarray(np.bitwise_count(some[:, None] ^ others[None]).sum(2).min(1))
 
 
 def main() -> None:
@@ -56,7 +60,10 @@ def main() -> None:
             for seed in range(CLIPS)
         ]
         for name, clip in ASKED.items():
-            found, frames, alike, others = {}, {}, {}, {}
+            found: Counter[str] = Counter()
+            frames: Counter[str] = Counter()
+            alike: Counter[str] = Counter()
+            others: Counter[str] = Counter()
             for seed in range(CLIPS):
                 path = make(replace(clip, seed=seed), folder)
                 asked = {
@@ -66,16 +73,14 @@ def main() -> None:
                 for way, video in asked.items():
                     query = words(video)
                     near = nearest(query, known[seed]) <= LIMIT
-                    found[way] = found.get(way, 0) + bool(near.any())
-                    frames[way] = frames.get(way, 0) + len(query)
-                    alike[way] = alike.get(way, 0) + int(near.sum())
+                    found[way] += bool(near.any())
+                    frames[way] += len(query)
+                    alike[way] += int(near.sum())
                     strangers = np.concatenate(known[:seed] + known[seed + 1 :])
-                    others[way] = others.get(way, 0) + int(
-                        (nearest(query, strangers) <= LIMIT).sum()
-                    )
-            for way in found:
+                    others[way] += int((nearest(query, strangers) <= LIMIT).sum())
+            for way, count in found.items():
                 print(
-                    f"{name}, {way}: {found[way]} of {CLIPS} clips found; {alike[way]} of "
+                    f"{name}, {way}: {count} of {CLIPS} clips found; {alike[way]} of "
                     f"{frames[way]} frames match, {others[way]} those of other clips"
                 )
 

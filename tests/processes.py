@@ -158,12 +158,12 @@ class Process(subprocess.Popen[Any]):
             return None
 
 
-def wait_for(happened: Callable[[], bool]) -> None:
-    """Wait until something has happened, however long that takes."""
+def wait_for(happened: Callable[[], bool], every: float = 0.005) -> None:
+    """Wait until something has happened, however long that takes; look every so many seconds."""
     give_up = time.monotonic() + PATIENCE
     while not happened():
         assert time.monotonic() < give_up, "it never happened"
-        time.sleep(0.005)
+        time.sleep(every)
 
 
 def warm_program() -> Path:

@@ -162,4 +162,4 @@ def _ready(program: Program) -> None:
         except OSError:
             return False
 
-    wait_for(is_ready)
+    wait_for(is_ready, every=0.05)

@@ -7,13 +7,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from hashmatch import registry
 from hashmatch._drawing import hash_list, picture, random_hashes
+from hashmatch.decode.video_formats import Layout
 from hashmatch.hashing.hash_image import hash_all, hash_image
 from hashmatch.index.hash_index import HashIndex
 from hashmatch.index.segment import FEW
 from hashmatch.lists.degenerate import degenerate
 from hashmatch.matching.matcher import Matcher
+from hashmatch.video.hash_video import hash_frame
 
 if TYPE_CHECKING:
     from hashmatch.records.hashes import HashSpec
@@ -80,6 +84,7 @@ def warm() -> Warmed:
     if not config.DISABLE_JIT:  # without a compiler it would take minutes, and keep nothing
         names = registry.names(registry.HASHERS)
         _hash([name for name in names if registry.hasher(name).reads == "pixels"])
+        _hash_frames()
         # One search for all hashers whose hashes and limits are alike: their kernels are the same.
         # Videos are searched by the PDQ of their frames.
         hashers = [one for one in map(registry.hasher, names) if one.reads != "video"]
@@ -109,6 +114,15 @@ def _hash(algorithms: list[str]) -> None:
             for algorithm in algorithms:
                 hash_image(image, algorithm)
                 hash_image(image, algorithm, orientations=True)
+
+
+def _hash_frames() -> None:
+    """Hash frames of videos: at once, and where the hash is in doubt."""
+    luma = np.ascontiguousarray(picture(SEED, 160, 96)[:, :, 0])
+    chroma = np.full((48, 80), 128, np.uint8)
+    for y in (luma, np.full_like(luma, 128)):
+        hash_frame(Layout.HALVED, False, [y, chroma, chroma])
+    hash_frame(Layout.RGB, False, [picture(SEED, 160, 96)])
 
 
 def _search(spec: HashSpec, limit: int) -> None:

@@ -66,6 +66,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("tiles.png", "landscape-dusk.jpg"):
         shutil.copy(IMAGES / "plain" / name, photos)
     shutil.copy(IMAGES / "plain" / "landscape-dusk.jpg", folder / "photo.jpg")
+    shutil.copy(IMAGES.parent / "videos" / "h264.mp4", folder / "clip.mp4")
     plain = folder / "fixtures" / "images" / "plain"
     plain.mkdir(parents=True)
     shutil.copy(IMAGES / "plain" / "tiles.png", plain)

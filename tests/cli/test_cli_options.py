@@ -46,6 +46,7 @@ TWO_MEANINGS = {
     "--all": "what is left out otherwise, of whatever a command is about",
     "--every": "how often to fetch lists; how often to look for new decisions",
     "--store": "needed by an import; an exchange has a store in its own folder",
+    "--list": "needed where nothing else is matched: a service may have --data alone",
     "--name": "what a list is called in matches; the names of a server",
     "--state": "the folder of a scan's progress; the state of a case",
     "--accept": "what to accept: a rollback can only change the size",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import os
@@ -442,6 +443,31 @@ def test_what_is_no_page_with_200(place: Place) -> None:
         place.server.faults.clear()
     place.fetch()
     assert place.hashes == place.server.listed()
+
+
+def test_a_file_that_is_read_as_options_and_the_store_say(tmp_path: Path) -> None:
+    """Columns that are named, and hashes that are written as they were the first time."""
+    server = UrlServer()
+
+    def as_base64() -> str:
+        server.tick()
+        rows = (base64.b64encode(bytes.fromhex(v)).decode() for v in sorted(server.listed()))
+        return "Print;Other\n" + "".join(f"{row};x\n" for row in rows)
+
+    def served() -> Reply:
+        return Reply(200, as_base64().encode(), "text/csv", {"ETag": f'"{server.clock}"'})
+
+    named = hm.ListFormat(reader="csv", columns={"pdq": "Print"}, delimiter=";")
+    with serving(server):
+        place = Place(tmp_path, server)
+        faulty(place, served())
+        place.fetch(replace(ALL, format=replace(named, encoding="base64")))
+        assert place.hashes == server.listed()
+        server.add(1)
+        faulty(place, served())
+        place.fetch(replace(ALL, format=named))
+        assert place.hashes == server.listed()
+        assert place.version == 2
 
 
 def test_a_page_of_another_exchange(tmp_path: Path) -> None:

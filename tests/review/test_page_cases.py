@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hashmatch.records.cases import CaseState
+from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
 from hashmatch.review.web import app, context
 from hashmatch.review.web.charts import THEMES, steps_to
@@ -385,3 +386,13 @@ def test_colours_can_be_told_apart(site: ReviewSite) -> None:
         for name, colour in THEMES[theme].items():
             least = {"ink": 4.5, "soft": 4.5, "line": 1}.get(name, 3)
             assert contrast(colour, colours["card"]) >= least, (theme, name)
+
+
+def test_a_record_that_was_found_later_says_when_the_picture_was_checked(tmp_path: Path) -> None:
+    path, seen = str(tmp_path / "queue.db"), "2026-01-01T00:00:00Z"
+    with ReviewQueue.open(path, create=True) as queue:
+        queue.add([replace(make_record(1), seen_at=seen)])
+    with served(path) as server:
+        page = ReviewSite(server).browser("ana").take()
+        assert f'<time datetime="{seen}">' in page.text
+        assert "before a list had it" in page.text

@@ -179,6 +179,9 @@ def test_drafts_and_requests_fit_and_are_named(
         page.get_by_role("button", name="Enter it").click()
         page.get_by_text("The request is entered").wait_for()
         look("requests")
+        page.goto(f"file://{folder}/one/summary.html")  # which needs nothing else
+        page.screenshot(path=str(kept / f"draft-summary-{scheme}.png"), full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
 
 
 UNNAMED = """() => [...document.querySelectorAll(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from conftest import ROOT
 from hashmatch.errors import HashmatchError, ReviewError, UsageError
 from hashmatch.review import database, preservation
 from hashmatch.review import queue as queues
 from hashmatch.review import sqlite as sqlite_module
+from hashmatch.review.database import INDEXED_KINDS
 from hashmatch.review.holds import FiledReport
 from hashmatch.review.preservation import answer, ask, preservations, preserve, unreported
 from hashmatch.review.queue import ReviewQueue
@@ -328,3 +331,28 @@ def test_a_queue_of_the_version_before_is_brought_up_to_date(
             assert kinds == ["made", "added", "taken", "decided", "upgraded"]
             assert queue.case(case).state == "confirmed"
             queue.verify(head)
+
+
+def test_events_of_these_kinds_are_found_by_their_index(tmp_path: Path, clock: Clock) -> None:
+    """Among millions of others; the condition has to stand in a query word for word."""
+    with ReviewQueue.open(str(tmp_path / "queue.db"), create=True, now=clock) as queue:
+        for case, name in ((None, "event_kind"), (1, "event_")):
+            about, values = ("", ()) if case is None else (" AND case_number = ?", (case,))
+            with queue.transaction(read_only=True) as tx:
+                plan = tx.database.rows(
+                    f"EXPLAIN QUERY PLAN SELECT number FROM event WHERE {INDEXED_KINDS}{about} "
+                    "ORDER BY number",
+                    values,
+                )
+            assert any(f"INDEX {name}" in str(row) for row in plan), plan
+
+
+def test_nothing_but_a_purge_removes_records() -> None:
+    """So that there is one place which has to ask whether they are kept."""
+    removing = re.compile(r"DELETE FROM item\b|UPDATE item SET line|DROP TABLE|TRUNCATE item")
+    found = [
+        path.name
+        for path in (ROOT / "src" / "hashmatch" / "review").rglob("*.py")
+        if removing.search(path.read_text())
+    ]
+    assert found == ["retention.py"]

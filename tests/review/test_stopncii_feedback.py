@@ -53,11 +53,11 @@ def test_it_says_of_each_hash_what_people_decided(known: hm.HashList, tmp_path: 
             verdict = verdicts.get(entry, "confirmed") if number != 3 else "not_a_match"
             queue.decide(case.case_id, "ana", verdict, "seen", case.reviewed_digest)
         # Nothing is said while it can be undone.
-        assert write_feedback(queue, known, out, reveal_hashes=True) == Feedback(0, 0, 0)
+        assert write_feedback(queue, [known], out, reveal_hashes=True) == Feedback(0, 0, 0)
         clock.pass_(minutes=11)
-        assert write_feedback(queue, known, out, reveal_hashes=True) == Feedback(1, 1, 1)
+        assert write_feedback(queue, [known], out, reveal_hashes=True) == Feedback(1, 1, 1)
         with pytest.raises(UsageError, match="only if that is asked for"):
-            write_feedback(queue, known, out, reveal_hashes=False)
+            write_feedback(queue, [known], out, reveal_hashes=False)
     assert json.loads(out.read_text()) == {
         "count": 2,
         "hashFeedbacks": [

@@ -103,7 +103,7 @@ def test_a_breaker_counts_entries_that_a_record_does_not_name(tmp_path: Path, en
     assert found == (expected, report)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_parts_that_are_lost_or_done_twice_change_nothing(
     folder: Path, tmp_path: Path, engines: Any, seed: int
 ) -> None:
@@ -204,7 +204,7 @@ def test_a_scan_is_given_up_when_several_parts_fail(
     folder: Path, tmp_path: Path, engines: Any
 ) -> None:
     engines(lambda _: "lost")
-    with pytest.raises(EngineError, match="part 0"):
+    with pytest.raises(EngineError, match=r"part \d+ of 19 failed 5 times"):
         in_parts(folder, tmp_path, "local:1", size=5)
     assert len(set(engines.begun)) < 10
 

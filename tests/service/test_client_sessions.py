@@ -185,7 +185,7 @@ class FetLife:
             status = found[-1][0]
             return status not in self.AGAIN and status < 500
 
-        wait_for(is_answered)
+        wait_for(is_answered, every=0.1)
         status, data = found[-1]
         if status == 403:
             message = json.loads(data)["message"]
@@ -241,6 +241,7 @@ def test_a_session_of_fetlife(hma: Program, photos: str) -> None:
     assert "undecodable" in answer["message"]
 
 
+@pytest.mark.slow
 def test_fetlife_waits_for_a_service_that_is_full_or_loads(photos: str, tmp_path: Any) -> None:
     """What is refused for now is tried again, and answered in the end."""
     store = tmp_path / "store"

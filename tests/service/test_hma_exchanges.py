@@ -245,7 +245,7 @@ def test_by_scope(tmp_path: Path) -> None:
     master = tokens.add("admin", ["admin"])
     log = tmp_path / "access.log"
     with service("--tokens", tokens.path, "--data", tmp_path / "d", "--access-log", log,
-                 token=curate) as program:  # fmt: skip
+                 token=curate, lists=()) as program:  # fmt: skip
         assert program.ask("GET", "/c/exchanges", token="none").status == 401
         given = {"credential_json": {"username": "a", "password": SECRET}}
         path = "/c/exchanges/api/tat"

@@ -84,6 +84,11 @@ def test_each_path_needs_its_scope(guarded: Program, tokens: Path) -> None:
         assert answer.headers["www-authenticate"] == "Bearer"
         assert "this token is not known" in answer.json["message"]
         assert "without a token" in ask("").json["message"]
+    for answer in (  # clients of Hasher-Matcher-Actioner tell the kinds of 403 by these words
+        asked["hash"](made["match"]),
+        guarded.ask("GET", "/m/lookup", {"url": "https://a.example/b"}, token=made["match"]),
+    ):
+        assert answer.json["message"].startswith("Hashing is disabled, missing role")
     assert guarded.ask("GET", "/metrics", token=made["curate"]).status == 403
     assert guarded.ask("POST", "/v1/explain", given=HASH_QUERY, token=made["match"]).status == 403
     for path in ("/healthz", "/readyz", "/status", "/openapi.json"):

@@ -42,7 +42,7 @@ def test_going_back_is_followed_without_a_pause_and_said(tmp_path: Path) -> None
             assert api.get("/readyz").json["ready"]
             return outcome(api) == "no_match"
 
-        wait_for(is_back)
+        wait_for(is_back, every=0.1)
         ready = api.get("/readyz").json
         assert (ready["problems"], ready["snapshot"] != before) == ([], True)
         assert metric(api, "hashmatch_snapshots_total") == swaps + 1
@@ -62,7 +62,7 @@ def test_an_update_that_cannot_be_used_leaves_the_old_one_serving(tmp_path: Path
         shutil.copyfile(manifest, kept)
         manifest.write_bytes(manifest.read_bytes()[:-20] + b"x" * 20)
         shutil.copytree(made, store, dirs_exist_ok=True)
-        wait_for(lambda: metric(api, "hashmatch_list_problems") == 1)
+        wait_for(lambda: metric(api, "hashmatch_list_problems") == 1, every=0.1)
         ready = api.get("/readyz")
         assert (ready.status, ready.json["snapshot"]) == (200, snapshot)
         (problem,) = ready.json["problems"]
@@ -70,6 +70,6 @@ def test_an_update_that_cannot_be_used_leaves_the_old_one_serving(tmp_path: Path
         assert api.get("/v1/lists").json["problems"] == [problem]
         assert outcome(api) == "no_match"
         shutil.copyfile(kept, store / "versions" / manifest.name)  # the list is restored
-        wait_for(lambda: outcome(api) == "match")
-        wait_for(lambda: metric(api, "hashmatch_list_problems") == 0)
+        wait_for(lambda: outcome(api) == "match", every=0.1)
+        wait_for(lambda: metric(api, "hashmatch_list_problems") == 0, every=0.1)
         assert api.get("/readyz").json["problems"] == []

@@ -136,25 +136,34 @@ def test_a_caller_that_goes_away_leaves_its_picture_behind(api: Program, place: 
     )
     with socket.create_connection(("127.0.0.1", api.port)) as caller:
         caller.sendall(head.encode())
-    wait_for(lambda: "went away" in missed(place / "missed.db").get("gone", ""))
+    wait_for(lambda: "went away" in missed(place / "missed.db").get("gone", ""), every=0.1)
     route = 'hashmatch_requests_total{route="POST /v1/check",status="499"}'
-    wait_for(lambda: count(api, route) == 1)
+    wait_for(lambda: count(api, route) == 1, every=0.1)
 
 
 def test_while_there_are_no_lists_pictures_are_kept(tmp_path: Path) -> None:
     store, database = tmp_path / "store", tmp_path / "missed.db"
     store.mkdir(mode=0o700)
-    options = ("--missed", database, "--keep-missed-bytes")
+    options = ("--missed", database, "--keep-missed-bytes", "--data", tmp_path / "data")
     with service(*options, lists=(store,), ready=False) as api:
         answer = check(api, "early")
         assert (answer.status, answer.json["retry"], answer.json["noted"]) == (503, True, True)
         assert missed(database) == {"early": "index not yet ready"}
+        query = {"signal": "0" * 64, "signal_type": "pdq"}
+        for path in ("/m/lookup", "/m/raw_lookup", "/c/banks", "/c/bank/A", "/m/index/status"):
+            loading = api.ask("GET", path, query)  # never 404: clients forget such a bank
+            assert (loading.status, loading.json["message"]) == (503, "index not yet ready")
+            assert loading.headers["retry-after"] == "1"
+        status = api.ask("GET", "/status")
+        assert (status.status, status.body) == (503, b"INDEX-NOT-LOADED")
+        assert api.ask("GET", "/status/live").body == b"I-AM-ALIVE"
         assert run("list", "import", DEMO, "--store", store).code == 0
-        wait_for(lambda: api.ask("GET", "/readyz").status == 200)
+        wait_for(lambda: api.ask("GET", "/readyz").status == 200, every=0.1)
         assert check(api, "early").json["outcome"] == "match"
-        wait_for(lambda: missed(database) == {})  # sent again, it was checked after all
+        wait_for(lambda: missed(database) == {}, every=0.1)  # it was checked after all
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_leaves_its_pictures_behind(tmp_path: Path) -> None:
     """The service goes on with another; what the dead one worked on is missed at once."""
     database = tmp_path / "missed.db"
@@ -163,15 +172,15 @@ def test_a_process_that_dies_leaves_its_pictures_behind(tmp_path: Path) -> None:
         options = ("--missed", database, "--fetch-from", prefix, "--workers", "2")
         with service(*options) as api, ThreadPoolExecutor(1) as threads:
             asked = threads.submit(_ask_and_lose, api, f"{prefix}a.png")
-            wait_for(lambda: at_work(database) == ["lost"])
+            wait_for(lambda: at_work(database) == ["lost"], every=0.1)
             with open(f"/proc/{api.process.pid}/task/{api.process.pid}/children") as file:
                 workers = [int(each) for each in file.read().split()]
             for worker in workers:
                 os.kill(worker, signal.SIGKILL)
             asked.result(PATIENCE)
-            wait_for(lambda: "lost" in missed(database))
+            wait_for(lambda: "lost" in missed(database), every=0.1)
             assert missed(database)["lost"] == "the service ended before there was an answer"
-            wait_for(lambda: _is_ready(api))
+            wait_for(lambda: _is_ready(api), every=0.1)
             assert check(api, "next").json["outcome"] == "match"
 
 
@@ -257,6 +266,7 @@ def test_two_runs_at_once_do_not_work_on_the_same(tmp_path: Path) -> None:
         assert missed(path) == {}
 
 
+@pytest.mark.slow
 def test_runs_that_are_killed_at_any_moment_lose_and_double_nothing(tmp_path: Path) -> None:
     path, queue = tmp_path / "missed.db", tmp_path / "queue.db"
     run("review", "init", queue)
@@ -270,7 +280,7 @@ def test_runs_that_are_killed_at_any_moment_lose_and_double_nothing(tmp_path: Pa
             return len(missed(path)) < left or process.poll() is not None
 
         with Process(command, env=environment()) as process:
-            wait_for(partial(has_begun, process))
+            wait_for(partial(has_begun, process), every=0.1)
             time.sleep(0.01 * kill)
             process.kill()
             process.wait(PATIENCE)

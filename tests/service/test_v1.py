@@ -263,7 +263,7 @@ def test_a_newer_version_of_a_list_is_used_without_a_pause(tmp_path: Path) -> No
         assert before["outcome"] == "no_match"
         (tmp_path / "more.jsonl").write_text(json.dumps({"hash": NEW, "id": "new"}))
         assert run("list", "update", store, tmp_path / "more.jsonl").code == 0
-        wait_for(lambda: outcome(api, NEW) == "match")
+        wait_for(lambda: outcome(api, NEW) == "match", every=0.1)
         answer = api.post("/v1/match", {"hash": NEW}).json
         assert answer["snapshot"] != before["snapshot"]
         assert answer["matches"][0]["entry"] == "new"
@@ -277,7 +277,7 @@ def test_what_is_disabled_is_not_matched_at_once(tmp_path: Path) -> None:
         assert api.post("/v1/match", {"hash": value}).json["outcome"] == "match"
         line = {"list": "demo-pdq", "entry": "demo-0007", "reason": "a meme", "by": "ana"}
         disabled.write_text(json.dumps(line))
-        wait_for(lambda: outcome(api, value) == "no_match")
+        wait_for(lambda: outcome(api, value) == "no_match", every=0.1)
         answer = api.post("/v1/match", {"hash": value}).json
         assert re.fullmatch(r"demo-pdq@\w+-1\.[0-9a-f]{8}", answer["snapshot"])
         explained = api.post("/v1/explain", {"hash": value}, nearest=1).json
@@ -291,6 +291,6 @@ def test_what_is_disabled_is_not_matched_at_once(tmp_path: Path) -> None:
         assert len(with_disabled["matches"]) == 1
         other = {**line, "entry": "demo-0008"}
         disabled.write_text(json.dumps(other))
-        wait_for(lambda: outcome(api, value) == "match")
+        wait_for(lambda: outcome(api, value) == "match", every=0.1)
         again = api.post("/v1/match", {"hash": value}).json
         assert again["snapshot"] != answer["snapshot"]  # as many entries, and not the same

@@ -267,3 +267,21 @@ def test_a_key_shows_nothing_and_is_never_pickled() -> None:
     for attempt in (importlib.import_module("pickle").dumps, copy.copy, copy.deepcopy):
         with pytest.raises(UsageError, match="cannot pickle"):
             attempt(OURS)
+
+
+def test_rows_are_decrypted_in_their_place_with_their_key_and_whole() -> None:
+    """And no key and nonce come twice, of one object or of two."""
+    key = ListKey(bytes(range(32)))
+    one, other = encryption.RowCipher(key), encryption.RowCipher(key)
+    rows = [cipher.encrypt(b"text", b"item") for cipher in (one, other) for _ in range(50)]
+    assert len({row[:44] for row in rows}) == 100
+    assert len({row[44:] for row in rows}) == 100
+    reader = encryption.RowCipher(key)
+    assert {reader.decrypt(row, b"item") for row in rows} == {b"text"}
+    row = rows[0]
+    wrong = [row[:-1], row + b"x", row[:20], b"", row[:-1] + bytes([row[-1] ^ 1])]
+    for each, place in [(row, b"found"), *((each, b"item") for each in wrong)]:
+        with pytest.raises(StoreError, match="damaged"):
+            reader.decrypt(each, place)
+    with pytest.raises(StoreError, match="damaged"):
+        encryption.RowCipher(ListKey(bytes(32))).decrypt(row, b"item")

@@ -327,40 +327,45 @@ def _limits(
     return limits[""]
 
 
-#: What is matched, and how near; with all that lists need to be read.
-list_options = section(
-    "Lists",
-    option(
-        "-l",
-        "--list",
-        "list_paths",
-        multiple=True,
-        required=True,
-        type=LIST,
-        metavar="[NAME=]PATH",
-        help="A known-hash list: the folder of a list store, or a list file. NAME= takes its "
-        "hashes of another algorithm than --algorithm. Repeatable: all lists are matched at once.",
-    ),
-    algorithm_option,
-    option(
-        "-d",
-        "--max-distance",
-        multiple=True,
-        callback=_limits,
-        metavar="[NAME=]N",
-        help="Most bits that may differ in a match; NAME= for one algorithm. Repeatable. "
-        "An entry's own limit outranks it. [default: the algorithm's, 31 for pdq]",
-    ),
-    option("--skip-bad-rows", is_flag=True, help="Leave out list rows that cannot be used."),
-    option(
-        "--disabled",
-        type=INPUT,
-        metavar="FILE",
-        help="Leave out the entries of lists that this file names: hashmatch review entry list "
-        "--out writes it.",
-    ),
-    trust_options,
-)
+def lists_section(*, required: bool) -> Callable[[Command], Command]:
+    """Return the options of what is matched, and how near; with all that lists need to be read."""
+    return section(
+        "Lists",
+        option(
+            "-l",
+            "--list",
+            "list_paths",
+            multiple=True,
+            required=required,
+            type=LIST,
+            metavar="[NAME=]PATH",
+            help="A known-hash list: the folder of a list store, or a list file. NAME= takes its "
+            "hashes of another algorithm than --algorithm. Repeatable: all lists are matched at "
+            "once.",
+        ),
+        algorithm_option,
+        option(
+            "-d",
+            "--max-distance",
+            multiple=True,
+            callback=_limits,
+            metavar="[NAME=]N",
+            help="Most bits that may differ in a match; NAME= for one algorithm. Repeatable. "
+            "An entry's own limit outranks it. [default: the algorithm's, 31 for pdq]",
+        ),
+        option("--skip-bad-rows", is_flag=True, help="Leave out list rows that cannot be used."),
+        option(
+            "--disabled",
+            type=INPUT,
+            metavar="FILE",
+            help="Leave out the entries of lists that this file names: hashmatch review entry list "
+            "--out writes it.",
+        ),
+        trust_options,
+    )
+
+
+list_options = lists_section(required=True)
 
 #: What keeps matches of a hash out of the queue, whatever else was matched before.
 evidence_options = section(

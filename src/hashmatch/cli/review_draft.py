@@ -263,7 +263,7 @@ def sign(queue: str, folder: str, who: str, quiet: bool) -> None:
 
 @command(
     short_help="Write feedback for StopNCII.",
-    epilog="Python: hashmatch.review.drafts.stopncii.write_feedback(queue, known, path, ...)",
+    epilog="Python: hashmatch.review.drafts.stopncii.write_feedback(queue, lists, path, ...)",
 )
 @queue_argument
 @click.argument("name", metavar="LIST")
@@ -283,7 +283,7 @@ def feedback(
     hashmatch review draft feedback queue.db stopncii stopncii.json \\
         --reveal-hashes --out feedback.json
     """  # noqa: D301  (the backspace tells click to keep the lines)
-    from hashmatch.lists.read import read_list
+    from hashmatch.lists.read import read_list_file
     from hashmatch.review.drafts.stopncii import write_feedback
 
     if not reveal_hashes:
@@ -291,10 +291,10 @@ def feedback(
             "cannot write feedback: it names hashes of the list, by which alone StopNCII knows "
             "them. Give --reveal-hashes if that is what you want."
         )
-    known = read_list(listed, name=name)
+    lists = read_list_file(listed, name=name).lists
     with open_queue(queue) as opened:
         found = write_feedback(
-            opened, known, out, reveal_hashes=reveal_hashes, reference_key=reference_key()
+            opened, lists, out, reveal_hashes=reveal_hashes, reference_key=reference_key()
         )
     if not quiet:
         click.echo(

@@ -20,7 +20,7 @@ from hashmatch.cli.options import (
     hashing_options,
     host_option,
     json_option,
-    list_options,
+    lists_section,
     pictures_option,
     port_option,
     review_option,
@@ -60,7 +60,7 @@ class ServeCommand(Command):
     short_help="Serve checks of pictures and hashes over HTTP.",
     epilog="Python: hashmatch.service.server.serve(Serving(...))",
 )
-@list_options
+@lists_section(required=False)
 @evidence_options
 @shape_options
 @hashing_options

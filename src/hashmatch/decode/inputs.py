@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import attrgetter, methodcaller
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeAlias, Union, cast
+from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias, Union, cast
 
 import numpy as np
 from PIL.Image import Image
@@ -37,6 +37,8 @@ ImageInput: TypeAlias = Union[
 
 STEP = 2**20
 """Bytes that are asked of a file object at a time, since it may reserve them all at once."""
+CONTENT: Final[dict[str, Any]] = {"digest_size": 12, "person": b"hashmatch-item"}
+"""How BLAKE2b makes the version of an item that has none, of its content."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +72,7 @@ class LoadedImage:
         hashing loads it, tolerantly if it has to, while loading it here would raise on a damaged
         one, or hide its damage from the hash.
         """
-        digest = content_digest()
+        digest = hashlib.blake2b(**CONTENT)
         data = self.data
         if isinstance(self.pixels, Image):
             data = unread_file(self.pixels)
@@ -133,11 +135,6 @@ def load(image: ImageInput, name: str | None = None) -> LoadedImage:
         return LoadedImage(name, _file_bytes(image))
     except ImageError as error:
         return LoadedImage(name, error=error.with_traceback(None))
-
-
-def content_digest() -> hashlib.blake2b:
-    """Return the hash that the version of an item without one is made with."""
-    return hashlib.blake2b(digest_size=12, person=b"hashmatch-item")
 
 
 def unread_file(image: Image) -> bytes | None:

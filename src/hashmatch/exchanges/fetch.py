@@ -25,7 +25,7 @@ from hashmatch.exchanges.config import ExchangeStatus, now
 from hashmatch.exchanges.spool import Progress, Spool
 from hashmatch.lists.detect import read_rows
 from hashmatch.lists.ingest import Rows
-from hashmatch.store.importer import Change
+from hashmatch.store.importer import BAD_ROWS, SPREADSHEET, Change, as_before
 from hashmatch.store.manifest import FetchedFrom
 
 if TYPE_CHECKING:
@@ -161,10 +161,13 @@ class _Fetch:
         self._identity = identity(config)
         self._spool = Spool(exchanges.spool(config.name), config.name, store.key)
         self._change = change
+        self._written: Manifest | None = None
+        self._list_format: str | None = None
 
     def run(self, exchange: Exchange) -> Fetched:
-        last = self._last()
-        reader = exchange.list_format or self._change.format.reader
+        last = self._written = self._last()
+        self._list_format = exchange.list_format
+        reader = self._list_format or self._change.format.reader
         self._change = replace(
             self._change,
             name=self._change.name or (self._config.name if last is None else last.name),
@@ -266,21 +269,22 @@ class _Fetch:
 
     def _check(self, page: Page) -> int:
         """Return how many rows a page has; ExchangeError if it lacks some, or is something else."""
-        wanted = self._change.format
-        # Detected, so that what has another shape is said to have it.
-        format = replace(wanted, reader=None) if wanted.reader else wanted
+        accept, wanted = self._change.accept, self._list_format
+        format = as_before(self._change.format, self._written, SPREADSHEET in accept)
+        if wanted is not None:  # detected, so that what has another shape is said to have it
+            format = replace(format, reader=None)
         rows = Rows(format, now().timestamp())
         name = self._config.name
         try:
             read = read_rows(page, format, rows)
         except ListError as error:
             raise ExchangeError(f"cannot fetch {name}: {error}") from None
-        if wanted.reader is not None and read.reader != wanted.reader:
+        if wanted not in {None, read.reader}:
             raise ExchangeError(
-                f"cannot fetch {name}: {page.name} is of the format {read.reader}, not "
-                f"{wanted.reader}. Check the options of the exchange"
+                f"cannot fetch {name}: {page.name} is of the format {read.reader}, not {wanted}. "
+                "Check the options of the exchange"
             )
-        if rows.missing is not None:
+        if rows.missing is not None and BAD_ROWS not in accept:
             raise ExchangeError(
                 f"cannot fetch {name}: {page.name} lacks rows: line {rows.missing.line}: "
                 f"{rows.missing.reason}. Fetch again later"

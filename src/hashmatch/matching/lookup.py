@@ -123,12 +123,6 @@ class IndexedList(Opaque):
             yield Hit(distance / bits, self.number, entry, distance, query, self)
 
     def match(
-        self, hit: Hit, variant: str | UnsetType = UNSET, frame: int | UnsetType = UNSET
-    ) -> RecordMatch:
-        """Return what a record says of `hit`, by a hash of that variant and frame."""
-        return self.match_of(hit.entry, hit.distance, variant, frame)
-
-    def match_of(
         self,
         number: int,
         distance: int,
@@ -243,9 +237,37 @@ class Lookup(Opaque):
         and of pictures.
         """
         most = self._max_matches if most is None else most
-        videos = [one for one in hashed if isinstance(one, HashedVideo)]
-        found = self._find_images([one for one in hashed if isinstance(one, HashedImage)], most)
-        return self._with_videos(found, videos, most) if videos else found
+        for one in hashed:
+            if isinstance(one, HashedVideo):
+                videos = [each for each in hashed if isinstance(each, HashedVideo)]
+                images = [each for each in hashed if isinstance(each, HashedImage)]
+                return self._with_videos(self.find_any(images, most), videos, most)
+        named: list[tuple[Hit, HashedImage, int]] = []
+        match_count = 0
+        for spec, lists in self._lists.items():
+            images = [
+                one for one in hashed
+                if isinstance(one, HashedImage)
+                and one.outcome is HASHED and (one.spec is spec or one.spec == spec)
+            ]  # fmt: skip
+            if not images:
+                continue
+            hashes = images[0].hashes
+            if len(images) > 1:
+                hashes = HashBatch.concatenate([one.hashes for one in images])
+            hits, in_all = _closest(lists, hashes, most)
+            match_count += in_all
+            if hits:
+                asked = [(one, row) for one in images for row in range(len(one.hashes))]
+                named += [(hit, *asked[hit.query]) for hit in hits]
+        if not named:
+            return NOTHING
+        named.sort()
+        matches = tuple(
+            hit.known.match(hit.entry, hit.distance, str(image.variants[row]), image.frame)
+            for hit, image, row in named[:most]
+        )
+        return Found(matches, match_count, *named[0][1:])
 
     def _with_videos(self, found: Found, videos: Sequence[HashedVideo], most: int) -> Found:
         """Return what was found, and what the frames of a video are near."""
@@ -272,34 +294,6 @@ class Lookup(Opaque):
         video, row = next((hit[4], hit[5]) for hit in hits if hit[4] is not None)
         return Found(tuple(hit[3] for hit in named), match_count, video, row)
 
-    def _find_images(self, hashed: Sequence[HashedImage], most: int) -> Found:
-        """Return what the hashes of an image are near; see `find_any`."""
-        named: list[tuple[Hit, HashedImage, int]] = []
-        match_count = 0
-        for spec, lists in self._lists.items():
-            images = [
-                one for one in hashed
-                if one.outcome is HASHED and (one.spec is spec or one.spec == spec)
-            ]  # fmt: skip
-            if not images:
-                continue
-            hashes = images[0].hashes
-            if len(images) > 1:
-                hashes = HashBatch.concatenate([one.hashes for one in images])
-            hits, in_all = _closest(lists, hashes, most)
-            match_count += in_all
-            if hits:
-                asked = [(one, row) for one in images for row in range(len(one.hashes))]
-                named += [(hit, *asked[hit.query]) for hit in hits]
-        if not named:
-            return NOTHING
-        named.sort()
-        matches = tuple(
-            hit.known.match(hit, str(image.variants[row]), image.frame)
-            for hit, image, row in named[:most]
-        )
-        return Found(matches, match_count, *named[0][1:])
-
     def nearest(
         self, hashed: Sequence[HashedImage], k: int, max_distance: int | None
     ) -> tuple[RecordMatch, ...]:
@@ -320,7 +314,8 @@ class Lookup(Opaque):
                 named += [(hit, *asked[hit.query]) for hit in known.hits(found)]
         named.sort(key=itemgetter(0))
         return tuple(
-            hit.known.match(hit, str(image.variants[row]), image.frame) for hit, image, row in named
+            hit.known.match(hit.entry, hit.distance, str(image.variants[row]), image.frame)
+            for hit, image, row in named
         )
 
     def _lists_of(self, hashes: HashBatch) -> list[IndexedList]:
@@ -347,7 +342,11 @@ def _closest(lists: Sequence[IndexedList], hashes: HashBatch, most: int) -> tupl
 
 
 def _found(hits: Sequence[Hit], in_all: int) -> Found:
-    return Found(tuple(hit.known.match(hit) for hit in hits), in_all) if hits else NOTHING
+    return (
+        Found(tuple(hit.known.match(hit.entry, hit.distance) for hit in hits), in_all)
+        if hits
+        else NOTHING
+    )
 
 
 def in_range(what: str, value: int | None, least: int, most: int) -> None:

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from os import PathLike
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, cast
 
 from msgspec import UNSET
 
 from hashmatch import registry
 from hashmatch._redact import unseen
 from hashmatch.decode import load
-from hashmatch.decode.inputs import describe
 from hashmatch.decode.video_formats import HEAD
 from hashmatch.decode.video_formats import POLICY as VIDEO_POLICY
 from hashmatch.errors import SpecMismatch, UsageError
@@ -56,6 +55,8 @@ if TYPE_CHECKING:
     from hashmatch.records.videos import VideoFrames
     from hashmatch.sandbox.pool import DecodePool
 
+PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*")
+"""How pictures begin that are no video: most of what is checked."""
 LONGEST = 3600
 """Seconds between two frames that are looked up."""
 NO_MATCH = Outcome.NO_MATCH
@@ -225,14 +226,20 @@ class Matcher(Opaque):
             If `image` is nothing that can be hashed.
         """
         surface = Surface.parse(surface)
-        if isinstance(image, str | PathLike) and self.is_video(head_of(image)):
-            name = describe(image) if item_id is None else item_id
-            made = hash_clip(image, name, self.plan, self.every, pool_of(self.decode))
-            return self.decide(ImageItem(name, version or _version(image), surface), made)
         loaded = load(image, item_id)
+        is_path = isinstance(image, str | PathLike)
+        if loaded.error is not None and is_path and self.is_video(head_of(image)):
+            # Too large to be read as a whole.
+            path = cast("str", image)
+            made = hash_clip(path, loaded.name, self.plan, self.every, pool_of(self.decode))
+            return self.decide(ImageItem(loaded.name, version or _version(path), surface), made)
         if item_id is None and loaded.name.startswith("<"):
             raise UsageError("cannot name the image: bytes and pixels have no name. Give item_id")
-        hashed = self._hash(loaded, None)
+        hashed: Sequence[HashedImage | HashedVideo]
+        if self._takes_videos and loaded.data and not loaded.data.startswith(PICTURES):
+            hashed = self._hash(loaded, None)
+        else:
+            hashed = hash_loaded(loaded, self.plan, self.decode)
         item = ImageItem(loaded.name, loaded.version if version is None else version, surface)
         return self.decide(item, hashed)
 
@@ -260,9 +267,10 @@ class Matcher(Opaque):
     def _hash(
         self, loaded: LoadedImage, decode: Decode | None, pool: DecodePool | None = None
     ) -> Sequence[HashedImage | HashedVideo]:
-        if loaded.data is not None and self.is_video(loaded.data[:HEAD]):
+        data = loaded.data
+        if data is not None and not data.startswith(PICTURES) and self.is_video(data[:HEAD]):
             pool = pool or pool_of(decode or self.decode)
-            return hash_clip(loaded.data, loaded.name, self.plan, self.every, pool)
+            return hash_clip(data, loaded.name, self.plan, self.every, pool)
         return hash_loaded(loaded, self.plan, decode or self.decode)
 
     @unseen
@@ -318,9 +326,13 @@ class Matcher(Opaque):
         SpecMismatch
             If a hash is of another kind than the lists, or one of their kinds is missing.
         """
-        images = [one for one in hashed if isinstance(one, HashedImage)]
-        given = [one.spec for one in images]
-        has_frames = len(images) < len(hashed)
+        images, given, has_frames = [], [], False
+        for one in hashed:
+            if isinstance(one, HashedVideo):
+                has_frames = True
+            else:
+                images.append(one)
+                given.append(one.spec)
         for spec in self._lookup.specs:
             if spec not in given and not (has_frames and self._reads[spec] != "bytes"):
                 raise self._mismatch(item, given)
@@ -395,9 +407,6 @@ class Matcher(Opaque):
     ) -> ItemOutcome:
         """Return that nothing matches, or what could not be searched at all: no frame of it."""
         outcome, reason, quality, damaged = NO_MATCH, "", None, False
-        images = [one for one in hashed if isinstance(one, HashedImage)]
-        # That a picture is no video says something only where there are lists of nothing else.
-        searched = [one.spec for one in images if one.spec != VIDEO_SPEC]
         for one in hashed:
             damaged |= one.damaged
             if isinstance(one, HashedVideo):
@@ -406,12 +415,19 @@ class Matcher(Opaque):
                 if one.outcome is not HASHED:
                     outcome, reason = one.outcome, one.reason
                 continue
-            if one.spec not in self._lookup.specs or (one.spec == VIDEO_SPEC and searched):
+            if one.spec not in self._lookup.specs:
+                continue
+            # That a picture is no video says something only where there are lists of nothing else.
+            if one.spec == VIDEO_SPEC and len(hashed) > 1:
                 continue
             if quality is None:
                 quality = one.quality
             if one.outcome is not HASHED and outcome is NO_MATCH:
-                same = [other for other in images if other.spec == one.spec]
+                same = [
+                    other
+                    for other in hashed
+                    if isinstance(other, HashedImage) and other.spec == one.spec
+                ]
                 if all(other.outcome is not HASHED for other in same):
                     outcome, reason = one.outcome, one.reason
         return ItemOutcome(item.key, item.version, item.surface, outcome, reason, quality, damaged)
@@ -504,7 +520,13 @@ class Matcher(Opaque):
         # An exact match of a file knows nothing of its picture; another hash of it may.
         pictured = next((one for one in (image, *hashed) if one.width is not None), image)
         video = pictured if isinstance(pictured, HashedVideo) else None
-        known = _hash_of(image, found.row)
+        row = found.row
+        if isinstance(image, HashedVideo):
+            known = _hash_of(image, row)
+        else:
+            variant = str(image.variants[row])
+            known = image.spec.algorithm, image.frame, image.quality, variant
+        algorithm, frame, quality, variant = known
         return ReviewRecord(
             record_id=self._record_id(item),
             created_at=timestamp(self._now()),
@@ -515,17 +537,17 @@ class Matcher(Opaque):
                 pictured.media_type,
                 pictured.width,
                 pictured.height,
-                known.frame,
+                frame,
                 any(one.damaged for one in hashed),
                 UNSET if video is None or video.duration is None else round(video.duration, 3),
                 UNSET if video is None or video.every is None else video.every,
             ),
             hash=RecordHash(
-                known.algorithm,
-                known.quality,
+                algorithm,
+                quality,
                 image.decode_policy,
-                known.variant,
-                known.hashes.to_hex()[0] if self.include_hash else UNSET,
+                variant,
+                _hex(image, row) if self.include_hash else UNSET,
             ),
             matches=found.matches,
             match_count=found.match_count,
@@ -543,35 +565,20 @@ class Matcher(Opaque):
         return digest.hexdigest()
 
 
-class _Hash(NamedTuple):
-    """The hash of an image, or of a frame of a video, as a record names it."""
-
-    algorithm: str
-    frame: int
-    quality: int | None
-    variant: str
-    hashes: HashBatch
-
-    def __repr__(self) -> str:  # tracebacks may show it
-        return "<hash>"
-
-
-def _hash_of(image: HashedImage | HashedVideo, row: int) -> _Hash:
-    """Return one of the hashes of an image or video."""
+def _hex(image: HashedImage | HashedVideo, row: int) -> str:
+    """Return one of the hashes of an image or video as text."""
     if isinstance(image, HashedImage):
-        return _Hash(
-            image.spec.algorithm,
-            image.frame,
-            image.quality,
-            str(image.variants[row]),
-            image.hashes[row : row + 1],
-        )
-    frames = image.frames
+        return image.hashes.to_hex()[row]
+    return "" if image.frames is None else image.frames.hashes.to_hex()[row]
+
+
+def _hash_of(video: HashedVideo, row: int) -> tuple[str, int, int | None, str]:
+    """Return what a record says of one frame: algorithm, number, quality and variant."""
+    frames = video.frames
     if frames is None:
-        raise UsageError(f"cannot give a hash of {image.item}: it has no frames. Check it again")
+        raise UsageError(f"cannot give a hash of {video.item}: it has no frames. Check it again")
     number, quality = int(frames.frames[row]), int(frames.quality[row])
-    hashes = frames.hashes[row : row + 1]
-    return _Hash(VIDEO_SPEC.algorithm, number, quality, str(Orientation.UPRIGHT), hashes)
+    return VIDEO_SPEC.algorithm, number, quality, str(Orientation.UPRIGHT)
 
 
 def _version(path: str | PathLike[str]) -> str:

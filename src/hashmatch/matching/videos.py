@@ -457,7 +457,7 @@ def pictures_shown(
             for a, b, count in spans(rows, times)
         ]
         match = replace(
-            known.match_of(each, int(distance[best]), frame=int(frames.frames[at])),
+            known.match(each, int(distance[best]), frame=int(frames.frames[at])),
             video=VideoMatch(
                 segments=tuple(sorted(_longest(runs), key=lambda run: run.query)),
                 segment_count=len(runs),

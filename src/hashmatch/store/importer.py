@@ -378,7 +378,8 @@ class Importer:
         It is said after all that the version before has, whatever became of the clock since.
         """
         now = self.now.timestamp()
-        format = _as_before(change.format, before, SPREADSHEET in change.accept)
+        written = before.manifest if before else None
+        format = as_before(change.format, written, SPREADSHEET in change.accept)
         secret = reference_key.read(self.folder, self.key, [])
         rows = Rows(format, now if before is None else max(now, before.until + MOMENT), secret)
         sources, rejected, warnings = [], [], []
@@ -572,12 +573,11 @@ class Importer:
                 self.folder.remove(version)
 
 
-def _as_before(format: ListFormat, before: Content | None, accept_spreadsheet: bool) -> ListFormat:
+def as_before(format: ListFormat, written: Manifest | None, accept_spreadsheet: bool) -> ListFormat:
     """Return how files are read: hashes as in the version before, unless options say how."""
     format = replace(format, accept_spreadsheet=accept_spreadsheet)
-    if before is None:
+    if written is None:
         return format
-    written = before.manifest
     bits = written.bits if format.bits is None else format.bits
     kept = written.keep_ids if format.keep_ids is None else format.keep_ids
     encoding = format.encoding or written.encoding

@@ -24,6 +24,8 @@ from hashmatch.records.cases import CaseState
 from hashmatch.review.text import moment
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hashmatch.records.hash_list import HashList
     from hashmatch.review.queue import ReviewQueue
 
@@ -41,7 +43,7 @@ class Feedback(NamedTuple):
 @unseen
 def write_feedback(
     queue: ReviewQueue,
-    known: HashList,
+    lists: Sequence[HashList],
     path: str | os.PathLike[str],
     *,
     reveal_hashes: bool,
@@ -53,8 +55,9 @@ def write_feedback(
     ----------
     queue : ReviewQueue
         With the decisions; those that can still be undone are left out.
-    known : HashList
-        The list, by the name that matches have.
+    lists : sequence of HashList
+        The list, by the name that matches have: one of each kind of hash that is in it, as
+        `hashmatch.lists.read.read_list_file` returns them.
     path : path
         A file, which is replaced as a whole.
     reveal_hashes : bool
@@ -80,30 +83,33 @@ def write_feedback(
             "cannot write feedback: it names hashes, which are shown only if that is asked for. "
             "Give reveal_hashes=True if that is meant"
         )
-    verdicts = _verdicts(queue, known.name)
-    hashes = known.hashes
+    names = {known.name for known in lists}
     lines: list[dict[str, object]] = []
     unknown = 0
-    for entry, verdict in verdicts.items():
-        numbers = known.named({entry}, reference_key)
-        unknown += not numbers
-        for number in sorted(numbers):
-            value = hashes[number : number + 1].to_hex()[0]
-            lines.append({"hashValue": value, "feedbackValue": verdict, "tags": []})
+    for (name, algorithm, entry), verdict in _verdicts(queue).items():
+        if name not in names:
+            continue
+        found = [
+            known.hashes[number : number + 1].to_hex()[0]
+            for known in lists
+            if (known.name, known.spec.algorithm) == (name, algorithm)
+            for number in sorted(known.named({entry}, reference_key))
+        ]
+        unknown += not found
+        lines += [{"hashValue": one, "feedbackValue": verdict, "tags": []} for one in found]
     data = msgspec.json.encode({"count": len(lines), "hashFeedbacks": lines})
     atomic.write(os.fspath(path), data + b"\n", error=SinkError)
     blocked = sum(line["feedbackValue"] == BLOCKED for line in lines)
     return Feedback(blocked, len(lines) - blocked, unknown)
 
 
-def _verdicts(queue: ReviewQueue, name: str) -> dict[str, str]:
-    """Return what is said of each entry of a list, by decisions that are final."""
-    found: dict[str, str] = {}
+def _verdicts(queue: ReviewQueue) -> dict[tuple[str, str, str], str]:
+    """Return what is said of each entry, by list and algorithm, by decisions that are final."""
+    found: dict[tuple[str, str, str], str] = {}
     for confirmed in queue.confirmed():
         for item in confirmed.items:
             for match in item.record.matches:
-                if match.list == name:
-                    found[match.entry] = BLOCKED
+                found[match.list, match.algorithm, match.entry] = BLOCKED
     with queue.transaction(read_only=True) as tx:
         now = moment(tx.now)
     for case in queue.cases(CaseState.NOT_A_MATCH):
@@ -111,6 +117,7 @@ def _verdicts(queue: ReviewQueue, name: str) -> dict[str, str]:
             continue
         for item in case.items:
             for match in item.record.matches:
-                if match.list == name and not item.inherited:
-                    found.setdefault(match.entry, NOT_BLOCKED)
+                if not item.inherited:
+                    key = match.list, match.algorithm, match.entry
+                    found.setdefault(key, NOT_BLOCKED)
     return found

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 STYLE = """
 :root { color-scheme: light dark; }
-body { max-width: 60rem; margin: 0 auto; padding: 1rem; font: 1rem/1.5 system-ui, sans-serif; }
+body { max-width: 60rem; margin: 0 auto; padding: 1rem; font: 1rem/1.5 system-ui, sans-serif;
+  overflow-wrap: anywhere; }
 h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 table { width: 100%; border-collapse: collapse; }
 th, td { padding: .3rem .5rem .3rem 0; text-align: left; vertical-align: top;
-  border-bottom: 1px solid #8886; overflow-wrap: anywhere; white-space: pre-wrap; }
+  border-bottom: 1px solid #8886; white-space: pre-wrap; }
 th { width: 40%; font-weight: 400; opacity: .8; }
 .gap { border-left: 4px solid #b35c00; padding-left: .75rem; }
 """
