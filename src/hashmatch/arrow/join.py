@@ -42,9 +42,9 @@ def range_join(
 ) -> Iterator[pa.RecordBatch]:
     r"""Yield every pair of a row of `left` and one of `right` whose hashes are near enough.
 
-    Exact, however the tables are split. Of each table one part is in memory at a time, so that tables may be
-    of any size; each part of `right` is read once, those of `left` once for each. A cluster does
-    the pairs of parts as tasks of their own.
+    Exact, however the tables are split. Of each table one part is in memory at a time, so that
+    tables may be of any size; each part of `right` is read once, those of `left` once for each. A
+    cluster does the pairs of parts as tasks of their own.
 
     Parameters
     ----------

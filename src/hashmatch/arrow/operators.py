@@ -125,7 +125,7 @@ class _Operator:
 def _hash(
     plan: HashPlan, decode: Decode, item: ImageItem, data: Any, row: Row | None = None
 ) -> Hashed:
-    """Hash one picture; `data` is its bytes, the reason why it has no bytes, or what gives them for `row`."""
+    """Hash one picture; `data` is its bytes, or why it has none, or what gives them for `row`."""
     if row is not None:
         data = data(row)
     if isinstance(data, ImageError):
