@@ -133,7 +133,7 @@ def make_queue(path: Path) -> None:
 
 
 def make_drafts(folder: Path) -> None:
-    """Draft a report of case 17, sign it, preserve two cases, and answer one of two requests."""
+    """Draft a report of case 17, sign it, hold and preserve others, and answer a request."""
     shutil.copy(FIXTURES / "account.json", folder)
     (folder / "account.json").chmod(0o600)
     shutil.copy(FIXTURES / "lists" / "stopncii-page-1.json", folder / "stopncii.json")
@@ -145,6 +145,7 @@ def make_drafts(folder: Path) -> None:
         write_draft(queue, make_draft(queue, case, "ncmec", account), folder / "draft", "ana")
         for name in ("ana", "ben"):
             sign_draft(queue, folder / "draft", name)
+        queue.hold("15", "ana", "a court asked for it")
         for number in ("16", "17"):
             preserve(queue, number, "9900000", ago, "ana")
         ask(queue, "16", "release", "zoe", "why")

@@ -170,7 +170,7 @@ def release(queue: str, case_id: str, who: str, reason: str) -> None:
     """Let CASE expire again: from now on it is kept as long as what is not a match.
 
     \b
-    hashmatch review case release queue.db 17 --reason "reported and closed"
+    hashmatch review case release queue.db 15 --reason "the court's order ended"
     """  # noqa: D301  (the backspace tells click to keep the lines)
     with open_queue(queue) as opened:
         opened.release(case_id, who, reason)
