@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import typing
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,10 +20,19 @@ import msgspec
 import pytest
 
 from conftest import FIXTURES, ROOT
-from hashmatch.errors import HashmatchError, ReviewError, StoreError, UnknownPlugin, UsageError
+from hashmatch.errors import (
+    HashmatchError,
+    QueueUnavailable,
+    ReviewError,
+    StoreError,
+    UnknownPlugin,
+    UsageError,
+)
 from hashmatch.records.cases import CaseState, ConfirmedCase, Origin
+from hashmatch.records.review import VideoMatch, VideoSegment
 from hashmatch.review.access import record_exif, record_view
 from hashmatch.review.drafts import cybertip
+from hashmatch.review.drafts import draft as draft_module
 from hashmatch.review.drafts.account import AccountFile, Location, read_account
 from hashmatch.review.drafts.destinations import (
     DraftDestination,
@@ -31,6 +41,7 @@ from hashmatch.review.drafts.destinations import (
     load_destination,
 )
 from hashmatch.review.drafts.draft import (
+    DraftStatus,
     choose,
     confirmed_case,
     draft_status,
@@ -75,11 +86,17 @@ def record(number: int, media_type: str = "image/jpeg", frame: int = 0, **how: A
     return replace(made, item=replace(made.item, media_type=media_type, frame=frame))
 
 
-def look(queue: ReviewQueue, item: int = 0, extent: str = "colour", whole: bool = True) -> None:
+def look(
+    queue: ReviewQueue,
+    item: int = 0,
+    extent: str = "colour",
+    whole: bool = True,
+    second: float | None = None,
+) -> None:
     """Uncover a picture of the next case, which stays with ana."""
     case = take_case(queue, "ana")
     name = case.items[item].record.record_id
-    record_view(queue, case.case_id, "ana", name, extent, whole=whole)
+    record_view(queue, case.case_id, "ana", name, extent, whole=whole, second=second)
 
 
 def one_file(queue: ReviewQueue, clock: Clock) -> ConfirmedCase:
@@ -97,7 +114,9 @@ def many_files(queue: ReviewQueue, clock: Clock) -> ConfirmedCase:
 
 def a_clip(queue: ReviewQueue, clock: Clock) -> ConfirmedCase:
     queue.add([record(1, "video/mp4", frame=120)])
-    look(queue, whole=False)
+    look(queue, whole=False, second=4.0)
+    look(queue, whole=False, second=7.5, extent="gray")
+    look(queue, whole=False, second=9.0, extent="light")
     return confirm(queue, clock)
 
 
@@ -221,7 +240,10 @@ def test_goldens_say_what_was_seen(name: str) -> None:
     assert [each.findtext("fileViewedByEsp") for each in said] == VIEWED[name]
     exif = ["true" if name == "exif-viewed" else "false"] * len(said)
     assert [each.findtext("exifViewedByEsp") for each in said] == exif
-    cited = [bool(re.search("viewed: event [0-9]+ at", data.decode())) for data in details]
+    cited = [
+        bool(re.search("The (whole file|EXIF data) was viewed: event [0-9]+ at", data.decode()))
+        for data in details
+    ]
     assert cited == [v == "true" or e == "true" for v, e in zip(VIEWED[name], exif, strict=True)]
 
 
@@ -574,6 +596,27 @@ def test_two_people_sign_it_off(queue: ReviewQueue, clock: Clock, tmp_path: Path
     assert kinds == ["draft_written", "draft_signed", "draft_signed"]
 
 
+def test_one_person_at_two_places_at_once_signs_once(
+    queue: ReviewQueue, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    draft_in(queue, clock, out)
+    other = ReviewQueue.open(str(tmp_path / "queue.db"), now=clock)
+    other.patience = 0.1
+
+    def status_while_the_other_signs(*given: Any) -> DraftStatus:
+        monkeypatch.setattr(draft_module, "draft_status", draft_status)
+        found = draft_status(*given)
+        with suppress(QueueUnavailable):
+            sign_draft(other, out, "ana")
+        return found
+
+    monkeypatch.setattr(draft_module, "draft_status", status_while_the_other_signs)
+    with other:
+        assert sign_draft(queue, out, "ana").signed_by == ("ana",)
+    assert [event.kind for event in queue.history()].count("draft_signed") == 1
+
+
 def test_what_was_signed_is_what_is_there(queue: ReviewQueue, clock: Clock, tmp_path: Path) -> None:
     out = tmp_path / "out"
     case = draft_in(queue, clock, out)
@@ -735,6 +778,22 @@ def test_text_of_others_is_text_in_the_summary(
     assert "&lt;script&gt;" in page
     report = ElementTree.fromstring(made.rendered.documents["report.xml"])
     assert "<b>&amp;]]>" in [each.text for each in report.iter("displayName")]
+
+
+def test_a_match_of_a_video_says_which_seconds(queue: ReviewQueue, clock: Clock) -> None:
+    made = record(1, "video/mp4", frame=120)
+    segments = (VideoSegment((4.0, 9.5), 6), VideoSegment((20.0, 21.0), 2))
+    video = VideoMatch(segments, 3, 40, 10)
+    matches = (replace(made.matches[0], video=video),)
+    queue.add([replace(made, matches=matches)])
+    case = confirm(queue, clock)
+    rows = make_draft(queue, case, "ncmec", example_account()).rendered.rows
+    values = [row.value for row in rows]
+    assert values[values.index("hash match 1, seconds of the video") + 1] == (
+        "4 to 9.5; 20 to 21; 1 more"
+    )
+    name = "hash match 1, different frames that match"
+    assert values[values.index(name) + 1] == "10 of 40"
 
 
 def test_entries_are_named_only_if_that_is_asked_for(queue: ReviewQueue, clock: Clock) -> None:

@@ -89,6 +89,27 @@ def test_a_draft_is_read_and_signed_off_by_two(site: ReviewSite, tmp_path: Path)
     assert draft_status(queue, out).is_signed_off
 
 
+def test_the_latest_of_many_drafts_is_shown(site: ReviewSite, tmp_path: Path) -> None:
+    queue, case_id = site.server.queue, confirmed(site)
+    for number in range(250):
+        (tmp_path / "drafts" / f"another-{number}").mkdir(mode=0o700)
+        (tmp_path / "drafts" / f"another-{number}" / "manifest.json").touch(mode=0o600)
+    case = confirmed_case(queue, case_id)
+    for name in ("b-early", "a-late", "c-middle"):
+        write_draft(
+            queue, make_draft(queue, case, "ncmec", example_account()),
+            tmp_path / "drafts" / name, "ana",
+        )  # fmt: skip
+    choose_all(queue, case)
+    write_draft(
+        queue, make_draft(queue, case, "ncmec", example_account()),
+        tmp_path / "drafts" / "b-later", "ana",
+    )  # fmt: skip
+    page = site.browser("ana").get(f"/draft/{case_id}/ncmec")
+    assert "Signed off by nobody yet; two people have to." in page.text
+    assert page.field("digest") == draft_status(queue, tmp_path / "drafts" / "b-later").digest
+
+
 def test_the_second_person_sees_the_picture_only_on_request(site: ReviewSite) -> None:
     browser, case_id = site.browser("bo"), confirmed(site)
     page = browser.get(f"/draft/{case_id}/ncmec")

@@ -95,6 +95,10 @@ def test_frames_are_uncovered_one_at_a_time_and_that_is_recorded(
     assert saturation(opened(shown(site, page, "step=0&at=5").body)) == 0
     views = [event for event in site.server.queue.history() if event.kind == "uncovered"]
     assert [event.body["extent"] for event in views].count("colour") == 2
+    (case_id,) = _cases(site)
+    times = moments(site.server.queue.case(case_id).items[0].record)
+    assert [event.body["second"] for event in views][:2] == [times[0], times[5]]
+    assert not any(event.body["whole"] for event in views)
     assert shown(site, page, "step=1&at=99").status == 409
     assert shown(site, page, "step=1&at=x").status == 409
 

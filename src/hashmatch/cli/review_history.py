@@ -88,7 +88,8 @@ def _detail(event: Event) -> str:
         name = "unknown names" if body["name"] is None else f"the name {body['name']}"
         return f"{body['count']:,} with {name}"
     if event.kind == "uncovered":
-        return f"{body['record']}, {body['extent']}"
+        second = f", at {body['second']:g} s" if "second" in body else ""
+        return f"{body['record']}, {body['extent']}{second}"
     if event.kind == "exif_viewed":
         return str(body["record"])
     if event.kind == "draft_chosen":

@@ -56,6 +56,7 @@ def record_view(
     extent: str,
     *,
     whole: bool = False,
+    second: float | None = None,
     held: bool = True,
 ) -> None:
     """Record that a reviewer uncovers the picture of a record.
@@ -72,6 +73,8 @@ def record_view(
         How far it is uncovered, as ``colour``.
     whole : bool
         Whether that is all there is to be seen in the file: it has no other frame or page.
+    second : float, optional
+        Of a video: where in it the frame is that is uncovered.
     held : bool
         Whether only who holds the case may look; otherwise it has to be a confirmed one, of which
         a draft is signed off.
@@ -83,7 +86,9 @@ def record_view(
     QueueUnavailable
         If it cannot be written within `ReviewQueue.patience`; nothing is to be shown then.
     """
-    said = {"extent": extent, "whole": whole}
+    said: dict[str, object] = {"extent": extent, "whole": whole}
+    if second is not None:
+        said["second"] = second
     _record(queue, "uncovered", case_id, reviewer, record_id, said, held=held)
 
 

@@ -101,12 +101,15 @@ class DraftStatus:
         Who signed this very draft off.
     outdated : bool
         Whether the queue says something else by now: it has to be written anew.
+    event : int
+        The event of the history that says that it was written.
     """
 
     manifest: Manifest
     digest: str
     signed_by: tuple[str, ...]
     outdated: bool
+    event: int
 
     @property
     def is_signed_off(self) -> bool:
@@ -365,7 +368,7 @@ def write_draft(
     atomic.write(os.path.join(path, MANIFEST), data + b"\n", error=SinkError)
     digest = hashlib.sha256(data + b"\n").hexdigest()
     with queue.transaction() as tx:
-        history.append(
+        event = history.append(
             tx,
             who,
             "draft_written",
@@ -374,7 +377,7 @@ def write_draft(
             digest=digest,
             complete=draft.is_complete,
         )
-    return DraftStatus(manifest, digest, (), outdated=False)
+    return DraftStatus(manifest, digest, (), outdated=False, event=event)
 
 
 def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
@@ -436,7 +439,8 @@ def draft_status(queue: ReviewQueue, folder: str | os.PathLike[str]) -> DraftSta
             "it anew."
         )
     signers = [e.who for e in events if e.kind == "draft_signed" and e.body["digest"] == digest]
-    return DraftStatus(manifest, digest, tuple(signers), outdated=_is_outdated(queue, manifest))
+    outdated, event = _is_outdated(queue, manifest), written[0].number
+    return DraftStatus(manifest, digest, tuple(signers), outdated, event)
 
 
 @unseen
@@ -466,19 +470,19 @@ def sign_draft(queue: ReviewQueue, folder: str | os.PathLike[str], who: str) -> 
     """
     check_person(who)
     path = os.fspath(folder)
-    status = draft_status(queue, path)
-    case_id = status.manifest.case_id
-    if not status.manifest.complete:
-        problem = "it is incomplete. Choose what is missing, and write it anew."
-    elif status.outdated:
-        problem = "the queue says something else by now. Write it anew."
-    elif any(is_same_person(who, name) for name in status.signed_by):
-        problem = f"{who} has signed it off already. Ask somebody else."
-    else:
-        problem = ""
-    if problem:
-        raise ReviewError(f"cannot sign off the draft of {case_id}: {problem}")
-    with queue.transaction() as tx:
+    with queue.transaction() as tx:  # two signatures of one person at once are one and a refusal
+        status = draft_status(queue, path)
+        case_id = status.manifest.case_id
+        if not status.manifest.complete:
+            problem = "it is incomplete. Choose what is missing, and write it anew."
+        elif status.outdated:
+            problem = "the queue says something else by now. Write it anew."
+        elif any(is_same_person(who, name) for name in status.signed_by):
+            problem = f"{who} has signed it off already. Ask somebody else."
+        else:
+            problem = ""
+        if problem:
+            raise ReviewError(f"cannot sign off the draft of {case_id}: {problem}")
         history.append(
             tx,
             who,

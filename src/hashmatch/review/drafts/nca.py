@@ -103,8 +103,10 @@ def _file(facts: DraftFacts, file: ReportedFile) -> Iterator[tuple[str, str, str
         f"hash matching: {closest.algorithm}, {closest.distance} of up to {closest.max_distance} "
         f"bits differ, list {closest.list}, version {closest.list_version}", "",
     )  # fmt: skip
-    views = [*file.proof_of_view, *file.proof_of_exif]
-    seen = "; ".join(f"{view.extent}, event {view.event} at {timestamp(view.at)}" for view in views)
+    views = [*(file.proof_of_view or file.partial_views), *file.proof_of_exif]
+    seen = "; ".join(
+        f"{view.part or view.extent}, event {view.event} at {timestamp(view.at)}" for view in views
+    )
     yield part, "viewed by a person", seen or "no", ""
 
 

@@ -327,6 +327,17 @@ def _evidence(facts: DraftFacts, file: ReportedFile) -> Iterator[tuple[str, str]
             "variant": variant,
             "frame": str(frame),
         }
+        if match.video is not UNSET:
+            more = match.video.segment_count - len(match.video.segments)
+            said["seconds of the video"] = "; ".join(
+                [
+                    f"{first:g} to {last:g}"
+                    for first, last in (s.query for s in match.video.segments)
+                ]
+                + [f"{more} more"] * bool(more)
+            )
+            counts = match.video.query_matched, match.video.query_frames
+            said["different frames that match"] = "{:,} of {:,}".format(*counts)
         if facts.list_entries:
             said["entry of the list"] = match.entry
         for name, value in said.items():
@@ -337,6 +348,7 @@ def _cited(facts: DraftFacts, file: ReportedFile) -> Iterator[str]:
     """Yield on which events of the history the flags rest, without the names of staff."""
     for what, views in (
         ("The whole file was viewed", file.proof_of_view),
+        ("Of the file, only this was viewed", () if file.viewed else file.partial_views),
         ("The EXIF data was viewed", file.proof_of_exif),
     ):
         if views:
@@ -345,7 +357,8 @@ def _cited(facts: DraftFacts, file: ReportedFile) -> Iterator[str]:
 
 
 def _cited_view(view: FileView) -> str:
-    return f"event {view.event} at {timestamp(view.at)}"
+    part = f"{view.part}, " if view.part else ""
+    return f"{part}event {view.event} at {timestamp(view.at)}"
 
 
 def _rows(path: str, value: Any) -> Iterator[Row]:

@@ -24,13 +24,17 @@ ALWAYS_WHOLE = frozenset({"image/jpeg", "image/bmp"})
 
 
 class FileView(NamedTuple):
-    """One event in which somebody saw something of a file; `extent` is ``exif`` for EXIF data."""
+    """One event in which somebody saw something of a file; `extent` is ``exif`` for EXIF data.
+
+    `part` names what was seen of it, and is empty if that was all.
+    """
 
     event: int
     at: datetime
     who: str
     extent: str
     whole: bool
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,11 @@ class ReportedFile:
     def proof_of_view(self) -> tuple[FileView, ...]:
         """The views in which somebody saw all of the file, sharply."""
         return tuple(view for view in self.views if view.extent in SHARP and view.whole)
+
+    @property
+    def partial_views(self) -> tuple[FileView, ...]:
+        """The views in which somebody saw a part of the file, sharply: a frame, a page."""
+        return tuple(view for view in self.views if view.extent in SHARP and not view.whole)
 
     @property
     def proof_of_exif(self) -> tuple[FileView, ...]:
@@ -112,7 +121,8 @@ def reported_files(case: ConfirmedCase, events: Iterable[Event]) -> tuple[Report
         extent = "exif" if is_exif else str(event.body["extent"])
         is_still = item.record.item.media_type in ALWAYS_WHOLE and not item.record.item.frame
         whole = not is_exif and bool(event.body.get("whole", is_still))
-        view = FileView(event.number, event.at, event.who, extent, whole)
+        part = "" if whole or is_exif else _part(item, event)
+        view = FileView(event.number, event.at, event.who, extent, whole, part)
         views.setdefault(_file(item), []).append(view)
     files: dict[tuple[str, str, str], list[CaseItem]] = {}
     for item in case.items:
@@ -121,6 +131,16 @@ def reported_files(case: ConfirmedCase, events: Iterable[Event]) -> tuple[Report
         ReportedFile(number, tuple(items), tuple(views.get(file, ())))
         for number, (file, items) in enumerate(files.items(), 1)
     )
+
+
+def _part(item: CaseItem, event: Event) -> str:
+    """Return which part of a file was seen, as the event and the record say."""
+    if "second" in event.body:
+        return f"the frame at {event.body['second']:g} s"
+    of = item.record.item
+    if (of.media_type or "").startswith("video/"):
+        return "a frame"  # events of before do not say which
+    return f"frame {of.frame}"
 
 
 def _file(item: CaseItem) -> tuple[str, str, str]:

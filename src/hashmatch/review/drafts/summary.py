@@ -95,7 +95,10 @@ def _choices(
 
 
 def _proof(views: Iterable[FileView]) -> str:
-    lines = [f"{v.who}, {v.extent}, {timestamp(v.at)}, event {v.event}" for v in views]
+    lines = [
+        ", ".join(filter(None, (v.who, v.part, v.extent, timestamp(v.at), f"event {v.event}")))
+        for v in views
+    ]
     return "\n".join(["yes", *lines]) if lines else "no"
 
 

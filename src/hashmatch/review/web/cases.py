@@ -150,7 +150,8 @@ def view_of(
 
     async def record(view: View) -> None:
         who = (case_id, request.reviewer, item.record.record_id, step.name.lower())
-        call = partial(record_view, context.queue, *who, whole=view.whole, held=held)
+        record_it = partial(record_view, whole=view.whole, second=view.second, held=held)
+        call = partial(record_it, context.queue, *who)
         await context.threads.run(call)
 
     show = partial(context.pictures.show, request.reviewer, item, step, at)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from hashmatch.review.web.request import PageRequest
 
 MAX_CASES = 200
-"""Confirmed cases that a page lists, and folders of drafts that are looked at."""
+"""Confirmed cases that a page lists."""
 
 
 class Asked(NamedTuple):
@@ -217,10 +217,11 @@ def _day(text: str) -> datetime:
 
 
 def _written(context: Context, case_id: str, destination: str) -> Written | None:
-    """Return the draft of a case for a destination, of those in the folder that is served."""
+    """Return the latest draft of a case for a destination, of those that are served."""
     if context.drafts is None:
         return None
-    for name in islice(sorted(os.listdir(context.drafts)), MAX_CASES):
+    found: list[Written] = []
+    for name in sorted(os.listdir(context.drafts)):
         folder = os.path.join(context.drafts, name)
         if not os.path.exists(os.path.join(folder, MANIFEST)):
             continue
@@ -233,5 +234,5 @@ def _written(context: Context, case_id: str, destination: str) -> Written | None
                     for name in sorted(said.files)
                     if name != SUMMARY
                 }
-                return Written(folder, status, documents)
-    return None
+                found.append(Written(folder, status, documents))
+    return max(found, key=lambda one: one.status.event, default=None)

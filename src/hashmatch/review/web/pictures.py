@@ -128,12 +128,14 @@ class PictureThreads:
 class View(NamedTuple):
     """What is shown of a file: a JPEG, or the text of its EXIF tags.
 
-    `whole` says that there is no more to be seen in the file: no other frame or page.
+    `whole` says that there is no more to be seen in the file: no other frame or page. `second` is
+    where in a video a frame is.
     """
 
     data: bytes
     media_type: str = "image/jpeg"
     whole: bool = True
+    second: float | None = None
 
 
 class ViewResponse(Response):
@@ -250,7 +252,7 @@ class Pictures:
         if not found:
             raise NoPicture("This video has no frame at that time, which is one that was matched.")
         if at is not None:
-            return View(blurred(found[0], step), whole=False)
+            return View(blurred(found[0], step), whole=False, second=times[at])
         covered = [_covered(pixels) for pixels in found]
         return View(_as_jpeg(Image.fromarray(film_strip.strip(covered))), whole=False)
 
