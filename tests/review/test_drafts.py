@@ -625,7 +625,11 @@ def test_what_was_signed_is_what_is_there(queue: ReviewQueue, clock: Clock, tmp_
     (out / "report.xml").write_bytes(text.replace(b"1001", b"1009"))
     with pytest.raises(ReviewError, match=r"report\.xml was changed"):
         sign_draft(queue, out, "bo")
+    (out / "report.xml").unlink()
+    with pytest.raises(ReviewError, match=r"it has no report\.xml\. .* write it anew"):
+        draft_status(queue, out)
     (out / "report.xml").write_bytes(text)
+    (out / "report.xml").chmod(0o600)
     manifest = (out / "manifest.json").read_bytes()
     (out / "manifest.json").write_bytes(manifest.replace(b'"complete": true', b'"complete":  true'))
     with pytest.raises(ReviewError, match="does not say that it was written"):

@@ -107,6 +107,17 @@ def test_whatever_is_changed_is_found(
         check_answer(out, KEY.public)
 
 
+@pytest.mark.parametrize("name", ["chain.jsonl", "manifest.json", "manifest.json.sig"])
+def test_what_is_missing_is_named(
+    make_queue: MakeQueue, clock: Clock, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / "answer"
+    answered(make_queue(KEEP), clock, out)
+    (out / name).unlink()
+    with pytest.raises(ReviewError, match=rf"it has no {name}\. Ask who sent it"):
+        check_answer(out, KEY.public)
+
+
 def test_an_event_that_was_edited_before_it_was_signed_is_found(
     make_queue: MakeQueue, clock: Clock, tmp_path: Path
 ) -> None:
@@ -176,6 +187,16 @@ def test_what_cannot_be_done_is_said(make_queue: MakeQueue, clock: Clock, tmp_pa
     later = now + timedelta(days=1)
     refused: tuple[tuple[Callable[[], object], type[HashmatchError], str], ...] = (
         (lambda: asked(queue, clock, cases[0]), ReviewError, "there is one of that reference"),
+        (
+            lambda: asked(queue, clock, cases[0], reference=" 2026-114 "),
+            ReviewError,
+            "there is one of that reference",
+        ),
+        (
+            lambda: add_request(queue, "x", "a court", now, cases, "ana", now - timedelta(days=1)),
+            UsageError,
+            "due before it came",
+        ),
         (lambda: asked(queue, clock, reference="x"), UsageError, "about no case"),
         (lambda: asked(queue, clock, "99", reference="x"), ReviewError, "none in this queue"),
         (lambda: asked(queue, clock, cases[0], reference=" "), UsageError, "a reference"),

@@ -14,6 +14,7 @@ from hashmatch.review.drafts.draft import (
     make_draft,
     write_draft,
 )
+from hashmatch.review.preservation import preserve
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
 from hashmatch.review.web.server import Serving
@@ -147,6 +148,22 @@ def test_the_number_of_a_report_starts_the_clock(site: ReviewSite) -> None:
     assert browser.post(f"{where}/report", {"number": "9900001", "filed": today}).status == 303
     assert "9900001" in browser.get("/drafts").text
     assert "Preserved until" in browser.get(where).text
+    again = browser.post(f"{where}/report", {"number": "9900001 ", "filed": today})
+    assert (again.status, "is entered already" in again.text) == (409, True)
+    assert 'role="alert"' in again.text
+
+
+def test_a_report_whose_clock_has_run_out_is_still_one(site: ReviewSite) -> None:
+    browser, case_id = site.browser("ana"), confirmed(site)
+    assert "no report was entered" in browser.get("/drafts").text
+    filed = datetime(2001, 1, 1, tzinfo=UTC)
+    preserve(site.server.queue, case_id, "9900001", filed, "ana")
+    page = browser.get("/drafts").text
+    assert "no report was entered" not in page
+    assert "report <bdi>9900001</bdi>, no longer preserved" in page
+    page = browser.get(f"/draft/{case_id}/ncmec").text
+    assert "No longer preserved." in page
+    assert "Preserved until" not in page
 
 
 def test_requests_are_entered_and_listed(site: ReviewSite) -> None:

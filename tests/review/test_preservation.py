@@ -151,6 +151,7 @@ def test_what_cannot_be_done_is_said(make_queue: MakeQueue, clock: Clock) -> Non
     preserve(queue, case, "9900001", now, "ana")
     refused: tuple[tuple[Callable[[], object], str], ...] = (
         (lambda: preserve(queue, case, "9900001", now, "ana"), "entered already"),
+        (lambda: preserve(queue, case, " 9900001 ", now, "ana"), "If the day was wrong"),
         (lambda: preserve(queue, case, "", now, "ana"), "number of a report"),
         (lambda: preserve(queue, case, "1\n2", now, "ana"), "number of a report"),
         (lambda: preserve(queue, case, "2", now + timedelta(days=1), "ana"), "in the future"),

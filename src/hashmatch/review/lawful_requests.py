@@ -142,12 +142,13 @@ def add_request(
     ReviewError
         If there is one of that reference, or no such case.
     UsageError
-        If it is about no case, or came in the future.
+        If it is about no case, came in the future, or was due before it came.
     """
     check_person(who)
+    reference, authority = reference.strip(), authority.strip()
     for what, text in (("a reference", reference), ("the name of an authority", authority)):
         check_text(what, text)
-        if not text.strip() or len(text) > LONGEST_REFERENCE or not text.isprintable():
+        if not text or len(text) > LONGEST_REFERENCE or not text.isprintable():
             raise UsageError(
                 f"cannot use this as {what}: it needs 1 to {LONGEST_REFERENCE} printable characters"
             )
@@ -156,6 +157,8 @@ def add_request(
     with queue.transaction() as tx:
         if micros(received) > tx.now:
             raise UsageError("cannot add a request that comes in the future. Give when it came.")
+        if due is not None and due < received:
+            raise UsageError("cannot add a request that was due before it came. Check both dates.")
         if reference in _requests(tx):
             raise ReviewError(f"cannot add request {reference}: there is one of that reference")
         numbers = sorted({find_row(tx, case).number for case in cases})
@@ -234,7 +237,7 @@ def answer_request(
     queue.verify()
     path = os.fspath(folder)
     with queue.transaction(read_only=True) as tx:
-        request = _request(tx, reference)
+        request = _request(tx, reference.strip())
         scope = [find_row(tx, case).number for case in request.cases]
         files = {
             "cases.jsonl": _lines(case_fields(queue.case(case)) for case in request.cases),
@@ -248,7 +251,7 @@ def answer_request(
         }
         manifest = AnswerManifest(
             schema=SCHEMA,
-            reference=reference,
+            reference=request.reference,
             authority=request.authority,
             received=timestamp(request.received),
             answered_at=timestamp(moment(tx.now)),
@@ -270,7 +273,7 @@ def answer_request(
             tx,
             who,
             "request_answered",
-            reference=reference,
+            reference=request.reference,
             to=to,
             digest=hashlib.sha256(data).hexdigest(),
             cases=scope,
@@ -301,11 +304,11 @@ def check_answer(folder: str | os.PathLike[str], key: PublicKey) -> AnswerManife
     UntrustedList
         If another key signed it, or it was changed since.
     ReviewError
-        If an event is not in the chain, or does not have the digest that follows from it.
+        If a file is not there, or an event is not in the chain, or does not have the digest that
+        follows from it.
     """
     path = os.fspath(folder)
-    data = private.read(os.path.join(path, MANIFEST), LARGEST, allow_readable=True, public=True)
-    signature = private.read(os.path.join(path, SIGNATURE), 1 << 10, public=True)
+    data, signature = _given(path, MANIFEST, LARGEST), _given(path, SIGNATURE, 1 << 10)
     if not key.has_signed(DOMAIN + data, signature):
         raise UntrustedList(
             f"cannot trust {path}: it was changed, or key {key.key_id} has not signed it. Ask who "
@@ -314,7 +317,7 @@ def check_answer(folder: str | os.PathLike[str], key: PublicKey) -> AnswerManife
     manifest = msgspec.json.decode(data, type=AnswerManifest)
     content: dict[str, list[Any]] = {}
     for name, expected in manifest.files.items():
-        found = private.read(os.path.join(path, os.path.basename(name)), LARGEST, public=True)
+        found = _given(path, os.path.basename(name), LARGEST)
         if hashlib.sha256(found).hexdigest() != expected:
             raise UntrustedList(f"cannot trust {path}: {name} was changed. Ask who sent it.")
         content[name] = [msgspec.json.decode(line) for line in found.splitlines()]
@@ -331,6 +334,16 @@ def check_answer(folder: str | os.PathLike[str], key: PublicKey) -> AnswerManife
     if manifest.head != f"{last}:{chain.get(last, history.FIRST)}":
         raise ReviewError(f"cannot trust {path}: the chain does not end at its head.")
     return manifest
+
+
+def _given(path: str, name: str, most: int) -> bytes:
+    """Return what a file of an answer holds; ReviewError if it is not there."""
+    file = os.path.join(path, name)
+    if not os.path.lexists(file):
+        raise ReviewError(
+            f"cannot use the answer in {path}: it has no {name}. Ask who sent it for all its files."
+        )
+    return private.read(file, most, public=True)
 
 
 def _about(queue: ReviewQueue, scope: Sequence[int]) -> Iterator[dict[str, Any]]:

@@ -60,7 +60,8 @@ def preserve(
     """
     check_person(who)
     check_text("the number of a report", number)
-    if not number.strip() or len(number) > LONGEST_NUMBER or not number.isprintable():
+    number = number.strip()
+    if not number or len(number) > LONGEST_NUMBER or not number.isprintable():
         raise UsageError(
             f"cannot use this as the number of a report: it needs 1 to {LONGEST_NUMBER} printable "
             "characters"
@@ -78,7 +79,10 @@ def preserve(
             raise ReviewError(f"cannot preserve {case}: all its records have expired")
         before = load_preservation(tx, row.number)
         if before is not None and number in {report.number for report in before.reports}:
-            raise ReviewError(f"cannot preserve {case}: report {number} is entered already")
+            raise ReviewError(
+                f"cannot preserve {case}: report {number} is entered already. If the day was "
+                "wrong, run hashmatch review preserve extend."
+            )
         until = filed_at + micros(tx.settings.keep_reported)
         history.append(
             tx, who, "preserved", row.number, report=number, filed_at=filed_at, until=until
@@ -202,19 +206,21 @@ def answer(
         return load_preserved(tx, row.number)
 
 
-def preservations(queue: ReviewQueue) -> list[Preservation]:
+def preservations(queue: ReviewQueue, *, ended: bool = False) -> list[Preservation]:
     """Return the preservations that run, what ends next first.
 
     Parameters
     ----------
     queue : ReviewQueue
         With the cases.
+    ended : bool
+        Also return those that have ended, or were ended.
     """
     with queue.transaction(read_only=True) as tx:
         found = folded(tx, history.indexed(tx, history.PRESERVATION))
         now = moment(tx.now)
-    running = [one for one in found.values() if one.is_running(now)]
-    return sorted(running, key=lambda one: (one.until or now, one.case_id))
+    wanted = [one for one in found.values() if ended or one.is_running(now)]
+    return sorted(wanted, key=lambda one: (one.until or now, one.case_id))
 
 
 def unreported(queue: ReviewQueue) -> Iterator[str]:

@@ -391,9 +391,9 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
     Raises
     ------
     StoreError
-        If it is not there, or others can read it.
+        If others can read it.
     ReviewError
-        If it is none.
+        If it is not there, or is none.
     """
     return _read(os.fspath(folder))[0]
 
@@ -417,14 +417,14 @@ def draft_status(queue: ReviewQueue, folder: str | os.PathLike[str]) -> DraftSta
     Raises
     ------
     StoreError
-        If a file is not there, or others can read it.
+        If others can read a file.
     ReviewError
-        If a file is not what the manifest says, or the draft is of another queue.
+        If a file is not there, or is not what the manifest says, or the draft is of another queue.
     """
     path = os.fspath(folder)
     manifest, digest = _read(path)
     for name, expected in manifest.files.items():
-        found = private.read(_inside(path, name), LARGEST)
+        found = _content(path, name)
         if hashlib.sha256(found).hexdigest() != expected:
             raise ReviewError(
                 f"cannot use the draft in {path}: {name} was changed. Write the draft anew."
@@ -600,14 +600,26 @@ def _clear(path: str, case_id: str) -> None:
 
 
 def _read(path: str) -> tuple[Manifest, str]:
-    data = private.read(os.path.join(path, MANIFEST), LARGEST)
+    data = _content(path, MANIFEST)
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
     except msgspec.MsgspecError:
         manifest = None
     if manifest is None:
-        raise ReviewError(f"cannot use the draft in {path}: {MANIFEST} is none of ours")
+        raise ReviewError(
+            f"cannot use the draft in {path}: {MANIFEST} is none of ours. Write the draft anew."
+        )
     return manifest, hashlib.sha256(data).hexdigest()
+
+
+def _content(path: str, name: str) -> bytes:
+    file = _inside(path, name)
+    if not os.path.lexists(file):
+        raise ReviewError(
+            f"cannot use the draft in {path}: it has no {name}. Give the folder of a draft, or "
+            "write it anew."
+        )
+    return private.read(file, LARGEST)
 
 
 def _inside(path: str, name: str) -> str:

@@ -61,12 +61,13 @@ class Written(NamedTuple):
 def overview(context: Context, request: PageRequest) -> Response:
     """List the confirmed cases, and until when those that were reported are preserved."""
     cases = list(islice(context.queue.cases(CaseState.CONFIRMED), MAX_CASES))
-    kept = {one.case_id: one for one in preservations(context.queue)}
+    kept = {one.case_id: one for one in preservations(context.queue, ended=True)}
     return context.page(
         "drafts.html",
         request.session,
         cases=cases,
         kept=kept,
+        now=datetime.now(UTC),
         destinations=registry.names(registry.DRAFTS),
         more=len(cases) == MAX_CASES,
     )
@@ -101,6 +102,7 @@ def _page(context: Context, request: PageRequest, wrong: str = "", status: int =
         asked=asked,
         missing=sum(one.choice is None for one in asked),
         kept=preservation(context.queue, case.case_id),
+        now=datetime.now(UTC),
         drafts=context.drafts,
         written=_written(context, case.case_id, name),
         wrong=wrong,
