@@ -72,6 +72,14 @@ PUBLIC_CLIENT = os.environ.get("HASHMATCH_NCMEC_PYTHON", "")
 
 
 @pytest.fixture
+def clock() -> Clock:
+    """Return a time after the incident of the example."""
+    made = Clock()
+    made.pass_(days=1)
+    return made
+
+
+@pytest.fixture
 def queue(tmp_path: Path, clock: Clock) -> Iterator[ReviewQueue]:
     """Make a queue."""
     settings, path = Settings(pause=timedelta(0)), str(tmp_path / "queue.db")
@@ -459,7 +467,7 @@ def test_no_draft_of_anything_else(queue: ReviewQueue, clock: Clock) -> None:
 def test_none_while_the_decision_can_be_undone(queue: ReviewQueue, clock: Clock) -> None:
     queue.add([record(1)])
     case = take_and_decide(queue, "confirmed")
-    with pytest.raises(ReviewError, match="can be undone until 2026-01-01T00:10:00Z"):
+    with pytest.raises(ReviewError, match="can be undone until 2026-01-02T00:10:00Z"):
         confirmed_case(queue, case.case_id)
     clock.pass_(minutes=11)
     assert confirmed_case(queue, case.case_id).case_id == case.case_id
@@ -712,6 +720,33 @@ def test_an_account_that_others_can_read_is_refused(tmp_path: Path) -> None:
     assert read_account(path).upload("profiles/0000001.jpg") is not None
 
 
+@pytest.mark.parametrize("destination", ["ncmec", "nca"])
+def test_an_upload_that_is_not_used_is_named(
+    queue: ReviewQueue, clock: Clock, destination: str
+) -> None:
+    case, account = one_file(queue, clock), example_account()
+    (upload,) = account.uploads
+    other = msgspec.structs.replace(upload, key="profiles/elsewhere.jpg")
+    account = msgspec.structs.replace(account, uploads=(other, upload, upload))
+    gaps = make_draft(queue, case, destination, account).rendered.gaps
+    said = {gap.field: gap for gap in gaps if gap.field.startswith("account: uploads")}
+    assert list(said) == ["account: uploads[1]", "account: uploads[3]"]
+    assert [gap.note for gap in said.values()] == [True, False]
+    assert "elsewhere" not in str(said)
+
+
+@pytest.mark.parametrize("field", ["incident", "uploads"])
+def test_a_time_without_a_zone_is_refused(tmp_path: Path, field: str) -> None:
+    path = tmp_path / "account.json"
+    given = msgspec.json.decode((FIXTURES / "account.json").read_bytes())
+    part = given[field] if field == "incident" else given[field][0]
+    part["at"] = part["at"].removesuffix("Z")
+    path.touch(mode=0o600)
+    path.write_bytes(msgspec.json.encode(given))
+    with pytest.raises(UsageError, match=rf"timezone .*at `\$\.{field}"):
+        read_account(path)
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -723,7 +758,7 @@ def test_an_account_that_others_can_read_is_refused(tmp_path: Path) -> None:
         (('"robin_example"', f'"{"x" * 257}"'), "screenName: it has 257 characters"),
         (('"Robin"', '"\\u0001"'), "firstName: it has characters that XML does not have"),
         (("[1000001]", "[0]"), r"priorCTReports\[1\]: it is not within"),
-        (("T10:00:00Z", "T10:00:00"), "incidentDateTime: it is a time without a zone"),
+        (("2026-01-01T10:00:00Z", "2026-01-02T00:11:01Z"), "incident.at: it is in the future"),
     ],
 )
 def test_a_wrong_field_is_named_and_not_shown(

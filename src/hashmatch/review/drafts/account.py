@@ -7,8 +7,8 @@ nowhere else; no error and no event has any of it.
 
 from __future__ import annotations
 
-from datetime import date, datetime  # noqa: TC003 - msgspec looks them up
-from typing import TYPE_CHECKING, Literal
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
@@ -23,6 +23,8 @@ SCHEMA = "hashmatch.account/1"
 LARGEST = 16 * 2**20
 """Bytes of the file."""
 PAGE = "docs/drafts.md"
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time with a zone: without one nobody knows when it was."""
 
 
 class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -38,7 +40,7 @@ class Email(_Struct, frozen=True):
     address: str
     type: str | None = None
     verified: bool | None = None
-    verified_at: datetime | None = None
+    verified_at: Moment | None = None
 
 
 class Phone(_Struct, frozen=True):
@@ -49,7 +51,7 @@ class Phone(_Struct, frozen=True):
     calling_code: str | None = None
     extension: str | None = None
     verified: bool | None = None
-    verified_at: datetime | None = None
+    verified_at: Moment | None = None
 
 
 class PostalAddress(_Struct, frozen=True):
@@ -69,7 +71,7 @@ class IpEvent(_Struct, frozen=True):
 
     address: str
     event: str | None = None
-    at: datetime | None = None
+    at: Moment | None = None
     port: int | None = None
     possible_proxy: bool | None = None
 
@@ -80,7 +82,7 @@ class Device(_Struct, frozen=True):
     type: str
     value: str
     event: str | None = None
-    at: datetime | None = None
+    at: Moment | None = None
 
 
 class Location(_Struct, frozen=True):
@@ -90,7 +92,7 @@ class Location(_Struct, frozen=True):
     city: str | None = None
     region: str | None = None
     verified: bool | None = None
-    at: datetime | None = None
+    at: Moment | None = None
 
 
 class Person(_Struct, frozen=True):
@@ -138,7 +140,7 @@ class Upload(_Struct, frozen=True):
     """How a file came; `key` is its key in the source that was scanned."""
 
     key: str
-    at: datetime | None = None
+    at: Moment | None = None
     file_name: str | None = None
     url: str | None = None
     public: bool | None = None
@@ -151,7 +153,7 @@ class Upload(_Struct, frozen=True):
 class Incident(_Struct, frozen=True):
     """When it happened, and what is to be said of it in a person's words."""
 
-    at: datetime
+    at: Moment
     description: str | None = None
     platform: str | None = None
     escalate: str | None = None

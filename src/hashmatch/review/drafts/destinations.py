@@ -130,6 +130,25 @@ def load_destination(name: str) -> DraftDestination:
     return cast("DraftDestination", registry.load(registry.DRAFTS, name)())
 
 
+def account_gaps(facts: DraftFacts, page: str) -> tuple[Gap, ...]:
+    """Return a gap for each part of the account's file that cannot be right, or is left out."""
+    found = []
+    at = facts.account.incident.at
+    if at.tzinfo is not None and at > facts.at:
+        found.append(Gap("account: incident.at", "it is in the future", page))
+    keys = {file.key for file in facts.files}
+    seen: set[str] = set()
+    for number, upload in enumerate(facts.account.uploads, 1):
+        if upload.key not in keys:
+            reason = "no file of the case has its key, so it is left out"
+            found.append(Gap(f"account: uploads[{number}]", reason, page, note=True))
+        elif upload.key in seen:
+            reason = "another upload has its key; give one of each file"
+            found.append(Gap(f"account: uploads[{number}]", reason, page))
+        seen.add(upload.key)
+    return tuple(found)
+
+
 def unanswered(questions: tuple[Question, ...], facts: DraftFacts) -> tuple[Gap, ...]:
     """Return a gap for each question that nobody has answered, about the report and each file."""
     found = []

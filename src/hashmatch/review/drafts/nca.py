@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hashmatch.records.times import timestamp
-from hashmatch.review.drafts.destinations import Gap, Rendered, Row, unanswered
+from hashmatch.review.drafts.destinations import Gap, Rendered, Row, account_gaps, unanswered
 from hashmatch.review.drafts.questions import Option, Question
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class NcaDraft:
         facts : DraftFacts
             What they are made of.
         """
-        gaps = list(unanswered(self.questions, facts))
+        gaps = [*unanswered(self.questions, facts), *account_gaps(facts, REGULATIONS)]
         rows: list[Row] = []
         fields: list[dict[str, str | None]] = []
         for part, name, value, note in _fields(facts):

@@ -13,7 +13,7 @@ from msgspec import UNSET
 from hashmatch.records.times import timestamp
 from hashmatch.review.drafts import cybertip
 from hashmatch.review.drafts.cybertip import DOCUMENTATION, REPORTED, SUPPLEMENTAL
-from hashmatch.review.drafts.destinations import Gap, Rendered, Row, unanswered
+from hashmatch.review.drafts.destinations import Gap, Rendered, Row, account_gaps, unanswered
 from hashmatch.review.drafts.questions import Option, Question
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class NcmecDraft:
         facts : DraftFacts
             What they are made of.
         """
-        gaps = list(unanswered(self.questions, facts))
+        gaps = [*unanswered(self.questions, facts), *account_gaps(facts, DOCUMENTATION)]
         if facts.account.account is None:
             gaps.append(Gap("account", "no account is given", DOCUMENTATION, note=True))
         wanted = {"report.xml": (cybertip.REPORT, _report(facts))}
