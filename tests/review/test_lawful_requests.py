@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from hashmatch.errors import HashmatchError, ReviewError, UntrustedList, UsageError
+from hashmatch.errors import (
+    HashmatchError,
+    QueueUnavailable,
+    ReviewError,
+    UntrustedList,
+    UsageError,
+)
 from hashmatch.review import history
 from hashmatch.review.lawful_requests import (
     add_request,
@@ -17,6 +25,7 @@ from hashmatch.review.lawful_requests import (
     lawful_requests,
 )
 from hashmatch.review.preservation import preserve
+from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.results import Purged
 from hashmatch.review.settings import Settings
 from hashmatch.store.signing import PrivateKey
@@ -27,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from hashmatch.review.queue import ReviewQueue
     from review_queues import Clock, MakeQueue
 
 KEEP = Settings(keep_pending=timedelta(days=10), keep_rejected=timedelta(days=2), in_a_row=1000)
@@ -179,6 +187,32 @@ def test_its_cases_are_kept_until_it_is_answered(
     assert check_answer(tmp_path / "later", KEY.public).cases == (case,)
     (found,) = lines(tmp_path / "later" / "cases.jsonl")
     assert found["items"] == []
+
+
+def test_two_who_answer_into_one_folder_at_once_are_one_answer(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = str(tmp_path / "queue.db"), tmp_path / "answer"
+    with (
+        ReviewQueue.open(path, create=True, settings=KEEP, now=clock) as queue,
+        ReviewQueue.open(path, now=clock) as other,
+    ):
+        other.patience = 0.1
+        queue.add(many(1))
+        asked(queue, clock, next(queue.cases()).case_id)
+        listdir = os.listdir
+
+        def list_while_the_other_answers(folder: str) -> list[str]:
+            monkeypatch.setattr(os, "listdir", listdir)
+            found = listdir(folder)
+            with suppress(QueueUnavailable):
+                answer_request(other, "2026-114", out, KEY, "Officer Other", "ana")
+            return found
+
+        monkeypatch.setattr(os, "listdir", list_while_the_other_answers)
+        answer_request(queue, "2026-114", out, KEY, "Officer Example", "bo")
+        assert [event.kind for event in queue.history()].count("request_answered") == 1
+    assert check_answer(out, KEY.public).to == "Officer Example"
 
 
 def test_what_cannot_be_done_is_said(make_queue: MakeQueue, clock: Clock, tmp_path: Path) -> None:

@@ -264,11 +264,11 @@ def answer_request(
         )
     data = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
     atomic.make_folder(path)
-    if os.listdir(path):
-        raise ReviewError(
-            f"cannot write an answer to {path}: something is in it. Give a new folder."
-        )
     with queue.transaction() as tx:  # what cannot be recorded is not given to anybody
+        if os.listdir(path):  # asked here, where nobody else answers at the same time
+            raise ReviewError(
+                f"cannot write an answer to {path}: something is in it. Give a new folder."
+            )
         history.append(
             tx,
             who,
