@@ -625,6 +625,29 @@ def test_one_person_at_two_places_at_once_signs_once(
     assert [event.kind for event in queue.history()].count("draft_signed") == 1
 
 
+def test_two_who_write_into_one_folder_at_once_leave_one_draft(
+    queue: ReviewQueue, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, out = one_file(queue, clock), tmp_path / "out"
+    choose_all(queue, case)
+    draft = make_draft(queue, case, "ncmec", example_account())
+    clear = draft_module._clear
+    other = ReviewQueue.open(str(tmp_path / "queue.db"), now=clock)
+    other.patience = 0.1
+
+    def clear_while_the_other_writes(path: str, case_id: str) -> None:
+        monkeypatch.setattr(draft_module, "_clear", clear)
+        clear(path, case_id)
+        with suppress(QueueUnavailable):
+            write_draft(other, draft, out, "bo")
+
+    monkeypatch.setattr(draft_module, "_clear", clear_while_the_other_writes)
+    with other:
+        digest = write_draft(queue, draft, out, "ana").digest
+    assert draft_status(queue, out).digest == digest
+    assert [event.kind for event in queue.history()].count("draft_written") == 1
+
+
 def test_what_was_signed_is_what_is_there(queue: ReviewQueue, clock: Clock, tmp_path: Path) -> None:
     out = tmp_path / "out"
     case = draft_in(queue, clock, out)

@@ -346,11 +346,8 @@ def write_draft(
     facts, path = draft.facts, os.fspath(folder)
     case_id = facts.case.case_id
     atomic.make_folder(path)
-    _clear(path, case_id)
     text = summary.html(load_destination(draft.destination), draft.rendered, facts)
     files = {SUMMARY: text, **(draft.rendered.documents if draft.is_complete else {})}
-    for name, data in files.items():
-        atomic.write(os.path.join(path, name), data, error=SinkError)
     manifest = Manifest(
         schema=SCHEMA,
         case_id=case_id,
@@ -365,9 +362,12 @@ def write_draft(
         nonce=secrets.token_hex(16),
     )
     data = msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=2)
-    atomic.write(os.path.join(path, MANIFEST), data + b"\n", error=SinkError)
-    digest = hashlib.sha256(data + b"\n").hexdigest()
-    with queue.transaction() as tx:
+    files[MANIFEST] = data + b"\n"  # the last: without it there is no draft
+    digest = hashlib.sha256(files[MANIFEST]).hexdigest()
+    with queue.transaction() as tx:  # nobody else writes or signs at the same time
+        _clear(path, case_id)
+        for name, content in files.items():
+            atomic.write(os.path.join(path, name), content, error=SinkError)
         event = history.append(
             tx,
             who,
