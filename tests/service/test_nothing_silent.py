@@ -239,6 +239,24 @@ def test_a_run_that_was_killed_is_gone_on_with_and_nothing_is_twice(tmp_path: Pa
     assert missed(path) == {}
 
 
+def test_pictures_are_read_from_the_source_by_their_names(tmp_path: Path) -> None:
+    path, folder = tmp_path / "missed.db", tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "a b.png").write_bytes(PICTURE)
+    journal = Journal(str(path), "one")
+    for key in ("a b.png", "gone.png", "../missed.db"):
+        journal.miss(key, "", "profile_photo", "").result()
+    journal.close()
+    assert missed(path)["gone.png"]  # also what was noted without a reason
+    found: list[ReviewRecord] = []
+    with closing(MissedItems(str(path))) as items:
+        counts = check_missed(items, matcher("1"), found.append, source=str(folder))
+    assert (counts, [record.item.key for record in found]) == ({"match": 1}, ["a b.png"])
+    assert missed(path) == dict.fromkeys(
+        ("gone.png", "../missed.db"), "there is no picture of this name in the source"
+    )
+
+
 def test_two_runs_at_once_do_not_work_on_the_same(tmp_path: Path) -> None:
     path = tmp_path / "missed.db"
     filled(path, ["a"])
