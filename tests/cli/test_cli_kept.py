@@ -22,7 +22,11 @@ def test_a_scan_keeps_what_it_hashed(tmp_path: Path) -> None:
     assert (ran.code, ran.said) == (0, "")
     (path,) = folder.iterdir()
     (file,) = HashArchive(folder).files()
-    kept = {file[number][0].key: file[number][1][0].hex for number in range(len(file))}
+    kept = {}
+    for number in range(len(file)):
+        item, (image, *_) = file[number]
+        assert isinstance(image, hm.HashedImage)
+        kept[item.key] = image.hex
     assert set(kept) == {one.name for one in PLAIN.iterdir()}
     assert all(value == hm.hash_image(PLAIN / key).hex for key, value in kept.items())
     assert path.stat().st_mode & 0o777 == 0o600

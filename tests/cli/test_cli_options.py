@@ -11,6 +11,7 @@ import pytest
 from every_command import COMMANDS
 from hashmatch.cli.units import (
     DURATION,
+    EVERY,
     LABEL_TIME,
     MOMENT,
     RATE,
@@ -110,18 +111,18 @@ DATES = {"--due", "--filed", "--received", "--since", "--until"}
 
 def test_times_and_sizes_are_given_in_one_way() -> None:
     """Each option that takes some is named here, so that none comes with a syntax of its own."""
-    kinds: dict[str, set[str]] = {"time": set(), "rate": set(), "date": set()}
+    kinds: dict[str, set[str]] = {"time": set(), "rate": set(), "date": set(), "seconds": set()}
     for _, each in options():
         name = max(each.opts, key=len)
         if isinstance(each.type, Unit):
             kinds[each.type.name].add(name)
-            assert each.type in (DURATION, SOME_TIME, TIME_OR_NEVER, RATE, MOMENT)
+            assert each.type in (DURATION, EVERY, SOME_TIME, TIME_OR_NEVER, RATE, MOMENT)
         elif each.type is LABEL_TIME:
             kinds["time"].add(name)
         else:
             metavar = each.make_metavar(click.Context(click.Command("")))
             assert not re.search("TIME|DAYS|HOURS|SECONDS|BYTES|SIZE", metavar), name
-    assert kinds == {"time": TIMES, "rate": SIZES, "date": DATES}
+    assert kinds == {"time": TIMES, "rate": SIZES, "date": DATES, "seconds": {"--every"}}
 
 
 def test_folders_files_and_numbers_have_one_word_each() -> None:

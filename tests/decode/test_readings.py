@@ -64,6 +64,7 @@ def found(data: Any, pixels: NDArray[np.uint8], level: Level, **options: Any) ->
     variants = {
         variant
         for one in matcher.hash(data, "item")
+        if isinstance(one, hm.HashedImage)
         for variant, text in zip(one.variants, one.hashes.to_hex(), strict=True)
         if text == equal
     }

@@ -20,7 +20,7 @@ import hashmatch as hm
 from hashmatch import registry
 from hashmatch.decode import LoadedImage, inputs, load
 from hashmatch.hashing import hash_image as hashing
-from hashmatch.matching import lookup
+from hashmatch.matching import indexed_list
 from hashmatch.records.entries import Entries
 from hashmatch.records.review import RecordMatch
 from hashmatch.testing import flipped, hash_list, picture, random_hashes
@@ -251,7 +251,7 @@ def test_an_entry_is_fetched_once_a_hit_and_named_once(monkeypatch: pytest.Monke
         return RecordMatch(**fields)
 
     monkeypatch.setattr(Entries, "__getitem__", fetched)
-    monkeypatch.setattr(lookup, "RecordMatch", named)
+    monkeypatch.setattr(indexed_list, "RecordMatch", named)
     found = matcher.decide(ITEM, [asked])
     assert isinstance(found, hm.ReviewRecord)
     assert (len(found.matches), found.match_count) == (5, 18)

@@ -30,7 +30,7 @@ def pool() -> Iterator[hm.DecodePool]:
         yield pool
 
 
-def seen(hashed: list[hm.HashedImage]) -> list[Any]:
+def seen(hashed: list[Any]) -> list[Any]:
     """Return all that a HashedImage has, comparable."""
     fields = [name for name in hm.HashedImage.__slots__ if name != "hashes"]
     return [

@@ -193,7 +193,7 @@ class _Fetch:
         return self._store.trusting(self._change.signer).latest(fresh=False)[0].manifest
 
     def _resumed(self, last: Manifest | None) -> Progress | None:
-        """Return how far a fetch is that was interrupted and can go on; None if there is none."""
+        """Return how far an interrupted fetch is that can continue; None if there is none."""
         progress = self._spool.progress()
         if progress is None or progress.exchange != self._identity or self._full:
             return None

@@ -66,7 +66,7 @@ class Progress(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class Spool:
-    """The folder of a fetch that is going on, or was interrupted.
+    """The folder of a fetch that is under way, or was interrupted.
 
     Parameters
     ----------

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count, islice
 from operator import itemgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
-from msgspec import UNSET
 
 from hashmatch import registry
-from hashmatch.errors import SpecMismatch, TooManyMatches, UsageError
-from hashmatch.index.hash_index import HashIndex
+from hashmatch.errors import SpecMismatch, UsageError
+from hashmatch.matching.indexed_list import Hit, IndexedList, each_entry_once, index_list
 from hashmatch.matching.videos import IndexedVideos, pictures_shown
 from hashmatch.records.entries import Limit
 from hashmatch.records.enums import Outcome
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.images import HashedImage
-from hashmatch.records.matches import Matches
-from hashmatch.records.review import RecordMatch
 from hashmatch.records.video_columns import VIDEO_SPEC
 from hashmatch.records.videos import FRAME_SPEC, HashedVideo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from msgspec import UnsetType
     from numpy.typing import NDArray
 
     from hashmatch.matching.videos import VideoThresholds
     from hashmatch.records.hashes import HashSpec
+    from hashmatch.records.review import RecordMatch
 
 SHORTEST_KEY = 16
 """Bytes; a shorter key could be tried out."""
@@ -66,94 +63,6 @@ class Found:
 NOTHING = Found((), 0)
 
 
-class Hit(NamedTuple):
-    """An entry within its limit of a query. The closest sorts first, then by list and entry.
-
-    Closeness is the share of differing bits, which can be compared between kinds of hash. The list
-    never is, since no two hits are of one entry.
-    """
-
-    share: float
-    number: int
-    entry: int
-    distance: int
-    query: int
-    known: IndexedList
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class IndexedList(Opaque):
-    """A list ready to be searched.
-
-    `number` is its place among the lists that are searched together, `default` for entries that
-    have no limit of their own or of their list, `key` what references to entries without an id are
-    made with.
-    """
-
-    number: int
-    known: HashList
-    index: HashIndex
-    default: Limit
-    key: bytes = field(repr=False)
-
-    def near(self, hashes: HashBatch) -> Matches:
-        """Return each entry near any of `hashes` once, closest first, by the closest of them.
-
-        Of equally close hashes it is the first.
-        """
-        limit = self.default.bits
-        try:
-            found = self.index.search(hashes, limit)
-        except TooManyMatches:  # pairs, to be held at once; each entry once is fewer
-            parts = self.index.stream(hashes, limit)
-            found = next(parts)
-            for part in parts:
-                found = Matches.concatenate([_each_entry_once(found), part])
-        if not len(found.entry):
-            return found
-        if len(hashes) > 1:
-            found = _each_entry_once(found)
-        return found.where(np.argsort(found.distance, kind="stable"))
-
-    def hits(self, found: Matches) -> Iterator[Hit]:
-        """Yield what a search of `index` found, row by row."""
-        bits = self.known.spec.bits
-        columns = found.distance.tolist(), found.entry.tolist(), found.query.tolist()
-        for distance, entry, query in zip(*columns, strict=True):
-            yield Hit(distance / bits, self.number, entry, distance, query, self)
-
-    def match(
-        self,
-        number: int,
-        distance: int,
-        variant: str | UnsetType = UNSET,
-        frame: int | UnsetType = UNSET,
-    ) -> RecordMatch:
-        """Return what a record says of an entry, so many bits from a hash."""
-        known, entry = self.known, self.known.entries[number]
-        limit = known.limit_of(entry, self.default)
-        return RecordMatch(
-            list=known.name,
-            list_version=known.version,
-            entry=known.reference(number, self.key, entry),
-            algorithm=known.spec.algorithm,
-            distance=distance,
-            max_distance=limit.bits,
-            max_distance_from=limit.set_by,
-            labels=entry.labels,
-            sources=entry.sources,
-            variant=variant,
-            frame=frame,
-        )
-
-
-def _each_entry_once(found: Matches) -> Matches:
-    """Return of each entry the closest pair, the first of equal ones, by entry."""
-    order = np.lexsort((found.distance, found.entry))
-    entry = found.entry[order]
-    return found.where(order[np.diff(entry, prepend=-1) > 0])
-
-
 class Lookup(Opaque):
     """Lists ready to be searched together, of one kind of hash or of several; ``specs`` are these.
 
@@ -185,7 +94,9 @@ class Lookup(Opaque):
         self._max_matches = max_matches
         of_videos = by_spec.pop(VIDEO_SPEC, [])
         self._lists = {
-            spec: [_indexed(next(number), known, limits[spec], reference_key) for known in of_spec]
+            spec: [
+                index_list(next(number), known, limits[spec], reference_key) for known in of_spec
+            ]
             for spec, of_spec in by_spec.items()
         }
         self._videos = [
@@ -309,7 +220,7 @@ class Lookup(Opaque):
             limit = None if max_distance is None else min(max_distance, spec.bits)
             for known in lists:
                 near = known.index.nearest(hashes, k, limit)
-                found = _each_entry_once(near) if len(hashes) > 1 else near
+                found = each_entry_once(near) if len(hashes) > 1 else near
                 found = found.where(np.argsort(found.distance, kind="stable")[:k])
                 named += [(hit, *asked[hit.query]) for hit in known.hits(found)]
         named.sort(key=itemgetter(0))
@@ -355,12 +266,6 @@ def in_range(what: str, value: int | None, least: int, most: int) -> None:
         raise UsageError(
             f"cannot use {value!r} for {what}. Give a whole number from {least} to {most}"
         )
-
-
-def _indexed(number: int, known: HashList, default: Limit, key: bytes | None) -> IndexedList:
-    kept = known.index
-    index = kept if isinstance(kept, HashIndex) else HashIndex.build(known, default.bits)
-    return IndexedList(number, known, index, default, known.own_key() if key is None else key)
 
 
 def _by_spec(lists: Sequence[HashList]) -> dict[HashSpec, list[HashList]]:

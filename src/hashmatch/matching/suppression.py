@@ -24,7 +24,8 @@ from hashmatch.errors import UsageError
 from hashmatch.index.hash_index import HashIndex
 from hashmatch.lists.degenerate import re_encoded
 from hashmatch.matching.breaker import Breaker
-from hashmatch.matching.lookup import IndexedList, in_range
+from hashmatch.matching.indexed_list import IndexedList
+from hashmatch.matching.lookup import in_range
 from hashmatch.records.entries import Limit
 from hashmatch.records.enums import WHOLE, Outcome
 from hashmatch.records.hash_list import HashList
@@ -34,7 +35,8 @@ from hashmatch.records.review import SuppressedBy
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hashmatch.matching.lookup import Found, Hit
+    from hashmatch.matching.indexed_list import Hit
+    from hashmatch.matching.lookup import Found
     from hashmatch.records.hashes import HashSpec
     from hashmatch.records.images import HashedImage
     from hashmatch.records.review import RecordMatch

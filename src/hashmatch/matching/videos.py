@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hashmatch.matching.lookup import IndexedList
+    from hashmatch.matching.indexed_list import IndexedList
     from hashmatch.records.entries import Limit
     from hashmatch.records.matches import Matches
     from hashmatch.records.videos import VideoFrames
@@ -115,7 +115,7 @@ class VideoThresholds:
 
 
 class VideoHit(NamedTuple):
-    """An entry that matches a clip; it sorts as `hashmatch.matching.lookup.Hit` does."""
+    """An entry that matches a clip; it sorts as `hashmatch.matching.indexed_list.Hit` does."""
 
     share: float
     number: int

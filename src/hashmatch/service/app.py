@@ -72,7 +72,7 @@ class Endpoint:
         self._service.note(request, self._name, response.status, perf_counter() - began)
 
     def answer_soon(self, scope: Any, reply: Reply) -> None:
-        """Answer a request without a body, whose handler waits for nothing, now or very soon."""
+        """Answer a request without a body, whose handler never waits, now or very soon."""
         began = perf_counter()
         request = Request(scope, None, 0)
 
@@ -166,7 +166,7 @@ class Application:
             if method == "POST" and endpoint.is_of_picture
         }
         self.flush = service.lookups.flush
-        """Answers what waits for others."""
+        """Answers the look-ups that were put together."""
 
     def answer_soon(self, path: bytes, scope: Any, reply: Reply) -> bool:
         """Answer a request without a task of its own; False if it may have to wait for something.

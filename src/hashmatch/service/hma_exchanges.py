@@ -1,7 +1,7 @@
 """``/c/exchanges`` of Hasher-Matcher-Actioner: the exchanges that ``hashmatch list fetch`` fetches.
 
-They are added, switched and removed here, and fetched elsewhere. Whoever adds one does not choose
-the server that is asked, since it is sent the credentials; and those are written, never read.
+They are added, switched and removed here, and fetched elsewhere. The caller who adds one does not
+choose the server that is asked, since it is sent the credentials; those are written, never read.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hashmatch.service.service import Service
 
 Handler: TypeAlias = "Callable[[Service, Request], Response | HashLookup | Awaitable[Response]]"
-"""One that is no coroutine function waits for nothing, unless the query has a ``url``."""
+"""One that is no coroutine function never waits, unless the query has a ``url``."""
 OWN = ("/v1", "/healthz", "/readyz", "/metrics", "/openapi.json")
 """What paths begin with that are not of Hasher-Matcher-Actioner's interface."""
 Method: TypeAlias = Literal["GET", "POST", "PUT", "DELETE"]

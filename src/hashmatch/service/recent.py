@@ -500,7 +500,7 @@ def added_entries(before: Sequence[HashList], after: Sequence[HashList]) -> list
     Parameters
     ----------
     before, after : sequence of HashList
-        The lists in use then and now, told apart by name and kind of hash.
+        The lists in use then and now, distinguished by name and kind of hash.
 
     Returns
     -------

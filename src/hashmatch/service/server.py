@@ -360,7 +360,7 @@ def serve(serving: Serving, started: Callable[[int], None] = lambda port: None) 
 def _ended_by(*signals: signal.Signals) -> Iterator[None]:
     """Have signals end what is done here as if it was done.
 
-    uvicorn, when it has stopped in good order, sends itself the one that told it to stop.
+    uvicorn, when it has stopped in good order, sends itself the one that stopped it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # to others no signal comes

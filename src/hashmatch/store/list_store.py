@@ -380,7 +380,7 @@ class ListStore(Opaque):
         return self._made(self._importer(change).roll_back(version, change))
 
     def trusting(self, signer: PrivateKey | None) -> ListStore:
-        """Return the store as whoever signs its next version opens it.
+        """Return the store as the signer of its next version opens it.
 
         They trust themselves, if nobody else, with the last one.
 

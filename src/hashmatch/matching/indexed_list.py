@@ -1,0 +1,119 @@
+"""One list ready to be searched, and the entries of it that are near hashes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from msgspec import UNSET
+
+from hashmatch.errors import TooManyMatches
+from hashmatch.index.hash_index import HashIndex
+from hashmatch.records.hashes import Opaque
+from hashmatch.records.matches import Matches
+from hashmatch.records.review import RecordMatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from msgspec import UnsetType
+
+    from hashmatch.records.entries import Limit
+    from hashmatch.records.hash_list import HashList
+    from hashmatch.records.hashes import HashBatch
+
+
+class Hit(NamedTuple):
+    """An entry within its limit of a query. The closest sorts first, then by list and entry.
+
+    Closeness is the share of differing bits, which can be compared between kinds of hash. The list
+    never is, since no two hits are of one entry.
+    """
+
+    share: float
+    number: int
+    entry: int
+    distance: int
+    query: int
+    known: IndexedList
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class IndexedList(Opaque):
+    """A list ready to be searched.
+
+    `number` is its place among the lists that are searched together, `default` for entries that
+    have no limit of their own or of their list, `key` what references to entries without an id are
+    made with.
+    """
+
+    number: int
+    known: HashList
+    index: HashIndex
+    default: Limit
+    key: bytes = field(repr=False)
+
+    def near(self, hashes: HashBatch) -> Matches:
+        """Return each entry near any of `hashes` once, closest first, by the closest of them.
+
+        Of equally close hashes it is the first.
+        """
+        limit = self.default.bits
+        try:
+            found = self.index.search(hashes, limit)
+        except TooManyMatches:  # pairs, to be held at once; each entry once is fewer
+            parts = self.index.stream(hashes, limit)
+            found = next(parts)
+            for part in parts:
+                found = Matches.concatenate([each_entry_once(found), part])
+        if not len(found.entry):
+            return found
+        if len(hashes) > 1:
+            found = each_entry_once(found)
+        return found.where(np.argsort(found.distance, kind="stable"))
+
+    def hits(self, found: Matches) -> Iterator[Hit]:
+        """Yield what a search of `index` found, row by row."""
+        bits = self.known.spec.bits
+        columns = found.distance.tolist(), found.entry.tolist(), found.query.tolist()
+        for distance, entry, query in zip(*columns, strict=True):
+            yield Hit(distance / bits, self.number, entry, distance, query, self)
+
+    def match(
+        self,
+        number: int,
+        distance: int,
+        variant: str | UnsetType = UNSET,
+        frame: int | UnsetType = UNSET,
+    ) -> RecordMatch:
+        """Return what a record says of an entry, so many bits from a hash."""
+        known, entry = self.known, self.known.entries[number]
+        limit = known.limit_of(entry, self.default)
+        return RecordMatch(
+            list=known.name,
+            list_version=known.version,
+            entry=known.reference(number, self.key, entry),
+            algorithm=known.spec.algorithm,
+            distance=distance,
+            max_distance=limit.bits,
+            max_distance_from=limit.set_by,
+            labels=entry.labels,
+            sources=entry.sources,
+            variant=variant,
+            frame=frame,
+        )
+
+
+def each_entry_once(found: Matches) -> Matches:
+    """Return of each entry the closest pair, the first of equal ones, by entry."""
+    order = np.lexsort((found.distance, found.entry))
+    entry = found.entry[order]
+    return found.where(order[np.diff(entry, prepend=-1) > 0])
+
+
+def index_list(number: int, known: HashList, default: Limit, key: bytes | None) -> IndexedList:
+    """Return a list with the index that it has, or one that is built; `key` by default its own."""
+    kept = known.index
+    index = kept if isinstance(kept, HashIndex) else HashIndex.build(known, default.bits)
+    return IndexedList(number, known, index, default, known.own_key() if key is None else key)
