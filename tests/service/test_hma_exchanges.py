@@ -245,7 +245,7 @@ def test_lists_are_waited_for_and_not_let_go_of(tmp_path: Path) -> None:
     config.write_text("{")
     manifest = Path(exchanges.get("kept").store) / "versions" / "00000001.json"
     versions = manifest.read_bytes()
-    query = {"signal": hm.read_list(DEMO).storage.to_hex()[0], "signal_type": "pdq"}
+    query = {"signal": hm.read_list(DEMO).storage[:1].to_hex()[0], "signal_type": "pdq"}
     options = "--data", tmp_path / "data", "--exchanges", tmp_path / "exchanges"
     with service(*options, lists=(), ready=False) as program:
 
