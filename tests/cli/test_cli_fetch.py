@@ -147,6 +147,16 @@ def test_all_that_are_enabled(tmp_path: Path, stopncii: Server) -> None:
         listed = run("list", "exchange", "list", cwd=tmp_path).out.decode()
         assert "c: tat, disabled, into" in listed
         assert "last fetch: never" in listed
+        damaged = tmp_path / "exchanges" / "a" / "exchange.json"
+        damaged.write_text("{")
+        ran = fetch(tmp_path)
+        assert (ran.code, ran.out) == (2, b"b: nothing is new, 1 page\n")
+        assert ran.said.startswith("hashmatch: a: cannot use ")
+        ran = run("list", "exchange", "list", cwd=tmp_path)
+        assert (ran.code, ran.out.count(b"last fetch")) == (2, 2)
+        assert ran.said.startswith("hashmatch: a: cannot use ")
+        assert run("list", "exchange", "remove", "a", cwd=tmp_path).code == 0
+        assert fetch(tmp_path).code == 0
 
 
 def test_wrong_names_and_options(tmp_path: Path, stopncii: Server) -> None:
@@ -158,7 +168,7 @@ def test_wrong_names_and_options(tmp_path: Path, stopncii: Server) -> None:
     one_line(adding("hotline", "tat"), "it already exists")
     one_line(adding("x", "tat", "--store", "lists/hotline"), "is the store of hotline")
     one_line(adding("x", "tatt"), "Did you mean tat?")
-    for name in ("credentials", "../x", ".x", "x" * 65, ""):
+    for name in ("credentials", "lock", "../x", ".x", "x" * 65, ""):
         one_line(adding(name, "tat"), "cannot name an exchange")
     one_line(adding("x", "threatexchange"), "privacy_group: it is missing")
     one_line(adding("x", "threatexchange", "--option", "privacy_group=a"), "it is no whole number")

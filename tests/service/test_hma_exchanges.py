@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import stat
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from cli_tools import run
+import hashmatch as hm
+from cli_tools import DEMO, run
 from exchange_servers import SECRET, StopNciiServer, serving
 from hashmatch.exchanges.config import Exchanges
 from hashmatch.service import hma_exchanges
@@ -22,7 +25,6 @@ from service_program import Answer, Program, service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from hashmatch.service.http import Request
     from hashmatch.service.service import Service
@@ -229,6 +231,44 @@ def test_what_is_created_is_fetched_and_matched(hma: Program, data: Path) -> Non
         for _ in range(6):
             assert hma.get("/m/lookup", **query).json == {}
         assert hma.get("/c/bank/LIVE").status == 404
+
+
+def test_lists_are_waited_for_and_not_let_go_of(tmp_path: Path) -> None:
+    """What an exchange's list has is never answered with "no match" since the list is not there."""
+    exchanges = Exchanges(tmp_path / "exchanges")
+    run("list", "import", DEMO, "--store", tmp_path / "demo")
+    for name in ("kept", "OTHER"):
+        store = exchanges.add(name, "stopncii").store
+        shutil.copytree(tmp_path / "demo", store)
+    config = tmp_path / "exchanges" / "OTHER" / "exchange.json"
+    before = config.read_bytes()
+    config.write_text("{")
+    manifest = Path(exchanges.get("kept").store) / "versions" / "00000001.json"
+    versions = manifest.read_bytes()
+    query = {"signal": hm.read_list(DEMO).storage[:1].to_hex()[0], "signal_type": "pdq"}
+    options = "--data", tmp_path / "data", "--exchanges", tmp_path / "exchanges"
+    with service(*options, lists=(), ready=False) as program:
+
+        def is_unready(why: str) -> bool:
+            refused(program.get("/m/lookup", **query), 503, "index not yet ready")
+            answer = program.get("/readyz")
+            assert answer.status == 503
+            return why in str(answer.json["problems"])
+
+        wait_for(lambda: is_unready("OTHER/exchange.json: it is damaged"))
+        manifest.write_text("{")
+        config.write_bytes(before)
+        wait_for(lambda: is_unready("kept/store"))
+        manifest.write_bytes(versions)
+        wait_for(lambda: program.get("/readyz").status == 200, every=0.1)
+        found = program.get("/m/lookup", **query).json
+        assert len(found["DEMO"]) == 2
+        shutil.rmtree(manifest.parent)  # such as by a file system that is not there any more
+        wait_for(lambda: "kept/store" in str(program.get("/readyz").json["problems"]))
+        assert program.get("/m/lookup", **query).json == found
+        assert exchanges.remove("kept")
+        wait_for(lambda: len(program.get("/m/lookup", **query).json["DEMO"]) == 1)
+        assert program.get("/readyz").json["problems"] == []
 
 
 def test_without_a_folder_there_are_none() -> None:

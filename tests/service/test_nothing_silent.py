@@ -23,6 +23,7 @@ from cli_tools import DEMO, PROGRAM, environment, run
 from conftest import IMAGES
 from hashmatch.errors import StoreError
 from hashmatch.review.queue import ReviewQueue
+from hashmatch.service.banks import Banks
 from hashmatch.service.database import lock_file
 from hashmatch.service.missed import Journal, MissedItems, check_missed
 from processes import PATIENCE, Process, wait_for
@@ -237,6 +238,37 @@ def test_a_run_that_was_killed_is_gone_on_with_and_nothing_is_twice(tmp_path: Pa
     assert counts == {"match": 2}
     assert sorted(record.item.key for record in queue.values()) == ["a", "b", "c"]
     assert missed(path) == {}
+
+
+def test_pictures_are_read_from_the_source_by_their_names(tmp_path: Path) -> None:
+    path, folder = tmp_path / "missed.db", tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "a b.png").write_bytes(PICTURE)
+    journal = Journal(str(path), "one")
+    for key in ("a b.png", "gone.png", "../missed.db"):
+        journal.miss(key, "", "profile_photo", "").result()
+    journal.close()
+    assert missed(path)["gone.png"]  # also what was noted without a reason
+    found: list[ReviewRecord] = []
+    with closing(MissedItems(str(path))) as items:
+        counts = check_missed(items, matcher("1"), found.append, source=str(folder))
+    assert (counts, [record.item.key for record in found]) == ({"match": 1}, ["a b.png"])
+    assert missed(path) == dict.fromkeys(
+        ("gone.png", "../missed.db"), "there is no picture of this name in the source"
+    )
+
+
+def test_a_database_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
+    Banks(tmp_path / "data")
+    path = str(tmp_path / "other.db")
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE theirs (id INTEGER)")
+    os.chmod(path, 0o600)
+    for each in (path, str(tmp_path / "data" / "banks.db")):
+        with pytest.raises(StoreError, match="it is a database of something else"):
+            MissedItems(each)
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("theirs",)]
 
 
 def test_two_runs_at_once_do_not_work_on_the_same(tmp_path: Path) -> None:

@@ -111,8 +111,12 @@ def fetch(
     while True:
         began = time.monotonic()
         failed = 0
-        for name in names or _enabled(opened, quiet):
+        tried = 0
+        for name in names or opened.names():
             try:
+                if not names and not opened.get(name).enabled:
+                    continue
+                tried += 1
                 found = _fetch(opened, name, change, trust, allow_private, full, quiet)
             except HashmatchError as error:
                 if len(names) == 1 and every is None:
@@ -123,18 +127,13 @@ def fetch(
                 click.echo(f"hashmatch: {name}: {printable(str(error))}", err=True)
                 continue
             _show(found, as_json, quiet)
+        if not tried + failed and not quiet:
+            warn(["no exchange is enabled: nothing is fetched"])
         if every is None:
             ctx.exit(Exit.USAGE if failed else Exit.DONE)
         full = False
         flush_output()
         time.sleep(max(1.0, began + every.total_seconds() - time.monotonic()))
-
-
-def _enabled(exchanges: Exchanges, quiet: bool) -> list[str]:
-    found = [each.name for each in exchanges.all() if each.enabled]
-    if not found and not quiet:
-        warn(["no exchange is enabled: nothing is fetched"])
-    return found
 
 
 def _fetch(
@@ -236,15 +235,25 @@ def add(
 )
 @exchanges_option
 @json_option
-def list_(exchanges: str | None, as_json: bool) -> None:
+@click.pass_context
+def list_(ctx: click.Context, /, exchanges: str | None, as_json: bool) -> None:
     """List the exchanges: kind, store, options, and how the last fetch went.
 
     \b
     hashmatch list exchange list
     """  # noqa: D301  (the backspace tells click to keep the lines)
     opened = open_exchanges(exchanges)
-    for config in opened.all():
-        facts = _facts(opened, config)
+    failed = 0
+    for name in opened.names():
+        try:
+            config = opened.get(name)
+            facts = _facts(opened, config)
+        except HashmatchError as error:
+            failed += 1
+            if as_json:
+                print_json({"name": name, "error": str(error)})
+            click.echo(f"hashmatch: {printable(name)}: {printable(str(error))}", err=True)
+            continue
         if as_json:
             print_json(facts)
             continue
@@ -254,6 +263,7 @@ def list_(exchanges: str | None, as_json: bool) -> None:
         print_line(printable(f"  options: {shown or 'none'}"))
         print_line(f"  credentials: {'set' if facts['has_credentials'] else 'none'}")
         print_line(printable(f"  last fetch: {_last(facts)}"))
+    ctx.exit(Exit.USAGE if failed else Exit.DONE)
 
 
 def _facts(exchanges: Exchanges, config: ExchangeConfig) -> dict[str, Any]:
@@ -395,8 +405,8 @@ def remove(name: str, exchanges: str | None) -> None:
     hashmatch list exchange remove hotline
     """  # noqa: D301  (the backspace tells click to keep the lines)
     opened = open_exchanges(exchanges)
-    opened.get(name)
-    opened.remove(name)
+    if not opened.remove(name):
+        opened.get(name)  # says which there are
     click.echo(f"removed {printable(name)}", err=True)
 
 

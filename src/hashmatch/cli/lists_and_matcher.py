@@ -202,10 +202,12 @@ class MatcherOptions:
 
         def stores() -> dict[str, ListStore]:
             there = {os.path.realpath(each.store) for each in exchanges.all()} - others
-            there = {path for path in there if os.path.isdir(os.path.join(path, VERSIONS))}
-            for path in there - opened.keys():
-                opened[path] = open_store(path, dict(self.trust))
-            return {path: opened[path] for path in there}
+            for path in opened.keys() - there:
+                del opened[path]
+            for path in there - opened.keys():  # a list that was there is not let go of silently
+                if os.path.isdir(os.path.join(path, VERSIONS)):
+                    opened[path] = open_store(path, dict(self.trust))
+            return dict(opened)
 
         return stores
 

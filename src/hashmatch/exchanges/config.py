@@ -47,6 +47,7 @@ FOLDER = "exchanges"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 CREDENTIALS = "credentials"
 STORE = "store"
+LOCK = "lock"
 MOST = 1 << 20
 """Bytes of a file."""
 LONGEST = 4096
@@ -219,10 +220,11 @@ class Exchanges:
         UsageError
             If there is one of that name, or its options cannot be used.
         """
-        if not NAME.fullmatch(name) or name == CREDENTIALS:
+        if not NAME.fullmatch(name) or name in {CREDENTIALS, LOCK}:
             raise UsageError(
                 f"cannot name an exchange {name!r}: use up to 64 letters, digits, dots, "
-                f"underscores and hyphens, beginning with a letter or digit, and not {CREDENTIALS}."
+                f"underscores and hyphens, beginning with a letter or digit, and not {CREDENTIALS} "
+                f"or {LOCK}."
             )
         checked = check_options(kind, options or {}, over_http=over_http)
         if credentials_file is not None and credentials_variable is not None:
@@ -247,7 +249,7 @@ class Exchanges:
             credentials_variable=credentials_variable,
         )
         atomic.make_folder(self.folder)
-        with atomic.locked(self._inside("lock")):
+        with atomic.locked(self._inside(LOCK)):
             for other in self.all():
                 if other.name == name:
                     raise UsageError(
@@ -274,7 +276,7 @@ class Exchanges:
             Whether it is.
         """
         self.get(name)  # no lock is made where there is none
-        with atomic.locked(self._inside("lock")):
+        with atomic.locked(self._inside(LOCK)):
             config = msgspec.structs.replace(self.get(name), enabled=enabled)
             self._write(self._inside(name, "exchange.json"), config)
         return config
@@ -299,7 +301,7 @@ class Exchanges:
         """
         if name not in self.names():
             return False
-        with atomic.locked(self._inside("lock")), self.working(name):
+        with atomic.locked(self._inside(LOCK)), self.working(name):
             # It is gone with this file; the rest is what a removal that is cut off leaves.
             os.unlink(self._inside(name, "exchange.json"))
             shutil.rmtree(self._inside(name), ignore_errors=True)
@@ -318,7 +320,7 @@ class Exchanges:
         with ExitStack() as stack:
             for tries_left in reversed(range(PROBES)):  # somebody may only ask whether it is
                 try:
-                    stack.enter_context(atomic.locked(self._inside(name, "lock"), busy))
+                    stack.enter_context(atomic.locked(self._inside(name, LOCK), busy))
                     break
                 except StoreError:
                     if not tries_left:

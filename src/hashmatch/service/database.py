@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import sqlite3
 import threading
 from concurrent.futures import Future
@@ -55,16 +56,21 @@ def connect(path: str, schema: str, patience: float) -> sqlite3.Connection:
         database.execute("PRAGMA synchronous = FULL")
         if _version(database) == 0:
             database.execute("BEGIN IMMEDIATE")
-            if _version(database) == 0:  # nobody else has made it meanwhile
+            if _version(database) == 0 and not _tables(
+                database
+            ):  # nobody else has made it meanwhile
                 for statement in filter(str.strip, schema.split(";")):
                     database.execute(statement)
                 database.execute(f"PRAGMA user_version = {FORMAT}")
             database.execute("COMMIT")
         version = _version(database)
+        tables = _tables(database)
     except sqlite3.Error as error:
         raise cannot(path, error) from None
     if version > FORMAT:
         raise StoreError(f"cannot open {path}: a later version made it. Update hashmatch.")
+    if tables != set(re.findall(r"CREATE TABLE (\w+)", schema)):
+        raise StoreError(f"cannot use {path}: it is a database of something else. Give another.")
     return database
 
 
@@ -167,3 +173,8 @@ def cannot(path: str, error: sqlite3.Error) -> StoreError:
 def _version(database: sqlite3.Connection) -> int:
     (version,) = database.execute("PRAGMA user_version").fetchone()
     return int(version)
+
+
+def _tables(database: sqlite3.Connection) -> set[str]:
+    query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    return {name for (name,) in database.execute(query)}

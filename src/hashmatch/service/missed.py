@@ -18,6 +18,7 @@ from hashmatch.records.enums import Outcome, Surface
 from hashmatch.records.images import ImageError, ImageItem
 from hashmatch.records.review import ReviewRecord
 from hashmatch.retry import Limits, Tries, read_item
+from hashmatch.review.web.places import BUCKETS
 from hashmatch.service.database import Writer, connect, lock_file
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ AT_WORK = ""
 """The reason of what a process is working on; if the process is gone, it was missed."""
 ONE_ITEM = Limits(deadline=10.0)
 ENDED = "the service ended before there was an answer"
+UNSAID = "no reason was given"
+"""In the place of an empty reason, which would be that of what is worked on."""
 
 
 class Missed(NamedTuple):
@@ -91,14 +94,14 @@ class Journal:
 
     def miss(self, key: str, version: str, surface: str, reason: str) -> Future[int]:
         """Note a picture that was not accepted."""
-        row = (time.time(), self.process, key, version, surface, reason, None)
+        row = (time.time(), self.process, key, version, surface, reason or UNSAID, None)
         return self._writer.submit(lambda database: _insert(database, row))
 
     def failed(self, number: int, reason: str) -> Future[int]:
         """Note why a picture that was accepted was not checked."""
         update = "UPDATE item SET reason = ? WHERE id = ?"
         return self._writer.submit(
-            lambda database: database.execute(update, (reason, number)).rowcount
+            lambda database: database.execute(update, (reason or UNSAID, number)).rowcount
         )
 
     def done(self, number: int) -> Future[int]:
@@ -186,6 +189,11 @@ class MissedItems:
         (count,) = self._database.execute(query, (AT_WORK,)).fetchone()
         return int(count)
 
+    def wanted(self, surface: Surface) -> frozenset[str]:
+        """Return the names of the pictures of a surface whose bytes were not kept."""
+        query = "SELECT key FROM item WHERE reason <> ? AND surface = ? AND data IS NULL"
+        return frozenset(key for (key,) in self._database.execute(query, (AT_WORK, surface)))
+
     def items(self) -> Iterator[Missed]:
         """Yield what was missed, oldest first."""
         last = 0
@@ -209,7 +217,20 @@ class MissedItems:
 
     def note(self, number: int, reason: str) -> None:
         """Note why one is still not checked."""
-        self._database.execute("UPDATE item SET reason = ? WHERE id = ?", (reason, number))
+        row = (reason or UNSAID, number)
+        self._database.execute("UPDATE item SET reason = ? WHERE id = ?", row)
+
+
+def _is_bucket(source: str) -> bool:
+    """Return whether a source reads pictures by their names; others by where they listed them."""
+    return source.partition("://")[0] in BUCKETS
+
+
+def _listed(source: Source, where: str, wanted: Collection[str]) -> dict[str, ImageItem]:
+    """Return the items of some names as a source lists them; none of a bucket: it may be long."""
+    if _is_bucket(where):
+        return {}
+    return {item.key: item for item in source.items() if item.key in wanted}
 
 
 def check_missed(
@@ -268,6 +289,7 @@ def _check_missed(
 ) -> Counter[str]:
     counts: Counter[str] = Counter()
     opened: dict[Surface, Source] = {}
+    listed: dict[Surface, dict[str, ImageItem]] = {}
     try:
         for each in items.items():
             if each.record is not None:  # a run before this one ended before it was added
@@ -285,8 +307,14 @@ def _check_missed(
                     opened[surface] = registry.open_source(
                         source, surface, allow_private=allow_private
                     )
-                listed = ImageItem(each.key, "unlisted", surface)
-                _, content = read_item(opened[surface], listed, Tries(ONE_ITEM))
+                    listed[surface] = _listed(opened[surface], source, items.wanted(surface))
+                item = ImageItem(each.key, "unlisted", surface)
+                if not _is_bucket(source):
+                    if each.key not in listed[surface]:
+                        items.note(each.id, "there is no picture of this name in the source")
+                        continue
+                    item = listed[surface][each.key]
+                _, content = read_item(opened[surface], item, Tries(ONE_ITEM))
                 if isinstance(content, ImageError):
                     items.note(each.id, content.reason)
                     continue

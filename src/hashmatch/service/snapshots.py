@@ -158,6 +158,8 @@ class Snapshots:
         self.changed: Callable[[Snapshot], object] = lambda snapshot: None
         self._lists: dict[int, Sequence[HashList]] = {-1: fixed} if fixed else {}
         self._stores = list(stores)
+        # Without these nothing is answered; not known before exchanges were looked at once.
+        self._awaited = set(range(len(self._stores))) if exchanges is None else None
         self._disabled = None if disabled is None else os.fspath(disabled)
         self._left_out: tuple[Disabled, ...] = ()
         self._interval = interval
@@ -198,6 +200,7 @@ class Snapshots:
         for number, (store, algorithm) in enumerate(self._stores):
             self._begin(partial(self._watch, number, store, algorithm, self._stop))
         if self._exchanges is not None:
+            self.follow()
             self._begin(self._keep_following)
         if self._disabled is not None:
             self._begin(partial(self._watch_disabled, self._disabled))
@@ -248,16 +251,19 @@ class Snapshots:
                 number = len(self._stores) + self._count
                 new = self._followed[path] = _Followed(path, number, threading.Event())
                 self._begin(partial(self._watch, number, there[path], None, new.stop))
+            followed = {each.number for each in self._followed.values()}
         with self._lock:
+            is_first = self._awaited is None
+            if self._awaited is None:
+                self._awaited = followed.union(range(len(self._stores)))
+            self._awaited.difference_update(each.number for each in gone)
             left = [self._lists.pop(each.number, None) for each in gone]
-            if any(left):
+            if is_first or any(left) or self.current is None:
                 self._swap()
 
     def _keep_following(self) -> None:
-        while True:
+        while not self._stop.wait(min(self._interval, 1.0)):
             self.follow()
-            if self._stop.wait(min(self._interval, 1.0)):
-                return
 
     def _watch(
         self, number: int, store: ListStore, algorithm: str | None, stop: threading.Event
@@ -309,8 +315,11 @@ class Snapshots:
 
     @unseen
     def _swap(self) -> None:
-        """Put the lists that there are in use, once there is a version of each."""
-        if not self._lists.keys() >= set(range(len(self._stores))):
+        """Put the lists that there are in use, once there is a version of each.
+
+        That of an exchange which comes later is put in use when it is there.
+        """
+        if self._awaited is None or not self._lists.keys() >= self._awaited:
             return
         lists = [known for number in sorted(self._lists) for known in self._lists[number]]
         out = [numbers_disabled(known, self._left_out, self._key) for known in lists]
