@@ -165,7 +165,17 @@ def generate(load: Load) -> Answers:
 class _Connection:
     """One socket, with what is still to be sent and what has come."""
 
-    __slots__ = ("ask", "began", "expected", "left", "length", "received", "socket", "status")
+    __slots__ = (
+        "ask",
+        "began",
+        "expected",
+        "is_last",
+        "left",
+        "length",
+        "received",
+        "socket",
+        "status",
+    )
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
@@ -175,6 +185,7 @@ class _Connection:
         self.received = b""
         self.length = -1
         self.status = 0
+        self.is_last = False
         self.began = 0.0
         self.expected: bytes | tuple[bytes, bytes] | None = None
 
@@ -270,8 +281,10 @@ class _Generator:
             if end < 0:
                 return
             connection.status = int(received[9:12])
-            at = received.index(b"content-length: ") + 16
-            connection.length = end + 4 + int(received[at : received.index(b"\r\n", at)])
+            head = received[: end + 2].lower()
+            at = head.index(b"content-length: ") + 16
+            connection.length = end + 4 + int(head[at : head.index(b"\r\n", at)])
+            connection.is_last = b"\r\nconnection: close" in head
         if len(received) < connection.length:
             return
         self._answered(connection)
@@ -291,7 +304,7 @@ class _Generator:
                     expected = expected[int(name.rpartition("@")[2]) % 2]
             if isinstance(expected, bytes) and not received.endswith(HEAD_END + expected):
                 self._answers.wrong += 1
-        if connection.left or b"\r\nconnection: close" in received:
+        if connection.left or connection.is_last:
             self._replace(connection)  # an answer before the end of the request
         else:
             self._idle.append(connection)

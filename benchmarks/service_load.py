@@ -384,7 +384,9 @@ def run_overload(options: argparse.Namespace, folder: Path) -> None:
     """Ask for ten times the checks that can be done."""
     tokens, token = with_token(folder)
     asks = checks(token)
-    serve = ("--list", options.store, "--tokens", tokens, "--missed", folder / "missed.db")
+    serve = ["--list", options.store, "--tokens", tokens]
+    if options.missed:
+        serve += ["--missed", folder / "missed.db"]
     with generators() as pool, servers.hashmatch(*serve) as server:
         asked(pool, Load(server.port, asks, 8, 2.0))
         best = max(asked(pool, Load(server.port, asks, 8, 5.0)).rate for _ in range(3))
@@ -437,6 +439,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=500.0, help="look-ups a second")
     parser.add_argument("--swaps", type=int, default=1000)
     parser.add_argument("--pause", type=float, default=0.15, help="seconds between two swaps")
+    parser.add_argument("--missed", action="store_true", help="what is refused is noted")
     parser.add_argument("--overload-seconds", type=float, default=60.0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
