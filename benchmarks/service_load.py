@@ -283,7 +283,7 @@ def run_update(options: argparse.Namespace, folder: Path) -> None:
     command = [sys.executable, "-m", "hashmatch", "list"]
     begins = hm.ListStore(str(options.store)).latest_version()
     changes = {
-        "an update of 10,000": [*command, "update", few, "--store", options.store],
+        "an update of 10,000": [*command, "update", options.store, few],
         "a swap of all": [*command, "rollback", options.store, str(begins)],
     }
     with (
