@@ -6,10 +6,12 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import threading
 import time
+from contextlib import ExitStack, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import pytest
 
@@ -17,6 +19,7 @@ from cli_tools import DEMO, one_line, run
 from conftest import IMAGES
 from hashmatch.errors import ServiceError
 from hashmatch.service.client import AsyncClient, Client
+from hashmatch.service.server import _answer, _ended_by
 from hashmatch.service.v1 import HashQuery
 from processes import PATIENCE, wait_for
 from service_program import Program, service
@@ -34,6 +37,38 @@ def children(pid: int) -> list[int]:
     path = f"/proc/{pid}/task/{pid}/children"
     with open(path) as file:
         return [int(each) for each in file.read().split()]
+
+
+class _Starting:
+    """A service that is stopped while it starts, in code that keeps the end of it to itself."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self.runs = 0
+        self.should_exit = self.started = False
+
+    def server(self, name: str, port: int) -> Any:
+        with suppress(BaseException):
+            signal.raise_signal(signal.SIGTERM)
+        return self
+
+    def run(self, sockets: object) -> None:
+        self.runs += 1
+
+
+def test_a_process_that_is_stopped_while_it_starts_does_not_answer() -> None:
+    starting = _Starting()
+    with _ended_by(signal.SIGTERM) as stop, socket.create_server(("127.0.0.1", 0)) as bound:
+        _answer(cast("Any", starting), bound, "name", stop)
+    assert (stop.is_asked, starting.runs) == (True, 0)
+
+
+def test_a_process_that_is_stopped_just_before_it_answers_ends() -> None:
+    starting = _Starting()
+    with _ended_by(signal.SIGTERM) as stop:
+        stop.server = cast("Any", starting)
+        signal.raise_signal(signal.SIGTERM)
+    assert starting.should_exit
 
 
 @pytest.fixture(scope="module")

@@ -350,24 +350,40 @@ def serve(serving: Serving, started: Callable[[int], None] = lambda port: None) 
         port = bound.getsockname()[1]
         with _noting(serving.missed):
             if serving.workers == 1:
-                with _ended_by(signal.SIGTERM):
-                    _answer(serving, bound, uuid.uuid4().hex, lambda: started(port))
+                with _ended_by(signal.SIGTERM) as stop:
+                    _answer(serving, bound, uuid.uuid4().hex, stop, lambda: started(port))
             else:
                 _supervise(serving, bound, lambda: started(port))
 
 
-@contextmanager
-def _ended_by(*signals: signal.Signals) -> Iterator[None]:
-    """Have signals end what is done here as if it was done.
+class _Stop:
+    """What ends a process that answers when a signal comes, whatever it is doing then.
 
-    uvicorn, when it has stopped in good order, sends itself the one that stopped it.
+    uvicorn takes signals only while it runs, and sends itself the one that stopped it again.
     """
+
+    def __init__(self) -> None:
+        self.is_asked = False
+        self.server: uvicorn.Server | None = None
+
+    def __call__(self, number: int, frame: object) -> None:
+        self.is_asked = True
+        if self.server is not None:
+            self.server.should_exit = True
+        else:
+            sys.exit(0)  # some code that is called may keep it to itself: `is_asked` stays
+
+
+@contextmanager
+def _ended_by(*signals: signal.Signals) -> Iterator[_Stop]:
+    """Have signals end what is done here as if it was done."""
+    stop = _Stop()
     if threading.current_thread() is not threading.main_thread():
-        yield  # to others no signal comes
+        yield stop  # to others no signal comes
         return
-    before = {each: signal.signal(each, lambda number, frame: sys.exit(0)) for each in signals}
+    before = {each: signal.signal(each, stop) for each in signals}
     try:
-        yield
+        yield stop
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
@@ -377,15 +393,18 @@ def _answer(
     serving: Serving,
     bound: socket.socket,
     name: str,
+    stop: _Stop,
     started: Callable[[], None] = lambda: None,
 ) -> None:
     """Answer in this process until it is stopped; UsageError if it cannot start."""
     with serving._stack:
-        server = serving.server(name, bound.getsockname()[1])
+        server = stop.server = serving.server(name, bound.getsockname()[1])
+        if stop.is_asked:
+            return
         started()
         with suppress(SystemExit):  # of uvicorn, which has logged why it could not start
             server.run([bound])
-        if not server.started:
+        if not server.started and not stop.is_asked:
             raise UsageError("cannot serve: a part of it could not be started. See its log.")
 
 
@@ -491,12 +510,14 @@ def _fork(
     if pid == 0:
         code = 1
         try:
-            with _ended_by(*signals):
+            with _ended_by(*signals) as stop:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
                 reading, writing = alive
                 os.close(writing)
                 threading.Thread(target=_end_with_parent, args=(reading,), daemon=True).start()
-                _answer(serving, bound, name)
+                _answer(serving, bound, name, stop)
+            code = 0
+        except SystemExit:  # it was stopped before it answered
             code = 0
         except HashmatchError as error:
             with open(os.path.join(folder, REASON), "w") as file:
