@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+def found_again(matcher: hm.Matcher, known: hm.HashList) -> list[Any]:
+    """Return what the first entries of a list find in it: hashes, or the frames of a video."""
+    if known.videos is None:
+        return list(matcher.look_up(known.hashes[:2]))
+    return [matcher.look_up_video(known.videos[0])] if len(known) else []
+
+
 def of_ours(thing: object) -> list[Any]:
     """Return `thing` and all objects of our classes that can be reached from it by its parts."""
     found: dict[int, Any] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -11,13 +12,21 @@ import numpy as np
 from PIL import Image
 
 from cli_tools import DEMO, IMAGES, PROGRAM, environment, run
-from conftest import FIXTURES
+from conftest import FIXTURES, LISTS
 from hashmatch.cli import main
 from hashmatch.cli.command import walk
 from hashmatch.cli.list_store import rollback
 from hashmatch.cli.scan import status
+from hashmatch.review.drafts.account import read_account
+from hashmatch.review.drafts.draft import confirmed_case, make_draft, sign_draft, write_draft
+from hashmatch.review.lawful_requests import add_request, answer_request
+from hashmatch.review.queue import ReviewQueue
 from hashmatch.service.missed import MissedItems
+from hashmatch.store.signing import load_private
 from processes import PATIENCE, Process
+from review_drafts import choose_all
+from review_queues import take_and_decide
+from review_records import many
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,11 +90,12 @@ CALLS = {
     "review reviewer list": "queue.db",
     "review reviewer add": "queue.db ana",
     "review reviewer remove": "queue.db ana",
-    "review draft choose": "queue.db 1 --for ncmec",
-    "review draft write": "queue.db 1 --for ncmec --account account.json --out draft",
-    "review draft check": "queue.db photos",
-    "review draft sign": "queue.db photos",
-    "review draft feedback": "queue.db known known.csv --out feedback.json",
+    "review draft choose": "reported.db 1 --for ncmec",
+    "review draft write": "reported.db 1 --for ncmec --account account.json --out new-draft",
+    "review draft check": "reported.db one-draft",
+    "review draft sign": "reported.db one-draft",
+    "review draft feedback": "reported.db stopncii stopncii.json --reveal-hashes "
+    "--out feedback.json",
     "review preserve add": "queue.db 1 --report 9900001 --filed 2026-01-31",
     "review preserve list": "queue.db",
     "review preserve extend": "queue.db 1 --until 2050-01-31 --reason why",
@@ -94,8 +104,8 @@ CALLS = {
     "review preserve refuse": "queue.db 1",
     "review request add": "queue.db 2026-1 1 --authority court --received 2026-01-31",
     "review request list": "queue.db",
-    "review request answer": "queue.db 2026-1 --out answer --sign a.key --to court",
-    "review request check": "photos a.pub",
+    "review request answer": "reported.db 2026-1 --out new-answer --sign a.key --to court",
+    "review request check": "one-answer a.pub",
     "review webhook push": "queue.db --url https://moderation.example/hook --dead",
     "review webhook secret": "new.secret",
     "token add": "new.json uploads --scope match",
@@ -138,12 +148,33 @@ def make_folder(folder: Path) -> Path:
     call("token add tokens.json uploads --scope match")
     (folder / "account.json").write_bytes((FIXTURES / "account.json").read_bytes())
     (folder / "account.json").chmod(0o600)
+    (folder / "stopncii.json").write_bytes((LISTS / "stopncii-page-1.json").read_bytes())
+    _report(folder)
     MissedItems(str(folder / "missed.db")).close()
     call(
         f"scan photos {RULES} --surface public_post --out records.jsonl --review queue.db "
         "--state state --keep-hashes kept --keep-for 9d --include-hash"
     )
     return folder
+
+
+def _report(folder: Path) -> None:
+    """Make a queue with a confirmed case, a draft of its report, and an answered request."""
+    ago = datetime.now(UTC) - timedelta(days=2)
+    where = str(folder / "reported.db")
+    with ReviewQueue.open(where, create=True, now=lambda: ago) as queue:
+        queue.add(many(1))
+        take_and_decide(queue, "confirmed")
+    with ReviewQueue.open(where) as queue:
+        case = confirmed_case(queue, "1")
+        choose_all(queue, case)
+        account = read_account(folder / "account.json")
+        write_draft(queue, make_draft(queue, case, "ncmec", account), folder / "one-draft", "ana")
+        for name in ("ana", "ben"):
+            sign_draft(queue, folder / "one-draft", name)
+        add_request(queue, "2026-1", "a court", ago, ["1"], "ana")
+        key = load_private(str(folder / "a.key"))
+        answer_request(queue, "2026-1", folder / "one-answer", key, "court", "ana")
 
 
 def closed(folder: Path, *args: str, out: bool, err: bool) -> int:

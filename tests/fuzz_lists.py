@@ -16,8 +16,10 @@ LISTS = Path(__file__).parent.parent / "fixtures" / "lists"
 
 
 def seeds(format: str) -> list[bytes]:
-    """Return the fixtures that are of `format`."""
+    """Return the fixtures that are of `format`; `vpdq-frames` is what vPDQ is read as by name."""
     from hashmatch import registry
+
+    format = {"vpdq-frames": "vpdq"}.get(format, format)
 
     readers = {name: registry.list_reader(name) for name in registry.names(registry.LISTS)}
     files = [path.read_bytes() for path in sorted(LISTS.iterdir())]

@@ -10,7 +10,7 @@ import pytest
 import hashmatch as hm
 from canaries import Detector, all_canaries, canaries, told
 from canary_lists import FILES, spoilt, with_canaries
-from canary_objects import of_ours, shown
+from canary_objects import found_again, of_ours, shown
 from conftest import IMAGES, LISTS
 from forced_errors import failures
 
@@ -47,7 +47,7 @@ def test_a_list_and_its_matches(path: Path, tmp_path: Path) -> None:
         matcher = hm.Matcher(each, max_distance=each.spec.bits, max_matches=10)
         things += [each, matcher, each.index, each.entries[:], each.limits(0)]
         things += [hm.HashIndex.build(each, 8), each.hashes, each.hashes[0:1]]
-        things += matcher.look_up(each.hashes[:2])
+        things += found_again(matcher, each)
         things += [matcher.check(PICTURE, surface="public_post")]
         things += [hm.read_list(known, each.spec.algorithm, skip_bad_rows=True)]
     for thing in things:

@@ -7,10 +7,12 @@ not keep what `hashmatch.interfaces` asks of it.
 from __future__ import annotations
 
 import io
+import os
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from itertools import chain
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -38,16 +40,7 @@ from hashmatch.interfaces import (
     passed_over,
     reads_plain,
 )
-from hashmatch.records.cases import (
-    Case,
-    CaseItem,
-    CaseState,
-    Closest,
-    ConfirmedCase,
-    Decision,
-    Origin,
-    Verdict,
-)
+from hashmatch.records.cases import Case, Verdict
 from hashmatch.records.enums import Outcome, Surface
 from hashmatch.records.hashes import HashBatch, HashSpec
 from hashmatch.records.images import ImageChanged, ImageError, ImageItem
@@ -60,6 +53,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from hashmatch.records.cases import ConfirmedCase
     from hashmatch.review.drafts.destinations import DraftDestination, DraftFacts
 
 
@@ -363,25 +357,32 @@ def example_facts() -> DraftFacts:
     from hashmatch.review.drafts.seen import reported_files
     from hashmatch.review.history import FIRST, Head
 
-    record, at = example_record(), datetime(2026, 1, 1, tzinfo=UTC)
-    decision = Decision(
-        "q-1-4", "q-1", Verdict.CONFIRMED, "ana", at, at, "seen", (record.record_id,), FIRST
-    )
-    closest = Closest(4, 31, "pdq", "demo")
-    item = CaseItem(record, Origin(), at, False, 1)
-    case = Case(
-        "q-1", CaseState.CONFIRMED, at, closest, ("A1",), (record.item.surface,), (item,),
-        (decision,), None, 0,
-    )  # fmt: skip
+    confirmed, at = _confirmed_case(), datetime(2026, 1, 2, tzinfo=UTC)
     said = {
         "schema": "hashmatch.account/1",
         "incident": {"at": "2026-01-01T00:00:00Z"},
         "reporter": {"person": {"first_name": "Dana", "last_name": "Example"}},
     }
-    confirmed = ConfirmedCase(case, 4, at, at)
     account = msgspec.convert(said, AccountFile)
     files = reported_files(confirmed, ())
     return DraftFacts(confirmed, files, (), account, Head(4, FIRST), at)
+
+
+def _confirmed_case() -> ConfirmedCase:
+    """Return a case that a made-up reviewer confirmed, of a queue of its own: no other has any."""
+    from hashmatch.review.queue import ReviewQueue
+
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    with TemporaryDirectory() as folder:
+        path = os.path.join(folder, "queue.db")
+        with ReviewQueue.open(path, create=True, now=lambda: at) as queue:
+            queue.add([example_record()])
+            queue.reviewers.add("ana")
+            case = queue.take("ana")
+            assert isinstance(case, Case)
+            queue.decide(case.case_id, "ana", Verdict.CONFIRMED, "seen", case.reviewed_digest)
+        with ReviewQueue.open(path, now=lambda: at + timedelta(days=1)) as queue:
+            return next(queue.confirmed())
 
 
 def example_record(key: str = "profiles/1.jpg", *, suppressed: bool = False) -> ReviewRecord:

@@ -161,5 +161,10 @@ def test_help_names_plug_ins_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(registry, "names", with_another)
     text = " ".join(CliRunner().invoke(main, ["scan", "--help"]).stdout.split())
-    for said in ("whash or another", "vpdq or another", "zip:// or another://", "or .another"):
+    for said in (
+        "whash or another",
+        "vpdq-frames or another",
+        "zip:// or another://",
+        "or .another",
+    ):
         assert said in text

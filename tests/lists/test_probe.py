@@ -42,6 +42,7 @@ def flipped(text: str, bits: int) -> str:
         name
         for name in registry.names(registry.HASHERS)
         if registry.hasher(name).reads != "video"  # which have no hash as a whole
+        and not name.startswith("video_")  # digests of a file as those without it
     ],
 )
 def test_our_own_hashes_are_equal(algorithm: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 import hashmatch as hm
 from canaries import all_canaries, told
 from canary_lists import FILES, with_canaries
-from canary_objects import of_ours, shown
+from canary_objects import found_again, of_ours, shown
 from cli_tools import IMAGES
 from forced_errors import failures
 from hashmatch.store.diff import difference
@@ -92,7 +92,7 @@ def test_a_store(encrypted: bool, tmp_path: Path, pages: list[str], temporary: P
     things += difference(store.version(1), store.version(2))
     for known in store.open():
         matcher = hm.Matcher(known, max_distance=known.spec.bits, max_matches=5)
-        things += [matcher, matcher.look_up(known.hashes[:2])]
+        things += [matcher, *found_again(matcher, known)]
         things += [matcher.check(IMAGES / "plain/tiles.png", surface="public_post")]
     for thing in things:
         for each in of_ours(thing):
@@ -113,7 +113,7 @@ def test_a_store_that_fails_anywhere(tmp_path: Path, pages: list[str], temporary
         store.update_files(few[2:], EVERYTHING)
         list(store.verify())
         for known in store.open():
-            hm.Matcher(known).look_up(known.hashes[:1])
+            found_again(hm.Matcher(known), known)
         difference(store.version(1), store.version(2))
 
     for where, error in failures(use):

@@ -126,8 +126,9 @@ def _print_questions(queue: ReviewQueue, case_id: str, destination: str, as_json
             choice = of_file(chosen, file).get(question.name)
             values = None if choice is None else list(choice.values)
             if as_json:
-                number = None if file is None else file.number
-                print_json({"question": question.name, "file": number, "chosen": values})
+                number, key = (None, None) if file is None else (file.number, file.key)
+                about = {"question": question.name, "file": number, "key": key}
+                print_json({**about, "chosen": values})
                 continue
             where = "the report" if file is None else f"file {file.number}, {file.key}"
             said = "not chosen" if values is None else "; ".join(values) or "none of them"

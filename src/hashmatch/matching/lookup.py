@@ -234,6 +234,10 @@ class Lookup(Opaque):
         if not isinstance(hashes, HashBatch):
             raise UsageError(f"cannot look up {type(hashes).__name__}. Give a HashBatch")
         lists = self._lists.get(hashes.spec)
+        if lists is None and hashes.spec == VIDEO_SPEC:
+            raise SpecMismatch(
+                "cannot look up a video by one hash: it has one for each frame. Use look_up_video"
+            )
         if lists is None:
             held = ", ".join(map(str, self.specs))
             raise SpecMismatch(f"cannot look up hashes of {hashes.spec} in lists of {held}")

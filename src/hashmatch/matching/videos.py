@@ -164,6 +164,11 @@ class IndexedVideos(Opaque):
     made with, and frames of less than `min_quality` are not matched.
     """
 
+    __slots__ = (
+        "_are_set", "_begins", "_entry", "_index", "_lock", "_times", "_weights", "_words",
+        "default", "key", "known", "min_quality", "number", "thresholds",
+    )  # fmt: skip  # `vars` has nothing to show
+
     def __init__(
         self,
         number: int,

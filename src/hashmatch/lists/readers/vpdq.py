@@ -19,7 +19,9 @@ by name.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from heapq import merge
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hashmatch.errors import RejectedRow, UsageError
 from hashmatch.interfaces import ListOptions, ListRow
@@ -45,12 +47,19 @@ BY_FRAME = re.compile(
 )
 
 
-class _Video(NamedTuple):
-    """The frames of one video, the line that each is on, and its id."""
+class _Video:
+    """The frames of one video, the line that each is on, what is broken among them, and its id."""
 
-    frames: list[Frame]
-    lines: list[int]
-    external_id: str | None = None
+    def __init__(self, external_id: str | None = None) -> None:
+        self.frames: list[Frame] = []
+        self.lines: list[int] = []
+        self.rejected: list[RejectedRow] = []
+        self.external_id = external_id
+
+    def add(self, line: int, *frames: Frame) -> None:
+        """Add frames of a line."""
+        self.frames += frames
+        self.lines += [line] * len(frames)
 
 
 class _Frames:
@@ -69,7 +78,8 @@ class _Frames:
             if isinstance(video, RejectedRow):
                 yield video
             elif video.frames:
-                yield from self._made(video)
+                rows = self._made(video)
+                yield from merge(rows, video.rejected, key=attrgetter("line"))
 
     def _made(self, video: _Video) -> Iterator[ListRow | RejectedRow]:
         """Yield the rows that a video of at least one frame is."""
@@ -112,55 +122,64 @@ class VpdqFrames(_Frames):
 
 
 def _of_lines(stream: BinaryIO) -> Iterator[_Video | RejectedRow]:
-    video, last = _Video([], []), -1
+    video, last = _Video(), -1
     for line in numbered_lines(stream):
         if isinstance(line, RejectedRow):
-            yield line
+            yield from _in_order(line, video)
             continue
         number, text = line
         if text.lstrip().startswith("#") or HEADER.fullmatch(text.strip()):
             named = NAME.fullmatch(text.strip())
             if named or video.frames:
                 yield video
-                video, last = _Video([], [], named[1] if named else None), -1
+                video, last = _Video(named[1] if named else None), -1
             continue
         cells = [cell.strip() for cell in text.split(",")]
         if len(cells) != 4:
-            yield RejectedRow(number, f"{len(cells)} fields, a frame has 4")
+            yield from _in_order(RejectedRow(number, f"{len(cells)} fields, a frame has 4"), video)
             continue
         try:
             frame = frame_of(",".join((cells[2], cells[1], cells[3])), cells[0])
         except UsageError as error:
-            yield RejectedRow(number, str(error))
+            yield from _in_order(RejectedRow(number, str(error)), video)
             continue
         if frame.number is not None and frame.number <= last:
             yield video
-            video = _Video([], [])
+            video = _Video()
         last = -1 if frame.number is None else frame.number
-        video.frames.append(frame)
-        video.lines.append(number)
+        video.add(number, frame)
     yield video
+
+
+def _in_order(row: RejectedRow, video: _Video) -> Iterator[RejectedRow]:
+    """Yield a broken row, unless a video has begun before it, which it is then given with."""
+    if video.frames:
+        video.rejected.append(row)
+    else:
+        yield row
 
 
 def _of_json(stream: BinaryIO) -> Iterator[_Video | RejectedRow]:
     """Yield the videos of a stream of JSON: frames at the top of one document are one video."""
-    video = _Video([], [])
+    video = _Video()
     for record in JsonRecords(stream, _holds, "hash"):
         if isinstance(record, RejectedRow):
-            yield record
+            yield from _in_order(record, video)
         elif not isinstance(record, Record):  # the end of a document
             yield video
-            video = _Video([], [])
+            video = _Video()
         else:
             try:
                 if _is_video(record.value):
-                    frames = frames_of(_without_quotes(record.value))
-                    yield _Video(frames, [record.line] * len(frames), record.key or None)
+                    whole = _Video(record.key or None)
+                    whole.add(record.line, *frames_of(_without_quotes(record.value)))
+                    yield video  # of frames before it
+                    yield whole
+                    video = _Video()
                 else:
-                    video.frames.append(frame_of(record.value, record.key))
-                    video.lines.append(record.line)
+                    video.add(record.line, frame_of(record.value, record.key))
             except UsageError as error:
-                yield RejectedRow(record.line, str(error))
+                yield from _in_order(RejectedRow(record.line, str(error)), video)
     yield video
 
 
