@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import io
+import json
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 import hashmatch as hm
-from conftest import FIXTURES, golden
+from conftest import FIXTURES
 from hashmatch.decode import limits
 from hashmatch.decode.video import VideoDecoder
 from hashmatch.sandbox.video_slot import VideoEnd, VideoFrame
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VIDEOS = FIXTURES / "videos"
-REFERENCE: dict[str, list[list[Any]]] = golden("videos")
+REFERENCE: dict[str, list[list[Any]]] = json.loads((FIXTURES / "video_references.json").read_text())
 CLIP = VIDEOS / "h264.mp4"
 
 
