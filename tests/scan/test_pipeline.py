@@ -87,7 +87,7 @@ def test_listing_keeps_ahead_by_a_chunk() -> None:
 
 
 def test_an_error_comes_in_its_turn_and_ends_the_others() -> None:
-    begun = []
+    begun, before = [], set(threading.enumerate())
 
     def work(fetched: Fetched) -> int:
         begun.append(number(fetched))
@@ -101,7 +101,7 @@ def test_an_error_comes_in_its_turn_and_ends_the_others() -> None:
     with pytest.raises(hm.SourceError, match="gone"):
         next(found)
     assert len(begun) <= 110
-    assert not [one for one in threading.enumerate() if one.name.startswith("hashmatch")]
+    assert set(threading.enumerate()) <= before
 
 
 def test_what_waits_for_its_time_holds_up_nobody() -> None:
@@ -192,7 +192,7 @@ def test_whatever_the_concurrency_and_the_weather(seed: int) -> None:
     )  # fmt: skip
     tries = Tries(Limits(first_delay=0.002, longest_delay=0.01), seed=seed)
     images = Weather(contents, SURFACE)
-    counters = hm.Counters()
+    counters, before = hm.Counters(), set(threading.enumerate())
     found = Pipeline(images, images.items(), work, tries, concurrency, counters=counters)
     wanted = chance.choice([3, 10**6, 10**6])
     results: list[tuple[str, object]] = list(itertools.islice(iter(found), wanted))
@@ -204,7 +204,7 @@ def test_whatever_the_concurrency_and_the_weather(seed: int) -> None:
     assert len(results) == min(wanted, len(contents))
     assert (counters.reading, counters.waiting) == (0, 0) or wanted == 3
     gc.collect()
-    assert not [one for one in threading.enumerate() if one.name.startswith("hashmatch")]
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_scan_is_the_same_with_any_number_of_threads() -> None:
