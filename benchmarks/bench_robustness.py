@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.robustness import named
+from benchmarks.photographs import in_folders
+from benchmarks.robustness import false_pairs, named
 from benchmarks.robustness.drawing import WORDS, font, scripts, sentence, wrapped
 from benchmarks.robustness.rows import Row, rows, scene_for
+from hashmatch import registry
 from hashmatch.testing import picture
 
 if TYPE_CHECKING:
@@ -122,3 +124,38 @@ def test_no_photograph_is_named_twice() -> None:
     assert {each.source for each in found} == {*named.REPOSITORIES, *named.PACKAGES}
     build = {each.source for each in found if each.set == "build"}
     assert not build & {each.source for each in found if each.set == "held"}
+
+
+def test_false_pairs_are_counted_once_and_by_kind(tmp_path: Path) -> None:
+    """A mirrored copy among drawn pictures is a new pair from orientations on, by that question."""
+    for number in range(6):
+        Image.fromarray(picture(number, 480, 320)).save(tmp_path / f"{number}.png")
+    mirrored = np.ascontiguousarray(picture(0, 480, 320)[:, ::-1])
+    Image.fromarray(mirrored).save(tmp_path / "mirrored.png")
+    photographs = in_folders([tmp_path])
+    none, turned = (
+        false_pairs.count(photographs, registry.hasher("pdq"), level)
+        for level in ("none", "orientations")
+    )
+    assert none.pairs == turned.pairs == 7 * 6
+    assert none.within[31] == 0
+    assert (turned.within[31], turned.new[31]) == (2, 2)
+    assert dict(turned.by_kind) == {"flip_left_right": 2}
+    distance, query, entry = turned.kinds["flip_left_right"]
+    assert distance <= 31
+    assert {query, entry} == {"0.png", "mirrored.png"}
+    assert "flip_left_right" in "\n".join(false_pairs.lines(turned, "orientations"))
+
+
+def test_tiles_do_not_overlap_and_know_their_photograph(tmp_path: Path) -> None:
+    Image.fromarray(picture(1, 700, 400)).save(tmp_path / "one.png")
+    photographs = in_folders([tmp_path])
+    tiles = list(false_pairs.with_tiles(photographs))
+    assert len(tiles) == 1 + 4, "thirds of 400 are too small"
+    assert {tile.path for tile in tiles} == {photographs[0].path}
+    covered = np.zeros((400, 700), int)
+    for tile in tiles[1:]:
+        assert tile.box is not None
+        left, top, right, bottom = tile.box
+        covered[top:bottom, left:right] += 1
+    assert covered.min() == covered.max() == 1

@@ -358,7 +358,7 @@ def _quad(
     across = corners @ (-sin(axis), cos(axis))
     distance = 1.4 * max(width, height)
     depth = distance / (distance + along * sin(tilt))
-    seen = np.outer(along * cos(tilt) * depth, (cos(axis), sin(axis)))
+    seen: NDArray[np.float64] = np.outer(along * cos(tilt) * depth, (cos(axis), sin(axis)))
     seen += np.outer(across * depth, (-sin(axis), cos(axis)))
     seen = seen @ np.array([(cos(roll), sin(roll)), (-sin(roll), cos(roll))])
     extent = np.ptp(seen, axis=0)
