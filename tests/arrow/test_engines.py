@@ -144,10 +144,11 @@ def test_dask(files: str, expected: list[dict[str, Any]], tmp_path: Path, *, kil
     from distributed import Client, LocalCluster, as_completed
 
     kill = Kills(tmp_path, kills=kills)
+    match = kill.match
 
     def part(path: str) -> list[pa.RecordBatch]:
         batches = parquet.ParquetFile(path).iter_batches(PER_BATCH)
-        return list(kill.match.map_iterator(batches))
+        return list(match.map_iterator(batches))
 
     # A task whose workers die is done again, more often than the three times of the default:
     # here it is we who kill, and no row of ours can.
