@@ -17,12 +17,13 @@ from PIL import Image
 import hashmatch as hm
 import s3_server
 from cli_tools import IMAGES
-from hashmatch.errors import CheckpointError, EngineError
+from hashmatch.errors import CheckpointError, EngineError, SinkError
 from hashmatch.records.images import ImageError
 from hashmatch.scan.parts import coordinator, journal, worker
 from hashmatch.scan.parts.engine import EngineName
 from hashmatch.scan.parts.journal import BucketJournal, FileJournal, Journal
 from hashmatch.scan.parts.manifest import Line, Manifest
+from hashmatch.scan.parts.output import PartOutput
 from hashmatch.scan.parts.place import open_place
 from hashmatch.scan.parts.worker import Answer
 from hashmatch.sources.directory import DirectorySource
@@ -429,7 +430,7 @@ def test_a_place_is_written_once(tmp_path: Path) -> None:
     place.remove("a/b")
     place.remove("a/b")
     assert place.names("a") == []
-    with pytest.raises(hm.UsageError, match="cannot keep a scan in ftp://"):
+    with pytest.raises(hm.UsageError, match="cannot keep the state of a scan in ftp://"):
         open_place("ftp://a/b")
 
 
@@ -441,12 +442,28 @@ def test_a_bucket_is_written_once_and_scanned_with(
     with s3_server.moto(tmp_path / "buckets") as port:
         serve(monkeypatch, port)
         expected = plain("s3://photos")
-        assert in_parts("s3://photos", "s3://state/a/b", "local:2") == expected
+        output = PartOutput("s3://state/records")
+        found = in_parts("s3://photos", "s3://state/a/b", "local:2", output=output)
+        assert found == expected
         place = open_place("s3://state/a/b")
         assert not place.create(f"scans/{place.names('scans')[0]}", b"")
         (manifest,) = Manifest.all(place)
         assert manifest.status()["parts"]["done"] == 10
-        assert in_parts("s3://photos", "s3://state/a/b", "local:2") == expected
+        assert in_parts("s3://photos", "s3://state/a/b", "local:2", output=output) == expected
+        written = open_place("s3://state/records")
+        data = written.read(f"{manifest.name}/manifest.json")
+        files = json.loads(data or b"")["files"]
+        lines = [
+            line
+            for file in files
+            for line in (written.read(f"{manifest.name}/{file['name']}") or b"").splitlines()
+        ]
+        records = [json.loads(line) | {"created_at": ""} for line in lines]
+        assert records == [one for one in expected[0] if "record_id" in one]
+        # One that ignores conditions would have been refused; a file that is there stays.
+        other = PartOutput("s3://state/records", "parquet")
+        with pytest.raises(SinkError, match="another --state, format or --include-hash"):
+            in_parts("s3://photos", "s3://state/a/b", "local:2", output=other)
     assert max(Counter(engines.begun).values()) == 1
 
 
@@ -459,6 +476,9 @@ def test_a_bucket_that_ignores_conditions_is_refused(
         serve(monkeypatch, port)
         with pytest.raises(CheckpointError, match="its server ignores If-None-Match"):
             list(parted(folder, "s3://state/a").results())
+        output = PartOutput("s3://state/records")
+        with pytest.raises(CheckpointError, match=r"cannot keep records in .* ignores If-None"):
+            list(parted(folder, tmp_path / "state", output=output).results())
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
