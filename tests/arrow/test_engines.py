@@ -112,7 +112,8 @@ class Kills:
             self._stop.set()
             if self._kills:
                 self._thread.join()
-        seconds, done = time.monotonic() - began, sum(self.batches().values())
+        seconds = time.monotonic() - began
+        done = sum(self.batches().values())
         sys.stderr.write(
             f"\n{name}: {COUNT:,} pictures in {seconds:.1f} s, {COUNT / seconds:,.0f} a second, "
             f"{len(self.killed)} workers killed, {done} batches done of {FILES * PER_FILE}\n"

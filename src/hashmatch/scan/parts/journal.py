@@ -3,8 +3,8 @@
 In a folder that is a file. Who takes a part up copies what is whole of the journal there is into
 one of their own, which takes its place: the writer of the other one, dead or not, harms nothing.
 In a bucket, where nothing can be added to, it is objects with some results each, ``START.WRITER``.
-Whoever takes the part up reads those that follow on each other; of a result that is in several,
-any will do. What has been lost of a journal is done again.
+Who takes the part up reads those that follow on each other; of a result that is in several, any
+will do. What has been lost of a journal is done again.
 """
 
 from __future__ import annotations
