@@ -472,8 +472,14 @@ output_options = section(
         "--out",
         type=RECORDS,
         metavar="FILE",
-        help="Where records go, a file that ends in {endings}. [default: -, unless there is "
+        help="Where records go, a file that ends in {endings}. With --engine also DIR/ or "
+        "s3://BUCKET/FOLDER, which get a file for each part. [default: -, unless there is "
         "--review]",
+    ),
+    option(
+        "--out-format",
+        type=click.Choice(["jsonl", "parquet"]),
+        help="What files of parts are, in the folder of --out. [default: jsonl]",
     ),
     review_option,
     option("--report", type=REPORT, metavar="FILE", help="Write counts and problems as JSON."),
