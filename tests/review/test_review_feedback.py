@@ -24,7 +24,8 @@ from hashmatch.review.feedback import (
     write_report,
 )
 from hashmatch.review.settings import Settings
-from hashmatch.review.stats import Precision, thresholds, wilson
+from hashmatch.records.shares import wilson
+from hashmatch.review.stats import Precision, thresholds
 from review_queues import Clock, take_and_decide, take_case
 from review_records import flipped, make_record, random_hash
 

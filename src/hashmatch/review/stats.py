@@ -5,7 +5,6 @@ Nothing changes by them. `thresholds` helps to choose ``--max-distance``.
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hashmatch.errors import UsageError
 from hashmatch.records.cases import Verdict
 from hashmatch.records.review import ReviewRecord
+from hashmatch.records.shares import Share, wilson
 from hashmatch.review.text import micros, moment
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ AGES = tuple(
     timedelta(hours=hours) for hours in (1, 4, 12, 24, 3 * 24, 7 * 24, 14 * 24, 30 * 24, 90 * 24)
 )
 """Up to which ages waiting cases are counted together; the last group is older."""
-Z = 1.959963984540054
-"""Standard deviations of the normal distribution within which 95 % of it are."""
 CASES_PER_QUERY = 1000
 
 
@@ -154,48 +152,6 @@ def thresholds(found: Iterable[Precision], wanted: float) -> list[Threshold]:
                 sure = up_to
         answer.append(Threshold(name, algorithm, wilson(part, whole), reach, sure))
     return answer
-
-
-class Share(NamedTuple):
-    """A part of a whole, and where the true share is likely to be.
-
-    ``part`` of ``whole`` were counted; ``low`` and ``high`` are the 95 % interval of Wilson, 0 and
-    1 if nothing was counted.
-    """
-
-    part: int
-    whole: int
-    low: float
-    high: float
-
-    @property
-    def value(self) -> float | None:
-        """The share that was counted; None of nothing."""
-        return self.part / self.whole if self.whole else None
-
-
-def wilson(part: int, whole: int) -> Share:
-    """Return a share with its score interval, which holds for few and for extreme counts too.
-
-    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of
-    the American Statistical Association 22 (1927), 209-212: both solutions p of
-    ``(part / whole - p) ** 2 == Z ** 2 * p * (1 - p) / whole``.
-
-    Examples
-    --------
-    >>> share = wilson(15, 148)
-    >>> round(share.low, 4), round(share.high, 4)
-    (0.0624, 0.1605)
-    """
-    if not whole:
-        return Share(part, whole, 0.0, 1.0)
-    share, spread = part / whole, Z * Z / whole
-    middle = share + spread / 2
-    reach = math.sqrt(share * (1 - share) * spread + spread * spread / 4)
-    low, high = (middle - reach) / (1 + spread), (middle + reach) / (1 + spread)
-    return Share(
-        part, whole, max(0.0, low) if part else 0.0, min(1.0, high) if part < whole else 1.0
-    )
 
 
 def _ages(
