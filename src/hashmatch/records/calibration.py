@@ -13,7 +13,8 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from hashmatch.records.enums import Level
+from hashmatch.records.enums import Level  # noqa: TC001  (msgspec reads it)
+from hashmatch.records.review import ExpectedFalse
 from hashmatch.records.shares import Z
 
 SCHEMA: Final = "hashmatch.calibration/1"
@@ -221,6 +222,20 @@ class ListCalibration:
             fitted = None if share is None else share * pictures
         return Expected(found.records / self.pictures * pictures, low, high, fitted)
 
+    def expected_false(self, max_distance: int) -> ExpectedFalse | None:
+        """Return what a review record says of it, or None beyond `reach`.
+
+        Parameters
+        ----------
+        max_distance : int
+            The limit, in bits.
+        """
+        found = self.expected(max_distance, PER)
+        if found is None:
+            return None
+        expected, low, high = (float(f"{number:.3g}") for number in found[:3])
+        return ExpectedFalse(expected, low, high, PER, self.list_version)
+
 
 def spread_of(by_entry: np.ndarray[tuple[int], np.dtype[np.int64]], fixed: int = 0) -> float:
     """Return how much more a number of records varies than a Poisson count does.
@@ -309,26 +324,3 @@ def predicted(records: int, spread: float, sample: int, pictures: int) -> tuple[
                                 0.025))  # fmt: skip
     high = np.quantile(chance.poisson(each * chance.gamma(records / spread + 1, size=DRAWS)), 0.975)
     return low, float(high)
-
-
-@dataclass(frozen=True, slots=True)
-class ExpectedFalse:
-    """What a review record says of its list: how many harmless pictures match it.
-
-    Parameters
-    ----------
-    expected : float
-        Of `per` harmless pictures, no two the same; 0 if the sample had none.
-    low, high : float
-        Between these, with 95 % probability.
-    per : int
-        A million.
-    list_version : str
-        The version of the list that was calibrated: it may be an older one.
-    """
-
-    expected: float
-    low: float
-    high: float
-    per: int
-    list_version: str

@@ -127,13 +127,37 @@ class VideoMatch:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedFalse:
+    """What a review record says of its list: how many harmless pictures match it.
+
+    Parameters
+    ----------
+    expected : float
+        Of `per` harmless pictures, no two the same; 0 if the sample had none.
+    low, high : float
+        Between these, with 95 % probability.
+    per : int
+        A million.
+    list_version : str
+        The version of the list that was calibrated: it may be an older one.
+    """
+
+    expected: float
+    low: float
+    high: float
+    per: int
+    list_version: str
+
+
+@dataclass(frozen=True, slots=True)
 class RecordMatch:
     """One entry that is near enough, and whose limit said so.
 
     `distance` and `max_distance` are bits of `algorithm`, the limit inclusive; `max_distance_from`
     says who set it: the ``entry``, the ``list``, the ``caller`` or the ``algorithm``. `variant` and
     `frame` are of the hash that came closest to the entry; a lookup of hashes that were computed
-    elsewhere does not know them. Of a video that was checked, `video` says which parts match.
+    elsewhere does not know them. Of a video that was checked, `video` says which parts match. Of a
+    list that was calibrated, `calibration` says how many harmless pictures match it.
     """
 
     list: str
@@ -148,6 +172,7 @@ class RecordMatch:
     variant: str | UnsetType = UNSET
     frame: int | UnsetType = UNSET
     video: VideoMatch | UnsetType = UNSET
+    calibration: ExpectedFalse | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)
