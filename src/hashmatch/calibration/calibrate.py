@@ -22,6 +22,7 @@ from hashmatch.calibration.tail import fit_tail
 from hashmatch.errors import UsageError
 from hashmatch.lists.degenerate import re_encoded
 from hashmatch.records.calibration import DistanceCount, ListCalibration, spread_of
+from hashmatch.records.review import family
 from hashmatch.records.shares import Share, wilson
 from hashmatch.records.times import timestamp
 
@@ -280,9 +281,7 @@ def _list_result(
     matches = distance <= limit
     names = [name for name, is_kept in zip(one.variant, kept.tolist(), strict=True) if is_kept]
     kinds = Counter(
-        name.partition(":")[0].partition("/")[0]
-        for name, is_match in zip(names, matches.tolist(), strict=True)
-        if is_match
+        family(name) for name, is_match in zip(names, matches.tolist(), strict=True) if is_match
     )
     values, counts = np.unique(exact[exact >= 0], return_counts=True)
     return ListResult(

@@ -122,6 +122,10 @@ class MatcherOptions:
             trust["grace"] = trust["grace"].total_seconds()
         return found | {"shape": asdict(self.shape), "trust": trust}
 
+    def path_of(self, given: str) -> str:
+        """Return the path that one of the lists is given with."""
+        return self._paths(()).kind_and_path(given)[1]
+
     def versions(self, lists: Sequence[HashList]) -> list[int | None]:
         """Return the version of each list that is in a store, as it was opened."""
         return [

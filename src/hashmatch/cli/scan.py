@@ -180,6 +180,7 @@ def one_scan(
     observe: Sequence[Observe],
     checkpoint: Checkpoint | None,
     archive: HashArchive | None,
+    shadow: int | dict[str, int] | None,
     **options: Any,
 ) -> Iterator[Iterator[Result]]:
     """Give the results of a scan by this process."""
@@ -190,7 +191,7 @@ def one_scan(
         closing(
             scan_source(
                 images, matcher, options=how, checkpoint=checkpoint, archive=archive,
-                observe=[done, *observe],
+                observe=[done, *observe], shadow=shadow,
             )
         ) as results,
     ):  # fmt: skip
@@ -272,6 +273,7 @@ def scan(
     keep_for: timedelta | None,
     state: str | None,
     shard: tuple[int, int] | None,
+    shadow: int | dict[str, int] | None,
     engine: str | None,
     part_size: int | None,
     dry_run: bool,
@@ -315,6 +317,11 @@ def scan(
         out = "-"
     where = Surface.parse(surface)
     check_engine(engine, state, part_size, kept_in, options["limit_rate"])
+    if engine is not None and shadow is not None:
+        raise UsageError(
+            "cannot count a shadow limit with --engine. Leave out one, or scan a --shard without "
+            "--engine."
+        )
     rules = MatcherOptions.taken(options)
     matcher = rules.open()(include_hash=include_hash or review is not None)
     if (kept_in is None) != (keep_for is None):
@@ -329,10 +336,13 @@ def scan(
             images = Shard(images, *shard)
         if dry_run:
             show_estimate(source, images, matcher, shard, **options)
+            expect(matcher, images.count())
             return
         total = images.count()
         if total == 0:
             raise SourceError(f"cannot scan {source}: there are no images in it. Check it.")
+        if not quiet:
+            expect(matcher, total)
         # Before any file is opened: another scan that is under way keeps its own.
         checkpoint = None
         if engine is None and state is not None:
@@ -340,14 +350,16 @@ def scan(
         archive = None if kept_in is None else HashArchive(kept_in, keep_for)
         about = about_job(source, surface, shard, matcher)
         told = stack.enter_context(observers(log_json, metrics, out, about))
-        done = ScanReport(matcher)
+        done = ScanReport(matcher, shadow=shadow is not None)
 
         with reporting(report, done, matcher):
             sinks = open_sinks(out, review, source, include_hash)
             with (
                 told_if_stopped(sinks, done, total, out, quiet),
                 on_screen(total, quiet) as screen,
-                one_scan(images, matcher, done, [*told, screen], checkpoint, archive, **options)
+                one_scan(
+                    images, matcher, done, [*told, screen], checkpoint, archive, shadow, **options
+                )
                 if engine is None
                 else parted_scan(
                     ctx, rules, matcher, done, [*told, screen],
@@ -372,6 +384,16 @@ def scan(
         summary(done)
     if strict and done.unhashed:
         ctx.exit(Exit.SOME_UNHASHED)
+
+
+def expect(matcher: Matcher, total: int | None) -> None:
+    """Say how many false records to expect, by the lists that were calibrated."""
+    if not any(known.calibrations for known in matcher.lists):
+        return
+    from hashmatch.calibration.report import expectations
+
+    for line in expectations(matcher, total):
+        click.echo(printable(line), err=True)
 
 
 def show_estimate(

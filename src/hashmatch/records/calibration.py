@@ -323,4 +323,4 @@ def predicted(records: int, spread: float, sample: int, pictures: int) -> tuple[
         low = float(np.quantile(chance.poisson(each * chance.gamma(records / spread, size=DRAWS)),
                                 0.025))  # fmt: skip
     high = np.quantile(chance.poisson(each * chance.gamma(records / spread + 1, size=DRAWS)), 0.975)
-    return low, float(high)
+    return min(low, pictures), min(float(high), pictures)

@@ -175,6 +175,22 @@ class RecordMatch:
     calibration: ExpectedFalse | UnsetType = UNSET
 
 
+def family(variant: str) -> str:
+    """Return the kind of question that a variant is one of: its name without its numbers.
+
+    Parameters
+    ----------
+    variant : str
+        Of a match.
+
+    Examples
+    --------
+    >>> family("turn:-3/inside"), family("as-displayed/mirrored"), family("upright")
+    ('turn', 'as-displayed', 'upright')
+    """
+    return variant.partition(":")[0].partition("/")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class SuppressedBy:
     """The rule that keeps a record out of the queue.

@@ -49,3 +49,34 @@ def wilson(part: int, whole: int) -> Share:
     return Share(
         part, whole, max(0.0, low) if part else 0.0, min(1.0, high) if part < whole else 1.0
     )
+
+
+class Precision(NamedTuple):
+    """Of the decided cases that a list's entries matched, how many were confirmed.
+
+    ``distance`` is that of the closest match of the list in the case, in bits of ``algorithm``;
+    None stands for every distance. Cases count, not records: one picture is decided once. With a
+    ``variant``, only those that came nearest by that kind of question.
+    """
+
+    list: str
+    algorithm: str
+    distance: int | None
+    share: Share
+    variant: str | None = None
+
+
+class LimitCost(NamedTuple):
+    """What a lower limit would have cost a review queue, and what it would have saved.
+
+    ``share`` is what was confirmed of the decided cases up to ``distance``. With that as the limit,
+    ``missed`` cases that were confirmed would not have been found, and ``saved`` cases that were
+    not a match would not have been looked at.
+    """
+
+    list: str
+    algorithm: str
+    distance: int
+    share: Share
+    missed: int
+    saved: int

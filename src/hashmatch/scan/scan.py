@@ -28,10 +28,11 @@ from hashmatch.retry import Tries, list_items, until_available
 from hashmatch.scan.events import Counters, Monitor, tap
 from hashmatch.scan.hash_archive import PICTURES
 from hashmatch.scan.pipeline import MOST_READERS, READERS, Concurrency, Pipeline
+from hashmatch.scan.shadow import Shadow
 from hashmatch.scan.shard import Shard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from hashmatch.hashing.hash_image import Decode
     from hashmatch.interfaces import Source
@@ -108,6 +109,7 @@ def scan_source(
     archive: HashArchive | None = None,
     observe: Observe | Sequence[Observe] = (),
     on_listed: Callable[[ImageItem], object] | None = None,
+    shadow: int | Mapping[str, int] | None = None,
 ) -> Results:
     """Check every image of a source, in its order, one result for each.
 
@@ -138,6 +140,9 @@ def scan_source(
         ends the scan.
     on_listed : callable, optional
         Called with each item as it is listed, before it is read; from the thread that lists.
+    shadow : int or mapping of str to int, optional
+        Larger limits in bits, as of `Matcher`: what they would bring into review besides is counted
+        in `Counters.shadow`, and nothing is recorded of it.
 
     Returns
     -------
@@ -181,7 +186,7 @@ def scan_source(
             "it is (Source.identity). Scan it without a checkpoint"
         )
     observers = (observe,) if callable(observe) else tuple(observe)
-    scan = _Scan(source, matcher, options, observers)
+    scan = _Scan(source, matcher, options, observers, shadow)
     return scan.run(checkpoint, archive, on_listed)
 
 
@@ -212,9 +217,15 @@ class _Scan:
     """One run of a scan."""
 
     def __init__(
-        self, source: Source, matcher: Matcher, options: ScanOptions, observers: Sequence[Observe]
+        self,
+        source: Source,
+        matcher: Matcher,
+        options: ScanOptions,
+        observers: Sequence[Observe],
+        shadow: int | Mapping[str, int] | None = None,
     ) -> None:
         self.source, self.matcher, self.options = source, matcher, options
+        self.shadow = None if shadow is None else Shadow(matcher, shadow)
         self.tries = options.tries or Tries()
         self.breaker = matcher.protection.breaker
         self.counters = Counters()
@@ -231,9 +242,7 @@ class _Scan:
             stack.enter_context(closing(self.source))
             state, before = None, ""
             if checkpoint is not None:
-                state = stack.enter_context(
-                    closing(checkpoint.scan(about(self.source, self.matcher, self.tries, archive)))
-                )
+                state = stack.enter_context(closing(checkpoint.scan(self._about(archive))))
                 before = self._taken_up(state)
             writer = None
             if archive is not None:
@@ -252,10 +261,16 @@ class _Scan:
                     if state is None and writer is not None:  # what was scanned was scanned
                         writer.flush(self.counters.done)
 
+    def _about(self, archive: HashArchive | None) -> dict[str, Any]:
+        """Return all that its results and counts depend on."""
+        said = about(self.source, self.matcher, self.tries, archive)
+        return said if self.shadow is None else said | {"shadow": self.shadow.limits}
+
     def _taken_up(self, state: ScanState) -> str:
         """Continue from what was counted before, and return what there is to say of it."""
         before = state.counters()
         self.counters.outcomes, self.counters.suppressed_by = before.outcomes, before.suppressed_by
+        self.counters.shadow = before.shadow
         self.counters.listed = self.counters.before = state.listed
         if self.breaker is not None and state.breaker is not None:
             self.breaker.restore(state.breaker)
@@ -268,6 +283,7 @@ class _Scan:
     ) -> Results:
         """Yield what becomes of the items that are not accounted for yet."""
         pending: list[tuple[ImageItem, Result]] = []
+        shadowed: list[str] = []
         by_name: list[str] = []
         position: str | None = None
 
@@ -278,6 +294,8 @@ class _Scan:
             counted.outcomes[Outcome.FAILED] -= again
             for _, result in pending:
                 counted.add(result)
+            for place in shadowed:
+                counted.shadow[place] = counted.shadow.get(place, 0) + 1
             with self.monitor.timed("write"):
                 if writer is not None and (state is not None or len(writer) >= PICTURES):
                     writer.flush(self.counters.done if state is None else state.number)
@@ -288,6 +306,7 @@ class _Scan:
                     )
             self.counters.outcomes = counted.outcomes
             self.counters.suppressed_by = counted.suppressed_by
+            self.counters.shadow = counted.shadow
             self._count(-again)
             self.counters.before -= again
             for item, _ in pending:
@@ -298,6 +317,7 @@ class _Scan:
                 self.monitor.ended(result)
                 yield result
             pending.clear()
+            shadowed.clear()
             by_name.clear()
 
         number, began = 0, time.monotonic()
@@ -312,6 +332,10 @@ class _Scan:
                 if writer is not None and isinstance(hashed, list):
                     writer.add(item, hashed, result)
                 pending.append((item, result))
+                if self.shadow is not None and hashed is not None:
+                    with self.monitor.timed("search"):
+                        place = self.shadow.look_up(hashed, result)
+                    shadowed += [] if place is None else [place]
             number += 1
             full = number >= self.options.batch or time.monotonic() - began >= SECONDS
             if full or state is None:

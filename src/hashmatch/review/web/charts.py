@@ -13,7 +13,8 @@ from hashmatch.records.cases import Verdict
 from hashmatch.review.web.threads import RETRY_AFTER
 
 if TYPE_CHECKING:
-    from hashmatch.review.stats import Precision, Statistics
+    from hashmatch.records.shares import Precision
+    from hashmatch.review.stats import Statistics
     from hashmatch.review.web.context import Context
     from hashmatch.review.web.request import PageRequest
 
