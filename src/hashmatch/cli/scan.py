@@ -316,12 +316,7 @@ def scan(
     if out is None and review is None:
         out = "-"
     where = Surface.parse(surface)
-    check_engine(engine, state, part_size, kept_in, options["limit_rate"])
-    if engine is not None and shadow is not None:
-        raise UsageError(
-            "cannot count a shadow limit with --engine. Leave out one, or scan a --shard without "
-            "--engine."
-        )
+    check_engine(engine, state, part_size, kept_in, options["limit_rate"], shadow)
     rules = MatcherOptions.taken(options)
     matcher = rules.open()(include_hash=include_hash or review is not None)
     if (kept_in is None) != (keep_for is None):
@@ -336,13 +331,11 @@ def scan(
             images = Shard(images, *shard)
         if dry_run:
             show_estimate(source, images, matcher, shard, **options)
-            expect(matcher, images.count())
             return
         total = images.count()
         if total == 0:
             raise SourceError(f"cannot scan {source}: there are no images in it. Check it.")
-        if not quiet:
-            expect(matcher, total)
+        expect(matcher, total, quiet)
         # Before any file is opened: another scan that is under way keeps its own.
         checkpoint = None
         if engine is None and state is not None:
@@ -386,9 +379,9 @@ def scan(
         ctx.exit(Exit.SOME_UNHASHED)
 
 
-def expect(matcher: Matcher, total: int | None) -> None:
+def expect(matcher: Matcher, total: int | None, quiet: bool = False) -> None:
     """Say how many false records to expect, by the lists that were calibrated."""
-    if not any(known.calibrations for known in matcher.lists):
+    if quiet or not any(known.calibrations for known in matcher.lists):
         return
     from hashmatch.calibration.report import expectations
 
@@ -440,6 +433,7 @@ def show_estimate(
     )
     if "://" in name and not name.startswith(LOCAL):
         screen.print(f"and about {found.requests:,} requests, as many as fail besides")
+    expect(matcher, found.items)
     screen.print("nothing was written, and nothing looked up")
 
 

@@ -32,6 +32,7 @@ def check_engine(
     part_size: int | None,
     kept_in: str | None,
     limit_rate: float | None,
+    shadow: int | dict[str, int] | None,
 ) -> None:
     """Refuse options that an engine, or no engine, does not go with."""
     if engine is None:
@@ -48,6 +49,8 @@ def check_engine(
             "cannot keep hashes with --engine: one process writes them. Scan with --shard and "
             "--keep-hashes, or leave out --keep-hashes."
         )
+    if shadow is not None:
+        raise UsageError("cannot count a shadow limit with --engine. Leave out one of them.")
     if not engine.startswith("dask"):
         return
     if state is None:

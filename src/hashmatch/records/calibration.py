@@ -240,11 +240,13 @@ class ListCalibration:
 def spread_of(by_entry: np.ndarray[tuple[int], np.dtype[np.int64]], fixed: int = 0) -> float:
     """Return how much more a number of records varies than a Poisson count does.
 
-    Pictures and entries are resampled, each with replacement and by itself (A. B. Owen, "The
-    pigeonhole bootstrap", Annals of Applied Statistics 1, 2007). Of a sum, the variance that many
-    such samples have is known without drawing them: with the Bayesian weights of D. B. Rubin (1981)
-    it is ``c ** 2 + 2 * c`` for an entry with ``c`` records, and ``c`` where the entry is not
-    resampled.
+    Pictures and entries are both samples: other pictures will be scanned, and the next version of a
+    list has other entries. Of a sum, the variance that resampling both gives is known without
+    drawing: ``c ** 2`` for an entry with ``c`` records, and ``c`` where the entry stays. Resampling
+    them at the same time would count the noise of a single record three times (A. B. Owen, "The
+    pigeonhole bootstrap", Annals of Applied Statistics 1, 2007), and so it is taken off twice, as
+    by A. C. Cameron, J. B. Gelbach and D. L. Miller, "Robust inference with multiway clustering",
+    Journal of Business & Economic Statistics 29 (2011).
 
     Parameters
     ----------
@@ -256,12 +258,12 @@ def spread_of(by_entry: np.ndarray[tuple[int], np.dtype[np.int64]], fixed: int =
     Examples
     --------
     >>> spread_of(np.array([], np.int64), fixed=50), spread_of(np.array([1, 1, 1, 1]))
-    (1.0, 3.0)
+    (1.0, 1.0)
     """
     total = int(by_entry.sum()) + fixed
     if not total:
         return 1.0
-    return float((by_entry**2 + 2 * by_entry).sum() + fixed) / total
+    return float((by_entry**2).sum() + fixed) / total
 
 
 def interval(records: int, spread: float = 1.0) -> tuple[float, float]:

@@ -107,6 +107,17 @@ class Counters:
         if isinstance(result, ReviewRecord) and isinstance(result.suppressed_by, SuppressedBy):
             self.suppressed_by[result.suppressed_by.reason] += 1
 
+    def add_shadow(self, places: Iterable[str]) -> None:
+        """Count what a shadow limit would bring into review.
+
+        Parameters
+        ----------
+        places : iterable of str
+            What `hashmatch.scan.shadow.Shadow.look_up` has returned, one for each picture.
+        """
+        for place in places:
+            self.shadow[place] = self.shadow.get(place, 0) + 1
+
     def merge(self, other: Counters, sign: int = 1) -> None:
         """Count what another has counted of outcomes, in some other part of the items.
 

@@ -230,6 +230,8 @@ class _Scan:
         self.breaker = matcher.protection.breaker
         self.counters = Counters()
         self.monitor = Monitor(observers, self.tries, self.breaker, self.counters)
+        self._shadowed: list[str] = []
+        """What the shadow limit has found since results were last accounted for."""
         self._counting = threading.Lock()
         self._under_way: dict[str, bool] = {}
         """With a state: keys of what is listed and not accounted for, and whether the listing gave
@@ -266,11 +268,16 @@ class _Scan:
         said = about(self.source, self.matcher, self.tries, archive)
         return said if self.shadow is None else said | {"shadow": self.shadow.limits}
 
+    def _set_counts(self, counted: Counters) -> None:
+        self.counters.outcomes = counted.outcomes
+        self.counters.suppressed_by = counted.suppressed_by
+        self.counters.shadow = counted.shadow
+        self._shadowed.clear()
+
     def _taken_up(self, state: ScanState) -> str:
         """Continue from what was counted before, and return what there is to say of it."""
         before = state.counters()
-        self.counters.outcomes, self.counters.suppressed_by = before.outcomes, before.suppressed_by
-        self.counters.shadow = before.shadow
+        self._set_counts(before)
         self.counters.listed = self.counters.before = state.listed
         if self.breaker is not None and state.breaker is not None:
             self.breaker.restore(state.breaker)
@@ -283,7 +290,6 @@ class _Scan:
     ) -> Results:
         """Yield what becomes of the items that are not accounted for yet."""
         pending: list[tuple[ImageItem, Result]] = []
-        shadowed: list[str] = []
         by_name: list[str] = []
         position: str | None = None
 
@@ -294,8 +300,7 @@ class _Scan:
             counted.outcomes[Outcome.FAILED] -= again
             for _, result in pending:
                 counted.add(result)
-            for place in shadowed:
-                counted.shadow[place] = counted.shadow.get(place, 0) + 1
+            counted.add_shadow(self._shadowed)
             with self.monitor.timed("write"):
                 if writer is not None and (state is not None or len(writer) >= PICTURES):
                     writer.flush(self.counters.done if state is None else state.number)
@@ -304,9 +309,7 @@ class _Scan:
                     state.commit(
                         pending, counted, breaker, position=position, by_name=by_name, ended=ended
                     )
-            self.counters.outcomes = counted.outcomes
-            self.counters.suppressed_by = counted.suppressed_by
-            self.counters.shadow = counted.shadow
+            self._set_counts(counted)
             self._count(-again)
             self.counters.before -= again
             for item, _ in pending:
@@ -317,7 +320,6 @@ class _Scan:
                 self.monitor.ended(result)
                 yield result
             pending.clear()
-            shadowed.clear()
             by_name.clear()
 
         number, began = 0, time.monotonic()
@@ -332,10 +334,6 @@ class _Scan:
                 if writer is not None and isinstance(hashed, list):
                     writer.add(item, hashed, result)
                 pending.append((item, result))
-                if self.shadow is not None and hashed is not None:
-                    with self.monitor.timed("search"):
-                        place = self.shadow.look_up(hashed, result)
-                    shadowed += [] if place is None else [place]
             number += 1
             full = number >= self.options.batch or time.monotonic() - began >= SECONDS
             if full or state is None:
@@ -417,6 +415,8 @@ class _Scan:
                 continue
             with monitor.timed("search"):
                 result = self.matcher.decide(item, hashed)
+                place = None if self.shadow is None else self.shadow.look_up(hashed, result)
+            self._shadowed += [] if place is None else [place]
             yield item, hashed, result
 
     def _hash(

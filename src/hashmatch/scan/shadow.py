@@ -91,9 +91,7 @@ class Shadow(Opaque):
                 )
             self.limits[algorithm] = new.bits
 
-    def look_up(
-        self, hashed: Sequence[HashedImage | HashedVideo] | ItemOutcome, result: Result
-    ) -> str | None:
+    def look_up(self, hashed: Sequence[HashedImage | HashedVideo], result: Result) -> str | None:
         """Return where a picture would come into review, for `Counters.shadow`; None if not.
 
         Parameters
@@ -103,7 +101,7 @@ class Shadow(Opaque):
         result : ReviewRecord or ItemOutcome
             What the scan made of it.
         """
-        if isinstance(hashed, ItemOutcome) or not isinstance(result, ItemOutcome):
+        if not isinstance(result, ItemOutcome):  # it is a record already
             return None
         images = [one for one in hashed if isinstance(one, HashedImage) and one.spec != VIDEO_SPEC]
         found = self._lookup.find_any(images)
