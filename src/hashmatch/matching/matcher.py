@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from hashmatch.decode.inputs import ImageInput, LoadedImage
     from hashmatch.hashing.hash_image import Decode
     from hashmatch.matching.breaker import Breaker
+    from hashmatch.matching.indexed_list import IndexedList
     from hashmatch.matching.videos import VideoThresholds
     from hashmatch.records.hash_list import HashList
     from hashmatch.records.hashes import HashSpec
@@ -157,8 +158,9 @@ class Matcher(Opaque):
         if not isinstance(every, int | float) or not 0 <= every <= LONGEST:
             raise UsageError(f"cannot look up a frame every {every!r} s. Give 0 to {LONGEST}")
         self._lookup = Lookup(
-            lists, max_distance, max_matches, reference_key, min_quality, video_thresholds
-        )
+            lists, max_distance, max_matches, reference_key, min_quality, video_thresholds,
+            variants,
+        )  # fmt: skip
         self.protection = Protection(
             benign, min_sources, breaker, reference_key, suppress_chrome=suppress_chrome
         )
@@ -197,6 +199,11 @@ class Matcher(Opaque):
     def algorithms(self) -> tuple[str, ...]:
         """What images are hashed with: one name for each kind of hash in any of the lists."""
         return tuple(self.plan.algorithms)
+
+    @property
+    def indexed(self) -> tuple[IndexedList, ...]:
+        """Its lists of pictures and files, ready to be searched, in their order."""
+        return self._lookup.indexed
 
     @unseen
     def check(
