@@ -37,6 +37,7 @@ from hashmatch.cli.options import (
     source_options,
     strict_option,
     verbose_option,
+    video_options,
     waive_sandbox,
 )
 from hashmatch.cli.scan_engine import check_engine, parted_scan
@@ -248,6 +249,7 @@ def told_if_stopped(
 @allow_private_option
 @list_options
 @hashing_options
+@video_options
 @output_options
 @evidence_options
 @breaker_option
