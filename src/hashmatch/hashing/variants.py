@@ -24,10 +24,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hashmatch.hashing.borders import FLAT, Cut, borders, captions
+from hashmatch.hashing.views import parts
 from hashmatch.interfaces import (
     Framing,
     Hasher,
     OrientedHasher,
+    has_parts,
     is_enlarging,
     is_framed,
     is_invertible,
@@ -121,7 +123,8 @@ def ask(
         ``standard``: also without its borders, low-passed, and, for an `EnlargingHasher` and a
         picture whose shorter side is below `LARGE`, as a large original has it. ``thorough``: also
         without captions and, for a `FramedHasher`, in the frames from which it may have been
-        cropped or turned.
+        cropped or turned, and, for a `PartsHasher`, of parts that may be pictures of
+        their own.
     min_quality : int, optional
         What is left without a border is not asked for below it; by default the hasher's own.
 
@@ -140,7 +143,8 @@ def ask(
     Names are stable: an `Orientation`; ``smooth``; ``enlarged``; ``trim``, ``caption_below`` and
     the like; ``pad:`` and ``turn:`` with the frame, see `hashmatch.hashing.variants`. A slash joins
     what was done first to what was done then: ``trim/rotate_90``, ``rotate_90/flipped``,
-    ``trim/whole``, ``trim/enlarged/rotate_90``.
+    ``trim/whole``, ``trim/enlarged/rotate_90``; parts that may be pictures of their own are
+    ``half_left``, ``quarter_top_right`` and the like, and ``box_1``, ``box_2`` and so on.
 
     Hashers of 64 bits have no frames, and trims in one orientation: `thorough` adds captions to
     them, no more. Two unrelated hashes are within 8 bits of each other with a chance of 2.8e-10;
@@ -168,6 +172,8 @@ def ask(
 
 
 ORIENTED = tuple(str(orientation) for orientation in Orientation)
+TURNED = ("", *(f"/{orientation}" for orientation in ORIENTED[1:]))
+"""What is added to the name of a view for each orientation."""
 
 
 def oriented(hasher: Hasher, pixels: NDArray[np.uint8]) -> tuple[HashBatch, int | None]:
@@ -242,6 +248,10 @@ def _more(
             views |= captions(pixels)
         for name, cut in views.items():
             yield from _view(hasher, pixels, name, cut, floor, thorough)
+        if thorough and has_parts(hasher):
+            cuts, hashes = parts(hasher, pixels, floor)
+            views |= cuts
+            yield [f"{name}{turn}" for name in cuts for turn in TURNED], hashes
 
 
 def _inverted(
