@@ -14,6 +14,7 @@ import numpy as np
 
 from hashmatch.hashing.halves import halves_and_quarters
 from hashmatch.hashing.lines import boxes
+from hashmatch.hashing.screens import is_screen, pictures_on_screen
 from hashmatch.records.hashes import HashBatch
 
 if TYPE_CHECKING:
@@ -87,6 +88,25 @@ def parts(
     copy = small_copy(pixels)
     found = halves_and_quarters(copy.height, copy.width)
     found |= boxes(copy.grey, copy.across, copy.height, copy.width)
+    cuts, batches = _hashed(hasher, copy, found, floor)
+    if is_screen(copy.grey):
+        for number, around in enumerate(pictures_on_screen(pixels), 1):
+            top, bottom, left, right = around
+            region = pixels[top : len(pixels) - bottom, left : pixels.shape[1] - right]
+            near = small_copy(np.ascontiguousarray(region))
+            inner = boxes(near.grey, near.across, near.height, near.width)
+            named = {f"screen_{number}_{name}": box for name, box in inner.items()}
+            named[f"screen_{number}"] = (0.0, 0.0, near.height, near.width)
+            more, hashes = _hashed(hasher, near, named, floor)
+            cuts |= {name: tuple(map(sum, zip(cut, around))) for name, cut in more.items()}
+            batches = HashBatch.concatenate([batches, hashes])
+    return cuts, batches
+
+
+def _hashed(
+    hasher: PartsHasher, copy: SmallCopy, found: dict[str, Box], floor: int
+) -> tuple[dict[str, Cut], HashBatch]:
+    """Return the boxes that are good enough, as cuts, and the hashes of each."""
     least = hasher.min_side / copy.factor
     kept = {
         name: (top, left, bottom, right)
