@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from hashmatch._kernels.pdq_reduce import Floats
 
-FINEST = 4
+FINEST = 2
 """Bilinear samples along each side of one of 64 x 64 cells of a quadrilateral, at most."""
 
 
