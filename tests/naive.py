@@ -565,3 +565,20 @@ def row_steps(
             runs += [sum(worth[a:b]) for a in range(width) for b in range(a + 1, width + 1)]
         best.append(max(runs) / width)
     return whole, best
+
+
+def regions(marked: Sequence[Sequence[bool]]) -> set[tuple[int, int, int, int, int]]:
+    """The box around each region of marked squares that share sides, and how many it has."""
+    left = {(y, x) for y, row in enumerate(marked) for x, value in enumerate(row) if value}
+    found = set()
+    while left:
+        region, edge = set(), {left.pop()}
+        while edge:
+            y, x = edge.pop()
+            region.add((y, x))
+            beside = {(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)} & left
+            left -= beside
+            edge |= beside
+        ys, xs = [y for y, _ in region], [x for _, x in region]
+        found.add((min(ys), min(xs), max(ys) + 1, max(xs) + 1, len(region)))
+    return found

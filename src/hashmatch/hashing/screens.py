@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
     from hashmatch.hashing.borders import Cut
 
-LEAST_ALIKE = 0.12
-"""Of the cells of a small copy, those that are as the one beside them, for a screen's sake.
+LEAST_ALIKE = 0.25
+"""Of the cells of a small copy of a screen, those that are as the one beside them.
 
-Of photographs, 1 in 20 has as many.
+Of 24 photographs 2 or 3 have as many; of chats with a picture 92 % wide, 95 of 100 have 0.33.
 """
+EQUAL = 0.02
+"""Levels by which cells of one plain colour differ."""
 LETTERS = 5
 """Squares: text is less high than so many, and has gaps."""
 FULL = 0.85
@@ -34,7 +36,7 @@ def is_screen(grey: NDArray[np.float32]) -> bool:
     """Return whether a small copy of a picture has as much of one colour as screens have."""
     if min(grey.shape) < 2 * LETTERS:
         return False
-    alike = np.abs(grey[:, 1:] - grey[:, :-1]) < 0.5
+    alike = np.abs(grey[:, 1:] - grey[:, :-1]) < EQUAL
     return bool(np.count_nonzero(alike) >= LEAST_ALIKE * alike.size)
 
 
