@@ -388,6 +388,13 @@ evidence_options = section(
         help="Suppress matches whose entries have fewer than N different sources.",
     ),
 )
+chrome_option = option(
+    "--suppress-chrome",
+    section="Suppressing matches",
+    is_flag=True,
+    help="Suppress matches by mostly plain colour, text and lines, as two screens of one app have "
+    "in common, unless something else in the picture matches too. They are marked anyway.",
+)
 breaker_option = option(
     "--breaker",
     "breaker_limit",

@@ -228,6 +228,12 @@ def summary(report: ScanReport) -> None:
     why = [f"{count:,} {reason}" for reason, count in counters.suppressed_by.items() if count]
     if why:
         screen.print(f"suppressed: {', '.join(why)}", markup=False)
+    if counters.mostly_chrome:
+        screen.print(
+            f"mostly chrome: {counters.mostly_chrome:,} records match by little but plain colour, "
+            "text and lines, and wait behind others",
+            markup=False,
+        )
     new = counters.listed - counters.before
     before = f"{new:,} new or changed, {counters.before:,} done before; " if counters.before else ""
     looked_up = counters.listed - counters.not_searched

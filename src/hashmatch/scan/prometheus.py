@@ -106,6 +106,7 @@ def _metrics(
     yield "items_total", "Items that have ended in each outcome.", outcomes
     yield "records_total", "Review records that wait for a person.", counters.records
     yield "suppressed_records_total", "Review records kept out.", counters.suppressed
+    yield "mostly_chrome_records_total", "Review records of mostly chrome.", counters.mostly_chrome
     yield "alarms_total", "List entries that the breaker has tripped for.", counters.alarms
     yield "fetched_items_total", "Items read.", counters.fetched
     yield "fetched_bytes_total", "Bytes of items read.", counters.bytes

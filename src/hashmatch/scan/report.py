@@ -113,6 +113,7 @@ class ScanReport:
             "records": counters.records,
             "queued": self.queued,
             "suppressed": counters.suppressed_by,
+            "mostly_chrome": counters.mostly_chrome,
             "alarms": [
                 {
                     "list": trip.list,

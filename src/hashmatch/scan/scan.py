@@ -256,6 +256,7 @@ class _Scan:
         """Continue from what was counted before, and return what there is to say of it."""
         before = state.counters()
         self.counters.outcomes, self.counters.suppressed_by = before.outcomes, before.suppressed_by
+        self.counters.mostly_chrome = before.mostly_chrome
         self.counters.listed = self.counters.before = state.listed
         if self.breaker is not None and state.breaker is not None:
             self.breaker.restore(state.breaker)
@@ -288,6 +289,7 @@ class _Scan:
                     )
             self.counters.outcomes = counted.outcomes
             self.counters.suppressed_by = counted.suppressed_by
+            self.counters.mostly_chrome = counted.mostly_chrome
             self._count(-again)
             self.counters.before -= again
             for item, _ in pending:
