@@ -140,6 +140,7 @@ class ListShape:
     charset: str | None
     keep_ids: tuple[str, ...]
     statuses: tuple[tuple[str, str], ...]
+    keep_low_quality: bool | None
 
     @classmethod
     def taken(cls, options: dict[str, Any]) -> ListShape:
@@ -155,7 +156,7 @@ class ListShape:
             algorithm, self.list_format, columns, delimiter, self.encoding, keep_disputed,
             self.dates, self.charset, unique_ids=self.unique_ids,
             bits=self.bits or None, keep_ids=self.keep_ids or None,
-            statuses=dict(self.statuses) or None,
+            statuses=dict(self.statuses) or None, keep_low_quality=self.keep_low_quality,
         )  # fmt: skip
 
     def _columns(self) -> dict[str, str] | None:
@@ -200,6 +201,14 @@ shape_options = section(
         help="What a word of the list for the status of an entry means: listed, withdrawn, benign "
         "or disputed, such as rayé=withdrawn. Repeatable. [default: the usual words, and those "
         "that the store was imported with]",
+    ),
+    option(
+        "--keep-low-quality/--leave-low-quality",
+        "keep_low_quality",
+        default=None,
+        help="Match entries whose list states a quality under 50, or leave them out: they match some "
+        "ninety times as many other pictures. [default: leave them out, or as the store was "
+        "imported]",
     ),
     option(
         "--delimiter",

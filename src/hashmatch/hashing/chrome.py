@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from hashmatch.hashing.borders import Cut
@@ -85,6 +87,24 @@ class ChromeMeter:
         flat = np.count_nonzero(squares >= 0)
         self._squares = squares if flat >= LEAST_KEPT * squares.size else None
         self._shares: dict[str, float] = {}
+
+    @classmethod
+    def of(cls, shares: Mapping[str, float]) -> ChromeMeter:
+        """Return one that knows what `shares` of another returned.
+
+        Parameters
+        ----------
+        shares : mapping of str to float
+            The share of each view.
+        """
+        made = cls(np.zeros((0, 0, 3), np.uint8))
+        made.views = dict.fromkeys(filter(None, shares), (0, 0, 0, 0))
+        made._shares = dict(shares)
+        return made
+
+    def shares(self) -> dict[str, float]:
+        """Return the share of each view by its name, that of all of the picture by an empty one."""
+        return {name: self.share(name) for name in ("", *self.views)}
 
     def share(self, variant: str = "") -> float:
         """Return what part of the picture is chrome, 0 to 1, or of the view that a hash is of.
