@@ -206,8 +206,8 @@ shape_options = section(
         "--keep-low-quality/--leave-low-quality",
         "keep_low_quality",
         default=None,
-        help="Match entries whose list states a quality under 50, or leave them out: they match some "
-        "ninety times as many other pictures. [default: leave them out, or as the store was "
+        help="Match entries whose list states a quality under 50, or leave them out: they match "
+        "some ninety times as many other pictures. [default: leave them out, or as the store was "
         "imported]",
     ),
     option(
