@@ -215,7 +215,7 @@ def _straightness(colours: NDArray[np.uint8]) -> float:
     edges = straight = 0
     for lines in (colours, colours.T):
         edge = (lines[1:] != lines[:-1]) & ((lines[1:] > 0) | (lines[:-1] > 0))
-        edges += np.count_nonzero(edge)
+        edges += int(np.count_nonzero(edge))
         onward = np.pad(_run_lengths(edge), 1)
         back = np.pad(_run_lengths(edge[:, ::-1])[:, ::-1], 1)
         # Rows and columns of `onward` and `back` are one more than those of `edge`.
