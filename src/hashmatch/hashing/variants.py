@@ -30,6 +30,7 @@ from hashmatch.interfaces import (
     OrientedHasher,
     is_enlarging,
     is_framed,
+    is_invertible,
     is_oriented,
 )
 from hashmatch.records.enums import LEVELS, Level, Orientation, check_level
@@ -234,12 +235,23 @@ def _more(
         if standard:
             yield list(framings), hashes
     if standard:
+        yield from _inverted(hasher, known, "")
         yield from _enlarged(hasher, pixels, "")
         views |= borders(pixels)
         if thorough:
             views |= captions(pixels)
         for name, cut in views.items():
             yield from _view(hasher, pixels, name, cut, floor, thorough)
+
+
+def _inverted(
+    hasher: Hasher, hashes: HashBatch, before: str
+) -> Iterator[tuple[list[str], HashBatch]]:
+    """Yield the question for the negative of a picture that has `hashes`, as `_enlarged` does."""
+    if is_invertible(hasher):
+        name = f"{before}inverted"
+        names = [name, *(f"{name}/{orientation}" for orientation in ORIENTED[1:])]
+        yield names, hasher.inverted(hashes)
 
 
 def _enlarged(
@@ -269,6 +281,7 @@ def _view(
         return  # without its border there is too little to it
     names = [name, *(f"{name}/{orientation}" for orientation in ORIENTED[1:])]
     yield names[: len(hashes)], hashes
+    yield from _inverted(hasher, hashes, f"{name}/")
     yield from _enlarged(hasher, view, f"{name}/")
     if thorough and is_framed(hasher):
         # The bar may have been laid over the picture, not beside it.

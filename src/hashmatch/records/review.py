@@ -130,6 +130,29 @@ class VideoMatch:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedFalse:
+    """What a review record says of its list: how many harmless pictures match it.
+
+    Parameters
+    ----------
+    expected : float
+        Of `per` harmless pictures, no two the same; 0 if the sample had none.
+    low, high : float
+        Between these, with 95 % probability.
+    per : int
+        A million.
+    list_version : str
+        The version of the list that was calibrated: it may be an older one.
+    """
+
+    expected: float
+    low: float
+    high: float
+    per: int
+    list_version: str
+
+
+@dataclass(frozen=True, slots=True)
 class RecordMatch:
     """One entry that is near enough, and whose limit said so.
 
@@ -141,6 +164,8 @@ class RecordMatch:
     `chrome` is the share of plain colour, text and lines in what that hash is of: all of the
     picture, or the view of it that matched. `mostly_chrome` is there, and true, if the match says
     little for that reason, see `hashmatch.matching.chrome`.
+
+    Of a list that was calibrated, `calibration` says how many harmless pictures match it.
     """
 
     list: str
@@ -157,6 +182,23 @@ class RecordMatch:
     video: VideoMatch | UnsetType = UNSET
     chrome: float | UnsetType = UNSET
     mostly_chrome: bool | UnsetType = UNSET
+    calibration: ExpectedFalse | UnsetType = UNSET
+
+
+def family(variant: str) -> str:
+    """Return the kind of question that a variant is one of: its name without its numbers.
+
+    Parameters
+    ----------
+    variant : str
+        Of a match.
+
+    Examples
+    --------
+    >>> family("turn:-3/inside"), family("as-displayed/mirrored"), family("upright")
+    ('turn', 'as-displayed', 'upright')
+    """
+    return variant.partition(":")[0].partition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,11 +106,13 @@ class ScanState:
     def counters(self) -> Counters:
         """Return how many items have ended in each outcome."""
         found = Counters()
-        outcomes, suppressed_by, *others = self._counts
+        outcomes, suppressed_by, *others = self._counts  # older versions counted no others
         found.outcomes |= outcomes
         found.suppressed_by |= suppressed_by
-        for other in others:  # an older version did not count them
-            found.mostly_chrome += other["mostly_chrome"]
+        for counted in others[:1]:
+            found.shadow |= counted
+        for counted in others[1:]:
+            found.mostly_chrome += counted["mostly_chrome"]
         return found
 
     def is_done(self, item: ImageItem, *, by_name: bool = False) -> bool:
@@ -171,7 +173,8 @@ class ScanState:
             position = batch[-1][0].position if batch else self.position
         position = None if ended else position
         marked = {"mostly_chrome": counters.mostly_chrome}
-        counts = [dict(counters.outcomes), dict(counters.suppressed_by), marked]
+        counted = counters.outcomes, counters.suppressed_by, counters.shadow, marked
+        counts = list(map(dict, counted))
         marks = [(self._id, self._mark(key)) for key in by_name]
         self.waivers += [waiver for waiver in waivers() if waiver not in self.waivers]
         with _explained(self._path):

@@ -53,9 +53,9 @@ def record_digest(record: ReviewRecord) -> bytes:
     """Return what two records have in common that tell a reviewer the same, as 16 bytes.
 
     That is all of them but the record's id, when it was made and the image seen, the image's own
-    hash, how much of it is chrome, the versions of lists, and limits: an entry that still matches
-    is no news because its list has another version, or would let a farther picture match. The order
-    of equally near entries makes no difference.
+    hash, how much of it is chrome, the versions of lists, limits and calibrations: an entry that
+    still matches is no news because its list has another version, or would let a farther picture
+    match. The order of equally near entries makes no difference.
     """
     said = cast("dict[str, Any]", msgspec.to_builtins(record))
     for name in ("record_id", "created_at"):
@@ -64,7 +64,8 @@ def record_digest(record: ReviewRecord) -> bytes:
     said["hash"].pop("value", None)
     said["item"].pop("chrome", None)
     for each in (*said["matches"], said.get("suppressed_by", {})):
-        for name in ("list_version", "max_distance", "max_distance_from", "chrome"):
+        limits = "max_distance", "max_distance_from"
+        for name in ("list_version", *limits, "calibration", "chrome"):
             each.pop(name, None)
     encode = msgspec.json.Encoder(order="deterministic").encode
     said["matches"] = sorted(said["matches"], key=encode)
