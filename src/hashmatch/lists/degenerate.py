@@ -162,7 +162,7 @@ def low_quality(codes: NDArray[np.uint8], entries: Entries, algorithm: str) -> N
     entries : Entries
         Of the same hashes. Those that state no quality are left alone.
     algorithm : str
-        Of the hashes; only of PDQ and its profiles is there a least quality.
+        Of the hashes; of others than PDQ and its profiles, lists state no quality that we know.
 
     Examples
     --------
@@ -171,6 +171,8 @@ def low_quality(codes: NDArray[np.uint8], entries: Entries, algorithm: str) -> N
     >>> low_quality(np.zeros(3, np.uint8), entries, "pdq").tolist()
     [8, 0, 0]
     """
+    if not registry.spec(algorithm).is_pdq:
+        return codes
     least = registry.hasher(algorithm).min_quality
     is_low = np.array(
         [kind.quality is not None and kind.quality < least for kind in entries.kinds], np.bool_
