@@ -10,8 +10,8 @@ few plain colours, and they meet in straight lines that lie along the sides of t
 thing on a white ground, a night sky or a drawing they do not, so that such a picture has none,
 however plain it is.
 
-Measured on 400 photographs and on made-up screens of twelve apps, saved as JPEG of quality 50 to 95
-and WebP, also at half the size: see ``benchmarks/screens.py``.
+Measured on 1,000 photographs and on made-up screens of twelve apps, saved as JPEG of quality 50 to
+95 and WebP, also at half the size: see ``benchmarks/screens.py``.
 """
 
 from __future__ import annotations
@@ -82,10 +82,15 @@ class ChromeMeter:
     """
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
+        from hashmatch._kernels.chrome import flat_squares
+
         self.views: dict[str, Cut] = {}
-        self._side = max(LEAST_SIDE, -(-max(pixels.shape[:2]) // ACROSS))
+        self._side = side = max(LEAST_SIDE, -(-max(pixels.shape[:2]) // ACROSS))
         self._height, self._width = pixels.shape[:2]
-        squares = _squares(pixels, self._side)
+        pixels = pixels.view()
+        pixels.flags.writeable = False  # compiled once, whether the caller's array is or is not
+        squares = np.empty((self._height // side, self._width // side), np.int32)
+        flat_squares(pixels, side, TOLERANCE, squares)
         flat = np.count_nonzero(squares >= 0)
         self._squares = squares if flat >= LEAST_KEPT * squares.size else None
         self._shares: dict[str, float] = {}
@@ -138,16 +143,6 @@ class ChromeMeter:
         rows = slice(-(-top // self._side), (self._height - bottom) // self._side)
         columns = slice(-(-left // self._side), (self._width - right) // self._side)
         return chrome_share(self._squares[rows, columns])
-
-
-def _squares(pixels: NDArray[np.uint8], side: int) -> NDArray[np.int32]:
-    from hashmatch._kernels.chrome import flat_squares
-
-    pixels = pixels.view()
-    pixels.flags.writeable = False  # compiled once, whether the caller's array is or is not
-    out = np.empty((pixels.shape[0] // side, pixels.shape[1] // side), np.int32)
-    flat_squares(pixels, side, TOLERANCE, out)
-    return out
 
 
 def chrome_share(squares: NDArray[np.int32]) -> float:
