@@ -175,6 +175,7 @@ def test_hard_sets_are_drawn_and_counted() -> None:
     assert all(row["pairs"] == 20 for row in found)
     # PDQ takes two profile pages of one app for the same picture, as they are.
     assert found[4]["within"]["31"] > 0
+    assert found[4]["unmarked"] * 20 < found[4]["within"]["31"]
     assert len(hard_negatives.table(found)) == 3 + len(names)
 
 
