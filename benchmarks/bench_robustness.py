@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.photographs import in_folders
-from benchmarks.robustness import columns, draw, false_pairs, hard_negatives, named
+from benchmarks.robustness import columns, draw, false_pairs, hard_negatives, named, tables
 from benchmarks.robustness.drawing import WORDS, font, scripts, sentence, wrapped
 from benchmarks.robustness.rows import Row, rows, scene_for
 from hashmatch import hash_image, registry
@@ -232,3 +232,32 @@ def test_files_that_are_drawn_already_are_left(tmp_path: Path) -> None:
     file.write_bytes(b"another")
     draw.draw(found, found, tmp_path / "drawn", 1, 1, chosen)
     assert file.read_bytes() == b"another" != before
+
+
+def test_tables_say_what_was_measured(tmp_path: Path) -> None:
+    queries = tuple(
+        draw.Query(row, family, number, f"queries/{row}/{number}.jpg", f"{number}.png")
+        for row, family in (("mirrored", "turned"), ("crop 5 %", "crop"))
+        for number in range(4)
+    )
+    drawn = draw.Drawn(tmp_path, queries, ("0.png",), ("0.png",) * 4, 1)
+    column = columns.Column("tool", 64, 8, 4)
+    column.rows = {
+        "mirrored": columns.RowResult([0, 2, 9, 65], 20, 8.0, 1.25, {"flip": 2}),
+        "crop 5 %": columns.RowResult([9, 10, 11, 30], 12, 8.0, 2.0),
+    }
+    column.others = {7: 1, 12: 10, 30: 999_989}
+    assert column.limit_at(1e-5) == 11, "eleven in a million are within 12"
+    assert column.limit_at(1e-6) == 11
+    assert column.limit_at(1e-7) == 6
+    text = "\n".join(tables.lines(drawn, [column]))
+    assert "| **turned** | **0.50** |" in text
+    assert "| crop 5 % | 0.00 |" in text
+    assert "| crop | 0.75 | 0.75 |" in text, "within 11"
+    assert "| tool | 8 | 4 | 1,000,000 | 7 | 1 | 1.0e-06 |" in text
+    column.name = "hashmatch pdq thorough"
+    text = "\n".join(tables.lines(drawn, [column]))
+    assert "| mirrored | 0.50 | 2 | 1 | 20 | 8 | 1.2 | flip 2 |" in text
+    said = tables.as_json([column])["hashmatch pdq thorough"]
+    assert said["rows"]["mirrored"]["own"] == [0, 2, 9, 65]
+    assert said["limits_at"] == {"1e-05": 11, "1e-06": 11}
