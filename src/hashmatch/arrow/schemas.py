@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +19,7 @@ from hashmatch.records.enums import Outcome
 from hashmatch.records.hashes import HashBatch, HashSpec
 from hashmatch.records.images import HashedImage
 from hashmatch.records.review import ReviewRecord
+from hashmatch.sinks.parquet_rows import MATCH, match_struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from hashmatch.hashing.hash_image import HashPlan
     from hashmatch.records.images import ImageError, ImageItem, ItemOutcome
-    from hashmatch.records.review import RecordMatch
 
 VERSION = "hashmatch.arrow/1"
 """Of the schemas."""
@@ -46,26 +45,7 @@ MATCHES = pa.schema(
         ("quality", pa.int32()),
         ("damaged", pa.bool_()),
         ("match_count", pa.int64()),
-        (
-            "matches",
-            pa.list_(
-                pa.struct(
-                    [
-                        ("list", pa.string()),
-                        ("list_version", pa.string()),
-                        ("entry", pa.string()),
-                        ("algorithm", pa.string()),
-                        ("distance", pa.int32()),
-                        ("max_distance", pa.int32()),
-                        ("max_distance_from", pa.string()),
-                        ("labels", _TEXTS),
-                        ("sources", _TEXTS),
-                        ("variant", pa.string()),
-                        ("frame", pa.int32()),
-                    ]
-                )
-            ),
-        ),
+        ("matches", pa.list_(MATCH)),
         ("record_id", pa.string()),
         ("record", pa.string()),
         ("snapshot", pa.string()),
@@ -169,7 +149,7 @@ def match_row(
         item, hash_ = result.item, result.hash
         row |= {
             "algorithm": hash_.algorithm, "quality": hash_.quality, "damaged": item.damaged,
-            "match_count": result.match_count, "matches": list(map(_match, result.matches)),
+            "match_count": result.match_count, "matches": list(map(match_struct, result.matches)),
             "record_id": result.record_id, "record": result.to_json().decode(),
         }  # fmt: skip
         if hash_.value is not UNSET:
@@ -185,11 +165,6 @@ def match_row(
         if include_hash and len(first.hashes):
             row["hash"] = _bytes(first.hashes[:1])
     return row
-
-
-def _match(match: RecordMatch) -> dict[str, Any]:
-    said: dict[str, Any] = msgspec.to_builtins(match)
-    return said
 
 
 def hash_row(

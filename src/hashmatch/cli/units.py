@@ -338,6 +338,11 @@ def _paths_of_state(given: str) -> Iterator[str]:
     yield os.path.join(given, "checkpoint.db")
 
 
+def _paths_of_records(given: str) -> Iterator[str]:
+    if "://" not in given:
+        yield given
+
+
 def _endings_of_records() -> list[str]:
     from hashmatch import registry
 
@@ -425,9 +430,10 @@ HEADS = Place(must_exist=True, paths=_paths_of_heads)
 """A file with heads of a history, or one of them itself."""
 OUTPUT = Place(written=True)
 QUEUE = Queue(written=True)
-RECORDS = Place(written=True, endings=_endings_of_records)
+RECORDS = Place(written=True, paths=_paths_of_records, endings=_endings_of_records)
 LOG = Place(written=True, endings=lambda: [".log", ".jsonl", ".ndjson", ".json", ".txt"])
 REPORT = Place(written=True, endings=lambda: [".json"])
+PAGE = Place(written=True, endings=lambda: [".html"])
 METRICS = Place(written=True, endings=lambda: [".prom"])
 HASHES = Place(written=True, endings=lambda: [".parquet"])
 LINES = Place(written=True, endings=lambda: [".jsonl"])

@@ -7,6 +7,7 @@ match between different ones: see ``benchmarks/bench_recall.py``.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -26,7 +27,7 @@ from hashmatch.records.enums import LEVELS, Level, Orientation, check_level
 from hashmatch.records.hashes import HashBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -42,12 +43,14 @@ class Questions(NamedTuple):
     """What to look up for one picture.
 
     ``hashes`` are of one spec, ``names`` say what each is, the first being ``"upright"``, and
-    ``quality`` is that of the upright hash, 0 to 100, or None where none is measured.
+    ``quality`` is that of the upright hash, 0 to 100, or None where none is measured. ``views`` has
+    what is cut off the picture at each side, by what begins the names of such questions.
     """
 
     names: tuple[str, ...]
     hashes: HashBatch
     quality: int | None
+    views: Mapping[str, Cut] = MappingProxyType({})
 
 
 def ask(
@@ -105,10 +108,11 @@ def ask(
     hashes, quality = oriented(hasher, pixels)
     names, batches = list(ORIENTED), [hashes]
     floor = hasher.min_quality if min_quality is None else min_quality
-    for added, batch in _more(hasher, pixels, LEVELS.index(level), hashes, floor):
+    views: dict[str, Cut] = {}
+    for added, batch in _more(hasher, pixels, LEVELS.index(level), hashes, floor, views):
         names += added
         batches.append(batch)
-    return Questions(tuple(names), HashBatch.concatenate(batches), quality)
+    return Questions(tuple(names), HashBatch.concatenate(batches), quality, views)
 
 
 ORIENTED = tuple(str(orientation) for orientation in Orientation)
@@ -155,9 +159,17 @@ def _flipped(
 
 
 def _more(
-    hasher: Hasher, pixels: NDArray[np.uint8], level: int, known: HashBatch, floor: int
+    hasher: Hasher,
+    pixels: NDArray[np.uint8],
+    level: int,
+    known: HashBatch,
+    floor: int,
+    views: dict[str, Cut],
 ) -> Iterator[tuple[list[str], HashBatch]]:
-    """Yield the names and hashes of what is asked beyond the orientations, which are `known`."""
+    """Yield the names and hashes of what is asked beyond the orientations, which are `known`.
+
+    The views of the picture that it finds are added to `views`.
+    """
     standard, thorough = level >= LEVELS.index("standard"), level >= LEVELS.index("thorough")
     if is_framed(hasher):
         frames = every_frame(pixels.shape[1] / pixels.shape[0]) if thorough else SMOOTH
@@ -171,7 +183,7 @@ def _more(
     if standard:
         yield from _inverted(hasher, known, "")
         yield from _enlarged(hasher, pixels, "")
-        views = borders(pixels)
+        views |= borders(pixels)
         if thorough:
             views |= captions(pixels)
         for name, cut in views.items():
