@@ -37,9 +37,10 @@ from hashmatch.cli.options import (
     source_options,
     strict_option,
     verbose_option,
+    video_options,
     waive_sandbox,
 )
-from hashmatch.cli.scan_engine import check_engine, parted_scan
+from hashmatch.cli.scan_engine import check_engine, is_folder, parted_scan
 from hashmatch.cli.scan_output import (
     about_job,
     observers,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from hashmatch.scan.checkpoint import Checkpoint
     from hashmatch.scan.events import Observe, Result
     from hashmatch.scan.hash_archive import HashArchive
+    from hashmatch.scan.parts.output import Format
     from hashmatch.scan.report import ScanReport
     from hashmatch.scan.scan import ScanOptions
 
@@ -249,6 +251,7 @@ def told_if_stopped(
 @allow_private_option
 @list_options
 @hashing_options
+@video_options
 @output_options
 @evidence_options
 @breaker_option
@@ -266,6 +269,7 @@ def scan(
     surface: str,
     allow_private: tuple[str, ...],
     out: str | None,
+    out_format: Format | None,
     review: str | None,
     report: str | None,
     include_hash: bool,
@@ -295,7 +299,8 @@ def scan(
     --min-sources or --breaker suppress are written too, with the reason, but not queued.
 
     With --state, an interrupted scan resumes where it stopped. --out then has all records of all
-    runs, and is the same as if nothing had stopped the scan.
+    runs, and is the same as if nothing had stopped the scan. With --engine it may be a folder, or
+    one of a bucket, with a file for each part and a manifest.
 
     \b
     hashmatch scan photos/ --list known.csv --surface profile_photo > review.jsonl
@@ -316,7 +321,7 @@ def scan(
     if out is None and review is None:
         out = "-"
     where = Surface.parse(surface)
-    check_engine(engine, state, part_size, kept_in, options["limit_rate"], shadow)
+    check_engine(engine, state, part_size, kept_in, options["limit_rate"], out, out_format, shadow)
     rules = MatcherOptions.taken(options)
     matcher = rules.open()(include_hash=include_hash or review is not None)
     if (kept_in is None) != (keep_for is None):
@@ -346,7 +351,9 @@ def scan(
         done = ScanReport(matcher, shadow=shadow is not None)
 
         with reporting(report, done, matcher):
-            sinks = open_sinks(out, review, source, include_hash)
+            sinks = open_sinks(
+                None if is_folder(engine, out) else out, review, source, include_hash
+            )
             with (
                 told_if_stopped(sinks, done, total, out, quiet),
                 on_screen(total, quiet) as screen,
@@ -357,7 +364,8 @@ def scan(
                 else parted_scan(
                     ctx, rules, matcher, done, [*told, screen],
                     source=source, surface=where, shard=shard, allow_private=allow_private,
-                    engine=engine, part_size=part_size, state=state, **options,
+                    engine=engine, part_size=part_size, state=state, out=out,
+                    out_format=out_format, include_hash=review is None or include_hash, **options,
                 ) as results,
             ):  # fmt: skip
                 for result in results:
