@@ -162,7 +162,7 @@ def test_answers_that_are_none(tmp_path: Path, line: str, said: str) -> None:
     path.write_text(line)
     with pytest.raises(hm.UsageError, match=said):
         read_answers(path)
-    with pytest.raises(hm.UsageError, match="No such file or directory. Check the path"):
+    with pytest.raises(hm.UsageError, match=r"No such file or directory\. Check the path"):
         read_answers(tmp_path / "other")
 
 
@@ -215,7 +215,7 @@ def test_what_cannot_be_looked_up_is_counted() -> None:
 def test_lists_of_videos_are_refused() -> None:
     known = hash_list(random_hashes(PDQ, 3, seed=1))
     videos = video_list([drawn_video(1, 5)])
-    with pytest.raises(hm.UsageError, match="it is of videos. Give lists of pictures"):
+    with pytest.raises(hm.UsageError, match=r"it is of videos\. Give lists of pictures"):
         calibrate([], hm.Matcher(known, videos))
 
 

@@ -96,7 +96,7 @@ def test_only_lists_of_the_algorithms_that_are_named(
 def test_limits_that_are_refused(known: hm.HashList) -> None:
     matcher = hm.Matcher(known)
     for limit in (31, 20):
-        with pytest.raises(hm.UsageError, match="own is 31. Give a larger one"):
+        with pytest.raises(hm.UsageError, match=r"own is 31\. Give a larger one"):
             Shadow(matcher, limit)
     with pytest.raises(hm.UsageError, match="there is no list of pictures of its algorithm"):
         Shadow(matcher, {"phash": 10})

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hashmatch._files.atomic import OutputFile
-from hashmatch._plots import THEMES, WIDTHS, Estimate, log_curve, svg, whiskers
+from hashmatch._plots.plots import THEMES, WIDTHS, Estimate, log_curve, svg, whiskers
 from hashmatch.records.calibration import PER, interval, predicted
 from hashmatch.records.entries import Entry
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from hashmatch._plots import Plot
+    from hashmatch._plots.plots import Plot
     from hashmatch.calibration.calibrate import Calibration, ListResult, Question
     from hashmatch.matching.matcher import Matcher
     from hashmatch.records.calibration import DistanceCount, Expected
