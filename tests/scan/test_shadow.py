@@ -98,7 +98,7 @@ def test_limits_that_are_refused(known: hm.HashList) -> None:
     for limit in (31, 20):
         with pytest.raises(hm.UsageError, match=r"own is 31\. Give a larger one"):
             Shadow(matcher, limit)
-    with pytest.raises(hm.UsageError, match="there is no list of pictures of its algorithm"):
+    with pytest.raises(hm.UsageError, match="there is no list of it"):
         Shadow(matcher, {"phash": 10})
 
 

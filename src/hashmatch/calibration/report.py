@@ -79,7 +79,7 @@ class Shown:
     Parameters
     ----------
     link : callable
-        Given a key, returns where the picture is, for the browser of whoever reads the page; or
+        Given a key, returns where the picture is, for the browser of a reader; or
         None if it has no such place.
     thumbnails : mapping of str to str
         By keys, small pictures as ``data:`` addresses.
@@ -409,7 +409,9 @@ def _of_list(one: ListResult) -> Iterator[str]:
         )  # fmt: skip
         seen = f"No picture was nearer than {nearest} bits" if kept.curve else "No picture was near"
         fitted = (
-            "; the orange line is the fitted tail, which goes on below what was seen" if fit else ""
+            "; the orange line is the fitted tail, which continues below what was seen"
+            if fit
+            else ""
         )
         yield (
             f'<p class="soft">False records in {PER:,} harmless pictures for each limit; the '
