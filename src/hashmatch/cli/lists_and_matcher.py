@@ -38,6 +38,8 @@ def open_store(path: str, options: dict[str, Any]) -> ListStore:
 
 def list_files(paths: Sequence[str]) -> list[str]:
     """Return the files that are meant, those of a folder by their names."""
+    from hashmatch.lists.calibrations import SUFFIX
+
     found: list[str] = []
     for path in paths:
         if not os.path.isdir(path):
@@ -49,7 +51,8 @@ def list_files(paths: Sequence[str]) -> list[str]:
             raise ListError(
                 f"cannot read {path}: {error.strerror}. Give a folder that you may read."
             ) from None
-        pages = [os.path.join(path, name) for name in names if not name.startswith(".")]
+        names = [name for name in names if not name.startswith(".") and not name.endswith(SUFFIX)]
+        pages = [os.path.join(path, name) for name in names]
         pages = [page for page in pages if os.path.isfile(page)]
         if not pages:
             raise ListError(f"cannot read {path}: there is no file in it. Check the folder.")
@@ -118,6 +121,10 @@ class MatcherOptions:
         if trust.get("grace") is not None:
             trust["grace"] = trust["grace"].total_seconds()
         return found | {"shape": asdict(self.shape), "trust": trust}
+
+    def path_of(self, given: str) -> str:
+        """Return the path that one of the lists is given with."""
+        return self._paths(()).kind_and_path(given)[1]
 
     def versions(self, lists: Sequence[HashList]) -> list[int | None]:
         """Return the version of each list that is in a store, as it was opened."""

@@ -327,6 +327,31 @@ def _limits(
     return limits[""]
 
 
+_RULES = (
+    algorithm_option,
+    option(
+        "-d",
+        "--max-distance",
+        multiple=True,
+        callback=_limits,
+        metavar="[NAME=]N",
+        help="Most bits that may differ in a match; NAME= for one algorithm. Repeatable. "
+        "An entry's own limit outranks it. [default: the algorithm's, 31 for pdq]",
+    ),
+    option("--skip-bad-rows", is_flag=True, help="Leave out list rows that cannot be used."),
+    option(
+        "--disabled",
+        type=INPUT,
+        metavar="FILE",
+        help="Leave out the entries of lists that this file names: hashmatch review entry list "
+        "--out writes it.",
+    ),
+    trust_options,
+)
+#: How near lists are matched, for a command whose arguments they are.
+list_rules_options = section("Lists", *_RULES)
+
+
 def lists_section(*, required: bool) -> Callable[[Command], Command]:
     """Return the options of what is matched, and how near; with all that lists need to be read."""
     return section(
@@ -343,25 +368,7 @@ def lists_section(*, required: bool) -> Callable[[Command], Command]:
             "hashes of another algorithm than --algorithm. Repeatable: all lists are matched at "
             "once.",
         ),
-        algorithm_option,
-        option(
-            "-d",
-            "--max-distance",
-            multiple=True,
-            callback=_limits,
-            metavar="[NAME=]N",
-            help="Most bits that may differ in a match; NAME= for one algorithm. Repeatable. "
-            "An entry's own limit outranks it. [default: the algorithm's, 31 for pdq]",
-        ),
-        option("--skip-bad-rows", is_flag=True, help="Leave out list rows that cannot be used."),
-        option(
-            "--disabled",
-            type=INPUT,
-            metavar="FILE",
-            help="Leave out the entries of lists that this file names: hashmatch review entry list "
-            "--out writes it.",
-        ),
-        trust_options,
+        *_RULES,
     )
 
 
@@ -590,6 +597,14 @@ job_options = section(
         metavar="DIR",
         help="Keep progress in this folder: the same command resumes an interrupted scan, or scans "
         "what is new or changed since. See hashmatch scan status --help.",
+    ),
+    option(
+        "--shadow",
+        multiple=True,
+        callback=_limits,
+        metavar="[NAME=]N",
+        help="Also count what this larger limit would bring into review, by list and distance, and "
+        "record nothing of it. NAME= for one algorithm. Repeatable.",
     ),
     shard_option,
     option(

@@ -181,6 +181,7 @@ def one_scan(
     observe: Sequence[Observe],
     checkpoint: Checkpoint | None,
     archive: HashArchive | None,
+    shadow: int | dict[str, int] | None,
     **options: Any,
 ) -> Iterator[Iterator[Result]]:
     """Give the results of a scan by this process."""
@@ -191,7 +192,7 @@ def one_scan(
         closing(
             scan_source(
                 images, matcher, options=how, checkpoint=checkpoint, archive=archive,
-                observe=[done, *observe],
+                observe=[done, *observe], shadow=shadow,
             )
         ) as results,
     ):  # fmt: skip
@@ -274,6 +275,7 @@ def scan(
     keep_for: timedelta | None,
     state: str | None,
     shard: tuple[int, int] | None,
+    shadow: int | dict[str, int] | None,
     engine: str | None,
     part_size: int | None,
     dry_run: bool,
@@ -317,7 +319,9 @@ def scan(
     if out is None and review is None:
         out = "-"
     where = Surface.parse(surface)
-    check_engine(engine, state, part_size, kept_in, options["limit_rate"], out, out_format)
+    check_engine(
+        engine, state, part_size, kept_in, options["limit_rate"], out, out_format, shadow
+    )
     rules = MatcherOptions.taken(options)
     matcher = rules.open()(include_hash=include_hash or review is not None)
     if (kept_in is None) != (keep_for is None):
@@ -336,6 +340,7 @@ def scan(
         total = images.count()
         if total == 0:
             raise SourceError(f"cannot scan {source}: there are no images in it. Check it.")
+        expect(matcher, total, quiet)
         # Before any file is opened: another scan that is under way keeps its own.
         checkpoint = None
         if engine is None and state is not None:
@@ -343,7 +348,7 @@ def scan(
         archive = None if kept_in is None else HashArchive(kept_in, keep_for)
         about = about_job(source, surface, shard, matcher)
         told = stack.enter_context(observers(log_json, metrics, out, about))
-        done = ScanReport(matcher)
+        done = ScanReport(matcher, shadow=shadow is not None)
 
         with reporting(report, done, matcher):
             sinks = open_sinks(
@@ -352,7 +357,9 @@ def scan(
             with (
                 told_if_stopped(sinks, done, total, out, quiet),
                 on_screen(total, quiet) as screen,
-                one_scan(images, matcher, done, [*told, screen], checkpoint, archive, **options)
+                one_scan(
+                    images, matcher, done, [*told, screen], checkpoint, archive, shadow, **options
+                )
                 if engine is None
                 else parted_scan(
                     ctx, rules, matcher, done, [*told, screen],
@@ -378,6 +385,16 @@ def scan(
         summary(done)
     if strict and done.unhashed:
         ctx.exit(Exit.SOME_UNHASHED)
+
+
+def expect(matcher: Matcher, total: int | None, quiet: bool = False) -> None:
+    """Say how many false records to expect, by the lists that were calibrated."""
+    if quiet or not any(known.calibrations for known in matcher.lists):
+        return
+    from hashmatch.calibration.report import expectations
+
+    for line in expectations(matcher, total):
+        click.echo(printable(line), err=True)
 
 
 def show_estimate(
@@ -424,6 +441,7 @@ def show_estimate(
     )
     if "://" in name and not name.startswith(LOCAL):
         screen.print(f"and about {found.requests:,} requests, as many as fail besides")
+    expect(matcher, found.items)
     screen.print("nothing was written, and nothing looked up")
 
 

@@ -43,6 +43,7 @@ def check_engine(
     limit_rate: float | None,
     out: str | None,
     out_format: str | None,
+    shadow: int | dict[str, int] | None,
 ) -> None:
     """Refuse options that an engine, or no engine, does not go with."""
     if out_format is not None and not is_folder(engine, out):
@@ -69,6 +70,8 @@ def check_engine(
             "cannot keep hashes with --engine: one process writes them. Scan with --shard and "
             "--keep-hashes, or leave out --keep-hashes."
         )
+    if shadow is not None:
+        raise UsageError("cannot count a shadow limit with --engine. Leave out one of them.")
     if not engine.startswith("dask"):
         return
     if state is None:
