@@ -37,6 +37,7 @@ from hashmatch.cli.options import (
     source_options,
     strict_option,
     verbose_option,
+    video_options,
     waive_sandbox,
 )
 from hashmatch.cli.scan_engine import check_engine, is_folder, parted_scan
@@ -250,6 +251,7 @@ def told_if_stopped(
 @allow_private_option
 @list_options
 @hashing_options
+@video_options
 @output_options
 @evidence_options
 @breaker_option
@@ -319,9 +321,7 @@ def scan(
     if out is None and review is None:
         out = "-"
     where = Surface.parse(surface)
-    check_engine(
-        engine, state, part_size, kept_in, options["limit_rate"], out, out_format, shadow
-    )
+    check_engine(engine, state, part_size, kept_in, options["limit_rate"], out, out_format, shadow)
     rules = MatcherOptions.taken(options)
     matcher = rules.open()(include_hash=include_hash or review is not None)
     if (kept_in is None) != (keep_for is None):
