@@ -184,8 +184,11 @@ def test_ray(files: str, expected: list[dict[str, Any]], tmp_path: Path, *, kill
     )  # fmt: skip
     try:
         kill = Kills(tmp_path, kills=kills)
-        data = ray.data.read_parquet(files).map_batches(
-            kill.match, batch_format="pyarrow", batch_size=PER_BATCH, num_cpus=1
+        # Ray makes one block, and so one task, of all the files, as they are small.
+        data = (
+            ray.data.read_parquet(files)
+            .repartition(target_num_rows_per_block=PER_FILE * PER_BATCH)
+            .map_batches(kill.match, batch_format="pyarrow", batch_size=PER_BATCH, num_cpus=1)
         )
 
         answer = kill.run("ray", lambda: pa.concat_tables(ray.get(data.to_arrow_refs())))
