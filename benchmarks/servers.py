@@ -42,9 +42,9 @@ class Server:
         return found
 
     def cpu_seconds(self, *, with_children: bool = False) -> float:
-        """CPU time of its threads so far; with those of the processes it has started."""
+        """CPU time of its threads so far; with those of the processes it has started, ended too."""
         pids = self.processes if with_children else [self.process.pid]
-        return sum(_cpu_seconds(pid) for pid in pids)
+        return sum(_cpu_seconds(pid, with_children) for pid in pids)
 
 
 def children(pid: int) -> list[int]:
@@ -57,10 +57,11 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def _cpu_seconds(pid: int) -> float:
+def _cpu_seconds(pid: int, with_ended: bool) -> float:
+    """Return the CPU time of a process; with that of its children that it has waited for."""
     with open(f"/proc/{pid}/stat") as file:
         fields = file.read().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return sum(map(int, fields[11 : 15 if with_ended else 13])) / os.sysconf("SC_CLK_TCK")
 
 
 def files(pid: int) -> int:

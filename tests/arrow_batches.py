@@ -17,7 +17,9 @@ from conftest import IMAGES, LISTS
 from hashmatch.testing import MemorySource, picture
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from hashmatch.arrow import Match
 
 DEMO = str(LISTS / "demo-pdq.csv")
 SURFACE = "profile_photo"
@@ -124,3 +126,19 @@ def landscape(seed: int) -> bytes:
     file = io.BytesIO()
     Image.fromarray(picture(seed)).save(file, "PNG")
     return file.getvalue()
+
+
+class CountedMatch:
+    """A `Match` that adds a byte to the file of its process for each batch that it has done."""
+
+    def __init__(self, match: Match, folder: str) -> None:
+        self._match, self._folder = match, folder
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        answer = self._match(batch)
+        with open(f"{self._folder}/{os.getpid()}", "ab") as file:
+            file.write(b".")
+        return answer
+
+    def map_iterator(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return map(self, batches)

@@ -117,6 +117,15 @@ class EnlargingHasher(OrientedHasher, Protocol):
         ...
 
 
+@runtime_checkable
+class InvertibleHasher(OrientedHasher, Protocol):
+    """A hasher whose hash of a negative follows from that of the picture."""
+
+    def inverted(self, hashes: HashBatch) -> HashBatch:
+        """Return the hashes of the negatives of the pictures that have `hashes`."""
+        ...
+
+
 def is_oriented(hasher: Hasher) -> TypeGuard[OrientedHasher]:
     """Return whether `hasher` is an `OrientedHasher`: isinstance takes 10 us to say so."""
     return hasattr(hasher, "hash_orientations")
@@ -125,6 +134,11 @@ def is_oriented(hasher: Hasher) -> TypeGuard[OrientedHasher]:
 def is_framed(hasher: Hasher) -> TypeGuard[FramedHasher]:
     """Return whether `hasher` is a `FramedHasher`."""
     return hasattr(hasher, "hash_framings")
+
+
+def is_invertible(hasher: Hasher) -> TypeGuard[InvertibleHasher]:
+    """Return whether `hasher` is an `InvertibleHasher`."""
+    return hasattr(hasher, "inverted")
 
 
 def is_enlarging(hasher: Hasher) -> TypeGuard[EnlargingHasher]:

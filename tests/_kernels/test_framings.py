@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import naive
-from hashmatch._kernels import borders, enlarge, extrapolate, framings
+from hashmatch._kernels import borders, enlarge, extrapolate, framings, pdq_bits
 from hashmatch._kernels.pdq import DCT, hash_samples
 from hashmatch.hashers import _pdq_framings
 from hashmatch.hashers.pdq import Pdq
@@ -170,10 +170,10 @@ def test_the_upper_half_equals_sorting() -> None:
         for _ in range(20 if JIT else 1):
             values = (rng.standard_normal(256) ** 3 * scale).astype(np.float32)
             out = np.empty(4, np.uint64)
-            framings.above_median(values, out)
+            pdq_bits.above_median(values, out)
             above = values > np.sort(values)[127]
             assert bits(out) == sum(1 << i for i in range(256) if above[i])
-    framings.above_median(np.zeros(256, np.float32), out)
+    pdq_bits.above_median(np.zeros(256, np.float32), out)
     assert not out.any()
 
 

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,13 +24,13 @@ import pytest
 from pyarrow import parquet
 
 import hashmatch as hm
-from arrow_batches import DEMO, SURFACE, pictures, rows, scanned, table
+from arrow_batches import DEMO, SURFACE, CountedMatch, pictures, rows, scanned, table
 from conftest import FIXTURES, ROOT
 from hashmatch.arrow import MATCHES, Hash, Match
 from processes import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 pytestmark = [
     pytest.mark.engines,
@@ -40,9 +39,12 @@ pytestmark = [
 COUNT = int(os.environ.get("HASHMATCH_ENGINE_PICTURES", "20000"))
 PER_BATCH = 100
 WORKERS = 2
+FILES = 20
+PER_FILE = -(-COUNT // FILES // PER_BATCH)
+"""Batches of a file, and so of a task."""
+PER_KILL = PER_FILE + 1 + PER_FILE // 2
+"""Batches that a process does before it may be killed: a whole task, however slow the machine."""
 KILL_EVERY = 4.0
-AT_WORK = 2.0
-"""CPU seconds of a process after which it has begun with pictures: imports take some."""
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,7 @@ def files(images: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) ->
     """A folder of Parquet files, each with some row groups."""
     folder = tmp_path_factory.mktemp("pictures")
     whole = pa.Table.from_batches([table(images)])
-    size = -(-len(whole) // 20)
+    size = -(-len(whole) // FILES)
     for number, at in enumerate(range(0, len(whole), size)):
         parquet.write_table(
             whole.slice(at, size), folder / f"{number:03}.parquet", row_group_size=PER_BATCH
@@ -74,71 +76,81 @@ def in_order(answer: Any) -> list[dict[str, Any]]:
     return sorted(rows(answer), key=lambda row: str(row["key"]))
 
 
-def processes_below(pid: int) -> dict[int, tuple[str, float]]:
-    """Every process that a process started, and those started: its name, and its CPU seconds."""
-    parents, found = {}, {}
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            status = (path / "stat").read_text().rpartition(")")[2].split()
-            name = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        parents[int(path.name)] = int(status[1])
-        found[int(path.name)] = name, (int(status[11]) + int(status[12])) / os.sysconf("SC_CLK_TCK")
-    below = {pid}
-    while more := {child for child, parent in parents.items() if parent in below} - below:
-        below |= more
-    return {each: found[each] for each in below - {pid}}
+class Kills:
+    """Kills one of the processes that do batches every few seconds, and counts what they do.
 
-
-@contextmanager
-def killing(is_worker: Callable[[str], bool]) -> Iterator[list[int]]:
-    """Kill one of the processes that are workers every few seconds, and give who was.
-
-    Of those that have come to work: on a busy machine, to start one takes longer than that.
+    Only one that has done some: on a busy machine, to start one takes longer than that.
     """
-    killed: list[int] = []
-    stop = threading.Event()
-    chance = random.Random(1)
 
-    def kill() -> None:
-        while not stop.wait(KILL_EVERY):
-            below = processes_below(os.getpid()).items()
-            found = sorted(pid for pid, (name, cpu) in below if is_worker(name) and cpu > AT_WORK)
-            if found:
-                victim = chance.choice(found)
-                killed.append(victim)
+    def __init__(self, folder: Path, *, kills: bool) -> None:
+        self.match = CountedMatch(Match([DEMO], surface=SURFACE), str(folder))
+        self._folder, self._kills = folder, kills
+        self.killed: list[int] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._kill)
+
+    def batches(self) -> dict[int, int]:
+        """How many batches each process has done."""
+        return {int(path.name): path.stat().st_size for path in self._folder.iterdir()}
+
+    def _kill(self) -> None:
+        chance = random.Random(1)
+        while not self._stop.wait(KILL_EVERY):
+            done = sorted(pid for pid, count in self.batches().items() if count >= PER_KILL)
+            if living := [pid for pid in done if pid not in self.killed and is_below(pid)]:
+                victim = chance.choice(living)
+                self.killed.append(victim)
                 os.kill(victim, signal.SIGKILL)
 
-    thread = threading.Thread(target=kill)
-    thread.start()
-    try:
-        yield killed
-    finally:
-        stop.set()
-        thread.join()
+    def run(self, name: str, run: Callable[[], Any]) -> Any:
+        """What `run` returns, while workers are killed; a line says how long it took."""
+        began = time.monotonic()
+        if self._kills:
+            self._thread.start()
+        try:
+            answer = run()
+        finally:
+            self._stop.set()
+            if self._kills:
+                self._thread.join()
+        seconds = time.monotonic() - began
+        done = sum(self.batches().values())
+        sys.stderr.write(
+            f"\n{name}: {COUNT:,} pictures in {seconds:.1f} s, {COUNT / seconds:,.0f} a second, "
+            f"{len(self.killed)} workers killed, {done} batches done of {FILES * PER_FILE}\n"
+        )
+        # A kill costs the task that a worker is at, and one that it has not handed over.
+        assert done <= FILES * PER_FILE + 2 * PER_FILE * len(self.killed)
+        assert self.killed or not self._kills
+        return answer
 
 
-def timed(name: str, killed: list[int], run: Callable[[], Any]) -> Any:
-    began = time.monotonic()
-    answer = run()
-    seconds = time.monotonic() - began
-    sys.stderr.write(
-        f"\n{name}: {COUNT:,} pictures in {seconds:.1f} s, {COUNT / seconds:,.0f} a second, "
-        f"{len(killed)} workers killed\n"
-    )
-    return answer
+def is_below(pid: int) -> bool:
+    """Whether a process lives that this one has started, or one of those it has."""
+    while pid > 1:
+        if pid == os.getpid():
+            return True
+        try:
+            state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            return False
+        if state == "Z":
+            return False
+        pid = int(parent)
+    return False
 
 
 @pytest.mark.parametrize("kills", [False, True], ids=["undisturbed", "killed"])
-def test_dask(files: str, expected: list[dict[str, Any]], *, kills: bool) -> None:
+def test_dask(files: str, expected: list[dict[str, Any]], tmp_path: Path, *, kills: bool) -> None:
     import dask
-    from distributed import Client, LocalCluster, wait
+    from distributed import Client, LocalCluster, as_completed
 
-    match = Match([DEMO], surface=SURFACE)
+    kill = Kills(tmp_path, kills=kills)
+    match = kill.match
 
-    def part(path: str) -> pa.Table:
-        return match(parquet.read_table(path))
+    def part(path: str) -> list[pa.RecordBatch]:
+        batches = parquet.ParquetFile(path).iter_batches(PER_BATCH)
+        return list(match.map_iterator(batches))
 
     # A task whose workers die is done again, more often than the three times of the default:
     # here it is we who kill, and no row of ours can.
@@ -150,22 +162,21 @@ def test_dask(files: str, expected: list[dict[str, Any]], *, kills: bool) -> Non
             dashboard_address="127.0.0.1:0",
         ) as cluster,
         Client(cluster) as client,
-        killing(lambda name: kills and "multiprocessing.spawn" in name) as killed,
     ):  # fmt: skip
 
         def run() -> pa.Table:
             futures = client.map(part, sorted(map(str, Path(files).iterdir())), pure=False)
-            wait(futures)
-            return pa.concat_tables(client.gather(futures))
+            # Taken as they come: what a worker holds is done again if it is killed.
+            done = as_completed(futures, with_results=True)
+            return pa.Table.from_batches([batch for _, answer in done for batch in answer])
 
-        answer = timed("dask", killed, run)
+        answer = kill.run("dask", run)
     assert in_order(answer) == expected
-    assert not kills or killed
 
 
 @pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed")
 @pytest.mark.parametrize("kills", [False, True], ids=["undisturbed", "killed"])
-def test_ray(files: str, expected: list[dict[str, Any]], *, kills: bool) -> None:
+def test_ray(files: str, expected: list[dict[str, Any]], tmp_path: Path, *, kills: bool) -> None:
     import ray
     import ray.data
 
@@ -174,26 +185,26 @@ def test_ray(files: str, expected: list[dict[str, Any]], *, kills: bool) -> None
         runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(sys.path)}},
     )  # fmt: skip
     try:
-        match = Match([DEMO], surface=SURFACE)
+        kill = Kills(tmp_path, kills=kills)
         data = ray.data.read_parquet(files).map_batches(
-            match, batch_format="pyarrow", batch_size=PER_BATCH, num_cpus=1
+            kill.match, batch_format="pyarrow", batch_size=PER_BATCH, num_cpus=1
         )
 
-        def is_worker(name: str) -> bool:
-            return kills and "ray::" in name and ("MapBatches" in name or "ReadParquet" in name)
-
-        with killing(is_worker) as killed:
-            answer = timed("ray", killed, lambda: pa.concat_tables(ray.get(data.to_arrow_refs())))
+        answer = kill.run("ray", lambda: pa.concat_tables(ray.get(data.to_arrow_refs())))
     finally:
         ray.shutdown()
     assert in_order(answer) == expected
-    assert not kills or killed
 
 
 @pytest.mark.skipif(find_spec("pyspark") is None, reason="pyspark is not installed")
 @pytest.mark.parametrize("kills", [False, True], ids=["undisturbed", "killed"])
 def test_spark(
-    files: str, expected: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, *, kills: bool
+    files: str,
+    expected: list[dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    kills: bool,
 ) -> None:
     from pyspark.sql import SparkSession
     from pyspark.sql.pandas.types import from_arrow_schema
@@ -210,32 +221,27 @@ def test_spark(
         .getOrCreate()
     )
     try:
-        match = Match([DEMO], surface=SURFACE)
+        kill = Kills(tmp_path, kills=kills)
         answers = spark.read.parquet(files).mapInArrow(
-            match.map_iterator, from_arrow_schema(MATCHES)
+            kill.match.map_iterator, from_arrow_schema(MATCHES)
         )
 
-        def is_worker(name: str) -> bool:
-            return kills and "pyspark.daemon" in name
-
-        with killing(is_worker) as killed:
-            answer = timed("spark", killed, answers.toArrow)
+        answer = kill.run("spark", answers.toArrow)
     finally:
         spark.stop()
     assert in_order(answer) == expected
-    assert not kills or killed
 
 
 @pytest.mark.skipif(find_spec("daft") is None, reason="daft is not installed")
-def test_daft(files: str, expected: list[dict[str, Any]]) -> None:
+def test_daft(files: str, expected: list[dict[str, Any]], tmp_path: Path) -> None:
     """In processes of its own: native Daft has no worker that could be killed alone."""
     import daft
 
-    match = Match([DEMO], surface=SURFACE)
+    kill = Kills(tmp_path, kills=False)
 
     @daft.cls(use_process=True, max_concurrency=WORKERS)
     class Matched:
-        def __init__(self, match: Match) -> None:
+        def __init__(self, match: CountedMatch) -> None:
             self.match = match
 
         @daft.method.batch(  # type: ignore[untyped-decorator]
@@ -249,9 +255,9 @@ def test_daft(files: str, expected: list[dict[str, Any]]) -> None:
 
     frame = daft.read_parquet(f"{files}/*.parquet")
     matched = frame.select(
-        Matched(match)(frame["key"], frame["version"], frame["image"]).alias("answer")
+        Matched(kill.match)(frame["key"], frame["version"], frame["image"]).alias("answer")
     )
-    answer = timed("daft", [], lambda: matched.to_arrow().column("answer").to_pylist())
+    answer = kill.run("daft", lambda: matched.to_arrow().column("answer").to_pylist())
     assert in_order(answer) == expected
 
 

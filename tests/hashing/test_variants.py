@@ -200,6 +200,42 @@ def test_captions_are_taken_off(key: str, above: bool) -> None:
 
 
 @pytest.mark.parametrize("key", SOME)
+def test_captions_on_both_sides_are_taken_off(key: str) -> None:
+    original = photo(key)
+    font = ImageFont.load_default(28)
+    for colour, ink in (("white", "black"), ((17, 17, 17), "white")):
+        bars = []
+        for height, text in ((70, "WHEN YOU SEE IT"), (44, "below as well")):
+            bar = Image.new("RGB", (original.shape[1], height), colour)
+            ImageDraw.Draw(bar).text((10, 8), text, ink, font)
+            bars.append(np.asarray(bar))
+        meme = np.ascontiguousarray(np.concatenate([bars[0], original, bars[1]]))
+        top, bottom, *sides = captions(meme)["caption_both"]
+        assert abs(top - 70) <= 1
+        assert abs(bottom - 44) <= 1
+        assert sides == [0, 0]
+        assert any(name.startswith("caption_both") for name in found_by(meme, original, "thorough"))
+
+
+@pytest.mark.parametrize("key", SOME)
+def test_negatives_are_found_as_if_they_were_inverted_back(key: str) -> None:
+    original = photo(key)
+    upright = PDQ.hash(original)[0]
+    for query, name, of_positive in (
+        (255 - original, "inverted", "upright"),
+        (255 - np.rot90(original), "inverted/rotate_270", "rotate_270"),
+        (np.pad(255 - original, ((30, 30), (30, 30), (0, 0))), "trim/inverted", "trim"),
+    ):
+        negative = np.ascontiguousarray(query)
+        assert not found_by(negative, original, "orientations")
+        asked, back = ask(PDQ, negative, "standard"), ask(PDQ, 255 - negative, "standard")
+        row, same = asked.names.index(name), back.names.index(of_positive)
+        assert distances(asked.hashes[row : row + 1], upright) <= 16
+        assert distances(asked.hashes[row : row + 1], back.hashes[same : same + 1]) <= 8
+    assert "inverted" not in ask(registry.hasher("dhash"), original, "thorough").names
+
+
+@pytest.mark.parametrize("key", SOME)
 def test_small_crops_and_turns_are_undone(key: str) -> None:
     original = photo(key)
     h, w = original.shape[:2]

@@ -13,6 +13,7 @@ import pytest
 
 import hashmatch as hm
 from hashmatch.records.cases import CaseState
+from hashmatch.records.shares import Precision, wilson
 from hashmatch.review.feedback import (
     add_benign,
     answer_proposal,
@@ -24,7 +25,7 @@ from hashmatch.review.feedback import (
     write_report,
 )
 from hashmatch.review.settings import Settings
-from hashmatch.review.stats import Precision, thresholds, wilson
+from hashmatch.review.stats import thresholds
 from review_queues import Clock, take_and_decide, take_case
 from review_records import flipped, make_record, random_hash
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import naive_review
 from hashmatch.records.cases import Verdict
+from hashmatch.records.shares import Share, wilson
 from hashmatch.review.settings import Settings
-from hashmatch.review.stats import Share, wilson
 from review_queues import take_and_decide
 from review_records import make_record, many
 

@@ -8,6 +8,7 @@ import random
 import shutil
 import tarfile
 from collections import Counter
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,12 +17,13 @@ from PIL import Image
 import hashmatch as hm
 import s3_server
 from cli_tools import IMAGES
-from hashmatch.errors import CheckpointError, EngineError
+from hashmatch.errors import CheckpointError, EngineError, SinkError
 from hashmatch.records.images import ImageError
-from hashmatch.scan.parts import coordinator, worker
+from hashmatch.scan.parts import coordinator, journal, worker
 from hashmatch.scan.parts.engine import EngineName
-from hashmatch.scan.parts.journal import Journal
+from hashmatch.scan.parts.journal import BucketJournal, FileJournal, Journal
 from hashmatch.scan.parts.manifest import Line, Manifest
+from hashmatch.scan.parts.output import PartOutput
 from hashmatch.scan.parts.place import open_place
 from hashmatch.scan.parts.worker import Answer
 from hashmatch.sources.directory import DirectorySource
@@ -310,10 +312,23 @@ def test_names_of_pictures_are_removed_with_the_end(
         assert path.stat().st_mode & 0o077 == 0, path
 
 
+@pytest.mark.parametrize("kind", ["folder", "bucket"])
 def test_a_part_goes_on_where_its_journal_ends(
-    folder: Path, tmp_path: Path, engines: Any, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, engines: Any, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """At most a batch is done again, and what was torn off."""
+    with ExitStack() as stack:
+        if kind == "folder":
+            state = str(tmp_path / "state")
+        else:
+            state = "s3://state/a"
+            (tmp_path / "buckets" / "state").mkdir(parents=True)
+            serve(monkeypatch, stack.enter_context(s3_server.moto(tmp_path / "buckets")))
+            monkeypatch.setattr(journal, "PUT_SECONDS", 0.0)
+        goes_on(folder, state, monkeypatch)
+
+
+def goes_on(folder: Path, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = plain(folder)
     read: list[str] = []
     decide = hm.Matcher.decide
@@ -327,35 +342,74 @@ def test_a_part_goes_on_where_its_journal_ends(
     monkeypatch.setattr(hm.Matcher, "decide", counted)
     monkeypatch.setattr(worker, "BATCH", 8)
     with pytest.raises(KeyboardInterrupt):
-        in_parts(folder, tmp_path, "local:1", size=COUNT)
-    journal = tmp_path / manifest_of(tmp_path).name / "journals" / "0"
-    with open(journal, "ab") as file:
-        file.write(b'[99,"no_match","",null]\n[torn')
+        in_parts(folder, state, "local:1", size=COUNT)
+    manifest = manifest_of(state)
+    if manifest.place.folder is None:
+        below = f"{manifest.journals}/{0:08}"
+        starts = [name.partition(".")[0] for name in manifest.place.names(below)]
+        assert starts == [f"{at:08}" for at in (0, 8, 16)]
+        manifest.place.create(f"{below}/00000024.dead", b"damaged")
+    else:
+        with open(f"{state}/{manifest.journals}/0", "ab") as file:
+            file.write(b'[99,"no_match","",null]\n[torn')
     done_before = len(read)
-    assert in_parts(folder, tmp_path, "local:1", size=COUNT) == expected
+    assert in_parts(folder, state, "local:1", size=COUNT) == expected
     undecoded = expected[1]["outcomes"]["unsupported"]
     assert len(read) - done_before + 24 <= COUNT
     assert len(read) < COUNT - undecoded + 30
-    results = manifest_of(tmp_path).results(0)
+    results = manifest.results(0)
     assert results is not None
     assert results.attempts == 2
+    assert manifest.place.names(manifest.journals) == []
+
+
+def test_journals_of_two_writers_in_a_bucket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is thought dead writes on, at other places; one object of it is lost."""
+    monkeypatch.setattr(journal, "PUT_SECONDS", 0.0)
+    place = open_place(str(tmp_path))
+
+    def opened(token: str = "a") -> Journal:
+        return BucketJournal(place, "journals/1", token)
+
+    def done(one: Journal, *numbers: int) -> None:
+        for number in numbers:
+            one.add("no_match", str(number), None)
+        one.flush()
+
+    first = opened()
+    done(first, 0, 1, 2)
+    second = opened()
+    assert (second.attempts, len(second.entries)) == (2, 3)
+    done(first, 3, 4)
+    done(second, 3, 4, 5)
+    done(first, 5, 6)
+    third = opened()
+    assert third.entries == [("no_match", str(number), None) for number in range(7)]
+    assert third.attempts == 3
+    assert opened("b").entries == []
+    place.remove("journals/1/" + place.names("journals/1")[0])
+    assert opened().entries == []
+    third.close(remove=True)
+    assert place.names("journals/1") == []
 
 
 def test_journals_of_another_scan_or_of_zeros_are_not_believed(tmp_path: Path) -> None:
     path = str(tmp_path / "journals" / "1")
-    first = Journal(path, "a")
+    first = FileJournal(path, "a")
     first.add("match", "", None)
     first.flush()
     first.close()
-    again = Journal(path, "a")
+    again = FileJournal(path, "a")
     assert (again.attempts, again.entries) == (2, [("match", "", None)])
-    assert Journal(path, "b").entries == []
+    assert FileJournal(path, "b").entries == []
     (tmp_path / "journals" / "1").write_bytes(b"\0" * 100 + b"\n" + b"\0" * 9)
-    assert Journal(path, "a").attempts == 1
+    assert FileJournal(path, "a").attempts == 1
     # Whoever is thought dead writes to what nobody reads.
     again.add("match", "", None)
     again.flush()
-    assert Journal(path, "a").entries == []
+    assert FileJournal(path, "a").entries == []
     again.close()
 
 
@@ -376,7 +430,7 @@ def test_a_place_is_written_once(tmp_path: Path) -> None:
     place.remove("a/b")
     place.remove("a/b")
     assert place.names("a") == []
-    with pytest.raises(hm.UsageError, match="cannot keep a scan in ftp://"):
+    with pytest.raises(hm.UsageError, match="cannot keep the state of a scan in ftp://"):
         open_place("ftp://a/b")
 
 
@@ -388,12 +442,28 @@ def test_a_bucket_is_written_once_and_scanned_with(
     with s3_server.moto(tmp_path / "buckets") as port:
         serve(monkeypatch, port)
         expected = plain("s3://photos")
-        assert in_parts("s3://photos", "s3://state/a/b", "local:2") == expected
+        output = PartOutput("s3://state/records")
+        found = in_parts("s3://photos", "s3://state/a/b", "local:2", output=output)
+        assert found == expected
         place = open_place("s3://state/a/b")
         assert not place.create(f"scans/{place.names('scans')[0]}", b"")
         (manifest,) = Manifest.all(place)
         assert manifest.status()["parts"]["done"] == 10
-        assert in_parts("s3://photos", "s3://state/a/b", "local:2") == expected
+        assert in_parts("s3://photos", "s3://state/a/b", "local:2", output=output) == expected
+        written = open_place("s3://state/records")
+        data = written.read(f"{manifest.name}/manifest.json")
+        files = json.loads(data or b"")["files"]
+        lines = [
+            line
+            for file in files
+            for line in (written.read(f"{manifest.name}/{file['name']}") or b"").splitlines()
+        ]
+        records = [json.loads(line) | {"created_at": ""} for line in lines]
+        assert records == [one for one in expected[0] if "record_id" in one]
+        # One that ignores conditions would have been refused; a file that is there stays.
+        other = PartOutput("s3://state/records", "parquet")
+        with pytest.raises(SinkError, match="another --state, format or --include-hash"):
+            in_parts("s3://photos", "s3://state/a/b", "local:2", output=other)
     assert max(Counter(engines.begun).values()) == 1
 
 
@@ -406,6 +476,9 @@ def test_a_bucket_that_ignores_conditions_is_refused(
         serve(monkeypatch, port)
         with pytest.raises(CheckpointError, match="its server ignores If-None-Match"):
             list(parted(folder, "s3://state/a").results())
+        output = PartOutput("s3://state/records")
+        with pytest.raises(CheckpointError, match=r"cannot keep records in .* ignores If-None"):
+            list(parted(folder, tmp_path / "state", output=output).results())
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, port: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -11,7 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 import hashmatch as hm
 import s3_server
@@ -37,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return photos(tmp_path_factory.mktemp("parts") / "photos", COUNT)
 
 
-def attempts(state: Path) -> list[int]:
+def attempts(state: str | Path) -> list[int]:
     """How often each part of the only scan was begun."""
     (manifest,) = Manifest.all(open_place(str(state)))
     found = [manifest.results(number) for number in manifest.done()]
@@ -78,11 +81,11 @@ def test_workers_that_are_killed_and_a_client_that_ends(
 
 
 def command(
-    source: str | Path, state: str | Path, out: Path, *more: str, known: Path = DEMO
+    source: str | Path, state: str | Path, out: str | Path, *more: str, known: Path = DEMO
 ) -> list[str]:
     given = ["scan", source, "--list", known, "--surface", "profile_photo", "--breaker", "7"]
     given += ["--engine", "local:2", "--part-size", "20", "--state", state, "--out", out]
-    return [*PROGRAM, *map(str, given), "--report", f"{out}.json", "--quiet", *more]
+    return [*PROGRAM, *map(str, given), "--quiet", *more]
 
 
 def test_a_client_that_is_killed_leaves_nobody_and_workers_share_an_index(
@@ -149,8 +152,11 @@ def test_a_worker_that_is_killed_before_it_has_read_a_word(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["folder", "bucket"])
-def test_a_hundred_kills(tmp_path: Path, kind: str) -> None:
-    """Of workers and clients, one in three a client; the output is that of an undisturbed scan."""
+def test_a_hundred_kills(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of workers and clients, one in three a client; the output is that of an undisturbed scan.
+
+    Into a bucket that is a Parquet file for each part.
+    """
     source: str | Path = photos(tmp_path / "photos", 2_000)
     ran = subprocess.run(
         [*PROGRAM, *map(str, ["scan", source, "--list", DEMO, "--surface", "profile_photo",
@@ -161,13 +167,19 @@ def test_a_hundred_kills(tmp_path: Path, kind: str) -> None:
     expected = lines(tmp_path / "whole.jsonl")
     chance, kills, rounds = random.Random(7), 0, 0
     with server(tmp_path, kind) as env:
+        for name in env:
+            monkeypatch.setenv(name, env[name])
         while kills < 100:
-            state = tmp_path / f"state-{rounds}" if kind == "folder" else f"s3://state/{rounds}"
-            out = tmp_path / f"{rounds}.jsonl"
+            state: str | Path = tmp_path / f"state-{rounds}"
+            out: str | Path = tmp_path / f"{rounds}.jsonl"
+            more = list[str]()
+            if kind == "bucket":
+                state, out = f"s3://state/{rounds}", f"s3://state/records-{rounds}"
+                more = ["--out-format", "parquet"]
             rounds, before = rounds + 1, kills
             while True:
                 client = Process(
-                    command(source, state, out), env=env, start_new_session=True,
+                    command(source, state, out, *more), env=env, start_new_session=True,
                     stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 )  # fmt: skip
                 while client.poll() is None:
@@ -185,10 +197,21 @@ def test_a_hundred_kills(tmp_path: Path, kind: str) -> None:
                 if client.returncode == 0:
                     break
                 assert client.returncode == -signal.SIGKILL or b"failed 5 times" in said, said
-            assert lines(out) == expected
-            if isinstance(state, Path):  # a client had two parts under way, a worker one
-                assert sum(attempts(state)) - 100 <= 2 * (kills - before)
+            assert (tables(out, state) if isinstance(out, str) else lines(out)) == expected
+            # A client had two parts under way, a worker one.
+            assert sum(attempts(state)) - 100 <= 2 * (kills - before)
     print(f"{kills} kills of {rounds} scans")  # noqa: T201
+
+
+def tables(out: str, state: str | Path) -> list[dict[str, Any]]:
+    """The records of the only scan of a state, in a folder of a bucket, without their time."""
+    (scan,), place = Manifest.all(open_place(str(state))), open_place(out)
+    found = []
+    for file in json.loads(place.read(f"{scan.name}/manifest.json") or b"")["files"]:
+        data = place.read(f"{scan.name}/{file['name']}") or b""
+        for record in parquet.read_table(pa.BufferReader(data)).column("record").to_pylist():
+            found.append(json.loads(record) | {"created_at": ""})
+    return found
 
 
 @contextmanager

@@ -18,12 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch._kernels.jit import kernel
+from hashmatch._kernels.pdq_bits import COEFFICIENTS, above_median
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-COEFFICIENTS = 16
-"""Side of PDQ's block of coefficients: frequencies 1 to 16, in half periods a side."""
 
 
 def axis(first: float, last: float, cells: int, margin: int) -> NDArray[np.float32]:
@@ -41,37 +39,6 @@ def axis(first: float, last: float, cells: int, margin: int) -> NDArray[np.float
     edges[0], edges[-1] = min(edges[0], first), max(edges[-1], last)  # the last cells go on
     sines = np.sin(math.pi * k * ((edges - first) / (last - first)).clip(0, 1)) / (math.pi * k)
     return np.ascontiguousarray(np.diff(sines), np.float32)
-
-
-@kernel
-def above_median(coefficients: NDArray[np.float32], out: NDArray[np.uint64]) -> None:
-    """Set bit k, from the least significant, where coefficient k of 256 is in the upper half.
-
-    Any threshold between the two middle values gives the bits that their median gives, so it is
-    found by halving: forty counts of 256 values cost less than sorting them. Equal middle values
-    are never separated; then fewer than half of the bits are set, as in PDQ.
-    """
-    low, high = coefficients[0], coefficients[0]
-    for k in range(256):
-        low, high = min(low, coefficients[k]), max(high, coefficients[k])
-    threshold = high
-    for _ in range(40):
-        threshold = np.float32(0.5) * (low + high)
-        count = np.int32(0)
-        for k in range(256):
-            count += np.int32(coefficients[k] > threshold)
-        if count == 128:
-            break
-        if count > 128:
-            low = threshold
-        else:
-            high = threshold
-        threshold = high
-    for word in range(4):
-        bits = np.uint64(0)
-        for k in range(64):
-            bits |= np.uint64(coefficients[64 * (3 - word) + k] > threshold) << np.uint64(k)
-        out[word] = bits
 
 
 @kernel

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch._kernels.jit import kernel
+from hashmatch._kernels.pdq_bits import COEFFICIENTS, above_median, in_all_orientations
 from hashmatch._kernels.pdq_reduce import SAMPLES, luma, reduce
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
     from hashmatch._kernels.pdq_reduce import Pixels
 
-COEFFICIENTS = 16
-"""Side of the block of DCT coefficients; 16 x 16 bits are the hash."""
 SMALLEST = 5
 """The reference hashes nothing with a shorter side: all bits zero, quality 0."""
 
@@ -87,56 +86,16 @@ def low_frequencies(
 
 
 @kernel
-def bits_above_median(coefficients: NDArray[np.float32], out: NDArray[np.uint64]) -> None:
-    """Set bit ``16 * i + j``, counted from the least significant, where (i, j) is above median.
-
-    The reference finds the median with Torben's method, which on an even count is the lower of
-    the two middle values. `out` is four words, most significant first.
-    """
-    flat = coefficients.ravel()
-    median = np.sort(flat)[flat.size // 2 - 1]
-    for word in range(4):
-        bits = np.uint64(0)
-        for k in range(64):
-            if flat[64 * (3 - word) + k] > median:
-                bits |= np.uint64(1) << np.uint64(k)
-        out[word] = bits
-
-
-@kernel
-def turned(coefficients: NDArray[np.float32], orientation: int, out: NDArray[np.float32]) -> None:
-    """Write the coefficients of the picture in one of eight orientations.
-
-    They are numbered as in the reference: upright; rotated by 90, 180 and 270 degrees; flipped top
-    to bottom and left to right; transposed; transposed along the other diagonal.
-
-    A mirrored picture has the odd frequencies of that direction negated, and coefficient 0 is
-    frequency 1; a transposed one has them transposed; a rotation is both. No pixel is touched.
-    """
-    swap = orientation in (1, 3, 6, 7)  # rotations by 90 degrees, and the two diagonals
-    negate_rows = orientation in (1, 2, 4, 7)
-    negate_columns = orientation in (2, 3, 5, 7)
-    for i in range(COEFFICIENTS):
-        for j in range(COEFFICIENTS):
-            value = coefficients[j, i] if swap else coefficients[i, j]
-            if negate_rows and i % 2 == 0:
-                value = -value
-            if negate_columns and j % 2 == 0:
-                value = -value
-            out[i, j] = value
-
-
-@kernel
 def hash_samples(
     samples: NDArray[np.float32], dct: NDArray[np.float32], out: NDArray[np.uint64]
 ) -> None:
     """Hash 64 x 64 `samples` into the rows of `out`; it and `dct` are those of `pdq`."""
     coefficients = np.empty((COEFFICIENTS, COEFFICIENTS), np.float32)
     low_frequencies(samples, dct, coefficients)
-    oriented = np.empty((COEFFICIENTS, COEFFICIENTS), np.float32)
-    for orientation in range(out.shape[0]):
-        turned(coefficients, orientation, oriented)
-        bits_above_median(oriented, out[orientation])
+    if out.shape[0] == 8:
+        in_all_orientations(coefficients.reshape(-1), out)
+    else:
+        above_median(coefficients.reshape(-1), out[0])
 
 
 @kernel

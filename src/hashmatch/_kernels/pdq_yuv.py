@@ -31,15 +31,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch._kernels.jit import kernel
-from hashmatch._kernels.pdq import (
-    COEFFICIENTS,
-    DCT,
-    SMALLEST,
-    bits_above_median,
-    gradient_quality,
-    low_frequencies,
-    pdq,
-)
+from hashmatch._kernels.pdq import DCT, SMALLEST, gradient_quality, low_frequencies, pdq
+from hashmatch._kernels.pdq_bits import COEFFICIENTS, above_median
 from hashmatch._kernels.pdq_reduce import SAMPLES, ahead_of, centres
 
 if TYPE_CHECKING:
@@ -194,7 +187,7 @@ def hash_quickly(
     quality = gradient_quality(samples)
     if quality >= COMPARED and near_median(coefficients, near) > 1:
         return -1
-    bits_above_median(coefficients, out)
+    above_median(coefficients.reshape(-1), out)
     return quality
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from hashmatch.cli.calibrate import calibrate
 from hashmatch.cli.command import Group
 from hashmatch.cli.completion import completion
 from hashmatch.cli.console import Exit, PipedOutput, flush_output, printable
@@ -255,7 +256,8 @@ def main() -> None:
 
 
 COMMANDS = (
-    scan, rescan, hash_, match, list_, review, serve, token, missed, demo, warm, completion,
+    scan, calibrate, rescan, hash_, match, list_, review, serve, token, missed, demo, warm,
+    completion,
 )  # fmt: skip
 for command in COMMANDS:
     main.add_command(command)

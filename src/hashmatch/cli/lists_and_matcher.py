@@ -38,6 +38,8 @@ def open_store(path: str, options: dict[str, Any]) -> ListStore:
 
 def list_files(paths: Sequence[str]) -> list[str]:
     """Return the files that are meant, those of a folder by their names."""
+    from hashmatch.lists.calibrations import SUFFIX
+
     found: list[str] = []
     for path in paths:
         if not os.path.isdir(path):
@@ -49,7 +51,8 @@ def list_files(paths: Sequence[str]) -> list[str]:
             raise ListError(
                 f"cannot read {path}: {error.strerror}. Give a folder that you may read."
             ) from None
-        pages = [os.path.join(path, name) for name in names if not name.startswith(".")]
+        names = [name for name in names if not name.startswith(".") and not name.endswith(SUFFIX)]
+        pages = [os.path.join(path, name) for name in names]
         pages = [page for page in pages if os.path.isfile(page)]
         if not pages:
             raise ListError(f"cannot read {path}: there is no file in it. Check the folder.")
@@ -99,7 +102,7 @@ class MatcherOptions:
         return cls(
             shape=ListShape.taken(options),
             trust=take(*TRUST),
-            hashing=take("variants", "min_quality"),
+            hashing=take("variants", "min_quality", "every", "video_thresholds"),
             **take(*(each.name for each in fields(cls))),
         )
 
@@ -118,6 +121,10 @@ class MatcherOptions:
         if trust.get("grace") is not None:
             trust["grace"] = trust["grace"].total_seconds()
         return found | {"shape": asdict(self.shape), "trust": trust}
+
+    def path_of(self, given: str) -> str:
+        """Return the path that one of the lists is given with."""
+        return self._paths(()).kind_and_path(given)[1]
 
     def versions(self, lists: Sequence[HashList]) -> list[int | None]:
         """Return the version of each list that is in a store, as it was opened."""
@@ -147,7 +154,7 @@ class MatcherOptions:
                 breaker=Breaker(self.breaker_limit, window=None) if self.breaker_limit else None,
                 max_distance=self.max_distance,
                 reference_key=reference_key(),
-                **{**self.hashing, **how},
+                **{**self._how_hashed(), **how},
             )
 
         return make
@@ -183,7 +190,7 @@ class MatcherOptions:
                 reference_key=key,
                 include_hash=include_hash,
                 decode=decode,
-                **self.hashing,
+                **self._how_hashed(),
             )
 
         others = {os.path.realpath(store.path) for store, _ in stores}
@@ -192,6 +199,15 @@ class MatcherOptions:
             make, fixed=fixed, stores=stores, disabled=self.disabled, reference_key=key,
             exchanges=followed, **how,
         )  # fmt: skip
+
+    def _how_hashed(self) -> dict[str, Any]:
+        """Return the matcher's arguments that are in `hashing`."""
+        found = dict(self.hashing)
+        if given := found.get("video_thresholds"):
+            from hashmatch.matching.videos import VideoThresholds
+
+            found["video_thresholds"] = VideoThresholds(**given)
+        return found
 
     def _stores_of(self, folder: str, others: set[str]) -> Callable[[], dict[str, ListStore]]:
         """Return what returns the stores of the exchanges of a folder, but for `others`."""

@@ -16,6 +16,7 @@ from hashmatch.cli.command import SAFEGUARDS, option, options, section
 from hashmatch.cli.units import (
     DURATION,
     FOLDER,
+    FRAME_DISTANCE,
     HASHES,
     INPUT,
     LIST,
@@ -28,6 +29,7 @@ from hashmatch.cli.units import (
     REPORT,
     SOME_TIME,
     STATE,
+    VIDEO_THRESHOLD,
     WORD_MEANING,
 )
 from hashmatch.errors import UsageError
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
 
 READERS = 16
 """`hashmatch.scan.pipeline.READERS`, which help does without loading."""
+EVERY = 0.25
+"""`hashmatch.matching.clips.EVERY`, likewise."""
 
 
 def _quiet(ctx: click.Context, _: click.Parameter, quiet: bool) -> bool:
@@ -327,6 +331,31 @@ def _limits(
     return limits[""]
 
 
+_RULES = (
+    algorithm_option,
+    option(
+        "-d",
+        "--max-distance",
+        multiple=True,
+        callback=_limits,
+        metavar="[NAME=]N",
+        help="Most bits that may differ in a match; NAME= for one algorithm. Repeatable. "
+        "An entry's own limit outranks it. [default: the algorithm's, 31 for pdq]",
+    ),
+    option("--skip-bad-rows", is_flag=True, help="Leave out list rows that cannot be used."),
+    option(
+        "--disabled",
+        type=INPUT,
+        metavar="FILE",
+        help="Leave out the entries of lists that this file names: hashmatch review entry list "
+        "--out writes it.",
+    ),
+    trust_options,
+)
+#: How near lists are matched, for a command whose arguments they are.
+list_rules_options = section("Lists", *_RULES)
+
+
 def lists_section(*, required: bool) -> Callable[[Command], Command]:
     """Return the options of what is matched, and how near; with all that lists need to be read."""
     return section(
@@ -343,25 +372,7 @@ def lists_section(*, required: bool) -> Callable[[Command], Command]:
             "hashes of another algorithm than --algorithm. Repeatable: all lists are matched at "
             "once.",
         ),
-        algorithm_option,
-        option(
-            "-d",
-            "--max-distance",
-            multiple=True,
-            callback=_limits,
-            metavar="[NAME=]N",
-            help="Most bits that may differ in a match; NAME= for one algorithm. Repeatable. "
-            "An entry's own limit outranks it. [default: the algorithm's, 31 for pdq]",
-        ),
-        option("--skip-bad-rows", is_flag=True, help="Leave out list rows that cannot be used."),
-        option(
-            "--disabled",
-            type=INPUT,
-            metavar="FILE",
-            help="Leave out the entries of lists that this file names: hashmatch review entry list "
-            "--out writes it.",
-        ),
-        trust_options,
+        *_RULES,
     )
 
 
@@ -398,6 +409,59 @@ breaker_option = option(
     metavar="N",
     help="Most records for one entry. Further ones are suppressed, and an alarm names the "
     "entry. 0: no limit.",
+)
+
+
+def _video_thresholds(
+    ctx: click.Context, parameter: click.Parameter, given: tuple[tuple[str, float], ...]
+) -> dict[str, float] | None:
+    """Return the thresholds that were given, by the names that `VideoThresholds` has for them."""
+    from hashmatch.matching.videos import VideoThresholds
+
+    found: dict[str, float] = {}
+    for name, value in given:
+        field = VIDEO_THRESHOLDS.get(name)
+        if field is None:
+            known = ", ".join(VIDEO_THRESHOLDS)
+            raise click.BadParameter(f"cannot use {name!r} as a threshold. Give one of {known}")
+        if field in found:
+            raise click.BadParameter(f"cannot use {name} twice. Give it once")
+        found[field] = value
+        try:
+            VideoThresholds(**found)
+        except UsageError as error:
+            raise click.BadParameter(str(error).replace(field, name)) from None
+    return found or None
+
+
+VIDEO_THRESHOLDS = {
+    "query": "query_share",
+    "entry": "entry_share",
+    "seconds": "segment_seconds",
+}
+video_threshold_option = option(
+    "--video-threshold",
+    "video_thresholds",
+    section="Videos",
+    multiple=True,
+    type=VIDEO_THRESHOLD,
+    callback=_video_thresholds,
+    metavar="NAME=N",
+    help="From when on a video of a list matches: query, the share of the clip's frames that match "
+    "[default: 0.8]; entry, that of the entry's [default: 0.8]; or seconds of one matching segment "
+    "[default: 10]. One that is reached is enough. Repeatable.",
+)
+video_options = section(
+    "Videos",
+    option(
+        "--every",
+        type=FRAME_DISTANCE,
+        default=f"{EVERY:g}",
+        show_default=True,
+        metavar="SECONDS",
+        help="Of videos: seconds between two frames that are looked up, 0 for every frame.",
+    ),
+    video_threshold_option,
 )
 
 #: What pictures are hashed as, and which of them are searched.
@@ -472,8 +536,14 @@ output_options = section(
         "--out",
         type=RECORDS,
         metavar="FILE",
-        help="Where records go, a file that ends in {endings}. [default: -, unless there is "
+        help="Where records go, a file that ends in {endings}. With --engine also DIR/ or "
+        "s3://BUCKET/FOLDER, which get a file for each part. [default: -, unless there is "
         "--review]",
+    ),
+    option(
+        "--out-format",
+        type=click.Choice(["jsonl", "parquet"]),
+        help="What files of parts are, in the folder of --out. [default: jsonl]",
     ),
     review_option,
     option("--report", type=REPORT, metavar="FILE", help="Write counts and problems as JSON."),
@@ -584,6 +654,14 @@ job_options = section(
         metavar="DIR",
         help="Keep progress in this folder: the same command resumes an interrupted scan, or scans "
         "what is new or changed since. See hashmatch scan status --help.",
+    ),
+    option(
+        "--shadow",
+        multiple=True,
+        callback=_limits,
+        metavar="[NAME=]N",
+        help="Also count what this larger limit would bring into review, by list and distance, and "
+        "record nothing of it. NAME= for one algorithm. Repeatable.",
     ),
     shard_option,
     option(

@@ -18,6 +18,7 @@ from hashmatch.cli.options import (
     list_options,
     quiet_option,
     shape_options,
+    video_threshold_option,
 )
 from hashmatch.cli.scan_output import raise_alarms
 from hashmatch.cli.units import FOLDER, RECORDS
@@ -28,18 +29,33 @@ if TYPE_CHECKING:
     from hashmatch.scan.rescan import Archive, KeptHashes
 
 
-def _archive(kept: str, allow_private: tuple[str, ...]) -> Archive:
+def open_archive(kept: str, allow_private: tuple[str, ...]) -> Archive:
     """Return the kept hashes of scans in a folder, or tables of hashes."""
     from hashmatch.scan.hash_archive import HashArchive
 
-    tables = "://" in kept or kept.endswith(".parquet")
-    if not tables and os.path.isdir(kept):
-        tables = any(name.endswith(".parquet") for name in os.listdir(kept))
-    if not tables:
+    if "://" not in kept and not _is_table(kept):
         return HashArchive(kept)
     from hashmatch.arrow.hash_table import HashTable
 
     return HashTable(kept, allow_private=allow_private)
+
+
+def _is_table(path: str) -> bool:
+    """Return whether a path is a table of hashes, or a folder of tables."""
+    if path.endswith(".parquet"):
+        return True
+    return os.path.isdir(path) and any(name.endswith(".parquet") for name in os.listdir(path))
+
+
+def is_kept(path: str) -> bool:
+    """Return whether hashes are kept at a path, and no pictures."""
+    from hashmatch.scan.hash_archive import SUFFIX
+
+    if "://" in path:
+        return False
+    return _is_table(path) or (
+        os.path.isdir(path) and any(name.endswith(SUFFIX) for name in os.listdir(path))
+    )
 
 
 @command(
@@ -49,6 +65,7 @@ def _archive(kept: str, allow_private: tuple[str, ...]) -> Archive:
 @click.argument("kept", type=FOLDER)
 @list_options
 @evidence_options
+@video_threshold_option
 @breaker_option
 @option(
     "--since-version",
@@ -99,7 +116,7 @@ def rescan(
     from hashmatch.scan.hash_archive import HashArchive
     from hashmatch.scan.rescan import rescan_archive
 
-    archive = _archive(kept, allow_private)
+    archive = open_archive(kept, allow_private)
     rules = MatcherOptions.taken(options)
     open_matcher, before = rules.open(), None if since is None else rules.open(since)
     matchers: list[Matcher] = []

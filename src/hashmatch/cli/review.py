@@ -240,7 +240,7 @@ def _print_statistics(figures: Statistics) -> None:
     if figures.agreement.whole:
         part, whole, low, high = figures.agreement
         click.echo(f"two reviewers agreed: {part:,} of {whole:,} (95 %: {low:.3f} to {high:.3f})")
-    for name, algorithm, distance, (part, whole, low, high) in figures.precision:
+    for name, algorithm, distance, (part, whole, low, high), _ in figures.precision:
         if distance is None:
             click.echo(
                 f"list {printable(f'{name}, {algorithm}')}: {part:,} of {whole:,} confirmed "

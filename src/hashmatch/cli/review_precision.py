@@ -11,7 +11,8 @@ from hashmatch.cli.console import console, print_json, print_table, printable
 from hashmatch.cli.options import json_option, open_queue, queue_argument
 
 if TYPE_CHECKING:
-    from hashmatch.review.stats import Reach, Share, Threshold
+    from hashmatch.records.shares import Share
+    from hashmatch.review.stats import Reach, Threshold
 
 
 @command(

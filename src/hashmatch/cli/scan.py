@@ -37,9 +37,10 @@ from hashmatch.cli.options import (
     source_options,
     strict_option,
     verbose_option,
+    video_options,
     waive_sandbox,
 )
-from hashmatch.cli.scan_engine import check_engine, parted_scan
+from hashmatch.cli.scan_engine import check_engine, is_folder, parted_scan
 from hashmatch.cli.scan_output import (
     about_job,
     observers,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from hashmatch.scan.checkpoint import Checkpoint
     from hashmatch.scan.events import Observe, Result
     from hashmatch.scan.hash_archive import HashArchive
+    from hashmatch.scan.parts.output import Format
     from hashmatch.scan.report import ScanReport
     from hashmatch.scan.scan import ScanOptions
 
@@ -180,6 +182,7 @@ def one_scan(
     observe: Sequence[Observe],
     checkpoint: Checkpoint | None,
     archive: HashArchive | None,
+    shadow: int | dict[str, int] | None,
     **options: Any,
 ) -> Iterator[Iterator[Result]]:
     """Give the results of a scan by this process."""
@@ -190,7 +193,7 @@ def one_scan(
         closing(
             scan_source(
                 images, matcher, options=how, checkpoint=checkpoint, archive=archive,
-                observe=[done, *observe],
+                observe=[done, *observe], shadow=shadow,
             )
         ) as results,
     ):  # fmt: skip
@@ -248,6 +251,7 @@ def told_if_stopped(
 @allow_private_option
 @list_options
 @hashing_options
+@video_options
 @output_options
 @evidence_options
 @breaker_option
@@ -265,6 +269,7 @@ def scan(
     surface: str,
     allow_private: tuple[str, ...],
     out: str | None,
+    out_format: Format | None,
     review: str | None,
     report: str | None,
     include_hash: bool,
@@ -272,6 +277,7 @@ def scan(
     keep_for: timedelta | None,
     state: str | None,
     shard: tuple[int, int] | None,
+    shadow: int | dict[str, int] | None,
     engine: str | None,
     part_size: int | None,
     dry_run: bool,
@@ -293,7 +299,8 @@ def scan(
     --min-sources or --breaker suppress are written too, with the reason, but not queued.
 
     With --state, an interrupted scan resumes where it stopped. --out then has all records of all
-    runs, and is the same as if nothing had stopped the scan.
+    runs, and is the same as if nothing had stopped the scan. With --engine it may be a folder, or
+    one of a bucket, with a file for each part and a manifest.
 
     \b
     hashmatch scan photos/ --list known.csv --surface profile_photo > review.jsonl
@@ -314,7 +321,7 @@ def scan(
     if out is None and review is None:
         out = "-"
     where = Surface.parse(surface)
-    check_engine(engine, state, part_size, kept_in, options["limit_rate"])
+    check_engine(engine, state, part_size, kept_in, options["limit_rate"], out, out_format, shadow)
     rules = MatcherOptions.taken(options)
     matcher = rules.open()(include_hash=include_hash or review is not None)
     if (kept_in is None) != (keep_for is None):
@@ -333,6 +340,7 @@ def scan(
         total = images.count()
         if total == 0:
             raise SourceError(f"cannot scan {source}: there are no images in it. Check it.")
+        expect(matcher, total, quiet)
         # Before any file is opened: another scan that is under way keeps its own.
         checkpoint = None
         if engine is None and state is not None:
@@ -340,19 +348,24 @@ def scan(
         archive = None if kept_in is None else HashArchive(kept_in, keep_for)
         about = about_job(source, surface, shard, matcher)
         told = stack.enter_context(observers(log_json, metrics, out, about))
-        done = ScanReport(matcher)
+        done = ScanReport(matcher, shadow=shadow is not None)
 
         with reporting(report, done, matcher):
-            sinks = open_sinks(out, review, source, include_hash)
+            sinks = open_sinks(
+                None if is_folder(engine, out) else out, review, source, include_hash
+            )
             with (
                 told_if_stopped(sinks, done, total, out, quiet),
                 on_screen(total, quiet) as screen,
-                one_scan(images, matcher, done, [*told, screen], checkpoint, archive, **options)
+                one_scan(
+                    images, matcher, done, [*told, screen], checkpoint, archive, shadow, **options
+                )
                 if engine is None
                 else parted_scan(
                     ctx, rules, matcher, done, [*told, screen],
                     source=source, surface=where, shard=shard, allow_private=allow_private,
-                    engine=engine, part_size=part_size, state=state, **options,
+                    engine=engine, part_size=part_size, state=state, out=out,
+                    out_format=out_format, include_hash=review is None or include_hash, **options,
                 ) as results,
             ):  # fmt: skip
                 for result in results:
@@ -372,6 +385,16 @@ def scan(
         summary(done)
     if strict and done.unhashed:
         ctx.exit(Exit.SOME_UNHASHED)
+
+
+def expect(matcher: Matcher, total: int | None, quiet: bool = False) -> None:
+    """Say how many false records to expect, by the lists that were calibrated."""
+    if quiet or not any(known.calibrations for known in matcher.lists):
+        return
+    from hashmatch.calibration.report import expectations
+
+    for line in expectations(matcher, total):
+        click.echo(printable(line), err=True)
 
 
 def show_estimate(
@@ -418,6 +441,7 @@ def show_estimate(
     )
     if "://" in name and not name.startswith(LOCAL):
         screen.print(f"and about {found.requests:,} requests, as many as fail besides")
+    expect(matcher, found.items)
     screen.print("nothing was written, and nothing looked up")
 
 

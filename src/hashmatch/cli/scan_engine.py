@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack, closing, contextmanager
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,15 @@ if TYPE_CHECKING:
     from hashmatch.records.enums import Surface
     from hashmatch.scan.events import Observe, Result
     from hashmatch.scan.parts.coordinator import PartOptions
+    from hashmatch.scan.parts.output import Format
     from hashmatch.scan.report import ScanReport
+
+
+def is_folder(engine: str | None, out: str | None) -> bool:
+    """Return whether records go into a folder, a file for each part."""
+    if engine is None or out is None:
+        return False
+    return "://" in out or out.endswith(os.sep) or os.path.isdir(out)
 
 
 def check_engine(
@@ -32,9 +41,22 @@ def check_engine(
     part_size: int | None,
     kept_in: str | None,
     limit_rate: float | None,
+    out: str | None,
+    out_format: str | None,
+    shadow: int | dict[str, int] | None,
 ) -> None:
     """Refuse options that an engine, or no engine, does not go with."""
+    if out_format is not None and not is_folder(engine, out):
+        raise UsageError(
+            "cannot use --out-format: only the folder of --engine has files of parts. Give "
+            "--engine, and --out DIR/ or s3://BUCKET/FOLDER."
+        )
     if engine is None:
+        if out is not None and "://" in out:
+            raise UsageError(
+                f"cannot write the records of one process to {out}. Give --out a file, or give "
+                "--engine as well."
+            )
         if part_size is not None:
             raise UsageError("cannot use --part-size without --engine. Give both, or neither.")
         if state is not None and "://" in state:
@@ -48,6 +70,8 @@ def check_engine(
             "cannot keep hashes with --engine: one process writes them. Scan with --shard and "
             "--keep-hashes, or leave out --keep-hashes."
         )
+    if shadow is not None:
+        raise UsageError("cannot count a shadow limit with --engine. Leave out one of them.")
     if not engine.startswith("dask"):
         return
     if state is None:
@@ -77,11 +101,18 @@ def parted_scan(
     engine: str,
     part_size: int | None,
     state: str | None,
+    out: str | None,
+    out_format: Format | None,
+    include_hash: bool,
     **options: Any,
 ) -> Iterator[Iterator[Result]]:
     """Give the results of a scan by an engine; without a state, it is kept until the scan ends."""
     from hashmatch.scan.parts.coordinator import PartedScan
+    from hashmatch.scan.parts.output import PartOutput
 
+    output = None
+    if out is not None and is_folder(engine, out):
+        output = PartOutput(anywhere(out), out_format or "jsonl", include_hash=include_hash)
     if options["in_process"]:
         waive_sandbox()
     with ExitStack() as stack:
@@ -103,6 +134,7 @@ def parted_scan(
             shard=shard,
             allow_private=allow_private,
             observe=[done, *observe],
+            output=output,
         )
         yield stack.enter_context(closing(scan.results()))
         done.sandbox = scan.sandbox

@@ -198,6 +198,7 @@ def summary(report: ScanReport) -> None:
     from rich.table import Table
 
     from hashmatch.records.enums import Outcome
+    from hashmatch.scan.shadow import shadow_rows
 
     table = Table(title="What became of the images", title_justify="left")
     table.add_column("outcome")
@@ -228,6 +229,14 @@ def summary(report: ScanReport) -> None:
     why = [f"{count:,} {reason}" for reason, count in counters.suppressed_by.items() if count]
     if why:
         screen.print(f"suppressed: {', '.join(why)}", markup=False)
+    if counters.shadow:
+        total = sum(counters.shadow.values())
+        screen.print(f"the shadow limit would bring {total:,} more records into review:")
+        for row in shadow_rows(counters.shadow):
+            said = printable(f"list {row.list}, {row.algorithm} at {row.distance} bits")
+            screen.print(f"  {said}: {row.records:,}", markup=False)
+    elif report.shadow:
+        screen.print("the shadow limit would bring no more records into review")
     new = counters.listed - counters.before
     before = f"{new:,} new or changed, {counters.before:,} done before; " if counters.before else ""
     looked_up = counters.listed - counters.not_searched

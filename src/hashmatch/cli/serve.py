@@ -28,6 +28,7 @@ from hashmatch.cli.options import (
     shape_options,
     source_option,
     tls_options,
+    video_options,
 )
 from hashmatch.cli.units import FOLDER, INPUT, LOG, OUTPUT, SOME_TIME
 from hashmatch.errors import UsageError, install
@@ -64,6 +65,7 @@ class ServeCommand(Command):
 @evidence_options
 @shape_options
 @hashing_options
+@video_options
 @section(
     "Who can ask",
     host_option,

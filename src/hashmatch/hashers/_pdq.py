@@ -55,3 +55,11 @@ class PdqHasher:
         next to nothing; the hash of the turned pixels themselves differs from them by some bits.
         """
         return hash_pixels(self.spec, self.reduced(data), 8)
+
+    def inverted(self, hashes: HashBatch) -> HashBatch:
+        """Return the hashes of the negatives of the pictures that have `hashes`: the complements.
+
+        A negative has the coefficients of its picture with their signs changed, so that those above
+        the median are those that were below it.
+        """
+        return HashBatch(self.spec, ~hashes.words, owned=True)

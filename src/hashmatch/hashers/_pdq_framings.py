@@ -9,6 +9,7 @@ import numpy as np
 
 from hashmatch._kernels import extrapolate, framings
 from hashmatch._kernels.extrapolate import CELLS, MARGIN
+from hashmatch._kernels.pdq_bits import COEFFICIENTS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,15 +81,15 @@ def _plan(wanted: tuple[Framing, ...]) -> Plan:
     upright.sort(key=lambda place: (wanted[place].top, wanted[place].bottom))
     rows: dict[tuple[float, float], int] = {}
     side = CELLS + 2 * MARGIN
-    columns = np.empty((side, framings.COEFFICIENTS * len(upright)), np.float32)
+    columns = np.empty((side, COEFFICIENTS * len(upright)), np.float32)
     for number, place in enumerate(upright):
         left, top, right, bottom, _ = wanted[place]
         rows[top, bottom] = rows.get((top, bottom), 0) + 1
-        first = framings.COEFFICIENTS * number
-        columns[:, first : first + framings.COEFFICIENTS] = _axis(left, right).T
+        first = COEFFICIENTS * number
+        columns[:, first : first + COEFFICIENTS] = _axis(left, right).T
     all_of_them = np.array(wanted, np.float64).reshape(-1, 5)
     turned, beyond = all_of_them[:, 4] != 0, all_of_them[:, :4].any(axis=1)
-    axes = np.empty((len(rows), framings.COEFFICIENTS, side), np.float32)
+    axes = np.empty((len(rows), COEFFICIENTS, side), np.float32)
     for number, edges in enumerate(rows):
         axes[number] = _axis(*edges)
     return Plan(

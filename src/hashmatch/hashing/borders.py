@@ -70,15 +70,22 @@ def borders(pixels: NDArray[np.uint8]) -> dict[str, Cut]:
 def captions(pixels: NDArray[np.uint8]) -> dict[str, Cut]:
     """Return what to take off (h, w, 3) `pixels` that have a bar with a caption, by name.
 
-    The bar is above or below; it is taken off alone, and with the borders of the other sides.
+    Bars are above, below or both; they are taken off alone, and with the borders of the other
+    sides.
     """
     plain = [bar.lines for bar in _bars(pixels, PLAIN, PLAIN)]
     below, above = _bars(pixels, PLAIN, CAPTION), _bars(pixels, CAPTION, PLAIN)
+    both = _bars(pixels, CAPTION, CAPTION)
     wanted: dict[str, Cut] = {}
     if below[1].lines > plain[1] and below[1].sharpness >= SHARP:
         wanted |= {"caption_below": (0, below[1].lines, 0, 0), "caption_below_trim": _sharp(below)}
     if above[0].lines > plain[0] and above[0].sharpness >= SHARP:
         wanted |= {"caption_above": (above[0].lines, 0, 0, 0), "caption_above_trim": _sharp(above)}
+    if both[0].lines > plain[0] and both[1].lines > plain[1]:
+        wanted |= {
+            "caption_both": (both[0].lines, both[1].lines, 0, 0),
+            "caption_both_trim": (both[0].lines, both[1].lines, both[2].lines, both[3].lines),
+        }
     return _distinct(pixels, wanted)
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -29,13 +30,14 @@ from hashmatch.interfaces import (
     OrientedHasher,
     is_enlarging,
     is_framed,
+    is_invertible,
     is_oriented,
 )
 from hashmatch.records.enums import LEVELS, Level, Orientation, check_level
 from hashmatch.records.hashes import HashBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -93,12 +95,14 @@ class Questions(NamedTuple):
     """What to look up for one picture.
 
     ``hashes`` are of one spec, ``names`` say what each is, the first being ``"upright"``, and
-    ``quality`` is that of the upright hash, 0 to 100, or None where none is measured.
+    ``quality`` is that of the upright hash, 0 to 100, or None where none is measured. ``views`` has
+    what is cut off the picture at each side, by what begins the names of such questions.
     """
 
     names: tuple[str, ...]
     hashes: HashBatch
     quality: int | None
+    views: Mapping[str, Cut] = MappingProxyType({})
 
 
 def ask(
@@ -156,10 +160,11 @@ def ask(
     hashes, quality = oriented(hasher, pixels)
     names, batches = list(ORIENTED), [hashes]
     floor = hasher.min_quality if min_quality is None else min_quality
-    for added, batch in _more(hasher, pixels, LEVELS.index(level), hashes, floor):
+    views: dict[str, Cut] = {}
+    for added, batch in _more(hasher, pixels, LEVELS.index(level), hashes, floor, views):
         names += added
         batches.append(batch)
-    return Questions(tuple(names), HashBatch.concatenate(batches), quality)
+    return Questions(tuple(names), HashBatch.concatenate(batches), quality, views)
 
 
 ORIENTED = tuple(str(orientation) for orientation in Orientation)
@@ -206,9 +211,17 @@ def _flipped(
 
 
 def _more(
-    hasher: Hasher, pixels: NDArray[np.uint8], level: int, known: HashBatch, floor: int
+    hasher: Hasher,
+    pixels: NDArray[np.uint8],
+    level: int,
+    known: HashBatch,
+    floor: int,
+    views: dict[str, Cut],
 ) -> Iterator[tuple[list[str], HashBatch]]:
-    """Yield the names and hashes of what is asked beyond the orientations, which are `known`."""
+    """Yield the names and hashes of what is asked beyond the orientations, which are `known`.
+
+    The views of the picture that it finds are added to `views`.
+    """
     standard, thorough = level >= LEVELS.index("standard"), level >= LEVELS.index("thorough")
     if is_framed(hasher):
         framings = {"smooth": Framing()}
@@ -222,12 +235,23 @@ def _more(
         if standard:
             yield list(framings), hashes
     if standard:
+        yield from _inverted(hasher, known, "")
         yield from _enlarged(hasher, pixels, "")
-        views = borders(pixels)
+        views |= borders(pixels)
         if thorough:
             views |= captions(pixels)
         for name, cut in views.items():
             yield from _view(hasher, pixels, name, cut, floor, thorough)
+
+
+def _inverted(
+    hasher: Hasher, hashes: HashBatch, before: str
+) -> Iterator[tuple[list[str], HashBatch]]:
+    """Yield the question for the negative of a picture that has `hashes`, as `_enlarged` does."""
+    if is_invertible(hasher):
+        name = f"{before}inverted"
+        names = [name, *(f"{name}/{orientation}" for orientation in ORIENTED[1:])]
+        yield names, hasher.inverted(hashes)
 
 
 def _enlarged(
@@ -257,6 +281,7 @@ def _view(
         return  # without its border there is too little to it
     names = [name, *(f"{name}/{orientation}" for orientation in ORIENTED[1:])]
     yield names[: len(hashes)], hashes
+    yield from _inverted(hasher, hashes, f"{name}/")
     yield from _enlarged(hasher, view, f"{name}/")
     if thorough and is_framed(hasher):
         # The bar may have been laid over the picture, not beside it.

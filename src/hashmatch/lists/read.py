@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from hashmatch import registry
 from hashmatch._redact import unseen
 from hashmatch.errors import BadRows, ListError, RejectedRow, UsageError
+from hashmatch.lists.calibrations import kept_calibrations
 from hashmatch.lists.degenerate import by_reason, degenerate, degenerate_videos, set_aside
 from hashmatch.lists.detect import NAMELESS, lost_columns, place_of, read_rows
 from hashmatch.lists.ingest import ListFormat, Rows, shown_id
@@ -196,6 +198,10 @@ def read_list_file(
             reasons = ", ".join(f"{reason}: {n:,}" for reason, n in found.items())
             warnings += (f"{each.algorithm} hashes that match too much are left out, {reasons}",)
             counting[number] = counting[number].take(np.flatnonzero(codes == 0))
+    calibrations, problems = (
+        kept_calibrations(source) if isinstance(source, str | os.PathLike) else ((), ())
+    )
+    warnings += problems
     lists = [
         HashList(
             name,
@@ -206,6 +212,7 @@ def read_list_file(
             rejected,
             videos=each.videos,
             problems=tuple(f"{place}: {told}" for told in warnings),
+            calibrations=calibrations,
         )
         for each in counting
         if len(each)

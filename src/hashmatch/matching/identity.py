@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hashmatch.records.hash_list import HashList
     from hashmatch.records.hashes import HashSpec
 
-ANSWERS = 2
+ANSWERS = 3
 """Raise it whenever the same picture and the same rules come to another answer than before."""
 
 
@@ -41,6 +41,7 @@ def matcher_identity(
         "lists": sorted(map(_list, lists)),
         "benign": sorted(map(_list, protection.lists)),
         "min_sources": protection.min_sources,
+        "suppress_chrome": protection.suppress_chrome,
         "breaker": None if breaker is None else (breaker.limit, breaker.window),
         **rules,
     }

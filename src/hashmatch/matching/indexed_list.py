@@ -10,9 +10,10 @@ from msgspec import UNSET
 
 from hashmatch.errors import TooManyMatches
 from hashmatch.index.hash_index import HashIndex
+from hashmatch.records.entries import Entry
 from hashmatch.records.hashes import Opaque
 from hashmatch.records.matches import Matches
-from hashmatch.records.review import RecordMatch
+from hashmatch.records.review import ExpectedFalse, RecordMatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from msgspec import UnsetType
 
     from hashmatch.records.entries import Limit
+    from hashmatch.records.enums import Level
     from hashmatch.records.hash_list import HashList
     from hashmatch.records.hashes import HashBatch
 
@@ -45,7 +47,7 @@ class IndexedList(Opaque):
 
     `number` is its place among the lists that are searched together, `default` for entries that
     have no limit of their own or of their list, `key` what references to entries without an id are
-    made with.
+    made with, `expected` how many harmless pictures match it, if it was calibrated.
     """
 
     number: int
@@ -53,6 +55,7 @@ class IndexedList(Opaque):
     index: HashIndex
     default: Limit
     key: bytes = field(repr=False)
+    expected: ExpectedFalse | UnsetType = UNSET
 
     def near(self, hashes: HashBatch) -> Matches:
         """Return each entry near any of `hashes` once, closest first, by the closest of them.
@@ -102,6 +105,7 @@ class IndexedList(Opaque):
             sources=entry.sources,
             variant=variant,
             frame=frame,
+            calibration=self.expected,
         )
 
 
@@ -112,8 +116,21 @@ def each_entry_once(found: Matches) -> Matches:
     return found.where(order[np.diff(entry, prepend=-1) > 0])
 
 
-def index_list(number: int, known: HashList, default: Limit, key: bytes | None) -> IndexedList:
+def index_list(
+    number: int,
+    known: HashList,
+    default: Limit,
+    key: bytes | None,
+    variants: Level = "none",
+    min_quality: int | None = None,
+) -> IndexedList:
     """Return a list with the index that it has, or one that is built; `key` by default its own."""
     kept = known.index
     index = kept if isinstance(kept, HashIndex) else HashIndex.build(known, default.bits)
-    return IndexedList(number, known, index, default, known.own_key() if key is None else key)
+    found = known.calibration(variants, min_quality)
+    limit = known.limit_of(Entry(), default).bits
+    expected = None if found is None else found.expected_false(limit)
+    return IndexedList(
+        number, known, index, default, known.own_key() if key is None else key,
+        UNSET if expected is None else expected,
+    )  # fmt: skip

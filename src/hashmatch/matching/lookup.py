@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count, islice
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +15,7 @@ from hashmatch.errors import SpecMismatch, UsageError
 from hashmatch.matching.indexed_list import Hit, IndexedList, each_entry_once, index_list
 from hashmatch.matching.videos import IndexedVideos, pictures_shown
 from hashmatch.records.entries import Limit
-from hashmatch.records.enums import Outcome
+from hashmatch.records.enums import Level, Outcome
 from hashmatch.records.hash_list import HashList
 from hashmatch.records.hashes import HashBatch, Opaque
 from hashmatch.records.images import HashedImage
@@ -66,8 +66,8 @@ NOTHING = Found((), 0)
 class Lookup(Opaque):
     """Lists ready to be searched together, of one kind of hash or of several; ``specs`` are these.
 
-    `max_distance`, `reference_key`, `min_quality` and `thresholds` of videos are those of
-    `Matcher`; at most `max_matches` entries are named at once. Raises UsageError if there is no
+    `max_distance`, `reference_key`, `min_quality`, `thresholds` of videos and `variants` are those
+    of `Matcher`; at most `max_matches` entries are named at once. Raises UsageError if there is no
     list, or a limit is out of its range.
     """
 
@@ -79,6 +79,7 @@ class Lookup(Opaque):
         reference_key: bytes | None,
         min_quality: int | None = None,
         thresholds: VideoThresholds | None = None,
+        variants: Level = "none",
     ) -> None:
         in_range("max_matches", max_matches, 1, 2**31)
         if reference_key is not None and not (
@@ -95,7 +96,8 @@ class Lookup(Opaque):
         of_videos = by_spec.pop(VIDEO_SPEC, [])
         self._lists = {
             spec: [
-                index_list(next(number), known, limits[spec], reference_key) for known in of_spec
+                index_list(next(number), known, limits[spec], reference_key, variants, min_quality)
+                for known in of_spec
             ]
             for spec, of_spec in by_spec.items()
         }
@@ -111,6 +113,12 @@ class Lookup(Opaque):
             for known in of_videos
         ]
         self._min_quality = min_quality
+
+    @property
+    def indexed(self) -> tuple[IndexedList, ...]:
+        """The lists but those of videos, in the order in which they were given."""
+        found = [one for lists in self._lists.values() for one in lists]
+        return tuple(sorted(found, key=attrgetter("number")))
 
     def rows_that_match(self, hashes: HashBatch) -> NDArray[np.int64]:
         """Return which of `hashes` are near any entry, in order; see `Matcher.rows_that_match`."""

@@ -9,7 +9,7 @@ from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING, cast
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from hashmatch import registry
 from hashmatch._redact import unseen
@@ -18,6 +18,7 @@ from hashmatch.decode.video_formats import HEAD
 from hashmatch.decode.video_formats import POLICY as VIDEO_POLICY
 from hashmatch.errors import SpecMismatch, UsageError
 from hashmatch.hashing.hash_image import HashPlan, decoder, hash_loaded
+from hashmatch.matching.chrome import is_mostly_chrome, mark
 from hashmatch.matching.clips import (
     EVERY,
     digest_of,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from hashmatch.decode.inputs import ImageInput, LoadedImage
     from hashmatch.hashing.hash_image import Decode
     from hashmatch.matching.breaker import Breaker
+    from hashmatch.matching.indexed_list import IndexedList
     from hashmatch.matching.videos import VideoThresholds
     from hashmatch.records.hash_list import HashList
     from hashmatch.records.hashes import HashSpec
@@ -93,6 +95,10 @@ class Matcher(Opaque):
         `hashmatch.matching.suppression`. Images are hashed as their kinds of hash too.
     min_sources : int
         A match backed by less different sources is suppressed.
+    suppress_chrome : bool
+        Suppress a match whose evidence is mostly plain colour, text and lines, as two screens of
+        one app have in common, unless something else in the picture matches too; see
+        `hashmatch.matching.chrome`. Otherwise it is marked, and waits behind others.
     breaker : Breaker, optional
         Suppresses what one entry matches too often. By default none is: a breaker remembers, and
         the answer to a picture would depend on those before it without anybody having asked so.
@@ -141,6 +147,7 @@ class Matcher(Opaque):
         reference_key: bytes | None = None,
         benign: HashList | Sequence[HashList] = (),
         min_sources: int = 1,
+        suppress_chrome: bool = False,
         breaker: Breaker | None = None,
         decode: DecodePool | Decode | None = None,
         every: float = EVERY,
@@ -151,9 +158,12 @@ class Matcher(Opaque):
         if not isinstance(every, int | float) or not 0 <= every <= LONGEST:
             raise UsageError(f"cannot look up a frame every {every!r} s. Give 0 to {LONGEST}")
         self._lookup = Lookup(
-            lists, max_distance, max_matches, reference_key, min_quality, video_thresholds
+            lists, max_distance, max_matches, reference_key, min_quality, video_thresholds,
+            variants,
+        )  # fmt: skip
+        self.protection = Protection(
+            benign, min_sources, breaker, reference_key, suppress_chrome=suppress_chrome
         )
-        self.protection = Protection(benign, min_sources, breaker, reference_key)
         benign_specs = (known.spec for known in self.protection.lists)
         self._specs = tuple(dict.fromkeys((*self._lookup.specs, *benign_specs)))
         self._reads = {spec: registry.hasher(spec.algorithm).reads for spec in self._specs}
@@ -189,6 +199,11 @@ class Matcher(Opaque):
     def algorithms(self) -> tuple[str, ...]:
         """What images are hashed with: one name for each kind of hash in any of the lists."""
         return tuple(self.plan.algorithms)
+
+    @property
+    def indexed(self) -> tuple[IndexedList, ...]:
+        """Its lists of pictures and files, ready to be searched, in their order."""
+        return self._lookup.indexed
 
     @unseen
     def check(
@@ -342,14 +357,16 @@ class Matcher(Opaque):
         found = self._lookup.find_any(hashed)
         if found.image is None:
             return self._unmatched(item, hashed)
+        image = found.image
+        found = mark(hashed, found, self._lookup.find_any)
         by = self.protection.rule(images, found, lambda most: self._lookup.find_any(hashed, most))
-        return self._record(item, hashed, found, found.image, by)
+        return self._record(item, hashed, found, found.image or image, by)
 
     @unseen
     def decide_each(
-        self, pictures: Sequence[tuple[ImageItem, Sequence[HashedImage]]]
+        self, pictures: Sequence[tuple[ImageItem, Sequence[HashedImage | HashedVideo]]]
     ) -> list[ReviewRecord | ItemOutcome]:
-        """Return what `decide` does for each of many pictures, in order, in less time.
+        """Return what `decide` does for each of many images, in order, in less time for pictures.
 
         All are looked up together, and one by one only those that are near an entry.
 
@@ -364,10 +381,10 @@ class Matcher(Opaque):
             As `decide`.
         """
         near = set(self.pictures_that_match([hashed for _, hashed in pictures]))
-        checked: set[tuple[HashSpec, ...]] = set()  # kinds of hash that a picture had before
+        checked: set[tuple[HashSpec | None, ...]] = set()  # kinds of hash that a picture had before
         results = []
         for number, (item, hashed) in enumerate(pictures):
-            kinds = tuple(one.spec for one in hashed)
+            kinds = tuple(None if isinstance(one, HashedVideo) else one.spec for one in hashed)
             is_unmatched = number not in near and kinds in checked
             result = self._unmatched(item, hashed) if is_unmatched else self.decide(item, hashed)
             checked.add(kinds)
@@ -375,18 +392,28 @@ class Matcher(Opaque):
         return results
 
     @unseen
-    def pictures_that_match(self, hashed: Sequence[Sequence[HashedImage]]) -> list[int]:
-        """Return the numbers, in order, of those pictures of which any hash is near an entry.
+    def pictures_that_match(
+        self, hashed: Sequence[Sequence[HashedImage | HashedVideo]]
+    ) -> list[int]:
+        """Return the numbers, in order, of those images of which any hash is near an entry.
 
         Parameters
         ----------
         hashed : sequence of sequences of HashedImage
             The hashes of each. Those of other kinds than the lists hold say nothing.
         """
-        near: set[int] = set()
+        pictures = [
+            [one for one in images if not isinstance(one, HashedVideo)] for images in hashed
+        ]
+        near = {
+            number
+            for number, images in enumerate(hashed)
+            if len(images) > len(pictures[number])  # a clip
+            and self._lookup.find_any(images).image is not None
+        }
         for spec in self._lookup.specs:
             batches, numbers = [], []
-            for number, images in enumerate(hashed):
+            for number, images in enumerate(pictures):
                 own = [one.hashes for one in images if one.spec == spec]
                 batches += own
                 numbers += [number] * sum(map(len, own))
@@ -541,6 +568,7 @@ class Matcher(Opaque):
                 any(one.damaged for one in hashed),
                 UNSET if video is None or video.duration is None else round(video.duration, 3),
                 UNSET if video is None or video.every is None else video.every,
+                _chrome_of(pictured),
             ),
             hash=RecordHash(
                 algorithm,
@@ -553,6 +581,7 @@ class Matcher(Opaque):
             match_count=found.match_count,
             status="pending_review" if by is None else "suppressed",
             suppressed_by=UNSET if by is None else by,
+            mostly_chrome=is_mostly_chrome(found.matches) or UNSET,
         )
 
     def _record_id(self, item: ImageItem) -> str:
@@ -570,6 +599,13 @@ def _hex(image: HashedImage | HashedVideo, row: int) -> str:
     if isinstance(image, HashedImage):
         return image.hashes.to_hex()[row]
     return "" if image.frames is None else image.frames.hashes.to_hex()[row]
+
+
+def _chrome_of(image: HashedImage | HashedVideo) -> float | UnsetType:
+    """Return the share of chrome in a whole picture, if it is known."""
+    if isinstance(image, HashedVideo) or image.chrome is None:
+        return UNSET
+    return image.chrome.share()
 
 
 def _hash_of(video: HashedVideo, row: int) -> tuple[str, int, int | None, str]:

@@ -5,10 +5,12 @@ record, which is then ``suppressed`` instead of ``pending_review``:
 
 1. *match*: no entry is near enough: no record, and none of the rules is looked at.
 2. *benign*: the whole picture is one that is known to be harmless, see `Benign`.
-3. *too few sources*: its entries are backed by less than ``min_sources`` different sources. An
+3. *mostly chrome*: all that its entries are near is plain colour, text and lines, as of two screens
+   of one app, see `hashmatch.matching.chrome`. Off by default.
+4. *too few sources*: its entries are backed by less than ``min_sources`` different sources. An
    entry without sources has the name of its list for one. Letters' case makes no difference, since
    two spellings of a source must not confirm each other.
-4. *breaker*: each of its entries has had as many records as are let through, see `Breaker`.
+5. *breaker*: each of its entries has had as many records as are let through, see `Breaker`.
 
 Rules look at all entries that match, also at those beyond the ``max_matches`` that a record names.
 """
@@ -24,6 +26,7 @@ from hashmatch.errors import UsageError
 from hashmatch.index.hash_index import HashIndex
 from hashmatch.lists.degenerate import re_encoded
 from hashmatch.matching.breaker import Breaker
+from hashmatch.matching.chrome import is_mostly_chrome
 from hashmatch.matching.indexed_list import IndexedList
 from hashmatch.matching.lookup import in_range
 from hashmatch.records.entries import Limit
@@ -58,6 +61,8 @@ class Protection(Opaque):
         min_sources: int,
         breaker: Breaker | None,
         reference_key: bytes | None,
+        *,
+        suppress_chrome: bool = False,
     ) -> None:
         lists = (benign,) if isinstance(benign, HashList) else benign
         if not isinstance(lists, Sequence) or not all(isinstance(one, HashList) for one in lists):
@@ -73,6 +78,7 @@ class Protection(Opaque):
         self.lists = tuple(lists)
         self.min_sources = min_sources
         self.breaker = breaker
+        self.suppress_chrome = suppress_chrome
         self._benign = Benign(self.lists, reference_key)
 
     def rule(
@@ -98,12 +104,26 @@ class Protection(Opaque):
 
         Arguments are those of `rule`.
         """
-        if (not self.lists and self.min_sources == 1) or found.match_count > EVIDENCE:
+        is_on = self.lists or self.min_sources > 1 or self.suppress_chrome
+        if not is_on or found.match_count > EVIDENCE:
             return None
         matches = found.matches
         if len(matches) < found.match_count:
             matches = every(EVIDENCE).matches
-        return self._benign.explains(hashed, matches) or self._uncorroborated(matches)
+        return (
+            self._benign.explains(hashed, matches)
+            or self._chrome(found)
+            or self._uncorroborated(matches)
+        )
+
+    def _chrome(self, found: Found) -> SuppressedBy | None:
+        """Go by the named matches: of those beyond, which are farther, the same is to be said."""
+        if not self.suppress_chrome or not is_mostly_chrome(found.matches):
+            return None
+        near = found.matches[0]
+        return SuppressedBy(
+            "mostly_chrome", near.list, near.list_version, near.entry, near.algorithm, near.distance
+        )
 
     def _uncorroborated(self, matches: Sequence[RecordMatch]) -> SuppressedBy | None:
         if self.min_sources == 1:

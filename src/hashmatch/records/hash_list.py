@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from hashmatch.errors import RejectedRow
+    from hashmatch.records.calibration import ListCalibration
+    from hashmatch.records.enums import Level
 
 
 BLOCK = 2**16
@@ -86,6 +88,8 @@ class HashList(Opaque):
     videos : Videos, optional
         Of a list of videos, their frames; its hashes are then their keys, and each entry is one
         video.
+    calibrations : tuple of ListCalibration
+        How many harmless pictures it matches, as far as that was counted.
 
     Raises
     ------
@@ -112,6 +116,7 @@ class HashList(Opaque):
     index: Index | None = None
     problems: tuple[str, ...] = ()
     videos: Videos | None = None
+    calibrations: tuple[ListCalibration, ...] = ()
     _digest: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -331,6 +336,22 @@ max_distance=None)
                 f"cannot use list {self.name}: its max_distance is no whole number of bits"
             )
         return np.delete(limits.astype(np.int64)[np.asarray(entries.kind[:])], entries.gone)
+
+    def calibration(self, variants: Level, min_quality: int | None) -> ListCalibration | None:
+        """Return what was counted of it, the last time: perhaps of another version of it.
+
+        Parameters
+        ----------
+        variants : {"none", "orientations", "standard", "thorough"}
+            The level that pictures are looked up with.
+        min_quality : int, optional
+            As for `Matcher`.
+        """
+        asked = self.name, self.spec.algorithm, variants, min_quality
+        for one in reversed(self.calibrations):
+            if (one.list, one.algorithm, one.variants, one.min_quality) == asked:
+                return one
+        return None
 
     def own_key(self) -> bytes:
         """Return a key for `reference` that only holders of this very list can make.

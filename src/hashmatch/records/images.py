@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hashmatch.errors import HashmatchError, NotHashed, UsageError
 from hashmatch.records.enums import Orientation, Surface
 
 if TYPE_CHECKING:
+    from hashmatch.hashing.chrome import ChromeMeter
     from hashmatch.records.enums import Outcome
     from hashmatch.records.hashes import HashBatch, HashSpec
 
@@ -150,6 +151,9 @@ class HashedImage:
         How the pixels were made; empty for hashes of bytes.
     variants : tuple of str
         What each hash is of: first the picture upright, then what was asked for besides.
+    chrome : ChromeMeter, optional
+        Measures how much of the picture, or of a view of it, is plain colour, text and lines. None
+        if its pixels are not known, as of hashes that were kept.
     """
 
     item: str
@@ -165,6 +169,7 @@ class HashedImage:
     frame: int = 0
     decode_policy: str = ""
     variants: tuple[str, ...] = (Orientation.UPRIGHT,)
+    chrome: ChromeMeter | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.hashes) not in {0, len(self.variants)}:

@@ -13,7 +13,7 @@ from hashmatch.records.enums import LimitSetter, Outcome, Surface
 
 SCHEMA: Final = "hashmatch.review/1"
 
-Reason: TypeAlias = Literal["benign", "too_few_sources", "breaker"]
+Reason: TypeAlias = Literal["benign", "mostly_chrome", "too_few_sources", "breaker"]
 """Why a match is kept out of the queue; `hashmatch.matching.suppression` says what each means."""
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
@@ -25,7 +25,9 @@ class RecordItem:
 
     Of an animation, a document or a video, `frame` is the one that is closest to an entry. A video
     has a `duration` in seconds, and `every`, how many of them lie between two frames that were
-    looked at, 0 for every frame.
+    looked at, 0 for every frame. `chrome` is the share of a picture, 0 to 1, that is plain colour,
+    text and lines as on screens and pages, see `hashmatch.hashing.chrome`; it is left out where the
+    pixels are not known.
     """
 
     key: str
@@ -38,6 +40,7 @@ class RecordItem:
     damaged: bool
     duration: float | UnsetType = UNSET
     every: float | UnsetType = UNSET
+    chrome: float | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,29 @@ class VideoMatch:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedFalse:
+    """What a review record says of its list: how many harmless pictures match it.
+
+    Parameters
+    ----------
+    expected : float
+        Of `per` harmless pictures, no two the same; 0 if the sample had none.
+    low, high : float
+        Between these, with 95 % probability.
+    per : int
+        A million.
+    list_version : str
+        The version of the list that was calibrated: it may be an older one.
+    """
+
+    expected: float
+    low: float
+    high: float
+    per: int
+    list_version: str
+
+
+@dataclass(frozen=True, slots=True)
 class RecordMatch:
     """One entry that is near enough, and whose limit said so.
 
@@ -134,6 +160,12 @@ class RecordMatch:
     says who set it: the ``entry``, the ``list``, the ``caller`` or the ``algorithm``. `variant` and
     `frame` are of the hash that came closest to the entry; a lookup of hashes that were computed
     elsewhere does not know them. Of a video that was checked, `video` says which parts match.
+
+    `chrome` is the share of plain colour, text and lines in what that hash is of: all of the
+    picture, or the view of it that matched. `mostly_chrome` is there, and true, if the match says
+    little for that reason, see `hashmatch.matching.chrome`.
+
+    Of a list that was calibrated, `calibration` says how many harmless pictures match it.
     """
 
     list: str
@@ -148,6 +180,25 @@ class RecordMatch:
     variant: str | UnsetType = UNSET
     frame: int | UnsetType = UNSET
     video: VideoMatch | UnsetType = UNSET
+    chrome: float | UnsetType = UNSET
+    mostly_chrome: bool | UnsetType = UNSET
+    calibration: ExpectedFalse | UnsetType = UNSET
+
+
+def family(variant: str) -> str:
+    """Return the kind of question that a variant is one of: its name without its numbers.
+
+    Parameters
+    ----------
+    variant : str
+        Of a match.
+
+    Examples
+    --------
+    >>> family("turn:-3/inside"), family("as-displayed/mirrored"), family("upright")
+    ('turn', 'as-displayed', 'upright')
+    """
+    return variant.partition(":")[0].partition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +207,7 @@ class SuppressedBy:
 
     Parameters
     ----------
-    reason : {"benign", "too_few_sources", "breaker"}
+    reason : {"benign", "mostly_chrome", "too_few_sources", "breaker"}
         Which rule; `hashmatch.matching.suppression` says what each means.
     list, list_version, entry, algorithm : str, optional
         For ``benign``, the benign entry that the picture is; for ``breaker``, the closest of the
@@ -208,6 +259,9 @@ class ReviewRecord:
     seen_at : str, optional
         Of an image that matched nothing when it was checked, and was found later, when a list got
         an entry that it matches: when it was checked, UTC. See `hashmatch.service.recent`.
+    mostly_chrome : bool, optional
+        There, and true, if that is so of every match that is named: the record says little, and
+        waits behind others.
     schema : str
         Always ``hashmatch.review/1``.
     """
@@ -221,6 +275,7 @@ class ReviewRecord:
     status: Literal["pending_review", "suppressed"] = "pending_review"
     suppressed_by: SuppressedBy | UnsetType = UNSET
     seen_at: str | UnsetType = UNSET
+    mostly_chrome: bool | UnsetType = UNSET
     schema: Literal["hashmatch.review/1"] = SCHEMA
 
     def __post_init__(self) -> None:

@@ -22,12 +22,12 @@ from hashmatch.errors import ListError, ReviewError, UsageError
 from hashmatch.lists.exclusions import Disabled
 from hashmatch.records.cases import CaseState
 from hashmatch.records.enums import WHOLE
+from hashmatch.records.shares import Share, wilson
 from hashmatch.records.times import timestamp
 from hashmatch.review import history
 from hashmatch.review.case_rows import load_all
 from hashmatch.review.cases import find_row
 from hashmatch.review.decisions import hand_over
-from hashmatch.review.stats import Share, wilson
 from hashmatch.review.text import check_person, check_text, moment
 
 if TYPE_CHECKING:

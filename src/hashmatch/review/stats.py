@@ -5,7 +5,6 @@ Nothing changes by them. `thresholds` helps to choose ``--max-distance``.
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hashmatch.errors import UsageError
 from hashmatch.records.cases import Verdict
-from hashmatch.records.review import ReviewRecord
+from hashmatch.records.review import ReviewRecord, family
+from hashmatch.records.shares import LimitCost, Precision, Share, wilson
 from hashmatch.review.text import micros, moment
 
 if TYPE_CHECKING:
@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 
     from hashmatch.review.database import Database, Transaction
 
+    _Key = tuple[str, str, int | None, str | None]
+
 AGES = tuple(
     timedelta(hours=hours) for hours in (1, 4, 12, 24, 3 * 24, 7 * 24, 14 * 24, 30 * 24, 90 * 24)
 )
 """Up to which ages waiting cases are counted together; the last group is older."""
-Z = 1.959963984540054
-"""Standard deviations of the normal distribution within which 95 % of it are."""
 CASES_PER_QUERY = 1000
+UNKNOWN = "unknown"
+"""The variant of a match of hashes that were computed elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Statistics:
     before; None is the rest. `decisions` are those that were not undone. `agreement` is of the
     cases that two people decided without seeing each other's: those where both said the same.
     `precision` is confirmed as a share of confirmed and not a match, by list and algorithm, then by
-    distance.
+    distance; `variants` the same by the kind of question that came nearest.
     """
 
     at: datetime
@@ -50,24 +52,13 @@ class Statistics:
     decisions: Mapping[date, Mapping[Verdict, int]]
     agreement: Share
     precision: tuple[Precision, ...]
-
-
-class Precision(NamedTuple):
-    """Of the decided cases that a list's entries matched, how many were confirmed.
-
-    ``distance`` is that of the closest match of the list in the case, in bits of ``algorithm``;
-    None stands for every distance. Cases count, not records: one picture is decided once.
-    """
-
-    list: str
-    algorithm: str
-    distance: int | None
-    share: Share
+    variants: tuple[Precision, ...] = ()
 
 
 def statistics(tx: Transaction) -> Statistics:
     """Return the statistics of a queue."""
     database, now = tx.database, moment(tx.now)
+    precision, variants = _precision(database)
     counts, oldest = _ages(database, now)
     return Statistics(
         at=now,
@@ -76,7 +67,8 @@ def statistics(tx: Transaction) -> Statistics:
         ages=counts,
         decisions=_decisions(database),
         agreement=_agreement(database),
-        precision=_precision(database),
+        precision=precision,
+        variants=variants,
     )
 
 
@@ -93,6 +85,40 @@ class Threshold(NamedTuple):
     all: Share
     reach: Reach | None
     sure: Reach | None
+
+
+def limit_costs(found: Iterable[Precision]) -> list[LimitCost]:
+    """Return what each lower limit would have cost, and what it would have saved.
+
+    Parameters
+    ----------
+    found : iterable of Precision
+        `Statistics.precision` of a queue.
+
+    Examples
+    --------
+    >>> counted = [Precision("demo", "pdq", d, wilson(*n)) for d, n in
+    ...            {0: (40, 40), 10: (30, 31), 30: (2, 60)}.items()]
+    >>> [(one.distance, one.share.part, one.missed, one.saved) for one in limit_costs(counted)]
+    [(0, 40, 32, 59), (10, 70, 2, 58), (30, 72, 0, 0)]
+    """
+    by_distance = sorted(
+        (one.list, one.algorithm, one.distance, one.share)
+        for one in found
+        if one.distance is not None
+    )
+    answer = []
+    for (name, algorithm), group in groupby(by_distance, key=lambda row: row[:2]):
+        rows = list(group)
+        confirmed, all_ = sum(row[3].part for row in rows), sum(row[3].whole for row in rows)
+        part = whole = 0
+        for _, _, distance, share in rows:
+            part, whole = part + share.part, whole + share.whole
+            saved = (all_ - confirmed) - (whole - part)
+            answer.append(
+                LimitCost(name, algorithm, distance, wilson(part, whole), confirmed - part, saved)
+            )
+    return answer
 
 
 class Reach(NamedTuple):
@@ -124,7 +150,7 @@ def thresholds(found: Iterable[Precision], wanted: float) -> list[Threshold]:
 
     Examples
     --------
-    >>> from hashmatch.review.stats import Precision
+    >>> from hashmatch.records.shares import Precision
     >>> counted = [Precision("demo", "pdq", d, wilson(*n)) for d, n in
     ...            {0: (40, 40), 10: (30, 31), 20: (9, 10), 30: (2, 60)}.items()]
     >>> (one,) = thresholds(counted, 0.95)
@@ -154,48 +180,6 @@ def thresholds(found: Iterable[Precision], wanted: float) -> list[Threshold]:
                 sure = up_to
         answer.append(Threshold(name, algorithm, wilson(part, whole), reach, sure))
     return answer
-
-
-class Share(NamedTuple):
-    """A part of a whole, and where the true share is likely to be.
-
-    ``part`` of ``whole`` were counted; ``low`` and ``high`` are the 95 % interval of Wilson, 0 and
-    1 if nothing was counted.
-    """
-
-    part: int
-    whole: int
-    low: float
-    high: float
-
-    @property
-    def value(self) -> float | None:
-        """The share that was counted; None of nothing."""
-        return self.part / self.whole if self.whole else None
-
-
-def wilson(part: int, whole: int) -> Share:
-    """Return a share with its score interval, which holds for few and for extreme counts too.
-
-    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of
-    the American Statistical Association 22 (1927), 209-212: both solutions p of
-    ``(part / whole - p) ** 2 == Z ** 2 * p * (1 - p) / whole``.
-
-    Examples
-    --------
-    >>> share = wilson(15, 148)
-    >>> round(share.low, 4), round(share.high, 4)
-    (0.0624, 0.1605)
-    """
-    if not whole:
-        return Share(part, whole, 0.0, 1.0)
-    share, spread = part / whole, Z * Z / whole
-    middle = share + spread / 2
-    reach = math.sqrt(share * (1 - share) * spread + spread * spread / 4)
-    low, high = (middle - reach) / (1 + spread), (middle + reach) / (1 + spread)
-    return Share(
-        part, whole, max(0.0, low) if part else 0.0, min(1.0, high) if part < whole else 1.0
-    )
 
 
 def _ages(
@@ -232,18 +216,31 @@ def _agreement(database: Database) -> Share:
     return wilson(sum(different == 1 for (different,) in both), len(both))
 
 
-def _precision(database: Database) -> tuple[Precision, ...]:
-    confirmed, all_ = Counter[tuple[str, str, int | None]](), Counter[tuple[str, str, int | None]]()
+def _precision(database: Database) -> tuple[tuple[Precision, ...], tuple[Precision, ...]]:
+    """Return how often lists were right, by distance, and by variant."""
+    confirmed, all_ = Counter[_Key](), Counter[_Key]()
     for state, closest in _decided(database):
-        for (name, algorithm), distance in closest.items():
-            for key in ((name, algorithm, None), (name, algorithm, distance)):
+        for (name, algorithm), (distance, variant) in closest.items():
+            for key in (
+                (name, algorithm, None, None),
+                (name, algorithm, distance, None),
+                (name, algorithm, None, variant),
+            ):
                 all_[key] += 1
                 confirmed[key] += state == Verdict.CONFIRMED
-    order = sorted(all_, key=lambda key: (key[0], key[1], -1 if key[2] is None else key[2]))
-    return tuple(Precision(*key, wilson(confirmed[key], all_[key])) for key in order)
+    order = sorted(
+        all_, key=lambda key: (key[0], key[1], -1 if key[2] is None else key[2], key[3] or "")
+    )
+    found = [Precision(*key[:3], wilson(confirmed[key], all_[key]), key[3]) for key in order]
+    return (
+        tuple(one for one in found if one.variant is None),
+        tuple(one for one in found if one.variant is not None),
+    )
 
 
-def _decided(database: Database) -> Iterator[tuple[str, dict[tuple[str, str], int]]]:
+def _decided(
+    database: Database,
+) -> Iterator[tuple[str, dict[tuple[str, str], tuple[int, str]]]]:
     """Yield the verdict on each case, and the closest match of each list in what it covers."""
     for verdict in (Verdict.CONFIRMED, Verdict.NOT_A_MATCH):
         after = 0
@@ -253,7 +250,7 @@ def _decided(database: Database) -> Iterator[tuple[str, dict[tuple[str, str], in
             (verdict.value, after),
         ):
             condition, value = database.among([number for (number,) in cases])
-            closest: dict[int, dict[tuple[str, str], int]] = defaultdict(dict)
+            closest: dict[int, dict[tuple[str, str], tuple[int, str]]] = defaultdict(dict)
             for case, line in database.rows(
                 f"SELECT case_number, line FROM item WHERE case_number {condition} "
                 "AND round > 0 AND line IS NOT NULL",
@@ -262,6 +259,8 @@ def _decided(database: Database) -> Iterator[tuple[str, dict[tuple[str, str], in
                 found = closest[case]
                 for match in ReviewRecord.from_json(line).matches:
                     key = match.list, match.algorithm
-                    found[key] = min(match.distance, found.get(key, match.distance))
+                    variant = match.variant if isinstance(match.variant, str) else UNKNOWN
+                    near = match.distance, family(variant)
+                    found[key] = min(near, found.get(key, near))
             yield from ((verdict.value, found) for found in closest.values())
             after = cases[-1][0]

@@ -106,9 +106,11 @@ class ScanState:
     def counters(self) -> Counters:
         """Return how many items have ended in each outcome."""
         found = Counters()
-        outcomes, suppressed_by = self._counts
+        outcomes, suppressed_by, *shadow = self._counts  # a state of before has no shadow
         found.outcomes |= outcomes
         found.suppressed_by |= suppressed_by
+        for counted in shadow:
+            found.shadow |= counted
         return found
 
     def is_done(self, item: ImageItem, *, by_name: bool = False) -> bool:
@@ -168,7 +170,7 @@ class ScanState:
         if position is None:
             position = batch[-1][0].position if batch else self.position
         position = None if ended else position
-        counts = [dict(counters.outcomes), dict(counters.suppressed_by)]
+        counts = [dict(counters.outcomes), dict(counters.suppressed_by), dict(counters.shadow)]
         marks = [(self._id, self._mark(key)) for key in by_name]
         self.waivers += [waiver for waiver in waivers() if waiver not in self.waivers]
         with _explained(self._path):

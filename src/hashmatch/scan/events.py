@@ -58,6 +58,8 @@ class Counters:
         What the source has passed over in this listing, which is no item: folders, say.
     reading, waiting, queued : int
         Items that are being read, that wait for another try, and that wait to be decoded, now.
+    shadow : dict of str to int
+        What a shadow limit would bring into review, see `hashmatch.scan.shadow.shadow_rows`.
     seconds : dict of str to float
         Time in each of `STAGES`, of all threads together: listing, reading, decoding (with waiting
         for a worker), hashing (with what asks for variants), searching, writing the checkpoint.
@@ -78,6 +80,7 @@ class Counters:
     reading: int = 0
     waiting: int = 0
     queued: int = 0
+    shadow: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
 
     def copy(self) -> Counters:
@@ -88,6 +91,7 @@ class Counters:
             outcomes=dict(outcomes),
             suppressed_by=dict(suppressed_by),
             passed_over=dict(self.passed_over),
+            shadow=dict(self.shadow),
             seconds=dict(seconds),
         )
 
@@ -102,6 +106,17 @@ class Counters:
         self.outcomes[result.outcome] += 1
         if isinstance(result, ReviewRecord) and isinstance(result.suppressed_by, SuppressedBy):
             self.suppressed_by[result.suppressed_by.reason] += 1
+
+    def add_shadow(self, places: Iterable[str]) -> None:
+        """Count what a shadow limit would bring into review.
+
+        Parameters
+        ----------
+        places : iterable of str
+            What `hashmatch.scan.shadow.Shadow.look_up` has returned, one for each picture.
+        """
+        for place in places:
+            self.shadow[place] = self.shadow.get(place, 0) + 1
 
     def merge(self, other: Counters, sign: int = 1) -> None:
         """Count what another has counted of outcomes, in some other part of the items.

@@ -52,9 +52,9 @@ def record_digest(record: ReviewRecord) -> bytes:
     """Return what two records have in common that tell a reviewer the same, as 16 bytes.
 
     That is all of them but the record's id, when it was made and the image seen, the image's own
-    hash, the versions of lists, and limits: an entry that still matches is no news because its list
-    has another version, or would let a farther picture match. The order of equally near entries
-    makes no difference.
+    hash, the versions of lists, limits and calibrations: an entry that still matches is no news
+    because its list has another version, or would let a farther picture match. The order of equally
+    near entries makes no difference.
     """
     said = cast("dict[str, Any]", msgspec.to_builtins(record))
     for name in ("record_id", "created_at"):
@@ -62,7 +62,7 @@ def record_digest(record: ReviewRecord) -> bytes:
     said.pop("seen_at", None)
     said["hash"].pop("value", None)
     for each in (*said["matches"], said.get("suppressed_by", {})):
-        for name in ("list_version", "max_distance", "max_distance_from"):
+        for name in ("list_version", "max_distance", "max_distance_from", "calibration"):
             each.pop(name, None)
     encode = msgspec.json.Encoder(order="deterministic").encode
     said["matches"] = sorted(said["matches"], key=encode)

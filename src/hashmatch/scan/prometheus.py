@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from hashmatch._files.atomic import LiveFile
 from hashmatch.errors import SinkError
 from hashmatch.scan.events import Counters
+from hashmatch.scan.shadow import shadow_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,11 +102,17 @@ def _metrics(
 ) -> Iterator[tuple[str, str, float | dict[str, float]]]:
     """Yield the name and the help of each metric, and its value, or one for each of some labels."""
     outcomes = {f'outcome="{name}"': float(count) for name, count in counters.outcomes.items()}
+    shadow: dict[str, float] = {}
+    for row in shadow_rows(counters.shadow):
+        label = f'algorithm="{row.algorithm}",distance="{row.distance}"'
+        shadow[label] = shadow.get(label, 0.0) + row.records
     stages = {f'stage="{name}"': round(took, 6) for name, took in counters.seconds.items()}
     yield "listed_items_total", "Items that the source has listed.", counters.listed
     yield "items_total", "Items that have ended in each outcome.", outcomes
     yield "records_total", "Review records that wait for a person.", counters.records
     yield "suppressed_records_total", "Review records kept out.", counters.suppressed
+    if counters.shadow:
+        yield "shadow_records_total", "Review records that a shadow limit would add.", shadow
     yield "alarms_total", "List entries that the breaker has tripped for.", counters.alarms
     yield "fetched_items_total", "Items read.", counters.fetched
     yield "fetched_bytes_total", "Bytes of items read.", counters.bytes

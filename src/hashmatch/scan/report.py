@@ -13,6 +13,7 @@ from hashmatch.records.enums import HAVE_HASH
 from hashmatch.records.images import ItemOutcome
 from hashmatch.records.safeguards import Waiver, waivers
 from hashmatch.scan.events import Counters
+from hashmatch.scan.shadow import shadow_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +42,8 @@ class ScanReport:
         What became of the records that were given to a review queue; None if there is none.
     sandbox : str
         What closed in the processes that decoded the images, `DecodePool.report`.
+    shadow : bool
+        Whether a shadow limit was looked up.
     waivers : sequence of Waiver
         Safeguards that it went on without, since `hashmatch.records.safeguards.collecting` began.
 
@@ -63,6 +66,7 @@ class ScanReport:
     seconds: float = 0.0
     queued: dict[str, int] | None = None
     sandbox: str = "none: images were decoded in this process"
+    shadow: bool = False
     waivers: Sequence[Waiver] = ()
 
     def __call__(self, event: Event) -> None:
@@ -113,6 +117,7 @@ class ScanReport:
             "records": counters.records,
             "queued": self.queued,
             "suppressed": counters.suppressed_by,
+            "shadow": [row._asdict() for row in shadow_rows(counters.shadow)],
             "alarms": [
                 {
                     "list": trip.list,

@@ -28,10 +28,11 @@ from hashmatch.retry import Tries, list_items, until_available
 from hashmatch.scan.events import Counters, Monitor, tap
 from hashmatch.scan.hash_archive import PICTURES
 from hashmatch.scan.pipeline import MOST_READERS, READERS, Concurrency, Pipeline
+from hashmatch.scan.shadow import Shadow
 from hashmatch.scan.shard import Shard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from hashmatch.hashing.hash_image import Decode
     from hashmatch.interfaces import Source
@@ -108,6 +109,7 @@ def scan_source(
     archive: HashArchive | None = None,
     observe: Observe | Sequence[Observe] = (),
     on_listed: Callable[[ImageItem], object] | None = None,
+    shadow: int | Mapping[str, int] | None = None,
 ) -> Results:
     """Check every image of a source, in its order, one result for each.
 
@@ -138,6 +140,9 @@ def scan_source(
         ends the scan.
     on_listed : callable, optional
         Called with each item as it is listed, before it is read; from the thread that lists.
+    shadow : int or mapping of str to int, optional
+        Larger limits in bits, as of `Matcher`: what they would bring into review besides is counted
+        in `Counters.shadow`, and nothing is recorded of it.
 
     Returns
     -------
@@ -181,7 +186,7 @@ def scan_source(
             "it is (Source.identity). Scan it without a checkpoint"
         )
     observers = (observe,) if callable(observe) else tuple(observe)
-    scan = _Scan(source, matcher, options, observers)
+    scan = _Scan(source, matcher, options, observers, shadow)
     return scan.run(checkpoint, archive, on_listed)
 
 
@@ -212,13 +217,21 @@ class _Scan:
     """One run of a scan."""
 
     def __init__(
-        self, source: Source, matcher: Matcher, options: ScanOptions, observers: Sequence[Observe]
+        self,
+        source: Source,
+        matcher: Matcher,
+        options: ScanOptions,
+        observers: Sequence[Observe],
+        shadow: int | Mapping[str, int] | None = None,
     ) -> None:
         self.source, self.matcher, self.options = source, matcher, options
+        self.shadow = None if shadow is None else Shadow(matcher, shadow)
         self.tries = options.tries or Tries()
         self.breaker = matcher.protection.breaker
         self.counters = Counters()
         self.monitor = Monitor(observers, self.tries, self.breaker, self.counters)
+        self._shadowed: list[str] = []
+        """What the shadow limit has found since results were last accounted for."""
         self._counting = threading.Lock()
         self._under_way: dict[str, bool] = {}
         """With a state: keys of what is listed and not accounted for, and whether the listing gave
@@ -231,9 +244,7 @@ class _Scan:
             stack.enter_context(closing(self.source))
             state, before = None, ""
             if checkpoint is not None:
-                state = stack.enter_context(
-                    closing(checkpoint.scan(about(self.source, self.matcher, self.tries, archive)))
-                )
+                state = stack.enter_context(closing(checkpoint.scan(self._about(archive))))
                 before = self._taken_up(state)
             writer = None
             if archive is not None:
@@ -252,10 +263,21 @@ class _Scan:
                     if state is None and writer is not None:  # what was scanned was scanned
                         writer.flush(self.counters.done)
 
+    def _about(self, archive: HashArchive | None) -> dict[str, Any]:
+        """Return all that its results and counts depend on."""
+        said = about(self.source, self.matcher, self.tries, archive)
+        return said if self.shadow is None else said | {"shadow": self.shadow.limits}
+
+    def _set_counts(self, counted: Counters) -> None:
+        self.counters.outcomes = counted.outcomes
+        self.counters.suppressed_by = counted.suppressed_by
+        self.counters.shadow = counted.shadow
+        self._shadowed.clear()
+
     def _taken_up(self, state: ScanState) -> str:
         """Continue from what was counted before, and return what there is to say of it."""
         before = state.counters()
-        self.counters.outcomes, self.counters.suppressed_by = before.outcomes, before.suppressed_by
+        self._set_counts(before)
         self.counters.listed = self.counters.before = state.listed
         if self.breaker is not None and state.breaker is not None:
             self.breaker.restore(state.breaker)
@@ -278,6 +300,7 @@ class _Scan:
             counted.outcomes[Outcome.FAILED] -= again
             for _, result in pending:
                 counted.add(result)
+            counted.add_shadow(self._shadowed)
             with self.monitor.timed("write"):
                 if writer is not None and (state is not None or len(writer) >= PICTURES):
                     writer.flush(self.counters.done if state is None else state.number)
@@ -286,8 +309,7 @@ class _Scan:
                     state.commit(
                         pending, counted, breaker, position=position, by_name=by_name, ended=ended
                     )
-            self.counters.outcomes = counted.outcomes
-            self.counters.suppressed_by = counted.suppressed_by
+            self._set_counts(counted)
             self._count(-again)
             self.counters.before -= again
             for item, _ in pending:
@@ -393,6 +415,8 @@ class _Scan:
                 continue
             with monitor.timed("search"):
                 result = self.matcher.decide(item, hashed)
+                place = None if self.shadow is None else self.shadow.look_up(hashed, result)
+            self._shadowed += [] if place is None else [place]
             yield item, hashed, result
 
     def _hash(

@@ -12,11 +12,14 @@ import mmap
 import os
 import struct
 import time
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
 
 BURST = 1.0
 """Seconds' worth of requests that a token may make at once."""
@@ -44,7 +47,8 @@ class Busy(Exception):
 class Admission:
     """A bounded number of requests at work, and a bounded number that wait for them.
 
-    Used from one event loop.
+    Used from one event loop. What is ready waits in the queue of the threads that do the work, so
+    that they go on by themselves however busy the loop is with refusing others.
 
     Parameters
     ----------
@@ -58,14 +62,16 @@ class Admission:
 
     def __init__(self, running: int, waiting: int, patience: float) -> None:
         self.running, self.waiting, self.patience = running, waiting, patience
-        self._free = asyncio.Semaphore(running)
         self.inside = 0
+        self.coming = 0
+        """Requests that were let in by their head, and are not inside yet."""
+        self._threads = ThreadPoolExecutor(running, "hashmatch-check")
         self._seconds = 0.1
 
     @property
     def is_full(self) -> bool:
         """Whether another request would be refused."""
-        return self.inside >= self.running + self.waiting
+        return self.inside + self.coming >= self.running + self.waiting
 
     @property
     def expected_wait(self) -> float:
@@ -73,34 +79,45 @@ class Admission:
         ahead = max(0, self.inside - self.running) + 1
         return max(1.0, ahead * self._seconds / self.running)
 
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[Callable[[], asyncio.Future[None]]]:
+    @contextmanager
+    def place(self) -> Iterator[None]:
         """Take a place, at once or not at all; Busy if there is none.
 
-        What it gives is awaited before the work begins, and raises Busy if its turn does not come
-        in time: a body is read between the two, so that slow senders hold up nobody.
+        It is taken before the body is read, and the work is done once that is there, so that slow
+        senders hold up nobody.
         """
         if self.is_full:
             raise Busy(self.expected_wait)
         self.inside += 1
-        began = 0.0
-
-        async def turn() -> None:
-            nonlocal began
-            try:
-                async with asyncio.timeout(self.patience):
-                    await self._free.acquire()
-            except TimeoutError:
-                raise Busy(self.expected_wait) from None
-            began = time.monotonic()
-
         try:
-            yield turn  # type: ignore[misc]
+            yield
         finally:
             self.inside -= 1
-            if began:
-                self._free.release()
-                self._seconds += 0.1 * (time.monotonic() - began - self._seconds)
+
+    async def work(self, work: Callable[[], T]) -> T:
+        """Do the work of a request that has a place; Busy if its turn does not come in time."""
+        future = self._threads.submit(self._timed, work)
+        giving_up = asyncio.get_running_loop().call_later(self.patience, future.cancel)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():
+                raise Busy(self.expected_wait) from None
+            raise
+        finally:
+            giving_up.cancel()
+
+    def close(self) -> None:
+        """End the threads; what waits is not done."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _timed(self, work: Callable[[], T]) -> T:
+        began = time.monotonic()
+        try:
+            return work()
+        finally:
+            self._seconds += 0.1 * (time.monotonic() - began - self._seconds)
 
 
 class Rates:

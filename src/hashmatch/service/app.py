@@ -14,10 +14,11 @@ from starlette.routing import Route
 from hashmatch._redact import forget
 from hashmatch.errors import HashmatchError, StoreError, UsageError
 from hashmatch.service import hma, v1
-from hashmatch.service.http import Disconnected, HttpError, Request, Response
+from hashmatch.service.http import Disconnected, HttpError, Prepared, Request, Response
 from hashmatch.service.lookups import HashLookup
 from hashmatch.service.openapi import describe
 from hashmatch.service.operations import OPERATIONS, OWN, Operation
+from hashmatch.service.service import too_many
 from hashmatch.service.snapshots import LOG
 
 if TYPE_CHECKING:
@@ -36,6 +37,15 @@ CLOSED = 499
 """Counted where the caller went away; it is no status that is sent."""
 
 
+LET_IN = "hashmatch.let-in"
+"""In the scope of a picture that there is room for, until its task begins."""
+
+
+def _whole(seconds: float) -> int:
+    """Return what ``Retry-After`` says of so many seconds."""
+    return max(1, round(seconds))
+
+
 class Endpoint:
     """One operation as an ASGI application: who asks, what it comes to, how long it took."""
 
@@ -46,12 +56,16 @@ class Endpoint:
         self._name = f"{operation.method} {operation.path}"
         self._max_body = service.limits.max_body
         self._shown = hma.error_response if operation.is_hma else v1.error_response
+        self._noted = operation.noted
+        self._refusals: dict[tuple[int, bool], Response] = {}
         self.waits_for_nothing = not iscoroutinefunction(operation.handler)
         self.is_of_picture = operation.is_of_picture
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer a request."""
         began = perf_counter()
+        if scope.pop(LET_IN, False):
+            self._service.arrived()
         request = Request(scope, receive, self._max_body)
         try:
             answer = self._begin(request)
@@ -92,28 +106,59 @@ class Endpoint:
                 done(answer)
 
     def refuse_soon(self, scope: Any, reply: Reply) -> bool:
-        """Refuse a picture before its body is there, if there is no room for it now."""
-        began = perf_counter()
-        refusal = self._service.refusal()
-        if refusal is None:
+        """Refuse a picture before its body is there, if there is no room for it now.
+
+        Where it has to be noted, it is answered as soon as it is.
+        """
+        service = self._service
+        if not service.is_full:
+            scope[LET_IN] = True
             return False
+        began = perf_counter()
         request = Request(scope, None, 0)
+
+        def done(response: Response) -> None:
+            reply(response)
+            service.note(request, self._name, response.status, perf_counter() - began)
+
         try:
             if self._scope is not None:
-                request.token = self._service.authorize(request, self._scope)
+                request.token = service.authorize(request, self._scope)
+            picture = None
+            if self._noted is not None and service.refusals is not None:
+                picture = self._noted(request.query)
         except HttpError as error:
-            refusal = error
-        response = self._failed(refusal)
-        reply(response)
-        self._service.note(request, self._name, response.status, perf_counter() - began)
+            done(self._failed(error))
+            return True
+        if self._noted is not None:
+            service.metrics.unchecked(retry=True)
+        if picture is None or service.refusals is None:
+            done(self._refusal(noted=False))
+        else:
+            service.refusals.add(
+                picture,
+                lambda error: done(
+                    self._refusal(noted=True) if error is None else self._failed(error)
+                ),
+            )
         return True
+
+    def _refusal(self, *, noted: bool) -> Response:
+        """Return how a picture is refused that there is no room for."""
+        seconds = _whole(self._service.expected_wait)
+        response = self._refusals.get((seconds, noted))
+        if response is None:
+            error = too_many(seconds)
+            error.noted = noted
+            response = self._refusals[seconds, noted] = Prepared(self._failed(error))
+        return response
 
     def _begin(self, request: Request) -> Response | HashLookup | Awaitable[Response]:
         if self._scope is not None:
             request.token = self._service.authorize(request, self._scope)
         return self._handler(self._service, request)
 
-    def _failed(self, error: Exception) -> Response:
+    def _failed(self, error: BaseException) -> Response:
         """Return how an error is answered, which is logged if it is ours."""
         if not isinstance(error, HttpError):
             forget(error)
@@ -121,13 +166,13 @@ class Endpoint:
         response = self._shown(error)
         headers = [*response.headers]
         if error.retry_after is not None:
-            headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after))))
+            headers.append((b"retry-after", b"%d" % _whole(error.retry_after)))
         if error.status == 401:
             headers.append((b"www-authenticate", b"Bearer"))
         response.headers = headers
         return response
 
-    def _described(self, error: Exception) -> HttpError:
+    def _described(self, error: BaseException) -> HttpError:
         if isinstance(error, UsageError):
             return HttpError(422, str(error))
         if isinstance(error, StoreError):
@@ -167,6 +212,8 @@ class Application:
         }
         self.flush = service.lookups.flush
         """Answers the look-ups that were put together."""
+        self.announce = service.announce
+        """Says that there is a task for a picture that was let in."""
 
     def answer_soon(self, path: bytes, scope: Any, reply: Reply) -> bool:
         """Answer a request without a task of its own; False if it may have to wait for something.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from hashmatch.service.app import Application
+from hashmatch.service.app import LET_IN, Application
 
 if TYPE_CHECKING:
     import asyncio
@@ -42,11 +42,23 @@ def most_connections() -> int:
     )
 
 
+class _Unanswered:
+    """Stands for a request that is answered without a task, and not yet."""
+
+    response_complete = False
+
+
+_UNANSWERED: Any = _Unanswered()
+
+
 class Protocol(HttpToolsProtocol):
     """One connection, which is cut if its client keeps the service waiting for too long."""
 
     limit = most_connections()
-    _cut_at: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _timer_due = 0.0
+    _deadline: float | None = None
+    _closes = False
     _is_partial = True
     _since = 0.0
     _unread = 0
@@ -54,7 +66,7 @@ class Protocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._application = self.app if isinstance(self.app, Application) else None
-        self._awaits_reply = False
+        self._awaits_reply = self._stops = False
 
     def connection_made(self, transport: Any) -> None:
         """Wait for the first request; if it is one connection too many, end another."""
@@ -67,20 +79,27 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse the bytes received; the clock runs from the first byte of a request to its last."""
         super().data_received(data)
-        if self._is_partial and self._cut_at is None:
+        if self._is_partial and self._deadline is None:
             self._wait(REQUEST_SECONDS)
 
     def on_message_begin(self) -> None:
         """Note that a request begins."""
         self._is_partial = True
         self._unread = 0
+        self._wait(None)
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Answer a request, at once or in a task; requests of one connection in their order."""
         self._flush()
-        if not self._answer_soon():
-            super().on_headers_complete()
+        if self._answer_soon():
+            return
+        scope: Any = self.scope
+        if self._awaits_reply:  # to the request before, which no task has: this one is to wait
+            self.cycle = _UNANSWERED
+        super().on_headers_complete()
+        if LET_IN in scope:
+            self._application.announce()  # type: ignore[union-attr]
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body; what follows an answer is dropped, as long as it is not much."""
@@ -99,10 +118,7 @@ class Protocol(HttpToolsProtocol):
         if not self._is_idle:
             super().on_message_complete()
         elif not self._awaits_reply:  # it was answered before its end
-            self._unset_keepalive_if_required()
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+            self._wait(self.timeout_keep_alive, closes=True)
 
     def pause_writing(self) -> None:
         """Wait for a client who does not read the answer."""
@@ -117,11 +133,16 @@ class Protocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Close the connection once its requests are answered: the service stops."""
         self._flush()
-        super().shutdown()
+        if self._awaits_reply:
+            self._stops = True
+        else:
+            super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self._wait(None)
+        self._deadline = None
+        if self._timer is not None:
+            self._timer.cancel()
         super().connection_lost(exc)
 
     @property
@@ -160,14 +181,47 @@ class Protocol(HttpToolsProtocol):
 
     def _reply(self, response: Response) -> None:
         self._awaits_reply = False
-        if not self.transport.is_closing():
-            self.transport.write(response.encoded())
-        self.on_response_complete()
+        if self.transport.is_closing():
+            return
+        self.transport.write(response.encoded())
+        if self.pipeline:
+            self.on_response_complete()
+        else:
+            self.server_state.total_requests += 1
+            if not self._is_partial and not self.flow.write_paused:
+                self._wait(self.timeout_keep_alive, closes=True)
+        if self._stops:
+            super().shutdown()
 
-    def _wait(self, seconds: float | None) -> None:
-        if self._cut_at is not None:
-            self._cut_at.cancel()
-        self._cut_at = None if seconds is None else self.loop.call_later(seconds, self._cut)
+    def _wait(self, seconds: float | None, *, closes: bool = False) -> None:
+        """Cut the connection after so many seconds, or close it; not, if that is None.
+
+        The timer of before, if it is due earlier, is left: most are of requests that have been
+        answered when it is, and to set one takes as long as to parse a request.
+        """
+        if seconds is None:
+            self._deadline = None
+            return
+        self._deadline, self._closes = self.loop.time() + seconds, closes
+        if self._timer is None or self._timer_due > self._deadline:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._set_timer(self._deadline)
+
+    def _set_timer(self, due: float) -> None:
+        self._timer_due = due
+        self._timer = self.loop.call_at(due, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self._deadline is None:
+            return
+        if self._deadline > self.loop.time():
+            self._set_timer(self._deadline)
+        elif self._closes:
+            self.transport.close()
+        else:
+            self._cut()
 
     def _cut(self) -> None:
         """End the connection without a word."""

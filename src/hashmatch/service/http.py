@@ -318,6 +318,28 @@ class Response:
         )  # fmt: skip
 
 
+class Prepared(Response):
+    """An answer that is given many times, for connections that stay open.
+
+    Parameters
+    ----------
+    response : Response
+        The answer.
+    """
+
+    __slots__ = ("_encoded",)
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(
+            response.body, response.status, response.media_type, response.headers, response.outcome
+        )
+        self._encoded = response.encoded()
+
+    def encoded(self) -> bytes:
+        """Return what was encoded before."""
+        return self._encoded
+
+
 class Streamed(Response):
     """An answer whose body is sent as it is made; what goes wrong meanwhile cuts it.
 

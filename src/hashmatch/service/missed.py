@@ -6,10 +6,12 @@ when there is an answer. What is left when a process dies was missed.
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import time
 from collections import Counter
 from contextlib import closing, contextmanager, suppress
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from hashmatch import registry
@@ -23,11 +25,13 @@ from hashmatch.service.database import Writer, connect, lock_file
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from concurrent.futures import Future
 
     from hashmatch.interfaces import Source
     from hashmatch.matching.matcher import Matcher
+
+    _Refused = tuple["Picture", Callable[[BaseException | None], None]]
 
 PATIENCE = 10.0
 SCHEMA = """
@@ -41,6 +45,8 @@ CREATE INDEX item_key ON item (key);
 """
 AT_WORK = ""
 """The reason of what a process is working on; if the process is gone, it was missed."""
+ROWS = 160
+"""Inserted by one statement; older versions of SQLite take 999 parameters."""
 ONE_ITEM = Limits(deadline=10.0)
 ENDED = "the service ended before there was an answer"
 UNSAID = "no reason was given"
@@ -61,6 +67,14 @@ class Missed(NamedTuple):
     reason: str
     data: bytes | None
     record: bytes | None = None
+
+
+class Picture(NamedTuple):
+    """What a picture is noted by whose bytes were never read."""
+
+    key: str
+    version: str
+    surface: str
 
 
 class Journal:
@@ -97,6 +111,12 @@ class Journal:
         row = (time.time(), self.process, key, version, surface, reason or UNSAID, None)
         return self._writer.submit(lambda database: _insert(database, row))
 
+    def refused(self, pictures: Sequence[Picture], reason: str) -> Future[int]:
+        """Note many pictures that were not accepted, each by its key, version and surface."""
+        at = time.time()
+        rows = [(at, self.process, *each, reason or UNSAID) for each in pictures]
+        return self._writer.submit(lambda database: _insert_all(database, rows))
+
     def failed(self, number: int, reason: str) -> Future[int]:
         """Note why a picture that was accepted was not checked."""
         update = "UPDATE item SET reason = ? WHERE id = ?"
@@ -104,18 +124,13 @@ class Journal:
             lambda database: database.execute(update, (reason or UNSAID, number)).rowcount
         )
 
-    def done(self, number: int) -> Future[int]:
-        """Remove the note of a picture that was checked."""
-        delete = "DELETE FROM item WHERE id = ?"
-        return self._writer.submit(lambda database: database.execute(delete, (number,)).rowcount)
-
-    def checked(self, key: str, version: str, surface: str, data: bytes) -> Future[int]:
-        """Remove what was noted of a picture that was checked after all, when it was sent again."""
+    def done(self, number: int, key: str, version: str, surface: str, data: bytes) -> Future[int]:
+        """Remove the note of a picture that was checked, and those of when it was refused."""
         delete = (
-            "DELETE FROM item WHERE key = ? AND version = ? AND surface = ? AND reason <> ? "
-            "AND (data IS NULL OR data = ?)"
+            "DELETE FROM item WHERE id = ? OR (key = ? AND version = ? AND surface = ? "
+            "AND reason <> ? AND (data IS NULL OR data = ?))"
         )
-        row = key, version, surface, AT_WORK, data
+        row = number, key, version, surface, AT_WORK, data
         return self._writer.submit(lambda database: database.execute(delete, row).rowcount)
 
     def close(self) -> None:
@@ -132,6 +147,60 @@ def _insert(database: sqlite3.Connection, row: tuple[object, ...]) -> int:
         "VALUES (?, ?, ?, ?, ?, ?, ?)", row
     )  # fmt: skip
     return cursor.lastrowid or 0
+
+
+def _insert_all(database: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> int:
+    """Insert rows, many by one statement: this thread waits for others after each of them."""
+    for first in range(0, len(rows), ROWS):
+        some = rows[first : first + ROWS]
+        values = ", ".join(["(?, ?, ?, ?, ?, ?)"] * len(some))
+        database.execute(
+            f"INSERT INTO item (at, process, key, version, surface, reason) VALUES {values}",  # noqa: S608
+            [*chain.from_iterable(some)],
+        )
+    return len(rows)
+
+
+class Refusals:
+    """Notes of pictures that are refused at once: those that come while some are written are next.
+
+    Used from one event loop.
+
+    Parameters
+    ----------
+    journal : Journal
+        Where they are noted.
+    reason : str
+        Why they are refused.
+    """
+
+    def __init__(self, journal: Journal, reason: str) -> None:
+        self._journal, self._reason = journal, reason
+        self._waiting: list[_Refused] = []
+        self._is_writing = False
+
+    def add(self, picture: Picture, done: Callable[[BaseException | None], None]) -> None:
+        """Note a picture soon, and call `done` with None once it is on the disk, or the error."""
+        self._waiting.append((picture, done))
+        if not self._is_writing:
+            self._is_writing = True
+            asyncio.get_running_loop().call_soon(self._write)
+
+    def _write(self) -> None:
+        batch, self._waiting = self._waiting, []
+        loop = asyncio.get_running_loop()
+        written = self._journal.refused([picture for picture, _ in batch], self._reason)
+        written.add_done_callback(
+            lambda future: loop.call_soon_threadsafe(self._written, batch, future)
+        )
+
+    def _written(self, batch: list[_Refused], future: Future[int]) -> None:
+        for _, done in batch:
+            done(future.exception())
+        if self._waiting:
+            self._write()
+        else:
+            self._is_writing = False
 
 
 @contextmanager

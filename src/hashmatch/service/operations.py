@@ -9,10 +9,11 @@ from hashmatch.service import health, hma, hma_exchanges, v1
 from hashmatch.service.tokens import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from hashmatch.service.http import Request, Response
     from hashmatch.service.lookups import HashLookup
+    from hashmatch.service.missed import Picture
     from hashmatch.service.service import Service
 
 Handler: TypeAlias = "Callable[[Service, Request], Response | HashLookup | Awaitable[Response]]"
@@ -36,6 +37,9 @@ class Operation:
         What a token has to be good for; None where anybody may ask.
     is_of_picture : bool
         Whether its body is a picture, always.
+    noted : callable, optional
+        Returns what a picture is noted by that there is no room for, given the query; None if that
+        does not name it. Without, none is noted.
     """
 
     method: Method
@@ -43,6 +47,7 @@ class Operation:
     handler: Handler
     scope: Scope | None
     is_of_picture: bool = False
+    noted: Callable[[Mapping[str, str]], Picture | None] | None = None
 
     @property
     def is_hma(self) -> bool:
@@ -60,7 +65,7 @@ OPERATIONS = (
     Operation("GET", "/readyz", health.readyz, None),
     Operation("GET", "/metrics", health.metrics, Scope.ADMIN),
     Operation("GET", "/openapi.json", health.openapi, None),
-    Operation("POST", "/v1/check", v1.check, Scope.MATCH, True),
+    Operation("POST", "/v1/check", v1.check, Scope.MATCH, True, v1.named),
     Operation("POST", "/v1/match", v1.match, Scope.MATCH),
     Operation("POST", "/v1/explain", v1.explain, Scope.CURATE),
     Operation("GET", "/v1/lists", v1.lists, Scope.MATCH),

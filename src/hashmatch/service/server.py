@@ -48,6 +48,9 @@ LOG = logging.getLogger("hashmatch.service.server")
 BACKLOG = 2048
 RESTART_SECONDS = 1.0
 """A process that ends is started again, but no more often than this."""
+SWITCH_SECONDS = 0.0005
+"""That a thread which hashes a picture waits at most while another answers requests; at Python's
+own 5 ms, it would wait for longer than it works."""
 REASON = "reason"
 """A file beside the metrics: why a process could not begin."""
 STOP_SECONDS = 30
@@ -326,6 +329,7 @@ class Serving:
             ssl_cert_reqs=ssl.CERT_REQUIRED if self.client_ca else ssl.CERT_NONE,
         )
         config.load()
+        sys.setswitchinterval(SWITCH_SECONDS)
         gc.collect()
         gc.freeze()  # what is loaded stays: to look through it takes as long as many requests
         return uvicorn.Server(config)

@@ -21,6 +21,7 @@ from hashmatch.service.fetch import check_url
 from hashmatch.service.http import HttpError
 from hashmatch.service.lookups import Lookups
 from hashmatch.service.metrics import Metrics
+from hashmatch.service.missed import Refusals
 from hashmatch.service.snapshots import LOG
 from hashmatch.service.tokens import Scope, Token, digest
 
@@ -51,6 +52,7 @@ OTHERS = 4
 """Threads for what is neither a look-up nor about a picture's pixels."""
 NO_HASHING = "Hashing is disabled, missing role"
 """What clients of Hasher-Matcher-Actioner look for in a 403."""
+TOO_MANY = "cannot answer: too many pictures are waiting."
 ANYBODY = Token("anybody", "", (Scope.ADMIN,), "")
 """Who asks a service that asks for no token."""
 
@@ -131,19 +133,20 @@ class Service:
     _tokens: dict[str, Token] = field(default_factory=dict)
     _token_problem: str = ""
     _log: int | None = None
+    refusals: Refusals | None = field(init=False, default=None)
     _admission: Admission = field(init=False)
-    _threads: ThreadPoolExecutor = field(init=False)
     _fetching: ThreadPoolExecutor = field(init=False)
     _others: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
         running = self.pool.workers + 1  # one is hashed while another is decoded
         self._admission = Admission(running, self.limits.max_waiting, self.limits.patience)
-        self._threads = ThreadPoolExecutor(running, "hashmatch-check")
         # Slow pictures and slow servers hold up neither metrics nor banks nor the queue.
         self._fetching = ThreadPoolExecutor(max(FETCHES, running), "hashmatch-fetch")
         self._others = ThreadPoolExecutor(OTHERS, "hashmatch-other")
         self.snapshots.changed = self.metrics.snapshot
+        if self.journal is not None:
+            self.refusals = Refusals(self.journal, TOO_MANY)
 
     def prepare(self) -> None:
         """Open the log, the tokens and the lists; HashmatchError if that fails."""
@@ -173,7 +176,8 @@ class Service:
                 looking.cancel()
                 with suppress(asyncio.CancelledError):
                     await looking
-                for threads in (self._fetching, self._threads, self._others):
+                self._admission.close()
+                for threads in (self._fetching, self._others):
                     threads.shutdown(wait=True, cancel_futures=True)
                 for used in (self.fetcher, self.recent, self.review, self.journal):
                     if used is not None:
@@ -230,11 +234,23 @@ class Service:
             )  # fmt: skip
         return token
 
-    def refusal(self) -> HttpError | None:
-        """Return what another picture would be refused with, if nobody has to note that."""
-        if self.journal is None and self._admission.is_full:
-            return _too_many(self._admission.expected_wait)
-        return None
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room for another picture now."""
+        return self._admission.is_full
+
+    @property
+    def expected_wait(self) -> float:
+        """Seconds until there is room for another picture."""
+        return self._admission.expected_wait
+
+    def announce(self) -> None:
+        """Keep room for a picture that was let in, whose task has not begun."""
+        self._admission.coming += 1
+
+    def arrived(self) -> None:
+        """Give that room back: its task takes it now."""
+        self._admission.coming -= 1
 
     async def with_picture(
         self, read: Callable[[], Awaitable[bytes]], work: Callable[[bytes], T]
@@ -249,13 +265,12 @@ class Service:
         if self.stopping:
             raise HttpError(503, "cannot answer: the service stops.", retry=True, retry_after=1)
         try:
-            async with self._admission.place() as turn:
+            with self._admission.place():
                 self.metrics.in_flight(self._admission.inside)
                 data = await read()
-                await turn()
-                return await asyncio.get_running_loop().run_in_executor(self._threads, work, data)
+                return await self._admission.work(lambda: work(data))
         except Busy as busy:
-            raise _too_many(busy.seconds) from None
+            raise too_many(busy.seconds) from None
         finally:
             self.metrics.in_flight(self._admission.inside)
 
@@ -338,6 +353,6 @@ class Service:
                 self._token_problem = f"tokens are as before: {error}"
 
 
-def _too_many(seconds: float) -> HttpError:
-    text = "cannot answer: too many pictures are waiting."
-    return HttpError(503, text, retry=True, retry_after=seconds)
+def too_many(seconds: float) -> HttpError:
+    """Return what a picture is refused with that there is no room for."""
+    return HttpError(503, TOO_MANY, retry=True, retry_after=seconds)

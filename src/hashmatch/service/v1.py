@@ -25,9 +25,10 @@ from hashmatch.records.images import HashedImage, ImageItem, ItemOutcome
 from hashmatch.records.review import RecordMatch, ReviewRecord, SuppressedBy
 from hashmatch.records.videos import HashedVideo
 from hashmatch.service.http import Disconnected, HttpError, Response, Streamed, as_json
+from hashmatch.service.missed import Picture
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from hashmatch.matching.matcher import Matcher
     from hashmatch.service.http import Request
@@ -42,6 +43,7 @@ NDJSON = b"application/x-ndjson"
 AT_ONCE = 1000
 """Hashes of one request that are looked up, and answered, together."""
 MAX_NEAREST = 100
+SURFACES = frozenset(map(str, Surface))
 
 
 class Checked(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -380,6 +382,14 @@ async def _picture(
     return files[0].data
 
 
+def named(query: Mapping[str, str]) -> Picture | None:
+    """Return what a picture is noted by, as the query of its check says; None if it does not."""
+    key, surface = query.get("item_id") or query.get("url"), query.get("surface")
+    if not key or surface is None or surface not in SURFACES:
+        return None  # nobody can say what it is
+    return Picture(key, query.get("version") or "", surface)
+
+
 class _Note:
     """The note that a picture is being checked, in the journal of a service that has one."""
 
@@ -415,7 +425,7 @@ class _Note:
         """Note it, before anything is done with it; again, once its bytes are there."""
         self._data = data or b""
         key, surface = self._given["item_id"], self._given["surface"]
-        if self._journal is None or not key or surface is None or surface not in [*Surface]:
+        if self._journal is None or not key or surface is None or surface not in SURFACES:
             return
         if self._number is None:
             begun = self._journal.begin(key, self._version, surface, data)
@@ -431,7 +441,7 @@ class _Note:
             await asyncio.wrap_future(self._journal.failed(self._number, reason))
             return True
         key, surface = self._given["item_id"], self._given["surface"]
-        if not key or surface is None or surface not in [*Surface]:
+        if not key or surface is None or surface not in SURFACES:
             return False  # nobody can say what it is
         await asyncio.wrap_future(self._journal.miss(key, self._version, surface, reason))
         return True
@@ -442,9 +452,8 @@ class _Note:
         If one stays, the picture is checked twice, and has the same record.
         """
         if self._journal is not None and self._number is not None:
-            self._journal.done(self._number)
             key, surface = str(self._given["item_id"]), str(self._given["surface"])
-            self._journal.checked(key, self._version, surface, self._data)
+            self._journal.done(self._number, key, self._version, surface, self._data)
 
 
 def _surface(given: str | None) -> Surface:

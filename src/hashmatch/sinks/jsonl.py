@@ -21,7 +21,7 @@ class JsonlSink:
 
     def write(self, record: ReviewRecord) -> None:
         """Write one record."""
-        self._file.write(escape_json(record.to_json().decode()) + "\n")
+        self._file.write(json_line(record))
 
     def close(self) -> None:
         """Finish the file."""
@@ -30,3 +30,14 @@ class JsonlSink:
     def abandon(self) -> None:
         """Stop early."""
         self._file.abandon()
+
+
+def json_line(record: ReviewRecord) -> str:
+    """Return a record as a line, without the control characters that keys may have.
+
+    Parameters
+    ----------
+    record : ReviewRecord
+        What to write.
+    """
+    return escape_json(record.to_json().decode()) + "\n"

@@ -17,6 +17,7 @@ from hashmatch import registry
 from hashmatch._redact import unseen
 from hashmatch.errors import IndexFileError, StoreError, UntrustedList
 from hashmatch.index.hash_index import HashIndex
+from hashmatch.lists.calibrations import kept_calibrations
 from hashmatch.lists.redact_ids import log_loaded
 from hashmatch.records.entries import concatenated
 from hashmatch.records.hash_list import HashList
@@ -214,7 +215,11 @@ class ListStore(Opaque):
             LOG.warning("%s", problem)
         for known in lists:
             log_loaded(LOG, known)
-        return tuple(replace(known, problems=tuple(problems)) for known in lists)
+        calibrations, unread = kept_calibrations(self.path)
+        return tuple(
+            replace(known, problems=(*problems, *unread), calibrations=calibrations)
+            for known in lists
+        )
 
     def latest_version(self) -> int:
         """Return the number of the latest version that there is, whether it can be used or not.

@@ -21,6 +21,7 @@ from hashmatch.interfaces import passed_over
 from hashmatch.matching.lookup import in_range
 from hashmatch.matching.suppression import tripped
 from hashmatch.records.enums import Outcome, Surface
+from hashmatch.records.review import ReviewRecord
 from hashmatch.records.safeguards import allowed, note, waivers
 from hashmatch.retry import Tries, list_items
 from hashmatch.scan.events import Counters, Monitor
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from hashmatch.scan.events import Observe, Result
     from hashmatch.scan.parts.engine import Engine
     from hashmatch.scan.parts.manifest import Line, PartResults
+    from hashmatch.scan.parts.output import PartOutput
     from hashmatch.scan.parts.worker import Answer
     from hashmatch.scan.scan import Results
 
@@ -124,6 +126,8 @@ class PartedScan:
         Hosts and networks that the source may dial though they are not public.
     observe : callable or sequence of callable
         As of `hashmatch.scan_source`.
+    output : PartOutput, optional
+        Where records are written besides, a file for each part.
 
     Examples
     --------
@@ -154,6 +158,7 @@ class PartedScan:
         shard: tuple[int, int] | None = None,
         allow_private: Sequence[str] = (),
         observe: Observe | Sequence[Observe] = (),
+        output: PartOutput | None = None,
     ) -> None:
         self._engine = EngineName.parse(engine)
         self._surface = Surface.parse(surface)
@@ -162,7 +167,7 @@ class PartedScan:
         self._options = options
         self._matcher = matcher or opener(**self._arguments)
         self._place = open_place(state)
-        self._state = state
+        self._state, self._output = state, output
         observers = (observe,) if callable(observe) else tuple(observe)
         self.counters = Counters()
         self.tries = Tries()
@@ -200,6 +205,8 @@ class PartedScan:
             manifest = Manifest.begin(self._place, said, self._part_items(source))
             if self._place.folder is not None:
                 stack.enter_context(_alone(self._place.folder, manifest.name))
+            if self._output is not None:
+                self._output.begin(manifest)
             self._again = set(manifest.done(again=True))
             for number, found in manifest.totals(manifest.done(), self._again):
                 self._take(number, found, number in self._again)
@@ -213,6 +220,8 @@ class PartedScan:
                 yield from self._run(manifest, listing, engine)
                 if listing.parts:
                     own = [waiver for waiver in waivers() if waiver not in self._waivers]
+                    if self._output is not None:
+                        self._output.end(self.counters)
                     manifest.end(self.counters, [*self._waivers, *own])
 
     def _part_items(self, source: Source) -> int:
@@ -309,7 +318,11 @@ class PartedScan:
         for line in found.lines:
             result = self._settled(line)
             self.monitor.ended(result)
+            if self._output is not None and isinstance(result, ReviewRecord):
+                self._output.write(result)
             yield result
+        if self._output is not None:
+            self._output.end_part(number)
         self.monitor.batch()
 
     def _settled(self, line: Line) -> Result:

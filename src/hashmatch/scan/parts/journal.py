@@ -1,14 +1,20 @@
 """The checkpoint of a part that is under way: its results so far, a line each, in their order.
 
-Who takes a part up copies what is whole of the journal there is into one of their own, which takes
-its place: the writer of the other one, dead or not, harms nothing. A journal is lost with the
-folder that it is in, and the part is then begun again; what has been lost of its end is done again.
+In a folder that is a file. Who takes a part up copies what is whole of the journal there is into
+one of their own, which takes its place: the writer of the other one, dead or not, harms nothing.
+In a bucket, where nothing can be added to, it is objects with some results each, ``START.WRITER``.
+Who takes the part up reads those that follow on each other; of a result that is in several, any
+will do. What has been lost of a journal is done again.
 """
 
 from __future__ import annotations
 
 import errno
+import gzip
 import os
+import secrets
+import time
+import zlib
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -19,7 +25,21 @@ from hashmatch.errors import CheckpointError
 from hashmatch.scan.parts.manifest import Line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from hashmatch.scan.parts.manifest import Manifest
+    from hashmatch.scan.parts.place import Place
+
+PUT_SECONDS = 10.0
+"""Between two objects of a journal in a bucket: what a kill costs, and a third of a part."""
+
+
+def open_journal(manifest: Manifest, number: int) -> Journal:
+    """Return the journal of a part, with what was done of it before."""
+    place = manifest.place
+    if place.folder is None:
+        return BucketJournal(place, f"{manifest.journals}/{number:08}", manifest.token)
+    return FileJournal(os.path.join(place.folder, manifest.journals, str(number)), manifest.token)
 
 
 class _Entry(msgspec.Struct, array_like=True, frozen=True):
@@ -32,31 +52,56 @@ class _Entry(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Journal:
-    """The journal of a part at a path; without one, results are only held in memory.
+    """The results of a part so far, in memory alone.
 
-    ``attempts`` is how often the part was begun, with this time; `entries` what was done before.
-    CheckpointError if it cannot be written.
+    ``attempts`` is how often the part was begun, with this time; `entries` what was done of it.
     """
 
-    def __init__(self, path: str | None, token: str) -> None:
+    def __init__(self) -> None:
+        self.attempts, self.entries = 1, list[tuple[str, str, Line | None]]()
+
+    def add(self, outcome: str, suppressed_by: str, line: Line | None) -> None:
+        """Add what became of the next item; `flush` writes it."""
+        self.entries.append((outcome, suppressed_by, line))
+
+    def flush(self) -> None:
+        """Write what was added, if it is time: it survives the end of this process."""
+
+    def close(self, *, remove: bool = False) -> None:
+        """Close it; the part is done if it is to be removed."""
+
+    def _take(self, lines: Sequence[bytes], token: str, start: int = 0) -> None:
+        """Add the results, from `start` on, of lines behind a header, if that is of this scan."""
+        with suppress(msgspec.MsgspecError, IndexError):
+            known, attempts = msgspec.json.decode(lines[0], type=tuple[str, int])
+            if known != token:
+                return
+            self.attempts = max(self.attempts, attempts + 1)
+            for number, line in enumerate(lines[1:], start):
+                entry = msgspec.json.decode(line, type=_Entry)
+                if entry.number != number:
+                    break
+                if number == len(self.entries):
+                    self.entries.append((entry.outcome, entry.suppressed_by, entry.line))
+
+    def _encoded(self, start: int) -> bytes:
+        """Return the results from `start` on, a line each."""
+        entries = enumerate(self.entries[start:], start)
+        return b"".join(msgspec.json.encode(_Entry(at, *entry)) + b"\n" for at, entry in entries)
+
+
+class FileJournal(Journal):
+    """A journal in a file; CheckpointError if it cannot be written."""
+
+    def __init__(self, path: str, token: str) -> None:
+        super().__init__()
         self._path = path
         self._file: int | None = None
-        self.attempts, self.entries = 1, list[tuple[str, str, Line | None]]()
-        self._pending = b""
-        if path is None:
-            return
         before = list(_lines(path))
-        with suppress(msgspec.MsgspecError, IndexError):
-            known, attempts = msgspec.json.decode(before[0], type=tuple[str, int])
-            if known == token:
-                self.attempts = attempts + 1
-                for number, line in enumerate(before[1:]):
-                    entry = msgspec.json.decode(line, type=_Entry)
-                    if entry.number != number:
-                        break
-                    self.entries.append((entry.outcome, entry.suppressed_by, entry.line))
-        whole = [msgspec.json.encode((token, self.attempts)), *before[1 : len(self.entries) + 1]]
-        self._replace(path, b"\n".join([*whole, b""]))
+        self._take(before, token)
+        self._written = len(self.entries)
+        header = msgspec.json.encode((token, self.attempts)) + b"\n"
+        self._replace(path, header + self._encoded(0))
 
     def _replace(self, path: str, data: bytes) -> None:
         try:
@@ -74,21 +119,14 @@ class Journal:
             raise self._cannot(error) from None
         self._file = new.file
 
-    def add(self, outcome: str, suppressed_by: str, line: Line | None) -> None:
-        """Add what became of the next item; `flush` writes it."""
-        entry = _Entry(len(self.entries), outcome, suppressed_by, line)
-        self.entries.append((outcome, suppressed_by, line))
-        if self._file is not None:
-            self._pending += msgspec.json.encode(entry) + b"\n"
-
     def flush(self) -> None:
-        """Hand what was added to the system: it survives the end of this process."""
-        if self._file is not None and self._pending:
+        """Hand what was added to the system."""
+        if self._file is not None and self._written < len(self.entries):
             try:
-                put(self._file, self._pending)
+                put(self._file, self._encoded(self._written))
             except OSError as error:
                 raise self._cannot(error) from None
-            self._pending = b""
+            self._written = len(self.entries)
 
     def close(self, *, remove: bool = False) -> None:
         """Close it; the part is done if it is to be removed."""
@@ -98,13 +136,45 @@ class Journal:
         self._file = None
         if remove:
             with suppress(OSError):
-                os.unlink(self._path or "")
+                os.unlink(self._path)
 
     def _cannot(self, error: OSError) -> CheckpointError:
         return CheckpointError(
             f"cannot keep the state of a scan in {self._path}: {error.strerror}. Free disk space, "
             "and run the same scan again"
         )
+
+
+class BucketJournal(Journal):
+    """A journal in objects of a bucket; CheckpointError if they cannot be read or written."""
+
+    def __init__(self, place: Place, folder: str, token: str) -> None:
+        super().__init__()
+        self._place, self._folder, self._token = place, folder, token
+        self._writer = secrets.token_hex(4)
+        for name in place.names(folder):
+            start = int(name.partition(".")[0])
+            if start > len(self.entries):
+                break  # what was between is lost
+            data = place.read(f"{folder}/{name}")
+            with suppress(OSError, EOFError, zlib.error):  # damaged
+                self._take(gzip.decompress(data or b"").splitlines(), token, start)
+        self._written, self._put = len(self.entries), time.monotonic()
+
+    def flush(self) -> None:
+        """Put what was added into an object, if the last one was some time ago."""
+        if time.monotonic() - self._put < PUT_SECONDS or self._written == len(self.entries):
+            return
+        header = msgspec.json.encode((self._token, self.attempts)) + b"\n"
+        data = gzip.compress(header + self._encoded(self._written), 6, mtime=0)
+        self._place.create(f"{self._folder}/{self._written:08}.{self._writer}", data)
+        self._written, self._put = len(self.entries), time.monotonic()
+
+    def close(self, *, remove: bool = False) -> None:
+        """Remove all objects if the part is done, also those of others."""
+        if remove:
+            for name in self._place.names(self._folder):
+                self._place.remove(f"{self._folder}/{name}")
 
 
 def _lines(path: str) -> Iterator[bytes]:

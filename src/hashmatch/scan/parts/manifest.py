@@ -8,9 +8,11 @@
     NAME/results/00000000       what a part has come to: a line for it, and one for each record, and
                                 for each item that was not searched, in the order of the listing
     NAME/again/00000000         the same, where items could not be read, after another worker tried
+    NAME/journals/00000000      what is done of a part that is under way
     NAME/ended.json             the totals: all parts are done, and their results were given
 
-Each is written once. Items and results are gzip; items are msgpack, results JSON lines.
+Each but the journals is written once. Items and results are gzip; items are msgpack, results JSON
+lines.
 """
 
 from __future__ import annotations
@@ -226,6 +228,11 @@ class Manifest:
         names = [name.removesuffix(".json") for name in place.names(SCANS)]
         yield from sorted((cls(place, name) for name in names), key=lambda one: one.begun)
 
+    @property
+    def journals(self) -> str:
+        """The name of what has the journals of its parts."""
+        return f"{self.name}/journals"
+
     def add_part(self, number: int, part: Part) -> bool:
         """Write the items of a part; return whether nobody else has."""
         data = gzip.compress(msgspec.msgpack.encode(part), 6, mtime=0)
@@ -307,7 +314,7 @@ class Manifest:
         return list(map(int, self.place.names(self._results(0, again).rpartition("/")[0])))
 
     def end(self, counters: Counters, waivers: Sequence[Waiver]) -> None:
-        """Write that the scan has ended; the names of its items are removed."""
+        """Write that the scan has ended; the names of its items, and journals, are removed."""
         said = {
             "time": timestamp(datetime.now(UTC)),
             "outcomes": counters.outcomes,
@@ -315,8 +322,9 @@ class Manifest:
             "waivers": [waiver._asdict() for waiver in waivers],
         }
         self.place.create(f"{self.name}/ended.json", msgspec.json.encode(said))
-        for number in self.parts():
-            self.place.remove(f"{self.name}/items/{number:08}")
+        for below in (f"{self.name}/items", self.journals):
+            for name in self.place.names(below):
+                self.place.remove(f"{below}/{name}")
 
     def ended(self) -> dict[str, Any] | None:
         """Return when the scan has ended, and its totals; None if it has not."""

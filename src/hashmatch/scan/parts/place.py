@@ -1,4 +1,4 @@
-"""Where a scan in parts is kept: a folder, of this machine or shared, or a folder of a bucket.
+"""Where a scan in parts, or its output, is kept: a folder, maybe shared, or one of a bucket.
 
 What is written is written once: of several who write the same name, the first wins, and the others
 learn that they were not. A name is there whole or not at all, at any moment.
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 BUCKETS = "s3", "gs", "az"
+STATE = "the state of a scan"
 
 
 class Place(Protocol):
@@ -45,29 +46,30 @@ class Place(Protocol):
         ...
 
 
-def open_place(where: str, *, new: bool = True) -> Place:
+def open_place(where: str, *, new: bool = True, holds: str = STATE) -> Place:
     """Return the place at a path, or at ``s3://BUCKET/FOLDER``, gs and az alike.
 
-    A folder is made if it is not there and may be `new`. Raises CheckpointError if it cannot be
-    used, or is not private; UsageError for another scheme.
+    A folder is made if it is not there and may be `new`; errors say what it `holds`. Raises
+    CheckpointError if it cannot be used, or is not private and is to hold the state of a scan;
+    UsageError for another scheme.
     """
     scheme, separator, _ = where.partition("://")
     if not separator:
-        return FolderPlace(where, new=new)
+        return FolderPlace(where, new=new, holds=holds)
     if scheme not in BUCKETS:
         raise UsageError(
-            f"cannot keep a scan in {scheme}://: there are s3, gs and az. Give one of them, or the "
-            "path of a folder."
+            f"cannot keep {holds} in {scheme}://: there are s3, gs and az. Give one of them, or "
+            "the path of a folder."
         )
-    return BucketPlace(where)
+    return BucketPlace(where, holds)
 
 
 class FolderPlace:
-    """A folder that only its owner may enter."""
+    """A folder, that only its owner may enter if it holds a state; files are the owner's alone."""
 
-    def __init__(self, path: str, *, new: bool = True) -> None:
+    def __init__(self, path: str, *, new: bool = True, holds: str = STATE) -> None:
         self.folder: str | None = path
-        self._path = path
+        self._path, self._holds = path, holds
         if new:
             self._make(path)
         elif not os.path.isdir(path):
@@ -75,7 +77,8 @@ class FolderPlace:
                 f"cannot find the scan's state in {path}: there is no such folder here. Give "
                 "--state a folder that all machines share, or a bucket"
             )
-        check_private(path, allow_readable=False, follow=True, error=CheckpointError)
+        if holds == STATE:
+            check_private(path, allow_readable=False, follow=True, error=CheckpointError)
 
     def create(self, name: str, data: bytes) -> bool:
         """Write a file unless it is there; return whether it was not."""
@@ -109,23 +112,23 @@ class FolderPlace:
         with suppress(FileNotFoundError):
             os.unlink(os.path.join(self._path, name))
 
-    @staticmethod
-    def _make(path: str) -> None:
+    def _make(self, path: str) -> None:
         try:
             os.makedirs(path, mode=0o700, exist_ok=True)
         except OSError as error:
             raise CheckpointError(
-                f"cannot keep the state of a scan in {path}: {error.strerror}"
+                f"cannot keep {self._holds} in {path}: {error.strerror}"
             ) from None
 
 
 class BucketPlace:
     """A folder of a bucket, whose server takes conditions of writes (``If-None-Match``)."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, holds: str = STATE) -> None:
         from hashmatch.sources._object_store import Objects
 
         self.folder: str | None = None
+        self._holds = holds
         scheme, _, rest = url.partition("://")
         bucket, _, folder = rest.partition("/")
         folder = folder.strip("/")
@@ -137,7 +140,7 @@ class BucketPlace:
         """Raise CheckpointError if the server writes over `name`, which is there."""
         if self.create(name, b""):
             raise CheckpointError(
-                f"cannot keep the state of a scan in {self._url}: its server ignores "
+                f"cannot keep {self._holds} in {self._url}: its server ignores "
                 "If-None-Match, so that two writers would overwrite each other. Use a server that "
                 "does not, or a folder"
             )
@@ -165,6 +168,4 @@ class BucketPlace:
         try:
             return until_available(operation, Tries(Limits()))
         except SourceError as error:
-            raise CheckpointError(
-                f"cannot keep the state of a scan in {self._url}: {error}"
-            ) from None
+            raise CheckpointError(f"cannot keep {self._holds} in {self._url}: {error}") from None

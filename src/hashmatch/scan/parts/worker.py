@@ -31,7 +31,7 @@ from hashmatch.records.safeguards import Safeguard, allowing, collecting
 from hashmatch.retry import Limits, Tries, list_items
 from hashmatch.scan.checkpoint import scan_name
 from hashmatch.scan.events import Counters
-from hashmatch.scan.parts.journal import Journal
+from hashmatch.scan.parts.journal import Journal, open_journal
 from hashmatch.scan.parts.manifest import Line, Manifest, Part, PartResults, as_text
 from hashmatch.scan.parts.place import open_place
 from hashmatch.scan.report import ScanReport
@@ -369,9 +369,7 @@ def _do(opened: _Opened, number: int, worker: str) -> None:
         if manifest.is_done(number):  # by another, a moment ago
             return
         raise _no_items(manifest, number)
-    folder = manifest.place.folder
-    path = None if folder is None else os.path.join(folder, manifest.name, "journals", str(number))
-    journal = Journal(path, manifest.token)
+    journal = open_journal(manifest, number)
     try:
         counters = _took(_scan(opened, part, journal))
         results = PartResults(part.count, journal.attempts, counters, sandbox=opened.sandbox)
@@ -409,7 +407,7 @@ def _do_again(opened: _Opened, number: int, worker: str) -> None:
         if isinstance(line.result, ItemOutcome) and line.result.outcome is Outcome.FAILED
     }
     lines: list[Line | None] = list(before.lines)
-    journal = Journal(None, manifest.token)
+    journal = Journal()
     counters = _took(_scan(opened, part, journal, only=frozenset(failed)))
     counters.merge(before.counters)
     # Items come in the order of the listing, as lines do.

@@ -1,0 +1,122 @@
+"""The bits of PDQ's 16 x 16 coefficients, as they are and in all eight orientations.
+
+Bit ``16 * i + j``, counted from the least significant, says whether coefficient (i, j) is above the
+median; a hash is four words, most significant first. The reference finds the median with Torben's
+method, which on an even count is the lower of the two middle values.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hashmatch._kernels.jit import kernel
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+COEFFICIENTS = 16
+"""Side of PDQ's block of coefficients: frequencies 1 to 16, in half periods a side."""
+
+
+@kernel
+def count_above(coefficients: NDArray[np.float32], threshold: np.float32) -> np.int32:
+    """Return how many of 256 `coefficients` are above `threshold`."""
+    count = np.int32(0)
+    for k in range(256):
+        count += np.int32(coefficients[k] > threshold)
+    return count
+
+
+@kernel
+def middle(coefficients: NDArray[np.float32]) -> np.float32:
+    """Return what the upper half of 256 finite `coefficients` is above, and the median is not.
+
+    Any threshold from the median up to the next value gives the bits that the median gives, so one
+    is found by halving: half a dozen counts of 256 values cost less than sorting them. It begins
+    at 0, near which the median of coefficients is. Equal middle values are never separated; then
+    fewer than half of the values are above.
+    """
+    step = np.float32(1e-30)
+    for k in range(0, 256, 17):
+        step += abs(coefficients[k]) * np.float32(1 / 128)
+    low, high = np.float32(0.0), np.float32(0.0)
+    count = count_above(coefficients, low)
+    if count == 128:
+        return low
+    if count > 128:
+        while count > 128 and step < np.inf:
+            low, high = high, high + step
+            step *= np.float32(4.0)
+            count = count_above(coefficients, high)
+            if count == 128:
+                return high
+    else:
+        while count < 128 and step < np.inf:
+            low, high = low - step, low
+            step *= np.float32(4.0)
+            count = count_above(coefficients, low)
+            if count == 128:
+                return low
+    while True:  # more than 128 are above `low`, less than 128 above `high`
+        threshold = np.float32(0.5) * (low + high)
+        if threshold <= low or threshold >= high:
+            return high
+        count = count_above(coefficients, threshold)
+        if count == 128:
+            return threshold
+        if count > 128:
+            low = threshold
+        else:
+            high = threshold
+
+
+@kernel
+def pack(coefficients: NDArray[np.float32], threshold: np.float32, out: NDArray[np.uint64]) -> None:
+    """Set the bits of `out` whose coefficients, of 256, are above `threshold`."""
+    for word in range(4):
+        bits = np.uint64(0)
+        for k in range(64):
+            bits |= np.uint64(coefficients[64 * (3 - word) + k] > threshold) << np.uint64(k)
+        out[word] = bits
+
+
+@kernel
+def above_median(coefficients: NDArray[np.float32], out: NDArray[np.uint64]) -> None:
+    """Write the hash that 256 `coefficients` make to `out` (4,)."""
+    pack(coefficients, middle(coefficients), out)
+
+
+@kernel
+def in_all_orientations(coefficients: NDArray[np.float32], out: NDArray[np.uint64]) -> None:
+    """Write the hashes of the picture with 256 `coefficients` in all orientations to `out` (8, 4).
+
+    They are numbered as in the reference: upright; rotated by 90, 180 and 270 degrees; flipped top
+    to bottom and left to right; transposed; transposed along the other diagonal.
+
+    A mirrored picture has the odd frequencies of that direction negated, and coefficient 0 is
+    frequency 1; a transposed one has them transposed; a rotation is both. No pixel is touched, and
+    a median is that of the transposed values as well.
+    """
+    signed, across = np.empty(256, np.float32), np.empty(256, np.float32)
+    for flips in range(4):
+        down, beside = flips % 2 == 1, flips >= 2
+        for i in range(COEFFICIENTS):
+            odd_row = down and i % 2 == 0
+            for j in range(0, COEFFICIENTS, 2):
+                one, two = (
+                    coefficients[COEFFICIENTS * i + j],
+                    coefficients[COEFFICIENTS * i + j + 1],
+                )
+                if odd_row:
+                    one, two = -one, -two
+                if beside:
+                    one = -one
+                signed[COEFFICIENTS * i + j], signed[COEFFICIENTS * i + j + 1] = one, two
+                across[COEFFICIENTS * j + i], across[COEFFICIENTS * (j + 1) + i] = one, two
+        threshold = middle(signed)
+        # As it is, flipped top to bottom, flipped left to right, rotated by 180 degrees ...
+        pack(signed, threshold, out[(0, 4, 5, 2)[flips]])
+        # ... and each of these transposed.
+        pack(across, threshold, out[(6, 3, 1, 7)[flips]])

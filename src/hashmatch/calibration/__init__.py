@@ -1,0 +1,1 @@
+"""How many harmless pictures a list will match, known before the scan."""
