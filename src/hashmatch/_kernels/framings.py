@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashmatch._kernels.jit import kernel
-from hashmatch._kernels.pdq_bits import COEFFICIENTS, above_median
+from hashmatch._kernels.pdq_bits import COEFFICIENTS, above_median, in_all_orientations
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -46,7 +46,7 @@ class Plan(NamedTuple):
     framings: NDArray[np.float64]
     places: NDArray[np.int64]
     oriented: NDArray[np.bool_]
-    count: int
+    total: int
 
 
 def words(
@@ -71,7 +71,7 @@ def words(
     else:  # nothing is asked beyond the picture
         guessed[MARGIN : MARGIN + CELLS, MARGIN : MARGIN + CELLS] = small
 
-    out = np.empty((plan.count + len(hidden), 4), np.uint64)
+    out = np.empty((plan.total + len(hidden), 4), np.uint64)
     goes = plan.places[plan.upright], plan.oriented[plan.upright]
     framings.framed(guessed, plan.rows, plan.columns, plan.starts, *goes, out)
     # A turned frame that keeps to the picture has no use for guesses, which black corners spoil.
@@ -82,7 +82,7 @@ def words(
             scaled[:, 0] += margin
             goes = plan.places[numbers], plan.oriented[numbers]
             framings.turned(picture, scaled, WHOLE, *goes, out)
-    _hide(small, pixels.shape[1] / pixels.shape[0], hidden, out[plan.count :])
+    _hide(small, pixels.shape[1] / pixels.shape[0], hidden, out[plan.total :])
     out.flags.writeable = False
     return out
 

@@ -2,9 +2,9 @@
 
 Which entries these are is found without a person looking at anything: by pictures that are known to
 have nothing to do with the list, drawn ones (`made_up_pictures`) or a platform's own sample. An
-entry near a single one of a sample may be chance, or that very picture. A hub is named by its id and the number
-of pictures, never by its hash, and stays on the list until somebody leaves it out, see
-`hashmatch.lists.exclusions`.
+entry near a single one of a sample may be chance, or that very picture. A hub is named by its id
+and the number of pictures, never by its hash, and stays on the list until somebody leaves it out,
+see `hashmatch.lists.exclusions`.
 """
 
 from __future__ import annotations
