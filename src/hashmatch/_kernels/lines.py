@@ -92,7 +92,7 @@ def peaks(profile: Floats, least: float, out: NDArray[np.int64]) -> int:
             return count
         out[count] = best
         rest[max(best - SAME, 0) : best + SAME + 1] = np.float32(0.0)
-    return out.shape[0]
+    return len(out)
 
 
 @kernel
