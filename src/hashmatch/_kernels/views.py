@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashmatch._kernels.framings import COEFFICIENTS, above_median, times
+from hashmatch._kernels.framings import times
 from hashmatch._kernels.jit import kernel
-from hashmatch._kernels.pdq import gradient_quality, turned
+from hashmatch._kernels.pdq import gradient_quality
+from hashmatch._kernels.pdq_bits import COEFFICIENTS, in_all_orientations
 from hashmatch._kernels.pdq_reduce import SAMPLES
 
 if TYPE_CHECKING:
@@ -174,9 +175,7 @@ def quadrilateral_samples(grey: Floats, corners: NDArray[np.float64], out: Float
 
 
 @kernel
-def hash_samples(
-    samples: Floats, cosines: Floats, across: Floats, out: NDArray[np.uint64]
-) -> None:
+def hash_samples(samples: Floats, cosines: Floats, across: Floats, out: NDArray[np.uint64]) -> None:
     """Write the hashes of 64 x 64 `samples` in all eight orientations to `out` (8, 4).
 
     `cosines` is (16, 64) and `across` is it transposed, (64, 16); sums are not in the order of
@@ -184,12 +183,9 @@ def hash_samples(
     """
     half = np.empty((COEFFICIENTS, SAMPLES), np.float32)
     block = np.empty((COEFFICIENTS, COEFFICIENTS), np.float32)
-    oriented = np.empty((COEFFICIENTS, COEFFICIENTS), np.float32)
     times(cosines, samples, 0, half)
     times(half, across, 0, block)
-    for orientation in range(8):
-        turned(block, orientation, oriented)
-        above_median(oriented.reshape(-1), out[orientation])
+    in_all_orientations(block.reshape(-1), out)
 
 
 @kernel

@@ -319,9 +319,7 @@ def scan(
     if out is None and review is None:
         out = "-"
     where = Surface.parse(surface)
-    check_engine(
-        engine, state, part_size, kept_in, options["limit_rate"], out, out_format, shadow
-    )
+    check_engine(engine, state, part_size, kept_in, options["limit_rate"], out, out_format, shadow)
     rules = MatcherOptions.taken(options)
     matcher = rules.open()(include_hash=include_hash or review is not None)
     if (kept_in is None) != (keep_for is None):

@@ -10,6 +10,7 @@ import numpy as np
 
 from hashmatch._kernels import extrapolate, framings, membrane
 from hashmatch._kernels.extrapolate import CELLS, MARGIN
+from hashmatch._kernels.pdq_bits import COEFFICIENTS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +34,7 @@ class Plan(NamedTuple):
     ``rows``, ``columns`` and ``starts`` are `framings.framed`'s arguments for those that are not
     turned; ``upright``, ``within`` and ``around`` are the numbers of these, and of the turned ones
     without and with a part beyond the picture; ``framings`` are all, shape (n, 5), ``places`` and
-    ``oriented`` as the kernels take them, and ``count`` is how many hashes they make.
+    ``oriented`` as the kernels take them, and ``total`` is how many hashes they make.
     """
 
     rows: NDArray[np.float32]
@@ -45,7 +46,7 @@ class Plan(NamedTuple):
     framings: NDArray[np.float64]
     places: NDArray[np.int64]
     oriented: NDArray[np.bool_]
-    count: int
+    total: int
 
 
 def words(
@@ -70,7 +71,7 @@ def words(
     else:  # nothing is asked beyond the picture
         guessed[MARGIN : MARGIN + CELLS, MARGIN : MARGIN + CELLS] = small
 
-    out = np.empty((plan.count + len(hidden), 4), np.uint64)
+    out = np.empty((plan.total + len(hidden), 4), np.uint64)
     goes = plan.places[plan.upright], plan.oriented[plan.upright]
     framings.framed(guessed, plan.rows, plan.columns, plan.starts, *goes, out)
     # A turned frame that keeps to the picture has no use for guesses, which black corners spoil.
@@ -81,7 +82,7 @@ def words(
             scaled[:, 0] += margin
             goes = plan.places[numbers], plan.oriented[numbers]
             framings.turned(picture, scaled, WHOLE, *goes, out)
-    _hide(small, pixels.shape[1] / pixels.shape[0], hidden, out[plan.count :])
+    _hide(small, pixels.shape[1] / pixels.shape[0], hidden, out[plan.total :])
     out.flags.writeable = False
     return out
 
@@ -128,15 +129,15 @@ def _plan(wanted: tuple[Framing, ...], oriented: tuple[Framing, ...]) -> Plan:
     upright.sort(key=lambda number: (both[number].top, both[number].bottom))
     rows: dict[tuple[float, float], int] = {}
     side = CELLS + 2 * MARGIN
-    columns = np.empty((side, framings.COEFFICIENTS * len(upright)), np.float32)
+    columns = np.empty((side, COEFFICIENTS * len(upright)), np.float32)
     for number, place in enumerate(upright):
         left, top, right, bottom, _ = both[place]
         rows[top, bottom] = rows.get((top, bottom), 0) + 1
-        first = framings.COEFFICIENTS * number
-        columns[:, first : first + framings.COEFFICIENTS] = _axis(left, right).T
+        first = COEFFICIENTS * number
+        columns[:, first : first + COEFFICIENTS] = _axis(left, right).T
     all_of_them = np.array(both, np.float64).reshape(-1, 5)
     turned, beyond = all_of_them[:, 4] != 0, all_of_them[:, :4].any(axis=1)
-    axes = np.empty((len(rows), framings.COEFFICIENTS, side), np.float32)
+    axes = np.empty((len(rows), COEFFICIENTS, side), np.float32)
     for number, edges in enumerate(rows):
         axes[number] = _axis(*edges)
     in_all = np.arange(len(both)) >= len(wanted)

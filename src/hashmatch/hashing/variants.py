@@ -7,11 +7,13 @@ match between different ones: see ``benchmarks/bench_recall.py``.
 
 from __future__ import annotations
 
+import itertools
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from hashmatch.hashing.avatars import avatar
 from hashmatch.hashing.borders import FLAT, Cut, borders, captions
 from hashmatch.hashing.frames import SMOOTH, every_frame, in_all_orientations, small_crops
 from hashmatch.interfaces import (
@@ -22,6 +24,7 @@ from hashmatch.interfaces import (
     is_framed,
     is_invertible,
     is_oriented,
+    is_round,
 )
 from hashmatch.records.enums import LEVELS, Level, Orientation, check_level
 from hashmatch.records.hashes import HashBatch
@@ -188,6 +191,8 @@ def _more(
             views |= captions(pixels)
         for name, cut in views.items():
             yield from _view(hasher, pixels, name, cut, floor, thorough)
+        if thorough:
+            yield from _round(hasher, pixels, views)
 
 
 def _inverted(
@@ -230,6 +235,22 @@ def _view(
         crops = small_crops()
         names = [f"{name}/{crop}" for crop in ("whole", *crops.names)]
         yield names, hasher.hash_framings(view, (whole, *crops.framings))
+
+
+def _round(
+    hasher: Hasher, pixels: NDArray[np.uint8], views: dict[str, Cut]
+) -> Iterator[tuple[list[str], HashBatch]]:
+    """Yield the questions about the square around a round avatar, which is added to `views`."""
+    if not is_round(hasher) or (cut := avatar(pixels)) is None:
+        return
+    top, bottom, left, right = cut
+    square = pixels[top : pixels.shape[0] - bottom, left : pixels.shape[1] - right]
+    if min(square.shape[:2]) < hasher.min_side:
+        return
+    views["round"] = cut
+    hashes = hasher.hash_round(np.ascontiguousarray(square))
+    names = [in_all_orientations(f"round/{guess + 1}") for guess in range(len(hashes) // 8)]
+    yield list(itertools.chain.from_iterable(names)), hashes
 
 
 def _flat(pixels: NDArray[np.uint8]) -> bool:

@@ -124,9 +124,7 @@ class Journal:
             lambda database: database.execute(update, (reason or UNSAID, number)).rowcount
         )
 
-    def done(
-        self, number: int, key: str, version: str, surface: str, data: bytes
-    ) -> Future[int]:
+    def done(self, number: int, key: str, version: str, surface: str, data: bytes) -> Future[int]:
         """Remove the note of a picture that was checked, and those of when it was refused."""
         delete = (
             "DELETE FROM item WHERE id = ? OR (key = ? AND version = ? AND surface = ? "
