@@ -62,7 +62,7 @@ def tiles_of(folders: list[str], seed: int = 0) -> tuple[np.ndarray, np.ndarray]
 def screens(count: int, seed: int = 0) -> np.ndarray:
     """Return the hashes of drawn profile pages: one app's bar and disc, other texts."""
     hasher, chance = Pdq(), np.random.default_rng(seed)
-    words = []
+    words: list[np.ndarray] = []
     while len(words) < count:
         image = Image.new("RGB", (270, 540), "white")
         draw = ImageDraw.Draw(image)

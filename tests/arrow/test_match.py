@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import threading
@@ -14,7 +15,9 @@ import pytest
 import hashmatch as hm
 from arrow_batches import DEMO, SURFACE, fixtures, pictures, rows, scanned, table
 from canaries import all_canaries, canaries
+from drawn_shots import encoded, shots
 from hashmatch.arrow import MATCHES, Hash, Match, hash_schema, process
+from hashmatch.lists.vpdq_signal import write_signal
 from list_stores import page
 from list_stores import rows as list_rows
 
@@ -309,3 +312,66 @@ def test_cores_are_those_that_the_engine_gives(monkeypatch: pytest.MonkeyPatch) 
         with monkeypatch.context() as patch:
             patch.setattr(process, f"_of_{engine}", lambda given=given: given)
             assert process.cores() == cores
+
+
+@pytest.fixture(scope="module")
+def clips() -> dict[str, bytes]:
+    """A known clip, a part of it, another, one that is cut off, and a picture that is known."""
+    known = encoded(shots(1, 6))
+    return {
+        "known.mp4": known,
+        "part.mp4": encoded(shots(1, 6)[20:80]),
+        "other.mp4": encoded(shots(2, 3)),
+        "cut.mp4": known[: len(known) // 2],
+        "tiles.png": fixtures()["plain/tiles.png"],
+        "noise": b"noise",
+    }
+
+
+@pytest.fixture(scope="module")
+def known_clips(tmp_path_factory: pytest.TempPathFactory, clips: dict[str, bytes]) -> str:
+    frames = hm.hash_video(clips["known.mp4"]).frames
+    assert frames is not None
+    path = tmp_path_factory.mktemp("clips") / "clips.json"
+    path.write_text(json.dumps({"known": json.loads(write_signal(frames))}))
+    return f"vpdq={path}"
+
+
+def test_clips_are_rows_of_a_scan(clips: dict[str, bytes], known_clips: str) -> None:
+    match = Match([DEMO, known_clips], surface=SURFACE)
+    answer = match(table(clips))
+    known = hm.read_list(known_clips.removeprefix("vpdq="), algorithm="vpdq")
+    assert rows(answer) == scanned(clips, hm.Matcher(hm.read_list(DEMO), known))
+    first, part, other, _, picture_, noise = answer.to_pylist()
+    assert [row["outcome"] for row in (first, part, other, picture_, noise)] == [
+        "match", "match", "no_match", "match", "unsupported",
+    ]  # fmt: skip
+    assert first["matches"][0]["video"]["entry_share"] == 1.0
+    assert part["matches"][0]["video"]["segments"][0]["frames"] >= 1
+    assert other["algorithm"] == "vpdq"
+    assert picture_["matches"][0]["video"] is None
+
+
+def test_clips_by_thresholds_of_ones_own(clips: dict[str, bytes], known_clips: str) -> None:
+    strict = hm.VideoThresholds(query_share=1.0, entry_share=1.0, segment_seconds=1e6)
+    match = Match([known_clips], surface=SURFACE, every=1.0, video_thresholds=strict)
+    match = pickle.loads(pickle.dumps(match))
+    (other,) = match(table({"other.mp4": clips["other.mp4"]})).to_pylist()
+    assert other["outcome"] == "no_match"
+    (whole,) = match(table({"known.mp4": clips["known.mp4"]})).to_pylist()
+    assert whole["matches"][0]["video"]["found_by"] == ["query_share", "entry_share"]
+    assert json.loads(whole["record"])["item"]["every"] == 1.0
+
+
+def test_clips_near_what_was_added(tmp_path: Path, clips: dict[str, bytes]) -> None:
+    store = hm.ListStore(tmp_path / "store")
+    lines = {}
+    for name in ("other", "known"):
+        frames = hm.hash_video(clips[f"{name}.mp4"]).frames
+        assert frames is not None
+        lines[name] = {"id": name, "algorithm": "vpdq", "hash": write_signal(frames)}
+    store.import_files([page(tmp_path, [lines["other"]])])
+    store.update_files([page(tmp_path, [lines["known"]])], hm.Change(accept=("size-change",)))
+    match = Match([f"vpdq={store.path}"], surface=SURFACE, since=1)
+    answer = match(table({name: clips[name] for name in ("other.mp4", "part.mp4", "known.mp4")}))
+    assert answer.column("key").to_pylist() == ["part.mp4", "known.mp4"]

@@ -9,9 +9,12 @@ import click
 import pytest
 
 from every_command import COMMANDS
+from hashmatch.cli import options as options_of_commands
+from hashmatch.cli import units
 from hashmatch.cli.units import (
     DURATION,
     EVERY,
+    FRAME_DISTANCE,
     LABEL_TIME,
     MOMENT,
     RATE,
@@ -21,6 +24,9 @@ from hashmatch.cli.units import (
     Place,
     Unit,
 )
+from hashmatch.matching import clips, matcher
+from hashmatch.matching.videos import VideoThresholds
+from hashmatch.scan import pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,8 +50,9 @@ def uses() -> dict[str, list[Use]]:
 
 USES = uses()
 TWO_MEANINGS = {
+    "--benign": "lists of harmless hashes; of a calibration, the harmless pictures themselves",
     "--all": "what is left out otherwise, of whatever a command is about",
-    "--every": "how often to fetch lists; how often to look for new decisions",
+    "--every": "how often to fetch lists, or look for decisions; seconds between frames",
     "--store": "needed by an import; an exchange has a store in its own folder",
     "--list": "needed where nothing else is matched: a service may have --data alone",
     "--name": "what a list is called in matches; the names of a server",
@@ -105,6 +112,7 @@ TIMES = {
     "--keep-rejected", "--keep-reported", "--label-weight", "--lease", "--pause",
     "--recent-for", "--timeout", "--undo",
 }  # fmt: skip
+UNITS = (DURATION, EVERY, FRAME_DISTANCE, SOME_TIME, TIME_OR_NEVER, RATE, MOMENT)
 SIZES = {"--limit-rate"}
 DATES = {"--due", "--filed", "--received", "--since", "--until"}
 
@@ -116,7 +124,7 @@ def test_times_and_sizes_are_given_in_one_way() -> None:
         name = max(each.opts, key=len)
         if isinstance(each.type, Unit):
             kinds[each.type.name].add(name)
-            assert each.type in (DURATION, EVERY, SOME_TIME, TIME_OR_NEVER, RATE, MOMENT)
+            assert each.type in UNITS
         elif each.type is LABEL_TIME:
             kinds["time"].add(name)
         else:
@@ -157,3 +165,15 @@ def test_every_command_that_changes_a_queue_takes_who_and_every_one_that_waits_i
     by = {path for path, option in USES["--by"]}
     assert {("review", "purge"), ("review", "settings"), ("review", "add")} <= by
     assert {path for path, _ in USES["--reason"]} <= by
+
+
+def test_what_help_says_is_what_holds() -> None:
+    """Numbers that help has of its own, as it loads nothing."""
+    assert options_of_commands.EVERY == clips.EVERY
+    assert units.LONGEST_FRAME_DISTANCE == matcher.LONGEST
+    assert options_of_commands.READERS == pipeline.READERS
+    thresholds = VideoThresholds()
+    (given,) = {each.help for name, each in options() if "--video-threshold" in each.opts}
+    assert given
+    for name, field in options_of_commands.VIDEO_THRESHOLDS.items():
+        assert re.search(rf"\b{name}\b.*?default: {getattr(thresholds, field):g}\]", given), name

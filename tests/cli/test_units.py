@@ -88,11 +88,12 @@ def options_of(command: click.Command) -> list[click.Option]:
 
 def test_every_option_that_takes_a_time_takes_all_units() -> None:
     options = options_of(main)
-    taking = {each.name: each.type for each in options if isinstance(each.type, Unit)}
-    assert {name for name, kind in taking.items() if kind is DURATION} == {
+    kinds = {(each.name, each.type) for each in options if isinstance(each.type, Unit)}
+    taking = dict(kinds)
+    assert {name for name, kind in kinds if kind is DURATION} == {
         "grace", "keep", "lease", "undo", "pause", "keep_pending", "keep_rejected", "keep_reported",
     }  # fmt: skip
-    assert {name for name, kind in taking.items() if kind is SOME_TIME} == {
+    assert {name for name, kind in kinds if kind is SOME_TIME} == {
         "keep_for", "every", "recent_for", "timeout",
     }  # fmt: skip
     assert (taking["expires"], taking["limit_rate"]) == (TIME_OR_NEVER, RATE)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,7 @@ from hashmatch.errors import IndexFileError, UsageError
 from hashmatch.hashing.hash_image import HashPlan, hash_loaded, judged
 from hashmatch.index.hash_index import HashIndex
 from hashmatch.lists.exclusions import leave_out
+from hashmatch.matching.clips import EVERY
 from hashmatch.matching.identity import snapshot_name
 from hashmatch.matching.list_paths import ListPaths, reference_key
 from hashmatch.matching.matcher import Matcher
@@ -30,19 +31,23 @@ from hashmatch.records.hashes import HashBatch
 from hashmatch.records.images import HashedImage, ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from hashmatch.arrow.rows import Row
-    from hashmatch.hashing.hash_image import Decode
+    from hashmatch.matching.videos import VideoThresholds
     from hashmatch.records.enums import Level
     from hashmatch.records.hash_list import HashList
     from hashmatch.records.hashes import HashSpec
     from hashmatch.records.images import ImageItem
+    from hashmatch.records.videos import HashedVideo
+    from hashmatch.sandbox.pool import DecodePool
 
-    Hashed = tuple[ImageItem, "list[HashedImage] | ImageError"]
-    Picture = tuple[ImageItem, "list[HashedImage]"]
+    Made = Sequence[HashedImage | HashedVideo]
+    Hashed = tuple[ImageItem, Made | ImageError]
+    Picture = tuple[ImageItem, Made]
+    Hashing = Callable[[bytes, str, DecodePool], Made]
 
 
 _NO_PIXELS = np.zeros((1, 1, 3), np.uint8)
@@ -102,10 +107,10 @@ class _Operator:
     def _answer(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         raise NotImplementedError
 
-    def _hashed(self, rows: Rows, named: Sequence[Row], plan: HashPlan) -> Iterator[Hashed]:
+    def _hashed(self, rows: Rows, named: Sequence[Row], hashing: Hashing) -> Iterator[Hashed]:
         """Yield each of some rows that have an item, in order, with what was hashed of it."""
         threads = process.threads(self.workers)
-        work = partial(_hash, plan, threads.decode)
+        work = partial(_hash, hashing, threads.pool)
         items = [(row.item, row) for row in named if row.item is not None]
         if rows.kind == "image":
             yield from threads.map(work, ((item, rows.image, row) for item, row in items))
@@ -114,24 +119,28 @@ class _Operator:
         fetched = addresses.fetch([(item, rows.value(row.number)) for item, row in items])
         yield from threads.map(work, fetched)
 
-    def _paired(self, rows: Rows, plan: HashPlan) -> Iterator[tuple[Row, Hashed | None]]:
+    def _paired(self, rows: Rows, hashing: Hashing) -> Iterator[tuple[Row, Hashed | None]]:
         """Yield every row, in order, with what was hashed of it; None if it names no item."""
         every = list(rows)
-        hashed = self._hashed(rows, every, plan)
+        hashed = self._hashed(rows, every, hashing)
         for row in every:
             yield row, None if row.item is None else next(hashed)
 
 
 def _hash(
-    plan: HashPlan, decode: Decode, item: ImageItem, data: Any, row: Row | None = None
+    hashing: Hashing, pool: DecodePool, item: ImageItem, data: Any, row: Row | None = None
 ) -> Hashed:
-    """Hash one picture; `data` is its bytes, or why it has none, or what gives them for `row`."""
+    """Hash one item; `data` is its bytes, or why it has none, or what gives them for `row`."""
     if row is not None:
         data = data(row)
     if isinstance(data, ImageError):
         return item, data
     item = with_version(item, data)
-    return item, hash_loaded(load(data, item.key), plan, decode)
+    return item, hashing(data, item.key, pool)
+
+
+def _by_plan(plan: HashPlan, data: bytes, name: str, pool: DecodePool) -> list[HashedImage]:
+    return hash_loaded(load(data, name), plan, pool.pictures)
 
 
 @dataclass(frozen=True)
@@ -204,22 +213,24 @@ class Hash(_Operator):
         plan = self._plan
         plan_name = schemas.plan_name(plan)
         made = []
-        for row, hashed in self._paired(rows, plan):
+        for row, hashed in self._paired(rows, partial(_by_plan, plan)):
             if hashed is None or isinstance(hashed[1], ImageError):
                 made.append({**_unhashed(row, hashed), "plan": plan_name})
             else:
-                made.append(schemas.hash_row(hashed[0], row.surface, hashed[1], plan_name))
+                pictures = cast("Sequence[HashedImage]", hashed[1])
+                made.append(schemas.hash_row(hashed[0], row.surface, pictures, plan_name))
         return schemas.batch_of(made, self.schema)
 
 
 @dataclass(frozen=True)
 class Match(_Operator):
-    """Matches pictures, or hashes of pictures, against known-hash lists.
+    """Matches pictures and clips, or hashes of pictures, against known-hash lists.
 
     Rows say what `hashmatch.scan_source` would of the same key, version, surface and content, the
     ``record_id`` included. There is no breaker: its answers depend on what came before.
 
-    Columns in are ``key``, and one of ``image`` (binary), ``url``, ``images`` (as `Hash` makes it)
+    Columns in are ``key``, and one of ``image`` (binary: the file of a picture, or of a clip if a
+    list has hashes of PDQ or vPDQ), ``url``, ``images`` (as `Hash` makes it)
     and ``hash`` (fixed-size binary, of whole pictures, by `algorithm`; with an optional
     ``quality``); optional are ``version``, by default a digest of the content, and ``surface``.
     Columns out are `MATCHES`. A list that changes is opened anew with the next batch: ``snapshot``
@@ -265,6 +276,10 @@ class Match(_Operator):
     index_cache : str, optional
         A folder for indexes of list files: made once, and shared by the processes of a machine. It
         holds hashes of lists, and is for its owner only. Stores have an index already.
+    every : float
+        Seconds between two frames of a clip that are looked up, 0 for every frame.
+    video_thresholds : VideoThresholds, optional
+        From when on a video of a list matches.
     since : int, optional
         Give only rows of pictures near an entry that is new or changed since that version of the
         lists, which are stores then: what a list update adds to an earlier job.
@@ -309,6 +324,8 @@ class Match(_Operator):
     needed: int = 1
     list_key: str | None = None
     index_cache: str | None = None
+    every: float = EVERY
+    video_thresholds: VideoThresholds | None = None
     since: int | None = None
     url_prefixes: Sequence[str] = ()
     allow_private: Sequence[str] = ()
@@ -353,7 +370,7 @@ class Match(_Operator):
             batch = batch.take(lists.rows_near_changes(batch, self.algorithm))
             rows = Rows(batch, self.surface)
         if rows.kind in {"image", "url"}:
-            pairs = list(self._paired(rows, plan))
+            pairs = list(self._paired(rows, lists.hashed))
         else:
             pairs = list(_given(rows, batch, self, plan))
         pictures: list[Picture] = []
@@ -495,6 +512,8 @@ class _Lists:
             "max_distance": dict(limit) if isinstance(limit, tuple) else limit,
             "min_quality": match.min_quality,
             "variants": match.variants,
+            "every": match.every,
+            "video_thresholds": match.video_thresholds,
             "reference_key": key,
         }
         self.matcher = Matcher(
@@ -504,6 +523,10 @@ class _Lists:
         self._changed: Matcher | None = None
         if match.since is not None:
             self._changed = Matcher(*paths.changed(match.since), **rules)
+
+    def hashed(self, data: bytes, name: str, pool: DecodePool) -> Made:
+        """Hash a picture, or a clip where a list has what can be found of clips."""
+        return self.matcher.hash(data, name, pool.pictures, pool)
 
     def rows_near_changes(self, batch: pa.RecordBatch, algorithm: str) -> NDArray[np.int64]:
         """Return the rows of a batch of hashes of which any is near an entry that has changed."""

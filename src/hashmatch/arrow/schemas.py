@@ -19,6 +19,7 @@ from hashmatch.records.enums import Outcome
 from hashmatch.records.hashes import HashBatch, HashSpec
 from hashmatch.records.images import HashedImage
 from hashmatch.records.review import ReviewRecord
+from hashmatch.records.videos import HashedVideo
 from hashmatch.sinks.parquet_rows import MATCH, match_struct
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ MATCHES = pa.schema(
     {"hashmatch": VERSION},
 )
 """What `Match` gives for each row. ``matches`` is closest first, and empty where nothing matches;
-``record`` is the review record as JSON and null where there is none, as is ``record_id``.
+``record`` is the review record as JSON and null where there is none, as is ``record_id``. Only
+matches of clips have a ``video``; ``query`` and ``entry`` are the first and the last second of each
+segment, in the clip and in the entry.
 ``snapshot`` names the lists that answered."""
 
 IMAGES = pa.list_(
@@ -140,9 +143,11 @@ def batch_of(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.RecordB
 
 
 def match_row(
-    result: ReviewRecord | ItemOutcome, hashed: Sequence[HashedImage], include_hash: bool
+    result: ReviewRecord | ItemOutcome,
+    hashed: Sequence[HashedImage | HashedVideo],
+    include_hash: bool,
 ) -> dict[str, Any]:
-    """Return the row of a picture that was looked up; `hashed` is what `Matcher.hash` made."""
+    """Return the row of an item that was looked up; `hashed` is what `Matcher.hash` made."""
     row: dict[str, Any] = {"outcome": str(result.outcome), "reason": "", "match_count": 0}
     row["matches"] = []
     if isinstance(result, ReviewRecord):
@@ -159,12 +164,16 @@ def match_row(
         return {**row, "key": item.key, "version": item.version, "surface": str(item.surface)}
     row |= {"key": result.key, "version": result.version, "surface": str(result.surface)}
     row |= {"reason": result.reason, "quality": result.quality, "damaged": result.damaged}
-    first = hashed[0] if hashed else None
-    if first is not None:
-        row["algorithm"] = first.spec.algorithm
-        if include_hash and len(first.hashes):
-            row["hash"] = _bytes(first.hashes[:1])
+    for one in hashed[-1:] if _is_clip(hashed) else hashed[:1]:
+        row["algorithm"] = one.algorithm if isinstance(one, HashedVideo) else one.spec.algorithm
+        if include_hash and isinstance(one, HashedImage) and len(one.hashes):
+            row["hash"] = _bytes(one.hashes[:1])
     return row
+
+
+def _is_clip(hashed: Sequence[HashedImage | HashedVideo]) -> bool:
+    """Return whether what was hashed is a video: its frames come last."""
+    return bool(hashed) and isinstance(hashed[-1], HashedVideo)
 
 
 def hash_row(

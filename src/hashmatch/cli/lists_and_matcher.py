@@ -89,6 +89,7 @@ class MatcherOptions:
     trust: Trust
     benign_paths: tuple[str, ...] = ()
     min_sources: int = 1
+    suppress_chrome: bool = False
     breaker_limit: int = 0
     hashing: dict[str, Any] = field(default_factory=dict)
 
@@ -102,7 +103,7 @@ class MatcherOptions:
         return cls(
             shape=ListShape.taken(options),
             trust=take(*TRUST),
-            hashing=take("variants", "min_quality"),
+            hashing=take("variants", "min_quality", "every", "video_thresholds"),
             **take(*(each.name for each in fields(cls))),
         )
 
@@ -150,11 +151,12 @@ class MatcherOptions:
                 *lists,
                 benign=benign,
                 min_sources=self.min_sources,
+                suppress_chrome=self.suppress_chrome,
                 # One scan fills one queue, however long it takes.
                 breaker=Breaker(self.breaker_limit, window=None) if self.breaker_limit else None,
                 max_distance=self.max_distance,
                 reference_key=reference_key(),
-                **{**self.hashing, **how},
+                **{**self._how_hashed(), **how},
             )
 
         return make
@@ -186,11 +188,12 @@ class MatcherOptions:
                 *lists,
                 benign=benign,
                 min_sources=self.min_sources,
+                suppress_chrome=self.suppress_chrome,
                 max_distance=self.max_distance,
                 reference_key=key,
                 include_hash=include_hash,
                 decode=decode,
-                **self.hashing,
+                **self._how_hashed(),
             )
 
         others = {os.path.realpath(store.path) for store, _ in stores}
@@ -199,6 +202,15 @@ class MatcherOptions:
             make, fixed=fixed, stores=stores, disabled=self.disabled, reference_key=key,
             exchanges=followed, **how,
         )  # fmt: skip
+
+    def _how_hashed(self) -> dict[str, Any]:
+        """Return the matcher's arguments that are in `hashing`."""
+        found = dict(self.hashing)
+        if given := found.get("video_thresholds"):
+            from hashmatch.matching.videos import VideoThresholds
+
+            found["video_thresholds"] = VideoThresholds(**given)
+        return found
 
     def _stores_of(self, folder: str, others: set[str]) -> Callable[[], dict[str, ListStore]]:
         """Return what returns the stores of the exchanges of a folder, but for `others`."""

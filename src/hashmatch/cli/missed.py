@@ -20,6 +20,7 @@ from hashmatch.cli.options import (
     sandbox_option,
     shape_options,
     source_option,
+    video_options,
 )
 from hashmatch.cli.units import INPUT, QUEUE
 
@@ -65,6 +66,7 @@ def list_(database: str, as_json: bool) -> None:
 @evidence_options
 @shape_options
 @hashing_options
+@video_options
 @source_option
 @allow_private_option
 @sandbox_option

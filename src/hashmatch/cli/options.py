@@ -16,6 +16,7 @@ from hashmatch.cli.command import SAFEGUARDS, option, options, section
 from hashmatch.cli.units import (
     DURATION,
     FOLDER,
+    FRAME_DISTANCE,
     HASHES,
     INPUT,
     LIST,
@@ -28,6 +29,7 @@ from hashmatch.cli.units import (
     REPORT,
     SOME_TIME,
     STATE,
+    VIDEO_THRESHOLD,
     WORD_MEANING,
 )
 from hashmatch.errors import UsageError
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
 
 READERS = 16
 """`hashmatch.scan.pipeline.READERS`, which help does without loading."""
+EVERY = 0.25
+"""`hashmatch.matching.clips.EVERY`, likewise."""
 
 
 def _quiet(ctx: click.Context, _: click.Parameter, quiet: bool) -> bool:
@@ -140,6 +144,7 @@ class ListShape:
     charset: str | None
     keep_ids: tuple[str, ...]
     statuses: tuple[tuple[str, str], ...]
+    keep_low_quality: bool | None
 
     @classmethod
     def taken(cls, options: dict[str, Any]) -> ListShape:
@@ -155,7 +160,7 @@ class ListShape:
             algorithm, self.list_format, columns, delimiter, self.encoding, keep_disputed,
             self.dates, self.charset, unique_ids=self.unique_ids,
             bits=self.bits or None, keep_ids=self.keep_ids or None,
-            statuses=dict(self.statuses) or None,
+            statuses=dict(self.statuses) or None, keep_low_quality=self.keep_low_quality,
         )  # fmt: skip
 
     def _columns(self) -> dict[str, str] | None:
@@ -200,6 +205,14 @@ shape_options = section(
         help="What a word of the list for the status of an entry means: listed, withdrawn, benign "
         "or disputed, such as rayé=withdrawn. Repeatable. [default: the usual words, and those "
         "that the store was imported with]",
+    ),
+    option(
+        "--keep-low-quality/--leave-low-quality",
+        "keep_low_quality",
+        default=None,
+        help="Match entries whose list states a quality under 50, or leave them out: they match "
+        "some ninety times as many other pictures. [default: leave them out, or as the store was "
+        "imported]",
     ),
     option(
         "--delimiter",
@@ -395,6 +408,13 @@ evidence_options = section(
         help="Suppress matches whose entries have fewer than N different sources.",
     ),
 )
+chrome_option = option(
+    "--suppress-chrome",
+    section="Suppressing matches",
+    is_flag=True,
+    help="Suppress matches by mostly plain colour, text and lines, as two screens of one app have "
+    "in common, unless something else in the picture matches too. They are marked anyway.",
+)
 breaker_option = option(
     "--breaker",
     "breaker_limit",
@@ -405,6 +425,59 @@ breaker_option = option(
     metavar="N",
     help="Most records for one entry. Further ones are suppressed, and an alarm names the "
     "entry. 0: no limit.",
+)
+
+
+def _video_thresholds(
+    ctx: click.Context, parameter: click.Parameter, given: tuple[tuple[str, float], ...]
+) -> dict[str, float] | None:
+    """Return the thresholds that were given, by the names that `VideoThresholds` has for them."""
+    from hashmatch.matching.videos import VideoThresholds
+
+    found: dict[str, float] = {}
+    for name, value in given:
+        field = VIDEO_THRESHOLDS.get(name)
+        if field is None:
+            known = ", ".join(VIDEO_THRESHOLDS)
+            raise click.BadParameter(f"cannot use {name!r} as a threshold. Give one of {known}")
+        if field in found:
+            raise click.BadParameter(f"cannot use {name} twice. Give it once")
+        found[field] = value
+        try:
+            VideoThresholds(**found)
+        except UsageError as error:
+            raise click.BadParameter(str(error).replace(field, name)) from None
+    return found or None
+
+
+VIDEO_THRESHOLDS = {
+    "query": "query_share",
+    "entry": "entry_share",
+    "seconds": "segment_seconds",
+}
+video_threshold_option = option(
+    "--video-threshold",
+    "video_thresholds",
+    section="Videos",
+    multiple=True,
+    type=VIDEO_THRESHOLD,
+    callback=_video_thresholds,
+    metavar="NAME=N",
+    help="From when on a video of a list matches: query, the share of the clip's frames that match "
+    "[default: 0.8]; entry, that of the entry's [default: 0.8]; or seconds of one matching segment "
+    "[default: 10]. One that is reached is enough. Repeatable.",
+)
+video_options = section(
+    "Videos",
+    option(
+        "--every",
+        type=FRAME_DISTANCE,
+        default=f"{EVERY:g}",
+        show_default=True,
+        metavar="SECONDS",
+        help="Of videos: seconds between two frames that are looked up, 0 for every frame.",
+    ),
+    video_threshold_option,
 )
 
 #: What pictures are hashed as, and which of them are searched.

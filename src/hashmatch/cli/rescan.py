@@ -18,6 +18,7 @@ from hashmatch.cli.options import (
     list_options,
     quiet_option,
     shape_options,
+    video_threshold_option,
 )
 from hashmatch.cli.scan_output import raise_alarms
 from hashmatch.cli.units import FOLDER, RECORDS
@@ -64,6 +65,7 @@ def is_kept(path: str) -> bool:
 @click.argument("kept", type=FOLDER)
 @list_options
 @evidence_options
+@video_threshold_option
 @breaker_option
 @option(
     "--since-version",

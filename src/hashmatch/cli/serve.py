@@ -14,6 +14,7 @@ from hashmatch.cli.lists_and_matcher import MatcherOptions
 from hashmatch.cli.options import (
     allow_http_option,
     allow_private_option,
+    chrome_option,
     drafts_option,
     evidence_options,
     exchanges_option,
@@ -28,6 +29,7 @@ from hashmatch.cli.options import (
     shape_options,
     source_option,
     tls_options,
+    video_options,
 )
 from hashmatch.cli.units import FOLDER, INPUT, LOG, OUTPUT, SOME_TIME
 from hashmatch.errors import UsageError, install
@@ -62,8 +64,10 @@ class ServeCommand(Command):
 )
 @lists_section(required=False)
 @evidence_options
+@chrome_option
 @shape_options
 @hashing_options
+@video_options
 @section(
     "Who can ask",
     host_option,

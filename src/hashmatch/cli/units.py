@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import stat
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -26,6 +28,8 @@ VERSIONS, MANIFEST = "versions", re.compile(r"[0-9]{8}\.json")
 """Where a list store has its versions: `hashmatch.store.layout`, which help does not load."""
 LONGEST = timedelta(days=100_000)
 """What is added to a date has to stay one."""
+LONGEST_FRAME_DISTANCE = 3600.0
+"""`hashmatch.matching.matcher.LONGEST`, which help does without loading."""
 
 
 def parse_duration(text: str) -> timedelta:
@@ -117,21 +121,36 @@ def _time_or_never(text: str) -> timedelta | Literal["never"]:
     return "never" if text == "never" else parse_duration(text)
 
 
-def _frame_distance(text: str) -> float | Literal["keyframes"]:
-    if text == "keyframes":
-        return "keyframes"
+def _number(text: str) -> float:
+    number = float(text)
+    if not (text.isascii() and math.isfinite(number)):
+        raise ValueError
+    return number
+
+
+def _frame_distance(text: str, most: float = LONGEST_FRAME_DISTANCE, otherwise: str = "") -> float:
     try:
-        seconds = float(text)
+        seconds = _number(text)
     except ValueError:
         seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise ValueError(f"cannot use {text!r} as seconds. Give 0, 0.5, 1 ... or keyframes")
+    if not 0 <= seconds <= most:
+        raise ValueError(f"cannot use {text!r} as seconds. Give 0, 0.5, 1 ...{otherwise}")
     return seconds
 
 
+def _frames(text: str) -> float | Literal["keyframes"]:
+    return (
+        "keyframes"
+        if text == "keyframes"
+        else _frame_distance(text, sys.float_info.max, " or keyframes")
+    )
+
+
 DURATION = Unit("time", parse_duration)
-EVERY = Unit("seconds", _frame_distance)
-"""How far hashed frames of a video are apart."""
+FRAME_DISTANCE = Unit("seconds", _frame_distance)
+"""How far frames of a video that are looked up are apart."""
+EVERY = Unit("seconds", _frames)
+"""The same of frames that are hashed, or key frames alone."""
 SOME_TIME = Unit("time", _some_time)
 """A duration longer than nothing."""
 TIME_OR_NEVER = Unit("time", _time_or_never)
@@ -178,6 +197,7 @@ def _text(text: str) -> str:
     return text
 
 
+VIDEO_THRESHOLD = Pair("name=n", _number, "entry=0.8")
 NAME_BITS = Pair("name=bits", _whole, "pdq=20")
 WORD_MEANING = Pair("word=meaning", _text, "rayé=withdrawn")
 KEY_VALUE = Pair("name=value", _text, "privacy_group=1234567890", plain_name=True)
@@ -430,6 +450,7 @@ HEADS = Place(must_exist=True, paths=_paths_of_heads)
 """A file with heads of a history, or one of them itself."""
 OUTPUT = Place(written=True)
 QUEUE = Queue(written=True)
+READ_QUEUE = Queue()
 RECORDS = Place(written=True, paths=_paths_of_records, endings=_endings_of_records)
 LOG = Place(written=True, endings=lambda: [".log", ".jsonl", ".ndjson", ".json", ".txt"])
 REPORT = Place(written=True, endings=lambda: [".json"])

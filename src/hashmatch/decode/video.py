@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -26,6 +27,7 @@ from hashmatch.decode.video_formats import (
     is_cut_off,
     plane_shapes,
 )
+from hashmatch.decode.video_skipping import FrameNumbers, can_skip
 from hashmatch.records.enums import Outcome
 from hashmatch.records.images import ImageError
 
@@ -126,7 +128,8 @@ class VideoDecoder:
         self.stopped = ""
         """Why decoding has ended before the file did; empty if it has not."""
         self.frame_count = 0
-        """Frames that were decoded by now, or passed over because their packet is broken."""
+        """Frames that there were by now, those that were left out or are broken included."""
+        self._broken = 0
         self._spend = spend
         av.logging.set_level(None)
         try:
@@ -209,19 +212,44 @@ class VideoDecoder:
             ``refused``, if a frame is larger than is allowed.
         """
         rate = self.info.rate
-        step = 1 if every is None else max(1, int(every * rate))
-        last = -1
-        for frame in self._decoded(keys_only=every is None):
-            if every is None:
-                number = max(last + 1, self._number_at(frame.pts))
-            else:
+        if every is None:
+            yield from self._key_frames()
+            return
+        step = max(1, int(every * rate))
+        if step > 1 and can_skip(self.info.container, self._stream.codec_context.name):
+            yield from self._some(step)
+            return
+        for packet in chain(self._video_packets(), [None]):
+            for frame in self._of_packet(packet):
                 number = self.frame_count
                 self.frame_count += 1
-            if frame.is_corrupt:
-                self.damaged = True
-            if number % step == 0 or every is None:
-                last = number
-                yield self._laid_out(frame, number)
+                if number % step == 0:
+                    yield self._laid_out(frame, number)
+
+    def _some(self, step: int) -> Iterator[DecodedFrame]:
+        """Yield every `step`-th frame, without decoding each of those between."""
+        numbers = FrameNumbers(step)
+        context = self._stream.codec_context
+        for packet, may_skip in chain(numbers.ahead(self._video_packets()), [(None, False)]):
+            context.skip_frame = "NONREF" if may_skip else "DEFAULT"
+            was_broken = self._broken
+            frames = list(self._of_packet(packet))
+            if packet is not None and not may_skip and self._broken == was_broken:
+                numbers.await_frame(packet)
+            for frame in frames:
+                number = numbers.of(frame)
+                self.frame_count = number + 1
+                if number % step == 0:
+                    yield self._laid_out(frame, number)
+        self.frame_count = numbers.count
+
+    def _key_frames(self) -> Iterator[DecodedFrame]:
+        self._stream.codec_context.skip_frame = "NONKEY"
+        last = -1
+        for packet in chain(self._video_packets(keys_only=True), [None]):
+            for frame in self._of_packet(packet):
+                last = max(last + 1, self._number_at(frame.pts))
+                yield self._laid_out(frame, last)
 
     def _number_at(self, pts: int | None) -> int:
         """Return the number of a frame by the time at which it is shown; 0 if that is not known."""
@@ -231,11 +259,8 @@ class VideoDecoder:
         at = float((pts - (stream.start_time or 0)) * stream.time_base)
         return int(min(max(at, 0.0), limits.VIDEO_SECONDS) * self.info.rate + 0.5)
 
-    def _decoded(self, keys_only: bool) -> Iterator[Any]:
-        """Yield every frame that the decoder gives, in the order in which they are shown."""
-        context = self._stream.codec_context
-        if keys_only:
-            context.skip_frame = "NONKEY"
+    def _video_packets(self, *, keys_only: bool = False) -> Iterator[Any]:
+        """Yield the packets of the video, until the end of the file or a limit."""
         number = self._stream.index
         packets = video_packets = 0
         each = max(1e-3, min(1.0, 1 / self.info.rate))
@@ -243,23 +268,22 @@ class VideoDecoder:
             packets += 1
             if packets > limits.VIDEO_PACKETS:
                 self._stop(f"more than {limits.VIDEO_PACKETS:,} packets")
-                break
+                return
             if packet.stream_index != number or (packet.size == 0 and packet.dts is None):
-                continue  # of another stream, or the end, which is told to the decoder below
+                continue  # of another stream, or the end, for which the decoder gets None
             video_packets += 1
             self._spend(video_packets * each)
             if video_packets / self.info.rate > limits.VIDEO_SECONDS:
                 self._stop(f"more than {limits.VIDEO_SECONDS / 3600:g} hours")
-                break
+                return
             if keys_only and not packet.is_keyframe:
                 continue
             if packet.is_corrupt:
                 self.damaged = True
-            yield from self._of_packet(packet)
+            yield packet
             if self.frame_count >= limits.VIDEO_FRAMES:
                 self._stop(f"more than {limits.VIDEO_FRAMES:,} frames")
-                break
-        yield from self._of_packet(None)
+                return
 
     def _packets(self) -> Iterator[Any]:
         try:
@@ -270,6 +294,7 @@ class VideoDecoder:
             self.damaged = True
 
     def _of_packet(self, packet: Any) -> Iterator[Any]:
+        """Yield the frames that the decoder gives for a packet, or for None at the end."""
         try:
             frames = self._stream.codec_context.decode(packet)
         except MemoryError:
@@ -277,9 +302,13 @@ class VideoDecoder:
         except (av.FFmpegError, ValueError):
             # What is behind it is decoded: one broken packet must not hide the rest of a film.
             self.damaged = True
+            self._broken += packet is not None
             self.frame_count += packet is not None  # the times of those behind it stay right
             return
-        yield from frames
+        for frame in frames:
+            if frame.is_corrupt:
+                self.damaged = True
+            yield frame
 
     def _stop(self, reason: str) -> None:
         self.damaged, self.stopped = True, reason

@@ -364,9 +364,9 @@ class Matcher(Opaque):
 
     @unseen
     def decide_each(
-        self, pictures: Sequence[tuple[ImageItem, Sequence[HashedImage]]]
+        self, pictures: Sequence[tuple[ImageItem, Sequence[HashedImage | HashedVideo]]]
     ) -> list[ReviewRecord | ItemOutcome]:
-        """Return what `decide` does for each of many pictures, in order, in less time.
+        """Return what `decide` does for each of many images, in order, in less time for pictures.
 
         All are looked up together, and one by one only those that are near an entry.
 
@@ -381,10 +381,10 @@ class Matcher(Opaque):
             As `decide`.
         """
         near = set(self.pictures_that_match([hashed for _, hashed in pictures]))
-        checked: set[tuple[HashSpec, ...]] = set()  # kinds of hash that a picture had before
+        checked: set[tuple[HashSpec | None, ...]] = set()  # kinds of hash that a picture had before
         results = []
         for number, (item, hashed) in enumerate(pictures):
-            kinds = tuple(one.spec for one in hashed)
+            kinds = tuple(None if isinstance(one, HashedVideo) else one.spec for one in hashed)
             is_unmatched = number not in near and kinds in checked
             result = self._unmatched(item, hashed) if is_unmatched else self.decide(item, hashed)
             checked.add(kinds)
@@ -392,18 +392,28 @@ class Matcher(Opaque):
         return results
 
     @unseen
-    def pictures_that_match(self, hashed: Sequence[Sequence[HashedImage]]) -> list[int]:
-        """Return the numbers, in order, of those pictures of which any hash is near an entry.
+    def pictures_that_match(
+        self, hashed: Sequence[Sequence[HashedImage | HashedVideo]]
+    ) -> list[int]:
+        """Return the numbers, in order, of those images of which any hash is near an entry.
 
         Parameters
         ----------
         hashed : sequence of sequences of HashedImage
             The hashes of each. Those of other kinds than the lists hold say nothing.
         """
-        near: set[int] = set()
+        pictures = [
+            [one for one in images if not isinstance(one, HashedVideo)] for images in hashed
+        ]
+        near = {
+            number
+            for number, images in enumerate(hashed)
+            if len(images) > len(pictures[number])  # a clip
+            and self._lookup.find_any(images).image is not None
+        }
         for spec in self._lookup.specs:
             batches, numbers = [], []
-            for number, images in enumerate(hashed):
+            for number, images in enumerate(pictures):
                 own = [one.hashes for one in images if one.spec == spec]
                 batches += own
                 numbers += [number] * sum(map(len, own))

@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from hashmatch.records.review import RecordMatch, ReviewRecord
 
 _TEXTS = pa.list_(pa.string())
+_SPAN = pa.list_(pa.float64())
+_VIDEO = pa.struct(
+    [
+        ("query_share", pa.float64()),
+        ("entry_share", pa.float64()),
+        ("found_by", _TEXTS),
+        (
+            "segments",
+            pa.list_(pa.struct([("query", _SPAN), ("frames", pa.int32()), ("entry", _SPAN)])),
+        ),
+    ]
+)
 
 MATCH = pa.struct(
     [
@@ -31,6 +43,9 @@ MATCH = pa.struct(
         ("sources", _TEXTS),
         ("variant", pa.string()),
         ("frame", pa.int32()),
+        ("video", _VIDEO),
+        ("chrome", pa.float64()),
+        ("mostly_chrome", pa.bool_()),
     ]
 )
 """A `hashmatch.records.review.RecordMatch`."""
