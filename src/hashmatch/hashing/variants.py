@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from hashmatch.decode.readings import NAMES as READINGS
 from hashmatch.hashing.avatars import avatar
 from hashmatch.hashing.borders import FLAT, Cut, borders, captions
 from hashmatch.hashing.frames import SMOOTH, every_frame, in_all_orientations, small_crops
@@ -119,6 +120,30 @@ def ask(
 
 
 ORIENTED = tuple(str(orientation) for orientation in Orientation)
+
+
+def level_of(name: str) -> Level:
+    """Return the first level that asks the question called `name`; see `ask`.
+
+    Parameters
+    ----------
+    name : str
+        Also of another reading of the file, or of a question about one.
+
+    Examples
+    --------
+    >>> [level_of(name) for name in ("upright", "rotate_90", "trim/enlarged", "turn:2")]
+    ['none', 'orientations', 'standard', 'thorough']
+    """
+    first, *rest = name.split("/")
+    if first in READINGS:
+        of_it = level_of("/".join(rest)) if rest else "standard"
+        return of_it if of_it == "thorough" else "standard"
+    if first in ORIENTED:
+        return "none" if name == Orientation.UPRIGHT else "orientations"
+    is_framed_too = any(part == "whole" or part.startswith("pad:") for part in rest)
+    begins = first in {"smooth", "enlarged", "inverted"} or first.startswith("trim")
+    return "standard" if begins and not is_framed_too else "thorough"
 
 
 def oriented(hasher: Hasher, pixels: NDArray[np.uint8]) -> tuple[HashBatch, int | None]:
