@@ -45,6 +45,9 @@ def avatar(pixels: NDArray[np.uint8]) -> Cut | None:
     rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
     if not len(rows):
         return None
+    tall, wide = (int(np.ptp(lines) + 1) * step for lines in (rows, columns))
+    if abs(tall - wide) > SQUARE * max(tall, wide) + 3 * step:
+        return None
     # Which lines are the first and the last is seen in those about the middle, none left out.
     down = (int(rows[0] + rows[-1]) * step // 2 + first, height // 16 + 1)
     across = (int(columns[0] + columns[-1]) * step // 2 + first, width // 16 + 1)

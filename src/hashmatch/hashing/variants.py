@@ -70,10 +70,11 @@ def ask(
         Upright RGB, contiguous.
     level : {"none", "orientations", "standard", "thorough"}
         ``none``: the picture as it is. ``orientations``: also turned and mirrored, eight in all.
-        ``standard``: also without its borders, low-passed, and, for an `EnlargingHasher` and a
-        picture whose shorter side is below `LARGE`, as a large original has it. ``thorough``: also
-        without captions and, for a `FramedHasher`, in the frames from which it may have been
-        cropped or turned.
+        ``standard``: also without its borders, as its negative, low-passed, and, for an
+        `EnlargingHasher` and a picture whose shorter side is below `LARGE`, as a large original has
+        it. ``thorough``: also without captions; for a `FramedHasher`, in the frames from which it
+        may have been cropped or turned, and without what covers a part of it; for a `RoundHasher`,
+        with what may have been around a round avatar.
     min_quality : int, optional
         What is left without a border is not asked for below it; by default the hasher's own.
 
@@ -89,10 +90,11 @@ def ask(
 
     Notes
     -----
-    Names are stable: an `Orientation`; ``smooth``; ``enlarged``; ``trim``, ``caption_below`` and
-    the like; ``pad:`` and ``turn:`` with the frame, see `hashmatch.hashing.variants`. A slash joins
+    Names are stable: an `Orientation`; ``smooth``; ``enlarged``; ``inverted``; ``trim``,
+    ``caption_below`` and the like; ``pad:``, ``turn:``, ``from:`` and ``hide:`` with the frame or
+    the disc, see `hashmatch.hashing.frames`; ``round`` with the number of the guess. A slash joins
     what was done first to what was done then: ``trim/rotate_90``, ``rotate_90/flipped``,
-    ``trim/whole``, ``trim/enlarged/rotate_90``.
+    ``trim/whole``, ``trim/enlarged/rotate_90``, ``turn:2/flip_left_right``, ``round/1``.
 
     Hashers of 64 bits have no frames, and trims in one orientation: `thorough` adds captions to
     them, no more. Two unrelated hashes are within 8 bits of each other with a chance of 2.8e-10;
