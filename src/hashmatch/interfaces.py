@@ -156,6 +156,21 @@ class InvertibleHasher(OrientedHasher, Protocol):
         ...
 
 
+@runtime_checkable
+class RoundHasher(OrientedHasher, Protocol):
+    """A hasher that guesses what was around a picture of which only a disc is left."""
+
+    def hash_round(self, data: NDArray[np.uint8]) -> HashBatch:
+        """Return eight hashes, in the order of `Orientation`, for each of its guesses.
+
+        Parameters
+        ----------
+        data : ndarray of uint8, shape (height, width, 3)
+            Upright RGB, contiguous; what is outside of the ellipse within its sides is not known.
+        """
+        ...
+
+
 def is_oriented(hasher: Hasher) -> TypeGuard[OrientedHasher]:
     """Return whether `hasher` is an `OrientedHasher`: isinstance takes 10 us to say so."""
     return hasattr(hasher, "hash_orientations")
@@ -164,6 +179,11 @@ def is_oriented(hasher: Hasher) -> TypeGuard[OrientedHasher]:
 def is_framed(hasher: Hasher) -> TypeGuard[FramedHasher]:
     """Return whether `hasher` is a `FramedHasher`."""
     return hasattr(hasher, "hash_framings")
+
+
+def is_round(hasher: Hasher) -> TypeGuard[RoundHasher]:
+    """Return whether `hasher` is a `RoundHasher`."""
+    return hasattr(hasher, "hash_round")
 
 
 def is_invertible(hasher: Hasher) -> TypeGuard[InvertibleHasher]:

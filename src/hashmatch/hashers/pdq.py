@@ -41,6 +41,15 @@ class Pdq(PdqHasher):
             self.spec, _pdq_framings.words(data, framings, oriented, hidden), owned=True
         )
 
+    def hash_round(self, data: NDArray[np.uint8]) -> HashBatch:
+        """Return the hashes of RGB pixels (h, w, 3) with what may have been around a disc in them.
+
+        Three guesses in eight orientations each. The first takes half a second in each process.
+        """
+        from hashmatch.hashers import _pdq_round
+
+        return HashBatch(self.spec, _pdq_round.words(data), owned=True)
+
     def hash_enlarged(self, data: NDArray[np.uint8]) -> HashBatch:
         """Return the hashes of RGB pixels (h, w, 3) as a large original has them, in eight ways.
 
