@@ -10,8 +10,8 @@ few plain colours, and they meet in straight lines that lie along the sides of t
 thing on a white ground, a night sky or a drawing they do not, so that such a picture has none,
 however plain it is.
 
-Measured on 400 photographs and on made-up screens of twelve apps, saved as JPEG of quality 50 to 95
-and WebP, also at half the size: see ``benchmarks/screens.py``.
+Measured on 1,000 photographs and on made-up screens of twelve apps, saved as JPEG of quality 50 to
+95 and WebP, also at half the size: see ``benchmarks/screens.py``.
 """
 
 from __future__ import annotations

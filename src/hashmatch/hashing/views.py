@@ -98,7 +98,8 @@ def parts(
             named = {f"screen_{number}_{name}": box for name, box in inner.items()}
             named[f"screen_{number}"] = (0.0, 0.0, near.height, near.width)
             more, hashes = _hashed(hasher, near, named, floor)
-            cuts |= {name: tuple(map(sum, zip(cut, around, strict=True))) for name, cut in more.items()}
+            for name, cut in more.items():
+                cuts[name] = tuple(map(sum, zip(cut, around, strict=True)))
             batches = HashBatch.concatenate([batches, hashes])
     return cuts, batches
 
