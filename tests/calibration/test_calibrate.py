@@ -298,7 +298,7 @@ def test_names_are_escaped(tmp_path: Path) -> None:
     known = hash_list(random_hashes(PDQ, 5, seed=1), name="<b>list</b>")
     item, (hashed,) = planted(known, 3, [(0, 3)])[0]  # type: ignore[misc]
     item = replace(item, key="<i>")
-    found = calibrate([(item, [hashed])], hm.Matcher(known), benign="<u>")  # type: ignore[list-item]
+    found = calibrate([(item, [hashed])], hm.Matcher(known), benign="<u>")
     write_report(tmp_path / "a.html", found)
     page = (tmp_path / "a.html").read_text()
     assert not {"<i>", "<b>", "<u>"} & {page[at : at + 3] for at in range(len(page))}
