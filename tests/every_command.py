@@ -48,6 +48,7 @@ CALLS = {
     "match": f"{'0' * 64} {RULES}",
     "list inspect": "known.csv",
     "list probe": "photos/tiles.png d0496e043497fbe5",
+    "list hubs": "known.csv",
     "list import": "known.csv --store new",
     "list update": "store more.csv",
     "list fetch": "",

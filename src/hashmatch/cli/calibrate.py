@@ -144,7 +144,7 @@ def calibrate(
     how = {name: options[name] for name in ("workers", "readers", "limit_rate", "in_process")}
     matcher = rules.open()()
     with _stopped(out), scan_options(**how) as (scanning, _):
-        with _pictures(benign, matcher, scanning, allow_private) as (pictures, total):
+        with sample_pictures(benign, matcher, scanning, allow_private) as (pictures, total):
             bar = Progress(total, quiet, unit="pictures")
             with bar:
                 found = logic.calibrate(
@@ -182,7 +182,7 @@ def _stopped(out: str) -> Iterator[None]:
 
 
 @contextmanager
-def _pictures(
+def sample_pictures(
     benign: str, matcher: Matcher, how: ScanOptions, allow_private: tuple[str, ...]
 ) -> Iterator[tuple[Iterable[Picture], int | None]]:
     """Give the pictures of the sample with their hashes, and how many there are, if it is known."""

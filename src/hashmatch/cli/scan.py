@@ -25,6 +25,7 @@ from hashmatch.cli.options import (
     allow_private_option,
     allow_readable_option,
     breaker_option,
+    chrome_option,
     evidence_options,
     hashing_options,
     job_options,
@@ -254,6 +255,7 @@ def told_if_stopped(
 @video_options
 @output_options
 @evidence_options
+@chrome_option
 @breaker_option
 @job_options
 @strict_option
