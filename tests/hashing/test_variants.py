@@ -16,8 +16,9 @@ from hashmatch import registry
 from hashmatch.errors import UsageError
 from hashmatch.hashers.pdq import Pdq
 from hashmatch.hashing.borders import borders, captions
-from hashmatch.hashing.variants import MOST_CUT, ask, crops_and_turns
-from hashmatch.interfaces import FramedHasher, Framing
+from hashmatch.hashing.frames import CUT_TO, MOST_CUT, every_frame
+from hashmatch.hashing.variants import ask
+from hashmatch.interfaces import Disc, FramedHasher, Framing
 from hashmatch.records.enums import LEVELS, Level, Orientation
 from hashmatch.testing import picture
 
@@ -250,17 +251,108 @@ def test_small_crops_and_turns_are_undone(key: str) -> None:
 
 
 def test_frames_lie_around_the_picture() -> None:
-    for ratio in (0.2, 1.0, 16 / 9):
-        wanted = crops_and_turns(ratio)
-        assert len(set(wanted.values())) == len(wanted)
-        for name, framing in wanted.items():
+    for ratio in (0.2, 1.0, 16 / 9, 0.8001):
+        frames = every_frame(ratio)
+        count = len(frames.framings) + 8 * len(frames.oriented) + len(frames.hidden)
+        assert len(set(frames.names)) == len(frames.names) == count
+        assert len({*frames.framings, *frames.oriented}) == (
+            len(frames.framings) + len(frames.oriented)
+        )
+        for name, framing in zip(frames.names, frames.framings, strict=False):
             assert min(framing[:4]) >= 0.0
-            assert bool(framing.turn) == name.startswith("turn")
-            if not framing.turn:
+            if name.startswith("pad"):
+                assert not framing.turn
                 assert max(framing.left + framing.right, framing.top + framing.bottom) < (
                     MOST_CUT + 1e-9
                 )
-    assert crops_and_turns(0.5).keys() == crops_and_turns(3.0).keys()
+        named = [name for name in frames.names if name.startswith("turn")]
+        assert len(named) == 8 * sum(1 for framing in frames.oriented if framing.turn)
+    assert every_frame(0.5).names == every_frame(2.0).names
+
+
+def test_shapes_are_asked_of_pictures_that_were_cut_to_one() -> None:
+    wanted = {
+        1.0: ["from:2:3", "from:3:4", "from:4:3", "from:3:2"],
+        16 / 9: ["from:4:3", "from:3:2"],
+        4 / 5: ["from:2:3", "from:3:4", "from:1:1"],
+        0.59: [],
+    }
+    for ratio, names in wanted.items():
+        found = [name for name in every_frame(ratio).names if name.startswith("from:")]
+        assert set(names) <= set(found)
+        assert names or not found
+    assert len({every_frame(width / height) for width, height in CUT_TO}) == len(CUT_TO)
+
+
+@pytest.mark.parametrize("key", SOME)
+def test_frames_are_tried_in_all_orientations(key: str) -> None:
+    original = photo(key)
+    h, w = original.shape[:2]
+    crop = original[int(0.02 * h) : h - int(0.03 * h), int(0.01 * w) : w - int(0.04 * w)]
+    turned = np.asarray(Image.fromarray(original).rotate(3, Image.Resampling.BICUBIC))
+    for pixels, begins in ((crop, "pad:"), (turned, "turn:")):
+        for laid, name in (
+            (pixels[:, ::-1], "flip_left_right"),
+            (pixels[::-1], "flip_top_bottom"),
+            (np.rot90(pixels), "rotate_270"),
+            (pixels.swapaxes(0, 1), "transpose"),
+        ):
+            assert not found_by(laid, original, "standard")
+            found = found_by(laid, original, "thorough")[0]
+            assert found.startswith(begins)
+            assert found.endswith(f"/{name}")
+
+
+@pytest.mark.parametrize("key", SOME)
+def test_crops_within_a_border_are_put_back(key: str) -> None:
+    original = photo(key)
+    h, w = original.shape[:2]
+    crop = original[int(0.04 * h) :, int(0.03 * w) : w - int(0.02 * w)]
+    bordered = np.pad(crop, ((14, 14), (14, 14), (0, 0)), constant_values=255)
+    assert not found_by(bordered, original, "standard")
+    assert any("/pad:" in name for name in found_by(bordered, original, "thorough"))
+
+
+def test_pictures_cut_to_a_shape_about_their_centre_are_put_back() -> None:
+    found = []
+    for key in PHOTOGRAPHS:
+        original = photo(key)
+        h, w = original.shape[:2]
+        if min(h, w) < 300:
+            continue
+        square = np.ascontiguousarray(original[: min(h, w), : min(h, w)])
+        side = len(square)
+        upright = square[:, round(0.1 * side) : side - round(0.1 * side)]
+        found.append(any(name == "from:1:1" for name in found_by(upright, square, "thorough")))
+    assert np.mean(found) >= 0.4
+
+
+def test_stickers_are_filled_from_what_is_around_them() -> None:
+    found = dict.fromkeys(LEVELS, 0)
+    for key in SOME:
+        for x, y in ((0.3, 0.3), (0.7, 0.4), (0.5, 0.7)):
+            image = Image.fromarray(photo(key))
+            radius = (0.05 * image.width * image.height / np.pi) ** 0.5
+            centre = x * image.width, y * image.height
+            ImageDraw.Draw(image).circle(centre, radius, (255, 204, 50))
+            for level in ("standard", "thorough"):
+                found[level] += bool(found_by(np.asarray(image), photo(key), level))
+    assert found["thorough"] >= 7
+    assert found["standard"] <= 4
+
+
+def test_hashes_of_framings_come_in_their_order() -> None:
+    pixels = photo(SOME[0])
+    some = Framing(), Framing(left=0.05), Framing(turn=3.0), Framing(0.01, 0.02, 0.01, 0.0, 2.0)
+    discs = Disc(0.2, 0.3, 0.15), Disc(0.9, 0.5, 0.21), Disc(0.5, 0.5, 0.15)
+    every = PDQ.hash_framings(pixels, some, some[1:3], discs)
+    assert len(every) == 4 + 16 + 3
+    assert every[:4] == PDQ.hash_framings(pixels, some)
+    assert every[4:5] == every[1:2]
+    assert every[12:13] == every[2:3]
+    for number, disc in enumerate(discs, 20):
+        assert PDQ.hash_framings(pixels, (), (), (disc,)) == every[number : number + 1]
+    assert every[4:20] == PDQ.hash_framings(pixels, (), some[1:3])
 
 
 def test_different_photographs_are_kept_apart() -> None:

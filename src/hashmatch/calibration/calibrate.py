@@ -348,7 +348,7 @@ class _Line(msgspec.Struct):
 def write_questions(path: str | os.PathLike[str], questions: Sequence[Question]) -> None:
     """Write what a person is to look at, a JSON line for each picture, to be filled in.
 
-    Whoever looks writes ``"answer"``: of a picture near an entry ``listed`` or ``false``, of one
+    A person fills in ``"answer"``: of a picture near an entry ``listed`` or ``false``, of one
     near another picture ``duplicate`` or ``different``. SinkError if it cannot be written.
 
     Parameters

@@ -98,8 +98,8 @@ def kept_pictures(archive: Archive, matcher: Matcher) -> Iterator[Picture]:
         missing = ", ".join(spec.algorithm for spec in needed - set(file.specs))
         if missing:
             raise UsageError(
-                f"cannot calibrate with these hashes: there are none of {missing}, which a list "
-                "is of. Hash the pictures by it too"
+                f"cannot calibrate with these hashes: a list needs {missing}, and the pictures "
+                "have no such hash. Hash them by it as well"
             )
         file.verify()
         for number in range(len(file)):

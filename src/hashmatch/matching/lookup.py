@@ -89,7 +89,7 @@ class Lookup(Opaque):
                 f"cannot use the reference key. Give {SHORTEST_KEY} to {LONGEST_KEY} bytes"
             )
         by_spec = _by_spec(lists)
-        limits = _limits(max_distance, by_spec)
+        limits = limits_of(max_distance, by_spec)
         number = count()
         self.specs = tuple(by_spec)
         self._max_matches = max_matches
@@ -297,7 +297,7 @@ def _by_spec(lists: Sequence[HashList]) -> dict[HashSpec, list[HashList]]:
     return by_spec
 
 
-def _limits(
+def limits_of(
     max_distance: int | Mapping[str, int] | None, specs: Iterable[HashSpec]
 ) -> dict[HashSpec, Limit]:
     """Return for each kind of hash the limit that the caller asks for, else the algorithm's."""

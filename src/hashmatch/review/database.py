@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Row = tuple[Any, ...]
 
-FORMAT = 4
+FORMAT = 5
 """Version of the tables; a queue says which it has."""
 INDEXED_KINDS = (
     "kind IN ('draft_chosen', 'draft_signed', 'draft_written', 'preservation_asked', "
@@ -35,7 +35,10 @@ INDEXED_KINDS = (
 """Which events have an index of their own: few among very many, and asked for by their kind. Both
 databases use it for a query only if this stands in it word for word."""
 EVENT_KIND = f"CREATE INDEX event_kind ON event (kind, number) WHERE {INDEXED_KINDS}"
-UPGRADES = {3: (EVENT_KIND,)}
+UPGRADES = {
+    3: (EVENT_KIND,),
+    4: ("ALTER TABLE review_case ADD COLUMN chrome BIGINT NOT NULL DEFAULT 0",),
+}
 """The statements that make the tables of the next format of those of an older one."""
 PATIENCE = 60.0
 """Seconds that a call waits for others' transactions; the longest are of `add`, far below one."""
@@ -305,7 +308,7 @@ CREATE TABLE review_case (
     list_name TEXT NOT NULL, quality BIGINT, labels TEXT NOT NULL, surfaces TEXT NOT NULL,
     hash_algorithm TEXT NOT NULL, hash {blob}, lease_reviewer TEXT, lease_until BIGINT,
     decided_at BIGINT, decided_event BIGINT, final_at BIGINT, covered TEXT NOT NULL,
-    hold TEXT NOT NULL, hold_at BIGINT
+    hold TEXT NOT NULL, hold_at BIGINT, chrome BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX case_state ON review_case (state, number) WHERE items > 0;
 CREATE INDEX case_lease ON review_case (lease_until) WHERE lease_until IS NOT NULL;
