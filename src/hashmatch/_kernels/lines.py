@@ -96,9 +96,7 @@ def peaks(profile: Floats, least: float, out: NDArray[np.int64]) -> int:
 
 
 @kernel
-def candidates(
-    across: Floats, most_whole: int, most_runs: int, least: float
-) -> NDArray[np.int64]:
+def candidates(across: Floats, most_whole: int, most_runs: int, least: float) -> NDArray[np.int64]:
     """Return the rows of a picture, given transposed, that may be a side of a box, sorted.
 
     At most `most_whole` are those that step by `least` more than what is beside them, in all; at
