@@ -38,15 +38,6 @@ if TYPE_CHECKING:
 pytestmark = needs_chromium
 
 
-def take_picture(page: Page, name: str) -> None:
-    """Take one for people to look at, in the folder that HASHMATCH_SCREENSHOTS names, if it does.
-
-    It takes longer than all that is checked of a page.
-    """
-    if folder := os.environ.get("HASHMATCH_SCREENSHOTS"):
-        page.screenshot(path=str(Path(folder, f"{name}.png")), full_page=True)
-
-
 @pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
     with chromium() as started:
@@ -66,6 +57,9 @@ def playwright() -> Iterator[Playwright]:
 def test_every_page_fits_and_is_named(
     playwright: Playwright, tmp_path: Path, size: tuple[int, int], scheme: str
 ) -> None:
+    """Take pictures of all pages, which people should look at: HASHMATCH_SCREENSHOTS keeps them."""
+    kept = Path(os.environ.get("HASHMATCH_SCREENSHOTS", tmp_path / "shots"))
+    kept.mkdir(parents=True, exist_ok=True)
     name = f"{'phone' if size == PHONE else 'desktop'}-{scheme}"
     with (
         served(filled(tmp_path)) as server,
@@ -74,7 +68,7 @@ def test_every_page_fits_and_is_named(
         site, page = ReviewSite(server), context.new_page()
 
         def look(what: str) -> None:
-            take_picture(page, f"{what}-{name}")
+            page.screenshot(path=str(kept / f"{what}-{name}.png"), full_page=True)
             check_page(page, size)
 
         page.goto(server.address)
@@ -118,7 +112,7 @@ def test_every_page_fits_and_is_named(
         log_in(page, ReviewSite(server))
         page.get_by_role("link", name="Statistics").click()
         page.wait_for_load_state("networkidle")
-        take_picture(page, f"statistics-{name}")
+        page.screenshot(path=str(kept / f"statistics-{name}.png"), full_page=True)
         check_page(page, size)
         loaded = page.evaluate("[...document.images].every(one => one.naturalWidth > 0)")
         assert loaded
@@ -137,6 +131,8 @@ def test_every_page_fits_and_is_named(
 def test_drafts_and_requests_fit_and_are_named(
     playwright: Playwright, tmp_path: Path, size: tuple[int, int], scheme: str
 ) -> None:
+    kept = Path(os.environ.get("HASHMATCH_SCREENSHOTS", tmp_path / "shots"))
+    kept.mkdir(parents=True, exist_ok=True)
     path, folder = filled(tmp_path, Settings(undo=timedelta(0))), tmp_path / "drafts"
     folder.mkdir(mode=0o700)
     with ReviewQueue.open(path) as queue:
@@ -149,7 +145,8 @@ def test_drafts_and_requests_fit_and_are_named(
         page = context.new_page()
 
         def look(what: str) -> None:
-            take_picture(page, f"{what}-{'phone' if size == PHONE else 'desktop'}-{scheme}")
+            name = f"{what}-{'phone' if size == PHONE else 'desktop'}-{scheme}.png"
+            page.screenshot(path=str(kept / name), full_page=True)
             check_page(page, size)
 
         log_in(page, ReviewSite(server))
@@ -183,7 +180,7 @@ def test_drafts_and_requests_fit_and_are_named(
         page.get_by_text("The request is entered").wait_for()
         look("requests")
         page.goto(f"file://{folder}/one/summary.html")  # which needs nothing else
-        take_picture(page, f"draft-summary-{scheme}")
+        page.screenshot(path=str(kept / f"draft-summary-{scheme}.png"), full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
 
 
