@@ -42,6 +42,7 @@ RULES = "--list known.csv"
 CALLS = {
     "scan": f"photos {RULES} --surface public_post",
     "scan status": "state",
+    "calibrate": "known.csv --benign photos --out report.html",
     "rescan": f"kept {RULES}",
     "hash": "photos",
     "match": f"{'0' * 64} {RULES}",

@@ -11,8 +11,8 @@ from benchmarks.screens import KINDS, apps
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
-from tests import naive
 
+import naive
 from hashmatch._kernels.chrome import SAMPLES, flat_squares
 from hashmatch.hashing.chrome import MOSTLY, ChromeMeter
 from hashmatch.testing import picture

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hashmatch._plots.plots import THEMES, steps_to
 from hashmatch.records.cases import CaseState
 from hashmatch.review.queue import ReviewQueue
 from hashmatch.review.settings import Settings
 from hashmatch.review.web import app, context
-from hashmatch.review.web.charts import THEMES, steps_to
 from processes import wait_for
 from review_pages import Answer, Browser, ReviewSite, filled, lively, served
 from review_records import make_record

@@ -204,7 +204,7 @@ class MatcherOptions:
         )  # fmt: skip
 
     def _how_hashed(self) -> dict[str, Any]:
-        """Return what the matcher is told of `hashing`."""
+        """Return the matcher's arguments that are in `hashing`."""
         found = dict(self.hashing)
         if given := found.get("video_thresholds"):
             from hashmatch.matching.videos import VideoThresholds

@@ -270,7 +270,7 @@ class VideoDecoder:
                 self._stop(f"more than {limits.VIDEO_PACKETS:,} packets")
                 return
             if packet.stream_index != number or (packet.size == 0 and packet.dts is None):
-                continue  # of another stream, or the end, which is told to the decoder by None
+                continue  # of another stream, or the end, for which the decoder gets None
             video_packets += 1
             self._spend(video_packets * each)
             if video_packets / self.info.rate > limits.VIDEO_SECONDS:
@@ -294,7 +294,7 @@ class VideoDecoder:
             self.damaged = True
 
     def _of_packet(self, packet: Any) -> Iterator[Any]:
-        """Yield the frames that the decoder gives when it is told a packet, or by None the end."""
+        """Yield the frames that the decoder gives for a packet, or for None at the end."""
         try:
             frames = self._stream.codec_context.decode(packet)
         except MemoryError:

@@ -2,7 +2,7 @@
 
 At one frame a second most of the work is decoding what is not looked at. A frame that is asked for
 needs those that it refers to, and those in turn; H.264 marks each frame to which none refers
-(``nal_ref_idc`` is 0, ITU-T H.264, 7.4.1), and FFmpeg leaves these out where it is told to. A frame
+(``nal_ref_idc`` is 0, ITU-T H.264, 7.4.1), and FFmpeg can leave these out. A frame
 is known by its number, and so each that was left out has to be counted: by the times at which the
 packets say that they are shown.
 """

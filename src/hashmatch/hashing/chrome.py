@@ -82,15 +82,10 @@ class ChromeMeter:
     """
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
-        from hashmatch._kernels.chrome import flat_squares
-
         self.views: dict[str, Cut] = {}
-        self._side = side = max(LEAST_SIDE, -(-max(pixels.shape[:2]) // ACROSS))
+        self._side = max(LEAST_SIDE, -(-max(pixels.shape[:2]) // ACROSS))
         self._height, self._width = pixels.shape[:2]
-        pixels = pixels.view()
-        pixels.flags.writeable = False  # compiled once, whether the caller's array is or is not
-        squares = np.empty((self._height // side, self._width // side), np.int32)
-        flat_squares(pixels, side, TOLERANCE, squares)
+        squares = flat_squares(pixels, self._side)
         flat = np.count_nonzero(squares >= 0)
         self._squares = squares if flat >= LEAST_KEPT * squares.size else None
         self._shares: dict[str, float] = {}
@@ -143,6 +138,29 @@ class ChromeMeter:
         rows = slice(-(-top // self._side), (self._height - bottom) // self._side)
         columns = slice(-(-left // self._side), (self._width - right) // self._side)
         return chrome_share(self._squares[rows, columns])
+
+
+def flat_squares(pixels: NDArray[np.uint8], side: int) -> NDArray[np.int32]:
+    """Return the colour of each flat square of a picture, and -1 for those that are not flat.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (height, width, 3)
+    side : int
+        Of a square in pixels, at least 2.
+
+    Returns
+    -------
+    ndarray of int32, shape (height // side, width // side)
+        Red << 16 | green << 8 | blue.
+    """
+    from hashmatch._kernels import chrome
+
+    pixels = pixels.view()
+    pixels.flags.writeable = False  # compiled once, whether the caller's array is or is not
+    out = np.empty((pixels.shape[0] // side, pixels.shape[1] // side), np.int32)
+    chrome.flat_squares(pixels, side, TOLERANCE, out)
+    return out
 
 
 def chrome_share(squares: NDArray[np.int32]) -> float:
