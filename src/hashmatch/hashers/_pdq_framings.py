@@ -34,7 +34,7 @@ class Plan(NamedTuple):
     ``rows``, ``columns`` and ``starts`` are `framings.framed`'s arguments for those that are not
     turned; ``upright``, ``within`` and ``around`` are the numbers of these, and of the turned ones
     without and with a part beyond the picture; ``framings`` are all, shape (n, 5), ``places`` and
-    ``oriented`` as the kernels take them, and ``count`` is how many hashes they make.
+    ``oriented`` as the kernels take them, and ``total`` is how many hashes they make.
     """
 
     rows: NDArray[np.float32]
