@@ -171,6 +171,29 @@ class RoundHasher(OrientedHasher, Protocol):
         ...
 
 
+@runtime_checkable
+class PartsHasher(OrientedHasher, Protocol):
+    """A hasher that hashes parts of a picture from a small grey copy, each at next to no cost.
+
+    These hashes are near those of the parts' pixels, not equal to them.
+    """
+
+    def hash_parts(
+        self, grey: NDArray[np.float32], corners: NDArray[np.float64]
+    ) -> tuple[HashBatch, NDArray[np.int64]]:
+        """Return eight hashes of each part, in the order of `Orientation`, and the qualities.
+
+        Parameters
+        ----------
+        grey : ndarray of float32, shape (h, w)
+            Contiguous; mean luma of square cells, 0 to 255.
+        corners : ndarray of float64, shape (n, 4, 2)
+            (y, x), in cells, of the upper left, upper right, lower right and lower left corners of
+            each part: a rectangle, or a rectangle seen from a slant.
+        """
+        ...
+
+
 def is_oriented(hasher: Hasher) -> TypeGuard[OrientedHasher]:
     """Return whether `hasher` is an `OrientedHasher`: isinstance takes 10 us to say so."""
     return hasattr(hasher, "hash_orientations")
@@ -189,6 +212,11 @@ def is_round(hasher: Hasher) -> TypeGuard[RoundHasher]:
 def is_invertible(hasher: Hasher) -> TypeGuard[InvertibleHasher]:
     """Return whether `hasher` is an `InvertibleHasher`."""
     return hasattr(hasher, "inverted")
+
+
+def has_parts(hasher: Hasher) -> TypeGuard[PartsHasher]:
+    """Return whether `hasher` is a `PartsHasher`."""
+    return hasattr(hasher, "hash_parts")
 
 
 def is_enlarging(hasher: Hasher) -> TypeGuard[EnlargingHasher]:

@@ -173,7 +173,7 @@ def calibrate(
 
     Parameters
     ----------
-    pictures : iterable of (ImageItem, hashes or ItemOutcome)
+    pictures : iterable of (ImageItem, HashedImage or ItemOutcome)
         The sample, hashed by this matcher: `hashmatch.calibration.pictures.hashed_pictures`.
     matcher : Matcher
         With the lists, the limits and the level of a scan. Its rules that suppress are not asked.

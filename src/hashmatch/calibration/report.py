@@ -408,11 +408,8 @@ def _of_list(one: ListResult) -> Iterator[str]:
             f"False records in {PER:,} pictures for each limit in bits, with 95 % intervals",
         )  # fmt: skip
         seen = f"No picture was nearer than {nearest} bits" if kept.curve else "No picture was near"
-        fitted = (
-            "; the orange line is the fitted tail, which continues below what was seen"
-            if fit
-            else ""
-        )
+        tail = "; the orange line is the fitted tail, which continues below what was seen"
+        fitted = tail if fit else ""
         yield (
             f'<p class="soft">False records in {PER:,} harmless pictures for each limit; the '
             f"upright line is the limit in force{fitted}. {seen}.</p>"

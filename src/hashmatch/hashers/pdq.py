@@ -63,3 +63,19 @@ class Pdq(PdqHasher):
         words = np.empty((8, self.spec.words), np.uint64)
         enlarge.pdq_enlarged(pixels, *enlarge.tents(height), *enlarge.tents(width), pdq.DCT, words)
         return HashBatch(self.spec, words, owned=True)
+
+    def hash_parts(
+        self, grey: NDArray[np.float32], corners: NDArray[np.float64]
+    ) -> tuple[HashBatch, NDArray[np.int64]]:
+        """Return eight hashes of each part, by `corners` (n, 4, 2), of `grey`, and the qualities.
+
+        See `hashmatch.interfaces.PartsHasher`.
+        """
+        from hashmatch._kernels import pdq, views
+
+        sums = np.empty((grey.shape[0] + 1, grey.shape[1] + 1))
+        views.sums_of(grey, sums)
+        words = np.empty((len(corners), 8, self.spec.words), np.uint64)
+        quality = np.empty(len(corners), np.int64)
+        views.hash_views(grey, sums, corners, pdq.DCT, pdq.DCT_ACROSS, words, quality)
+        return HashBatch(self.spec, words.reshape(-1, self.spec.words), owned=True), quality

@@ -17,10 +17,12 @@ from hashmatch.decode.readings import NAMES as READINGS
 from hashmatch.hashing.avatars import avatar
 from hashmatch.hashing.borders import FLAT, Cut, borders, captions
 from hashmatch.hashing.frames import SMOOTH, SOFT, every_frame, in_all_orientations, small_crops
+from hashmatch.hashing.views import parts
 from hashmatch.interfaces import (
     Framing,
     Hasher,
     OrientedHasher,
+    has_parts,
     is_enlarging,
     is_framed,
     is_invertible,
@@ -74,7 +76,8 @@ def ask(
         `EnlargingHasher` and a picture whose shorter side is below `LARGE`, as a large original has
         it. ``thorough``: also without captions; for a `FramedHasher`, in the frames from which it
         may have been cropped or turned, and without what covers a part of it; for a `RoundHasher`,
-        with what may have been around a round avatar.
+        with what may have been around a round avatar; for a `PartsHasher`, of parts that may be
+        pictures of their own.
     min_quality : int, optional
         What is left without a border is not asked for below it; by default the hasher's own.
 
@@ -94,7 +97,9 @@ def ask(
     ``caption_below`` and the like; ``pad:``, ``turn:``, ``from:`` and ``hide:`` with the frame or
     the disc, see `hashmatch.hashing.frames`; ``round`` with the number of the guess. A slash joins
     what was done first to what was done then: ``trim/rotate_90``, ``rotate_90/flipped``,
-    ``trim/whole``, ``trim/enlarged/rotate_90``, ``turn:2/flip_left_right``, ``round/1``.
+    ``trim/whole``, ``trim/enlarged/rotate_90``, ``turn:2/flip_left_right``, ``round/1``;
+    parts that may be pictures of their own are ``half_left``, ``quarter_top_right`` and the like,
+    ``box_1``, ``box_2`` and so on, and on screens ``screen_1``, ``screen_1_box_1`` and so on.
 
     Hashers of 64 bits have no frames, and trims in one orientation: `thorough` adds captions to
     them, no more. Two unrelated hashes are within 8 bits of each other with a chance of 2.8e-10;
@@ -123,6 +128,8 @@ def ask(
 
 
 ORIENTED = tuple(str(orientation) for orientation in Orientation)
+TURNED = ("", *(f"/{orientation}" for orientation in ORIENTED[1:]))
+"""What is added to the name of a view for each orientation."""
 
 
 def level_of(name: str) -> Level:
@@ -223,6 +230,10 @@ def _more(
             yield from _view(hasher, pixels, name, cut, floor, thorough)
         if thorough:
             yield from _round(hasher, pixels, views)
+        if thorough and has_parts(hasher):
+            cuts, hashes = parts(hasher, pixels, floor)
+            views |= cuts
+            yield [f"{name}{turn}" for name in cuts for turn in TURNED], hashes
 
 
 def _inverted(
