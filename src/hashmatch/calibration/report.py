@@ -436,7 +436,7 @@ def _of_list(one: ListResult) -> Iterator[str]:
 def _estimate(one: DistanceCount, pictures: int) -> Estimate:
     scale = PER / max(1, pictures)
     low, high = interval(one.records, one.spread)
-    return Estimate(one.distance, one.records * scale, low * scale, high * scale)
+    return Estimate(one.distance, one.records * scale, low * scale, min(high * scale, PER))
 
 
 def _curve_rows(one: ListResult, last: int) -> list[list[str]]:
