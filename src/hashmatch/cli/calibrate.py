@@ -179,7 +179,7 @@ def _check_unread(written: list[str], read: list[str]) -> None:
             name = given if os.path.exists(given) else given.partition("=")[2]
             if os.path.exists(path) and os.path.exists(name) and os.path.samefile(path, name):
                 raise UsageError(
-                    f"cannot write {path} beside the report: it is read. Give another name to --out."
+                    f"cannot write {path} beside the report: it is read. Give another --out."
                 )
 
 
